@@ -1,0 +1,158 @@
+"""Records on disk: JSON Lines (`.jsonl`, `.jsonl.zst`) and, with pyarrow, `.parquet`.
+
+Every write is atomic: a file appears under its final name whole or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import zstandard
+from pydantic import BaseModel, ValidationError
+
+from mentallama.errors import BadData, WrongUse
+
+R = TypeVar("R", bound=BaseModel)
+
+PARQUET_BATCH = 4096
+"""Rows held in memory at a time while a Parquet file is written or read."""
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; on success it is flushed to disk and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file atomically."""
+    with atomic(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write indented JSON with a final line break, atomically; NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; a file that is not JSON is `BadData`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+        raise BadData("not a JSON file", path) from fault
+
+
+@contextmanager
+def open_lines(path: Path, mode: str) -> Iterator[IO[str]]:
+    """Open a `.jsonl` or `.jsonl.zst` file as UTF-8 text for reading ("r") or writing ("w")."""
+    if path.name.removesuffix(".partial").endswith(".zst"):
+        with path.open(mode + "b") as raw:
+            codec: Any = (
+                zstandard.ZstdDecompressor().stream_reader(raw)
+                if mode == "r"
+                else zstandard.ZstdCompressor(level=3).stream_writer(raw)
+            )
+            with io.TextIOWrapper(codec, encoding="utf-8", newline="\n") as lines:
+                yield lines
+    else:
+        with path.open(mode, encoding="utf-8", newline="\n") as lines:
+            yield lines
+
+
+def write_records(path: Path, records: Iterable[BaseModel]) -> int:
+    """Write records atomically, streaming; returns how many.
+
+    The format follows the name: `.jsonl`, `.jsonl.zst` or `.parquet`.
+    """
+    with atomic(path) as partial:
+        if path.suffix == ".parquet":
+            return _write_parquet(partial, records)
+        count = 0
+        with open_lines(partial, "w") as lines:
+            for record in records:
+                lines.write(record.model_dump_json(exclude_defaults=True))
+                lines.write("\n")
+                count += 1
+        return count
+
+
+def read_records(path: Path, kind: type[R]) -> Iterator[R]:
+    """Read records one by one.
+
+    Raises
+    ------
+    WrongUse
+        The file is missing.
+    BadData
+        A line is not a record of this kind; the message names the line and the fields.
+    """
+    if not path.is_file():
+        raise WrongUse(f"{path}: there is no such file")
+    if path.suffix == ".parquet":
+        yield from _read_parquet(path, kind)
+        return
+    number = 0
+    try:
+        with open_lines(path, "r") as lines:
+            for number, line in enumerate(lines, 1):
+                yield _parse(kind, line, path, number)
+    except (zstandard.ZstdError, UnicodeDecodeError, EOFError) as fault:
+        raise BadData("the file is damaged or cut off after this row", path, number) from fault
+
+
+def _parse(kind: type[R], line: str, path: Path, number: int) -> R:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError as fault:
+        fields = sorted({".".join(map(str, e["loc"])) or "the line" for e in fault.errors()})
+        raise BadData(f"not a {kind.__name__} record: see {', '.join(fields)}", path, number) from None
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError as fault:
+        raise WrongUse("Parquet needs pyarrow: pip install 'mentallama[parquet]'") from fault
+    return pyarrow
+
+
+def _write_parquet(path: Path, records: Iterable[BaseModel]) -> int:
+    """One string column `record` holding JSON: nested fields survive without a schema of their own."""
+    arrow = _arrow()
+    schema = arrow.schema([("record", arrow.string())])
+    count, batch = 0, []
+    with arrow.parquet.ParquetWriter(path, schema) as writer:
+        for record in records:
+            batch.append(record.model_dump_json(exclude_defaults=True))
+            count += 1
+            if len(batch) == PARQUET_BATCH:
+                writer.write_table(arrow.table({"record": batch}, schema=schema))
+                batch = []
+        writer.write_table(arrow.table({"record": batch}, schema=schema))
+    return count
+
+
+def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
+    arrow, number = _arrow(), 0
+    try:
+        for batch in arrow.parquet.ParquetFile(path).iter_batches(PARQUET_BATCH, columns=["record"]):
+            for line in batch.column(0).to_pylist():
+                number += 1
+                yield _parse(kind, line, path, number)
+    except arrow.ArrowInvalid as fault:
+        raise BadData("not a Parquet file of records", path, number or None) from fault

@@ -1,0 +1,20 @@
+"""The task catalogue: one YAML file per task, the only place where a question, a label, an alias
+or an answer sentence is spelled. A new task, in any language, is a new file and no code.
+"""
+
+from mentallama.tasks.catalogue import find_task, load_tasks, read_task
+from mentallama.tasks.queries import read_query, write_query
+from mentallama.tasks.task import Label, Question, Reason, Source, Task
+
+__all__ = [
+    "Label",
+    "Question",
+    "Reason",
+    "Source",
+    "Task",
+    "find_task",
+    "load_tasks",
+    "read_query",
+    "read_task",
+    "write_query",
+]

@@ -1,0 +1,69 @@
+"""Find and read task files."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+
+import yaml
+from pydantic import ValidationError
+
+from mentallama.errors import BadData, WrongUse
+from mentallama.tasks.task import Task
+
+
+def read_task(path: Path) -> Task:
+    """Read one task file.
+
+    Raises
+    ------
+    BadData
+        Not YAML, or not a task; every fault is named.
+    """
+    try:
+        return Task.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as fault:
+        raise BadData("not a YAML file", path) from fault
+    except ValidationError as fault:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors())
+        raise BadData(f"not a task: {faults}", path) from fault
+
+
+@cache
+def _catalogue() -> Mapping[str, Task]:
+    folder = Path(str(files("mentallama.tasks")))
+    tasks = [read_task(path) for path in sorted(folder.glob("*.yaml"), key=lambda p: p.name.lower())]
+    return MappingProxyType({task.set: task for task in tasks})
+
+
+def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
+    """All tasks by set name, read-only: those shipped, and those in `folder` over them.
+
+    >>> list(load_tasks())
+    ['CAMS', 'CLP', 'DR', 'dreaddit', 'Irf', 'loneliness', 'MultiWD', 'SAD', 'swmh', 't-sid']
+    """
+    if folder is None:
+        return _catalogue()
+    own = {task.set: task for task in map(read_task, sorted(folder.glob("*.yaml")))}
+    return MappingProxyType({**_catalogue(), **own})
+
+
+def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
+    """The task of this name, in any case.
+
+    Raises
+    ------
+    WrongUse
+        There is none; the message says which one may have been meant.
+    """
+    tasks = load_tasks() if tasks is None else tasks
+    by_lower = {key.lower(): task for key, task in tasks.items()}
+    if name.lower() in by_lower:
+        return by_lower[name.lower()]
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
+    hint = f"did you mean {by_lower[near[0]].set}?" if near else f"there are {', '.join(tasks)}"
+    raise WrongUse(f"no task is called {name!r}; {hint}")

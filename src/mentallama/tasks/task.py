@@ -1,0 +1,149 @@
+"""What a task file holds."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mentallama.records import Form, Split
+
+
+class Part(BaseModel):
+    """Base of everything in a task file: frozen, unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wording(Part):
+    """One text in both published forms."""
+
+    instruction: str
+    completion: str
+
+    def of(self, form: Form) -> str:
+        return self.instruction if form == "instruction" else self.completion
+
+
+class Question(Part):
+    """One question of a task: how it is asked, and how people name it."""
+
+    ask: Wording
+    teacher: str | None = None
+    """What the teacher is told to look for, where it differs from the task's own instruction."""
+
+
+class Label(Part):
+    """One answer: the sentence that states it in each form, and other ways models put it.
+
+    An alias is matched as whole words, in any case, with a plural `s` or without.
+    In a yes/no task the aliases of "yes" state the finding ("signs of depression"); the same words
+    negated are read as "no".
+    """
+
+    answer: Wording
+    aliases: tuple[str, ...] = ()
+    because: str
+    """Completes "wording that …" in explanations, as "goes with signs of depression"."""
+
+
+class Reason(Part):
+    """The sentences of an explanation that is written from evidence.
+
+    `{quotes}` stands for quotations from the post, `{because}` for the label's own words.
+    """
+
+    evidence: str
+    against: str
+    nothing_against: str
+    little: str
+    quote: tuple[str, str] = ("“", "”")
+    joiner: str = ", "
+
+
+class Columns(Part):
+    """Where the fields of a post stand in a table (a declared field map)."""
+
+    text: str
+    labels: dict[str, str] = {}
+    """Question -> column. Empty: the file has no labels."""
+    evidence: dict[str, str] = {}
+    """Question -> column with the annotators' evidence spans."""
+    author: str | None = None
+    time: str | None = None
+    split: str | None = None
+    language: str | None = None
+
+
+class Source(Part):
+    """One upstream file of a set, or one table declared in a recipe.
+
+    `codes` maps what stands in the label column to a canonical label; a canonical label stands for
+    itself. `separator` splits a cell into several evidence spans.
+    """
+
+    file: str
+    columns: Columns
+    encoding: str = "utf-8"
+    split: Split | None = None
+    """None: the file has no published split, it is drawn by seed."""
+    codes: dict[str, str] = {}
+    separator: str | None = None
+    skip: dict[str, tuple[str, ...]] = {}
+    """Column -> values: rows of the file that are not part of the task."""
+
+
+class Counts(Part):
+    """Published rows (post x question) per split."""
+
+    train: int
+    validation: int
+    test: int
+
+
+class Task(Part):
+    """One set of the benchmark."""
+
+    set: str
+    title: str
+    platform: str
+    annotation: Literal["human", "weak", "none"]
+    licence: str
+    obtain: str
+    agreement: bool
+    """True where the source may not leave the machine without the user's word."""
+    language: str
+    questions: dict[str, Question] = Field(min_length=1)
+    labels: dict[str, Label] = Field(min_length=2)
+    grave: str | None = None
+    """The label whose miss costs most, or none where no label is graver than the others."""
+    teacher: str
+    reason: Reason
+    expected: Counts
+    sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _references_exist(self) -> Task:
+        if self.grave is not None and self.grave not in self.labels:
+            raise ValueError(f"grave: {self.grave!r} is not a label")
+        for source in self.sources:
+            unknown = set(source.codes.values()) - set(self.labels)
+            unknown |= set(source.columns.labels) - set(self.questions)
+            unknown |= set(source.columns.evidence) - set(self.questions)
+            if unknown:
+                raise ValueError(f"{source.file}: no such label or question: {sorted(unknown)}")
+        return self
+
+    @cached_property
+    def polar(self) -> bool:
+        """True for yes/no questions."""
+        return set(self.labels) == {"yes", "no"}
+
+    def one_question(self, question: str | None = None) -> str:
+        """The question named, or the only one there is; `ValueError` otherwise."""
+        if question is None and len(self.questions) == 1:
+            return next(iter(self.questions))
+        if question not in self.questions:
+            raise ValueError(f"{self.set} asks {', '.join(self.questions)}; not {question!r}")
+        return question
