@@ -39,11 +39,13 @@ class Label(Part):
 
     An alias is matched as whole words, in any case, with a plural `s` or without.
     In a yes/no task the aliases of "yes" state the finding ("signs of depression"); the same words
-    negated are read as "no".
+    negated are read as "no". A `*` stands for up to three words.
     """
 
     answer: Wording
     aliases: tuple[str, ...] = ()
+    denies: tuple[str, ...] = ()
+    """Phrases whose negation states this label, as "any mental disorder" does for the label of none."""
     because: str
     """Completes "wording that …" in explanations, as "goes with signs of depression"."""
 
@@ -134,6 +136,9 @@ class Task(Part):
             if unknown:
                 raise ValueError(f"{source.file}: no such label or question: {sorted(unknown)}")
         return self
+
+    def __hash__(self) -> int:
+        return hash(self.set)
 
     @cached_property
     def polar(self) -> bool:

@@ -1,0 +1,78 @@
+"""Bootstrap intervals over posts.
+
+Posts are drawn, not rows: where a set asks several questions of a post, its rows rise and fall
+together, and an interval over rows would be too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mentallama.records import Record
+
+Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""From summed counts of shape (resamples, ...) to one number a resample."""
+
+CELLS_AT_ONCE = 4_000_000
+"""Drawn indices held at a time (32 MB): bounds memory on sets of ten thousand posts."""
+
+
+class Resampling(Record):
+    """How an interval is drawn. 1,000 resamples leave an end's own error at about 0.1 points of F1."""
+
+    resamples: int = 1000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+def post_interval(
+    by_post: NDArray[np.int64], statistic: Statistic, how: Resampling
+) -> tuple[float, float] | None:
+    """Percentile interval of a statistic of summed counts (Efron and Tibshirani 1993, chapter 13).
+
+    Parameters
+    ----------
+    by_post
+        Counts of each post, shape (posts, ...). A resample's counts are sums of whole posts.
+    statistic
+        Vectorised over the first axis.
+
+    Returns
+    -------
+    Low and high end in the statistic's unit; None with fewer than two posts.
+    """
+    posts = len(by_post)
+    if posts < 2:
+        return None
+    from scipy.stats import bootstrap
+
+    flat = by_post.reshape(posts, -1).astype(np.float64)
+
+    def resampled(drawn: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
+        del axis  # always the last: there is one sample
+        weights = count_draws(np.atleast_2d(drawn), posts)
+        sums = np.rint(weights @ flat).astype(np.int64).reshape(-1, *by_post.shape[1:])
+        return statistic(sums).reshape(drawn.shape[:-1])
+
+    found = bootstrap(
+        (np.arange(posts),), resampled, vectorized=True, method="percentile",
+        n_resamples=how.resamples, batch=max(1, CELLS_AT_ONCE // posts),
+        confidence_level=how.confidence, rng=np.random.default_rng(how.seed),
+    )
+    low, high = found.confidence_interval
+    return float(low), float(high)
+
+
+def count_draws(drawn: NDArray[np.int64], posts: int) -> NDArray[np.float64]:
+    """How often each post was drawn: indices (resamples, draws) to counts (resamples, posts).
+
+    >>> count_draws(np.array([[0, 0, 2]]), 3).tolist()
+    [[2.0, 0.0, 1.0]]
+    """
+    resamples = len(drawn)
+    flat = (drawn + np.arange(resamples)[:, None] * posts).ravel()
+    counts = np.bincount(flat, minlength=resamples * posts).reshape(resamples, posts)
+    return counts.astype(np.float64)

@@ -1,0 +1,127 @@
+"""Words of a post and the n-grams in them, as hashes.
+
+A feature is a word, a pair of neighbouring words, or a run of characters inside one word. Features
+are known only by a 32-bit hash, so a model file holds no words of the posts it was trained on. Every
+occurrence of a feature belongs to one word (a pair to two), which makes a decision divisible among
+the words exactly: see `Vector.per_word`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+Floats = NDArray[np.float64]
+Columns = NDArray[np.int64]
+Keys = NDArray[np.uint32]
+
+CACHED_WORDS = 1 << 16
+"""Distinct words kept; posts repeat theirs, and one entry takes about 300 bytes."""
+
+LONGEST = 40
+"""Characters of a word that are looked at: beyond it stand pasted codes, not words."""
+
+_CHUNK = re.compile(r"\S+")
+
+_MIX = np.uint32(2654435769)
+"""2**32 over the golden ratio, odd: tells the pair (a, b) from (b, a) (Knuth, TAOCP 3, 6.4)."""
+
+
+class Grams(BaseModel):
+    """Which n-grams are features."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pairs: bool = True
+    shortest: int = Field(2, ge=1)
+    longest: int = Field(5, ge=1, le=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a post: surface forms and their code-point offsets, in order."""
+
+    forms: list[str]
+    starts: list[int]
+    ends: list[int]
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    """A placeholder, a character of a script written without spaces, a word, or an emoji.
+
+    `\\w` lacks the combining marks that Indic, Arabic and other scripts write their vowels with.
+    """
+    marks = "".join(c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M")
+    unspaced = (
+        "\u0e00-\u0e30\u0e32-\u0e33\u0e40-\u0e46\u0e80-\u0eb0\u0ec0-\u0ec6\u1000-\u102a\u1780-\u17b3"
+        "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+        "\U00020000-\U0003ffff"
+    )
+    marks = f"[{re.escape(marks)}]"
+    letters = f"[^\\W_{unspaced}]+"
+    emoji = "[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
+    after = rf"(?:{marks}|[\U0001f3fb-\U0001f3ff])"
+    return re.compile(
+        rf"\[[a-z]+\]"
+        rf"|{letters}(?:{marks}+(?:{letters})?|['’\u200c\u200d]{letters})*"
+        rf"|[{unspaced}]{marks}*"
+        rf"|{emoji}{after}*(?:\u200d{emoji}{after}*)*"
+    )
+
+
+def split_words(text: str) -> Words:
+    """Find the words of a text in any script.
+
+    >>> split_words("I can't sleep, 眠れ 😢").forms
+    ['I', "can't", 'sleep', '眠', 'れ', '😢']
+    """
+    words = Words([], [], [])
+    for chunk in _CHUNK.finditer(text):
+        first, run = chunk.start(), chunk[0]
+        for form, start, end in _known_run(run) if len(run) <= LONGEST else _run_words(run):
+            words.forms.append(form)
+            words.starts.append(first + start)
+            words.ends.append(first + end)
+    return words
+
+
+def _run_words(run: str) -> tuple[tuple[str, int, int], ...]:
+    """Words in a run without white space, with offsets in the run."""
+    return tuple((word[0], word.start(), word.end()) for word in _pattern().finditer(run))
+
+
+_known_run = lru_cache(CACHED_WORDS)(_run_words)
+
+
+def _normal(form: str) -> str:
+    """One spelling for all shapes of a word: case, width, font variants, apostrophes."""
+    return unicodedata.normalize("NFKC", form).lower().replace("’", "'")[:LONGEST]
+
+
+def word_grams(form: str, grams: Grams) -> tuple[int, Keys]:
+    """Hash of a word, and the features inside it: the word itself, runs of its characters.
+
+    The word is padded with a blank on both sides, as scikit-learn's `char_wb` does, so that
+    beginnings and ends are features of their own.
+    """
+    word = _normal(form)
+    own = crc32(b"word " + word.encode("utf-8", "surrogatepass"))
+    padded = f" {word} "
+    keys = [own]
+    for size in range(grams.shortest, min(grams.longest, len(padded)) + 1):
+        for at in range(len(padded) - size + 1):
+            keys.append(crc32(padded[at : at + size].encode("utf-8", "surrogatepass")))
+    return own, np.array(keys, np.uint32)
+
+
+def pair_keys(words: Keys) -> Keys:
+    """Hashes of neighbouring words, from the words' own hashes."""
+    return words[:-1] * _MIX + words[1:]

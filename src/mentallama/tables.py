@@ -1,0 +1,161 @@
+"""Read a table row by row, strictly: CSV, TSV, JSON Lines, Excel, Parquet.
+
+Cells are text as written; nothing is taken for "not available", for "None" and "NA" are real posts.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from mentallama.errors import BadData, WrongUse
+from mentallama.store import open_lines
+
+Row = tuple[int, dict[str, str]]
+"""Row number as a spreadsheet shows it (the header is row 1), and the cells by column name."""
+
+NUL = "\ufdd0"
+"""Stands for a NUL byte, which the csv module refuses: a code point that is never text."""
+
+# A whole post is one cell; the csv module's own bound of 128 KiB would stop at a long one.
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+
+def read_table(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
+    """Yield the rows of a table; the format follows the file's name.
+
+    Raises
+    ------
+    WrongUse
+        No such file, or a format that is not read.
+    BadData
+        Empty, wrong encoding, cut off, or a row that does not fit the header.
+    """
+    if not path.is_file():
+        raise WrongUse(f"{path}: there is no such file")
+    if path.stat().st_size == 0:
+        raise BadData("the file is empty", path)
+    suffix = path.suffixes[-2] if path.suffix == ".zst" and len(path.suffixes) > 1 else path.suffix
+    reader = _READERS.get(suffix.lower())
+    if reader is None:
+        raise WrongUse(f"{path}: a {suffix} file is not read; use one of {', '.join(_READERS)}")
+    return reader(path, encoding)
+
+
+def need_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
+    """Raise `BadData` naming the columns a row lacks and those it has."""
+    missing = [column for column in columns if column not in row]
+    if missing:
+        names = ", ".join(repr(name) for name in list(row)[:12])
+        raise BadData(f"no column {', '.join(map(repr, missing))}; there are {names}", path, 1)
+
+
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
+    """Lines with NUL bytes made visible; a wrong encoding names the line."""
+    number = 0
+    try:
+        with path.open(encoding=encoding, newline="") as lines:
+            for number, line in enumerate(lines, 1):
+                yield line.removeprefix("\ufeff").replace("\0", NUL) if number == 1 else line.replace("\0", NUL)
+    except UnicodeDecodeError as fault:
+        byte = fault.object[fault.start]
+        raise BadData(
+            f"byte 0x{byte:02x} after line {number} is not {encoding}; is the encoding another one?", path
+        ) from None
+    except LookupError:
+        raise WrongUse(f"{path}: no encoding is called {encoding!r}") from None
+
+
+def _separated(delimiter: str) -> Callable[[Path, str], Iterator[Row]]:
+    def read(path: Path, encoding: str) -> Iterator[Row]:
+        rows = csv.reader(_decoded(path, encoding), delimiter=delimiter)
+        header = next(rows, [])
+        if len(set(header)) < len(header):
+            raise BadData("two columns have the same name", path, 1)
+        number = 1
+        try:
+            for number, cells in enumerate(rows, 2):
+                if not cells:  # a blank line
+                    continue
+                if len(cells) != len(header):
+                    raise BadData(
+                        f"{len(cells)} cells where the header names {len(header)}; the file may be cut off here",
+                        path, number,
+                    )
+                yield number, dict(zip(header, cells, strict=True))
+        except csv.Error as fault:
+            raise BadData(f"not a table: {fault}", path, number + 1) from None
+        if number == 1:
+            raise BadData("the file has a header and no rows", path)
+    return read
+
+
+def _json_lines(path: Path, encoding: str) -> Iterator[Row]:
+    del encoding  # JSON Lines are UTF-8 by definition
+    number = 0
+    with open_lines(path, "r") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError:
+                raise BadData("not a JSON object; the file may be cut off here", path, number) from None
+            if not isinstance(value, dict):
+                raise BadData("not a JSON object", path, number)
+            yield number, {str(key): _cell(cell).replace("\0", NUL) for key, cell in value.items()}
+
+
+def _excel(path: Path, encoding: str) -> Iterator[Row]:
+    del encoding  # the format carries its own
+    import openpyxl
+
+    try:
+        sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
+    except (BadZipFile, KeyError, ValueError) as fault:
+        raise BadData("not an Excel workbook, or cut off", path) from fault
+    rows = sheet.iter_rows(values_only=True)
+    header = [_cell(cell) for cell in next(rows, ())]
+    for number, cells in enumerate(rows, 2):
+        if any(cell is not None for cell in cells):
+            yield number, dict(zip(header, map(_cell, cells), strict=False))
+
+
+def _parquet(path: Path, encoding: str) -> Iterator[Row]:
+    del encoding
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise WrongUse(f"{path}: Parquet needs pyarrow: pip install 'mentallama[parquet]'") from None
+    number = 1
+    try:
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(4096):
+            for value in batch.to_pylist():
+                number += 1
+                yield number, {key: _cell(cell) for key, cell in value.items()}
+    except pyarrow.ArrowInvalid:
+        raise BadData("not a Parquet file, or cut off", path) from None
+
+
+def _cell(value: Any) -> str:
+    """Text as a spreadsheet would show it: 1.0 is "1", nothing is ""."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return str(value)
+
+
+_READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": _json_lines,
+    ".xlsx": _excel,
+    ".parquet": _parquet,
+}
