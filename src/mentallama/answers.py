@@ -29,13 +29,16 @@ _CUT_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
 _REFUSED_REASONS = {"content_filter", "refusal", "safety", "blocked"}
 
 _REFUSAL = re.compile(
+    # Somebody speaking of themselves, or a sentence without a subject; a poster who "can't help it" is neither.
+    r"(?:\b(?:i|i'm|we|me)\b[^.!?\n]{0,40}?|^\W*|[.!?\n]\W*|\bit (?:is|would be|'s) )"
     r"\b(?:can(?:no|')?t|can ?not|could ?n[o']t|won'?t|will not|unable to|not able to|not (?:qualified|comfortable|"
-    r"appropriate|allowed|permitted|equipped)|must decline|have to decline|decline to|refuse to|against my)\b"
+    r"appropriate|allowed|permitted|equipped|in a position)|inappropriate|must decline|have to decline|decline to|refuse to)\b"
     r"[^.!?\n]{0,80}?\b(?:diagnos\w*|assess\w*|evaluat\w*|label\w*|classif\w*|determin\w*|provid\w*|answer\w*|help\w*|"
     r"assist\w*|comply|fulfil\w*|engage\w*|analy[sz]\w*|judg\w*|respond\w*|discuss\w*|continue|do that|do this|"
     r"comment\w*|speculat\w*|mak\w* (?:a|any|that|such)|request|guidelines|polic\w*)\b"
     r"|\bas an ai\b[^.!?\n]{0,120}\b(?:can(?:no|')?t|can ?not|not able|unable|don'?t|do not|not)\b"
     r"|\bi(?:'m| am) (?:so |very |really )?sorry\b[^.!?\n]{0,80}\b(?:can(?:no|')?t|can ?not|unable|not able|won'?t)\b"
+    r"|against my (?:guidelines|polic\w*|programming)"
     r"|\b(?:lo siento|no puedo|je ne peux pas|je suis désolée?|désolée?,|tut mir leid|kann ich nicht|üzgünüm)\b"
     r"|抱歉|对不起|無法|无法|죄송|할 수 없|申し訳|معذرت|معاف کیجیے",
     re.IGNORECASE,
@@ -146,7 +149,7 @@ def _read_prose(task: Task, body: str) -> Reading:
     strong = marked_claims(task, plain) or sentence_claims(task, plain_head or plain)
     if len(strong) == 1:
         return _read(strong, explanation)
-    if _REFUSAL.search(plain):
+    if _REFUSAL.search(plain_head):
         return Reading(status="refused", reason="the model declines to answer")
     weak = strong or claims_in(task, plain_head) or conclusion_claims(task, plain)
     if weak:

@@ -56,22 +56,23 @@ _POLAR = re.compile(
 )
 _QUESTION = re.compile(r"[^.!?\n]*\?[\"']?")
 _HEDGE = re.compile(
-    r"\b(?:whether|may or may not|might or might not|unclear|unsure|uncertain|not (?:sure|certain|clear)|"
+    r"\b(?:whether|if|may|might|could|possibl[ey]|possibility|potential|potentially|perhaps|maybe|unclear|unsure|uncertain|not (?:sure|certain|clear)|"
     r"(?:hard|difficult|impossible) to (?:say|tell|know|judge|determine)|can(?:no|')?t (?:say|tell|know|determine))\b",
     re.IGNORECASE,
 )
+_OPTIONS = re.compile(r"(?:^[ \t]*(?:[A-Ia-i1-9][.)]|[-*•])[ \t]+[^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
 _JOINED = re.compile(r"\s*(?:,|/|&|\band\b|\bor\b|\bas well as\b)+\s*(?:the |to )?", re.IGNORECASE)
 _POLAR_LABEL = {"yes": "yes", "yeah": "yes", "yep": "yes", "no": "no", "nope": "no"}
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')\]*_]*\s+|\n+")
 
 
 def claims_in(task: Task, text: str) -> frozenset[Claim]:
-    """Labels that a short stretch claims: its first sentence that claims any, else none.
+    """Labels that a short stretch claims: its first sentence that claims any; a list of options claims none.
 
     In a yes/no task an outright "yes" or "no" is the claim; a statement of the finding is one where
     no such word stands, and a contradiction between the two is two claims.
     """
-    for sentence in _sentences(text):
+    for sentence in _sentences(_OPTIONS.sub("", text)):
         found = _claims_of(task, sentence)
         if found:
             return found

@@ -1,0 +1,34 @@
+"""Shared by all tests: where the real data is, and no network but loopback."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("MENTALLAMA_DATA", ROOT.parent / "shared" / "imhi"))
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real files; a test that asks for it is skipped, and says so, where there is none."""
+    if not (DATA / "release").is_dir():
+        pytest.skip(f"no real data at {DATA}; set MENTALLAMA_DATA to a folder with release/ and sources/")
+    return DATA
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def loopback_only(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family != socket.AF_UNIX and host not in {"127.0.0.1", "::1", "localhost"}:
+            raise AssertionError(f"a test reached for the network: {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", loopback_only)
