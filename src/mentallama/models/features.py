@@ -1,9 +1,9 @@
-"""Words of a post and the n-grams in them, as hashes.
+"""Words of a post, and the n-grams in them as hashes.
 
 A feature is a word, a pair of neighbouring words, or a run of characters inside one word. Features
 are known only by a 32-bit hash, so a model file holds no words of the posts it was trained on. Every
-occurrence of a feature belongs to one word (a pair to two), which makes a decision divisible among
-the words exactly: see `Vector.per_word`.
+occurrence of a feature belongs to one word (of a pair, half to each), which makes a decision
+divisible among the words exactly: see `Vector.per_word`.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def _normal(form: str) -> str:
     return unicodedata.normalize("NFKC", form).lower().replace("’", "'")[:LONGEST]
 
 
-def word_grams(form: str, grams: Grams) -> tuple[int, Keys]:
-    """Hash of a word, and the features inside it: the word itself, runs of its characters.
+def word_keys(form: str, grams: Grams) -> tuple[int, Keys]:
+    """Hash of a word, and the features inside it: the word itself and the runs of its characters.
 
     The word is padded with a blank on both sides, as scikit-learn's `char_wb` does, so that
     beginnings and ends are features of their own.
@@ -123,5 +123,95 @@ def word_grams(form: str, grams: Grams) -> tuple[int, Keys]:
 
 
 def pair_keys(words: Keys) -> Keys:
-    """Hashes of neighbouring words, from the words' own hashes."""
+    """Hashes of neighbouring words, from the words' own hashes; one less than there are words."""
     return words[:-1] * _MIX + words[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """A post as occurrences of known features.
+
+    `values[i]` is the share of occurrence `i` in its feature's value; shares of one feature are
+    equal and add up to the L2-normalised, sublinear tf-idf. Occurrences inside words come first
+    (`owner`: which word), then those of pairs (`left`: the pair's first word).
+    """
+
+    words: Words
+    columns: Columns
+    values: Floats
+    owner: Columns
+    left: Columns
+
+    def per_word(self, weights: Floats) -> Floats:
+        """Divide `sum(values * weights)` among the words.
+
+        Parameters
+        ----------
+        weights
+            One weight an occurrence, in the order of `columns`.
+
+        Returns
+        -------
+        One number a word. Their sum is the whole product, up to rounding.
+        """
+        count, shares = len(self.words.forms), self.values * weights
+        inside, pairs = shares[: len(self.owner)], shares[len(self.owner) :] / 2
+        by_word = np.bincount(self.owner, inside, count)
+        by_word += np.bincount(self.left, pairs, count)
+        by_word += np.bincount(self.left + 1, pairs, count)
+        return by_word
+
+
+class Featurizer:
+    """Turn posts into vectors over one set's vocabulary.
+
+    Parameters
+    ----------
+    keys
+        Hashes of the known features, ascending, at least one.
+    idf
+        Inverse document frequency of each, in the same order.
+    grams
+        Which n-grams were features when the vocabulary was made.
+    """
+
+    def __init__(self, keys: Keys, idf: Floats, grams: Grams) -> None:
+        self.keys, self.idf, self.grams = keys, idf, grams
+        self._word = lru_cache(CACHED_WORDS)(self._read_word)
+
+    def _known(self, keys: Keys) -> tuple[Columns, NDArray[np.bool_]]:
+        """Columns of the keys, and which of them are known; the column of an unknown key is void."""
+        at = np.searchsorted(self.keys, keys)
+        at[at == len(self.keys)] = 0
+        return at, self.keys[at] == keys
+
+    def _read_word(self, form: str) -> tuple[int, Columns]:
+        own, keys = word_keys(form, self.grams)
+        columns, known = self._known(keys)
+        return own, columns[known]
+
+    def vector(self, text: str) -> Vector:
+        """Featurize a text; words and pairs that are not in the vocabulary leave no occurrence."""
+        words = split_words(text)
+        read = [self._word(form) for form in words.forms]
+        inside = [columns for _, columns in read]
+        owner = np.repeat(np.arange(len(read)), [len(columns) for columns in inside])
+        left = np.empty(0, np.int64)
+        if self.grams.pairs and len(read) > 1:
+            pairs, known = self._known(pair_keys(np.array([own for own, _ in read], np.uint32)))
+            left = np.flatnonzero(known)
+            inside.append(pairs[left])
+        columns = np.concatenate(inside) if inside else np.empty(0, np.int64)
+        return Vector(words, columns, self._values(columns), owner, left)
+
+    def _values(self, columns: Columns) -> Floats:
+        """Shares of each occurrence: (1 + ln tf) idf / tf, over the L2 norm of the whole features.
+
+        The weighting is scikit-learn's `TfidfTransformer(sublinear_tf=True)`.
+        """
+        counts = np.zeros(len(self.keys), np.int32)
+        np.add.at(counts, columns, np.int32(1))
+        tf = counts[columns].astype(np.float64)
+        shares = (1 + np.log(tf)) * self.idf[columns] / tf
+        norm = np.sqrt(np.sum(shares * shares * tf))
+        return shares / norm if norm else shares

@@ -1,0 +1,165 @@
+"""Evidence: the stretches of a post that a decision rests on, and the reason written from them.
+
+The input is one contribution a word, in log-odds; their sum and the intercept are the decision. So
+what is quoted is what decided, not a guess made afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mentallama.models.features import Floats, Words
+from mentallama.records import Span
+from mentallama.tasks import Reason
+
+LONGEST_QUOTE = 6
+"""Words in one quotation: more is no longer read at a glance."""
+
+MOST_FOR, MOST_AGAINST = 4, 2
+"""Quotations on either side; the reasons in the published release name two to four."""
+
+FAINT = 0.02
+"""Log-odds below which a stretch moves a probability by less than half a percent."""
+
+MINOR = 0.25
+"""Share of the strongest stretch's weight below which a stretch is not worth a quotation."""
+
+NEAR_USUAL = 0.05
+"""A probability this close to the label's usual share says little more than the share did."""
+
+_JOINT = re.compile(r"[ \t]{0,2}[-,/&、，،]?[ \t]{0,2}")
+"""What may stand between the words of a quotation; anything else ends a stretch."""
+
+_PLACEHOLDER = re.compile(r"\[[a-z]+\]")
+"""What privacy scrubbing leaves: it counts in the decision, but is nothing the writer said."""
+
+Stretch = tuple[int, int]
+"""First word and number of words."""
+
+
+def choose_spans(text: str, words: Words, contributions: Floats) -> tuple[Span, ...]:
+    """Pick the stretches that speak most clearly for and against a decision.
+
+    Parameters
+    ----------
+    text
+        The post.
+    words
+        Its words.
+    contributions
+        Each word's part in the decision, in log-odds; positive speaks for it.
+
+    Returns
+    -------
+    Spans on word boundaries that do not overlap: at most `MOST_FOR` of positive weight, then at most
+    `MOST_AGAINST` of negative weight, each group from strongest to weakest. A span's weight is the
+    sum of its words' contributions.
+    """
+    if not words.forms:
+        return ()
+    sums, quotable = _stretches(contributions), _quotable(text, words)
+    floor = max(FAINT, MINOR * float(np.abs(sums[quotable]).max(initial=0)))
+    # A word joins a stretch only where it adds more than half an average word does: short is clear.
+    price = np.abs(contributions).mean() / 2 * np.arange(1, LONGEST_QUOTE + 1)[:, None]
+    chosen = _pick(np.where(quotable & (sums >= floor), sums - price, -np.inf), MOST_FOR)
+    against = np.where(quotable & (sums <= -floor), -sums - price, -np.inf)
+    for stretch in chosen:
+        _cross_out(against, stretch)
+    chosen += _pick(against, MOST_AGAINST)
+    spans = (
+        Span(start=words.starts[at], end=words.ends[at + length - 1], weight=float(sums[length - 1, at]))
+        for at, length in chosen
+    )
+    return tuple(sorted(spans, key=_strongest_first))
+
+
+def _strongest_first(span: Span) -> tuple[bool, float]:
+    weight = span.weight or 0.0
+    return weight < 0, -abs(weight)
+
+
+def _stretches(contributions: Floats) -> Floats:
+    """Shape (LONGEST_QUOTE, words): [n, i] is the sum of the n + 1 words from word i, or 0 past the end."""
+    before = np.concatenate([[0.0], np.cumsum(contributions)])
+    sums = np.zeros((LONGEST_QUOTE, len(contributions)))
+    for length in range(1, min(LONGEST_QUOTE, len(contributions)) + 1):
+        sums[length - 1, : len(contributions) - length + 1] = before[length:] - before[:-length]
+    return sums
+
+
+def _quotable(text: str, words: Words) -> NDArray[np.bool_]:
+    """Shape (LONGEST_QUOTE, words): whether the stretch stands in one clause and is the writer's own."""
+    count = len(words.forms)
+    clause = np.zeros(count, np.int64)
+    for i, (end, start) in enumerate(zip(words.ends, words.starts[1:], strict=False), 1):
+        gap = text[end:start]
+        clause[i] = gap != " " and not _JOINT.fullmatch(gap)
+    clause = np.cumsum(clause)
+    foreign = [bool(_PLACEHOLDER.fullmatch(form)) for form in words.forms]
+    foreign_before = np.concatenate([[0], np.cumsum(foreign)])
+    allowed = np.zeros((LONGEST_QUOTE, count), np.bool_)
+    for length in range(1, min(LONGEST_QUOTE, count) + 1):
+        allowed[length - 1, : count - length + 1] = (
+            clause[length - 1 :] == clause[: count - length + 1]
+        ) & (foreign_before[length:] == foreign_before[: count - length + 1])
+    return allowed
+
+
+def _pick(scores: Floats, most: int) -> list[Stretch]:
+    """Take the best stretches one after the other, none touching another; changes `scores`."""
+    chosen: list[Stretch] = []
+    while len(chosen) < most:
+        length, at = divmod(int(scores.argmax()), scores.shape[1])
+        if not scores[length, at] > 0:
+            break
+        chosen.append((at, length + 1))
+        _cross_out(scores, chosen[-1])
+    return chosen
+
+
+def _cross_out(scores: Floats, stretch: Stretch) -> None:
+    """Bar every stretch that shares a word with this one or stands right beside it."""
+    at, taken = stretch
+    for length in range(1, len(scores) + 1):
+        scores[length - 1, max(0, at - length) : at + taken + 1] = -np.inf
+
+
+def write_reason(reason: Reason, text: str, spans: Sequence[Span], because: str, telling: bool) -> str:
+    """Write an explanation that quotes only what stands in the post.
+
+    Parameters
+    ----------
+    reason
+        The task's own sentences.
+    text
+        The post.
+    spans
+        Evidence as `choose_spans` gives it.
+    because
+        The label's words for what such wording goes with.
+    telling
+        False where the decision is hardly more than what is usual; the explanation then says so.
+    """
+    quotes_for = _quotes(reason, text, [span for span in spans if (span.weight or 0) > 0])
+    quotes_against = _quotes(reason, text, [span for span in spans if (span.weight or 0) < 0])
+    sentences = []
+    if quotes_for:
+        sentences.append(reason.evidence.format(quotes=quotes_for, because=because))
+    if quotes_against:
+        sentences.append(reason.against.format(quotes=quotes_against, because=because))
+    elif quotes_for:
+        sentences.append(reason.nothing_against)
+    if not (quotes_for and telling):
+        sentences.append(reason.little)
+    return " ".join(sentences)
+
+
+def _quotes(reason: Reason, text: str, spans: Sequence[Span]) -> str:
+    """Quote each wording once."""
+    opening, closing = reason.quote
+    wordings = {text[span.start : span.end].lower(): text[span.start : span.end] for span in reversed(spans)}
+    return reason.joiner.join(f"{opening}{wording}{closing}" for wording in reversed(wordings.values()))

@@ -1,0 +1,175 @@
+"""Train a linear model on the posts of all sets that have training posts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from mentallama.errors import WrongUse
+from mentallama.models.linear_file import HeadCard, SetModel, save_model
+from mentallama.records import Post, Record
+from mentallama.tasks import Task, find_task
+from mentallama.train.fit import LinearSettings, SetPosts, fit_set
+
+__all__ = ["LinearSettings", "LinearSummary", "train_linear"]
+
+FITTED_ON = ("train", "validation")
+
+
+class QuestionSummary(Record):
+    """One question: posts fitted on, and what validation decided."""
+
+    train: int
+    validation: int
+    card: HeadCard
+
+
+class SetSummary(Record):
+    """One set: its questions, the size of its vocabulary, and the time it took."""
+
+    questions: dict[str, QuestionSummary]
+    features: int
+    seconds: float
+
+
+class LinearSummary(Record):
+    """What a training did. `skipped` says why for each set or question without a model."""
+
+    sets: dict[str, SetSummary]
+    skipped: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All one process needs to fit one set."""
+
+    posts: SetPosts
+    questions: dict[str, tuple[str, ...]]
+    settings: LinearSettings
+
+
+def train_linear(
+    posts: Iterable[Post],
+    out: Path,
+    settings: LinearSettings,
+    tasks: Mapping[str, Task] | None = None,
+    advance: Callable[[str], None] | None = None,
+) -> LinearSummary:
+    """Train one model for all sets and write it to a folder.
+
+    Parameters
+    ----------
+    posts
+        Posts of any sets and splits; those for testing are passed over.
+    out
+        The model's folder.
+    settings
+        How to train.
+    tasks
+        Tasks by set name; None: those shipped.
+    advance
+        Called with a set's name when the set is done.
+
+    Raises
+    ------
+    WrongUse
+        A set has training posts but no validation posts, a label that its task does not have, or
+        there is nothing to train on at all.
+    """
+    jobs, skipped = _prepare(posts, settings, tasks)
+    if not jobs:
+        reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items()) or "no posts"
+        raise WrongUse(f"there is nothing to train on ({reasons})")
+    models: dict[str, SetModel] = {}
+    seconds: dict[str, float] = {}
+    for name, model, took in _fit_all(jobs, settings.jobs):
+        models[name], seconds[name] = model, took
+        if advance is not None:
+            advance(name)
+    save_model(out, settings.grams, {name: models[name] for name in jobs})
+    sets = {name: _summary(jobs[name], models[name], seconds[name]) for name in jobs}
+    return LinearSummary(sets=sets, skipped=skipped)
+
+
+def _prepare(
+    posts: Iterable[Post], settings: LinearSettings, tasks: Mapping[str, Task] | None
+) -> tuple[dict[str, _Job], dict[str, str]]:
+    """Sort posts by set; returns the jobs in the order of set names, and why others are left out."""
+    by_set: dict[str, list[Post]] = defaultdict(list)
+    for post in posts:
+        by_set[post.set].append(post)
+    jobs, skipped = {}, {}
+    for name in sorted(by_set, key=str.lower):
+        task = find_task(name, tasks)
+        posts_of_set = SetPosts(
+            [post.text for post in by_set[name] if post.split in FITTED_ON],
+            [post.labels for post in by_set[name] if post.split in FITTED_ON],
+            np.array([post.split == "validation" for post in by_set[name] if post.split in FITTED_ON], np.bool_),
+        )
+        questions = {}
+        for question in task.questions:
+            reason = _why_not(posts_of_set, task, question)
+            if reason is None:
+                questions[question] = tuple(task.labels)
+            else:
+                skipped[f"{name}, {question}"] = reason
+        if questions:
+            jobs[name] = _Job(posts_of_set, questions, settings)
+    return jobs, skipped
+
+
+def _why_not(posts: SetPosts, task: Task, question: str) -> str | None:
+    """Why a question cannot be trained, or None where it can."""
+    train, heldout = posts.rows(question, False), posts.rows(question, True)
+    seen = Counter(posts.answers(question, train))
+    foreign = (set(seen) | set(posts.answers(question, heldout))) - set(task.labels)
+    if foreign:
+        raise WrongUse(f"{task.set}, {question}: the task has no label {', '.join(map(repr, sorted(foreign)))}")
+    if len(seen) < 2:
+        return f"{len(train)} labelled training posts of {len(seen)} labels; at least two labels are needed"
+    if not len(heldout):
+        raise WrongUse(
+            f"{task.set}, {question}: there are {len(train)} training posts but no validation posts; "
+            "have collect draw a validation split"
+        )
+    return None
+
+
+def _fit_all(jobs: Mapping[str, _Job], workers: int) -> Iterator[tuple[str, SetModel, float]]:
+    """Fit all sets, the largest first, each in a process of its own where there is more than one worker."""
+    order = sorted(jobs, key=lambda name: -sum(map(len, jobs[name].posts.texts)))
+    if workers == 1 or len(jobs) == 1:
+        yield from (_fit(name, jobs[name]) for name in order)
+        return
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+        for done in as_completed([pool.submit(_fit, name, jobs[name]) for name in order]):
+            yield done.result()
+
+
+def _fit(name: str, job: _Job) -> tuple[str, SetModel, float]:
+    """Fit one set on one thread: the sums of several come in an order that varies."""
+    from threadpoolctl import threadpool_limits
+
+    begun = time.perf_counter()
+    with threadpool_limits(1):
+        model = fit_set(job.posts, job.questions, job.settings)
+    return name, model, time.perf_counter() - begun
+
+
+def _summary(job: _Job, model: SetModel, seconds: float) -> SetSummary:
+    questions = {
+        question: QuestionSummary(
+            train=len(job.posts.rows(question, False)),
+            validation=len(job.posts.rows(question, True)),
+            card=head.card,
+        )
+        for question, head in model.heads.items()
+    }
+    return SetSummary(questions=questions, features=len(model.keys), seconds=round(seconds, 3))
