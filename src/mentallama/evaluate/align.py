@@ -124,9 +124,10 @@ def first_difference(
     pairs = zip(outputs, rows, strict=False)
     differing = next((output.row for output, row in pairs if _key(output.golden) != _key(row.golden)), None)
     if len(outputs) != len(rows):
-        where = differing or min(len(outputs), len(rows)) + 2
-        return BadData(f"{len(outputs)} rows where {benchmark} has {len(rows)}; from here they differ", path, where)
-    return BadData(f"its golden is not the one in {benchmark}; are these outputs of another file?", path, differing)
+        what = f"{len(outputs)} rows where {benchmark} has {len(rows)}; from here they differ"
+        return BadData(what, path, differing or min(len(outputs), len(rows)) + 2)
+    what = f"its golden is not the one in {benchmark}; are these outputs of another file?"
+    return BadData(what, path, differing)
 
 
 def _key(golden: str) -> str:

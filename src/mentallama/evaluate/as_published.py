@@ -84,7 +84,7 @@ def first_key(text: str, keys: Mapping[str, str]) -> str | None:
     >>> first_key("I cannot tell. Reasoning: yes", {"yes": "yes", "no": "no"})
     'no'
     """
-    answer = text.split("Reasoning:")[0].lower()
+    answer = text.partition("Reasoning:")[0].lower()
     return next((label for key, label in keys.items() if key in answer), None)
 
 
@@ -108,7 +108,8 @@ def score_as_published(rows: Sequence[Answered], rule: Rule | None) -> tuple[Pub
 def _compare(goldens: Sequence[str], outputs: Sequence[str], by_default: int, differ: int) -> Published:
     sizes = (len(goldens), len(outputs), by_default, differ)
     if len(goldens) != len(outputs):
-        return _no_score(f"its lists differ in length: {len(goldens)} goldens, {len(outputs)} outputs", *sizes)
+        reason = f"its lists differ in length: {len(goldens)} goldens, {len(outputs)} outputs"
+        return _no_score(reason, *sizes)
     if not goldens:
         return _no_score("it reads none of the goldens", *sizes)
     labels = sorted({*goldens, *outputs})

@@ -110,7 +110,9 @@ def _measure_one(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) 
         micro_f1=rounded(micro_f1(counts)),
         interval=_round_pair(post_interval(by_post, weighted_f1, resampling)),
         read=len(rows) - int(lost.sum()),
-        **dict(zip(LOST, map(int, lost), strict=True)),
+        unread=int(lost[0]),
+        refused=int(lost[1]),
+        cut=int(lost[2]),
         grave=grave_score(counts, labels, task.grave),
         calibration=calibrate(rows),
         per_class=class_scores(counts, labels),
@@ -142,14 +144,15 @@ def f1_by_label(counts: Counts) -> NDArray[np.float64]:
     """F1 of each label, 0-1, shape (..., labels); 0 for labels in neither gold nor predictions."""
     hits, gold, predicted = hits_gold_predicted(counts)
     both = gold + predicted
-    return np.divide(2 * hits, both, out=np.zeros(both.shape), where=both > 0)
+    scores: NDArray[np.float64] = np.divide(2 * hits, both, out=np.zeros(both.shape), where=both > 0)
+    return scores
 
 
 def weighted_f1(counts: Counts) -> NDArray[np.float64]:
     """Weighted F1 in percent for each table of a stack; shape (...)."""
     gold = counts.sum(axis=-1)
-    weighed: NDArray[np.float64] = (f1_by_label(counts) * gold).sum(axis=-1)
-    return 100 * weighed / gold.sum(axis=-1)
+    mean: NDArray[np.float64] = (f1_by_label(counts) * gold).sum(axis=-1) / gold.sum(axis=-1)
+    return 100 * mean
 
 
 def macro_f1(counts: Counts) -> float:
@@ -196,7 +199,8 @@ def grave_score(counts: Counts, labels: Sequence[str], grave: str | None) -> Gra
 def name_cells(counts: Counts, labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """The confusion counts by name, zeros included."""
     columns = (*labels, *LOST)
-    return {gold: dict(zip(columns, row, strict=True)) for gold, row in zip(labels, counts.tolist(), strict=True)}
+    lines = zip(labels, counts.tolist(), strict=True)
+    return {gold: dict(zip(columns, line, strict=True)) for gold, line in lines}
 
 
 def share(part: int, whole: int) -> float | None:

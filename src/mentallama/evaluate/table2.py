@@ -54,10 +54,9 @@ def pool(ours: Sequence[Line], held_out: bool = False) -> tuple[list[str], list[
     """
     paper = published_numbers()
     lines = [*(paper.held_out if held_out else paper.test), *ours]
-    sets = [*paper.columns, *(name for line in ours for name in line.weighted_f1 if name not in paper.columns)]
+    sets = list(dict.fromkeys([*paper.columns, *(name for line in ours for name in line.weighted_f1)]))
     if held_out:
         sets = [name for name in sets if any(name in line.weighted_f1 for line in lines)]
-    sets = list(dict.fromkeys(sets))
     header = ["", *(paper.columns.get(name, name) for name in sets)]
     return header, [[line.name, *(two_digits(line.weighted_f1.get(name)) for name in sets)] for line in lines]
 

@@ -1,0 +1,125 @@
+"""Evaluate: from predictions or responses to scores.
+
+    mentallama evaluate --benchmark DIR --responses DIR|golden|empty [--form F] [--as-published] --out DIR
+
+reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text);
+in a recipe the stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead.
+It writes `scores.json`, `rows.jsonl.zst` and, as published, `readers_differ.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mentallama.errors import WrongUse
+from mentallama.evaluate.as_published import Answered, Difference, Published, rules, score_as_published
+from mentallama.evaluate.benchmark import STAND_INS, Benchmark, answer_set, open_benchmark
+from mentallama.evaluate.intervals import Resampling
+from mentallama.evaluate.join import join_predictions
+from mentallama.evaluate.scorefile import DIFFER, Against, ScoreFile, measure_sets, save
+from mentallama.records import Form
+from mentallama.store import write_json
+from mentallama.tasks import Task, load_tasks
+
+
+def evaluate_predictions(  # noqa: PLR0913
+    posts: Path, predictions: Path, out: Path, form: Form, tasks: Mapping[str, Task], *, seed: int = 0
+) -> ScoreFile:
+    """Score an analyst's predictions on the labelled test rows of collected posts.
+
+    A set is scored only where every labelled test row has its prediction; otherwise it is listed
+    under `missing` with the ids of the rows that lack one.
+
+    Raises
+    ------
+    BadData
+        Two predictions of one example, or a label that the task does not have.
+    """
+    joined = join_predictions(posts, predictions, form, tasks)
+    resampling = Resampling(seed=seed)
+    reasons = {name: _why_missing(name, joined.missing_rows, joined.rows) for name in tasks}
+    missing = {name: reason for name, reason in reasons.items() if reason}
+    rows = {name: part for name, part in joined.rows.items() if name not in missing}
+    return save(out, ScoreFile(
+        form=form, source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
+        resampling=resampling, sets=measure_sets(rows, tasks, resampling),
+        missing=tuple(missing), missing_reasons=missing,
+        missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
+        unlabelled=joined.unlabelled, unused=tuple(joined.unused),
+    ), rows)
+
+
+def evaluate_responses(  # noqa: PLR0913
+    benchmark: Path, form: Form, responses: Path | str, out: Path, *, as_published: bool = False, seed: int = 0
+) -> ScoreFile:
+    """Score outputs against the published test files.
+
+    Parameters
+    ----------
+    benchmark
+        The published release, or a folder that holds it as `release/`.
+    responses
+        A folder with `SET.csv` files, or "golden" or "empty".
+    as_published
+        Score with the published reader as well and list where the two differ.
+
+    Raises
+    ------
+    WrongUse
+        No such folder, or it holds no file that is called after a set.
+    BadData
+        A file does not answer the benchmark's rows; the message names file and row.
+    """
+    tasks, resampling = load_tasks(), Resampling(seed=seed)
+    opened = open_benchmark(benchmark, form, tasks)
+    given, unused = _given(responses, tasks)
+    missing = {name: reason for name in tasks if (reason := _why_no_answer(name, opened, given))}
+    answers = {name: answer_set(opened, tasks[name], responses) for name in tasks if name not in missing}
+    rows = {name: [row.scored for row in answered] for name, (answered, _) in answers.items()}
+    name = responses if isinstance(responses, str) else responses.name
+    return save(out, ScoreFile(
+        form=form, source={"kind": "responses", "responses": name},
+        resampling=resampling, sets=measure_sets(rows, tasks, resampling),
+        missing=tuple(missing), missing_reasons=missing, unused=unused,
+        against={name: against for name, (_, against) in answers.items()},
+        as_published=_score_as_published(out, answers) if as_published else None,
+    ), rows)
+
+
+def _score_as_published(
+    out: Path, answers: Mapping[str, tuple[list[Answered], Against]]
+) -> dict[str, Published]:
+    differences: list[Difference] = []
+    found = {}
+    for name, (answered, _) in answers.items():
+        found[name], differing = score_as_published(answered, rules().get(name))
+        differences += differing
+    write_json(out / DIFFER, [difference.model_dump() for difference in differences])
+    return found
+
+
+def _given(responses: Path | str, tasks: Mapping[str, Task]) -> tuple[set[str], tuple[str, ...]]:
+    """The sets that are answered, and the files that are not called after a set."""
+    if isinstance(responses, str):
+        if responses not in STAND_INS:
+            raise WrongUse(f"responses {responses!r}: give a folder, or {' or '.join(STAND_INS)}")
+        return set(tasks), ()
+    if not responses.is_dir():
+        raise WrongUse(f"{responses}: there is no such folder")
+    stems = {path.stem for path in responses.glob("*.csv")}
+    if not stems & set(tasks):
+        raise WrongUse(f"{responses}: no file is called after a set, as {next(iter(tasks))}.csv")
+    return stems & set(tasks), tuple(sorted(f"{stem}.csv" for stem in stems - set(tasks)))
+
+
+def _why_no_answer(name: str, benchmark: Benchmark, given: set[str]) -> str | None:
+    if name not in benchmark.tests and not (name in benchmark.experts and name in given):
+        return "the benchmark has no test file of it"
+    return None if name in given else f"there is no {name}.csv among the responses"
+
+
+def _why_missing(name: str, missing_rows: Mapping[str, list[str]], rows: Mapping[str, object]) -> str | None:
+    if missing_rows.get(name):
+        return f"{len(missing_rows[name])} labelled test rows have no prediction"
+    return None if rows.get(name) else "there are no labelled test posts of it"
