@@ -100,7 +100,9 @@ def align_outputs(path: Path, candidates: Sequence[tuple[Path, list[ReleaseRow]]
                 return index, aligned
     if not readings:
         raise faults[0]
-    raise first_difference(path, readings[0], *candidates[0])
+    # Of the two ways of reading, the one that agrees further is the file's own.
+    faults = [first_difference(path, outputs, *candidates[0]) for outputs in readings]
+    raise max(faults, key=lambda fault: fault.row or 0)
 
 
 def align_rows(outputs: Sequence[Output], rows: Sequence[ReleaseRow]) -> Aligned | None:

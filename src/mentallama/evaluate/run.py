@@ -51,7 +51,8 @@ def evaluate_predictions(  # noqa: PLR0913
 
 
 def evaluate_responses(  # noqa: PLR0913
-    benchmark: Path, form: Form, responses: Path | str, out: Path, *, as_published: bool = False, seed: int = 0
+    benchmark: Path, form: Form, responses: Path | str, out: Path, *,
+    as_published: bool = False, seed: int = 0,
 ) -> ScoreFile:
     """Score outputs against the published test files.
 
