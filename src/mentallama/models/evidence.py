@@ -6,7 +6,6 @@ what is quoted is what decided, not a guess made afterwards.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,25 +30,17 @@ MINOR = 0.25
 NEAR_USUAL = 0.05
 """A probability this close to the label's usual share says little more than the share did."""
 
-_JOINT = re.compile(r"[ \t]{0,2}[-,/&、，،]?[ \t]{0,2}")
-"""What may stand between the words of a quotation; anything else ends a stretch."""
-
-_PLACEHOLDER = re.compile(r"\[[a-z]+\]")
-"""What privacy scrubbing leaves: it counts in the decision, but is nothing the writer said."""
-
 Stretch = tuple[int, int]
 """First word and number of words."""
 
 
-def choose_spans(text: str, words: Words, contributions: Floats) -> tuple[Span, ...]:
+def choose_spans(words: Words, contributions: Floats) -> tuple[Span, ...]:
     """Pick the stretches that speak most clearly for and against a decision.
 
     Parameters
     ----------
-    text
-        The post.
     words
-        Its words.
+        The words of the post.
     contributions
         Each word's part in the decision, in log-odds; positive speaks for it.
 
@@ -61,7 +52,7 @@ def choose_spans(text: str, words: Words, contributions: Floats) -> tuple[Span, 
     """
     if not words.forms:
         return ()
-    sums, quotable = _stretches(contributions), _quotable(text, words)
+    sums, quotable = _stretches(words, contributions)
     floor = max(FAINT, MINOR * float(np.abs(sums[quotable]).max(initial=0)))
     # A word joins a stretch only where it adds more than half an average word does: short is clear.
     price = np.abs(contributions).mean() / 2 * np.arange(1, LONGEST_QUOTE + 1)[:, None]
@@ -70,11 +61,14 @@ def choose_spans(text: str, words: Words, contributions: Floats) -> tuple[Span, 
     for stretch in chosen:
         _cross_out(against, stretch)
     chosen += _pick(against, MOST_AGAINST)
-    spans = (
-        Span(start=words.starts[at], end=words.ends[at + length - 1], weight=float(sums[length - 1, at]))
-        for at, length in chosen
-    )
+    spans = [_span(words, sums, stretch) for stretch in chosen]
     return tuple(sorted(spans, key=_strongest_first))
+
+
+def _span(words: Words, sums: Floats, stretch: Stretch) -> Span:
+    at, length = stretch
+    last = at + length - 1
+    return Span(start=int(words.starts[at]), end=int(words.ends[last]), weight=float(sums[length - 1, at]))
 
 
 def _strongest_first(span: Span) -> tuple[bool, float]:
@@ -82,31 +76,22 @@ def _strongest_first(span: Span) -> tuple[bool, float]:
     return weight < 0, -abs(weight)
 
 
-def _stretches(contributions: Floats) -> Floats:
-    """Shape (LONGEST_QUOTE, words): [n, i] is the sum of the n + 1 words from word i, or 0 past the end."""
-    before = np.concatenate([[0.0], np.cumsum(contributions)])
-    sums = np.zeros((LONGEST_QUOTE, len(contributions)))
-    for length in range(1, min(LONGEST_QUOTE, len(contributions)) + 1):
-        sums[length - 1, : len(contributions) - length + 1] = before[length:] - before[:-length]
-    return sums
+def _stretches(words: Words, contributions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """Rate all stretches of words that are short enough.
 
-
-def _quotable(text: str, words: Words) -> NDArray[np.bool_]:
-    """Shape (LONGEST_QUOTE, words): whether the stretch stands in one clause and is the writer's own."""
+    Returns
+    -------
+    Two arrays of shape (LONGEST_QUOTE, words); [n, i] is about the n + 1 words from word i on. The
+    first has the sum of their contributions, the second whether they can be quoted: all stand in one
+    clause, and none is a placeholder.
+    """
     count = len(words.forms)
-    clause = np.zeros(count, np.int64)
-    for i, (end, start) in enumerate(zip(words.ends, words.starts[1:], strict=False), 1):
-        gap = text[end:start]
-        clause[i] = gap != " " and not _JOINT.fullmatch(gap)
-    clause = np.cumsum(clause)
-    foreign = [bool(_PLACEHOLDER.fullmatch(form)) for form in words.forms]
-    foreign_before = np.concatenate([[0], np.cumsum(foreign)])
-    allowed = np.zeros((LONGEST_QUOTE, count), np.bool_)
-    for length in range(1, min(LONGEST_QUOTE, count) + 1):
-        allowed[length - 1, : count - length + 1] = (
-            clause[length - 1 :] == clause[: count - length + 1]
-        ) & (foreign_before[length:] == foreign_before[: count - length + 1])
-    return allowed
+    first = np.arange(count)
+    beyond = first + np.arange(1, LONGEST_QUOTE + 1)[:, None]
+    inside = np.minimum(beyond, count)
+    before = np.concatenate([[0.0], np.cumsum(contributions)])
+    quotable = (beyond <= count) & (words.clauses[inside - 1] == words.clauses) & ~words.scrubbed
+    return before[inside] - before[:count], quotable
 
 
 def _pick(scores: Floats, most: int) -> list[Stretch]:
@@ -151,7 +136,7 @@ def write_reason(reason: Reason, text: str, spans: Sequence[Span], because: str,
         sentences.append(reason.evidence.format(quotes=quotes_for, because=because))
     if quotes_against:
         sentences.append(reason.against.format(quotes=quotes_against, because=because))
-    elif quotes_for:
+    elif quotes_for and telling:
         sentences.append(reason.nothing_against)
     if not (quotes_for and telling):
         sentences.append(reason.little)

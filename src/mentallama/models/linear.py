@@ -24,41 +24,36 @@ from mentallama.tasks import Task, load_tasks
 class Decision:
     """What the weights of one question say about one post.
 
-    `logits` has shape (labels,), `label` is the place of the highest. `contributions` divides the
-    label's lead among the words: logit of the label minus the mean logit of the others, which for
-    two labels is the log-odds. Contributions and `intercept` add up to `lead`.
+    `logits` has shape (labels,), is calibrated and sums to 0; `label` is the place of the highest.
+    `contributions` divides the label's lead among the words: its logit minus the mean logit of the
+    others, which for two labels is the log-odds. Contributions and `intercept` add up to `lead`.
     """
 
     logits: Floats
     label: int
     contributions: Floats
     intercept: float
-
-    @property
-    def lead(self) -> float:
-        return _lead(self.logits, self.label)
+    lead: float
 
     @property
     def probabilities(self) -> Floats:
         """Softmax of the calibrated logits, shape (labels,)."""
-        odds = np.exp(self.logits - self.logits.max())
-        return odds / odds.sum()
-
-
-def _lead(logits: Floats, label: int) -> float:
-    others = (logits.sum() - logits[label]) / (len(logits) - 1)
-    return float(logits[label] - others)
+        odds: Floats = np.exp(self.logits - self.logits.max())
+        shares: Floats = odds / odds.sum()
+        return shares
 
 
 def decide(vector: Vector, head: Head) -> Decision:
     """Put one question to a vector."""
-    weights = head.weights[vector.columns].astype(np.float64)
+    weights = head.weights.take(vector.columns, axis=0).astype(np.float64)
     intercepts = head.intercepts.astype(np.float64)
     logits = vector.values @ weights + intercepts
     label = int(logits.argmax())
-    others = np.delete(weights, label, axis=1).mean(axis=1)
-    contributions = vector.per_word(weights[:, label] - others)
-    return Decision(logits, label, contributions, _lead(intercepts, label))
+    # Logits sum to 0, so the mean of the others is -logit / (labels - 1).
+    scale = len(logits) / (len(logits) - 1)
+    contributions = vector.per_word(weights[:, label] * scale)
+    intercept, lead = float(intercepts[label] * scale), float(logits[label] * scale)
+    return Decision(logits, label, contributions, intercept, lead)
 
 
 class LinearAnalyst:
@@ -136,7 +131,7 @@ class LinearAnalyst:
     def _predict(self, example: Example, vector: Vector, head: Head, task: Task) -> Prediction:
         decision = decide(vector, head)
         label, shares = head.card.labels[decision.label], decision.probabilities
-        spans = choose_spans(example.text, vector.words, decision.contributions)
+        spans = choose_spans(vector.words, decision.contributions)
         telling = abs(shares[decision.label] - head.card.usual[decision.label]) > NEAR_USUAL
         because = task.labels[label].because
         given = dict(zip(head.card.labels, shares.tolist(), strict=True))

@@ -22,6 +22,8 @@ from mentallama.store import atomic, write_json
 
 MANIFEST = "model.json"
 
+Weighting = Literal["none", "balanced"]
+
 
 class HeadCard(BaseModel):
     """How the weights of one question came about, and what they answer."""
@@ -33,7 +35,7 @@ class HeadCard(BaseModel):
     """Label shares the fit took as given: those of the training posts, or even shares where it was
     class-balanced."""
     C: float
-    class_weight: Literal["none", "balanced"]
+    class_weight: Weighting
     temperature: float
     weighted_f1: float
 
@@ -102,8 +104,8 @@ def _write_set(path: Path, model: SetModel) -> SetCard:
 
 
 def whole(stored: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put back the last label, so that the last axis sums to 0."""
-    return np.concatenate([stored, -stored.sum(axis=-1, keepdims=True)], axis=-1)
+    """Put back the last label, so that the last axis sums to 0; rows lie together in memory."""
+    return np.ascontiguousarray(np.concatenate([stored, -stored.sum(axis=-1, keepdims=True)], axis=-1))
 
 
 def _read_set(path: Path, card: SetCard) -> SetModel:

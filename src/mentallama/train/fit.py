@@ -7,21 +7,26 @@ from the training posts alone. The weights that are kept are then fitted on both
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_matrix
+from scipy.special import log_softmax
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mentallama.models.features import CACHED_WORDS, Grams, Keys, pair_keys, split_words, word_keys
-from mentallama.models.linear_file import Head, HeadCard, SetModel, whole
+from mentallama.models.features import CACHED_WORDS, Floats, Grams, Keys, pair_keys, split_words, word_keys
+from mentallama.models.linear_file import Head, HeadCard, SetModel, Weighting, whole
+from mentallama.train.linear import LinearSettings, SetPosts
 
-Weighting = Literal["none", "balanced"]
-Rows = NDArray[np.int64]
 Counted = tuple[Keys, NDArray[np.int64]]
 """Features of one post, ascending, and how often each occurs."""
 
@@ -31,36 +36,7 @@ TOLERANCE, ITERATIONS = 1e-3, 500
 TEMPERATURES = (0.05, 20.0)
 
 
-class LinearSettings(BaseModel):
-    """How linear models are trained. There is no seed: nothing is drawn."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    C: tuple[float, ...] = Field((0.3, 1, 3, 10, 30), min_length=1)
-    class_weight: tuple[Weighting, ...] = Field(("none", "balanced"), min_length=1)
-    grams: Grams = Grams()
-    min_df: int = Field(2, ge=1)
-    """A feature of a single post names that post more than a class."""
-    jobs: int = Field(2, ge=1)
-
-
-@dataclass(frozen=True)
-class SetPosts:
-    """The labelled posts of one set; `heldout` are the places of validation posts."""
-
-    texts: Sequence[str]
-    labels: Sequence[dict[str, str]]
-    heldout: NDArray[np.bool_]
-
-    def rows(self, question: str, heldout: bool) -> Rows:
-        asked = np.array([question in labels for labels in self.labels], np.bool_)
-        return np.flatnonzero(asked & (self.heldout == heldout))
-
-    def answers(self, question: str, rows: Rows) -> list[str]:
-        return [self.labels[row][question] for row in rows]
-
-
-def fit_set(posts: SetPosts, questions: dict[str, Sequence[str]], settings: LinearSettings) -> SetModel:
+def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings) -> SetModel:
     """Fit one set.
 
     Parameters
@@ -71,11 +47,17 @@ def fit_set(posts: SetPosts, questions: dict[str, Sequence[str]], settings: Line
         The questions to fit, each with all its labels in the task's order. Each needs validation
         posts, and training posts of two labels.
     """
+    # On several threads the sums of a dot product come in an order that varies, and so do the weights.
+    with threadpool_limits(1):
+        return _fit_set(posts, questions, settings)
+
+
+def _fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings) -> SetModel:
     counted = count_features(posts.texts, settings.grams)
     training = [c for c, heldout in zip(counted, posts.heldout, strict=True) if not heldout]
-    trial, _ = _weigh(counted, vocabulary(training, settings.min_df), ~posts.heldout)
-    choices = {q: _choose(trial, posts, q, settings) for q in questions}
-    keys = vocabulary(counted, settings.min_df)
+    trial, _ = _weigh(counted, vocabulary(training, settings.min_posts), ~posts.heldout)
+    choices = {question: _choose(trial, posts, question, settings) for question in questions}
+    keys = vocabulary(counted, settings.min_posts)
     final, idf = _weigh(counted, keys, np.ones(len(counted), np.bool_))
     heads = {q: _fit_head(final, posts, q, labels, choices[q]) for q, labels in questions.items()}
     return SetModel(keys, idf, heads)
@@ -95,21 +77,23 @@ def _count(text: str, read: Callable[[str], tuple[int, Keys]], pairs: bool) -> C
     return np.unique(np.concatenate([*keys, np.empty(0, np.uint32)]), return_counts=True)
 
 
-def vocabulary(counted: Sequence[Counted], min_df: int) -> Keys:
-    """Features that stand in at least `min_df` posts, ascending."""
+def vocabulary(counted: Sequence[Counted], min_posts: int) -> Keys:
+    """Features that stand in at least `min_posts` posts, the most frequent first."""
     keys, posts = np.unique(np.concatenate([keys for keys, _ in counted]), return_counts=True)
-    return keys[posts >= min_df]
+    frequent = posts >= min_posts
+    return keys[frequent][np.argsort(-posts[frequent], kind="stable")]
 
 
 def _weigh(
     counted: Sequence[Counted], keys: Keys, fitted: NDArray[np.bool_]
 ) -> tuple[Any, NDArray[np.float32]]:
     """Tf-idf of all posts as a sparse matrix (posts, features), with idf taken from the `fitted` ones."""
-    from scipy.sparse import csr_matrix
-    from sklearn.feature_extraction.text import TfidfTransformer
-
-    known = [np.isin(post, keys, assume_unique=True) for post, _ in counted]
-    columns = [np.searchsorted(keys, post[k]) for (post, _), k in zip(counted, known, strict=True)]
+    order = np.argsort(keys)
+    ascending = keys[order]
+    known = [np.isin(post, ascending, assume_unique=True) for post, _ in counted]
+    columns = [
+        order[np.searchsorted(ascending, post[k])] for (post, _), k in zip(counted, known, strict=True)
+    ]
     counts = [times[k] for (_, times), k in zip(counted, known, strict=True)]
     ends = np.cumsum([0] + [len(post) for post in columns])
     matrix = csr_matrix(
@@ -133,47 +117,43 @@ class Choice:
 
 
 def _regress(matrix: Any, answers: Sequence[str], C: float, class_weight: Weighting) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
     weight = "balanced" if class_weight == "balanced" else None
-    return LogisticRegression(C=C, class_weight=weight, tol=TOLERANCE, max_iter=ITERATIONS).fit(matrix, answers)
+    model = LogisticRegression(C=C, class_weight=weight, tol=TOLERANCE, max_iter=ITERATIONS)
+    return model.fit(matrix, answers)
 
 
 def _choose(matrix: Any, posts: SetPosts, question: str, settings: LinearSettings) -> Choice:
     """Try all settings; of equals the first, so the plainest, is kept."""
-    from sklearn.metrics import f1_score
-
     train, heldout = posts.rows(question, False), posts.rows(question, True)
     answers, truth = posts.answers(question, train), posts.answers(question, heldout)
     best = Choice(-1.0, 1.0, "none", 1.0)
-    for class_weight, C in product(settings.class_weight, settings.C):
+    for class_weight, C in product(settings.class_weights, settings.regularisation):
         model = _regress(matrix[train], answers, C, class_weight)
         found = model.predict(matrix[heldout])
         score = float(f1_score(truth, found, average="weighted", zero_division=0))
         if score > best.weighted_f1:
-            best = Choice(score, C, class_weight, _temperature(_logits(model, matrix[heldout]), model, truth))
+            temperature = _temperature(_logits(model, matrix[heldout]), model.classes_, truth)
+            best = Choice(score, C, class_weight, temperature)
     return best
 
 
-def _logits(model: Any, matrix: Any) -> NDArray[np.float64]:
+def _logits(model: Any, matrix: Any) -> Floats:
     """Shape (posts, classes)."""
-    scores = np.asarray(model.decision_function(matrix))
+    scores: Floats = np.asarray(model.decision_function(matrix))
     return np.stack([-scores / 2, scores / 2], axis=1) if scores.ndim == 1 else scores
 
 
-def _temperature(logits: NDArray[np.float64], model: Any, truth: Sequence[str]) -> float:
+def _temperature(logits: Floats, classes: Sequence[str], truth: Sequence[str]) -> float:
     """The temperature with the lowest log loss; 1 where no post has a label known from training."""
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    place = {name: column for column, name in enumerate(model.classes_)}
+    place = {name: column for column, name in enumerate(classes)}
     known = [row for row, label in enumerate(truth) if label in place]
     columns = [place[truth[row]] for row in known]
     if not known:
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        return -float(log_softmax(logits[known] / np.exp(log_temperature), axis=1)[range(len(known)), columns].mean())
+        likely = log_softmax(logits[known] / np.exp(log_temperature), axis=1)
+        return -float(likely[range(len(known)), columns].mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
 
@@ -202,13 +182,14 @@ def _fit_head(matrix: Any, posts: SetPosts, question: str, labels: Sequence[str]
     )
 
 
-def _centred(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+def _centred(weights: Floats) -> Floats:
     """Weights of all classes, summing to 0 over the last axis; the softmax is the same."""
     if weights.shape[-1] == 1:
         return np.concatenate([-weights / 2, weights / 2], axis=-1)
-    return weights - weights.mean(axis=-1, keepdims=True)
+    means: Floats = weights.mean(axis=-1, keepdims=True)
+    return weights - means
 
 
-def _stored(weights: NDArray[np.float64]) -> NDArray[np.float32]:
+def _stored(weights: Floats) -> NDArray[np.float32]:
     """As they will be read back from the file."""
     return whole(weights[..., :-1].astype(np.float32))

@@ -4,23 +4,77 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mentallama.errors import WrongUse
-from mentallama.models.linear_file import HeadCard, SetModel, save_model
+from mentallama.models.features import Grams
+from mentallama.models.linear_file import HeadCard, SetModel, Weighting, save_model
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
-from mentallama.train.fit import LinearSettings, SetPosts, fit_set
-
-__all__ = ["LinearSettings", "LinearSummary", "train_linear"]
 
 FITTED_ON = ("train", "validation")
+
+Rows = NDArray[np.int64]
+
+
+class LinearSettings(BaseModel):
+    """How linear models are trained. There is no seed: nothing is drawn."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    regularisation: tuple[float, ...] = Field((0.3, 1, 3, 10, 30), min_length=1)
+    """Inverse regularisation strengths C to choose from."""
+    class_weights: tuple[Weighting, ...] = Field(("none", "balanced"), min_length=1)
+    word_ngrams: Literal[1, 2] = 2
+    character_ngrams: tuple[int, int] = (2, 5)
+    min_posts: int = Field(2, ge=1)
+    """A feature must stand in so many posts: one that stands in a single post names the post."""
+    jobs: int = Field(2, ge=1)
+    """Sets fitted at a time, each in a process of its own."""
+
+    @model_validator(mode="after")
+    def _lengths_ascend(self) -> LinearSettings:
+        shortest, longest = self.character_ngrams
+        if not 1 <= shortest <= longest <= 10:
+            raise ValueError("character_ngrams must be two ascending lengths from 1 to 10")
+        return self
+
+    @property
+    def grams(self) -> Grams:
+        shortest, longest = self.character_ngrams
+        return Grams(pairs=self.word_ngrams > 1, shortest=shortest, longest=longest)
+
+
+@dataclass(frozen=True)
+class SetPosts:
+    """The labelled posts of one set; `heldout` marks those for validation."""
+
+    texts: Sequence[str]
+    labels: Sequence[Mapping[str, str]]
+    heldout: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, posts: Iterable[Post]) -> SetPosts:
+        kept = [post for post in posts if post.split in FITTED_ON and post.labels]
+        heldout = np.array([post.split == "validation" for post in kept], np.bool_)
+        return cls([post.text for post in kept], [post.labels for post in kept], heldout)
+
+    def rows(self, question: str, heldout: bool) -> Rows:
+        """Places of the posts of one split that have an answer to the question."""
+        asked = np.array([question in labels for labels in self.labels], np.bool_)
+        return np.flatnonzero(asked & (self.heldout == heldout))
+
+    def answers(self, question: str, rows: Rows) -> list[str]:
+        return [self.labels[row][question] for row in rows]
 
 
 class QuestionSummary(Record):
@@ -51,7 +105,7 @@ class _Job:
     """All one process needs to fit one set."""
 
     posts: SetPosts
-    questions: dict[str, tuple[str, ...]]
+    questions: Mapping[str, Sequence[str]]
     settings: LinearSettings
 
 
@@ -105,21 +159,13 @@ def _prepare(
     by_set: dict[str, list[Post]] = defaultdict(list)
     for post in posts:
         by_set[post.set].append(post)
-    jobs, skipped = {}, {}
+    jobs: dict[str, _Job] = {}
+    skipped: dict[str, str] = {}
     for name in sorted(by_set, key=str.lower):
-        task = find_task(name, tasks)
-        posts_of_set = SetPosts(
-            [post.text for post in by_set[name] if post.split in FITTED_ON],
-            [post.labels for post in by_set[name] if post.split in FITTED_ON],
-            np.array([post.split == "validation" for post in by_set[name] if post.split in FITTED_ON], np.bool_),
-        )
-        questions = {}
-        for question in task.questions:
-            reason = _why_not(posts_of_set, task, question)
-            if reason is None:
-                questions[question] = tuple(task.labels)
-            else:
-                skipped[f"{name}, {question}"] = reason
+        task, posts_of_set = find_task(name, tasks), SetPosts.of(by_set[name])
+        reasons = {question: _why_not(posts_of_set, task, question) for question in task.questions}
+        skipped |= {f"{name}, {question}": reason for question, reason in reasons.items() if reason}
+        questions = {question: tuple(task.labels) for question, reason in reasons.items() if not reason}
         if questions:
             jobs[name] = _Job(posts_of_set, questions, settings)
     return jobs, skipped
@@ -131,7 +177,8 @@ def _why_not(posts: SetPosts, task: Task, question: str) -> str | None:
     seen = Counter(posts.answers(question, train))
     foreign = (set(seen) | set(posts.answers(question, heldout))) - set(task.labels)
     if foreign:
-        raise WrongUse(f"{task.set}, {question}: the task has no label {', '.join(map(repr, sorted(foreign)))}")
+        names = ", ".join(map(repr, sorted(foreign)))
+        raise WrongUse(f"{task.set}, {question}: the task has no label {names}")
     if len(seen) < 2:
         return f"{len(train)} labelled training posts of {len(seen)} labels; at least two labels are needed"
     if not len(heldout):
@@ -154,12 +201,10 @@ def _fit_all(jobs: Mapping[str, _Job], workers: int) -> Iterator[tuple[str, SetM
 
 
 def _fit(name: str, job: _Job) -> tuple[str, SetModel, float]:
-    """Fit one set on one thread: the sums of several come in an order that varies."""
-    from threadpoolctl import threadpool_limits
+    from mentallama.train.fit import fit_set
 
     begun = time.perf_counter()
-    with threadpool_limits(1):
-        model = fit_set(job.posts, job.questions, job.settings)
+    model = fit_set(job.posts, job.questions, job.settings)
     return name, model, time.perf_counter() - begun
 
 
