@@ -175,14 +175,18 @@ def prediction(example_id: str, label: str = "yes", share: float = 0.75) -> Pred
     )
 
 
-def predicted(folder: Path, predictions: list[Prediction], posts: list[Post] = POSTS) -> tuple[Path, Path, Path]:
+def predicted(
+    folder: Path, predictions: list[Prediction], posts: list[Post] = POSTS
+) -> tuple[Path, Path, Path]:
     write_records(folder / "posts.jsonl.zst", posts)
     write_records(folder / "predictions.jsonl.zst", predictions)
     return folder / "posts.jsonl.zst", folder / "predictions.jsonl.zst", folder / "out"
 
 
 def test_predictions_are_joined_by_id(tmp_path: Path) -> None:
-    given = [prediction(IDS[4]), prediction(IDS[0]), prediction(IDS[1], "no"), prediction("stranger")]
+    # IDS[2] is a training post: it has no score, and is no stranger
+    given = [prediction(IDS[4]), prediction(IDS[0]), prediction(IDS[1], "no"), prediction(IDS[2])]
+    given.append(prediction("stranger"))
     scores = evaluate_predictions(*predicted(tmp_path, given), "instruction", load_tasks())
     one = scores.sets["DR"]
     assert (one.n, one.accuracy) == (3, round(200 / 3, 4))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mentallama.errors import BadData
 from mentallama.evaluate.score import ScoredRow, score_row
-from mentallama.records import Example, Form, Post, Prediction, example_of
+from mentallama.records import Example, Form, Post, Prediction, Split, example_of
 from mentallama.store import read_records
 from mentallama.tasks import Task
 
@@ -34,8 +34,10 @@ def join_predictions(posts: Path, predictions: Path, form: Form, tasks: Mapping[
     """
     waiting = _by_example(predictions)
     joined = Joined(models={prediction.model for _, prediction in waiting.values()})
-    for example in examples_to_score(posts, form, tasks):
+    for split, example in examples_of(posts, form, tasks):
         number, prediction = waiting.pop(example.id, (0, None))
+        if split != "test":
+            continue  # predictions of other splits have their place, but no score
         if example.label is None:
             joined.unlabelled[example.task] = joined.unlabelled.get(example.task, 0) + 1
         elif prediction is None:
@@ -48,8 +50,8 @@ def join_predictions(posts: Path, predictions: Path, form: Form, tasks: Mapping[
     return joined
 
 
-def examples_to_score(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[Example]:
-    """Every question of every test post.
+def examples_of(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[tuple[Split, Example]]:
+    """Every question of every post, with the post's split.
 
     Raises
     ------
@@ -57,8 +59,6 @@ def examples_to_score(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Ite
         A post's set is not in the catalogue, or its label is none of the task's.
     """
     for number, post in enumerate(read_records(posts, Post), 1):
-        if post.split != "test":
-            continue
         task = tasks.get(post.set)
         if task is None:
             raise BadData(f"no task is called {post.set!r}", posts, number)
@@ -66,7 +66,7 @@ def examples_to_score(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Ite
             example = example_of(post, question, form)
             if example.label is not None and example.label not in task.labels:
                 raise BadData(f"{example.label!r} is not a label of {task.set}", posts, number)
-            yield example
+            yield post.split, example
 
 
 def _by_example(predictions: Path) -> dict[str, tuple[int, Prediction]]:

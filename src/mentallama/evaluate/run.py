@@ -24,7 +24,8 @@ from mentallama.tasks import Task, load_tasks
 
 
 def evaluate_predictions(  # noqa: PLR0913
-    posts: Path, predictions: Path, out: Path, form: Form, tasks: Mapping[str, Task], *, seed: int = 0
+    posts: Path, predictions: Path, out: Path, form: Form, tasks: Mapping[str, Task], *,
+    seed: int = 0, resamples: int = 1000,
 ) -> ScoreFile:
     """Score an analyst's predictions on the labelled test rows of collected posts.
 
@@ -37,7 +38,7 @@ def evaluate_predictions(  # noqa: PLR0913
         Two predictions of one example, or a label that the task does not have.
     """
     joined = join_predictions(posts, predictions, form, tasks)
-    resampling = Resampling(seed=seed)
+    resampling = Resampling(seed=seed, resamples=resamples)
     reasons = {name: _why_missing(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: part for name, part in joined.rows.items() if name not in missing}
@@ -52,7 +53,7 @@ def evaluate_predictions(  # noqa: PLR0913
 
 def evaluate_responses(  # noqa: PLR0913
     benchmark: Path, form: Form, responses: Path | str, out: Path, *,
-    as_published: bool = False, seed: int = 0,
+    as_published: bool = False, seed: int = 0, resamples: int = 1000,
 ) -> ScoreFile:
     """Score outputs against the published test files.
 
@@ -72,7 +73,7 @@ def evaluate_responses(  # noqa: PLR0913
     BadData
         A file does not answer the benchmark's rows; the message names file and row.
     """
-    tasks, resampling = load_tasks(), Resampling(seed=seed)
+    tasks, resampling = load_tasks(), Resampling(seed=seed, resamples=resamples)
     opened = open_benchmark(benchmark, form, tasks)
     given, unused = _given(responses, tasks)
     missing = {name: reason for name in tasks if (reason := _why_no_answer(name, opened, given))}
