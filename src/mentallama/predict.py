@@ -13,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, Field
+
 from mentallama.errors import WrongUse
 from mentallama.models.analyst import Analyst
 from mentallama.records import Example, Form, Post, Prediction, Record, Split, example_of
@@ -22,6 +24,15 @@ PREDICTIONS = "predictions.jsonl.zst"
 
 BATCH = 256
 """Examples handed to the analyst at a time; enough for any accelerator, little for memory."""
+
+
+class PredictSettings(BaseModel):
+    """Which posts are answered, and in which published form they are put."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    splits: tuple[Split, ...] = Field(default=("test",), min_length=1)
+    form: Form = "instruction"
 
 
 class PredictSummary(Record):
@@ -73,8 +84,7 @@ def run(
     analyst: Analyst,
     posts_file: Path,
     out: Path,
-    splits: Collection[Split] = ("test",),
-    form: Form = "instruction",
+    settings: PredictSettings = PredictSettings(),  # noqa: B008 - frozen
     advance: Callable[[], None] | None = None,
 ) -> PredictSummary:
     """Answer the posts of some splits and write `out/predictions.jsonl.zst`.
@@ -87,10 +97,8 @@ def run(
         Posts as `collect` writes them.
     out
         The stage's folder.
-    splits
-        Which posts.
-    form
-        The published form to ask in.
+    settings
+        Which posts, and how they are asked about.
     advance
         Called after every answer.
 
@@ -105,19 +113,19 @@ def run(
 
     def asked() -> Iterator[Post]:
         for post in read_records(posts_file, Post):
-            if post.split in splits:
+            if post.split in settings.splits:
                 counts["posts"] += 1
                 yield post
 
     def answered() -> Iterator[Prediction]:
-        examples = questions_of(asked(), form, getattr(analyst, "tasks", None), left_open)
+        examples = questions_of(asked(), settings.form, getattr(analyst, "tasks", None), left_open)
         for prediction in predict(analyst, examples):
             answers[prediction.reading.status] += 1
             if advance is not None:
                 advance()
             yield prediction
         if not answers:
-            raise WrongUse(_nothing(posts_file, splits, counts["posts"], left_open))
+            raise WrongUse(_nothing(posts_file, settings.splits, counts["posts"], left_open))
 
     write_records(out / PREDICTIONS, answered())
     return PredictSummary(posts=counts["posts"], answers=dict(answers), left_open=dict(left_open))

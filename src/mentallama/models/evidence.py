@@ -55,7 +55,7 @@ def choose_spans(words: Words, contributions: Floats) -> tuple[Span, ...]:
     sums, quotable = _stretches(words, contributions)
     floor = max(FAINT, MINOR * float(np.abs(sums[quotable]).max(initial=0)))
     # A word joins a stretch only where it adds more than half an average word does: short is clear.
-    price = np.abs(contributions).mean() / 2 * np.arange(1, LONGEST_QUOTE + 1)[:, None]
+    price = np.abs(contributions).mean() / 2 * np.arange(LONGEST_QUOTE)[:, None]
     chosen = _pick(np.where(quotable & (sums >= floor), sums - price, -np.inf), MOST_FOR)
     against = np.where(quotable & (sums <= -floor), -sums - price, -np.inf)
     for stretch in chosen:
@@ -95,7 +95,7 @@ def _stretches(words: Words, contributions: Floats) -> tuple[Floats, NDArray[np.
 
 
 def _pick(scores: Floats, most: int) -> list[Stretch]:
-    """Take the best stretches one after the other, none touching another; changes `scores`."""
+    """Take the best stretches one after the other, none sharing a word with another; changes `scores`."""
     chosen: list[Stretch] = []
     while len(chosen) < most:
         length, at = divmod(int(scores.argmax()), scores.shape[1])
@@ -107,10 +107,10 @@ def _pick(scores: Floats, most: int) -> list[Stretch]:
 
 
 def _cross_out(scores: Floats, stretch: Stretch) -> None:
-    """Bar every stretch that shares a word with this one or stands right beside it."""
+    """Bar every stretch that shares a word with this one."""
     at, taken = stretch
     for length in range(1, len(scores) + 1):
-        scores[length - 1, max(0, at - length) : at + taken + 1] = -np.inf
+        scores[length - 1, max(0, at - length + 1) : at + taken] = -np.inf
 
 
 def write_reason(reason: Reason, text: str, spans: Sequence[Span], because: str, telling: bool) -> str:
@@ -146,5 +146,8 @@ def write_reason(reason: Reason, text: str, spans: Sequence[Span], because: str,
 def _quotes(reason: Reason, text: str, spans: Sequence[Span]) -> str:
     """Quote each wording once."""
     opening, closing = reason.quote
-    wordings = {text[span.start : span.end].lower(): text[span.start : span.end] for span in reversed(spans)}
-    return reason.joiner.join(f"{opening}{wording}{closing}" for wording in reversed(wordings.values()))
+    wordings: dict[str, str] = {}
+    for span in spans:
+        wording = text[span.start : span.end]
+        wordings.setdefault(wording.lower(), wording)
+    return reason.joiner.join(f"{opening}{wording}{closing}" for wording in wordings.values())

@@ -104,11 +104,13 @@ class LinearAnalyst:
         Raises
         ------
         WrongUse
-            The model was not trained on an example's set or question, or no task is known for it.
+            The model was not trained on an example's set or question, or its task file is missing or has
+            other labels.
         """
         place, vector = None, None
         for example in examples:
-            head, task = self._head(example), self._task(example.task)
+            head = self._head(example)
+            task = self._task(example.task, head)
             # The questions about one post come one after the other; it is read once.
             if vector is None or place != (example.task, example.text):
                 place = (example.task, example.text)
@@ -123,10 +125,15 @@ class LinearAnalyst:
             raise WrongUse(f"{self.name} was not trained on {asked}; it answers {known}")
         return model.heads[example.question]
 
-    def _task(self, name: str) -> Task:
+    def _task(self, name: str, head: Head) -> Task:
         if name not in self._catalogue:
             raise WrongUse(f"{self.name} answers {name}, but no task file describes {name}; give its folder")
-        return self._catalogue[name]
+        task = self._catalogue[name]
+        unknown = set(head.card.labels) - set(task.labels)
+        if unknown:
+            names = ", ".join(map(repr, sorted(unknown)))
+            raise WrongUse(f"{self.name} gives labels that task {name} does not have ({names}); train again")
+        return task
 
     def _predict(self, example: Example, vector: Vector, head: Head, task: Task) -> Prediction:
         decision = decide(vector, head)

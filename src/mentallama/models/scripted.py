@@ -64,8 +64,7 @@ class ScriptedAnalyst:
         for example in examples:
             text = self._texts.get(example.id, self._texts.get((example.task, example.question)))
             if text is None:
-                raise WrongUse(
-                    f"no answer is scripted for example {example.id} or for {example.task} ({example.question})"
-                )
+                asked = f"example {example.id} or for {example.task} ({example.question})"
+                raise WrongUse(f"no answer is scripted for {asked}")
             reading = read_answer(find_task(example.task, self._tasks), text, example.form)
             yield Prediction(example_id=example.id, reading=reading, model="scripted")

@@ -31,7 +31,7 @@ class LinearSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    regularisation: tuple[float, ...] = Field((0.3, 1, 3, 10, 30), min_length=1)
+    regularisation: tuple[float, ...] = Field((0.5, 2.0, 8.0), min_length=1)
     """Inverse regularisation strengths C to choose from."""
     class_weights: tuple[Weighting, ...] = Field(("none", "balanced"), min_length=1)
     word_ngrams: Literal[1, 2] = 2
@@ -58,15 +58,16 @@ class LinearSettings(BaseModel):
 class SetPosts:
     """The labelled posts of one set; `heldout` marks those for validation."""
 
+    name: str
     texts: Sequence[str]
     labels: Sequence[Mapping[str, str]]
     heldout: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, posts: Iterable[Post]) -> SetPosts:
+    def of(cls, name: str, posts: Iterable[Post]) -> SetPosts:
         kept = [post for post in posts if post.split in FITTED_ON and post.labels]
         heldout = np.array([post.split == "validation" for post in kept], np.bool_)
-        return cls([post.text for post in kept], [post.labels for post in kept], heldout)
+        return cls(name, [post.text for post in kept], [post.labels for post in kept], heldout)
 
     def rows(self, question: str, heldout: bool) -> Rows:
         """Places of the posts of one split that have an answer to the question."""
@@ -135,7 +136,7 @@ def train_linear(
     ------
     WrongUse
         A set has training posts but no validation posts, a label that its task does not have, or
-        there is nothing to train on at all.
+        training posts without a common word; or there is nothing to train on at all.
     """
     jobs, skipped = _prepare(posts, settings, tasks)
     if not jobs:
@@ -162,7 +163,7 @@ def _prepare(
     jobs: dict[str, _Job] = {}
     skipped: dict[str, str] = {}
     for name in sorted(by_set, key=str.lower):
-        task, posts_of_set = find_task(name, tasks), SetPosts.of(by_set[name])
+        task, posts_of_set = find_task(name, tasks), SetPosts.of(name, by_set[name])
         reasons = {question: _why_not(posts_of_set, task, question) for question in task.questions}
         skipped |= {f"{name}, {question}": reason for question, reason in reasons.items() if reason}
         questions = {question: tuple(task.labels) for question, reason in reasons.items() if not reason}
