@@ -1,0 +1,98 @@
+"""Report: a run's folder to one page.
+
+    mentallama report runs/NAME
+
+Reads `collect/`, `train/`, `predict/` and `evaluate/` of the run, whichever are there. Writes
+  report/index.html   the page: no script, no network, plots inside
+  report/report.md    the same in Markdown, without the plots
+No post text stands in either. The same files give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mentallama.report.blocks import Page
+from mentallama.report.data import data_sections
+from mentallama.report.made import made_section
+from mentallama.report.material import Material, read_material
+from mentallama.report.results import result_sections
+from mentallama.safety import NOTICE
+from mentallama.store import write_text
+from mentallama.tasks import Task, load_tasks
+
+LEAD = (
+    "Posts from social media, a question about each, and the answers of a model: a label and the reason "
+    "for it. This page says how often the labels were right, on which posts, and how far that can be trusted."
+)
+
+
+def run(
+    out: Path, title: str, settings: Mapping[str, Any] | None = None, tasks: Mapping[str, Task] | None = None
+) -> Path:
+    """Write the report of the run in `out`; returns the page.
+
+    Parameters
+    ----------
+    out
+        The run's folder, `runs/NAME`; the report goes to `out/report/`.
+    settings
+        Shown under "How it was made", nested keys with dots.
+
+    Raises
+    ------
+    BadData
+        A file of the run does not hold what it should.
+    """
+    page = compose(read_material(out), title, settings, load_tasks() if tasks is None else tasks)
+    write_text(out / "report/report.md", render("page.md.j2", page))
+    write_text(out / "report/index.html", render("page.html.j2", page))
+    return out / "report/index.html"
+
+
+def compose(
+    material: Material, title: str, settings: Mapping[str, Any] | None, tasks: Mapping[str, Task]
+) -> Page:
+    """The page's content, in the order in which it is read."""
+    sections = [*result_sections(material, tasks), *data_sections(material), made_section(material, settings)]
+    return Page(title=title, notice=NOTICE, lead=LEAD, facts=tuple(facts(material)), sections=tuple(sections))
+
+
+def facts(material: Material) -> list[tuple[str, str]]:
+    """The few numbers at the top; none of them is a mean over sets, which would hide the weak ones."""
+    if material.scores is None:
+        return []
+    sets = material.scores.sets.values()
+    rows, read = sum(one.n for one in sets), sum(one.read for one in sets)
+    return [
+        ("sets scored", f"{len(sets)} of {len(sets) + len(material.scores.missing)}"),
+        ("test rows", f"{rows:,}"),
+        ("answers read", f"{100 * read / rows:.1f} %" if rows else "–"),
+        ("model", material.scores.source.get("model") or material.scores.source.get("responses", "–")),
+    ]
+
+
+def render(template: str, page: Page) -> str:
+    """Fill a template; HTML is escaped, Markdown's own signs are too."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    folder = files("mentallama.report") / "templates"
+    room = Environment(
+        loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
+        autoescape=template.endswith(".html.j2"), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )
+    room.filters["plain"] = plain
+    return room.get_template(template).render(page=page)
+
+
+def plain(text: str) -> str:
+    """Text for a Markdown table's cell.
+
+    >>> plain("a|b")
+    'a\\\\|b'
+    """
+    return text.replace("|", "\\|").replace("\n", " ")
