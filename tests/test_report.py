@@ -19,7 +19,12 @@ from mentallama.store import write_json, write_records
 from mentallama.tasks import Task, load_tasks
 
 SECRET = "a sentence out of somebody's post"
-SIZES = {"DR": 40, "dreaddit": 60, "Irf": 50, "MultiWD": 30, "SAD": 90, "CAMS": 70, "loneliness": 45, "t-sid": 80}
+SIZES = {
+    "DR": 40, "dreaddit": 60, "Irf": 50, "MultiWD": 30, "SAD": 90, "CAMS": 70, "loneliness": 45, "t-sid": 80,
+}
+PUBLISHED = Published(
+    weighted_f1=61.5, accuracy=62.5, reason=None, goldens=40, outputs=40, by_default=3, differ=4
+)
 
 
 def made_up_rows(task: Task, posts: int) -> list[ScoredRow]:
@@ -45,15 +50,16 @@ def make_scores(out: Path) -> ScoreFile:
     tasks = load_tasks()
     rows = {name: made_up_rows(tasks[name], posts) for name, posts in SIZES.items()}
     how = Resampling(resamples=200)
-    published = Published(weighted_f1=61.5, accuracy=62.5, reason=None, goldens=40, outputs=40, by_default=3, differ=4)
-    unscored = published.model_copy(update={
+    unscored = PUBLISHED.model_copy(update={
         "weighted_f1": None, "accuracy": None, "reason": "its lists differ in length: 58 goldens, 70 outputs",
     })
     return save(out / "evaluate", ScoreFile(
-        form="instruction", source={"kind": "predictions", "model": "linear:runs/made-up/train"}, resampling=how,
-        sets=measure_sets(rows, tasks, how), missing=("CLP", "swmh"),
-        missing_reasons={"CLP": "there are no labelled test posts of it", "swmh": "3 labelled test rows have no prediction"},
-        as_published={"DR": published, "CAMS": unscored},
+        form="instruction", source={"kind": "predictions", "model": "linear:runs/made-up/train"},
+        resampling=how, sets=measure_sets(rows, tasks, how), missing=("CLP", "swmh"),
+        missing_reasons={
+            "CLP": "there are no labelled test posts of it", "swmh": "3 labelled test rows have no prediction",
+        },
+        as_published={"DR": PUBLISHED, "CAMS": unscored},
     ), rows)
 
 
@@ -61,9 +67,12 @@ def make_run(out: Path) -> Path:
     """A made-up run's folder with everything a report can show."""
     make_scores(out)
     names = list(load_tasks())
-    counts = [[(7 * i * j) % 23 if name in SIZES else 0 for j in range(len(names))] for i, name in enumerate(names)]
-    posts = {name: {"train": 12 * SIZES.get(name, 0), "validation": SIZES.get(name, 0), "test": SIZES.get(name, 0)}
-             for name in names}
+    sizes = [SIZES.get(name, 0) for name in names]
+    counts = [[(7 * i * j) % 23 if size else 0 for j in range(len(names))] for i, size in enumerate(sizes)]
+    posts = {
+        name: {"train": 12 * size, "validation": size, "test": size}
+        for name, size in zip(names, sizes, strict=True)
+    }
     write_json(out / "collect/summary.json", {
         "posts": posts, "missing": ["CLP", "swmh"], "read": 6_000, "rejected": 12,
         "rejects": {"an empty post": 9, "unknown label": 3}, "cleaning": {"mended": 40}, "leak_guard": "run",
@@ -77,19 +86,21 @@ def make_run(out: Path) -> Path:
             {"reason": "synthetic", "how": None, "set": "DR", "split": "test", "against_set": None,
              "against_split": None, "posts": 2},
         ],
-        "held_out": {"sets": ["CAMS", "Irf"], "posts_left_out": 900, "test_posts_left_in_training": 0, "claim": True},
+        "held_out": {
+            "sets": ["CAMS", "Irf"], "posts_left_out": 900, "test_posts_left_in_training": 0, "claim": True,
+        },
         "files": ["release/x.csv"],
     })
     write_json(out / "collect/overlap.json", {
         "tests": names, "trains": names, "counts": counts, "after_guard": [[0] * len(names)] * len(names),
-        "test_posts": [SIZES.get(name, 0) for name in names],
+        "test_posts": sizes,
     })
     write_json(out / "collect/drift.json", [
         {"set": "Irf", "question": "thwarted belongingness", "rows": 1057, "differ": 230, "share": 0.2176,
          "pairs": {"yes → no": 230}},
         {"set": "dreaddit", "question": "stress", "rows": 414, "differ": 3, "share": 0.0072, "pairs": {}},
     ])
-    card = {"labels": ["yes", "no"], "C": 2.0, "class_weight": "balanced", "temperature": 1.2345, "weighted_f1": 84.5}
+    card = {"C": 2.0, "class_weight": "balanced", "temperature": 1.2345, "weighted_f1": 84.5}
     write_json(out / "train/summary.json", {
         "sets": {"DR": {"questions": {"depression": {"train": 480, "validation": 40, "card": card}},
                         "features": 1000, "seconds": 1.5}},
@@ -102,7 +113,9 @@ def make_run(out: Path) -> Path:
     return out
 
 
-SETTINGS = {"name": "made-up", "seed": 7, "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]}, "tasks": None}
+SETTINGS = {
+    "name": "made-up", "seed": 7, "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]}, "tasks": None,
+}
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +170,8 @@ def test_links_and_ids_agree(whole: Path) -> None:
     page = outline(whole)
     ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
     assert len(ids) == len(set(ids))
-    assert {link["href"] for link in page.having("a")} == {f"#{part['id']}" for part in page.having("section")}
+    parts = {f"#{part['id']}" for part in page.having("section")}
+    assert {link["href"] for link in page.having("a")} == parts
     assert {part["aria-labelledby"] for part in page.having("section")} <= set(ids)
 
 

@@ -123,14 +123,16 @@ def _overlap(overlap: Overlap | None) -> Sequence[Block]:
     left = sum(map(sum, overlap.after_guard))
     if not left:
         return [*blocks, Text("After the leak guard none is left.")]
-    return [*blocks, _shared(caption + f" After the leak guard: {left:,} left.", overlap, overlap.after_guard)]
+    after = f"{caption} After the leak guard: {left:,} left."
+    return [*blocks, _shared(after, overlap, overlap.after_guard)]
 
 
 def _shared(caption: str, overlap: Overlap, counts: Sequence[Sequence[int]]) -> Table:
     tested = [place for place, posts in enumerate(overlap.test_posts) if posts]
     names = [overlap.tests[place] for place in tested]
     posts = [overlap.test_posts[place] for place in tested]
-    heat = matrix(caption, "test set", names, overlap.trains, [counts[place] for place in tested], wholes=posts)
+    lines = [counts[place] for place in tested]
+    heat = matrix(caption, "test set", names, overlap.trains, lines, wholes=posts)
     rows = tuple(
         Row((line.cells[0], count(size), *line.cells[1:]))
         for line, size in zip(heat.rows, posts, strict=True)

@@ -48,9 +48,9 @@ def result_sections(material: Material, tasks: Mapping[str, Task]) -> list[Secti
 
 def _pooled(scores: ScoreFile, material: Material) -> list[Block]:
     unseen = _unseen(material)
-    blocks: list[Block] = [_table2(scores.weighted_f1, "Weighted F1 on the test sets, in percent.", held_out=False)]
-    if unseen:
-        kept = {name: value for name, value in scores.weighted_f1.items() if name in unseen}
+    kept = {name: value for name, value in scores.weighted_f1.items() if name in unseen}
+    blocks: list[Block] = [_table2(scores.weighted_f1, "Weighted F1 on the test sets, in percent.")]
+    if kept:
         blocks.append(Text(f"{', '.join(kept)}: held out in this run, to be compared with the table below."))
         blocks.append(_table2(kept, "Weighted F1 of models trained without the sets below.", held_out=True))
     if scores.sets:
@@ -68,7 +68,7 @@ def _unseen(material: Material) -> frozenset[str]:
     return frozenset(held_out.sets) if held_out is not None and held_out.claim else frozenset()
 
 
-def _table2(ours: Mapping[str, float], caption: str, held_out: bool) -> Table:
+def _table2(ours: Mapping[str, float], caption: str, held_out: bool = False) -> Table:
     header, lines = pool([Line(name=OURS, weighted_f1=dict(ours))], held_out)
     rows = [
         row(name, (Cell(value, number=True) for value in values), ours=name == OURS)
@@ -176,7 +176,9 @@ def _calibration(scores: ScoreFile) -> list[Block]:
     found = {name: one.calibration for name, one in scores.sets.items() if one.calibration is not None}
     if not found:
         return list(missing("These answers came without probabilities."))
-    rows = [row(name, [count(one.n), number(one.brier, 3), number(one.ece, 3)]) for name, one in found.items()]
+    rows = [
+        row(name, [count(one.n), number(one.brier, 3), number(one.ece, 3)]) for name, one in found.items()
+    ]
     lead = (
         "Brier score: 0 is best, 2 is worst. Expected calibration error: mean gap between a label's "
         "probability and the share of such answers that is right, over ten bins; 0 is best."
