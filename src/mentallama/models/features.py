@@ -43,8 +43,8 @@ class Grams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pairs: bool = True
-    shortest: int = Field(2, ge=1)
-    longest: int = Field(5, ge=1, le=10)
+    shortest: int = Field(default=2, ge=1)
+    longest: int = Field(default=5, ge=1, le=10)
 
 
 @dataclass(frozen=True, slots=True)

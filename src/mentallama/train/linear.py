@@ -31,14 +31,14 @@ class LinearSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    regularisation: tuple[float, ...] = Field((0.5, 2.0, 8.0), min_length=1)
+    regularisation: tuple[float, ...] = Field(default=(0.5, 2.0, 8.0), min_length=1)
     """Inverse regularisation strengths C to choose from."""
-    class_weights: tuple[Weighting, ...] = Field(("none", "balanced"), min_length=1)
+    class_weights: tuple[Weighting, ...] = Field(default=("none", "balanced"), min_length=1)
     word_ngrams: Literal[1, 2] = 2
     character_ngrams: tuple[int, int] = (2, 5)
-    min_posts: int = Field(2, ge=1)
+    min_posts: int = Field(default=2, ge=1)
     """A feature must stand in so many posts: one that stands in a single post names the post."""
-    jobs: int = Field(2, ge=1)
+    jobs: int = Field(default=2, ge=1)
     """Sets fitted at a time, each in a process of its own."""
 
     @model_validator(mode="after")
@@ -191,14 +191,20 @@ def _why_not(posts: SetPosts, task: Task, question: str) -> str | None:
 
 
 def _fit_all(jobs: Mapping[str, _Job], workers: int) -> Iterator[tuple[str, SetModel, float]]:
-    """Fit all sets, the largest first, each in a process of its own where there is more than one worker."""
-    order = sorted(jobs, key=lambda name: -sum(map(len, jobs[name].posts.texts)))
+    """Fit all sets as processes come free, the longest work first."""
+    order = sorted(jobs, key=lambda name: (-_work(jobs[name]), name))
     if workers == 1 or len(jobs) == 1:
         yield from (_fit(name, jobs[name]) for name in order)
         return
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
         for done in as_completed([pool.submit(_fit, name, jobs[name]) for name in order]):
             yield done.result()
+
+
+def _work(job: _Job) -> int:
+    """Characters times weight vectors: what the time of a fit goes by."""
+    vectors = sum(len(labels) if len(labels) > 2 else 1 for labels in job.questions.values())
+    return sum(map(len, job.posts.texts)) * vectors
 
 
 def _fit(name: str, job: _Job) -> tuple[str, SetModel, float]:

@@ -1,0 +1,168 @@
+"""How fast a post is analysed with its reason, beside plain scikit-learn without one.
+
+    python benchmarks/analyse.py                                   # a made-up stream, a model trained on it
+    python benchmarks/analyse.py --model linear:runs/NAME/train --posts runs/NAME/collect/posts.jsonl.zst
+
+Reported, on one core: posts a second with label, probabilities, evidence and explanation; the median and
+95th percentile of a single post after load; the same for scikit-learn's `predict_proba` on the same
+n-grams and training posts, which gives no reason. Both answer the same posts in turn, round by round,
+so that whatever else the machine does falls on both. With `--model` the posts asked about are the test
+posts, and the baseline is fitted on the training posts of the same set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries are loaded
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline, make_union
+
+from mentallama.models.analyst import Analyst, open_analyst
+from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id
+from mentallama.store import read_records, write_json
+from mentallama.train.linear import LinearSettings, train_linear
+
+Answer = Callable[[Sequence[Example]], object]
+SYLLABLES = [a + b for a in "bdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+def made_up_posts(count: int, seed: int) -> list[Post]:
+    """A third each of training, validation and test posts of about 100 words, drawn like language: a few
+    words often, most rarely; the label shifts which words are frequent."""
+    draw = random.Random(seed)
+    words = sorted({"".join(draw.choices(SYLLABLES, k=draw.randint(1, 4))) for _ in range(20_000)})
+    draw.shuffle(words)
+    ranks = {
+        label: [1 / (rank + 2 + 40 * (rank % 7 == rest)) for rank in range(len(words))]
+        for rest, label in enumerate(("yes", "no"))
+    }
+    posts = []
+    for number in range(count):
+        label, split = ("yes", "no")[number % 2], SPLITS[number * 3 // count]
+        text = " ".join(draw.choices(words, ranks[label], k=draw.randint(20, 180)))
+        origin = Provenance(file="made-up", row=number + 1, origin="table", synthetic=True)
+        posts.append(
+            Post(
+                id=stable_id(split, text),
+                set="DR",
+                split=split,
+                text=text,
+                labels={"depression": label},
+                provenance=origin,
+            )
+        )
+    return posts
+
+
+def questions(posts: Sequence[Post], analyst: Analyst) -> list[Example]:
+    """The first labelled question of each test post that the analyst answers."""
+    able = set(getattr(analyst, "tasks", ()))
+    firsts = ([q for q in post.labels if (post.set, q) in able][:1] for post in posts)
+    return [
+        example_of(post, asked[0], "instruction")
+        for post, asked in zip(posts, firsts, strict=True)
+        if asked and post.split == "test"
+    ]
+
+
+def baseline(posts: Sequence[Post], examples: Sequence[Example]) -> Answer:
+    """scikit-learn as it comes: the same n-grams, `predict_proba`, one pipeline for each set."""
+    def fit(name: str, question: str) -> Any:
+        kept = [p for p in posts if p.set == name and p.split != "test" and question in p.labels]
+        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+        runs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True)
+        pipeline = make_pipeline(make_union(words, runs), LogisticRegression(max_iter=500))
+        return pipeline.fit([p.text for p in kept], [p.labels[question] for p in kept])
+
+    models = {asked: fit(*asked) for asked in sorted({(e.task, e.question) for e in examples})}
+
+    def answer(batch: Sequence[Example]) -> object:
+        by_question: dict[tuple[str, str], list[str]] = {}
+        for example in batch:
+            by_question.setdefault((example.task, example.question), []).append(example.text)
+        return [models[asked].predict_proba(texts) for asked, texts in by_question.items()]
+
+    return answer
+
+
+def posts_a_second(answer: Answer, examples: Sequence[Example]) -> float:
+    begun = time.perf_counter()
+    answer(examples)
+    return len(examples) / (time.perf_counter() - begun)
+
+
+def milliseconds(answer: Answer, examples: Sequence[Example]) -> list[float]:
+    taken = []
+    for example in examples:
+        begun = time.perf_counter()
+        answer([example])
+        taken.append((time.perf_counter() - begun) * 1000)
+    return taken
+
+
+def measure(answers: dict[str, Answer], examples: list[Example], rounds: int) -> dict[str, dict[str, float]]:
+    """Median over the rounds; the first sees every word for the first time and is reported as `cold`."""
+    speeds: dict[str, list[float]] = {name: [] for name in answers}
+    singles: dict[str, list[float]] = {name: [] for name in answers}
+    for _ in range(rounds):
+        for name, answer in answers.items():
+            speeds[name].append(posts_a_second(answer, examples))
+            singles[name] += milliseconds(answer, examples[:200])
+    return {
+        name: {
+            "posts_per_second_cold": speeds[name][0],
+            "posts_per_second": statistics.median(speeds[name]),
+            "single_ms_p50": statistics.median(singles[name]),
+            "single_ms_p95": statistics.quantiles(singles[name], n=20)[18],
+        }
+        for name in answers
+    }
+
+
+def show(results: dict[str, dict[str, float]]) -> None:
+    for name, figures in results.items():
+        print(f"{name:>40} " + "  ".join(f"{key} {value:,.2f}" for key, value in figures.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--model", help="linear:DIR; default: trained here on made-up posts")
+    parser.add_argument("--posts", type=Path, help="posts.jsonl.zst; default: a made-up stream")
+    parser.add_argument("--count", type=int, default=3000, help="made-up posts")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    given = parser.parse_args()
+    posts = list(read_records(given.posts, Post)) if given.posts else made_up_posts(given.count, given.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        if given.model is None:
+            train_linear(posts, Path(folder), LinearSettings(jobs=1, regularisation=(2.0,)))
+        analyst = open_analyst(given.model or f"linear:{folder}")
+    examples = questions(posts, analyst)
+    answers: dict[str, Answer] = {
+        "mentallama, with reasons": lambda batch: list(analyst.analyse(batch)),
+        "scikit-learn, without reasons": baseline(posts, examples),
+    }
+    words = statistics.mean(len(example.text.split()) for example in examples)
+    print(f"{len(examples)} posts of {words:.0f} words on average, {given.rounds} rounds, one core")
+    results = measure(answers, examples, given.rounds)
+    show(results)
+    if given.out:
+        report = {"posts": len(examples), "words": words, "rounds": given.rounds, "analysts": results}
+        write_json(given.out, report)
+
+
+if __name__ == "__main__":
+    main()
