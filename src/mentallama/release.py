@@ -54,8 +54,8 @@ def find_release(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[Rele
     """
     if not root.is_dir():
         raise WrongUse(f"{root}: there is no such folder")
-    if not any((root / part).is_dir() for part in (*_TEST.values(), *_TRAIN.values())):
-        raise WrongUse(f"{root}: not the published release, it holds neither test_data nor train_data")
+    if not any((root / part).is_dir() for part in (*_TEST.values(), *_TRAIN.values(), _EXPERT)):
+        raise WrongUse(f"{root}: not the published release, it holds none of test_data, train_data, human_evaluation")
     found = []
     for task in tasks.values():
         for split, names in _TRAIN_NAMES.items():

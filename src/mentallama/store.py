@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -74,21 +74,37 @@ def open_lines(path: Path, mode: str) -> Iterator[IO[str]]:
             yield lines
 
 
-def write_records(path: Path, records: Iterable[BaseModel]) -> int:
-    """Write records atomically, streaming; returns how many.
+@contextmanager
+def writing(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
+    """Write records (or records already in JSON) one by one; the file appears whole at the end.
 
     The format follows the name: `.jsonl`, `.jsonl.zst` or `.parquet`.
     """
     with atomic(path) as partial:
         if path.suffix == ".parquet":
-            return _write_parquet(partial, records)
-        count = 0
-        with open_lines(partial, "w") as lines:
-            for record in records:
-                lines.write(record.model_dump_json(exclude_defaults=True))
-                lines.write("\n")
-                count += 1
-        return count
+            with _parquet_writer(partial) as write_row:
+                yield lambda record: write_row(_line(record))
+        else:
+            with open_lines(partial, "w") as lines:
+                yield lambda record: _write_line(lines, record)
+
+
+def write_records(path: Path, records: Iterable[BaseModel]) -> int:
+    """Write records atomically, streaming; returns how many."""
+    count = 0
+    with writing(path) as write:
+        for count, record in enumerate(records, 1):
+            write(record)
+    return count
+
+
+def _line(record: BaseModel | str) -> str:
+    return record if isinstance(record, str) else record.model_dump_json(exclude_defaults=True)
+
+
+def _write_line(lines: IO[str], record: BaseModel | str) -> None:
+    lines.write(_line(record))
+    lines.write("\n")
 
 
 def read_records(path: Path, kind: type[R]) -> Iterator[R]:
@@ -131,20 +147,22 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def _write_parquet(path: Path, records: Iterable[BaseModel]) -> int:
+@contextmanager
+def _parquet_writer(path: Path) -> Iterator[Callable[[str], None]]:
     """One string column `record` holding JSON: nested fields survive without a schema of their own."""
     arrow = _arrow()
     schema = arrow.schema([("record", arrow.string())])
-    count, batch = 0, []
+    batch: list[str] = []
     with arrow.parquet.ParquetWriter(path, schema) as writer:
-        for record in records:
-            batch.append(record.model_dump_json(exclude_defaults=True))
-            count += 1
+
+        def write(line: str) -> None:
+            batch.append(line)
             if len(batch) == PARQUET_BATCH:
                 writer.write_table(arrow.table({"record": batch}, schema=schema))
-                batch = []
+                batch.clear()
+
+        yield write
         writer.write_table(arrow.table({"record": batch}, schema=schema))
-    return count
 
 
 def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:

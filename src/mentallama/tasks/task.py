@@ -73,6 +73,8 @@ class Columns(Part):
     evidence: dict[str, str] = {}
     """Question -> column with the annotators' evidence spans."""
     author: str | None = None
+    thread: str | None = None
+    """What a row is a part of, where rows are parts of longer posts: parts stay in one split."""
     time: str | None = None
     split: str | None = None
     language: str | None = None

@@ -1,0 +1,198 @@
+"""Recipes: one YAML file an experiment, checked whole before work starts."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mentallama.errors import WrongUse
+from mentallama.records import Form, Split
+from mentallama.tasks import Source, Task, load_tasks
+
+STAGES = ("collect", "train", "predict", "evaluate", "report")
+"""In the order of the way through."""
+
+
+class Settings(BaseModel):
+    """Base of everything in a recipe: frozen, unknown keys are faults."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Collect(Settings):
+    """How posts are gathered, cleaned, split and guarded."""
+
+    leak_guard: Literal["question", "run"] = "run"
+    """run: a training post goes if it stands in any test set of the run; needed for every model that learns several
+    sets at once and for any held-out claim. question: only if it stands in test rows of its own set."""
+    held_out: tuple[str, ...] = ()
+    """Sets whose training and validation posts are left out, to be tested on only."""
+    validation_share: float = Field(default=0.1, ge=0, lt=0.5)
+    test_share: float = Field(default=0.0, ge=0, lt=0.5)
+    """Share of posts drawn for a split that a set's files do not give."""
+    allowed_rejects: float = Field(default=0.01, ge=0, le=1)
+    """Share of rows that may be rejected before the command ends with exit code 3."""
+    tables: dict[str, tuple[Source, ...]] = {}
+    """Declared tables by set: files below sources/<set>/ with their field maps."""
+    author_salt: str = "mentallama"
+    """Goes into the hash of every author name."""
+
+    @model_validator(mode="after")
+    def _held_out_needs_the_run_level(self) -> Collect:
+        if self.held_out and self.leak_guard != "run":
+            raise ValueError("held_out needs leak_guard: run, for a post may stand in another set's training rows")
+        return self
+
+
+class Train(Settings):
+    """How the linear analyst is fitted; every choice is made on the validation split."""
+
+    analyst: Literal["linear"] = "linear"
+    regularisation: tuple[float, ...] = Field(default=(0.5, 2.0, 8.0), min_length=1)
+    """Inverse regularisation strengths C to choose from."""
+    class_weights: tuple[Literal["balanced", "none"], ...] = Field(default=("balanced", "none"), min_length=1)
+    word_ngrams: int = Field(default=2, ge=1, le=3)
+    character_ngrams: tuple[int, int] = (2, 5)
+    min_posts: int = Field(default=2, ge=1)
+    """A feature must stand in at least so many training posts."""
+
+
+class Predict(Settings):
+    """Which posts are answered, and by whom."""
+
+    model: str | None = None
+    """An analyst's spec, as linear:DIR; None is the one that `train` made."""
+    splits: tuple[Split, ...] = ("test",)
+
+
+class Evaluate(Settings):
+    """How predictions are scored."""
+
+    resamples: int = Field(default=1000, ge=100)
+    """Bootstrap resamples behind every 95 % interval."""
+
+
+class Report(Settings):
+    """The page."""
+
+    title: str | None = None
+
+
+class Recipe(Settings):
+    """One experiment. A stage whose key is absent is not run."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    data: Path
+    sets: tuple[str, ...] = ()
+    """Empty: all sets of the catalogue."""
+    form: Form = "instruction"
+    seed: int = 7
+    jobs: int = Field(default=2, ge=1)
+    tasks: Path | None = None
+    """A folder of further task files."""
+    collect: Collect | None = None
+    train: Train | None = None
+    predict: Predict | None = None
+    evaluate: Evaluate | None = None
+    report: Report | None = None
+
+    def catalogue(self) -> dict[str, Task]:
+        """The tasks of this run, by set."""
+        known = load_tasks(self.tasks)
+        return {name: known[name] for name in (self.sets or known)}
+
+    def stages(self) -> list[str]:
+        return [stage for stage in STAGES if getattr(self, stage) is not None]
+
+
+def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe and lay `--set a.b=c` changes over it.
+
+    A relative `data` is below the working directory, as a shell would have it.
+
+    Raises
+    ------
+    WrongUse
+        The file is missing or no recipe; all faults are listed at once.
+    """
+    if not path.is_file():
+        raise WrongUse(f"{path}: there is no such recipe")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+        where = getattr(fault, "problem_mark", None)
+        raise WrongUse(f"{path}: not a YAML file{f', line {where.line + 1}' if where else ''}") from None
+    if not isinstance(content, dict):
+        raise WrongUse(f"{path}: not a recipe: it holds no keys")
+    content = {key: {} if value is None and key in STAGES else value for key, value in content.items()}
+    for change in changes:
+        _lay(content, change)
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as found:
+        raise _faults(path, [_sentence(error) for error in found.errors()] + _unknown_sets(content)) from None
+    unknown = _unknown_sets(content)
+    if unknown:
+        raise _faults(path, unknown)
+    return recipe
+
+
+def _faults(path: Path, faults: list[str]) -> WrongUse:
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return WrongUse(f"{path}: {count} in the recipe\n" + "\n".join(f"  - {fault}" for fault in faults))
+
+
+def _lay(content: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise WrongUse(f"--set {change}: write it as key=value, as collect.leak_guard=run")
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise WrongUse(f"--set {change}: {parent} holds no keys")
+    content[last] = yaml.safe_load(value)
+
+
+def _sentence(error: Any) -> str:
+    place = [str(part) for part in error["loc"]]
+    if error["type"] != "extra_forbidden":
+        return f"{'.'.join(place) or 'the recipe'}: {error['msg'].removeprefix('Value error, ')}"
+    known = _keys_at(place[:-1])
+    near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return f"{'.'.join(place)}: no such key; {hint}"
+
+
+def _keys_at(place: list[str]) -> list[str]:
+    models: dict[str, type[BaseModel]] = {
+        "collect": Collect, "train": Train, "predict": Predict, "evaluate": Evaluate, "report": Report,
+    }
+    if not place:
+        return list(Recipe.model_fields)
+    if place[0] == "collect" and len(place) >= 4:
+        return list(Source.model_fields)
+    return list(models[place[0]].model_fields) if place[0] in models else []
+
+
+def _unknown_sets(content: dict[str, Any]) -> list[str]:
+    """Faults in set names, wherever a recipe holds some."""
+    folder = content.get("tasks")
+    known = list(load_tasks(Path(folder) if folder else None))
+    collect = content.get("collect") if isinstance(content.get("collect"), dict) else {}
+    places = {
+        "sets": content.get("sets"), "collect.held_out": (collect or {}).get("held_out"),
+        "collect.tables": (collect or {}).get("tables"),
+    }
+    faults = []
+    for place, names in places.items():
+        for name in names if isinstance(names, (list, tuple, dict)) else ():
+            if name not in known:
+                near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                faults.append(f"{place}: no set is called {name!r}; {hint}")
+    return faults
