@@ -57,7 +57,8 @@ def make_scores(out: Path) -> ScoreFile:
         form="instruction", source={"kind": "predictions", "model": "linear:runs/made-up/train"},
         resampling=how, sets=measure_sets(rows, tasks, how), missing=("CLP", "swmh"),
         missing_reasons={
-            "CLP": "there are no labelled test posts of it", "swmh": "3 labelled test rows have no prediction",
+            "CLP": "there are no labelled test posts of it",
+            "swmh": "3 labelled test rows have no prediction",
         },
         as_published={"DR": PUBLISHED, "CAMS": unscored},
     ), rows)
@@ -100,7 +101,7 @@ def make_run(out: Path) -> Path:
          "pairs": {"yes → no": 230}},
         {"set": "dreaddit", "question": "stress", "rows": 414, "differ": 3, "share": 0.0072, "pairs": {}},
     ])
-    card = {"C": 2.0, "class_weight": "balanced", "temperature": 1.2345, "weighted_f1": 84.5}
+    card = {"C": 2.0, "class_weight": "balanced", "temperature": 1.2345, "weighted_f1": 0.9876}
     write_json(out / "train/summary.json", {
         "sets": {"DR": {"questions": {"depression": {"train": 480, "validation": 40, "card": card}},
                         "features": 1000, "seconds": 1.5}},
@@ -114,13 +115,18 @@ def make_run(out: Path) -> Path:
 
 
 SETTINGS = {
-    "name": "made-up", "seed": 7, "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]}, "tasks": None,
+    "name": "made-up", "seed": 7, "tasks": None,
+    "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]},
 }
+
+
+def report(folder: Path, title: str, settings: dict[str, object] | None = None) -> Path:
+    return run(folder, folder / "report", title, settings)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(make_run(tmp_path_factory.mktemp("run")), "A made-up run", SETTINGS)
+    return report(make_run(tmp_path_factory.mktemp("run")), "A made-up run", SETTINGS)
 
 
 class Outline(HTMLParser):
@@ -194,20 +200,20 @@ def test_both_pages_say_the_same(whole: Path, name: str) -> None:
     for expected in (
         NOTICE[:40], "A made-up run", "MentaLLaMA-chat-13B", "85.68", "thwarted belongingness", "792",
         "swmh: 3 labelled test rows have no prediction", "its lists differ in length: 58 goldens, 70 outputs",
-        "Held out: CAMS, Irf. None of their posts", "27.22", "collect.leak_guard", "class weight balanced",
+        "Held out: CAMS, Irf. None of their posts", "27.22", "collect.leak_guard", "98.76",
     ):
         assert expected in text, expected
     assert "nan" not in re.findall(r"\w+", text.lower())
 
 
 def test_the_same_run_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    again = run(make_run(tmp_path), "A made-up run", SETTINGS)
+    again = report(make_run(tmp_path), "A made-up run", SETTINGS)
     assert again.read_bytes() == whole.read_bytes()
     assert (again.parent / "report.md").read_bytes() == (whole.parent / "report.md").read_bytes()
 
 
 def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
-    text = run(tmp_path, "Nothing yet").read_text(encoding="utf-8")
+    text = report(tmp_path, "Nothing yet").read_text(encoding="utf-8")
     for name in ("evaluate/scores.json", "collect/summary.json", "collect/overlap.json", "collect/drift.json",
                  "train/summary.json"):
         assert f"There is no {name} in this run" in text
@@ -216,20 +222,32 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_scores_alone_are_enough(tmp_path: Path) -> None:
     make_scores(tmp_path)
-    text = run(tmp_path, "Scores").read_text(encoding="utf-8")
+    text = report(tmp_path, "Scores").read_text(encoding="utf-8")
     assert "Results beside the paper" in text
     assert "saw nothing of these sets" not in text  # without the leak guard's word there is no such claim
 
 
+def test_secrets_and_folders_of_the_machine_stay_off_the_page(tmp_path: Path) -> None:
+    collect = {"author_salt": "pepper", "tables": ["/home/somebody/table.csv"]}
+    settings = {"data": "/home/somebody/imhi", "collect": collect}
+    report(tmp_path, "Sent around", settings)
+    for name in ("index.html", "report.md"):
+        text = (tmp_path / "report" / name).read_text(encoding="utf-8")
+        assert "imhi" in text
+        assert "collect.author_salt" in text
+        assert "pepper" not in text
+        assert "somebody" not in text
+
+
 def test_titles_are_escaped(tmp_path: Path) -> None:
-    text = run(tmp_path, "<b>a & b</b>").read_text(encoding="utf-8")
+    text = report(tmp_path, "<b>a & b</b>").read_text(encoding="utf-8")
     assert "<h1>&lt;b&gt;a &amp; b&lt;/b&gt;</h1>" in text
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "collect/drift.json", [{"set": "Irf"}])
     with pytest.raises(BadData, match=r"collect/drift.json: the report cannot read 0.differ"):
-        run(tmp_path, "Damaged")
+        report(tmp_path, "Damaged")
 
 
 def test_a_markdown_table_has_as_many_cells_as_its_head(whole: Path) -> None:

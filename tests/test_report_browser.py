@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from mentallama.report.run import run
-from tests.test_report import SETTINGS, make_run
+from tests.test_report import SETTINGS, make_run, report
 
 pytestmark = pytest.mark.browser
 
@@ -25,7 +24,8 @@ CONTRAST = """() => {
         const [r, g, b, a] = paint.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
     const over = (top, base) => top.slice(0, 3).map((c, i) => c * top[3] + base[i] * (1 - top[3]));
     const behind = one => { const layers = [];
-        for (let at = one; at; at = at.parentElement) layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+        for (let at = one; at; at = at.parentElement)
+            layers.unshift(rgba(getComputedStyle(at).backgroundColor));
         return layers.reduce((base, top) => over(top, base), [255, 255, 255]); };
     const light = colour => colour.map(c => c / 255)
         .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
@@ -53,7 +53,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run(make_run(tmp_path_factory.mktemp("run")), "A made-up run with a rather long title", SETTINGS)
+    return report(make_run(tmp_path_factory.mktemp("run")), "A made-up run with a rather long title", SETTINGS)
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])

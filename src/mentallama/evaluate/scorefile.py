@@ -46,7 +46,6 @@ class ScoreFile(Record):
     against: dict[str, Against] = {}
     as_published: dict[str, Published] | None = None
 
-    @property
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""
         return {name: scores.weighted_f1 for name, scores in self.sets.items()}

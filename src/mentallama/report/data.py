@@ -91,7 +91,7 @@ def _claim(held_out: HeldOut) -> str:
     if held_out.sets:
         return (f"Held out: {names}, but {held_out.test_posts_left_in_training:,} test posts still stand in "
                 "training data, so these sets cannot be called unseen.")
-    return "No set was held out: every score is of a set whose training posts were used."
+    return "No set was held out, so no score here is one of an unseen set."
 
 
 Place = tuple[str, str, str]

@@ -48,8 +48,8 @@ def result_sections(material: Material, tasks: Mapping[str, Task]) -> list[Secti
 
 def _pooled(scores: ScoreFile, material: Material) -> list[Block]:
     unseen = _unseen(material)
-    kept = {name: value for name, value in scores.weighted_f1.items() if name in unseen}
-    blocks: list[Block] = [_table2(scores.weighted_f1, "Weighted F1 on the test sets, in percent.")]
+    kept = {name: value for name, value in scores.weighted_f1().items() if name in unseen}
+    blocks: list[Block] = [_table2(scores.weighted_f1(), "Weighted F1 on the test sets, in percent.")]
     if kept:
         blocks.append(Text(f"{', '.join(kept)}: held out in this run, to be compared with the table below."))
         blocks.append(_table2(kept, "Weighted F1 of models trained without the sets below.", held_out=True))

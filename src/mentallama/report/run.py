@@ -31,14 +31,20 @@ LEAD = (
 
 
 def run(
-    out: Path, title: str, settings: Mapping[str, Any] | None = None, tasks: Mapping[str, Task] | None = None
+    folder: Path,
+    out: Path,
+    title: str,
+    settings: Mapping[str, Any] | None = None,
+    tasks: Mapping[str, Task] | None = None,
 ) -> Path:
-    """Write the report of the run in `out`; returns the page.
+    """Write the report of a run; returns the page.
 
     Parameters
     ----------
+    folder
+        The run's folder, `runs/NAME`.
     out
-        The run's folder, `runs/NAME`; the report goes to `out/report/`.
+        Where the page goes, `runs/NAME/report`.
     settings
         Shown under "How it was made", nested keys with dots.
 
@@ -47,10 +53,10 @@ def run(
     BadData
         A file of the run does not hold what it should.
     """
-    page = compose(read_material(out), title, settings, load_tasks() if tasks is None else tasks)
-    write_text(out / "report/report.md", render("page.md.j2", page))
-    write_text(out / "report/index.html", render("page.html.j2", page))
-    return out / "report/index.html"
+    page = compose(read_material(folder), title, settings, load_tasks() if tasks is None else tasks)
+    write_text(out / "report.md", render("page.md.j2", page))
+    write_text(out / "index.html", render("page.html.j2", page))
+    return out / "index.html"
 
 
 def compose(
