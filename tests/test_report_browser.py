@@ -53,7 +53,8 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report(make_run(tmp_path_factory.mktemp("run")), "A made-up run with a rather long title", SETTINGS)
+    folder = make_run(tmp_path_factory.mktemp("run"))
+    return report(folder, "A made-up run with a rather long title", SETTINGS)
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
