@@ -20,9 +20,14 @@ import yaml
 from openpyxl import Workbook
 
 from mentallama.answers import write_answer
+from mentallama.collect.clean import repair
+from mentallama.collect.keys import hash_of, key_of
+from mentallama.privacy import scrub
 from mentallama.tasks import Source, Task, load_tasks, write_query
 
 SAMPLE = Path(__file__).parent
+MADE_UP = SAMPLE.parent / "src/mentallama/collect/made_up.txt"
+SHORTEST_MARKED = 20
 EXPERT = "release/human_evaluation/test_instruction_expert"
 
 Post = dict[str, Any]
@@ -257,5 +262,15 @@ def _settled(workbook: io.BytesIO) -> bytes:
     return out.getvalue()
 
 
+def made_up_hashes() -> list[str]:
+    """Key hashes by which `collect` knows these posts wherever they turn up, one a post, sorted.
+
+    Posts of a few letters are left out: a real person may have written the same.
+    """
+    keys = {key_of(scrub(repair(post["text"]))[0]) for post in corpus()}
+    return sorted(f"{hash_of(key):016x}" for key in keys if len(key) >= SHORTEST_MARKED)
+
+
 if __name__ == "__main__":
     write_sample(SAMPLE)
+    MADE_UP.write_text("\n".join(made_up_hashes()) + "\n", encoding="ascii")

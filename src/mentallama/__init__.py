@@ -1,0 +1,33 @@
+"""Interpretable mental-health analysis of social-media posts: a label and the reason for it.
+
+For research, never for diagnosis.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mentallama.answers import read_answer, write_answer
+    from mentallama.models.analyst import open_analyst
+    from mentallama.tasks import load_tasks
+
+__all__ = ["load_tasks", "open_analyst", "read_answer", "write_answer"]
+
+_HOMES = {
+    "load_tasks": "mentallama.tasks",
+    "open_analyst": "mentallama.models.analyst",
+    "read_answer": "mentallama.answers",
+    "write_answer": "mentallama.answers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for, so that `mentallama --help` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mentallama' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -101,3 +101,22 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
     upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
     missing = tuple(source.file for source in task.sources if source.file not in upstream)
     return Survey(task, rows, upstream, missing)
+
+
+def survey_lines(found: Survey) -> list[str]:
+    """What is known of a set, as lines of text."""
+    task, expected = found.task, found.task.expected.model_dump()
+    release = ", ".join(
+        f"{split} {found.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
+    )
+    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in found.upstream.items()) or "nothing"
+    lines = [
+        f"{task.set}: {task.title} ({task.platform})",
+        f"  licence   {task.licence}",
+        f"  get it    {task.obtain}",
+        f"  release   {release} rows",
+        f"  upstream  {upstream}",
+    ]
+    if found.missing:
+        lines.append(f"  missing   {', '.join(found.missing)}")
+    return lines

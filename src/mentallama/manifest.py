@@ -1,0 +1,81 @@
+"""What a stage did, so that it can be skipped, resumed and trusted: `manifest.json` in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from mentallama import __version__
+
+NAME = "manifest.json"
+
+_LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
+"""Libraries whose version may change a result."""
+
+
+class FileMark(BaseModel):
+    """A file by name, size in bytes and SHA-256."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """`cause` is what the outputs follow from; the rest is what was seen on the way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stage: str
+    cause: dict[str, Any]
+    outputs: tuple[FileMark, ...]
+    counts: dict[str, Any]
+    seconds: float
+    peak_memory_mb: int
+
+
+def mark(path: Path, name: str) -> FileMark:
+    """Hash a file, streaming."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return FileMark(name=name, bytes=path.stat().st_size, sha256=digest.hexdigest())
+
+
+def mark_folder(folder: Path) -> tuple[FileMark, ...]:
+    """Hash all files below a folder but its manifest."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
+    return tuple(mark(path, path.relative_to(folder).as_posix()) for path in paths)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this project and the libraries that results depend on."""
+    return {"python": platform.python_version(), "mentallama": __version__, **{n: version(n) for n in _LIBRARIES}}
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a finished stage, or None; one that cannot be read counts as none, so the stage runs again."""
+    try:
+        return Manifest.model_validate_json((folder / NAME).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValidationError, UnicodeDecodeError):
+        return None
+
+
+def still_holds(manifest: Manifest | None, cause: dict[str, Any], folder: Path) -> bool:
+    """Whether a stage's outputs are there unharmed and follow from the same cause."""
+    return manifest is not None and manifest.cause == cause and manifest.outputs == mark_folder(folder)
+
+
+def peak_memory_mb() -> int:
+    """The most memory this process or any of its children held, in MiB."""
+    import resource
+
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return most // (1024 * 1024 if sys.platform == "darwin" else 1024)
