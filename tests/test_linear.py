@@ -137,8 +137,8 @@ def test_the_same_text_in_two_sets_is_read_twice(analyst: LinearAnalyst) -> None
     text = "hopeless garden"
     examples = [ask(text), ask(text, "CAMS", "cause"), ask(text)]
     found = list(analyst.analyse(examples))
+    assert found == [next(analyst.analyse([example])) for example in examples]
     assert found[0] == found[2]
-    assert set(found[1].probabilities) != set(found[0].probabilities)
 
 
 def test_loading_again_changes_nothing(folder: Path, analyst: LinearAnalyst) -> None:

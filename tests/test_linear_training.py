@@ -52,6 +52,28 @@ def test_the_weights_are_scikit_learns() -> None:
     np.testing.assert_allclose(matrix.toarray(), expected.toarray(), atol=1e-6)
 
 
+def test_idf_comes_from_the_fitted_posts_alone() -> None:
+    # Smoothed: ln((1 + 3 posts) / (1 + 2 posts with it)) + 1; the fourth post has the feature too, unseen.
+    counted = [(np.array([7], np.uint32), np.array([n])) for n in (1, 2)]
+    counted += [(np.array([9], np.uint32), np.array([1])), (np.array([7], np.uint32), np.array([1]))]
+    _, idf = fit._weigh(counted, np.array([9, 7], np.uint32), np.array([True, True, True, False]))
+    np.testing.assert_allclose(idf, [np.log(4 / 2) + 1, np.log(4 / 3) + 1], rtol=1e-6)
+
+
+def test_the_choice_does_not_know_the_validation_posts(tmp_path: Path) -> None:
+    # "pagoda" stands in validation posts only, so it cannot help to tell their labels apart.
+    words = {"yes": "pagoda", "no": "kayak"}
+    posts = [post for post in depression_posts() if post.split == "train"]
+    posts += [
+        make_post("DR", "validation", f"{words[label]} {n}", {"depression": label})
+        for n in range(10)
+        for label in words
+    ]
+    settings = LinearSettings(jobs=1, regularisation=(1.0,), character_ngrams=(5, 5))
+    card = train_linear(posts, tmp_path, settings).sets["DR"].questions["depression"].card
+    assert card.weighted_f1 < 0.5
+
+
 def test_the_vocabulary_has_features_of_two_posts_most_frequent_first() -> None:
     counted = [(np.array(keys, np.uint32), np.ones(len(keys), np.int64)) for keys in ([5, 7, 9], [7, 9], [9])]
     assert fit.vocabulary(counted, 2).tolist() == [9, 7]
