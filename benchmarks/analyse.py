@@ -28,10 +28,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
+from mentallama.config import Train
 from mentallama.models.analyst import Analyst, open_analyst
 from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id
 from mentallama.store import read_records, write_json
-from mentallama.train.linear import LinearSettings, train_linear
+from mentallama.train.linear import train_linear
 
 Answer = Callable[[Sequence[Example]], object]
 SYLLABLES = [a + b for a in "bdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")]
@@ -148,7 +149,7 @@ def main() -> None:
     posts = list(read_records(given.posts, Post)) if given.posts else made_up_posts(given.count, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
-            train_linear(posts, Path(folder), LinearSettings(jobs=1, regularisation=(2.0,)))
+            train_linear(posts, Path(folder), Train(regularisation=(2.0,)))
         analyst = open_analyst(given.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mentallama.config import Train
 from mentallama.errors import BadData, WrongUse
 from mentallama.models.analyst import open_analyst
 from mentallama.models.features import Featurizer
@@ -18,11 +19,11 @@ from mentallama.models.linear import LinearAnalyst, decide
 from mentallama.models.linear_file import MANIFEST, Head, load_model
 from mentallama.records import Example, Prediction, example_of
 from mentallama.tasks import load_tasks
-from mentallama.train.linear import LinearSettings, train_linear
+from mentallama.train.linear import train_linear
 from tests.linear_cases import cause_posts, depression_posts, make_post, wellness_posts
 
 POSTS = [*depression_posts(), *cause_posts(), *wellness_posts()]
-SETTINGS = LinearSettings(jobs=1)
+SETTINGS = Train()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 
+from mentallama.config import Train
 from mentallama.errors import WrongUse
 from mentallama.models.features import Featurizer, Grams
 from mentallama.models.linear import LinearAnalyst, decide
@@ -16,11 +17,11 @@ from mentallama.models.linear_file import load_model
 from mentallama.records import Post, example_of
 from mentallama.store import read_json, write_records
 from mentallama.train import fit
-from mentallama.train.linear import LinearSettings, SetPosts, train_linear
+from mentallama.train.linear import SetPosts, train_linear
 from mentallama.train.run import run
 from tests.linear_cases import cause_posts, depression_posts, make_post, wellness_posts
 
-QUICK = LinearSettings(jobs=1, regularisation=(1.0,))
+QUICK = Train(regularisation=(1.0,))
 TEXTS = ["so sad and so alone", "so glad", "sad, sad, sad", "glad and alone"]
 
 
@@ -69,7 +70,7 @@ def test_the_choice_does_not_know_the_validation_posts(tmp_path: Path) -> None:
         for n in range(10)
         for label in words
     ]
-    settings = LinearSettings(jobs=1, regularisation=(1.0,), character_ngrams=(5, 5))
+    settings = Train(regularisation=(1.0,), character_ngrams=(5, 5))
     card = train_linear(posts, tmp_path, settings).sets["DR"].questions["depression"].card
     assert card.weighted_f1 < 0.5
 
@@ -117,10 +118,10 @@ def test_test_posts_change_nothing(tmp_path: Path) -> None:
 def test_bytes_depend_on_posts_and_settings_only(tmp_path: Path) -> None:
     posts = [*depression_posts(), *wellness_posts()]
     train_linear(posts, tmp_path / "one", QUICK)
-    train_linear(iter(posts), tmp_path / "two", QUICK.model_copy(update={"jobs": 2}))
+    train_linear(iter(posts), tmp_path / "two", QUICK, jobs=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert len(files(tmp_path / "one")) == 3
-    train_linear(posts, tmp_path / "other", LinearSettings(jobs=1, regularisation=(2.0,)))
+    train_linear(posts, tmp_path / "other", Train(regularisation=(2.0,)))
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
@@ -141,7 +142,7 @@ def test_usual_shares_are_those_of_the_posts_unless_balanced(tmp_path: Path) -> 
     posts = [post for post in depression_posts() if post.labels["depression"] == "yes"]
     posts += [post for post in depression_posts(7) if post.labels["depression"] == "no"][::2]
     for weights, usual in (("none", 40 / 60), ("balanced", 0.5)):
-        settings = LinearSettings(jobs=1, regularisation=(1.0,), class_weights=(weights,))
+        settings = Train(regularisation=(1.0,), class_weights=(weights,))
         summary = train_linear(posts, tmp_path / weights, settings)
         assert summary.sets["DR"].questions["depression"].card.usual[0] == pytest.approx(usual, abs=0.01)
 
@@ -187,7 +188,7 @@ def test_posts_that_share_no_word_are_skipped(tmp_path: Path) -> None:
         )
     ]
     with pytest.raises(WrongUse, match="no 2 training posts share a word"):
-        train_linear(posts, tmp_path, LinearSettings(jobs=1, character_ngrams=(5, 5)))
+        train_linear(posts, tmp_path, Train(character_ngrams=(5, 5)))
 
 
 def test_rows_are_those_of_one_split_with_an_answer() -> None:
@@ -204,7 +205,7 @@ def test_rows_are_those_of_one_split_with_an_answer() -> None:
 )
 def test_wrong_settings_are_faults(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
-        LinearSettings.model_validate(settings)
+        Train.model_validate(settings)
 
 
 def test_the_stage_writes_a_model_and_a_summary(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def _named_claims(task: Task, text: str) -> frozenset[Claim]:
     stated = _stated(task, text)
     related = re.search(r"\brelated to\s+(?:the\s+)?", text, re.IGNORECASE)
     end = related.end() if related else -1
-    anchored = set()
+    anchored: set[Claim] = set()
     for claim, place in stated:  # the label right behind "related to", and those joined to it
         if place.start() == end or (anchored and _JOINED.fullmatch(text[end : place.start()])):
             anchored.add(claim)

@@ -49,16 +49,23 @@ class Collect(Settings):
 
 
 class Train(Settings):
-    """How the linear analyst is fitted; every choice is made on the validation split."""
+    """How the linear analyst is fitted; every choice is made on the validation split. Nothing is drawn: no seed."""
 
     analyst: Literal["linear"] = "linear"
     regularisation: tuple[float, ...] = Field(default=(0.5, 2.0, 8.0), min_length=1)
     """Inverse regularisation strengths C to choose from."""
-    class_weights: tuple[Literal["balanced", "none"], ...] = Field(default=("balanced", "none"), min_length=1)
-    word_ngrams: int = Field(default=2, ge=1, le=3)
+    class_weights: tuple[Literal["none", "balanced"], ...] = Field(default=("none", "balanced"), min_length=1)
+    word_ngrams: Literal[1, 2] = 2
     character_ngrams: tuple[int, int] = (2, 5)
     min_posts: int = Field(default=2, ge=1)
-    """A feature must stand in at least so many training posts."""
+    """A feature must stand in so many posts: one that stands in a single post names the post."""
+
+    @model_validator(mode="after")
+    def _lengths_ascend(self) -> Train:
+        shortest, longest = self.character_ngrams
+        if not 1 <= shortest <= longest <= 10:
+            raise ValueError("character_ngrams must be two ascending lengths from 1 to 10")
+        return self
 
 
 class Predict(Settings):
@@ -66,7 +73,7 @@ class Predict(Settings):
 
     model: str | None = None
     """An analyst's spec, as linear:DIR; None is the one that `train` made."""
-    splits: tuple[Split, ...] = ("test",)
+    splits: tuple[Split, ...] = Field(default=("test",), min_length=1)
 
 
 class Evaluate(Settings):

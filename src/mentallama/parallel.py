@@ -34,9 +34,7 @@ def map_batches(function: Callable[[A], B], work: Iterable[A], jobs: int) -> Ite
     if jobs == 1 or len(head) < 2:
         yield from map(function, chain(head, stream))
         return
-    # spawn: a fork would copy the threads of progress bars and numerical libraries half-way through their work
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+    with process_pool(jobs) as pool:
         flying: deque[Future[B]] = deque()
         try:
             for each in chain(head, stream):
@@ -48,6 +46,14 @@ def map_batches(function: Callable[[A], B], work: Iterable[A], jobs: int) -> Ite
         finally:
             for future in flying:
                 future.cancel()
+
+
+def process_pool(jobs: int) -> ProcessPoolExecutor:
+    """A pool whose processes end with this one, also when it is killed."""
+    # spawn: a fork would copy the threads of progress bars and numerical libraries half-way through their work
+    return ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
 
 
 def _end_with_parent() -> None:

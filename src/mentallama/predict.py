@@ -9,14 +9,13 @@ each post, of its task's questions. Posts are streamed: memory holds one batch o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mentallama.errors import WrongUse
 from mentallama.models.analyst import Analyst
+from mentallama.progress import progress
 from mentallama.records import Example, Form, Post, Prediction, Record, Split, example_of
 from mentallama.store import read_records, write_records
 
@@ -24,15 +23,6 @@ PREDICTIONS = "predictions.jsonl.zst"
 
 BATCH = 256
 """Examples handed to the analyst at a time; enough for any accelerator, little for memory."""
-
-
-class PredictSettings(BaseModel):
-    """Which posts are answered, and in which published form they are put."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    splits: tuple[Split, ...] = Field(default=("test",), min_length=1)
-    form: Form = "instruction"
 
 
 class PredictSummary(Record):
@@ -84,8 +74,8 @@ def run(
     analyst: Analyst,
     posts_file: Path,
     out: Path,
-    settings: PredictSettings = PredictSettings(),  # noqa: B008 - frozen
-    advance: Callable[[], None] | None = None,
+    splits: tuple[Split, ...] = ("test",),
+    form: Form = "instruction",
 ) -> PredictSummary:
     """Answer the posts of some splits and write `out/predictions.jsonl.zst`.
 
@@ -97,10 +87,10 @@ def run(
         Posts as `collect` writes them.
     out
         The stage's folder.
-    settings
-        Which posts, and how they are asked about.
-    advance
-        Called after every answer.
+    splits
+        Whose posts are asked about.
+    form
+        The published form to ask in.
 
     Raises
     ------
@@ -110,24 +100,25 @@ def run(
     counts: Counter[str] = Counter()
     left_open: Counter[str] = Counter()
     answers: Counter[str] = Counter()
+    total = sum(len(post.labels) for post in read_records(posts_file, Post) if post.split in splits)
 
     def asked() -> Iterator[Post]:
         for post in read_records(posts_file, Post):
-            if post.split in settings.splits:
+            if post.split in splits:
                 counts["posts"] += 1
                 yield post
 
     def answered() -> Iterator[Prediction]:
-        examples = questions_of(asked(), settings.form, getattr(analyst, "tasks", None), left_open)
+        examples = questions_of(asked(), form, getattr(analyst, "tasks", None), left_open)
         for prediction in predict(analyst, examples):
             answers[prediction.reading.status] += 1
-            if advance is not None:
-                advance()
+            advance(1)
             yield prediction
         if not answers:
-            raise WrongUse(_nothing(posts_file, settings.splits, counts["posts"], left_open))
+            raise WrongUse(_nothing(posts_file, splits, counts["posts"], left_open))
 
-    write_records(out / PREDICTIONS, answered())
+    with progress("predict: answer", total) as advance:
+        write_records(out / PREDICTIONS, answered())
     return PredictSummary(posts=counts["posts"], answers=dict(answers), left_open=dict(left_open))
 
 

@@ -84,13 +84,18 @@ def _names(text: str) -> tuple[str, int]:
     names = {name for found in _INTRODUCED.finditer(text) if (name := _name(found))}
     if not names:
         return text, 0
-    text = _INTRODUCED.sub(lambda m: m[0].removesuffix(name) + "[name]" if (name := _name(m)) else m[0], text)
+    text = _INTRODUCED.sub(_masked, text)
     count = text.count("[name]")
     again = [re.escape(part) for name in names for part in name.split() if len(part) > 2 and part[0].isupper()]
     if again:
         text, more = re.subn(rf"\b(?:{'|'.join(sorted(again))})\b", "[name]", text)
         count += more
     return text, count
+
+
+def _masked(found: re.Match[str]) -> str:
+    name = _name(found)
+    return found[0] if name is None else found[0].removesuffix(name) + "[name]"
 
 
 def _name(found: re.Match[str]) -> str | None:

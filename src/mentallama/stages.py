@@ -18,7 +18,15 @@ from typing import Any
 
 from mentallama.config import STAGES, Recipe
 from mentallama.errors import TooManyRejects, WrongUse
-from mentallama.manifest import Manifest, mark, mark_folder, peak_memory_mb, read_manifest, still_holds, versions
+from mentallama.manifest import (
+    Manifest,
+    mark,
+    mark_folder,
+    peak_memory_mb,
+    read_manifest,
+    still_holds,
+    versions,
+)
 from mentallama.store import read_json, read_records, write_text
 
 Say = Callable[[str], None]
@@ -165,12 +173,8 @@ def _predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     kind, _, where = _model(recipe, folder).partition(":")
     path = Path(where)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    own = {f"model/{file.name}": file for file in files if file.is_file() and file.name not in _CLOCKED}
+    own = {f"model/{file.name}": file for file in files if file.is_file() and file.name != "manifest.json"}
     return _needs(_POSTS)(recipe, folder) | own
-
-
-_CLOCKED = {"manifest.json", "summary.json"}
-"""Files beside a model that hold how long it took: they change, the model does not."""
 
 
 def _model(recipe: Recipe, folder: Path) -> str:

@@ -7,8 +7,8 @@ few numbers a post whatever the posts' length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from array import array
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 

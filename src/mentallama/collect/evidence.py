@@ -44,7 +44,7 @@ def place_evidence(text: str, cell: str, separator: str | None) -> tuple[tuple[S
         quotes = [part for part in (piece.strip(" \n\"'") for piece in cell.split(separator)) if part]
     found = [whole] if whole else [place(text, quote) for quote in quotes]
     spans = {span for span in found if span}
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end))), found.count(None)
+    return tuple(sorted(spans, key=lambda span: (span.start, span.end))), sum(span is None for span in found)
 
 
 def place(text: str, quote: str, near: bool = True) -> Span | None:

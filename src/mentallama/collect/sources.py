@@ -92,7 +92,7 @@ def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[Survey]:
 def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
     from mentallama.tables import read_table
 
-    rows = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
+    rows: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
     folder, upstream = data / "sources" / task.set, {}
     for source in task.sources:
         if (folder / source.file).is_file():

@@ -22,10 +22,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from mentallama.config import Train
 from mentallama.errors import WrongUse
 from mentallama.models.features import CACHED_WORDS, Floats, Grams, Keys, pair_keys, split_words, word_keys
 from mentallama.models.linear_file import Head, HeadCard, SetModel, Weighting, whole
-from mentallama.train.linear import LinearSettings, SetPosts
+from mentallama.train.linear import SetPosts, grams_of
 
 Counted = tuple[Keys, NDArray[np.int64]]
 """Features of one post, ascending, and how often each occurs."""
@@ -37,7 +38,7 @@ TEMPERATURES = (0.05, 20.0)
 """Bounds of the search: far beyond what was ever best on the published sets (0.3 to 2.4)."""
 
 
-def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings) -> SetModel:
+def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Train) -> SetModel:
     """Fit one set; `WrongUse` where its training posts share no word.
 
     Parameters
@@ -53,8 +54,8 @@ def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: L
         return _fit_set(posts, questions, settings)
 
 
-def _fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings) -> SetModel:
-    counted = count_features(posts.texts, settings.grams)
+def _fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Train) -> SetModel:
+    counted = count_features(posts.texts, grams_of(settings))
     training = [c for c, heldout in zip(counted, posts.heldout, strict=True) if not heldout]
     known = vocabulary(training, settings.min_posts)
     if not len(known):
@@ -126,7 +127,7 @@ def _regression(C: float, class_weight: Weighting) -> Any:
     return LogisticRegression(C=C, class_weight=weight, max_iter=ITERATIONS, warm_start=True)
 
 
-def _choose(matrix: Any, posts: SetPosts, question: str, settings: LinearSettings) -> Choice:
+def _choose(matrix: Any, posts: SetPosts, question: str, settings: Train) -> Choice:
     """Try all settings; of equals the first, so the plainest, is kept."""
     train, heldout = posts.rows(question, False), posts.rows(question, True)
     answers, truth = posts.answers(question, train), posts.answers(question, heldout)

@@ -5,19 +5,18 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mentallama.config import Train
 from mentallama.errors import WrongUse
 from mentallama.models.features import Grams
-from mentallama.models.linear_file import HeadCard, SetModel, Weighting, save_model
+from mentallama.models.linear_file import HeadCard, SetModel, save_model
+from mentallama.parallel import process_pool
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
 
@@ -26,32 +25,10 @@ FITTED_ON = ("train", "validation")
 Rows = NDArray[np.int64]
 
 
-class LinearSettings(BaseModel):
-    """How linear models are trained. There is no seed: nothing is drawn."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    regularisation: tuple[float, ...] = Field(default=(0.5, 2.0, 8.0), min_length=1)
-    """Inverse regularisation strengths C to choose from."""
-    class_weights: tuple[Weighting, ...] = Field(default=("none", "balanced"), min_length=1)
-    word_ngrams: Literal[1, 2] = 2
-    character_ngrams: tuple[int, int] = (2, 5)
-    min_posts: int = Field(default=2, ge=1)
-    """A feature must stand in so many posts: one that stands in a single post names the post."""
-    jobs: int = Field(default=2, ge=1)
-    """Sets fitted at a time, each in a process of its own."""
-
-    @model_validator(mode="after")
-    def _lengths_ascend(self) -> LinearSettings:
-        shortest, longest = self.character_ngrams
-        if not 1 <= shortest <= longest <= 10:
-            raise ValueError("character_ngrams must be two ascending lengths from 1 to 10")
-        return self
-
-    @property
-    def grams(self) -> Grams:
-        shortest, longest = self.character_ngrams
-        return Grams(pairs=self.word_ngrams > 1, shortest=shortest, longest=longest)
+def grams_of(settings: Train) -> Grams:
+    """Which n-grams the settings ask for."""
+    shortest, longest = settings.character_ngrams
+    return Grams(pairs=settings.word_ngrams > 1, shortest=shortest, longest=longest)
 
 
 @dataclass(frozen=True)
@@ -107,13 +84,14 @@ class _Job:
 
     posts: SetPosts
     questions: Mapping[str, Sequence[str]]
-    settings: LinearSettings
+    settings: Train
 
 
 def train_linear(
     posts: Iterable[Post],
     out: Path,
-    settings: LinearSettings,
+    settings: Train,
+    jobs: int = 1,
     tasks: Mapping[str, Task] | None = None,
     advance: Callable[[str], None] | None = None,
 ) -> LinearSummary:
@@ -127,6 +105,8 @@ def train_linear(
         The model's folder.
     settings
         How to train.
+    jobs
+        Sets fitted at a time, each in a process of its own; the result is the same to the byte.
     tasks
         Tasks by set name; None: those shipped.
     advance
@@ -138,23 +118,23 @@ def train_linear(
         A set has training posts but no validation posts, a label that its task does not have, or
         training posts without a common word; or there is nothing to train on at all.
     """
-    jobs, skipped = _prepare(posts, settings, tasks)
-    if not jobs:
+    work, skipped = _prepare(posts, settings, tasks)
+    if not work:
         reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items()) or "no posts"
         raise WrongUse(f"there is nothing to train on ({reasons})")
     models: dict[str, SetModel] = {}
     seconds: dict[str, float] = {}
-    for name, model, took in _fit_all(jobs, settings.jobs):
+    for name, model, took in _fit_all(work, jobs):
         models[name], seconds[name] = model, took
         if advance is not None:
             advance(name)
-    save_model(out, settings.grams, {name: models[name] for name in jobs})
-    sets = {name: _summary(jobs[name], models[name], seconds[name]) for name in jobs}
+    save_model(out, grams_of(settings), {name: models[name] for name in work})
+    sets = {name: _summary(work[name], models[name], seconds[name]) for name in work}
     return LinearSummary(sets=sets, skipped=skipped)
 
 
 def _prepare(
-    posts: Iterable[Post], settings: LinearSettings, tasks: Mapping[str, Task] | None
+    posts: Iterable[Post], settings: Train, tasks: Mapping[str, Task] | None
 ) -> tuple[dict[str, _Job], dict[str, str]]:
     """Sort posts by set; returns the jobs in the order of set names, and why others are left out."""
     by_set: dict[str, list[Post]] = defaultdict(list)
@@ -196,7 +176,7 @@ def _fit_all(jobs: Mapping[str, _Job], workers: int) -> Iterator[tuple[str, SetM
     if workers == 1 or len(jobs) == 1:
         yield from (_fit(name, jobs[name]) for name in order)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
+    with process_pool(min(workers, len(jobs))) as pool:
         for done in as_completed([pool.submit(_fit, name, jobs[name]) for name in order]):
             yield done.result()
 
