@@ -1,0 +1,205 @@
+"""Write the pages of docs/ that are made from the code, or check that they are up to date.
+
+    python docs/generate.py            # writes docs/tasks.md, docs/commands.md, docs/recipes.md
+    python docs/generate.py --check    # writes nothing; exit code 1 and the names of the stale pages
+
+The same code gives the same bytes: no clock, no machine, one width for every help page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from typer.main import get_command
+
+from mentallama.cli import app
+from mentallama.config import Collect, Evaluate, Predict, Recipe, Report, Train
+from mentallama.tasks import Source, load_tasks
+from mentallama.tasks.page import catalogue_page
+from mentallama.tasks.task import Columns
+
+DOCS = Path(__file__).parent
+WIDTH = 100
+"""Columns of a help page."""
+
+EDIT = "by `python docs/generate.py`; do not edit by hand."
+
+MODELS: dict[str, tuple[type[BaseModel], str]] = {
+    "keys of the recipe": (Recipe, ""),
+    "collect": (Collect, "collect."),
+    "a table in collect.tables": (Source, "table."),
+    "the columns of a table": (Columns, "columns."),
+    "train": (Train, "train."),
+    "predict": (Predict, "predict."),
+    "evaluate": (Evaluate, "evaluate."),
+    "report": (Report, "report."),
+}
+"""Section -> the model behind it and what its keys begin with."""
+
+PLAIN: dict[str, str] = {
+    "name": "The run's name; its folder is `runs/NAME`.",
+    "data": "The [data folder](data.md). A relative path is below the working directory.",
+    "form": "The published form in which questions are asked and answers are read.",
+    "seed": "Draws the splits that no file gives, and the bootstrap resamples.",
+    "jobs": "Processes that clean posts and fit models at a time.",
+    "collect": "Settings of the stage; see below.",
+    "train": "Settings of the stage; see below.",
+    "predict": "Settings of the stage; see below.",
+    "evaluate": "Settings of the stage; see below.",
+    "report": "Settings of the stage; see below.",
+    "collect.validation_share": "Share of posts drawn for validation where a set's files give no such split.",
+    "collect.test_share": "Share of posts drawn for the test where a set's files give no such split.",
+    "table.file": "The name below `sources/SET/`: `.csv`, `.tsv`, `.jsonl`, `.xlsx` or `.parquet`.",
+    "table.columns": "Where the fields of a post stand; see below.",
+    "table.encoding": "The encoding of a `.csv` or `.tsv` file, as Python spells it.",
+    "table.codes": "What stands in the label column -> label; a label's own name needs no code.",
+    "table.separator": "Splits an evidence cell into several spans.",
+    "columns.text": "Column of the post's text.",
+    "columns.author": "Column of the author; hashed, and one author's posts stay in one split.",
+    "columns.time": "Column of the time of posting.",
+    "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
+    "columns.language": "Column of the language; without it, the task's own.",
+    "train.analyst": "The kind of analyst.",
+    "train.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
+    "train.word_ngrams": "1: single words; 2: word pairs too.",
+    "train.character_ngrams": "Shortest and longest run of characters inside a word.",
+    "predict.splits": "Splits whose labelled questions are answered; only the test split is scored.",
+    "report.title": "The page's title; without one, the recipe's name.",
+}
+"""Words for the keys whose model has no docstring of its own."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Write or check the generated pages of docs/.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is stale")
+    check = parser.parse_args().check
+    stale = [name for name, page in PAGES.items() if not _is(DOCS / name, page())]
+    for name in stale:
+        if check:
+            print(f"docs/{name} is not what the code says; run python docs/generate.py", file=sys.stderr)
+        else:
+            (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
+            print(f"docs/{name}: written")
+    return int(check and bool(stale))
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def tasks_page() -> str:
+    """The task catalogue."""
+    return catalogue_page(load_tasks().values())
+
+
+def commands_page() -> str:
+    """The help page of every command, in the order of `mentallama --help`."""
+    head = (f"# Commands\n\nGenerated from the command line {EDIT}\n\n"
+            "Exit codes: 0 done, 1 failed, 2 wrong use, 3 finished with more rejected rows than allowed.\n")
+    pages = _help_pages(get_command(app), "mentallama", None)
+    return "\n".join([head, *(f"## {name}\n\n```text\n{page}\n```\n" for name, page in pages)])
+
+
+def _help_pages(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
+    context = command.context_class(
+        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    page = "\n".join(line.rstrip() for line in context.get_help().splitlines())
+    yield context.command_path, page
+    for child, each in getattr(command, "commands", {}).items():
+        yield from _help_pages(each, child, context)
+
+
+def recipes_page() -> str:
+    """Every key of a recipe: what it may hold, its default, what it does."""
+    known = {prefix + name for model, prefix in MODELS.values() for name in model.model_fields}
+    gone = sorted(set(PLAIN) - known)
+    if gone:
+        raise SystemExit(f"docs/generate.py: no such keys: {', '.join(gone)}; take them out of PLAIN")
+    parts = [
+        f"# Recipes\n\nGenerated from `src/mentallama/config.py` {EDIT}\n\n"
+        "A recipe is one YAML file: one experiment. A stage whose key is absent is not run; a key without a\n"
+        "value (`train:`) runs the stage with its defaults. The whole recipe is checked before work starts:\n"
+        "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` changes a key for one\n"
+        "run, with the keys spelled as below; tables (`collect.tables`) are written in the recipe.\n",
+    ]
+    for title, (model, prefix) in MODELS.items():
+        parts.append(f"## {title}\n\n{_flat(inspect.getdoc(model) or '')}\n\n{_key_table(model, prefix)}\n")
+    return "\n".join(parts)
+
+
+def _key_table(model: type[BaseModel], prefix: str) -> str:
+    schema, said = model.model_json_schema(), _attribute_docs(model)
+    lines = ["| Key | Holds | Default | Meaning |", "| --- | --- | --- | --- |"]
+    for name, field in schema["properties"].items():
+        default = "required" if name in schema.get("required", ()) else _default(field.get("default"))
+        meaning = PLAIN.get(prefix + name) or said.get(name)
+        if meaning is None:
+            raise SystemExit(f"docs/generate.py: nothing is said of {prefix + name}; add it to PLAIN")
+        shown = name if model in (Source, Columns) else prefix + name
+        cells = (f"`{shown}`", _holds(field), default, _flat(meaning))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _default(value: object) -> str:
+    return "none" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _holds(field: Mapping[str, Any]) -> str:
+    """A JSON schema in words."""
+    if "anyOf" in field:
+        return " or ".join(_holds(each) for each in field["anyOf"] if each.get("type") != "null")
+    if "enum" in field or "const" in field:
+        return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
+    kind = "pair" if "prefixItems" in field else field.get("type", "keys")
+    return _KINDS[kind](field)
+
+
+def _number(field: Mapping[str, Any]) -> str:
+    bounds = (f", {word} {field[key]:g}" for key, word in _BOUNDS.items() if key in field)
+    return ("number" if field["type"] == "number" else "whole number") + "".join(bounds)
+
+
+_KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "keys": lambda _: "keys",
+    "pair": lambda _: "two whole numbers",
+    "array": lambda field: f"list of {_holds(field['items'])}",
+    "object": lambda field: f"name -> {_holds(field['additionalProperties'])}",
+    "number": _number,
+    "integer": _number,
+    "string": lambda field: "path" if field.get("format") == "path" else "text",
+}
+_BOUNDS = {"minimum": "from", "maximum": "to", "exclusiveMaximum": "below"}
+
+
+def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
+    """The string below a field, which Python itself does not keep."""
+    body = ast.parse(inspect.getsource(model)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = text
+    return found
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "tasks.md": tasks_page, "commands.md": commands_page, "recipes.md": recipes_page,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
