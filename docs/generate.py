@@ -128,8 +128,8 @@ def recipes_page() -> str:
         f"# Recipes\n\nGenerated from `src/mentallama/config.py` {EDIT}\n\n"
         "A recipe is one YAML file: one experiment. A stage whose key is absent is not run; a key without a\n"
         "value (`train:`) runs the stage with its defaults. The whole recipe is checked before work starts:\n"
-        "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` changes a key for one\n"
-        "run, with the keys spelled as below; tables (`collect.tables`) are written in the recipe.\n",
+        "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` changes a key for\n"
+        "one run, with the keys spelled as below; tables (`collect.tables`) are written in the recipe.\n",
     ]
     for title, (model, prefix) in MODELS.items():
         parts.append(f"## {title}\n\n{_flat(inspect.getdoc(model) or '')}\n\n{_key_table(model, prefix)}\n")
