@@ -23,6 +23,12 @@ R = TypeVar("R", bound=BaseModel)
 PARQUET_BATCH = 4096
 """Rows held in memory at a time while a Parquet file is written or read."""
 
+CHUNK = 1 << 17
+"""Bytes of a compressed file read at a time; zstd's own block is as large."""
+
+DAMAGED = (zstandard.ZstdError, UnicodeDecodeError, EOFError)
+"""What reading lines of a damaged file raises."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
@@ -63,15 +69,43 @@ def open_lines(path: Path, mode: str) -> Iterator[IO[str]]:
     if path.name.removesuffix(".partial").endswith(".zst"):
         with path.open(mode + "b") as raw:
             codec: Any = (
-                zstandard.ZstdDecompressor().stream_reader(raw)
+                io.BufferedReader(_Frames(raw), CHUNK)
                 if mode == "r"
-                else zstandard.ZstdCompressor(level=3).stream_writer(raw)
+                else zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw)
             )
             with io.TextIOWrapper(codec, encoding="utf-8", newline="\n") as lines:
                 yield lines
     else:
         with path.open(mode, encoding="utf-8", newline="\n") as lines:
             yield lines
+
+
+class _Frames(io.RawIOBase):
+    """What zstd frames hold, one after the other; `EOFError` where the last one is cut off.
+
+    zstandard's own stream reader takes a cut for an end and reads the first frame only.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._ready = raw, memoryview(b"")
+        self._frame: Any = zstandard.ZstdDecompressor().decompressobj()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, target: Any) -> int:
+        while not self._ready:
+            more = (self._frame.unused_data if self._frame.eof else b"") or self._raw.read(CHUNK)
+            if not more:
+                if self._frame.eof:
+                    return 0
+                raise EOFError("a zstd frame is cut off")
+            if self._frame.eof:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            self._ready = memoryview(self._frame.decompress(more))
+        size = min(len(target), len(self._ready))
+        target[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
 
 
 @contextmanager
@@ -127,7 +161,7 @@ def read_records(path: Path, kind: type[R]) -> Iterator[R]:
         with open_lines(path, "r") as lines:
             for number, line in enumerate(lines, 1):
                 yield _parse(kind, line, path, number)
-    except (zstandard.ZstdError, UnicodeDecodeError, EOFError) as fault:
+    except DAMAGED as fault:
         raise BadData("the file is damaged or cut off after this row", path, number) from fault
 
 
@@ -153,7 +187,7 @@ def _parquet_writer(path: Path) -> Iterator[Callable[[str], None]]:
     arrow = _arrow()
     schema = arrow.schema([("record", arrow.string())])
     batch: list[str] = []
-    with arrow.parquet.ParquetWriter(path, schema) as writer:
+    with arrow.parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
 
         def write(line: str) -> None:
             batch.append(line)
@@ -168,9 +202,12 @@ def _parquet_writer(path: Path) -> Iterator[Callable[[str], None]]:
 def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
     arrow, number = _arrow(), 0
     try:
-        for batch in arrow.parquet.ParquetFile(path).iter_batches(PARQUET_BATCH, columns=["record"]):
+        file = arrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        if file.schema_arrow.names != ["record"]:
+            raise BadData("not a Parquet file of records: it has columns of its own", path)
+        for batch in file.iter_batches(PARQUET_BATCH):
             for line in batch.column(0).to_pylist():
                 number += 1
                 yield _parse(kind, line, path, number)
-    except arrow.ArrowInvalid as fault:
-        raise BadData("not a Parquet file of records", path, number or None) from fault
+    except (arrow.ArrowException, OSError) as fault:  # pyarrow tells of most damage by a plain OSError
+        raise BadData("not a Parquet file of records, or damaged", path, number or None) from fault
