@@ -7,20 +7,26 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from mentallama.errors import BadData, WrongUse
-from mentallama.store import open_lines
+from mentallama.store import DAMAGED, open_lines
 
 Row = tuple[int, dict[str, str]]
 """Row number as a spreadsheet shows it (the header is row 1), and the cells by column name."""
 
 NUL = "\ufdd0"
 """Stands for a NUL byte, which the csv module refuses: a code point that is never text."""
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""Half of a character outside the basic plane, as JSON may hold where a text was cut off; no UTF-8 can."""
 
 # A whole post is one cell; the csv module's own bound of 128 KiB would stop at a long one.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
@@ -40,11 +46,26 @@ def read_table(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
         raise WrongUse(f"{path}: there is no such file")
     if path.stat().st_size == 0:
         raise BadData("the file is empty", path)
-    suffix = path.suffixes[-2] if path.suffix == ".zst" and len(path.suffixes) > 1 else path.suffix
+    suffix = "".join(path.suffixes[-2:]) if path.suffix == ".zst" else path.suffix
     reader = _READERS.get(suffix.lower())
     if reader is None:
         raise WrongUse(f"{path}: a {suffix} file is not read; use one of {', '.join(_READERS)}")
-    return reader(path, encoding)
+    return _some(path, reader(path, encoding))
+
+
+def _some(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    count = 0
+    for count, row in enumerate(rows, 1):
+        yield row
+    if not count:
+        raise BadData("the file has a header and no rows", path)
+
+
+def _unique(path: Path, header: list[str]) -> list[str]:
+    named = [name for name in header if name]
+    if len(set(named)) < len(named):
+        raise BadData("two columns have the same name", path, 1)
+    return header
 
 
 def need_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
@@ -57,28 +78,33 @@ def need_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
     """Lines with NUL bytes made visible; a wrong encoding names the line."""
-    number = 0
     try:
         with path.open(encoding=encoding, newline="") as lines:
             for number, line in enumerate(lines, 1):
                 yield line.removeprefix("\ufeff").replace("\0", NUL) if number == 1 else line.replace("\0", NUL)
     except UnicodeDecodeError as fault:
-        byte = fault.object[fault.start]
+        byte, number = fault.object[fault.start], _first_wrong_line(path, encoding)
         raise BadData(
-            f"byte 0x{byte:02x} after line {number} is not {encoding}; is the encoding another one?", path
+            f"byte 0x{byte:02x} in line {number} is not {encoding}; is the encoding another one?", path
         ) from None
     except LookupError:
         raise WrongUse(f"{path}: no encoding is called {encoding!r}") from None
 
 
+def _first_wrong_line(path: Path, encoding: str) -> int:
+    """Lines are decoded many at a time, so the one at fault is found in a second reading."""
+    with path.open(encoding=encoding, errors="surrogateescape") as lines:
+        return next((number for number, line in enumerate(lines, 1) if _HALF.search(line)), 1)
+
+
 def _separated(delimiter: str) -> Callable[[Path, str], Iterator[Row]]:
     def read(path: Path, encoding: str) -> Iterator[Row]:
-        rows = csv.reader(_decoded(path, encoding), delimiter=delimiter)
-        header = next(rows, [])
-        if len(set(header)) < len(header):
-            raise BadData("two columns have the same name", path, 1)
-        number = 1
+        # strict: else a file cut off inside a quoted cell gives that half as a row
+        rows = csv.reader(_decoded(path, encoding), delimiter=delimiter, strict=True)
+        number = 0
         try:
+            header = _unique(path, next(rows, []))
+            number = 1
             for number, cells in enumerate(rows, 2):
                 if not cells:  # a blank line
                     continue
@@ -89,39 +115,55 @@ def _separated(delimiter: str) -> Callable[[Path, str], Iterator[Row]]:
                     )
                 yield number, dict(zip(header, cells, strict=True))
         except csv.Error as fault:
-            raise BadData(f"not a table: {fault}", path, number + 1) from None
-        if number == 1:
-            raise BadData("the file has a header and no rows", path)
+            raise BadData(f"not a table: {fault}; the file may be cut off here", path, number + 1) from None
     return read
 
 
 def _json_lines(path: Path, encoding: str) -> Iterator[Row]:
     del encoding  # JSON Lines are UTF-8 by definition
     number = 0
-    with open_lines(path, "r") as lines:
-        for number, line in enumerate(lines, 1):
-            try:
-                value = json.loads(line)
-            except json.JSONDecodeError:
-                raise BadData("not a JSON object; the file may be cut off here", path, number) from None
-            if not isinstance(value, dict):
-                raise BadData("not a JSON object", path, number)
-            yield number, {str(key): _cell(cell).replace("\0", NUL) for key, cell in value.items()}
+    names: dict[str, str] = {}
+    try:
+        with open_lines(path, "r") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip("\ufeff \t\r\n"):
+                    cells = _object(line.removeprefix("\ufeff"), path, number)
+                    names = names or dict.fromkeys(cells, "")
+                    yield number, names | cells  # a name left out stands for an empty cell
+    except DAMAGED as fault:
+        raise BadData("not UTF-8, damaged or cut off after this row", path, number or None) from fault
+
+
+def _object(line: str, path: Path, number: int) -> dict[str, str]:
+    try:
+        value = json.loads(line)
+    except (json.JSONDecodeError, RecursionError):
+        raise BadData("not a JSON object; the file may be cut off here", path, number) from None
+    if not isinstance(value, dict):
+        raise BadData("not a JSON object", path, number)
+    return {str(key): _cell(cell) for key, cell in value.items()}
+
+
+_BAD_WORKBOOK = (
+    BadZipFile, zlib.error, ParseError, KeyError, ValueError, OSError, EOFError, NotImplementedError,
+)
+"""What openpyxl, zipfile and the XML parser raise on a damaged workbook."""
 
 
 def _excel(path: Path, encoding: str) -> Iterator[Row]:
     del encoding  # the format carries its own
     import openpyxl
 
+    number = 0
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
-    except (BadZipFile, KeyError, ValueError) as fault:
-        raise BadData("not an Excel workbook, or cut off", path) from fault
-    rows = sheet.iter_rows(values_only=True)
-    header = [_cell(cell) for cell in next(rows, ())]
-    for number, cells in enumerate(rows, 2):
-        if any(cell is not None for cell in cells):
-            yield number, dict(zip(header, map(_cell, cells), strict=False))
+        rows = sheet.iter_rows(values_only=True)
+        header = _unique(path, [_cell(cell) for cell in next(rows, ())])
+        for number, cells in enumerate(rows, 2):
+            if any(cell is not None for cell in cells):
+                yield number, dict(zip(header, map(_cell, cells), strict=False))
+    except _BAD_WORKBOOK as fault:
+        raise BadData("not an Excel workbook, or damaged or cut off", path, number or None) from fault
 
 
 def _parquet(path: Path, encoding: str) -> Iterator[Row]:
@@ -133,12 +175,14 @@ def _parquet(path: Path, encoding: str) -> Iterator[Row]:
         raise WrongUse(f"{path}: Parquet needs pyarrow: pip install 'mentallama[parquet]'") from None
     number = 1
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(4096):
+        file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
+        _unique(path, file.schema_arrow.names)
+        for batch in file.iter_batches(4096):
             for value in batch.to_pylist():
                 number += 1
                 yield number, {key: _cell(cell) for key, cell in value.items()}
-    except pyarrow.ArrowInvalid:
-        raise BadData("not a Parquet file, or cut off", path) from None
+    except (pyarrow.ArrowException, OSError):  # pyarrow tells of most damage by a plain OSError
+        raise BadData("not a Parquet file, or damaged or cut off", path, number) from None
 
 
 def _cell(value: Any) -> str:
@@ -149,13 +193,14 @@ def _cell(value: Any) -> str:
         return str(int(value))
     if isinstance(value, bool):
         return "1" if value else "0"
-    return str(value)
+    return _HALF.sub("\ufffd", str(value).replace("\0", NUL))
 
 
 _READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
     ".csv": _separated(","),
     ".tsv": _separated("\t"),
     ".jsonl": _json_lines,
+    ".jsonl.zst": _json_lines,
     ".xlsx": _excel,
     ".parquet": _parquet,
 }
