@@ -67,11 +67,14 @@ def scrub(text: str) -> tuple[str, dict[str, int]]:
     ('my name is [name]. [name] is tired.', {'name': 2})
     """
     counts: dict[str, int] = {}
-    for kind, wanted, rule in _RULES:
-        if wanted(text):
-            text, found = rule(text)
-            if found:
-                counts[kind] = found
+    before = None
+    while text != before:  # what stood close beside a handle or a name is seen once that one is out
+        before = text
+        for kind, wanted, rule in _RULES:
+            if wanted(text):
+                text, found = rule(text)
+                if found:
+                    counts[kind] = counts.get(kind, 0) + found
     return text, counts
 
 
@@ -84,8 +87,9 @@ def _names(text: str) -> tuple[str, int]:
     names = {name for found in _INTRODUCED.finditer(text) if (name := _name(found))}
     if not names:
         return text, 0
+    already = text.count("[name]")
     text = _INTRODUCED.sub(_masked, text)
-    count = text.count("[name]")
+    count = text.count("[name]") - already
     again = [re.escape(part) for name in names for part in name.split() if len(part) > 2 and part[0].isupper()]
     if again:
         text, more = re.subn(rf"\b(?:{'|'.join(sorted(again))})\b", "[name]", text)

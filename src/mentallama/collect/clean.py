@@ -35,6 +35,13 @@ def repair(text: str) -> str:
     >>> repair("it鈥檚 fine")
     'it’s fine'
     """
+    text, before = text.strip(), ""
+    while text != before:  # text may have been escaped or mis-decoded twice
+        before, text = text, _repaired(text)
+    return text
+
+
+def _repaired(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
