@@ -61,6 +61,7 @@ class Index:
         self._keys = (folder / "keys.bin").open("w+b")
         self._bands = (folder / "bands.bin").open("w+b")
         self._ends = array("q", [0])
+        self._letters = array("q")
         self._hashes: list[Array] = []
 
     def add(self, keys: list[str], hashes: Array, bands: Array) -> None:
@@ -69,6 +70,7 @@ class Index:
             raw = key.encode("utf-8", "surrogatepass")
             self._keys.write(raw)
             self._ends.append(self._ends[-1] + len(raw))
+            self._letters.append(len(key))
         self._hashes.append(hashes)
         self._bands.write(np.ascontiguousarray(bands, dtype=np.uint64).tobytes())
 
@@ -84,25 +86,28 @@ class Index:
         hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, dtype=np.uint64)
         self._keys.flush()
         self._bands.flush()
-        ends = np.array(self._ends, dtype=np.int64)
-        same = _first_of_equal(hashes, np.diff(ends) == 0)
+        letters = np.array(self._letters, dtype=np.int64)
+        same = _first_of_equal(hashes, letters == 0)
         unique = np.flatnonzero(same == np.arange(len(same)))
-        pairs = list(self._near_pairs(unique[np.diff(ends)[unique] >= SHORTEST], ends, advance))
+        pairs = list(self._near_pairs(unique[letters[unique] >= SHORTEST], letters, advance))
         return same, _joined(same, pairs)
 
     def close(self) -> None:
         self._keys.close()
         self._bands.close()
 
-    def _near_pairs(self, posts: Array, ends: Array, advance: Callable[[], None]) -> Iterator[tuple[int, int]]:
+    def _near_pairs(
+        self, posts: Array, letters: Array, advance: Callable[[], None]
+    ) -> Iterator[tuple[int, int]]:
         if not len(posts):
             return
+        ends = np.array(self._ends, dtype=np.int64)
         bands = np.memmap(self._bands.name, dtype=np.uint64, mode="r").reshape(-1, COLUMNS)
         keys = np.memmap(self._keys.name, dtype=np.uint8, mode="r")
         joined = np.arange(len(ends) - 1)  # a cheap forerunner of the clusters: spares comparing a pair again
         for band in range(COLUMNS):
             for left, right in _meetings(np.array(bands[posts, band]), posts):
-                if joined[left] != joined[right] and _near(keys, ends, left, right):
+                if joined[left] != joined[right] and _near(keys, ends, letters, left, right):
                     joined[right] = joined[left]
                     yield left, right
             advance()
@@ -132,14 +137,18 @@ def _pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
     return [*zip(bucket, bucket[1:], strict=False), *((bucket[0], b) for b in bucket[2:])]
 
 
-def _near(keys: Array, ends: Array, left: int, right: int) -> bool:
+def _near(keys: Array, ends: Array, letters: Array, left: int, right: int) -> bool:
     """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does."""
-    short, long = sorted(int(ends[n + 1] - ends[n]) for n in (left, right))
+    short, long = sorted((int(letters[left]), int(letters[right])))
     if short >= BEGINNING:
         long = short
     if 200.0 * short < NEAR * (short + long):  # lengths alone rule it out
         return False
-    texts = (keys[ends[n] : min(ends[n + 1], ends[n] + long)].tobytes() for n in (left, right))
+    # Letters are compared, not bytes: all Chinese letters begin with one of six bytes, so all would be alike.
+    texts = (
+        keys[ends[n] : min(ends[n + 1], ends[n] + 4 * long)].tobytes().decode("utf-8", "ignore")[:long]
+        for n in (left, right)
+    )
     return fuzz.ratio(*texts, score_cutoff=NEAR) > 0
 
 
