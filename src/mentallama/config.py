@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mentallama.errors import WrongUse
 from mentallama.records import Form, Split
-from mentallama.tasks import Source, Task, load_tasks
+from mentallama.tasks import Columns, Source, Task, load_tasks
 
 STAGES = ("collect", "train", "predict", "evaluate", "report")
 """In the order of the way through."""
@@ -142,7 +142,7 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         recipe = Recipe.model_validate(content)
     except ValidationError as found:
         raise _faults(path, [_sentence(error) for error in found.errors()] + _unknown_sets(content)) from None
-    unknown = _unknown_sets(content)
+    unknown = _unknown_sets(content) or _not_in_tasks(recipe)
     if unknown:
         raise _faults(path, unknown)
     return recipe
@@ -162,7 +162,10 @@ def _lay(content: dict[str, Any], change: str) -> None:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise WrongUse(f"--set {change}: {parent} holds no keys")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise WrongUse(f"--set {change}: what follows the = is not YAML") from None
 
 
 def _sentence(error: Any) -> str:
@@ -182,14 +185,14 @@ def _keys_at(place: list[str]) -> list[str]:
     if not place:
         return list(Recipe.model_fields)
     if place[0] == "collect" and len(place) >= 4:
-        return list(Source.model_fields)
+        return list((Columns if "columns" in place else Source).model_fields)
     return list(models[place[0]].model_fields) if place[0] in models else []
 
 
 def _unknown_sets(content: dict[str, Any]) -> list[str]:
     """Faults in set names, wherever a recipe holds some."""
     folder = content.get("tasks")
-    known = list(load_tasks(Path(folder) if folder else None))
+    known = list(load_tasks(Path(folder) if isinstance(folder, str) else None))
     collect = content.get("collect") if isinstance(content.get("collect"), dict) else {}
     places = {
         "sets": content.get("sets"), "collect.held_out": (collect or {}).get("held_out"),
@@ -203,3 +206,17 @@ def _unknown_sets(content: dict[str, Any]) -> list[str]:
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
                 faults.append(f"{place}: no set is called {name!r}; {hint}")
     return faults
+
+
+def _not_in_tasks(recipe: Recipe) -> list[str]:
+    """Faults in what a recipe says of sets that are known: labels, questions, and sets that are not run."""
+    if recipe.collect is None:
+        return []
+    known = load_tasks(recipe.tasks)
+    faults = [
+        f"collect.tables.{name}.{number}: {name} has no label or question called {unknown!r}"
+        for name, sources in recipe.collect.tables.items() for number, source in enumerate(sources)
+        for unknown in known[name].unknown_names(source)
+    ]
+    absent = [name for name in recipe.collect.held_out if recipe.sets and name not in recipe.sets]
+    return faults + [f"collect.held_out: {name} is not among the sets of this recipe" for name in absent]

@@ -4,9 +4,10 @@ or an answer sentence is spelled. A new task, in any language, is a new file and
 
 from mentallama.tasks.catalogue import find_task, load_tasks, read_task
 from mentallama.tasks.queries import read_query, write_query
-from mentallama.tasks.task import Label, Question, Reason, Source, Task
+from mentallama.tasks.task import Columns, Label, Question, Reason, Source, Task
 
 __all__ = [
+    "Columns",
     "Label",
     "Question",
     "Reason",

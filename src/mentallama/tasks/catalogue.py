@@ -26,7 +26,7 @@ def read_task(path: Path) -> Task:
     """
     try:
         return Task.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, UnicodeDecodeError) as fault:
         raise BadData("not a YAML file", path) from fault
     except ValidationError as fault:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors())
@@ -45,9 +45,16 @@ def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
 
     >>> list(load_tasks())
     ['CAMS', 'CLP', 'DR', 'dreaddit', 'Irf', 'loneliness', 'MultiWD', 'SAD', 'swmh', 't-sid']
+
+    Raises
+    ------
+    WrongUse
+        There is no such folder.
     """
     if folder is None:
         return _catalogue()
+    if not folder.is_dir():
+        raise WrongUse(f"{folder}: there is no such folder of task files")
     own = {task.set: task for task in map(read_task, sorted(folder.glob("*.yaml")))}
     return MappingProxyType({**_catalogue(), **own})
 

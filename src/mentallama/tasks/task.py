@@ -132,12 +132,14 @@ class Task(Part):
         if self.grave is not None and self.grave not in self.labels:
             raise ValueError(f"grave: {self.grave!r} is not a label")
         for source in self.sources:
-            unknown = set(source.codes.values()) - set(self.labels)
-            unknown |= set(source.columns.labels) - set(self.questions)
-            unknown |= set(source.columns.evidence) - set(self.questions)
-            if unknown:
-                raise ValueError(f"{source.file}: no such label or question: {sorted(unknown)}")
+            if unknown := self.unknown_names(source):
+                raise ValueError(f"{source.file}: no such label or question: {unknown}")
         return self
+
+    def unknown_names(self, source: Source) -> list[str]:
+        """Labels and questions that a file's field map names and the task has not."""
+        unknown = set(source.codes.values()) - set(self.labels)
+        return sorted(unknown | {*source.columns.labels, *source.columns.evidence} - set(self.questions))
 
     def __hash__(self) -> int:
         return hash(self.set)
