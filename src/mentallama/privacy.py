@@ -31,7 +31,7 @@ _PHONE = re.compile(
 )
 # What introduces the writer's own name, by language; the name follows.
 _SPACED = (
-    r"my (?:real |full |first )?name(?: is|'s|’s)|me llamo|mi nombre es|je m['’]appelle|mon (?:nom|prénom) est|ich hei(?:ß|ss)e|mein name ist|benim ad[ıi]m|meu nome é|"
+    r"my (?:real |full |first )?name(?: is|'s|’s|(?=:))|me llamo|mi nombre es|je m['’]appelle|mon (?:nom|prénom) est|ich hei(?:ß|ss)e|mein name ist|benim ad[ıi]m|meu nome é|"
     r"mi chiamo|mera naam"
 )
 # These introduce a name only where it has a capital: "people call me ugly".
