@@ -13,7 +13,11 @@ from mentallama.errors import BadData, MentallamaError, TooManyRejects, WrongUse
 from mentallama.records import Post, Provenance, Rating, Span, example_of, stable_id
 
 POST = Post(
-    id="p1", set="DR", split="test", text="The tram was late.", labels={"depression": "no"},
+    id="p1",
+    set="DR",
+    split="test",
+    text="The tram was late.",
+    labels={"depression": "no"},
     provenance=Provenance(file="a.csv", row=2, origin="table"),
 )
 

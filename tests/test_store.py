@@ -38,34 +38,64 @@ labels = st.dictionaries(words, words, max_size=3)
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 spans = st.builds(Span, start=st.integers(0, 10**6), end=st.integers(0, 10**6), weight=st.none() | numbers)
 places = st.builds(
-    Provenance, file=words, row=st.integers(), origin=st.sampled_from(["release", "upstream", "table"]),
-    synthetic=st.booleans(), original=maybe,
+    Provenance,
+    file=words,
+    row=st.integers(),
+    origin=st.sampled_from(["release", "upstream", "table"]),
+    synthetic=st.booleans(),
+    original=maybe,
 )
 splits = st.sampled_from(["train", "validation", "test"])
 readings = st.builds(
-    Reading, status=st.sampled_from(["read", "unread", "refused", "cut"]), label=maybe, explanation=words,
+    Reading,
+    status=st.sampled_from(["read", "unread", "refused", "cut"]),
+    label=maybe,
+    explanation=words,
     reason=maybe,
 )
 STRATEGIES: dict[type[BaseModel], st.SearchStrategy[Any]] = {
     Post: st.builds(
-        Post, id=words, set=words, split=splits, text=words, labels=labels,
+        Post,
+        id=words,
+        set=words,
+        split=splits,
+        text=words,
+        labels=labels,
         evidence=st.dictionaries(words, st.lists(spans, max_size=2).map(tuple), max_size=2),
-        author=maybe, time=maybe, language=maybe, provenance=places,
+        author=maybe,
+        time=maybe,
+        language=maybe,
+        provenance=places,
     ),
     Example: st.builds(
-        Example, id=words, post_id=words, task=words, question=words,
-        form=st.sampled_from(["instruction", "completion"]), text=words, label=maybe, response=maybe,
+        Example,
+        id=words,
+        post_id=words,
+        task=words,
+        question=words,
+        form=st.sampled_from(["instruction", "completion"]),
+        text=words,
+        label=maybe,
+        response=maybe,
     ),
     Response: st.builds(
-        Response, example_id=words, text=words, model=words, finish_reason=maybe,
-        usage=st.dictionaries(words, st.integers(), max_size=2), request_hash=maybe,
+        Response,
+        example_id=words,
+        text=words,
+        model=words,
+        finish_reason=maybe,
+        usage=st.dictionaries(words, st.integers(), max_size=2),
+        request_hash=maybe,
     ),
     Reading: readings,
     Verdict: st.builds(
         Verdict, example_id=words, gate=words, ok=st.booleans(), reason=maybe, score=st.none() | numbers
     ),
     Prediction: st.builds(
-        Prediction, example_id=words, reading=readings, model=words,
+        Prediction,
+        example_id=words,
+        reading=readings,
+        model=words,
         probabilities=st.dictionaries(words, st.floats(0, 1), max_size=3),
         evidence=st.lists(spans, max_size=2).map(tuple),
     ),
