@@ -21,13 +21,12 @@ from openpyxl import Workbook
 
 from mentallama.answers import write_answer
 from mentallama.collect.clean import repair
-from mentallama.collect.keys import hash_of, key_of
+from mentallama.collect.keys import SHORTEST_MARKED, hash_of, key_of
 from mentallama.privacy import scrub
 from mentallama.tasks import Source, Task, load_tasks, write_query
 
 SAMPLE = Path(__file__).parent
 MADE_UP = SAMPLE.parent / "src/mentallama/collect/made_up.txt"
-SHORTEST_MARKED = 20
 EXPERT = "release/human_evaluation/test_instruction_expert"
 
 Post = dict[str, Any]

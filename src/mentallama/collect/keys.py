@@ -10,6 +10,8 @@ from mentallama.privacy import PLACEHOLDER
 
 _NOT_ASCII_ALNUM = re.compile(r"[^a-z0-9]+")
 _WORD = re.compile(r"[a-z0-9]+")
+SHORTEST_MARKED = 20
+"""Letters of the shortest made-up post that is known by its key: a real person may have written a shorter one."""
 SHINGLE = 2
 """Words (or characters where a script has no spaces) in a row that make one feature of a near-duplicate."""
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from mentallama.collect.cleaning import Batch, clean_batch
 from mentallama.collect.duplicates import COLUMNS, Array, Index
+from mentallama.collect.keys import SHORTEST_MARKED
 from mentallama.collect.leaks import TEST, guard, overlap
 from mentallama.collect.raw import RawPost, Reject
 from mentallama.collect.sources import Input, find_inputs
@@ -53,7 +54,7 @@ def run(recipe: Recipe, out: Path) -> dict[str, object]:
         names = [roll.names[code] for code in roll.sets.tolist()]
         chosen = _choose(gathered, recipe)
         withheld = _withhold(chosen, roll, settings.held_out)
-        made_up = _refuse_made_up(chosen, roll)
+        made_up = _refuse_made_up(chosen, roll) if gathered.real else []
         before = overlap(names, chosen, gathered.near, roll.names)
         found = guard(names, chosen, gathered.same, gathered.near, settings.leak_guard)
         kept = chosen.copy()
@@ -77,6 +78,8 @@ class _Gathered:
     near: Array
     counts: Counter[str]
     rejects: Counter[str]
+    real: bool
+    """Whether some post is not one of the project's own; of posts of a few letters nobody can tell."""
 
 
 def _choose(gathered: _Gathered, recipe: Recipe) -> Array:
@@ -90,7 +93,7 @@ def _gather(inputs: list[Input], recipe: Recipe, work: Path, out: Path) -> _Gath
     assert recipe.collect is not None
     clean = partial(clean_batch, salt=recipe.collect.author_salt, synthetic=made_up_posts())
     index, columns, counts, reasons = Index(work), _Columns(list(recipe.catalogue())), Counter[str](), Counter[str]()
-    size = sum(each.path.stat().st_size for each in inputs)
+    size, real = sum(each.path.stat().st_size for each in inputs), False
     with (
         progress("collect: clean", size) as advance,
         writing(work / "posts.jsonl") as write_post,
@@ -104,13 +107,17 @@ def _gather(inputs: list[Input], recipe: Recipe, work: Path, out: Path) -> _Gath
             for reject in batch.rejects:
                 write_reject(reject)
                 reasons[_kind(reject.reason)] += 1
+            real |= any(
+                not made_up and len(key) >= SHORTEST_MARKED
+                for key, (_, _, _, made_up) in zip(batch.keys, batch.places, strict=True)
+            )
             index.add(batch.keys, batch.hashes, batch.bands)
             columns.add(batch)
             counts += batch.counts
     with progress("collect: compare", COLUMNS) as advance:
         same, near = index.clusters(lambda: advance(1))
     index.close()
-    return _Gathered(columns.roll(), same, near, counts, reasons)
+    return _Gathered(columns.roll(), same, near, counts, reasons, real)
 
 
 def _rows(inputs: list[Input], advance: Advance) -> Iterator[RawPost | Reject]:
@@ -169,9 +176,7 @@ def _withhold(splits: Array, roll: Roll, held_out: tuple[str, ...]) -> int:
 
 
 def _refuse_made_up(splits: Array, roll: Roll) -> list[int]:
-    """Made-up posts never stand in a test or validation split beside real ones."""
-    if roll.synthetic.all() or not roll.synthetic.any():
-        return []
+    """Take made-up posts out of test and validation: beside real posts they are not to be judged on."""
     away = np.flatnonzero(roll.synthetic & (splits > 0))
     splits[away] = DROPPED
     return [int(number) for number in away]
