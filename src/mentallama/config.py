@@ -173,9 +173,13 @@ def _sentence(error: Any) -> str:
     if error["type"] != "extra_forbidden":
         return f"{'.'.join(place) or 'the recipe'}: {error['msg'].removeprefix('Value error, ')}"
     known = _keys_at(place[:-1])
-    near = difflib.get_close_matches(place[-1], known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-    return f"{'.'.join(place)}: no such key; {hint}"
+    return f"{'.'.join(place)}: no such key; {_hint(place[-1], known)}"
+
+
+def _hint(name: str, known: list[str]) -> str:
+    by_lower = {each.lower(): each for each in known}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"did you mean {by_lower[near[0]]}?" if near else f"known are {', '.join(known)}"
 
 
 def _keys_at(place: list[str]) -> list[str]:
@@ -202,9 +206,7 @@ def _unknown_sets(content: dict[str, Any]) -> list[str]:
     for place, names in places.items():
         for name in names if isinstance(names, (list, tuple, dict)) else ():
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-                faults.append(f"{place}: no set is called {name!r}; {hint}")
+                faults.append(f"{place}: no set is called {name!r}; {_hint(str(name), known)}")
     return faults
 
 
