@@ -153,6 +153,8 @@ class _Columns:
         ))
 
     def roll(self) -> Roll:
+        if not self._parts:  # all rows were passed over
+            self.add(Batch())
         return Roll(self.names, *(np.concatenate(parts) for parts in zip(*self._parts, strict=True)))
 
 
