@@ -14,6 +14,8 @@ BROKEN = [
     ("‚Äúfine‚Äù, she said", "“fine”, she said"),
     ("well‚Ä¶ no ‚Äì yes ‚Äî no", "well… no – yes — no"),
     ("Windows’ own: I donít, itís, weíre, Iíll", "Windows’ own: I don’t, it’s, we’re, I’ll"),
+    ("Je n‚Äôai plus envie, m√™me d√®s le matin", "Je n’ai plus envie, même dès le matin"),
+    ("¬øQu√© tal? ma√±ana ‚Äì nada", "¿Qué tal? mañana – nada"),
     # as Windows-1252
     ("itâ€™s late", "it’s late"),
     ("â€œfineâ€\x9d she said", "“fine” she said"),
@@ -55,6 +57,7 @@ RIGHT = [
     "今日はとても疲れた。",
     "Сегодня я очень устал.",
     "family 👨‍👩‍👧‍👦 and flag 🏳️‍🌈 and ❤️ and 👍🏽",
+    "√2 ≈ 1.41, a ‚quote‘ in German, √π",
     "5 °C, ½ a pill, £3, €4, 10 µg, naïve, Zoë, San José, El Niño",
     "¯\\_(ツ)_/¯",
     "AT&T, R&D, a & b, x<y>z",

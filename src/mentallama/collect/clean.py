@@ -51,7 +51,8 @@ def _repaired(text: str) -> str:
 
 
 def _decode_again(text: str) -> str:
-    if "‚" in text:
+    if "‚" in text or "√" in text:
+        text = _read_as_utf8(text, "mac_roman")  # all of it, accents too; what is right would not be UTF-8
         text = _MAC_RUN.sub(lambda run: _read_as_utf8(run[0], "mac_roman"), text)
     if "í" in text:
         text = _MAC_APOSTROPHE.sub("’", text)
