@@ -69,6 +69,15 @@ def test_short_posts_are_the_same_only_when_equal(tmp_path: Path) -> None:
     assert clusters(tmp_path, texts) == ([0, 1, 0, 3, 4, 3], [0, 1, 0, 3, 4, 3])
 
 
+@pytest.mark.parametrize(("length", "joined"), [(29, False), (30, True)])
+def test_short_is_under_thirty_letters(length: int, joined: bool, tmp_path: Path) -> None:
+    left = "it rained and so we all went home again early"[: length + 9].rstrip()
+    while len(key_of(left)) != length:
+        left = left[:-1]
+    near = clusters(tmp_path, [left, left[:-1] + "z"])[1]
+    assert near == ([0, 0] if joined else [0, 1])
+
+
 def test_letters_count_not_bytes(tmp_path: Path) -> None:
     # twelve Chinese letters are 36 bytes; still one changed letter is another post
     assert clusters(tmp_path, ["我今天很累想回家睡觉了啊", "你今天很累想回家睡觉了啊"])[1] == [0, 1]

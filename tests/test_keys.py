@@ -39,6 +39,9 @@ def test_other_scripts_keep_letters_and_so_keys_of_their_own() -> None:
     keys = [key_of(text) for text in OTHERS]
     assert len(set(keys)) == len(OTHERS)
     assert all(keys)
+    # two Latin letters of seven do not make a key; five of seven do
+    assert key_of("我今天很累 ok") == "我今天很累ok"
+    assert key_of("오늘 tired") == "tired"
     assert key_of("我今天很累！") == key_of("我，今天很累") == "我今天很累"
 
 

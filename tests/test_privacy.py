@@ -73,6 +73,7 @@ STAYS = [
     "a 5-4 win",
     "meet @ 7",
     "me @ home",
+    "rated good@home by nobody",
     "a/b/c and/or you/me",
     "i.e. this, e.g. that",
     "end of it.Then nothing",
