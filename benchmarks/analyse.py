@@ -80,6 +80,7 @@ def questions(posts: Sequence[Post], analyst: Analyst) -> list[Example]:
 
 def baseline(posts: Sequence[Post], examples: Sequence[Example]) -> Answer:
     """scikit-learn as it comes: the same n-grams, `predict_proba`, one pipeline for each set."""
+
     def fit(name: str, question: str) -> Any:
         kept = [p for p in posts if p.set == name and p.split != "test" and question in p.labels]
         words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)

@@ -23,7 +23,13 @@ from pathlib import Path
 
 WORDS = 30_000
 SETS = ("dreaddit", "DR", "CLP", "loneliness", "swmh")
-PERSONAL = ("@maple_{n}", "https://example.org/{n}", "robin{n}@example.org", "555-01{n:02d}", "my name is Robin")
+PERSONAL = (
+    "@maple_{n}",
+    "https://example.org/{n}",
+    "robin{n}@example.org",
+    "555-01{n:02d}",
+    "my name is Robin",
+)
 SPLITS = ("train",) * 8 + ("validation", "test")
 
 
@@ -69,7 +75,9 @@ def write_source(folder: Path, posts: int, seed: int) -> None:
     for number, text in enumerate(stream(posts, seed)):
         name = SETS[number % len(SETS)]
         label = draw.choice(("depression", "anxiety") if name == "swmh" else ("yes", "no"))
-        csv.writer(files[name]).writerow([text, label, draw.choice(SPLITS), f"user{draw.randrange(posts // 3)}"])
+        csv.writer(files[name]).writerow(
+            [text, label, draw.choice(SPLITS), f"user{draw.randrange(posts // 3)}"]
+        )
     for file in files.values():
         file.close()
 
@@ -82,10 +90,22 @@ def recipe_for(folder: Path, jobs: int) -> Path:
         columns = {"text": "text", "labels": {question: "label"}, "split": "split", "author": "user"}
         return [{"file": "stream.csv", "columns": columns}]
 
-    questions = {"dreaddit": "stress", "DR": "depression", "CLP": "depression", "loneliness": "loneliness", "swmh": "disorder"}
+    questions = {
+        "dreaddit": "stress",
+        "DR": "depression",
+        "CLP": "depression",
+        "loneliness": "loneliness",
+        "swmh": "disorder",
+    }
     recipe = {
-        "name": "stream", "data": str(folder), "sets": list(SETS), "jobs": jobs,
-        "collect": {"leak_guard": "run", "tables": {name: table(question) for name, question in questions.items()}},
+        "name": "stream",
+        "data": str(folder),
+        "sets": list(SETS),
+        "jobs": jobs,
+        "collect": {
+            "leak_guard": "run",
+            "tables": {name: table(question) for name, question in questions.items()},
+        },
     }
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
@@ -110,7 +130,8 @@ def measure_cleaning(posts: int) -> dict[str, float]:
         clean_batch(list(batch), "salt", frozenset())
     done = time.perf_counter()
     return {
-        "posts": posts, "clean_and_scrub_per_second": posts / (cleaned - start),
+        "posts": posts,
+        "clean_and_scrub_per_second": posts / (cleaned - start),
         "with_keys_and_minhash_per_second": posts / (done - cleaned),
     }
 
@@ -118,7 +139,15 @@ def measure_cleaning(posts: int) -> dict[str, float]:
 def measure_stage(posts: int, jobs: int, work: Path) -> dict[str, float]:
     """The stage in a process of its own, as a user runs it: seconds and peak memory of any of its processes."""
     write_source(work, posts, seed=2)
-    command = [sys.executable, "-m", "mentallama.cli", "collect", str(recipe_for(work, jobs)), "--out", str(work / "run")]
+    command = [
+        sys.executable,
+        "-m",
+        "mentallama.cli",
+        "collect",
+        str(recipe_for(work, jobs)),
+        "--out",
+        str(work / "run"),
+    ]
     start = time.perf_counter()
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - start
@@ -126,14 +155,20 @@ def measure_stage(posts: int, jobs: int, work: Path) -> dict[str, float]:
     summary = json.loads((work / "run/collect/summary.json").read_text(encoding="utf-8"))
     removed = sum(each["posts"] for each in summary["removed"])
     return {
-        "posts": posts, "jobs": jobs, "seconds": seconds, "posts_per_second": posts / seconds,
-        "peak_memory_mb_of_the_largest_process": manifest["peak_memory_mb"], "removed": removed,
+        "posts": posts,
+        "jobs": jobs,
+        "seconds": seconds,
+        "posts_per_second": posts / seconds,
+        "peak_memory_mb_of_the_largest_process": manifest["peak_memory_mb"],
+        "removed": removed,
     }
 
 
 def main() -> None:
     """Measure and print; with --out write JSON as well."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--posts", type=int, default=1_000_000)
     options.add_argument("--jobs", type=int, default=2)
     options.add_argument("--skip-clean", action="store_true")

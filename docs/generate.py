@@ -102,8 +102,10 @@ def tasks_page() -> str:
 
 def commands_page() -> str:
     """The help page of every command, in the order of `mentallama --help`."""
-    head = (f"# Commands\n\nGenerated from the command line {EDIT}\n\n"
-            "Exit codes: 0 done, 1 failed, 2 wrong use, 3 finished with more rejected rows than allowed.\n")
+    head = (
+        f"# Commands\n\nGenerated from the command line {EDIT}\n\n"
+        "Exit codes: 0 done, 1 failed, 2 wrong use, 3 finished with more rejected rows than allowed.\n"
+    )
     pages = _help_pages(get_command(app), "mentallama", None)
     return "\n".join([head, *(f"## {name}\n\n```text\n{page}\n```\n" for name, page in pages)])
 
@@ -198,7 +200,9 @@ def _flat(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "tasks.md": tasks_page, "commands.md": commands_page, "recipes.md": recipes_page,
+    "tasks.md": tasks_page,
+    "commands.md": commands_page,
+    "recipes.md": recipes_page,
 }
 
 if __name__ == "__main__":

@@ -146,17 +146,28 @@ def _dreaddit(post: Post, number: int) -> Cells:
     sentences, words = max(1, len(re.findall(r"[.!?]+(?:\s|$)", text))), max(1, len(text.split()))
     letters = sum(map(str.isalnum, text))
     return {
-        "subreddit": meta["subreddit"], "post_id": post["id"], "sentence_range": f"(0, {sentences})",
-        "id": number, "confidence": meta["confidence"],
-        "social_timestamp": meta["timestamp"], "social_karma": number % 23,
+        "subreddit": meta["subreddit"],
+        "post_id": post["id"],
+        "sentence_range": f"(0, {sentences})",
+        "id": number,
+        "confidence": meta["confidence"],
+        "social_timestamp": meta["timestamp"],
+        "social_karma": number % 23,
         # Automated readability index, Smith and Senter 1967.
         "syntax_ari": round(4.71 * letters / words + 0.5 * words / sentences - 21.43, 6),
     }
 
 
 _STRESSORS = (
-    "Financial Problem", "Other", "Everyday Decision Making", "Emotional Turmoil", "School", "Family Issues",
-    "Social Relationships", "Work", "Health, Fatigue, or Physical Pain",
+    "Financial Problem",
+    "Other",
+    "Everyday Decision Making",
+    "Emotional Turmoil",
+    "School",
+    "Family Issues",
+    "Social Relationships",
+    "Work",
+    "Health, Fatigue, or Physical Pain",
 )
 
 
@@ -166,11 +177,20 @@ def _sad(post: Post, number: int) -> Cells:
     second, severity = meta.get("second_label", " "), float(meta["severity"])  # upstream's "none" is a space
     votes = {top: 0.8, second: 0.2} if second in _STRESSORS else {top: 1.0}
     return {
-        "sID": number, "is_stressor": int(meta["is_stressor"]), "is_stressor_conf": 1,
-        "is_covid": 0, "is_covid_conf": 1,
-        "top_label": top, "second_label": second, "avg_severity": severity, "median_severity": severity,
-        "SD_severity": 1.5, "Votes": 5, **{name: votes.get(name, 0) for name in _STRESSORS},
-        "Source": "synthetic", "is_seed": 0,
+        "sID": number,
+        "is_stressor": int(meta["is_stressor"]),
+        "is_stressor_conf": 1,
+        "is_covid": 0,
+        "is_covid_conf": 1,
+        "top_label": top,
+        "second_label": second,
+        "avg_severity": severity,
+        "median_severity": severity,
+        "SD_severity": 1.5,
+        "Votes": 5,
+        **{name: votes.get(name, 0) for name in _STRESSORS},
+        "Source": "synthetic",
+        "is_seed": 0,
     }
 
 
@@ -186,11 +206,36 @@ _EXTRA: dict[str, Callable[[Post, int], Cells]] = {
 
 # Columns in upstream's order, where that is not text, labels, evidence.
 _ORDER: dict[str, tuple[str, ...]] = {
-    "dreaddit": ("subreddit", "post_id", "sentence_range", "text", "id", "label", "confidence",
-                 "social_timestamp", "social_karma", "syntax_ari"),
-    "SAD": ("sID", "sentence", "is_stressor", "is_stressor_conf", "is_covid", "is_covid_conf",
-            "original_label", "top_label", "second_label", "avg_severity", "median_severity", "SD_severity",
-            "Votes", *_STRESSORS, "Source", "is_seed"),
+    "dreaddit": (
+        "subreddit",
+        "post_id",
+        "sentence_range",
+        "text",
+        "id",
+        "label",
+        "confidence",
+        "social_timestamp",
+        "social_karma",
+        "syntax_ari",
+    ),
+    "SAD": (
+        "sID",
+        "sentence",
+        "is_stressor",
+        "is_stressor_conf",
+        "is_covid",
+        "is_covid_conf",
+        "original_label",
+        "top_label",
+        "second_label",
+        "avg_severity",
+        "median_severity",
+        "SD_severity",
+        "Votes",
+        *_STRESSORS,
+        "Source",
+        "is_seed",
+    ),
     "Irf": ("Unnamed: 0", "text", "belong", "belong_exp", "burden", "burden_exp"),
     "loneliness": ("", "text", "tb", "tb_exp"),
     "DR": ("id", "author", "body", "depressed", "split"),
@@ -210,7 +255,8 @@ def _expert_rows(task: Task, posts: Iterable[Post], answers: Iterable[dict[str, 
             "query": write_query(task, each["question"], "instruction", text_in_file(by_id[each["post"]])),
             "gpt-3.5-turbo": write_answer(task, each["question"], each["label"], each["explanation"]),
         }
-        for each in answers if each["set"] == task.set
+        for each in answers
+        if each["set"] == task.set
     ]
 
 

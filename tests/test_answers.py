@@ -42,7 +42,9 @@ def test_the_cases_cover_all_tasks_labels_and_outcomes() -> None:
 
 @pytest.mark.parametrize(("name", "question", "label", "form"), EVERY_LABEL)
 @given(explanation=st.text())
-def test_read_is_the_inverse_of_write(name: str, question: str, label: str, form: Form, explanation: str) -> None:
+def test_read_is_the_inverse_of_write(
+    name: str, question: str, label: str, form: Form, explanation: str
+) -> None:
     written = write_answer(name, question, label, explanation, form)
     read = read_answer(name, written, form)
     assert (read.status, read.label, read.explanation) == ("read", label, explanation.strip())
@@ -75,7 +77,9 @@ def test_every_published_golden_is_read_and_its_explanation_kept(data: Path, for
             read = read_answer(file.set, row.golden, form)
             # All published goldens have the marker; what follows it is the explanation.
             assert read.status == "read", f"{file.path.name}, row {row.row}"
-            assert read.explanation == row.golden.partition("Reasoning:")[2].strip(), f"{file.path.name}, row {row.row}"
+            assert read.explanation == row.golden.partition("Reasoning:")[2].strip(), (
+                f"{file.path.name}, row {row.row}"
+            )
             rows += 1
     assert rows > 7_000
 

@@ -16,8 +16,13 @@ from mentallama.tasks import find_task, load_tasks
 def answered(name: str, golden: str, output: str, row: int = 2) -> Answered:
     task = find_task(name)
     example = Example(
-        id=f"{name}{row}", post_id=str(row), task=name, question=next(iter(task.questions)),
-        form="instruction", text="", label=read_answer(task, golden).label,
+        id=f"{name}{row}",
+        post_id=str(row),
+        task=name,
+        question=next(iter(task.questions)),
+        form="instruction",
+        text="",
+        label=read_answer(task, golden).label,
     )
     scored = score_row(example, read_answer(task, output), {})
     return Answered(file=f"{name}.csv", row=row, golden=golden, output=output, scored=scored)
@@ -31,32 +36,38 @@ def test_every_set_has_a_rule_and_every_rule_names_labels_of_its_sets() -> None:
         assert named == set(tasks[name].labels)
 
 
-@pytest.mark.parametrize(("name", "text", "label"), [
-    ("DR", "Yes, the poster suffers from depression. Reasoning: no joy", "yes"),
-    ("DR", "I cannot tell from this.", "no"),  # "cannot" holds "no"
-    ("DR", "Yesterday was a long day.", "yes"),  # "yesterday" holds "yes"
-    ("DR", "Reasoning: yes, the post says so.", None),  # nothing stands before the reasoning
-    ("DR", "", None),
-    ("SAD", "It is about a coworker.", "work"),  # "coworker" holds "work"
-    ("SAD", "a mix of work and school", "school"),  # order of the keys, not of the text
-    ("SAD", "This post shows the stress cause related to emotion turmoil.", None),
-    ("t-sid", "No depression, PTSD.", "depression"),
-    ("swmh", "no mental disorder, perhaps anxiety", "no mental disorders"),
-    ("CAMS", "This post shows no causes of depression.", None),
-])
+@pytest.mark.parametrize(
+    ("name", "text", "label"),
+    [
+        ("DR", "Yes, the poster suffers from depression. Reasoning: no joy", "yes"),
+        ("DR", "I cannot tell from this.", "no"),  # "cannot" holds "no"
+        ("DR", "Yesterday was a long day.", "yes"),  # "yesterday" holds "yes"
+        ("DR", "Reasoning: yes, the post says so.", None),  # nothing stands before the reasoning
+        ("DR", "", None),
+        ("SAD", "It is about a coworker.", "work"),  # "coworker" holds "work"
+        ("SAD", "a mix of work and school", "school"),  # order of the keys, not of the text
+        ("SAD", "This post shows the stress cause related to emotion turmoil.", None),
+        ("t-sid", "No depression, PTSD.", "depression"),
+        ("swmh", "no mental disorder, perhaps anxiety", "no mental disorders"),
+        ("CAMS", "This post shows no causes of depression.", None),
+    ],
+)
 def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
     assert first_key(text, rules()[name].outputs) == label
 
 
-@pytest.mark.parametrize(("name", "label", "found"), [
-    ("CAMS", "none", None),
-    ("CAMS", "bias or abuse", "bias or abuse"),
-    ("SAD", "emotional turmoil", None),
-    ("SAD", "other causes", None),
-    ("SAD", "work", "work"),
-    ("t-sid", "suicide or self-harm", "suicide or self-harm"),
-    ("swmh", "no mental disorders", "no mental disorders"),
-])
+@pytest.mark.parametrize(
+    ("name", "label", "found"),
+    [
+        ("CAMS", "none", None),
+        ("CAMS", "bias or abuse", "bias or abuse"),
+        ("SAD", "emotional turmoil", None),
+        ("SAD", "other causes", None),
+        ("SAD", "work", "work"),
+        ("t-sid", "suicide or self-harm", "suicide or self-harm"),
+        ("swmh", "no mental disorders", "no mental disorders"),
+    ],
+)
 def test_goldens_in_instruction_form(name: str, label: str, found: str | None) -> None:
     golden = write_answer(find_task(name), None, label, "made up")
     assert first_key(golden, rules()[name].goldens) == found
@@ -73,7 +84,8 @@ def test_an_unreadable_output_counts_as_no() -> None:
     assert result.weighted_f1 == pytest.approx(100 * f1, abs=1e-4)
     assert (result.by_default, result.differ) == (2, 2)
     assert [(d.row, d.text, d.ours, d.published, d.by_default) for d in differences] == [
-        (2, "output", "unread", "no", True), (3, "output", "unread", "no", True),
+        (2, "output", "unread", "no", True),
+        (3, "output", "unread", "no", True),
     ]
 
 

@@ -91,12 +91,21 @@ def place(tmp_path: Path) -> Path:
 def run(block: Block, place: Path) -> str:
     """Run a block as a reader would; both streams, as a terminal shows them."""
     environment = {
-        **os.environ, "PATH": f"{place / '.tools'}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'src'}", "LC_ALL": "C.UTF-8",
+        **os.environ,
+        "PATH": f"{place / '.tools'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'src'}",
+        "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(
-        ["/bin/sh", "-e", "-c", block.text], cwd=place, env=environment, check=False, timeout=280,
-        text=True, encoding="utf-8", stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ["/bin/sh", "-e", "-c", block.text],
+        cwd=place,
+        env=environment,
+        check=False,
+        timeout=280,
+        text=True,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     assert done.returncode == 0, f"line {block.line}: exit code {done.returncode}\n{done.stdout}"
     return done.stdout
@@ -163,7 +172,10 @@ def test_recipes_in_the_pages_are_recipes(tmp_path: Path) -> None:
 
 def generate(*arguments: str, docs: Path = DOCS) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(docs / "generate.py"), *arguments], check=False, text=True, capture_output=True,
+        [sys.executable, str(docs / "generate.py"), *arguments],
+        check=False,
+        text=True,
+        capture_output=True,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
     )
 

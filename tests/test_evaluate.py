@@ -21,7 +21,7 @@ from mentallama.tasks import find_task, load_tasks, write_query
 
 DR = find_task("DR")
 GOLD = ["yes", "no", "yes", "no"]
-EXPLANATIONS = ["made up one", "made up two, with a \\ and a \"quote\"", "made up\nthree", "made up four"]
+EXPLANATIONS = ["made up one", 'made up two, with a \\ and a "quote"', "made up\nthree", "made up four"]
 GOLDENS = [write_answer(DR, None, label, why) for label, why in zip(GOLD, EXPLANATIONS, strict=True)]
 
 
@@ -103,12 +103,15 @@ def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
     assert (scores.sets["DR"].n, scores.sets["DR"].interval) == (1, None)
 
 
-@pytest.mark.parametrize(("goldens", "row", "what"), [
-    (GOLDENS[:3], 5, "3 rows where"),  # the first that is not there
-    ([*GOLDENS, "Yes."], 6, "5 rows where"),
-    ([GOLDENS[0], "another", *GOLDENS[2:]], 3, "its golden is not the one"),
-    ([GOLDENS[0], GOLDENS[0], *GOLDENS[2:]], 3, "its golden is not the one"),
-])
+@pytest.mark.parametrize(
+    ("goldens", "row", "what"),
+    [
+        (GOLDENS[:3], 5, "3 rows where"),  # the first that is not there
+        ([*GOLDENS, "Yes."], 6, "5 rows where"),
+        ([GOLDENS[0], "another", *GOLDENS[2:]], 3, "its golden is not the one"),
+        ([GOLDENS[0], GOLDENS[0], *GOLDENS[2:]], 3, "its golden is not the one"),
+    ],
+)
 def test_outputs_of_another_file_are_a_fault(
     benchmark: Path, tmp_path: Path, goldens: list[str], row: int, what: str
 ) -> None:
@@ -131,8 +134,11 @@ def test_wrong_columns_and_cut_rows(benchmark: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_evaluate(benchmark: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    for responses, what in [("gold", "golden or empty"), (tmp_path / "absent", "no such folder"),
-                            (tmp_path / "none", "called after a set")]:
+    for responses, what in [
+        ("gold", "golden or empty"),
+        (tmp_path / "absent", "no such folder"),
+        (tmp_path / "none", "called after a set"),
+    ]:
         with pytest.raises(WrongUse, match=what):
             evaluate_responses(benchmark, "instruction", responses, tmp_path / "out")
     with pytest.raises(WrongUse, match="completion"):
@@ -155,12 +161,18 @@ def test_a_golden_without_a_label_is_a_fault_of_the_benchmark(tmp_path: Path) ->
 
 # --- predictions ------------------------------------------------------------------------------
 
+
 def post(number: int, label: str | None, split: str = "test", set_: str = "DR") -> Post:
-    return Post.model_validate({
-        "id": f"post{number}", "set": set_, "split": split, "text": "made up",
-        "labels": {} if label is None else {"depression": label},
-        "provenance": Provenance(file="f", row=number, origin="table", synthetic=True),
-    })
+    return Post.model_validate(
+        {
+            "id": f"post{number}",
+            "set": set_,
+            "split": split,
+            "text": "made up",
+            "labels": {} if label is None else {"depression": label},
+            "provenance": Provenance(file="f", row=number, origin="table", synthetic=True),
+        }
+    )
 
 
 POSTS = [post(0, "yes"), post(1, "no"), post(2, "yes", "train"), post(3, None), post(4, "no")]
@@ -170,8 +182,10 @@ IDS = [example_of(p, "depression", "instruction").id for p in POSTS]
 def prediction(example_id: str, label: str = "yes", share: float = 0.75) -> Prediction:
     other = {"yes": "no", "no": "yes"}.get(label, "no")
     return Prediction(
-        example_id=example_id, reading=Reading(status="read", label=label),
-        probabilities={label: share, other: 1 - share}, model="scripted",
+        example_id=example_id,
+        reading=Reading(status="read", label=label),
+        probabilities={label: share, other: 1 - share},
+        model="scripted",
     )
 
 
@@ -212,12 +226,15 @@ def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
     assert (len(scores.missing_rows["DR"]), scores.unused) == (3, (IDS[0],))
 
 
-@pytest.mark.parametrize(("predictions", "posts", "what"), [
-    ([prediction(IDS[0]), prediction(IDS[0])], POSTS, "row 2: a second prediction"),
-    ([prediction(IDS[0], "perhaps")], POSTS, "row 1: a label that DR does not have"),
-    ([prediction(IDS[0])], [post(0, "maybe")], "row 1: 'maybe' is not a label"),
-    ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "no task is called 'Mine'"),
-])
+@pytest.mark.parametrize(
+    ("predictions", "posts", "what"),
+    [
+        ([prediction(IDS[0]), prediction(IDS[0])], POSTS, "row 2: a second prediction"),
+        ([prediction(IDS[0], "perhaps")], POSTS, "row 1: a label that DR does not have"),
+        ([prediction(IDS[0])], [post(0, "maybe")], "row 1: 'maybe' is not a label"),
+        ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "no task is called 'Mine'"),
+    ],
+)
 def test_faults_in_predictions_and_posts(
     tmp_path: Path, predictions: list[Prediction], posts: list[Post], what: str
 ) -> None:
@@ -227,6 +244,7 @@ def test_faults_in_predictions_and_posts(
 
 # --- tables -----------------------------------------------------------------------------------
 
+
 def shown(table: object) -> str:
     printed = io.StringIO()
     Console(width=220, file=printed).print(table)
@@ -235,9 +253,9 @@ def shown(table: object) -> str:
 
 def test_the_table_shows_both_readers(benchmark: Path, tmp_path: Path) -> None:
     folder = outputs(tmp_path / "o", GOLDENS, ["Yes.", "I cannot tell.", "", "No."])
-    table = shown(score_table(
-        evaluate_responses(benchmark, "instruction", folder, tmp_path / "out", as_published=True)
-    ))
+    table = shown(
+        score_table(evaluate_responses(benchmark, "instruction", folder, tmp_path / "out", as_published=True))
+    )
     # ours: yes, unread, unread, no -> accuracy 50; theirs: yes, no ("cannot"), no by default, no -> 75
     assert "50.00" in table
     assert "75.00" in table
@@ -248,8 +266,19 @@ def test_table_2_has_the_papers_numbers_and_ours_below() -> None:
     header, rows = pool([])
     columns = "CAMS CLP DR dreaddit Irf loneliness MultiWD SAD swmh T-SID"
     assert header == ["", *columns.split()]
-    assert rows[1] == ["MentaLLaMA-chat-13B", "45.52", "52.61", "85.68", "75.79", "76.49", "85.10", "75.11",
-                       "63.62", "71.70", "75.31"]
+    assert rows[1] == [
+        "MentaLLaMA-chat-13B",
+        "45.52",
+        "52.61",
+        "85.68",
+        "75.79",
+        "76.49",
+        "85.10",
+        "75.11",
+        "63.62",
+        "71.70",
+        "75.31",
+    ]
     assert rows[0][5] == "–"
     printed = shown(table2({"DR": 84.9, "mine": 50.0}))
     assert "84.90" in printed
@@ -263,6 +292,7 @@ def test_table_2_of_the_held_out_tasks() -> None:
 
 
 # --- the real files ---------------------------------------------------------------------------
+
 
 @pytest.mark.data
 @pytest.mark.parametrize("form", ["instruction", "completion"])

@@ -55,9 +55,7 @@ def one(analyst: LinearAnalyst, *args: str) -> Prediction:
 
 def test_it_learns_what_there_is_to_learn(analyst: LinearAnalyst) -> None:
     examples = [example_of(p, q, "instruction") for p in POSTS if p.split == "test" for q in p.labels]
-    right = [
-        p.reading.label == e.label for p, e in zip(analyst.analyse(examples), examples, strict=True)
-    ]
+    right = [p.reading.label == e.label for p, e in zip(analyst.analyse(examples), examples, strict=True)]
     # 20 + 18 + 2 x 20; the second question of MultiWD is about how many words were drawn from, not which.
     assert len(right) == 78
     assert sum(right) >= 60

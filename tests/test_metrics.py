@@ -18,17 +18,29 @@ LOST = ("unread", "refused", "cut")
 FEW = Resampling(resamples=20)
 
 
-def row(  # noqa: PLR0913
-    gold: str, said: str, set_: str = "DR", question: str = "depression",
-    *, post: str = "", probability: float | None = None,
+def row(
+    gold: str,
+    said: str,
+    set_: str = "DR",
+    question: str = "depression",
+    *,
+    post: str = "",
+    probability: float | None = None,
 ) -> ScoredRow:
     lost = said in LOST
-    return ScoredRow.model_validate({
-        "example_id": f"{post}{gold}{said}", "set": set_, "question": question,
-        "post_id": post or f"{gold}{said}", "gold": gold,
-        "status": said if lost else "read", "predicted": None if lost else said,
-        "probability": probability, "brier": None if probability is None else 2 * (1 - probability) ** 2,
-    })
+    return ScoredRow.model_validate(
+        {
+            "example_id": f"{post}{gold}{said}",
+            "set": set_,
+            "question": question,
+            "post_id": post or f"{gold}{said}",
+            "gold": gold,
+            "status": said if lost else "read",
+            "predicted": None if lost else said,
+            "probability": probability,
+            "brier": None if probability is None else 2 * (1 - probability) ** 2,
+        }
+    )
 
 
 def test_two_labels_by_hand() -> None:
@@ -66,7 +78,11 @@ def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
     scores = measure(rows, find_task("SAD"), FEW)
     assert (scores.weighted_f1, scores.macro_f1) == (66.6667, 33.3333)
     assert scores.per_class["school"].model_dump() == {
-        "precision": 0.0, "recall": None, "f1": 0.0, "support": 0, "predicted": 1,
+        "precision": 0.0,
+        "recall": None,
+        "f1": 0.0,
+        "support": 0,
+        "predicted": 1,
     }
     assert scores.per_class["family issues"].f1 is None
     assert scores.grave is not None
@@ -106,8 +122,11 @@ PAIRS = st.lists(PAIR, min_size=1, max_size=60)
 @given(PAIRS)
 @settings(max_examples=200, deadline=None)
 def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
-    scores = measure([row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)],
-                     find_task("CAMS"), Resampling(resamples=2))
+    scores = measure(
+        [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)],
+        find_task("CAMS"),
+        Resampling(resamples=2),
+    )
     gold, said = zip(*pairs, strict=True)
     occurring = [label for label in LABELS if label in gold or label in said]
     assert scores.accuracy == pytest.approx(100 * accuracy_score(gold, said), abs=1e-4)
@@ -136,8 +155,11 @@ def test_a_stack_of_tables_gives_each_table_its_own_score(pairs: Sequence[tuple[
 def test_calibration_by_hand() -> None:
     # 0.9 right and 0.9 wrong share a bin: |0.9 - 0.5| = 0.4, two rows; 0.65 right: 0.35, one row
     # ECE = (2 * 0.4 + 0.35) / 3 = 0.383333
-    rows = [row("yes", "yes", probability=0.9), row("no", "yes", probability=0.9),
-            row("no", "no", probability=0.65)]
+    rows = [
+        row("yes", "yes", probability=0.9),
+        row("no", "yes", probability=0.9),
+        row("no", "no", probability=0.65),
+    ]
     found = calibrate(rows)
     assert found is not None
     assert (found.n, found.ece) == (3, 0.383333)

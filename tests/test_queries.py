@@ -24,7 +24,7 @@ def test_the_published_shapes_letter_by_letter() -> None:
         "Post: The bus is late.  Question: This post shows the stress cause of "
     )
     assert write_query(TASKS["Irf"], "perceived burdensomeness", "completion", "Late.") == (
-        'Post: Late.  Question: The answer to the question: '
+        "Post: Late.  Question: The answer to the question: "
         '"Does the post shows risk of perceived burdensomeness?" is '
     )
 

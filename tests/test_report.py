@@ -20,7 +20,14 @@ from mentallama.tasks import Task, load_tasks
 
 SECRET = "a sentence out of somebody's post"
 SIZES = {
-    "DR": 40, "dreaddit": 60, "Irf": 50, "MultiWD": 30, "SAD": 90, "CAMS": 70, "loneliness": 45, "t-sid": 80,
+    "DR": 40,
+    "dreaddit": 60,
+    "Irf": 50,
+    "MultiWD": 30,
+    "SAD": 90,
+    "CAMS": 70,
+    "loneliness": 45,
+    "t-sid": 80,
 }
 PUBLISHED = Published(
     weighted_f1=61.5, accuracy=62.5, reason=None, goldens=40, outputs=40, by_default=3, differ=4
@@ -37,12 +44,21 @@ def made_up_rows(task: Task, posts: int) -> list[ScoredRow]:
             sure = draw.uniform(1 / len(task.labels), 1)
             said = gold if draw.random() < 0.7 else draw.choice([*task.labels, "unread", "cut"])
             lost = said in ("unread", "cut")
-            rows.append(ScoredRow.model_validate({
-                "example_id": f"{number}{question}", "set": task.set, "question": question,
-                "post_id": f"{number}", "gold": gold, "status": said if lost else "read",
-                "predicted": None if lost else said, "probability": None if lost else sure,
-                "brier": 2 * (1 - sure) ** 2,
-            }))
+            rows.append(
+                ScoredRow.model_validate(
+                    {
+                        "example_id": f"{number}{question}",
+                        "set": task.set,
+                        "question": question,
+                        "post_id": f"{number}",
+                        "gold": gold,
+                        "status": said if lost else "read",
+                        "predicted": None if lost else said,
+                        "probability": None if lost else sure,
+                        "brier": 2 * (1 - sure) ** 2,
+                    }
+                )
+            )
     return rows
 
 
@@ -50,18 +66,29 @@ def make_scores(out: Path) -> ScoreFile:
     tasks = load_tasks()
     rows = {name: made_up_rows(tasks[name], posts) for name, posts in SIZES.items()}
     how = Resampling(resamples=200)
-    unscored = PUBLISHED.model_copy(update={
-        "weighted_f1": None, "accuracy": None, "reason": "its lists differ in length: 58 goldens, 70 outputs",
-    })
-    return save(out / "evaluate", ScoreFile(
-        form="instruction", source={"kind": "predictions", "model": "linear:runs/made-up/train"},
-        resampling=how, sets=measure_sets(rows, tasks, how), missing=("CLP", "swmh"),
-        missing_reasons={
-            "CLP": "there are no labelled test posts of it",
-            "swmh": "3 labelled test rows have no prediction",
-        },
-        as_published={"DR": PUBLISHED, "CAMS": unscored},
-    ), rows)
+    unscored = PUBLISHED.model_copy(
+        update={
+            "weighted_f1": None,
+            "accuracy": None,
+            "reason": "its lists differ in length: 58 goldens, 70 outputs",
+        }
+    )
+    return save(
+        out / "evaluate",
+        ScoreFile(
+            form="instruction",
+            source={"kind": "predictions", "model": "linear:runs/made-up/train"},
+            resampling=how,
+            sets=measure_sets(rows, tasks, how),
+            missing=("CLP", "swmh"),
+            missing_reasons={
+                "CLP": "there are no labelled test posts of it",
+                "swmh": "3 labelled test rows have no prediction",
+            },
+            as_published={"DR": PUBLISHED, "CAMS": unscored},
+        ),
+        rows,
+    )
 
 
 def make_run(out: Path) -> Path:
@@ -74,48 +101,119 @@ def make_run(out: Path) -> Path:
         name: {"train": 12 * size, "validation": size, "test": size}
         for name, size in zip(names, sizes, strict=True)
     }
-    write_json(out / "collect/summary.json", {
-        "posts": posts, "missing": ["CLP", "swmh"], "read": 6_000, "rejected": 12,
-        "rejects": {"an empty post": 9, "unknown label": 3}, "cleaning": {"mended": 40}, "leak_guard": "run",
-        "removed": [
-            {"reason": "leak", "how": "exact", "set": "MultiWD", "split": "train", "against_set": "Irf",
-             "against_split": "test", "posts": 792},
-            {"reason": "leak", "how": "near", "set": "MultiWD", "split": "train", "against_set": "Irf",
-             "against_split": "test", "posts": 31},
-            {"reason": "duplicate", "how": "exact", "set": "SAD", "split": "train", "against_set": "SAD",
-             "against_split": "train", "posts": 4},
-            {"reason": "synthetic", "how": None, "set": "DR", "split": "test", "against_set": None,
-             "against_split": None, "posts": 2},
-        ],
-        "held_out": {
-            "sets": ["CAMS", "Irf"], "posts_left_out": 900, "test_posts_left_in_training": 0, "claim": True,
+    write_json(
+        out / "collect/summary.json",
+        {
+            "posts": posts,
+            "missing": ["CLP", "swmh"],
+            "read": 6_000,
+            "rejected": 12,
+            "rejects": {"an empty post": 9, "unknown label": 3},
+            "cleaning": {"mended": 40},
+            "leak_guard": "run",
+            "removed": [
+                {
+                    "reason": "leak",
+                    "how": "exact",
+                    "set": "MultiWD",
+                    "split": "train",
+                    "against_set": "Irf",
+                    "against_split": "test",
+                    "posts": 792,
+                },
+                {
+                    "reason": "leak",
+                    "how": "near",
+                    "set": "MultiWD",
+                    "split": "train",
+                    "against_set": "Irf",
+                    "against_split": "test",
+                    "posts": 31,
+                },
+                {
+                    "reason": "duplicate",
+                    "how": "exact",
+                    "set": "SAD",
+                    "split": "train",
+                    "against_set": "SAD",
+                    "against_split": "train",
+                    "posts": 4,
+                },
+                {
+                    "reason": "synthetic",
+                    "how": None,
+                    "set": "DR",
+                    "split": "test",
+                    "against_set": None,
+                    "against_split": None,
+                    "posts": 2,
+                },
+            ],
+            "held_out": {
+                "sets": ["CAMS", "Irf"],
+                "posts_left_out": 900,
+                "test_posts_left_in_training": 0,
+                "claim": True,
+            },
+            "files": ["release/x.csv"],
         },
-        "files": ["release/x.csv"],
-    })
-    write_json(out / "collect/overlap.json", {
-        "tests": names, "trains": names, "counts": counts, "after_guard": [[0] * len(names)] * len(names),
-        "test_posts": sizes,
-    })
-    write_json(out / "collect/drift.json", [
-        {"set": "Irf", "question": "thwarted belongingness", "rows": 1057, "differ": 230, "share": 0.2176,
-         "pairs": {"yes → no": 230}},
-        {"set": "dreaddit", "question": "stress", "rows": 414, "differ": 3, "share": 0.0072, "pairs": {}},
-    ])
+    )
+    write_json(
+        out / "collect/overlap.json",
+        {
+            "tests": names,
+            "trains": names,
+            "counts": counts,
+            "after_guard": [[0] * len(names)] * len(names),
+            "test_posts": sizes,
+        },
+    )
+    write_json(
+        out / "collect/drift.json",
+        [
+            {
+                "set": "Irf",
+                "question": "thwarted belongingness",
+                "rows": 1057,
+                "differ": 230,
+                "share": 0.2176,
+                "pairs": {"yes → no": 230},
+            },
+            {"set": "dreaddit", "question": "stress", "rows": 414, "differ": 3, "share": 0.0072, "pairs": {}},
+        ],
+    )
     card = {"C": 2.0, "class_weight": "balanced", "temperature": 1.2345, "weighted_f1": 0.9876}
-    write_json(out / "train/summary.json", {
-        "sets": {"DR": {"questions": {"depression": {"train": 480, "validation": 40, "card": card}},
-                        "features": 1000, "seconds": 1.5}},
-        "skipped": {"CLP, depression": "0 labelled training posts"},
-    })
-    write_records(out / "predict/predictions.jsonl.zst", [
-        Prediction(example_id="e", reading=Reading(status="read", label="yes", explanation=SECRET),
-                   probabilities={"yes": 0.9, "no": 0.1}, model="linear:runs/made-up/train"),
-    ])
+    write_json(
+        out / "train/summary.json",
+        {
+            "sets": {
+                "DR": {
+                    "questions": {"depression": {"train": 480, "validation": 40, "card": card}},
+                    "features": 1000,
+                    "seconds": 1.5,
+                }
+            },
+            "skipped": {"CLP, depression": "0 labelled training posts"},
+        },
+    )
+    write_records(
+        out / "predict/predictions.jsonl.zst",
+        [
+            Prediction(
+                example_id="e",
+                reading=Reading(status="read", label="yes", explanation=SECRET),
+                probabilities={"yes": 0.9, "no": 0.1},
+                model="linear:runs/made-up/train",
+            ),
+        ],
+    )
     return out
 
 
 SETTINGS = {
-    "name": "made-up", "seed": 7, "tasks": None,
+    "name": "made-up",
+    "seed": 7,
+    "tasks": None,
     "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]},
 }
 
@@ -198,9 +296,18 @@ def test_no_post_text_on_the_page(whole: Path) -> None:
 def test_both_pages_say_the_same(whole: Path, name: str) -> None:
     text = (whole.parent / name).read_text(encoding="utf-8")
     for expected in (
-        NOTICE[:40], "A made-up run", "MentaLLaMA-chat-13B", "85.68", "thwarted belongingness", "792",
-        "swmh: 3 labelled test rows have no prediction", "its lists differ in length: 58 goldens, 70 outputs",
-        "Held out: CAMS, Irf. None of their posts", "27.22", "collect.leak_guard", "98.76",
+        NOTICE[:40],
+        "A made-up run",
+        "MentaLLaMA-chat-13B",
+        "85.68",
+        "thwarted belongingness",
+        "792",
+        "swmh: 3 labelled test rows have no prediction",
+        "its lists differ in length: 58 goldens, 70 outputs",
+        "Held out: CAMS, Irf. None of their posts",
+        "27.22",
+        "collect.leak_guard",
+        "98.76",
     ):
         assert expected in text, expected
     assert "nan" not in re.findall(r"\w+", text.lower())
@@ -214,8 +321,13 @@ def test_the_same_run_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
 
 def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
     text = report(tmp_path, "Nothing yet").read_text(encoding="utf-8")
-    for name in ("evaluate/scores.json", "collect/summary.json", "collect/overlap.json", "collect/drift.json",
-                 "train/summary.json"):
+    for name in (
+        "evaluate/scores.json",
+        "collect/summary.json",
+        "collect/overlap.json",
+        "collect/drift.json",
+        "train/summary.json",
+    ):
         assert f"There is no {name} in this run" in text
     assert NOTICE[:40] in text
 

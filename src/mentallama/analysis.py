@@ -77,8 +77,12 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> Answers:
     analyst = open_analyst(spec)
     asked = tuple(
         Example(
-            id=stable_id(cleaned, name, question), post_id=stable_id(cleaned), task=name, question=question,
-            form="instruction", text=cleaned,
+            id=stable_id(cleaned, name, question),
+            post_id=stable_id(cleaned),
+            task=name,
+            question=question,
+            form="instruction",
+            text=cleaned,
         )
         for name, question in _questions(analyst, spec, task)
     )

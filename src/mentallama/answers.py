@@ -22,7 +22,9 @@ _REASONING = re.compile(
     r"\]?[*_]*\s*[:：][*_]*\s*",
     re.IGNORECASE,
 )
-_SPECIAL = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]|<pad>|<unk>|<eos>|<bos>|<end_of_turn>|<start_of_turn>\w*")
+_SPECIAL = re.compile(
+    r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]|<pad>|<unk>|<eos>|<bos>|<end_of_turn>|<start_of_turn>\w*"
+)
 _THOUGHT = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _OPEN_THOUGHT = re.compile(r"<(think|thinking|thought)>", re.IGNORECASE)
 _CUT_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
@@ -32,7 +34,8 @@ _REFUSAL = re.compile(
     # Somebody speaking of themselves, or a sentence without a subject; a poster who "can't help it" is neither.
     r"(?:\b(?:i|i'm|we|me)\b[^.!?\n]{0,40}?|^\W*|[.!?\n]\W*|\bit (?:is|would be|'s) )"
     r"\b(?:can(?:no|')?t|can ?not|could ?n[o']t|won'?t|will not|unable to|not able to|not (?:qualified|comfortable|"
-    r"appropriate|allowed|permitted|equipped|in a position)|inappropriate|must decline|have to decline|decline to|refuse to)\b"
+    r"appropriate|allowed|permitted|equipped|in a position)|inappropriate|must decline|have to decline|decline to|"
+    r"refuse to)\b"
     r"[^.!?\n]{0,80}?\b(?:diagnos\w*|assess\w*|evaluat\w*|label\w*|classif\w*|determin\w*|provid\w*|answer\w*|help\w*|"
     r"assist\w*|comply|fulfil\w*|engage\w*|analy[sz]\w*|judg\w*|respond\w*|discuss\w*|continue|do that|do this|"
     r"comment\w*|speculat\w*|mak\w* (?:a|any|that|such)|request|guidelines|polic\w*)\b"
@@ -46,7 +49,9 @@ _REFUSAL = re.compile(
 _QUOTES = str.maketrans({**dict.fromkeys("’‘‚‛`´", "'"), **dict.fromkeys("“”„«»", '"'), "\u00a0": " "})
 
 
-def write_answer(task: Task | str, question: str | None, label: str, explanation: str, form: Form = "instruction") -> str:
+def write_answer(
+    task: Task | str, question: str | None, label: str, explanation: str, form: Form = "instruction"
+) -> str:
     """Write an answer in a published form.
 
     Parameters
@@ -179,11 +184,21 @@ def _split(body: str) -> tuple[str, str]:
     return body[: found.start()].strip(), body[found.end() :].strip()
 
 
-_ANSWER_KEYS = ("label", "answer", "prediction", "classification", "category", "class", "result", "verdict", "cause")
+_ANSWER_KEYS = (
+    "label",
+    "answer",
+    "prediction",
+    "classification",
+    "category",
+    "class",
+    "result",
+    "verdict",
+    "cause",
+)
 _EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
 
 
-def _read_json(task: Task, body: str) -> Reading | None:
+def _read_json(task: Task, body: str) -> Reading | None:  # noqa: PLR0911 - one return an outcome
     """An object with a label and perhaps an explanation; None where there is none."""
     start = body.find("{")
     if start < 0:

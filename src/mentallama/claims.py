@@ -19,12 +19,13 @@ Claim = str
 _MARK = re.compile(
     r"(?:^|(?<=[\s*_#>|.\-]))(?P<final>final |final_|overall )?(?:answer|label|verdict|prediction|classification|"
     r"conclusion|category|output|response|a|respuesta|etiqueta|réponse|cevap|etiket|答案|标签|정답|답)"
-    r"(?:[*_]*\s*[:：=|][*_]*\s*|[*_]*\s+[-–—]\s+|[*_]*\s+is\s*:?\s*)(?P<value>[^\n]*?)(?=(?<=[.!?;])\s|\n|$)",
+    r"(?:[*_]*\s*[:：=|][*_]*\s*|[*_]*\s+[-–—]\s+|[*_]*\s+is\s*:?\s*)"
+    r"(?P<value>[^\n]*?)(?=(?<=[.!?;])\s|\n|$)",
     re.IGNORECASE,
 )
 _ASSIGN = re.compile(
-    r"\b(?:most |best |appropriate |correct |right |suitable |accurate |relevant |likely |fitting |assigned |applicable |"
-    r"final |main |primary |overall |my |the )+(?:answer|label|category|classification|cause|stress cause|choice|"
+    r"\b(?:most |best |appropriate |correct |right |suitable |accurate |relevant |likely |fitting |assigned |"
+    r"applicable |final |main |primary |overall |my |the )+(?:answer|label|category|classification|cause|stress cause|choice|"
     r"response|option)\b[^.!?\n:]{0,60}?\b(?:is|would be|should be|will be|remains)\b:?\s*(?P<value>[^.!?;\n]*)",
     re.IGNORECASE,
 )
@@ -45,18 +46,20 @@ _NOT_NEGATING = re.compile(
 )
 _CLAUSE_END = re.compile(r"[.;:!?\n,()]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
 _NEGATED_AFTER = re.compile(
-    r"\s*(?:[\w'-]+\s+){0,2}?(?:(?:is|are|was|were|does|do|did|has|can|could|would)(?: ?n[o']t\b|n't\b)|is absent|are absent|"
-    r"is ruled out|is unlikely|is lacking|cannot be)",
+    r"\s*(?:[\w'-]+\s+){0,2}?(?:(?:is|are|was|were|does|do|did|has|can|could|would)(?: ?n[o']t\b|n't\b)|"
+    r"is absent|are absent|is ruled out|is unlikely|is lacking|cannot be)",
     re.IGNORECASE,
 )
 _POLAR = re.compile(
-    r"(?:^|(?<=[.!?:;,\n\"'(*\[\]_`#>|{-])|(?<=\bis)|(?<=\bbe)|(?<=\bsay)|(?<=\banswer)|(?<=\bso)|(?<=\d\)))\s*[\"'*_(\[`#]*\s*"
+    r"(?:^|(?<=[.!?:;,\n\"'(*\[\]_`#>|{-])|(?<=\bis)|(?<=\bbe)|(?<=\bsay)|(?<=\banswer)|(?<=\bso)|(?<=\d\)))"
+    r"\s*[\"'*_(\[`#]*\s*"
     r"(?P<word>yes|yeah|yep|no|nope)\b(?=\s*(?:[,.!?:;)\]\"'*_`|}<\n-]|$|because|since|as\b|the post|this |there|\())",
     re.IGNORECASE,
 )
 _QUESTION = re.compile(r"[^.!?\n]*\?[\"']?")
 _HEDGE = re.compile(
-    r"\b(?:whether|if|may|might|could|possibl[ey]|possibility|potential|potentially|perhaps|maybe|unclear|unsure|uncertain|not (?:sure|certain|clear)|"
+    r"\b(?:whether|if|may|might|could|possibl[ey]|possibility|potential|potentially|perhaps|maybe|unclear|"
+    r"unsure|uncertain|not (?:sure|certain|clear)|"
     r"(?:hard|difficult|impossible) to (?:say|tell|know|judge|determine)|can(?:no|')?t (?:say|tell|know|determine))\b",
     re.IGNORECASE,
 )
@@ -96,9 +99,14 @@ def sentence_claims(task: Task, text: str) -> frozenset[Claim]:
     """Labels whose whole answer sentence stands in the text."""
     said = " ".join(_bare(text).lower().split())
     sentences = {
-        name: " ".join(label.answer.instruction.lower().rstrip(".").split()) for name, label in task.labels.items()
+        name: " ".join(label.answer.instruction.lower().rstrip(".").split())
+        for name, label in task.labels.items()
     }
-    return frozenset(name for name, sentence in sentences.items() if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_JOINED.pattern})", said))
+    return frozenset(
+        name
+        for name, sentence in sentences.items()
+        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_JOINED.pattern})", said)
+    )
 
 
 def conclusion_claims(task: Task, text: str) -> frozenset[Claim]:
@@ -153,7 +161,9 @@ def _stated(task: Task, text: str) -> list[tuple[Claim, re.Match[str]]]:
 def _negated(text: str, before: str, found: re.Match[str]) -> bool:
     """Whether a negating word governs the match: before it in its clause, inside it, or just after."""
     nearby = " ".join(before.split()[-9:])
-    return bool(_NEGATOR.search(nearby) or _NEGATOR.search(found[0]) or _NEGATED_AFTER.match(text[found.end() :]))
+    return bool(
+        _NEGATOR.search(nearby) or _NEGATOR.search(found[0]) or _NEGATED_AFTER.match(text[found.end() :])
+    )
 
 
 class _Name(NamedTuple):
@@ -188,7 +198,10 @@ def _names(task: Task) -> _Names:
 
 def _pattern(alias: str) -> str:
     """Words in a row, each with or without a plural s; `*` is up to three words."""
-    words = [r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word(word) + r"[\s-]+" for word in alias.rstrip(".").split()]
+    words = [
+        r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word(word) + r"[\s-]+"
+        for word in alias.rstrip(".").split()
+    ]
     return "".join(words).removesuffix(r"[\s-]+")
 
 

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,14 +23,23 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-tasks_app = typer.Typer(help="List the tasks, or show one.", invoke_without_command=True, rich_markup_mode=None)
+tasks_app = typer.Typer(
+    help="List the tasks, or show one.", invoke_without_command=True, rich_markup_mode=None
+)
 app.add_typer(tasks_app, name="tasks")
 
-RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, as recipes/sample-linear.yaml.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, as data=DIR or train.jobs=1.")
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A recipe, as recipes/sample-linear.yaml.")
 ]
-RunFolder = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; default runs/NAME.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as data=DIR or train.jobs=1."
+    ),
+]
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; default runs/NAME.")
+]
 
 
 def main() -> None:
@@ -86,14 +95,21 @@ _stage_command("predict", "Answer the posts of the test split.")
 
 
 @app.command()
-def evaluate(
-    recipe: Annotated[Path | None, typer.Argument(metavar="[RECIPE]", help="A recipe; or use --benchmark.")] = None,
-    benchmark: Annotated[Path | None, typer.Option(metavar="DIR", help="The published release with the test files.")] = None,
+def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
+    recipe: Annotated[
+        Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --benchmark.")
+    ] = None,
+    benchmark: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The published release with the test files.")
+    ] = None,
     form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
     responses: Annotated[
-        str | None, typer.Option(metavar="DIR|golden|empty", help="A folder of SET.csv (goldens, generated_text).")
+        str | None,
+        typer.Option(metavar="DIR|golden|empty", help="A folder of SET.csv (goldens, generated_text)."),
     ] = None,
-    as_published: Annotated[bool, typer.Option(help="Score with the published rule reader too, side by side.")] = False,
+    as_published: Annotated[
+        bool, typer.Option(help="Score with the published rule reader too, side by side.")
+    ] = False,
     changes: Changes = None,
     out: RunFolder = None,
 ) -> None:
@@ -104,7 +120,9 @@ def evaluate(
         _print_scores(_run(recipe, changes, out, "evaluate") / "evaluate" / "scores.json")
         return
     if benchmark is None or responses is None or out is None:
-        raise WrongUse("evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|golden|empty and --out DIR")
+        raise WrongUse(
+            "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|golden|empty and --out DIR"
+        )
     from mentallama.evaluate.run import evaluate_responses
     from mentallama.records import FORMS
 
@@ -124,12 +142,10 @@ def _print_scores(path: Path) -> None:
     from rich.console import Console
 
     from mentallama.evaluate.scorefile import read_scores
-    from mentallama.evaluate.table import caption, score_table
+    from mentallama.evaluate.table import score_table
 
     console = Console(width=None if sys.stdout.isatty() else 160)
-    scores = read_scores(path)
-    console.print(score_table(scores))
-    console.print(caption(scores), highlight=False)
+    console.print(score_table(read_scores(path)))
 
 
 @tasks_app.callback()
@@ -155,7 +171,9 @@ def tasks_show(name: Annotated[str, typer.Argument(metavar="SET", help="A set's 
 
 @app.command()
 def sources(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")] = Path("data"),
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")
+    ] = Path("data"),
     form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
 ) -> None:
     """Say of each set: licence, where to get it, what is expected, what was found."""
@@ -175,9 +193,12 @@ def sources(
 def analyze(
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The post; - reads it from standard input.")],
     task: Annotated[str | None, typer.Option(metavar="SET", help="Ask the questions of this set.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Ask all questions that the model can answer.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Ask all questions that the model can answer.")
+    ] = False,
     model: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="As linear:runs/NAME/train; default: the newest run's model.")
+        str | None,
+        typer.Option(metavar="SPEC", help="As linear:runs/NAME/train; default: the newest run's model."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -193,8 +214,6 @@ def analyze(
         typer.echo(json.dumps(answers.as_json(), ensure_ascii=False, indent=2))
     else:
         show_answers(answers)
-
-
 
 
 if __name__ == "__main__":

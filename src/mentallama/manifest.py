@@ -57,7 +57,11 @@ def mark_folder(folder: Path) -> tuple[FileMark, ...]:
 
 def versions() -> dict[str, str]:
     """Versions of Python, this project and the libraries that results depend on."""
-    return {"python": platform.python_version(), "mentallama": __version__, **{n: version(n) for n in _LIBRARIES}}
+    return {
+        "python": platform.python_version(),
+        "mentallama": __version__,
+        **{n: version(n) for n in _LIBRARIES},
+    }
 
 
 def read_manifest(folder: Path) -> Manifest | None:

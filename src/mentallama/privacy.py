@@ -31,8 +31,8 @@ _PHONE = re.compile(
 )
 # What introduces the writer's own name, by language; the name follows.
 _SPACED = (
-    r"my (?:real |full |first )?name(?: is|'s|’s|(?=:))|me llamo|mi nombre es|je m['’]appelle|mon (?:nom|prénom) est|ich hei(?:ß|ss)e|mein name ist|benim ad[ıi]m|meu nome é|"
-    r"mi chiamo|mera naam"
+    r"my (?:real |full |first )?name(?: is|'s|’s|(?=:))|me llamo|mi nombre es|je m['’]appelle|"
+    r"mon (?:nom|prénom) est|ich hei(?:ß|ss)e|mein name ist|benim ad[ıi]m|meu nome é|mi chiamo|mera naam"
 )
 # These introduce a name only where it has a capital: "people call me ugly".
 _LOOSE = r"i(?:'m| am|’m|m) called|i go by(?: the name)?|(?:people|friends|you can|just) call me"
@@ -44,11 +44,68 @@ _INTRODUCED = re.compile(
 )
 # "my name is mud", "my name is not important": the word behind is no name.
 _NO_NAMES = frozenset(
-    "a an the not no never on in at of to for by it that this what so still just only also always being called mud "
-    "irrelevant important unimportant ruined dirt nothing something and or but because since worthless attached".split()
+    [
+        "a",
+        "an",
+        "the",
+        "not",
+        "no",
+        "never",
+        "on",
+        "in",
+        "at",
+        "of",
+        "to",
+        "for",
+        "by",
+        "it",
+        "that",
+        "this",
+        "what",
+        "so",
+        "still",
+        "just",
+        "only",
+        "also",
+        "always",
+        "being",
+        "called",
+        "mud",
+        "irrelevant",
+        "important",
+        "unimportant",
+        "ruined",
+        "dirt",
+        "nothing",
+        "something",
+        "and",
+        "or",
+        "but",
+        "because",
+        "since",
+        "worthless",
+        "attached",
+    ]
 )
-_HINTS = ("name", "call", "go by", "llamo", "nombre", "appelle", "nom est", "hei", "adım", "adim", "chiamo", "nome",
-          "叫", "名字", "이름", "نام", "naam")
+_HINTS = (
+    "name",
+    "call",
+    "go by",
+    "llamo",
+    "nombre",
+    "appelle",
+    "nom est",
+    "hei",
+    "adım",
+    "adim",
+    "chiamo",
+    "nome",
+    "叫",
+    "名字",
+    "이름",
+    "نام",
+    "naam",
+)
 
 
 def scrub(text: str) -> tuple[str, dict[str, int]]:
@@ -90,7 +147,9 @@ def _names(text: str) -> tuple[str, int]:
     already = text.count("[name]")
     text = _INTRODUCED.sub(_masked, text)
     count = text.count("[name]") - already
-    again = [re.escape(part) for name in names for part in name.split() if len(part) > 2 and part[0].isupper()]
+    again = [
+        re.escape(part) for name in names for part in name.split() if len(part) > 2 and part[0].isupper()
+    ]
     if again:
         text, more = re.subn(rf"\b(?:{'|'.join(sorted(again))})\b", "[name]", text)
         count += more

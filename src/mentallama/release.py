@@ -17,7 +17,14 @@ _EXPERT = "human_evaluation/test_instruction_expert"
 
 _TRAIN_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
-    "validation": ("val.csv", "valid.csv", "{stem}_val.csv", "{stem}_valid.csv", "{stem}-val.csv", "{stem}-valid.csv"),
+    "validation": (
+        "val.csv",
+        "valid.csv",
+        "{stem}_val.csv",
+        "{stem}_valid.csv",
+        "{stem}-val.csv",
+        "{stem}-valid.csv",
+    ),
 }
 # DR's completion files are called after the platform, not after the set.
 _STEMS = {"DR": ("DR", "reddit")}
@@ -55,12 +62,17 @@ def find_release(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[Rele
     if not root.is_dir():
         raise WrongUse(f"{root}: there is no such folder")
     if not any((root / part).is_dir() for part in (*_TEST.values(), *_TRAIN.values(), _EXPERT)):
-        raise WrongUse(f"{root}: not the published release, it holds none of test_data, train_data, human_evaluation")
+        raise WrongUse(
+            f"{root}: not the published release, it holds none of test_data, train_data, human_evaluation"
+        )
     found = []
     for task in tasks.values():
         for split, names in _TRAIN_NAMES.items():
-            paths = [root / _TRAIN[form] / task.set / name.format(stem=stem)
-                     for stem in _STEMS.get(task.set, (task.set,)) for name in names]
+            paths = [
+                root / _TRAIN[form] / task.set / name.format(stem=stem)
+                for stem in _STEMS.get(task.set, (task.set,))
+                for name in names
+            ]
             found += [ReleaseFile(task.set, split, form, path) for path in paths if path.is_file()][:1]
         test = root / _TEST[form] / f"{task.set}.csv"
         if test.is_file():

@@ -76,7 +76,11 @@ def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
     counts = stage.work(recipe, folder, partial)
     seconds = round(time.monotonic() - start, 2)
     manifest = Manifest(
-        stage=name, cause=cause, outputs=mark_folder(partial), counts=counts, seconds=seconds,
+        stage=name,
+        cause=cause,
+        outputs=mark_folder(partial),
+        counts=counts,
+        seconds=seconds,
         peak_memory_mb=peak_memory_mb(),
     )
     write_text(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
@@ -106,7 +110,9 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongUse(f"{folder}: another process is working on this run; wait for it or use --out") from None
+            raise WrongUse(
+                f"{folder}: another process is working on this run; wait for it or use --out"
+            ) from None
         yield
 
 
@@ -170,7 +176,7 @@ def _train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    kind, _, where = _model(recipe, folder).partition(":")
+    _, _, where = _model(recipe, folder).partition(":")
     path = Path(where)
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     own = {f"model/{file.name}": file for file in files if file.is_file() and file.name != "manifest.json"}
@@ -196,8 +202,13 @@ def _evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     assert recipe.evaluate is not None
     scores = evaluate_predictions(
-        folder / _POSTS, folder / _PREDICTIONS, out, recipe.form, recipe.catalogue(),
-        seed=recipe.seed, resamples=recipe.evaluate.resamples,
+        folder / _POSTS,
+        folder / _PREDICTIONS,
+        out,
+        recipe.form,
+        recipe.catalogue(),
+        seed=recipe.seed,
+        resamples=recipe.evaluate.resamples,
     )
     return {"weighted_f1": scores.weighted_f1(), "missing": list(scores.missing)}
 
@@ -207,7 +218,9 @@ def _report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     earlier = [folder / stage for stage in STAGES[: STAGES.index("report")]]
     files = (file for stage in earlier if stage.is_dir() for file in sorted(stage.iterdir()))
     return {
-        file.relative_to(folder).as_posix(): file for file in files if file.is_file() and file.name != "manifest.json"
+        file.relative_to(folder).as_posix(): file
+        for file in files
+        if file.is_file() and file.name != "manifest.json"
     }
 
 

@@ -81,7 +81,9 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
     try:
         with path.open(encoding=encoding, newline="") as lines:
             for number, line in enumerate(lines, 1):
-                yield line.removeprefix("\ufeff").replace("\0", NUL) if number == 1 else line.replace("\0", NUL)
+                yield (
+                    line.removeprefix("\ufeff").replace("\0", NUL) if number == 1 else line.replace("\0", NUL)
+                )
     except UnicodeDecodeError as fault:
         byte, number = fault.object[fault.start], _first_wrong_line(path, encoding)
         raise BadData(
@@ -111,11 +113,13 @@ def _separated(delimiter: str) -> Callable[[Path, str], Iterator[Row]]:
                 if len(cells) != len(header):
                     raise BadData(
                         f"{len(cells)} cells where the header names {len(header)}; the file may be cut off here",
-                        path, number,
+                        path,
+                        number,
                     )
                 yield number, dict(zip(header, cells, strict=True))
         except csv.Error as fault:
             raise BadData(f"not a table: {fault}; the file may be cut off here", path, number + 1) from None
+
     return read
 
 
@@ -145,7 +149,14 @@ def _object(line: str, path: Path, number: int) -> dict[str, str]:
 
 
 _BAD_WORKBOOK = (
-    BadZipFile, zlib.error, ParseError, KeyError, ValueError, OSError, EOFError, NotImplementedError,
+    BadZipFile,
+    zlib.error,
+    ParseError,
+    KeyError,
+    ValueError,
+    OSError,
+    EOFError,
+    NotImplementedError,
 )
 """What openpyxl, zipfile and the XML parser raise on a damaged workbook."""
 

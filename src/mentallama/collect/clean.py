@@ -16,7 +16,9 @@ _MAC_RUN = re.compile("‚[ÄÑ][^\x00-\x7f]")
 _MAC_APOSTROPHE = re.compile(r"(?<=[A-Za-z])í(?=(?:t|s|m|d|re|ve|ll)\b)")
 # What UTF-8's curly quotes, dashes and full-width marks turn into when read as GBK; never seen together in Chinese.
 _GBK_SIGNS = re.compile("[鈥聽锛銆鈩脙]")
-_GBK_RUN = re.compile(r"[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€][\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€\w?]*")
+_GBK_RUN = re.compile(
+    r"[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€][\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€\w?]*"
+)
 # Mis-decoded text always holds a character beyond these: typographic marks, emoji, Chinese, Korean, Arabic script.
 _SUSPECT = re.compile(
     "[^\x00-\x7f‘’“”–—…•\u200d\ufe0f\u2600-\u27bf\U0001f000-\U0001faff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef\u0600-\u06ff]"

@@ -42,12 +42,19 @@ def drift(posts: Iterable[tuple[int, Post]]) -> list[dict[str, object]]:
         label = next(iter(labels))
         if label != golden:
             pairs.setdefault((name, question), Counter())[f"{label} → {golden}"] += 1
-    return [_row(name, question, count, pairs.get((name, question), Counter())) for (name, question), count in rows.items()]
+    return [
+        _row(name, question, count, pairs.get((name, question), Counter()))
+        for (name, question), count in rows.items()
+    ]
 
 
 def _row(name: str, question: str, rows: int, pairs: Counter[str]) -> dict[str, object]:
     differ = sum(pairs.values())
     return {
-        "set": name, "question": question, "rows": rows, "differ": differ, "share": round(differ / rows, 4),
+        "set": name,
+        "question": question,
+        "rows": rows,
+        "differ": differ,
+        "share": round(differ / rows, 4),
         "pairs": dict(pairs.most_common()),
     }

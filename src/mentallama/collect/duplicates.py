@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def _meetings(values: Array, posts: Array) -> Iterator[tuple[int, int]]:
 def _pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
     if len(bucket) <= CROWD:
         return [(a, b) for n, a in enumerate(bucket) for b in bucket[n + 1 :]]
-    return [*zip(bucket, bucket[1:], strict=False), *((bucket[0], b) for b in bucket[2:])]
+    return [*pairwise(bucket), *((bucket[0], b) for b in bucket[2:])]
 
 
 def _near(keys: Array, ends: Array, letters: Array, left: int, right: int) -> bool:

@@ -40,7 +40,9 @@ def key_of(text: str) -> str:
 
 def hash_of(key: str) -> int:
     """A 64-bit hash of a key, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return int.from_bytes(
+        hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
+    )
 
 
 def shingles(text: str) -> list[str]:

@@ -80,7 +80,9 @@ def _clusters(near: Array, splits: Array) -> Iterator[list[int]]:
     used = np.flatnonzero(splits >= 0)
     order = used[np.argsort(near[used], kind="stable")]
     values = near[order]
-    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(order) else np.empty(0, dtype=np.int64)
+    starts = (
+        np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(order) else np.empty(0, dtype=np.int64)
+    )
     sizes = np.diff(np.r_[starts, len(order)])
     for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
         yield order[start : start + size].tolist()

@@ -57,7 +57,9 @@ def release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost 
     for row in read_release(file, task):
         reading = read_answer(task, row.golden, file.form)
         if reading.label is None:
-            yield Reject(file=name, row=row.row, reason=f"the golden response is {reading.status}: {reading.reason}")
+            yield Reject(
+                file=name, row=row.row, reason=f"the golden response is {reading.status}: {reading.reason}"
+            )
             continue
         turn = asked[row.text, row.question] = asked.get((row.text, row.question), -1) + 1
         post = posts.setdefault(
@@ -69,7 +71,9 @@ def release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost 
     yield from posts.values()
 
 
-def table_posts(path: Path, source: Source, task: Task, name: str, origin: Origin) -> Iterator[RawPost | Reject]:
+def table_posts(
+    path: Path, source: Source, task: Task, name: str, origin: Origin
+) -> Iterator[RawPost | Reject]:
     """Rows of an upstream file or a declared table, by its field map.
 
     Raises
@@ -79,7 +83,11 @@ def table_posts(path: Path, source: Source, task: Task, name: str, origin: Origi
     """
     columns = source.columns
     named = [columns.text, *columns.labels.values(), *columns.evidence.values(), *source.skip]
-    named += [column for column in (columns.author, columns.thread, columns.time, columns.split, columns.language) if column]
+    named += [
+        column
+        for column in (columns.author, columns.thread, columns.time, columns.split, columns.language)
+        if column
+    ]
     checked = False
     for row, cells in read_table(path, source.encoding):
         if not checked:
@@ -98,16 +106,27 @@ def _table_post(
         label = _label(cells[column], source, task)
         if label is None:
             known = ", ".join([*source.codes, *(name for name in task.labels if name not in source.codes)])
-            shown = cells[column].strip()[:40]
-            return Reject(file=name, row=row, reason=f"{shown!r} in column {column!r} is no label; known are {known}")
+            return Reject(
+                file=name,
+                row=row,
+                reason=f"{_shown(cells[column])} in column {column!r} is no label; known are {known}",
+            )
         labels[question] = label
     split = _split(cells[columns.split]) if columns.split else source.split
     if columns.split and split is None:
         return Reject(file=name, row=row, reason=f"column {columns.split!r} names no split")
     return RawPost(
-        task.set, split, origin, name, row, cells[columns.text], labels,
+        task.set,
+        split,
+        origin,
+        name,
+        row,
+        cells[columns.text],
+        labels,
         language=(columns.language and cells[columns.language]) or task.language,
-        evidence={question: cells[column] for question, column in columns.evidence.items() if cells[column].strip()},
+        evidence={
+            question: cells[column] for question, column in columns.evidence.items() if cells[column].strip()
+        },
         separator=source.separator,
         author=(columns.author and cells[columns.author]) or None,
         thread=(columns.thread and cells[columns.thread]) or None,
@@ -121,9 +140,23 @@ def _label(cell: str, source: Source, task: Task) -> str | None:
 
 
 _SPLITS: dict[str, Split] = {
-    "train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "dev": "validation", "test": "test", "testing": "test",
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
 }
+
+
+def _shown(cell: str) -> str:
+    """A cell that should hold a label, for a message; a longer one may be a post and is not shown."""
+    cell = cell.strip()
+    if len(cell.split()) == 1 and len(cell) <= 20:
+        return repr(cell)
+    return f"a text of {len(cell)} characters" if cell else "nothing"
 
 
 def _split(cell: str) -> Split | None:

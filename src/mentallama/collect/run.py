@@ -85,14 +85,21 @@ class _Gathered:
 def _choose(gathered: _Gathered, recipe: Recipe) -> Array:
     assert recipe.collect is not None
     shares = Shares(recipe.collect.validation_share, recipe.collect.test_share)
-    return choose_splits(gathered.roll, with_authors(gathered.near, gathered.roll.authors), shares, recipe.seed)
+    return choose_splits(
+        gathered.roll, with_authors(gathered.near, gathered.roll.authors), shares, recipe.seed
+    )
 
 
 def _gather(inputs: list[Input], recipe: Recipe, work: Path, out: Path) -> _Gathered:
     """Clean all files into `work`, and group what is alike."""
     assert recipe.collect is not None
     clean = partial(clean_batch, salt=recipe.collect.author_salt, synthetic=made_up_posts())
-    index, columns, counts, reasons = Index(work), _Columns(list(recipe.catalogue())), Counter[str](), Counter[str]()
+    index, columns, counts, reasons = (
+        Index(work),
+        _Columns(list(recipe.catalogue())),
+        Counter[str](),
+        Counter[str](),
+    )
     size, real = sum(each.path.stat().st_size for each in inputs), False
     with (
         progress("collect: clean", size) as advance,
@@ -143,14 +150,16 @@ class _Columns:
 
     def add(self, batch: Batch) -> None:
         splits = [DROPPED if split is None else SPLITS.index(split) for _, split, _, _ in batch.places]
-        self._parts.append((
-            np.array([self._code[name] for name, _, _, _ in batch.places], dtype=np.int16),
-            np.array(splits, dtype=np.int8),
-            np.array([ORIGINS.index(origin) for _, _, origin, _ in batch.places], dtype=np.int8),
-            np.array([made_up for _, _, _, made_up in batch.places], dtype=bool),
-            batch.hashes,
-            batch.authors,
-        ))
+        self._parts.append(
+            (
+                np.array([self._code[name] for name, _, _, _ in batch.places], dtype=np.int16),
+                np.array(splits, dtype=np.int8),
+                np.array([ORIGINS.index(origin) for _, _, origin, _ in batch.places], dtype=np.int8),
+                np.array([made_up for _, _, _, made_up in batch.places], dtype=bool),
+                batch.hashes,
+                batch.authors,
+            )
+        )
 
     def roll(self) -> Roll:
         if not self._parts:  # all rows were passed over
@@ -166,7 +175,11 @@ def made_up_posts() -> frozenset[int]:
 
 def _kind(reason: str) -> str:
     """A reject's reason without what differs from row to row."""
-    return "unknown label" if "is no label" in reason else reason.split(";")[0].split(" has ")[0].split(":")[0]
+    return (
+        "unknown label"
+        if "is no label" in reason
+        else reason.split(";", maxsplit=1)[0].split(" has ", maxsplit=1)[0].split(":", maxsplit=1)[0]
+    )
 
 
 def _withhold(splits: Array, roll: Roll, held_out: tuple[str, ...]) -> int:
@@ -184,16 +197,30 @@ def _refuse_made_up(splits: Array, roll: Roll) -> list[int]:
     return [int(number) for number in away]
 
 
-def _write_overlap(out: Path, roll: Roll, splits: Array, before: list[list[int]], after: list[list[int]]) -> None:
+def _write_overlap(
+    out: Path, roll: Roll, splits: Array, before: list[list[int]], after: list[list[int]]
+) -> None:
     tests = [int(((roll.sets == code) & (splits == TEST)).sum()) for code in range(len(roll.names))]
-    write_json(out / "overlap.json", {
-        "tests": roll.names, "trains": roll.names, "test_posts": tests, "counts": before, "after_guard": after,
-    })
+    write_json(
+        out / "overlap.json",
+        {
+            "tests": roll.names,
+            "trains": roll.names,
+            "test_posts": tests,
+            "counts": before,
+            "after_guard": after,
+        },
+    )
 
 
-def _summary(
-    recipe: Recipe, inputs: list[Input], gathered: _Gathered, kept: Array, withheld: int,
-    removed: list[dict[str, object]], after: list[list[int]],
+def _summary(  # noqa: PLR0913, PLR0917 - what the parts of `run` found, once
+    recipe: Recipe,
+    inputs: list[Input],
+    gathered: _Gathered,
+    kept: Array,
+    withheld: int,
+    removed: list[dict[str, object]],
+    after: list[list[int]],
 ) -> dict[str, object]:
     assert recipe.collect is not None
     roll = gathered.roll
@@ -213,9 +240,10 @@ def _summary(
         "leak_guard": recipe.collect.leak_guard,
         "removed": removed,
         "held_out": {
-            "sets": list(recipe.collect.held_out), "posts_left_out": withheld, "test_posts_left_in_training": left,
+            "sets": list(recipe.collect.held_out),
+            "posts_left_out": withheld,
+            "test_posts_left_in_training": left,
             "claim": bool(recipe.collect.held_out) and left == 0,
         },
         "files": [each.name for each in inputs],
     }
-

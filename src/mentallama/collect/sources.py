@@ -55,13 +55,17 @@ def find_inputs(
     inputs = []
     for task in tasks.values():
         folder = data / "sources" / task.set
-        inputs += [_input(task, "release", data, file.path, file) for file in published if file.set == task.set]
+        inputs += [
+            _input(task, "release", data, file.path, file) for file in published if file.set == task.set
+        ]
         found = [(folder / source.file, source) for source in task.sources]
         inputs += [_input(task, "upstream", data, path, source) for path, source in found if path.is_file()]
         for source in (declared or {}).get(task.set, ()):
             path = folder / source.file
             if not path.is_file():
-                raise WrongUse(f"{path}: the recipe declares this table for {task.set}, but there is no such file")
+                raise WrongUse(
+                    f"{path}: the recipe declares this table for {task.set}, but there is no such file"
+                )
             inputs.append(_input(task, "table", data, path, source))
     if not inputs:
         raise WrongUse(f"{data}: neither release/ nor sources/<set>/ holds a file of {', '.join(tasks)}")
@@ -86,7 +90,9 @@ def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[Survey]:
     """Count what is there, set by set; nothing is required."""
     release = data / "release"
     published = find_release(release, form, tasks) if release.is_dir() else []
-    return [_survey(data, task, [file for file in published if file.set == task.set]) for task in tasks.values()]
+    return [
+        _survey(data, task, [file for file in published if file.set == task.set]) for task in tasks.values()
+    ]
 
 
 def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
@@ -97,7 +103,11 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
     for source in task.sources:
         if (folder / source.file).is_file():
             upstream[source.file] = sum(1 for _ in read_table(folder / source.file, source.encoding))
-    others = sorted(p.name for p in folder.glob("*") if p.is_file()) if not task.sources and folder.is_dir() else []
+    others = (
+        sorted(p.name for p in folder.glob("*") if p.is_file())
+        if not task.sources and folder.is_dir()
+        else []
+    )
     upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
     missing = tuple(source.file for source in task.sources if source.file not in upstream)
     return Survey(task, rows, upstream, missing)

@@ -56,7 +56,10 @@ class Writer:
                 write(each)
                 pairs[each.reason, each.how, each.set, each.split, each.against_set, each.against_split] += 1
         names = ("reason", "how", "set", "split", "against_set", "against_split")
-        return [dict(zip(names, pair, strict=True)) | {"posts": count} for pair, count in sorted(pairs.items(), key=str)]
+        return [
+            dict(zip(names, pair, strict=True)) | {"posts": count}
+            for pair, count in sorted(pairs.items(), key=str)
+        ]
 
     def drift(self) -> None:
         """Write where golden and upstream labels differ, for the sets that have both."""
@@ -66,7 +69,8 @@ class Writer:
         with open_lines(self._work / "posts.jsonl", "r") as lines:
             posts = (
                 (int(self._roll.hashes[number]), Post.model_validate_json(line))
-                for number, line in enumerate(lines) if compared[number]
+                for number, line in enumerate(lines)
+                if compared[number]
             )
             write_json(self._out / "drift.json", drift(posts))
 
@@ -77,7 +81,10 @@ class Writer:
         """
         seen: Counter[str] = Counter()
         drawn = (kept != DROPPED) & (kept != np.maximum(self._roll.published, 0))
-        with open_lines(self._work / "posts.jsonl", "r") as posts, open_lines(self._work / "goldens.jsonl", "r") as goldens:
+        with (
+            open_lines(self._work / "posts.jsonl", "r") as posts,
+            open_lines(self._work / "goldens.jsonl", "r") as goldens,
+        ):
             for number, (line, golden) in enumerate(zip(posts, goldens, strict=True)):
                 said: dict[str, str] = json.loads(golden)
                 if not (self._repeated[number] or drawn[number] or said or number in wanted):
@@ -92,22 +99,44 @@ class Writer:
                 yield number, post.model_copy(update=changes), said
 
 
-def removals(found: list[Found], made_up: list[int], roll: Roll, chosen: Array, ids: dict[int, str]) -> list[Removal]:
+def removals(
+    found: list[Found], made_up: list[int], roll: Roll, chosen: Array, ids: dict[int, str]
+) -> list[Removal]:
     """The posts taken out as records, in the order of the files."""
 
     def place(number: int) -> tuple[str, str]:
         return roll.names[roll.sets[number]], SPLITS[max(int(chosen[number]), 0)]
 
-    records = [(number, Removal(id=ids[number], set=place(number)[0], split=SPLITS[max(int(roll.published[number]), 0)],
-                                reason="synthetic")) for number in made_up]
+    records = [
+        (
+            number,
+            Removal(
+                id=ids[number],
+                set=place(number)[0],
+                split=SPLITS[max(int(roll.published[number]), 0)],
+                reason="synthetic",
+            ),
+        )
+        for number in made_up
+    ]
     for each in found:
         name, split = place(each.number)
         against_set, against_split = place(each.against)
-        records.append((each.number, Removal(
-            id=ids[each.number], set=name, split=split, reason="leak" if each.leak else "duplicate",
-            how="exact" if each.exact else "near", against_id=ids[each.against], against_set=against_set,
-            against_split=against_split,
-        )))
+        records.append(
+            (
+                each.number,
+                Removal(
+                    id=ids[each.number],
+                    set=name,
+                    split=split,
+                    reason="leak" if each.leak else "duplicate",
+                    how="exact" if each.exact else "near",
+                    against_id=ids[each.against],
+                    against_set=against_set,
+                    against_split=against_split,
+                ),
+            )
+        )
     return [record for _, record in sorted(records, key=lambda pair: pair[0])]
 
 

@@ -116,15 +116,25 @@ def _compare(goldens: Sequence[str], outputs: Sequence[str], by_default: int, di
     counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(counts, ([labels.index(x) for x in goldens], [labels.index(x) for x in outputs]), 1)
     return Published(
-        weighted_f1=rounded(float(weighted_f1(counts))), accuracy=rounded(accuracy(counts)), reason=None,
-        goldens=sizes[0], outputs=sizes[1], by_default=by_default, differ=differ,
+        weighted_f1=rounded(float(weighted_f1(counts))),
+        accuracy=rounded(accuracy(counts)),
+        reason=None,
+        goldens=sizes[0],
+        outputs=sizes[1],
+        by_default=by_default,
+        differ=differ,
     )
 
 
 def _no_score(reason: str, goldens: int, outputs: int, by_default: int, differ: int) -> Published:
     return Published(
-        weighted_f1=None, accuracy=None, reason=reason,
-        goldens=goldens, outputs=outputs, by_default=by_default, differ=differ,
+        weighted_f1=None,
+        accuracy=None,
+        reason=reason,
+        goldens=goldens,
+        outputs=outputs,
+        by_default=by_default,
+        differ=differ,
     )
 
 
@@ -141,6 +151,12 @@ def _differences(
 
 def _difference(row: Answered, text: str, ours: str, published: str | None, by_default: bool) -> Difference:
     return Difference(
-        set=row.scored.set, file=row.file, row=row.row, id=row.scored.example_id,
-        text=text, ours=ours, published=published, by_default=by_default,
+        set=row.scored.set,
+        file=row.file,
+        row=row.row,
+        id=row.scored.example_id,
+        text=text,
+        ours=ours,
+        published=published,
+        by_default=by_default,
     )

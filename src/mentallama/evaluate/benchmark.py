@@ -80,8 +80,13 @@ def _answered(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, output:
         raise BadData(f"the golden response is {gold.status}, not a label of {task.set}", file.path, row.row)
     post_id = stable_id(task.set, file.split, row.text)
     example = Example(
-        id=stable_id(post_id, row.question, file.form), post_id=post_id, task=task.set,
-        question=row.question, form=file.form, text=row.text, label=gold.label,
+        id=stable_id(post_id, row.question, file.form),
+        post_id=post_id,
+        task=task.set,
+        question=row.question,
+        form=file.form,
+        text=row.text,
+        label=gold.label,
     )
     scored = score_row(example, read_answer(task, output, file.form), {})
     return Answered(file=name, row=row.row, golden=row.golden, output=output, scored=scored)

@@ -50,8 +50,11 @@ def calibrate(rows: Sequence[ScoredRow]) -> Calibration | None:
     judged = [(row.probability, row.right) for row in rows if row.probability is not None]
     bins = fill_bins(judged)
     return Calibration(
-        n_brier=len(briers), brier=round(float(np.mean(briers)), 6),
-        n=len(judged), ece=expected_error(bins), bins=bins,
+        n_brier=len(briers),
+        brier=round(float(np.mean(briers)), 6),
+        n=len(judged),
+        ece=expected_error(bins),
+        bins=bins,
     )
 
 
@@ -63,8 +66,11 @@ def fill_bins(judged: Sequence[tuple[float, bool]]) -> tuple[Bin, ...]:
     place = np.clip(np.ceil(np.round(sure * BINS, 9)).astype(int) - 1, 0, BINS - 1)
     return tuple(
         Bin(
-            low=index / BINS, high=(index + 1) / BINS, n=int((place == index).sum()),
-            mean_probability=_mean(sure[place == index]), share_right=_mean(right[place == index]),
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            n=int((place == index).sum()),
+            mean_probability=_mean(sure[place == index]),
+            share_right=_mean(right[place == index]),
         )
         for index in range(BINS)
     )

@@ -58,9 +58,14 @@ def post_interval(
         return statistic(sums).reshape(drawn.shape[:-1])
 
     found = bootstrap(
-        (np.arange(posts),), resampled, vectorized=True, method="percentile",
-        n_resamples=how.resamples, batch=max(1, CELLS_AT_ONCE // posts),
-        confidence_level=how.confidence, rng=np.random.default_rng(how.seed),
+        (np.arange(posts),),
+        resampled,
+        vectorized=True,
+        method="percentile",
+        n_resamples=how.resamples,
+        batch=max(1, CELLS_AT_ONCE // posts),
+        confidence_level=how.confidence,
+        rng=np.random.default_rng(how.seed),
     )
     low, high = found.confidence_interval
     return float(low), float(high)

@@ -89,7 +89,8 @@ def measure(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None
     asked = {name: [row for row in rows if row.question == name] for name in task.questions}
     by_question = {
         name: _measure_one(part, task, resampling)
-        for name, part in asked.items() if part and len(task.questions) > 1
+        for name, part in asked.items()
+        if part and len(task.questions) > 1
     }
     return _measure_one(rows, task, resampling).model_copy(update={"questions": by_question})
 
@@ -100,7 +101,7 @@ def _measure_one(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) 
     labels = list(task.labels)
     by_post = count_by_post(rows, labels)
     counts: Counts = by_post.sum(axis=0)
-    lost = counts[:, len(labels):].sum(axis=0)
+    lost = counts[:, len(labels) :].sum(axis=0)
     return Scores(
         n=len(rows),
         posts=len(by_post),

@@ -24,8 +24,14 @@ from mentallama.tasks import Task, load_tasks
 
 
 def evaluate_predictions(  # noqa: PLR0913
-    posts: Path, predictions: Path, out: Path, form: Form, tasks: Mapping[str, Task], *,
-    seed: int = 0, resamples: int = 1000,
+    posts: Path,
+    predictions: Path,
+    out: Path,
+    form: Form,
+    tasks: Mapping[str, Task],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
 ) -> ScoreFile:
     """Score an analyst's predictions on the labelled test rows of collected posts.
 
@@ -42,18 +48,32 @@ def evaluate_predictions(  # noqa: PLR0913
     reasons = {name: _why_missing(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: part for name, part in joined.rows.items() if name not in missing}
-    return save(out, ScoreFile(
-        form=form, source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
-        resampling=resampling, sets=measure_sets(rows, tasks, resampling),
-        missing=tuple(missing), missing_reasons=missing,
-        missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
-        unlabelled=joined.unlabelled, unused=tuple(joined.unused),
-    ), rows)
+    return save(
+        out,
+        ScoreFile(
+            form=form,
+            source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
+            resampling=resampling,
+            sets=measure_sets(rows, tasks, resampling),
+            missing=tuple(missing),
+            missing_reasons=missing,
+            missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
+            unlabelled=joined.unlabelled,
+            unused=tuple(joined.unused),
+        ),
+        rows,
+    )
 
 
 def evaluate_responses(  # noqa: PLR0913
-    benchmark: Path, form: Form, responses: Path | str, out: Path, *,
-    as_published: bool = False, seed: int = 0, resamples: int = 1000,
+    benchmark: Path,
+    form: Form,
+    responses: Path | str,
+    out: Path,
+    *,
+    as_published: bool = False,
+    seed: int = 0,
+    resamples: int = 1000,
 ) -> ScoreFile:
     """Score outputs against the published test files.
 
@@ -80,13 +100,21 @@ def evaluate_responses(  # noqa: PLR0913
     answers = {name: answer_set(opened, tasks[name], responses) for name in tasks if name not in missing}
     rows = {name: [row.scored for row in answered] for name, (answered, _) in answers.items()}
     name = responses if isinstance(responses, str) else responses.name
-    return save(out, ScoreFile(
-        form=form, source={"kind": "responses", "responses": name},
-        resampling=resampling, sets=measure_sets(rows, tasks, resampling),
-        missing=tuple(missing), missing_reasons=missing, unused=unused,
-        against={name: against for name, (_, against) in answers.items()},
-        as_published=_score_as_published(out, answers) if as_published else None,
-    ), rows)
+    return save(
+        out,
+        ScoreFile(
+            form=form,
+            source={"kind": "responses", "responses": name},
+            resampling=resampling,
+            sets=measure_sets(rows, tasks, resampling),
+            missing=tuple(missing),
+            missing_reasons=missing,
+            unused=unused,
+            against={name: against for name, (_, against) in answers.items()},
+            as_published=_score_as_published(out, answers) if as_published else None,
+        ),
+        rows,
+    )
 
 
 def _score_as_published(

@@ -40,7 +40,8 @@ def caption(scores: ScoreFile) -> str:
     lines += [f"{name}: not used" for name in scores.unused[:5]]
     lines += [
         f"{name}, as published: no score, {result.reason}"
-        for name, result in (scores.as_published or {}).items() if result.reason
+        for name, result in (scores.as_published or {}).items()
+        if result.reason
     ]
     return "\n".join(lines)
 

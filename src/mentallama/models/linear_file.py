@@ -36,6 +36,9 @@ class HeadCard(BaseModel):
     class-balanced."""
     C: float
     class_weight: Weighting
+    evidence_weight: float
+    topics: int
+    shift: bool
     temperature: float
     weighted_f1: float
 

@@ -122,9 +122,14 @@ def missing(what: str) -> tuple[Text]:
     return (Text(what, missing=True),)
 
 
-def matrix(  # noqa: PLR0913
-    caption: str, corner: str, names: Sequence[str], columns: Sequence[str], counts: Sequence[Sequence[int]],
-    *, wholes: Sequence[int],
+def matrix(
+    caption: str,
+    corner: str,
+    names: Sequence[str],
+    columns: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    *,
+    wholes: Sequence[int],
 ) -> Table:
     """Counts as a heat table: each cell is shaded by its share of the row's whole."""
     rows = [

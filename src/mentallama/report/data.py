@@ -32,7 +32,7 @@ REASONS = {
 LEVELS = {
     "run": "a training post goes if it stands in any test set of the run",
     "question": "a training post goes only if it stands among the test posts of its own set, "
-                "so no claim of unseen sets can be made",
+    "so no claim of unseen sets can be made",
 }
 
 
@@ -51,7 +51,8 @@ def _posts(collected: CollectSummary | None) -> Sequence[Block]:
         return missing(f"{NO_SUMMARY}, so it is not known which posts it used.")
     rows = [
         row(name, [count(splits.get(split, 0)) for split in SPLITS])
-        for name, splits in collected.posts.items() if any(splits.values())
+        for name, splits in collected.posts.items()
+        if any(splits.values())
     ]
     sums = [sum(splits.get(split, 0) for splits in collected.posts.values()) for split in SPLITS]
     rows.append(row("together", map(count, sums), ours=True))
@@ -86,11 +87,15 @@ def _guard(collected: CollectSummary | None) -> Sequence[Block]:
 def _claim(held_out: HeldOut) -> str:
     names = ", ".join(held_out.sets)
     if held_out.claim:
-        return (f"Held out: {names}. None of their posts, and no copy of one of their test posts, "
-                "was used in training.")
+        return (
+            f"Held out: {names}. None of their posts, and no copy of one of their test posts, "
+            "was used in training."
+        )
     if held_out.sets:
-        return (f"Held out: {names}, but {held_out.test_posts_left_in_training:,} test posts still stand in "
-                "training data, so these sets cannot be called unseen.")
+        return (
+            f"Held out: {names}, but {held_out.test_posts_left_in_training:,} test posts still stand in "
+            "training data, so these sets cannot be called unseen."
+        )
     return "No set was held out, so no score here is one of an unseen set."
 
 

@@ -23,11 +23,13 @@ def made_section(material: Material, settings: Mapping[str, Any] | None) -> Sect
     if material.scores is not None:
         how = material.scores.resampling
         source = ", ".join(f"{key} {value}" for key, value in material.scores.source.items() if key != "kind")
-        blocks.append(Text(
-            f"Scored: {material.scores.source.get('kind', 'answers')} ({source}), "
-            f"{material.scores.form} form; intervals from {how.resamples:,} resamples of posts, "
-            f"seed {how.seed}."
-        ))
+        blocks.append(
+            Text(
+                f"Scored: {material.scores.source.get('kind', 'answers')} ({source}), "
+                f"{material.scores.form} form; intervals from {how.resamples:,} resamples of posts, "
+                f"seed {how.seed}."
+            )
+        )
     return Section("made", "How it was made", tuple(blocks))
 
 
@@ -81,8 +83,11 @@ def _choice(part: Mapping[str, Any]) -> list[Cell]:
     card = part.get("card", {})
     f1 = card.get("weighted_f1")
     return [
-        count(part.get("train")), count(part.get("validation")), number(card.get("C"), 1),
-        Cell(str(card.get("class_weight", NONE))), number(card.get("temperature")),
+        count(part.get("train")),
+        count(part.get("validation")),
+        number(card.get("C"), 1),
+        Cell(str(card.get("class_weight", NONE))),
+        number(card.get("temperature")),
         number(None if f1 is None else 100 * f1),
     ]
 
@@ -90,8 +95,10 @@ def _choice(part: Mapping[str, Any]) -> list[Cell]:
 def _predicted(predicted: Predicted | None) -> list[Block]:
     if predicted is None:
         return []
-    return [Text(
-        f"Answers by {', '.join(predicted.models)}: {predicted.rows:,}, of these "
-        f"{predicted.with_explanation:,} with an explanation, {predicted.with_evidence:,} with evidence "
-        f"marked in the post, {predicted.with_probabilities:,} with label probabilities."
-    )]
+    return [
+        Text(
+            f"Answers by {', '.join(predicted.models)}: {predicted.rows:,}, of these "
+            f"{predicted.with_explanation:,} with an explanation, {predicted.with_evidence:,} with evidence "
+            f"marked in the post, {predicted.with_probabilities:,} with label probabilities."
+        )
+    ]

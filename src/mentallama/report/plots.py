@@ -110,7 +110,7 @@ def _svg(name: str, label: str, inches: tuple[float, float], draw: Callable[[Axe
 
 def _inline(svg: str) -> str:
     """The svg element alone: no fixed size, no fonts or colours but the page's, no ids nobody refers to."""
-    svg = svg[svg.index("<svg"):].replace("'DejaVu Sans'", "system-ui, sans-serif")
+    svg = svg[svg.index("<svg") :].replace("'DejaVu Sans'", "system-ui, sans-serif")
     svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(?:width|height)="[\d.]+pt"', "", svg, count=2)
     # "figure_1" and its like stand in every plot, and an id must be the page's only one.

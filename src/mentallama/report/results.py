@@ -84,8 +84,12 @@ def _forest(scores: ScoreFile, unseen: frozenset[str]) -> Figure:
     order = [name for name in paper.columns if name in scores.sets]
     order += [name for name in scores.sets if name not in order]
     whiskers = [
-        Whisker(paper.columns.get(name, name), scores.sets[name].weighted_f1, scores.sets[name].interval,
-                (held_out if name in unseen else marked).get(name))
+        Whisker(
+            paper.columns.get(name, name),
+            scores.sets[name].weighted_f1,
+            scores.sets[name].interval,
+            (held_out if name in unseen else marked).get(name),
+        )
         for name in order
     ]
     values = ", ".join(f"{one.name} {one.value:.1f}" for one in whiskers)
@@ -123,7 +127,8 @@ def _measures(one: Scores, expected: int | None = None) -> list[Cell]:
 def _grave(scores: ScoreFile) -> list[Block]:
     rows = [
         row(name, [Cell(grave.label), count(grave.n), count(grave.found), number(grave.recall)])
-        for name, one in scores.sets.items() if (grave := one.grave) is not None
+        for name, one in scores.sets.items()
+        if (grave := one.grave) is not None
     ]
     if not rows:
         return list(missing("No task here names such a label."))
@@ -164,8 +169,15 @@ def _lost(scores: ScoreFile) -> list[Block]:
         "and is wrong everywhere else."
     )
     rows = [
-        row(name, [count(one.n), count(one.read), *(count(getattr(one, column)) for column in LOST),
-                   number(100 * (one.n - one.read) / one.n)])
+        row(
+            name,
+            [
+                count(one.n),
+                count(one.read),
+                *(count(getattr(one, column)) for column in LOST),
+                number(100 * (one.n - one.read) / one.n),
+            ],
+        )
         for name, one in scores.sets.items()
     ]
     header = ("set", "rows", "read", *LOST, "without a label, %")
@@ -201,14 +213,29 @@ def _as_published(scores: ScoreFile) -> Sequence[Section]:
         "the same answers."
     )
     rows = [
-        row(name, [
-            number(scores.sets[name].weighted_f1), number(one.weighted_f1),
-            number(scores.sets[name].accuracy), number(one.accuracy),
-            count(one.by_default), count(one.differ), Cell(one.reason or ""),
-        ])
+        row(
+            name,
+            [
+                number(scores.sets[name].weighted_f1),
+                number(one.weighted_f1),
+                number(scores.sets[name].accuracy),
+                number(one.accuracy),
+                count(one.by_default),
+                count(one.differ),
+                Cell(one.reason or ""),
+            ],
+        )
         for name, one in scores.as_published.items()
     ]
-    header = ("set", "weighted F1", "as published", "accuracy", "as published", "read by default",
-              "readers differ", "why there is no score")
+    header = (
+        "set",
+        "weighted F1",
+        "as published",
+        "accuracy",
+        "as published",
+        "read by default",
+        "readers differ",
+        "why there is no score",
+    )
     table = Table("Our reader and the published one.", header, tuple(rows))
     return [Section("as-published", "Read as published", (Text(lead), table))]

@@ -88,8 +88,11 @@ def render(template: str, page: Page) -> str:
     folder = files("mentallama.report") / "templates"
     room = Environment(
         loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
-        autoescape=template.endswith(".html.j2"), undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+        autoescape=template.endswith(".html.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     room.filters["plain"] = plain
     return room.get_template(template).render(page=page)

@@ -1,41 +1,36 @@
-"""Fit the linear model of one set: vocabulary, tf-idf, one logistic regression a question.
+"""Fit the linear model of one set: vocabulary, tf-idf, a logistic regression for each label against the rest.
 
-C and class weights are chosen by weighted F1 on the validation posts, and the temperature is fitted
-there (Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2), all with weights
-from the training posts alone. The weights that are kept are then fitted on both.
+C, class weights, the weight of the annotators' evidence, topics and shifts are chosen, one choice for all questions
+of the set, by cross-validation over training and validation posts, scored on those that are labelled as the
+validation posts are: a set whose training posts come from upstream files while its validation posts carry the
+release's labels is judged on the latter alone. Each question is calibrated on the validation posts. The weights that
+are kept are fitted on all. Evidence is learnt from as in Zaidan et al. 2007, "Using Annotator Rationales".
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_matrix
-from scipy.special import log_softmax
-from sklearn.feature_extraction.text import TfidfTransformer
+from scipy.sparse import vstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mentallama.config import Train
 from mentallama.errors import WrongUse
-from mentallama.models.features import CACHED_WORDS, Floats, Grams, Keys, pair_keys, split_words, word_keys
+from mentallama.models.features import Floats
 from mentallama.models.linear_file import Head, HeadCard, SetModel, Weighting, whole
-from mentallama.train.linear import SetPosts, grams_of
+from mentallama.train.calibration import Calibration, calibrate, calibrated_apart
+from mentallama.train.linear import Rows, SetPosts, grams_of
+from mentallama.train.material import Material, count_features, vocabulary, weigh
 
-Counted = tuple[Keys, NDArray[np.int64]]
-"""Features of one post, ascending, and how often each occurs."""
-
-ITERATIONS = 500
-"""Most steps of L-BFGS; on the published sets it ends before 120."""
-
-TEMPERATURES = (0.05, 20.0)
-"""Bounds of the search: far beyond what was ever best on the published sets (0.3 to 2.4)."""
+FOLDS = 3
+"""Of training and validation posts; every post is judged by a fit that has not seen it."""
 
 
 def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Train) -> SetModel:
@@ -55,138 +50,182 @@ def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: T
 
 
 def _fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Train) -> SetModel:
-    counted = count_features(posts.texts, grams_of(settings))
-    training = [c for c, heldout in zip(counted, posts.heldout, strict=True) if not heldout]
-    known = vocabulary(training, settings.min_posts)
-    if not len(known):
-        raise WrongUse(f"{posts.name}: no {settings.min_posts} training posts share a word; more are needed")
-    trial, _ = _weigh(counted, known, ~posts.heldout)
-    choices = {question: _choose(trial, posts, question, settings) for question in questions}
+    grams = grams_of(settings)
+    counted = count_features(posts.texts, grams)
+    marked = {
+        question: dict(zip(passages, count_features(list(passages.values()), grams), strict=True))
+        for question, passages in posts.passages.items()
+    }
     keys = vocabulary(counted, settings.min_posts)
-    final, idf = _weigh(counted, keys, np.ones(len(counted), np.bool_))
-    heads = {q: _fit_head(final, posts, q, labels, choices[q]) for q, labels in questions.items()}
+    if not len(keys):
+        raise WrongUse(f"{posts.name}: no {settings.min_posts} training posts share a word; more are needed")
+    plain, idf = weigh(counted, marked, keys)
+    materials = {topics: plain.with_topics(topics) for topics in settings.topics}
+    chosen = _choose(materials, posts, list(questions), settings)
+    heads = {
+        question: _fit_head(
+            materials[chosen.setting.topics], posts, question, labels, chosen.setting, chosen.judged[question]
+        )
+        for question, labels in questions.items()
+    }
     return SetModel(keys, idf, heads)
 
 
-def count_features(texts: Sequence[str], grams: Grams) -> list[Counted]:
-    """Count the features of each text."""
-    read = lru_cache(CACHED_WORDS)(partial(word_keys, grams=grams))
-    return [_count(text, read, grams.pairs) for text in texts]
+@dataclass(frozen=True)
+class Setting:
+    """One way to fit."""
 
-
-def _count(text: str, read: Callable[[str], tuple[int, Keys]], pairs: bool) -> Counted:
-    words = [read(form) for form in split_words(text).forms]
-    keys = [inside for _, inside in words]
-    if pairs:
-        keys.append(pair_keys(np.array([own for own, _ in words], np.uint32)))
-    return np.unique(np.concatenate([*keys, np.empty(0, np.uint32)]), return_counts=True)
-
-
-def vocabulary(counted: Sequence[Counted], min_posts: int) -> Keys:
-    """Features that stand in at least `min_posts` posts, the most frequent first."""
-    keys, posts = np.unique(np.concatenate([keys for keys, _ in counted]), return_counts=True)
-    frequent = posts >= min_posts
-    return keys[frequent][np.argsort(-posts[frequent], kind="stable")]
-
-
-def _weigh(
-    counted: Sequence[Counted], keys: Keys, fitted: NDArray[np.bool_]
-) -> tuple[Any, NDArray[np.float32]]:
-    """Tf-idf of all posts as a sparse matrix (posts, features), with idf taken from the `fitted` ones."""
-    order = np.argsort(keys)
-    ascending = keys[order]
-    known = [np.isin(post, ascending, assume_unique=True) for post, _ in counted]
-    columns = [
-        order[np.searchsorted(ascending, post[k])] for (post, _), k in zip(counted, known, strict=True)
-    ]
-    counts = [times[k] for (_, times), k in zip(counted, known, strict=True)]
-    ends = np.cumsum([0] + [len(post) for post in columns])
-    matrix = csr_matrix(
-        (np.concatenate(counts).astype(np.float64), np.concatenate(columns), ends),
-        shape=(len(counted), len(keys)),
-    )
-    tfidf = TfidfTransformer(sublinear_tf=True).fit(matrix[fitted])
-    # The file holds 32 bits; training sees the same numbers as the analyst will.
-    tfidf.idf_ = tfidf.idf_.astype(np.float32).astype(np.float64)
-    return tfidf.transform(matrix), tfidf.idf_.astype(np.float32)
+    C: float
+    class_weight: Weighting
+    evidence_weight: float
+    topics: int
+    shift: bool
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What validation decided for one question."""
+class Judged:
+    """What the posts left out of the fits said of one question: weighted F1 (0-1), its rows, the calibration."""
 
     weighted_f1: float
-    C: float
-    class_weight: Weighting
-    temperature: float
+    rows: int
+    calibration: Calibration
 
 
-def _regression(C: float, class_weight: Weighting) -> Any:
-    """A logistic regression that begins where its last fit ended."""
-    weight = "balanced" if class_weight == "balanced" else None
-    return LogisticRegression(C=C, class_weight=weight, max_iter=ITERATIONS, warm_start=True)
+@dataclass(frozen=True)
+class Chosen:
+    """The setting chosen for a set, and what was said of each question."""
+
+    setting: Setting
+    judged: Mapping[str, Judged]
 
 
-def _choose(matrix: Any, posts: SetPosts, question: str, settings: Train) -> Choice:
-    """Try all settings; of equals the first, so the plainest, is kept."""
-    train, heldout = posts.rows(question, False), posts.rows(question, True)
-    answers, truth = posts.answers(question, train), posts.answers(question, heldout)
-    best = Choice(-1.0, 1.0, "none", 1.0)
-    for class_weight in settings.class_weights:
-        model = _regression(1.0, class_weight)
-        # From the stiffest to the loosest fit: each begins near its end, which takes a third of the time.
-        for C in sorted(settings.regularisation):
-            model.set_params(C=C).fit(matrix[train], answers)
-            found = model.predict(matrix[heldout])
-            score = float(f1_score(truth, found, average="weighted", zero_division=0))
-            if score > best.weighted_f1:
-                temperature = _temperature(_logits(model, matrix[heldout]), model.classes_, truth)
-                best = Choice(score, C, class_weight, temperature)
-    return best
+def _choose(
+    materials: Mapping[int, Material], posts: SetPosts, questions: Sequence[str], settings: Train
+) -> Chosen:
+    """Try all settings on all questions together: a choice for each alone would follow the noise of few posts.
+
+    Of equals the first is kept.
+    """
+    first, *others = settings.topics
+    grid = [
+        Setting(C, weighting, evidence, first, settings.shifts[0])
+        for evidence, weighting, C in product(
+            settings.evidence_weights, settings.class_weights, settings.regularisation
+        )
+        if not evidence or materials[first].passages
+    ]
+    tried = [_try(materials, posts, questions, setting) for setting in grid]
+    best = max(tried, key=_score).setting
+    # Topics and shifts change little of the rest: each is tried with the best of the other settings only.
+    tried += [_try(materials, posts, questions, replace(best, topics=topics)) for topics in others]
+    best = max(tried, key=_score).setting
+    tried += [_try(materials, posts, questions, replace(best, shift=shift)) for shift in settings.shifts[1:]]
+    return max(tried, key=_score)
 
 
-def _logits(model: Any, matrix: Any) -> Floats:
-    """Shape (posts, classes)."""
-    scores: Floats = np.asarray(model.decision_function(matrix))
-    return np.stack([-scores / 2, scores / 2], axis=1) if scores.ndim == 1 else scores
+def _try(
+    materials: Mapping[int, Material], posts: SetPosts, questions: Sequence[str], setting: Setting
+) -> Chosen:
+    material = materials[setting.topics]
+    return Chosen(setting, {question: _judge(material, posts, question, setting) for question in questions})
 
 
-def _temperature(logits: Floats, classes: Sequence[str], truth: Sequence[str]) -> float:
-    """The temperature with the lowest log loss; 1 where no post has a label known from training."""
-    place = {name: column for column, name in enumerate(classes)}
-    known = [row for row, label in enumerate(truth) if label in place]
-    columns = [place[truth[row]] for row in known]
-    if not known:
-        return 1.0
-
-    def loss(log_temperature: float) -> float:
-        likely = log_softmax(logits[known] / np.exp(log_temperature), axis=1)
-        return -float(likely[range(len(known)), columns].mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=np.log(TEMPERATURES), method="bounded").x))
+def _score(tried: Chosen) -> float:
+    """Weighted F1 over all questions, each by its rows."""
+    scores, rows = zip(*((found.weighted_f1, found.rows) for found in tried.judged.values()), strict=True)
+    return float(np.average(scores, weights=rows))
 
 
-def _fit_head(matrix: Any, posts: SetPosts, question: str, labels: Sequence[str], choice: Choice) -> Head:
+def _judge(material: Material, posts: SetPosts, question: str, setting: Setting) -> Judged:
+    """Fit on all folds but one, answer that one; score the posts that are labelled as the validation posts are."""
+    rows = np.union1d(posts.rows(question, False), posts.rows(question, True))
+    classes = sorted(set(posts.answers(question, rows)))
+    logits = np.full((len(posts.texts), len(classes)), -np.inf)
+    for fold in range(FOLDS):
+        held = rows[fold::FOLDS]
+        known, weights, intercepts = _fit_weights(
+            material, posts, question, np.setdiff1d(rows, held), setting
+        )
+        columns = np.array([classes.index(label) for label in known])
+        logits[np.ix_(held, columns)] = np.asarray(material.posts[held] @ weights) + intercepts
+    scored = rows[posts.alike[rows]]
+    truth = np.array([classes.index(label) for label in posts.answers(question, scored)])
+    found = calibrated_apart(logits[scored], truth, setting.shift, FOLDS).argmax(axis=1)
+    score = float(f1_score(truth, found, average="weighted", zero_division=0))
+    heldout = posts.rows(question, True)
+    answers = np.array([classes.index(label) for label in posts.answers(question, heldout)])
+    return Judged(score, len(scored), calibrate(logits[heldout], answers, setting.shift))
+
+
+def _fit_weights(
+    material: Material, posts: SetPosts, question: str, rows: Rows, setting: Setting
+) -> tuple[list[str], Floats, Floats]:
+    """Fit every label against the rest; returns labels, weights (features, labels) and intercepts (labels,).
+
+    Both sum to 0 over the labels.
+    """
+    matrix, answers, worth = material.posts[rows], posts.answers(question, rows), np.ones(len(rows))
+    if setting.evidence_weight and question in material.passages:
+        places, passages = material.passages[question]
+        used = np.isin(places, rows)
+        matrix = vstack([matrix, passages[used]]).tocsr()
+        answers = answers + posts.answers(question, places[used])
+        worth = np.r_[worth, np.full(int(used.sum()), setting.evidence_weight)]
+    classes, labels = sorted(set(answers)), np.array(answers)
+    fits = [
+        _fit_one(matrix, labels == label, worth, setting)
+        for label in (classes if len(classes) > 2 else classes[1:])
+    ]
+    weights, intercepts = np.stack([w for w, _ in fits], axis=1), np.array([b for _, b in fits])
+    return classes, _centred(weights), _centred(intercepts)
+
+
+def _fit_one(
+    matrix: Any, positive: NDArray[np.bool_], worth: Floats, setting: Setting
+) -> tuple[Floats, float]:
+    """Logistic regression of one label against the rest: weights (features,) and intercept."""
+    if setting.class_weight == "balanced":
+        total = worth.sum()
+        worth = worth * np.where(
+            positive, total / (2 * worth[positive].sum()), total / (2 * worth[~positive].sum())
+        )
+    model = LogisticRegression(C=setting.C, solver="liblinear", random_state=0).fit(
+        matrix, positive, sample_weight=worth
+    )
+    return model.coef_[0], float(model.intercept_[0])
+
+
+def _fit_head(
+    material: Material,
+    posts: SetPosts,
+    question: str,
+    labels: Sequence[str],
+    setting: Setting,
+    judged: Judged,
+) -> Head:
     """Fit the weights to keep, and put them into the task's order of labels."""
     rows = np.union1d(posts.rows(question, False), posts.rows(question, True))
     answers = posts.answers(question, rows)
-    model = _regression(choice.C, choice.class_weight).fit(matrix[rows], answers)
-    seen = [label for label in labels if label in set(answers)]
-    order = [list(model.classes_).index(label) for label in seen]
-    even = choice.class_weight == "balanced"
+    classes, weights, intercepts = _fit_weights(material, posts, question, rows, setting)
+    seen = [label for label in labels if label in classes]
+    order = [classes.index(label) for label in seen]
+    weights, calibration = material.folded(weights), judged.calibration
+    even = setting.class_weight == "balanced"
     card = HeadCard(
         labels=tuple(seen),
         usual=tuple(1 / len(seen) if even else answers.count(label) / len(answers) for label in seen),
-        C=choice.C,
-        class_weight=choice.class_weight,
-        temperature=choice.temperature,
-        weighted_f1=choice.weighted_f1,
+        C=setting.C,
+        class_weight=setting.class_weight,
+        evidence_weight=setting.evidence_weight,
+        topics=setting.topics,
+        shift=setting.shift,
+        temperature=calibration.temperature,
+        weighted_f1=judged.weighted_f1,
     )
-    weights, intercepts = _centred(model.coef_.T), _centred(model.intercept_)
     return Head(
         card,
-        _stored(weights[:, order] / choice.temperature),
-        _stored(intercepts[order] / choice.temperature),
+        _stored(weights[:, order] / calibration.temperature),
+        _stored(calibration.of(intercepts)[order]),
     )
 
 

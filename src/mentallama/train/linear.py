@@ -33,18 +33,33 @@ def grams_of(settings: Train) -> Grams:
 
 @dataclass(frozen=True)
 class SetPosts:
-    """The labelled posts of one set; `heldout` marks those for validation."""
+    """The labelled posts of one set; `heldout` marks those for validation.
+
+    `alike` marks the posts that come from the same kind of file (release, upstream, table) as the validation posts, so
+    that their labels mean the same. `passages` holds, for each question, the text that annotators marked in a post, by
+    the post's place.
+    """
 
     name: str
     texts: Sequence[str]
     labels: Sequence[Mapping[str, str]]
     heldout: NDArray[np.bool_]
+    alike: NDArray[np.bool_]
+    passages: Mapping[str, Mapping[int, str]]
 
     @classmethod
     def of(cls, name: str, posts: Iterable[Post]) -> SetPosts:
         kept = [post for post in posts if post.split in FITTED_ON and post.labels]
         heldout = np.array([post.split == "validation" for post in kept], np.bool_)
-        return cls(name, [post.text for post in kept], [post.labels for post in kept], heldout)
+        origins = {post.provenance.origin for post in kept if post.split == "validation"}
+        alike = np.array([post.provenance.origin in origins for post in kept], np.bool_)
+        passages: dict[str, dict[int, str]] = defaultdict(dict)
+        for place, post in enumerate(kept):
+            for question, spans in post.evidence.items():
+                passages[question][place] = "\n".join(post.text[span.start : span.end] for span in spans)
+        return cls(
+            name, [post.text for post in kept], [post.labels for post in kept], heldout, alike, passages
+        )
 
     def rows(self, question: str, heldout: bool) -> Rows:
         """Places of the posts of one split that have an answer to the question."""
