@@ -176,6 +176,7 @@ _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "pair": lambda _: "two whole numbers",
     "array": lambda field: f"list of {_holds(field['items'])}",
     "object": lambda field: f"name -> {_holds(field['additionalProperties'])}",
+    "boolean": lambda _: "true or false",
     "number": _number,
     "integer": _number,
     "string": lambda field: "path" if field.get("format") == "path" else "text",

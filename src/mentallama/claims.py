@@ -25,8 +25,8 @@ _MARK = re.compile(
 )
 _ASSIGN = re.compile(
     r"\b(?:most |best |appropriate |correct |right |suitable |accurate |relevant |likely |fitting |assigned |"
-    r"applicable |final |main |primary |overall |my |the )+(?:answer|label|category|classification|cause|stress cause|choice|"
-    r"response|option)\b[^.!?\n:]{0,60}?\b(?:is|would be|should be|will be|remains)\b:?\s*(?P<value>[^.!?;\n]*)",
+    r"applicable |final |main |primary |overall |my |the )+(?:answer|label|category|classification|cause|stress cause|"
+    r"choice|response|option)\b[^.!?\n:]{0,60}?\b(?:is|would be|should be|will be|remains)\b:?\s*(?P<value>[^.!?;\n]*)",
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(

@@ -16,7 +16,7 @@ def task_page(task: Task) -> str:
         f"- Platform: {task.platform}; annotation: {task.annotation}; language: {task.language}",
         f"- Licence: {task.licence}",
         f"- To get it: {task.obtain}",
-        f"- Data-use agreement or request needed: {'yes, so it is sent to no remote endpoint unless you say so' if task.agreement else 'no'}",
+        f"- Given by agreement or request, so sent to no remote endpoint unasked: {'yes' if task.agreement else 'no'}",
         f"- Published rows: {counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test",
         f"- Grave label: {task.grave or 'none is graver than the others'}",
         "",
