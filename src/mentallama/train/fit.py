@@ -29,6 +29,10 @@ from mentallama.train.calibration import Calibration, calibrate, calibrated_apar
 from mentallama.train.linear import Rows, SetPosts, grams_of
 from mentallama.train.material import Material, count_features, vocabulary, weigh
 
+ENOUGH_TO_SHIFT = 50
+"""Validation posts of every question below which a second choice of shifts is not tried: on fewer, chance alone makes a
+label a third more or less common than it is."""
+
 FOLDS = 3
 """Of training and validation posts; every post is judged by a fit that has not seen it."""
 
@@ -107,19 +111,20 @@ def _choose(
     Of equals the first is kept.
     """
     first, *others = settings.topics
+    evidence_weights = settings.evidence_weights if materials[first].passages else (0.0,)
     grid = [
         Setting(C, weighting, evidence, first, settings.shifts[0])
         for evidence, weighting, C in product(
-            settings.evidence_weights, settings.class_weights, settings.regularisation
+            evidence_weights, settings.class_weights, settings.regularisation
         )
-        if not evidence or materials[first].passages
     ]
     tried = [_try(materials, posts, questions, setting) for setting in grid]
     best = max(tried, key=_score).setting
     # Topics and shifts change little of the rest: each is tried with the best of the other settings only.
     tried += [_try(materials, posts, questions, replace(best, topics=topics)) for topics in others]
     best = max(tried, key=_score).setting
-    tried += [_try(materials, posts, questions, replace(best, shift=shift)) for shift in settings.shifts[1:]]
+    if min(len(posts.rows(question, True)) for question in questions) >= ENOUGH_TO_SHIFT:
+        tried += [_try(materials, posts, questions, replace(best, shift=shift)) for shift in settings.shifts[1:]]
     return max(tried, key=_score)
 
 
@@ -172,6 +177,8 @@ def _fit_weights(
         answers = answers + posts.answers(question, places[used])
         worth = np.r_[worth, np.full(int(used.sum()), setting.evidence_weight)]
     classes, labels = sorted(set(answers)), np.array(answers)
+    if len(classes) == 1:  # all that a fold leaves over: there is nothing to tell apart
+        return classes, np.zeros((matrix.shape[1], 1)), np.zeros(1)
     fits = [
         _fit_one(matrix, labels == label, worth, setting)
         for label in (classes if len(classes) > 2 else classes[1:])
