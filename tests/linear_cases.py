@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import Literal
 
-from mentallama.records import Post, Provenance, Split, stable_id
+from mentallama.records import Post, Provenance, Span, Split, stable_id
 
 GLOOM = ["tired", "empty", "hopeless", "worthless", "crying", "numb", "alone", "dark", "heavy", "sleepless"]
 CHEER = ["garden", "recipe", "bicycle", "holiday", "music", "football", "painting", "picnic", "puppy", "fair"]
@@ -12,11 +13,29 @@ FILLER = ["today", "i", "went", "to", "the", "and", "then", "my", "we", "it", "w
 ORDER: tuple[tuple[Split, int], ...] = (("train", 60), ("validation", 20), ("test", 20))
 
 
-def make_post(name: str, split: Split, text: str, labels: dict[str, str]) -> Post:
-    origin = Provenance(file="made-up", row=1, origin="table", synthetic=True)
+def make_post(
+    name: str,
+    split: Split,
+    text: str,
+    labels: dict[str, str],
+    origin: Literal["release", "upstream", "table"] = "table",
+) -> Post:
+    provenance = Provenance(file="made-up", row=1, origin=origin, synthetic=True)
     return Post(
-        id=stable_id(name, split, text), set=name, split=split, text=text, labels=labels, provenance=origin
+        id=stable_id(name, split, text),
+        set=name,
+        split=split,
+        text=text,
+        labels=labels,
+        provenance=provenance,
     )
+
+
+def marked(post: Post, *passages: str) -> Post:
+    """The post with the first place of each passage marked as evidence for all its questions."""
+    starts = [(post.text.index(passage), passage) for passage in passages]
+    spans = tuple(Span(start=start, end=start + len(passage)) for start, passage in starts)
+    return post.model_copy(update={"evidence": dict.fromkeys(post.labels, spans)})
 
 
 def sentence(words: list[str], draw: random.Random) -> str:

@@ -38,10 +38,19 @@ def analyst(folder: Path) -> LinearAnalyst:
     return LinearAnalyst.load(folder)
 
 
-@pytest.fixture(scope="module")
-def parts(folder: Path) -> list[tuple[Featurizer, Head]]:
+def opened(folder: Path) -> list[tuple[Featurizer, Head]]:
     grams, sets, _ = load_model(folder)
     return [(model.featurizer(grams), head) for model in sets.values() for head in model.heads.values()]
+
+
+@pytest.fixture(scope="module")
+def parts(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Featurizer, Head]]:
+    """Heads as they were chosen, and heads with topics and shifts."""
+    moved = tmp_path_factory.mktemp("moved")
+    train_linear(POSTS, moved, Train(regularisation=(1.0,), topics=(5,), shifts=(True,)))
+    heads = [*opened(folder), *opened(moved)]
+    assert [(head.card.topics, head.card.shift) for _, head in heads[4:]] == [(5, True)] * 4
+    return heads
 
 
 def ask(text: str, task: str = "DR", question: str = "depression") -> Example:
@@ -83,6 +92,7 @@ def test_an_answer_in_full(analyst: LinearAnalyst) -> None:
 def test_contributions_add_up_to_the_decision(parts: list[tuple[Featurizer, Head]], text: str) -> None:
     for featurizer, head in parts:
         decision = decide(featurizer.vector(text), head)
+        assert decision.logits.sum() == pytest.approx(0, abs=1e-4)
         assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.lead, abs=1e-5)
         shares = decision.probabilities
         assert shares.sum() == pytest.approx(1, abs=1e-9)
