@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
 
 from mentallama.errors import WrongUse
 from mentallama.records import Form, Split
@@ -50,24 +50,30 @@ class Collect(Settings):
         return self
 
 
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
 class Train(Settings):
-    """How the linear analyst is fitted; every choice is made on the validation split. Nothing is drawn: no seed."""
+    """How the linear analyst is fitted. Every choice is made by cross-validation over training and validation posts,
+    scored on posts labelled as the validation posts are; test posts are never looked at."""
 
     analyst: Literal["linear"] = "linear"
-    regularisation: tuple[float, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    regularisation: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Inverse regularisation strengths C to choose from."""
     class_weights: tuple[Literal["none", "balanced"], ...] = Field(default=("balanced",), min_length=1)
     """Weighting of labels to choose from. Cross-validated on training and validation posts, balanced was at least as
     good on every set."""
-    evidence_weights: tuple[float, ...] = Field(default=(0.0, 0.3), min_length=1)
+    evidence_weights: tuple[Share, ...] = Field(default=(0.0, 0.3), min_length=1)
     """Weights to choose from for the passages that annotators marked: each is learnt from as a short post of its own
     with its post's label, worth this much of a post. 0 leaves them out."""
-    topics: tuple[int, ...] = Field(default=(0, 50), min_length=1)
+    topics: tuple[NonNegativeInt, ...] = Field(default=(0, 50), min_length=1)
     """Numbers of latent topics to choose from (singular value decomposition of a set's tf-idf). They are fitted beside
     the n-grams and folded back into their weights, so that evidence stays exact. 0 is none."""
     shifts: tuple[bool, ...] = Field(default=(False, True), min_length=1)
     """Whether calibration may move each label's intercept beside the temperature, to choose from. It helps where a
-    label is more common among validation posts than among training posts (upstream labels against the release's)."""
+    label is more common among validation posts than among training posts (upstream labels against the release's). The
+    second value is tried only where every question has 50 validation posts."""
     word_ngrams: Literal[1, 2] = 2
     character_ngrams: tuple[int, int] = (2, 5)
     min_posts: int = Field(default=2, ge=1)

@@ -7,6 +7,7 @@ few numbers a post whatever the posts' length.
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
@@ -60,7 +61,7 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self._keys = (folder / "keys.bin").open("w+b")
-        self._bands = (folder / "bands.bin").open("w+b")
+        self._bands = [(folder / f"band{column}.bin").open("w+b") for column in range(COLUMNS)]
         self._ends = array("q", [0])
         self._letters = array("q")
         self._hashes: list[Array] = []
@@ -73,7 +74,8 @@ class Index:
             self._ends.append(self._ends[-1] + len(raw))
             self._letters.append(len(key))
         self._hashes.append(hashes)
-        self._bands.write(np.ascontiguousarray(bands, dtype=np.uint64).tobytes())
+        for file, column in zip(self._bands, bands.T, strict=True):
+            file.write(column.astype(np.uint64).tobytes())
 
     def clusters(self, advance: Callable[[], None] = lambda: None) -> tuple[Array, Array]:
         """Group all posts added.
@@ -85,8 +87,8 @@ class Index:
             near-duplicates (which holds the equal ones). A post without letters is only like itself.
         """
         hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, dtype=np.uint64)
-        self._keys.flush()
-        self._bands.flush()
+        for file in (self._keys, *self._bands):
+            file.flush()
         letters = np.array(self._letters, dtype=np.int64)
         same = _first_of_equal(hashes, letters == 0)
         unique = np.flatnonzero(same == np.arange(len(same)))
@@ -94,8 +96,8 @@ class Index:
         return same, _joined(same, pairs)
 
     def close(self) -> None:
-        self._keys.close()
-        self._bands.close()
+        for file in (self._keys, *self._bands):
+            file.close()
 
     def _near_pairs(
         self, posts: Array, letters: Array, advance: Callable[[], None]
@@ -103,11 +105,11 @@ class Index:
         if not len(posts):
             return
         ends = np.array(self._ends, dtype=np.int64)
-        bands = np.memmap(self._bands.name, dtype=np.uint64, mode="r").reshape(-1, COLUMNS)
-        keys = np.memmap(self._keys.name, dtype=np.uint8, mode="r")
+        keys = self._keys.fileno()
         joined = np.arange(len(ends) - 1)  # a cheap forerunner of the clusters: spares comparing a pair again
-        for band in range(COLUMNS):
-            for left, right in _meetings(np.array(bands[posts, band]), posts):
+        for file in self._bands:
+            values = np.fromfile(file.name, dtype=np.uint64)[posts]
+            for left, right in _meetings(values, posts):
                 if joined[left] != joined[right] and _near(keys, ends, letters, left, right):
                     joined[right] = joined[left]
                     yield left, right
@@ -138,8 +140,11 @@ def _pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
     return [*pairwise(bucket), *((bucket[0], b) for b in bucket[2:])]
 
 
-def _near(keys: Array, ends: Array, letters: Array, left: int, right: int) -> bool:
-    """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does."""
+def _near(keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
+    """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does.
+
+    `keys` is the descriptor of the file of keys.
+    """
     short, long = sorted((int(letters[left]), int(letters[right])))
     if short >= BEGINNING:
         long = short
@@ -147,7 +152,7 @@ def _near(keys: Array, ends: Array, letters: Array, left: int, right: int) -> bo
         return False
     # Letters are compared, not bytes: all Chinese letters begin with one of six bytes, so all would be alike.
     texts = (
-        keys[ends[n] : min(ends[n + 1], ends[n] + 4 * long)].tobytes().decode("utf-8", "ignore")[:long]
+        os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]
         for n in (left, right)
     )
     return fuzz.ratio(*texts, score_cutoff=NEAR) > 0

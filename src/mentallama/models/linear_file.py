@@ -32,7 +32,7 @@ class HeadCard(BaseModel):
 
     labels: tuple[str, ...]
     usual: tuple[float, ...]
-    """Label shares the fit took as given: those of the training posts, or even shares where it was
+    """Label shares the fit took as given: those of the posts fitted on, or even shares where it was
     class-balanced."""
     C: float
     class_weight: Weighting

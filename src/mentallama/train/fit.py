@@ -124,7 +124,9 @@ def _choose(
     tried += [_try(materials, posts, questions, replace(best, topics=topics)) for topics in others]
     best = max(tried, key=_score).setting
     if min(len(posts.rows(question, True)) for question in questions) >= ENOUGH_TO_SHIFT:
-        tried += [_try(materials, posts, questions, replace(best, shift=shift)) for shift in settings.shifts[1:]]
+        tried += [
+            _try(materials, posts, questions, replace(best, shift=shift)) for shift in settings.shifts[1:]
+        ]
     return max(tried, key=_score)
 
 

@@ -71,7 +71,7 @@ class SetPosts:
 
 
 class QuestionSummary(Record):
-    """One question: posts fitted on, and what validation decided."""
+    """One question: posts fitted on, and what cross-validation decided."""
 
     train: int
     validation: int

@@ -4,7 +4,7 @@
 
 Reads posts of the splits train and validation; test posts are not looked at. Writes the model's folder
 (`model.json` and one `SET.npz` a set), to be opened as `linear:runs/NAME/train`, and `summary.json`:
-counts, what validation chose, and its weighted F1. No file holds a clock: the same posts and settings
+counts, what cross-validation chose, and its weighted F1. No file holds a clock: the same posts and settings
 give the same bytes.
 """
 
