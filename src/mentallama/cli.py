@@ -42,6 +42,10 @@ RunFolder = Annotated[
 ]
 
 
+STOPPED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
 def main() -> None:
     """Run the command line; every expected error is one sentence on the error stream and an exit code."""
     try:
@@ -52,11 +56,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILED)
-    except KeyboardInterrupt:
-        typer.echo("mentallama: stopped; the same command goes on from the last finished stage", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:  # Typer has taken the KeyboardInterrupt
+            typer.echo("mentallama: stopped; the same command goes on from the last finished stage", err=True)
+        raise
     except OSError as error:  # a full disk, a folder that may not be written
-        typer.echo(f"mentallama: {error.filename or 'the system'}: {error.strerror}", err=True)
+        typer.echo(f"mentallama: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(FAILED)
 
 
@@ -209,7 +214,9 @@ def analyze(
     if task is not None and every:
         raise WrongUse("give --task SET or --all, not both")
     spec = model or newest_model(Path("runs"))
-    answers = analyse_post(sys.stdin.read() if text == "-" else text, spec, task)
+    # as with an argument, what is not UTF-8 becomes a mark
+    post = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
+    answers = analyse_post(post, spec, task)
     if as_json:
         typer.echo(json.dumps(answers.as_json(), ensure_ascii=False, indent=2))
     else:

@@ -11,13 +11,14 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mentallama.config import STAGES, Recipe
-from mentallama.errors import TooManyRejects, WrongUse
+from mentallama.errors import MentallamaError, TooManyRejects, WrongUse
 from mentallama.manifest import (
     Manifest,
     mark,
@@ -73,7 +74,13 @@ def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     start = time.monotonic()
-    counts = stage.work(recipe, folder, partial)
+    try:
+        counts = stage.work(recipe, folder, partial)
+    except BrokenExecutor:
+        raise MentallamaError(
+            f"{name}: a worker process was ended from outside, perhaps for want of memory; the same command goes "
+            "on from the last finished stage, --set jobs=1 needs less"
+        ) from None
     seconds = round(time.monotonic() - start, 2)
     manifest = Manifest(
         stage=name,
@@ -93,7 +100,7 @@ def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
 def _cause(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """All that a stage's outputs follow from: its inputs, its settings, the tasks, the versions."""
     tasks = json.dumps([task.model_dump(mode="json") for task in recipe.catalogue().values()])
-    settings = getattr(recipe, name).model_dump(mode="json")
+    settings = _shown(recipe) if name == "report" else getattr(recipe, name).model_dump(mode="json")
     cause = {
         "settings": {"form": recipe.form, "seed": recipe.seed, "sets": list(recipe.sets), name: settings},
         "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
@@ -178,7 +185,7 @@ def _train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 def _predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     _, _, where = _model(recipe, folder).partition(":")
     path = Path(where)
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    files = sorted(path.rglob("*")) if where and path.is_dir() else [path]
     own = {f"model/{file.name}": file for file in files if file.is_file() and file.name != "manifest.json"}
     return _needs(_POSTS)(recipe, folder) | own
 
@@ -222,6 +229,16 @@ def _report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         for file in files
         if file.is_file() and file.name != "manifest.json"
     }
+
+
+def _shown(recipe: Recipe) -> dict[str, Any]:
+    """The settings that the page shows: of the whole recipe, but where data stood and how many processes there were.
+
+    The salt stays out: a page is handed on with its manifest.
+    """
+    return recipe.model_dump(
+        mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
+    )
 
 
 def _report(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
