@@ -18,7 +18,7 @@ def score_table(scores: ScoreFile) -> Table:
     """One line a set, the missing ones below with a dash; with `as_published` its columns beside ours."""
     from rich.table import Table
 
-    table = Table(title=f"Test, {scores.form} form", caption=caption(scores))
+    table = Table(title=f"Test, {scores.form} form", caption=caption(scores), caption_justify="left")
     for column in COLUMNS + (PUBLISHED if scores.as_published is not None else ()):
         table.add_column(column, justify="left" if column == "set" else "right")
     for name in scores.sets:
