@@ -144,7 +144,6 @@ NULS = with_post(f"{MARKER}\0\0\0")
             GOOD.partition(b"\n")[2],
             ["posts.csv, row 1: no column"],
             id="no header",
-            marks=pytest.mark.xfail(strict=True, reason="tables.need_columns quotes the first post"),
         ),
     ],
 )
@@ -154,7 +153,6 @@ def test_a_bad_table_is_told_by_file_and_row(content: bytes, parts: list[str], t
     assert not (tmp_path / "runs/small/collect").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="tables._decoded expects UnicodeDecodeError only, of one byte")
 @pytest.mark.parametrize("content", [GOOD, GOOD.decode().encode("utf-16")[:101]], ids=["another", "cut"])
 def test_a_table_that_is_not_the_utf_16_it_is_declared(content: bytes, tmp_path: Path) -> None:
     place(tmp_path, content, RECIPE + "        encoding: utf-16\n")
@@ -269,7 +267,6 @@ def test_what_the_command_line_does_not_know_is_wrong_use(arguments: list[str], 
     assert MARKER not in done.stderr
 
 
-@pytest.mark.xfail(strict=True, reason="config takes yaml.YAMLError only; an impossible date is a ValueError")
 def test_an_impossible_date_in_a_recipe_is_told(tmp_path: Path) -> None:
     done = mentallama("run", "recipe.yaml", "--set", "name=2024-99-99", cwd=place(tmp_path, GOOD))
     assert_told(done, 2, "--set name=2024-99-99")

@@ -149,7 +149,7 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         raise WrongUse(f"{path}: there is no such recipe")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
+    except (yaml.YAMLError, ValueError) as fault:  # an impossible date is a ValueError
         where = getattr(fault, "problem_mark", None)
         raise WrongUse(f"{path}: not a YAML file{f', line {where.line + 1}' if where else ''}") from None
     if not isinstance(content, dict):
@@ -183,7 +183,7 @@ def _lay(content: dict[str, Any], change: str) -> None:
             raise WrongUse(f"--set {change}: {parent} holds no keys")
     try:
         content[last] = yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise WrongUse(f"--set {change}: what follows the = is not YAML") from None
 
 

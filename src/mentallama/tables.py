@@ -72,7 +72,10 @@ def need_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
     """Raise `BadData` naming the columns a row lacks and those it has."""
     missing = [column for column in columns if column not in row]
     if missing:
-        names = ", ".join(repr(name) for name in list(row)[:12])
+        # A file without a header has its first post there: what is long for a name is not shown.
+        names = ", ".join(
+            repr(name) if len(name) <= 30 and len(name.split()) <= 2 else "…" for name in list(row)[:12]
+        )
         raise BadData(f"no column {', '.join(map(repr, missing))}; there are {names}", path, 1)
 
 
@@ -85,18 +88,24 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
                     line.removeprefix("\ufeff").replace("\0", NUL) if number == 1 else line.replace("\0", NUL)
                 )
     except UnicodeDecodeError as fault:
-        byte, number = fault.object[fault.start], _first_wrong_line(path, encoding)
+        byte, place = fault.object[fault.start], _first_wrong_line(path, encoding)
         raise BadData(
-            f"byte 0x{byte:02x} in line {number} is not {encoding}; is the encoding another one?", path
+            f"byte 0x{byte:02x}{place} is not {encoding}; is the encoding another one?", path
         ) from None
+    except UnicodeError:  # UTF-16 without its mark, or cut inside a character
+        raise BadData(f"not {encoding}, or cut off; is the encoding another one?", path) from None
     except LookupError:
         raise WrongUse(f"{path}: no encoding is called {encoding!r}") from None
 
 
-def _first_wrong_line(path: Path, encoding: str) -> int:
-    """Lines are decoded many at a time, so the one at fault is found in a second reading."""
-    with path.open(encoding=encoding, errors="surrogateescape") as lines:
-        return next((number for number, line in enumerate(lines, 1) if _HALF.search(line)), 1)
+def _first_wrong_line(path: Path, encoding: str) -> str:
+    """Lines are decoded many at a time, so the one at fault is found in a second reading, where it can be found."""
+    try:
+        with path.open(encoding=encoding, errors="surrogateescape") as lines:
+            found = next((number for number, line in enumerate(lines, 1) if _HALF.search(line)), 1)
+    except UnicodeError:  # UTF-16 has no such escape
+        return ""
+    return f" in line {found}"
 
 
 def _separated(delimiter: str) -> Callable[[Path, str], Iterator[Row]]:
