@@ -33,9 +33,7 @@ RecipePath = Annotated[
 ]
 Changes = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the recipe, as data=DIR or train.jobs=1."
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, as data=DIR or jobs=1."),
 ]
 RunFolder = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; default runs/NAME.")

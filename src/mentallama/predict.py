@@ -1,6 +1,6 @@
 """Predict: an analyst answers every labelled question about the posts of a split.
 
-    mentallama predict --model linear:runs/NAME/train --posts runs/NAME/collect/posts.jsonl.zst
+    mentallama predict recipes/imhi-linear.yaml
 
 Reads posts, writes `predictions.jsonl.zst`: one `Prediction` a line, in the order of the posts and, for
 each post, of its task's questions. Posts are streamed: memory holds one batch of them.

@@ -1,6 +1,6 @@
 """Report: a run's folder to one page.
 
-    mentallama report runs/NAME
+    mentallama report recipes/imhi-linear.yaml
 
 Reads `collect/`, `train/`, `predict/` and `evaluate/` of the run, whichever are there. Writes
   report/index.html   the page: no script, no network, plots inside

@@ -1,6 +1,6 @@
 """Train: fit a model to the posts that `collect` wrote.
 
-    mentallama train --posts runs/NAME/collect/posts.jsonl.zst --out runs/NAME/train
+    mentallama train recipes/imhi-linear.yaml
 
 Reads posts of the splits train and validation; test posts are not looked at. Writes the model's folder
 (`model.json` and one `SET.npz` a set), to be opened as `linear:runs/NAME/train`, and `summary.json`:
