@@ -62,8 +62,8 @@ class Train(Settings):
     regularisation: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Inverse regularisation strengths C to choose from."""
     class_weights: tuple[Literal["none", "balanced"], ...] = Field(default=("balanced",), min_length=1)
-    """Weighting of labels to choose from. Cross-validated on training and validation posts, balanced was at least as
-    good on every set."""
+    """Weighting of labels to choose from. Cross-validated on training and validation posts, each at its
+    best strength, balanced was ahead on every set that was tried."""
     evidence_weights: tuple[Share, ...] = Field(default=(0.0, 0.3), min_length=1)
     """Weights to choose from for the passages that annotators marked: each is learnt from as a short post of its own
     with its post's label, worth this much of a post. 0 leaves them out."""
