@@ -21,7 +21,7 @@ from openpyxl import Workbook
 
 from mentallama.answers import write_answer
 from mentallama.collect.clean import repair
-from mentallama.collect.keys import SHORTEST_MARKED, hash_of, key_of
+from mentallama.keys import SHORTEST_MARKED, hash_of, key_of
 from mentallama.privacy import scrub
 from mentallama.tasks import Source, Task, load_tasks, write_query
 

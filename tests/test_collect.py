@@ -16,10 +16,10 @@ from sample.make import SAMPLE, corpus
 
 import mentallama.collect.run as collect
 from mentallama.collect.clean import repair
-from mentallama.collect.keys import key_of
 from mentallama.collect.leaks import Removal
 from mentallama.collect.raw import Reject
 from mentallama.config import Collect, Recipe, read_recipe
+from mentallama.keys import key_of
 from mentallama.privacy import scrub
 from mentallama.records import Post, Response, example_of
 from mentallama.store import read_records

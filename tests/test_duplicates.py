@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rapidfuzz import fuzz
 
-from mentallama.collect.duplicates import BEGINNING, COLUMNS, CROWD, SHORTEST, Index, bands_of
-from mentallama.collect.keys import hash_of, key_of
+from mentallama.duplicates import BEGINNING, COLUMNS, CROWD, SHORTEST, Index, bands_of
+from mentallama.keys import hash_of, key_of
 
 LONG = "the rain went on all week and nobody in the house said a word about the letter on the table"
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.collect.clean import repair
-from mentallama.collect.evidence import place, place_evidence
+from mentallama.collect.evidence import place_evidence
+from mentallama.quotes import place
 
 POST = (
     "I can’t sleep, and the  house is so quiet. Nobody calls me, not even at home; I feel “left out” again."

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mentallama.collect.clean import repair
-from mentallama.collect.keys import hash_of, key_of, shingles
+from mentallama.keys import hash_of, key_of, shingles
 
 SAME = [
     ("Don't — STOP, me", "don‚Äôt stop me", "dontstopme"),

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mentallama.collect.clean import repair
-from mentallama.collect.duplicates import Array, bands_of
 from mentallama.collect.evidence import place_evidence
-from mentallama.collect.keys import hash_of, key_of
 from mentallama.collect.raw import Origin, RawPost, Reject, fault_of
+from mentallama.duplicates import Array, bands_of
+from mentallama.keys import hash_of, key_of
 from mentallama.privacy import scrub
 from mentallama.records import Post, Provenance, Span, Split, stable_id
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from mentallama.collect.duplicates import Array
+from mentallama.duplicates import Array
 from mentallama.records import SPLITS, Record
 
 Level = Literal["question", "run"]

@@ -26,14 +26,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from mentallama.collect.cleaning import Batch, clean_batch
-from mentallama.collect.duplicates import COLUMNS, Array, Index
-from mentallama.collect.keys import SHORTEST_MARKED
 from mentallama.collect.leaks import TEST, guard, overlap
 from mentallama.collect.raw import RawPost, Reject
 from mentallama.collect.sources import Input, find_inputs
 from mentallama.collect.splits import DROPPED, ORIGINS, Roll, Shares, choose_splits, with_authors
 from mentallama.collect.writing import Writer, removals
 from mentallama.config import Recipe
+from mentallama.duplicates import COLUMNS, Array, Index
+from mentallama.keys import SHORTEST_MARKED
 from mentallama.parallel import batches, map_batches
 from mentallama.progress import Advance, progress
 from mentallama.records import SPLITS

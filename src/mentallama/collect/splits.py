@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mentallama.collect.duplicates import Array
+from mentallama.duplicates import Array
 from mentallama.records import SPLITS
 
 DROPPED = -1

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mentallama.collect.drift import drift
-from mentallama.collect.duplicates import Array
 from mentallama.collect.leaks import Found, Removal
 from mentallama.collect.splits import DROPPED, ORIGINS, Roll
+from mentallama.duplicates import Array
 from mentallama.records import SPLITS, Form, Post, Response, example_of, stable_id
 from mentallama.store import open_lines, write_json, writing
 

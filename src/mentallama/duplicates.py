@@ -1,4 +1,4 @@
-"""Group posts that are the same or nearly the same, over all sets and splits at once.
+"""Group texts that are the same or nearly the same, over all sets and splits at once.
 
 MinHash signatures are cut into bands; posts that share a band are compared letter by letter, and what is
 verified is joined into clusters. Keys and bands lie on disk and are read a band at a time, so memory is a
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from mentallama.collect.keys import hash_of, shingles
+from mentallama.keys import hash_of, shingles
 
 Array = NDArray[Any]
 
