@@ -89,7 +89,7 @@ STRATEGIES: dict[type[BaseModel], st.SearchStrategy[Any]] = {
     ),
     Reading: readings,
     Verdict: st.builds(
-        Verdict, example_id=words, gate=words, ok=st.booleans(), reason=maybe, score=st.none() | numbers
+        Verdict, example_id=words, model=words, gate=words, ok=st.booleans(), reason=maybe, score=st.none() | numbers
     ),
     Prediction: st.builds(
         Prediction,

@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
 from mentallama.errors import WrongUse
-from mentallama.records import Form, Split
+from mentallama.records import SPLITS, Form, Split
 from mentallama.tasks import Columns, Source, Task, load_tasks
 
-STAGES = ("collect", "train", "predict", "evaluate", "report")
+STAGES = ("collect", "teach", "check", "train", "predict", "evaluate", "report")
 """In the order of the way through."""
 
 
@@ -52,6 +61,131 @@ class Collect(Settings):
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Price = Annotated[float, Field(ge=0)]
+
+TEACHERS = ("embedded", "linear", "remote")
+
+
+def _listed(value: Any) -> Any:
+    """One teacher or several, each by its spec or with its terms."""
+    teachers = value if isinstance(value, (list, tuple)) else [value]
+    return [{"spec": each} if isinstance(each, str) else each for each in teachers]
+
+
+
+class Teacher(Settings):
+    """Who explains, and on what terms. Written as a spec alone where the terms are the usual ones."""
+
+    spec: str
+    """embedded, linear:DIR, or remote:MODEL@URL with the URL of an OpenAI-compatible API, as
+    remote:my-model@http://127.0.0.1:8000/v1."""
+    key: str = "MENTALLAMA_API_KEY"
+    """The environment variable that holds the key; a server that needs none is sent none."""
+    input_price: Price | None = None
+    output_price: Price | None = None
+    """Money per million tokens, in the currency of the budget. Needed for a budget."""
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    """The provider's limits; None: only what the server's answers say."""
+    schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """How a structured answer is asked for beside the prompt's words."""
+    max_tokens: PositiveInt = 512
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    options: dict[str, Any] = {}
+    """Further keys of the request's body, as a provider wants them."""
+
+    @property
+    def remote(self) -> bool:
+        return self.spec.startswith("remote:")
+
+    @model_validator(mode="after")
+    def _spec_is_known(self) -> Teacher:
+        kind, _, rest = self.spec.partition(":")
+        model, at, url = rest.partition("@")
+        if kind == "remote" and not (model and at and url.startswith(("http://", "https://"))):
+            raise ValueError(f"{self.spec!r}: write it as remote:MODEL@URL, the URL with http:// or https://")
+        if (kind == "linear" and not rest) or (kind == "embedded" and rest) or kind not in TEACHERS:
+            raise ValueError(f"{self.spec!r} is no teacher; there are embedded, linear:DIR and remote:MODEL@URL")
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("input_price and output_price go together")
+        return self
+
+
+class Teach(Settings):
+    """How the teacher is asked, and how far it may go."""
+
+    teacher: Annotated[tuple[Teacher, ...], BeforeValidator(_listed)] = Field(
+        default=(Teacher(spec="embedded"),), min_length=1
+    )
+    """One teacher or several; all are asked every question, and where they differ is kept."""
+    prompt: Literal["zero-shot", "few-shot", "label-given"] = "label-given"
+    structured: bool = False
+    """Ask for a JSON object: label, explanation, evidence quotes."""
+    examples: Path | None = None
+    """A table of expert-written examples for few-shot: set, question, text, label, explanation."""
+    shots: PositiveInt = 4
+    """Examples in a few-shot prompt, drawn by seed, balanced over labels."""
+    splits: tuple[Split, ...] = Field(default=SPLITS, min_length=1)
+    """Whose posts are asked about."""
+    in_flight: PositiveInt = 64
+    """The most calls at a time; fewer where the server pushes back."""
+    timeout: Positive = 120.0
+    """Seconds that one call may take."""
+    attempts: PositiveInt = 6
+    """Calls for one row before it is set aside."""
+    budget: Price | None = None
+    """The most that all calls in the ledger may cost; checked before each call is sent."""
+    allow_remote: tuple[str, ...] = ()
+    """Sets with an agreement that may be sent to a remote teacher all the same."""
+    ledger: Path | None = None
+    """The file of paid answers; None: ledger.sqlite in the run's folder."""
+    batch: bool = False
+    """Write the provider's batch files and read its result files, instead of calling."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Teach:
+        if (self.prompt == "few-shot") != (self.examples is not None):
+            raise ValueError("few-shot prompts and an examples file go together")
+        specs = [teacher.spec for teacher in self.teacher]
+        if len(set(specs)) < len(specs):
+            raise ValueError("the same teacher is named twice")
+        unpriced = [each.spec for each in self.teacher if each.remote and each.input_price is None]
+        if self.budget is not None and unpriced:
+            raise ValueError(f"a budget needs input_price and output_price of {unpriced[0]}")
+        if self.prompt == "few-shot" and not all(each.remote for each in self.teacher):
+            raise ValueError("few-shot needs a remote teacher; the embedded one reads no examples")
+        return self
+
+
+class Check(Settings):
+    """What fits to train on: each gate with its threshold. A gate that is null only does not exist for the run; one
+    in `report_only` says what it found and drops nothing."""
+
+    correctness: bool = True
+    """The teacher's label is the set's label; disagreements go to the review file."""
+    consistency: Share | None = 0.1
+    """Least probability of the answer's label, read back from the explanation alone."""
+    invented: Share | None = 0.0
+    """Largest share of an explanation's quotations that may stand nowhere in the post."""
+    language: bool = True
+    words: tuple[PositiveInt, PositiveInt] | None = (5, 400)
+    """Fewest and most words of an explanation."""
+    leakage: PositiveInt | None = 8
+    """Words in a row, taken from the prompt's instructions, that make a leak."""
+    diagnosis: bool = True
+    advice: bool = True
+    personal: bool = True
+    boilerplate: Positive | None = 90.0
+    """Likeness (0-100) from which two explanations of different posts are one text."""
+    chrf: float | None = Field(default=None, ge=0, le=100)
+    """Least chrF against a reference, where there is one; null: only reported."""
+    report_only: tuple[str, ...] = ()
+    """Gates that drop nothing."""
+    sample: PositiveInt = 100
+    """Rows drawn for raters, over sets and labels."""
+    acceptable: Share = 0.05
+    unacceptable: Share = 0.15
+    """Shares of poor rows at which the data should be accepted and rejected (sequential test, Wald 1945)."""
 
 
 class Train(Settings):
@@ -120,7 +254,11 @@ class Recipe(Settings):
     jobs: int = Field(default=2, ge=1)
     tasks: Path | None = None
     """A folder of further task files."""
+    ray: str | None = None
+    """The address of a Ray cluster to do bulk work on, as auto or ray://HOST:10001; None: this machine."""
     collect: Collect | None = None
+    teach: Teach | None = None
+    check: Check | None = None
     train: Train | None = None
     predict: Predict | None = None
     evaluate: Evaluate | None = None
@@ -204,6 +342,8 @@ def _hint(name: str, known: list[str]) -> str:
 def _keys_at(place: list[str]) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "collect": Collect,
+        "teach": Teach,
+        "check": Check,
         "train": Train,
         "predict": Predict,
         "evaluate": Evaluate,

@@ -98,7 +98,7 @@ class Example(Record):
 
 
 class Response(Record):
-    """What a teacher or a model wrote."""
+    """What a teacher or a model wrote. `finish_reason` is in the server's words."""
 
     example_id: str
     text: str
@@ -121,9 +121,10 @@ class Reading(Record):
 
 
 class Verdict(Record):
-    """What a gate found about one example."""
+    """What a gate found about one response to an example."""
 
     example_id: str
+    model: str
     gate: str
     ok: bool
     reason: str | None = None
