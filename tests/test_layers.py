@@ -34,10 +34,11 @@ CONTRACTS = frozenset(
         "keys",
         "duplicates",
         "quotes",
+        "forgotten",
     )
 )
 STAGES = frozenset(("collect", "teach", "check", "train", "predict", "evaluate", "rate"))
-TOP = frozenset(("report", "serve", "cli", "stages", "analysis", "show"))
+TOP = frozenset(("report", "serve", "cli", "stages", "analysis", "forget", "show"))
 HEAVY = frozenset(
     (
         "aiohttp",

@@ -221,5 +221,25 @@ def analyze(
         show_answers(answers)
 
 
+@app.command()
+def forget(
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="The id of a post, or of an author as posts carry it.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="One run's folder; default: all runs below runs/.")
+    ] = None,
+    ledger: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A ledger outside the runs' folders.")
+    ] = None,
+) -> None:
+    """Take a person out of every file of a run: their posts, and all that was written about them."""
+    from mentallama.forget import forget_everywhere, removed_lines
+
+    folders = [out] if out else sorted(path.parent for path in Path("runs").glob("*/collect"))
+    for folder, removed in forget_everywhere(folders, wanted, tuple(ledger or ())):
+        typer.echo("\n".join(removed_lines(folder, removed)))
+
+
 if __name__ == "__main__":
     main()

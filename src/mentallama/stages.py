@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mentallama import forgotten
 from mentallama.config import STAGES, Recipe
 from mentallama.errors import MentallamaError, TooManyRejects, WrongUse
 from mentallama.manifest import (
@@ -55,7 +56,7 @@ def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None)
             raise WrongUse(f"the recipe {recipe.name} has no stage {until}; it has {', '.join(wanted)}")
         wanted = wanted[: wanted.index(until) + 1]
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with alone(folder):
         for name in wanted:
             _run_stage(name, recipe, folder, say)
         fault = _rejects(recipe, folder, say) if "collect" in wanted else None
@@ -111,7 +112,7 @@ def _cause(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, A
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path) -> Iterator[None]:
     """Two processes on one run folder would overwrite each other; the lock ends with the process."""
     with (folder / ".lock").open("w") as lock:
         try:
@@ -149,13 +150,14 @@ def _collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
     assert recipe.collect is not None
     inputs = find_inputs(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
-    return {each.name: each.path for each in inputs}
+    asked = {forgotten.NAME: folder / forgotten.NAME}
+    return {each.name: each.path for each in inputs} | {n: path for n, path in asked.items() if path.is_file()}
 
 
 def _collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.collect.run import run
 
-    summary = run(recipe, out)
+    summary = run(recipe, out, forgotten.read_forgotten(folder))
     return {key: summary[key] for key in ("read", "rejected", "rejects", "posts")}
 
 

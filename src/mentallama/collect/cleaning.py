@@ -11,6 +11,7 @@ from mentallama.collect.clean import repair
 from mentallama.collect.evidence import place_evidence
 from mentallama.collect.raw import Origin, RawPost, Reject, fault_of
 from mentallama.duplicates import Array, bands_of
+from mentallama.forgotten import NOBODY, Forgotten
 from mentallama.keys import hash_of, key_of
 from mentallama.privacy import scrub
 from mentallama.records import Post, Provenance, Span, Split, stable_id
@@ -36,7 +37,9 @@ class Batch:
     counts: Counter[str] = field(default_factory=Counter)
 
 
-def clean_batch(rows: list[RawPost | Reject], salt: str, synthetic: frozenset[int]) -> Batch:
+def clean_batch(
+    rows: list[RawPost | Reject], salt: str, synthetic: frozenset[int], forgotten: Forgotten = NOBODY
+) -> Batch:
     """Repair, scrub, place evidence and take the keys of a batch.
 
     Parameters
@@ -45,6 +48,8 @@ def clean_batch(rows: list[RawPost | Reject], salt: str, synthetic: frozenset[in
         Goes into the hash of every author, so that hashes of two runs with other salts do not meet.
     synthetic
         Key hashes of the project's own made-up posts, marked wherever they turn up.
+    forgotten
+        Who has asked to be left out.
     """
     batch = Batch()
     texts, authors = [], []
@@ -64,6 +69,9 @@ def clean_batch(rows: list[RawPost | Reject], salt: str, synthetic: frozenset[in
             batch.counts["posts scrubbed"] += bool(found)
             made_up = hash_of(key) in synthetic
             post = _post(raw, text, original, batch.counts, salt, made_up)
+            if forgotten.covers(post):
+                batch.counts["posts forgotten"] += 1
+                continue
             batch.posts.append(post.model_dump_json(exclude_defaults=True))
             batch.goldens.append(raw.goldens)
             batch.places.append((raw.set, raw.split, raw.origin, made_up))

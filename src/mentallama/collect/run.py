@@ -33,6 +33,7 @@ from mentallama.collect.splits import DROPPED, ORIGINS, Roll, Shares, choose_spl
 from mentallama.collect.writing import Writer, removals
 from mentallama.config import Recipe
 from mentallama.duplicates import COLUMNS, Array, Index
+from mentallama.forgotten import NOBODY, Forgotten
 from mentallama.keys import SHORTEST_MARKED
 from mentallama.parallel import batches, map_batches
 from mentallama.progress import Advance, progress
@@ -42,14 +43,14 @@ from mentallama.store import write_json, writing
 BATCH = 512
 
 
-def run(recipe: Recipe, out: Path) -> dict[str, object]:
-    """Collect the posts of a run into `out`; returns the summary that is also written."""
+def run(recipe: Recipe, out: Path, forgotten: Forgotten = NOBODY) -> dict[str, object]:
+    """Collect the posts of a run into `out`, but those of who is `forgotten`; returns the summary also written."""
     settings = recipe.collect
     assert settings is not None
     inputs = find_inputs(recipe.data, recipe.catalogue(), recipe.form, settings.tables)
     with TemporaryDirectory(dir=out, prefix=".work-") as folder:
         work = Path(folder)
-        gathered = _gather(inputs, recipe, work, out)
+        gathered = _gather(inputs, recipe, work, out, forgotten)
         roll = gathered.roll
         names = [roll.names[code] for code in roll.sets.tolist()]
         chosen = _choose(gathered, recipe)
@@ -90,10 +91,14 @@ def _choose(gathered: _Gathered, recipe: Recipe) -> Array:
     )
 
 
-def _gather(inputs: list[Input], recipe: Recipe, work: Path, out: Path) -> _Gathered:
+def _gather(
+    inputs: list[Input], recipe: Recipe, work: Path, out: Path, forgotten: Forgotten
+) -> _Gathered:
     """Clean all files into `work`, and group what is alike."""
     assert recipe.collect is not None
-    clean = partial(clean_batch, salt=recipe.collect.author_salt, synthetic=made_up_posts())
+    clean = partial(
+        clean_batch, salt=recipe.collect.author_salt, synthetic=made_up_posts(), forgotten=forgotten
+    )
     index, columns, counts, reasons = (
         Index(work),
         _Columns(list(recipe.catalogue())),
