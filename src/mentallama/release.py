@@ -15,6 +15,9 @@ _TEST = {"instruction": "test_data/test_instruction", "completion": "test_data/t
 _TRAIN = {"instruction": "train_data/instruction_data", "completion": "train_data/complete_data"}
 _EXPERT = "human_evaluation/test_instruction_expert"
 
+COLUMNS = ("query", "gpt-3.5-turbo")
+"""Of the published files; the second is the golden response, whoever wrote it."""
+
 _TRAIN_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
     "validation": (
@@ -49,6 +52,17 @@ class ReleaseRow:
     text: str
     query: str
     golden: str
+
+
+def release_path(name: str, split: Split, form: Form) -> Path:
+    """Where a set's file of one split and form stands below the release's folder, by the name most sets have.
+
+    >>> release_path("SAD", "validation", "completion").as_posix()
+    'train_data/complete_data/SAD/val.csv'
+    """
+    if split == "test":
+        return Path(_TEST[form]) / f"{name}.csv"
+    return Path(_TRAIN[form]) / name / _TRAIN_NAMES[split][0]
 
 
 def find_release(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
@@ -99,8 +113,8 @@ def read_release(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
             need_columns(file.path, cells, ["post", "question", "response"])
             query, golden = cells["post"] + " " + cells["question"].lstrip(), cells["response"]
         else:
-            need_columns(file.path, cells, ["query", "gpt-3.5-turbo"])
-            query, golden = cells["query"], cells["gpt-3.5-turbo"]
+            need_columns(file.path, cells, list(COLUMNS))
+            query, golden = (cells[column] for column in COLUMNS)
         try:
             question, text = read_query(task, query, file.form)
         except ValueError as fault:

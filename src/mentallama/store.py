@@ -5,10 +5,12 @@ Every write is atomic: a file appears under its final name whole or not at all.
 
 from __future__ import annotations
 
+import csv
+import importlib.util
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -116,8 +118,8 @@ def writing(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
     """
     with atomic(path) as partial:
         if path.suffix == ".parquet":
-            with _parquet_writer(partial) as write_row:
-                yield lambda record: write_row(_line(record))
+            with _parquet_writer(partial, ("record",)) as write_row:
+                yield lambda record: write_row((_line(record),))
         else:
             with open_lines(partial, "w") as lines:
                 yield lambda record: _write_line(lines, record)
@@ -173,6 +175,11 @@ def _parse(kind: type[R], line: str, path: Path, number: int) -> R:
         raise BadData(f"not a {kind.__name__} record: see {', '.join(fields)}", path, number) from None
 
 
+def writes_parquet() -> bool:
+    """Whether pyarrow, which is an extra, is installed."""
+    return importlib.util.find_spec("pyarrow") is not None
+
+
 def _arrow() -> Any:
     try:
         import pyarrow.parquet
@@ -182,21 +189,50 @@ def _arrow() -> Any:
 
 
 @contextmanager
-def _parquet_writer(path: Path) -> Iterator[Callable[[str], None]]:
-    """One string column `record` holding JSON: nested fields survive without a schema of their own."""
+def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Columns of text, a batch at a time. Records stand in the one column `record` as JSON: nested fields survive
+    without a schema of their own."""
     arrow = _arrow()
-    schema = arrow.schema([("record", arrow.string())])
-    batch: list[str] = []
+    schema = arrow.schema([(name, arrow.string()) for name in columns])
+    batch: list[Sequence[str]] = []
     with arrow.parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
 
-        def write(line: str) -> None:
-            batch.append(line)
+        def flush() -> None:
+            turned = list(zip(*batch, strict=True)) or [()] * len(columns)
+            writer.write_table(arrow.table([arrow.array(cells, arrow.string()) for cells in turned], schema=schema))
+            batch.clear()
+
+        def write(cells: Sequence[str]) -> None:
+            batch.append(cells)
             if len(batch) == PARQUET_BATCH:
-                writer.write_table(arrow.table({"record": batch}, schema=schema))
-                batch.clear()
+                flush()
 
         yield write
-        writer.write_table(arrow.table({"record": batch}, schema=schema))
+        flush()
+
+
+@contextmanager
+def writing_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
+    """Write rows of text cells one by one; the file appears whole at the end.
+
+    The format follows the name: `.csv` (every cell quoted), `.jsonl` (an object a row) or `.parquet`.
+    """
+    with atomic(path) as partial:
+        if path.suffix == ".parquet":
+            with _parquet_writer(partial, columns) as write_row:
+                yield write_row
+        elif path.suffix == ".csv":
+            with partial.open("w", encoding="utf-8", newline="") as file:
+                rows = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+                rows.writerow(columns)
+                yield rows.writerow
+        else:
+            with open_lines(partial, "w") as lines:
+                yield lambda cells: _write_line(lines, _object(columns, cells))
+
+
+def _object(columns: Sequence[str], cells: Sequence[str]) -> str:
+    return json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False)
 
 
 def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
