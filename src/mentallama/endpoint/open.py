@@ -1,0 +1,66 @@
+"""A teacher's spec `remote:MODEL@URL` made into an endpoint that can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+from mentallama.config import Teacher
+from mentallama.errors import WrongUse
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A model behind an OpenAI-compatible API, and the terms on which it is asked. The key is in no repr."""
+
+    model: str
+    url: str
+    """The base of the API, as http://127.0.0.1:8000/v1."""
+    teacher: Teacher
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """Host and port, for sentences."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def address(self) -> str:
+        """Where chat completions are asked for; a query of the base (Azure's api-version) stays behind the path."""
+        base = urlsplit(self.url)
+        return base._replace(path=base.path.rstrip("/") + "/chat/completions").geturl()
+
+
+def open_endpoint(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
+    """Read the spec, and the key from the environment; nothing is sent.
+
+    Raises
+    ------
+    WrongUse
+        The spec names no remote model, the URL cannot be used, or the key cannot stand in a header.
+    """
+    kind, _, rest = teacher.spec.partition(":")
+    model, _, url = rest.partition("@")
+    base = _split(url)
+    if kind != "remote" or not model or base is None:
+        raise WrongUse(f"teacher {model or kind}: write it as remote:MODEL@URL, as remote:m@http://127.0.0.1:8000/v1")
+    if "@" in base.netloc:
+        raise WrongUse(f"teacher {model}: the URL holds a user or password; put the key into {teacher.key}")
+    return Endpoint(model, url.rstrip("/"), teacher, _key(teacher.key, environ))
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        base = urlsplit(url)
+        usable = base.scheme in {"http", "https"} and base.hostname and base.port != 0
+    except ValueError:  # a port that is no number, a bracket left open
+        return None
+    return base if usable and url.isprintable() and " " not in url else None
+
+
+def _key(variable: str, environ: Mapping[str, str]) -> str | None:
+    key = environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):  # the HTTP library would show it in its complaint
+        raise WrongUse(f"the key in {variable} holds characters that cannot be sent; set the variable again")
+    return key or None

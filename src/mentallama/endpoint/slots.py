@@ -1,0 +1,75 @@
+"""Who may send, and when: calls in flight, pauses, limits per minute and the budget, in one turn after another."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mentallama.endpoint.budget import Account
+from mentallama.endpoint.pace import Pace
+from mentallama.endpoint.writer import Writer
+
+
+class OutOfBudget(Exception):
+    """The next call does not fit, with nothing in flight that could still cost less than reserved."""
+
+
+class Slots:
+    """Slots for calls in flight. A slot is held from sending until the call is committed, or has failed."""
+
+    def __init__(self, pace: Pace, account: Account, writer: Writer) -> None:
+        self._pace, self._account, self._writer = pace, account, writer
+        self._loop = asyncio.get_running_loop()
+        self._turn = asyncio.Lock()  # first come, first served
+        self._freed = asyncio.Event()
+        self.flying = 0
+
+    async def enter(self, tokens: int, amount: float) -> None:
+        """Return once a call that may use so many tokens and cost so much may be sent.
+
+        Raises
+        ------
+        OutOfBudget
+            It does not fit the budget.
+        """
+        async with self._turn:
+            while not await self._may_go(tokens, amount):
+                pass
+            self.flying += 1
+            self._pace.sent(self._loop.time(), tokens)
+            self._account.take(amount)
+
+    def leave(self) -> None:
+        self.flying -= 1
+        self._freed.set()
+
+    async def _may_go(self, tokens: int, amount: float) -> bool:
+        """Whether nothing stands in the way; else wait for what does."""
+        if self.flying >= self._pace.limit:
+            await self._wait_for_slot()
+            return False
+        pause = self._pace.wait(self._loop.time(), tokens)
+        if pause > 0:
+            await asyncio.sleep(pause)
+            return False
+        return amount == 0 or await self._reserve(amount)
+
+    async def _reserve(self, amount: float) -> bool:
+        """Whether the call fits the budget, and the ledger holds enough for it; False to look again."""
+        account = self._account
+        if not account.fits(amount) and self.flying:
+            await self._wait_for_slot()  # what is in flight will cost less than was reserved for it
+            return False
+        last = not account.fits(amount)
+        wanted = amount if last else account.to_hold(amount)
+        if wanted is None:
+            return True
+        held, account.others = await self._writer.hold(wanted, account.most)
+        if held:
+            account.held = wanted
+        elif last:
+            raise OutOfBudget
+        return False
+
+    async def _wait_for_slot(self) -> None:
+        self._freed.clear()
+        await self._freed.wait()
