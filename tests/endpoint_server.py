@@ -100,7 +100,7 @@ class Server:
 
         What a content filter says depends on the request alone.
         """
-        for kinds, salt in ((REFUSALS, 0), (FAULTS[: -len(REFUSALS)], self.hashes[digest])):
+        for kinds, salt in ((REFUSALS, "filter"), (FAULTS[: -len(REFUSALS)], self.hashes[digest])):
             raw = hashlib.blake2b(f"{self.plan.seed} {digest} {salt}".encode(), digest_size=8).digest()
             point = int.from_bytes(raw, "big") / 2**64
             for kind in kinds:
