@@ -50,7 +50,9 @@ def join(posts: Path, responses: Path, tasks: Mapping[str, Task], form: Form) ->
         if waiting.done:
             return
         if post.set not in tasks:
-            raise BadData(f"post {post.id} is of the set {post.set}, which is not among this recipe's sets", posts)
+            raise BadData(
+                f"post {post.id} is of the set {post.set}, which is not among this recipe's sets", posts
+            )
         examples = {each.id: each for each in (example_of(post, q, form) for q in tasks[post.set].questions)}
         for response in waiting.of(examples):
             yield post, examples[response.example_id], response

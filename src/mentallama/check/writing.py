@@ -32,7 +32,9 @@ class Accepted:
         row = self.row
         question = row.example.question
         answer = write_answer(row.task, question, self.label, row.reading.explanation, form)
-        return example_of(row.post, question, form).model_copy(update={"label": self.label, "response": answer})
+        return example_of(row.post, question, form).model_copy(
+            update={"label": self.label, "response": answer}
+        )
 
     def cells(self, form: Form) -> dict[str, str]:
         """One row of the data set, by column."""
