@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 from pydantic import (
@@ -69,8 +70,9 @@ TEACHERS = ("embedded", "linear", "remote")
 def _listed(value: Any) -> Any:
     """One teacher or several, each by its spec or with its terms."""
     teachers = value if isinstance(value, (list, tuple)) else [value]
+    if not teachers:
+        raise ValueError("name a teacher, as embedded")
     return [{"spec": each} if isinstance(each, str) else each for each in teachers]
-
 
 
 class Teacher(Settings):
@@ -92,7 +94,8 @@ class Teacher(Settings):
     max_tokens: PositiveInt = 512
     temperature: float = Field(default=0.0, ge=0, le=2)
     options: dict[str, Any] = {}
-    """Further keys of the request's body, as a provider wants them."""
+    """Further keys of the request's body, as a provider wants them; null takes out one that is there by default, as
+    max_tokens where a model wants max_completion_tokens instead."""
 
     @property
     def remote(self) -> bool:
@@ -102,21 +105,34 @@ class Teacher(Settings):
     def _spec_is_known(self) -> Teacher:
         kind, _, rest = self.spec.partition(":")
         model, at, url = rest.partition("@")
+        if kind == "remote" and _holds_secret(url):  # a spec is shown in manifests and reports
+            raise ValueError(f"the URL of {model} holds a user, password or key; a key comes from the environment (key)")
         if kind == "remote" and not (model and at and url.startswith(("http://", "https://"))):
             raise ValueError(f"{self.spec!r}: write it as remote:MODEL@URL, the URL with http:// or https://")
         if (kind == "linear" and not rest) or (kind == "embedded" and rest) or kind not in TEACHERS:
             raise ValueError(f"{self.spec!r} is no teacher; there are embedded, linear:DIR and remote:MODEL@URL")
         if (self.input_price is None) != (self.output_price is None):
             raise ValueError("input_price and output_price go together")
+        taken = sorted(set(self.options) & {"model", "messages", "response_format", "stream", "n"})
+        if taken:
+            raise ValueError(f"options: {taken[0]} is set by the stage itself")
         return self
+
+
+def _holds_secret(url: str) -> bool:
+    """Whether a URL says more than where something is; Azure's api-version in the query is no secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no URL at all; that is told elsewhere
+        return False
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    return "@" in parts.netloc or bool(parts.fragment) or any(name != "api-version" for name, _ in asked)
 
 
 class Teach(Settings):
     """How the teacher is asked, and how far it may go."""
 
-    teacher: Annotated[tuple[Teacher, ...], BeforeValidator(_listed)] = Field(
-        default=(Teacher(spec="embedded"),), min_length=1
-    )
+    teacher: Annotated[tuple[Teacher, ...], BeforeValidator(_listed)] = (Teacher(spec="embedded"),)
     """One teacher or several; all are asked every question, and where they differ is kept."""
     prompt: Literal["zero-shot", "few-shot", "label-given"] = "label-given"
     structured: bool = False
@@ -353,6 +369,8 @@ def _keys_at(place: list[str]) -> list[str]:
         return list(Recipe.model_fields)
     if place[0] == "collect" and len(place) >= 4:
         return list((Columns if "columns" in place else Source).model_fields)
+    if place[:2] == ["teach", "teacher"] and len(place) >= 3:
+        return list(Teacher.model_fields)
     return list(models[place[0]].model_fields) if place[0] in models else []
 
 
@@ -360,11 +378,14 @@ def _unknown_sets(content: dict[str, Any]) -> list[str]:
     """Faults in set names, wherever a recipe holds some."""
     folder = content.get("tasks")
     known = list(load_tasks(Path(folder) if isinstance(folder, str) else None))
-    collect = content.get("collect") if isinstance(content.get("collect"), dict) else {}
+    collect, teach = (
+        content[stage] if isinstance(content.get(stage), dict) else {} for stage in ("collect", "teach")
+    )
     places = {
         "sets": content.get("sets"),
-        "collect.held_out": (collect or {}).get("held_out"),
-        "collect.tables": (collect or {}).get("tables"),
+        "collect.held_out": collect.get("held_out"),
+        "collect.tables": collect.get("tables"),
+        "teach.allow_remote": teach.get("allow_remote"),
     }
     faults = []
     for place, names in places.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from importlib.resources import files
 
 from mentallama.privacy import PLACEHOLDER
 
@@ -52,3 +53,9 @@ def shingles(text: str) -> list[str]:
         words = _WORD.findall(PLACEHOLDER.sub("", text).lower())
         return [" ".join(words[n : n + SHINGLE]) for n in range(max(1, len(words) - SHINGLE + 1))]
     return [key[n : n + SHINGLE] for n in range(max(1, len(key) - SHINGLE + 1))]
+
+
+def made_up_posts() -> frozenset[int]:
+    """Key hashes of the posts that were written for this project."""
+    text = files("mentallama.collect").joinpath("made_up.txt").read_text(encoding="ascii")
+    return frozenset(int(line, 16) for line in text.split() if not line.startswith("#"))

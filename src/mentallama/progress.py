@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
-Advance = Callable[[float], None]
+
+class Advance(Protocol):
+    """Tell of the amount done since the last call; `told` stands behind the bar until the next."""
+
+    def __call__(self, amount: float, told: str = "") -> None: ...
 
 
 @contextmanager
 def progress(what: str, total: float | None) -> Iterator[Advance]:
     """Show `what` until the block ends; call what is yielded with the amount done since the last call."""
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield lambda amount, told="": None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -25,7 +30,8 @@ def progress(what: str, total: float | None) -> Iterator[Advance]:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[told]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda amount: bar.advance(task, amount)
+        task = bar.add_task(what, total=total, told="")
+        yield lambda amount, told="": bar.update(task, advance=amount, told=told)

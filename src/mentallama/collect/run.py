@@ -19,7 +19,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,7 +33,7 @@ from mentallama.collect.writing import Writer, removals
 from mentallama.config import Recipe
 from mentallama.duplicates import COLUMNS, Array, Index
 from mentallama.forgotten import NOBODY, Forgotten
-from mentallama.keys import SHORTEST_MARKED
+from mentallama.keys import SHORTEST_MARKED, made_up_posts
 from mentallama.parallel import batches, map_batches
 from mentallama.progress import Advance, progress
 from mentallama.records import SPLITS
@@ -170,12 +169,6 @@ class _Columns:
         if not self._parts:  # all rows were passed over
             self.add(Batch())
         return Roll(self.names, *(np.concatenate(parts) for parts in zip(*self._parts, strict=True)))
-
-
-def made_up_posts() -> frozenset[int]:
-    """Key hashes of the posts that were written for this project."""
-    text = files("mentallama.collect").joinpath("made_up.txt").read_text(encoding="ascii")
-    return frozenset(int(line, 16) for line in text.split() if not line.startswith("#"))
 
 
 def _kind(reason: str) -> str:

@@ -7,6 +7,7 @@ what is quoted is what decided, not a guess made afterwards.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from mentallama.tasks import Reason
 
 LONGEST_QUOTE = 6
 """Words in one quotation: more is no longer read at a glance."""
+
+LONGEST_PASSAGE = 14
+"""Words in a passage that is quoted to be understood by itself; a clause is mostly shorter."""
 
 MOST_FOR, MOST_AGAINST = 4, 2
 """Quotations on either side; the reasons in the published release name two to four."""
@@ -63,6 +67,38 @@ def choose_spans(words: Words, contributions: Floats) -> tuple[Span, ...]:
     chosen += _pick(against, MOST_AGAINST)
     spans = [_span(words, sums, stretch) for stretch in chosen]
     return tuple(sorted(spans, key=_strongest_first))
+
+
+def choose_passage(words: Words, contributions: Floats, without: Stretch = (0, 0)) -> Stretch | None:
+    """Find the passage that speaks most for a decision.
+
+    Parameters
+    ----------
+    words, contributions
+        As for `choose_spans`.
+    without
+        Words that the passage may not share.
+
+    Returns
+    -------
+    A whole clause, or as much of a longer one as `LONGEST_PASSAGE` allows; of equals the first. None where nothing
+    can be quoted.
+    """
+    before = np.concatenate([[0.0], np.cumsum(contributions)])
+    best, most = None, -np.inf
+    for start, end in _clauses(words):
+        for at in range(start, max(start, end - LONGEST_PASSAGE) + 1):
+            behind = min(end, at + LONGEST_PASSAGE)
+            weight = before[behind] - before[at]
+            if weight > most and (behind <= without[0] or at >= sum(without)):
+                best, most = (at, behind - at), weight
+    return best
+
+
+def _clauses(words: Words) -> list[tuple[int, int]]:
+    """First word and the one behind the last, of each clause but placeholders, which stand for themselves."""
+    borders = [0, *(np.flatnonzero(np.diff(words.clauses)) + 1).tolist(), len(words.forms)]
+    return [(start, end) for start, end in pairwise(borders) if start < end and not words.scrubbed[start]]
 
 
 def _span(words: Words, sums: Floats, stretch: Stretch) -> Span:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mentallama.errors import WrongUse
 from mentallama.models.evidence import NEAR_USUAL, choose_spans, write_reason
-from mentallama.models.features import Featurizer, Floats, Grams, Vector
+from mentallama.models.features import Featurizer, Floats, Grams, Vector, Words
 from mentallama.models.linear_file import Head, SetModel, load_model
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, load_tasks
@@ -24,9 +24,10 @@ from mentallama.tasks import Task, load_tasks
 class Decision:
     """What the weights of one question say about one post.
 
-    `logits` has shape (labels,), is calibrated and sums to 0; `label` is the place of the highest.
-    `contributions` divides the label's lead among the words: its logit minus the mean logit of the
-    others, which for two labels is the log-odds. Contributions and `intercept` add up to `lead`.
+    `logits` has shape (labels,), is calibrated and sums to 0; `label` is the place of the highest, or of the
+    one that was asked about. `contributions` divides the label's lead among the words: its logit minus the
+    mean logit of the others, which for two labels is the log-odds. Contributions and `intercept` add up to
+    `lead`.
     """
 
     logits: Floats
@@ -43,12 +44,26 @@ class Decision:
         return shares
 
 
-def decide(vector: Vector, head: Head) -> Decision:
-    """Put one question to a vector."""
+@dataclass(frozen=True)
+class Leaning:
+    """How the words of a post lean to one label, whether or not it is the likeliest.
+
+    `contributions` has shape (words,), in log-odds; None where the model never saw the label. `rarity` has the same
+    shape: each word's share of the post's tf-idf.
+    """
+
+    label: str
+    words: Words
+    contributions: Floats | None
+    rarity: Floats
+
+
+def decide(vector: Vector, head: Head, label: int | None = None) -> Decision:
+    """Put one question to a vector; `label` is the place of the label to speak of, None: of the highest logit."""
     weights = head.weights.take(vector.columns, axis=0).astype(np.float64)
     intercepts = head.intercepts.astype(np.float64)
     logits = vector.values @ weights + intercepts
-    label = int(logits.argmax())
+    label = int(logits.argmax()) if label is None else label
     # Logits sum to 0, so the mean of the others is -logit / (labels - 1).
     scale = len(logits) / (len(logits) - 1)
     contributions = vector.per_word(weights[:, label] * scale)
@@ -116,6 +131,26 @@ class LinearAnalyst:
                 place = (example.task, example.text)
                 vector = self._featurizers[example.task].vector(example.text)
             yield self._predict(example, vector, head, task)
+
+    def explain(self, example: Example, label: str | None = None) -> Leaning:
+        """Divide a given label's lead among the words of a post; without a label, that of the answer.
+
+        Raises
+        ------
+        WrongUse
+            As for `analyse`.
+        """
+        head = self._head(example)
+        self._task(example.task, head)
+        vector, labels = self._featurizers[example.task].vector(example.text), head.card.labels
+        known = label is None or label in labels
+        decision = decide(vector, head, labels.index(label) if label in labels else None)
+        return Leaning(
+            label=labels[decision.label] if label is None else label,
+            words=vector.words,
+            contributions=decision.contributions if known else None,
+            rarity=vector.per_word(np.ones(len(vector.columns))),
+        )
 
     def _head(self, example: Example) -> Head:
         model = self._sets.get(example.task)

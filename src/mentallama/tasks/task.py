@@ -60,6 +60,10 @@ class Reason(Part):
     against: str
     nothing_against: str
     little: str
+    strong: str | None = None
+    """As `evidence`, where a teacher explains a label that was given; `{question}` may stand in it too."""
+    weak: str | None = None
+    """The same for a label that the post's words hardly support. Without it, `against` and `little` are written."""
     quote: tuple[str, str] = ("“", "”")
     joiner: str = ", "
 
