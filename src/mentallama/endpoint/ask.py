@@ -101,7 +101,7 @@ class _Run:
         self.waiting: set[str] = set()
         self.ended = asyncio.Event()
         self.stop: BaseException | None = None
-        self.reached = False
+        self.reached = self.nobody = False
         self.unreached, self.unreached_since = 0, 0.0
         self.clock = asyncio.get_running_loop().time
         self.sender: asyncio.Task[None] | None = None
@@ -111,8 +111,8 @@ class _Run:
         self.sender = asyncio.create_task(self._send_all(calls))
         try:
             await asyncio.wait([self.sender])
-            while self.alive:
-                await asyncio.wait(list(self.alive.values()))
+            while flying := [task for task in self.alive.values() if not task.done()]:
+                await asyncio.wait(flying)
         finally:
             await self._close()
         if not self.sender.cancelled() and (fault := self.sender.exception()) is not None:
@@ -129,7 +129,7 @@ class _Run:
         await self.writer.close()
         if self.writer.fault is None:
             # a call cut short may have been paid for, unless there was never anybody to pay
-            lost = 0.0 if self.stop is not None and not self.reached else self.account.flying
+            lost = 0.0 if self.nobody else self.account.flying
             self.ledger.release(self.account_id, lost)
             self.account.settle(self.account.flying, 0.0, lost)
             self._tell()
@@ -237,6 +237,7 @@ class _Run:
         most = self.limits.in_flight if self.reached else min(len(self.alive), self.limits.in_flight)
         patient = self.reached and now - self.unreached_since < self.limits.outage
         if self.unreached >= max(least, most) and not patient:
+            self.nobody = not self.reached
             raise MentallamaError(f"no connection to {self.endpoint.host}: check the URL and the server; {RESUME}")
 
     def _entry(self, going: _Try, outcome: Outcome, seconds: float, number: int) -> Entry | None:
@@ -280,7 +281,7 @@ class _Run:
     def _halt(self, why: BaseException) -> None:
         """Send nothing more. What is in flight may finish, unless nobody is there or it could not be kept."""
         self.stop = self.stop or why
-        keys = list(self.alive) if self.writer.fault or not self.reached else list(self.waiting)
+        keys = list(self.alive) if self.writer.fault or self.nobody else list(self.waiting)
         for task in (self.sender, *(self.alive.get(key) for key in keys)):
             if task is not None:
                 task.cancel()

@@ -44,7 +44,7 @@ class Writer:
         Raises
         ------
         MentallamaError
-            The ledger could not be written, now or earlier.
+            The ledger could not be written.
         """
         kept = self._loop.create_future()
         self._waiting.append((entry, kept))
@@ -77,16 +77,19 @@ class Writer:
         self._writing.add_done_callback(lambda written: self._written(batch, written))
 
     def _written(self, batch: list[tuple[Entry, asyncio.Future[None]]], written: asyncio.Future[float]) -> None:
-        self._writing = None
-        self.fault = written.exception()
-        if self.fault is None:
-            self._committed([entry for entry, _ in batch], written.result())
+        self._writing, fault = None, written.exception()
+        self.fault = self.fault or fault
+        if fault is None:
+            try:
+                self._committed([entry for entry, _ in batch], written.result())
+            except Exception as found:  # whoever listens has failed; calls must not wait for ever
+                fault = found
         for _, kept in batch:
             if kept.done():  # its call was cancelled meanwhile
                 continue
-            if self.fault is None:
+            if fault is None:
                 kept.set_result(None)
             else:
-                kept.set_exception(self.fault)
+                kept.set_exception(fault)
         if self._waiting:
             self._timer = self._loop.call_later(LINGER, self._write)
