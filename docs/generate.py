@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from mentallama.cli import app
-from mentallama.config import Collect, Evaluate, Predict, Recipe, Report, Train
+from mentallama.config import Check, Collect, Evaluate, Predict, Recipe, Report, Train
 from mentallama.tasks import Source, load_tasks
 from mentallama.tasks.page import catalogue_page
 from mentallama.tasks.task import Columns
@@ -37,6 +37,7 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "collect": (Collect, "collect."),
     "a table in collect.tables": (Source, "table."),
     "the columns of a table": (Columns, "columns."),
+    "check": (Check, "check."),
     "train": (Train, "train."),
     "predict": (Predict, "predict."),
     "evaluate": (Evaluate, "evaluate."),
@@ -51,6 +52,8 @@ PLAIN: dict[str, str] = {
     "seed": "Draws the splits that no file gives, and the bootstrap resamples.",
     "jobs": "Processes that clean posts and fit models at a time.",
     "collect": "Settings of the stage; see below.",
+    "teach": "Settings of the stage; see below.",
+    "check": "Settings of the stage; see below.",
     "train": "Settings of the stage; see below.",
     "predict": "Settings of the stage; see below.",
     "evaluate": "Settings of the stage; see below.",
@@ -67,6 +70,12 @@ PLAIN: dict[str, str] = {
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
     "columns.language": "Column of the language; without it, the task's own.",
+    "check.language": "The explanation is in the language of the post or of the task.",
+    "check.diagnosis": "The explanation states no diagnosis as a fact.",
+    "check.advice": "The explanation gives the writer no advice.",
+    "check.personal": "The explanation brings no personal data back.",
+    "check.acceptable": "Share of poor rows at which the data should be accepted (sequential test, Wald 1945).",
+    "check.unacceptable": "Share of poor rows at which the data should be rejected.",
     "train.analyst": "The kind of analyst.",
     "train.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
     "train.word_ngrams": "1: single words; 2: word pairs too.",

@@ -69,6 +69,12 @@ def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> 
         ("collect: {leak_gard: run}", "collect.leak_gard: no such key; did you mean leak_guard?"),
         ("evaluate: {resample: 200}", "evaluate.resample: no such key; did you mean resamples?"),
         ("evaluate: {resamples: 5}", "evaluate.resamples: Input should be greater than or equal to 100"),
+        (
+            "check: {report_only: [boilerplates]}",
+            "check: report_only: no gate is called 'boilerplates'; did you mean boilerplate?",
+        ),
+        ("check: {words: [40, 4]}", "check: words must be two ascending numbers"),
+        ("check: {acceptable: 0.2}", "check: acceptable must be a smaller share than unacceptable"),
         ("jobs: 0", "jobs: Input should be greater than or equal to 1"),
         ("jobs: two", "jobs: Input should be a valid integer"),
         ("collect: 5", "collect: Input should be a valid dictionary"),

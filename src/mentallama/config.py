@@ -173,6 +173,22 @@ class Teach(Settings):
         return self
 
 
+GATES = (
+    "correctness",
+    "consistency",
+    "invented",
+    "language",
+    "words",
+    "leakage",
+    "diagnosis",
+    "advice",
+    "personal",
+    "boilerplate",
+    "chrf",
+)
+"""In the order in which they are told. Before them all stands `read`: whether an answer can be read at all."""
+
+
 class Check(Settings):
     """What fits to train on: each gate with its threshold. A gate that is null only does not exist for the run; one
     in `report_only` says what it found and drops nothing."""
@@ -202,6 +218,21 @@ class Check(Settings):
     acceptable: Share = 0.05
     unacceptable: Share = 0.15
     """Shares of poor rows at which the data should be accepted and rejected (sequential test, Wald 1945)."""
+
+    @model_validator(mode="after")
+    def _bounds_ascend(self) -> Check:
+        if self.words is not None and self.words[0] > self.words[1]:
+            raise ValueError("words must be two ascending numbers")
+        if self.acceptable >= self.unacceptable:
+            raise ValueError("acceptable must be a smaller share than unacceptable")
+        unknown = [name for name in self.report_only if name not in GATES]
+        if unknown:
+            raise ValueError(f"report_only: no gate is called {unknown[0]!r}; {_hint(unknown[0], list(GATES))}")
+        return self
+
+    def off(self) -> list[str]:
+        """Gates that this run does without; chrF without a bound is not among them, it is reported."""
+        return [name for name in GATES if name != "chrf" and getattr(self, name) in (None, False)]
 
 
 class Train(Settings):
