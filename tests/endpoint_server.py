@@ -28,6 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mentallama.endpoint.call import call_hash
 
@@ -72,6 +73,8 @@ class Server:
         self.outcomes: Counter[str] = Counter()
         self.bodies: list[Body] = []
         self.flying = self.most = 0
+        self.connections: set[Connection] = set()
+        self.listening: asyncio.Server | None = None
         self._script = iter(list(plan.script))
         self._log = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if plan.log else None
 
@@ -94,6 +97,24 @@ class Server:
     def note(self, what: str, digest: str, key: str | None) -> None:
         if self._log is not None:
             os.write(self._log, f'{{"what":"{what}","hash":"{digest}","key":{json.dumps(key)}}}\n'.encode())
+
+    def drop(self, for_seconds: float | None = None) -> None:
+        """Go away, cutting all connections; come back after a while, or never. From any thread."""
+        assert self.listening is not None
+        loop, port = self.listening.get_loop(), urlsplit(self.url).port or 0
+
+        def go() -> None:
+            assert self.listening is not None
+            self.listening.close()
+            for connection in list(self.connections):
+                connection.transport.abort()
+            if for_seconds is not None:
+                loop.call_later(for_seconds, lambda: loop.create_task(come_back()))
+
+        async def come_back() -> None:
+            self.listening = await open_port(self, port)
+
+        loop.call_soon_threadsafe(go)
 
     def _draw(self, digest: str) -> str:
         """A fault by seed, hash and how often the request was seen: the order of requests plays no part.
@@ -122,6 +143,10 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.server.connections.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
@@ -209,27 +234,30 @@ def error(kind: str, code: str | None, param: str | None = None) -> Body:
     return {"error": {"message": "SECRET words of the server", "type": kind, "code": code, "param": param}}
 
 
-async def listen(plan: Plan, port: int = 0) -> tuple[Server, asyncio.Server]:
+async def listen(plan: Plan, port: int = 0) -> Server:
     """A server in the running loop."""
     server = Server(plan)
-    listening = await asyncio.get_running_loop().create_server(
-        lambda: Connection(server), "127.0.0.1", port, backlog=1024
-    )
-    server.url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    return server, listening
+    server.listening = await open_port(server, port)
+    server.url = f"http://127.0.0.1:{server.listening.sockets[0].getsockname()[1]}/v1"
+    return server
+
+
+async def open_port(server: Server, port: int) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Connection(server), "127.0.0.1", port, backlog=1024)
 
 
 @contextmanager
 def serving(plan: Plan) -> Iterator[Server]:
     """A server in a thread of this process."""
     loop = asyncio.new_event_loop()
-    server, listening = loop.run_until_complete(listen(plan))
+    server = loop.run_until_complete(listen(plan))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     try:
         yield server
     finally:
-        loop.call_soon_threadsafe(listening.close)
+        server.drop()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -284,7 +312,7 @@ def main() -> None:
 async def _serve(plan: Plan, port: int) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server, _ = await listen(plan, port)
+    server = await listen(plan, port)
     print(server.url, flush=True)
     await stop.wait()
 

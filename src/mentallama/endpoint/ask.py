@@ -129,9 +129,7 @@ class _Run:
         await self.writer.close()
         if self.writer.fault is None:
             # a call cut short may have been paid for, unless there was never anybody to pay
-            lost = 0.0 if self.nobody else self.account.flying
-            self.ledger.release(self.account_id, lost)
-            self.account.settle(self.account.flying, 0.0, lost)
+            self.ledger.release(self.account_id, self.account.close(lost=not self.nobody))
             self._tell()
 
     # Sending

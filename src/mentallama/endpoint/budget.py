@@ -51,6 +51,7 @@ class Account:
     def __init__(self, most: float | None, others: float = 0.0) -> None:
         self.most, self.others = most, others
         self.settled = self.uncertain = self.flying = self.held = 0.0
+        self._calls = 0
 
     @property
     def spent(self) -> float:
@@ -73,10 +74,20 @@ class Account:
 
     def take(self, amount: float) -> None:
         """A call is sent that costs `amount` at most."""
+        self._calls += 1
         self.flying += amount
 
     def settle(self, amount: float, cost: float, uncertain: float) -> None:
         """What was taken has become a cost, an uncertain cost, or nothing."""
-        self.flying = max(0.0, self.flying - amount)
+        self._calls -= 1
+        self.flying = max(0.0, self.flying - amount) if self._calls else 0.0  # no crumbs of rounding
         self.settled += cost
         self.uncertain += uncertain
+
+    def close(self, lost: bool) -> float:
+        """The run ends; returns what is in flight and may have been spent, `lost` or else nothing."""
+        perhaps = self.flying if lost else 0.0
+        self.uncertain += perhaps
+        self.flying = self.held = 0.0
+        self._calls = 0
+        return perhaps

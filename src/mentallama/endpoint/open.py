@@ -45,8 +45,6 @@ def open_endpoint(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
     base = _split(url)
     if kind != "remote" or not model or base is None:
         raise WrongUse(f"teacher {model or kind}: write it as remote:MODEL@URL, as remote:m@http://127.0.0.1:8000/v1")
-    if "@" in base.netloc:
-        raise WrongUse(f"teacher {model}: the URL holds a user or password; put the key into {teacher.key}")
     return Endpoint(model, url.rstrip("/"), teacher, _key(teacher.key, environ))
 
 
@@ -61,6 +59,6 @@ def _split(url: str) -> SplitResult | None:
 
 def _key(variable: str, environ: Mapping[str, str]) -> str | None:
     key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):  # the HTTP library would show it in its complaint
+    if not (key.isascii() and key.isprintable()):  # the HTTP library would show it where it complains
         raise WrongUse(f"the key in {variable} holds characters that cannot be sent; set the variable again")
     return key or None
