@@ -13,15 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
-import aiohttp
-from yarl import URL
-
-from mentallama.endpoint.budget import Account, cost_of, worst_case
-from mentallama.endpoint.call import Answer, Call
-from mentallama.endpoint.client import Failure, Outcome, Reply, connect, try_once, write_body
+from mentallama.endpoint.budget import Account, worst_case
+from mentallama.endpoint.call import Call
+from mentallama.endpoint.client import Failure, Outcome, Reply, write_body
+from mentallama.endpoint.finish import finish
 from mentallama.endpoint.ledger import Ledger
 from mentallama.endpoint.open import Endpoint
 from mentallama.endpoint.pace import Pace
+from mentallama.endpoint.sending import Send, Sending, from_here
 from mentallama.endpoint.slots import OutOfBudget, Slots
 from mentallama.endpoint.stops import RESUME
 from mentallama.endpoint.tally import Limits, Tally
@@ -45,14 +44,24 @@ Told = Callable[[Tally], None]
 
 
 def ask_all(
-    calls: Iterable[Call], endpoint: Endpoint, ledger: Ledger, limits: Limits, told: Told = lambda _: None
+    calls: Iterable[Call],
+    endpoint: Endpoint,
+    ledger: Ledger,
+    limits: Limits,
+    told: Told = lambda _: None,
+    sending: Sending = from_here,
 ) -> Tally:
     """`ask`, where no event loop is running."""
-    return asyncio.run(ask(calls, endpoint, ledger, limits, told))
+    return asyncio.run(ask(calls, endpoint, ledger, limits, told, sending))
 
 
 async def ask(
-    calls: Iterable[Call], endpoint: Endpoint, ledger: Ledger, limits: Limits, told: Told = lambda _: None
+    calls: Iterable[Call],
+    endpoint: Endpoint,
+    ledger: Ledger,
+    limits: Limits,
+    told: Told = lambda _: None,
+    sending: Sending = from_here,
 ) -> Tally:
     """Ask every call that the ledger does not answer; `told` hears of every commit.
 
@@ -66,8 +75,8 @@ async def ask(
     WrongUse
         The key, the model or the way of asking is wrong.
     """
-    async with connect(endpoint, limits.timeout, limits.in_flight) as session:
-        run = _Run(endpoint, ledger, limits, told, session)
+    async with sending(endpoint, limits) as send:
+        run = _Run(endpoint, ledger, limits, told, send)
         await run.through(calls)
         return run.tally
 
@@ -85,18 +94,15 @@ class _Try:
 
 
 class _Run:
-    def __init__(
-        self, endpoint: Endpoint, ledger: Ledger, limits: Limits, told: Told, session: aiohttp.ClientSession
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, ledger: Ledger, limits: Limits, told: Told, send: Send) -> None:
         teacher = endpoint.teacher
-        self.endpoint, self.ledger, self.limits, self.told, self.session = endpoint, ledger, limits, told, session
+        self.endpoint, self.ledger, self.limits, self.told, self.send = endpoint, ledger, limits, told, send
         self.tally = Tally(spent=ledger.spent())
         self.account_id = ledger.open_account()
         self.account = Account(limits.budget, self.tally.spent)
         self.pace = Pace(limits.in_flight, teacher.requests_per_minute, teacher.tokens_per_minute)
         self.writer = Writer(ledger, self.account_id, self._committed)
         self.slots = Slots(self.pace, self.account, self.writer)
-        self.address = URL(endpoint.address)
         self.alive: dict[str, asyncio.Task[None]] = {}
         self.waiting: set[str] = set()
         self.ended = asyncio.Event()
@@ -180,7 +186,7 @@ class _Run:
             self.tally.sent += 1
             self.tally.repeated += number > 1
             try:
-                outcome = await try_once(self.session, self.endpoint, self.address, going.payload)
+                outcome = await self.send(going.payload)
                 pause = self._learn(going, outcome, started)
                 entry = self._entry(going, outcome, self.clock() - started, number)
                 if entry is None:
@@ -242,23 +248,8 @@ class _Run:
         """What the ledger must know: the end of a call, or a try that may have been paid for."""
         if isinstance(outcome, Failure) and going.counted < self.limits.attempts:
             return Entry(None, going.amount, going.amount) if outcome.lost else None
-        call, reply = going.call, outcome if isinstance(outcome, Reply) else Reply("aside", reason=outcome.reason)
-        cost = cost_of(self.endpoint.teacher, reply.usage)
-        lost = outcome.lost if isinstance(outcome, Failure) else reply.charged and cost is None
-        answer = Answer(
-            hash=call.hash,
-            example_id=call.example_id,
-            model=self.endpoint.model,
-            state=reply.state,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            reason=reply.reason,
-            usage=reply.usage,
-            cost=cost,
-            seconds=round(seconds, 3),
-            attempts=number,
-        )
-        return Entry((call, answer), going.amount, going.amount if lost else 0.0)
+        answer, lost = finish(self.endpoint, going.call, outcome, number, seconds)
+        return Entry((going.call, answer), going.amount, going.amount if lost else 0.0)
 
     def _committed(self, entries: list[Entry], others: float) -> None:
         self.account.others = others
