@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sqlite3
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,35 +19,20 @@ import pytest
 from mentallama.config import Teacher
 from mentallama.endpoint.ask import Limits, Tally, ask, ask_all
 from mentallama.endpoint.budget import worst_case
-from mentallama.endpoint.call import Call, call_hash
+from mentallama.endpoint.call import Call
 from mentallama.endpoint.client import write_body
 from mentallama.endpoint.ledger import Ledger
 from mentallama.endpoint.open import Endpoint, open_endpoint
 from mentallama.errors import BadData, MentallamaError, WrongUse
+from tests.ask_driver import PRICES, ROOT, calls, command, environment, make
 from tests.endpoint_server import Plan, Server, serving
 
-ROOT = Path(__file__).parents[1]
 QUICK = Limits(in_flight=8, timeout=5.0, attempts=3, first_wait=0.01, outage=0.2)
 KEY = "sk-made-up-key"
 
 
 def endpoint_of(server: Server, **terms: Any) -> Endpoint:
     return open_endpoint(Teacher(spec=f"remote:test-model@{server.url}", key="SOME_KEY", **terms), {"SOME_KEY": KEY})
-
-
-def make(url: str, number: int) -> Call:
-    body = {
-        "model": "test-model",
-        "messages": [{"role": "user", "content": f"made-up post {number:04d}"}],
-        "max_tokens": 100,
-    }
-    return Call(
-        hash=call_hash(url, body), body=body, example_id=f"e{number}", post_id=f"p{number}", task="DR", question="q"
-    )
-
-
-def calls(url: str, count: int) -> Iterator[Call]:
-    return (make(url, number) for number in range(count))
 
 
 @pytest.fixture
@@ -303,10 +286,6 @@ def test_a_day_to_wait_is_not_waited(ledger: Ledger) -> None:
 # Money
 
 
-PRICES = {"input_price": 1000.0, "output_price": 1000.0}
-"""Per million tokens: a token costs 0.001."""
-
-
 def bound(url: str) -> float:
     body = make(url, 1).body
     return worst_case(Teacher(spec="remote:m@http://h", **PRICES), body, len(write_body(body)))[1]
@@ -391,29 +370,14 @@ def test_cancelled_in_the_middle_keeps_what_has_finished(ledger: Ledger) -> None
         assert sorted(states(ledger)) == ["answered"] * 200
 
 
-DRIVER = """
-import os, sys
-from pathlib import Path
-from mentallama.config import Teacher
-from mentallama.endpoint.ask import Limits, ask_all
-from mentallama.endpoint.ledger import Ledger
-from mentallama.endpoint.open import open_endpoint
-from tests.test_ask import calls
-url = sys.argv[1]
-endpoint = open_endpoint(Teacher(spec=f"remote:test-model@{url}", input_price=1000.0, output_price=1000.0), {})
-with Ledger(Path(sys.argv[2])) as ledger:
-    ask_all(calls(url, 2000), endpoint, ledger, Limits(in_flight=8, timeout=30))
-"""
-
-
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_what_a_killed_run_had_in_flight_counts_as_spent(how: signal.Signals, tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with serving(Plan(delay=0.02)) as server:
         with subprocess.Popen(
-            [sys.executable, "-c", DRIVER, server.url, str(path)],
+            command(server.url, path, 2000, in_flight=8, timeout=30),
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            env=environment(),
             stderr=subprocess.PIPE,
         ) as driver:
             while server.outcomes.total() < 60:
