@@ -1,7 +1,8 @@
 """Write the sample's files from its corpus: `python sample/make.py`
 
 Reads `corpus/*.yaml` and `tables.yaml`; writes `sources/SET/FILE` in the layouts and encodings of the
-upstream files, and `release/` in the published layout. The same bytes every time. All of it is made up.
+upstream files, and `release/` in the published layout; and the hashes of all posts, those of `examples.csv` too, by
+which `collect` knows them. The same bytes every time. All of it is made up.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from mentallama.answers import write_answer
 from mentallama.collect.clean import repair
 from mentallama.keys import SHORTEST_MARKED, hash_of, key_of
 from mentallama.privacy import scrub
+from mentallama.tables import read_table
 from mentallama.tasks import Source, Task, load_tasks, write_query
 
 SAMPLE = Path(__file__).parent
 MADE_UP = SAMPLE.parent / "src/mentallama/collect/made_up.txt"
+EXAMPLES = SAMPLE / "examples.csv"
 EXPERT = "release/human_evaluation/test_instruction_expert"
 
 Post = dict[str, Any]
@@ -312,7 +315,8 @@ def made_up_hashes() -> list[str]:
 
     Posts of a few letters are left out: a real person may have written the same.
     """
-    keys = {key_of(scrub(repair(post["text"]))[0]) for post in corpus()}
+    texts = [post["text"] for post in corpus()] + [cells["text"] for _, cells in read_table(EXAMPLES)]
+    keys = {key_of(scrub(repair(text))[0]) for text in texts}
     return sorted(f"{hash_of(key):016x}" for key in keys if len(key) >= SHORTEST_MARKED)
 
 

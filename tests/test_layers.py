@@ -34,11 +34,12 @@ CONTRACTS = frozenset(
         "keys",
         "duplicates",
         "quotes",
+        "quoting",
         "forgotten",
     )
 )
 STAGES = frozenset(("collect", "teach", "check", "train", "predict", "evaluate", "rate"))
-TOP = frozenset(("report", "serve", "cli", "stages", "analysis", "forget", "show"))
+TOP = frozenset(("report", "serve", "cli", "stages", "wiring", "analysis", "forget", "show"))
 HEAVY = frozenset(
     (
         "aiohttp",
@@ -56,7 +57,7 @@ HEAVY = frozenset(
         "rich",
     )
 )
-LIGHT = CONTRACTS | {"cli", "stages", "predict"}
+LIGHT = CONTRACTS | {"cli", "stages", "wiring", "predict"}
 """Rooms that every command passes through: heavy libraries only inside the functions that need them."""
 OPTIONAL = frozenset(("torch", "transformers", "peft", "trl", "vllm", "ray", "fastapi", "uvicorn", "httpx"))
 """Not in a bare install, which imports every module that does not need them."""

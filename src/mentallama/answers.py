@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
+from typing import Any
 
 from mentallama.claims import Claim, claims_in, conclusion_claims, marked_claims, sentence_claims
 from mentallama.records import FORMS, Form, Reading
@@ -75,9 +76,20 @@ def write_answer(
     """
     task = _task(task)
     task.one_question(question)
+    return f"{answer_sentence(task, label, form)} {REASONING} {explanation.strip()}".rstrip()
+
+
+def answer_sentence(task: Task, label: str, form: Form = "instruction") -> str:
+    """The sentence that states a label, with its full stop; in the completion form the label's own words.
+
+    Raises
+    ------
+    ValueError
+        No such label.
+    """
     if label not in task.labels:
         raise ValueError(f"{label!r} is not a label of {task.set}; there are {', '.join(task.labels)}")
-    return f"{_sentence(task, label, form)} {REASONING} {explanation.strip()}".rstrip()
+    return task.labels[label].answer.of(form).rstrip(".") + "."
 
 
 def read_answer(
@@ -119,27 +131,28 @@ def _task(task: Task | str) -> Task:
     return find_task(task) if isinstance(task, str) else task
 
 
-def _sentence(task: Task, label: str, form: Form) -> str:
-    return task.labels[label].answer.of(form).rstrip(".") + "."
-
-
 def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
     """The inverse of `write_answer`, whatever the explanation holds."""
     found = _exact_shape(task, form).match(text)
     if found is None:
         return None
-    label = next(name for name in task.labels if _sentence(task, name, form) == found[1])
+    label = next(name for name in task.labels if answer_sentence(task, name, form) == found[1])
     return Reading(status="read", label=label, explanation=text[found.end() :].strip())
 
 
 @cache
 def _exact_shape(task: Task, form: Form) -> re.Pattern[str]:
-    sentences = "|".join(re.escape(_sentence(task, name, form)) for name in task.labels)
+    sentences = "|".join(re.escape(answer_sentence(task, name, form)) for name in task.labels)
     return re.compile(rf"\s*({sentences})\s*{REASONING}")
 
 
+def answer_body(text: str) -> str:
+    """An answer without what the model thought before it, and without the marks of chat templates."""
+    return _SPECIAL.sub(" ", _THOUGHT.sub(" ", text)).strip()
+
+
 def _read_free(task: Task, text: str) -> Reading:
-    body = _SPECIAL.sub(" ", _THOUGHT.sub(" ", text)).strip()
+    body = answer_body(text)
     if _OPEN_THOUGHT.search(body):
         return Reading(status="cut", reason="the text ends while the model is still thinking")
     if not body:
@@ -198,31 +211,40 @@ _ANSWER_KEYS = (
 _EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
 
 
-def _read_json(task: Task, body: str) -> Reading | None:  # noqa: PLR0911 - one return an outcome
-    """An object with a label and perhaps an explanation; None where there is none."""
-    start = body.find("{")
+def answer_object(text: str) -> dict[str, Any] | None:
+    """The fields of the first JSON object in a text, by lower-case name; None where it holds none that is whole."""
+    start = text.find("{")
     if start < 0:
         return None
     try:
-        value, _ = json.JSONDecoder(strict=False).raw_decode(body[start:])
-    except json.JSONDecodeError:
-        opened = re.search(r'\{\s*["“]?\w+["”]?\s*:', body[start:])
-        if opened and "}" not in body[start:]:
-            return Reading(status="cut", reason="the text ends inside a JSON object")
+        value, _ = json.JSONDecoder(strict=False).raw_decode(text, start)
+    except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, or nested without end
         return None
-    if not isinstance(value, dict):
-        return None
-    fields = {str(key).lower(): item for key, item in value.items()}
+    return {str(key).lower(): item for key, item in value.items()} if isinstance(value, dict) else None
+
+
+def _read_json(task: Task, body: str) -> Reading | None:
+    """An object with a label and perhaps an explanation; None where there is none."""
+    fields = answer_object(body)
+    if fields is None:
+        return _cut_object(body)
     stated = next((fields[key] for key in _ANSWER_KEYS if key in fields), None)
     if isinstance(stated, bool) and task.polar:
         stated = "yes" if stated else "no"
     if not isinstance(stated, str):
         return None
-    claims = claims_in(task, _plain(stated))
-    explanation = next((str(fields[key]) for key in _EXPLANATION_KEYS if key in fields), "")
+    claims = frozenset([stated]) if stated in task.labels else claims_in(task, _plain(stated))
+    # A list is a list of quotations, as structured answers have it; only a text explains.
+    texts = (fields[key] for key in _EXPLANATION_KEYS if isinstance(fields.get(key), str))
     if not claims:
         return Reading(status="unread", reason="the JSON object names no label")
-    return _read(claims, explanation.strip())
+    return _read(claims, next(texts, "").strip())
+
+
+def _cut_object(body: str) -> Reading | None:
+    start = body.find("{")
+    opened = start >= 0 and "}" not in body[start:] and re.search(r'\{\s*["“]?\w+["”]?\s*:', body)
+    return Reading(status="cut", reason="the text ends inside a JSON object") if opened else None
 
 
 _DANGLING = re.compile(
@@ -237,7 +259,7 @@ _DANGLING = re.compile(
 def _unended(task: Task, plain: str) -> str | None:
     """Why a text that claims no label has no end, if it has none."""
     last = re.split(r"[.!?\n]\s+", plain.lower())[-1].strip()
-    sentences = (_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS)
+    sentences = (answer_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS)
     if len(last) >= 4 and any(s.startswith(last) and s != last for s in sentences):
         return "the text ends inside the answer sentence"
     return "the text ends in the middle of a sentence" if _DANGLING.search(plain) else None
