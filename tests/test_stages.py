@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from mentallama import stages
-from mentallama.config import STAGES, Recipe, read_recipe
+from mentallama.config import Recipe, read_recipe
 from mentallama.errors import BadData, MentallamaError, WrongUse
 from mentallama.manifest import mark_folder, read_manifest
 from mentallama.stages import run_recipe
@@ -30,6 +30,8 @@ RECIPE = ROOT / "recipes/sample-linear.yaml"
 FAST = ("train.regularisation=[1.0]", "train.topics=[0]", "train.shifts=[false]")
 SMALL = (*FAST, "sets=[CLP, DR]", "jobs=1", f"data={ROOT / 'sample'}")
 NOTE = "note: "
+STAGES = tuple(read_recipe(RECIPE).stages())
+"""Those of this recipe."""
 
 
 def recipe(*changes: str) -> Recipe:
@@ -70,7 +72,7 @@ def ran(made: Recipe, folder: Path) -> list[str]:
     said: list[str] = []
     run_recipe(made, folder, said.append)
     told = [line.split(": ", 1) for line in said if not line.startswith(NOTE)]
-    assert [name for name, _ in told] == list(STAGES)
+    assert [name for name, _ in told] == made.stages()
     return [name for name, what in told if what != "up to date"]
 
 

@@ -67,18 +67,21 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _run(recipe_path: Path, changes: list[str] | None, out: Path | None, until: str | None) -> Path:
+def _run(
+    recipe_path: Path, changes: list[str] | None, out: Path | None, until: str | None, retry: bool = False
+) -> Path:
     from mentallama.config import read_recipe
     from mentallama.stages import run_recipe
 
     recipe = read_recipe(recipe_path, tuple(changes or ()))
-    return run_recipe(recipe, out or Path("runs") / recipe.name, _say, until)
+    return run_recipe(recipe, out or Path("runs") / recipe.name, _say, until, retry)
 
 
 @app.command()
 def run(recipe: RecipePath, changes: Changes = None, out: RunFolder = None) -> None:
     """Run all stages of a recipe; what is up to date is skipped, what was killed is resumed."""
     folder = _run(recipe, changes, out, None)
+    _print_teaching(folder / "teach" / "summary.json")
     _print_scores(folder / "evaluate" / "scores.json")
     page = folder / "report" / "index.html"
     if page.is_file():
@@ -93,6 +96,34 @@ def _stage_command(stage: str, what: str) -> None:
 
 
 _stage_command("collect", "Gather posts: repair, scrub, split, take out what leaks.")
+@app.command()
+def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
+    recipe: RecipePath,
+    budget: Annotated[
+        float | None,
+        typer.Option(metavar="MONEY", help="The most that all calls in the ledger may cost."),
+    ] = None,
+    allow_remote: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SET", help="Send posts of this set to remote teachers, its agreement notwithstanding."),
+    ] = None,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Work on a Ray cluster, as auto.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again what was set aside.")] = False,
+    changes: Changes = None,
+    out: RunFolder = None,
+) -> None:
+    """Have a teacher explain every labelled post. Runs the recipe up to this stage."""
+    given = {
+        "teach.budget": budget,
+        "teach.allow_remote": f"[{', '.join(map(json.dumps, allow_remote))}]" if allow_remote else None,
+        "ray": ray,
+    }
+    said = [f"{key}={value}" for key, value in given.items() if value is not None]
+    folder = _run(recipe, [*(changes or ()), *said], out, "teach", retry)
+    _print_teaching(folder / "teach" / "summary.json")
+    typer.echo(str(folder / "teach"))
+
+
 _stage_command("train", "Fit an analyst to the posts.")
 _stage_command("predict", "Answer the posts of the test split.")
 
@@ -149,6 +180,21 @@ def _print_scores(path: Path) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(score_table(read_scores(path)))
+
+
+def _print_teaching(path: Path) -> None:
+    if not path.is_file():
+        return
+    from rich.console import Console
+
+    from mentallama.store import read_json
+    from mentallama.teach.summary import TeachSummary
+    from mentallama.teach.table import cost_table, refusal_lines
+
+    summary = TeachSummary.model_validate(read_json(path))
+    Console(width=None if sys.stdout.isatty() else 160).print(cost_table(summary))
+    for line in refusal_lines(summary):
+        typer.echo(line)
 
 
 @tasks_app.callback()

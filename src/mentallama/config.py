@@ -106,7 +106,7 @@ class Teacher(Settings):
         kind, _, rest = self.spec.partition(":")
         model, at, url = rest.partition("@")
         if kind == "remote" and _holds_secret(url):  # a spec is shown in manifests and reports
-            raise ValueError(f"the URL of {model} holds a user, password or key; a key comes from the environment (key)")
+            raise ValueError(f"the URL of {model} holds a user, password or key; put it into the environment")
         if kind == "remote" and not (model and at and url.startswith(("http://", "https://"))):
             raise ValueError(f"{self.spec!r}: write it as remote:MODEL@URL, the URL with http:// or https://")
         if (kind == "linear" and not rest) or (kind == "embedded" and rest) or kind not in TEACHERS:

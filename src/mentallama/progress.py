@@ -14,11 +14,15 @@ class Advance(Protocol):
     def __call__(self, amount: float, told: str = "") -> None: ...
 
 
+def _unseen(amount: float, told: str = "") -> None:
+    """Where nobody looks on."""
+
+
 @contextmanager
 def progress(what: str, total: float | None) -> Iterator[Advance]:
     """Show `what` until the block ends; call what is yielded with the amount done since the last call."""
     if not sys.stderr.isatty():
-        yield lambda amount, told="": None
+        yield _unseen
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

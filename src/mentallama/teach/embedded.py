@@ -15,7 +15,7 @@ from mentallama.models.evidence import Stretch, choose_passage, choose_spans
 from mentallama.models.features import Floats
 from mentallama.models.linear import Leaning, LinearAnalyst
 from mentallama.prompts import Mode
-from mentallama.records import Example, Response, Span
+from mentallama.records import Example, Span
 from mentallama.tasks import Reason, Task
 
 WEAK = 0.2
@@ -38,16 +38,14 @@ class Embedded:
         """Whether the analyst was trained on the example's question."""
         return (example.task, example.question) in self.analyst.tasks
 
-    def respond(self, example: Example, task: Task) -> Response:
-        """Explain the set's label (`label-given`), or the analyst's own (`zero-shot`)."""
+    def respond(self, example: Example, task: Task) -> str:
+        """Explain the set's label (`label-given`), or the analyst's own (`zero-shot`), in the example's form."""
         leaning = self.analyst.explain(example, example.label if self.mode == "label-given" else None)
         quotes, explanation = explain(task, example.question, example.text, leaning)
         if self.structured:
             fields = {"label": leaning.label, "explanation": explanation, "evidence": quotes}
-            text = json.dumps(fields, ensure_ascii=False)
-        else:
-            text = write_answer(task, example.question, leaning.label, explanation, example.form)
-        return Response(example_id=example.id, text=text, model=self.model, finish_reason="stop")
+            return json.dumps(fields, ensure_ascii=False)
+        return write_answer(task, example.question, leaning.label, explanation, example.form)
 
 
 def explain(task: Task, question: str, text: str, leaning: Leaning) -> tuple[list[str], str]:

@@ -1,0 +1,152 @@
+"""Teach: every labelled question of the posts is asked of each teacher, and answered with an explanation.
+
+    mentallama teach recipes/sample-build.yaml
+
+Reads posts. Writes `responses.jsonl.zst` in the order of posts, questions and teachers, `set_aside.jsonl` (questions
+without an answer, and why), `disagreements.jsonl` (questions that teachers answer differently) and `summary.json`:
+counts, refusals by label, cost by task. No file holds a clock.
+
+Every finished call is in the ledger, a file outside the stage's folder, before it counts. What the ledger answers is
+not asked again, so a killed run is resumed by the same command.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from mentallama.endpoint.ask import Limits, Tally, Told, ask_all
+from mentallama.endpoint.call import Call
+from mentallama.endpoint.ledger import Ledger
+from mentallama.endpoint.open import Endpoint
+from mentallama.errors import WrongUse
+from mentallama.progress import Advance, progress
+from mentallama.records import Post
+from mentallama.store import read_records, write_json
+from mentallama.teach.calls import Lesson, asked, calls
+from mentallama.teach.compose import compose
+from mentallama.teach.cost import Estimate, estimate, short_budget
+from mentallama.teach.examples import Draw, ShotRow, draw_shots, read_examples, refuse_test_rows
+from mentallama.teach.governance import real_examples, real_posts, refuse_agreements
+from mentallama.teach.summary import SUMMARY, TeachSummary
+from mentallama.teach.teachers import OpenAnalyst, all_answers, open_endpoints
+
+Say = Callable[[str], None]
+Ask = Callable[[Iterable[Call], Endpoint, Ledger, Limits, Told], Tally]
+"""Brings answers to calls into the ledger."""
+
+WAYS: dict[str, Ask] = {"calls": ask_all}
+"""How an endpoint can be asked."""
+
+
+def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
+    lesson: Lesson,
+    out: Path,
+    ledger: Path,
+    open_analyst: OpenAnalyst,
+    environ: Mapping[str, str],
+    say: Say,
+    way: str = "calls",
+) -> TeachSummary:
+    """Ask all teachers, and write what they answered.
+
+    Parameters
+    ----------
+    ledger
+        The file of paid answers; made where there is none. Only remote teachers need it.
+    open_analyst
+        Opens the analyst behind `embedded` or `linear:DIR`.
+    environ
+        Holds the endpoints' keys.
+    say
+        Is told the estimate, before anything is sent.
+
+    Raises
+    ------
+    WrongUse
+        There is nothing to ask; a set with an agreement would be sent; a key, a model or an example is wrong.
+    MentallamaError
+        The endpoint is down or the budget used up: what was answered is kept.
+    """
+    if way not in WAYS:
+        raise WrongUse(f"teach: there is no way to ask by {way}; there is {', '.join(WAYS)}")
+    count = Counter((each.task.set, each.example.question) for each in asked(lesson))
+    if not count:
+        raise WrongUse(
+            f"{lesson.posts}: no post of {' and '.join(lesson.settings.splits)} has a label to explain"
+        )
+    rows = [row for row in _examples(lesson) if (row.set, row.question) in count]
+    refuse_agreements(real_posts(asked(lesson)) + real_examples(rows), lesson.tasks, lesson.settings)
+    lesson = replace(lesson, draws=_draws(lesson, rows, count))
+    endpoints = open_endpoints(lesson.settings.teacher, environ)
+    with ExitStack() as opened:
+        kept = opened.enter_context(Ledger(ledger)) if endpoints else None
+        teachers = all_answers(lesson, endpoints, kept, open_analyst)
+        if kept is not None:
+            _ask_remote(lesson, list(endpoints.values()), kept, count.total(), say, WAYS[way])
+        summary = compose(lesson, teachers, out, count.total()).summary(lesson)
+    write_json(out / SUMMARY, summary.model_dump(mode="json"))
+    return summary
+
+
+def _examples(lesson: Lesson) -> list[ShotRow]:
+    """The examples of few-shot prompts; none of them may stand in a test split."""
+    if lesson.settings.examples is None:
+        return []
+    rows = read_examples(lesson.settings.examples, lesson.tasks)
+    refuse_test_rows(rows, read_records(lesson.posts, Post))
+    return rows
+
+
+def _draws(
+    lesson: Lesson, rows: Sequence[ShotRow], wanted: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], Draw]:
+    settings = lesson.settings
+    if settings.prompt != "few-shot":
+        return {}
+    return {
+        (name, question): draw_shots(rows, lesson.tasks[name], question, settings.shots, lesson.seed)
+        for name, question in wanted
+    }
+
+
+def _ask_remote(
+    lesson: Lesson, endpoints: Sequence[Endpoint], ledger: Ledger, questions: int, say: Say, ask: Ask
+) -> None:
+    """Say what it will cost, then ask one endpoint after the other."""
+    settings = lesson.settings
+    estimates = [estimate(lesson, endpoint, ledger, questions) for endpoint in endpoints]
+    short = short_budget(estimates, settings.budget, ledger.spent())
+    for line in [
+        *(f"teach: {each.sentence()}" for each in estimates),
+        *([f"teach: {short}"] if short else []),
+    ]:
+        say(line)
+    for endpoint, expected in zip(endpoints, estimates, strict=True):
+        limits = Limits(settings.in_flight, settings.timeout, settings.attempts, settings.budget, questions)
+        with progress(f"teach: ask {endpoint.model}", questions) as advance:
+            ask(calls(lesson, endpoint, asked(lesson)), endpoint, ledger, limits, _follow(advance, expected))
+
+
+def _follow(advance: Advance, expected: Estimate) -> Told:
+    """Move the bar by what is done since it was last told, with the money beside it."""
+    shown = 0
+
+    def told(tally: Tally) -> None:
+        nonlocal shown
+        advance(tally.done - shown, live(tally, expected))
+        shown = tally.done
+
+    return told
+
+
+def live(tally: Tally, expected: Estimate) -> str:
+    """What stands behind the bar."""
+    parts = [f"{tally.refused} refused"] * bool(tally.refused)
+    parts += [f"{tally.aside.total()} set aside"] * bool(tally.aside)
+    if expected.cost is not None:
+        parts.insert(0, f"cost {tally.cost + tally.uncertain:.4g} of about {expected.cost:.4g}")
+    return ", ".join(parts)

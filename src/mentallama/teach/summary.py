@@ -1,0 +1,146 @@
+"""What a run of `teach` came to: answers by what they are, refusals by label, money by task."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mentallama.endpoint.call import Answer
+from mentallama.prompts import PROMPTS_VERSION
+from mentallama.records import Record, Status
+from mentallama.tasks import Task
+from mentallama.teach.calls import Asked, Lesson
+
+SUMMARY = "summary.json"
+
+Outcome = Status | str
+"""How an answer reads, or `aside` where there is none."""
+
+
+class Cost(Record):
+    """What one teacher did for one task. Answers that several posts share are paid for, and counted, once.
+
+    `refused` counts all that reads as a refusal, `aside` what has no answer; `cost` is None without prices.
+    """
+
+    model: str
+    task: str
+    calls: int
+    answered: int
+    refused: int
+    aside: int
+    tokens_in: int
+    tokens_out: int
+    cost: float | None
+
+
+class Refusals(Record):
+    """How many questions of one set and label a teacher refused. Content filters meet the gravest posts first."""
+
+    model: str
+    task: str
+    label: str
+    grave: bool
+    asked: int
+    refused: int
+    share: float
+
+
+class TeachSummary(Record):
+    """`answers` counts by teacher and outcome, `aside` the reasons. `refusals` has all labels of the sets where a
+    teacher refused any, so that shares can be compared."""
+
+    prompts: str
+    prompt: str
+    structured: bool
+    questions: int
+    answers: dict[str, dict[str, int]]
+    aside: dict[str, dict[str, int]]
+    refusals: tuple[Refusals, ...]
+    costs: tuple[Cost, ...]
+    disagreements: int
+
+
+@dataclass
+class Tallied:
+    """Counts while answers are read, in the order of teachers and tasks as they come."""
+
+    questions: int = 0
+    disagreements: int = 0
+    outcomes: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    labels: dict[tuple[str, str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    aside: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    paid: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    money: dict[tuple[str, str], float] = field(default_factory=dict)
+    _seen: set[int] = field(default_factory=set)
+
+    def add(self, model: str, each: Asked, answer: Answer, outcome: Outcome) -> None:
+        """Count one answer of one teacher."""
+        place, label = (model, each.task.set), each.example.label or ""
+        self.outcomes[place][outcome] += 1
+        self.labels[model, each.task.set, label][outcome] += 1
+        if outcome == "aside":
+            self.aside[model][answer.reason or "no reason"] += 1
+        if answer.hash and self._is_new(answer.hash):
+            self.paid[place].update(
+                calls=1, input=answer.usage.get("input", 0), output=answer.usage.get("output", 0)
+            )
+            if answer.cost is not None:
+                self.money[place] = self.money.get(place, 0.0) + answer.cost
+
+    def _is_new(self, digest: str) -> bool:
+        key = int(digest[:16], 16)
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        return True
+
+    def summary(self, lesson: Lesson) -> TeachSummary:
+        answers: dict[str, Counter[str]] = defaultdict(Counter)
+        for (model, _), counts in self.outcomes.items():
+            answers[model].update(counts)
+        return TeachSummary(
+            prompts=PROMPTS_VERSION,
+            prompt=lesson.settings.prompt,
+            structured=lesson.settings.structured,
+            questions=self.questions,
+            answers={model: dict(counts) for model, counts in answers.items()},
+            aside={model: dict(counts) for model, counts in self.aside.items()},
+            refusals=tuple(self._refusals(lesson.tasks)),
+            costs=tuple(self._cost(*place) for place in self.outcomes),
+            disagreements=self.disagreements,
+        )
+
+    def _cost(self, model: str, task: str) -> Cost:
+        counts, paid, money = (
+            self.outcomes[model, task],
+            self.paid[model, task],
+            self.money.get((model, task)),
+        )
+        return Cost(
+            model=model,
+            task=task,
+            calls=paid["calls"],
+            answered=counts.total() - counts["refused"] - counts["aside"],
+            refused=counts["refused"],
+            aside=counts["aside"],
+            tokens_in=paid["input"],
+            tokens_out=paid["output"],
+            cost=None if money is None else round(money, 9),
+        )
+
+    def _refusals(self, tasks: Mapping[str, Task]) -> list[Refusals]:
+        return [
+            Refusals(
+                model=model,
+                task=name,
+                label=label,
+                grave=label == tasks[name].grave,
+                asked=counts.total(),
+                refused=counts["refused"],
+                share=round(counts["refused"] / counts.total(), 6),
+            )
+            for (model, name, label), counts in sorted(self.labels.items())
+            if self.outcomes[model, name]["refused"]
+        ]

@@ -1,0 +1,111 @@
+"""Who answers: the teachers of a recipe, each with one way to get its answers to a batch of questions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from mentallama.config import Teacher
+from mentallama.endpoint.call import Answer
+from mentallama.endpoint.ledger import Ledger
+from mentallama.endpoint.open import Endpoint, open_endpoint
+from mentallama.errors import MentallamaError
+from mentallama.models.linear import LinearAnalyst
+from mentallama.teach.calls import Asked, Lesson, call_of
+from mentallama.teach.embedded import Embedded
+
+OpenAnalyst = Callable[[str], LinearAnalyst]
+"""From a spec, `embedded` or `linear:DIR`, to the analyst behind it."""
+
+
+class Answers(Protocol):
+    """A teacher whose answers are there to be read; `model` is what its responses name."""
+
+    @property
+    def model(self) -> str: ...
+
+    def read(self, batch: Sequence[Asked]) -> list[Answer]:
+        """One answer a question, in their order."""
+        ...
+
+
+@dataclass(frozen=True)
+class FromLedger:
+    """A remote teacher: its answers stand in the ledger."""
+
+    model: str
+    lesson: Lesson
+    endpoint: Endpoint
+    ledger: Ledger
+
+    def read(self, batch: Sequence[Asked]) -> list[Answer]:
+        hashes = [call_of(self.lesson, self.endpoint, each).hash for each in batch]
+        answers = self.ledger.read(hashes)
+        if not answers.keys() >= set(hashes):
+            raise MentallamaError(
+                f"{self.ledger.path}: an answer of {self.model} is no longer in the ledger; the same command asks again"
+            )
+        return [answers[key] for key in hashes]
+
+
+@dataclass(frozen=True)
+class Written:
+    """An embedded teacher: its answers are written as they are read."""
+
+    embedded: Embedded
+
+    @property
+    def model(self) -> str:
+        return self.embedded.model
+
+    def read(self, batch: Sequence[Asked]) -> list[Answer]:
+        return [self._answer(each) for each in batch]
+
+    def _answer(self, each: Asked) -> Answer:
+        if not self.embedded.answers(each.example):
+            return Answer(
+                hash="", example_id=each.example.id, model=self.model, state="aside", reason=UNTRAINED
+            )
+        text = self.embedded.respond(each.example, each.task)
+        return Answer(
+            hash="",
+            example_id=each.example.id,
+            model=self.model,
+            state="answered",
+            text=text,
+            finish_reason="stop",
+        )
+
+
+UNTRAINED = "the linear analyst was not trained on this question"
+
+
+def open_endpoints(teachers: Sequence[Teacher], environ: Mapping[str, str]) -> dict[str, Endpoint]:
+    """The remote teachers' endpoints, by spec; nothing is sent."""
+    return {teacher.spec: open_endpoint(teacher, environ) for teacher in teachers if teacher.remote}
+
+
+def all_answers(
+    lesson: Lesson, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, open_analyst: OpenAnalyst
+) -> list[Answers]:
+    """The teachers in the recipe's order."""
+    named = Counter(endpoint.model for endpoint in endpoints.values())
+    teachers: list[Answers] = []
+    for teacher in lesson.settings.teacher:
+        endpoint = endpoints.get(teacher.spec)
+        if endpoint is None:
+            teachers.append(Written(_embedded(lesson, teacher.spec, open_analyst)))
+        else:
+            assert ledger is not None
+            # two servers may call their models the same
+            model = endpoint.model if named[endpoint.model] == 1 else f"{endpoint.model}@{endpoint.host}"
+            teachers.append(FromLedger(model, lesson, endpoint, ledger))
+    return teachers
+
+
+def _embedded(lesson: Lesson, spec: str, open_analyst: OpenAnalyst) -> Embedded:
+    kind, analyst = spec.partition(":")[0], open_analyst(spec)
+    digest = analyst.name.partition(":")[2]
+    return Embedded(analyst, f"{kind}:{digest}", lesson.settings.prompt, lesson.settings.structured)
