@@ -21,10 +21,9 @@ def without_answer(task: Task, explanation: str) -> str:
     """The explanation without the sentences that only say the answer over again.
 
     Those are sentences that hold an answer sentence of the task (of any label, in either form), that name the answer
-    behind a mark ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A conclusion in other words
-    ("so the job is the cause") is the explanation's own and stays. Where nothing else would
-    be left, only the statement itself goes and the rest of its sentence stays. An explanation that is nothing but its
-    answer gives "".
+    behind a mark ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A conclusion in other
+    words ("so the job is the cause") is the explanation's own and stays. Where nothing else would be left, only the
+    statement itself goes and the rest of its sentence stays. An explanation that is nothing but its answer gives "".
     """
     said = [part.strip() for part in _SENTENCES.split(explanation) if part.strip()]
     kept = [part for at, part in enumerate(said) if not _states(task, part, first=at == 0)]
@@ -61,7 +60,7 @@ def _spaced(text: str) -> str:
 @cache
 def _alone(task: Task) -> frozenset[str]:
     """Answers and names of labels, as tokens with spaces between."""
-    names = [name for name, label in task.labels.items()]
+    names = list(task.labels)
     if not task.polar:  # a yes/no task's aliases are parts of sentences, as "depressed"
         names += [alias for label in task.labels.values() for alias in label.aliases]
     answers = [label.answer.of(form) for label in task.labels.values() for form in FORMS]

@@ -84,7 +84,7 @@ def _common_subsequence(first: list[str], second: list[str]) -> int:
 
 
 def _chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF()
     return [
