@@ -162,6 +162,7 @@ def test_costs_and_what_may_have_been_spent(path: Path) -> None:
         assert ledger.hold(other, 4.5, 10.0) == (False, 5.75)
         assert ledger.hold(other, 4.0, 10.0) == (True, 5.75)
         assert ledger.hold(account, 4.5, None) == (True, 4.0)
+        assert ledger.hold(account, 4.4, 1.0) == (True, 4.0)  # less than before always goes
         ledger.release(account, uncertain=0.5)
         assert ledger.spent() == 1.5 + 0.25 + 0.5 + 4.0
         ledger.commit([done(3, cost=2.0)])  # a batch file's, without an account

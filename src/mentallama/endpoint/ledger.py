@@ -149,14 +149,15 @@ class Ledger:
             return _insert_account(file)
 
     def hold(self, account: int, amount: float, most: float | None) -> tuple[bool, float]:
-        """Write down that up to `amount` will be in flight, unless all accounts then exceed `most`.
-
-        Returns whether it was written, and what all other accounts have spent or hold.
+        """Write down that up to `amount` will be in flight, unless it is more than before and exceeds `most` with all
+        other accounts. Returns whether it was written, and what all other accounts have spent or hold.
         """
         with self._transaction() as file:
             others = _total(file, account)
-            (own,) = file.execute("SELECT settled + uncertain FROM accounts WHERE id = ?", [account]).fetchone()
-            fits = most is None or others + own + amount <= most * (1 + 2 * ROUNDING)
+            own, held = file.execute(
+                "SELECT settled + uncertain, held FROM accounts WHERE id = ?", [account]
+            ).fetchone()
+            fits = most is None or amount <= held or others + own + amount <= most * (1 + 2 * ROUNDING)
             if fits:
                 file.execute("UPDATE accounts SET held = ? WHERE id = ?", (amount, account))
             return fits, others

@@ -56,19 +56,24 @@ class Slots:
     async def _reserve(self, amount: float) -> bool:
         """Whether the call fits the budget, and the ledger holds enough for it; False to look again."""
         account = self._account
-        if not account.fits(amount) and self.flying:
-            await self._wait_for_slot()  # what is in flight will cost less than was reserved for it
+        if account.fits(amount):
+            wanted = account.to_hold(amount)
+            if wanted is not None:
+                await self._hold(wanted)
+            return wanted is None
+        if account.held > account.flying or not self.flying:
+            await self._hold(account.flying)  # others may use what is held here for nothing, and may have ended
+        if account.fits(amount):
             return False
-        last = not account.fits(amount)
-        wanted = amount if last else account.to_hold(amount)
-        if wanted is None:
-            return True
-        held, account.others = await self._writer.hold(wanted, account.most)
-        if held:
-            account.held = wanted
-        elif last:
+        if not self.flying:
             raise OutOfBudget
+        await self._wait_for_slot()  # what is in flight will cost less than was reserved for it
         return False
+
+    async def _hold(self, amount: float) -> None:
+        held, self._account.others = await self._writer.hold(amount, self._account.most)
+        if held:
+            self._account.held = amount
 
     async def _wait_for_slot(self) -> None:
         self._freed.clear()
