@@ -88,7 +88,7 @@ def short_budget(estimates: Iterable[Estimate], budget: float | None, spent: flo
     wanted = sum(each.cost or 0.0 for each in estimates)
     if budget is None or spent + wanted <= budget:
         return None
-    already = f", of which {spent:.4g} is spent" if spent else ""
+    already = f", of which {spent:.4g} is spent," if spent else ""
     return (
         f"the budget of {budget:g}{already} will hardly reach: the estimate is {wanted:.4g}; what is answered until "
         "it is used up is kept"
