@@ -57,9 +57,14 @@ def bands_of(texts: list[str], keys: list[str]) -> Array:
 
 
 class Index:
-    """Keys and bands of all posts, on disk; posts are numbered in the order they are added."""
+    """Keys and bands of all posts, on disk; posts are numbered in the order they are added.
 
-    def __init__(self, folder: Path) -> None:
+    `near` is the least rapidfuzz ratio (0-100) of two keys that makes near-duplicates. With `beginnings`, a long key
+    that begins as a shorter long one does is near it too.
+    """
+
+    def __init__(self, folder: Path, near: float = NEAR, *, beginnings: bool = True) -> None:
+        self._near, self._beginnings = near, beginnings
         self._keys = (folder / "keys.bin").open("w+b")
         self._bands = [(folder / f"band{column}.bin").open("w+b") for column in range(COLUMNS)]
         self._ends = array("q", [0])
@@ -110,10 +115,27 @@ class Index:
         for file in self._bands:
             values = np.fromfile(file.name, dtype=np.uint64)[posts]
             for left, right in _meetings(values, posts):
-                if joined[left] != joined[right] and _near(keys, ends, letters, left, right):
+                if joined[left] != joined[right] and self._alike(keys, ends, letters, left, right):
                     joined[right] = joined[left]
                     yield left, right
             advance()
+
+    def _alike(self, keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
+        """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does.
+
+        `keys` is the descriptor of the file of keys.
+        """
+        short, long = sorted((int(letters[left]), int(letters[right])))
+        if self._beginnings and short >= BEGINNING:
+            long = short
+        if 200.0 * short < self._near * (short + long):  # lengths alone rule it out
+            return False
+        # Letters are compared, not bytes: all Chinese letters begin with one of six bytes, so all would be alike.
+        texts = (
+            os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]
+            for n in (left, right)
+        )
+        return fuzz.ratio(*texts, score_cutoff=self._near) > 0
 
 
 def _first_of_equal(hashes: Array, alone: Array) -> Array:
@@ -138,24 +160,6 @@ def _pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
     if len(bucket) <= CROWD:
         return [(a, b) for n, a in enumerate(bucket) for b in bucket[n + 1 :]]
     return [*pairwise(bucket), *((bucket[0], b) for b in bucket[2:])]
-
-
-def _near(keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
-    """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does.
-
-    `keys` is the descriptor of the file of keys.
-    """
-    short, long = sorted((int(letters[left]), int(letters[right])))
-    if short >= BEGINNING:
-        long = short
-    if 200.0 * short < NEAR * (short + long):  # lengths alone rule it out
-        return False
-    # Letters are compared, not bytes: all Chinese letters begin with one of six bytes, so all would be alike.
-    texts = (
-        os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]
-        for n in (left, right)
-    )
-    return fuzz.ratio(*texts, score_cutoff=NEAR) > 0
 
 
 def _joined(same: Array, pairs: list[tuple[int, int]]) -> Array:
