@@ -116,6 +116,32 @@ def test_any_text_gets_a_whole_answer(analyst: LinearAnalyst, text: str) -> None
             assert quote.lower() in prediction.reading.explanation.lower()
 
 
+def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnalyst) -> None:
+    grams, sets, _ = load_model(folder)
+    post = cause_posts()[0]
+    vector, head = sets["CAMS"].featurizer(grams).vector(post.text), sets["CAMS"].heads["cause"]
+    example = example_of(post, "cause", "instruction")
+    for place, label in enumerate(head.card.labels):
+        decision = decide(vector, head, place)
+        # the lead of a label: its logit minus the mean of the two others
+        others = np.delete(decision.logits, place)
+        assert decision.lead == pytest.approx(decision.logits[place] - others.mean())
+        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.lead)
+        leaning = analyst.explain(example, label)
+        assert leaning.label == label
+        assert leaning.contributions == pytest.approx(decision.contributions)
+    own = analyst.explain(example)
+    assert own.label == next(iter(analyst.analyse([example]))).reading.label
+    assert own.contributions == pytest.approx(decide(vector, head).contributions)
+
+
+def test_a_label_never_seen_has_no_contributions(analyst: LinearAnalyst) -> None:
+    leaning = analyst.explain(example_of(cause_posts()[0], "cause", "instruction"), "alienation")
+    assert (leaning.label, leaning.contributions) == ("alienation", None)
+    assert len(leaning.rarity) == len(leaning.words.forms)
+    assert leaning.rarity.max() > 0
+
+
 def test_labels_without_training_posts_have_no_probability(analyst: LinearAnalyst) -> None:
     shares = one(analyst, "hopeless boss", "CAMS", "cause").probabilities
     assert list(shares) == list(load_tasks()["CAMS"].labels)
