@@ -78,11 +78,13 @@ def quality_report(rows: Sequence[Row], measured: Sequence[Scores]) -> list[Figu
     for row, scores in zip(rows, measured, strict=True):
         if scores:
             lines[row.task.set, row.response.model].append(scores)
-    return [
-        {"set": name, "model": model, "references": len(found)}
-        | {each: round(fmean(scores[each] for scores in found), 2) for each in found[0]}
-        for (name, model), found in lines.items()
-    ]
+    return [_line(name, model, found) for (name, model), found in lines.items()]
+
+
+def _line(name: str, model: str, found: Sequence[Scores]) -> Figures:
+    line: Figures = {"set": name, "model": model, "references": len(found)}
+    line.update({each: round(fmean(scores[each] for scores in found), 2) for each in found[0]})
+    return line
 
 
 def _verdict(row: Row, score: float | None, threshold: float | None) -> Verdict:

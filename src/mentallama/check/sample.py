@@ -12,13 +12,13 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
 
 from mentallama.check.row import Row
-from mentallama.check.sheet import Cells, read_sheet, write_sheet
+from mentallama.check.sheet import Cells, read_sheet, shield, unshield, write_sheet
 from mentallama.errors import BadData
 from mentallama.records import stable_id
 
@@ -69,7 +69,7 @@ class Ratings:
 
 
 @dataclass(frozen=True)
-class Test:
+class Standing:
     """Where the sequential test stands after `rated` rows; `more` is how many it takes at least, if none is poor."""
 
     result: Literal["accept", "reject", "rate more"]
@@ -95,7 +95,7 @@ def draw(rows: Iterable[Row], size: int, seed: int, rated: Collection[Rated] = (
     order = sorted(strata, key=lambda names: stable_id("stratum", str(seed), *names))
     columns = [[row for *_, row in sorted(strata[names], key=lambda each: each[:2])] for names in order]
     in_turn = (row for row in chain.from_iterable(zip_longest(*columns)) if row is not None)
-    return [row for row, _ in zip(in_turn, range(size), strict=False)]
+    return list(islice(in_turn, size))
 
 
 def read_ratings(path: Path) -> Ratings:
@@ -158,7 +158,7 @@ def sequential_test(
     unacceptable: float,
     alpha: float = ALPHA,
     beta: float = BETA,
-) -> Test:
+) -> Standing:
     """Wald's sequential probability ratio test on the share of poor rows (Wald 1945, section 5).
 
     Ends at the first row that settles it; what was rated after that does not count.
@@ -173,7 +173,7 @@ def sequential_test(
     Examples
     --------
     >>> sequential_test([False] * 20, 0.05, 0.15)
-    Test(result='rate more', rated=20, poor=0, more=1)
+    Standing(result='rate more', rated=20, poor=0, more=1)
     >>> sequential_test([False] * 21, 0.05, 0.15).result
     'accept'
     """
@@ -187,10 +187,10 @@ def sequential_test(
         bad += is_poor
         evidence += for_poor if is_poor else for_good
         if evidence >= reject:
-            return Test("reject", count, bad, 0)
+            return Standing("reject", count, bad, 0)
         if evidence <= accept:
-            return Test("accept", count, bad, 0)
-    return Test("rate more", count, bad, max(1, math.ceil((evidence - accept) / -for_good)))
+            return Standing("accept", count, bad, 0)
+    return Standing("rate more", count, bad, max(1, math.ceil((evidence - accept) / -for_good)))
 
 
 def poor_rows(ratings: Ratings) -> Iterator[bool]:
@@ -229,8 +229,8 @@ def _rated(line: Cells) -> Rated:
 
 
 def _flat(text: str) -> str:
-    """Without what spreadsheets change in a long cell: line ends and spaces."""
-    return " ".join(text.split())
+    """As the file holds it, without what spreadsheets change in a long cell: line ends and spaces."""
+    return " ".join(unshield(shield(text)).split())
 
 
 _EMPTY: Cells = dict.fromkeys(("rater", *ASPECTS, "note"), "")
