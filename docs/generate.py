@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from mentallama.cli import app
-from mentallama.config import Check, Collect, Evaluate, Predict, Recipe, Report, Train
+from mentallama.config import Check, Collect, Evaluate, Predict, Recipe, Report, Teach, Teacher, Train
 from mentallama.tasks import Source, load_tasks
 from mentallama.tasks.page import catalogue_page
 from mentallama.tasks.task import Columns
@@ -37,6 +37,8 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "collect": (Collect, "collect."),
     "a table in collect.tables": (Source, "table."),
     "the columns of a table": (Columns, "columns."),
+    "teach": (Teach, "teach."),
+    "a teacher in teach.teacher": (Teacher, "teacher."),
     "check": (Check, "check."),
     "train": (Train, "train."),
     "predict": (Predict, "predict."),
@@ -52,7 +54,7 @@ PLAIN: dict[str, str] = {
     "seed": "Draws the splits that no file gives, and the bootstrap resamples.",
     "jobs": "Processes that clean posts and fit models at a time.",
     "collect": "Settings of the stage; see below.",
-    "teach": "Settings of the stage; see below.",
+    "teach": "Settings of the stage; see below, and [Teach](teach.md).",
     "check": "Settings of the stage; see below.",
     "train": "Settings of the stage; see below.",
     "predict": "Settings of the stage; see below.",
@@ -76,6 +78,16 @@ PLAIN: dict[str, str] = {
     "check.personal": "The explanation brings no personal data back.",
     "check.acceptable": "Share of poor rows at which the data should be accepted (sequential test, Wald 1945).",
     "check.unacceptable": "Share of poor rows at which the data should be rejected.",
+    "teach.teacher": "One teacher or several, each as its spec or with its keys below; all are asked every question, "
+    "and where they differ is kept.",
+    "teach.ledger": "The file of paid answers; without one, `ledger.sqlite` in the run's folder.",
+    "teacher.tokens_per_minute": "The same for tokens.",
+    "teach.prompt": "What is asked: the label and the reason (`zero-shot`), the same after examples (`few-shot`), or "
+    "the reason of the set's own label (`label-given`).",
+    "teacher.input_price": "Money per million tokens that are read. The two prices go together.",
+    "teacher.requests_per_minute": "The provider's limit; without one, only what the server's answers say.",
+    "teacher.max_tokens": "The most tokens of an answer.",
+    "teacher.temperature": "0 for the likeliest answer.",
     "train.analyst": "The kind of analyst.",
     "train.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
     "train.word_ngrams": "1: single words; 2: word pairs too.",
@@ -84,6 +96,9 @@ PLAIN: dict[str, str] = {
     "report.title": "The page's title; without one, the recipe's name.",
 }
 """Words for the keys whose model has no docstring of its own."""
+
+DEFAULTS = {"teach.teacher": "`\"embedded\"`"}
+"""Defaults that are written otherwise in a recipe than they are held."""
 
 
 def main() -> int:
@@ -152,10 +167,11 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
     lines = ["| Key | Holds | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in schema["properties"].items():
         default = "required" if name in schema.get("required", ()) else _default(field.get("default"))
+        default = DEFAULTS.get(prefix + name, default)
         meaning = PLAIN.get(prefix + name) or said.get(name)
         if meaning is None:
             raise SystemExit(f"docs/generate.py: nothing is said of {prefix + name}; add it to PLAIN")
-        shown = name if model in (Source, Columns) else prefix + name
+        shown = name if model in (Source, Columns, Teacher) else prefix + name
         cells = (f"`{shown}`", _holds(field), default, _flat(meaning))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
@@ -180,17 +196,22 @@ def _number(field: Mapping[str, Any]) -> str:
     return ("number" if field["type"] == "number" else "whole number") + "".join(bounds)
 
 
+def _named(values: object) -> str:
+    """What an object holds whose keys are names; anything at all is just keys."""
+    return f"name -> {_holds(values)}" if isinstance(values, dict) and values else "keys"
+
+
 _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "keys": lambda _: "keys",
     "pair": lambda _: "two whole numbers",
     "array": lambda field: f"list of {_holds(field['items'])}",
-    "object": lambda field: f"name -> {_holds(field['additionalProperties'])}",
+    "object": lambda field: _named(field.get("additionalProperties")),
     "boolean": lambda _: "true or false",
     "number": _number,
     "integer": _number,
     "string": lambda field: "path" if field.get("format") == "path" else "text",
 }
-_BOUNDS = {"minimum": "from", "maximum": "to", "exclusiveMaximum": "below"}
+_BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
 
 def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
