@@ -107,12 +107,10 @@ def deal(truth: Rows, groups: Sequence[str]) -> Rows:
 
 
 def _vectorizer(analyzer: str, lengths: tuple[int, int]) -> Any:
+    # One letter may be a word; a pattern for words is no business of letters.
+    pattern = r"(?u)\b\w+\b" if analyzer == "word" else None
     return TfidfVectorizer(
-        analyzer=analyzer,
-        ngram_range=lengths,
-        token_pattern=r"(?u)\b\w+\b",  # one letter may be a word
-        sublinear_tf=True,
-        min_df=2,
+        analyzer=analyzer, ngram_range=lengths, token_pattern=pattern, sublinear_tf=True, min_df=2
     )
 
 
