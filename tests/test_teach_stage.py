@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -208,6 +212,40 @@ def test_refusals_are_printed_by_label(teach: Teach) -> None:
     assert [line.partition(":")[0] for line in lines] == ["test-model, DR, no", "test-model, DR, yes *"]
     assert all(line.endswith("refused (100.0%)") for line in lines)
     assert "* the set's gravest label" in done.out
+
+
+def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teach) -> None:
+    with serving(Plan(reply=sensible_reply, delay=0.03)) as server:
+        given = ["--set", f"data={ROOT / 'sample'}", "--set", "sets=[DR]", "--set", "jobs=1"]
+        given += ["--set", f"collect.tables={json.dumps(tables('[DR]'))}", "--set", "teach.in_flight=3"]
+        command = [
+            sys.executable,
+            "-m",
+            "mentallama.cli",
+            "teach",
+            str(RECIPE),
+            "--out",
+            str(tmp_path / "run"),
+        ]
+        command += [*given, "--set", f"teach.teacher=remote:test-model@{server.url}"]
+        environ = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+        with subprocess.Popen(
+            command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while len(server.hashes) < DR // 2:
+                assert process.poll() is None
+                time.sleep(0.005)
+            process.kill()
+        assert not (tmp_path / "run/teach").exists()
+        killed = server.hashes.total()
+        assert killed < DR
+        asked = ("--set", f"teach.teacher=remote:test-model@{server.url}")
+        assert teach(*asked, sets="[DR]").code == 0
+        assert server.hashes.total() <= DR + 3  # what was in flight, at most
+        resumed = results(tmp_path / "run")
+        shutil.rmtree(tmp_path / "run")
+        assert teach(*asked, sets="[DR]").code == 0
+    assert results(tmp_path / "run") == resumed
 
 
 # What goes wrong
