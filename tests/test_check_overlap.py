@@ -46,6 +46,11 @@ def test_tokens_are_what_readers_of_the_language_take_for_words(text: str, expec
     assert tokens(text) == expected
 
 
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_has_the_same_tokens_by_the_short_way(text: str) -> None:
+    assert tokens(text) == [token for token in tokens(text + " é") if token != "é"]
+
+
 def test_rouge_worked_by_hand() -> None:
     # 6 and 5 words; common: the, cat, on, the, mat = 5 -> 2·5/11. Pairs 5 and 4, common: "the cat" -> 2·1/9.
     # Longest common subsequence: the cat on mat = 4 -> 2·4/11.

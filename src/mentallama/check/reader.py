@@ -17,6 +17,7 @@ from scipy.sparse import hstack, vstack
 from scipy.special import log_softmax, softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mentallama.records import stable_id
 
@@ -118,7 +119,10 @@ def _fit(rows: Any, own: Any, truth: Rows) -> Any:
     labels = own.shape[0]
     weights = np.concatenate([np.ones(len(truth)), np.full(labels, OWN_WORDS)])
     model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=300, tol=1e-3)
-    return model.fit(vstack([rows, own]), np.concatenate([truth, np.arange(labels)]), sample_weight=weights)
+    with threadpool_limits(1):  # more threads only wait for each other, and take twice the time
+        return model.fit(
+            vstack([rows, own]), np.concatenate([truth, np.arange(labels)]), sample_weight=weights
+        )
 
 
 def _scores(model: Any, matrix: Any) -> Floats:
