@@ -124,6 +124,7 @@ def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
     typer.echo(str(folder / "teach"))
 
 
+_stage_command("check", "Judge the responses: keep what is fit to train on, and say why the rest is not.")
 _stage_command("train", "Fit an analyst to the posts.")
 _stage_command("predict", "Answer the posts of the test split.")
 

@@ -232,7 +232,8 @@ class Check(Settings):
 
     def off(self) -> list[str]:
         """Gates that this run does without; chrF without a bound is not among them, it is reported."""
-        return [name for name in GATES if name != "chrf" and getattr(self, name) in (None, False)]
+        settings = {name: getattr(self, name) for name in GATES if name != "chrf"}
+        return [name for name, value in settings.items() if value is None or value is False]
 
 
 class Train(Settings):

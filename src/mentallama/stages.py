@@ -28,7 +28,7 @@ from mentallama.manifest import (
     versions,
 )
 from mentallama.store import write_text
-from mentallama.wiring import _STAGES, NOTES, Say, Stage, ask_again, cause_settings, rejects
+from mentallama.wiring import _STAGES, NOTES, Say, Stage, ask_again, cause_settings, rejected_by_raters, rejects
 
 
 def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None, retry: bool = False) -> Path:
@@ -55,6 +55,8 @@ def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None,
             for line in NOTES[name](folder) if name in NOTES else ():
                 say(line)
         fault = rejects(recipe, folder, say) if "collect" in wanted else None
+        if "check" in wanted:
+            fault = fault or rejected_by_raters(folder)
     if fault:
         raise TooManyRejects(fault)
     return folder
@@ -103,6 +105,8 @@ def _cause(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, A
         "versions": versions(),
         "inputs": [mark(path, shown).model_dump() for shown, path in stage.inputs(recipe, folder).items()],
     }
+    if stage.said is not None:
+        cause["said"] = stage.said(folder)
     return dict(json.loads(json.dumps(cause)))
 
 

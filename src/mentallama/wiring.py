@@ -32,10 +32,14 @@ LEDGER = "ledger.sqlite"
 
 @dataclass(frozen=True)
 class Stage:
-    """`inputs` names the files a stage reads; `work(recipe, run folder, out)` does it and returns counts."""
+    """`inputs` names the files a stage reads; `work(recipe, run folder, out)` does it and returns counts.
+
+    `said(run folder)` is what the stage goes by of what people have written in the run, which the work itself adds to.
+    """
 
     inputs: Callable[[Recipe, Path], dict[str, Path]]
     work: Callable[[Recipe, Path, Path], dict[str, Any]]
+    said: Callable[[Path], dict[str, str]] | None = None
 
 
 def rejects(recipe: Recipe, folder: Path, say: Say) -> str | None:
@@ -179,7 +183,18 @@ def _teach_notes(folder: Path) -> Iterator[str]:
         )
 
 
-NOTES: dict[str, Callable[[Path], Iterator[str]]] = {"teach": _teach_notes}
+def _check_notes(folder: Path) -> Iterator[str]:
+    """What was accepted, and what waits for people."""
+    summary = read_json(folder / "check/summary.json")
+    yield f"check: {summary['accepted']} of {summary['responses']} responses accepted; {folder / 'check/gates.md'}"
+    if summary["undecided"]:
+        yield (
+            f"note: check: {summary['undecided']} answers give another label than the set; decide in "
+            f"{folder / 'review/disagreements.csv'}, the same command reads it"
+        )
+
+
+NOTES: dict[str, Callable[[Path], Iterator[str]]] = {"teach": _teach_notes, "check": _check_notes}
 """What is said of a stage's results, also when they were up to date."""
 
 
@@ -192,6 +207,47 @@ def ask_again(recipe: Recipe, folder: Path, say: Say) -> None:
     if path.is_file():
         with Ledger(path) as ledger:
             say(f"teach: {ledger.retry_aside()} set aside before will be asked again")
+
+
+def _check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    from mentallama.check.origin import DRIFT, LESSON, SUMMARY
+    from mentallama.check.run import inputs_of
+    from mentallama.release import find_expert
+
+    files = inputs_of(recipe, folder)
+    given = {path.relative_to(folder).as_posix(): path for path in (files.posts, files.responses)}
+    told = [folder / name for name in (SUMMARY, DRIFT, *([] if recipe.teach is None else [LESSON]))]
+    found = _needs(*given)(recipe, folder)
+    more = [path for path in (*told, *([] if files.goldens is None else [files.goldens])) if path.is_file()]
+    experts = [] if files.release is None else find_expert(files.release, recipe.catalogue())
+    return (
+        found
+        | {path.relative_to(folder).as_posix(): path for path in more}
+        | {f"expert/{each.path.name}": each.path for each in experts}
+    )
+
+
+def _check(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.check.run import run
+
+    return run(recipe, folder, out)
+
+
+def _check_said(folder: Path) -> dict[str, str]:
+    from mentallama.check.people import said
+
+    return said(folder)
+
+
+def rejected_by_raters(folder: Path) -> str | None:
+    """A sentence where the sequential test on the raters' sample says that the data is not to be used."""
+    sample = read_json(folder / "check/gates.json")["sample"]
+    if sample.get("result") != "reject":
+        return None
+    return (
+        f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample poor, more "
+        f"than can be accepted; all is written, do not use it ({folder / 'review/sample.csv'})"
+    )
 
 
 def _train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -284,6 +340,7 @@ def _report(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 _STAGES: dict[str, Stage] = {
     "collect": Stage(_collect_inputs, _collect),
     "teach": Stage(_teach_inputs, _teach),
+    "check": Stage(_check_inputs, _check, _check_said),
     "train": Stage(_needs(_POSTS), _train),
     "predict": Stage(_predict_inputs, _predict),
     "evaluate": Stage(_needs(_POSTS, _PREDICTIONS), _evaluate),

@@ -13,10 +13,15 @@ from pathlib import Path
 from mentallama.answers import read_answer
 from mentallama.check.row import Row
 from mentallama.errors import BadData
+from mentallama.privacy import scrub
 from mentallama.quoting import read_quotes
-from mentallama.records import Example, Form, Post, Response, example_of
+from mentallama.records import Example, Form, Post, Provenance, Response, example_of, stable_id
+from mentallama.release import find_expert, read_release
 from mentallama.store import read_records
 from mentallama.tasks import Task
+
+EXPERT = "expert"
+"""Stands where a model's name would."""
 
 Joined = tuple[Post, Example, Response]
 
@@ -64,6 +69,25 @@ def by_example(rows: Iterator[Row]) -> Iterator[list[Row]]:
     """The responses to each example together; several teachers' responses to one stand side by side."""
     for _, group in groupby(rows, key=lambda row: row.example.id):
         yield list(group)
+
+
+def expert_rows(release: Path, tasks: Mapping[str, Task]) -> Iterator[Row]:
+    """What experts wrote, from a release's `human_evaluation` folder, as rows of test posts with their labels."""
+    for file in find_expert(release, tasks):
+        task = tasks[file.set]
+        for line in read_release(file, task):
+            text = scrub(line.text)[0]
+            label = read_answer(task, line.golden, file.form).label
+            post = Post(
+                id=stable_id("expert", file.set, text),
+                set=file.set,
+                split="test",
+                text=text,
+                labels={} if label is None else {line.question: label},
+                provenance=Provenance(file=file.path.name, row=line.row, origin="release"),
+            )
+            example = example_of(post, line.question, file.form)
+            yield row_of(post, example, Response(example_id=example.id, text=line.golden, model=EXPERT), task)
 
 
 class _Waiting:

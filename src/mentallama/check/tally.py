@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mentallama.check.choose import Fate
 from mentallama.check.gatefile import ByLabel, ByTeacher, Kept, Unread
-from mentallama.check.row import Row
-from mentallama.records import SPLITS, Split, Status, Verdict
+from mentallama.records import SPLITS, Split, Status
 from mentallama.tasks import Task
 
 Place = tuple[str, str]
@@ -17,39 +17,36 @@ Place = tuple[str, str]
 
 @dataclass
 class Tally:
-    """`add` every response once, then read the counts. `dropping` are the gates whose verdict counts."""
+    """`add` every response once, then read the counts."""
 
     tasks: Mapping[str, Task]
-    dropping: frozenset[str]
     _rows: Counter[Place] = field(default_factory=Counter)
     _judged: Counter[tuple[str, Place]] = field(default_factory=Counter)
     _failed: Counter[tuple[str, Place]] = field(default_factory=Counter)
+    _unjudged: Counter[tuple[str, str]] = field(default_factory=Counter)
     _alone: Counter[str] = field(default_factory=Counter)
     _states: Counter[tuple[Place, Status]] = field(default_factory=Counter)
     _kept: Counter[tuple[str, Split, str]] = field(default_factory=Counter)
     _models: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def add(self, row: Row, verdicts: Sequence[Verdict], taken: str | None) -> None:
-        """Count a response; `taken` is the label that it is accepted with, None where it is not."""
+    def add(self, fate: Fate) -> None:
+        """Count a response."""
+        row, verdicts = fate.row, fate.verdicts
         place = (row.task.set, row.example.label or "")
         self._rows[place] += 1
         self._states[place, row.reading.status] += 1
         for each in verdicts:
-            self._judged[each.gate, place] += 1
-            self._failed[each.gate, place] += not each.ok
-        against = self.reasons(verdicts)
-        if len(against) == 1:
-            self._alone.update(against)
+            if each.ok and each.reason:  # it passes because it could not be judged
+                self._unjudged[each.gate, each.reason] += 1
+            else:
+                self._judged[each.gate, place] += 1
+                self._failed[each.gate, place] += not each.ok
+        if len(fate.reasons) == 1:
+            self._alone.update(list(fate.reasons))
         model = self._models.setdefault(row.response.model, Counter())
-        model.update({"responses": 1, "passed": not against, "taken": taken is not None})
-        if taken is not None:
-            self._kept[row.task.set, row.post.split, taken] += 1
-
-    def reasons(self, verdicts: Sequence[Verdict]) -> dict[str, str]:
-        """Why a response is dropped, by gate; empty where it passes."""
-        return {
-            each.gate: each.reason or "" for each in verdicts if not each.ok and each.gate in self.dropping
-        }
+        model.update({"responses": 1, "passed": not fate.reasons, "taken": fate.label is not None})
+        if fate.label is not None:
+            self._kept[row.task.set, row.post.split, fate.label] += 1
 
     @property
     def responses(self) -> int:
@@ -66,6 +63,14 @@ class Tally:
             "failed": sum(count for (name, _), count in self._failed.items() if name == gate),
             "alone": self._alone[gate],
         }
+
+    def note(self, gate: str) -> str | None:
+        """How many responses a gate could not judge, and the commonest reason; None where it judged all."""
+        reasons = Counter({why: count for (name, why), count in self._unjudged.items() if name == gate})
+        if not reasons:
+            return None
+        why = reasons.most_common(1)[0][0].removeprefix("not judged: ")
+        return f"{reasons.total():,} not judged: {why}" + (", and other reasons" if len(reasons) > 1 else "")
 
     def dropped(self, gates: Sequence[str]) -> tuple[ByLabel, ...]:
         """Counts in the order of the gates, then of the catalogue."""

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from mentallama.check.gatefile import NAME as GATES
+from mentallama.check.gatefile import GateFile
 from mentallama.errors import BadData
 from mentallama.evaluate.scorefile import SCORES, ScoreFile
 from mentallama.records import Prediction
@@ -98,6 +100,7 @@ class Material:
     drift: tuple[Drift, ...] | None = None
     trained: Mapping[str, Any] | None = None
     predicted: Predicted | None = None
+    gates: GateFile | None = None
 
 
 def read_material(run: Path) -> Material:
@@ -115,6 +118,7 @@ def read_material(run: Path) -> Material:
         drift=_read(run / "collect/drift.json", tuple[Drift, ...]),
         trained=_read(run / "train/summary.json", dict[str, Any]),
         predicted=count_predictions(run / "predict/predictions.jsonl.zst"),
+        gates=_read(run / "check" / GATES, GateFile),
     )
 
 

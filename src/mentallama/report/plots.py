@@ -44,6 +44,15 @@ class Whisker:
     published: float | None
 
 
+@dataclass(frozen=True)
+class Bar:
+    """One line of a bar plot, in percent; `part` is that part of `value` which is drawn dark."""
+
+    name: str
+    value: float
+    part: float
+
+
 def forest(whiskers: Sequence[Whisker], published: str, label: str) -> str:
     """Weighted F1 of each set with its interval; the published value as a diamond beside it."""
 
@@ -69,6 +78,23 @@ def _whisker(axes: Axes, place: int, one: Whisker) -> None:
     if one.published is not None:
         axes.plot(one.published, place, "D", color=THEIRS, markersize=5.5, markerfacecolor="none")
     axes.text(103, place, f"{one.value:.1f}{ends}", va="center")
+
+
+def bars(lines: Sequence[Bar], axis: str, label: str) -> str:
+    """Shares as lying bars, each with its value behind it."""
+    places = range(len(lines) - 1, -1, -1)
+
+    def draw(axes: Axes) -> None:
+        axes.barh(places, [one.value for one in lines], height=0.62, color=OURS, alpha=0.35, linewidth=0)
+        axes.barh(places, [one.part for one in lines], height=0.62, color=OURS, linewidth=0)
+        end = max([one.value for one in lines] + [1.0]) * 1.15
+        for place, one in zip(places, lines, strict=True):
+            axes.text(one.value + end / 80, place, f"{one.value:.1f}", va="center")
+        axes.set(xlim=(0, end), ylim=(-0.6, len(lines) - 0.4), xlabel=axis)
+        axes.set_yticks(places, [one.name for one in lines])
+        axes.grid(axis="x", color=RULE, linewidth=0.6)
+
+    return _svg("bars", label, (6.4, 0.55 + 0.26 * len(lines)), draw)
 
 
 def reliability(bins: Sequence[Bin], name: str, label: str) -> str:

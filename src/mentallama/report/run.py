@@ -2,7 +2,7 @@
 
     mentallama report recipes/imhi-linear.yaml
 
-Reads `collect/`, `train/`, `predict/` and `evaluate/` of the run, whichever are there. Writes
+Reads `collect/`, `check/`, `train/`, `predict/` and `evaluate/` of the run, whichever are there. Writes
   report/index.html   the page: no script, no network, plots inside
   report/report.md    the same in Markdown, without the plots
 No post text stands in either. The same files give the same bytes.
@@ -17,6 +17,7 @@ from typing import Any
 
 from mentallama.report.blocks import Page
 from mentallama.report.data import data_sections
+from mentallama.report.kept import kept_sections
 from mentallama.report.made import made_section
 from mentallama.report.material import Material, read_material
 from mentallama.report.results import result_sections
@@ -63,8 +64,13 @@ def compose(
     material: Material, title: str, settings: Mapping[str, Any] | None, tasks: Mapping[str, Task]
 ) -> Page:
     """The page's content, in the order in which it is read."""
-    sections = [*result_sections(material, tasks), *data_sections(material), made_section(material, settings)]
-    return Page(title=title, notice=NOTICE, lead=LEAD, facts=tuple(facts(material)), sections=tuple(sections))
+    sections = (
+        *result_sections(material, tasks),
+        *kept_sections(material),
+        *data_sections(material),
+        made_section(material, settings),
+    )
+    return Page(title=title, notice=NOTICE, lead=LEAD, facts=tuple(facts(material)), sections=sections)
 
 
 def facts(material: Material) -> list[tuple[str, str]]:
