@@ -6,18 +6,18 @@ import dataclasses
 import re
 
 import pytest
-from tests.gate_rows import POST, row
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mentallama.check.evidence import elsewhere, invented, place_quotes, tell_elsewhere, unplaced
 from mentallama.records import Post
+from tests.gate_rows import POST, row
 
 LONG = (
     "Since the move I wake up at four every night and listen to the pipes. My sister used to call on Sundays, but she "
-    "stopped in March. At work they moved my desk behind the copier; I don’t mind, really, it is warmer there. I am not "
-    "angry with anybody. Yesterday the neighbour’s dog sat with me on the stairs for an hour and that was the best hour "
-    "of the week."
+    "stopped in March. At work they moved my desk behind the copier; I don’t mind, really, it is warmer there. I am "
+    "not angry with anybody. Yesterday the neighbour’s dog sat with me on the stairs for an hour and that was the "
+    "best hour of the week."
 )
 
 
@@ -43,7 +43,11 @@ def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[st
         ("… so quiet", "near", ["so quiet"]),
         ("so quiet [that] nobody calls me", "near", ["so quiet", "Nobody calls me"]),
         ("thinking about moving", "invented", []),
-        ("moving back to her mum’s place", "near", ["moving back to my mum’s place"]),  # put into another person
+        (
+            "moving back to her mum’s place",
+            "near",
+            ["moving back to my mum’s place"],
+        ),  # put into another person
         ("calling", "near", ["calls"]),
         ("sleeping", "near", ["sleep"]),
         ("I can’t sleep. Nobody calls me", "spliced", ["I can’t sleep", "Nobody calls me"]),
@@ -119,7 +123,9 @@ def test_case_spaces_and_marks_are_near(data: st.DataObject) -> None:
     last = data.draw(st.integers(first + 3, len(words_of) - 1))
     cut = LONG[words_of[first][0] : words_of[last][1]]
     changed = data.draw(
-        st.sampled_from([cut.upper(), cut.replace(" ", "  "), cut.replace(" ", "\n"), cut.swapcase().replace("’", "'")])
+        st.sampled_from(
+            [cut.upper(), cut.replace(" ", "  "), cut.replace(" ", "\n"), cut.swapcase().replace("’", "'")]
+        )
     )
     made = dataclasses.replace(row("-", LONG), quotes=(changed,))
     (found,) = place_quotes(made)
@@ -205,4 +211,5 @@ def test_elsewhere_reads_the_posts_once_and_not_at_all_without_a_question() -> N
 
     assert elsewhere(["too short"], (never() for _ in range(1))) == frozenset()
     once = iter([other("one two three four five six")])
-    assert elsewhere(["two three four five", "one two three four"], once) == {"two three four five", "one two three four"}
+    wanted = ["two three four five", "one two three four"]
+    assert elsewhere(wanted, once) == set(wanted)

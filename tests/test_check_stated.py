@@ -120,6 +120,8 @@ ADVICE = [
     "The post should be taken seriously and support should be provided.",
     "It's best to speak with a professional about these feelings.",
     "Remember that help is available.",
+    "Given the explicit mention of despair, it is crucial to seek help.",
+    "It is important to note that such posts should be taken seriously.",
     "Deberías buscar ayuda profesional.",
     "Es importante que la persona busque ayuda.",
     "Vous devriez consulter un médecin.",
@@ -315,7 +317,10 @@ def test_an_excuse_holds_for_its_own_clause_only() -> None:
 
 def test_a_statement_is_found_once_and_at_its_place() -> None:
     text = "It rains. YOU SHOULD seek help. You’re not alone."
-    assert [text[start:end] for start, end in statements("advice", text)] == ["YOU SHOULD", "You’re not alone"]
+    assert [text[start:end] for start, end in statements("advice", text)] == [
+        "YOU SHOULD",
+        "You’re not alone",
+    ]
     assert advice(row(text)).reason == "gives advice, 2 times"
 
 

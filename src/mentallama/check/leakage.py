@@ -48,7 +48,9 @@ def _copied(row: Row, text: str, instructions: tuple[str, ...], words: int) -> i
     if not at:
         return 0
     post = _runs((row.post.text,), words)
-    return len({place + n for place in at if tuple(ours[place : place + words]) not in post for n in range(words)})
+    return len(
+        {place + n for place in at if tuple(ours[place : place + words]) not in post for n in range(words)}
+    )
 
 
 @lru_cache(maxsize=256)

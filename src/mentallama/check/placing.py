@@ -170,4 +170,3 @@ def _words(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     """The post's words in lower case and where each begins and ends; a letter is a word where words are not spaced."""
     found = [(part[0].casefold().replace("’", "'"), part.span()) for part in _WORD.finditer(text)]
     return [word for word, _ in found], [place for _, place in found]
-
