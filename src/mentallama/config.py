@@ -195,8 +195,9 @@ class Check(Settings):
 
     correctness: bool = True
     """The teacher's label is the set's label; disagreements go to the review file."""
-    consistency: Share | None = 0.1
-    """Least probability of the answer's label, read back from the explanation alone."""
+    consistency: Share | None = 0.4
+    """Least probability of the answer's label, read back from the explanation alone. On the release's validation files
+    0.4 drops at most 3.3 % of the rows, and of explanations set beside another label it lets at most 4.7 % pass."""
     invented: Share | None = 0.0
     """Largest share of an explanation's quotations that may stand nowhere in the post."""
     language: bool = True
