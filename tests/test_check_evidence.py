@@ -63,6 +63,7 @@ def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[st
         ("Yes, the poster suffers from depression", "term", []),
         ("handle", "term", []),
         ("No", "term", []),
+        ("show", "invented", []),  # a part of an alias, but anybody's word
     ],
 )
 def test_a_quotation_is_placed(quote: str, kind: str, found: list[str]) -> None:

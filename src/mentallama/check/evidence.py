@@ -31,6 +31,9 @@ UNGROUNDED: frozenset[Kind] = frozenset(("elsewhere", "invented"))
 BORROWED = 4
 """Words of the shortest quotation that is looked for in other posts; shorter ones stand somewhere by chance."""
 
+SHORTEST_PART = 5
+"""Letters of the shortest part of a question or an answer that is a term: "the" and "show" are anybody's words."""
+
 
 class Quote(Record):
     """What one quotation of a row was found to be; `spans` are offsets into the row's post.
@@ -134,7 +137,10 @@ def _line(words: list[str]) -> str:
 
 def _is_term(quote: str, task: Task) -> bool:
     """Whether the quotation only names a label, a question or an answer, or is a placeholder's word."""
-    line = _line([word.removesuffix("s") for word in tokens(quote)])
+    words = [word.removesuffix("s") for word in tokens(quote)]
+    line = _line(words)
+    if words and sum(map(len, words)) < SHORTEST_PART:
+        return line in _terms(task)
     return any(line in term for term in _terms(task))
 
 
@@ -148,5 +154,7 @@ def _terms(task: Task) -> tuple[str, ...]:
     texts += [question.ask.of(form) for question in task.questions.values() for form in FORMS]
     texts += [label.answer.of(form) for label in task.labels.values() for form in FORMS]
     aliases = [alias for label in task.labels.values() for alias in (*label.aliases, *label.denies)]
-    texts += [part for alias in aliases for part in alias.split("*")]
+    texts += [
+        part for alias in aliases for part in alias.split("*") if part == alias or len(part) > SHORTEST_PART
+    ]
     return tuple(dict.fromkeys(_line([word.removesuffix("s") for word in tokens(text)]) for text in texts))
