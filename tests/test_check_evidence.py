@@ -151,7 +151,7 @@ def test_two_stretches_without_a_sign_are_spliced_and_with_one_near(data: st.Dat
         kinds.append(found.kind)
         assert len(found.spans) == 2
         said = " ".join(LONG[span.start : span.end] for span in found.spans)
-        assert re.findall(r"[\w’]+", said) == re.findall(r"[\w’]+", joined)
+        assert re.findall(r"[\w’]+", said.lower()) == re.findall(r"[\w’]+", joined.lower())
     assert kinds == ["spliced", "spliced", "near"]
 
 
