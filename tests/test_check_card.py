@@ -246,7 +246,7 @@ def test_only_a_claim_that_holds_is_made(sets: list[str], claim: bool, left: int
 def test_known_drift_is_told() -> None:
     drift = [{"set": "Irf", "question": "thwarted belongingness", "rows": 200, "differ": 50, "share": 0.25}]
     assert "| Irf | thwarted belongingness | 200 | 50 | 25.0 % |" in card(material(TWO, drift=drift))
-    assert "upstream file" not in card(material(TWO))
+    assert "labels could not be compared" in card(material(TWO))
 
 
 # --- the gate report -----------------------------------------------------------------------------------

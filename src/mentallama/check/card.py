@@ -146,8 +146,9 @@ def _sources(material: CardMaterial) -> str:
     text = table(header, lines)
     if kept_back:
         text += (
-            f"**Not to be passed on: {', '.join(kept_back)}.** Their posts were given by agreement or on request. "
-            "Take them out before this folder leaves the machine it was made on.\n\n"
+            f"**Not to be passed on: {', '.join(kept_back)}.** "
+            "The posts of these sets were given by agreement or on request. Take them out before "
+            "this folder leaves the machine it was made on.\n\n"
         )
     made_up = {name: count for name, count in material.made_up.items() if count and name in material.sets}
     if made_up:
@@ -204,7 +205,7 @@ def _drift(drift: Sequence[Mapping[str, Any]]) -> str:
         for each in drift
     ]
     if not lines:
-        return ""
+        return "No set is here both as released and upstream, so labels could not be compared.\n"
     lead = "Posts that stand both in the release and in their upstream file, and how often the label differs.\n\n"
     return lead + table(("set", "question", "posts compared", "labels differ", "share"), lines)
 

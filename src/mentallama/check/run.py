@@ -39,6 +39,7 @@ from mentallama.records import Post
 from mentallama.store import read_records, write_json, write_text, writes_parquet, writing
 
 NO_PARQUET = "Parquet files are left out, for pyarrow is not installed: pip install 'mentallama[parquet]'."
+NOTHING = "There is no response to judge: no teacher wrote any, and no release with answers is in the data folder."
 LABEL_GIVEN = (
     "The teacher was told the label and asked for the explanation only, so that correctness says whether it kept to "
     "the label, not whether it would have found it."
@@ -170,6 +171,8 @@ def _unanswered(posts: Path, recipe: Recipe, rows: list[Row]) -> int:
 
 
 def _notes(recipe: Recipe, outcome: _Outcome) -> Iterator[str]:
+    if not outcome.tally.responses:
+        yield NOTHING
     if not outcome.parquet:
         yield NO_PARQUET
     if recipe.teach is not None and recipe.teach.prompt == "label-given":
