@@ -30,13 +30,16 @@ def sensible_reply(body: dict[str, Any], choice: int = 0) -> str:
     asked = POST.search(last)
     assert asked is not None, "the prompt holds no post"
     quote = " ".join(asked[1].split()[:4])
-    explanation = f"The writer says “{quote}”, and the question is answered from these words."
     given = GIVEN.search(last)
     if given is None:
         offered = system[system.index("Choose one of these answers:") :]
         label, sentence = CHOICE.findall(offered)[choice]
     else:
         sentence, label = given[1], given[2]
+    kind = " ".join(
+        sentence.rstrip(".").split()[-4:]
+    )  # what is left of the answer, so that it can be read back
+    explanation = f"The writer says “{quote}”, as one may in a post of the kind: {kind}."
     if label:
         return json.dumps({"label": json.loads(label), "explanation": explanation, "evidence": [quote]})
     return f"{sentence} Reasoning: {explanation}"

@@ -33,6 +33,9 @@ DR, CLP = 49, 50
 PRICES = "input_price: 1.0, output_price: 2.0"
 
 
+EVERY = "[CAMS, CLP, DR, dreaddit, Irf, loneliness, MultiWD, SAD, swmh, t-sid]"
+
+
 class Done(NamedTuple):
     code: int
     out: str
@@ -421,3 +424,23 @@ def test_options_go_to_the_keys_they_stand_for(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(SystemExit):
         cli.main()
     assert seen == [["seed=1", "teach.budget=1e-07", 'teach.allow_remote=["DR", "t-sid"]', "ray=auto"]]
+
+
+# The recipe as a whole
+
+
+@pytest.mark.parametrize(
+    ("sets", "faults"), [(EVERY, {}), ("[DR, CLP]", {"500": 0.1, "cut": 0.05, "429": 0.05, "filter": 0.1})]
+)
+def test_the_sample_is_built_with_a_remote_teacher(
+    sets: str, faults: dict[str, float], tmp_path: Path, teach: Teach
+) -> None:
+    with serving(Plan(reply=sensible_reply, faults=faults)) as server:
+        done = teach("--set", f"teach.teacher=remote:test-model@{server.url}", stage="run", sets=sets)
+    assert done.code == 0, done.err
+    summary = read_json(tmp_path / "run/teach/summary.json")
+    counts = summary["answers"]["test-model"]
+    assert sum(counts.values()) == summary["questions"] == (DR + CLP if faults else 773)
+    assert ("refused" in counts) == bool(faults)
+    found = read_json(tmp_path / "run/check/manifest.json")["counts"]
+    assert found["accepted"] > 0.9 * counts["read"], found["failed"]
