@@ -1,7 +1,7 @@
 """Faults planted in the sample's explanations: each gate finds those of its own kind and leaves the others alone.
 
-A third of all responses is made faulty, a twentieth in each of seven ways, so that the gates that learn from the rows
-themselves have to do so from rows of which many are wrong.
+Two data sets: in one, a tenth of all explanations argues for another label, so that the classifier has to learn from
+rows of which as many are wrong; in the other, a twentieth of all responses has each of the other six faults.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from mentallama.tasks import find_task
 from mentallama.teach.embedded import Embedded
 
 ROOT = Path(__file__).parents[1]
-ONE_IN = 20
 CAUGHT, DROPPED = 0.95, 0.05
 """Of a gate's own faults and of the clean rows."""
+
+RECIPE = read_recipe(ROOT / "recipes/sample-build.yaml", (f"data={ROOT / 'sample'}",))
 
 INVENTED = (
     "seventeen violet lanterns on the pier",
@@ -99,16 +100,20 @@ def leaked_handle(given: Given) -> str:
     return given.answer(f"{given.explanation} This was written by @syn_handle_77 to a friend.")
 
 
-FAULTS: Mapping[str, tuple[Callable[[Given], str], tuple[str, ...]]] = {
-    "wrong label": (wrong_label, ("correctness",)),
-    "explanation of the other label": (explains_other_label, ("consistency",)),
-    "invented quote": (invented_quote, ("invented",)),
-    "empty": (empty, ("words",)),
-    "other language": (other_language, ("language",)),
-    "boilerplate": (boilerplate, ("boilerplate",)),
-    "leaked handle": (leaked_handle, ("personal",)),
+FAULTS: Mapping[str, tuple[Callable[[Given], str], str]] = {
+    "wrong label": (wrong_label, "correctness"),
+    "explanation of the other label": (explains_other_label, "consistency"),
+    "invented quote": (invented_quote, "invented"),
+    "empty": (empty, "words"),
+    "other language": (other_language, "language"),
+    "boilerplate": (boilerplate, "boilerplate"),
+    "leaked handle": (leaked_handle, "personal"),
 }
 """By name: how a fault is made, and whose it is to find."""
+
+TOGETHER = (("explanation of the other label",), tuple(name for name in FAULTS if "explanation" not in name))
+SHARES = (10, 20)
+"""The faults of each data set, and of how many responses one has each of them."""
 
 
 @dataclass(frozen=True)
@@ -123,53 +128,69 @@ class Found:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    folder = tmp_path_factory.mktemp("planted")
-    recipe = read_recipe(ROOT / "recipes/sample-build.yaml", (f"data={ROOT / 'sample'}",))
-    run_recipe(recipe, folder, lambda _: None, until="teach")
-    posts = {post.id: post for post in read_records(folder / "collect/posts.jsonl.zst", Post)}
-    examples = {
-        example.id: example
-        for post in posts.values()
-        for example in (example_of(post, question, recipe.form) for question in post.labels)
-    }
-    analyst = LinearAnalyst.load(folder / "teach/analyst")
-    teacher = Embedded(analyst, "embedded:test", "label-given", structured=False)
-    responses = list(read_records(folder / "teach/responses.jsonl.zst", Response))
-    places = {each: at for at, each in enumerate(sorted(response.example_id for response in responses))}
-    planted, names = {}, list(FAULTS)
-    for at, response in enumerate(responses):
-        turn = places[response.example_id] % ONE_IN
-        if turn >= len(names):
-            continue
-        example = examples[response.example_id]
-        planted[example.id] = names[turn]
-        clean = read_answer(example.task, response.text, example.form).explanation
-        given = Given(example, posts[example.post_id].language or "en", clean, teacher)
-        responses[at] = response.model_copy(update={"text": FAULTS[names[turn]][0](given)})
-    write_records(folder / "teach/responses.jsonl.zst", responses)
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("taught")
+    run_recipe(RECIPE, folder, lambda _: None, until="teach")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
+    """What the gates find in each data set."""
+    return [
+        checked(taught, tmp_path_factory.mktemp("planted"), names, share)
+        for names, share in zip(TOGETHER, SHARES, strict=True)
+    ]
+
+
+def checked(taught: Path, folder: Path, names: tuple[str, ...], share: int) -> Found:
+    shutil.copytree(taught, folder, dirs_exist_ok=True)
+    planted = plant(folder, names, share)
     out = folder / "checked"
     out.mkdir()
-    check(recipe, folder, out)
+    check(RECIPE, folder, out)
     failed: dict[str, set[str]] = defaultdict(set)
     for verdict in read_records(out / "verdicts.jsonl.zst", Verdict):
         failed[verdict.example_id] |= set() if verdict.ok else {verdict.gate}
-    shutil.rmtree(folder / "teach")
     return Found(planted, dict(failed))
 
 
+def plant(folder: Path, names: tuple[str, ...], share: int) -> dict[str, str]:
+    """Make responses faulty, by the order of their examples' ids; returns the fault of each."""
+    posts = list(read_records(folder / "collect/posts.jsonl.zst", Post))
+    languages = {post.id: post.language or "en" for post in posts}
+    asked = [example_of(post, question, RECIPE.form) for post in posts for question in post.labels]
+    examples = {example.id: example for example in asked}
+    analyst = LinearAnalyst.load(folder / "teach/analyst")
+    teacher = Embedded(analyst, "embedded:test", "label-given", structured=False)
+    path = folder / "teach/responses.jsonl.zst"
+    responses = list(read_records(path, Response))
+    turns = {each: at % share for at, each in enumerate(sorted(examples))}
+    planted = {each: names[turn] for each, turn in turns.items() if turn < len(names)}
+    for at, response in enumerate(responses):
+        fault = planted.get(response.example_id)
+        if fault is not None:
+            example = examples[response.example_id]
+            clean = read_answer(example.task, response.text, example.form).explanation
+            given = Given(example, languages[example.post_id], clean, teacher)
+            responses[at] = response.model_copy(update={"text": FAULTS[fault][0](given)})
+    write_records(path, responses)
+    return planted
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_gate_finds_the_faults_of_its_kind(fault: str, found: Found) -> None:
-    hits = [bool(found.failed[each] & set(FAULTS[fault][1])) for each, kind in found.planted.items() if kind == fault]
+def test_a_gate_finds_the_faults_of_its_kind(fault: str, found: list[Found]) -> None:
+    gate = FAULTS[fault][1]
+    hits = [gate in each.failed[row] for each in found for row, kind in each.planted.items() if kind == fault]
     print(f"{fault}: {sum(hits)} of {len(hits)}")
     assert len(hits) >= 35
     assert sum(hits) / len(hits) >= CAUGHT
 
 
-def test_clean_rows_are_left_alone(found: Found) -> None:
-    clean = found.clean()
-    by_gate = Counter(gate for gates in clean for gate in gates)
-    print(dict(by_gate), sum(map(bool, clean)), len(clean))
-    assert len(clean) >= 450
-    assert sum(map(bool, clean)) / len(clean) <= DROPPED
-    assert all(count / len(clean) <= DROPPED for count in by_gate.values())
+@pytest.mark.parametrize("number", range(len(TOGETHER)))
+def test_clean_rows_are_left_alone(number: int, found: list[Found]) -> None:
+    clean = found[number].clean()
+    dropped = sum(map(bool, clean))
+    print(f"{dropped} of {len(clean)}", Counter(gate for gates in clean for gate in gates))
+    assert len(clean) >= 500
+    assert dropped / len(clean) <= DROPPED  # all gates together, so each alone too
