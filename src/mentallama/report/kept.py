@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mentallama.check.gatefile import GateFile
+from mentallama.check.gatefile import GateFile, Judged
 from mentallama.report.blocks import Block, Cell, Figure, Section, Table, Text, count, number, pairs, row
 from mentallama.report.material import Material
 from mentallama.report.plots import Bar, bars
 
 
 def kept_sections(material: Material) -> list[Section]:
-    """None where the run has no `check`: then nothing was judged, and nothing is missing."""
+    """No section where the run has no `check`: then nothing was judged, and nothing is missing."""
     found = material.gates
     return [] if found is None else [Section("kept", "What was kept and why", tuple(_blocks(found)))]
 
@@ -43,17 +43,20 @@ def _blocks(found: GateFile) -> Iterator[Block]:
 
 def _plot(found: GateFile) -> Figure:
     gates = [each for each in found.gates if each.judged]
-    lines = [
-        Bar(each.gate, _percent(each.failed, each.judged), _percent(each.alone, each.judged))
-        for each in gates
-    ]
-    values = ", ".join(f"{one.name} {one.value:.1f}" for one in lines)
-    description = f"Share of responses that failed each gate, in percent: {values}."
+    lines = [_bar(each) for each in gates]
+    values = ", ".join(f"{one.name} {one.said}" for one in lines)
+    description = f"Responses that failed each gate: {values}."
     caption = (
         "Share of the judged responses that failed each gate. Dark: dropped by this gate alone; light: by others too, "
         "or only reported."
     )
     return Figure(caption, bars(lines, "failed, percent of those judged", description), description)
+
+
+def _bar(gate: Judged) -> Bar:
+    share = _percent(gate.failed, gate.judged)
+    said = f"{gate.failed:,} ({share:.1f} %)" if gate.failed else "0"
+    return Bar(gate.gate, share, _percent(gate.alone, gate.judged), said)
 
 
 def _by_set(found: GateFile) -> Table:

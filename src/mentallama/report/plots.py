@@ -46,11 +46,12 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Bar:
-    """One line of a bar plot, in percent; `part` is that part of `value` which is drawn dark."""
+    """One line of a bar plot, in percent; `part` is that part of `value` which is drawn dark, `said` stands behind."""
 
     name: str
     value: float
     part: float
+    said: str
 
 
 def forest(whiskers: Sequence[Whisker], published: str, label: str) -> str:
@@ -81,15 +82,15 @@ def _whisker(axes: Axes, place: int, one: Whisker) -> None:
 
 
 def bars(lines: Sequence[Bar], axis: str, label: str) -> str:
-    """Shares as lying bars, each with its value behind it."""
+    """Shares as lying bars."""
     places = range(len(lines) - 1, -1, -1)
 
     def draw(axes: Axes) -> None:
         axes.barh(places, [one.value for one in lines], height=0.62, color=OURS, alpha=0.35, linewidth=0)
         axes.barh(places, [one.part for one in lines], height=0.62, color=OURS, linewidth=0)
-        end = max([one.value for one in lines] + [1.0]) * 1.15
+        end = max([one.value for one in lines] + [1.0]) * 1.3
         for place, one in zip(places, lines, strict=True):
-            axes.text(one.value + end / 80, place, f"{one.value:.1f}", va="center")
+            axes.text(one.value + end / 80, place, one.said, va="center")
         axes.set(xlim=(0, end), ylim=(-0.6, len(lines) - 0.4), xlabel=axis)
         axes.set_yticks(places, [one.name for one in lines])
         axes.grid(axis="x", color=RULE, linewidth=0.6)
