@@ -55,7 +55,7 @@ PLAIN: dict[str, str] = {
     "jobs": "Processes that clean posts and fit models at a time.",
     "collect": "Settings of the stage; see below.",
     "teach": "Settings of the stage; see below, and [Teach](teach.md).",
-    "check": "Settings of the stage; see below.",
+    "check": "Settings of the stage; see below, and [Check](check.md).",
     "train": "Settings of the stage; see below.",
     "predict": "Settings of the stage; see below.",
     "evaluate": "Settings of the stage; see below.",
