@@ -28,7 +28,16 @@ from mentallama.manifest import (
     versions,
 )
 from mentallama.store import write_text
-from mentallama.wiring import _STAGES, NOTES, Say, Stage, ask_again, cause_settings, rejected_by_raters, rejects
+from mentallama.wiring import (
+    _STAGES,
+    NOTES,
+    Say,
+    Stage,
+    ask_again,
+    cause_settings,
+    rejected_by_raters,
+    rejects,
+)
 
 
 def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None, retry: bool = False) -> Path:
