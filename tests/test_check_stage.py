@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from mentallama.check.gatefile import Dropped
 from mentallama.cli import app
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import TOO_MANY_REJECTS, BadData, TooManyRejects
@@ -120,7 +121,6 @@ def test_a_sorted_file_reruns_nothing(run: Path) -> None:
 
 def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
     responses = list(read_records(run / "teach/responses.jsonl.zst", Response))
-    accepted = read_json(run / "check/summary.json")["accepted"]
     turned = responses[0].model_copy(update={"text": _turned(responses[0].text)})
     # As another teacher would have answered: the stage's manifest is told, so that teach itself stays up to date.
     write_records(run / "teach/responses.jsonl.zst", [turned, *responses[1:]])
@@ -133,12 +133,19 @@ def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
     path = run / "review/disagreements.csv"
     (row,) = read_sheet(path)
     assert read_json(run / "check/summary.json")["undecided"] == 1
+    assert "correctness" in reasons(run)[turned.example_id]
     assert ran(run) == []
     write_sheet(path, [row | {"decision": "teacher"}])
     assert ran(run) == ["check"]
     assert read_json(run / "check/summary.json")["undecided"] == 0
-    assert turned.example_id not in (run / "check/dropped.jsonl").read_text(encoding="utf-8") or accepted
+    # Its explanation still argues for the first label, which is for other gates to say.
+    assert "correctness" not in reasons(run).get(turned.example_id, {})
     assert ran(run) == []
+
+
+def reasons(run: Path) -> dict[str, dict[str, str]]:
+    """Example id -> why it was dropped, by gate."""
+    return {each.example_id: each.reasons for each in read_records(run / "check/dropped.jsonl", Dropped)}
 
 
 def _turned(text: str) -> str:
