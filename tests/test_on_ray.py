@@ -26,7 +26,10 @@ from mentallama.endpoint.ledger import Ledger
 from mentallama.endpoint.on_ray import on_ray
 from mentallama.endpoint.open import Endpoint, open_endpoint
 from mentallama.errors import MentallamaError, WrongUse
+from mentallama.teach.run import Way
 from tests.endpoint_server import Plan, serving
+from tests.linear_cases import depression_posts
+from tests.teach_cases import lesson_of, sensible_reply, taught
 
 LIMITS = Limits(in_flight=16, timeout=10.0, attempts=3, first_wait=0.01)
 KEY = "sk-made-up-key"
@@ -167,6 +170,15 @@ def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: 
     monkeypatch.setattr(module, "__version__", "9.9.9")
     with pytest.raises(WrongUse, match=r"and this machine 9\.9\.9: install one version everywhere"):
         ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray("auto", print))
+
+
+@pytest.mark.usefixtures("ray")
+def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
+    with serving(Plan(reply=sensible_reply)) as server:
+        lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
+        summary = taught(lesson, tmp_path, way=Way(ray="auto"))[0]
+        assert server.hashes.total() == 6
+    assert summary.answers == {"test-model": {"read": 6}}
 
 
 def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

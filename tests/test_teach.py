@@ -16,9 +16,9 @@ from mentallama.errors import MentallamaError, WrongUse
 from mentallama.records import Post, example_of
 from mentallama.store import read_records
 from mentallama.tasks import find_task
+from mentallama.teach import run as teaching
 from mentallama.teach.calls import asked
 from mentallama.teach.compose import DISAGREEMENTS, RESPONSES, SET_ASIDE, Disagreement, SetAside
-from mentallama.teach.run import WAYS
 from tests.endpoint_server import Plan, Server, serving
 from tests.linear_cases import depression_posts, make_post, wellness_posts
 from tests.teach_cases import lesson_of, other_reply, sensible_reply, taught
@@ -159,12 +159,6 @@ def test_nothing_to_explain_is_wrong_use(server: Server, tmp_path: Path) -> None
         taught(lesson, tmp_path)
 
 
-def test_an_unknown_way_is_told_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="no way to ask by pigeon"):
-        taught(lesson_of(tmp_path, few(), teacher=remote(server)), tmp_path, way="pigeon")
-    assert not server.hashes
-
-
 def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
     faults = {
         "429": 0.05,
@@ -255,7 +249,7 @@ def test_an_answer_that_is_gone_from_the_ledger_is_told(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lesson = lesson_of(tmp_path, few(3), teacher=remote(server))
-    monkeypatch.setitem(WAYS, "calls", lambda *_: Tally())  # asks nobody
+    monkeypatch.setattr(teaching, "ask_all", lambda *_: Tally())  # asks nobody
     with pytest.raises(MentallamaError, match="no longer in the ledger"):
         taught(lesson, tmp_path)
     assert not (tmp_path / "teach" / RESPONSES).exists()

@@ -15,7 +15,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +89,14 @@ def forget(folder: Path, wanted: str, ledgers: Iterable[Path] = ()) -> Removed:
     NothingFound
         The run holds nothing of this id.
     """
+    from mentallama.endpoint.about import hashes_about
+
     found, removed = _posts_of(folder, wanted), Removed()
     if found:
         authors = {wanted} if any(post.author == wanted for post in found) else set()
         write_forgotten(folder, read_forgotten(folder).with_posts(found).with_authors(authors))
     person = _person(found, wanted)
+    person = replace(person, ids=person.ids | hashes_about(folder, ledgers, set(person.ids)))
     removed.posts = len(found)
     removed.sources = sorted({f"{post.provenance.file}, row {post.provenance.row}" for post in found})
     for partial in sorted(folder.glob(".*.partial")):  # what a killed stage left
@@ -168,7 +171,8 @@ def _person(posts: list[Post], wanted: str) -> Person:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
+    """What the others are found by, the records of batches, comes last."""
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.name.startswith("about-"), path)):
         if path.is_file() and path.name not in _KEPT and not path.name.endswith(("-wal", "-shm")):
             yield path
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-LEDGER = "ledger.sqlite"
+LEDGER, BATCH = "ledger.sqlite", "batch"
 """In the run's folder."""
 
 
@@ -131,12 +131,12 @@ def ledger_of(recipe: Recipe, folder: Path) -> Path:
 
 def _teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.teach.calls import Lesson
-    from mentallama.teach.run import run
+    from mentallama.teach.run import Way, run
 
     settings = recipe.teach
     assert settings is not None
     lesson = Lesson(folder / _POSTS, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed)
-    way = "batch" if settings.batch else "calls" if recipe.ray is None else "ray"
+    way = Way(folder / BATCH if settings.batch else None, recipe.ray)
     summary = run(
         lesson,
         out,
@@ -200,10 +200,13 @@ NOTES: dict[str, Callable[[Path], Iterator[str]]] = {"teach": _teach_notes, "che
 
 def ask_again(recipe: Recipe, folder: Path, say: Say) -> None:
     """Take what was set aside out of the ledger; the stage is marked as not done first, should this be killed."""
+    from mentallama.endpoint.batch import retry_aside
     from mentallama.endpoint.ledger import Ledger
 
     path = ledger_of(recipe, folder)
     (folder / "teach/manifest.json").unlink(missing_ok=True)
+    if recipe.teach is not None and recipe.teach.batch:
+        retry_aside(folder / BATCH)
     if path.is_file():
         with Ledger(path) as ledger:
             say(f"teach: {ledger.retry_aside()} set aside before will be asked again")

@@ -118,12 +118,7 @@ class Ledger:
         removed = 0
         with self._transaction() as file:
             for part in batches(sorted(ids), SLICE):
-                marks = _marks(part)
-                cursor = file.execute(
-                    f"DELETE FROM answers WHERE post_id IN {marks} OR example_id IN {marks} OR author IN {marks}",
-                    part * 3,
-                )
-                removed += cursor.rowcount
+                removed += file.execute(f"DELETE FROM answers WHERE {_about(part)}", part * 3).rowcount
         with self._lock, sentences(self.path):
             # deleted cells are zeroed, but pages that were split or merged may hold older copies in their gaps
             self._writing.execute("VACUUM")
@@ -131,6 +126,13 @@ class Ledger:
         if busy:
             raise MentallamaError(f"{self.path}: another process is reading the ledger: end it, then forget again")
         return removed
+
+    def hashes(self, ids: set[str]) -> set[str]:
+        """The hashes of all calls about posts, examples or authors."""
+        found: set[str] = set()
+        for part in batches(sorted(ids), SLICE):
+            found.update(row[0] for row in self._ask(f"SELECT hash FROM answers WHERE {_about(part)}", part * 3))
+        return found
 
     def check(self) -> None:
         """Look through the whole file; a fault is `BadData`."""
@@ -219,6 +221,12 @@ def _answer(row: Sequence[Any]) -> Answer:
     """In the order of `ANSWER`."""
     values = dict(zip(ANSWER.split(", "), row, strict=True))
     return Answer(**values | {"usage": json.loads(values["usage"])})
+
+
+def _about(ids: Sequence[str]) -> str:
+    """A condition; it needs the ids three times."""
+    marks = _marks(ids)
+    return f"post_id IN {marks} OR example_id IN {marks} OR author IN {marks}"
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -13,15 +13,19 @@ not asked again, so a killed run is resumed by the same command.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from mentallama.endpoint.ask import Limits, Tally, Told, ask_all
+from mentallama.endpoint.batch import exchange
 from mentallama.endpoint.call import Call
 from mentallama.endpoint.ledger import Ledger
+from mentallama.endpoint.on_ray import on_ray
 from mentallama.endpoint.open import Endpoint
+from mentallama.endpoint.sending import from_here
 from mentallama.errors import WrongUse
 from mentallama.progress import Advance, progress
 from mentallama.records import Post
@@ -35,11 +39,15 @@ from mentallama.teach.summary import SUMMARY, TeachSummary
 from mentallama.teach.teachers import OpenAnalyst, all_answers, open_endpoints
 
 Say = Callable[[str], None]
-Ask = Callable[[Iterable[Call], Endpoint, Ledger, Limits, Told], Tally]
-"""Brings answers to calls into the ledger."""
 
-WAYS: dict[str, Ask] = {"calls": ask_all}
-"""How an endpoint can be asked."""
+
+@dataclass(frozen=True)
+class Way:
+    """How endpoints are asked: by batch files in the folder `batch`, by calls from the Ray cluster at `ray`, or, where
+    there is neither, by calls from here."""
+
+    batch: Path | None = None
+    ray: str | None = None
 
 
 def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
@@ -49,7 +57,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
     open_analyst: OpenAnalyst,
     environ: Mapping[str, str],
     say: Say,
-    way: str = "calls",
+    way: Way = Way(),
 ) -> TeachSummary:
     """Ask all teachers, and write what they answered.
 
@@ -69,10 +77,8 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
     WrongUse
         There is nothing to ask; a set with an agreement would be sent; a key, a model or an example is wrong.
     MentallamaError
-        The endpoint is down or the budget used up: what was answered is kept.
+        The endpoint is down or the budget used up: what was answered is kept. Or batch files wait for their results.
     """
-    if way not in WAYS:
-        raise WrongUse(f"teach: there is no way to ask by {way}; there is {', '.join(WAYS)}")
     count = Counter((each.task.set, each.example.question) for each in asked(lesson))
     if not count:
         raise WrongUse(
@@ -86,7 +92,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
         kept = opened.enter_context(Ledger(ledger)) if endpoints else None
         teachers = all_answers(lesson, endpoints, kept, open_analyst)
         if kept is not None:
-            _ask_remote(lesson, list(endpoints.values()), kept, count.total(), say, WAYS[way])
+            _ask_remote(lesson, list(endpoints.values()), kept, count.total(), say, way)
         summary = compose(lesson, teachers, out, count.total()).summary(lesson)
     write_json(out / SUMMARY, summary.model_dump(mode="json"))
     return summary
@@ -114,9 +120,9 @@ def _draws(
 
 
 def _ask_remote(
-    lesson: Lesson, endpoints: Sequence[Endpoint], ledger: Ledger, questions: int, say: Say, ask: Ask
+    lesson: Lesson, endpoints: Sequence[Endpoint], ledger: Ledger, questions: int, say: Say, way: Way
 ) -> None:
-    """Say what it will cost, then ask one endpoint after the other."""
+    """Say what it will cost, then ask one endpoint after the other, or all by batch files."""
     settings = lesson.settings
     estimates = [estimate(lesson, endpoint, ledger, questions) for endpoint in endpoints]
     short = short_budget(estimates, settings.budget, ledger.spent())
@@ -125,10 +131,21 @@ def _ask_remote(
         *([f"teach: {short}"] if short else []),
     ]:
         say(line)
+    limits = Limits(settings.in_flight, settings.timeout, settings.attempts, settings.budget, questions)
+    if way.batch is not None:
+        streams = [(endpoint, partial(_stream, lesson, endpoint)) for endpoint in endpoints]
+        if foreign := exchange(way.batch, streams, ledger, limits).foreign:
+            say(f"teach: {foreign} results in {way.batch} are of no call of this run")
+        return
+    sending = from_here if way.ray is None else on_ray(way.ray, say)
     for endpoint, expected in zip(endpoints, estimates, strict=True):
-        limits = Limits(settings.in_flight, settings.timeout, settings.attempts, settings.budget, questions)
         with progress(f"teach: ask {endpoint.model}", questions) as advance:
-            ask(calls(lesson, endpoint, asked(lesson)), endpoint, ledger, limits, _follow(advance, expected))
+            told = _follow(advance, expected)
+            ask_all(_stream(lesson, endpoint), endpoint, ledger, limits, told, sending)
+
+
+def _stream(lesson: Lesson, endpoint: Endpoint) -> Iterator[Call]:
+    return calls(lesson, endpoint, asked(lesson))
 
 
 def _follow(advance: Advance, expected: Estimate) -> Told:
