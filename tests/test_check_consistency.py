@@ -15,7 +15,7 @@ from mentallama.answers import read_answer, write_answer
 from mentallama.check import consistency as gate
 from mentallama.check.answer_sentence import without_answer
 from mentallama.check.consistency import ReadBack, consistency, consistency_report, read_back
-from mentallama.check.reader import FOLDS, Reader, deal
+from mentallama.check.reader import FOLDS, NothingShared, Reader, deal
 from mentallama.check.row import Row
 from mentallama.check.rows import row_of
 from mentallama.records import FORMS, Post, Provenance, Response, Split, example_of, stable_id
@@ -280,6 +280,34 @@ def test_an_explanation_in_words_that_nobody_used_is_not_judged() -> None:
     verdict = consistency([*made_up(60), foreign], THRESHOLD)[-1]
     assert (verdict.ok, verdict.score) == (True, None)
     assert verdict.reason == "not judged: hardly a word of the explanation stands in training rows"
+
+
+def test_chinese_which_puts_no_spaces_between_words_is_read_back_too() -> None:
+    dark = ("夜里总是睡不着", "什么都没有意思", "觉得自己毫无用处")
+    light = ("周末去爬了山", "和朋友吃饭很开心", "新工作很顺利")
+    chance, rows = random.Random(2), []
+    for at in range(60):
+        label = ("yes", "no")[at % 2]
+        said = "，".join(chance.sample(dark if label == "yes" else light, 2))
+        post = post_of("DR", f"第{at}条", {"depression": label}, number=at)
+        rows.append(row_for(post, "depression", write_answer("DR", None, label, f"帖子里说{said}。")))
+    verdicts = consistency(rows, THRESHOLD)
+    assert [each.reason for each in verdicts] == [None] * 60
+
+
+def test_explanations_that_share_no_word_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, posts = np.array([0, 1] * 12), [str(at) for at in range(24)]
+    apart = [chr(0x4E00 + at) * 9 for at in range(26)]
+    with pytest.raises(NothingShared):
+        Reader(apart[:24], truth, posts, apart[24:])
+
+    def nothing(*_: object) -> Reader:
+        raise NothingShared
+
+    monkeypatch.setattr(gate, "Reader", nothing)
+    verdicts = consistency(made_up(60), THRESHOLD)
+    why = "not judged: the explanations of training rows have nothing in common to learn from"
+    assert [(each.ok, each.reason) for each in verdicts] == [(True, why)] * 60
 
 
 def test_an_answer_with_another_label_than_the_sets_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given
@@ -12,16 +11,12 @@ from hypothesis import strategies as st
 from mentallama.check.overlap import MEASURES, rouge, tokens
 from mentallama.check.quality import (
     chrf,
-    expert_references,
     golden_references,
     measure,
     quality_report,
 )
 from mentallama.check.row import Row
-from mentallama.tasks import load_tasks
 from tests.check_cases import post_of, row_for
-
-SAMPLE = Path(__file__).parents[1] / "sample"
 
 
 @pytest.mark.parametrize(
@@ -177,10 +172,3 @@ def test_another_measure_is_one_more_line() -> None:
     rows = [answered(1, "Calm."), answered(2, "Calm and steady.")]
     found = measure(rows, golden_references([answered(2, "Calm.", "golden")]), {"length": length})
     assert found == [{}, {"length": 11.0}]
-
-
-def test_experts_explanations_are_references_of_the_sample() -> None:
-    found = expert_references(SAMPLE / "release", load_tasks())
-    assert len(found) >= 50
-    assert {name for name, _, _ in found} == set(load_tasks())
-    assert all(found.values())

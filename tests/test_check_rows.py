@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.check.rows import by_example, read_rows
+from mentallama.check.rows import read_rows
 from mentallama.errors import BadData
 from mentallama.records import FORMS, Form, Post, Response
 from mentallama.tasks import load_tasks
@@ -149,5 +149,5 @@ def test_any_part_of_the_responses_is_joined_and_any_other_order_is_not(
 
 def test_several_teachers_stand_side_by_side(tmp_path: Path) -> None:
     responses = [answer_to(RISKS, q, model=m) for q in FACTORS for m in ("a", "b", "c")]
-    groups = list(by_example(read_rows(*write_pair(tmp_path, [RISKS], responses), TASKS, "instruction")))
-    assert [[row.response.model for row in group] for group in groups] == [["a", "b", "c"]] * 2
+    rows = list(read_rows(*write_pair(tmp_path, [RISKS], responses), TASKS, "instruction"))
+    assert [row.response.model for row in rows] == ["a", "b", "c"] * 2

@@ -26,6 +26,7 @@ from mentallama.endpoint.client import (
 )
 from mentallama.endpoint.open import Endpoint, open_endpoint
 from mentallama.errors import MentallamaError, WrongUse
+from mentallama.teach.teachers import names_of
 from tests.endpoint_server import Plan, serving
 
 KEY = "sk-made-up-key"
@@ -92,6 +93,31 @@ def test_an_empty_key_is_none() -> None:
 def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
     with pytest.raises(WrongUse, match="write it as remote:MODEL@URL"):
         open_endpoint(Teacher(spec=spec), {})
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "url"),
+    [
+        ("remote:m@http://127.0.0.1:8000/v1", "m", "http://127.0.0.1:8000/v1"),
+        ("remote:@cf/meta/llama@https://api.example.org/v1", "@cf/meta/llama", "https://api.example.org/v1"),
+        ("remote:m@2024@https://api.example.org/v1/", "m@2024", "https://api.example.org/v1"),
+    ],
+)
+def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> None:
+    endpoint = open_endpoint(Teacher(spec=spec), {})
+    assert (endpoint.model, endpoint.url) == (model, url)
+
+
+@pytest.mark.parametrize(
+    ("specs", "names"),
+    [
+        (["remote:m@http://a/v1", "remote:n@http://a/v1"], ["m", "n"]),
+        (["remote:m@http://a/v1", "remote:m@http://b/v1"], ["m@a", "m@b"]),
+        (["remote:m@http://a/one", "remote:m@http://a/two"], ["m@http://a/one", "m@http://a/two"]),
+    ],
+)
+def test_no_two_endpoints_have_one_name(specs: list[str], names: list[str]) -> None:
+    assert names_of([open_endpoint(Teacher(spec=spec), {}) for spec in specs]) == names
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])

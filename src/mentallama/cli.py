@@ -96,6 +96,8 @@ def _stage_command(stage: str, what: str) -> None:
 
 
 _stage_command("collect", "Gather posts: repair, scrub, split, take out what leaks.")
+
+
 @app.command()
 def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
     recipe: RecipePath,

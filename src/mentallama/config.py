@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -101,16 +102,29 @@ class Teacher(Settings):
     def remote(self) -> bool:
         return self.spec.startswith("remote:")
 
+    @property
+    def model_and_url(self) -> tuple[str, str]:
+        """Of `remote:MODEL@URL`, in which the model's name may hold an @ too; two empty texts where the spec is none.
+
+        >>> Teacher(spec="remote:@cf/meta/llama@https://api.example.org/v1").model_and_url
+        ('@cf/meta/llama', 'https://api.example.org/v1')
+        """
+        found = re.fullmatch(r"remote:(?P<model>.+)@(?P<url>https?://.*)", self.spec, re.DOTALL)
+        if found is None or "://" in found["model"]:
+            return "", ""
+        return found["model"], found["url"]
+
     @model_validator(mode="after")
     def _spec_is_known(self) -> Teacher:
         kind, _, rest = self.spec.partition(":")
-        model, at, url = rest.partition("@")
-        if kind == "remote" and _holds_secret(url):  # a spec is shown in manifests and reports
+        model, url = self.model_and_url
+        if _holds_secret(url):  # a spec is shown in manifests and reports
             raise ValueError(f"the URL of {model} holds a user, password or key; put it into the environment")
-        if kind == "remote" and not (model and at and url.startswith(("http://", "https://"))):
-            raise ValueError(f"{self.spec!r}: write it as remote:MODEL@URL, the URL with http:// or https://")
+        if kind == "remote" and not model:  # what stands there may hold a password, and is not shown
+            raise ValueError("write it as remote:MODEL@URL, the URL with http:// or https://")
         if (kind == "linear" and not rest) or (kind == "embedded" and rest) or kind not in TEACHERS:
-            raise ValueError(f"{self.spec!r} is no teacher; there are embedded, linear:DIR and remote:MODEL@URL")
+            shown = kind if "@" in self.spec else self.spec
+            raise ValueError(f"{shown!r} is no teacher; there are embedded, linear:DIR and remote:MODEL@URL")
         if (self.input_price is None) != (self.output_price is None):
             raise ValueError("input_price and output_price go together")
         taken = sorted(set(self.options) & {"model", "messages", "response_format", "stream", "n"})
@@ -162,7 +176,7 @@ class Teach(Settings):
     def _goes_together(self) -> Teach:
         if (self.prompt == "few-shot") != (self.examples is not None):
             raise ValueError("few-shot prompts and an examples file go together")
-        specs = [teacher.spec for teacher in self.teacher]
+        specs = [teacher.spec.rstrip("/") for teacher in self.teacher]
         if len(set(specs)) < len(specs):
             raise ValueError("the same teacher is named twice")
         unpriced = [each.spec for each in self.teacher if each.remote and each.input_price is None]
@@ -304,7 +318,7 @@ class Recipe(Settings):
     tasks: Path | None = None
     """A folder of further task files."""
     ray: str | None = None
-    """The address of a Ray cluster to do bulk work on, as auto or ray://HOST:10001; None: this machine."""
+    """The address of a Ray cluster that teach sends its calls from, as auto or ray://HOST:10001; None: this machine."""
     collect: Collect | None = None
     teach: Teach | None = None
     check: Check | None = None

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mentallama.check.answer_sentence import without_answer
-from mentallama.check.reader import Floats, Reader
+from mentallama.check.gatefile import Figures
+from mentallama.check.reader import Floats, NothingShared, Reader
 from mentallama.check.row import Row
 from mentallama.records import Verdict, stable_id
 from mentallama.tasks import Task
@@ -27,8 +28,7 @@ LARGEST = 6000
 FEWEST_WORDS = 3
 """Words or word pairs of an explanation that must stand in others: in a language of its own it says nothing here."""
 NOT_JUDGED = "not judged"
-
-Figures = dict[str, str | int | float | bool | None]
+NOTHING_SHARED = "the explanations of training rows have nothing in common to learn from"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,11 @@ def _read_set(rows: list[Row]) -> Iterator[ReadBack]:
         why = f"{task.set} has {len(drawn)} training rows of {len(taught)} labels to learn from; it takes {FEWEST} of 2"
         yield from (ReadBack(unjudged=why, empty=not text) for text in texts)
         return
-    probabilities, known = _probabilities(task, rows, texts, drawn)
+    try:
+        probabilities, known = _probabilities(task, rows, texts, drawn)
+    except NothingShared:
+        yield from (ReadBack(unjudged=NOTHING_SHARED, empty=not text) for text in texts)
+        return
     for row, text, shares, words in zip(rows, texts, probabilities, known, strict=True):
         if not text:
             yield ReadBack(empty=True)

@@ -65,7 +65,7 @@ def _words(teacher: Teacher) -> str:
             "The embedded teacher writes sentences round the words that a linear model counts as evidence; no "
             "language model wrote them."
         )
-    model = teacher.spec.removeprefix("remote:").partition("@")[0]
+    model, _ = teacher.model_and_url
     return (
         f"{model} was asked at temperature {teacher.temperature:g} for at most {teacher.max_tokens} tokens."
     )

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 
-from mentallama.answers import read_answer
+from mentallama.check.gatefile import Figures
 from mentallama.check.overlap import MEASURES, Measure
 from mentallama.check.row import Row
 from mentallama.keys import key_of
-from mentallama.privacy import scrub
 from mentallama.records import Verdict
-from mentallama.release import find_expert, read_release
-from mentallama.tasks import Task
 
 GATE = "chrf"
 
 Place = tuple[str, str, str]
 """Set, question, and the key of the post's text."""
-Figures = dict[str, str | int | float | bool | None]
 Scores = dict[str, float]
 """Measure -> score, 0-100; empty where there is no reference."""
 
@@ -32,18 +27,6 @@ Scores = dict[str, float]
 def golden_references(goldens: Iterable[Row]) -> dict[Place, str]:
     """The explanations of rows that hold the release's own responses."""
     return {place_of(row): row.reading.explanation for row in goldens if row.reading.explanation}
-
-
-def expert_references(release: Path, tasks: Mapping[str, Task]) -> dict[Place, str]:
-    """What experts wrote, from a release's `human_evaluation` folder; empty where it has none."""
-    found = {}
-    for file in find_expert(release, tasks):
-        task = tasks[file.set]
-        for row in read_release(file, task):
-            explanation = read_answer(task, row.golden, file.form).explanation
-            if explanation:
-                found[file.set, row.question, key_of(scrub(row.text)[0])] = explanation
-    return found
 
 
 def place_of(row: Row) -> Place:

@@ -19,6 +19,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from mentallama.check.overlap import tokens
 from mentallama.records import stable_id
 
 Floats = NDArray[np.float64]
@@ -42,6 +43,10 @@ BATCH = 4096
 """Explanations whose features are in memory at a time."""
 
 
+class NothingShared(Exception):
+    """No word, or no run of letters, stands in two of the explanations: there is nothing to learn."""
+
+
 class Reader:
     """Probabilities of labels from explanations.
 
@@ -62,6 +67,11 @@ class Reader:
         Probabilities of the training rows, shape (texts, labels), each by a model that saw no row of its post.
     kept
         Which training rows were not left out as faulty, shape (texts,).
+
+    Raises
+    ------
+    NothingShared
+        The explanations have nothing in common.
     """
 
     def __init__(
@@ -69,9 +79,7 @@ class Reader:
     ) -> None:
         self._words, self._letters = _vectorizer("word", (1, 2)), _vectorizer("char_wb", (3, 5))
         everything = [*texts, *own_words]
-        matrix = hstack(
-            [self._words.fit_transform(everything), self._letters.fit_transform(everything)]
-        ).tocsr()
+        matrix = hstack([_fitted(each, everything) for each in (self._words, self._letters)]).tocsr()
         rows, own = matrix[: len(texts)], matrix[len(texts) :]
         folds = deal(truth, groups)
         first = _out_of_fold(rows, own, truth, folds, np.ones(len(truth), dtype=bool))
@@ -108,11 +116,18 @@ def deal(truth: Rows, groups: Sequence[str]) -> Rows:
 
 
 def _vectorizer(analyzer: str, lengths: tuple[int, int]) -> Any:
-    # One letter may be a word; a pattern for words is no business of letters.
-    pattern = r"(?u)\b\w+\b" if analyzer == "word" else None
+    # One letter may be a word, and is one where a script has no spaces; how words are told is no business of letters.
+    cut = tokens if analyzer == "word" else None
     return TfidfVectorizer(
-        analyzer=analyzer, ngram_range=lengths, token_pattern=pattern, sublinear_tf=True, min_df=2
+        analyzer=analyzer, ngram_range=lengths, tokenizer=cut, token_pattern=None, sublinear_tf=True, min_df=2
     )
+
+
+def _fitted(vectorizer: Any, texts: Sequence[str]) -> Any:
+    try:
+        return vectorizer.fit_transform(texts)
+    except ValueError as nothing:  # its word for an empty vocabulary; texts are nothing else that it could refuse
+        raise NothingShared from nothing
 
 
 def _fit(rows: Any, own: Any, truth: Rows) -> Any:

@@ -7,7 +7,6 @@ teacher in the recipe's order. What stands otherwise is a fault that is told, ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import groupby
 from pathlib import Path
 
 from mentallama.answers import read_answer
@@ -63,12 +62,6 @@ def join(posts: Path, responses: Path, tasks: Mapping[str, Task], form: Form) ->
             yield post, examples[response.example_id], response
     if not waiting.done:
         raise _misplaced(waiting, posts, tasks, form)
-
-
-def by_example(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """The responses to each example together; several teachers' responses to one stand side by side."""
-    for _, group in groupby(rows, key=lambda row: row.example.id):
-        yield list(group)
 
 
 def expert_rows(release: Path, tasks: Mapping[str, Task]) -> Iterator[Row]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
 
+from mentallama.check.gatefile import Figures
 from mentallama.check.row import Row
 from mentallama.check.sheet import Cells, read_sheet, shield, unshield, write_sheet
 from mentallama.errors import BadData
@@ -41,8 +42,6 @@ POOR = 2.0
 """Mean overall score below which a row is poor."""
 ALPHA, BETA = 0.05, 0.10
 """Risk of rejecting data with the acceptable share of poor rows, and of accepting data with the unacceptable one."""
-
-Figures = dict[str, str | int | float | bool | None]
 
 
 class Rated(NamedTuple):

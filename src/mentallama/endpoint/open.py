@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from mentallama.config import Teacher
 from mentallama.errors import WrongUse
@@ -40,21 +40,20 @@ def open_endpoint(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:
     WrongUse
         The spec names no remote model, the URL cannot be used, or the key cannot stand in a header.
     """
-    kind, _, rest = teacher.spec.partition(":")
-    model, _, url = rest.partition("@")
-    base = _split(url)
-    if kind != "remote" or not model or base is None:
-        raise WrongUse(f"teacher {model or kind}: write it as remote:MODEL@URL, as remote:m@http://127.0.0.1:8000/v1")
+    model, url = teacher.model_and_url
+    if not _usable(url):
+        shown = model or teacher.spec.partition(":")[0]
+        raise WrongUse(f"teacher {shown}: write it as remote:MODEL@URL, as remote:m@http://127.0.0.1:8000/v1")
     return Endpoint(model, url.rstrip("/"), teacher, _key(teacher.key, environ))
 
 
-def _split(url: str) -> SplitResult | None:
+def _usable(url: str) -> bool:
     try:
         base = urlsplit(url)
-        usable = base.scheme in {"http", "https"} and base.hostname and base.port != 0
+        usable = bool(base.hostname) and base.port != 0
     except ValueError:  # a port that is no number, a bracket left open
-        return None
-    return base if usable and url.isprintable() and " " not in url else None
+        return False
+    return usable and url.isprintable() and " " not in url
 
 
 def _key(variable: str, environ: Mapping[str, str]) -> str | None:

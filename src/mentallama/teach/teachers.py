@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -91,7 +90,7 @@ def all_answers(
     lesson: Lesson, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, open_analyst: OpenAnalyst
 ) -> list[Answers]:
     """The teachers in the recipe's order."""
-    named = Counter(endpoint.model for endpoint in endpoints.values())
+    names = dict(zip(endpoints, names_of(list(endpoints.values())), strict=True))
     teachers: list[Answers] = []
     for teacher in lesson.settings.teacher:
         endpoint = endpoints.get(teacher.spec)
@@ -99,10 +98,19 @@ def all_answers(
             teachers.append(Written(_embedded(lesson, teacher.spec, open_analyst)))
         else:
             assert ledger is not None
-            # two servers may call their models the same
-            model = endpoint.model if named[endpoint.model] == 1 else f"{endpoint.model}@{endpoint.host}"
-            teachers.append(FromLedger(model, lesson, endpoint, ledger))
+            teachers.append(FromLedger(names[teacher.spec], lesson, endpoint, ledger))
     return teachers
+
+
+def names_of(endpoints: Sequence[Endpoint]) -> list[str]:
+    """What responses call each endpoint, no two the same: the model, if need be with its host, or with all its URL.
+
+    Responses are told apart by these names alone.
+    """
+    models = [endpoint.model for endpoint in endpoints]
+    hosts = [f"{endpoint.model}@{endpoint.host}" for endpoint in endpoints]
+    unlike = (names for names in (models, hosts) if len(set(names)) == len(names))
+    return next(unlike, [f"{endpoint.model}@{endpoint.url}" for endpoint in endpoints])
 
 
 def _embedded(lesson: Lesson, spec: str, open_analyst: OpenAnalyst) -> Embedded:
