@@ -82,7 +82,7 @@ def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) ->
         "teach/responses.jsonl.zst": 2,
         "teach/responses.parquet": 2,
     }
-    assert removed.deleted == [".train.partial", "report/index.html"]
+    assert removed.deleted == ["report/index.html", ".train.partial"]
     assert removed.sources == ["sources/DR/posts.csv, row 1", "sources/dreaddit/posts.csv, row 2"]
     assert [each.id for each in read_records(run / "collect/posts.jsonl.zst", Post)] == [
         each.id for each in (SHORT, OTHER, OTHER_SHORT)
@@ -116,8 +116,6 @@ def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(ru
 
 
 def test_an_unknown_id_changes_nothing(run: Path) -> None:
-    (run / ".train.partial/left.txt").unlink()
-    (run / ".train.partial").rmdir()
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     with pytest.raises(NothingFound):
         forget(run, "0123456789abcdef")

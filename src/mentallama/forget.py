@@ -34,6 +34,8 @@ class NothingFound(WrongUse):
 
 
 POSTS = "collect/posts.jsonl.zst"
+_PARTIAL = ".*.partial"
+"""Folders that a killed stage left: they may be damaged, and go whole."""
 _KEPT = {MANIFEST, forgotten_list.NAME, ".lock"}
 
 
@@ -99,18 +101,16 @@ def forget(folder: Path, wanted: str, ledgers: Iterable[Path] = ()) -> Removed:
     person = replace(person, ids=person.ids | hashes_about(folder, ledgers, set(person.ids)))
     removed.posts = len(found)
     removed.sources = sorted({f"{post.provenance.file}, row {post.provenance.row}" for post in found})
-    for partial in sorted(folder.glob(".*.partial")):  # what a killed stage left
-        shutil.rmtree(partial)
-        removed.deleted.append(partial.name)
     for path in _files(folder):
         _purge(path, path.relative_to(folder).as_posix(), person, removed)
     for path in ledgers:
         _count(removed, str(path), _from_ledger(path, person))
     if not (removed.rows or removed.deleted or found):
         raise NothingFound(f"{folder}: no file of this run holds {wanted!r}; an id is that of a post or an author")
-    removed.again = sorted(
-        {path.parent.name for path in folder.glob(f"*/{MANIFEST}") if removed.rows or removed.deleted}
-    )
+    for partial in sorted(folder.glob(_PARTIAL)):
+        shutil.rmtree(partial)
+        removed.deleted.append(partial.name)
+    removed.again = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
     return removed
 
 
@@ -172,8 +172,9 @@ def _person(posts: list[Post], wanted: str) -> Person:
 
 def _files(folder: Path) -> Iterator[Path]:
     """What the others are found by, the records of batches, comes last."""
+    left = set(folder.glob(_PARTIAL))
     for path in sorted(folder.rglob("*"), key=lambda path: (path.name.startswith("about-"), path)):
-        if path.is_file() and path.name not in _KEPT and not path.name.endswith(("-wal", "-shm")):
+        if path.is_file() and left.isdisjoint(path.parents) and path.name not in _KEPT and not path.name.endswith(("-wal", "-shm")):
             yield path
 
 
