@@ -174,7 +174,8 @@ def _files(folder: Path) -> Iterator[Path]:
     """What the others are found by, the records of batches, comes last."""
     left = set(folder.glob(_PARTIAL))
     for path in sorted(folder.rglob("*"), key=lambda path: (path.name.startswith("about-"), path)):
-        if path.is_file() and left.isdisjoint(path.parents) and path.name not in _KEPT and not path.name.endswith(("-wal", "-shm")):
+        data = path.name not in _KEPT and not path.name.endswith(("-wal", "-shm"))
+        if path.is_file() and data and left.isdisjoint(path.parents):
             yield path
 
 
