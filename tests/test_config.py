@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from mentallama.config import STAGES, Recipe, read_recipe
+from mentallama.config import STAGES, Recipe, Teacher, read_recipe
 from mentallama.errors import WrongUse
 from mentallama.tasks import load_tasks
 
@@ -170,3 +171,11 @@ def test_a_recipe_cannot_be_changed_once_read(tmp_path: Path) -> None:
     read = recipe(tmp_path, PLAIN)
     with pytest.raises(ValueError, match="frozen"):
         read.seed = 1
+
+
+@pytest.mark.parametrize("name", ["api_key", "Authorization", "access_token", "client_secret"])
+def test_a_secret_among_a_teachers_options_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="looks like a secret") as fault:
+        Teacher(spec="remote:m@http://127.0.0.1:1/v1", options={name: "hunter2"})
+    assert "hunter2" not in fault.value.errors()[0]["msg"]
+    assert Teacher(spec="remote:m@http://127.0.0.1:1/v1", options={"max_completion_tokens": 9, "top_p": 1}).options

@@ -162,3 +162,20 @@ def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
     said.clear()
     run_recipe(recipe, folder, said.append, until="collect")
     assert "collect: up to date" in said
+
+
+def test_what_was_stopped_half_way_is_finished_by_the_same_command(run: Path) -> None:
+    damaged = run / "teach/more.jsonl"
+    damaged.write_text('{"a": ', encoding="utf-8")
+    with pytest.raises(BadData):
+        forget(run, MINE.id)
+    damaged.unlink()
+    assert forget(run, MINE.id).posts == 2
+    assert TEXT.encode() not in bytes_below(run)
+    assert MINE.id not in {each.example_id for each in read_records(run / "teach/responses.jsonl.zst", Response)}
+
+
+def test_a_cell_longer_than_usual_is_no_fault(run: Path) -> None:
+    with (run / "check/release/DR.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(["a " * 100_000, "No."])
+    assert forget(run, MINE.id).rows["check/release/DR.csv"] == 2

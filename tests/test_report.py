@@ -13,6 +13,7 @@ from mentallama.evaluate.intervals import Resampling
 from mentallama.evaluate.score import ScoredRow
 from mentallama.evaluate.scorefile import ScoreFile, measure_sets, save
 from mentallama.records import Prediction, Reading
+from mentallama.report.made import flatten
 from mentallama.report.run import plain, run
 from mentallama.safety import NOTICE
 from mentallama.store import write_json, write_records
@@ -374,3 +375,13 @@ def test_a_markdown_table_has_as_many_cells_as_its_head(whole: Path) -> None:
 
 def test_cells_of_markdown() -> None:
     assert plain("a|b\nc") == "a\\|b c"
+
+
+def test_settings_in_a_list_are_shown_one_by_one() -> None:
+    teachers = [{"spec": "embedded", "max_tokens": 512}, {"spec": "linear:x", "options": {"api_key": "hunter2"}}]
+    assert list(flatten({"teacher": teachers})) == [
+        ("teacher.1.spec", "embedded"),
+        ("teacher.1.max_tokens", "512"),
+        ("teacher.2.spec", "linear:x"),
+        ("teacher.2.options.api_key", "not shown"),
+    ]

@@ -130,7 +130,14 @@ class Teacher(Settings):
         taken = sorted(set(self.options) & {"model", "messages", "response_format", "stream", "n"})
         if taken:
             raise ValueError(f"options: {taken[0]} is set by the stage itself")
+        secret = [name for name in self.options if _SECRET.search(name)]
+        if secret:  # options are shown in manifests and reports
+            raise ValueError(f"options: {secret[0]} looks like a secret; a key belongs into the environment")
         return self
+
+
+_SECRET = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
+"""Names of options that no body of a request has, but a careless recipe may."""
 
 
 def _holds_secret(url: str) -> bool:

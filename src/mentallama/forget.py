@@ -36,6 +36,8 @@ class NothingFound(WrongUse):
 POSTS = "collect/posts.jsonl.zst"
 _PARTIAL = ".*.partial"
 """Folders that a killed stage left: they may be damaged, and go whole."""
+_LONGEST_CELL = 1 << 30
+"""Characters; the csv module's own limit is shorter than some posts."""
 _KEPT = {MANIFEST, forgotten_list.NAME, ".lock"}
 
 
@@ -171,9 +173,9 @@ def _person(posts: list[Post], wanted: str) -> Person:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """What the others are found by, the records of batches, comes last."""
-    left = set(folder.glob(_PARTIAL))
-    for path in sorted(folder.rglob("*"), key=lambda path: (path.name.startswith("about-"), path)):
+    """What the others are found by comes last, so that a killed run can be finished: records of batches, posts."""
+    left, posts = set(folder.glob(_PARTIAL)), folder / POSTS
+    for path in sorted(folder.rglob("*"), key=lambda path: (path == posts, path.name.startswith("about-"), path)):
         data = path.name not in _KEPT and not path.name.endswith(("-wal", "-shm"))
         if path.is_file() and data and left.isdisjoint(path.parents):
             yield path
@@ -228,6 +230,7 @@ def _from_lines(path: Path, person: Person) -> int:
 def _from_csv(path: Path, person: Person) -> int:
     """A byte order mark and the line ends stay as they are."""
     content = path.read_bytes().decode("utf-8")
+    csv.field_size_limit(_LONGEST_CELL)
     rows = list(csv.reader(io.StringIO(content, newline="")))
     kept = [row for row in rows if not any(map(person.in_text, row))]
     if len(kept) < len(rows):

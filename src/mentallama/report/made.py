@@ -45,8 +45,10 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         name = f"{prefix}{key}"
         if isinstance(value, Mapping):
             yield from flatten(value, f"{name}.")
-        elif any(word in key.lower() for word in SECRETS):
+        elif isinstance(value, str) and any(word in key.lower() for word in SECRETS):
             yield name, "not shown"
+        elif isinstance(value, (list, tuple)) and any(isinstance(each, Mapping) for each in value):
+            yield from flatten({str(number): each for number, each in enumerate(value, 1)}, f"{name}.")
         elif isinstance(value, (list, tuple)):
             if value:
                 yield name, ", ".join(map(_fit_to_send, value))
