@@ -379,6 +379,8 @@ def test_what_a_killed_run_had_in_flight_counts_as_spent(how: signal.Signals, tm
             cwd=ROOT,
             env=environment(),
             stderr=subprocess.PIPE,
+            # what a shell runs in the background ignores Ctrl-C, and so would what is started from there
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as driver:
             while server.outcomes.total() < 60:
                 assert driver.poll() is None

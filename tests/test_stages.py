@@ -328,6 +328,11 @@ def test_a_model_of_another_run_is_answered_by(small: Path, run: Path, tmp_path:
 Process = subprocess.Popen[str]
 
 
+def hear_interrupts() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and so would what is started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder: Path, *changes: str) -> Process:
     """The sample's run, as a process with a group of its own."""
     sets = [part for change in (*FAST, *changes) for part in ("--set", change)]
@@ -336,6 +341,7 @@ def start(folder: Path, *changes: str) -> Process:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         start_new_session=True,
+        preexec_fn=hear_interrupts,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
