@@ -380,7 +380,7 @@ def test_what_a_killed_run_had_in_flight_counts_as_spent(how: signal.Signals, tm
             env=environment(),
             stderr=subprocess.PIPE,
             # what a shell runs in the background ignores Ctrl-C, and so would what is started from there
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - takes no lock
         ) as driver:
             while server.outcomes.total() < 60:
                 assert driver.poll() is None

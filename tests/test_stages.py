@@ -341,7 +341,7 @@ def start(folder: Path, *changes: str) -> Process:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         start_new_session=True,
-        preexec_fn=hear_interrupts,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509 - takes no lock
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
