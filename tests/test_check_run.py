@@ -357,6 +357,19 @@ def test_a_decision_settles_a_disagreement(decision: str, label: str | None, tmp
     assert "seen" in (tmp_path / "review/disagreements.csv").read_text(encoding="utf-8-sig")
 
 
+@pytest.mark.parametrize(("decision", "taken"), [("teacher", 1), ("set", 0), ("drop", 0), ("", 1)])
+@pytest.mark.parametrize("check", [{"report_only": ["correctness"]}, {"correctness": False}])
+def test_a_decision_holds_where_the_gate_drops_nothing(
+    decision: str, taken: int, check: dict[str, Any], tmp_path: Path
+) -> None:
+    differs = answer_to(POSTS[0], "stress", said(POSTS[0], "no"))
+    make(tmp_path, [differs])
+    fill(tmp_path / "review/disagreements.csv", decision=decision, note="seen")
+    again = make(tmp_path, [differs], **check)
+    assert len(again.accepted) == taken
+    assert list(again.dropped) == ([] if taken else [POSTS[0].id])
+
+
 @pytest.mark.parametrize(
     ("file", "cells"), [("disagreements.csv", {"decision": "maybe"}), ("sample.csv", {"overall": "9"})]
 )

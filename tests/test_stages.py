@@ -212,17 +212,17 @@ def _raise(error: BaseException) -> Any:
 @contextmanager
 def failing(stage: str, error: BaseException) -> Iterator[None]:
     """A stage that writes something and then fails."""
-    whole = stages._STAGES[stage]
+    whole = stages.WIRED[stage]
 
     def work(made: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         whole.work(made, folder, out)
         raise error
 
-    stages._STAGES[stage] = replace(whole, work=work)
+    stages.WIRED[stage] = replace(whole, work=work)
     try:
         yield
     finally:
-        stages._STAGES[stage] = whole
+        stages.WIRED[stage] = whole
 
 
 @pytest.mark.parametrize("stage", STAGES)

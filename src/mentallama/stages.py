@@ -29,8 +29,8 @@ from mentallama.manifest import (
 )
 from mentallama.store import write_text
 from mentallama.wiring import (
-    _STAGES,
     NOTES,
+    WIRED,
     Say,
     Stage,
     ask_again,
@@ -72,7 +72,7 @@ def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None,
 
 
 def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
-    stage, final = _STAGES[name], folder / name
+    stage, final = WIRED[name], folder / name
     cause = _cause(name, stage, recipe, folder)
     if still_holds(read_manifest(final), cause, final):
         say(f"{name}: up to date")

@@ -340,7 +340,7 @@ def _report(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return {}
 
 
-_STAGES: dict[str, Stage] = {
+WIRED: dict[str, Stage] = {
     "collect": Stage(_collect_inputs, _collect),
     "teach": Stage(_teach_inputs, _teach),
     "check": Stage(_check_inputs, _check, _check_said),
@@ -349,3 +349,4 @@ _STAGES: dict[str, Stage] = {
     "evaluate": Stage(_needs(_POSTS, _PREDICTIONS), _evaluate),
     "report": Stage(_report_inputs, _report),
 }
+"""The stages by name, in the order of the way."""

@@ -10,7 +10,7 @@ from mentallama.check.assess import Assessed
 from mentallama.check.correctness import accepted_label
 from mentallama.check.gatefile import Dropped
 from mentallama.check.judge import READ, Found
-from mentallama.check.review import Decisions
+from mentallama.check.review import DECISIONS, DROPPING, Decisions
 from mentallama.check.row import Row
 from mentallama.config import GATES
 from mentallama.records import Verdict
@@ -55,6 +55,9 @@ def choose(assessed: Assessed, decisions: Decisions, report_only: frozenset[str]
                 for gate in ORDER
                 if gate in found and not found[gate][0] and gate not in report_only
             }
+            decided = decisions.of(row)
+            if decided in DROPPING:  # a person's word holds where the gate only reports, or is off
+                reasons.setdefault("correctness", DECISIONS[decided])
             # A row that correctness let pass unjudged, or only reported, is about the label that it explains.
             label = None if reasons or taken else accepted_label(row, decisions) or row.reading.label
             taken = taken or label is not None

@@ -46,6 +46,9 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
 )
 """The words that `decision` may hold, and what each does."""
 
+DROPPING = ("set", "drop")
+"""Those that drop the response."""
+
 
 class Key(NamedTuple):
     """What a decision is about: a response, and the two labels at odds."""
