@@ -28,7 +28,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
-from mentallama.config import Train
+from mentallama.config import Linear
 from mentallama.models.analyst import Analyst, open_analyst
 from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id
 from mentallama.store import read_records, write_json
@@ -150,7 +150,7 @@ def main() -> None:
     posts = list(read_records(given.posts, Post)) if given.posts else made_up_posts(given.count, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
-            train_linear(posts, Path(folder), Train(regularisation=(2.0,)))
+            train_linear(posts, Path(folder), Linear(regularisation=(2.0,)))
         analyst = open_analyst(given.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {

@@ -21,7 +21,22 @@ from pydantic import BaseModel
 from typer.main import get_command
 
 from mentallama.cli import app
-from mentallama.config import Check, Collect, Evaluate, Predict, Recipe, Report, Teach, Teacher, Train
+from mentallama.config import (
+    Adapter,
+    Causal,
+    Check,
+    Collect,
+    Encoder,
+    Evaluate,
+    Linear,
+    New,
+    Predict,
+    Recipe,
+    Report,
+    Seq2seq,
+    Teach,
+    Teacher,
+)
 from mentallama.tasks import Source, load_tasks
 from mentallama.tasks.page import catalogue_page
 from mentallama.tasks.task import Columns
@@ -40,7 +55,12 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "teach": (Teach, "teach."),
     "a teacher in teach.teacher": (Teacher, "teacher."),
     "check": (Check, "check."),
-    "train": (Train, "train."),
+    "train, analyst: linear": (Linear, "linear."),
+    "train, analyst: encoder": (Encoder, "encoder."),
+    "train, analyst: causal": (Causal, "causal."),
+    "a new model in train.new": (New, "new."),
+    "adapters in train.adapter": (Adapter, "adapter."),
+    "train, analyst: seq2seq": (Seq2seq, "seq2seq."),
     "predict": (Predict, "predict."),
     "evaluate": (Evaluate, "evaluate."),
     "report": (Report, "report."),
@@ -88,10 +108,35 @@ PLAIN: dict[str, str] = {
     "teacher.requests_per_minute": "The provider's limit; without one, only what the server's answers say.",
     "teacher.max_tokens": "The most tokens of an answer.",
     "teacher.temperature": "0 for the likeliest answer.",
-    "train.analyst": "The kind of analyst.",
-    "train.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
-    "train.word_ngrams": "1: single words; 2: word pairs too.",
-    "train.character_ngrams": "Shortest and longest run of characters inside a word.",
+    **dict.fromkeys(("linear.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."),
+    **{
+        f"{kind}.{name}": words
+        for kind in ("encoder", "causal", "seq2seq")
+        for name, words in {
+            "epochs": "How often every row is seen.",
+            "learning_rate": "The highest learning rate (AdamW, Loshchilov and Hutter 2019).",
+            "schedule": "How the learning rate falls after the warm-up.",
+            "weight_decay": "Decay of weight matrices; biases and norms have none.",
+            "device": "auto: a GPU where there is one.",
+        }.items()
+    },
+    "encoder.base": "The encoder to start from: a folder, or an id on the Hugging Face hub.",
+    "encoder.pooling": "How tokens become one vector: their mean, or the first one.",
+    "encoder.dropout": "Dropout before the heads.",
+    "seq2seq.base": "The model to start from: a folder, or an id on the Hugging Face hub.",
+    "new.hidden": "Width of the model.",
+    "new.layers": "Number of layers.",
+    "new.heads": "Attention heads of a layer.",
+    "adapter.rank": "Rank of the adapters.",
+    "adapter.alpha": "Their scale is alpha over rank.",
+    "adapter.dropout": "Dropout before the adapters.",
+    "adapter.quantised": "Hold the base in 4 bits (NF4).",
+    "encoder.class_weights": "`balanced` gives every label of a question the same total weight.",
+    "linear.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
+    "linear.word_ngrams": "1: single words; 2: word pairs too.",
+    "linear.character_ngrams": "Shortest and longest run of characters inside a word.",
+    "predict.dtype": "What passes are computed in; auto: bfloat16 on a GPU, float32 elsewhere.",
+    "predict.device": "auto: a GPU where there is one.",
     "predict.splits": "Splits whose labelled questions are answered; only the test split is scored.",
     "report.title": "The page's title; without one, the recipe's name.",
 }
@@ -151,7 +196,7 @@ def recipes_page() -> str:
     if gone:
         raise SystemExit(f"docs/generate.py: no such keys: {', '.join(gone)}; take them out of PLAIN")
     parts = [
-        f"# Recipes\n\nGenerated from `src/mentallama/config.py` {EDIT}\n\n"
+        f"# Recipes\n\nGenerated from `src/mentallama/config/` {EDIT}\n\n"
         "A recipe is one YAML file: one experiment. A stage whose key is absent is not run; a key without a\n"
         "value (`train:`) runs the stage with its defaults. The whole recipe is checked before work starts:\n"
         "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` changes a key for\n"
@@ -171,10 +216,19 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
         meaning = PLAIN.get(prefix + name) or said.get(name)
         if meaning is None:
             raise SystemExit(f"docs/generate.py: nothing is said of {prefix + name}; add it to PLAIN")
-        shown = name if model in (Source, Columns, Teacher) else prefix + name
+        shown = _SHOWN.get(model, prefix) + name
         cells = (f"`{shown}`", _holds(field), default, _flat(meaning))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
+
+
+_SHOWN: dict[type[BaseModel], str] = {
+    **dict.fromkeys((Source, Columns, Teacher), ""),
+    **dict.fromkeys((Linear, Encoder, Causal, Seq2seq), "train."),
+    New: "train.new.",
+    Adapter: "train.adapter.",
+}
+"""What stands before a key on the page, where it is not its section's prefix."""
 
 
 def _default(value: object) -> str:
@@ -215,7 +269,15 @@ _BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exc
 
 
 def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
-    """The string below a field, which Python itself does not keep."""
+    """The string below a field, which Python itself does not keep; of the classes above it too."""
+    found: dict[str, str] = {}
+    for each in reversed(model.__mro__):
+        if issubclass(each, BaseModel) and each is not BaseModel:
+            found |= _own_attribute_docs(each)
+    return found
+
+
+def _own_attribute_docs(model: type[BaseModel]) -> dict[str, str]:
     body = ast.parse(inspect.getsource(model)).body[0]
     assert isinstance(body, ast.ClassDef)
     found = {}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rapidfuzz import fuzz, process
 
 from mentallama.answers import read_answer
-from mentallama.config import Train, read_recipe
+from mentallama.config import Linear, read_recipe
 from mentallama.models.evidence import LONGEST_PASSAGE, choose_passage
 from mentallama.models.features import split_words
 from mentallama.models.linear import Leaning, LinearAnalyst
@@ -27,7 +27,7 @@ from mentallama.train.linear import train_linear
 from tests.linear_cases import cause_posts, depression_posts, wellness_posts
 
 ROOT = Path(__file__).parents[1]
-QUICK = Train(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+QUICK = Linear(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
 
 
 @pytest.fixture(scope="module")

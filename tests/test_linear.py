@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.config import Train
+from mentallama.config import Linear
 from mentallama.errors import BadData, WrongUse
 from mentallama.models.analyst import open_analyst
 from mentallama.models.features import Featurizer
@@ -23,7 +23,7 @@ from mentallama.train.linear import train_linear
 from tests.linear_cases import cause_posts, depression_posts, make_post, wellness_posts
 
 POSTS = [*depression_posts(), *cause_posts(), *wellness_posts()]
-SETTINGS = Train()
+SETTINGS = Linear()
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def opened(folder: Path) -> list[tuple[Featurizer, Head]]:
 def parts(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Featurizer, Head]]:
     """Heads as they were chosen, and heads with topics and shifts."""
     moved = tmp_path_factory.mktemp("moved")
-    train_linear(POSTS, moved, Train(regularisation=(1.0,), topics=(5,), shifts=(True,)))
+    train_linear(POSTS, moved, Linear(regularisation=(1.0,), topics=(5,), shifts=(True,)))
     heads = [*opened(folder), *opened(moved)]
     assert [(head.card.topics, head.card.shift) for _, head in heads[4:]] == [(5, True)] * 4
     return heads

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfTransformer
 
-from mentallama.config import Train
+from mentallama.config import Linear, Recipe
 from mentallama.errors import WrongUse
 from mentallama.models.features import Featurizer, Grams
 from mentallama.models.linear import LinearAnalyst, decide
@@ -29,7 +29,7 @@ from mentallama.train.material import Material, count_features, vocabulary, weig
 from mentallama.train.run import run
 from tests.linear_cases import cause_posts, depression_posts, make_post, marked, wellness_posts
 
-QUICK = Train(regularisation=(1.0,), topics=(0,), shifts=(False,))
+QUICK = Linear(regularisation=(1.0,), topics=(0,), shifts=(False,))
 PLAIN = Setting(C=1.0, class_weight="none", evidence_weight=0.0, topics=0, shift=False)
 WORDS = Grams(pairs=False, shortest=10, longest=10)
 """Whole words only, as long as they are short."""
@@ -210,7 +210,7 @@ def test_the_choice_is_one_for_all_questions_and_of_equals_the_first(
         return fit.Judged(score, {"a": 10, "b": 30}[question], Calibration(1.0, np.zeros(2)))
 
     monkeypatch.setattr(fit, "_judge", judge)
-    settings = Train(regularisation=(1.0, 2.0), topics=(0, 5, 9), class_weights=("none", "balanced"))
+    settings = Linear(regularisation=(1.0, 2.0), topics=(0, 5, 9), class_weights=("none", "balanced"))
     # One question with too few validation posts is enough to leave the shifts alone.
     many = fit.ENOUGH_TO_SHIFT
     both, first = {"a": "yes", "b": "yes"}, {"a": "yes"}
@@ -463,7 +463,7 @@ def test_test_posts_change_nothing(tmp_path: Path) -> None:
 
 def test_bytes_depend_on_posts_and_settings_only(tmp_path: Path) -> None:
     posts = [*(marked(post, post.text.split()[0]) for post in depression_posts()), *wellness_posts()]
-    settings = Train(regularisation=(1.0,), topics=(5,), shifts=(True,), evidence_weights=(0.3,))
+    settings = Linear(regularisation=(1.0,), topics=(5,), shifts=(True,), evidence_weights=(0.3,))
     train_linear(posts, tmp_path / "one", settings)
     train_linear(iter(posts), tmp_path / "two", settings, jobs=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
@@ -535,7 +535,7 @@ def test_posts_that_share_no_word_are_skipped(tmp_path: Path) -> None:
         )
     ]
     with pytest.raises(WrongUse, match="no 2 training posts share a word"):
-        train_linear(posts, tmp_path, Train(character_ngrams=(5, 5)))
+        train_linear(posts, tmp_path, Linear(character_ngrams=(5, 5)))
 
 
 def test_rows_are_those_of_one_split_with_an_answer() -> None:
@@ -561,13 +561,12 @@ def test_rows_are_those_of_one_split_with_an_answer() -> None:
 )
 def test_wrong_settings_are_faults(settings: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="validation error"):
-        Train.model_validate(settings)
+        Linear.model_validate(settings)
 
 
 def test_the_stage_writes_a_model_and_a_summary(tmp_path: Path) -> None:
-    write_records(tmp_path / "posts.jsonl.zst", depression_posts())
-    summary = run(tmp_path / "posts.jsonl.zst", tmp_path / "train", QUICK)
-    written = summary.model_dump(mode="json")
+    write_records(tmp_path / "collect/posts.jsonl.zst", depression_posts())
+    written = run(Recipe(name="r", data=tmp_path, train=QUICK), tmp_path, tmp_path / "train")
     assert written["sets"]["DR"].pop("seconds") >= 0  # a clock: it is told, not written
     assert read_json(tmp_path / "train" / "summary.json") == written
     analyst = LinearAnalyst.load(tmp_path / "train")

@@ -28,16 +28,11 @@ from mentallama.manifest import (
     versions,
 )
 from mentallama.store import write_text
-from mentallama.wiring import (
-    NOTES,
-    WIRED,
-    Say,
-    Stage,
-    ask_again,
-    cause_settings,
-    rejected_by_raters,
-    rejects,
-)
+from mentallama.wiring import NOTES, WIRED, cause_settings
+from mentallama.wiring.check import rejected_by_raters
+from mentallama.wiring.collect import rejects
+from mentallama.wiring.stage import Say, Stage
+from mentallama.wiring.teach import ask_again
 
 
 def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None, retry: bool = False) -> Path:

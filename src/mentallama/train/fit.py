@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mentallama.config import Train
+from mentallama.config import Linear
 from mentallama.errors import WrongUse
 from mentallama.models.features import Floats
 from mentallama.models.linear_file import Head, HeadCard, SetModel, Weighting, whole
@@ -37,7 +37,7 @@ FOLDS = 3
 """Of training and validation posts; every post is judged by a fit that has not seen it."""
 
 
-def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Train) -> SetModel:
+def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Linear) -> SetModel:
     """Fit one set; `WrongUse` where its training posts share no word.
 
     Parameters
@@ -53,7 +53,7 @@ def fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: T
         return _fit_set(posts, questions, settings)
 
 
-def _fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Train) -> SetModel:
+def _fit_set(posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: Linear) -> SetModel:
     grams = grams_of(settings)
     counted = count_features(posts.texts, grams)
     marked = {
@@ -104,7 +104,7 @@ class Chosen:
 
 
 def _choose(
-    materials: Mapping[int, Material], posts: SetPosts, questions: Sequence[str], settings: Train
+    materials: Mapping[int, Material], posts: SetPosts, questions: Sequence[str], settings: Linear
 ) -> Chosen:
     """Try all settings on all questions together: a choice for each alone would follow the noise of few posts.
 

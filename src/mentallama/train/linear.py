@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.config import Train
+from mentallama.config import Linear
 from mentallama.errors import WrongUse
 from mentallama.models.features import Grams
 from mentallama.models.linear_file import HeadCard, SetModel, save_model
@@ -25,7 +25,7 @@ FITTED_ON = ("train", "validation")
 Rows = NDArray[np.int64]
 
 
-def grams_of(settings: Train) -> Grams:
+def grams_of(settings: Linear) -> Grams:
     """Which n-grams the settings ask for."""
     shortest, longest = settings.character_ngrams
     return Grams(pairs=settings.word_ngrams > 1, shortest=shortest, longest=longest)
@@ -99,13 +99,13 @@ class _Job:
 
     posts: SetPosts
     questions: Mapping[str, Sequence[str]]
-    settings: Train
+    settings: Linear
 
 
 def train_linear(
     posts: Iterable[Post],
     out: Path,
-    settings: Train,
+    settings: Linear,
     jobs: int = 1,
     tasks: Mapping[str, Task] | None = None,
     advance: Callable[[str], None] | None = None,
@@ -149,7 +149,7 @@ def train_linear(
 
 
 def _prepare(
-    posts: Iterable[Post], settings: Train, tasks: Mapping[str, Task] | None
+    posts: Iterable[Post], settings: Linear, tasks: Mapping[str, Task] | None
 ) -> tuple[dict[str, _Job], dict[str, str]]:
     """Sort posts by set; returns the jobs in the order of set names, and why others are left out."""
     by_set: dict[str, list[Post]] = defaultdict(list)

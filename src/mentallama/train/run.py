@@ -1,34 +1,47 @@
-"""Train: fit a model to the posts that `collect` wrote.
+"""Train: fit an analyst to what earlier stages wrote.
 
     mentallama train recipes/imhi-linear.yaml
 
-Reads posts of the splits train and validation; test posts are not looked at. Writes the model's folder
-(`model.json` and one `SET.npz` a set), to be opened as `linear:runs/NAME/train`, and `summary.json`:
-counts, what cross-validation chose, and its weighted F1. No file holds a clock: the same posts and settings
-give the same bytes.
+Reads rows of the splits train and validation; test rows are not looked at. What is read depends on the analyst:
+posts (`collect/posts.jsonl.zst`), or rows with answers (`check/instructions.jsonl.zst`; without check, the release's
+own `collect/responses.jsonl.zst`). Writes the model's folder, to be opened as `ANALYST:runs/NAME/train`, and
+`summary.json`. No file holds a clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from mentallama.config import Train
+from mentallama.config import Linear, Recipe
 from mentallama.progress import progress
 from mentallama.records import Post
 from mentallama.store import read_records, write_json
-from mentallama.tasks import Task
-from mentallama.train.linear import LinearSummary, train_linear
 
 SUMMARY = "summary.json"
 
+Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
+"""`(recipe, run folder, out)`; returns counts for the manifest."""
 
-def run(
-    posts_file: Path, out: Path, settings: Train, jobs: int = 1, tasks: Mapping[str, Task] | None = None
-) -> LinearSummary:
-    """Train on a file of posts; see `train_linear` for what can go wrong."""
+
+def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Train the recipe's analyst into `out`; see each trainer for what can go wrong."""
+    assert recipe.train is not None
+    return TRAINERS[recipe.train.analyst](recipe, folder, out)
+
+
+def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.train.linear import train_linear
+
+    settings = recipe.train
+    assert isinstance(settings, Linear)
     with progress("train: fit", None) as advance:
-        posts = read_records(posts_file, Post)
-        summary = train_linear(posts, out, settings, jobs, tasks, lambda _: advance(1))
+        posts = read_records(folder / "collect/posts.jsonl.zst", Post)
+        summary = train_linear(posts, out, settings, recipe.jobs, recipe.catalogue(), lambda _: advance(1))
     write_json(out / SUMMARY, summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}}))
-    return summary
+    return summary.model_dump(mode="json")
+
+
+TRAINERS: dict[str, Trainer] = {"linear": _linear}
+"""By the name that a recipe has for the analyst."""

@@ -1,0 +1,55 @@
+"""The stages of the way, each as a function of the run's folder: what it reads, and its work.
+
+`stages.py` runs them. Everything heavy is imported by the work that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mentallama.config import Recipe
+from mentallama.prompts import PROMPTS_VERSION
+from mentallama.wiring.check import check, check_inputs, check_notes, check_said
+from mentallama.wiring.collect import collect, collect_inputs
+from mentallama.wiring.measure import evaluate, report, report_inputs, shown
+from mentallama.wiring.model import predict, predict_inputs, train
+from mentallama.wiring.stage import POSTS, PREDICTIONS, Stage, needs
+from mentallama.wiring.teach import teach, teach_inputs, teach_notes
+
+NO_CAUSE: dict[str, Any] = {
+    "teach": {
+        "teacher": {
+            "__all__": {"key", "input_price", "output_price", "requests_per_minute", "tokens_per_minute"}
+        },
+        **dict.fromkeys(
+            ("in_flight", "timeout", "attempts", "budget", "allow_remote", "ledger", "batch"), True
+        ),
+        "examples": True,  # its content is an input
+    },
+}
+"""Settings that change how a stage gets its results, not the results."""
+
+
+def cause_settings(name: str, recipe: Recipe) -> dict[str, Any]:
+    """The settings that a stage's results follow from."""
+    if name == "report":
+        return shown(recipe)
+    settings = dict(getattr(recipe, name).model_dump(mode="json", exclude=NO_CAUSE.get(name)))
+    return settings | {"prompts": PROMPTS_VERSION} if name == "teach" else settings
+
+
+NOTES: dict[str, Callable[[Path], Iterator[str]]] = {"teach": teach_notes, "check": check_notes}
+"""What is said of a stage's results, also when they were up to date."""
+
+WIRED: dict[str, Stage] = {
+    "collect": Stage(collect_inputs, collect),
+    "teach": Stage(teach_inputs, teach),
+    "check": Stage(check_inputs, check, check_said),
+    "train": Stage(needs(POSTS), train),
+    "predict": Stage(predict_inputs, predict),
+    "evaluate": Stage(needs(POSTS, PREDICTIONS), evaluate),
+    "report": Stage(report_inputs, report),
+}
+"""The stages by name, in the order of the way."""
