@@ -59,7 +59,9 @@ HEAVY = frozenset(
 )
 LIGHT = CONTRACTS | {"cli", "stages", "wiring", "predict"}
 """Rooms that every command passes through: heavy libraries only inside the functions that need them."""
-OPTIONAL = frozenset(("torch", "transformers", "peft", "trl", "vllm", "ray", "fastapi", "uvicorn", "httpx"))
+OPTIONAL = frozenset(
+    ("torch", "transformers", "peft", "trl", "vllm", "ray", "fastapi", "uvicorn", "httpx", "safetensors", "tokenizers")
+)
 """Not in a bare install, which imports every module that does not need them."""
 
 Import = tuple[str, str, bool]

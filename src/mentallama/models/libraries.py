@@ -1,0 +1,45 @@
+"""torch and transformers, imported where they are needed: with one sentence where they are not there, and silent.
+
+Nothing here reaches for the network: telemetry and progress bars of the libraries are switched off before they load.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+
+from mentallama.errors import WrongUse
+
+OFF = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_SYMLINKS_WARNING": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",  # tokenizers warn, and may hang, in processes that fork
+    "BITSANDBYTES_NOWELCOME": "1",
+}
+
+
+def need_torch() -> None:
+    """Call before torch or transformers is imported.
+
+    Raises
+    ------
+    WrongUse
+        They are not installed.
+    """
+    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    if missing:
+        raise WrongUse(f"neural models need {' and '.join(missing)}: pip install 'mentallama[train]'")
+    for name, value in OFF.items():
+        os.environ.setdefault(name, value)
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def need_peft() -> None:
+    """Call before peft is imported; `WrongUse` where it is not there."""
+    if find_spec("peft") is None:
+        raise WrongUse("adapters need peft: pip install 'mentallama[train]'")
