@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from mentallama.errors import WrongUse
+from mentallama.models.asking import Asking
 from mentallama.records import Example, Prediction
 
 
@@ -16,31 +17,83 @@ class Analyst(Protocol):
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
 
 
-def _open_linear(where: str) -> Analyst:
+def _open_linear(where: str, asking: Asking) -> Analyst:
     from mentallama.models.linear import LinearAnalyst
 
-    return LinearAnalyst.load(Path(where))
+    return LinearAnalyst.load(Path(where), asking.tasks)
 
 
-def _open_scripted(where: str) -> Analyst:
+def _open_scripted(where: str, asking: Asking) -> Analyst:
     from mentallama.models.scripted import ScriptedAnalyst
 
     return ScriptedAnalyst.load(Path(where))
 
 
-_DOORS = {"linear": _open_linear, "scripted": _open_scripted}
+def _open_encoder(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.models.encoder import EncoderAnalyst
+
+    return EncoderAnalyst.load(Path(where), asking)
 
 
-def open_analyst(spec: str) -> Analyst:
-    """Open `KIND:WHERE`, as `linear:runs/sample-linear/train` or `scripted:answers.jsonl`.
+def _open_causal(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.models.causal import CausalAnalyst
+
+    return CausalAnalyst.load(where, asking)
+
+
+def _open_seq2seq(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.models.seq2seq import Seq2seqAnalyst
+
+    return Seq2seqAnalyst.load(where, asking)
+
+
+def _open_remote(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.remote import RemoteAnalyst
+
+    return RemoteAnalyst.load(where, asking)
+
+
+def _open_vllm(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.vllm import VllmAnalyst
+
+    return VllmAnalyst.load(where, asking)
+
+
+_DOORS: dict[str, Callable[[str, Asking], Analyst]] = {
+    "linear": _open_linear,
+    "encoder": _open_encoder,
+    "causal": _open_causal,
+    "seq2seq": _open_seq2seq,
+    "remote": _open_remote,
+    "vllm": _open_vllm,
+    "scripted": _open_scripted,
+}
+
+
+def open_analyst(spec: str, asking: Asking | None = None) -> Analyst:
+    """Open `KIND:WHERE`, as `linear:runs/sample-linear/train`, `causal:DIR_OR_ID` or `remote:MODEL@URL`.
+
+    Parameters
+    ----------
+    asking
+        How language models are asked; None: answer-first, with the tasks that are shipped.
 
     Raises
     ------
     WrongUse
-        The kind is unknown, or there is no model at that place.
+        The kind is unknown, there is no model at that place, or its library is not installed.
     """
     kind, colon, where = spec.partition(":")
     if not colon or kind not in _DOORS:
         kinds = ", ".join(f"{name}:…" for name in _DOORS)
         raise WrongUse(f"{spec!r} is no model; a model is written {kinds}")
-    return _DOORS[kind](where)
+    return _DOORS[kind](where, asking or Asking())
