@@ -43,5 +43,14 @@ def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return summary.model_dump(mode="json")
 
 
-TRAINERS: dict[str, Trainer] = {"linear": _linear}
+def _causal(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.train.language import train_responses
+
+    return train_responses(recipe, folder, out)
+
+
+TRAINERS: dict[str, Trainer] = {"linear": _linear, "causal": _causal}
 """By the name that a recipe has for the analyst."""

@@ -1,0 +1,74 @@
+"""What every neural trainer does around the loop: devices and checkpoints before it, the model's folder after it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+from mentallama.config import Neural, Recipe
+from mentallama.models.asking import tell
+from mentallama.models.device import choose_dtype
+from mentallama.progress import progress
+from mentallama.train.checkpoint import Checkpoints
+from mentallama.train.devices import Devices
+from mentallama.train.loop import Objective, Way, steps_in_all
+
+CHECKPOINTS = "checkpoints"
+"""In the run's folder."""
+
+NO_RESULT = frozenset(("checkpoint_minutes", "device", "tokens_at_once"))
+"""Settings that change how training goes, not what comes of it."""
+
+
+def fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> str:
+    """16 hexadecimal digits of what a model follows from: its settings, its rows, and the model it began with."""
+    assert recipe.train is not None
+    settings = recipe.train.model_dump(mode="json", exclude=set(NO_RESULT))
+    digest = hashlib.blake2b(json.dumps([settings, recipe.form, recipe.seed, base]).encode(), digest_size=8)
+    for row in rows:
+        digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def on_the_way(
+    recipe: Recipe, folder: Path, devices: Devices, objective: Objective, mark: str
+) -> Iterator[Way]:
+    """The loop's surroundings, with progress; the caller removes the checkpoints once the model is saved."""
+    settings = recipe.train
+    assert isinstance(settings, Neural)
+    say = tell if devices.first else _unheard
+    with progress("train: fit", steps_in_all(objective, settings)) as advance:
+        yield Way(
+            settings=settings,
+            devices=devices,
+            dtype=choose_dtype(settings.dtype, devices.device),
+            checkpoints=Checkpoints(folder / CHECKPOINTS, devices),
+            fingerprint=mark,
+            seed=recipe.seed,
+            advance=advance,
+            say=say,
+        )
+
+
+def _unheard(line: str) -> None:
+    """Of many processes one speaks."""
+
+
+def whole_weights(model: torch.nn.Module, devices: Devices) -> dict[str, Any]:
+    """All weights on the CPU of the first process; all processes call it."""
+    options = StateDictOptions(full_state_dict=True, cpu_offload=devices.world > 1)
+    return dict(get_model_state_dict(model, options=options))
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, as 16 hexadecimal digits; for what is a model's base."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

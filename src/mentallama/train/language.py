@@ -1,0 +1,150 @@
+"""Train a decoder language model on a run's rows: `train.analyst: causal` with `learns: responses`.
+
+Reads the run's rows (`train.lessons`); writes the model in transformers' layout, or its adapter in peft's, with
+`mentallama.json`, `seen.json`, the model card and `summary.json`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mentallama.config import Causal, Recipe
+from mentallama.models.device import choose_dtype
+from mentallama.models.model_file import ModelFile, write_model_file
+from mentallama.models.prompting import Prompter
+from mentallama.models.weights import open_weights
+from mentallama.train.adapters import adapt
+from mentallama.train.batches import Bin, plan_passes
+from mentallama.train.card import write_card
+from mentallama.train.causal import Rows, collate, response_loss, tokenise
+from mentallama.train.checkpoint import State
+from mentallama.train.course import fingerprint, on_the_way, whole_weights
+from mentallama.train.devices import Devices, join_devices, shard
+from mentallama.train.lessons import Lessons, read_lessons
+from mentallama.train.loop import Measures, Objective, fit
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model to train and its tokenizer; `context`: tokens it can hold. `base` names what it was before."""
+
+    model: Any
+    tokenizer: Any
+    context: int
+    base: str
+
+
+def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Tune on responses; returns the counts of the manifest.
+
+    Raises
+    ------
+    WrongUse
+        As `read_lessons`, `open_weights`; a question and its answer are longer than the model can hold.
+    MentallamaError
+        As `fit`.
+    """
+    settings = recipe.train
+    assert isinstance(settings, Causal)
+    devices = join_devices(settings.device)
+    lessons = read_lessons(recipe, folder)
+    start = begin(settings, recipe, lessons, devices)
+    prompter = Prompter(
+        start.tokenizer, recipe.form, settings.template, min(settings.max_tokens, start.context)
+    )
+    tasks = recipe.catalogue()
+    train, held = (tokenise(rows, tasks, prompter) for rows in (lessons.train, lessons.validation))
+    objective = responses_objective(train, held, settings, devices)
+    mark = fingerprint(recipe, (row.ids for row in (*train.rows, *held.rows)), start.base)
+    model = shard(start.model, devices, choose_dtype(settings.dtype, devices.device))
+    with on_the_way(recipe, folder, devices, objective, mark) as way:
+        state = fit(model, objective, way)
+    save(start, model, devices, out)
+    file = ModelFile(
+        analyst="causal",
+        fingerprint=mark,
+        form=recipe.form,
+        max_tokens=prompter.longest,
+        sets=lessons.sets,
+        template="chat" if prompter.chat else "plain",
+        base=start.base,
+    )
+    counts = summary(lessons, train, held, state)
+    if devices.first:
+        write_model_file(out, file, lessons.seen())
+        write_card(out, recipe, file, counts)
+        way.checkpoints.remove()
+    return counts
+
+
+def begin(settings: Causal, recipe: Recipe, lessons: Lessons, devices: Devices) -> Start:
+    """The model to train, its weights in float32 where they learn."""
+    if settings.new is not None:
+        from mentallama.train.scratch import new_model
+
+        texts = (f"{example.text} {example.response}" for example in lessons.train)
+        model, tokenizer = new_model(settings.new, texts, settings.max_tokens, recipe.seed)
+        return Start(model, tokenizer, settings.max_tokens, "none")
+    assert settings.base is not None
+    adapter = settings.adapter
+    held_in = torch.float32 if adapter is None else choose_dtype(settings.dtype, devices.device)
+    opened = open_weights(
+        settings.base, "causal", held_in, None, quantised=adapter is not None and adapter.quantised
+    )
+    model = opened.model if adapter is None else adapt(opened.model, adapter, recipe.seed)
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return Start(model, opened.tokenizer, opened.context, opened.name)
+
+
+def responses_objective(train: Rows, held: Rows, settings: Causal, devices: Devices) -> Objective:
+    """Cross-entropy of the responses' tokens; validation is measured the same way."""
+
+    def loss_of(rows: Rows, model: Any, bins: Sequence[Bin]) -> torch.Tensor:
+        return response_loss(model, collate(rows.rows, bins, devices.device))
+
+    def measure(model: Any) -> Measures:
+        places = range(len(held.rows))
+        passes = plan_passes(places, held.lengths, settings.tokens_at_once, devices.world)
+        summed = sum(
+            float(loss_of(held, model, each[devices.rank] or each[0])) * bool(each[devices.rank])
+            for each in passes
+        )
+        return {"loss": devices.total(summed)[0] / sum(row.learnt for row in held.rows)}
+
+    return Objective(
+        lengths=train.lengths,
+        loss=lambda model, bins: loss_of(train, model, bins),
+        weight=lambda bins: float(sum(train.rows[at].learnt for each in bins for at in each)),
+        measure=measure,
+        capacity=settings.max_tokens if settings.batching == "packed" else None,
+    )
+
+
+def save(start: Start, model: Any, devices: Devices, out: Path) -> None:
+    """Write weights and tokenizer, safetensors only; all processes call it."""
+    weights = whole_weights(model, devices)
+    if devices.first:
+        start.model.save_pretrained(out, state_dict=weights, safe_serialization=True)
+        start.tokenizer.save_pretrained(out)
+    devices.barrier()
+
+
+def summary(lessons: Lessons, train: Rows, held: Rows, state: State) -> dict[str, Any]:
+    """What was learnt from, and how it went."""
+    return {
+        "rows": {"train": len(train.rows), "validation": len(held.rows)},
+        "tokens": {"train": sum(train.lengths), "learnt": sum(row.learnt for row in train.rows)},
+        "cut_posts": train.cut + held.cut,
+        "skipped": dict(lessons.skipped),
+        "origin": lessons.origin,
+        "steps": state.step,
+        "looks": [look.model_dump(mode="json") for look in state.looks],
+        "best": None if state.best is None else state.best.model_dump(mode="json"),
+        "losses": [round(loss, 6) for loss in state.losses],
+    }
