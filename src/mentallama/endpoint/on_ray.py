@@ -12,26 +12,20 @@ environment of the cluster: Ray shows those on its dashboard.
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from yarl import URL
 
 from mentallama import __version__
-from mentallama.endpoint.client import CONNECT_SECONDS, Failure, Outcome, connect, try_once
+from mentallama.endpoint.client import Failure, Outcome, connect, try_once
+from mentallama.endpoint.cluster import START_SECONDS, join, no_room, other_version
 from mentallama.endpoint.open import Endpoint
 from mentallama.endpoint.sending import Send, Sending
 from mentallama.endpoint.stops import RESUME
 from mentallama.endpoint.tally import Limits
-from mentallama.errors import MentallamaError, WrongUse
-
-START_SECONDS = 120.0
-"""A cluster that has not started a worker by then has no room for it; one that grows on demand takes about a minute."""
+from mentallama.errors import MentallamaError
 
 GRACE_SECONDS = 60.0
 """How much longer than a call may take its worker may be silent."""
@@ -54,7 +48,7 @@ def on_ray(address: str, say: Say, workers: int | None = None) -> Sending:
 
     @asynccontextmanager
     async def sending(endpoint: Endpoint, limits: Limits) -> AsyncIterator[Send]:
-        ray, own = _join(address)
+        ray, own = join(address)
         crew = None
         try:
             nodes = sum(bool(node["Alive"]) for node in ray.nodes())
@@ -68,33 +62,6 @@ def on_ray(address: str, say: Say, workers: int | None = None) -> Sending:
                 ray.shutdown()
 
     return sending
-
-
-def _join(address: str) -> tuple[Any, bool]:
-    """Ray, connected to the cluster; and whether the connection was made here."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read on import
-    try:
-        import ray
-    except ImportError:
-        raise WrongUse("--ray needs Ray: pip install 'mentallama[ray]'") from None
-    if ray.is_initialized():
-        return ray, False
-    try:
-        _knock(address)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except (OSError, ValueError, RuntimeError):  # Ray's own words fill a page
-        raise MentallamaError(
-            f"no Ray cluster answers at {address}: check the address, and its token where it asks for one "
-            "(RAY_AUTH_MODE, RAY_AUTH_TOKEN); `ray start --head` starts a cluster"
-        ) from None
-    return ray, True
-
-
-def _knock(address: str) -> None:
-    """Fail at once where nobody listens: Ray itself goes on trying for minutes."""
-    place = urlsplit(address if "://" in address else f"//{address}")
-    if place.hostname and place.port:
-        socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
 
 
 class Worker:
@@ -141,16 +108,9 @@ class _Crew:
             async with asyncio.timeout(START_SECONDS):
                 found = set(await asyncio.gather(*(worker.version.remote() for worker in self._workers)))
         except (TimeoutError, self._ray.exceptions.RayError):
-            raise MentallamaError(
-                f"the Ray cluster at {self._address} starts no worker: each node needs room for one and "
-                f"mentallama {__version__}"
-            ) from None
-        if found != {__version__}:
-            others = ", ".join(sorted(found - {__version__}))
-            raise WrongUse(
-                f"the Ray cluster at {self._address} has mentallama {others} and this machine {__version__}: install "
-                "one version everywhere"
-            )
+            raise no_room(self._address) from None
+        if (fault := other_version(self._address, found, __version__)) is not None:
+            raise fault
 
     async def send(self, payload: bytes) -> Outcome:
         """Have the least busy worker send a call."""

@@ -22,6 +22,7 @@ from pathlib import Path
 from mentallama.endpoint.ask import Limits, Tally, Told, ask_all
 from mentallama.endpoint.batch import exchange
 from mentallama.endpoint.call import Call
+from mentallama.endpoint.governance import refuse_agreements
 from mentallama.endpoint.ledger import Ledger
 from mentallama.endpoint.on_ray import on_ray
 from mentallama.endpoint.open import Endpoint
@@ -34,7 +35,7 @@ from mentallama.teach.calls import Lesson, asked, calls
 from mentallama.teach.compose import compose
 from mentallama.teach.cost import Estimate, estimate, short_budget
 from mentallama.teach.examples import Draw, ShotRow, draw_shots, read_examples, refuse_test_rows
-from mentallama.teach.governance import real_examples, real_posts, refuse_agreements
+from mentallama.teach.governance import real_examples, real_posts
 from mentallama.teach.summary import SUMMARY, TeachSummary
 from mentallama.teach.teachers import OpenAnalyst, all_answers, open_endpoints
 
@@ -85,7 +86,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
             f"{lesson.posts}: no post of {' and '.join(lesson.settings.splits)} has a label to explain"
         )
     rows = [row for row in _examples(lesson) if (row.set, row.question) in count]
-    refuse_agreements(real_posts(asked(lesson)) + real_examples(rows), lesson.tasks, lesson.settings)
+    _refuse_agreements(lesson, rows)
     lesson = replace(lesson, draws=_draws(lesson, rows, count))
     endpoints = open_endpoints(lesson.settings.teacher, environ)
     with ExitStack() as opened:
@@ -96,6 +97,13 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
         summary = compose(lesson, teachers, out, count.total()).summary(lesson)
     write_json(out / SUMMARY, summary.model_dump(mode="json"))
     return summary
+
+
+def _refuse_agreements(lesson: Lesson, rows: Sequence[ShotRow]) -> None:
+    settings, real = lesson.settings, real_posts(asked(lesson)) + real_examples(rows)
+    remote = [teacher.spec for teacher in settings.teacher if teacher.remote]
+    instead = "choose other sets or teacher: embedded"
+    refuse_agreements(real, lesson.tasks, remote, settings.allow_remote, instead)
 
 
 def _examples(lesson: Lesson) -> list[ShotRow]:
