@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,6 +11,8 @@ import torch
 from mentallama.config import Adapter
 from mentallama.errors import WrongUse
 from mentallama.models.libraries import need_peft
+from mentallama.models.model_file import MODEL, SEEN
+from mentallama.models.weights import ADAPTER, open_weights
 
 
 def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
@@ -38,3 +42,21 @@ def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
         raise WrongUse(
             f"adapter.targets: no layer of the model is called {', '.join(adapter.targets)}; use all-linear"
         ) from None
+
+
+def merge(folder: Path, out: Path) -> None:
+    """Write a model of its own, in which the adapter of a folder is added to its base; float32.
+
+    Raises
+    ------
+    WrongUse
+        The folder holds no adapter, or its base cannot be loaded.
+    """
+    if not (folder / ADAPTER).is_file():
+        raise WrongUse(f"{folder}: there is no adapter to merge, no {ADAPTER}")
+    opened = open_weights(str(folder), "causal", torch.float32, None)
+    opened.model.merge_and_unload().save_pretrained(out, safe_serialization=True)
+    opened.tokenizer.save_pretrained(out)
+    for name in (MODEL, SEEN, "README.md"):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)

@@ -53,15 +53,15 @@ def plan_passes(
     bins: list[Bin] = [(row,) for row in rows] if capacity is None else _pack(rows, lengths, capacity)
     long = {each: sum(lengths[row] for row in each) for each in bins}
     bins.sort(key=lambda each: (-long[each], each))
-    parts = _cut(bins, long, room * devices)
+    parts = _cut(bins, long, room, devices)
     return [tuple(tuple(part[device::devices]) for device in range(devices)) for part in parts]
 
 
-def _cut(bins: list[Bin], long: dict[Bin, int], room: int) -> Iterator[list[Bin]]:
+def _cut(bins: list[Bin], long: dict[Bin, int], room: int, devices: int) -> Iterator[list[Bin]]:
     """Neighbours that fit together, the longest first."""
     start = 0
     while start < len(bins):
-        count = max(1, room // max(1, long[bins[start]]))
+        count = devices * max(1, room // max(1, long[bins[start]]))
         yield bins[start : start + count]
         start += count
 

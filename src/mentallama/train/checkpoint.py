@@ -8,6 +8,9 @@ training is done.
 from __future__ import annotations
 
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,7 +99,8 @@ class Checkpoints:
             "model": get_model_state_dict(model, options=LEARNT),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=LEARNT),
         }
-        state_dict_loader.load(tensors, checkpoint_id=self.folder / f"step-{state.step:08d}")
+        with _alone_is_fine():
+            state_dict_loader.load(tensors, checkpoint_id=self.folder / f"step-{state.step:08d}")
         set_model_state_dict(model, tensors["model"], options=LEARNT)
         set_optimizer_state_dict(model, optimiser, tensors["optimiser"], options=LEARNT)
 
@@ -109,7 +113,8 @@ class Checkpoints:
         """Put the best look's weights in place."""
         assert state.best is not None
         tensors: dict[str, Any] = {"model": get_model_state_dict(model, options=LEARNT)}
-        state_dict_loader.load(tensors, checkpoint_id=self.folder / _best(state.best))
+        with _alone_is_fine():
+            state_dict_loader.load(tensors, checkpoint_id=self.folder / _best(state.best))
         set_model_state_dict(model, tensors["model"], options=LEARNT)
 
     def remove(self) -> None:
@@ -122,7 +127,8 @@ class Checkpoints:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         self.devices.barrier()
-        state_dict_saver.save(tensors, checkpoint_id=partial)
+        with _alone_is_fine():
+            state_dict_saver.save(tensors, checkpoint_id=partial)
         if self.devices.first:
             write_json(partial / STATE, state.model_dump(mode="json"))
             if final.exists():
@@ -134,3 +140,11 @@ class Checkpoints:
 
 def _best(look: Look) -> str:
     return f"best-{look.step:08d}"
+
+
+@contextmanager
+def _alone_is_fine() -> Iterator[None]:
+    """torch warns of every checkpoint that a single process writes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield

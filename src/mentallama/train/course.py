@@ -63,12 +63,9 @@ def _unheard(line: str) -> None:
 
 
 def whole_weights(model: torch.nn.Module, devices: Devices) -> dict[str, Any]:
-    """All weights on the CPU of the first process; all processes call it."""
+    """All weights on the CPU of the first process, tied ones once; all processes call it."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=devices.world > 1)
-    return dict(get_model_state_dict(model, options=options))
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, as 16 hexadecimal digits; for what is a model's base."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    weights = dict(get_model_state_dict(model, options=options))
+    tied = getattr(model, "_tied_weights_keys", None) or ()  # gathered, they no longer share their memory
+    ties = getattr(getattr(model, "config", None), "tie_word_embeddings", False)
+    return {name: tensor for name, tensor in weights.items() if not (ties and name in tied)}

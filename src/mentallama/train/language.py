@@ -19,7 +19,7 @@ from mentallama.models.model_file import ModelFile, write_model_file
 from mentallama.models.prompting import Prompter
 from mentallama.models.weights import open_weights
 from mentallama.train.adapters import adapt
-from mentallama.train.batches import Bin, plan_passes
+from mentallama.train.batches import Bin
 from mentallama.train.card import write_card
 from mentallama.train.causal import Rows, collate, response_loss, tokenise
 from mentallama.train.checkpoint import State
@@ -27,6 +27,7 @@ from mentallama.train.course import fingerprint, on_the_way, whole_weights
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.lessons import Lessons, read_lessons
 from mentallama.train.loop import Measures, Objective, fit
+from mentallama.train.measuring import summed_loss
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,8 @@ def responses_objective(train: Rows, held: Rows, settings: Causal, devices: Devi
         return response_loss(model, collate(rows.rows, bins, devices.device))
 
     def measure(model: Any) -> Measures:
-        places = range(len(held.rows))
-        passes = plan_passes(places, held.lengths, settings.tokens_at_once, devices.world)
-        summed = sum(
-            float(loss_of(held, model, each[devices.rank] or each[0])) * bool(each[devices.rank])
-            for each in passes
-        )
-        return {"loss": devices.total(summed)[0] / sum(row.learnt for row in held.rows)}
+        summed = summed_loss(lambda bins: loss_of(held, model, bins), held.lengths, settings.tokens_at_once, devices)
+        return {"loss": summed / sum(row.learnt for row in held.rows)}
 
     return Objective(
         lengths=train.lengths,

@@ -37,7 +37,7 @@ def new_model(shape: New, texts: Iterable[str], longest: int, seed: int) -> tupl
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=shape.hidden,
-        intermediate_size=8 * shape.hidden // 3,  # SwiGLU as wide as an MLP of four times the width
+        intermediate_size=-(-shape.hidden * 8 // 3 // 64) * 64,  # SwiGLU as dear as an MLP of four times the width
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         max_position_embeddings=longest,

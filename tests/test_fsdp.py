@@ -1,0 +1,55 @@
+"""Sharded over two processes, a training ends with the weights of one process (gloo, no GPU)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mentallama.config import Recipe
+from mentallama.train.run import run
+from tests.test_train_causal import base, made, weights
+
+__all__ = ["base"]
+
+DRIVER = Path(__file__).with_name("train_driver.py")
+
+
+def torchrun(recipe: Recipe, folder: Path, out: Path) -> None:
+    """Two processes that find each other on loopback."""
+    (folder / "recipe.json").write_text(recipe.model_dump_json(), encoding="utf-8")
+    source = str(Path(__file__).parents[1] / "src")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(DRIVER)]
+    done = subprocess.run(
+        [*command, str(folder / "recipe.json"), str(folder), str(out)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "PYTHONPATH": source, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{}, {"adapter": {"rank": 4, "dropout": 0.0}}], ids=["full", "lora"])
+def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, base: Path, settings: dict[str, Any]) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    # 8 rows a step, one at a time: each process has its own, and every step takes several passes
+    given = {"base": str(base), "tokens_at_once": 100, "learning_rate": 1e-3, **settings}
+    run(made(one, **given), one, one / "train")
+    torchrun(made(two, **given), two, two / "train")
+    left, right = weights(one / "train"), weights(two / "train")
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        torch.testing.assert_close(right[name], tensor, atol=1e-5, rtol=0)
+    # and something was learnt that could have differed
+    begun = weights(base) if "adapter" not in settings else None
+    if begun is not None:
+        assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
+    assert not (two / "checkpoints").exists()
