@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
+from mentallama.endpoint.books import Books
 from mentallama.endpoint.budget import Account, worst_case
 from mentallama.endpoint.call import Call
 from mentallama.endpoint.client import Failure, Outcome, Reply, write_body
 from mentallama.endpoint.finish import finish
-from mentallama.endpoint.ledger import Ledger
 from mentallama.endpoint.open import Endpoint
 from mentallama.endpoint.pace import Pace
 from mentallama.endpoint.sending import Send, Sending, from_here
@@ -46,7 +46,7 @@ Told = Callable[[Tally], None]
 def ask_all(
     calls: Iterable[Call],
     endpoint: Endpoint,
-    ledger: Ledger,
+    ledger: Books,
     limits: Limits,
     told: Told = lambda _: None,
     sending: Sending = from_here,
@@ -58,7 +58,7 @@ def ask_all(
 async def ask(
     calls: Iterable[Call],
     endpoint: Endpoint,
-    ledger: Ledger,
+    ledger: Books,
     limits: Limits,
     told: Told = lambda _: None,
     sending: Sending = from_here,
@@ -94,7 +94,7 @@ class _Try:
 
 
 class _Run:
-    def __init__(self, endpoint: Endpoint, ledger: Ledger, limits: Limits, told: Told, send: Send) -> None:
+    def __init__(self, endpoint: Endpoint, ledger: Books, limits: Limits, told: Told, send: Send) -> None:
         teacher = endpoint.teacher
         self.endpoint, self.ledger, self.limits, self.told, self.send = endpoint, ledger, limits, told, send
         self.tally = Tally(spent=ledger.spent())

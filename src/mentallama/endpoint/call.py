@@ -27,6 +27,13 @@ class Call(Record):
     label: str | None = None
 
 
+class Chances(Record):
+    """A text's tokens as the server writes them, each with its log-probability in nats; None where it says none."""
+
+    tokens: tuple[str, ...]
+    logprobs: tuple[float | None, ...]
+
+
 class Answer(Record):
     """What came of a call, as the ledger holds it.
 
@@ -46,6 +53,8 @@ class Answer(Record):
     cost: float | None = None
     seconds: float = 0.0
     attempts: int = 1
+    chances: tuple[Chances, ...] = ()
+    """Of each text of the call, where log-probabilities were asked for; the ledger does not keep them."""
 
 
 def call_hash(url: str, body: dict[str, Any]) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 
 import aiohttp
 
-from mentallama.endpoint.call import State
-from mentallama.endpoint.open import Endpoint
+from mentallama.endpoint.call import Chances, State
+from mentallama.endpoint.open import TEXTS, Endpoint
 from mentallama.endpoint.stops import stop_for
 
 CONNECT_SECONDS = 10.0
@@ -40,7 +40,8 @@ FILTERED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The end of a call. `charged`: it was paid for, whether or not `usage` says how much."""
+    """The end of a call. `charged`: it was paid for, whether or not `usage` says how much. `chances`: of each of the
+    call's texts, where it asked for log-probabilities."""
 
     state: State
     text: str = ""
@@ -48,6 +49,7 @@ class Reply:
     reason: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
     charged: bool = False
+    chances: tuple[Chances, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def read_response(
     except (ValueError, RecursionError):
         content = None
     if 200 <= status < 300:
-        return _completion(content)
+        return _completion(content, endpoint.door == TEXTS)
     error = _error(content)
     codes = [word for word in (_word(error.get("code")), _word(error.get("type"))) if word]
     if status < 500 and (FILTERED.intersection(codes) or _moderated(error)):
@@ -179,12 +181,12 @@ def read_response(
     return Reply("aside", reason=reason)
 
 
-def _completion(content: Any) -> Outcome:
-    """What a body with status 200 says; it was paid for in any case."""
+def _completion(content: Any, texts: bool) -> Outcome:
+    """What a body with status 200 says; it was paid for in any case. `texts`: texts were asked for, not messages."""
     if content is None:
         return Failure("body is no JSON", lost=True)
     choice = _first(content.get("choices")) if isinstance(content, dict) else None
-    message = choice.get("message") if choice is not None else None
+    message = None if choice is None else {"content": choice.get("text")} if texts else choice.get("message")
     if choice is None or not isinstance(message, dict):
         return Failure("no choices", lost=True)
     finish, usage = _word(choice.get("finish_reason")), _usage(content.get("usage"))
@@ -194,7 +196,19 @@ def _completion(content: Any) -> Outcome:
         return Reply("refused", refusal or text or "", finish, reason, usage, charged=True)
     if text is None and finish != "length":  # a reasoning model may use up its tokens before it writes
         return Failure("no content", lost=True)
-    return Reply("answered", text or "", finish, None, usage, charged=True)
+    return Reply("answered", text or "", finish, None, usage, charged=True, chances=_chances(content["choices"]) if texts else ())
+
+
+def _chances(choices: list[Any]) -> tuple[Chances, ...]:
+    """Tokens and log-probabilities of each completion, in the order of the texts; empty where one has none."""
+    try:
+        ordered = sorted(choices, key=lambda choice: int(choice["index"]))
+        logprobs = [choice["logprobs"] for choice in ordered]
+        found = [Chances(tokens=each["tokens"], logprobs=each["token_logprobs"]) for each in logprobs]
+    except (TypeError, KeyError, ValueError):  # a record that does not fit is a ValueError too
+        return ()
+    fits = all(len(each.tokens) == len(each.logprobs) for each in found)
+    return tuple(found) if fits else ()
 
 
 def _first(choices: Any) -> dict[str, Any] | None:

@@ -27,5 +27,6 @@ def finish(
         cost=cost,
         seconds=round(seconds, 3),
         attempts=attempts,
+        chances=reply.chances,
     )
     return answer, lost

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 from mentallama.config import Teacher
 from mentallama.errors import WrongUse
 
+CHAT, TEXTS = "/chat/completions", "/completions"
+"""What is asked for: an answer to a message, or what follows a text."""
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -19,6 +22,7 @@ class Endpoint:
     """The base of the API, as http://127.0.0.1:8000/v1."""
     teacher: Teacher
     key: str | None = field(default=None, repr=False)
+    door: str = CHAT
 
     @property
     def host(self) -> str:
@@ -27,9 +31,9 @@ class Endpoint:
 
     @property
     def address(self) -> str:
-        """Where chat completions are asked for; a query of the base (Azure's api-version) stays behind the path."""
+        """Where the model is asked; a query of the base (Azure's api-version) stays behind the path."""
         base = urlsplit(self.url)
-        return base._replace(path=base.path.rstrip("/") + "/chat/completions").geturl()
+        return base._replace(path=base.path.rstrip("/") + self.door).geturl()
 
 
 def open_endpoint(teacher: Teacher, environ: Mapping[str, str]) -> Endpoint:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from mentallama.endpoint.books import Books
 from mentallama.endpoint.call import Answer, Call
-from mentallama.endpoint.ledger import Ledger
 
 LINGER = 0.002
 """Seconds that the first of a batch waits for others: a flush to the disk for each call would cost more."""
@@ -29,7 +29,7 @@ class Writer:
     `committed` is called with the entries and with what all other accounts have spent, before `keep` returns.
     """
 
-    def __init__(self, ledger: Ledger, account: int, committed: Callable[[list[Entry], float], None]) -> None:
+    def __init__(self, ledger: Books, account: int, committed: Callable[[list[Entry], float], None]) -> None:
         self._ledger, self._account, self._committed = ledger, account, committed
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
