@@ -41,7 +41,7 @@ def torchrun(recipe: Recipe, folder: Path, out: Path) -> None:
 def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, base: Path, settings: dict[str, Any]) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     # 8 rows a step, one at a time: each process has its own, and every step takes several passes
-    given = {"base": str(base), "tokens_at_once": 100, "learning_rate": 1e-3, **settings}
+    given = {"base": str(base), "tokens_at_once": 100, "epochs": 1, "learning_rate": 1e-3, **settings}
     run(made(one, **given), one, one / "train")
     torchrun(made(two, **given), two, two / "train")
     left, right = weights(one / "train"), weights(two / "train")
@@ -53,3 +53,28 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, base: Path, s
     if begun is not None:
         assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
     assert not (two / "checkpoints").exists()
+
+
+def test_the_command_runs_under_torchrun_and_again_where_all_is_done(tmp_path: Path) -> None:
+    sample = Path(__file__).parents[1] / "recipes/sample-tiny-llama.yaml"
+    source = str(Path(__file__).parents[1] / "src")
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("-m", "mentallama", "train", str(sample), "--out", str(tmp_path / "run")),
+        *("--set", "sets=[DR, dreaddit]", "--set", "train.steps=2", "--set", "train.max_tokens=256"),
+        *("--set", "train.new={hidden: 32, layers: 1, heads: 2, vocabulary: 400}"),
+    ]
+    where = {"PYTHONPATH": source, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for told in ("train: done in", "train: up to date"):
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=250,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, **where},
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stderr.count(told) == 1
+    assert (tmp_path / "run/train/model.safetensors").is_file()

@@ -39,7 +39,7 @@ CONTRACTS = frozenset(
     )
 )
 STAGES = frozenset(("collect", "teach", "check", "train", "predict", "evaluate", "rate"))
-TOP = frozenset(("report", "serve", "cli", "stages", "wiring", "analysis", "forget", "show"))
+TOP = frozenset(("__main__", "report", "serve", "cli", "stages", "wiring", "analysis", "forget", "show"))
 HEAVY = frozenset(
     (
         "aiohttp",

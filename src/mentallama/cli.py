@@ -72,9 +72,18 @@ def _run(
 ) -> Path:
     from mentallama.config import read_recipe
     from mentallama.stages import run_recipe
+    from mentallama.wiring.model import let_go, others_wait, take_part
 
     recipe = read_recipe(recipe_path, tuple(changes or ()))
-    return run_recipe(recipe, out or Path("runs") / recipe.name, _say, until, retry)
+    folder = out or Path("runs") / recipe.name
+    if not others_wait():
+        return run_recipe(recipe, folder, _say, until, retry)
+    if os.environ.get("RANK") != "0":  # torchrun's other processes take part in training alone
+        take_part(recipe, folder)
+        raise typer.Exit
+    run_recipe(recipe, folder, _say, until, retry)
+    let_go()
+    return folder
 
 
 @app.command()

@@ -1,19 +1,65 @@
-"""The model card: what a folder with weights says to people."""
+"""The model card: what a folder with weights says to people, beside the recipe it came from."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from mentallama.config import Recipe
+from mentallama.manifest import mark_folder
 from mentallama.models.model_file import ModelFile
 from mentallama.safety import NOTICE
 from mentallama.store import write_json, write_text
 
-SUMMARY = "summary.json"
+SUMMARY, RECIPE, CARD, HASHES = "summary.json", "recipe.yaml", "README.md", "hashes.json"
+
+LIMITS = (
+    "A label says what annotators, or a rule over subreddits, called a post; some sets are labelled weakly.",
+    "The sets are mostly English, from Reddit, Twitter and SMS. Nothing is known about other people and places.",
+    "An explanation is text that is likely to follow, not an account of how the label came about.",
+    "What the base model has read, and what it may repeat, is not known here.",
+)
 
 
-def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: dict[str, Any]) -> None:
-    """Write `README.md` and `summary.json` beside the weights."""
+def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> None:
+    """Write `README.md`, `recipe.yaml`, `summary.json` and the hashes of all files beside the weights.
+
+    The recipe has no salt and no place of data in it: a model is handed on.
+    """
+    kept = recipe.model_dump(
+        mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
+    )
     write_json(out / SUMMARY, counts)
-    write_text(out / "README.md", f"# {recipe.name}\n\n{NOTICE}\n")
+    write_text(out / RECIPE, yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
+    write_text(out / CARD, "\n".join(_lines(recipe, model, counts)))
+    write_json(out / HASHES, {each.name: each.sha256 for each in mark_folder(out) if each.name != HASHES})
+
+
+def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Iterator[str]:
+    assert recipe.train is not None
+    settings = recipe.train.model_dump(mode="json", exclude_none=True)
+    looked = counts.get("best") or {}
+    yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
+    yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`, tuned from "
+    yield f"{'nothing' if model.base in (None, 'none') else f'`{model.base}`'}. Open it as `{model.analyst}:FOLDER`."
+    yield from ("", "## Data", "")
+    yield f"- Sets: {', '.join(model.sets)}; {model.form} form, {model.template} prompts."
+    told = (name for name in ("rows", "tokens", "cut_posts", "skipped", "origin") if name in counts)
+    yield from (f"- {name}: {_shown(counts[name])}" for name in told)
+    yield "- `seen.json` holds a hash of every post that training or its choices saw; no test post is among them."
+    yield from ("", "## Settings", "")
+    yield from (f"- {name}: {_shown(value)}" for name, value in settings.items())
+    yield f"- seed: {recipe.seed}"
+    yield from ("", "## Scores", "")
+    yield "On validation rows, by which the weights were chosen; scores on test rows are the report's."
+    yield from ("", f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:")
+    yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("measures") or {}).items())
+    yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS), "")
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

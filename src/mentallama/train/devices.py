@@ -75,6 +75,21 @@ def join_devices(wanted: Device, environ: Mapping[str, str] = os.environ) -> Dev
     return Devices(device, dist.get_rank(), dist.get_world_size())
 
 
+def follow() -> Any:
+    """What a process that is not the first waits for: the word of the first, None where there is no work."""
+    return join_devices("auto").agreed(None)
+
+
+def lead(word: Any) -> None:
+    """Give the other processes the word they wait for."""
+    join_devices("auto").agreed(word)
+
+
+def joined() -> bool:
+    """Whether the processes have found each other."""
+    return dist.is_initialized()
+
+
 def leave() -> None:
     """End the group, where there is one."""
     if dist.is_initialized():

@@ -14,7 +14,7 @@ from mentallama.prompts import PROMPTS_VERSION
 from mentallama.wiring.check import check, check_inputs, check_notes, check_said
 from mentallama.wiring.collect import collect, collect_inputs
 from mentallama.wiring.measure import evaluate, report, report_inputs, shown
-from mentallama.wiring.model import predict, predict_inputs, train
+from mentallama.wiring.model import predict, predict_inputs, train, train_inputs
 from mentallama.wiring.stage import POSTS, PREDICTIONS, Stage, needs
 from mentallama.wiring.teach import teach, teach_inputs, teach_notes
 
@@ -28,6 +28,7 @@ NO_CAUSE: dict[str, Any] = {
         ),
         "examples": True,  # its content is an input
     },
+    "train": dict.fromkeys(("checkpoint_minutes", "device", "tokens_at_once"), True),
 }
 """Settings that change how a stage gets its results, not the results."""
 
@@ -47,7 +48,7 @@ WIRED: dict[str, Stage] = {
     "collect": Stage(collect_inputs, collect),
     "teach": Stage(teach_inputs, teach),
     "check": Stage(check_inputs, check, check_said),
-    "train": Stage(needs(POSTS), train),
+    "train": Stage(train_inputs, train),
     "predict": Stage(predict_inputs, predict),
     "evaluate": Stage(needs(POSTS, PREDICTIONS), evaluate),
     "report": Stage(report_inputs, report),
