@@ -317,3 +317,17 @@ def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None
     recipe = made(tmp_path, base=str(base), adapter=Adapter(targets=("nowhere",)).model_dump())
     with pytest.raises(MentallamaError, match="no layer of the model is called nowhere"):
         run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: Path) -> None:
+    settings = {"base": str(base), "epochs": 6, "learning_rate": 5e-3, "best_by": "weighted_f1"}
+    counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
+    scores = [look["measures"]["weighted_f1"] for look in counts["looks"]]
+    assert scores[0] == 0.0  # nothing that can be read yet
+    assert counts["best"]["measures"]["weighted_f1"] == max(scores) > 0.0
+
+
+def test_an_unread_answer_is_a_wrong_one_by_hand() -> None:
+    held = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
+    # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
+    assert language.mean_weighted_f1(held, ["yes", "unread", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from mentallama.errors import MentallamaError, WrongUse
@@ -111,7 +112,7 @@ def _load(load: Callable[[], Any], where: str, what: str) -> Any:
         return load()
     except torch.OutOfMemoryError:
         raise MentallamaError(f"{where}: the model does not fit into the device's memory") from None
-    except (OSError, ValueError, KeyError, RuntimeError) as fault:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
         local = Path(where).is_dir()
         hint = "is the folder complete?" if local else "it is no folder, and the hub could not give it"
         raise WrongUse(f"{where}: the {what} cannot be loaded ({type(fault).__name__}); {hint}") from fault

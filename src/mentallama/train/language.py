@@ -7,17 +7,22 @@ Reads the run's rows (`train.lessons`); writes the model in transformers' layout
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.metrics import f1_score
 
 from mentallama.config import Causal, Recipe
+from mentallama.errors import WrongUse
+from mentallama.models.asking import Asking
+from mentallama.models.causal import CausalAnalyst
 from mentallama.models.device import choose_dtype
 from mentallama.models.model_file import ModelFile, write_model_file
 from mentallama.models.prompting import Prompter
-from mentallama.models.weights import open_weights
+from mentallama.models.weights import Opened, open_weights
+from mentallama.records import Example
 from mentallama.train.adapters import adapt
 from mentallama.train.batches import Bin
 from mentallama.train.card import write_card
@@ -28,6 +33,10 @@ from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.lessons import Lessons, read_lessons
 from mentallama.train.loop import Measures, Objective, fit
 from mentallama.train.measuring import summed_loss
+
+
+LABEL_TOKENS = 32
+"""Of an answer whose label alone is asked for; the longest answer sentence has some twenty."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,8 @@ def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     tasks = recipe.catalogue()
     train, held = (tokenise(rows, tasks, prompter) for rows in (lessons.train, lessons.validation))
     objective = responses_objective(train, held, settings, devices)
+    if settings.best_by == "weighted_f1":
+        objective = with_weighted_f1(objective, lessons.validation, start, settings, devices)
     mark = fingerprint(recipe, (row.ids for row in (*train.rows, *held.rows)), start.base)
     model = shard(start.model, devices, choose_dtype(settings.dtype, devices.device))
     with on_the_way(recipe, folder, devices, objective, mark) as way:
@@ -120,6 +131,41 @@ def responses_objective(train: Rows, held: Rows, settings: Causal, devices: Devi
         measure=measure,
         capacity=settings.max_tokens if settings.batching == "packed" else None,
     )
+
+
+def with_weighted_f1(
+    objective: Objective, held: Sequence[Example], start: Start, settings: Causal, devices: Devices
+) -> Objective:
+    """The objective, with the labels that the model writes on validation rows measured too.
+
+    `weighted_f1`, in percent, is the mean over the sets; an answer that cannot be read is a wrong one.
+
+    Raises
+    ------
+    WrongUse
+        Several processes train: the weights of one alone cannot write.
+    """
+    if devices.world > 1:
+        raise WrongUse("best_by: weighted_f1 needs the whole model in one process; under torchrun use best_by: loss")
+    asking = Asking(mode="free", template=settings.template, max_new_tokens=LABEL_TOKENS, say=lambda _: None)
+
+    def measure(model: Any) -> Measures:
+        analyst = CausalAnalyst(Opened(model, start.tokenizer, start.context, "trained", None), asking)
+        told = [prediction.reading.label or "unread" for prediction in analyst.analyse(held)]
+        return {**objective.measure(model), "weighted_f1": mean_weighted_f1(held, told)}
+
+    return replace(objective, measure=measure)
+
+
+def mean_weighted_f1(held: Sequence[Example], told: Sequence[str]) -> float:
+    """Weighted F1 of each set in percent, the mean over sets."""
+    sets: dict[str, list[tuple[str, str]]] = {}
+    for example, label in zip(held, told, strict=True):
+        sets.setdefault(example.task, []).append((example.label or "", label))
+    scores = [
+        float(f1_score(*zip(*pairs, strict=True), average="weighted", zero_division=0)) for pairs in sets.values()
+    ]
+    return 100 * sum(scores) / len(scores)
 
 
 def save(start: Start, model: Any, devices: Devices, out: Path) -> None:
