@@ -34,7 +34,6 @@ from mentallama.train.lessons import Lessons, read_lessons
 from mentallama.train.loop import Measures, Objective, fit
 from mentallama.train.measuring import summed_loss
 
-
 LABEL_TOKENS = 32
 """Of an answer whose label alone is asked for; the longest answer sentence has some twenty."""
 
