@@ -19,8 +19,11 @@ def _unseen(amount: float, told: str = "") -> None:
 
 
 @contextmanager
-def progress(what: str, total: float | None) -> Iterator[Advance]:
-    """Show `what` until the block ends; call what is yielded with the amount done since the last call."""
+def progress(what: str, total: float | None, done: float = 0.0) -> Iterator[Advance]:
+    """Show `what` until the block ends; call what is yielded with the amount done since the last call.
+
+    `done` is what was done before: the time left is reckoned by what is done from now on.
+    """
     if not sys.stderr.isatty():
         yield _unseen
         return
@@ -37,5 +40,5 @@ def progress(what: str, total: float | None) -> Iterator[Advance]:
         TextColumn("{task.fields[told]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total, told="")
+        task = bar.add_task(what, total=total, completed=done, told="")
         yield lambda amount, told="": bar.update(task, advance=amount, told=told)

@@ -153,15 +153,18 @@ class Rating(Record):
     score: int = Field(ge=0, le=3)
 
 
-def example_of(post: Post, question: str, form: Form, response: str | None = None) -> Example:
-    """Put one question to a post."""
+def example_of(
+    post: Post, question: str, form: Form, response: str | None = None, task: str | None = None
+) -> Example:
+    """Put one question to a post. `task` is the set whose question it is, where that is not the post's own."""
+    own = task in {None, post.set}
     return Example(
-        id=stable_id(post.id, question, form),
+        id=stable_id(post.id, question, form) if own else stable_id(post.id, str(task), question, form),
         post_id=post.id,
-        task=post.set,
+        task=task or post.set,
         question=question,
         form=form,
         text=post.text,
-        label=post.labels.get(question),
+        label=post.labels.get(question) if own else None,
         response=response,
     )

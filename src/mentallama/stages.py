@@ -56,6 +56,8 @@ def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None,
             ask_again(recipe, folder, say)
         for name in wanted:
             _run_stage(name, recipe, folder, say)
+            if (done := WIRED[name].done) is not None:
+                done(folder)
             for line in NOTES[name](folder) if name in NOTES else ():
                 say(line)
         fault = rejects(recipe, folder, say) if "collect" in wanted else None

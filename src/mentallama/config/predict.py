@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from mentallama.config.base import Settings
+from mentallama.config.base import Positive, Settings
 from mentallama.records import Split
 
 
@@ -30,5 +30,11 @@ class Predict(Settings):
     """Tokens, padding counted, in one pass. Where memory is short it is halved, and said."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    in_flight: PositiveInt = 64
+    """The most calls to a remote model at a time; fewer where the server pushes back."""
+    timeout: Positive = 120.0
+    """Seconds that one call to a remote model may take."""
+    options: dict[str, Any] = {}
+    """Further keys of the request to a remote model, as its provider wants them; null takes one out."""
     allow_remote: tuple[str, ...] = ()
     """Sets with an agreement that may be sent to a remote model all the same."""

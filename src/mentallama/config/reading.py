@@ -112,14 +112,15 @@ def _unknown_sets(content: dict[str, Any]) -> list[str]:
     """Faults in set names, wherever a recipe holds some."""
     folder = content.get("tasks")
     known = list(load_tasks(Path(folder) if isinstance(folder, str) else None))
-    collect, teach = (
-        content[stage] if isinstance(content.get(stage), dict) else {} for stage in ("collect", "teach")
+    collect, teach, predict = (
+        content[stage] if isinstance(content.get(stage), dict) else {} for stage in ("collect", "teach", "predict")
     )
     places = {
         "sets": content.get("sets"),
         "collect.held_out": collect.get("held_out"),
         "collect.tables": collect.get("tables"),
         "teach.allow_remote": teach.get("allow_remote"),
+        "predict.allow_remote": predict.get("allow_remote"),
     }
     faults = []
     for place, names in places.items():

@@ -15,15 +15,15 @@ class Books(Protocol):
 
     def open_account(self) -> int: ...
 
-    def known(self, hashes: Sequence[str]) -> set[str]: ...
+    def known(self, hashes: Sequence[str], /) -> set[str]: ...
 
     def commit(
-        self, done: Sequence[tuple[Call, Answer]], account: int | None = None, uncertain: float = 0.0
+        self, done: Sequence[tuple[Call, Answer]], account: int | None = None, uncertain: float = 0.0, /
     ) -> float: ...
 
-    def hold(self, account: int, amount: float, most: float | None) -> tuple[bool, float]: ...
+    def hold(self, account: int, amount: float, most: float | None, /) -> tuple[bool, float]: ...
 
-    def release(self, account: int, uncertain: float) -> None: ...
+    def release(self, account: int, uncertain: float, /) -> None: ...
 
 
 class PassedOn:
@@ -38,18 +38,18 @@ class PassedOn:
     def open_account(self) -> int:
         return 0
 
-    def known(self, hashes: Sequence[str]) -> set[str]:
+    def known(self, _: Sequence[str]) -> set[str]:
         return set()
 
     def commit(
-        self, done: Sequence[tuple[Call, Answer]], account: int | None = None, uncertain: float = 0.0
+        self, done: Sequence[tuple[Call, Answer]], _account: int | None = None, _uncertain: float = 0.0
     ) -> float:
         for call, answer in done:
             self._take(call, answer)
         return 0.0
 
-    def hold(self, account: int, amount: float, most: float | None) -> tuple[bool, float]:
+    def hold(self, _account: int, _amount: float, _most: float | None) -> tuple[bool, float]:
         return True, 0.0
 
-    def release(self, account: int, uncertain: float) -> None:
+    def release(self, _account: int, _uncertain: float) -> None:
         """Nothing is held."""

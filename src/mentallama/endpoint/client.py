@@ -196,7 +196,8 @@ def _completion(content: Any, texts: bool) -> Outcome:
         return Reply("refused", refusal or text or "", finish, reason, usage, charged=True)
     if text is None and finish != "length":  # a reasoning model may use up its tokens before it writes
         return Failure("no content", lost=True)
-    return Reply("answered", text or "", finish, None, usage, charged=True, chances=_chances(content["choices"]) if texts else ())
+    chances = _chances(content["choices"]) if texts else ()
+    return Reply("answered", text or "", finish, None, usage, charged=True, chances=chances)
 
 
 def _chances(choices: list[Any]) -> tuple[Chances, ...]:

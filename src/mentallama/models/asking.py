@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from mentallama.tasks import Task, load_tasks
 
@@ -32,6 +32,8 @@ class Asking:
     tokens_at_once: int = 8192
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    allow_remote: tuple[str, ...] = ()
+    in_flight: int = 64
+    timeout: float = 120.0
+    options: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
     say: Callable[[str], None] = tell

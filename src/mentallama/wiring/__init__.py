@@ -14,7 +14,8 @@ from mentallama.prompts import PROMPTS_VERSION
 from mentallama.wiring.check import check, check_inputs, check_notes, check_said
 from mentallama.wiring.collect import collect, collect_inputs
 from mentallama.wiring.measure import evaluate, report, report_inputs, shown
-from mentallama.wiring.model import predict, predict_inputs, train, train_inputs
+from mentallama.wiring.model import train, train_inputs
+from mentallama.wiring.predict import OPEN_WAYS, predict, predict_inputs, predict_notes, predicted
 from mentallama.wiring.stage import POSTS, PREDICTIONS, Stage, needs
 from mentallama.wiring.teach import teach, teach_inputs, teach_notes
 
@@ -28,6 +29,7 @@ NO_CAUSE: dict[str, Any] = {
         ),
         "examples": True,  # its content is an input
     },
+    "predict": dict.fromkeys((*OPEN_WAYS, "allow_remote"), True),
     "train": dict.fromkeys(("checkpoint_minutes", "device", "tokens_at_once"), True),
 }
 """Settings that change how a stage gets its results, not the results."""
@@ -41,7 +43,11 @@ def cause_settings(name: str, recipe: Recipe) -> dict[str, Any]:
     return settings | {"prompts": PROMPTS_VERSION} if name == "teach" else settings
 
 
-NOTES: dict[str, Callable[[Path], Iterator[str]]] = {"teach": teach_notes, "check": check_notes}
+NOTES: dict[str, Callable[[Path], Iterator[str]]] = {
+    "teach": teach_notes,
+    "check": check_notes,
+    "predict": predict_notes,
+}
 """What is said of a stage's results, also when they were up to date."""
 
 WIRED: dict[str, Stage] = {
@@ -49,7 +55,7 @@ WIRED: dict[str, Stage] = {
     "teach": Stage(teach_inputs, teach),
     "check": Stage(check_inputs, check, check_said),
     "train": Stage(train_inputs, train),
-    "predict": Stage(predict_inputs, predict),
+    "predict": Stage(predict_inputs, predict, done=predicted),
     "evaluate": Stage(needs(POSTS, PREDICTIONS), evaluate),
     "report": Stage(report_inputs, report),
 }

@@ -22,11 +22,13 @@ class Stage:
     """`inputs` names the files a stage reads; `work(recipe, run folder, out)` does it and returns counts.
 
     `said(run folder)` is what the stage goes by of what people have written in the run, which the work itself adds to.
+    `done(run folder)` is called whenever the stage stands finished.
     """
 
     inputs: Callable[[Recipe, Path], dict[str, Path]]
     work: Callable[[Recipe, Path, Path], dict[str, Any]]
     said: Callable[[Path], dict[str, str]] | None = None
+    done: Callable[[Path], None] | None = None
 
 
 def needs(*names: str) -> Callable[[Recipe, Path], dict[str, Path]]:
@@ -47,7 +49,8 @@ def files_of(spec: str, shown: str) -> dict[str, Path]:
     _, _, where = spec.partition(":")
     path = Path(where)
     files = sorted(path.rglob("*")) if where and path.is_dir() else [path]
-    return {f"{shown}/{file.name}": file for file in files if file.is_file() and file.name != "manifest.json"}
+    found = [file for file in files if file.is_file() and file.name != "manifest.json"]
+    return {f"{shown}/{file.relative_to(path) if path.is_dir() else file.name}": file for file in found}
 
 
 def tell(line: str) -> None:

@@ -1,0 +1,88 @@
+"""What is asked: posts with their questions, those on one post always together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from mentallama.records import Example, Form, Post, example_of
+from mentallama.tasks import Task
+
+Pair = tuple[str, str]
+"""A set and one of its questions."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A post, and what is asked about it."""
+
+    post: Post
+    examples: tuple[Example, ...]
+
+
+Questions = Callable[[], Iterator[Asked]]
+"""All that is asked, from the beginning each time."""
+
+
+def labelled(posts: Iterable[Post], form: Form) -> Iterator[Asked]:
+    """Every labelled question of the posts; a post without labels is asked nothing."""
+    for post in posts:
+        yield Asked(post, tuple(example_of(post, question, form) for question in post.labels))
+
+
+def every(posts: Iterable[Post], form: Form, pairs: Collection[Pair]) -> Iterator[Asked]:
+    """All questions of all sets on every post, whatever set it is from."""
+    for post in posts:
+        yield Asked(post, tuple(example_of(post, question, form, task=name) for name, question in pairs))
+
+
+def all_pairs(tasks: Mapping[str, Task]) -> tuple[Pair, ...]:
+    """All questions there are."""
+    return tuple((name, question) for name, task in tasks.items() for question in task.questions)
+
+
+@dataclass
+class Stock:
+    """What there is to ask: posts, questions that the analyst answers, the others by set.
+
+    `real` are posts by real people that would be asked about, by set.
+    """
+
+    posts: int = 0
+    questions: int = 0
+    left_open: Counter[str] = field(default_factory=Counter)
+    real: Counter[str] = field(default_factory=Counter)
+
+
+def take_stock(questions: Iterable[Asked], answered: Collection[Pair] | None = None) -> Stock:
+    """Count what is asked; `answered` are the questions that the analyst answers, None: all."""
+    stock = Stock()
+    for asked in questions:
+        own = len(answerable(asked, answered).examples)
+        stock.posts += 1
+        stock.questions += own
+        if own < len(asked.examples):
+            stock.left_open.update(e.task for e in asked.examples if (e.task, e.question) not in (answered or ()))
+        if own and not asked.post.provenance.synthetic:
+            stock.real[asked.post.set] += 1
+    return stock
+
+
+def answerable(asked: Asked, answered: Collection[Pair] | None) -> Asked:
+    """Only the questions that the analyst answers."""
+    if answered is None:
+        return asked
+    return replace(asked, examples=tuple(e for e in asked.examples if (e.task, e.question) in answered))
+
+
+def in_batches(groups: Iterable[Sequence[Example]], size: int) -> Iterator[list[Example]]:
+    """Batches of `size` examples or a few more: the questions on one post are never parted."""
+    batch: list[Example] = []
+    for group in groups:
+        batch += group
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
