@@ -1,0 +1,159 @@
+"""Tokens a second in training, beside TRL's SFTTrainer on the same small Llama and the same rows of the release.
+
+    python benchmarks/train.py --data ../shared/imhi            # on the CPU
+
+Trained for one epoch on instruction rows of the published training files (DR, dreaddit, SAD): our loop, bucketed and
+packed; SFTTrainer at its own defaults (8 rows a batch, padded, activations computed twice); the same packed, without
+computing activations twice, at several batch sizes, of which the best counts. All take turns, round by round, from the
+same weights, so that whatever else the machine does falls on all. Tokens are those of the rows, padding not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+from datasets import Dataset
+from transformers import LlamaForCausalLM
+from trl import SFTConfig, SFTTrainer
+
+from mentallama.config import Causal, New
+from mentallama.models.libraries import need_torch
+from mentallama.models.prompting import Prompter
+from mentallama.records import Example
+from mentallama.release import find_release, read_release
+from mentallama.tasks import find_task, load_tasks, write_query
+from mentallama.train.causal import Rows, tokenise
+from mentallama.train.checkpoint import Checkpoints
+from mentallama.train.devices import Devices
+from mentallama.train.language import responses_objective
+from mentallama.train.loop import Way, fit
+from mentallama.train.scratch import new_model
+
+SHAPE = New(hidden=256, layers=4, heads=4, vocabulary=4096)
+LONGEST = 1024
+"""SFTTrainer's own default."""
+BATCH = 8
+
+Work = Callable[[Any], object]
+
+
+def release_rows(data: Path, count: int) -> list[Example]:
+    """Every n-th instruction row of the training files, so that all sets are there."""
+    files = [file for file in find_release(data / "release", "instruction", load_tasks()) if file.split == "train"]
+    found = [
+        Example(
+            id=f"{file.set} {row.row}",
+            post_id=f"{file.set} {row.row}",
+            task=file.set,
+            question=row.question,
+            form="instruction",
+            text=row.text,
+            response=" ".join(row.golden.split()),
+        )
+        for file in files
+        for row in read_release(file, find_task(file.set))
+    ]
+    return found[:: max(1, len(found) // count)][:count]
+
+
+def ours(rows: Rows, batching: str, dtype: torch.dtype) -> Work:
+    """One epoch of our loop, with the checkpoint that it writes at the end."""
+    kind = {"analyst": "causal", "new": SHAPE, "batching": batching}
+    settings = Causal.model_validate({**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH})
+    devices = Devices(torch.device("cpu"))
+
+    def work(model: Any) -> object:
+        objective = responses_objective(rows, Rows(rows.rows[:1], 0), settings, devices)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints = Checkpoints(Path(folder) / "checkpoints", devices)
+            way = Way(settings, devices, dtype, checkpoints, "benchmark", 7, lambda *_: None, print)
+            return fit(model, objective, way)
+
+    return work
+
+
+def trl(examples: Sequence[Example], tokenizer: Any, **settings: Any) -> Work:
+    """One epoch of SFTTrainer on prompt and completion."""
+    tasks = load_tasks()
+    pairs = [
+        {
+            "prompt": write_query(tasks[each.task], each.question, "instruction", each.text).rstrip(),
+            "completion": f" {each.response}",
+        }
+        for each in examples
+    ]
+
+    def work(model: Any) -> object:
+        with tempfile.TemporaryDirectory() as folder:
+            quiet = {"save_strategy": "no", "report_to": "none", "disable_tqdm": True, "use_cpu": True}
+            arguments = SFTConfig(output_dir=folder, num_train_epochs=1, **quiet, **settings)
+            data = Dataset.from_list(pairs)
+            trainer = SFTTrainer(model, args=arguments, train_dataset=data, processing_class=tokenizer)
+            begun = time.perf_counter()
+            trainer.train()
+            return time.perf_counter() - begun  # without the tokenising, which ours has done before as well
+
+    return work
+
+
+def seconds(work: Work, state: dict[str, torch.Tensor], config: Any) -> float:
+    """How long the work takes from the same weights; the work's own word where it has one."""
+    model = LlamaForCausalLM(config)
+    model.load_state_dict(state)
+    begun = time.perf_counter()
+    told = work(model)
+    return told if isinstance(told, float) else time.perf_counter() - begun
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/imhi"))
+    parser.add_argument("--rows", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    need_torch()
+    examples = release_rows(given.data, given.rows)
+    texts = (f"{each.text} {each.response}" for each in examples)
+    model, tokenizer = new_model(SHAPE, texts, LONGEST, 7)
+    rows = tokenise(examples, load_tasks(), Prompter(tokenizer, "instruction", "plain", LONGEST))
+    tokens, state = sum(rows.lengths), model.state_dict()
+    packed = {"packing": True, "gradient_checkpointing": False}
+    works: dict[str, Work] = {
+        "ours, bucketed": ours(rows, "bucketed", torch.float32),
+        "ours, bucketed, bfloat16": ours(rows, "bucketed", torch.bfloat16),
+        "ours, packed": ours(rows, "packed", torch.float32),
+        "SFTTrainer, its defaults": trl(examples, tokenizer),
+        **{
+            f"SFTTrainer, packed, {size} a batch, {'bfloat16' if low else 'float32'}": trl(
+                examples, tokenizer, per_device_train_batch_size=size, bf16=low, **packed
+            )
+            for size in (1, 4)
+            for low in (True, False)
+        },
+    }
+    print(f"{len(rows.rows)} rows, {tokens} tokens, {torch.get_num_threads()} threads, {given.rounds} rounds")
+    took: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(given.rounds):
+        for name, work in works.items():
+            took[name].append(seconds(work, state, model.config))
+    rates = {name: tokens / statistics.median(each) for name, each in took.items()}
+    for name, rate in rates.items():
+        print(f"{name:45} {rate:8.0f} tokens/s")
+    best = max(rate for name, rate in rates.items() if name.startswith("ours"))
+    peer = max(rate for name, rate in rates.items() if "SFTTrainer, packed" in name)
+    plain = rates["SFTTrainer, its defaults"]
+    print(f"ours at its best: {best / plain:.2f} x SFTTrainer's defaults, {best / peer:.2f} x its best packed")
+
+
+if __name__ == "__main__":
+    main()
