@@ -25,6 +25,10 @@ _MASKS = {"sdpa", "eager"}
 """Kinds of attention that take any mask."""
 
 
+_ONE_BY_ONE = {"rwkv"}
+"""Models that write other things where several rows are written at once (RWKV of transformers 5.17)."""
+
+
 def tree_bound(model: Any, longest: int) -> int:
     """Tokens that a sequence may have to be read as part of a tree; 0 where the model cannot read trees."""
     config = model.config.get_text_config(decoder=True)
@@ -37,6 +41,8 @@ def tree_bound(model: Any, longest: int) -> int:
     if any(type(layer) not in {DynamicLayer, DynamicSlidingWindowLayer} for layer in layers):
         return 0
     windows = [int(layer.sliding_window) for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)]
+    if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo's own word for windows
+        windows.append(int(config.window_size))
     return min([longest, *windows])
 
 
@@ -105,10 +111,11 @@ class Kin:
 
 def write_alone(model: Any, rows: Sequence[Row], bounds: Bounds, budget: Budget) -> Iterator[Row]:
     """Write each row to its end or its bound, with the model's own way of generating."""
+    limit = 1 if model.config.model_type in _ONE_BY_ONE else budget.tokens
     ordered = sorted(rows, key=lambda row: len(row.tokens))
     kin = []
     for length, found in groupby(ordered, key=lambda row: len(row.tokens)):
-        equal, most = list(found), max(1, budget.tokens // length)
+        equal, most = list(found), max(1, limit // length)
         kin += [Kin(equal[start : start + most]) for start in range(0, len(equal), most)]
     for part, written in in_passes(
         kin, budget, lambda part: [_generate(model, each, bounds) for each in part]

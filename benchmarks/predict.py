@@ -1,0 +1,227 @@
+"""Examples a second of a decoder on the release's MultiWD and Irf test files, beside a plain loop with generate().
+
+    python benchmarks/predict.py                                # a small Llama with random weights
+    python benchmarks/predict.py --model causal:runs/NAME/train # one that was trained, whose answers end
+
+The plain loop takes the rows in file order, pads batches of 8 on the left and lets transformers' `generate` write each
+answer from scratch, greedily, with the same bound of new tokens. Ours gives every label's probability: with labels
+only, and with explanations written behind the likeliest answer. All answer the same rows in turn, round by round, in
+one process, so that whatever else the machine does falls on all.
+
+The Llama that is made here has 4 layers of 256 and 4,096 words; its tokenizer is trained on the release's own files.
+With random weights no answer ends before the bound, for either side. Before the clock starts, probabilities of some rows
+are compared with those computed one answer at a time, without cache or tree.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, groupby, islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from mentallama.answers import answer_sentence
+from mentallama.models.asking import Asking
+from mentallama.models.causal import CausalAnalyst
+from mentallama.models.libraries import need_torch
+from mentallama.models.prompting import Prompter
+from mentallama.models.weights import Opened, open_weights
+from mentallama.predict.crew import BATCH
+from mentallama.predict.questions import in_batches
+from mentallama.records import Example, stable_id
+from mentallama.release import ReleaseFile, ReleaseRow, read_release, release_path
+from mentallama.tasks import find_task
+
+SETS = ("MultiWD", "Irf")
+DATA = Path(os.environ.get("MENTALLAMA_DATA", Path(__file__).parents[2] / "shared" / "imhi"))
+PEER_BATCH = 8
+CLOSE = 1e-4
+
+
+def rows_of(release: Path, name: str) -> Iterator[ReleaseRow]:
+    """The rows of a test file, in its order."""
+    path = release / release_path(name, "test", "instruction")
+    return read_release(ReleaseFile(name, "test", "instruction", path), find_task(name))
+
+
+def examples_of(release: Path, name: str, count: int | None) -> list[Example]:
+    """The first rows of a test file as examples."""
+    return [
+        Example(
+            id=stable_id(name, str(row.row)),
+            post_id=stable_id(name, row.text),
+            task=name,
+            question=row.question,
+            form="instruction",
+            text=row.text,
+        )
+        for row in islice(rows_of(release, name), count)
+    ]
+
+
+def small_llama(release: Path, seed: int = 0) -> Opened:
+    """A Llama of 4 layers with random weights, and byte-level BPE of 4,096 words from the test files."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4096,
+        special_tokens=["<|endoftext|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(
+        (f"{row.query} {row.golden}" for name in SETS for row in rows_of(release, name)), trainer
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<|endoftext|>", pad_token="<|endoftext|>", model_max_length=2048
+    )
+    torch.manual_seed(seed)
+    shape = LlamaConfig(
+        vocab_size=4096,
+        hidden_size=256,
+        intermediate_size=688,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        max_position_embeddings=2048,
+        initializer_range=0.1,  # answers then differ in likelihood
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return Opened(LlamaForCausalLM(shape).eval(), tokenizer, 2048, "causal:random", None)
+
+
+def plain_loop(opened: Opened, new_tokens: int) -> Callable[[Sequence[Example]], int]:
+    """Batches of 8 in file order, padded on the left, each row generated from scratch; gives the tokens written."""
+    tokenizer, model = opened.tokenizer, opened.model
+    tokenizer.padding_side = "left"
+    template = opened.file.template if opened.file else "auto"
+    prompter = Prompter(tokenizer, "instruction", template, opened.context)
+    greedy = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=new_tokens,
+        eos_token_id=list(prompter.ends),
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+    def run(examples: Sequence[Example]) -> int:
+        written = 0
+        with torch.inference_mode():
+            for start in range(0, len(examples), PEER_BATCH):
+                part = examples[start : start + PEER_BATCH]
+                prompts = [prompter.prompt(each, find_task(each.task), new_tokens).ids for each in part]
+                batch = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
+                found = model.generate(**batch, generation_config=greedy)
+                new = found[:, batch["input_ids"].shape[1] :]
+                written += int((new != tokenizer.pad_token_id).sum())
+                for ids in new.tolist():
+                    tokenizer.decode(ids, skip_special_tokens=True)
+        return written
+
+    return run
+
+
+def ours(opened: Opened, asking: Asking) -> Callable[[Sequence[Example]], int]:
+    """The analyst, handed batches as `predict` hands them; gives the labels found."""
+
+    def run(examples: Sequence[Example]) -> int:
+        analyst = CausalAnalyst(opened, asking)
+        posts = (list(group) for _, group in groupby(examples, key=lambda example: example.post_id))
+        answers = chain.from_iterable(analyst.analyse(batch) for batch in in_batches(posts, BATCH))
+        return sum(bool(each.reading.label) for each in answers)
+
+    return run
+
+
+def furthest_apart(opened: Opened, examples: Sequence[Example]) -> float:
+    """The largest difference between our probabilities and those of one pass an answer."""
+    asking = Asking(labels_only=True)
+    analyst = CausalAnalyst(opened, asking)
+    template = opened.file.template if opened.file else "auto"
+    prompter = Prompter(opened.tokenizer, "instruction", template, opened.context)
+    worst = 0.0
+    for example, given in zip(examples, analyst.analyse(examples), strict=True):
+        task = find_task(example.task)
+        answers = [prompter.answer(answer_sentence(task, label), ended=False) for label in task.labels]
+        prompt = prompter.prompt(example, task, max(map(len, answers))).ids
+        scores = torch.tensor([score(opened.model, prompt, answer) for answer in answers])
+        naive = dict(zip(task.labels, scores.softmax(0).tolist(), strict=True))
+        worst = max(worst, *(abs(naive[label] - given.probabilities[label]) for label in naive))
+    return worst
+
+
+@torch.inference_mode()
+def score(model: Any, prompt: list[int], answer: list[int]) -> float:
+    """Log-likelihood of an answer, by its own pass."""
+    chances = model(torch.tensor([prompt + answer], device=model.device)).logits[0].float().log_softmax(-1)
+    return float(sum(chances[len(prompt) + place - 1, token] for place, token in enumerate(answer)))
+
+
+def main() -> None:
+    """Measure and print."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--data", type=Path, default=DATA, help="the folder that holds release/")
+    options.add_argument("--model", metavar="causal:WHERE", help="a trained model instead of random weights")
+    options.add_argument("--rows", type=int, default=252, help="rows of each file (0: all)")
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--new-tokens", type=int, default=128)
+    options.add_argument("--tokens-at-once", type=int, default=Asking().tokens_at_once)
+    options.add_argument("--threads", type=int, default=torch.get_num_threads())
+    given = options.parse_args()
+    need_torch()
+    torch.set_num_threads(given.threads)
+    release = given.data / "release"
+    if given.model:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        opened = open_weights(given.model.removeprefix("causal:"), "causal", torch.float32, device)
+    else:
+        opened = small_llama(release)
+    examples = list(chain.from_iterable(examples_of(release, name, given.rows or None) for name in SETS))
+    size = sum(each.numel() for each in opened.model.parameters()) / 1e6
+    print(
+        f"{opened.name}, {size:.1f}M parameters, {len(examples)} rows, {given.new_tokens} new tokens at most"
+    )
+    sample = [*examples[:12], *examples[-12:]]
+    apart = furthest_apart(opened, sample)
+    print(f"probabilities of {len(sample)} rows: at most {apart:.1e} from those of one pass an answer")
+    if apart > CLOSE:
+        sys.exit(f"that is more than {CLOSE}")
+    compare(opened, examples, given)
+
+
+def compare(opened: Opened, examples: Sequence[Example], given: argparse.Namespace) -> None:
+    """Examples a second of each, round by round, and how many times as fast ours are."""
+    asked = {"max_new_tokens": given.new_tokens, "tokens_at_once": given.tokens_at_once}
+    ways = {
+        "plain loop": plain_loop(opened, given.new_tokens),
+        "ours, with explanations": ours(opened, Asking(**asked)),
+        "ours, labels only": ours(opened, Asking(labels_only=True, **asked)),
+    }
+    for run in ways.values():  # once for what is only done once
+        run(examples[:PEER_BATCH])
+    rates: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(given.rounds):
+        for name, run in ways.items():
+            start = time.perf_counter()
+            run(examples)
+            rates[name].append(len(examples) / (time.perf_counter() - start))
+            print(f"round {number + 1}: {name:<24}{rates[name][-1]:>9.2f} examples/s", flush=True)
+    for name, own in rates.items():
+        times = statistics.median(mine / peer for mine, peer in zip(own, rates["plain loop"], strict=True))
+        print(
+            f"{name:<24} median {statistics.median(own):>8.2f} examples/s, {times:6.2f} times the plain loop"
+        )
+
+
+if __name__ == "__main__":
+    main()
