@@ -60,6 +60,10 @@ class Plan:
     usage: bool = True
     log: Path | None = None
     reply: Callable[[Body], str] = fixed_reply
+    chance: Callable[[str, str], float] | None = None
+    """Log-probability of a token behind a text; None: there is no /completions."""
+    echo: bool = True
+    """Whether /completions repeats the text and gives log-probabilities."""
     script: list[str] = field(default_factory=list)
     """What happens to the first requests, in order: `ok` or a fault."""
 
@@ -132,6 +136,8 @@ class Server:
 
 
 HEAD = re.compile(rb"(?im)^content-length:\s*(\d+)|^authorization:\s*bearer\s+(\S+)")
+TOKEN = re.compile(r"\s*(?:\w+|[^\w\s])|\s+$")
+"""Words and marks, each with the white space before it."""
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
 
 
@@ -168,7 +174,7 @@ class Connection(asyncio.Protocol):
         if path == "/v1/models":
             listed = [{"id": name, "object": "model", "created": 0, "owned_by": "tests"} for name in plan.models]
             return self.send(200, {"object": "list", "data": listed})
-        if path != "/v1/chat/completions":
+        if path not in {"/v1/chat/completions", *(["/v1/completions"] if plan.chance else [])}:
             return self.send(404, error("invalid_request_error", None))
         body = json.loads(raw)
         if body["model"] not in plan.models:
@@ -195,7 +201,37 @@ class Connection(asyncio.Protocol):
         elif outcome == "malformed":
             self.send(200, b'{"id": "chatcmpl-1", "choices": [{"mess')
         elif outcome != "hang":
-            self.send(200, self.completion(body, outcome), cut=outcome == "cut")
+            made = self.texts(body, outcome) if "prompt" in body else self.completion(body, outcome)
+            self.send(200, made, cut=outcome == "cut")
+
+    def texts(self, body: Body, outcome: str) -> Body:
+        """What follows each text; with `echo`, the text before it and the log-probabilities of both."""
+        plan, prompts = self.server.plan, body["prompt"]
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        echoed = plan.echo and body.get("echo", False)
+        choices: list[Body] = []
+        for index, prompt in enumerate(prompts):
+            written = plan.reply(body | {"prompt": prompt}) if body["max_tokens"] > 1 else " so"
+            finish = "content_filter" if outcome == "filter" else "stop" if body["max_tokens"] > 1 else "length"
+            choices.insert(0, {"index": index, "text": written, "finish_reason": finish, "logprobs": None})
+            if echoed:
+                choices[0] |= {"text": prompt + written, "logprobs": self.logprobs(prompt + written)}
+        made: Body = {"id": "cmpl-test", "object": "text_completion", "created": 0, "model": body["model"]}
+        usage = {"prompt_tokens": 8 * len(prompts), "completion_tokens": len(prompts)}
+        return made | {"choices": choices} | ({"usage": usage} if plan.usage else {})
+
+    def logprobs(self, text: str) -> Body:
+        """As OpenAI's legacy completions and vLLM give them: none for the first token."""
+        chance = self.server.plan.chance
+        assert chance is not None
+        found = list(TOKEN.finditer(text))
+        chances = [chance(text[: each.start()], each[0]) if each.start() else None for each in found]
+        return {
+            "tokens": [each[0] for each in found],
+            "token_logprobs": chances,
+            "text_offset": [each.start() for each in found],
+            "top_logprobs": None,
+        }
 
     def completion(self, body: Body, outcome: str) -> Body:
         plan = self.server.plan

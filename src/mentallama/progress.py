@@ -19,7 +19,7 @@ def _unseen(amount: float, told: str = "") -> None:
 
 
 @contextmanager
-def progress(what: str, total: float | None, done: float = 0.0) -> Iterator[Advance]:
+def progress(what: str, total: float | None, done: int = 0) -> Iterator[Advance]:
     """Show `what` until the block ends; call what is yielded with the amount done since the last call.
 
     `done` is what was done before: the time left is reckoned by what is done from now on.
