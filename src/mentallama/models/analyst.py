@@ -29,15 +29,6 @@ def _open_scripted(where: str, asking: Asking) -> Analyst:
     return ScriptedAnalyst.load(Path(where))
 
 
-def _open_encoder(where: str, asking: Asking) -> Analyst:
-    from mentallama.models.libraries import need_torch
-
-    need_torch()
-    from mentallama.models.encoder import EncoderAnalyst
-
-    return EncoderAnalyst.load(Path(where), asking)
-
-
 def _open_causal(where: str, asking: Asking) -> Analyst:
     from mentallama.models.libraries import need_torch
 
@@ -45,15 +36,6 @@ def _open_causal(where: str, asking: Asking) -> Analyst:
     from mentallama.models.causal import CausalAnalyst
 
     return CausalAnalyst.load(where, asking)
-
-
-def _open_seq2seq(where: str, asking: Asking) -> Analyst:
-    from mentallama.models.libraries import need_torch
-
-    need_torch()
-    from mentallama.models.seq2seq import Seq2seqAnalyst
-
-    return Seq2seqAnalyst.load(where, asking)
 
 
 def _open_remote(where: str, asking: Asking) -> Analyst:
@@ -70,9 +52,7 @@ def _open_vllm(where: str, asking: Asking) -> Analyst:
 
 _DOORS: dict[str, Callable[[str, Asking], Analyst]] = {
     "linear": _open_linear,
-    "encoder": _open_encoder,
     "causal": _open_causal,
-    "seq2seq": _open_seq2seq,
     "remote": _open_remote,
     "vllm": _open_vllm,
     "scripted": _open_scripted,

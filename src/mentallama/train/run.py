@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Linear, Recipe
+from mentallama.errors import WrongUse
 from mentallama.progress import progress
 from mentallama.records import Post
 from mentallama.store import read_records, write_json
@@ -26,8 +27,20 @@ Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
 
 
 def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Train the recipe's analyst into `out`; see each trainer for what can go wrong."""
+    """Train the recipe's analyst into `out`; see each trainer for what can go wrong.
+
+    Raises
+    ------
+    WrongUse
+        This version has no trainer for what the recipe asks for.
+    """
     assert recipe.train is not None
+    asked = (recipe.train.analyst, getattr(recipe.train, "learns", "responses"))
+    if asked[0] not in TRAINERS or asked[1] != "responses":
+        raise WrongUse(
+            f"train: this version cannot train analyst: {asked[0]} with learns: {asked[1]} yet; there are "
+            f"{' and '.join(TRAINERS)}, and learns: responses"
+        )
     return TRAINERS[recipe.train.analyst](recipe, folder, out)
 
 
