@@ -74,7 +74,8 @@ class LLM:
         logprobs = None
         if params.prompt_logprobs is not None:
             chances = self._model(torch.tensor([ids])).logits[0].log_softmax(-1)
-            told = [{token: SimpleNamespace(logprob=float(row[token]))} for row, token in zip(chances[:-1], ids[1:], strict=True)]
+            pairs = zip(chances[:-1], ids[1:], strict=True)
+            told = [{token: SimpleNamespace(logprob=float(row[token]))} for row, token in pairs]
             logprobs = [None, *told]
         written, finish, ends = list[int](), "length", {*(params.stop_token_ids or ()), self._tokenizer.eos_token_id}
         while len(written) < params.max_tokens:
