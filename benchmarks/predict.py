@@ -9,8 +9,8 @@ only, and with explanations written behind the likeliest answer. All answer the 
 one process, so that whatever else the machine does falls on all.
 
 The Llama that is made here has 4 layers of 256 and 4,096 words; its tokenizer is trained on the release's own files.
-With random weights no answer ends before the bound, for either side. Before the clock starts, probabilities of some rows
-are compared with those computed one answer at a time, without cache or tree.
+With random weights no answer ends before the bound, for either side. Before the clock starts, log-likelihoods and
+probabilities of some rows are compared with those computed one answer at a time, without cache or tree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from mentallama.answers import answer_sentence
 from mentallama.models.asking import Asking
 from mentallama.models.causal import CausalAnalyst
-from mentallama.models.libraries import need_torch
+from mentallama.models.likelihood import Ask, Group, read_trees
 from mentallama.models.prompting import Prompter
 from mentallama.models.weights import Opened, open_weights
 from mentallama.predict.crew import BATCH
@@ -141,21 +141,23 @@ def ours(opened: Opened, asking: Asking) -> Callable[[Sequence[Example]], int]:
     return run
 
 
-def furthest_apart(opened: Opened, examples: Sequence[Example]) -> float:
-    """The largest difference between our probabilities and those of one pass an answer."""
-    asking = Asking(labels_only=True)
-    analyst = CausalAnalyst(opened, asking)
+def furthest_apart(opened: Opened, examples: Sequence[Example]) -> tuple[float, float]:
+    """The largest differences from one pass an answer: of probabilities, and of log-likelihoods in nats."""
+    predictions = CausalAnalyst(opened, Asking(labels_only=True)).analyse(examples)
     template = opened.file.template if opened.file else "auto"
     prompter = Prompter(opened.tokenizer, "instruction", template, opened.context)
-    worst = 0.0
-    for example, given in zip(examples, analyst.analyse(examples), strict=True):
+    shares, nats = 0.0, 0.0
+    for example, given in zip(examples, predictions, strict=True):
         task = find_task(example.task)
-        answers = [prompter.answer(answer_sentence(task, label), ended=False) for label in task.labels]
+        answers = tuple(prompter.answer(answer_sentence(task, label), ended=False) for label in task.labels)
         prompt = prompter.prompt(example, task, max(map(len, answers))).ids
         scores = torch.tensor([score(opened.model, prompt, answer) for answer in answers])
         naive = dict(zip(task.labels, scores.softmax(0).tolist(), strict=True))
-        worst = max(worst, *(abs(naive[label] - given.probabilities[label]) for label in naive))
-    return worst
+        shares = max(shares, *(abs(naive[label] - given.probabilities[label]) for label in naive))
+        with torch.inference_mode():
+            ((read,),) = read_trees(opened.model, [Group([0], [Ask(prompt, answers)])], keep=False)
+        nats = max(nats, float((torch.tensor(read.scores) - scores).abs().max()))
+    return shares, nats
 
 
 @torch.inference_mode()
@@ -178,7 +180,6 @@ def main() -> None:
     options.add_argument("--tokens-at-once", type=int, default=Asking().tokens_at_once)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = options.parse_args()
-    need_torch()
     torch.set_num_threads(given.threads)
     release = given.data / "release"
     if given.model:
@@ -192,8 +193,11 @@ def main() -> None:
         f"{opened.name}, {size:.1f}M parameters, {len(examples)} rows, {given.new_tokens} new tokens at most"
     )
     sample = [*examples[:12], *examples[-12:]]
-    apart = furthest_apart(opened, sample)
-    print(f"probabilities of {len(sample)} rows: at most {apart:.1e} from those of one pass an answer")
+    apart, nats = furthest_apart(opened, sample)
+    print(
+        f"{len(sample)} rows: probabilities at most {apart:.1e}, log-likelihoods at most {nats:.1e} from one pass an "
+        "answer"
+    )
     if apart > CLOSE:
         sys.exit(f"that is more than {CLOSE}")
     compare(opened, examples, given)

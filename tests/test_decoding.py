@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mentallama.errors import MentallamaError
-from mentallama.models import decoding
+from mentallama.models import decoding, passes
 from mentallama.models.decoding import Bounds, Row, write
 from mentallama.models.likelihood import Ask, Group, read_trees
 from mentallama.models.passes import Budget, in_passes
@@ -96,17 +96,19 @@ def test_new_tokens_are_bounded_whatever_the_prompt(model: Any, new_tokens: int)
     assert [len(tokens) for tokens in found.values()] == [new_tokens] * 6
 
 
-def test_a_row_may_fill_the_context_beside_one_that_has_ended() -> None:
-    # learned positions end with the context: a row that has ended must not run past it
+def test_rows_may_fill_the_context_and_run_on_until_they_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Learned positions end with the context: a row that has ended, and stays a while, must not run past it.
     from transformers import GPT2Config, GPT2LMHeadModel
 
+    monkeypatch.setattr(decoding, "STRETCH", 3)
+    monkeypatch.setattr(decoding, "LEAVE", 2)
     torch.manual_seed(0)
     shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 600, "initializer_range": 0.3}
-    model = GPT2LMHeadModel(GPT2Config(n_positions=64, bos_token_id=None, eos_token_id=None, **shape)).eval()
-    texts, bounds = [prompts(1, 44)[0] * 44][:1], Bounds(ENDS, 20, 64)
-    texts = [(texts[0] * 2)[:44], [3, 4, 5], [7, 8, 9, 10], (texts[0] * 3)[1:44]]
-    found = written(model, read_rows(model, texts, 4), bounds)
+    model = GPT2LMHeadModel(GPT2Config(n_positions=60, bos_token_id=None, eos_token_id=None, **shape)).eval()
+    texts, bounds = [(text * 40)[:40] for text in prompts(30)], Bounds(frozenset(range(0, 600, 20)), 20, 60)
+    found = written(model, read_rows(model, texts, 10), bounds, 150)
     assert found == {number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)}
+    assert max(map(len, found.values())) == 20
 
 
 def test_no_rows_nothing_written(model: Any) -> None:
@@ -176,10 +178,13 @@ class Block:
         return [Block(self.size // 2, half), Block(self.size // 2, self.parts - half)]
 
 
-def test_passes_hold_what_is_allowed_and_everything_comes_once() -> None:
+def test_passes_hold_what_is_allowed_and_everything_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [Block(size) for size in (5, 9, 1, 7, 7, 2, 30)]
     parts = [part for part, _ in in_passes(blocks, Budget(20, lambda _: None), len)]
     assert [[block.size for block in part] for part in parts] == [[30], [9, 7], [7, 5], [2, 1]]
+    monkeypatch.setattr(passes, "ENOUGH", 0)  # what differs by more than a third then runs apart
+    parts = [part for part, _ in in_passes(blocks, Budget(20, lambda _: None), len)]
+    assert [[block.size for block in part] for part in parts] == [[30], [9, 7], [7], [5], [2], [1]]
     square = Budget(1000, lambda _: None, cells=100)
     assert [len(part) for part, _ in in_passes([Block(5) for _ in range(9)], square, len)] == [4, 4, 1]
 

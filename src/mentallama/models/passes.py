@@ -11,6 +11,10 @@ import torch
 
 from mentallama.errors import MentallamaError
 
+LIKE, ENOUGH = 4 / 3, 512
+"""Items of one pass differ by no more than this factor, so that little is filled up; where a pass has not even so many
+tokens, they may."""
+
 
 class Sized(Protocol):
     """What a pass holds: `size` tokens, and perhaps parts that can be done one after the other."""
@@ -33,8 +37,10 @@ class Budget:
     say: Callable[[str], None]
     cells: int = 1 << 28
 
-    def holds(self, count: int, width: int) -> bool:
-        return count * width <= self.tokens and count * width * width <= self.cells
+    def holds(self, count: int, longest: int, shortest: int) -> bool:
+        """Whether so many items may be filled up to the longest and run together."""
+        fits = count * longest <= self.tokens and count * longest * longest <= self.cells
+        return fits and (shortest * LIKE >= longest or count * longest <= ENOUGH)
 
     def shrink(self, failed: int) -> None:
         """Halve after a pass of `failed` tokens had no room, and say so."""
@@ -64,7 +70,10 @@ def in_passes(
     waiting = deque(sorted(items, key=lambda item: -item.size))
     while waiting:
         part = [waiting.popleft()]
-        while waiting and budget.holds(len(part) + 1, max(part[0].size, waiting[0].size)):
+        while waiting:
+            sizes = part[0].size, waiting[0].size
+            if not budget.holds(len(part) + 1, max(sizes), min(sizes)):
+                break
             part.append(waiting.popleft())
         found = unless_full(lambda part=part: run(part))  # type: ignore[misc]
         if found is not None:
