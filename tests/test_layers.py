@@ -39,7 +39,9 @@ CONTRACTS = frozenset(
     )
 )
 STAGES = frozenset(("collect", "teach", "check", "train", "predict", "evaluate", "rate"))
-TOP = frozenset(("__main__", "report", "serve", "cli", "stages", "wiring", "analysis", "forget", "show"))
+TOP = frozenset(
+    ("__main__", "report", "serve", "cli", "predicting", "stages", "wiring", "analysis", "forget", "show")
+)
 HEAVY = frozenset(
     (
         "aiohttp",
@@ -57,7 +59,7 @@ HEAVY = frozenset(
         "rich",
     )
 )
-LIGHT = CONTRACTS | {"cli", "stages", "wiring", "predict"}
+LIGHT = CONTRACTS | {"cli", "predicting", "stages", "wiring", "predict"}
 """Rooms that every command passes through: heavy libraries only inside the functions that need them."""
 OPTIONAL = frozenset(
     ("torch", "transformers", "peft", "trl", "vllm", "ray", "fastapi", "uvicorn", "httpx", "safetensors", "tokenizers")

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from mentallama.errors import FAILED, MentallamaError, WrongUse
+from mentallama.predicting import add_predict
 
 app = typer.Typer(
     help="Interpretable mental-health analysis of social-media posts: a label and the reason for it.\n\n"
@@ -137,7 +138,7 @@ def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 _stage_command("check", "Judge the responses: keep what is fit to train on, and say why the rest is not.")
 _stage_command("train", "Fit an analyst to the posts.")
-_stage_command("predict", "Answer the posts of the test split.")
+add_predict(app, _run, _say)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from mentallama.errors import BadData, WrongUse
 from mentallama.forgotten import read_forgotten, write_forgotten
 from mentallama.keys import SHORTEST_MARKED, key_of
 from mentallama.manifest import NAME as MANIFEST
+from mentallama.predict.questions import QUESTIONS, QuestionRow
 from mentallama.records import FORMS, Post, example_of
 from mentallama.store import DAMAGED, atomic, open_lines, read_json, read_records, write_json, writing
 from mentallama.tasks import load_tasks, write_query
@@ -100,6 +101,7 @@ def forget(folder: Path, wanted: str, ledgers: Iterable[Path] = ()) -> Removed:
         authors = {wanted} if any(post.author == wanted for post in found) else set()
         write_forgotten(folder, read_forgotten(folder).with_posts(found).with_authors(authors))
     person = _person(found, wanted)
+    person = replace(person, ids=person.ids | _examples_about(folder, person.ids))
     person = replace(person, ids=person.ids | hashes_about(folder, ledgers, set(person.ids)))
     removed.posts = len(found)
     removed.sources = sorted({f"{post.provenance.file}, row {post.provenance.row}" for post in found})
@@ -166,10 +168,22 @@ def _person(posts: list[Post], wanted: str) -> Person:
     """The queries are there for posts of a few letters: their text may stand inside another person's."""
     tasks = load_tasks()
     asked = [(post, question, form) for post in posts for question in post.labels for form in FORMS]
+    # `predict --all` asks the questions of all tasks
+    every = [(name, question) for name, task in tasks.items() for question in task.questions]
     examples = {example_of(post, question, form).id for post, question, form in asked}
+    examples |= {example_of(p, question, f, task=name).id for p in posts for name, question in every for f in FORMS}
     queries = {write_query(tasks[p.set], question, form, p.text) for p, question, form in asked if p.set in tasks}
     texts = {post.text for post in posts if len(key_of(post.text)) >= SHORTEST_MARKED}
     return Person(frozenset({wanted, *(post.id for post in posts), *examples, *queries}), tuple(sorted(texts)))
+
+
+def _examples_about(folder: Path, ids: frozenset[str]) -> set[str]:
+    """Examples about posts or authors in a folder of predictions, which holds no posts (`predict --out`)."""
+    path = folder / QUESTIONS
+    if not path.is_file():
+        return set()
+    rows = read_records(path, QuestionRow)
+    return {row.example_id for row in rows if not ids.isdisjoint((row.post_id, row.author))}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -6,11 +6,26 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mentallama.records import Example, Form, Post, example_of
+from mentallama.records import Example, Form, Post, Record, example_of
 from mentallama.tasks import Task
 
 Pair = tuple[str, str]
 """A set and one of its questions."""
+
+QUESTIONS = "questions.jsonl.zst"
+"""Beside predictions that were made without a recipe."""
+
+
+class QuestionRow(Record):
+    """What an example is about: the post and its place, the set and the question. It holds no text."""
+
+    example_id: str
+    post_id: str
+    author: str | None = None
+    task: str
+    question: str
+    file: str
+    row: int
 
 
 @dataclass(frozen=True)
