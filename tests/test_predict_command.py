@@ -24,7 +24,7 @@ from mentallama.errors import BadData, WrongUse
 from mentallama.evaluate.run import evaluate_responses
 from mentallama.forget import forget
 from mentallama.manifest import read_manifest
-from mentallama.models.model_file import ModelFile, write_model_file
+from mentallama.models.model_file import ModelFile, form_of, write_model_file
 from mentallama.predict.questions import QUESTIONS, QuestionRow
 from mentallama.predict.responses import answer_text
 from mentallama.records import FORMS, Form, Post, Prediction, Reading, example_of
@@ -32,7 +32,7 @@ from mentallama.release import release_path
 from mentallama.stages import run_recipe
 from mentallama.store import read_records, write_records, writing_table
 from mentallama.tasks import load_tasks, write_query
-from mentallama.wiring.answer import Order, answer, form_of, settings_of
+from mentallama.wiring.answer import Order, answer, settings_of
 from mentallama.wiring.predict import Job
 from tests.endpoint_server import Plan, serving
 from tests.linear_cases import make_post

@@ -11,6 +11,7 @@ from mentallama.collect.clean import repair
 from mentallama.collect.raw import LONGEST
 from mentallama.errors import WrongUse
 from mentallama.models.analyst import Analyst, open_analyst
+from mentallama.models.model_file import MODEL, form_of, read_model_file
 from mentallama.privacy import scrub
 from mentallama.records import Example, Prediction, stable_id
 from mentallama.safety import NOTICE
@@ -74,14 +75,14 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> Answers:
         raise WrongUse("the post is empty; give its text, or - to read it from standard input")
     if len(cleaned) > LONGEST:
         raise WrongUse(f"the post has {len(cleaned):,} characters; at most {LONGEST:,} are analysed")
-    analyst = open_analyst(spec)
+    analyst, form = open_analyst(spec), form_of(spec)
     asked = tuple(
         Example(
             id=stable_id(cleaned, name, question),
             post_id=stable_id(cleaned),
             task=name,
             question=question,
-            form="instruction",
+            form=form,
             text=cleaned,
         )
         for name, question in _questions(analyst, spec, task)
@@ -102,10 +103,12 @@ def _questions(analyst: Analyst, spec: str, task: str | None) -> list[tuple[str,
 
 def newest_model(runs: Path) -> str:
     """The model of the run that was trained last, as a spec."""
-    models = sorted(runs.glob("*/train/model.json"), key=lambda path: path.stat().st_mtime)
-    if not models:
+    found = [path for name in ("model.json", MODEL) for path in runs.glob(f"*/train/{name}")]
+    if not found:
         raise WrongUse(
             f"no trained model below {runs}/; run `mentallama run recipes/sample-linear.yaml` first, or name one "
             "with --model linear:DIR"
         )
-    return f"linear:{models[-1].parent}"
+    folder = max(found, key=lambda path: path.stat().st_mtime).parent
+    file = read_model_file(folder)
+    return f"{file.analyst if file else 'linear'}:{folder}"

@@ -74,6 +74,13 @@ def read_model_file(folder: Path) -> ModelFile | None:
         raise BadData(f"not what training writes: see {', '.join(fields)}; train again", path) from None
 
 
+def form_of(spec: str) -> Form:
+    """The form in which the model of a spec was trained here; of any other model, the instruction form."""
+    where = Path(spec.partition(":")[2])
+    file = read_model_file(where) if where.is_dir() else None
+    return file.form if file is not None else "instruction"
+
+
 def read_seen(folder: Path) -> frozenset[str]:
     """Hashes of the posts that a model has seen.
 

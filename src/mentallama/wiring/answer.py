@@ -22,12 +22,12 @@ from pydantic import ValidationError
 from mentallama.config import Predict
 from mentallama.errors import WrongUse
 from mentallama.manifest import NAME, Manifest, mark, peak_memory_mb, read_manifest, versions
-from mentallama.models.model_file import read_model_file
+from mentallama.models.model_file import form_of
 from mentallama.predict.crew import Crew
 from mentallama.predict.questions import QUESTIONS, QuestionRow, Questions, answerable
 from mentallama.predict.responses import FOLDER, write_responses
 from mentallama.predict.run import PREDICTIONS, SUMMARY, PredictSummary, run
-from mentallama.records import FORMS, Form
+from mentallama.records import FORMS
 from mentallama.store import read_json, write_text, writing
 from mentallama.wiring.data import Data, Wanted, open_data
 from mentallama.wiring.predict import JOURNAL, Job, crew_of, journal_of, notes_of, predicted, refuse
@@ -86,13 +86,6 @@ def _option(place: tuple[int | str, ...]) -> str:
     """A setting as the command line spells it."""
     name = str(place[0])
     return "--split" if name == "splits" else f"--{name.replace('_', '-')}"
-
-
-def form_of(spec: str) -> Form:
-    """The form that a model of this project was trained in; of any other, the instruction form."""
-    where = Path(spec.partition(":")[2])
-    file = read_model_file(where) if where.is_dir() else None
-    return file.form if file is not None else "instruction"
 
 
 def _wanted(order: Order) -> Wanted:
