@@ -36,12 +36,12 @@ def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """
     assert recipe.train is not None
     asked = (recipe.train.analyst, getattr(recipe.train, "learns", "responses"))
-    if asked[0] not in TRAINERS or asked[1] != "responses":
+    if asked not in TRAINERS:
+        there = ", ".join(f"{analyst} with learns: {learns}" for analyst, learns in TRAINERS)
         raise WrongUse(
-            f"train: this version cannot train analyst: {asked[0]} with learns: {asked[1]} yet; there are "
-            f"{' and '.join(TRAINERS)}, and learns: responses"
+            f"train: this version cannot train analyst: {asked[0]} with learns: {asked[1]} yet; there are {there}"
         )
-    return TRAINERS[recipe.train.analyst](recipe, folder, out)
+    return TRAINERS[asked](recipe, folder, out)
 
 
 def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -65,5 +65,8 @@ def _causal(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return train_responses(recipe, folder, out)
 
 
-TRAINERS: dict[str, Trainer] = {"linear": _linear, "causal": _causal}
-"""By the name that a recipe has for the analyst."""
+TRAINERS: dict[tuple[str, str], Trainer] = {
+    ("linear", "responses"): _linear,
+    ("causal", "responses"): _causal,
+}
+"""By what a recipe calls the analyst, and what it learns."""
