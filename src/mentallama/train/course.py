@@ -16,7 +16,7 @@ from mentallama.config import Neural, Recipe
 from mentallama.models.asking import tell
 from mentallama.models.device import choose_dtype
 from mentallama.progress import progress
-from mentallama.train.checkpoint import Checkpoints
+from mentallama.train.checkpoint import Checkpoints, State
 from mentallama.train.devices import Devices
 from mentallama.train.loop import Objective, Way, steps_in_all
 
@@ -60,6 +60,16 @@ def on_the_way(
 
 def _unheard(line: str) -> None:
     """Of many processes one speaks."""
+
+
+def how_it_went(state: State) -> dict[str, Any]:
+    """The course of a training, for its summary: steps, looks, the best of them, the loss of each step."""
+    return {
+        "steps": state.step,
+        "looks": [look.model_dump(mode="json") for look in state.looks],
+        "best": None if state.best is None else state.best.model_dump(mode="json"),
+        "losses": [round(loss, 6) for loss in state.losses],
+    }
 
 
 def whole_weights(model: torch.nn.Module, devices: Devices) -> dict[str, Any]:

@@ -6,13 +6,12 @@ Reads the run's rows (`train.lessons`); writes the model in transformers' layout
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.metrics import f1_score
 
 from mentallama.config import Causal, Recipe
 from mentallama.errors import WrongUse
@@ -28,11 +27,11 @@ from mentallama.train.batches import Bin
 from mentallama.train.card import write_card
 from mentallama.train.causal import Rows, collate, response_loss, tokenise
 from mentallama.train.checkpoint import State
-from mentallama.train.course import fingerprint, on_the_way, whole_weights
+from mentallama.train.course import fingerprint, how_it_went, on_the_way, whole_weights
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.lessons import Lessons, read_lessons
 from mentallama.train.loop import Measures, Objective, fit
-from mentallama.train.measuring import summed_loss
+from mentallama.train.measuring import summed_loss, weighted_f1_by_set
 
 LABEL_TOKENS = 32
 """Of an answer whose label alone is asked for; the longest answer sentence has some twenty."""
@@ -62,7 +61,8 @@ def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     assert isinstance(settings, Causal)
     devices = join_devices(settings.device)
     lessons = read_lessons(recipe, folder)
-    start = begin(settings, recipe, lessons, devices)
+    texts = (f"{example.text} {example.response}" for example in lessons.train)
+    start = begin(settings, recipe, texts, devices)
     prompter = Prompter(
         start.tokenizer, recipe.form, settings.template, min(settings.max_tokens, start.context)
     )
@@ -93,12 +93,11 @@ def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return counts
 
 
-def begin(settings: Causal, recipe: Recipe, lessons: Lessons, devices: Devices) -> Start:
-    """The model to train, its weights in float32 where they learn."""
+def begin(settings: Causal, recipe: Recipe, texts: Iterable[str], devices: Devices) -> Start:
+    """The model to train, its weights in float32 where they learn; a new one has a tokenizer of the texts."""
     if settings.new is not None:
         from mentallama.train.scratch import new_model
 
-        texts = (f"{example.text} {example.response}" for example in lessons.train)
         model, tokenizer = new_model(settings.new, texts, settings.max_tokens, recipe.seed)
         return Start(model, tokenizer, settings.max_tokens, "none")
     assert settings.base is not None
@@ -161,10 +160,8 @@ def mean_weighted_f1(held: Sequence[Example], told: Sequence[str]) -> float:
     sets: dict[str, list[tuple[str, str]]] = {}
     for example, label in zip(held, told, strict=True):
         sets.setdefault(example.task, []).append((example.label or "", label))
-    scores = [
-        float(f1_score(*zip(*pairs, strict=True), average="weighted", zero_division=0)) for pairs in sets.values()
-    ]
-    return 100 * sum(scores) / len(scores)
+    scores = weighted_f1_by_set(sets).values()
+    return sum(scores) / len(scores)
 
 
 def save(start: Start, model: Any, devices: Devices, out: Path) -> None:
@@ -184,8 +181,5 @@ def summary(lessons: Lessons, train: Rows, held: Rows, state: State) -> dict[str
         "cut_posts": train.cut + held.cut,
         "skipped": dict(lessons.skipped),
         "origin": lessons.origin,
-        "steps": state.step,
-        "looks": [look.model_dump(mode="json") for look in state.looks],
-        "best": None if state.best is None else state.best.model_dump(mode="json"),
-        "losses": [round(loss, 6) for loss in state.losses],
+        **how_it_went(state),
     }

@@ -70,6 +70,12 @@ class Way:
     advance: Advance
     say: Callable[[str], None]
 
+    def computing(self) -> AbstractContextManager[Any]:
+        """bfloat16 in passes on one device; sharded weights bring their own policy."""
+        if self.devices.world > 1 or self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.devices.device.type, self.dtype)
+
 
 def fit(model: torch.nn.Module, objective: Objective, way: Way) -> State:
     """Train, from the last checkpoint if there is one; the model ends with its best weights.
@@ -196,17 +202,11 @@ class _Run:
             torch.manual_seed(_seed(self.way.seed, self.state.step, number, devices.rank))
             mine = each[devices.rank]
             # All devices take part in every pass, or sharded weights could not be gathered.
-            with self._computing():
+            with self.way.computing():
                 loss = objective.loss(self.model, mine or each[0]) * bool(mine) / max(whole, 1.0)
             (loss * devices.world).backward()  # type: ignore[no-untyped-call]  # FSDP averages over devices
             summed += loss.detach()  # read once a step: a GPU need not wait in between
         return devices.total(float(summed))[0]
-
-    def _computing(self) -> AbstractContextManager[Any]:
-        """bfloat16 in passes on one device; sharded weights bring their own policy."""
-        if self.way.devices.world > 1 or self.way.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.way.devices.device.type, self.way.dtype)
 
     def _halve(self, bins: int) -> None:
         room, longest = self.state.room, max(self.objective.lengths)
@@ -235,7 +235,7 @@ class _Run:
     def _look(self) -> bool:
         """Measure the validation rows; the best weights are kept."""
         self.model.eval()
-        with torch.no_grad(), self._computing():
+        with torch.no_grad(), self.way.computing():
             look = Look(step=self.state.step, measures=self.objective.measure(self.model))
         better = self.state.best is None or self._key(look) > self._key(self.state.best)
         best = look if better else self.state.best

@@ -1,10 +1,11 @@
-"""Losses of rows that are not learnt from, with less at once where memory is short."""
+"""How well rows that are not learnt from are done: their loss, with less at once where memory is short, and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
+from sklearn.metrics import f1_score
 
 from mentallama.errors import MentallamaError
 from mentallama.train.batches import Bin, plan_passes
@@ -34,3 +35,11 @@ def summed_loss(
                     "tokens_at_once or max_tokens"
                 ) from None
             room //= 2
+
+
+def weighted_f1_by_set(pairs: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
+    """Weighted F1 in percent of each set's rows, given as gold label and what was told."""
+    return {
+        name: 100 * float(f1_score(*zip(*own, strict=True), average="weighted", zero_division=0))
+        for name, own in pairs.items()
+    }
