@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mentallama.answer_sentence import without_answer
 from mentallama.answers import read_answer, write_answer
 from mentallama.check import consistency as gate
-from mentallama.check.answer_sentence import without_answer
 from mentallama.check.consistency import ReadBack, consistency, consistency_report, read_back
 from mentallama.check.reader import FOLDS, NothingShared, Reader, deal
 from mentallama.check.row import Row

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mentallama.check.overlap import MEASURES, rouge, tokens
+from mentallama.check.overlap import MEASURES, rouge
 from mentallama.check.quality import (
     chrf,
     golden_references,
@@ -16,6 +16,7 @@ from mentallama.check.quality import (
     quality_report,
 )
 from mentallama.check.row import Row
+from mentallama.words import tokens
 from tests.check_cases import post_of, row_for
 
 

@@ -36,6 +36,8 @@ CONTRACTS = frozenset(
         "quotes",
         "quoting",
         "forgotten",
+        "words",
+        "answer_sentence",
     )
 )
 STAGES = frozenset(("collect", "teach", "check", "train", "predict", "evaluate", "rate"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mentallama.check.answer_sentence import without_answer
+from mentallama.answer_sentence import without_answer
 from mentallama.check.gatefile import Figures
 from mentallama.check.reader import Floats, NothingShared, Reader
 from mentallama.check.row import Row

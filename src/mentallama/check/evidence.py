@@ -15,12 +15,12 @@ from collections.abc import Container, Iterable
 from functools import cache
 from typing import Literal
 
-from mentallama.check.overlap import tokens
 from mentallama.check.placing import apart_from_marks, exactly, is_one_place, nearly, pieces, with_gaps
 from mentallama.check.row import Row
 from mentallama.privacy import KINDS
 from mentallama.records import FORMS, Post, Record, Span, Verdict
 from mentallama.tasks import Task
+from mentallama.words import tokens
 
 Kind = Literal["exact", "near", "spliced", "term", "elsewhere", "invented"]
 KINDS_OF_QUOTES: tuple[Kind, ...] = ("exact", "near", "spliced", "term", "elsewhere", "invented")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from mentallama.check.overlap import tokens
 from mentallama.check.row import Row
 from mentallama.privacy import KINDS, PLACEHOLDER, scrub
 from mentallama.records import Verdict
+from mentallama.words import tokens
 
 LETTERS_A_WORD = 1.6
 """Letters of a Chinese or Japanese word, on average: so many are counted as one word where words are not spaced."""

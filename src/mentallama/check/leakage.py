@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from mentallama.check.overlap import tokens
 from mentallama.check.row import Row
 from mentallama.check.stated import statements
 from mentallama.check.unquoted import unquoted
 from mentallama.records import FORMS, Verdict
 from mentallama.tasks import Task
+from mentallama.words import tokens
 
 Run = tuple[str, ...]
 

@@ -19,8 +19,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mentallama.check.overlap import tokens
 from mentallama.records import stable_id
+from mentallama.words import tokens
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -109,19 +109,23 @@ class Neural(Settings):
 
 
 class Encoder(Neural):
-    """A fine-tuned encoder (BERT, RoBERTa, MentalBERT, MiniLM): one encoder with a head for each question."""
+    """A fine-tuned encoder (BERT, RoBERTa, MentalBERT, MiniLM): one for all sets, with a head for each question. For
+    one of a single set, name that set in `sets`."""
 
     analyst: Literal["encoder"]
     base: str
     reads: Literal["posts", "explanations"] = "posts"
     """What the label is told from. A model that reads explanations is the label reader of check and evaluate."""
-    together: bool = True
-    """One encoder for all sets; otherwise one for each set."""
     pooling: Literal["mean", "cls"] = "mean"
     class_weights: Literal["none", "balanced"] = "balanced"
     head_rate: Positive = 10.0
     """Learning rate of the heads, in learning rates of the encoder."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Before the heads."""
+    base_dropout: float | None = Field(default=None, ge=0, lt=1)
+    """Inside the base; None: as its makers have it. 0 takes about half the time on a CPU."""
+    freeze_embeddings: bool = False
+    """Leave the base's word vectors as they are."""
     max_tokens: PositiveInt = 512
     epochs: PositiveInt = 5
     batch_size: PositiveInt = 32

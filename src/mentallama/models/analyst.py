@@ -29,6 +29,15 @@ def _open_scripted(where: str, asking: Asking) -> Analyst:
     return ScriptedAnalyst.load(Path(where))
 
 
+def _open_encoder(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.models.encoder import EncoderAnalyst
+
+    return EncoderAnalyst.load(where, asking)
+
+
 def _open_causal(where: str, asking: Asking) -> Analyst:
     from mentallama.models.libraries import need_torch
 
@@ -52,6 +61,7 @@ def _open_vllm(where: str, asking: Asking) -> Analyst:
 
 _DOORS: dict[str, Callable[[str, Asking], Analyst]] = {
     "linear": _open_linear,
+    "encoder": _open_encoder,
     "causal": _open_causal,
     "remote": _open_remote,
     "vllm": _open_vllm,

@@ -1,4 +1,4 @@
-"""Open a language model: a folder of this project or anybody's, an adapter, or an id on the Hugging Face hub."""
+"""Open a neural model: a folder of this project or anybody's, an adapter, or an id on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from mentallama.errors import MentallamaError, WrongUse
 from mentallama.models.libraries import need_peft
@@ -18,7 +18,7 @@ from mentallama.models.model_file import ModelFile, read_model_file
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
 ADAPTER = "adapter_config.json"
-_CLASSES: dict[str, Any] = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM}
+_CLASSES: dict[str, Any] = {"causal": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM, "encoder": AutoModel}
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_target_positions")
 NO_BOUND = 1 << 20
 """Tokens of models whose configuration names no longest text (T5)."""
@@ -36,7 +36,13 @@ class Opened:
 
 
 def open_weights(
-    where: str, kind: str, dtype: torch.dtype, device: torch.device | None, *, quantised: bool = False
+    where: str,
+    kind: str,
+    dtype: torch.dtype,
+    device: torch.device | None,
+    *,
+    quantised: bool = False,
+    dropout: float | None = None,
 ) -> Opened:
     """Load weights and tokenizer.
 
@@ -45,11 +51,13 @@ def open_weights(
     where
         A folder, or an id on the hub as `klyang/MentaLLaMA-chat-7B-hf`. An adapter's folder brings its base with it.
     kind
-        `causal` or `seq2seq`.
+        `causal`, `seq2seq` or `encoder`.
     device
         None leaves the weights where they were loaded.
     quantised
         Hold the weights in 4 bits (NF4), to train adapters on.
+    dropout
+        Of all the model's layers; None: as it was published.
 
     Raises
     ------
@@ -64,7 +72,7 @@ def open_weights(
     base = where if adapter is None else str(adapter["base_model_name_or_path"])
     if adapter is not None and Path(base).is_dir():
         _look_at(Path(base), base)
-    model = _load(lambda: _model(base, kind, dtype, quantised), base, "model")
+    model = _load(lambda: _model(base, kind, dtype, quantised, dropout), base, "model")
     tokenizer = _load(lambda: AutoTokenizer.from_pretrained(_with_tokenizer(folder, where, base)), where, "tokenizer")
     if not tokenizer.is_fast:
         raise WrongUse(f"{where}: its tokenizer has no fast version, which is needed to cut posts; convert it first")
@@ -75,13 +83,17 @@ def open_weights(
         model = model.to(device)
     file = read_model_file(folder) if folder.is_dir() else None
     name = f"{kind}:{file.fingerprint if file else folder.name if folder.is_dir() else where}"
-    return Opened(model, tokenizer, context_of(model.config, tokenizer), name, file)
+    return Opened(model, tokenizer, context_of(model, tokenizer), name, file)
 
 
-def context_of(config: Any, tokenizer: Any) -> int:
+def context_of(model: Any, tokenizer: Any) -> int:
     """Tokens that a model can hold, by its configuration and its tokenizer."""
-    bounds = [getattr(config, key, None) for key in _CONTEXT] + [tokenizer.model_max_length]
-    return min((int(bound) for bound in bounds if bound and bound < NO_BOUND), default=NO_BOUND)
+    positions = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    filler = getattr(positions, "padding_idx", None)
+    taken = 0 if filler is None else filler + 1  # RoBERTa and its kin count places from behind that of padding
+    bounds = [getattr(model.config, key, 0) for key in _CONTEXT]
+    bounds = [(bound or 0) - taken for bound in bounds] + [tokenizer.model_max_length]
+    return min((int(bound) for bound in bounds if 0 < bound < NO_BOUND), default=NO_BOUND)
 
 
 def _look_at(folder: Path, where: str) -> None:
@@ -118,8 +130,12 @@ def _load(load: Callable[[], Any], where: str, what: str) -> Any:
         raise WrongUse(f"{where}: the {what} cannot be loaded ({type(fault).__name__}); {hint}") from fault
 
 
-def _model(where: str, kind: str, dtype: torch.dtype, quantised: bool) -> Any:
+def _model(where: str, kind: str, dtype: torch.dtype, quantised: bool, dropout: float | None) -> Any:
     config = AutoConfig.from_pretrained(where)
+    if dropout is not None:
+        for name in config.to_dict():
+            if name.endswith(("dropout", "dropout_prob")) and getattr(config, name) is not None:
+                setattr(config, name, dropout)
     if bool(config.is_encoder_decoder) != (kind == "seq2seq"):
         raise WrongUse(f"{where}: a {config.model_type} is no {kind} model")
     more: dict[str, Any] = {}

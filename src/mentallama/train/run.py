@@ -65,8 +65,18 @@ def _causal(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return train_responses(recipe, folder, out)
 
 
+def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.train.encoder import train_encoder
+
+    return train_encoder(recipe, folder, out)
+
+
 TRAINERS: dict[tuple[str, str], Trainer] = {
     ("linear", "responses"): _linear,
+    ("encoder", "responses"): _encoder,
     ("causal", "responses"): _causal,
 }
 """By what a recipe calls the analyst, and what it learns."""

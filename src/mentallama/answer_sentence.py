@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from mentallama.check.overlap import tokens
 from mentallama.claims import marked_claims
 from mentallama.records import FORMS
 from mentallama.tasks import Task
+from mentallama.words import tokens
 
 _SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[”’」』）]*|\n+")
 _HEAD = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
