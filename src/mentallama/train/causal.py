@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch.nn.functional import cross_entropy
@@ -35,16 +35,33 @@ class Row:
         return len(self.ids) - self.prompt
 
 
+class Lesson(Protocol):
+    """A row as tokens: all of them, and how many have a target."""
+
+    @property
+    def ids(self) -> Sequence[int]: ...
+
+    @property
+    def learnt(self) -> int: ...
+
+
+One = TypeVar("One", bound=Lesson)
+
+
 @dataclass(frozen=True)
-class Rows:
+class Tokenised(Generic[One]):
     """Rows as tokens; `cut` of them lost the end of their post."""
 
-    rows: list[Row]
+    rows: list[One]
     cut: int
 
     @property
     def lengths(self) -> list[int]:
         return [len(row.ids) for row in self.rows]
+
+
+Rows = Tokenised[Row]
+"""Of a decoder."""
 
 
 def tokenise(examples: Sequence[Example], tasks: dict[str, Task], prompter: Prompter) -> Rows:

@@ -6,26 +6,27 @@ Reads the run's rows (`train.lessons`); writes the model in transformers' layout
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mentallama.config import Causal, Recipe
+from mentallama.config import Causal, Neural, Recipe
 from mentallama.errors import WrongUse
+from mentallama.models.analyst import Analyst
 from mentallama.models.asking import Asking
 from mentallama.models.causal import CausalAnalyst
 from mentallama.models.device import choose_dtype
 from mentallama.models.model_file import ModelFile, write_model_file
-from mentallama.models.prompting import Prompter
+from mentallama.models.prompting import Prompter, Template
 from mentallama.models.weights import Opened, open_weights
 from mentallama.records import Example
 from mentallama.train.adapters import adapt
 from mentallama.train.batches import Bin
 from mentallama.train.card import write_card
-from mentallama.train.causal import Rows, collate, response_loss, tokenise
+from mentallama.train.causal import Row, Tokenised, collate, response_loss, tokenise
 from mentallama.train.checkpoint import State
 from mentallama.train.course import fingerprint, how_it_went, on_the_way, whole_weights
 from mentallama.train.devices import Devices, join_devices, shard
@@ -45,6 +46,30 @@ class Start:
     tokenizer: Any
     context: int
     base: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: its recipe, the run's folder, where the model goes, and what computes it."""
+
+    recipe: Recipe
+    folder: Path
+    out: Path
+    devices: Devices
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is learnt from: the examples, and their training and validation rows as tokens."""
+
+    lessons: Lessons
+    train: Tokenised[Any]
+    held: Tokenised[Any]
+
+    @property
+    def ids(self) -> list[Sequence[int]]:
+        """The tokens of every row."""
+        return [row.ids for row in (*self.train.rows, *self.held.rows)]
 
 
 def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -68,27 +93,51 @@ def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     )
     tasks = recipe.catalogue()
     train, held = (tokenise(rows, tasks, prompter) for rows in (lessons.train, lessons.validation))
-    objective = responses_objective(train, held, settings, devices)
+    material = Material(lessons, train, held)
+
+    def loss_of(rows: Sequence[Row], model: Any, bins: Sequence[Bin]) -> torch.Tensor:
+        return response_loss(model, collate(rows, bins, devices.device))
+
+    objective = responses_objective(material, loss_of, settings, devices)
+    if settings.batching == "packed":
+        objective = replace(objective, capacity=settings.max_tokens)
     if settings.best_by == "weighted_f1":
-        objective = with_weighted_f1(objective, lessons.validation, start, settings, devices)
-    mark = fingerprint(recipe, (row.ids for row in (*train.rows, *held.rows)), start.base)
-    model = shard(start.model, devices, choose_dtype(settings.dtype, devices.device))
-    with on_the_way(recipe, folder, devices, objective, mark) as way:
-        state = fit(model, objective, way)
-    save(start, model, devices, out)
+        asking = label_asking(settings.template)
+
+        def analyst_of(model: Any) -> Analyst:
+            return CausalAnalyst(Opened(model, start.tokenizer, start.context, "trained", None), asking)
+
+        objective = with_weighted_f1(objective, lessons.validation, analyst_of, devices)
     file = ModelFile(
         analyst="causal",
-        fingerprint=mark,
+        fingerprint=fingerprint(recipe, material.ids, start.base),
         form=recipe.form,
         max_tokens=prompter.longest,
         sets=lessons.sets,
         template="chat" if prompter.chat else "plain",
         base=start.base,
     )
-    counts = summary(lessons, train, held, state)
+    return learn(Job(recipe, folder, out, devices), start, objective, material, file)
+
+
+def learn(job: Job, start: Start, objective: Objective, material: Material, file: ModelFile) -> dict[str, Any]:
+    """Fit the model and write its folder; returns the counts of the manifest.
+
+    Raises
+    ------
+    MentallamaError
+        As `fit`.
+    """
+    recipe, devices, settings = job.recipe, job.devices, job.recipe.train
+    assert isinstance(settings, Neural)
+    model = shard(start.model, devices, choose_dtype(settings.dtype, devices.device))
+    with on_the_way(recipe, job.folder, devices, objective, file.fingerprint) as way:
+        state = fit(model, objective, way)
+    save(start, model, devices, job.out)
+    counts = summary(material, state)
     if devices.first:
-        write_model_file(out, file, lessons.seen())
-        write_card(out, recipe, file, counts)
+        write_model_file(job.out, file, material.lessons.seen())
+        write_card(job.out, recipe, file, counts)
         way.checkpoints.remove()
     return counts
 
@@ -107,32 +156,48 @@ def begin(settings: Causal, recipe: Recipe, texts: Iterable[str], devices: Devic
         settings.base, "causal", held_in, None, quantised=adapter is not None and adapter.quantised
     )
     model = opened.model if adapter is None else adapt(opened.model, adapter, recipe.seed)
-    if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    checkpoint_activations(model, settings)
     return Start(model, opened.tokenizer, opened.context, opened.name)
 
 
-def responses_objective(train: Rows, held: Rows, settings: Causal, devices: Devices) -> Objective:
-    """Cross-entropy of the responses' tokens; validation is measured the same way."""
+def checkpoint_activations(model: Any, settings: Neural) -> None:
+    """Let the model compute activations twice, where the settings say so."""
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
-    def loss_of(rows: Rows, model: Any, bins: Sequence[Bin]) -> torch.Tensor:
-        return response_loss(model, collate(rows.rows, bins, devices.device))
+
+def responses_objective(
+    material: Material,
+    loss_of: Callable[[Sequence[Any], Any, Sequence[Bin]], torch.Tensor],
+    settings: Neural,
+    devices: Devices,
+) -> Objective:
+    """Cross-entropy of the responses' tokens; validation is measured the same way.
+
+    `loss_of(rows, model, bins)` is the summed loss of some bins of rows.
+    """
+    train, held = material.train, material.held
 
     def measure(model: Any) -> Measures:
-        summed = summed_loss(lambda bins: loss_of(held, model, bins), held.lengths, settings.tokens_at_once, devices)
+        room = settings.tokens_at_once
+        summed = summed_loss(lambda bins: loss_of(held.rows, model, bins), held.lengths, room, devices)
         return {"loss": summed / sum(row.learnt for row in held.rows)}
 
     return Objective(
         lengths=train.lengths,
-        loss=lambda model, bins: loss_of(train, model, bins),
+        loss=lambda model, bins: loss_of(train.rows, model, bins),
         weight=lambda bins: float(sum(train.rows[at].learnt for each in bins for at in each)),
         measure=measure,
-        capacity=settings.max_tokens if settings.batching == "packed" else None,
     )
 
 
+def label_asking(template: Template) -> Asking:
+    """How a model in training is asked for labels: it writes freely, no further than a label needs."""
+    return Asking(mode="free", template=template, max_new_tokens=LABEL_TOKENS, say=lambda _: None)
+
+
 def with_weighted_f1(
-    objective: Objective, held: Sequence[Example], start: Start, settings: Causal, devices: Devices
+    objective: Objective, held: Sequence[Example], analyst_of: Callable[[Any], Analyst], devices: Devices
 ) -> Objective:
     """The objective, with the labels that the model writes on validation rows measured too.
 
@@ -145,11 +210,9 @@ def with_weighted_f1(
     """
     if devices.world > 1:
         raise WrongUse("best_by: weighted_f1 needs the whole model in one process; under torchrun use best_by: loss")
-    asking = Asking(mode="free", template=settings.template, max_new_tokens=LABEL_TOKENS, say=lambda _: None)
 
     def measure(model: Any) -> Measures:
-        analyst = CausalAnalyst(Opened(model, start.tokenizer, start.context, "trained", None), asking)
-        told = [prediction.reading.label or "unread" for prediction in analyst.analyse(held)]
+        told = [prediction.reading.label or "unread" for prediction in analyst_of(model).analyse(held)]
         return {**objective.measure(model), "weighted_f1": mean_weighted_f1(held, told)}
 
     return replace(objective, measure=measure)
@@ -173,8 +236,9 @@ def save(start: Start, model: Any, devices: Devices, out: Path) -> None:
     devices.barrier()
 
 
-def summary(lessons: Lessons, train: Rows, held: Rows, state: State) -> dict[str, Any]:
+def summary(material: Material, state: State) -> dict[str, Any]:
     """What was learnt from, and how it went."""
+    lessons, train, held = material.lessons, material.train, material.held
     return {
         "rows": {"train": len(train.rows), "validation": len(held.rows)},
         "tokens": {"train": sum(train.lengths), "learnt": sum(row.learnt for row in train.rows)},
