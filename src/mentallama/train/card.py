@@ -17,6 +17,9 @@ from mentallama.store import write_json, write_text
 
 SUMMARY, RECIPE, CARD, HASHES = "summary.json", "recipe.yaml", "README.md", "hashes.json"
 
+TOLD = ("documents", "pairs", "rows", "tokens", "cut_posts", "skipped", "origin")
+"""Counts that the card tells."""
+
 LIMITS = (
     "A label says what annotators, or a rule over subreddits, called a post; some sets are labelled weakly.",
     "The sets are mostly English, from Reddit, Twitter and SMS. Nothing is known about other people and places.",
@@ -42,21 +45,22 @@ def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str,
 def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Iterator[str]:
     assert recipe.train is not None
     settings = recipe.train.model_dump(mode="json", exclude_none=True)
-    looked = counts.get("best") or {}
+    looked, before = counts.get("best") or {}, counts.get("before") or {}
     yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
     yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`, tuned from "
     yield f"{'nothing' if model.base in (None, 'none') else f'`{model.base}`'}. Open it as `{model.analyst}:FOLDER`."
     yield from ("", "## Data", "")
-    yield f"- Sets: {', '.join(model.sets)}; {model.form} form, {model.template} prompts."
-    told = (name for name in ("rows", "tokens", "cut_posts", "skipped", "origin") if name in counts)
-    yield from (f"- {name}: {_shown(counts[name])}" for name in told)
+    yield f"- Sets: {', '.join(model.sets) or 'none'}; {model.form} form, {model.template} prompts."
+    yield from (f"- {name}: {_shown(counts[name])}" for name in TOLD if name in counts)
     yield "- `seen.json` holds a hash of every post that training or its choices saw; no test post is among them."
     yield from ("", "## Settings", "")
     yield from (f"- {name}: {_shown(value)}" for name, value in settings.items())
     yield f"- seed: {recipe.seed}"
     yield from ("", "## Scores", "")
     yield "On validation rows, by which the weights were chosen; scores on test rows are the report's."
-    yield from ("", f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:")
+    yield from ("", *(["- before the first step:"] if before else []))
+    yield from (f"  - {name}: {value:.4g}" for name, value in before.items())
+    yield f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:"
     yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("measures") or {}).items())
     yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS), "")
 

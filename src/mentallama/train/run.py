@@ -65,6 +65,15 @@ def _causal(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return train_responses(recipe, folder, out)
 
 
+def _text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.train.text import train_text
+
+    return train_text(recipe, folder, out)
+
+
 def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.models.libraries import need_torch
 
@@ -78,5 +87,6 @@ TRAINERS: dict[tuple[str, str], Trainer] = {
     ("linear", "responses"): _linear,
     ("encoder", "responses"): _encoder,
     ("causal", "responses"): _causal,
+    ("causal", "text"): _text,
 }
 """By what a recipe calls the analyst, and what it learns."""

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mentallama.config import Recipe
+from mentallama.config import Causal, Recipe
 from mentallama.wiring.stage import POSTS, files_of, needs
 
 
 def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts; for neural analysts the rows with answers too, where there are some, and the base's own files."""
+    """Posts, and for neural analysts all else that is learnt from, and the base's own files."""
     assert recipe.train is not None
-    found = needs(POSTS)(recipe, folder)
     if recipe.train.analyst == "linear":
-        return found
-    rows = "collect/responses.jsonl.zst" if recipe.check is None else "check/instructions.jsonl.zst"
+        return needs(POSTS)(recipe, folder)
     base = getattr(recipe.train, "base", None) or ""
     local = files_of(f"base:{base}", "base") if Path(base).is_dir() else {}
-    return found | ({rows: folder / rows} if (folder / rows).is_file() else {}) | local
+    return _LEARNT[getattr(recipe.train, "learns", "responses")](recipe, folder) | local
+
+
+def _rows(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Posts, and the rows with answers, where there are some."""
+    rows = "collect/responses.jsonl.zst" if recipe.check is None else "check/instructions.jsonl.zst"
+    return needs(POSTS)(recipe, folder) | there(folder, rows)
+
+
+def _text(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Text of the domain and general text; posts only prove that none of them is a test post."""
+    settings = recipe.train
+    assert isinstance(settings, Causal)
+    posts = there(folder, POSTS) if recipe.collect is None else needs(POSTS)(recipe, folder)
+    text = files_of(f"text:{settings.text}", "text")
+    return posts | text | ({} if settings.general is None else files_of(f"general:{settings.general}", "general"))
+
+
+def there(folder: Path, *names: str) -> dict[str, Path]:
+    """Those of some files in the run's folder that exist."""
+    return {name: folder / name for name in names if (folder / name).is_file()}
+
+
+_LEARNT: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {"responses": _rows, "text": _text}
+"""What is read, by what is learnt."""
 
 
 def train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
