@@ -16,7 +16,7 @@ from mentallama.config import Encoder
 from mentallama.errors import BadData, MentallamaError, WrongUse
 from mentallama.models.analyst import open_analyst
 from mentallama.models.asking import Asking
-from mentallama.models.encoder import EncoderAnalyst, LabelReader
+from mentallama.models.encoder import EncoderAnalyst, ExplanationReader
 from mentallama.models.encoding import HEADS, HeadedEncoder, TextReader, columns, open_encoder, pad
 from mentallama.models.model_file import Head, read_model_file, read_seen, seen_hash
 from mentallama.models.passes import Budget
@@ -291,7 +291,7 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path: Path) -> None:
 def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
     recipe = made(tmp_path, reads="explanations")
     run(recipe, tmp_path, tmp_path / "train")
-    reader, task = LabelReader.load(tmp_path / "train"), load_tasks()["dreaddit"]
+    reader, task = ExplanationReader.load(tmp_path / "train"), load_tasks()["dreaddit"]
     assert reader.answers(task, "stress")
     assert not reader.answers(load_tasks()["MultiWD"], "social")  # it has no explanations
     heavy, calm = reader.read(task, "stress", ["because the day is heavy", "the tone is calm"])
@@ -304,7 +304,7 @@ def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
 
 def test_a_model_of_posts_is_no_label_reader(trained: Path) -> None:
     with pytest.raises(WrongUse, match="a label reader is trained with reads: explanations"):
-        LabelReader.load(trained)
+        ExplanationReader.load(trained)
 
 
 def test_padding_by_hand() -> None:

@@ -157,6 +157,10 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_published: Annotated[
         bool, typer.Option(help="Score with the published rule reader too, side by side.")
     ] = False,
+    reader: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Score the labels too that a trained reader tells from explanations."),
+    ] = None,
     changes: Changes = None,
     out: RunFolder = None,
 ) -> None:
@@ -164,6 +168,8 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     if recipe is not None:
         if benchmark is not None or responses is not None:
             raise WrongUse("give a recipe, or --benchmark with --responses, not both")
+        if reader is not None:
+            changes = [*(changes or ()), f"evaluate.reader={reader}"]
         _print_scores(_run(recipe, changes, out, "evaluate") / "evaluate" / "scores.json")
         return
     if benchmark is None or responses is None or out is None:
@@ -171,12 +177,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
             "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|golden|empty and --out DIR"
         )
     from mentallama.evaluate.run import evaluate_responses
+    from mentallama.models.analyst import open_label_reader
     from mentallama.records import FORMS
 
     if form not in FORMS:
         raise WrongUse(f"--form {form}: there are {' and '.join(FORMS)}")
     given: Path | str = responses if responses in {"golden", "empty"} else Path(responses)
-    evaluate_responses(benchmark, form, given, out, as_published=as_published)
+    opened = None if reader is None else open_label_reader(reader)
+    evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
     _print_scores(out / "scores.json")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import tee
 from pathlib import Path
 
 from mentallama.check.boilerplate import repeated, repeats
-from mentallama.check.consistency import consistency, consistency_report, read_back
+from mentallama.check.consistency import ReadBack, consistency, consistency_report, read_back
 from mentallama.check.correctness import correctness
 from mentallama.check.evidence import elsewhere
 from mentallama.check.gatefile import Figures
@@ -18,7 +18,9 @@ from mentallama.check.quality import chrf, golden_references, measure, quality_r
 from mentallama.check.review import Decisions
 from mentallama.check.row import Row
 from mentallama.check.rows import expert_rows, join, read_rows
+from mentallama.check.trained_reader import read_trained
 from mentallama.config import Check, Recipe
+from mentallama.models.analyst import open_label_reader
 from mentallama.parallel import batches, map_batches
 from mentallama.progress import progress
 from mentallama.records import Post, Verdict
@@ -48,6 +50,7 @@ class Assessed:
     evidence: list[str]
     consistency: tuple[Figures, ...] = ()
     quality: tuple[Figures, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
     @property
     def readable(self) -> list[int]:
@@ -115,7 +118,7 @@ def _together(
     if settings.correctness:
         yield (correctness(row, decisions) for row in rows)
     if settings.consistency is not None:
-        backs = read_back([*rows, *experts])
+        backs = _backs([*rows, *experts], settings, assessed)
         own, theirs = backs[: len(rows)], backs[len(rows) :]
         told = [*consistency_report(rows, own), *consistency_report(experts, theirs, "expert")]
         assessed.consistency = tuple(told)
@@ -128,6 +131,20 @@ def _together(
         measured = measure(rows, references)
         assessed.quality = tuple(quality_report(rows, measured))
         yield chrf(rows, measured, settings.chrf)
+
+
+def _backs(rows: Sequence[Row], settings: Check, assessed: Assessed) -> list[ReadBack]:
+    """What each explanation alone says, by the trained reader where there is one and it may judge."""
+    backs = read_back(rows)
+    if settings.reader is None:
+        return backs
+    reader = open_label_reader(settings.reader)
+    trained = read_trained(rows, reader)
+    assessed.notes.append(
+        f"{reader.name} read {len(trained)} of {len(rows)} explanations; it has not seen their posts. The others were "
+        "read by the embedded reader."
+    )
+    return [trained.get(at, back) for at, back in enumerate(backs)]
 
 
 def _goldens(inputs: Inputs, tasks: Mapping[str, Task], rows: Sequence[Row]) -> Iterator[Row]:

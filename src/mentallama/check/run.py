@@ -146,7 +146,7 @@ def _gate_file(
         quality=assessed.quality,
         review=ask_to_decide(people, assessed.rows) if settings.correctness else {},
         sample=ask_to_rate(people, outcome.accepted, settings, recipe.seed),
-        notes=tuple(_notes(recipe, outcome)),
+        notes=(*_notes(recipe, outcome), *assessed.notes),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field, PositiveInt, model_validator
 
 from mentallama.config.base import Positive, Settings, Share
@@ -32,6 +34,9 @@ class Check(Settings):
     consistency: Share | None = 0.4
     """Least probability of the answer's label, read back from the explanation alone. On the release's validation files
     0.4 drops at most 3.3 % of the rows, and of explanations set beside another label it lets at most 4.7 % pass."""
+    reader: Path | None = None
+    """A folder of a trained label reader (train.analyst: encoder, reads: explanations), which then reads explanations
+    about posts that it has not seen. All others are read by the embedded reader, which learns from the rows."""
     invented: Share | None = 0.0
     """Largest share of an explanation's quotations that may stand nowhere in the post."""
     language: bool = True

@@ -24,6 +24,9 @@ class Evaluate(Settings):
 
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every 95 % interval."""
+    reader: Path | None = None
+    """A folder of a trained label reader (train.analyst: encoder, reads: explanations): the labels that it tells from
+    explanations alone are scored beside those of the answers. It must not have seen the posts of the test rows."""
 
 
 class Report(Settings):

@@ -15,7 +15,7 @@ import yaml
 
 from mentallama.evaluate.metrics import accuracy, rounded, weighted_f1
 from mentallama.evaluate.score import ScoredRow
-from mentallama.records import Record
+from mentallama.records import Example, Record
 
 
 class Rule(Record):
@@ -29,12 +29,13 @@ class Rule(Record):
 
 
 class Answered(Record):
-    """One row as it was scored, with the texts the published reader looks at."""
+    """One row as it was scored, with the texts the published reader looks at, and the question as it was asked."""
 
     file: str
     row: int
     golden: str
     output: str
+    example: Example
     scored: ScoredRow
 
 

@@ -89,4 +89,4 @@ def _answered(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, output:
         label=gold.label,
     )
     scored = score_row(example, read_answer(task, output, file.form), {})
-    return Answered(file=name, row=row.row, golden=row.golden, output=output, scored=scored)
+    return Answered(file=name, row=row.row, golden=row.golden, output=output, example=example, scored=scored)

@@ -1,6 +1,7 @@
 """Evaluate: from predictions or responses to scores.
 
-    mentallama evaluate --benchmark DIR --responses DIR|golden|empty [--form F] [--as-published] --out DIR
+    mentallama evaluate --benchmark DIR --responses DIR|golden|empty [--form F] [--as-published] [--reader DIR]
+        --out DIR
 
 reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text);
 in a recipe the stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead.
@@ -9,15 +10,23 @@ It writes `scores.json`, `rows.jsonl.zst` and, as published, `readers_differ.jso
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from mentallama.errors import WrongUse
 from mentallama.evaluate.as_published import Answered, Difference, Published, rules, score_as_published
 from mentallama.evaluate.benchmark import STAND_INS, Benchmark, answer_set, open_benchmark
+from mentallama.evaluate.explanations import (
+    Explained,
+    explained_predictions,
+    explained_responses,
+    read_explanations,
+)
 from mentallama.evaluate.intervals import Resampling
 from mentallama.evaluate.join import join_predictions
 from mentallama.evaluate.scorefile import DIFFER, Against, ScoreFile, measure_sets, save
+from mentallama.models.analyst import LabelReader
 from mentallama.records import Form
 from mentallama.store import write_json
 from mentallama.tasks import Task, load_tasks
@@ -32,8 +41,11 @@ def evaluate_predictions(  # noqa: PLR0913
     *,
     seed: int = 0,
     resamples: int = 1000,
+    reader: LabelReader | None = None,
 ) -> ScoreFile:
     """Score an analyst's predictions on the labelled test rows of collected posts.
+
+    With a label reader, what it tells from the explanations alone is scored too.
 
     A set is scored only where every labelled test row has its prediction; otherwise it is listed
     under `missing` with the ids of the rows that lack one.
@@ -60,6 +72,9 @@ def evaluate_predictions(  # noqa: PLR0913
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
             unlabelled=joined.unlabelled,
             unused=tuple(joined.unused),
+            **_from_explanations(
+                lambda: explained_predictions(posts, predictions, form, tasks), reader, tasks, resampling
+            ),
         ),
         rows,
     )
@@ -74,6 +89,7 @@ def evaluate_responses(  # noqa: PLR0913
     as_published: bool = False,
     seed: int = 0,
     resamples: int = 1000,
+    reader: LabelReader | None = None,
 ) -> ScoreFile:
     """Score outputs against the published test files.
 
@@ -85,6 +101,8 @@ def evaluate_responses(  # noqa: PLR0913
         A folder with `SET.csv` files, or "golden" or "empty".
     as_published
         Score with the published reader as well and list where the two differ.
+    reader
+        Score what it tells from the explanations alone, too.
 
     Raises
     ------
@@ -112,9 +130,27 @@ def evaluate_responses(  # noqa: PLR0913
             unused=unused,
             against={name: against for name, (_, against) in answers.items()},
             as_published=_score_as_published(out, answers) if as_published else None,
+            **_from_explanations(
+                lambda: explained_responses({name: each for name, (each, _) in answers.items()}, tasks),
+                reader,
+                tasks,
+                resampling,
+            ),
         ),
         rows,
     )
+
+
+def _from_explanations(
+    explained: Callable[[], Iterable[Explained]],
+    reader: LabelReader | None,
+    tasks: Mapping[str, Task],
+    resampling: Resampling,
+) -> dict[str, Any]:
+    """The fields of a score file that a label reader fills."""
+    if reader is None:
+        return {}
+    return {"from_explanations": read_explanations(explained(), reader, tasks, resampling), "reader": reader.name}
 
 
 def _score_as_published(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mentallama.evaluate.as_published import Published
+from mentallama.evaluate.explanations import FromExplanations
 from mentallama.evaluate.intervals import Resampling
 from mentallama.evaluate.metrics import Scores, measure
 from mentallama.evaluate.score import ScoredRow
@@ -45,6 +46,9 @@ class ScoreFile(Record):
     """What was handed in and answers nothing: names of files, or ids of predictions."""
     against: dict[str, Against] = {}
     as_published: dict[str, Published] | None = None
+    from_explanations: dict[str, FromExplanations] | None = None
+    """What a label reader tells from explanations alone, by set; `reader` is its name."""
+    reader: str | None = None
 
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""

@@ -43,6 +43,11 @@ def caption(scores: ScoreFile) -> str:
         for name, result in (scores.as_published or {}).items()
         if result.reason
     ]
+    lines += [
+        f"{name}, by its explanations alone: weighted F1 {two_digits(one.of_gold)}; against the answers' labels "
+        f"{two_digits(one.of_answers)} ({one.told} of {one.rows} told)"
+        for name, one in (scores.from_explanations or {}).items()
+    ]
     return "\n".join(lines)
 
 

@@ -9,12 +9,45 @@ from typing import Protocol
 from mentallama.errors import WrongUse
 from mentallama.models.asking import Asking
 from mentallama.records import Example, Prediction
+from mentallama.tasks import Task
 
 
 class Analyst(Protocol):
     """Answers questions about posts, one prediction an example, in the order given."""
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
+
+
+class LabelReader(Protocol):
+    """Tells labels from explanations alone, their answers taken out (`answer_sentence.without_answer`).
+
+    `seen` holds hashes (`model_file.seen_hash`) of the posts whose explanations it has learnt from, or was chosen by.
+    """
+
+    name: str
+    seen: frozenset[str]
+
+    def answers(self, task: Task, question: str) -> bool: ...
+
+    def read(self, task: Task, question: str, explanations: Sequence[str]) -> list[dict[str, float]]: ...
+
+
+def open_label_reader(folder: Path) -> LabelReader:
+    """Open what `train.analyst: encoder` with `reads: explanations` has written.
+
+    Raises
+    ------
+    WrongUse
+        There is no such model at that place, or torch is not installed.
+    BadData
+        A file of it is damaged, or it does not say what it has seen.
+    """
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.models.encoder import ExplanationReader
+
+    return ExplanationReader.load(folder)
 
 
 def _open_linear(where: str, asking: Asking) -> Analyst:

@@ -100,7 +100,7 @@ class EncoderAnalyst:
         )
 
 
-class LabelReader:
+class ExplanationReader:
     """Tell labels from explanations alone: the reader of check's consistency gate, and of evaluate.
 
     Attributes
@@ -116,7 +116,7 @@ class LabelReader:
         self._budget = Budget(Asking().tokens_at_once, Asking().say)
 
     @classmethod
-    def load(cls, folder: Path) -> LabelReader:
+    def load(cls, folder: Path) -> ExplanationReader:
         """Open a label reader.
 
         Raises

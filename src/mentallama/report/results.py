@@ -43,6 +43,7 @@ def result_sections(material: Material, tasks: Mapping[str, Task]) -> list[Secti
         Section("unread", "Answers that gave no label", tuple(_lost(scores))),
         Section("calibration", "Whether probabilities mean what they say", tuple(_calibration(scores))),
         *_as_published(scores),
+        *_from_explanations(scores),
     ]
 
 
@@ -239,3 +240,20 @@ def _as_published(scores: ScoreFile) -> Sequence[Section]:
     )
     table = Table("Our reader and the published one.", header, tuple(rows))
     return [Section("as-published", "Read as published", (Text(lead), table))]
+
+
+def _from_explanations(scores: ScoreFile) -> Sequence[Section]:
+    if not scores.from_explanations:
+        return ()
+    lead = (
+        f"A label reader ({scores.reader}) that has not seen these posts tells the label from the explanation alone, "
+        "its answer taken out. Where it agrees with the answers, explanations stand for the labels that they are "
+        "given for."
+    )
+    rows = [
+        row(name, [count(one.rows), count(one.told), number(one.of_answers), number(one.of_gold)])
+        for name, one in scores.from_explanations.items()
+    ]
+    header = ("set", "answers", "told", "weighted F1 against the answers", "against gold")
+    table = Table("Labels told from explanations.", header, tuple(rows))
+    return [Section("from-explanations", "Labels told from explanations", (Text(lead), table))]

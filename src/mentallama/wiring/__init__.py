@@ -13,10 +13,10 @@ from mentallama.config import Recipe
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.wiring.check import check, check_inputs, check_notes, check_said
 from mentallama.wiring.collect import collect, collect_inputs
-from mentallama.wiring.measure import evaluate, report, report_inputs, shown
+from mentallama.wiring.measure import evaluate, evaluate_inputs, report, report_inputs, shown
 from mentallama.wiring.model import train, train_inputs
 from mentallama.wiring.predict import OPEN_WAYS, predict, predict_inputs, predict_notes, predicted
-from mentallama.wiring.stage import POSTS, PREDICTIONS, Stage, needs
+from mentallama.wiring.stage import Stage
 from mentallama.wiring.teach import teach, teach_inputs, teach_notes
 
 NO_CAUSE: dict[str, Any] = {
@@ -56,7 +56,7 @@ WIRED: dict[str, Stage] = {
     "check": Stage(check_inputs, check, check_said),
     "train": Stage(train_inputs, train),
     "predict": Stage(predict_inputs, predict, done=predicted),
-    "evaluate": Stage(needs(POSTS, PREDICTIONS), evaluate),
+    "evaluate": Stage(evaluate_inputs, evaluate),
     "report": Stage(report_inputs, report),
 }
 """The stages by name, in the order of the way."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.store import read_json
-from mentallama.wiring.stage import needs
+from mentallama.wiring.stage import files_of, needs
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -22,8 +22,10 @@ def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     found = needs(*given)(recipe, folder)
     more = [path for path in (*told, *([] if files.goldens is None else [files.goldens])) if path.is_file()]
     experts = [] if files.release is None else find_expert(files.release, recipe.catalogue())
+    reader = recipe.check.reader if recipe.check is not None else None
     return (
         found
+        | ({} if reader is None else files_of(f"encoder:{reader}", "reader"))
         | {path.relative_to(folder).as_posix(): path for path in more}
         | {f"expert/{each.path.name}": each.path for each in experts}
     )

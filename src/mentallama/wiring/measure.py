@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import STAGES, Recipe
-from mentallama.wiring.stage import POSTS, PREDICTIONS
+from mentallama.wiring.stage import POSTS, PREDICTIONS, files_of, needs
+
+
+def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Posts, predictions, and the label reader's own files."""
+    assert recipe.evaluate is not None
+    reader = recipe.evaluate.reader
+    found = needs(POSTS, PREDICTIONS)(recipe, folder)
+    return found | ({} if reader is None else files_of(f"encoder:{reader}", "reader"))
 
 
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.evaluate.run import evaluate_predictions
+    from mentallama.models.analyst import open_label_reader
 
     assert recipe.evaluate is not None
+    reader = recipe.evaluate.reader
     scores = evaluate_predictions(
         folder / POSTS,
         folder / PREDICTIONS,
@@ -21,6 +31,7 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         recipe.catalogue(),
         seed=recipe.seed,
         resamples=recipe.evaluate.resamples,
+        reader=None if reader is None else open_label_reader(reader),
     )
     return {"weighted_f1": scores.weighted_f1(), "missing": list(scores.missing)}
 
