@@ -1,7 +1,8 @@
 """Small random decoders and tokenizers, made in the process: what tests of language models share.
 
 Two layouts of tokenizers, each trained on made-up sentences: `bytes` is byte-level BPE as in GPT-2, Qwen and Llama 3;
-`llama` is that of Llama 2 (BOS in front, spaces as `▁`, bytes where the vocabulary ends).
+`llama` is that of Llama 2 (BOS in front, spaces as `▁`, bytes where the vocabulary ends). Encoder-decoders have their
+own: BART's is byte-level BPE between `<s>` and `</s>`, T5's a unigram model that closes with `</s>`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from tokenizers import (
     processors,
     trainers,
 )
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from mentallama.answers import answer_sentence
 from mentallama.records import FORMS
@@ -110,6 +119,73 @@ def tiny_llama(folder: Path | None = None, tokenizer: Any = None, seed: int = 0,
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     return model
+
+
+Kind = Literal["bart", "t5"]
+BART = {
+    "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "max_position_embeddings": 512, "bos_token_id": 0, "pad_token_id": 1,
+    "eos_token_id": 2, "decoder_start_token_id": 2, "init_std": 0.3,
+}  # fmt: skip
+T5 = {
+    "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "pad_token_id": 0, "eos_token_id": 1,
+    "decoder_start_token_id": 0, "initializer_factor": 1.0,
+}  # fmt: skip
+
+
+def tiny_pair(kind: Kind, seed: int = 0, pad: bool = True, **config: Any) -> tuple[Any, Any]:
+    """A random encoder-decoder of two layers a side, and a tokenizer as those of its kind have it.
+
+    `config` changes the configuration. Without `pad` the tokenizer has no padding token.
+    """
+    tokenizer = _side_tokenizer(kind)
+    if not pad:
+        tokenizer.pad_token = None
+    torch.manual_seed(seed)
+    if kind == "t5":
+        return T5ForConditionalGeneration(T5Config(**{**T5, "vocab_size": len(tokenizer), **config})).eval(), tokenizer
+    model = BartForConditionalGeneration(BartConfig(**{**BART, "vocab_size": len(tokenizer), **config})).eval()
+    model.generation_config.forced_bos_token_id = 0
+    # a little bias on every word, as published models may have one
+    model.final_logits_bias.copy_(torch.randn_like(model.final_logits_bias) / 4)
+    return model, tokenizer
+
+
+def _side_tokenizer(kind: Kind) -> PreTrainedTokenizerFast:
+    made = Tokenizer.from_str(_bart_tokenizer() if kind == "bart" else _t5_tokenizer())
+    marks = {"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    return PreTrainedTokenizerFast(tokenizer_object=made, **marks, **({"bos_token": "<s>"} if kind == "bart" else {}))
+
+
+@cache
+def _bart_tokenizer() -> str:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(sentences(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return str(tokenizer.to_str())
+
+
+@cache
+def _t5_tokenizer() -> str:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=400, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(sentences(), trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return str(tokenizer.to_str())
 
 
 @cache

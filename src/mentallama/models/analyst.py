@@ -80,6 +80,15 @@ def _open_causal(where: str, asking: Asking) -> Analyst:
     return CausalAnalyst.load(where, asking)
 
 
+def _open_seq2seq(where: str, asking: Asking) -> Analyst:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.models.seq2seq import Seq2seqAnalyst
+
+    return Seq2seqAnalyst.load(where, asking)
+
+
 def _open_remote(where: str, asking: Asking) -> Analyst:
     from mentallama.models.remote import RemoteAnalyst
 
@@ -96,6 +105,7 @@ _DOORS: dict[str, Callable[[str, Asking], Analyst]] = {
     "linear": _open_linear,
     "encoder": _open_encoder,
     "causal": _open_causal,
+    "seq2seq": _open_seq2seq,
     "remote": _open_remote,
     "vllm": _open_vllm,
     "scripted": _open_scripted,

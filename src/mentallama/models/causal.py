@@ -6,18 +6,14 @@ about a post are read as one tree, and what is written behind an answer goes on 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
-import torch
-
-from mentallama.answers import REASONING, answer_sentence, read_answer
-from mentallama.errors import WrongUse
+from mentallama.answers import REASONING, answer_sentence
 from mentallama.models.alone import score_alone, tree_bound, write_alone
+from mentallama.models.answering import Said, Tally, answering, bare, best, ends_of
 from mentallama.models.asking import Asking
 from mentallama.models.decoding import Bounds, Row, write
 from mentallama.models.device import choose_device, choose_dtype
@@ -26,7 +22,7 @@ from mentallama.models.passes import Budget, in_passes
 from mentallama.models.prompting import Prompter
 from mentallama.models.tree import common
 from mentallama.models.weights import Opened, open_weights
-from mentallama.records import Example, Form, Prediction, Reading
+from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
 
 
@@ -62,20 +58,19 @@ class CausalAnalyst:
     Attributes
     ----------
     counts
-        `cut_posts`: posts that lost their end to the model's context. `cut_explanations`: explanations that ran to
-        `max_new_tokens`; their label stands. `cut_answers`: the same for answers that are read, which have no label.
+        What was cut; see `Tally`.
     """
 
     def __init__(self, opened: Opened, asking: Asking) -> None:
-        self.name, self.counts = opened.name, Counter[str]()
         self._opened, self._asking = opened, asking
-        self._model = _decoder(opened)
+        self._tally = Tally(opened.name, opened.context, asking.say)
+        self.name, self.counts = opened.name, self._tally.counts
+        self._model = bare(opened)
         self._prompters: dict[Form, Prompter] = {}
         self._answers: dict[tuple[str, Form], tuple[tuple[list[int], ...], tuple[list[int], ...]]] = {}
         self._budget = Budget(asking.tokens_at_once, asking.say)
         self._tree_bound = tree_bound(self._model, opened.context)
         self._writes = asking.mode == "free" or not asking.labels_only
-        self._last_cut = ""
 
     @classmethod
     def load(cls, where: str, asking: Asking) -> CausalAnalyst:
@@ -100,10 +95,11 @@ class CausalAnalyst:
             Memory does not even hold one question.
         """
         questions = [self._question(example) for example in examples]
-        with _answering(self._model):
+        with answering(self._model):
             answers = self._answer(questions)
         for question, answer in zip(questions, answers, strict=True):
-            yield self._predict(question, answer)
+            said = Said(answer.scores, *self._text(question, answer.row))
+            yield self._tally.prediction(question.example, question.task, said)
 
     def _question(self, example: Example) -> Question:
         task, prompter = find_task(example.task, self._asking.tasks), self._prompter(example.form)
@@ -111,7 +107,7 @@ class CausalAnalyst:
         behind = [len(ids) for ids in (leads if self._writes else answers)]
         prompt = prompter.prompt(example, task, max(behind, default=0) + self._room)
         if prompt.cut:
-            self._note_cut(example)
+            self._tally.cut_post(example)
         return Question(example, task, prompter, Ask(prompt.ids, answers), leads)
 
     @property
@@ -139,16 +135,6 @@ class CausalAnalyst:
             )
         return self._answers[key]
 
-    def _note_cut(self, example: Example) -> None:
-        if example.post_id == self._last_cut:  # another question about the same post
-            return
-        if not self.counts["cut_posts"]:
-            self._asking.say(
-                f"{self.name} holds {self._opened.context} tokens: longer posts are cut at their end, and counted"
-            )
-        self.counts["cut_posts"] += 1
-        self._last_cut = example.post_id
-
     def _answer(self, questions: Sequence[Question]) -> list[Answer]:
         """Read all questions, in trees where that can be, and write behind them where that is asked."""
         answers = [Answer([]) for _ in questions]
@@ -170,10 +156,8 @@ class CausalAnalyst:
         return len(question.ask.prompt) + behind + self._room <= self._tree_bound
 
     def _bounds(self, questions: Sequence[Question]) -> Bounds:
-        published = self._model.generation_config.eos_token_id
-        ends = published if isinstance(published, list) else [] if published is None else [published]
         own = chain.from_iterable(question.prompter.ends for question in questions)
-        return Bounds(frozenset(chain(ends, own)), self._asking.max_new_tokens, self._opened.context)
+        return Bounds(frozenset(chain(ends_of(self._model), own)), self._asking.max_new_tokens, self._opened.context)
 
     def _read_in_trees(
         self, questions: Sequence[Question], numbers: Sequence[int], answers: Sequence[Answer]
@@ -203,24 +187,6 @@ class CausalAnalyst:
             _row(number, questions[number], Read(scores[number], [])) for number in numbers if self._writes
         ]
 
-    def _predict(self, question: Question, answer: Answer) -> Prediction:
-        text, cut = self._text(question, answer.row)
-        shares = _shares(answer.scores)
-        labels = list(question.task.labels)
-        if shares:
-            label = labels[_best(answer.scores)]
-            self.counts["cut_explanations"] += cut
-            reading = Reading(status="read", label=label, explanation=text)
-        else:
-            self.counts["cut_answers"] += cut
-            reading = read_answer(question.task, text, question.prompter.form, "length" if cut else "stop")
-        return Prediction(
-            example_id=question.example.id,
-            reading=reading,
-            probabilities=dict(zip(labels, shares, strict=True)) if shares else {},
-            model=self.name,
-        )
-
     def _text(self, question: Question, row: Row | None) -> tuple[str, bool]:
         """What was written, without the token that ended it; and whether it had none."""
         if row is None:
@@ -232,43 +198,10 @@ class CausalAnalyst:
 
 def _row(number: int, question: Question, read: Read) -> Row:
     """Where to write on: behind the likeliest answer and the word that reasons follow, or behind the prompt."""
-    best = _best(read.scores) if read.scores else 0
-    tokens = question.ask.prompt + (question.leads[best] if question.leads else [])
+    likeliest = best(read.scores) if read.scores else 0
+    tokens = question.ask.prompt + (question.leads[likeliest] if question.leads else [])
     if read.layers is None:
         return Row(number, tokens)
     # At least one token is read again: behind it stands the first that is written.
-    known = min(common(question.ask.sequences[best], tokens), len(tokens) - 1)
-    return Row(number, tokens, read.paths[best][:known], read.layers, read.row)
-
-
-def _best(scores: Sequence[float]) -> int:
-    return max(range(len(scores)), key=scores.__getitem__)
-
-
-def _shares(scores: Sequence[float]) -> list[float]:
-    """Softmax; nothing of nothing."""
-    return torch.tensor(scores, dtype=torch.float64).softmax(0).tolist() if scores else []
-
-
-def _decoder(opened: Opened) -> Any:
-    """The model itself, with adapters in it but without what peft wraps around."""
-    config = getattr(opened.model, "peft_config", None)
-    if config is None or not hasattr(opened.model, "get_base_model"):
-        return opened.model
-    if any(each.is_prompt_learning for each in config.values()):
-        raise WrongUse(
-            f"{opened.name}: adapters that put learned tokens before the prompt cannot be asked; merge or use LoRA"
-        )
-    return opened.model.get_base_model()
-
-
-@contextmanager
-def _answering(model: Any) -> Iterator[None]:
-    """Without gradients and dropout; afterwards, the model is in the mode in which it was."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(training)
+    known = min(common(question.ask.sequences[likeliest], tokens), len(tokens) - 1)
+    return Row(number, tokens, read.paths[likeliest][:known], read.layers, read.row)

@@ -83,10 +83,20 @@ def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return train_encoder(recipe, folder, out)
 
 
+def _seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.train.seq2seq import train_seq2seq
+
+    return train_seq2seq(recipe, folder, out)
+
+
 TRAINERS: dict[tuple[str, str], Trainer] = {
     ("linear", "responses"): _linear,
     ("encoder", "responses"): _encoder,
     ("causal", "responses"): _causal,
     ("causal", "text"): _text,
+    ("seq2seq", "responses"): _seq2seq,
 }
 """By what a recipe calls the analyst, and what it learns."""
