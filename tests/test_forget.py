@@ -91,6 +91,13 @@ def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) ->
     assert (run / "report/other.html").is_file()
 
 
+def test_weights_hold_no_text_and_are_not_searched_for_any(run: Path) -> None:
+    (run / "train").mkdir()
+    (run / "train/model.safetensors").write_bytes(TEXT.encode())
+    forget(run, MINE.id)
+    assert (run / "train/model.safetensors").is_file()
+
+
 def test_an_author_goes_with_all_posts_but_nobody_else_with_a_short_one(run: Path) -> None:
     removed = forget(run, "a" * 16)
     assert removed.posts == 3

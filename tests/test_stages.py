@@ -22,8 +22,9 @@ import pytest
 from mentallama import stages
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import BadData, MentallamaError, WrongUse
-from mentallama.manifest import mark_folder, read_manifest
+from mentallama.manifest import mark_folder, read_manifest, versions
 from mentallama.stages import run_recipe
+from mentallama.wiring import analyst_of
 
 ROOT = Path(__file__).parents[1]
 RECIPE = ROOT / "recipes/sample-linear.yaml"
@@ -509,3 +510,20 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     )
     assert not (tmp_path / "run/train").exists()
     wait_for(lambda: not of_group(process.pid), 10)
+
+
+def test_neural_analysts_depend_on_the_libraries_that_compute_them() -> None:
+    plain, neural = versions(), versions("causal")
+    assert "torch" not in plain
+    assert {"torch", "transformers"} <= set(neural)
+    assert plain.items() < neural.items()
+
+
+def test_which_analyst_a_stage_is_about(tmp_path: Path) -> None:
+    own = recipe()
+    assert [analyst_of(name, own, tmp_path) for name in ("collect", "train", "predict")] == ["linear"] * 3
+    train = {"analyst": "encoder", "base": "b"}
+    other = Recipe.model_validate({**own.model_dump(), "train": train})
+    assert [analyst_of(name, other, tmp_path) for name in ("collect", "train", "predict")] == [
+        "linear", "encoder", "encoder"
+    ]  # fmt: skip

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
+from typer.testing import CliRunner
 
+from mentallama.cli import app
 from mentallama.config import Adapter, Causal, New, Recipe
-from mentallama.errors import MentallamaError
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.manifest import mark_folder
 from mentallama.models.prompting import Prompter
 from mentallama.models.weights import open_weights
 from mentallama.records import Example, Post, Provenance, Response, Split, example_of
@@ -304,13 +307,25 @@ def test_the_learning_rate_by_hand() -> None:
 
 def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
     run(made(tmp_path, base=str(base), adapter={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train")
-    merge(tmp_path / "train", tmp_path / "merged")
+    done = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
+    assert done.output.splitlines()[-1] == str(tmp_path / "merged")
     merged, adapted = (open_weights(str(tmp_path / name), "causal", torch.float32, CPU) for name in ("merged", "train"))
     asked = torch.tensor([[5, 9, 3, 7]])
     with torch.no_grad():
         torch.testing.assert_close(merged.model(input_ids=asked).logits, adapted.model(input_ids=asked).logits)
     assert not (tmp_path / "merged/adapter_config.json").exists()
     assert merged.name == adapted.name
+    hashes = read_json(tmp_path / "merged/hashes.json")
+    assert hashes == {each.name: each.sha256 for each in mark_folder(tmp_path / "merged") if each.name != "hashes.json"}
+    assert {"model.safetensors", "mentallama.json", "seen.json", "README.md"} < set(hashes)
+
+
+def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(WrongUse, match="there is no adapter to merge"):
+        merge(base, tmp_path / "merged")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(WrongUse, match="there is something already"):
+        merge(tmp_path, base)
 
 
 def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:

@@ -138,6 +138,23 @@ def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 _stage_command("check", "Judge the responses: keep what is fit to train on, and say why the rest is not.")
 _stage_command("train", "Fit an analyst to the posts.")
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(metavar="DIR", help="The adapter's folder, as runs/NAME/train.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new model's folder.")],
+) -> None:
+    """Add an adapter to its base, as a model of its own."""
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.train.adapters import merge as merge_adapter
+
+    merge_adapter(adapter, out)
+    typer.echo(str(out))
+
+
 add_predict(app, _run, _say)
 
 

@@ -308,6 +308,11 @@ def _from_ledger(path: Path, person: Person) -> int:
         return int(ledger.forget(set(person.ids)))
 
 
+def _holds_no_text(path: Path, person: Person) -> int:
+    """Weights are numbers; the next run trains them again without the person."""
+    return 0
+
+
 _BY_ENDING: dict[str, Callable[[Path, Person], int]] = {
     ".jsonl": _from_lines,
     ".jsonl.zst": _from_lines,
@@ -315,4 +320,6 @@ _BY_ENDING: dict[str, Callable[[Path, Person], int]] = {
     ".json": _from_json,
     ".parquet": _from_parquet,
     ".sqlite": _from_ledger,
+    ".safetensors": _holds_no_text,
+    ".distcp": _holds_no_text,
 }

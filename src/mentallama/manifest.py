@@ -6,6 +6,7 @@ import hashlib
 import platform
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ NAME = "manifest.json"
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
 """Libraries whose version may change a result."""
+
+NEURAL = frozenset(("encoder", "causal", "seq2seq"))
+"""Kinds of analysts that compute with torch."""
+
+_NEURAL = ("torch", "transformers", "tokenizers", "peft")
+"""Libraries whose version may change a result of theirs, each imported by its own name."""
 
 
 class FileMark(BaseModel):
@@ -55,12 +62,19 @@ def mark_folder(folder: Path) -> tuple[FileMark, ...]:
     return tuple(mark(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, this project and the libraries that results depend on."""
+def versions(analyst: str = "linear") -> dict[str, str]:
+    """Versions of Python, this project and the libraries that results depend on.
+
+    Parameters
+    ----------
+    analyst
+        The kind of analyst that is trained or answers, as in a spec; neural ones depend on more libraries.
+    """
+    more = [name for name in _NEURAL if analyst in NEURAL and find_spec(name) is not None]
     return {
         "python": platform.python_version(),
         "mentallama": __version__,
-        **{n: version(n) for n in _LIBRARIES},
+        **{name: version(name) for name in (*_LIBRARIES, *more)},
     }
 
 

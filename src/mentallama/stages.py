@@ -28,7 +28,7 @@ from mentallama.manifest import (
     versions,
 )
 from mentallama.store import write_text
-from mentallama.wiring import NOTES, WIRED, cause_settings
+from mentallama.wiring import NOTES, WIRED, analyst_of, cause_settings
 from mentallama.wiring.check import rejected_by_raters
 from mentallama.wiring.collect import rejects
 from mentallama.wiring.stage import Say, Stage
@@ -108,7 +108,7 @@ def _cause(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, A
     cause = {
         "settings": common | {name: cause_settings(name, recipe)},
         "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
-        "versions": versions(),
+        "versions": versions(analyst_of(name, recipe, folder)),
         "inputs": [mark(path, shown).model_dump() for shown, path in stage.inputs(recipe, folder).items()],
     }
     if stage.said is not None:

@@ -13,6 +13,7 @@ from mentallama.errors import WrongUse
 from mentallama.models.libraries import need_peft
 from mentallama.models.model_file import MODEL, SEEN
 from mentallama.models.weights import ADAPTER, open_weights
+from mentallama.train.card import CARD, RECIPE, SUMMARY, write_hashes
 
 
 def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
@@ -47,16 +48,26 @@ def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
 def merge(folder: Path, out: Path) -> None:
     """Write a model of its own, in which the adapter of a folder is added to its base; float32.
 
+    What the folder says of itself (`mentallama.json`, `seen.json`, the card and the recipe) goes with it. `out` appears
+    whole or not at all.
+
     Raises
     ------
     WrongUse
-        The folder holds no adapter, or its base cannot be loaded.
+        The folder holds no adapter, its base cannot be loaded, or there is something at `out`.
     """
     if not (folder / ADAPTER).is_file():
         raise WrongUse(f"{folder}: there is no adapter to merge, no {ADAPTER}")
+    if out.exists():
+        raise WrongUse(f"{out}: there is something already; name a folder that does not exist")
+    need_peft()
     opened = open_weights(str(folder), "causal", torch.float32, None)
-    opened.model.merge_and_unload().save_pretrained(out, safe_serialization=True)
-    opened.tokenizer.save_pretrained(out)
-    for name in (MODEL, SEEN, "README.md"):
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    opened.model.merge_and_unload().save_pretrained(partial, safe_serialization=True)
+    opened.tokenizer.save_pretrained(partial)
+    for name in (MODEL, SEEN, CARD, RECIPE, SUMMARY):
         if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
+            shutil.copyfile(folder / name, partial / name)
+    write_hashes(partial)
+    partial.rename(out)

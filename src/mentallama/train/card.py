@@ -39,7 +39,12 @@ def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str,
     write_json(out / SUMMARY, counts)
     write_text(out / RECIPE, yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
     write_text(out / CARD, "\n".join(_lines(recipe, model, counts)))
-    write_json(out / HASHES, {each.name: each.sha256 for each in mark_folder(out) if each.name != HASHES})
+    write_hashes(out)
+
+
+def write_hashes(folder: Path) -> None:
+    """Write the hashes of all files of a model's folder."""
+    write_json(folder / HASHES, {each.name: each.sha256 for each in mark_folder(folder) if each.name != HASHES})
 
 
 def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from mentallama.wiring.check import check, check_inputs, check_notes, check_said
 from mentallama.wiring.collect import collect, collect_inputs
 from mentallama.wiring.measure import evaluate, evaluate_inputs, report, report_inputs, shown
 from mentallama.wiring.model import train, train_inputs
-from mentallama.wiring.predict import OPEN_WAYS, predict, predict_inputs, predict_notes, predicted
+from mentallama.wiring.predict import OPEN_WAYS, model_of, predict, predict_inputs, predict_notes, predicted
 from mentallama.wiring.stage import Stage
 from mentallama.wiring.teach import teach, teach_inputs, teach_notes
 
@@ -41,6 +41,13 @@ def cause_settings(name: str, recipe: Recipe) -> dict[str, Any]:
         return shown(recipe)
     settings = dict(getattr(recipe, name).model_dump(mode="json", exclude=NO_CAUSE.get(name)))
     return settings | {"prompts": PROMPTS_VERSION} if name == "teach" else settings
+
+
+def analyst_of(name: str, recipe: Recipe, folder: Path) -> str:
+    """The kind of analyst that a stage trains or asks; of all other stages the default, which needs no torch."""
+    if name == "train" and recipe.train is not None:
+        return recipe.train.analyst
+    return model_of(recipe, folder).partition(":")[0] if name == "predict" else "linear"
 
 
 NOTES: dict[str, Callable[[Path], Iterator[str]]] = {

@@ -109,7 +109,7 @@ def _cause(order: Order, data: Data) -> dict[str, Any]:
     cause = {
         "settings": {"model": order.job.spec, **wanted, **order.job.how},
         "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
-        "versions": versions(),
+        "versions": versions(order.job.spec.partition(":")[0]),
         "inputs": [mark(path, shown).model_dump() for shown, path in inputs.items()],
     }
     return dict(json.loads(json.dumps(cause)))
