@@ -71,10 +71,15 @@ class Way:
     say: Callable[[str], None]
 
     def computing(self) -> AbstractContextManager[Any]:
-        """bfloat16 in passes on one device; sharded weights bring their own policy."""
-        if self.devices.world > 1 or self.dtype == torch.float32:
-            return nullcontext()
-        return torch.autocast(self.devices.device.type, self.dtype)
+        """As `computing`."""
+        return computing(self.devices, self.dtype)
+
+
+def computing(devices: Devices, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    """bfloat16 in passes on one device; sharded weights bring their own policy."""
+    if devices.world > 1 or dtype == torch.float32:
+        return nullcontext()
+    return torch.autocast(devices.device.type, dtype)
 
 
 def fit(model: torch.nn.Module, objective: Objective, way: Way) -> State:

@@ -74,6 +74,15 @@ def _text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return train_text(recipe, folder, out)
 
 
+def _preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.models.libraries import need_torch
+
+    need_torch()
+    from mentallama.train.preferences import train_preferences
+
+    return train_preferences(recipe, folder, out)
+
+
 def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.models.libraries import need_torch
 
@@ -97,6 +106,7 @@ TRAINERS: dict[tuple[str, str], Trainer] = {
     ("encoder", "responses"): _encoder,
     ("causal", "responses"): _causal,
     ("causal", "text"): _text,
+    ("causal", "preferences"): _preferences,
     ("seq2seq", "responses"): _seq2seq,
 }
 """By what a recipe calls the analyst, and what it learns."""

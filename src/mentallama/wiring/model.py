@@ -36,12 +36,27 @@ def _text(recipe: Recipe, folder: Path) -> dict[str, Path]:
     return posts | text | ({} if settings.general is None else files_of(f"general:{settings.general}", "general"))
 
 
+def _preferences(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """A file of pairs, or what they are made of; posts prove that none is about a test post."""
+    settings = recipe.train
+    assert isinstance(settings, Causal)
+    if settings.pairs is not None:
+        posts = there(folder, POSTS) if recipe.collect is None else needs(POSTS)(recipe, folder)
+        return posts | files_of(f"pairs:{settings.pairs}", "pairs")
+    made_of = ("teach/responses.jsonl.zst", "collect/responses.jsonl.zst", "check/verdicts.jsonl.zst")
+    return needs(POSTS)(recipe, folder) | there(folder, *made_of, "review/sample.csv")
+
+
 def there(folder: Path, *names: str) -> dict[str, Path]:
     """Those of some files in the run's folder that exist."""
     return {name: folder / name for name in names if (folder / name).is_file()}
 
 
-_LEARNT: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {"responses": _rows, "text": _text}
+_LEARNT: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {
+    "responses": _rows,
+    "text": _text,
+    "preferences": _preferences,
+}
 """What is read, by what is learnt."""
 
 
