@@ -346,12 +346,3 @@ def test_an_unread_answer_is_a_wrong_one_by_hand() -> None:
     held = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
     # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
     assert language.mean_weighted_f1(held, ["yes", "unread", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))
-
-
-@pytest.mark.parametrize(
-    "train",
-    [{"analyst": "encoder", "base": "b"}, {"analyst": "causal", "base": "b", "learns": "preferences"}],
-)
-def test_what_cannot_be_trained_yet_says_so(tmp_path: Path, train: dict[str, Any]) -> None:
-    with pytest.raises(MentallamaError, match="this version cannot train analyst: "):
-        run(Recipe(name="r", data=tmp_path, train=train), tmp_path, tmp_path / "train")

@@ -1,7 +1,8 @@
 """Pairs of a better and a worse response to one question: what preference tuning learns from.
 
 They come from a file, or from the run: of an example with several responses, one that all gates of `check` passed is
-better than one that a gate refused, or that raters found poor (`review/sample.csv`).
+better than one that a gate refused, or that raters found poor (`review/sample.csv`). Weights are chosen by pairs about
+validation posts; of a file, by those about some posts that are held back (`corpus.HELD_SHARE`).
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ from mentallama.errors import BadData, WrongUse
 from mentallama.models.model_file import seen_hash
 from mentallama.records import Example, Post, Record, Response, Verdict, example_of, stable_id
 from mentallama.store import read_records
+from mentallama.train.corpus import held_out
 from mentallama.train.lessons import GOLDENS, POSTS, refuse_test_posts, test_hashes
 
 RESPONSES, VERDICTS, RATINGS = "teach/responses.jsonl.zst", "check/verdicts.jsonl.zst", "review/sample.csv"
 POOR = 2.0
 """Mean overall score (0-3) of its raters below which a response is poor, as in `check`."""
-HELD = 10
-"""Of a file's pairs, those of about every tenth post are held back for validation."""
 
 
 class PairRow(Record):
@@ -93,7 +93,7 @@ def read_preferences(recipe: Recipe, folder: Path) -> Preferences:
 
 def _from_file(path: Path, recipe: Recipe) -> Preferences:
     tasks = recipe.catalogue()
-    found = Preferences([], [], path.name)
+    told = []
     for number, row in enumerate(read_records(path, PairRow), 1):
         if row.task not in tasks or row.question not in tasks[row.task].questions:
             raise BadData(f"no question {row.question!r} of a set {row.task!r} in this recipe", path, number)
@@ -106,8 +106,10 @@ def _from_file(path: Path, recipe: Recipe) -> Preferences:
             form=recipe.form,
             text=row.text,
         )
-        held = int(seen_hash(row.text), 16) % HELD == 0
-        (found.validation if held else found.train).append(Preference(example, row.chosen, row.rejected))
+        told.append(Preference(example, row.chosen, row.rejected))
+    found, held = Preferences([], [], path.name), held_out(seen_hash(pair.example.text) for pair in told)
+    for pair in told:
+        (found.validation if seen_hash(pair.example.text) in held else found.train).append(pair)
     return found
 
 

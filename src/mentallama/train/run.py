@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Linear, Recipe
-from mentallama.errors import WrongUse
 from mentallama.progress import progress
 from mentallama.records import Post
 from mentallama.store import read_records, write_json
@@ -27,21 +26,9 @@ Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
 
 
 def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Train the recipe's analyst into `out`; see each trainer for what can go wrong.
-
-    Raises
-    ------
-    WrongUse
-        This version has no trainer for what the recipe asks for.
-    """
+    """Train the recipe's analyst into `out`; see each trainer for what can go wrong."""
     assert recipe.train is not None
-    asked = (recipe.train.analyst, getattr(recipe.train, "learns", "responses"))
-    if asked not in TRAINERS:
-        there = ", ".join(f"{analyst} with learns: {learns}" for analyst, learns in TRAINERS)
-        raise WrongUse(
-            f"train: this version cannot train analyst: {asked[0]} with learns: {asked[1]} yet; there are {there}"
-        )
-    return TRAINERS[asked](recipe, folder, out)
+    return TRAINERS[recipe.train.analyst, getattr(recipe.train, "learns", "responses")](recipe, folder, out)
 
 
 def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
