@@ -21,6 +21,7 @@ from mentallama.tasks import load_tasks, write_query
 from mentallama.train import loop
 from mentallama.train.run import run
 from mentallama.train.seq2seq import UNLEARNT, Pair, collate, response_loss, tokenise
+from tests.test_fsdp import torchrun
 from tests.test_train_causal import posts, same, weights
 from tests.tiny_models import Kind, tiny_pair
 
@@ -237,3 +238,20 @@ def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
     tiny_llama(tmp_path / "llama")
     with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
         run(made(tmp_path, str(tmp_path / "llama")), tmp_path, tmp_path / "train")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    # 8 rows a step, one at a time: each process has its own, and every step takes several passes
+    given = {"tokens_at_once": 100, "epochs": 1, "learning_rate": 1e-3}
+    run(made(one, bases[kind], **given), one, one / "train")
+    torchrun(made(two, bases[kind], **given), two, two / "train")
+    left, right, begun = weights(one / "train"), weights(two / "train"), weights(Path(bases[kind]))
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        torch.testing.assert_close(right[name], tensor, atol=1e-5, rtol=0)
+    # and something was learnt that could have differed
+    assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
+    assert not (two / "checkpoints").exists()

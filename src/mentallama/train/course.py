@@ -76,6 +76,5 @@ def whole_weights(model: torch.nn.Module, devices: Devices) -> dict[str, Any]:
     """All weights on the CPU of the first process, tied ones once; all processes call it."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=devices.world > 1)
     weights = dict(get_model_state_dict(model, options=options))
-    tied = getattr(model, "_tied_weights_keys", None) or ()  # gathered, they no longer share their memory
-    ties = getattr(getattr(model, "config", None), "tie_word_embeddings", False)
-    return {name: tensor for name, tensor in weights.items() if not (ties and name in tied)}
+    tied = getattr(model, "all_tied_weights_keys", None) or ()  # gathered, they no longer share their memory
+    return {name: tensor for name, tensor in weights.items() if name not in tied}
