@@ -8,9 +8,10 @@ import pytest
 
 from mentallama.config import Check, Recipe
 from mentallama.errors import WrongUse
+from mentallama.models.model_file import ModelFile, seen_hash, write_model_file
 from mentallama.records import Post, Provenance, Response, Split, example_of
 from mentallama.store import write_records
-from mentallama.train.lessons import read_lessons
+from mentallama.train.lessons import read_lessons, seen_by_base
 
 WHERE = Provenance(file="made-up.csv", row=2, origin="release")
 
@@ -71,3 +72,15 @@ def test_without_validation_rows_nothing_can_be_chosen(tmp_path: Path) -> None:
     recipe = written(tmp_path, POSTS, {"a": YES})
     with pytest.raises(WrongUse, match="there are no validation rows with an answer"):
         read_lessons(recipe, tmp_path)
+
+
+def test_what_a_base_has_seen_is_inherited_and_no_test_post_is_among_it(tmp_path: Path) -> None:
+    posts = tmp_path / "posts.jsonl.zst"
+    write_records(posts, [post("c", "test", "A quiet day by the lake")])
+    file = ModelFile(analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",))
+    write_model_file(tmp_path, file, [seen_hash("Another day in town")])
+    assert seen_by_base(str(tmp_path), posts) == {seen_hash("Another day in town")}
+    assert seen_by_base("somebody/else", posts) == seen_by_base(None, posts) == frozenset()
+    write_model_file(tmp_path, file, [seen_hash("a quiet day, by the lake!")])
+    with pytest.raises(WrongUse, match="this base was trained on 1 posts that are test posts of this run"):
+        seen_by_base(str(tmp_path), posts)

@@ -18,6 +18,7 @@ from mentallama.models.device import choose_dtype
 from mentallama.progress import progress
 from mentallama.train.checkpoint import Checkpoints, State
 from mentallama.train.devices import Devices
+from mentallama.train.lessons import POSTS, seen_by_base
 from mentallama.train.loop import Objective, Way, steps_in_all
 
 CHECKPOINTS = "checkpoints"
@@ -41,9 +42,16 @@ def fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> str:
 def on_the_way(
     recipe: Recipe, folder: Path, devices: Devices, objective: Objective, mark: str
 ) -> Iterator[Way]:
-    """The loop's surroundings, with progress; the caller removes the checkpoints once the model is saved."""
+    """The loop's surroundings, with progress; the caller removes the checkpoints once the model is saved.
+
+    Raises
+    ------
+    WrongUse, BadData
+        As `seen_by_base`.
+    """
     settings = recipe.train
     assert isinstance(settings, Neural)
+    inherited = seen_by_base(settings.base, folder / POSTS)
     say = tell if devices.first else _unheard
     with progress("train: fit", steps_in_all(objective, settings)) as advance:
         yield Way(
@@ -55,6 +63,7 @@ def on_the_way(
             seed=recipe.seed,
             advance=advance,
             say=say,
+            inherited=inherited,
         )
 
 

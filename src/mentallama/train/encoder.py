@@ -86,7 +86,7 @@ def train_encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     save(model, opened, devices, out)
     counts = summary(texts, train, held, cut + cut_held, state)
     if devices.first:
-        write_model_file(out, file, texts.seen())
+        write_model_file(out, file, texts.seen() | way.inherited)
         write_card(out, recipe, file, counts)
         way.checkpoints.remove()
     return counts

@@ -136,7 +136,7 @@ def learn(job: Job, start: Start, objective: Objective, material: Material, file
     save(start, model, devices, job.out)
     counts = summary(material, state)
     if devices.first:
-        write_model_file(job.out, file, material.lessons.seen())
+        write_model_file(job.out, file, material.lessons.seen() | way.inherited)
         write_card(job.out, recipe, file, counts)
         way.checkpoints.remove()
     return counts

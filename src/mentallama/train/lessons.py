@@ -15,7 +15,7 @@ from mentallama.answers import read_answer
 from mentallama.config import Recipe
 from mentallama.errors import WrongUse
 from mentallama.keys import key_of
-from mentallama.models.model_file import seen_hash
+from mentallama.models.model_file import read_model_file, read_seen, seen_hash
 from mentallama.records import Example, Post, Response, Split, example_of
 from mentallama.store import read_records
 
@@ -71,6 +71,28 @@ def read_lessons(recipe: Recipe, folder: Path) -> Lessons:
 def test_hashes(posts: Path) -> frozenset[str]:
     """Hashes of the test posts of a run, of all its sets."""
     return _splits(posts)[1]
+
+
+def seen_by_base(base: str | None, posts: Path) -> frozenset[str]:
+    """Hashes of the posts that a base was trained on here; none where it comes from elsewhere.
+
+    Raises
+    ------
+    WrongUse
+        One of them is a test post of this run: what is tuned from the base could have learnt it by heart.
+    BadData
+        The base does not say what it has seen.
+    """
+    if base is None or read_model_file(Path(base)) is None:
+        return frozenset()
+    seen = read_seen(Path(base))
+    leaked = len(seen & test_hashes(posts)) if posts.is_file() else 0
+    if leaked:
+        raise WrongUse(
+            f"{base}: this base was trained on {leaked} posts that are test posts of this run; train it anew without "
+            "them (the same data, collect.leak_guard: run), or start from another"
+        )
+    return seen
 
 
 def refuse_test_posts(texts: Iterator[str], tests: frozenset[str]) -> None:

@@ -59,7 +59,10 @@ class Objective:
 
 @dataclass(frozen=True)
 class Way:
-    """How the loop goes: its settings, devices, checkpoints, and who hears of it."""
+    """How the loop goes: its settings, devices, checkpoints, and who hears of it.
+
+    `inherited` holds hashes of the posts that the base was trained on: what comes of it has seen them too.
+    """
 
     settings: Neural
     devices: Devices
@@ -69,6 +72,7 @@ class Way:
     seed: int
     advance: Advance
     say: Callable[[str], None]
+    inherited: frozenset[str] = frozenset()
 
     def computing(self) -> AbstractContextManager[Any]:
         """As `computing`."""

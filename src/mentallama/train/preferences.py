@@ -109,7 +109,7 @@ def train_preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]
         **how_it_went(state),
     }
     if devices.first:
-        write_model_file(out, file, pairs.seen())
+        write_model_file(out, file, pairs.seen() | way.inherited)
         write_card(out, recipe, file, counts)
         way.checkpoints.remove()
         forget_before(folder)

@@ -79,7 +79,7 @@ def train_text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     )
     counts = summary(corpus, (train, held, general), before, state)
     if devices.first:
-        write_model_file(out, file, corpus.seen())
+        write_model_file(out, file, corpus.seen() | way.inherited)
         write_card(out, recipe, file, counts)
         way.checkpoints.remove()
         forget_before(folder)
