@@ -180,6 +180,8 @@ class Seq2seq(Neural):
     analyst: Literal["seq2seq"]
     base: str
     max_tokens: PositiveInt = 1024
+    """The longest text on either side. A longer query is cut in the post, never in the question, and counted; a longer
+    response is an error."""
 
 
 def _kind(value: Any) -> str:

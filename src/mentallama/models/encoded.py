@@ -108,7 +108,9 @@ class Line:
         return self.tokens[self.given :]
 
     def ended(self, ends: frozenset[int]) -> bool:
-        return len(self.tokens) >= self.limit or self.written[-1:] in [[end] for end in ends]
+        if len(self.tokens) >= self.limit:
+            return True
+        return len(self.tokens) > self.given and self.tokens[-1] in ends
 
 
 def write(encoded: Encoded, begun: Sequence[Sequence[int]], bounds: Bounds) -> list[list[int]]:
