@@ -232,6 +232,14 @@ def test_long_posts_are_cut_and_counted_and_long_responses_said(tmp_path: Path) 
         sides.target(YES * 30)
 
 
+def test_no_padding_token_is_needed(tmp_path: Path) -> None:
+    model, tokenizer = tiny_pair("t5", pad=False)
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    counts = run(made(tmp_path, str(tmp_path / "base"), steps=1), tmp_path, tmp_path / "train")
+    assert len(counts["losses"]) == 1
+
+
 def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
     from tests.tiny_models import tiny_llama
 
