@@ -23,7 +23,7 @@ from mentallama.train import loop
 from mentallama.train.causal import Row, collate
 from mentallama.train.devices import Devices
 from mentallama.train.lessons import POSTS
-from mentallama.train.pairs import RATINGS, RESPONSES, VERDICTS, read_preferences
+from mentallama.train.pairs import RATINGS, RESPONSES, VERDICTS, Preference, read_preferences
 from mentallama.train.preferences import both, log_probabilities, margins, reference_of, tokenise_pairs
 from mentallama.train.run import run
 from tests.test_train_causal import NO, YES, posts, same, weights
@@ -168,6 +168,8 @@ def test_the_better_response_gains_on_pairs_that_are_held_back(tmp_path: Path, b
     recipe = made(tmp_path, base, adapter=adapter, learning_rate=rate)
     counts = run(recipe, tmp_path, tmp_path / "train")
     first, best = counts["looks"][0]["measures"], counts["best"]["measures"]
+    assert counts["before"] == {"loss": pytest.approx(math.log(2), abs=1e-3), "margin": 0.0, "accuracy": 0.0}
+    assert best["accuracy"] > 50
     assert counts["losses"][0] == pytest.approx(math.log(2), abs=1e-3)  # nothing gained yet
     assert best["margin"] > max(first["margin"], 0.1)
     assert best["loss"] < math.log(2)
@@ -183,6 +185,18 @@ def test_the_better_response_gains_on_pairs_that_are_held_back(tmp_path: Path, b
     assert float(margins(policy, reference, 0.1).mean()) == pytest.approx(best["margin"], abs=1e-4)
     assert read_json(tmp_path / "train/summary.json")["pairs"] == {"train": 24, "validation": 8}
     assert not (tmp_path / "before.json").exists()
+
+
+def test_a_post_that_is_cut_is_the_same_for_both_responses(base: Path) -> None:
+    opened = open_weights(str(base), "causal", torch.float32, CPU)
+    example = example_of(posts("train", 1)[0].model_copy(update={"text": "A long day. " * 60}), "stress", "instruction")
+    prompter = Prompter(opened.tokenizer, "instruction", "auto", 150)
+    rows = tokenise_pairs([Preference(example, "Yes.", f"{NO} {NO}")], load_tasks(), prompter)
+    (chosen,), (rejected,) = rows.chosen, rows.rejected
+    assert rows.cut == 1
+    assert chosen.prompt == rejected.prompt
+    assert chosen.ids[: chosen.prompt] == rejected.ids[: rejected.prompt]
+    assert len(chosen.ids) < len(rejected.ids) <= 150
 
 
 def test_a_reference_in_small_passes_is_the_same(base: Path, tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from mentallama.models.weights import open_weights
 from mentallama.records import Post, Provenance
 from mentallama.store import read_json, write_records
 from mentallama.train import loop
+from mentallama.train.adapters import merge
 from mentallama.train.corpus import HELD_SHARE, held_out, read_corpus, read_documents
 from mentallama.train.devices import Devices
 from mentallama.train.run import run
 from mentallama.train.text import chunks, text_objective
+from tests.test_train_causal import made as made_answers
 from tests.test_train_causal import same, weights
 from tests.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
 
@@ -163,6 +165,18 @@ def test_perplexity_of_the_domain_falls_and_both_are_told(
     assert len(read_seen(tmp_path / "train")) == 80
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "before.json").exists()
+
+
+def test_answers_are_learnt_behind_text_once_the_adapter_is_merged(tmp_path: Path, base: Path) -> None:
+    run(made(tmp_path, base, adapter={"rank": 4}, epochs=1), tmp_path, tmp_path / "train")
+    for adapter in (None, {"rank": 4}):
+        recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "train"), adapter=adapter, epochs=1)
+        with pytest.raises(WrongUse, match="this base is an adapter; make a model of its own of it first"):
+            run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")
+    merge(tmp_path / "train", tmp_path / "merged")
+    recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "merged"), epochs=1)
+    assert run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")["steps"] == 3
+    assert read_seen(tmp_path / "tuned/train") > read_seen(tmp_path / "train")  # what the base has read counts too
 
 
 def test_a_model_from_nothing_learns_text_too(tmp_path: Path) -> None:

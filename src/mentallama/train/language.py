@@ -21,7 +21,7 @@ from mentallama.models.causal import CausalAnalyst
 from mentallama.models.device import choose_dtype
 from mentallama.models.model_file import ModelFile, write_model_file
 from mentallama.models.prompting import Prompter, Template
-from mentallama.models.weights import Opened, open_weights
+from mentallama.models.weights import ADAPTER, Opened, open_weights
 from mentallama.records import Example
 from mentallama.train.adapters import adapt
 from mentallama.train.batches import Bin
@@ -143,13 +143,24 @@ def learn(job: Job, start: Start, objective: Objective, material: Material, file
 
 
 def begin(settings: Causal, recipe: Recipe, texts: Iterable[str], devices: Devices) -> Start:
-    """The model to train, its weights in float32 where they learn; a new one has a tokenizer of the texts."""
+    """The model to train, its weights in float32 where they learn; a new one has a tokenizer of the texts.
+
+    Raises
+    ------
+    WrongUse
+        As `open_weights`; the base is an adapter, on which neither weights nor another adapter can be trained.
+    """
     if settings.new is not None:
         from mentallama.train.scratch import new_model
 
         model, tokenizer = new_model(settings.new, texts, settings.max_tokens, recipe.seed)
         return Start(model, tokenizer, settings.max_tokens, "none")
     assert settings.base is not None
+    if (Path(settings.base) / ADAPTER).is_file():
+        raise WrongUse(
+            f"{settings.base}: this base is an adapter; make a model of its own of it first, with mentallama merge "
+            f"{settings.base} --out DIR"
+        )
     adapter = settings.adapter
     held_in = torch.float32 if adapter is None else choose_dtype(settings.dtype, devices.device)
     opened = open_weights(

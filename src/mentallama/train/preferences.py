@@ -20,12 +20,11 @@ from mentallama.errors import WrongUse
 from mentallama.models.device import choose_dtype
 from mentallama.models.model_file import ModelFile, write_model_file
 from mentallama.models.prompting import Prompter
-from mentallama.records import Example
 from mentallama.tasks import Task
 from mentallama.train.batches import Bin
 from mentallama.train.before import forget_before, kept_before
 from mentallama.train.card import write_card
-from mentallama.train.causal import UNLEARNT, Batch, Row, collate, only, tokenise
+from mentallama.train.causal import UNLEARNT, Batch, Row, collate, only
 from mentallama.train.course import fingerprint, how_it_went, on_the_way
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.language import begin, save
@@ -36,7 +35,7 @@ from mentallama.train.pairs import Preference, read_preferences
 
 @dataclass(frozen=True)
 class PairRows:
-    """Pairs as tokens; `cut` of their rows lost the end of their post."""
+    """Pairs as tokens, each with one prompt; `cut` of them lost the end of their post."""
 
     chosen: list[Row]
     rejected: list[Row]
@@ -82,13 +81,15 @@ def train_preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]
     dtype = choose_dtype(settings.dtype, devices.device)
     model = shard(start.model, devices, dtype)
 
-    def refer() -> list[Reference]:
+    def refer() -> dict[str, Any]:
         model.eval()
         with torch.no_grad(), computing(devices, dtype):
-            return [reference_of(model, rows, settings.tokens_at_once, devices) for rows in (train, held)]
+            found = [reference_of(model, rows, settings.tokens_at_once, devices) for rows in (train, held)]
+            begun = preference_objective((train, held), found, settings, devices).measure(model)
+        return {"references": found, "before": begun}
 
     known = kept_before(folder, devices, mark, refer)
-    objective = preference_objective((train, held), known, settings, devices)
+    objective = preference_objective((train, held), known["references"], settings, devices)
     with on_the_way(recipe, folder, devices, objective, mark) as way:
         state = fit(model, objective, way)
     save(start, model, devices, out)
@@ -106,6 +107,7 @@ def train_preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]
         "cut_posts": train.cut + held.cut,
         "skipped": dict(pairs.skipped),
         "origin": pairs.origin,
+        "before": known["before"],
         **how_it_went(state),
     }
     if devices.first:
@@ -124,13 +126,16 @@ def tokenise_pairs(pairs: Sequence[Preference], tasks: dict[str, Task], prompter
     WrongUse
         A response leaves no room for its question.
     """
-    chosen = tokenise([_answered(pair, pair.chosen) for pair in pairs], tasks, prompter)
-    rejected = tokenise([_answered(pair, pair.rejected) for pair in pairs], tasks, prompter)
-    return PairRows(chosen.rows, rejected.rows, chosen.cut + rejected.cut)
-
-
-def _answered(pair: Preference, text: str) -> Example:
-    return pair.example.model_copy(update={"response": " ".join(text.split())})
+    rows, cut = PairRows([], [], 0), 0
+    for pair in pairs:
+        chosen, rejected = (prompter.answer(" ".join(text.split())) for text in (pair.chosen, pair.rejected))
+        # One prompt for both, or a post that is cut would be another for the longer response.
+        longer = max(len(chosen), len(rejected))
+        prompt = prompter.prompt(pair.example, tasks[pair.example.task], longer)
+        cut += prompt.cut > 0
+        for each, response in ((rows.chosen, chosen), (rows.rejected, rejected)):
+            each.append(Row([*prompt.ids, *response], len(prompt.ids)))
+    return replace(rows, cut=cut)
 
 
 def log_probabilities(model: Any, batch: Batch) -> torch.Tensor:
