@@ -96,6 +96,9 @@ class Neural(Settings):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What passes are computed in; auto: bfloat16 on a GPU, float32 elsewhere. Weights that learn are float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    average: float | None = Field(default=None, gt=0, lt=1)
+    """Measure and keep a moving average of the weights in their place, with this decay a step; 0.99 averages some
+    hundred steps. It takes the memory of the weights that learn once more."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of holding them: less memory, about a third more time."""
     evaluate_every: PositiveInt | None = None

@@ -35,6 +35,9 @@ LEARNT = StateDictOptions(ignore_frozen_params=True, strict=False)
 """Only weights that learn are saved: an adapter's, not its base's."""
 
 
+Tensors = dict[str, torch.Tensor]
+
+
 class Look(Record):
     """One look at the validation rows: after which step, and what was measured."""
 
@@ -79,11 +82,14 @@ class Checkpoints:
                 return state
         return None
 
-    def save(self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> Path:
-        """Write a checkpoint; once it is whole, older ones go, and best weights that it does not name."""
+    def save(
+        self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer, averaged: Tensors
+    ) -> Path:
+        """Write a checkpoint, `averaged` weights with it; once it is whole, older ones go, and best weights that it does not name."""
         tensors: dict[str, Any] = {
             "model": get_model_state_dict(model, options=LEARNT),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=LEARNT),
+            "averaged": averaged,
         }
         path = self._write(f"step-{state.step:08d}", tensors, state)
         if self.devices.first:
@@ -93,11 +99,14 @@ class Checkpoints:
                     shutil.rmtree(other)
         return path
 
-    def load(self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
-        """Put a checkpoint's weights and optimiser state in place."""
+    def load(
+        self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer, averaged: Tensors
+    ) -> None:
+        """Put a checkpoint's weights, optimiser state and averaged weights in place."""
         tensors: dict[str, Any] = {
             "model": get_model_state_dict(model, options=LEARNT),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=LEARNT),
+            "averaged": averaged,
         }
         with _alone_is_fine():
             state_dict_loader.load(tensors, checkpoint_id=self.folder / f"step-{state.step:08d}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from mentallama.config import Neural, Recipe
 from mentallama.models.asking import tell
 from mentallama.models.device import choose_dtype
+from mentallama.models.model_file import ModelFile, write_model_file
 from mentallama.progress import progress
+from mentallama.train.before import forget_before
+from mentallama.train.card import write_card
 from mentallama.train.checkpoint import Checkpoints, State
 from mentallama.train.devices import Devices
 from mentallama.train.lessons import POSTS, seen_by_base
@@ -42,7 +45,7 @@ def fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> str:
 def on_the_way(
     recipe: Recipe, folder: Path, devices: Devices, objective: Objective, mark: str
 ) -> Iterator[Way]:
-    """The loop's surroundings, with progress; the caller removes the checkpoints once the model is saved.
+    """The loop's surroundings, with progress; `hand_over` ends what is begun here.
 
     Raises
     ------
@@ -65,6 +68,20 @@ def on_the_way(
             say=say,
             inherited=inherited,
         )
+
+
+def hand_over(
+    way: Way, recipe: Recipe, out: Path, file: ModelFile, seen: Collection[str], counts: Mapping[str, Any]
+) -> None:
+    """Write what stands beside the weights, then remove what a killed training would have gone on from.
+
+    `seen` are hashes of the posts that training or its choices saw; those that the base saw are added.
+    """
+    if way.devices.first:
+        write_model_file(out, file, {*seen, *way.inherited})
+        write_card(out, recipe, file, counts)
+        way.checkpoints.remove()
+        forget_before(way.checkpoints.folder.parent)
 
 
 def _unheard(line: str) -> None:

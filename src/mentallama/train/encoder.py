@@ -21,14 +21,13 @@ from mentallama.config import Encoder, Recipe
 from mentallama.models.asking import tell
 from mentallama.models.device import choose_dtype
 from mentallama.models.encoding import HeadedEncoder, Logits, TextReader, columns, pad, save_heads
-from mentallama.models.model_file import Head, ModelFile, write_model_file
+from mentallama.models.model_file import Head, ModelFile
 from mentallama.models.passes import Budget
 from mentallama.models.weights import Opened, open_weights
 from mentallama.train.batches import Bin
 from mentallama.train.calibration import calibrate
-from mentallama.train.card import write_card
 from mentallama.train.checkpoint import State
-from mentallama.train.course import fingerprint, on_the_way, whole_weights
+from mentallama.train.course import fingerprint, hand_over, how_it_went, on_the_way, whole_weights
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.labelled import Labelled, Texts, labelled_explanations, labelled_posts
 from mentallama.train.loop import Measures, Objective, fit
@@ -85,10 +84,7 @@ def train_encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     )
     save(model, opened, devices, out)
     counts = summary(texts, train, held, cut + cut_held, state)
-    if devices.first:
-        write_model_file(out, file, texts.seen() | way.inherited)
-        write_card(out, recipe, file, counts)
-        way.checkpoints.remove()
+    hand_over(way, recipe, out, file, texts.seen(), counts)
     return counts
 
 
@@ -245,8 +241,5 @@ def summary(texts: Texts, train: Sequence[Row], held: Sequence[Row], cut: int, s
         "cut_posts": cut,
         "skipped": texts.skipped,
         "origin": texts.origin,
-        "steps": state.step,
-        "looks": [look.model_dump(mode="json") for look in state.looks],
-        "best": None if state.best is None else state.best.model_dump(mode="json"),
-        "losses": [round(loss, 6) for loss in state.losses],
+        **how_it_went(state),
     }

@@ -19,16 +19,15 @@ from mentallama.models.analyst import Analyst
 from mentallama.models.asking import Asking
 from mentallama.models.causal import CausalAnalyst
 from mentallama.models.device import choose_dtype
-from mentallama.models.model_file import ModelFile, write_model_file
+from mentallama.models.model_file import ModelFile
 from mentallama.models.prompting import Prompter, Template
 from mentallama.models.weights import ADAPTER, Opened, open_weights
 from mentallama.records import Example
 from mentallama.train.adapters import adapt
 from mentallama.train.batches import Bin
-from mentallama.train.card import write_card
 from mentallama.train.causal import Row, Tokenised, collate, response_loss, tokenise
 from mentallama.train.checkpoint import State
-from mentallama.train.course import fingerprint, how_it_went, on_the_way, whole_weights
+from mentallama.train.course import fingerprint, hand_over, how_it_went, on_the_way, whole_weights
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.lessons import Lessons, read_lessons
 from mentallama.train.loop import Measures, Objective, fit
@@ -135,10 +134,7 @@ def learn(job: Job, start: Start, objective: Objective, material: Material, file
         state = fit(model, objective, way)
     save(start, model, devices, job.out)
     counts = summary(material, state)
-    if devices.first:
-        write_model_file(job.out, file, material.lessons.seen() | way.inherited)
-        write_card(job.out, recipe, file, counts)
-        way.checkpoints.remove()
+    hand_over(way, recipe, job.out, file, material.lessons.seen(), counts)
     return counts
 
 

@@ -19,6 +19,7 @@ import torch
 from mentallama.config import Neural
 from mentallama.errors import MentallamaError
 from mentallama.progress import Advance
+from mentallama.train.average import Average
 from mentallama.train.batches import Bin, Pass, plan_passes, plan_steps
 from mentallama.train.checkpoint import Checkpoints, Look, State
 from mentallama.train.devices import Devices
@@ -138,9 +139,10 @@ class _Run:
             groups, lr=self.settings.learning_rate, betas=BETAS, fused=way.devices.device.type == "cuda"
         )
         self.steps = steps_in_all(objective, self.settings)
+        self.average = None if self.settings.average is None else Average(model, self.settings.average)
         found = way.checkpoints.newest(way.fingerprint)
         if found is not None:
-            way.checkpoints.load(found, model, self.optimiser)
+            way.checkpoints.load(found, model, self.optimiser, self._averaged())
             way.say(f"train: going on from step {found.step} of {self.steps}")
             way.advance(found.step)
         self.state = found or State(fingerprint=way.fingerprint, room=self.settings.tokens_at_once)
@@ -187,6 +189,8 @@ class _Run:
             raise self._no_number()
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.follow(self.model, self.state.step + 1)
         return loss
 
     def _gradient(self, rows: tuple[int, ...]) -> float:
@@ -244,13 +248,14 @@ class _Run:
     def _look(self) -> bool:
         """Measure the validation rows; the best weights are kept."""
         self.model.eval()
-        with torch.no_grad(), self.way.computing():
-            look = Look(step=self.state.step, measures=self.objective.measure(self.model))
-        better = self.state.best is None or self._key(look) > self._key(self.state.best)
-        best = look if better else self.state.best
-        self.state = self.state.model_copy(update={"looks": (*self.state.looks, look), "best": best})
-        if better:
-            self.way.checkpoints.save_best(self.state, self.model)
+        with nullcontext() if self.average is None else self.average.within(self.model):
+            with torch.no_grad(), self.way.computing():
+                look = Look(step=self.state.step, measures=self.objective.measure(self.model))
+            better = self.state.best is None or self._key(look) > self._key(self.state.best)
+            best = look if better else self.state.best
+            self.state = self.state.model_copy(update={"looks": (*self.state.looks, look), "best": best})
+            if better:
+                self.way.checkpoints.save_best(self.state, self.model)
         return True
 
     def _key(self, look: Look) -> float:
@@ -264,12 +269,15 @@ class _Run:
         since = [look for look in self.state.looks if look.step > self._best_step()]
         return self.settings.patience is not None and len(since) >= self.settings.patience
 
+    def _averaged(self) -> dict[str, torch.Tensor]:
+        return {} if self.average is None else self.average.held
+
     def _time_is_up(self) -> bool:
         over = time.monotonic() - self.saved > 60 * self.settings.checkpoint_minutes
         return bool(self.way.devices.agreed(over))
 
     def _save(self) -> None:
-        self.way.checkpoints.save(self.state, self.model, self.optimiser)
+        self.way.checkpoints.save(self.state, self.model, self.optimiser, self._averaged())
         self.saved = time.monotonic()
 
 

@@ -18,14 +18,13 @@ from torch.nn.functional import cross_entropy, logsigmoid
 from mentallama.config import Causal, Recipe
 from mentallama.errors import WrongUse
 from mentallama.models.device import choose_dtype
-from mentallama.models.model_file import ModelFile, write_model_file
+from mentallama.models.model_file import ModelFile
 from mentallama.models.prompting import Prompter
 from mentallama.tasks import Task
 from mentallama.train.batches import Bin
-from mentallama.train.before import forget_before, kept_before
-from mentallama.train.card import write_card
+from mentallama.train.before import kept_before
 from mentallama.train.causal import UNLEARNT, Batch, Row, collate, only
-from mentallama.train.course import fingerprint, how_it_went, on_the_way
+from mentallama.train.course import fingerprint, hand_over, how_it_went, on_the_way
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.language import begin, save
 from mentallama.train.loop import Measures, Objective, computing, fit
@@ -110,11 +109,7 @@ def train_preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]
         "before": known["before"],
         **how_it_went(state),
     }
-    if devices.first:
-        write_model_file(out, file, pairs.seen() | way.inherited)
-        write_card(out, recipe, file, counts)
-        way.checkpoints.remove()
-        forget_before(folder)
+    hand_over(way, recipe, out, file, pairs.seen(), counts)
     return counts
 
 

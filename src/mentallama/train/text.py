@@ -20,14 +20,13 @@ import torch
 from mentallama.config import Causal, Recipe
 from mentallama.errors import WrongUse
 from mentallama.models.device import choose_dtype
-from mentallama.models.model_file import ModelFile, write_model_file
+from mentallama.models.model_file import ModelFile
 from mentallama.train.batches import Bin
-from mentallama.train.before import forget_before, kept_before
-from mentallama.train.card import write_card
+from mentallama.train.before import kept_before
 from mentallama.train.causal import Row, Rows, collate, response_loss
 from mentallama.train.checkpoint import State
 from mentallama.train.corpus import Corpus, Document, read_corpus, refuse_documents_with_test_posts
-from mentallama.train.course import fingerprint, how_it_went, on_the_way
+from mentallama.train.course import fingerprint, hand_over, how_it_went, on_the_way
 from mentallama.train.devices import Devices, join_devices, shard
 from mentallama.train.language import begin, save
 from mentallama.train.lessons import POSTS
@@ -78,11 +77,7 @@ def train_text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         analyst="causal", fingerprint=mark, form=recipe.form, max_tokens=longest, sets=(), base=start.base
     )
     counts = summary(corpus, (train, held, general), before, state)
-    if devices.first:
-        write_model_file(out, file, corpus.seen() | way.inherited)
-        write_card(out, recipe, file, counts)
-        way.checkpoints.remove()
-        forget_before(folder)
+    hand_over(way, recipe, out, file, corpus.seen(), counts)
     return counts
 
 
