@@ -38,9 +38,16 @@ def test_the_model_has_it_only_within() -> None:
     model = line(1.0)
     average = Average(model, decay=0.9)
     torch.nn.init.constant_(model.weight, 5.0)
-    with pytest.raises(RuntimeError, match="in the middle"), average.within(model):
-        assert model.weight.item() == 1.0
-        raise RuntimeError("in the middle")
+    during = []
+
+    def fails() -> None:
+        with average.within(model):
+            during.append(model.weight.item())
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fails()
+    assert during == [1.0]
     assert model.weight.item() == 5.0
     assert average.held["weight"].item() == 1.0
 
@@ -62,8 +69,8 @@ def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     run(again, tmp_path / "killed", tmp_path / "killed/train")
-    plain = {**settings, "average": None}
-    run(made(tmp_path / "plain", base=str(tmp_path / "whole/base"), **plain), tmp_path / "plain", tmp_path / "plain/train")
+    plain = made(tmp_path / "plain", base=str(tmp_path / "whole/base"), **{**settings, "average": None})
+    run(plain, tmp_path / "plain", tmp_path / "plain/train")
     heads = [load_file(tmp_path / name / "train" / HEADS)["weight"] for name in ("whole", "killed", "plain")]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])

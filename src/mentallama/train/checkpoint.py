@@ -85,7 +85,10 @@ class Checkpoints:
     def save(
         self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer, averaged: Tensors
     ) -> Path:
-        """Write a checkpoint, `averaged` weights with it; once it is whole, older ones go, and best weights that it does not name."""
+        """Write a checkpoint, with the `averaged` weights.
+
+        Once it is whole, older ones go, and best weights that it does not name.
+        """
         tensors: dict[str, Any] = {
             "model": get_model_state_dict(model, options=LEARNT),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=LEARNT),
