@@ -25,7 +25,7 @@ def answered(name: str, golden: str, output: str, row: int = 2) -> Answered:
         label=read_answer(task, golden).label,
     )
     scored = score_row(example, read_answer(task, output), {})
-    return Answered(file=f"{name}.csv", row=row, golden=golden, output=output, scored=scored)
+    return Answered(file=f"{name}.csv", row=row, golden=golden, output=output, example=example, scored=scored)
 
 
 def test_every_set_has_a_rule_and_every_rule_names_labels_of_its_sets() -> None:

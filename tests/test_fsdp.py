@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mentallama.config import Recipe
+from mentallama.models.encoding import HEADS
 from mentallama.train.run import run
+from tests import encoder_cases
 from tests.test_train_causal import base, made, weights
 
 __all__ = ["base"]
@@ -53,6 +56,22 @@ def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, base: Path, s
     if begun is not None:
         assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
     assert not (two / "checkpoints").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_encoder_and_the_heads_of_one(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    given = {"epochs": 1, "tokens_at_once": 60, "dropout": 0.0, "base_dropout": 0.0, "average": 0.9}
+    run(encoder_cases.made(one, **given), one, one / "train")
+    torchrun(encoder_cases.made(two, base=str(one / "base"), **given), two, two / "train")
+    for name in ("model.safetensors", HEADS):
+        left, right = load_file(one / "train" / name), load_file(two / "train" / name)
+        assert left.keys() == right.keys()
+        for tensor, held in left.items():
+            torch.testing.assert_close(right[tensor], held, atol=1e-5, rtol=0)
+    begun = load_file(one / "base/model.safetensors")
+    learnt = load_file(one / "train/model.safetensors")
+    assert max(float((learnt[tensor] - begun[tensor]).abs().max()) for tensor in learnt) > 1e-3
 
 
 def test_the_command_runs_under_torchrun_and_again_where_all_is_done(tmp_path: Path) -> None:
