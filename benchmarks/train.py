@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,12 @@ from mentallama.models.prompting import Prompter
 from mentallama.records import Example
 from mentallama.release import find_release, read_release
 from mentallama.tasks import find_task, load_tasks, write_query
-from mentallama.train.causal import Rows, tokenise
+from mentallama.train.batches import Bin
+from mentallama.train.causal import Row, Rows, collate, response_loss, tokenise
 from mentallama.train.checkpoint import Checkpoints
 from mentallama.train.devices import Devices
-from mentallama.train.language import responses_objective
+from mentallama.train.language import Material, responses_objective
+from mentallama.train.lessons import Lessons
 from mentallama.train.loop import Way, fit
 from mentallama.train.scratch import new_model
 
@@ -71,9 +74,15 @@ def ours(rows: Rows, batching: str, dtype: torch.dtype) -> Work:
     kind = {"analyst": "causal", "new": SHAPE, "batching": batching}
     settings = Causal.model_validate({**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH})
     devices = Devices(torch.device("cpu"))
+    material = Material(Lessons([], [], "the release"), rows, Rows(rows.rows[:1], 0))
+
+    def loss_of(some: Sequence[Row], model: Any, bins: Sequence[Bin]) -> torch.Tensor:
+        return response_loss(model, collate(some, bins, devices.device))
 
     def work(model: Any) -> object:
-        objective = responses_objective(rows, Rows(rows.rows[:1], 0), settings, devices)
+        objective = responses_objective(material, loss_of, settings, devices)
+        if batching == "packed":
+            objective = replace(objective, capacity=settings.max_tokens)
         with tempfile.TemporaryDirectory() as folder:
             checkpoints = Checkpoints(Path(folder) / "checkpoints", devices)
             way = Way(settings, devices, dtype, checkpoints, "benchmark", 7, lambda *_: None, print)

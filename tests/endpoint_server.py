@@ -66,6 +66,8 @@ class Plan:
     """Whether /completions repeats the text and gives log-probabilities."""
     script: list[str] = field(default_factory=list)
     """What happens to the first requests, in order: `ok` or a fault."""
+    fate: Callable[[Body, int], str] | None = None
+    """What happens to a request, by its body and how often it was seen; None: as `faults` say."""
 
 
 class Server:
@@ -91,7 +93,8 @@ class Server:
         if len(self.bodies) < 1000:
             self.bodies.append(body)
         self.note("seen", digest, key)
-        return digest, next(self._script, None) or self._draw(digest)
+        fate = self.plan.fate(body, self.hashes[digest]) if self.plan.fate else self._draw(digest)
+        return digest, next(self._script, fate)
 
     def tell(self, outcome: str, digest: str, key: str | None) -> None:
         self.flying -= 1
