@@ -161,6 +161,9 @@ def test_perplexity_of_the_domain_falls_and_both_are_told(
     card = (tmp_path / "train/README.md").read_text(encoding="utf-8")
     begun = f"- before the first step:\n  - loss: {before['loss']:.4g}\n  - perplexity: {before['perplexity']:.4g}\n"
     assert begun in card
+    for told in (card, (tmp_path / "train/recipe.yaml").read_text(encoding="utf-8")):
+        assert str(tmp_path) not in told
+        assert str(base) not in told
     assert f"  - general_perplexity: {best['general_perplexity']:.4g}" in card
     assert len(read_seen(tmp_path / "train")) == 80
     assert not (tmp_path / "checkpoints").exists()

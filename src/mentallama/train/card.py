@@ -31,13 +31,13 @@ LIMITS = (
 def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> None:
     """Write `README.md`, `recipe.yaml`, `summary.json` and the hashes of all files beside the weights.
 
-    The recipe has no salt and no place of data in it: a model is handed on.
+    Recipe and card have no salt and no place of a file in them: a model is handed on.
     """
     kept = recipe.model_dump(
         mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
     )
     write_json(out / SUMMARY, counts)
-    write_text(out / RECIPE, yaml.safe_dump(kept, sort_keys=False, allow_unicode=True))
+    write_text(out / RECIPE, yaml.safe_dump(_placeless(kept), sort_keys=False, allow_unicode=True))
     write_text(out / CARD, "\n".join(_lines(recipe, model, counts)))
     write_hashes(out)
 
@@ -49,11 +49,11 @@ def write_hashes(folder: Path) -> None:
 
 def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Iterator[str]:
     assert recipe.train is not None
-    settings = recipe.train.model_dump(mode="json", exclude_none=True)
+    settings = _placeless(recipe.train.model_dump(mode="json", exclude_none=True))
     looked, before = counts.get("best") or {}, counts.get("before") or {}
     yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
-    yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`, tuned from "
-    yield f"{'nothing' if model.base in (None, 'none') else f'`{model.base}`'}. Open it as `{model.analyst}:FOLDER`."
+    yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`."
+    yield f"Tuned from {_named(model.base)}. Open it as `{model.analyst}:FOLDER`."
     yield from ("", "## Data", "")
     yield f"- Sets: {', '.join(model.sets) or 'none'}; {model.form} form, {model.template} prompts."
     yield from (f"- {name}: {_shown(counts[name])}" for name in TOLD if name in counts)
@@ -68,6 +68,19 @@ def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Itera
     yield f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:"
     yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("measures") or {}).items())
     yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS), "")
+
+
+def _named(base: str | None) -> str:
+    return "nothing" if base in (None, "none") else f"`{_placeless(base)}`"
+
+
+def _placeless(value: Any) -> Any:
+    """Settings in which a place on a disk is the name alone: where it lies is nobody else's business."""
+    if isinstance(value, Mapping):
+        return {key: _placeless(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_placeless(each) for each in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _shown(value: object) -> str:
