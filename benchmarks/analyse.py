@@ -28,11 +28,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
+from mentallama.analysts.registry import Analyst, open_analyst
 from mentallama.config import Linear
-from mentallama.models.analyst import Analyst, open_analyst
+from mentallama.files.record_files import read_records, write_json
 from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id
-from mentallama.store import read_records, write_json
-from mentallama.train.linear import train_linear
+from mentallama.train.linear.trainer import train_linear
 
 Answer = Callable[[Sequence[Example]], object]
 SYLLABLES = [a + b for a in "bdfghklmnprstvw" for b in ("a", "e", "i", "o", "u", "an", "er", "ing")]

@@ -114,11 +114,11 @@ def recipe_for(folder: Path, jobs: int) -> Path:
 
 def measure_cleaning(posts: int) -> dict[str, float]:
     """Repair and scrubbing alone, and the whole batch function, in this process: posts a second on one core."""
-    from mentallama.collect.clean import repair
-    from mentallama.collect.cleaning import clean_batch
-    from mentallama.collect.raw import RawPost
+    from mentallama.collect.clean_batch import clean_batch
+    from mentallama.collect.readers import RawPost
     from mentallama.parallel import batches
-    from mentallama.privacy import scrub
+    from mentallama.text.pii import scrub
+    from mentallama.text.repair import repair
 
     texts = list(stream(posts, seed=1))
     start = time.perf_counter()
@@ -142,7 +142,7 @@ def measure_stage(posts: int, jobs: int, work: Path) -> dict[str, float]:
     command = [
         sys.executable,
         "-m",
-        "mentallama.cli",
+        "mentallama.cli.app",
         "collect",
         str(recipe_for(work, jobs)),
         "--out",

@@ -29,16 +29,16 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mentallama.answers import answer_sentence
-from mentallama.models.asking import Asking
-from mentallama.models.causal import CausalAnalyst
-from mentallama.models.likelihood import Ask, Group, read_trees
-from mentallama.models.prompting import Prompter
-from mentallama.models.weights import Opened, open_weights
-from mentallama.predict.crew import BATCH
+from mentallama.analysts.base import Asking
+from mentallama.analysts.checkpoints.loading import Opened, open_weights
+from mentallama.analysts.inference.answer_scoring import Ask, Group, read_trees
+from mentallama.analysts.inference.prompt_encoding import Prompter
+from mentallama.analysts.language_model.causal import CausalAnalyst
+from mentallama.answers.parse import answer_sentence
+from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, read_release, release_path
+from mentallama.predict.analyst_pool import BATCH
 from mentallama.predict.questions import in_batches
 from mentallama.records import Example, stable_id
-from mentallama.release import ReleaseFile, ReleaseRow, read_release, release_path
 from mentallama.tasks import find_task
 
 SETS = ("MultiWD", "Irf")

@@ -40,7 +40,6 @@ MADE_BEFORE = 20_000
 def bodies(count: int) -> Iterator[dict[str, object]]:
     """Requests as the teacher sends them, about made-up posts."""
     from collect import stream
-
     from mentallama.prompts import teacher_prompt
     from mentallama.tasks import find_task
 
@@ -53,10 +52,10 @@ def bodies(count: int) -> Iterator[dict[str, object]]:
 def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
     """The teacher's client with its ledger: seconds from the first call to the last commit."""
     from mentallama.config import Teacher
-    from mentallama.endpoint.ask import Limits, Tally, ask_all
-    from mentallama.endpoint.call import Call, call_hash
-    from mentallama.endpoint.ledger import Ledger
-    from mentallama.endpoint.open import open_endpoint
+    from mentallama.llm_api.dispatcher import Limits, Tally, ask_all
+    from mentallama.llm_api.endpoint import open_endpoint
+    from mentallama.llm_api.ledger.ledger import Ledger
+    from mentallama.llm_api.types import Call, call_hash
 
     endpoint = open_endpoint(Teacher(spec=f"remote:{MODEL}@{url}"), {})
     seen: dict[str, float] = {}
@@ -70,7 +69,12 @@ def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
         for number, body in enumerate(bodies(count)):
             name = f"{number:016x}"
             yield Call(
-                hash=call_hash(url, body), body=body, example_id=name, post_id=name, task="dreaddit", question="stress"
+                hash=call_hash(url, body),
+                body=body,
+                example_id=name,
+                post_id=name,
+                task="dreaddit",
+                question="stress",
             )
 
     made: Iterable[Call] = calls() if count > MADE_BEFORE else list(calls())
@@ -78,7 +82,9 @@ def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
         start = time.perf_counter()
         tally = ask_all(made, endpoint, book, Limits(in_flight=IN_FLIGHT), look)
         seconds = time.perf_counter() - start
-    assert tally.answered + tally.known == count or count > tally.answered > 0.9 * count, tally  # copies are asked once
+    assert tally.answered + tally.known == count or count > tally.answered > 0.9 * count, (
+        tally
+    )  # copies are asked once
     return {"calls": tally.answered, "seconds": seconds} | seen
 
 
@@ -131,14 +137,18 @@ def ask_curator(python: Path, url: str, count: int) -> dict[str, float]:
                 file.write(json.dumps(body["messages"]) + "\n")
         command = [str(python), str(HERE / "teach_curator.py"), url, MODEL, str(IN_FLIGHT), str(requests)]
         done = subprocess.run(
-            command, check=True, capture_output=True, text=True, env=os.environ | {"CURATOR_CACHE_DIR": folder}
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"CURATOR_CACHE_DIR": folder},
         )
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def compare(calls: int, rounds: int, curator: Path | None) -> dict[str, list[float]]:
     """Calls a second of each client, round by round."""
-    from tests.endpoint_server import server_process
+    from tests.factories.endpoint_server import server_process
 
     found: dict[str, list[float]] = {}
     for number in range(rounds):
@@ -157,11 +167,15 @@ def compare(calls: int, rounds: int, curator: Path | None) -> dict[str, list[flo
 
 def main() -> None:
     """Measure and print."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--calls", type=int, default=10_000)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--curator", type=Path, metavar="PYTHON", help="the Python of curator's environment")
-    options.add_argument("--memory", type=int, metavar="CALLS", help="look at the memory over so many calls instead")
+    options.add_argument(
+        "--memory", type=int, metavar="CALLS", help="look at the memory over so many calls instead"
+    )
     for hidden in ("--client", "--url", "--ledger"):
         options.add_argument(hidden, help=argparse.SUPPRESS)
     given = options.parse_args()
@@ -169,7 +183,7 @@ def main() -> None:
         print(json.dumps(CLIENTS[given.client](given.url, given.calls, Path(given.ledger))))
         return
     if given.memory:
-        from tests.endpoint_server import server_process
+        from tests.factories.endpoint_server import server_process
 
         with server_process("--delay", str(DELAY), "--model", MODEL) as url:
             for name, value in ask_apart("ours", url, given.memory).items():
@@ -178,7 +192,9 @@ def main() -> None:
     found = compare(given.calls, given.rounds, given.curator)
     for client, rates in found.items():
         ratio = statistics.median(ours / rate for ours, rate in zip(found["ours"], rates, strict=True))
-        print(f"{client:<8} median {statistics.median(rates):>8,.0f} calls/s; ours is {ratio:.2f} times as fast")
+        print(
+            f"{client:<8} median {statistics.median(rates):>8,.0f} calls/s; ours is {ratio:.2f} times as fast"
+        )
 
 
 if __name__ == "__main__":

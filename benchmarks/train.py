@@ -27,20 +27,20 @@ from datasets import Dataset
 from transformers import LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 
+from mentallama.analysts.checkpoints.optional_deps import need_torch
+from mentallama.analysts.inference.prompt_encoding import Prompter
 from mentallama.config import Causal, New
-from mentallama.models.libraries import need_torch
-from mentallama.models.prompting import Prompter
+from mentallama.files.imhi_release import find_release, read_release
 from mentallama.records import Example
-from mentallama.release import find_release, read_release
 from mentallama.tasks import find_task, load_tasks, write_query
-from mentallama.train.batches import Bin
-from mentallama.train.causal import Row, Rows, collate, response_loss, tokenise
-from mentallama.train.checkpoint import Checkpoints
-from mentallama.train.devices import Devices
-from mentallama.train.language import Material, responses_objective
-from mentallama.train.lessons import Lessons
-from mentallama.train.loop import Way, fit
-from mentallama.train.scratch import new_model
+from mentallama.train.data.instructions import Lessons
+from mentallama.train.loop.batching import Bin
+from mentallama.train.loop.checkpointing import Checkpoints
+from mentallama.train.loop.distributed import Devices
+from mentallama.train.loop.loop import Way, fit
+from mentallama.train.loop.random_init import new_model
+from mentallama.train.objectives.causal_sft import Row, Rows, collate, response_loss, tokenise
+from mentallama.train.objectives.language import Material, responses_objective
 
 SHAPE = New(hidden=256, layers=4, heads=4, vocabulary=4096)
 LONGEST = 1024
@@ -52,7 +52,9 @@ Work = Callable[[Any], object]
 
 def release_rows(data: Path, count: int) -> list[Example]:
     """Every n-th instruction row of the training files, so that all sets are there."""
-    files = [file for file in find_release(data / "release", "instruction", load_tasks()) if file.split == "train"]
+    files = [
+        file for file in find_release(data / "release", "instruction", load_tasks()) if file.split == "train"
+    ]
     found = [
         Example(
             id=f"{file.set} {row.row}",
@@ -125,7 +127,9 @@ def seconds(work: Work, state: dict[str, torch.Tensor], config: Any) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/imhi"))
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
@@ -161,7 +165,9 @@ def main() -> None:
     best = max(rate for name, rate in rates.items() if name.startswith("ours"))
     peer = max(rate for name, rate in rates.items() if "SFTTrainer, packed" in name)
     plain = rates["SFTTrainer, its defaults"]
-    print(f"ours at its best: {best / plain:.2f} x SFTTrainer's defaults, {best / peer:.2f} x its best packed")
+    print(
+        f"ours at its best: {best / plain:.2f} x SFTTrainer's defaults, {best / peer:.2f} x its best packed"
+    )
 
 
 if __name__ == "__main__":

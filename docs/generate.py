@@ -20,7 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 from typer.main import get_command
 
-from mentallama.cli import app
+from mentallama.cli.app import app
 from mentallama.config import (
     Adapter,
     Causal,
@@ -38,8 +38,8 @@ from mentallama.config import (
     Teacher,
 )
 from mentallama.tasks import Source, load_tasks
-from mentallama.tasks.page import catalogue_page
-from mentallama.tasks.task import Columns
+from mentallama.tasks.schema import Columns
+from mentallama.tasks.task_page import catalogue_page
 
 DOCS = Path(__file__).parent
 WIDTH = 100
@@ -108,7 +108,9 @@ PLAIN: dict[str, str] = {
     "teacher.requests_per_minute": "The provider's limit; without one, only what the server's answers say.",
     "teacher.max_tokens": "The most tokens of an answer.",
     "teacher.temperature": "0 for the likeliest answer.",
-    **dict.fromkeys(("linear.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."),
+    **dict.fromkeys(
+        ("linear.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."
+    ),
     **{
         f"{kind}.{name}": words
         for kind in ("encoder", "causal", "seq2seq")
@@ -142,7 +144,7 @@ PLAIN: dict[str, str] = {
 }
 """Words for the keys whose model has no docstring of its own."""
 
-DEFAULTS = {"teach.teacher": "`\"embedded\"`"}
+DEFAULTS = {"teach.teacher": '`"embedded"`'}
 """Defaults that are written otherwise in a recipe than they are held."""
 
 

@@ -20,15 +20,15 @@ from zipfile import ZipFile, ZipInfo
 import yaml
 from openpyxl import Workbook
 
-from mentallama.answers import write_answer
-from mentallama.collect.clean import repair
-from mentallama.keys import SHORTEST_MARKED, hash_of, key_of
-from mentallama.privacy import scrub
-from mentallama.tables import read_table
+from mentallama.answers.parse import write_answer
+from mentallama.files.tables import read_table
 from mentallama.tasks import Source, Task, load_tasks, write_query
+from mentallama.text.fingerprint import SHORTEST_MARKED, hash_of, key_of
+from mentallama.text.pii import scrub
+from mentallama.text.repair import repair
 
 SAMPLE = Path(__file__).parent
-MADE_UP = SAMPLE.parent / "src/mentallama/collect/made_up.txt"
+MADE_UP = SAMPLE.parent / "src/mentallama/text/synthetic_posts.txt"
 EXAMPLES = SAMPLE / "examples.csv"
 EXPERT = "release/human_evaluation/test_instruction_expert"
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-DATA = Path(os.environ.get("MENTALLAMA_DATA", ROOT.parent / "shared" / "imhi"))
+from tests.factories.project import DATA
 
 
 @pytest.fixture(scope="session")

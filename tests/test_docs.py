@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import pytest
 
-from mentallama.answers import read_answer
+from mentallama.answers.parse import read_answer
 from mentallama.config import read_recipe
+from tests.factories.project import ROOT
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "sample").glob("*.md")])
 GAP = "…"
@@ -81,7 +81,7 @@ def place(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name)
     tools = tmp_path / ".tools"
     tools.mkdir()
-    for name, arguments in (("mentallama", "-m mentallama.cli"), ("python", "")):
+    for name, arguments in (("mentallama", "-m mentallama.cli.app"), ("python", "")):
         tool = tools / name
         tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n', encoding="utf-8")
         tool.chmod(0o755)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.answers import answer_sentence, read_answer
+from mentallama.answers.parse import answer_sentence, read_answer
 from mentallama.prompts import (
     MODES,
     PROMPTS_VERSION,
@@ -21,9 +21,9 @@ from mentallama.prompts import (
     response_format,
     teacher_prompt,
 )
-from mentallama.quoting import read_quotes
 from mentallama.tasks import Label, Task, load_tasks
-from tests.write_prompts import POST, PROMPTS, digest, prompts, sample_prompt, shown, versions
+from mentallama.text.quote_extraction import read_quotes
+from tests.factories.write_prompts import POST, PROMPTS, digest, prompts, sample_prompt, shown, versions
 
 TASKS = load_tasks()
 GOLDEN = dict(prompts())
@@ -34,7 +34,9 @@ SHOT = Shot(text="Nobody rang.", label="yes", explanation='The words "Nobody ran
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_a_prompt_is_its_golden_file(name: str) -> None:
-    assert (PROMPTS / name).read_text(encoding="utf-8") == shown(GOLDEN[name]), "python -m tests.write_prompts"
+    assert (PROMPTS / name).read_text(encoding="utf-8") == shown(GOLDEN[name]), (
+        "python -m tests.factories.write_prompts"
+    )
 
 
 def test_there_is_a_golden_file_for_every_question_in_every_mode_and_no_other() -> None:
@@ -44,7 +46,9 @@ def test_there_is_a_golden_file_for_every_question_in_every_mode_and_no_other() 
 
 def test_golden_files_change_only_with_the_version() -> None:
     held = versions()
-    assert held[PROMPTS_VERSION] == digest(), "a prompt has changed: raise PROMPTS_VERSION, then write the files"
+    assert held[PROMPTS_VERSION] == digest(), (
+        "a prompt has changed: raise PROMPTS_VERSION, then write the files"
+    )
     assert list(held)[-1] == PROMPTS_VERSION
     assert len(set(held.values())) == len(held)
 
@@ -101,10 +105,14 @@ def test_an_examples_answer_reads_back(task: Task, question: str, structured: bo
 
 
 @every_question
-def test_instructions_are_in_the_prompts_and_leave_out_what_may_be_repeated(task: Task, question: str) -> None:
+def test_instructions_are_in_the_prompts_and_leave_out_what_may_be_repeated(
+    task: Task, question: str
+) -> None:
     said = instructions(task, question)
     asked = [
-        shown(sample_prompt(task, question, mode, structured)) for mode in MODES for structured in (False, True)
+        shown(sample_prompt(task, question, mode, structured))
+        for mode in MODES
+        for structured in (False, True)
     ]
     assert [each for each in said if not any(each in prompt for prompt in asked)] == []
     ours = "\n".join(said)
@@ -144,7 +152,9 @@ def test_marks_with_a_meaning_are_defused_and_nothing_else_is_touched(text: str,
 
 @given(
     st.lists(
-        st.sampled_from(["<", "/", "post", ">", " ", "\n", "|", "[", "]", "INST", "s", "POST", "<|eot_id|>", "a"])
+        st.sampled_from(
+            ["<", "/", "post", ">", " ", "\n", "|", "[", "]", "INST", "s", "POST", "<|eot_id|>", "a"]
+        )
     )
 )
 def test_no_post_closes_its_section(parts: list[str]) -> None:
@@ -213,7 +223,9 @@ def test_the_schema_is_what_strict_modes_allow(task: Task) -> None:
     explanation=st.text(),
     evidence=st.lists(st.text(), max_size=5),
 )
-def test_every_answer_of_the_schema_is_read(asked: tuple[str, str], explanation: str, evidence: list[str]) -> None:
+def test_every_answer_of_the_schema_is_read(
+    asked: tuple[str, str], explanation: str, evidence: list[str]
+) -> None:
     name, label = asked
     fields = {"label": label, "explanation": f"Well. {explanation} Well.", "evidence": evidence}
     reading = read_answer(name, json.dumps(fields))

@@ -20,10 +20,10 @@ from sample.make import (
     write_sample,
 )
 
-from mentallama.answers import read_answer
+from mentallama.answers.parse import read_answer
+from mentallama.files.imhi_release import find_expert, read_release
+from mentallama.files.tables import need_columns, read_table
 from mentallama.records import SPLITS
-from mentallama.release import find_expert, read_release
-from mentallama.tables import need_columns, read_table
 from mentallama.tasks import Source, load_tasks
 
 TASKS = load_tasks()

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mentallama.answers import read_answer, write_answer
-    from mentallama.models.analyst import open_analyst
+    from mentallama.analysts.registry import open_analyst
+    from mentallama.answers.parse import read_answer, write_answer
     from mentallama.tasks import load_tasks
 
 __all__ = ["load_tasks", "open_analyst", "read_answer", "write_answer"]
 
 _HOMES = {
     "load_tasks": "mentallama.tasks",
-    "open_analyst": "mentallama.models.analyst",
-    "read_answer": "mentallama.answers",
-    "write_answer": "mentallama.answers",
+    "open_analyst": "mentallama.analysts.registry",
+    "read_answer": "mentallama.answers.parse",
+    "write_answer": "mentallama.answers.parse",
 }
 
 

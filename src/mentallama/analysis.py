@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mentallama.collect.clean import repair
-from mentallama.collect.raw import LONGEST
+from mentallama.analysts.checkpoints.metadata import MODEL, form_of, read_model_file
+from mentallama.analysts.registry import Analyst, open_analyst
+from mentallama.collect.readers import LONGEST
 from mentallama.errors import WrongUse
-from mentallama.models.analyst import Analyst, open_analyst
-from mentallama.models.model_file import MODEL, form_of, read_model_file
-from mentallama.privacy import scrub
 from mentallama.records import Example, Prediction, stable_id
 from mentallama.safety import NOTICE
 from mentallama.tasks import find_task, load_tasks
+from mentallama.text.pii import scrub
+from mentallama.text.repair import repair
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
-from mentallama.answers import REASONING, answer_sentence, write_answer
-from mentallama.quoting import read_quotes
+from mentallama.answers.parse import REASONING, answer_sentence, write_answer
 from mentallama.records import Record
 from mentallama.tasks import Task
+from mentallama.text.quote_extraction import read_quotes
 
 PROMPTS_VERSION = "1"
 """Raised whenever a prompt changes by one letter: answers to other prompts are other data."""
@@ -201,7 +201,10 @@ def _about(task: Task, question: str) -> str:
 def _choices(task: Task, structured: bool) -> str:
     """The answers to choose from: by their sentences, in JSON by their names with the sentences beside them."""
     sentences = {label: answer_sentence(task, label) for label in task.labels}
-    lines = [f"- {json.dumps(k, ensure_ascii=False)}: {v}" if structured else f"- {v}" for k, v in sentences.items()]
+    lines = [
+        f"- {json.dumps(k, ensure_ascii=False)}: {v}" if structured else f"- {v}"
+        for k, v in sentences.items()
+    ]
     return "\n".join([_CHOOSE, *lines])
 
 

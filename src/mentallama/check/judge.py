@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from mentallama.check.evidence import Quote, invented, place_quotes, tell_elsewhere, unplaced
-from mentallama.check.form import personal, words
-from mentallama.check.language import language
-from mentallama.check.leakage import leakage
-from mentallama.check.row import Row
-from mentallama.check.rows import Joined, row_of
-from mentallama.check.stated import advice, diagnosis
+from mentallama.check.gates.form import personal, words
+from mentallama.check.gates.language import language
+from mentallama.check.gates.prompt_leakage import leakage
+from mentallama.check.gates.quote_grounding import Quote, invented, place_quotes, tell_elsewhere, unplaced
+from mentallama.check.gates.statements import advice, diagnosis
+from mentallama.check.response_join import Joined, row_of
+from mentallama.check.response_row import Row
 from mentallama.config import Check
 from mentallama.prompts import instructions
 from mentallama.records import Reading, Record, Verdict

@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from itertools import pairwise, takewhile
 
-from mentallama.quotes import place
 from mentallama.records import Span
+from mentallama.text.quote_matching import place
 
 Spans = tuple[Span, ...]
 

@@ -23,23 +23,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mentallama.check.assess import Assessed, Inputs, assess
-from mentallama.check.card import card, card_path
-from mentallama.check.choose import Fate, choose
-from mentallama.check.gate_report import gates_page
-from mentallama.check.gatefile import NAME, GateFile, Judged
+from mentallama.check.gate_runner import Assessed, Inputs, assess
+from mentallama.check.human_review.review_folder import People, ask_to_decide, ask_to_rate, read_people
 from mentallama.check.judge import READ
-from mentallama.check.origin import read_origin
-from mentallama.check.people import People, ask_to_decide, ask_to_rate, read_people
-from mentallama.check.row import Row
-from mentallama.check.tally import Tally
-from mentallama.check.writing import Accepted, writing_accepted
+from mentallama.check.output.dataset import Accepted, writing_accepted
+from mentallama.check.output.dataset_card import card, card_path
+from mentallama.check.output.gate_report import gates_page
+from mentallama.check.output.gate_report_schema import NAME, GateFile, Judged
+from mentallama.check.output.origin import read_origin
+from mentallama.check.output.statistics import Tally
+from mentallama.check.response_row import Row
+from mentallama.check.selection import Fate, choose
 from mentallama.config import GATES, Check, Recipe
+from mentallama.files.record_files import read_records, write_json, write_text, writes_parquet, writing
 from mentallama.records import Post
-from mentallama.store import read_records, write_json, write_text, writes_parquet, writing
 
 NO_PARQUET = "Parquet files are left out, for pyarrow is not installed: pip install 'mentallama[parquet]'."
-NOTHING = "There is no response to judge: no teacher wrote any, and no release with answers is in the data folder."
+NOTHING = (
+    "There is no response to judge: no teacher wrote any, and no release with answers is in the data folder."
+)
 LABEL_GIVEN = (
     "The teacher was told the label and asked for the explanation only, so that correctness says whether it kept to "
     "the label, not whether it would have found it."

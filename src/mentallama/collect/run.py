@@ -24,20 +24,20 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from mentallama.collect.cleaning import Batch, clean_batch
-from mentallama.collect.leaks import TEST, guard, overlap
-from mentallama.collect.raw import RawPost, Reject
-from mentallama.collect.sources import Input, find_inputs
+from mentallama.collect.clean_batch import Batch, clean_batch
+from mentallama.collect.inputs import Input, find_inputs
+from mentallama.collect.leak_guard import TEST, guard, overlap
+from mentallama.collect.output import Writer, removals
+from mentallama.collect.readers import RawPost, Reject
 from mentallama.collect.splits import DROPPED, ORIGINS, Roll, Shares, choose_splits, with_authors
-from mentallama.collect.writing import Writer, removals
 from mentallama.config import Recipe
-from mentallama.duplicates import COLUMNS, Array, Index
-from mentallama.forgotten import NOBODY, Forgotten
-from mentallama.keys import SHORTEST_MARKED, made_up_posts
+from mentallama.files.erasure_requests import NOBODY, Forgotten
+from mentallama.files.record_files import write_json, writing
 from mentallama.parallel import batches, map_batches
 from mentallama.progress import Advance, progress
 from mentallama.records import SPLITS
-from mentallama.store import write_json, writing
+from mentallama.text.fingerprint import SHORTEST_MARKED, made_up_posts
+from mentallama.text.near_duplicates import COLUMNS, Array, Index
 
 BATCH = 512
 
@@ -90,9 +90,7 @@ def _choose(gathered: _Gathered, recipe: Recipe) -> Array:
     )
 
 
-def _gather(
-    inputs: list[Input], recipe: Recipe, work: Path, out: Path, forgotten: Forgotten
-) -> _Gathered:
+def _gather(inputs: list[Input], recipe: Recipe, work: Path, out: Path, forgotten: Forgotten) -> _Gathered:
     """Clean all files into `work`, and group what is alike."""
     assert recipe.collect is not None
     clean = partial(

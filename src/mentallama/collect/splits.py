@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mentallama.duplicates import Array
 from mentallama.records import SPLITS
+from mentallama.text.near_duplicates import Array
 
 DROPPED = -1
 """Split code of a post that is not used; 0, 1, 2 are train, validation, test."""

@@ -2,8 +2,8 @@
 
 from mentallama.config.check import GATES, Check
 from mentallama.config.collect import Collect
+from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
-from mentallama.config.reading import read_recipe
 from mentallama.config.recipe import STAGES, Evaluate, Recipe, Report
 from mentallama.config.teach import TEACHERS, Teach, Teacher
 from mentallama.config.train import ANALYSTS, Adapter, Causal, Encoder, Linear, Neural, New, Seq2seq, Train

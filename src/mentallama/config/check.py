@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, PositiveInt, model_validator
 
 from mentallama.config.base import Positive, Settings, Share
-from mentallama.config.hints import hint
+from mentallama.config.suggestions import hint
 
 GATES = (
     "correctness",
@@ -67,7 +67,9 @@ class Check(Settings):
             raise ValueError("acceptable must be a smaller share than unacceptable")
         unknown = [name for name in self.report_only if name not in GATES]
         if unknown:
-            raise ValueError(f"report_only: no gate is called {unknown[0]!r}; {hint(unknown[0], list(GATES))}")
+            raise ValueError(
+                f"report_only: no gate is called {unknown[0]!r}; {hint(unknown[0], list(GATES))}"
+            )
         return self
 
     def off(self) -> list[str]:

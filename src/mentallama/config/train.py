@@ -193,7 +193,12 @@ def _kind(value: Any) -> str:
     return named if isinstance(named, str) else ""
 
 
-ANALYSTS: dict[str, type[Settings]] = {"linear": Linear, "encoder": Encoder, "causal": Causal, "seq2seq": Seq2seq}
+ANALYSTS: dict[str, type[Settings]] = {
+    "linear": Linear,
+    "encoder": Encoder,
+    "causal": Causal,
+    "seq2seq": Seq2seq,
+}
 """What can be trained, by the name that a recipe and a spec have for it."""
 
 Train = Annotated[

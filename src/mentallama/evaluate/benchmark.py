@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.answers import read_answer
+from mentallama.answers.parse import read_answer
 from mentallama.errors import BadData, WrongUse
-from mentallama.evaluate.align import Aligned, Output, align_outputs
-from mentallama.evaluate.as_published import Answered
-from mentallama.evaluate.score import score_row
-from mentallama.evaluate.scorefile import Against
+from mentallama.evaluate.align_outputs import Aligned, Output, align_outputs
+from mentallama.evaluate.published_reader import Answered
+from mentallama.evaluate.score_file import Against
+from mentallama.evaluate.score_row import score_row
+from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, find_expert, find_release, read_release
 from mentallama.records import Example, Form, stable_id
-from mentallama.release import ReleaseFile, ReleaseRow, find_expert, find_release, read_release
 from mentallama.tasks import Task
 
 STAND_INS = ("golden", "empty")

@@ -14,21 +14,21 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.registry import LabelReader
 from mentallama.errors import WrongUse
-from mentallama.evaluate.as_published import Answered, Difference, Published, rules, score_as_published
 from mentallama.evaluate.benchmark import STAND_INS, Benchmark, answer_set, open_benchmark
-from mentallama.evaluate.explanations import (
+from mentallama.evaluate.explanation_labels import (
     Explained,
     explained_predictions,
     explained_responses,
     read_explanations,
 )
-from mentallama.evaluate.intervals import Resampling
-from mentallama.evaluate.join import join_predictions
-from mentallama.evaluate.scorefile import DIFFER, Against, ScoreFile, measure_sets, save
-from mentallama.models.analyst import LabelReader
+from mentallama.evaluate.join_predictions import join_predictions
+from mentallama.evaluate.published_reader import Answered, Difference, Published, rules, score_as_published
+from mentallama.evaluate.score_file import DIFFER, Against, ScoreFile, measure_sets, save
+from mentallama.files.record_files import write_json
+from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
-from mentallama.store import write_json
 from mentallama.tasks import Task, load_tasks
 
 
@@ -150,7 +150,10 @@ def _from_explanations(
     """The fields of a score file that a label reader fills."""
     if reader is None:
         return {}
-    return {"from_explanations": read_explanations(explained(), reader, tasks, resampling), "reader": reader.name}
+    return {
+        "from_explanations": read_explanations(explained(), reader, tasks, resampling),
+        "reader": reader.name,
+    }
 
 
 def _score_as_published(

@@ -78,7 +78,9 @@ def take_stock(questions: Iterable[Asked], answered: Collection[Pair] | None = N
         stock.posts += 1
         stock.questions += own
         if own < len(asked.examples):
-            stock.left_open.update(e.task for e in asked.examples if (e.task, e.question) not in (answered or ()))
+            stock.left_open.update(
+                e.task for e in asked.examples if (e.task, e.question) not in (answered or ())
+            )
         if own and not asked.post.provenance.synthetic:
             stock.real[asked.post.set] += 1
     return stock

@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mentallama.errors import MentallamaError, WrongUse
-from mentallama.predict.crew import BATCH, Crew
+from mentallama.files.record_files import write_json, writing
+from mentallama.predict.analyst_pool import BATCH, Crew
 from mentallama.predict.journal import Journal
 from mentallama.predict.questions import Asked, Questions, Stock, answerable, in_batches, take_stock
 from mentallama.progress import progress
 from mentallama.records import Example, Prediction, Record
-from mentallama.store import write_json, writing
 
 PREDICTIONS, SUMMARY = "predictions.jsonl.zst", "summary.json"
 

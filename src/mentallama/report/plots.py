@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from mentallama.evaluate.calibration import Bin
+from mentallama.metrics.calibration import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,14 +15,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mentallama.report.blocks import Page
-from mentallama.report.data import data_sections
-from mentallama.report.kept import kept_sections
-from mentallama.report.made import made_section
-from mentallama.report.material import Material, read_material
-from mentallama.report.results import result_sections
+from mentallama.files.record_files import write_text
+from mentallama.report.page_model import Page
+from mentallama.report.run_artifacts import Material, read_material
+from mentallama.report.sections.data import data_sections
+from mentallama.report.sections.gates import kept_sections
+from mentallama.report.sections.provenance import made_section
+from mentallama.report.sections.scores import result_sections
 from mentallama.safety import NOTICE
-from mentallama.store import write_text
 from mentallama.tasks import Task, load_tasks
 
 LEAD = (

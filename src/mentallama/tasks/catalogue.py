@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from mentallama.errors import BadData, WrongUse
-from mentallama.tasks.task import Task
+from mentallama.tasks.schema import Task
 
 
 def read_task(path: Path) -> Task:
@@ -35,7 +35,7 @@ def read_task(path: Path) -> Task:
 
 @cache
 def _catalogue() -> Mapping[str, Task]:
-    folder = Path(str(files("mentallama.tasks")))
+    folder = Path(str(files("mentallama.tasks") / "data"))
     tasks = [read_task(path) for path in sorted(folder.glob("*.yaml"), key=lambda p: p.name.lower())]
     return MappingProxyType({task.set: task for task in tasks})
 

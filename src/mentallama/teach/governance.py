@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from mentallama.keys import SHORTEST_MARKED, hash_of, key_of, made_up_posts
-from mentallama.teach.calls import Asked
-from mentallama.teach.examples import ShotRow
+from mentallama.teach.few_shot import ShotRow
+from mentallama.teach.requests import Asked
+from mentallama.text.fingerprint import SHORTEST_MARKED, hash_of, key_of, made_up_posts
 
 
 def real_posts(questions: Iterable[Asked]) -> Counter[str]:

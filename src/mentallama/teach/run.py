@@ -19,23 +19,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from mentallama.endpoint.ask import Limits, Tally, Told, ask_all
-from mentallama.endpoint.batch import exchange
-from mentallama.endpoint.call import Call
-from mentallama.endpoint.governance import refuse_agreements
-from mentallama.endpoint.ledger import Ledger
-from mentallama.endpoint.on_ray import on_ray
-from mentallama.endpoint.open import Endpoint
-from mentallama.endpoint.sending import from_here
 from mentallama.errors import WrongUse
+from mentallama.files.record_files import read_records, write_json
+from mentallama.llm_api.batch_api.exchange import exchange
+from mentallama.llm_api.data_agreements import refuse_agreements
+from mentallama.llm_api.dispatcher import Limits, Tally, Told, ask_all
+from mentallama.llm_api.endpoint import Endpoint
+from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.transport.local import from_here
+from mentallama.llm_api.transport.ray import on_ray
+from mentallama.llm_api.types import Call
 from mentallama.progress import Advance, progress
 from mentallama.records import Post
-from mentallama.store import read_records, write_json
-from mentallama.teach.calls import Lesson, asked, calls
-from mentallama.teach.compose import compose
-from mentallama.teach.cost import Estimate, estimate, short_budget
-from mentallama.teach.examples import Draw, ShotRow, draw_shots, read_examples, refuse_test_rows
+from mentallama.teach.cost_estimate import Estimate, estimate, short_budget
+from mentallama.teach.few_shot import Draw, ShotRow, draw_shots, read_examples, refuse_test_rows
 from mentallama.teach.governance import real_examples, real_posts
+from mentallama.teach.requests import Lesson, asked, calls
+from mentallama.teach.responses import compose
 from mentallama.teach.summary import SUMMARY, TeachSummary
 from mentallama.teach.teachers import OpenAnalyst, all_answers, open_endpoints
 

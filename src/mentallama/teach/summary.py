@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mentallama.endpoint.call import Answer
+from mentallama.llm_api.types import Answer
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import Record, Status
 from mentallama.tasks import Task
-from mentallama.teach.calls import Asked, Lesson
+from mentallama.teach.requests import Asked, Lesson
 
 SUMMARY = "summary.json"
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.config import Teacher
-from mentallama.endpoint.call import Answer
-from mentallama.endpoint.ledger import Ledger
-from mentallama.endpoint.open import Endpoint, open_endpoint
 from mentallama.errors import MentallamaError
-from mentallama.models.linear import LinearAnalyst
-from mentallama.teach.calls import Asked, Lesson, call_of
-from mentallama.teach.embedded import Embedded
+from mentallama.llm_api.endpoint import Endpoint, open_endpoint
+from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.types import Answer
+from mentallama.teach.requests import Asked, Lesson, call_of
+from mentallama.teach.template_teacher import Embedded
 
 OpenAnalyst = Callable[[str], LinearAnalyst]
 """From a spec, `embedded` or `linear:DIR`, to the analyst behind it."""

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Linear, Recipe
+from mentallama.files.record_files import read_records, write_json
 from mentallama.progress import progress
 from mentallama.records import Post
-from mentallama.store import read_records, write_json
 
 SUMMARY = "summary.json"
 
@@ -32,7 +32,7 @@ def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.train.linear import train_linear
+    from mentallama.train.linear.trainer import train_linear
 
     settings = recipe.train
     assert isinstance(settings, Linear)
@@ -44,46 +44,46 @@ def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _causal(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.models.libraries import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import need_torch
 
     need_torch()
-    from mentallama.train.language import train_responses
+    from mentallama.train.objectives.language import train_responses
 
     return train_responses(recipe, folder, out)
 
 
 def _text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.models.libraries import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import need_torch
 
     need_torch()
-    from mentallama.train.text import train_text
+    from mentallama.train.objectives.continued_pretraining import train_text
 
     return train_text(recipe, folder, out)
 
 
 def _preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.models.libraries import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import need_torch
 
     need_torch()
-    from mentallama.train.preferences import train_preferences
+    from mentallama.train.objectives.dpo import train_preferences
 
     return train_preferences(recipe, folder, out)
 
 
 def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.models.libraries import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import need_torch
 
     need_torch()
-    from mentallama.train.encoder import train_encoder
+    from mentallama.train.objectives.encoder_classification import train_encoder
 
     return train_encoder(recipe, folder, out)
 
 
 def _seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.models.libraries import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import need_torch
 
     need_torch()
-    from mentallama.train.seq2seq import train_seq2seq
+    from mentallama.train.objectives.seq2seq_sft import train_seq2seq
 
     return train_seq2seq(recipe, folder, out)
 

@@ -1,0 +1,70 @@
+"""The scripted analyst: fixed answers from a file, for tests and for outputs made elsewhere.
+
+One JSON object a line: `text`, and either `example_id`, or `task` and `question` for an answer that
+fits every post.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from pydantic import model_validator
+
+from mentallama.answers.parse import read_answer
+from mentallama.errors import WrongUse
+from mentallama.files.record_files import read_records
+from mentallama.records import Example, Prediction, Record
+from mentallama.tasks import Task, find_task
+
+
+class Line(Record):
+    """One fixed answer, and what it answers."""
+
+    text: str
+    example_id: str | None = None
+    task: str | None = None
+    question: str | None = None
+
+    @model_validator(mode="after")
+    def _answers_something(self) -> Line:
+        if self.example_id is None and (self.task is None or self.question is None):
+            raise ValueError("an answer needs an example_id, or a task and a question")
+        return self
+
+
+class ScriptedAnalyst:
+    """Answer with what the file says; an answer to the example itself comes first."""
+
+    def __init__(self, lines: Iterable[Line], tasks: Mapping[str, Task] | None = None) -> None:
+        self._tasks = tasks
+        self._texts = {line.example_id or (line.task, line.question): line.text for line in lines}
+
+    @classmethod
+    def load(cls, file: Path, tasks: Mapping[str, Task] | None = None) -> ScriptedAnalyst:
+        """Read a file of answers.
+
+        Raises
+        ------
+        WrongUse
+            There is no such file.
+        BadData
+            A line is not an answer.
+        """
+        return cls(read_records(file, Line), tasks)
+
+    def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+        """Read the answer of each example with the one rule for all answers.
+
+        Raises
+        ------
+        WrongUse
+            There is no answer for an example.
+        """
+        for example in examples:
+            text = self._texts.get(example.id, self._texts.get((example.task, example.question)))
+            if text is None:
+                asked = f"example {example.id} or for {example.task} ({example.question})"
+                raise WrongUse(f"no answer is scripted for {asked}")
+            reading = read_answer(find_task(example.task, self._tasks), text, example.form)
+            yield Prediction(example_id=example.id, reading=reading, model="scripted")

@@ -1,0 +1,5 @@
+"""Answers as text: `write_answer` and `read_answer` are inverse functions, one rule for references and model output."""
+
+from mentallama.answers.parse import read_answer, write_answer
+
+__all__ = ["read_answer", "write_answer"]

@@ -1,0 +1,273 @@
+"""Write an answer and read it back: inverse functions, one rule for goldens and for model output.
+
+`write_answer` gives the published form, letter by letter. `read_answer` reads that form exactly, and
+whatever else models write by falling back, step by step, from the plainest statement of a label to
+the weakest. Where two labels have an equal claim it does not choose.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+from mentallama.answers.label_mentions import (
+    Claim,
+    claims_in,
+    conclusion_claims,
+    marked_claims,
+    sentence_claims,
+)
+from mentallama.records import FORMS, Form, Reading
+from mentallama.tasks import Task, find_task
+
+REASONING = "Reasoning:"
+
+_REASONING = re.compile(
+    r"[ \t]*[*_#>\[]*\b(?:reasoning|explanation|rationale|justification|razonamiento|explicación|推理|解释|이유|설명)"
+    r"\]?[*_]*\s*[:：][*_]*\s*",
+    re.IGNORECASE,
+)
+_SPECIAL = re.compile(
+    r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]|<pad>|<unk>|<eos>|<bos>|<end_of_turn>|<start_of_turn>\w*"
+)
+_THOUGHT = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_OPEN_THOUGHT = re.compile(r"<(think|thinking|thought)>", re.IGNORECASE)
+_CUT_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
+_REFUSED_REASONS = {"content_filter", "refusal", "safety", "blocked"}
+
+_REFUSAL = re.compile(
+    # Somebody speaking of themselves, or a sentence without a subject; a poster who "can't help it" is neither.
+    r"(?:\b(?:i|i'm|we|me)\b[^.!?\n]{0,40}?|^\W*|[.!?\n]\W*|\bit (?:is|would be|'s) )"
+    r"\b(?:can(?:no|')?t|can ?not|could ?n[o']t|won'?t|will not|unable to|not able to|not (?:qualified|comfortable|"
+    r"appropriate|allowed|permitted|equipped|in a position)|inappropriate|must decline|have to decline|decline to|"
+    r"refuse to)\b"
+    r"[^.!?\n]{0,80}?\b(?:diagnos\w*|assess\w*|evaluat\w*|label\w*|classif\w*|determin\w*|provid\w*|answer\w*|help\w*|"
+    r"assist\w*|comply|fulfil\w*|engage\w*|analy[sz]\w*|judg\w*|respond\w*|discuss\w*|continue|do that|do this|"
+    r"comment\w*|speculat\w*|mak\w* (?:a|any|that|such)|request|guidelines|polic\w*)\b"
+    r"|\bas an ai\b[^.!?\n]{0,120}\b(?:can(?:no|')?t|can ?not|not able|unable|don'?t|do not|not)\b"
+    r"|\bi(?:'m| am) (?:so |very |really )?sorry\b[^.!?\n]{0,80}\b(?:can(?:no|')?t|can ?not|unable|not able|won'?t)\b"
+    r"|against my (?:guidelines|polic\w*|programming)"
+    r"|\b(?:lo siento|no puedo|je ne peux pas|je suis désolée?|désolée?,|tut mir leid|kann ich nicht|üzgünüm)\b"
+    r"|抱歉|对不起|無法|无法|죄송|할 수 없|申し訳|معذرت|معاف کیجیے",
+    re.IGNORECASE,
+)
+_QUOTES = str.maketrans({**dict.fromkeys("’‘‚‛`´", "'"), **dict.fromkeys("“”„«»", '"'), "\u00a0": " "})
+
+
+def write_answer(
+    task: Task | str, question: str | None, label: str, explanation: str, form: Form = "instruction"
+) -> str:
+    """Write an answer in a published form.
+
+    Parameters
+    ----------
+    question
+        May be None where the task asks only one.
+    label
+        A canonical label of the task.
+
+    Raises
+    ------
+    ValueError
+        No such question or label.
+
+    Examples
+    --------
+    >>> write_answer("dreaddit", "stress", "no", "The tone is calm.")
+    'No, the poster does not suffer from stress. Reasoning: The tone is calm.'
+    >>> write_answer("CAMS", None, "none", "No cause is named.", "completion")
+    'none. Reasoning: No cause is named.'
+    """
+    task = _task(task)
+    task.one_question(question)
+    return f"{answer_sentence(task, label, form)} {REASONING} {explanation.strip()}".rstrip()
+
+
+def answer_sentence(task: Task, label: str, form: Form = "instruction") -> str:
+    """The sentence that states a label, with its full stop; in the completion form the label's own words.
+
+    Raises
+    ------
+    ValueError
+        No such label.
+    """
+    if label not in task.labels:
+        raise ValueError(f"{label!r} is not a label of {task.set}; there are {', '.join(task.labels)}")
+    return task.labels[label].answer.of(form).rstrip(".") + "."
+
+
+def read_answer(
+    task: Task | str, text: str, form: Form = "instruction", finish_reason: str | None = None
+) -> Reading:
+    """Read what an answer says.
+
+    Parameters
+    ----------
+    form
+        The form that was asked for; an answer in the other form is read as well.
+    finish_reason
+        What the model's server said of the end, in any provider's word; None where unknown.
+
+    Returns
+    -------
+    Reading
+        `read` with a canonical label and the explanation; else `unread` (no label, or two with equal
+        claim), `refused`, or `cut` (the text has no end), without a label and with the reason.
+
+    Examples
+    --------
+    >>> read_answer("SAD", "**Answer:** Work").label
+    'work'
+    >>> read_answer("DR", "I'm sorry, but I can't provide a diagnosis.").status
+    'refused'
+    >>> read_answer("SAD", "It is either work or school.").reason
+    'names more than one label: school, work'
+    """
+    task = _task(task)
+    if finish_reason in _CUT_REASONS:
+        return Reading(status="cut", reason=f"the model stopped at {finish_reason}")
+    if finish_reason in _REFUSED_REASONS:
+        return Reading(status="refused", reason=f"the model stopped at {finish_reason}")
+    return _read_exact(task, text, form) or _read_free(task, text)
+
+
+def _task(task: Task | str) -> Task:
+    return find_task(task) if isinstance(task, str) else task
+
+
+def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
+    """The inverse of `write_answer`, whatever the explanation holds."""
+    found = _exact_shape(task, form).match(text)
+    if found is None:
+        return None
+    label = next(name for name in task.labels if answer_sentence(task, name, form) == found[1])
+    return Reading(status="read", label=label, explanation=text[found.end() :].strip())
+
+
+@cache
+def _exact_shape(task: Task, form: Form) -> re.Pattern[str]:
+    sentences = "|".join(re.escape(answer_sentence(task, name, form)) for name in task.labels)
+    return re.compile(rf"\s*({sentences})\s*{REASONING}")
+
+
+def answer_body(text: str) -> str:
+    """An answer without what the model thought before it, and without the marks of chat templates."""
+    return _SPECIAL.sub(" ", _THOUGHT.sub(" ", text)).strip()
+
+
+def _read_free(task: Task, text: str) -> Reading:
+    body = answer_body(text)
+    if _OPEN_THOUGHT.search(body):
+        return Reading(status="cut", reason="the text ends while the model is still thinking")
+    if not body:
+        return Reading(status="unread", reason="the text is empty")
+    return _read_json(task, body) or _read_prose(task, body)
+
+
+def _read_prose(task: Task, body: str) -> Reading:
+    head, explanation = _split(body)
+    plain = _plain(body)
+    plain_head = _plain(head)
+    strong = marked_claims(task, plain) or sentence_claims(task, plain_head or plain)
+    if len(strong) == 1:
+        return _read(strong, explanation)
+    if _REFUSAL.search(plain_head):
+        return Reading(status="refused", reason="the model declines to answer")
+    weak = strong or claims_in(task, plain_head) or conclusion_claims(task, plain)
+    if weak:
+        return _read(weak, explanation)
+    ending = _unended(task, plain)
+    if ending:
+        return Reading(status="cut", reason=ending)
+    return Reading(status="unread", reason="names no label")
+
+
+def _plain(text: str) -> str:
+    """With straight quotation marks, also where an apostrophe was mis-decoded."""
+    return text.replace("‚Äô", "'").replace("â€™", "'").translate(_QUOTES)
+
+
+def _read(claims: frozenset[Claim], explanation: str) -> Reading:
+    if len(claims) == 1:
+        return Reading(status="read", label=next(iter(claims)), explanation=explanation)
+    return Reading(status="unread", reason=f"names more than one label: {', '.join(sorted(claims))}")
+
+
+def _split(body: str) -> tuple[str, str]:
+    """Text before the reasoning, and the reasoning; without a marker all of it is head and reasoning."""
+    found = _REASONING.search(body)
+    if found is None:
+        return body, body
+    return body[: found.start()].strip(), body[found.end() :].strip()
+
+
+_ANSWER_KEYS = (
+    "label",
+    "answer",
+    "prediction",
+    "classification",
+    "category",
+    "class",
+    "result",
+    "verdict",
+    "cause",
+)
+_EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
+
+
+def answer_object(text: str) -> dict[str, Any] | None:
+    """The fields of the first JSON object in a text, by lower-case name; None where it holds none that is whole."""
+    start = text.find("{")
+    if start < 0:
+        return None
+    try:
+        value, _ = json.JSONDecoder(strict=False).raw_decode(text, start)
+    except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, or nested without end
+        return None
+    return {str(key).lower(): item for key, item in value.items()} if isinstance(value, dict) else None
+
+
+def _read_json(task: Task, body: str) -> Reading | None:
+    """An object with a label and perhaps an explanation; None where there is none."""
+    fields = answer_object(body)
+    if fields is None:
+        return _cut_object(body)
+    stated = next((fields[key] for key in _ANSWER_KEYS if key in fields), None)
+    if isinstance(stated, bool) and task.polar:
+        stated = "yes" if stated else "no"
+    if not isinstance(stated, str):
+        return None
+    claims = frozenset([stated]) if stated in task.labels else claims_in(task, _plain(stated))
+    # A list is a list of quotations, as structured answers have it; only a text explains.
+    texts = (fields[key] for key in _EXPLANATION_KEYS if isinstance(fields.get(key), str))
+    if not claims:
+        return Reading(status="unread", reason="the JSON object names no label")
+    return _read(claims, next(texts, "").strip())
+
+
+def _cut_object(body: str) -> Reading | None:
+    start = body.find("{")
+    opened = start >= 0 and "}" not in body[start:] and re.search(r'\{\s*["“]?\w+["”]?\s*:', body)
+    return Reading(status="cut", reason="the text ends inside a JSON object") if opened else None
+
+
+_DANGLING = re.compile(
+    r"(?:[,;:(\[\"-]|\b(?:the|a|an|of|to|and|or|that|is|are|was|with|by|for|in|on|at|as|from|because|which|this|their|its|"
+    r"related|shows?|suffers?|does|has|have|be|been|being|it|not)"
+    r"|(?:^|[,.]\s*|\n)(?:the|this) (?:given |wellness |above |stress )?(?:post|poster|user|author|writer|text|tweet|"
+    r"dimension|cause))\s*$",
+    re.IGNORECASE,
+)
+
+
+def _unended(task: Task, plain: str) -> str | None:
+    """Why a text that claims no label has no end, if it has none."""
+    last = re.split(r"[.!?\n]\s+", plain.lower())[-1].strip()
+    sentences = (
+        answer_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS
+    )
+    if len(last) >= 4 and any(s.startswith(last) and s != last for s in sentences):
+        return "the text ends inside the answer sentence"
+    return "the text ends in the middle of a sentence" if _DANGLING.search(plain) else None

@@ -1,0 +1,77 @@
+"""Take an answer's own statement of its label out of the explanation, so that the reasons must carry the label."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from mentallama.answers.label_mentions import marked_claims
+from mentallama.records import FORMS
+from mentallama.tasks import Task
+from mentallama.text.tokenize import tokens
+
+_SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[”’」』）]*|\n+")
+_HEAD = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
+_MARKED = re.compile(r"[^.:：]{1,30}[:：]")
+_FEW = 2
+"""An answer of so few words ("yes", "social relationships") is a statement only where it stands alone."""
+
+
+def without_answer(task: Task, explanation: str) -> str:
+    """The explanation without the sentences that only say the answer over again.
+
+    Those are sentences that hold an answer sentence of the task (of any label, in either form), that name the answer
+    behind a mark ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A conclusion in other
+    words ("so the job is the cause") is the explanation's own and stays. Where nothing else would be left, only the
+    statement itself goes and the rest of its sentence stays. An explanation that is nothing but its answer gives "".
+    """
+    said = [part.strip() for part in _SENTENCES.split(explanation) if part.strip()]
+    kept = [part for at, part in enumerate(said) if not _states(task, part, first=at == 0)]
+    if not kept:
+        kept = [_cut(task, part, first=at == 0) for at, part in enumerate(said)]
+    return " ".join(part for part in kept if tokens(part))
+
+
+def _states(task: Task, sentence: str, *, first: bool) -> bool:
+    return (
+        _spaced(sentence) in _alone(task)
+        or _phrases(task).search(sentence) is not None
+        or (first and _opening(task, sentence) > 0)
+        or (_MARKED.match(sentence) is not None and bool(marked_claims(task, sentence)))
+    )
+
+
+def _cut(task: Task, sentence: str, *, first: bool) -> str:
+    if _spaced(sentence) in _alone(task):
+        return ""
+    return _phrases(task).sub(" ", sentence[_opening(task, sentence) if first else 0 :])
+
+
+def _opening(task: Task, sentence: str) -> int:
+    """Where the label that a sentence opens with ends; 0 where it opens with none."""
+    head = _HEAD.match(sentence)
+    return head.end() if head and _spaced(head[0]) in _alone(task) else 0
+
+
+def _spaced(text: str) -> str:
+    return " ".join(tokens(text))
+
+
+@cache
+def _alone(task: Task) -> frozenset[str]:
+    """Answers and names of labels, as tokens with spaces between."""
+    names = list(task.labels)
+    if not task.polar:  # a yes/no task's aliases are parts of sentences, as "depressed"
+        names += [alias for label in task.labels.values() for alias in label.aliases]
+    answers = [label.answer.of(form) for label in task.labels.values() for form in FORMS]
+    return frozenset(map(_spaced, (*names, *answers)))
+
+
+@cache
+def _phrases(task: Task) -> re.Pattern[str]:
+    """Answer sentences of more than a few words, with or without the "Yes," or "No," that they open with."""
+    found = {_spaced(label.answer.of(form)) for label in task.labels.values() for form in FORMS}
+    opened = {sentence.partition(" ")[2] for sentence in found if sentence.partition(" ")[0] in task.labels}
+    phrases = sorted((p for p in found | opened if p.count(" ") >= _FEW), key=lambda p: (-len(p), p))
+    joined = "|".join(r"[\W_]*".join(map(re.escape, phrase.split(" "))) for phrase in phrases)
+    return re.compile(rf"(?:{joined})" if joined else r"(?!)", re.IGNORECASE)

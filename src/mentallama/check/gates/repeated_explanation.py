@@ -1,0 +1,125 @@
+"""Boilerplate: one explanation under several posts.
+
+Two explanations are one text where what they say outside their quotations is nearly the same, and they quote the same
+or nothing that stands in their posts. A teacher that writes by a template round different quotations passes, since
+each of its explanations fits one post only; a text that could stand under any post does not.
+
+Of each such text the first post's explanation is kept: once, it teaches what it says and nothing is lost; again and
+again, it teaches to answer without reading. Where the same text stands under different labels of one question, it
+explains none of them, and none is kept. Several answers about one post, to other questions or from other teachers,
+are no repetition, nor are answers to the same post in two sets.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mentallama.check.gates.quote_grounding import GROUNDED, place_quotes
+from mentallama.check.gates.unquoted import unquoted
+from mentallama.check.response_row import Row
+from mentallama.parallel import batches
+from mentallama.records import Verdict
+from mentallama.text.fingerprint import hash_of, key_of
+from mentallama.text.near_duplicates import Index, bands_of
+
+BATCH = 2000
+"""Rows whose texts are held in memory at a time."""
+
+Numbers = NDArray[Any]
+
+
+def boilerplate(rows: Sequence[Row], threshold: float) -> list[Verdict]:
+    """Judge all rows of a run together; see `repeats`, which streams."""
+    with TemporaryDirectory() as folder:
+        found = repeats(rows, threshold, Path(folder))
+    return [repeated(row, int(posts)) for row, posts in zip(rows, found, strict=True)]
+
+
+def repeated(row: Row, posts: int) -> Verdict:
+    """The verdict on a row whose text stands under so many other posts, one of which is kept instead; the score."""
+    return row.verdict("boilerplate", f"says the same under {posts} other posts" if posts else None, posts)
+
+
+def repeats(rows: Iterable[Row], threshold: float, folder: Path) -> Numbers:
+    """How many other posts have each row's explanation; 0 also for a row that is kept for all of them.
+
+    Reads the rows once. Texts lie on disk in `folder`; in memory a row takes some 200 bytes. About 0.5 ms a row.
+
+    Parameters
+    ----------
+    rows
+        That could be read.
+    threshold
+        Least likeness (rapidfuzz ratio of letters and digits, 0-100) of two explanations that are one text.
+
+    Returns
+    -------
+    int64 (rows,)
+    """
+    columns: dict[str, array[int]] = {name: array("Q") for name in ("post", "quotes", "question", "answer")}
+    index = Index(folder, threshold, beginnings=False)
+    try:
+        for batch in batches(rows, BATCH):
+            texts = [unquoted(row, instead=" ") for row in batch]
+            keys = [key_of(text) for text in texts]
+            index.add(keys, np.array(list(map(hash_of, keys)), dtype=np.uint64), bands_of(texts, keys))
+            for row in batch:
+                for name, number in _numbers(row).items():
+                    columns[name].append(number)
+        _, texts_alike = index.clusters()
+    finally:
+        index.close()
+    read = {name: np.array(column, dtype=np.uint64) for name, column in columns.items()}
+    groups = _numbered(texts_alike.astype(np.uint64), read["quotes"])
+    return _others(groups, read["post"], read["question"], read["answer"])
+
+
+def _numbers(row: Row) -> dict[str, int]:
+    """What is remembered of a row beside its text."""
+    question = f"{row.task.set}\0{row.example.question}"
+    return {
+        "post": hash_of(key_of(row.post.text) or row.post.id),
+        "quotes": hash_of("\0".join(sorted(_grounded(row)))),
+        "question": hash_of(question),
+        "answer": hash_of(f"{question}\0{row.reading.label}"),
+    }
+
+
+def _grounded(row: Row) -> set[str]:
+    """The keys of quotations that stand in the row's post."""
+    placed = zip(row.quotes, place_quotes(row), strict=True)
+    return {key_of(text) for text, quote in placed if quote.kind in GROUNDED}
+
+
+def _others(groups: Numbers, posts: Numbers, questions: Numbers, answers: Numbers) -> Numbers:
+    """For each row the other posts of its group, or 0 for the group's first post where all answers agree."""
+    if not len(groups):
+        return np.empty(0, dtype=np.int64)
+    size = int(groups.max()) + 1
+    others = _distinct(groups, posts, size) - 1
+    asked = _numbered(groups, questions)
+    disputed = _distinct(asked, answers, int(asked.max()) + 1)[asked] > 1
+    torn = np.zeros(size, dtype=bool)
+    torn[groups[disputed]] = True
+    _, first = np.unique(groups, return_index=True)
+    kept = (posts == posts[first][groups]) & ~torn[groups]
+    return np.where(kept, 0, others[groups])
+
+
+def _numbered(left: Numbers, right: Numbers) -> Numbers:
+    """A number from 0 for each different pair."""
+    pairs = np.stack([left.astype(np.uint64), right.astype(np.uint64)], axis=1)
+    return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _distinct(groups: Numbers, values: Numbers, size: int) -> Numbers:
+    """How many different values each group has."""
+    pairs = np.unique(np.stack([groups.astype(np.uint64), values.astype(np.uint64)], axis=1), axis=0)
+    return np.bincount(pairs[:, 0].astype(np.int64), minlength=size)

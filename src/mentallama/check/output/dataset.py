@@ -1,0 +1,93 @@
+"""Write the accepted rows, streaming: as examples to train on, as a data set in both forms, as a release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mentallama.answers.parse import write_answer
+from mentallama.check.response_row import Row
+from mentallama.files.imhi_release import COLUMNS as RELEASE_COLUMNS
+from mentallama.files.imhi_release import release_path
+from mentallama.files.record_files import writing, writing_table
+from mentallama.records import FORMS, Example, Form, Split, example_of
+from mentallama.tasks import write_query
+
+INSTRUCTIONS = "instructions.jsonl.zst"
+COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
+"""Of the data set's files, all text. `id` is the example's in the file's own form; `post_id` is the same in both."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A row that is taken, and the label that goes with it."""
+
+    row: Row
+    label: str
+
+    def example(self, form: Form) -> Example:
+        """The example with its label, and the answer as `write_answer` has it."""
+        row = self.row
+        question = row.example.question
+        answer = write_answer(row.task, question, self.label, row.reading.explanation, form)
+        return example_of(row.post, question, form).model_copy(
+            update={"label": self.label, "response": answer}
+        )
+
+    def cells(self, form: Form) -> dict[str, str]:
+        """One row of the data set, by column."""
+        row, example = self.row, self.example(form)
+        return {
+            "id": example.id,
+            "set": row.task.set,
+            "question": example.question,
+            "query": write_query(row.task, example.question, form, row.post.text),
+            "response": example.response or "",
+            "label": self.label,
+            "explanation": row.reading.explanation,
+            "model": row.response.model,
+            "post_id": row.post.id,
+        }
+
+
+def data_path(form: Form, split: Split, suffix: str) -> Path:
+    """A file of the data set, below the stage's folder."""
+    return Path("data") / form / f"{split}{suffix}"
+
+
+@contextmanager
+def writing_accepted(out: Path, form: Form, parquet: bool) -> Iterator[Callable[[Accepted], None]]:
+    """Yield a function that writes one accepted row to all files it belongs to.
+
+    A file that would have no rows does not come to be, but `instructions.jsonl.zst` (in `form`) always does.
+    """
+    suffixes = (".jsonl", ".parquet") if parquet else (".jsonl",)
+    with writing(out / INSTRUCTIONS) as write_example, ExitStack() as stack:
+        files = _Files(out, stack)
+
+        def write(accepted: Accepted) -> None:
+            write_example(accepted.example(form))
+            name, split = accepted.row.task.set, accepted.row.post.split
+            for each in FORMS:
+                cells = accepted.cells(each)
+                for suffix in suffixes:
+                    files.write(data_path(each, split, suffix), COLUMNS, tuple(cells.values()))
+                published = Path("release") / release_path(name, split, each)
+                files.write(published, RELEASE_COLUMNS, (cells["query"], cells["response"]))
+
+        yield write
+
+
+class _Files:
+    """Tables that are opened by their first row and finished together."""
+
+    def __init__(self, out: Path, stack: ExitStack) -> None:
+        self._out, self._stack = out, stack
+        self._open: dict[Path, Callable[[Sequence[str]], None]] = {}
+
+    def write(self, path: Path, columns: Sequence[str], cells: Sequence[str]) -> None:
+        if path not in self._open:
+            self._open[path] = self._stack.enter_context(writing_table(self._out / path, columns))
+        self._open[path](cells)

@@ -1,0 +1,119 @@
+"""The gate report as Markdown: what was kept, what was dropped, by which gate, and what could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mentallama.check.output.gate_report_schema import ByLabel, GateFile
+from mentallama.files.markdown import figures, share, table
+from mentallama.safety import NOTICE
+
+GATES: dict[str, str] = {
+    "read": "the answer can be read: it names one label, is no refusal and has an end",
+    "correctness": "the teacher's label is the set's label, or a person has decided otherwise",
+    "consistency": "the label can be read back from the explanation alone",
+    "invented": "what the explanation quotes stands in the post",
+    "language": "the explanation is in the language of the post or of the task",
+    "words": "the explanation has no fewer and no more words than the bounds",
+    "leakage": "the explanation repeats no stretch of the prompt's instructions",
+    "diagnosis": "the explanation states no diagnosis as a fact",
+    "advice": "the explanation gives the writer no advice",
+    "personal": "the explanation brings no personal data back",
+    "boilerplate": "the explanation is not another post's explanation over again",
+    "chrf": "the explanation is near enough to a reference, where there is one",
+}
+"""What passes each gate, in the order in which they are told."""
+
+
+def gates_page(name: str, found: GateFile) -> str:
+    """`gates.md`."""
+    return f"# What was kept and why: {name}\n\n{NOTICE}\n\n" + "".join(_parts(found))
+
+
+def _parts(found: GateFile) -> Iterator[str]:
+    yield (
+        f"{found.responses:,} responses were judged and {found.accepted:,} accepted. Each dropped response is listed "
+        "in `dropped.jsonl` with its ids and reasons, each verdict in `verdicts.jsonl.zst`.\n\n"
+    )
+    if found.unanswered:
+        yield f"{found.unanswered:,} labelled questions have no response; they are not counted here.\n\n"
+    for note in found.notes:
+        yield f"- {note}\n"
+    yield "\n" if found.notes else ""
+    yield "## Gates\n\n" + gate_table(found)
+    yield f"Switched off: {', '.join(found.off)}.\n\n" if found.off else ""
+    yield from _section("Dropped by set and label", _dropped(found))
+    yield from _section("Answers that could not be used", _unread(found))
+    yield from _section("Label read back from the explanation", figures(found.consistency))
+    yield from _section("Quality", figures(found.quality))
+    yield from _section("Teachers", figures([each.model_dump() for each in found.teachers]))
+    yield from _section("Disagreements for people to decide", figures([found.review] if found.review else []))
+    yield from _section("Sample for raters", figures([found.sample] if found.sample else []))
+
+
+def _section(title: str, body: str) -> Iterator[str]:
+    if body:
+        yield f"## {title}\n\n{body}"
+
+
+def gate_table(found: GateFile) -> str:
+    """A line a gate: what passes it, its threshold, what it found."""
+    header = ("gate", "passes where", "threshold", "judged", "failed", "share", "by this gate alone", "note")
+    return table(
+        header,
+        (
+            (
+                each.gate,
+                GATES.get(each.gate, each.gate),
+                threshold_words(each.threshold),
+                each.judged,
+                each.failed,
+                share(each.failed, each.judged),
+                each.alone if each.drops else "drops nothing",
+                each.note,
+            )
+            for each in found.gates
+        ),
+    )
+
+
+def threshold_words(threshold: object) -> str:
+    """A setting as it stands in the recipe; a gate that is only on or off has none."""
+    if threshold is None or isinstance(threshold, bool):
+        return ""
+    return " to ".join(map(str, threshold)) if isinstance(threshold, tuple) else f"{threshold:g}"
+
+
+def _dropped(found: GateFile) -> str:
+    rows = [each for each in found.dropped if each.failed]
+    return "" if not rows else _GRAVE + table(
+        ("gate", "set", "label", "judged", "failed", "share"),
+        ((each.gate, each.set, _label(each), each.rows, each.failed, share(each.failed, each.rows)) for each in rows),
+    )  # fmt: skip
+
+
+def _label(line: ByLabel) -> str:
+    return f"**{line.label}** (grave)" if line.grave else line.label or "no label"
+
+
+_GRAVE = "Labels whose miss costs most are marked as grave.\n\n"
+
+
+def _unread(found: GateFile) -> str:
+    """Refusals hit the gravest posts first, so grave labels stand first."""
+    lost = [each for each in found.unread if each.refused or each.unread or each.cut]
+    return table(
+        ("set", "label", "rows", "refused", "unread", "cut", "share"),
+        (
+            (
+                each.set,
+                f"**{each.label}** (grave)" if each.grave else each.label or "no label",
+                each.rows,
+                each.refused,
+                each.unread,
+                each.cut,
+                share(each.refused + each.unread + each.cut, each.rows),
+            )
+            for each in sorted(lost, key=lambda each: not each.grave)
+        ),
+    )

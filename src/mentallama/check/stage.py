@@ -1,0 +1,65 @@
+"""Check, as the runner sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mentallama.config import Recipe
+from mentallama.files.record_files import read_json
+from mentallama.pipeline.stage import files_of, needs
+
+
+def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    from mentallama.check.output.origin import DRIFT, LESSON, SUMMARY
+    from mentallama.check.run import inputs_of
+    from mentallama.files.imhi_release import find_expert
+
+    files = inputs_of(recipe, folder)
+    given = {path.relative_to(folder).as_posix(): path for path in (files.posts, files.responses)}
+    told = [folder / name for name in (SUMMARY, DRIFT, *([] if recipe.teach is None else [LESSON]))]
+    found = needs(*given)(recipe, folder)
+    more = [path for path in (*told, *([] if files.goldens is None else [files.goldens])) if path.is_file()]
+    experts = [] if files.release is None else find_expert(files.release, recipe.catalogue())
+    reader = recipe.check.reader if recipe.check is not None else None
+    return (
+        found
+        | ({} if reader is None else files_of(f"encoder:{reader}", "reader"))
+        | {path.relative_to(folder).as_posix(): path for path in more}
+        | {f"expert/{each.path.name}": each.path for each in experts}
+    )
+
+
+def check(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.check.run import run
+
+    return run(recipe, folder, out)
+
+
+def check_said(folder: Path) -> dict[str, str]:
+    from mentallama.check.human_review.review_folder import said
+
+    return said(folder)
+
+
+def rejected_by_raters(folder: Path) -> str | None:
+    """A sentence where the sequential test on the raters' sample says that the data is not to be used."""
+    sample = read_json(folder / "check/gates.json")["sample"]
+    if sample.get("result") != "reject":
+        return None
+    return (
+        f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample poor, more "
+        f"than can be accepted; all is written, do not use it ({folder / 'review/sample.csv'})"
+    )
+
+
+def check_notes(folder: Path) -> Iterator[str]:
+    """What was accepted, and what waits for people."""
+    summary = read_json(folder / "check/summary.json")
+    yield f"check: {summary['accepted']} of {summary['responses']} responses accepted; {folder / 'check/gates.md'}"
+    if summary["undecided"]:
+        yield (
+            f"note: check: {summary['undecided']} answers give another label than the set; decide in "
+            f"{folder / 'review/disagreements.csv'}, the same command reads it"
+        )

@@ -1,0 +1,119 @@
+"""The command `predict`: the stage of a recipe, or any model on any posts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mentallama.errors import WrongUse
+
+Run = Callable[[Path, list[str] | None, Path | None, str | None], Path]
+"""Runs a recipe with changes into a folder, up to a stage."""
+
+
+def add_predict(app: typer.Typer, run: Run, say: Callable[[str], None]) -> None:
+    """Add the command; its options are one parameter each."""
+
+    @app.command()
+    def predict(  # noqa: PLR0913, PLR0917 - one parameter an option
+        recipe: Annotated[
+            Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --model, --data and --out.")
+        ] = None,
+        model: Annotated[
+            str | None,
+            typer.Option(metavar="SPEC", help="As causal:DIR_OR_ID, encoder:DIR, remote:MODEL@URL."),
+        ] = None,
+        data: Annotated[
+            Path | None,
+            typer.Option(metavar="PATH", help="A file of posts, a run's folder, or one with the release."),
+        ] = None,
+        split: Annotated[
+            list[str] | None, typer.Option(metavar="SPLIT", help="train, validation or test; default test.")
+        ] = None,
+        sets: Annotated[list[str] | None, typer.Option(metavar="SET", help="Only posts of this set.")] = None,
+        every: Annotated[
+            bool,
+            typer.Option("--all", help="Ask all questions of every post, not only those that have a label."),
+        ] = False,
+        form: Annotated[
+            str | None,
+            typer.Option(help="instruction or completion; default: the model's own, else instruction."),
+        ] = None,
+        mode: Annotated[
+            str | None,
+            typer.Option(help="answer-first (the likeliest written answer; default) or free (read it)."),
+        ] = None,
+        labels_only: Annotated[bool, typer.Option("--labels-only", help="No explanations.")] = False,
+        template: Annotated[str | None, typer.Option(help="auto, chat or plain.")] = None,
+        max_new_tokens: Annotated[
+            int | None, typer.Option(metavar="COUNT", help="The longest answer.")
+        ] = None,
+        tokens_at_once: Annotated[
+            int | None, typer.Option(metavar="COUNT", help="Tokens in one pass.")
+        ] = None,
+        device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+        dtype: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+        allow_remote: Annotated[
+            list[str] | None,
+            typer.Option(metavar="SET", help="Send posts of this set to a remote model all the same."),
+        ] = None,
+        ray: Annotated[
+            str | None, typer.Option(metavar="ADDRESS", help="Work on a Ray cluster, as auto.")
+        ] = None,
+        tasks: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="A folder of further task files.")
+        ] = None,
+        changes: Annotated[
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
+        ] = None,
+        out: Annotated[
+            Path | None,
+            typer.Option(metavar="DIR", help="The run's folder, default runs/NAME; or the predictions'."),
+        ] = None,
+    ) -> None:
+        """Answer posts: of a recipe's run up to this stage, or with any model, any posts."""
+        settings: dict[str, Any] = {
+            "mode": mode,
+            "labels_only": labels_only or None,
+            "template": template,
+            "max_new_tokens": max_new_tokens,
+            "tokens_at_once": tokens_at_once,
+            "device": device,
+            "dtype": dtype,
+            "allow_remote": allow_remote or None,
+        }
+        settings = {key: value for key, value in settings.items() if value is not None}
+        alone = {
+            "--model": model,
+            "--data": data,
+            "--split": split,
+            "--sets": sets,
+            "--all": every,
+            "--form": form,
+        }
+        given = [name for name, value in {**alone, "--tasks": tasks}.items() if value]
+        if recipe is not None:
+            if given:
+                raise WrongUse(
+                    f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE"
+                )
+            said = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
+            said += [f"ray={ray}"] if ray else []
+            typer.echo(str(run(recipe, [*(changes or ()), *said], out, "predict") / "predict"))
+            return
+        if model is None or data is None or out is None:
+            raise WrongUse("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
+        if changes:
+            raise WrongUse("--set is for recipes; without one, use the options of predict")
+        from mentallama.predict.ad_hoc import Order, answer, settings_of
+        from mentallama.predict.stage import Job
+        from mentallama.tasks import load_tasks
+
+        whose = {"model": model, "splits": split or None}
+        job = Job(model, settings_of({**settings, **whose}), load_tasks(tasks), ray)
+        answer(Order(job, data, tuple(sets or ()), form, every), out, say)
+        typer.echo(str(out))

@@ -1,0 +1,66 @@
+"""Scores for the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mentallama.evaluate.paper_results import NONE, two_digits
+from mentallama.evaluate.score_file import ScoreFile
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+COLUMNS = ("set", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "unread", "refused", "cut")
+PUBLISHED = ("as published: F1", "accuracy", "by default", "readers differ")
+
+
+def score_table(scores: ScoreFile) -> Table:
+    """One line a set, the missing ones below with a dash; with `as_published` its columns beside ours."""
+    from rich.table import Table
+
+    table = Table(title=f"Test, {scores.form} form", caption=caption(scores), caption_justify="left")
+    for column in COLUMNS + (PUBLISHED if scores.as_published is not None else ()):
+        table.add_column(column, justify="left" if column == "set" else "right")
+    for name in scores.sets:
+        table.add_row(name, *_ours(scores, name), *_published(scores, name))
+    for name in scores.missing:
+        table.add_row(name, *[NONE] * (len(table.columns) - 1), style="dim")
+    return table
+
+
+def caption(scores: ScoreFile) -> str:
+    """What the numbers do not say: why sets are missing, how outputs were aligned, why no score."""
+    lines = [f"{name}: {reason}" for name, reason in scores.missing_reasons.items()]
+    lines += [
+        f"{name}: answers {against.file} ({against.rows} rows)"
+        + ("" if against.aligned == "rows" else ", put in order by golden text")
+        for name, against in scores.against.items()
+        if against.aligned == "goldens" or not against.file.startswith("test_data")
+    ]
+    lines += [f"{name}: not used" for name in scores.unused[:5]]
+    lines += [
+        f"{name}, as published: no score, {result.reason}"
+        for name, result in (scores.as_published or {}).items()
+        if result.reason
+    ]
+    lines += [
+        f"{name}, by its explanations alone: weighted F1 {two_digits(one.of_gold)}; against the answers' labels "
+        f"{two_digits(one.of_answers)} ({one.told} of {one.rows} told)"
+        for name, one in (scores.from_explanations or {}).items()
+    ]
+    return "\n".join(lines)
+
+
+def _ours(scores: ScoreFile, name: str) -> list[str]:
+    one = scores.sets[name]
+    interval = NONE if one.interval is None else "–".join(f"{end:.1f}" for end in one.interval)
+    lost = map(str, (one.unread, one.refused, one.cut))
+    measured = (two_digits(one.accuracy), two_digits(one.macro_f1))
+    return [str(one.n), two_digits(one.weighted_f1), interval, *measured, *lost]
+
+
+def _published(scores: ScoreFile, name: str) -> list[str]:
+    if scores.as_published is None:
+        return []
+    one = scores.as_published[name]
+    return [two_digits(one.weighted_f1), two_digits(one.accuracy), str(one.by_default), str(one.differ)]

@@ -1,0 +1,132 @@
+"""Which files a data folder holds, and what `mentallama sources` says of each set.
+
+A data folder has `release/` (the published layout) and `sources/<set>/<file>` (upstream files under their own
+names). Either may be partial: what is missing is said, not guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mentallama.collect.readers import Origin, RawPost, Reject, release_posts, table_posts
+from mentallama.errors import WrongUse
+from mentallama.files.imhi_release import ReleaseFile, find_release
+from mentallama.records import Form
+from mentallama.tasks import Source, Task
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to collect from. `name` is its path below the data folder."""
+
+    task: Task
+    origin: Origin
+    name: str
+    path: Path
+    source: Source | ReleaseFile
+
+    def read(self) -> Iterator[RawPost | Reject]:
+        if isinstance(self.source, ReleaseFile):
+            return release_posts(self.source, self.task, self.name)
+        return table_posts(self.path, self.source, self.task, self.name, self.origin)
+
+
+def find_inputs(
+    data: Path, tasks: Mapping[str, Task], form: Form, declared: Mapping[str, Sequence[Source]] | None = None
+) -> list[Input]:
+    """All files of the sets in `tasks` that are there, by set; the release before upstream before declared tables.
+
+    Parameters
+    ----------
+    declared
+        Tables that a recipe declares by set; they must exist.
+
+    Raises
+    ------
+    WrongUse
+        No such data folder, a declared table is missing, or nothing at all was found.
+    """
+    if not data.is_dir():
+        raise WrongUse(f"{data}: there is no such data folder")
+    release = data / "release"
+    published = find_release(release, form, tasks) if release.is_dir() else []
+    inputs = []
+    for task in tasks.values():
+        folder = data / "sources" / task.set
+        inputs += [
+            _input(task, "release", data, file.path, file) for file in published if file.set == task.set
+        ]
+        found = [(folder / source.file, source) for source in task.sources]
+        inputs += [_input(task, "upstream", data, path, source) for path, source in found if path.is_file()]
+        for source in (declared or {}).get(task.set, ()):
+            path = folder / source.file
+            if not path.is_file():
+                raise WrongUse(
+                    f"{path}: the recipe declares this table for {task.set}, but there is no such file"
+                )
+            inputs.append(_input(task, "table", data, path, source))
+    if not inputs:
+        raise WrongUse(f"{data}: neither release/ nor sources/<set>/ holds a file of {', '.join(tasks)}")
+    return inputs
+
+
+def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | ReleaseFile) -> Input:
+    return Input(task, origin, path.relative_to(data).as_posix(), path, source)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is expected of a set and what a data folder holds: rows by release split, upstream files with rows."""
+
+    task: Task
+    release: dict[str, int]
+    upstream: dict[str, int]
+    missing: tuple[str, ...]
+
+
+def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[Survey]:
+    """Count what is there, set by set; nothing is required."""
+    release = data / "release"
+    published = find_release(release, form, tasks) if release.is_dir() else []
+    return [
+        _survey(data, task, [file for file in published if file.set == task.set]) for task in tasks.values()
+    ]
+
+
+def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
+    from mentallama.files.tables import read_table
+
+    rows: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
+    folder, upstream = data / "sources" / task.set, {}
+    for source in task.sources:
+        if (folder / source.file).is_file():
+            upstream[source.file] = sum(1 for _ in read_table(folder / source.file, source.encoding))
+    others = (
+        sorted(p.name for p in folder.glob("*") if p.is_file())
+        if not task.sources and folder.is_dir()
+        else []
+    )
+    upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
+    missing = tuple(source.file for source in task.sources if source.file not in upstream)
+    return Survey(task, rows, upstream, missing)
+
+
+def survey_lines(found: Survey) -> list[str]:
+    """What is known of a set, as lines of text."""
+    task, expected = found.task, found.task.expected.model_dump()
+    release = ", ".join(
+        f"{split} {found.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
+    )
+    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in found.upstream.items()) or "nothing"
+    lines = [
+        f"{task.set}: {task.title} ({task.platform})",
+        f"  licence   {task.licence}",
+        f"  get it    {task.obtain}",
+        f"  release   {release} rows",
+        f"  upstream  {upstream}",
+    ]
+    if found.missing:
+        lines.append(f"  missing   {', '.join(found.missing)}")
+    return lines

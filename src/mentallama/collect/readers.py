@@ -1,0 +1,174 @@
+"""Raw posts: what the readers hand to cleaning, and the reasons for which a row is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mentallama.answers.parse import read_answer
+from mentallama.files.imhi_release import ReleaseFile, read_release
+from mentallama.files.tables import NUL, need_columns, read_table
+from mentallama.records import Record, Split
+from mentallama.tasks import Source, Task
+
+Origin = Literal["release", "upstream", "table"]
+
+LONGEST = 100_000
+"""Characters; Reddit's own bound is 40,000. A longer cell is a damaged file, not a post."""
+
+
+class Reject(Record):
+    """A row that was left out: `row` as a spreadsheet counts it; the reason holds no post text."""
+
+    file: str
+    row: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class RawPost:
+    """A post as it stands in a file. `split` is None where the file has no published split."""
+
+    set: str
+    split: Split | None
+    origin: Origin
+    file: str
+    row: int
+    text: str
+    labels: dict[str, str]
+    language: str | None = None
+    evidence: dict[str, str] = field(default_factory=dict)
+    separator: str | None = None
+    goldens: dict[str, str] = field(default_factory=dict)
+    author: str | None = None
+    thread: str | None = None
+    time: str | None = None
+
+
+def release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost | Reject]:
+    """Rows of a release file, gathered to posts: a text with its labels and goldens by question.
+
+    A text that repeats a question starts another post, so that every published row is kept.
+    """
+    posts: dict[tuple[str, int], RawPost] = {}
+    asked: dict[tuple[str, str], int] = {}
+    for row in read_release(file, task):
+        reading = read_answer(task, row.golden, file.form)
+        if reading.label is None:
+            yield Reject(
+                file=name, row=row.row, reason=f"the golden response is {reading.status}: {reading.reason}"
+            )
+            continue
+        turn = asked[row.text, row.question] = asked.get((row.text, row.question), -1) + 1
+        post = posts.setdefault(
+            (row.text, turn),
+            RawPost(task.set, file.split, "release", name, row.row, row.text, {}, task.language),
+        )
+        post.labels[row.question] = reading.label
+        post.goldens[row.question] = row.golden
+    yield from posts.values()
+
+
+def table_posts(
+    path: Path, source: Source, task: Task, name: str, origin: Origin
+) -> Iterator[RawPost | Reject]:
+    """Rows of an upstream file or a declared table, by its field map.
+
+    Raises
+    ------
+    BadData
+        The file lacks a column that the field map names.
+    """
+    columns = source.columns
+    named = [columns.text, *columns.labels.values(), *columns.evidence.values(), *source.skip]
+    named += [
+        column
+        for column in (columns.author, columns.thread, columns.time, columns.split, columns.language)
+        if column
+    ]
+    checked = False
+    for row, cells in read_table(path, source.encoding):
+        if not checked:
+            need_columns(path, cells, named)
+            checked = True
+        if any(cells[column] in values for column, values in source.skip.items()):
+            continue
+        yield _table_post(cells, row, source, task, name, origin)
+
+
+def _table_post(
+    cells: dict[str, str], row: int, source: Source, task: Task, name: str, origin: Origin
+) -> RawPost | Reject:
+    columns, labels = source.columns, {}
+    for question, column in columns.labels.items():
+        label = _label(cells[column], source, task)
+        if label is None:
+            known = ", ".join([*source.codes, *(name for name in task.labels if name not in source.codes)])
+            return Reject(
+                file=name,
+                row=row,
+                reason=f"{_shown(cells[column])} in column {column!r} is no label; known are {known}",
+            )
+        labels[question] = label
+    split = _split(cells[columns.split]) if columns.split else source.split
+    if columns.split and split is None:
+        return Reject(file=name, row=row, reason=f"column {columns.split!r} names no split")
+    return RawPost(
+        task.set,
+        split,
+        origin,
+        name,
+        row,
+        cells[columns.text],
+        labels,
+        language=(columns.language and cells[columns.language]) or task.language,
+        evidence={
+            question: cells[column] for question, column in columns.evidence.items() if cells[column].strip()
+        },
+        separator=source.separator,
+        author=(columns.author and cells[columns.author]) or None,
+        thread=(columns.thread and cells[columns.thread]) or None,
+        time=(columns.time and cells[columns.time]) or None,
+    )
+
+
+def _label(cell: str, source: Source, task: Task) -> str | None:
+    cell = cell.strip()
+    return source.codes.get(cell, cell if cell in task.labels else None)
+
+
+_SPLITS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def _shown(cell: str) -> str:
+    """A cell that should hold a label, for a message; a longer one may be a post and is not shown."""
+    cell = cell.strip()
+    if len(cell.split()) == 1 and len(cell) <= 20:
+        return repr(cell)
+    return f"a text of {len(cell)} characters" if cell else "nothing"
+
+
+def _split(cell: str) -> Split | None:
+    return _SPLITS.get(cell.strip().lower())
+
+
+def fault_of(raw: RawPost) -> str | None:
+    """Why a post's text cannot be used, if it cannot."""
+    if NUL in raw.text:
+        return "the text holds NUL bytes; the file is damaged or binary"
+    if len(raw.text) > LONGEST:
+        return f"the text has {len(raw.text):,} characters; more than {LONGEST:,} is no post"
+    if not raw.text.strip():
+        return "the text is empty"
+    return None

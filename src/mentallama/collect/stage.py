@@ -1,0 +1,50 @@
+"""Collect, as the runner sees it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mentallama.config import Recipe
+from mentallama.files import erasure_requests as forgotten
+from mentallama.files.record_files import read_json, read_records
+from mentallama.pipeline.stage import Say
+
+
+def rejects(recipe: Recipe, folder: Path, say: Say) -> str | None:
+    """Say what was rejected; a sentence where it is more than allowed."""
+    from mentallama.collect.readers import Reject
+
+    summary = read_json(folder / "collect/summary.json")
+    if not summary["rejected"]:
+        return None
+    assert recipe.collect is not None
+    share, allowed = summary["rejected"] / summary["read"], recipe.collect.allowed_rejects
+    first = next(read_records(folder / "collect/rejects.jsonl", Reject))
+    told = (
+        f"{recipe.data / first.file}, row {first.row}: {first.reason} "
+        f"({summary['rejected']} of {summary['read']} rows rejected, {share:.2%}; all are listed in "
+        f"{folder / 'collect/rejects.jsonl'})"
+    )
+    if share > allowed:
+        return f"{told}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
+    say(f"note: {told}")
+    return None
+
+
+def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    from mentallama.collect.inputs import find_inputs
+
+    assert recipe.collect is not None
+    inputs = find_inputs(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
+    asked = {forgotten.NAME: folder / forgotten.NAME}
+    return {each.name: each.path for each in inputs} | {
+        n: path for n, path in asked.items() if path.is_file()
+    }
+
+
+def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.collect.run import run
+
+    summary = run(recipe, out, forgotten.read_forgotten(folder))
+    return {key: summary[key] for key in ("read", "rejected", "rejects", "posts")}

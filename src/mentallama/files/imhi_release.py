@@ -1,0 +1,122 @@
+"""Read the published IMHI release: both forms, both layouts of the training files (FACTS 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mentallama.errors import BadData, WrongUse
+from mentallama.files.tables import need_columns, read_table
+from mentallama.records import Form, Split
+from mentallama.tasks import Task, read_query
+
+_TEST = {"instruction": "test_data/test_instruction", "completion": "test_data/test_complete"}
+_TRAIN = {"instruction": "train_data/instruction_data", "completion": "train_data/complete_data"}
+_EXPERT = "human_evaluation/test_instruction_expert"
+
+COLUMNS = ("query", "gpt-3.5-turbo")
+"""Of the published files; the second is the golden response, whoever wrote it."""
+
+_TRAIN_NAMES: dict[Split, tuple[str, ...]] = {
+    "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
+    "validation": (
+        "val.csv",
+        "valid.csv",
+        "{stem}_val.csv",
+        "{stem}_valid.csv",
+        "{stem}-val.csv",
+        "{stem}-valid.csv",
+    ),
+}
+# DR's completion files are called after the platform, not after the set.
+_STEMS = {"DR": ("DR", "reddit")}
+
+
+@dataclass(frozen=True)
+class ReleaseFile:
+    """One file of the release."""
+
+    set: str
+    split: Split
+    form: Form
+    path: Path
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """One published row; `row` counts as a spreadsheet does. `query` and `golden` are as published."""
+
+    row: int
+    question: str
+    text: str
+    query: str
+    golden: str
+
+
+def release_path(name: str, split: Split, form: Form) -> Path:
+    """Where a set's file of one split and form stands below the release's folder, by the name most sets have.
+
+    >>> release_path("SAD", "validation", "completion").as_posix()
+    'train_data/complete_data/SAD/val.csv'
+    """
+    if split == "test":
+        return Path(_TEST[form]) / f"{name}.csv"
+    return Path(_TRAIN[form]) / name / _TRAIN_NAMES[split][0]
+
+
+def find_release(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
+    """The release's train, validation and test files of one form, by task then split; absent ones are left out.
+
+    Raises
+    ------
+    WrongUse
+        `root` is no folder, or holds nothing of the release.
+    """
+    if not root.is_dir():
+        raise WrongUse(f"{root}: there is no such folder")
+    if not any((root / part).is_dir() for part in (*_TEST.values(), *_TRAIN.values(), _EXPERT)):
+        raise WrongUse(
+            f"{root}: not the published release, it holds none of test_data, train_data, human_evaluation"
+        )
+    found = []
+    for task in tasks.values():
+        for split, names in _TRAIN_NAMES.items():
+            paths = [
+                root / _TRAIN[form] / task.set / name.format(stem=stem)
+                for stem in _STEMS.get(task.set, (task.set,))
+                for name in names
+            ]
+            found += [ReleaseFile(task.set, split, form, path) for path in paths if path.is_file()][:1]
+        test = root / _TEST[form] / f"{task.set}.csv"
+        if test.is_file():
+            found.append(ReleaseFile(task.set, "test", form, test))
+    return found
+
+
+def find_expert(root: Path, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
+    """The expert-written files (instruction form), as test files."""
+    paths = ((task.set, root / _EXPERT / f"{task.set}.csv") for task in tasks.values())
+    return [ReleaseFile(name, "test", "instruction", path) for name, path in paths if path.is_file()]
+
+
+def read_release(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
+    """Yield a file's rows, taken apart into post text and question.
+
+    Raises
+    ------
+    BadData
+        A row is not a query of this task and form.
+    """
+    for row, cells in read_table(file.path):
+        if "post" in cells:
+            need_columns(file.path, cells, ["post", "question", "response"])
+            query, golden = cells["post"] + " " + cells["question"].lstrip(), cells["response"]
+        else:
+            need_columns(file.path, cells, list(COLUMNS))
+            query, golden = (cells[column] for column in COLUMNS)
+        try:
+            question, text = read_query(task, query, file.form)
+        except ValueError as fault:
+            raise BadData(str(fault), file.path, row) from None
+        yield ReleaseRow(row, question, text, query, golden)

@@ -1,0 +1,93 @@
+"""Whether a probability means what it says: Brier score and expected calibration error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mentallama.evaluate.score_row import ScoredRow
+from mentallama.records import Record
+
+BINS = 10
+
+
+class Bin(Record):
+    """Answers whose probability lies in (low, high]; the first bin holds 0 as well.
+
+    `mean_probability` and `share_right` (both 0-1) are None where the bin is empty.
+    """
+
+    low: float
+    high: float
+    n: int
+    mean_probability: float | None
+    share_right: float | None
+
+
+class Calibration(Record):
+    """Calibration of the rows that have probabilities; all numbers are shares, not percent.
+
+    `brier` is over the `n_brier` rows with probabilities (0 best, 2 worst); `ece` over the `n` rows
+    among them that were read, as the label read is the one whose probability is judged.
+    """
+
+    n_brier: int
+    brier: float
+    n: int
+    ece: float | None
+    bins: tuple[Bin, ...]
+
+
+def calibrate(rows: Sequence[ScoredRow]) -> Calibration | None:
+    """Brier score and expected calibration error (Naeini et al. 2015) with ten equal-width bins.
+
+    None where no row has probabilities.
+    """
+    briers = [row.brier for row in rows if row.brier is not None]
+    if not briers:
+        return None
+    judged = [(row.probability, row.right) for row in rows if row.probability is not None]
+    bins = fill_bins(judged)
+    return Calibration(
+        n_brier=len(briers),
+        brier=round(float(np.mean(briers)), 6),
+        n=len(judged),
+        ece=expected_error(bins),
+        bins=bins,
+    )
+
+
+def fill_bins(judged: Sequence[tuple[float, bool]]) -> tuple[Bin, ...]:
+    """Sort (probability, right) pairs into `BINS` bins of equal width."""
+    sure = np.array([probability for probability, _ in judged], dtype=np.float64)
+    right = np.array([hit for _, hit in judged], dtype=np.float64)
+    # A share like 0.3 is a hair off in binary; rounding keeps it in the bin it is written in.
+    place = np.clip(np.ceil(np.round(sure * BINS, 9)).astype(int) - 1, 0, BINS - 1)
+    return tuple(
+        Bin(
+            low=index / BINS,
+            high=(index + 1) / BINS,
+            n=int((place == index).sum()),
+            mean_probability=_mean(sure[place == index]),
+            share_right=_mean(right[place == index]),
+        )
+        for index in range(BINS)
+    )
+
+
+def expected_error(bins: Sequence[Bin]) -> float | None:
+    """Mean gap between probability and share right, weighted by the bins' rows; None without rows."""
+    total = sum(part.n for part in bins)
+    if not total:
+        return None
+    gaps = (
+        part.n * abs(part.mean_probability - part.share_right)
+        for part in bins
+        if part.mean_probability is not None and part.share_right is not None
+    )
+    return round(sum(gaps) / total, 6)
+
+
+def _mean(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float | None:
+    return round(float(values.mean()), 6) if len(values) else None

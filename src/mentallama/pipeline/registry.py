@@ -1,0 +1,69 @@
+"""The stages of the way, each as a function of the run's folder: what it reads, and its work.
+
+`stages.py` runs them. Everything heavy is imported by the work that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mentallama.check.stage import check, check_inputs, check_notes, check_said
+from mentallama.collect.stage import collect, collect_inputs
+from mentallama.config import Recipe
+from mentallama.evaluate.stage import evaluate, evaluate_inputs, report, report_inputs, shown
+from mentallama.pipeline.stage import Stage
+from mentallama.predict.stage import OPEN_WAYS, model_of, predict, predict_inputs, predict_notes, predicted
+from mentallama.prompts import PROMPTS_VERSION
+from mentallama.teach.stage import teach, teach_inputs, teach_notes
+from mentallama.train.stage import train, train_inputs
+
+NO_CAUSE: dict[str, Any] = {
+    "teach": {
+        "teacher": {
+            "__all__": {"key", "input_price", "output_price", "requests_per_minute", "tokens_per_minute"}
+        },
+        **dict.fromkeys(
+            ("in_flight", "timeout", "attempts", "budget", "allow_remote", "ledger", "batch"), True
+        ),
+        "examples": True,  # its content is an input
+    },
+    "predict": dict.fromkeys((*OPEN_WAYS, "allow_remote"), True),
+    "train": dict.fromkeys(("checkpoint_minutes", "device", "tokens_at_once"), True),
+}
+"""Settings that change how a stage gets its results, not the results."""
+
+
+def cause_settings(name: str, recipe: Recipe) -> dict[str, Any]:
+    """The settings that a stage's results follow from."""
+    if name == "report":
+        return shown(recipe)
+    settings = dict(getattr(recipe, name).model_dump(mode="json", exclude=NO_CAUSE.get(name)))
+    return settings | {"prompts": PROMPTS_VERSION} if name == "teach" else settings
+
+
+def analyst_of(name: str, recipe: Recipe, folder: Path) -> str:
+    """The kind of analyst that a stage trains or asks; of all other stages the default, which needs no torch."""
+    if name == "train" and recipe.train is not None:
+        return recipe.train.analyst
+    return model_of(recipe, folder).partition(":")[0] if name == "predict" else "linear"
+
+
+NOTES: dict[str, Callable[[Path], Iterator[str]]] = {
+    "teach": teach_notes,
+    "check": check_notes,
+    "predict": predict_notes,
+}
+"""What is said of a stage's results, also when they were up to date."""
+
+WIRED: dict[str, Stage] = {
+    "collect": Stage(collect_inputs, collect),
+    "teach": Stage(teach_inputs, teach),
+    "check": Stage(check_inputs, check, check_said),
+    "train": Stage(train_inputs, train),
+    "predict": Stage(predict_inputs, predict, done=predicted),
+    "evaluate": Stage(evaluate_inputs, evaluate),
+    "report": Stage(report_inputs, report),
+}
+"""The stages by name, in the order of the way."""

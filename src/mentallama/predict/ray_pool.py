@@ -1,0 +1,189 @@
+"""Answer on a Ray cluster: `--ray ADDRESS`.
+
+Each worker opens the analyst once and answers whole batches by the same function as here. There is a worker a GPU;
+where there is none, a worker a node for neural models, and a worker a CPU for the others. No more than two batches a
+worker are out at a time, so a long stream is never held. The driver journals what comes back. Ray replaces a worker
+that is lost and gives its batches to the new one.
+
+Each node needs mentallama of the same version, and the model at the same place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from mentallama import __version__
+from mentallama.analysts.base import Asking
+from mentallama.analysts.registry import Analyst, open_analyst
+from mentallama.errors import MentallamaError
+from mentallama.llm_api.transport.ray_cluster import START_SECONDS, join, no_room, other_version
+from mentallama.predict.analyst_pool import Crew, Told, answer_batch
+from mentallama.predict.questions import Pair
+from mentallama.records import Example
+
+RETRIES = 3
+"""A batch with which so many workers are lost ends the run: it may be what kills them."""
+
+AHEAD = 2
+"""Batches a worker has: one that it answers, and one that waits."""
+
+LIGHT = ("linear", "scripted")
+"""Kinds of which every CPU can have its own; the others compute with all CPUs of a node."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of a batch. `worker` changes when a worker was lost and replaced."""
+
+    worker: str
+    told: list[Told]
+    said: list[str]
+    fault: MentallamaError | None = None
+
+
+class Worker:
+    """One process of the cluster, with an analyst of its own."""
+
+    def __init__(self, spec: str, asking: Asking) -> None:
+        self._name, self._said = uuid4().hex, list[str]()
+        self._open = partial(open_analyst, spec, replace(asking, say=self._said.append))
+        self._analyst: Analyst | None = None
+
+    def version(self) -> str:
+        return __version__
+
+    def tasks(self) -> tuple[Pair, ...] | MentallamaError | None:
+        """The questions that the analyst answers, None for all; or why it does not open.
+
+        What stops the run is returned: raised, it would arrive with Ray's own words around it.
+        """
+        try:
+            tasks = getattr(self._opened(), "tasks", None)
+        except MentallamaError as stop:
+            return stop
+        return None if tasks is None else tuple(tasks)
+
+    def answer(self, batch: list[Example]) -> Part:
+        try:
+            told, fault = list(answer_batch(self._opened(), batch)), None
+        except MentallamaError as stop:
+            told, fault = [], stop
+        said = self._said.copy()
+        self._said.clear()
+        return Part(self._name, told, said, fault)
+
+    def _opened(self) -> Analyst:
+        self._analyst = self._analyst or self._open()
+        return self._analyst
+
+
+@contextmanager
+def on_ray(address: str, spec: str, asking: Asking, say: Say) -> Iterator[Crew]:
+    """Workers of a cluster, as a crew.
+
+    `say` hears of workers that are lost, and what their analysts have to say.
+
+    Raises
+    ------
+    WrongUse
+        Ray is not installed, the nodes have another version of mentallama, or the analyst does not open.
+    MentallamaError
+        No cluster answers at the address, or it starts no worker. Later: it keeps losing workers.
+    """
+    ray, own = join(address)
+    workers: list[Any] = []
+    try:
+        count, room = _room(ray, spec, asking)
+        options = {**room, "max_restarts": -1, "max_task_retries": RETRIES, "scheduling_strategy": "SPREAD"}
+        workers += [
+            ray.remote(**options)(Worker).remote(spec, replace(asking, say=_unheard)) for _ in range(count)
+        ]
+        tasks = _begin(ray, address, workers)
+        yield Crew(tasks, partial(_answer, ray, address, workers, say))
+    finally:
+        for worker in workers:
+            ray.kill(worker)
+        if own:
+            ray.shutdown()
+
+
+def _unheard(_: str) -> None:
+    """A worker hears for itself."""
+
+
+def _room(ray: Any, spec: str, asking: Asking) -> tuple[int, dict[str, int]]:
+    """How many workers there are to be, and what each takes of a node."""
+    kind = spec.partition(":")[0]
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = [int(node.get("CPU", 0)) for node in alive]
+    gpus = sum(int(node.get("GPU", 0)) for node in alive)
+    if kind in LIGHT:
+        return max(1, sum(cpus)), {"num_cpus": 1}
+    if asking.device == "cuda" or (asking.device == "auto" and gpus):
+        return max(1, gpus), {"num_gpus": 1, "num_cpus": 1}
+    useful = [count for count in cpus if count]
+    return max(1, len(useful)), {"num_cpus": min(useful, default=1)}
+
+
+def _begin(ray: Any, address: str, workers: list[Any]) -> tuple[Pair, ...] | None:
+    """Wait until all analysts are open; the questions that they answer."""
+    errors = ray.exceptions
+    try:
+        found = set(ray.get([worker.version.remote() for worker in workers], timeout=START_SECONDS))
+        if (fault := other_version(address, found, __version__)) is not None:
+            raise fault
+        tasks = ray.get([worker.tasks.remote() for worker in workers])  # a large model takes minutes to open
+    except errors.RayTaskError:
+        raise  # a fault in our own code
+    except (errors.RayError, TimeoutError):
+        raise no_room(address) from None
+    for each in tasks:
+        if isinstance(each, MentallamaError):
+            raise each
+    answered: tuple[Pair, ...] | None = tasks[0]
+    return answered
+
+
+def _answer(
+    ray: Any, address: str, workers: list[Any], say: Say, batches: Iterator[list[Example]]
+) -> Iterator[Told]:
+    flying: dict[Any, int] = {}
+    names: dict[int, str] = {}
+    for batch in batches:
+        if len(flying) >= AHEAD * len(workers):
+            yield from _one(ray, address, flying, names, say)
+        held = list(flying.values())
+        place = min(range(len(workers)), key=held.count)
+        flying[workers[place].answer.remote(batch)] = place
+    while flying:
+        yield from _one(ray, address, flying, names, say)
+
+
+def _one(ray: Any, address: str, flying: dict[Any, int], names: dict[int, str], say: Say) -> list[Told]:
+    """Wait for the first batch that is done."""
+    (done, *_), _ = ray.wait(list(flying), num_returns=1)
+    place = flying.pop(done)
+    try:
+        part: Part = ray.get(done)
+    except ray.exceptions.RayTaskError:
+        raise  # a fault in our own code
+    except ray.exceptions.RayError:
+        raise MentallamaError(
+            f"the Ray cluster at {address} keeps losing workers: look at its logs; what was answered is kept, and the "
+            "same command goes on"
+        ) from None
+    for line in part.said:
+        say(line)
+    if part.fault is not None:
+        raise part.fault
+    if names.setdefault(place, part.worker) != part.worker:
+        say("a worker of the Ray cluster was lost; its batches are asked again")
+        names[place] = part.worker
+    return part.told

@@ -1,0 +1,102 @@
+"""Teach, as the runner sees it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mentallama.config import Linear, Recipe
+from mentallama.files.record_files import read_json, read_records
+from mentallama.pipeline.stage import POSTS, Say, files_of, needs, tell
+from mentallama.records import Post
+from mentallama.tasks import load_tasks
+
+if TYPE_CHECKING:
+    from mentallama.analysts.linear.analyst import LinearAnalyst
+
+LEDGER, BATCH = "ledger.sqlite", "batch"
+"""In the run's folder."""
+
+
+def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    assert recipe.teach is not None
+    found = needs(POSTS)(recipe, folder)
+    for number, teacher in enumerate(recipe.teach.teacher):
+        if teacher.spec.startswith("linear:"):
+            found |= files_of(teacher.spec, f"teacher {number}")
+    examples = recipe.teach.examples
+    if examples is not None:
+        files = sorted(examples.iterdir()) if examples.is_dir() else [examples]
+        found |= {f"examples/{file.name}": file for file in files if file.is_file()}
+    return found
+
+
+def ledger_of(recipe: Recipe, folder: Path) -> Path:
+    """The file of a run's paid answers: outside the stage's folder, which is replaced whole."""
+    return (recipe.teach.ledger if recipe.teach is not None else None) or folder / LEDGER
+
+
+def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.teach.requests import Lesson
+    from mentallama.teach.run import Way, run
+
+    settings = recipe.teach
+    assert settings is not None
+    lesson = Lesson(folder / POSTS, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed)
+    way = Way(folder / BATCH if settings.batch else None, recipe.ray)
+    summary = run(
+        lesson,
+        out,
+        ledger_of(recipe, folder),
+        lambda spec: _analyst(spec, recipe, folder / POSTS, out / "analyst"),
+        os.environ,
+        tell,
+        way,
+    )
+    return summary.model_dump(mode="json", include={"questions", "answers", "aside", "disagreements"})
+
+
+def _analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
+    """The analyst behind a teacher: a trained one, or for `embedded` one that is quickly fitted into `out`."""
+    from mentallama.analysts.linear.analyst import LinearAnalyst
+    from mentallama.train.linear.trainer import train_linear
+
+    kind, _, where = spec.partition(":")
+    if kind == "embedded":
+        # explanations need the words' weights, not the last point of F1: one setting, nothing to choose from
+        quick = Linear(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+        train_linear(read_records(posts, Post), out, quick, recipe.jobs, recipe.catalogue())
+        where = str(out)
+    return LinearAnalyst.load(Path(where), load_tasks(recipe.tasks))
+
+
+def teach_notes(folder: Path) -> Iterator[str]:
+    """One line where questions were left without an answer."""
+    aside = read_json(folder / "teach/summary.json")["aside"]
+    reasons: Counter[str] = Counter()
+    for counts in aside.values():
+        reasons.update(counts)
+    if reasons:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
+        rest = ", ..." if len(reasons) > 3 else ""
+        yield (
+            f"note: teach: {reasons.total()} set aside ({told}{rest}); all are listed in "
+            f"{folder / 'teach/set_aside.jsonl'}, mentallama teach --retry asks again"
+        )
+
+
+def ask_again(recipe: Recipe, folder: Path, say: Say) -> None:
+    """Take what was set aside out of the ledger; the stage is marked as not done first, should this be killed."""
+    from mentallama.llm_api.batch_api.exchange import retry_aside
+    from mentallama.llm_api.ledger.ledger import Ledger
+
+    path = ledger_of(recipe, folder)
+    (folder / "teach/manifest.json").unlink(missing_ok=True)
+    if recipe.teach is not None and recipe.teach.batch:
+        retry_aside(folder / BATCH)
+    if path.is_file():
+        with Ledger(path) as ledger:
+            say(f"teach: {ledger.retry_aside()} set aside before will be asked again")

@@ -1,0 +1,178 @@
+"""Group texts that are the same or nearly the same, over all sets and splits at once.
+
+MinHash signatures are cut into bands; posts that share a band are compared letter by letter, and what is
+verified is joined into clusters. Keys and bands lie on disk and are read a band at a time, so memory is a
+few numbers a post whatever the posts' length.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz import fuzz
+
+from mentallama.text.fingerprint import hash_of, shingles
+
+Array = NDArray[Any]
+
+BANDS, ROWS = 16, 4
+"""16 bands of 4: two texts that share 80 % of their shingles meet with probability 0.9998, 60 % with 0.89,
+20 % with 0.03 (1 - (1 - s^4)^16)."""
+COLUMNS = BANDS + 1
+SEED = 1
+NEAR = 85.0
+"""Least rapidfuzz ratio (0-100) of two keys that makes posts near-duplicates."""
+SHORTEST = 30
+"""Keys shorter than this (letters) are the same post only when equal: one changed word changes the post."""
+BEGINNING = 200
+"""Letters at a key's start that make posts meet whatever follows: published test posts of CAMS are upstream posts
+cut off at some 4,000 characters, so a longer post that begins like a shorter one is a copy of it."""
+CROWD = 12
+"""In a bucket of more posts than this, each is compared with the next and with the first only."""
+
+
+def bands_of(texts: list[str], keys: list[str]) -> Array:
+    """uint64, shape (texts, COLUMNS): posts that share a value in a column may be near-duplicates.
+
+    BANDS columns of MinHash bands, and one of the hash of a long key's beginning.
+    """
+    from rensa import RMinHash
+
+    if not texts:
+        return np.empty((0, COLUMNS), dtype=np.uint64)
+    digests = RMinHash.digest_matrix_from_token_sets([shingles(text) for text in texts], BANDS * ROWS, SEED)
+    rows = np.array(digests.to_rows(), dtype=np.uint64).reshape(len(texts), BANDS, ROWS)
+    mixed = np.zeros((len(texts), BANDS), dtype=np.uint64)
+    for row in range(ROWS):  # FNV-1a over the band's rows
+        mixed = (mixed ^ rows[:, :, row]) * np.uint64(0x100000001B3) + np.uint64(0x9E3779B97F4A7C15)
+    starts = np.array([hash_of(key[:BEGINNING]) for key in keys], dtype=np.uint64)
+    return np.column_stack([mixed, starts])
+
+
+class Index:
+    """Keys and bands of all posts, on disk; posts are numbered in the order they are added.
+
+    `near` is the least rapidfuzz ratio (0-100) of two keys that makes near-duplicates. With `beginnings`, a long key
+    that begins as a shorter long one does is near it too.
+    """
+
+    def __init__(self, folder: Path, near: float = NEAR, *, beginnings: bool = True) -> None:
+        self._near, self._beginnings = near, beginnings
+        self._keys = (folder / "keys.bin").open("w+b")
+        self._bands = [(folder / f"band{column}.bin").open("w+b") for column in range(COLUMNS)]
+        self._ends = array("q", [0])
+        self._letters = array("q")
+        self._hashes: list[Array] = []
+
+    def add(self, keys: list[str], hashes: Array, bands: Array) -> None:
+        """Add a batch: key texts, their hashes uint64 (n,), bands uint64 (n, COLUMNS)."""
+        for key in keys:
+            raw = key.encode("utf-8", "surrogatepass")
+            self._keys.write(raw)
+            self._ends.append(self._ends[-1] + len(raw))
+            self._letters.append(len(key))
+        self._hashes.append(hashes)
+        for file, column in zip(self._bands, bands.T, strict=True):
+            file.write(column.astype(np.uint64).tobytes())
+
+    def clusters(self, advance: Callable[[], None] = lambda: None) -> tuple[Array, Array]:
+        """Group all posts added.
+
+        Returns
+        -------
+        same, near : int64 (posts,)
+            The number of the first post with an equal key, and of the first post of the cluster of
+            near-duplicates (which holds the equal ones). A post without letters is only like itself.
+        """
+        hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, dtype=np.uint64)
+        for file in (self._keys, *self._bands):
+            file.flush()
+        letters = np.array(self._letters, dtype=np.int64)
+        same = _first_of_equal(hashes, letters == 0)
+        unique = np.flatnonzero(same == np.arange(len(same)))
+        pairs = list(self._near_pairs(unique[letters[unique] >= SHORTEST], letters, advance))
+        return same, _joined(same, pairs)
+
+    def close(self) -> None:
+        for file in (self._keys, *self._bands):
+            file.close()
+
+    def _near_pairs(
+        self, posts: Array, letters: Array, advance: Callable[[], None]
+    ) -> Iterator[tuple[int, int]]:
+        if not len(posts):
+            return
+        ends = np.array(self._ends, dtype=np.int64)
+        keys = self._keys.fileno()
+        joined = np.arange(len(ends) - 1)  # a cheap forerunner of the clusters: spares comparing a pair again
+        for file in self._bands:
+            values = np.fromfile(file.name, dtype=np.uint64)[posts]
+            for left, right in _meetings(values, posts):
+                if joined[left] != joined[right] and self._alike(keys, ends, letters, left, right):
+                    joined[right] = joined[left]
+                    yield left, right
+            advance()
+
+    def _alike(self, keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
+        """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does.
+
+        `keys` is the descriptor of the file of keys.
+        """
+        short, long = sorted((int(letters[left]), int(letters[right])))
+        if self._beginnings and short >= BEGINNING:
+            long = short
+        if 200.0 * short < self._near * (short + long):  # lengths alone rule it out
+            return False
+        # Letters are compared, not bytes: all Chinese letters begin with one of six bytes, so all would be alike.
+        texts = (
+            os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]
+            for n in (left, right)
+        )
+        return fuzz.ratio(*texts, score_cutoff=self._near) > 0
+
+
+def _first_of_equal(hashes: Array, alone: Array) -> Array:
+    """For each post the number of the first with the same hash; posts in `alone` are their own."""
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    numbers = np.arange(len(hashes))
+    return np.where(alone, numbers, first[inverse]) if len(hashes) else numbers
+
+
+def _meetings(values: Array, posts: Array) -> Iterator[tuple[int, int]]:
+    """Pairs of posts with the same value, all of a small bucket, a chain and a star of a crowd."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    sizes = np.diff(np.r_[starts, len(ordered)])
+    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
+        bucket = posts[order[start : start + size]].tolist()
+        yield from _pairs(bucket)
+
+
+def _pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
+    if len(bucket) <= CROWD:
+        return [(a, b) for n, a in enumerate(bucket) for b in bucket[n + 1 :]]
+    return [*pairwise(bucket), *((bucket[0], b) for b in bucket[2:])]
+
+
+def _joined(same: Array, pairs: list[tuple[int, int]]) -> Array:
+    """Connected components of equal and near posts, each named by its first post."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    size = len(same)
+    if not size:
+        return same
+    near = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    left, right = np.r_[np.arange(size), near[:, 0]], np.r_[same, near[:, 1]]
+    graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    return np.asarray(first[component])

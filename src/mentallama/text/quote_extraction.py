@@ -1,0 +1,183 @@
+"""What an answer presents as the post's own words: its quotations, and the evidence list of a structured answer.
+
+Marks are paired within a paragraph, each kind by itself, and the outermost pair counts: what is quoted inside a
+quotation belongs to it. Straight marks and apostrophes are told apart by what stands beside them. Where it is
+doubtful how far a quotation goes, the shorter reading is taken: it stands in the post if the longer one does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mentallama.answers.parse import answer_body, answer_object
+
+_PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
+_TRAILING = " \t\n\r\u00a0\u3000.,;:!?…。，、；：！？-–—\\"
+_LEADING = " \t\n\r\u00a0\u3000.…\\"
+_OPENING = "([{<（【-–—/"
+_ENDING = ")]}）】,;"
+_WALL = "\ufdd1"
+"""Stands for what is quoted already; a code point that is never text. No quotation reaches across it."""
+_ELISIONS = re.compile(r"(?:n|em|cause|cuz|coz|til|till|tis|twas|bout|round|kay|\d+s?)(?!\w)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Marks that pair with each other. `left` open and `right` close as a rule; those of `both` do either."""
+
+    left: str = ""
+    right: str = ""
+    both: str = ""
+    single: bool = False
+    """The marks may be apostrophes: inside or at the end of a word they neither open nor close."""
+
+    def marks(self) -> re.Pattern[str]:
+        """A run of one mark, as CSV doubles them, also behind a backslash, is one mark."""
+        return re.compile(rf"(?<!\\)\\*([{re.escape(self.left + self.right + self.both)}{_WALL}])\1*")
+
+
+_DOUBLE = (
+    _Kind(left="“„‟", right="”"),
+    _Kind(both='"'),
+    _Kind(both="＂"),
+    _Kind(left="«", right="»"),
+    _Kind(left="‹", right="›"),
+    _Kind(left="「", right="」"),
+    _Kind(left="『", right="』"),
+)
+_SINGLE = (_Kind(left="‘‚‛", right="’", single=True), _Kind(both="'", single=True))
+_MARKS = {kind: kind.marks() for kind in (*_DOUBLE, *_SINGLE)}
+
+_Stretch = tuple[int, int, int, int]
+"""Where a quotation begins and ends with its marks, and without them."""
+
+
+def read_quotes(text: str, explanation: str) -> tuple[str, ...]:
+    """The quotations of an answer, in order and without repeats.
+
+    Parameters
+    ----------
+    text
+        The whole answer; where it is a JSON object, the items of its `evidence` count as quotations too.
+    explanation
+        What `read_answer` found the explanation to be.
+
+    Returns
+    -------
+    tuple of str
+        Without the marks around them and without punctuation at their ends; what holds no letter or digit is no
+        quotation.
+
+    Examples
+    --------
+    >>> read_quotes("", 'The writer says "I can't sleep," and later «rien ne va».')
+    ("I can't sleep", 'rien ne va')
+    >>> read_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
+    ('so tired',)
+    """
+    found = [*_quoted(explanation), *_evidence(text, explanation)]
+    bare = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in found)
+    return tuple(dict.fromkeys(quote for quote in bare if any(map(str.isalnum, quote))))
+
+
+def _evidence(text: str, explanation: str) -> list[str]:
+    """The items of a structured answer's evidence, without marks around them."""
+    listed = (answer_object(answer_body(text)) or {}).get("evidence")
+    if isinstance(listed, str):  # one quotation, unless it is all the explanation there is
+        listed = [] if listed.strip() == explanation.strip() else [listed]
+    items = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
+    return [_unwrapped(item.strip()) for item in items]
+
+
+def _unwrapped(item: str) -> str:
+    """Without a pair of marks around the whole."""
+    for kind in (*_DOUBLE, *_SINGLE):
+        for begin, end, first, last in _pairs(item, kind):
+            if begin == 0 and not item[end:].strip(_TRAILING):
+                return item[first:last]
+    return item
+
+
+def _quoted(explanation: str) -> Iterator[str]:
+    for paragraph in _PARAGRAPH.split(explanation):
+        for _, _, first, last in _stretches(paragraph):
+            yield paragraph[first:last]
+
+
+def _stretches(paragraph: str) -> list[_Stretch]:
+    """Quotations in double marks, outermost; between them those in single ones."""
+    double = _outermost([pair for kind in _DOUBLE for pair in _pairs(paragraph, kind)])
+    inside = _blanked(paragraph, double)
+    single = _outermost([pair for kind in _SINGLE for pair in _pairs(inside, kind)])
+    return sorted([*double, *single])
+
+
+def _outermost(pairs: list[_Stretch]) -> list[_Stretch]:
+    kept: list[_Stretch] = []
+    for pair in sorted(pairs, key=lambda pair: (pair[0], -pair[1])):
+        if not kept or pair[0] >= kept[-1][1]:
+            kept.append(pair)
+    return kept
+
+
+def _blanked(paragraph: str, stretches: list[_Stretch]) -> str:
+    """The paragraph, equally long, with walls where the stretches stand."""
+    pieces, end = [], 0
+    for begin, after, *_ in stretches:
+        pieces += [paragraph[end:begin], _WALL * (after - begin)]
+        end = after
+    return "".join([*pieces, paragraph[end:]])
+
+
+def _pairs(paragraph: str, kind: _Kind) -> Iterator[_Stretch]:
+    """Marks of one kind, paired from left to right; an opening mark that follows another begins anew."""
+    opened: re.Match[str] | None = None
+    for mark in _MARKS[kind].finditer(paragraph):
+        if mark[1] == _WALL:
+            opened = None
+        elif opened is not None and _closes(paragraph, mark, opened[1], kind):
+            yield opened.start(), mark.end(), opened.end(), mark.start()
+            opened = None
+        elif _opens(paragraph, mark, kind):
+            opened = mark
+
+
+def _opens(text: str, mark: re.Match[str], kind: _Kind) -> bool:
+    if mark[1] in kind.left and not kind.single:
+        return True
+    before, after = _beside(text, mark)
+    if not after or after.isspace() or after in _ENDING or _is_spaced_letter(before):
+        return False
+    if kind.single:
+        return mark[1] not in kind.right and not _ELISIONS.match(text, mark.end())
+    return True
+
+
+def _closes(text: str, mark: re.Match[str], opener: str, kind: _Kind) -> bool:
+    before, after = _beside(text, mark)
+    if kind.single:
+        turned = mark[1] in kind.left and opener != "‚"  # ‚so‘ closes with what opens elsewhere
+        return not turned and not before.isspace() and not _is_spaced_letter(after)
+    if mark[1] in kind.both:
+        return bool(before) and not before.isspace() and not (before in _OPENING and after.isalnum())
+    if mark[1] in kind.right and opener in kind.left:
+        return True
+    if mark[1] in kind.left and mark[1] != opener and (opener == "„" or opener in kind.right):
+        return True
+    # The same mark at both ends: ”so”, »so», and “so“ where it is mistyped.
+    return not before.isspace() and not after.isalnum()
+
+
+def _beside(text: str, mark: re.Match[str]) -> tuple[str, str]:
+    """The characters before and behind a mark, empty at an end."""
+    return text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
+
+
+def _is_spaced_letter(character: str) -> bool:
+    """A letter or digit of a script that puts spaces between words, where a mark inside a word is no quotation mark.
+
+    In Chinese, Japanese, Thai and Korean, words stand right beside quotation marks.
+    """
+    return character.isalnum() and (character < "\u0e00" or "\u1e00" <= character < "\u2000")

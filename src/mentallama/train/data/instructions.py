@@ -1,0 +1,155 @@
+"""The rows that language models learn from: instructions that `check` accepted, or the release's own goldens.
+
+Rows of test posts are never among them. That is proved on the texts themselves: a post of a training or validation row
+that stands in a test row too, of any set, ends the training before it begins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mentallama.analysts.checkpoints.metadata import read_model_file, read_seen, seen_hash
+from mentallama.answers.parse import read_answer
+from mentallama.config import Recipe
+from mentallama.errors import WrongUse
+from mentallama.files.record_files import read_records
+from mentallama.records import Example, Post, Response, Split, example_of
+from mentallama.text.fingerprint import key_of
+
+POSTS = "collect/posts.jsonl.zst"
+INSTRUCTIONS = "check/instructions.jsonl.zst"
+GOLDENS = "collect/responses.jsonl.zst"
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Examples with a response to learn from, by split; `skipped` counts rows that are not used, by reason."""
+
+    train: list[Example]
+    validation: list[Example]
+    origin: str
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets that are learnt from, in the order of the rows."""
+        return tuple(dict.fromkeys(example.task for example in self.train))
+
+    def seen(self) -> set[str]:
+        """Hashes of all posts that training or its choices see."""
+        return {seen_hash(example.text) for example in (*self.train, *self.validation)}
+
+
+def rows_file(recipe: Recipe) -> str:
+    """The file of rows, in the run's folder."""
+    return GOLDENS if recipe.check is None else INSTRUCTIONS
+
+
+def read_lessons(recipe: Recipe, folder: Path) -> Lessons:
+    """Read the rows of a run.
+
+    Raises
+    ------
+    WrongUse
+        There are no training rows or no validation rows, or one of their posts is a test post too.
+    """
+    splits, tests = _splits(folder / POSTS)
+    skipped: Counter[str] = Counter()
+    by_split: dict[Split, list[Example]] = {"train": [], "validation": [], "test": []}
+    read = _goldens if recipe.check is None else _instructions
+    for example in read(recipe, folder, skipped):
+        by_split[splits[example.post_id]].append(example)
+    lessons = Lessons(by_split["train"], by_split["validation"], rows_file(recipe), skipped)
+    _enough(lessons, folder / lessons.origin)
+    refuse_test_posts((each.text for each in (*lessons.train, *lessons.validation)), tests)
+    return lessons
+
+
+def test_hashes(posts: Path) -> frozenset[str]:
+    """Hashes of the test posts of a run, of all its sets."""
+    return _splits(posts)[1]
+
+
+def seen_by_base(base: str | None, posts: Path) -> frozenset[str]:
+    """Hashes of the posts that a base was trained on here; none where it comes from elsewhere.
+
+    Raises
+    ------
+    WrongUse
+        One of them is a test post of this run: what is tuned from the base could have learnt it by heart.
+    BadData
+        The base does not say what it has seen.
+    """
+    if base is None or read_model_file(Path(base)) is None:
+        return frozenset()
+    seen = read_seen(Path(base))
+    leaked = len(seen & test_hashes(posts)) if posts.is_file() else 0
+    if leaked:
+        raise WrongUse(
+            f"{base}: this base was trained on {leaked} posts that are test posts of this run; train it anew without "
+            "them (the same data, collect.leak_guard: run), or start from another"
+        )
+    return seen
+
+
+def refuse_test_posts(texts: Iterator[str], tests: frozenset[str]) -> None:
+    """Raise `WrongUse` where a text that is learnt from is a test post of any set."""
+    leaked = sum(seen_hash(text) in tests for text in texts)
+    if leaked:
+        raise WrongUse(
+            f"{leaked} rows to train on are of posts that are test posts too, of their own or of another set; a model "
+            "of several sets needs collect.leak_guard: run"
+        )
+
+
+def _splits(posts: Path) -> tuple[dict[str, Split], frozenset[str]]:
+    """The split of each post, and the hashes of the test posts. A post without a letter is nobody's in particular."""
+    splits: dict[str, Split] = {}
+    tests = set()
+    for post in read_records(posts, Post):
+        splits[post.id] = post.split
+        if post.split == "test" and key_of(post.text):
+            tests.add(seen_hash(post.text))
+    return splits, frozenset(tests)
+
+
+def _instructions(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
+    """What check accepted, of the recipe's sets."""
+    tasks = recipe.catalogue()
+    for example in read_records(folder / INSTRUCTIONS, Example):
+        if example.task in tasks:
+            yield example
+        else:
+            skipped["of a set that the recipe does not name"] += 1
+
+
+def _goldens(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
+    """The release's responses; one that cannot be read teaches no answer and is passed over, with its count."""
+    path = folder / GOLDENS
+    responses = (
+        {each.example_id: each.text for each in read_records(path, Response)} if path.is_file() else {}
+    )
+    tasks = recipe.catalogue()
+    for post in read_records(folder / POSTS, Post):
+        for question in tasks[post.set].questions if post.set in tasks else ():
+            example = example_of(post, question, recipe.form)
+            text = responses.get(example.id)
+            if text is None:
+                continue
+            reading = read_answer(tasks[post.set], text, recipe.form)
+            if reading.status != "read":
+                skipped[f"its answer is {reading.status}"] += 1
+                continue
+            yield example.model_copy(update={"label": reading.label, "response": " ".join(text.split())})
+
+
+def _enough(lessons: Lessons, path: Path) -> None:
+    for split, rows in (("train", lessons.train), ("validation", lessons.validation)):
+        if not rows:
+            raise WrongUse(
+                f"{path}: there are no {split} rows with an answer; add teach and check to the recipe, or data that "
+                "has responses (collect.validation_share draws a validation split)"
+            )

@@ -1,0 +1,174 @@
+"""Pairs of a better and a worse response to one question: what preference tuning learns from.
+
+They come from a file, or from the run: of an example with several responses, one that all gates of `check` passed is
+better than one that a gate refused, or that raters found poor (`review/sample.csv`). Weights are chosen by pairs about
+validation posts; of a file, by those about some posts that are held back (`corpus.HELD_SHARE`).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+
+from mentallama.analysts.checkpoints.metadata import seen_hash
+from mentallama.config import Causal, Recipe
+from mentallama.errors import BadData, WrongUse
+from mentallama.files.record_files import read_records
+from mentallama.records import Example, Post, Record, Response, Verdict, example_of, stable_id
+from mentallama.train.data.corpus import held_out
+from mentallama.train.data.instructions import GOLDENS, POSTS, refuse_test_posts, test_hashes
+
+RESPONSES, VERDICTS, RATINGS = "teach/responses.jsonl.zst", "check/verdicts.jsonl.zst", "review/sample.csv"
+POOR = 2.0
+"""Mean overall score (0-3) of its raters below which a response is poor, as in `check`."""
+
+
+class PairRow(Record):
+    """A line of a file of pairs: the post's text, the question of a set, and two answers."""
+
+    task: str
+    question: str
+    text: str
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True)
+class Preference:
+    """One question about a post, with a better and a worse response."""
+
+    example: Example
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Pairs by split; `skipped` counts, by reason, what gave none."""
+
+    train: list[Preference]
+    validation: list[Preference]
+    origin: str
+    skipped: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets that are learnt from, in the order of the pairs."""
+        return tuple(dict.fromkeys(pair.example.task for pair in self.train))
+
+    def seen(self) -> set[str]:
+        """Hashes of all posts that training or its choices see."""
+        return {seen_hash(pair.example.text) for pair in chain(self.train, self.validation)}
+
+
+def read_preferences(recipe: Recipe, folder: Path) -> Preferences:
+    """The pairs of the recipe's file, or else of the run.
+
+    Raises
+    ------
+    WrongUse
+        There are no pairs to train on or none to choose by, or one is about a test post of the run.
+    BadData
+        A row of the file is no pair of a known set and question.
+    """
+    settings = recipe.train
+    assert isinstance(settings, Causal)
+    found = _from_run(recipe, folder) if settings.pairs is None else _from_file(settings.pairs, recipe)
+    for split, pairs in (("training", found.train), ("validation", found.validation)):
+        if not pairs:
+            raise WrongUse(
+                f"{found.origin}: there are no {split} pairs; it takes questions with one response that passed all "
+                "gates and one that did not (several teachers), or a file of pairs (train.pairs)"
+            )
+    if (folder / POSTS).is_file():
+        posts = (pair.example.text for pair in chain(found.train, found.validation))
+        refuse_test_posts(posts, test_hashes(folder / POSTS))
+    return found
+
+
+def _from_file(path: Path, recipe: Recipe) -> Preferences:
+    tasks = recipe.catalogue()
+    told = []
+    for number, row in enumerate(read_records(path, PairRow), 1):
+        if row.task not in tasks or row.question not in tasks[row.task].questions:
+            raise BadData(f"no question {row.question!r} of a set {row.task!r} in this recipe", path, number)
+        post_id = stable_id(row.text)
+        example = Example(
+            id=stable_id(post_id, row.task, row.question),
+            post_id=post_id,
+            task=row.task,
+            question=row.question,
+            form=recipe.form,
+            text=row.text,
+        )
+        told.append(Preference(example, row.chosen, row.rejected))
+    found, held = Preferences([], [], path.name), held_out(seen_hash(pair.example.text) for pair in told)
+    for pair in told:
+        (found.validation if seen_hash(pair.example.text) in held else found.train).append(pair)
+    return found
+
+
+def _from_run(recipe: Recipe, folder: Path) -> Preferences:
+    refused = _refused(recipe, folder) | _poor(folder / RATINGS)
+    responses = _responses(folder / (GOLDENS if recipe.teach is None else RESPONSES))
+    found = Preferences([], [], VERDICTS)
+    by_split = {"train": found.train, "validation": found.validation}
+    tasks = recipe.catalogue()
+    for post in read_records(folder / POSTS, Post):
+        if post.split not in by_split:
+            continue
+        for question in tasks[post.set].questions if post.set in tasks else ():
+            example = example_of(post, question, recipe.form)
+            own = responses.get(example.id, [])
+            better = [each.text for each in own if (each.example_id, each.model) not in refused]
+            worse = [
+                each.text for each in own if (each.example_id, each.model) in refused and each.text.strip()
+            ]
+            if own and not (better and worse):
+                found.skipped["its responses are all of one kind"] += 1
+            by_split[post.split] += (Preference(example, better[0], each) for each in worse if better)
+    return found
+
+
+def _refused(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
+    """Responses, by example and model, that a gate refused; gates that only report refuse nothing."""
+    only_told = frozenset(recipe.check.report_only if recipe.check is not None else ())
+    if not (folder / VERDICTS).is_file():
+        raise WrongUse(
+            f"{folder / VERDICTS}: there are no verdicts; add check to the recipe, or name train.pairs"
+        )
+    verdicts = read_records(folder / VERDICTS, Verdict)
+    return {(each.example_id, each.model) for each in verdicts if not each.ok and each.gate not in only_told}
+
+
+def _poor(path: Path) -> set[tuple[str, str]]:
+    """Responses, by example and model, that raters found poor; nobody need have rated any."""
+    if not path.is_file():
+        return set()
+    scores: dict[tuple[str, str], list[int]] = defaultdict(list)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        for cells in csv.DictReader(lines):
+            if (cells.get("overall") or "").strip():
+                scores[cells["example_id"], cells["model"]].append(int(cells["overall"]))
+    return {response for response, own in scores.items() if fmean(own) < POOR}
+
+
+def _responses(path: Path) -> Mapping[str, list[Response]]:
+    """Responses by example, in the order of the teachers."""
+    found: dict[str, list[Response]] = defaultdict(list)
+    for response in _there(path):
+        found[response.example_id].append(response)
+    return found
+
+
+def _there(path: Path) -> Iterable[Response]:
+    if not path.is_file():
+        raise WrongUse(
+            f"{path}: there are no responses to compare; add teach to the recipe, or name train.pairs"
+        )
+    return read_records(path, Response)

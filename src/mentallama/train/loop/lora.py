@@ -1,0 +1,73 @@
+"""Low-rank adapters on a frozen base (LoRA, Hu et al. 2021; QLoRA, Dettmers et al. 2023), and merged back into it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mentallama.analysts.checkpoints.loading import ADAPTER, open_weights
+from mentallama.analysts.checkpoints.metadata import MODEL, SEEN
+from mentallama.analysts.checkpoints.optional_deps import need_peft
+from mentallama.config import Adapter
+from mentallama.errors import WrongUse
+from mentallama.train.loop.model_card import CARD, RECIPE, SUMMARY, write_hashes
+
+
+def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
+    """The model with new adapters, which alone learn; a quantised base is prepared for it.
+
+    Raises
+    ------
+    WrongUse
+        No layer of the model is called by one of the targets.
+    """
+    need_peft()
+    from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
+
+    if adapter.quantised:
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    config = LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=adapter.rank,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+    )
+    torch.manual_seed(seed)
+    try:
+        return get_peft_model(model, config)
+    except ValueError:
+        raise WrongUse(
+            f"adapter.targets: no layer of the model is called {', '.join(adapter.targets)}; use all-linear"
+        ) from None
+
+
+def merge(folder: Path, out: Path) -> None:
+    """Write a model of its own, in which the adapter of a folder is added to its base; float32.
+
+    What the folder says of itself (`mentallama.json`, `seen.json`, the card and the recipe) goes with it. `out` appears
+    whole or not at all.
+
+    Raises
+    ------
+    WrongUse
+        The folder holds no adapter, its base cannot be loaded, or there is something at `out`.
+    """
+    if not (folder / ADAPTER).is_file():
+        raise WrongUse(f"{folder}: there is no adapter to merge, no {ADAPTER}")
+    if out.exists():
+        raise WrongUse(f"{out}: there is something already; name a folder that does not exist")
+    need_peft()
+    opened = open_weights(str(folder), "causal", torch.float32, None)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    opened.model.merge_and_unload().save_pretrained(partial, safe_serialization=True)
+    opened.tokenizer.save_pretrained(partial)
+    for name in (MODEL, SEEN, CARD, RECIPE, SUMMARY):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, partial / name)
+    write_hashes(partial)
+    partial.rename(out)

@@ -1,0 +1,89 @@
+"""The model card: what a folder with weights says to people, beside the recipe it came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mentallama.analysts.checkpoints.metadata import ModelFile
+from mentallama.config import Recipe
+from mentallama.files.manifest import mark_folder
+from mentallama.files.record_files import write_json, write_text
+from mentallama.safety import NOTICE
+
+SUMMARY, RECIPE, CARD, HASHES = "summary.json", "recipe.yaml", "README.md", "hashes.json"
+
+TOLD = ("documents", "pairs", "rows", "tokens", "cut_posts", "skipped", "origin")
+"""Counts that the card tells."""
+
+LIMITS = (
+    "A label says what annotators, or a rule over subreddits, called a post; some sets are labelled weakly.",
+    "The sets are mostly English, from Reddit, Twitter and SMS. Nothing is known about other people and places.",
+    "An explanation is text that is likely to follow, not an account of how the label came about.",
+    "What the base model has read, and what it may repeat, is not known here.",
+)
+
+
+def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> None:
+    """Write `README.md`, `recipe.yaml`, `summary.json` and the hashes of all files beside the weights.
+
+    Recipe and card have no salt and no place of a file in them: a model is handed on.
+    """
+    kept = recipe.model_dump(
+        mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
+    )
+    write_json(out / SUMMARY, counts)
+    write_text(out / RECIPE, yaml.safe_dump(_placeless(kept), sort_keys=False, allow_unicode=True))
+    write_text(out / CARD, "\n".join(_lines(recipe, model, counts)))
+    write_hashes(out)
+
+
+def write_hashes(folder: Path) -> None:
+    """Write the hashes of all files of a model's folder."""
+    write_json(
+        folder / HASHES, {each.name: each.sha256 for each in mark_folder(folder) if each.name != HASHES}
+    )
+
+
+def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Iterator[str]:
+    assert recipe.train is not None
+    settings = _placeless(recipe.train.model_dump(mode="json", exclude_none=True))
+    looked, before = counts.get("best") or {}, counts.get("before") or {}
+    yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
+    yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`."
+    yield f"Tuned from {_named(model.base)}. Open it as `{model.analyst}:FOLDER`."
+    yield from ("", "## Data", "")
+    yield f"- Sets: {', '.join(model.sets) or 'none'}; {model.form} form, {model.template} prompts."
+    yield from (f"- {name}: {_shown(counts[name])}" for name in TOLD if name in counts)
+    yield "- `seen.json` holds a hash of every post that training or its choices saw; no test post is among them."
+    yield from ("", "## Settings", "")
+    yield from (f"- {name}: {_shown(value)}" for name, value in settings.items())
+    yield f"- seed: {recipe.seed}"
+    yield from ("", "## Scores", "")
+    yield "On validation rows, by which the weights were chosen; scores on test rows are the report's."
+    yield from ("", *(["- before the first step:"] if before else []))
+    yield from (f"  - {name}: {value:.4g}" for name, value in before.items())
+    yield f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:"
+    yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("measures") or {}).items())
+    yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS), "")
+
+
+def _named(base: str | None) -> str:
+    return "nothing" if base in (None, "none") else f"`{_placeless(base)}`"
+
+
+def _placeless(value: Any) -> Any:
+    """Settings in which a place on a disk is the name alone: where it lies is nobody else's business."""
+    if isinstance(value, Mapping):
+        return {key: _placeless(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_placeless(each) for each in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

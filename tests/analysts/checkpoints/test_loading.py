@@ -1,0 +1,158 @@
+"""Model folders that lack something, and adapters that belong elsewhere: one sentence each."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
+from mentallama.analysts.checkpoints.loading import open_weights
+from mentallama.analysts.checkpoints.metadata import (
+    ModelFile,
+    read_model_file,
+    read_seen,
+    seen_hash,
+    write_model_file,
+)
+from mentallama.config import New
+from mentallama.errors import BadData, WrongUse
+from mentallama.train.loop.random_init import new_model
+
+CPU = torch.device("cpu")
+
+
+def saved(folder: Path, hidden: int = 32) -> Path:
+    model, tokenizer = new_model(New(hidden=hidden, layers=1, heads=2, vocabulary=300), ["a b"], 64, seed=0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def adapter(folder: Path, base: Path) -> Path:
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    model = open_weights(str(base), "causal", torch.float32, CPU).model
+    get_peft_model(
+        model, LoraConfig(task_type=TaskType.CAUSAL_LM, r=2, target_modules="all-linear")
+    ).save_pretrained(folder)
+    return folder
+
+
+def test_a_folder_opens_with_its_context(tmp_path: Path) -> None:
+    opened = open_weights(str(saved(tmp_path / "m")), "causal", torch.float32, CPU)
+    assert (opened.context, opened.name, opened.file) == (64, "causal:m", None)
+
+
+@pytest.mark.parametrize(
+    ("gone", "fault"),
+    [
+        ("model.safetensors", "this model folder holds no weights"),
+        ("config.json", "this folder holds no model, there is no config.json"),
+    ],
+)
+def test_a_folder_that_lacks_something_says_what(tmp_path: Path, gone: str, fault: str) -> None:
+    (saved(tmp_path / "m") / gone).unlink()
+    with pytest.raises(WrongUse, match=fault):
+        open_weights(str(tmp_path / "m"), "causal", torch.float32, CPU)
+
+
+def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m") / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(WrongUse, match=r"the model cannot be loaded .*is the folder complete"):
+        open_weights(str(tmp_path / "m"), "causal", torch.float32, CPU)
+
+
+def test_a_decoder_is_no_seq2seq(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
+        open_weights(str(saved(tmp_path / "m")), "seq2seq", torch.float32, CPU)
+
+
+def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(
+        WrongUse, match=r"nowhere/at-all: the model cannot be loaded .*the hub could not give it"
+    ):
+        open_weights("nowhere/at-all", "causal", torch.float32, CPU)
+
+
+def test_an_adapter_brings_its_base(tmp_path: Path) -> None:
+    base = saved(tmp_path / "base")
+    opened = open_weights(str(adapter(tmp_path / "a", base)), "causal", torch.float32, CPU)
+    with torch.no_grad():
+        assert opened.model(input_ids=torch.tensor([[3, 4]])).logits.shape == (1, 2, len(opened.tokenizer))
+
+
+def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "a", saved(tmp_path / "base"))
+    other = saved(tmp_path / "other", hidden=64)
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": str(other)}))
+    with pytest.raises(WrongUse, match="this adapter does not fit its base"):
+        open_weights(str(folder), "causal", torch.float32, CPU)
+
+
+def test_an_adapter_without_weights(tmp_path: Path) -> None:
+    (adapter(tmp_path / "a", saved(tmp_path / "base")) / "adapter_model.safetensors").unlink()
+    with pytest.raises(WrongUse, match="describes an adapter but holds no weights"):
+        open_weights(str(tmp_path / "a"), "causal", torch.float32, CPU)
+
+
+def test_a_tokenizer_without_a_token_for_padding_is_enough(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "m")
+    path = folder / "tokenizer_config.json"
+    written = json.loads(path.read_text())
+    del written["pad_token"]
+    path.write_text(json.dumps(written))
+    opened = open_weights(str(folder), "causal", torch.float32, CPU)
+    assert (
+        opened.tokenizer.pad_token is None
+    )  # nothing here pads by a token: what stands behind a row is not looked at
+
+
+def test_a_tokenizer_that_has_more_tokens_than_the_model(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "m")
+    opened = open_weights(str(folder), "causal", torch.float32, CPU)
+    opened.tokenizer.add_tokens(["⟨new⟩"])
+    opened.tokenizer.save_pretrained(folder)
+    with pytest.raises(WrongUse, match=r"its tokenizer has \d+ tokens and its model only \d+ embeddings"):
+        open_weights(str(folder), "causal", torch.float32, CPU)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there() -> None:
+    with pytest.raises(WrongUse, match="device: cuda is asked for and torch sees no GPU here"):
+        choose_device("cuda")
+    assert choose_device("auto") == CPU
+    assert choose_dtype("auto", CPU) == torch.float32
+    assert choose_dtype("bfloat16", CPU) == torch.bfloat16
+
+
+FILE = ModelFile(analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",))
+
+
+def test_what_a_model_has_seen_can_be_proved(tmp_path: Path) -> None:
+    write_model_file(tmp_path, FILE, [seen_hash("A long day, and a longer night"), seen_hash("Tea at four")])
+    assert read_model_file(tmp_path) == FILE
+    assert seen_hash("a LONG day and a longer night!") in read_seen(tmp_path)
+    assert seen_hash("somebody else's day") not in read_seen(tmp_path)
+    assert read_model_file(tmp_path / "elsewhere") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("mentallama.json", '{"analyst": "oracle"}', "not what training writes: see analyst, fingerprint"),
+        ("seen.json", '{"a": 1}', "not a list of hashes"),
+        ("seen.json", None, "nobody can tell what the model has seen"),
+    ],
+)
+def test_a_damaged_model_file(tmp_path: Path, name: str, text: str | None, fault: str) -> None:
+    write_model_file(tmp_path, FILE, [])
+    (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(text)
+    read = read_seen if name == "seen.json" else read_model_file
+    with pytest.raises(BadData, match=fault):
+        read(tmp_path)

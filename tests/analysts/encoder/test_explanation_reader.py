@@ -1,0 +1,172 @@
+"""A trained label reader in check and in evaluate: what it may read, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mentallama.analysts.checkpoints.metadata import seen_hash
+from mentallama.answers.parse import write_answer
+from mentallama.check import run as check_run
+from mentallama.check.gates.trained_reader import read_trained
+from mentallama.check.response_row import Row
+from mentallama.cli.app import app
+from mentallama.config import Check, Evaluate
+from mentallama.errors import WrongUse
+from mentallama.evaluate.explanation_labels import Explained, read_explanations
+from mentallama.evaluate.score_file import read_scores
+from mentallama.files.record_files import read_json, write_records
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.pipeline.registry import WIRED
+from mentallama.records import Prediction, Reading, example_of
+from mentallama.report.page_model import Table
+from mentallama.report.sections import scores as results
+from mentallama.tasks import Task, load_tasks
+from mentallama.train.run import run as train_run
+from tests.evaluate.test_run import outputs, write_csv
+from tests.factories.check_cases import post_of, row_for
+from tests.factories.encoder_cases import made, posts
+
+
+@dataclass
+class GreyReader:
+    """Takes explanations that hold the word grey for a yes; knows DR alone."""
+
+    name: str = "grey"
+    seen: frozenset[str] = frozenset()
+    read_texts: list[str] = field(default_factory=list)
+
+    def answers(self, task: Task, question: str) -> bool:
+        return (task.set, question) == ("DR", "depression")
+
+    def read(self, task: Task, question: str, explanations: Sequence[str]) -> list[dict[str, float]]:
+        assert self.answers(task, question)
+        self.read_texts += explanations
+        return [
+            {"yes": 0.9, "no": 0.1} if "grey" in text else {"yes": 0.2, "no": 0.8} for text in explanations
+        ]
+
+
+def dr_row(number: int, label: str, why: str) -> Row:
+    post = post_of("DR", f"made-up post number {number}", {"depression": label}, number=number)
+    return row_for(post, "depression", write_answer("DR", "depression", label, why))
+
+
+def test_check_has_unseen_posts_read_without_their_answers() -> None:
+    rows = [
+        dr_row(1, "yes", "Yes, the poster suffers from depression. The days are grey."),
+        dr_row(2, "no", "The garden is green."),
+        dr_row(3, "yes", "The poster suffers from depression."),
+        dr_row(4, "yes", "The days are grey."),
+        row_for(post_of("dreaddit", "a loud week", {"stress": "yes"}), "stress"),
+    ]
+    reader = GreyReader(seen=frozenset((seen_hash(rows[3].post.text),)))
+    found = read_trained(rows, reader)
+    assert sorted(found) == [0, 1, 2]  # the fourth was seen, the fifth is not known
+    assert (found[0].label, found[1].label) == ("yes", "no")
+    assert found[2].empty
+    assert reader.read_texts == ["The days are grey.", "The garden is green."]
+
+
+def explained(number: int, gold: str, said: str | None, why: str) -> Explained:
+    post = post_of("DR", f"made-up post number {number}", {"depression": gold}, "test", number)
+    reading = (
+        Reading(status="read", label=said, explanation=why)
+        if said
+        else Reading(status="refused", reason="no")
+    )
+    return Explained(example_of(post, "depression", "instruction"), reading)
+
+
+def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
+    rows = [
+        explained(1, "yes", "yes", "The days are grey."),
+        explained(2, "no", "no", "The garden is green."),
+        explained(3, "no", "yes", "The garden is green."),  # right against gold, at odds with its answer
+        explained(4, "yes", "yes", "The poster suffers from depression."),  # nothing but its answer
+        explained(5, "yes", None, ""),
+    ]
+    found = read_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
+    assert (found.rows, found.told) == (4, 3)
+    # told: yes no no –; answers: yes no yes yes: F1 yes 2/(3+1), no 2/(1+2)
+    assert found.of_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
+    # gold: yes no no yes: F1 yes 2/(2+1), no 4/(2+2)
+    assert found.of_gold == pytest.approx(100 * (2 * 2 / 3 + 2 * 1.0) / 4, abs=1e-3)
+
+
+def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
+    row = explained(1, "yes", "yes", "The days are grey.")
+    reader = GreyReader(seen=frozenset((seen_hash(row.example.text),)))
+    with pytest.raises(WrongUse, match="grey has seen test posts of DR"):
+        read_explanations([row], reader, load_tasks(), Resampling())
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a label reader as its model, and predictions on its test posts."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("run")
+    train_run(made(folder, reads="explanations"), folder, folder / "train")
+    write_records(
+        folder / "predict/predictions.jsonl.zst",
+        [
+            Prediction(
+                example_id=example_of(post, question, "instruction").id,
+                reading=Reading(
+                    status="read", label=label, explanation="the day is heavy because the noise is heavy"
+                ),
+                model="m",
+            )
+            for post in posts()
+            if post.split == "test"
+            for question, label in post.labels.items()
+        ],
+    )
+    return folder
+
+
+def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> None:
+    recipe = made(run_folder).model_copy(
+        update={
+            "check": Check(reader=run_folder / "train"),
+            "evaluate": Evaluate(reader=run_folder / "train"),
+        }
+    )
+    for stage in ("check", "evaluate"):
+        assert any(name.startswith("reader/") for name in WIRED[stage].inputs(recipe, run_folder))
+    (tmp_path / "check").mkdir()
+    check_run.run(recipe, run_folder, tmp_path / "check")
+    notes = read_json(tmp_path / "check/summary.json")["notes"]
+    assert any("read 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
+    WIRED["evaluate"].work(recipe, run_folder, tmp_path / "evaluate")
+    scores = read_scores(tmp_path / "evaluate/scores.json")
+    assert scores.from_explanations is not None
+    assert list(scores.from_explanations) == ["dreaddit"]  # the reader knows no other
+    found = scores.from_explanations["dreaddit"]
+    assert (found.rows, found.told) == (12, 12)
+    assert found.of_gold < 100  # it takes all of them for stress, as they say
+    (section,) = results._from_explanations(scores)
+    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    assert [cell.text for cell in table.rows[0].cells][:3] == ["dreaddit", "12", "12"]
+
+
+def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) -> None:
+    task = load_tasks()["dreaddit"]
+    goldens = [write_answer(task, "stress", label, "the tone is calm") for label in ("yes", "no")]
+    query = 'Consider this post: "made-up post {}" Question: Does the poster suffer from stress?'
+    columns = {"query": [query.format(at) for at in (1, 2)], "gpt-3.5-turbo": goldens}
+    write_csv(tmp_path / "release/test_data/test_instruction/dreaddit.csv", columns)
+    folder = outputs(tmp_path / "mine", goldens, goldens)
+    (folder / "DR.csv").rename(folder / "dreaddit.csv")
+    given = ["--benchmark", str(tmp_path), "--responses", str(folder), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["evaluate", *given, "--reader", str(run_folder / "train")])
+    assert done.exit_code == 0, done.output
+    assert "by its explanations alone" in done.output
+    found = read_scores(tmp_path / "out/scores.json").from_explanations
+    assert found is not None
+    assert found["dreaddit"].told == 2

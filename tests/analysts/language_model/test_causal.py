@@ -1,0 +1,452 @@
+"""The decoder as an analyst: what it answers is what one pass an answer and one token after the other would give."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from mentallama.analysts.base import Asking
+from mentallama.analysts.checkpoints.loading import Opened
+from mentallama.analysts.checkpoints.metadata import ModelFile, write_model_file
+from mentallama.analysts.inference.unshared import tree_bound
+from mentallama.analysts.language_model import causal
+from mentallama.analysts.language_model.causal import CausalAnalyst
+from mentallama.analysts.registry import open_analyst
+from mentallama.answers.parse import read_answer
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.records import FORMS, Example, Form, Prediction
+from tests.factories.decoder_cases import (
+    CONTEXT,
+    TASKS,
+    analyst,
+    make_examples,
+    naive_scores,
+    naive_shares,
+    naive_text,
+)
+from tests.factories.tiny_models import Layout, tiny_llama, tiny_tokenizer
+
+CLOSE = 1e-4
+NEW = 24
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def ending_llama(tokenizer: Any, **config: Any) -> Any:
+    """A Llama that ends here and there: a tenth of its words end a text."""
+    model = tiny_llama(None, tokenizer, **config)
+    model.generation_config.eos_token_id = list(range(5, len(tokenizer), 10))
+    return model
+
+
+def check(
+    model: Any, tokenizer: Any, examples: list[Example], found: list[Prediction], texts: bool = True
+) -> None:
+    """Everything that was answered, against the naive way."""
+    assert [each.example_id for each in found] == [example.id for example in examples]
+    for example, given in zip(examples, found, strict=True):
+        wanted = naive_shares(naive_scores(model, tokenizer, example, NEW + 40))
+        assert given.probabilities == pytest.approx(wanted, abs=CLOSE)
+        assert math.isclose(sum(given.probabilities.values()), 1, abs_tol=1e-9)
+        assert given.reading.status == "read"
+        assert given.reading.label == max(wanted, key=wanted.__getitem__)
+        if texts:
+            assert (
+                given.reading.explanation
+                == naive_text(model, tokenizer, example, given.reading.label, NEW)[0]
+            )
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("layout", ["bytes", "llama"])
+def test_probabilities_and_explanations_are_those_of_the_naive_way(
+    layout: Layout, chat: bool, form: Form
+) -> None:
+    tokenizer = tiny_tokenizer(chat, layout)
+    model = ending_llama(tokenizer)
+    examples = make_examples(("MultiWD", "CAMS", "DR"), posts=2, form=form)
+    own = analyst(model, tokenizer)
+    found = list(own.analyse(examples))
+    check(model, tokenizer, examples, found)
+    assert len({each.reading.label for each in found}) > 1
+    # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
+    with torch.inference_mode():
+        answers = own._answer([own._question(example) for example in examples])
+    for example, answer in zip(examples, answers, strict=True):
+        wanted = naive_scores(model, tokenizer, example, NEW + 40)
+        assert answer.scores == pytest.approx(list(wanted.values()), abs=CLOSE)
+
+
+def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
+    tokenizer = tiny_tokenizer()
+    model, examples = ending_llama(tokenizer), make_examples(posts=4)
+    own = analyst(model, tokenizer)
+    found = list(own.analyse(examples))
+    ends = [
+        naive_text(model, tokenizer, example, given.reading.label, NEW)[1]
+        for example, given in zip(examples, found, strict=True)
+    ]
+    assert own.counts == {"cut_explanations": ends.count(False)}
+    assert 0 < ends.count(False) < len(ends)
+    assert {each.reading.status for each in found} == {"read"}
+
+
+@pytest.mark.parametrize("budget", [1, 1000, 100_000])
+def test_batches_do_not_change_the_answers(budget: int) -> None:
+    tokenizer = tiny_tokenizer()
+    model, examples = ending_llama(tokenizer), make_examples(("Irf", "SAD"), posts=5)
+    together = list(analyst(model, tokenizer, tokens_at_once=budget).analyse(examples))
+    singly = analyst(model, tokenizer)
+    for given, example in zip(together, examples, strict=True):
+        (alone,) = singly.analyse([example])
+        assert given.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert given.reading == alone.reading
+
+
+def test_questions_on_one_post_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer()
+    model, examples = tiny_llama(None, tokenizer), make_examples(posts=2)
+    passes: list[list[int]] = []
+    read = causal.read_trees
+    monkeypatch.setattr(
+        causal,
+        "read_trees",
+        lambda *args, **more: passes.append([len(g.asks) for g in args[1]]) or read(*args, **more),
+    )
+    list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    assert passes == [[9, 9]]  # six of MultiWD, two of Irf, one of SAD: one pass over two posts
+    own = analyst(model, tokenizer)
+    sizes = [len(own._question(example).ask.sequences) for example in examples]
+    tokens = sum(len(sequence) for example in examples for sequence in own._question(example).ask.sequences)
+    shared = sum(group.size for group in groups_of(own, examples))
+    assert sum(sizes) == 2 * (6 * 2 + 2 * 2 + 9)
+    assert shared < tokens / 3
+
+
+def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.Group]:
+    questions = [own._question(example) for example in examples]
+    half = len(examples) // 2
+    return [
+        causal.Group(list(range(half)), [each.ask for each in part])
+        for part in (questions[:half], questions[half:])
+    ]
+
+
+def test_labels_only_writes_nothing() -> None:
+    tokenizer = tiny_tokenizer()
+    model, examples = tiny_llama(None, tokenizer), make_examples(("DR", "CAMS"))
+    found = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    check(model, tokenizer, examples, found, texts=False)
+    assert {each.reading.explanation for each in found} == {""}
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_free_answers_are_what_generate_writes_and_are_read(chat: bool) -> None:
+    tokenizer = tiny_tokenizer(chat)
+    model, examples = ending_llama(tokenizer), make_examples(posts=4)
+    own = analyst(model, tokenizer, mode="free")
+    found = list(own.analyse(examples))
+    cut = 0
+    for example, given in zip(examples, found, strict=True):
+        text, ended = naive_text(model, tokenizer, example, None, NEW)
+        cut += not ended
+        assert given.probabilities == {}
+        assert given.reading == read_answer(
+            TASKS[example.task], text, "instruction", "stop" if ended else "length"
+        )
+    assert 0 < cut < len(found)
+    assert own.counts == {"cut_answers": cut}
+
+
+def test_an_answer_that_is_read_freely_can_be_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer()
+    model, examples = tiny_llama(None, tokenizer), make_examples(("DR",), posts=1)
+    own = analyst(model, tokenizer, mode="free", max_new_tokens=60)
+    answer = own._prompter("instruction").answer("Yes, the poster suffers from depression. Reasoning: Rain.")
+
+    def told(model: Any, rows: Any, *_: Any) -> Any:
+        for row in rows:
+            row.written = answer
+            yield row
+
+    monkeypatch.setattr(causal, "write", told)
+    (given,) = own.analyse(examples)
+    assert (given.reading.status, given.reading.label, given.reading.explanation) == ("read", "yes", "Rain.")
+    assert own.counts["cut_answers"] == 0
+
+
+def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
+    tokenizer, said = tiny_tokenizer(), list[str]()
+    model = tiny_llama(None, tokenizer)
+    long = [
+        example.model_copy(update={"text": example.text + " It rained again." * 300})
+        for example in make_examples(("MultiWD",), posts=2)
+    ]
+    short = make_examples(("MultiWD",), posts=1)
+    own = analyst(model, tokenizer, say=said.append, max_new_tokens=12)
+    found = list(own.analyse([*long, *short]))
+    assert own.counts["cut_posts"] == 2
+    assert said == [f"causal:tiny holds {CONTEXT} tokens: longer posts are cut at their end, and counted"]
+    assert all(each.reading.label for each in found)
+    list(own.analyse(long))
+    assert own.counts["cut_posts"] == 4
+    assert len(said) == 1
+
+
+def test_a_question_that_does_not_fit_is_an_error() -> None:
+    tokenizer = tiny_tokenizer()
+    own = analyst(tiny_llama(None, tokenizer), tokenizer, max_new_tokens=CONTEXT)
+    with pytest.raises(WrongUse, match="the model holds 512 tokens, and the question of MultiWD"):
+        list(own.analyse(make_examples()))
+
+
+def test_an_unknown_task_is_an_error() -> None:
+    tokenizer = tiny_tokenizer()
+    example = make_examples(posts=1)[0].model_copy(update={"task": "DRR"})
+    with pytest.raises(WrongUse, match="did you mean DR"):
+        list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse([example]))
+
+
+def test_nothing_asked_nothing_answered() -> None:
+    tokenizer = tiny_tokenizer()
+    assert list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse([])) == []
+
+
+def test_a_model_in_training_is_asked_without_dropout_and_goes_on_training() -> None:
+    tokenizer = tiny_tokenizer()
+    model = tiny_llama(None, tokenizer, attention_dropout=0.5)
+    examples = make_examples(("DR",))
+    still = list(analyst(model, tokenizer).analyse(examples))
+    model.train()
+    assert list(analyst(model, tokenizer).analyse(examples)) == still
+    assert model.training
+    model(torch.tensor([[5, 6, 7]])).logits.sum().backward()  # weights are as trainable as before
+
+
+def test_bfloat16_gives_nearly_the_same_probabilities() -> None:
+    tokenizer = tiny_tokenizer()
+    examples = make_examples(("Irf", "CAMS"))
+    model = tiny_llama(None, tokenizer, initializer_range=0.1)
+    exact = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    rough = list(analyst(model.to(torch.bfloat16), tokenizer, labels_only=True).analyse(examples))
+    for one, other in zip(exact, rough, strict=True):
+        assert other.probabilities == pytest.approx(one.probabilities, abs=0.05)
+        assert sum(other.probabilities.values()) == pytest.approx(1, abs=1e-9)
+
+
+SHAPE = {
+    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4, "head_dim": 8,
+    "num_key_value_heads": 2, "max_position_embeddings": CONTEXT, "initializer_range": 0.3, "bos_token_id": None,
+    "pad_token_id": None,
+}  # fmt: skip
+GPT2 = {
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
+    "n_positions": CONTEXT,
+    "initializer_range": 0.3,
+    "bos_token_id": None,
+}
+OTHERS: list[tuple[str, dict[str, Any], int]] = [
+    ("gpt2", GPT2, CONTEXT),  # learned positions
+    ("qwen3", SHAPE, CONTEXT),
+    ("gemma2", {**SHAPE, "sliding_window": 4096, "query_pre_attn_scalar": 8}, CONTEXT),  # softcapped logits
+    ("gemma2", {**SHAPE, "sliding_window": 24, "query_pre_attn_scalar": 8}, 24),  # every other layer sees little
+    ("mistral", {**SHAPE, "sliding_window": 24}, 24),
+    ("mistral", {**SHAPE, "sliding_window": 150}, 150),  # long enough for some posts
+    ("bloom", {"hidden_size": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.3}, 0),  # no positions
+    ("lfm2", {**SHAPE, "layer_types": ["conv", "full_attention"]}, 0),
+    ("falcon", {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "alibi": True}, 0),
+    ("gpt_neo", {"hidden_size": 32, "num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]],
+                 "window_size": 24, "max_position_embeddings": CONTEXT, "initializer_range": 0.3}, 24),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "bound"), OTHERS, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_other_decoders_in_trees_or_row_by_row(kind: str, config: dict[str, Any], bound: int) -> None:
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    shape = {**config, "vocab_size": len(tokenizer), "eos_token_id": tokenizer.eos_token_id}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape)).eval()
+    model.generation_config.eos_token_id = list(range(5, len(tokenizer), 10))
+    examples = make_examples(("Irf", "CAMS"), posts=2)
+    assert tree_bound(model, CONTEXT) == bound
+    check(model, tokenizer, examples, list(analyst(model, tokenizer).analyse(examples)))
+
+
+def test_habits_published_with_a_model_do_not_change_what_is_written() -> None:
+    tokenizer = tiny_tokenizer()
+    torch.manual_seed(0)
+    shape = {
+        "hidden_size": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "initializer_range": 0.3,
+        "vocab_size": len(tokenizer),
+    }
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("bloom", **shape)).eval()
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    examples = make_examples(("DR",))
+    plain = [each.reading for each in analyst(model, tokenizer).analyse(examples)]
+    model.generation_config.update(repetition_penalty=3.0, do_sample=True, temperature=2.0)
+    assert [each.reading for each in analyst(model, tokenizer).analyse(examples)] == plain
+    assert model.generation_config.repetition_penalty == 3.0
+
+
+def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
+    from peft import LoraConfig, PromptTuningConfig, get_peft_model
+
+    tokenizer = tiny_tokenizer()
+    examples = make_examples(("Irf",))
+    before = list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse(examples))
+    torch.manual_seed(1)
+    config = LoraConfig(
+        task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False
+    )
+    adapted = get_peft_model(tiny_llama(tmp_path / "base", tokenizer), config).eval()
+    found = list(analyst(adapted, tokenizer).analyse(examples))
+    check(adapted, tokenizer, examples, found)
+    assert [each.probabilities for each in found] != [each.probabilities for each in before]
+
+    adapted.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
+    adapted.save_pretrained(tmp_path / "adapter")
+    said = Asking(max_new_tokens=NEW, device="cpu")
+    again = list(open_analyst(f"causal:{tmp_path / 'adapter'}", said).analyse(examples))
+    assert [each.reading for each in again] == [each.reading for each in found]
+    assert {each.model for each in again} == {"causal:adapter"}
+
+    tuned = get_peft_model(
+        tiny_llama(None, tokenizer), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
+    )
+    with pytest.raises(WrongUse, match="learned tokens before the prompt"):
+        analyst(tuned, tokenizer)
+
+
+@pytest.mark.parametrize("template", ["chat", "plain"])
+def test_a_model_is_asked_as_it_was_taught(template: Any, tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer(chat=True)
+    tiny_llama(tmp_path, tokenizer)
+    made = ModelFile(
+        analyst="causal",
+        fingerprint="ab12",
+        form="instruction",
+        max_tokens=64,
+        sets=("DR",),
+        template=template,
+    )
+    write_model_file(tmp_path, made, [])
+    own = CausalAnalyst.load(str(tmp_path), Asking(device="cpu"))
+    assert own.name == "causal:ab12"
+    assert own._prompter("instruction").chat == (template == "chat")
+    other = CausalAnalyst.load(str(tmp_path), Asking(device="cpu", template="plain"))
+    assert not other._prompter("instruction").chat
+
+
+# -- short memory
+
+
+def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Let the model fail like a full device wherever it is given more than `most` tokens at once."""
+    seen: Counter[str] = Counter()
+    forward = model.forward
+
+    def narrow(input_ids: torch.Tensor, *args: Any, **more: Any) -> Any:
+        seen["passes"] += 1
+        if input_ids.numel() > most:
+            seen["failed"] += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(input_ids, *args, **more)
+
+    narrow.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    monkeypatch.setattr(model, "forward", narrow)
+    return seen
+
+
+def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, said = tiny_tokenizer(), list[str]()
+    model, examples = ending_llama(tokenizer), make_examples(posts=4)
+    wanted = list(analyst(model, tokenizer).analyse(examples))
+    seen = full(model, 500, monkeypatch)
+    own = analyst(model, tokenizer, say=said.append)
+    found = list(own.analyse(examples))
+    assert [each.reading for each in found] == [each.reading for each in wanted]
+    assert seen["failed"] == len(said) > 0
+    assert all(line.startswith("out of memory: from here on at most ") for line in said)
+    list(own.analyse(examples))
+    assert len(said) == seen["failed"]
+    assert seen["passes"] > 2 * seen["failed"]
+
+
+def test_where_one_post_is_too_much_its_questions_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, said = tiny_tokenizer(), list[str]()
+    model, examples = ending_llama(tokenizer), make_examples(("MultiWD", "Irf"), posts=1)
+    own = analyst(model, tokenizer)
+    whole = own._question(examples[0]).ask
+    wanted = list(own.analyse(examples))
+    seen = full(model, len(whole.prompt) + 60, monkeypatch)
+    found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
+    assert [each.reading for each in found] == [each.reading for each in wanted]
+    for one, other in zip(found, wanted, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+    assert seen["failed"] == len(said) > 0
+
+
+@pytest.mark.parametrize("kind", ["llama", "bloom"])
+def test_where_one_question_is_too_much_it_is_an_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer()
+    shape = {"hidden_size": 32, "n_layer": 2, "n_head": 4, "vocab_size": len(tokenizer)}
+    model = (
+        tiny_llama(None, tokenizer)
+        if kind == "llama"
+        else AutoModelForCausalLM.from_config(AutoConfig.for_model("bloom", **shape)).eval()
+    )
+    full(model, 20, monkeypatch)
+    with pytest.raises(
+        MentallamaError, match=r"out of memory with a single question of \d+ tokens; use a smaller"
+    ):
+        list(analyst(model, tokenizer).analyse(make_examples(posts=1)))
+
+
+def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, said = tiny_tokenizer(), list[str]()
+    torch.manual_seed(0)
+    shape = {
+        "hidden_size": 32,
+        "n_layer": 2,
+        "n_head": 4,
+        "initializer_range": 0.3,
+        "vocab_size": len(tokenizer),
+    }
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("bloom", **shape)).eval()
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    examples = make_examples(("SAD", "DR"), posts=2)
+    wanted = list(analyst(model, tokenizer).analyse(examples))
+    full(model, 150, monkeypatch)
+    found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
+    assert [each.reading for each in found] == [each.reading for each in wanted]
+    assert said
+
+
+def test_other_faults_are_not_taken_for_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer()
+    model = tiny_llama(None, tokenizer)
+    own = CausalAnalyst(Opened(model, tokenizer, CONTEXT, "causal:tiny", None), Asking())
+
+    def broken(*args: Any, **more: Any) -> Any:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(model, "forward", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        list(own.analyse(make_examples(posts=1)))

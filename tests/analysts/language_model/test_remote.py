@@ -1,0 +1,353 @@
+"""The remote analyst, against a server on loopback."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from mentallama.analysts.base import Asking
+from mentallama.analysts.inference.logprobs import scores_of, softmax
+from mentallama.analysts.language_model.remote import RemoteAnalyst
+from mentallama.analysts.registry import open_analyst
+from mentallama.answers.parse import answer_sentence, write_answer
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.llm_api.run_stats import Limits
+from mentallama.llm_api.transport.http import Reply
+from mentallama.llm_api.types import Answer, Chances
+from mentallama.records import Example, Post, example_of
+from mentallama.tasks import load_tasks, write_query
+from tests.factories.endpoint_server import TOKEN as TOKENS
+from tests.factories.endpoint_server import Body, Plan, serving
+from tests.factories.linear_cases import make_post
+
+TASKS = load_tasks()
+POSTS: dict[str, Post] = {
+    name: make_post("DR", "test", f"A made-up text about {name}.", {"depression": "no"})
+    for name in ("rain", "tea", "sun")
+}
+
+
+def example(name: str, post: str = "rain", form: Any = "instruction") -> Example:
+    question = next(iter(TASKS[name].questions))
+    return example_of(POSTS[post], question, form, task=name)
+
+
+def opened(url: str, quick: bool = True, **settings: Any) -> tuple[RemoteAnalyst, list[str]]:
+    """The analyst, and what it says."""
+    said: list[str] = []
+    analyst = RemoteAnalyst.load(f"test-model@{url}", Asking(**{"say": said.append, **settings}), environ={})
+    if quick:
+        analyst._limits = replace(analyst._limits, first_wait=0.01, attempts=2)
+    return analyst, said
+
+
+def yes_for_rain(body: Body) -> str:
+    asked = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
+    return write_answer("DR", None, "yes" if "rain" in asked else "no", "It says so.")
+
+
+# --- free mode ----------------------------------------------------------------------------------------
+
+
+def test_free_mode_sends_the_published_query_and_reads_the_answer() -> None:
+    with serving(Plan(reply=yes_for_rain)) as server:
+        analyst, said = opened(server.url, mode="free", max_new_tokens=77)
+        asked = [example("DR", post) for post in POSTS]
+        found = list(analyst.analyse(asked))
+    assert [each.example_id for each in found] == [each.id for each in asked]
+    assert [each.reading.label for each in found] == ["yes", "no", "no"]
+    assert {each.reading.explanation for each in found} == {"It says so."}
+    assert [each.probabilities for each in found] == [{}, {}, {}]
+    assert {each.model for each in found} == {"remote:test-model"}
+    query = write_query(TASKS["DR"], "depression", "instruction", POSTS["rain"].text)
+    assert {
+        "model": "test-model",
+        "messages": [{"role": "user", "content": query}],
+        "max_tokens": 77,
+        "temperature": 0.0,
+    } in server.bodies
+    assert said == []
+
+
+def test_the_plain_form_goes_on_from_the_query() -> None:
+    with serving(Plan(reply=yes_for_rain, chance=lambda *_: -1.0)) as server:
+        analyst, _ = opened(
+            server.url, mode="free", template="plain", options={"temperature": None, "top_k": 1}
+        )
+        (found,) = analyst.analyse([example("DR")])
+        query = write_query(TASKS["DR"], "depression", "instruction", POSTS["rain"].text)
+        assert server.bodies == [{"model": "test-model", "prompt": query, "max_tokens": 256, "top_k": 1}]
+    assert found.reading.label == "yes"
+
+
+def test_posts_are_scrubbed_once_more() -> None:
+    post = make_post("DR", "test", "Write to someone@example.org about it.", {"depression": "no"})
+    with serving(Plan(reply=yes_for_rain)) as server:
+        analyst, _ = opened(server.url, mode="free")
+        list(analyst.analyse([example_of(post, "depression", "instruction")]))
+        assert "someone@example.org" not in str(server.bodies)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "reason"),
+    [
+        ("filter", "refused", "content filter"),
+        ("refusal", "refused", "refusal"),
+        ("filtered", "refused", "HTTP 400"),
+    ],
+)
+def test_what_a_provider_declines_is_refused(outcome: str, status: str, reason: str) -> None:
+    with serving(Plan(script=[outcome])) as server:
+        (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])
+    assert (found.reading.status, found.reading.label) == (status, None)
+    assert reason in str(found.reading.reason)
+
+
+def test_faults_are_retried_and_what_keeps_failing_is_missed_not_answered() -> None:
+    def fate(body: Body, seen: int) -> str:
+        """Of tea the first call fails, of rain every one."""
+        asked = body["messages"][-1]["content"]
+        return "500" if "rain" in asked or ("tea" in asked and seen == 1) else "ok"
+
+    with serving(Plan(reply=yes_for_rain, fate=fate)) as server:
+        analyst, _ = opened(server.url, mode="free", in_flight=1)
+        found = list(analyst.as_they_come(example("DR", post) for post in POSTS))
+        assert server.outcomes == {"500": 3, "ok": 2}
+    assert [each.reading.label for each in found] == ["no", "no"]
+    assert analyst.missed == {"HTTP 500 server_error": 1}
+
+
+def test_analyse_raises_where_an_answer_is_missing() -> None:
+    with serving(Plan(faults={"500": 1.0})) as server:
+        analyst, _ = opened(server.url, mode="free")
+        with pytest.raises(
+            MentallamaError, match=r"gave no answer \(HTTP 500 server_error\); try again later"
+        ):
+            list(analyst.analyse([example("DR")]))
+
+
+def test_what_no_second_try_would_bring_is_unread_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A post longer than the model's context, say: HTTP 400."""
+    monkeypatch.setattr(
+        "mentallama.llm_api.transport.http._completion", lambda *_: Reply("aside", reason="HTTP 400")
+    )
+    with serving(Plan()) as server:
+        (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])
+    assert (found.reading.status, found.reading.reason) == ("unread", "the endpoint gave no answer: HTTP 400")
+
+
+def test_many_calls_are_in_flight_and_never_more_than_allowed() -> None:
+    posts = [make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(60)]
+    with serving(Plan(delay=0.02, reply=yes_for_rain)) as server:
+        analyst, _ = opened(server.url, mode="free", in_flight=7)
+        found = list(analyst.analyse([example_of(post, "depression", "instruction") for post in posts]))
+        assert server.most == 7
+    assert len(found) == 60
+
+
+def test_closing_the_stream_stops_asking() -> None:
+    posts = (make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(10_000))
+    with serving(Plan(delay=0.005, reply=yes_for_rain)) as server:
+        analyst, _ = opened(server.url, mode="free", in_flight=4)
+        with closing(
+            analyst.as_they_come(example_of(post, "depression", "instruction") for post in posts)
+        ) as stream:
+            next(stream)
+        seen = server.hashes.total()
+        time.sleep(0.05)
+        assert server.hashes.total() == seen < 1000
+    assert "asking" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_fault_of_who_gives_the_examples_comes_through() -> None:
+    def broken() -> Iterator[Example]:
+        yield example("DR")
+        raise WrongUse("no more")
+
+    with serving(Plan(reply=yes_for_rain)) as server:
+        analyst, _ = opened(server.url, mode="free")
+        with pytest.raises(WrongUse, match="no more"):
+            list(analyst.as_they_come(broken()))
+
+
+# --- answer-first -------------------------------------------------------------------------------------
+
+
+def depends(before: str, token: str) -> float:
+    """A chance that depends on all before it, but not on the order in which it is asked."""
+    return -1.0 - len(before) % 7 / 3 - len(token) / 5
+
+
+def expected(name: str, post: str, form: Any) -> dict[str, float]:
+    """By the rule of `depends`, over every token of the answer behind the query."""
+    asked = example(name, post, form)
+    query = write_query(TASKS[name], asked.question, form, asked.text).rstrip()
+    scores = []
+    for label in TASKS[name].labels:
+        text, total = f"{query} {answer_sentence(TASKS[name], label, form)}", 0.0
+        for token in TOKENS.finditer(text):
+            total += depends(text[: token.start()], token[0]) if token.start() >= len(query) else 0.0
+        scores.append(total)
+    odds = [math.exp(score) for score in scores]
+    return dict(zip(TASKS[name].labels, [each / sum(odds) for each in odds], strict=True))
+
+
+@pytest.mark.parametrize("usage", [True, False])
+@pytest.mark.parametrize("form", ["instruction", "completion"])
+@pytest.mark.parametrize("name", ["DR", "SAD", "swmh", "t-sid"])
+def test_the_likeliest_written_answer_is_the_label(name: str, form: Any, usage: bool) -> None:
+    with serving(Plan(chance=depends, usage=usage)) as server:
+        analyst, said = opened(server.url, labels_only=True)
+        (found,) = analyst.analyse([example(name, "tea", form)])
+        assert len(server.bodies) == 2  # the probe, and all answers in one call
+    assert found.probabilities == pytest.approx(expected(name, "tea", form), abs=1e-9)
+    assert found.reading.status == "read"
+    assert found.reading.label == max(found.probabilities, key=found.probabilities.__getitem__)
+    assert (found.reading.explanation, said) == ("", [])
+
+
+def test_the_explanation_is_written_behind_the_likeliest_answer() -> None:
+    with serving(Plan(chance=depends, reply=lambda body: f" Because of {body['prompt'][-11:]}.")) as server:
+        analyst, _ = opened(server.url)
+        asked = [example("DR", post) for post in POSTS]
+        found = list(analyst.analyse(asked))
+        prompts = [body["prompt"] for body in server.bodies if isinstance(body["prompt"], str)]
+    assert [each.example_id for each in found] == [each.id for each in asked]
+    assert {each.reading.explanation for each in found} == {"Because of  Reasoning:."}
+    for each, post in zip(found, POSTS, strict=True):
+        query = write_query(TASKS["DR"], "depression", "instruction", POSTS[post].text)
+        assert f"{query} {answer_sentence(TASKS['DR'], str(each.reading.label))} Reasoning:" in prompts
+        assert each.probabilities == pytest.approx(expected("DR", post, "instruction"), abs=1e-9)
+
+
+def test_a_refused_explanation_leaves_the_label() -> None:
+    with serving(Plan(chance=depends, script=["ok", "ok", "filter"])) as server:
+        analyst, _ = opened(server.url)
+        (found,) = analyst.analyse([example("DR")])
+    assert (found.reading.status, found.reading.explanation) == ("read", "")
+    assert analyst.counts == {"no_explanations": 1, "cut_explanations": 0}
+
+
+def test_an_explanation_that_failed_is_asked_for_again_with_its_label() -> None:
+    with serving(Plan(chance=depends, script=["ok", "ok", "500", "500"])) as server:
+        analyst, _ = opened(server.url)
+        assert list(analyst.as_they_come([example("DR")])) == []
+    assert analyst.missed == {"HTTP 500 server_error": 1}
+
+
+@pytest.mark.parametrize(
+    ("plan", "template", "sentence"),
+    [
+        (
+            Plan(reply=yes_for_rain),
+            "auto",
+            "no log-probabilities of a given text: test-model is asked in free mode",
+        ),
+        (
+            Plan(reply=yes_for_rain, chance=depends, echo=False),
+            "auto",
+            "gives no log-probabilities of a given text",
+        ),
+        (
+            Plan(reply=yes_for_rain, chance=depends),
+            "chat",
+            "with a chat template, a remote model gives no log-prob",
+        ),
+    ],
+)
+def test_without_log_probabilities_it_is_free_mode_and_said_once(
+    plan: Plan, template: Any, sentence: str
+) -> None:
+    with serving(plan) as server:
+        analyst, said = opened(server.url, template=template)
+        found = [*analyst.analyse([example("DR")]), *analyst.analyse([example("DR", "tea")])]
+    assert [each.reading.label for each in found] == ["yes", "no"]
+    assert not found[0].probabilities
+    assert len(said) == 1
+    assert sentence in said[0]
+
+
+def test_a_probe_that_fails_for_now_is_no_answer() -> None:
+    failing = serving(Plan(chance=depends, script=["503", "503"]))
+    with failing as server, pytest.raises(MentallamaError, match="gave no answer"):
+        list(opened(server.url)[0].analyse([example("DR")]))
+
+
+def test_a_wrong_key_is_said_in_either_mode() -> None:
+    with serving(Plan(chance=depends, key="another")) as server:
+        for mode in ("free", "answer-first"):
+            with pytest.raises(WrongUse, match="asks for a key and MENTALLAMA_API_KEY is not set"):
+                list(opened(server.url, mode=mode)[0].analyse([example("DR")]))
+
+
+# --- the spec -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "where", ["model", "model@ftp://x", "", "m@http://u:secret@h/v1", "m@http://h/v1?key=secret"]
+)
+def test_a_spec_that_cannot_be_used_is_one_sentence_without_its_secret(where: str) -> None:
+    with pytest.raises(WrongUse) as told:
+        open_analyst(f"remote:{where}")
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_the_settings_reach_the_calls() -> None:
+    analyst, _ = opened("http://127.0.0.1:9/v1", quick=False, in_flight=3, timeout=5.0)
+    assert analyst._limits == Limits(in_flight=3, timeout=5.0)
+
+
+# --- log-probabilities --------------------------------------------------------------------------------
+
+
+def weighed(texts: list[tuple[list[str], list[float | None]]], output: int | None = None) -> Answer:
+    chances = tuple(Chances(tokens=tuple(tokens), logprobs=tuple(logs)) for tokens, logs in texts)
+    usage = {} if output is None else {"input": 1, "output": output}
+    return Answer(hash="", example_id="", model="", state="answered", chances=chances, usage=usage)
+
+
+def test_scores_by_hand() -> None:
+    """What both begin with ("a b") and the one token written behind each are left out."""
+    first = ["a", " b", " c", "!"], [None, -9, -1, -7]
+    second = ["a", " b", " d", " e", "?"], [None, -9, -2, -3, -7]
+    assert scores_of(weighed([first, second]), 2) == [-1.0, -5.0]
+
+
+def test_scores_where_the_server_wrote_nothing() -> None:
+    answer = weighed([(["a", " c"], [None, -1]), (["a", " d", " e"], [None, -2, -3])], output=0)
+    assert scores_of(answer, 2) == [-1.0, -5.0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        weighed([]),
+        weighed([(["a", "b"], [None, -1])]),
+        weighed([(["a", "c", "!"], [None, None, -1]), (["a", "d", "!"], [None, -2, -1])]),
+        weighed([(["a", "c", "!"], [None, -1, -1]), (["b", "d", "!"], [None, -2, -1])]),
+        weighed([(["a", "c", "!"], [None, -1, -1]), (["a", "d", "!"], [None, -2, -1])], output=1),
+        weighed([(["a", "c", "!"], [None, -1, -1]), (["a", "d", "!"], [None, -2, -1])], output=6),
+    ],
+)
+def test_no_scores_of_what_is_not_whole(answer: Answer | None) -> None:
+    assert scores_of(answer, 2) is None
+
+
+@given(some.lists(some.floats(-1e4, 0), min_size=1, max_size=9))
+def test_shares_add_up_to_one_and_keep_the_order(scores: list[float]) -> None:
+    shares = softmax(scores)
+    assert math.isclose(sum(shares), 1, abs_tol=1e-9)
+    assert shares.index(max(shares)) in {
+        place for place, score in enumerate(scores) if score >= max(scores) - 1e-9
+    }

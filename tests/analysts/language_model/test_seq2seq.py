@@ -1,0 +1,276 @@
+"""The encoder-decoder as an analyst: what it answers is what one pass an answer and the model's own way would give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mentallama.analysts.base import Asking
+from mentallama.analysts.checkpoints.loading import Opened
+from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
+from mentallama.analysts.registry import open_analyst
+from mentallama.answers.parse import REASONING, answer_sentence, read_answer
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.records import FORMS, Example, Form
+from mentallama.tasks import write_query
+from tests.factories.decoder_cases import CONTEXT, TASKS, make_examples, naive_shares
+from tests.factories.tiny_models import Kind, tiny_llama, tiny_pair
+
+KINDS = ("bart", "t5")
+CLOSE = 1e-4
+NEW = 24
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def ending_pair(kind: Kind, **config: Any) -> tuple[Any, Any]:
+    """A model that ends here and there: a seventh of its words end a text. Tied, it says one word on and on."""
+    model, tokenizer = tiny_pair(kind, **{"tie_word_embeddings": False, **config})
+    model.generation_config.eos_token_id = [tokenizer.eos_token_id, *range(5, len(tokenizer), 7)]
+    return model, tokenizer
+
+
+def analyst(model: Any, tokenizer: Any, **asking: Any) -> Seq2seqAnalyst:
+    """The model in memory as an analyst that says nothing."""
+    settings = {"max_new_tokens": NEW, "say": lambda _: None, **asking}
+    return Seq2seqAnalyst(Opened(model, tokenizer, CONTEXT, "seq2seq:tiny", None), Asking(**settings))
+
+
+def query(tokenizer: Any, example: Example) -> torch.Tensor:
+    """The encoder's tokens as any user of transformers would make them."""
+    text = write_query(TASKS[example.task], example.question, example.form, example.text).rstrip()
+    return torch.tensor([tokenizer(text)["input_ids"]])
+
+
+def begun_of(tokenizer: Any) -> list[int]:
+    """What the decoder begins with: BART's own start and `<s>`, T5's start alone."""
+    return [2, 0] if tokenizer.bos_token else [0]
+
+
+def naive_scores(model: Any, tokenizer: Any, example: Example) -> dict[str, float]:
+    """Log-likelihood of each label's answer, each by a pass of its own over both sides."""
+    scores, begun = {}, begun_of(tokenizer)
+    for label in TASKS[example.task].labels:
+        sentence = answer_sentence(TASKS[example.task], label, example.form)
+        answer = tokenizer(sentence, add_special_tokens=False)["input_ids"]
+        with torch.inference_mode():
+            given = torch.tensor([begun + answer])
+            chances = (
+                model(input_ids=query(tokenizer, example), decoder_input_ids=given).logits[0].log_softmax(-1)
+            )
+        scores[label] = sum(
+            float(chances[len(begun) - 1 + place, token]) for place, token in enumerate(answer)
+        )
+    return scores
+
+
+def naive_text(model: Any, tokenizer: Any, example: Example, label: str | None) -> tuple[str, bool]:
+    """What the model's own `generate` writes behind a label's answer (None: from the start), and whether it ends."""
+    begun = begun_of(tokenizer)
+    if label is not None:
+        sentence = answer_sentence(TASKS[example.task], label, example.form)
+        begun = begun + tokenizer(f"{sentence} {REASONING}", add_special_tokens=False)["input_ids"]
+    found = naive_ids(model, tokenizer, query(tokenizer, example), begun)
+    ends = model.generation_config.eos_token_id
+    ended = found[-1] in (ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id])
+    return tokenizer.decode(found[:-1] if ended else found, skip_special_tokens=True).strip(), ended
+
+
+def naive_ids(model: Any, tokenizer: Any, prompt: torch.Tensor, begun: list[int]) -> list[int]:
+    """The tokens that `generate` writes behind what it begins with."""
+    ends = model.generation_config.eos_token_id
+    model.generation_config.forced_eos_token_id = None  # BART's habit: to end where it must stop anyway
+    return model.generate(
+        prompt, decoder_input_ids=torch.tensor([begun]), do_sample=False, max_new_tokens=NEW,
+        eos_token_id=ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id],
+    )[0, len(begun) :].tolist()  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_and_explanations_are_those_of_the_naive_way(kind: Kind, form: Form) -> None:
+    model, tokenizer = ending_pair(kind)
+    examples = make_examples(("MultiWD", "CAMS", "DR"), posts=2, form=form)
+    own = analyst(model, tokenizer)
+    found = list(own.analyse(examples))
+    assert [each.example_id for each in found] == [example.id for example in examples]
+    cut = 0
+    for example, given in zip(examples, found, strict=True):
+        wanted = naive_shares(naive_scores(model, tokenizer, example))
+        assert given.probabilities == pytest.approx(wanted, abs=CLOSE)
+        assert sum(given.probabilities.values()) == pytest.approx(1, abs=1e-9)
+        assert given.reading.label == max(wanted, key=wanted.__getitem__)
+        text, ended = naive_text(model, tokenizer, example, given.reading.label)
+        assert given.reading.explanation == text
+        cut += not ended
+    assert own.counts == {"cut_explanations": cut}
+    # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
+    with torch.inference_mode():
+        said = own._answer([own._question(0, example) for example in examples])
+    for example, each in zip(examples, said, strict=True):
+        assert each.scores == pytest.approx(list(naive_scores(model, tokenizer, example).values()), abs=CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_free_answers_are_what_generate_writes_and_are_read(kind: Kind) -> None:
+    model, tokenizer = tiny_pair(kind, tie_word_embeddings=False)
+    examples = make_examples(("MultiWD", "SAD"), posts=2)
+    texts = [
+        naive_ids(model, tokenizer, query(tokenizer, example), begun_of(tokenizer)) for example in examples
+    ]
+    counted = Counter(token for ids in texts for token in set(ids))
+    # a word that some texts have and others have not is from here on an end
+    model.generation_config.eos_token_id = next(word for word, often in counted.items() if often < len(texts))
+    own = analyst(model, tokenizer, mode="free")
+    found = list(own.analyse(examples))
+    cut = 0
+    for example, given in zip(examples, found, strict=True):
+        text, ended = naive_text(model, tokenizer, example, None)
+        cut += not ended
+        assert given.probabilities == {}
+        assert given.reading == read_answer(
+            TASKS[example.task], text, example.form, "stop" if ended else "length"
+        )
+    assert 0 < cut < len(found)
+    assert own.counts == {"cut_answers": cut}
+
+
+def test_labels_only_writes_nothing() -> None:
+    model, tokenizer = tiny_pair("t5")
+    examples = make_examples(("DR", "CAMS"))
+    whole = list(analyst(model, tokenizer).analyse(examples))
+    found = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    assert [each.probabilities for each in found] == [each.probabilities for each in whole]
+    assert {each.reading.explanation for each in found} == {""}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("budget", [1, 300, 100_000])
+def test_padding_and_batches_do_not_change_the_answers(kind: Kind, budget: int) -> None:
+    model, tokenizer = ending_pair(kind)
+    examples = make_examples(("Irf", "SAD"), posts=4)
+    together = list(analyst(model, tokenizer, tokens_at_once=budget).analyse(examples))
+    singly = analyst(model, tokenizer)
+    for given, example in zip(together, examples, strict=True):
+        (alone,) = singly.analyse([example])
+        assert given.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert given.reading == alone.reading
+
+
+def test_a_post_with_its_question_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = tiny_pair("bart")
+    examples = make_examples(("SAD",), posts=3)
+    read: list[int] = []
+    encoder = model.get_encoder()
+    forward = encoder.forward
+    monkeypatch.setattr(
+        encoder,
+        "forward",
+        lambda *args, **more: read.append(len(more["input_ids"])) or forward(*args, **more),
+    )
+    list(analyst(model, tokenizer).analyse(examples))
+    assert sum(read) == 3  # nine answers each, and an explanation
+
+
+def test_no_padding_token_is_needed() -> None:
+    model, tokenizer = ending_pair("bart")
+    examples = make_examples(("DR", "CAMS"))
+    wanted = list(analyst(model, tokenizer).analyse(examples))
+    _, padless = tiny_pair("bart", pad=False)
+    assert padless.pad_token_id is None
+    assert list(analyst(model, padless).analyse(examples)) == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_long_posts_are_cut_at_the_post_counted_once_and_said_once(kind: Kind) -> None:
+    (model, tokenizer), said = tiny_pair(kind), list[str]()
+    long = [
+        example.model_copy(update={"text": example.text + " It rained again." * 300})
+        for example in make_examples(("MultiWD",), posts=2)
+    ]
+    own = analyst(model, tokenizer, say=said.append, labels_only=True)
+    found = list(own.analyse([*long, *make_examples(("MultiWD",), posts=1)]))
+    assert own.counts["cut_posts"] == 2
+    assert said == [f"seq2seq:tiny holds {CONTEXT} tokens: longer posts are cut at their end, and counted"]
+    assert all(each.reading.label for each in found)
+    prompt = own._question(0, long[0]).prompt
+    assert CONTEXT - 8 < len(prompt) <= CONTEXT
+    asked = write_query(TASKS["MultiWD"], long[0].question, "instruction", "It rained again.").partition(
+        '" '
+    )[2]
+    assert tokenizer.decode(prompt, skip_special_tokens=True).endswith(asked)
+    assert prompt[-1] == tokenizer.eos_token_id  # closed as every text is
+
+
+def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
+    model, tokenizer = tiny_pair("bart", max_position_embeddings=80)
+    model.generation_config.eos_token_id = []
+    settings = Asking(max_new_tokens=500, say=lambda _: None)
+    own = Seq2seqAnalyst(Opened(model, tokenizer, 80, "seq2seq:tiny", None), settings)
+    (given,) = own.analyse(make_examples(("DR",), posts=1))
+    assert given.reading.status == "read"
+    assert own.counts == {"cut_explanations": 1}
+
+
+def test_faults_are_sentences(tmp_path: Path) -> None:
+    model, tokenizer = tiny_pair("t5")
+    examples = make_examples(("DR",), posts=1)
+    with pytest.raises(WrongUse, match="a seq2seq model reads the query as it stands"):
+        list(analyst(model, tokenizer, template="chat").analyse(examples))
+    short = Seq2seqAnalyst(Opened(model, tokenizer, 30, "seq2seq:tiny", None), Asking(say=lambda _: None))
+    with pytest.raises(WrongUse, match="the model writes 30 tokens, and an answer of SAD takes"):
+        short._written(TASKS["SAD"], short._sides_of("instruction"))
+    model.generation_config.decoder_start_token_id = model.config.decoder_start_token_id = None
+    with pytest.raises(WrongUse, match="no decoder_start_token_id"):
+        list(analyst(model, tokenizer).analyse(examples))
+    tiny_llama(tmp_path)
+    with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
+        open_analyst(f"seq2seq:{tmp_path}", Asking(device="cpu"))
+
+
+def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Let the encoder fail like a full device wherever it is given more than `most` tokens at once."""
+    seen: Counter[str] = Counter()
+    encoder = model.get_encoder()
+    forward = encoder.forward
+
+    def narrow(input_ids: torch.Tensor, **more: Any) -> Any:
+        if input_ids.numel() > most:
+            seen["failed"] += 1
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(input_ids=input_ids, **more)
+
+    monkeypatch.setattr(encoder, "forward", narrow)
+    return seen
+
+
+def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    (model, tokenizer), said = ending_pair("bart"), list[str]()
+    examples = make_examples(("Irf", "SAD"), posts=3)
+    wanted = list(analyst(model, tokenizer).analyse(examples))
+    seen = full(model, 120, monkeypatch)
+    found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
+    assert [each.reading for each in found] == [each.reading for each in wanted]
+    assert seen["failed"] == len(said) > 0
+    assert all(line.startswith("out of memory: from here on at most ") for line in said)
+    full(model, 20, monkeypatch)
+    with pytest.raises(
+        MentallamaError, match=r"out of memory with a single question of \d+ tokens; use a smaller"
+    ):
+        list(analyst(model, tokenizer).analyse(examples))
+
+
+def test_a_model_in_training_is_asked_without_dropout_and_goes_on_training() -> None:
+    model, tokenizer = tiny_pair("bart", dropout=0.5)
+    examples = make_examples(("DR",))
+    still = list(analyst(model, tokenizer).analyse(examples))
+    model.train()
+    assert list(analyst(model, tokenizer).analyse(examples)) == still
+    assert model.training

@@ -1,0 +1,238 @@
+"""The linear analyst: what it says is what decided."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mentallama.analysts.linear.analyst import LinearAnalyst, decide
+from mentallama.analysts.linear.features import Featurizer
+from mentallama.analysts.linear.serialization import MANIFEST, Head, load_model
+from mentallama.analysts.registry import open_analyst
+from mentallama.config import Linear
+from mentallama.errors import BadData, WrongUse
+from mentallama.records import Example, Prediction, example_of
+from mentallama.tasks import load_tasks
+from mentallama.train.linear.trainer import train_linear
+from tests.factories.linear_cases import cause_posts, depression_posts, make_post, wellness_posts
+
+POSTS = [*depression_posts(), *cause_posts(), *wellness_posts()]
+SETTINGS = Linear()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model")
+    train_linear(POSTS, path, SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def analyst(folder: Path) -> LinearAnalyst:
+    return LinearAnalyst.load(folder)
+
+
+def opened(folder: Path) -> list[tuple[Featurizer, Head]]:
+    grams, sets, _ = load_model(folder)
+    return [(model.featurizer(grams), head) for model in sets.values() for head in model.heads.values()]
+
+
+@pytest.fixture(scope="module")
+def parts(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Featurizer, Head]]:
+    """Heads as they were chosen, and heads with topics and shifts."""
+    moved = tmp_path_factory.mktemp("moved")
+    train_linear(POSTS, moved, Linear(regularisation=(1.0,), topics=(5,), shifts=(True,)))
+    heads = [*opened(folder), *opened(moved)]
+    assert [(head.card.topics, head.card.shift) for _, head in heads[4:]] == [(5, True)] * 4
+    return heads
+
+
+def ask(text: str, task: str = "DR", question: str = "depression") -> Example:
+    return example_of(make_post(task, "test", text, {}), question, "instruction")
+
+
+def one(analyst: LinearAnalyst, *args: str) -> Prediction:
+    (prediction,) = analyst.analyse([ask(*args)])
+    return prediction
+
+
+def test_it_learns_what_there_is_to_learn(analyst: LinearAnalyst) -> None:
+    examples = [example_of(p, q, "instruction") for p in POSTS if p.split == "test" for q in p.labels]
+    right = [p.reading.label == e.label for p, e in zip(analyst.analyse(examples), examples, strict=True)]
+    # 20 + 18 + 2 x 20; the second question of MultiWD is about how many words were drawn from, not which.
+    assert len(right) == 78
+    assert sum(right) >= 60
+
+
+def test_the_tasks_it_answers(analyst: LinearAnalyst) -> None:
+    expected = {("DR", "depression"), ("CAMS", "cause"), ("MultiWD", "social"), ("MultiWD", "emotional")}
+    assert set(analyst.tasks) == expected
+
+
+def test_an_answer_in_full(analyst: LinearAnalyst) -> None:
+    text = "I feel hopeless and worthless and empty, crying alone. See [link]."
+    prediction = one(analyst, text)
+    assert prediction.model == analyst.name
+    assert (prediction.reading.status, prediction.reading.label) == ("read", "yes")
+    assert list(prediction.probabilities) == ["yes", "no"]
+    assert prediction.probabilities["yes"] > 0.9
+    assert "goes with signs of depression" in prediction.reading.explanation
+    quoted = [text[span.start : span.end] for span in prediction.evidence if (span.weight or 0) > 0]
+    assert any("hopeless" in quote for quote in quoted)
+    assert all(f"“{quote}”" in prediction.reading.explanation for quote in quoted)
+
+
+@given(st.text(st.sampled_from("ab é我😢.,\n'’[]link hopeless garden empty") | st.characters(), max_size=80))
+def test_contributions_add_up_to_the_decision(parts: list[tuple[Featurizer, Head]], text: str) -> None:
+    for featurizer, head in parts:
+        decision = decide(featurizer.vector(text), head)
+        assert decision.logits.sum() == pytest.approx(0, abs=1e-4)
+        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.lead, abs=1e-5)
+        shares = decision.probabilities
+        assert shares.sum() == pytest.approx(1, abs=1e-9)
+        if len(shares) == 2:
+            odds = np.log(shares[decision.label] / shares[1 - decision.label])
+            assert decision.lead == pytest.approx(odds, abs=1e-5)
+
+
+@given(st.text(st.sampled_from("ab é我😢.,\n'’[]") | st.characters(), max_size=60))
+def test_any_text_gets_a_whole_answer(analyst: LinearAnalyst, text: str) -> None:
+    for task, question in analyst.tasks:
+        prediction = one(analyst, f"hopeless {text} garden", task, question)
+        labels = load_tasks()[task].labels
+        assert set(prediction.probabilities) == set(labels)
+        assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-9)
+        assert prediction.reading.label == max(
+            prediction.probabilities, key=prediction.probabilities.__getitem__
+        )
+        for span in prediction.evidence:
+            quote = f"hopeless {text} garden"[span.start : span.end]
+            assert quote.lower() in prediction.reading.explanation.lower()
+
+
+def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnalyst) -> None:
+    grams, sets, _ = load_model(folder)
+    post = cause_posts()[0]
+    vector, head = sets["CAMS"].featurizer(grams).vector(post.text), sets["CAMS"].heads["cause"]
+    example = example_of(post, "cause", "instruction")
+    for place, label in enumerate(head.card.labels):
+        decision = decide(vector, head, place)
+        # the lead of a label: its logit minus the mean of the two others
+        others = np.delete(decision.logits, place)
+        assert decision.lead == pytest.approx(decision.logits[place] - others.mean())
+        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.lead)
+        leaning = analyst.explain(example, label)
+        assert leaning.label == label
+        assert leaning.contributions == pytest.approx(decision.contributions)
+    own = analyst.explain(example)
+    assert own.label == next(iter(analyst.analyse([example]))).reading.label
+    assert own.contributions == pytest.approx(decide(vector, head).contributions)
+
+
+def test_a_label_never_seen_has_no_contributions(analyst: LinearAnalyst) -> None:
+    leaning = analyst.explain(example_of(cause_posts()[0], "cause", "instruction"), "alienation")
+    assert (leaning.label, leaning.contributions) == ("alienation", None)
+    assert len(leaning.rarity) == len(leaning.words.forms)
+    assert leaning.rarity.max() > 0
+
+
+def test_labels_without_training_posts_have_no_probability(analyst: LinearAnalyst) -> None:
+    shares = one(analyst, "hopeless boss", "CAMS", "cause").probabilities
+    assert list(shares) == list(load_tasks()["CAMS"].labels)
+    assert {label for label, share in shares.items() if share == 0} == {
+        "bias or abuse",
+        "relationship",
+        "alienation",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "   ", "?!", "Zzyzx qwfp"])
+def test_a_post_without_known_words_rests_on_what_is_usual(analyst: LinearAnalyst, text: str) -> None:
+    prediction = one(analyst, text)
+    assert "little evidence" in prediction.reading.explanation
+    assert "“" not in prediction.reading.explanation
+    assert prediction.evidence == ()
+
+
+def test_questions_about_one_post_do_not_mix(analyst: LinearAnalyst) -> None:
+    texts = ["hopeless tired empty", "garden recipe"]
+    examples = [ask(t, "MultiWD", q) for t in texts for q in ("social", "emotional")]
+    together = list(analyst.analyse(examples))
+    assert together == [next(analyst.analyse([example])) for example in examples]
+    assert together == list(reversed(list(analyst.analyse(reversed(examples)))))
+
+
+def test_the_same_text_in_two_sets_is_read_twice(analyst: LinearAnalyst) -> None:
+    text = "hopeless garden"
+    examples = [ask(text), ask(text, "CAMS", "cause"), ask(text)]
+    found = list(analyst.analyse(examples))
+    assert found == [next(analyst.analyse([example])) for example in examples]
+    assert found[0] == found[2]
+
+
+def test_loading_again_changes_nothing(folder: Path, analyst: LinearAnalyst) -> None:
+    examples = [example_of(post, q, "instruction") for post in POSTS[:40] for q in post.labels]
+    again = open_analyst(f"linear:{folder}")
+    assert list(again.analyse(examples)) == list(analyst.analyse(examples))
+
+
+def test_a_model_file_holds_no_words(folder: Path) -> None:
+    held = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert len(list(folder.iterdir())) == 4
+    assert not [word for word in (b"hopeless", b"garden", b"sleepless") if word in held]
+
+
+def test_other_questions_are_refused(analyst: LinearAnalyst) -> None:
+    with pytest.raises(WrongUse, match=r"not trained on SAD \(cause\); it answers .*DR \(depression\)"):
+        one(analyst, "text", "SAD", "cause")
+    with pytest.raises(WrongUse, match=r"MultiWD \(physical\)"):
+        one(analyst, "text", "MultiWD", "physical")
+
+
+def test_a_task_without_file_or_with_other_labels_is_refused(folder: Path) -> None:
+    tasks = load_tasks()
+    with pytest.raises(WrongUse, match="no task file describes DR"):
+        one(LinearAnalyst.load(folder, {"SAD": tasks["SAD"]}), "text")
+    with pytest.raises(WrongUse, match="labels that task DR does not have"):
+        one(LinearAnalyst.load(folder, {"DR": tasks["SAD"]}), "text")
+
+
+def test_no_model_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="there is no linear model here"):
+        LinearAnalyst.load(tmp_path / "nowhere")
+
+
+def damaged(folder: Path, tmp_path: Path) -> Path:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
+    copy = damaged(folder, tmp_path)
+    weights = copy / "DR.npz"
+    weights.write_bytes(weights.read_bytes()[:-7])
+    with pytest.raises(BadData, match=r"DR\.npz: damaged"):
+        LinearAnalyst.load(copy)
+    weights.unlink()
+    with pytest.raises(BadData, match=r"DR\.npz: this part of the model is missing"):
+        LinearAnalyst.load(copy)
+    (copy / MANIFEST).write_text('{"kind": "something else"}')
+    with pytest.raises(BadData, match=r"model\.json: not the card of a linear model: see .*kind"):
+        LinearAnalyst.load(copy)
+    (copy / MANIFEST).write_text("{")
+    with pytest.raises(BadData, match="see the file"):
+        LinearAnalyst.load(copy)
+
+
+def test_using_a_model_loads_no_scikit_learn() -> None:
+    heavy = "[name for name in ('sklearn', 'scipy') if name in sys.modules]"
+    code = f"import sys, mentallama.analysts.linear.analyst, mentallama.train.run; print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,51 @@
+"""Correctness: the teacher's label against the set's, and what a person decided."""
+
+from __future__ import annotations
+
+import pytest
+
+from mentallama.check.gates.label_match import accepted_label, correctness
+from mentallama.check.human_review.disagreements import Decisions, key_of
+from mentallama.check.response_row import Row
+from tests.factories.check_cases import post_of, row_for
+
+YES = "Yes, the poster suffers from depression. Reasoning: The days are said to be grey."
+
+
+def row(label: str | None) -> Row:
+    post = post_of("DR", "Another long grey week.", {} if label is None else {"depression": label})
+    return row_for(post, "depression", YES)
+
+
+def decided(word: str) -> Decisions:
+    return Decisions({key_of(row("no")): {"decision": word, "note": ""}})
+
+
+def test_labels_that_agree_pass() -> None:
+    verdict = correctness(row("yes"), Decisions())
+    assert (verdict.gate, verdict.ok, verdict.reason) == ("correctness", True, None)
+    assert accepted_label(row("yes"), Decisions()) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("word", "accepted", "why"),
+    [
+        ("", None, "nobody has decided yet"),
+        ("set", None, "the set's label is right; the response is dropped"),
+        ("drop", None, "the response is dropped, whichever label is right"),
+        ("teacher", "yes", None),
+    ],
+)
+def test_a_disagreement_goes_by_the_decision(word: str, accepted: str | None, why: str | None) -> None:
+    decisions = decided(word) if word else Decisions()
+    verdict = correctness(row("no"), decisions)
+    assert verdict.ok == (why is None)
+    assert verdict.reason == (why and f"the teacher says 'yes', the set 'no'; {why}")
+    assert accepted_label(row("no"), decisions) == accepted
+
+
+def test_a_post_without_a_label_is_not_judged() -> None:
+    verdict = correctness(row(None), Decisions())
+    assert verdict.ok
+    assert verdict.reason == "not judged: the set gives this post no label"
+    assert accepted_label(row(None), Decisions()) == "yes"

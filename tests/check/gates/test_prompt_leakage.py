@@ -1,0 +1,56 @@
+"""Words copied from the prompt, chat-template marks and talk of the prompt."""
+
+from __future__ import annotations
+
+import pytest
+
+from mentallama.check.gates.prompt_leakage import leakage
+from mentallama.prompts import instructions
+from mentallama.tasks import load_tasks
+from tests.factories.gate_rows import row
+
+TOLD = ("Quote the words that count exactly as they stand in the post, and say what they tell.", "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("explanation", "words", "reason"),
+    [
+        ("The words that count exactly as they stand are few.", 8, "8 words copied from the prompt"),
+        ("THE WORDS: that count — exactly as they stand!", 8, "8 words copied from the prompt"),
+        ("The words that count exactly as they are few.", 8, None),  # seven in a row
+        ("The words that count exactly as they are few.", 7, "7 words copied from the prompt"),
+        (TOLD[0], 8, "17 words copied from the prompt"),
+        ("In the post, and say: be brief.", 5, "5 words copied from the prompt"),
+        ("what they tell. Be brief.", 4, None),  # two instructions are two texts
+        ("<|im_end|> The house is quiet.", 8, "speaks of its prompt in 1 place"),
+        ("<|im_end|> As an AI language model, it is hard.", 8, "speaks of its prompt in 2 places"),
+        ("", 8, None),
+    ],
+)
+def test_words_in_a_row_make_a_leak(explanation: str, words: int, reason: str | None) -> None:
+    verdict = leakage(row(explanation), TOLD, words)
+    assert (verdict.ok, verdict.reason, verdict.gate) == (reason is None, reason, "leakage")
+
+
+def test_what_the_post_or_the_task_says_is_no_leak() -> None:
+    said = "the words that count exactly as they stand in the post"
+    assert leakage(row(said, post=f"I like {said}."), TOLD, 8).ok
+    assert leakage(row(f"The poster writes “{said}”."), TOLD, 8).ok
+    question = "Does the poster suffer from depression?"
+    assert leakage(row(f"{question} The house is quiet."), (f"Answer: {question}",), 5).ok
+
+
+def test_every_shipped_instruction_is_found_when_it_is_copied_and_no_answer_is() -> None:
+    checked = 0
+    for task in load_tasks().values():
+        for question in task.questions:
+            told = instructions(task, question)
+            for text in told:
+                if len(text.split()) >= 12:
+                    assert not leakage(
+                        row(f"The house is quiet. {text}", task=task.set, label="-"), told, 8
+                    ).ok
+                    checked += 1
+            for label in task.labels.values():
+                assert leakage(row(label.answer.instruction, task=task.set, label="-"), told, 8).ok
+    assert checked > 50

@@ -1,0 +1,216 @@
+"""Every quotation is placed: exact, near, spliced, a term, from elsewhere, or invented."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mentallama.check.gates.quote_grounding import elsewhere, invented, place_quotes, tell_elsewhere, unplaced
+from mentallama.records import Post
+from tests.factories.gate_rows import POST, row
+
+LONG = (
+    "Since the move I wake up at four every night and listen to the pipes. My sister used to call on Sundays, but she "
+    "stopped in March. At work they moved my desk behind the copier; I don’t mind, really, it is warmer there. I am "
+    "not angry with anybody. Yesterday the neighbour’s dog sat with me on the stairs for an hour and that was the "
+    "best hour of the week."
+)
+
+
+def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[str]]:
+    """The kind of one quotation, and what the post says where it was placed."""
+    made = dataclasses.replace(row("-", post, task), quotes=(quote,))
+    (found,) = place_quotes(made)
+    return found.kind, [post[span.start : span.end] for span in found.spans]
+
+
+@pytest.mark.parametrize(
+    ("quote", "kind", "found"),
+    [
+        ("the house is so quiet", "exact", ["the house is so quiet"]),
+        ("quiet", "exact", ["quiet"]),
+        ("I can't sleep", "near", ["I can’t sleep"]),  # a straight apostrophe
+        ("The House is so QUIET", "near", ["the house is so quiet"]),
+        ("the  house\nis so quiet", "near", ["the house is so quiet"]),
+        ("I can’t sleep and the house", "near", ["I can’t sleep, and the house"]),
+        ("the hose is so quiett. Nobody", "near", ["the house is so quiet. Nobody"]),
+        ("I can’t sleep … so quiet", "near", ["I can’t sleep", "so quiet"]),
+        ("I can't sleep... Nobody calls", "near", ["I can’t sleep", "Nobody calls"]),
+        ("… so quiet", "near", ["so quiet"]),
+        ("so quiet [that] nobody calls me", "near", ["so quiet", "Nobody calls me"]),
+        ("thinking about moving", "invented", []),
+        (
+            "moving back to her mum’s place",
+            "near",
+            ["moving back to my mum’s place"],
+        ),  # put into another person
+        ("calling", "near", ["calls"]),
+        ("sleeping", "near", ["sleep"]),
+        ("I can’t sleep. Nobody calls me", "spliced", ["I can’t sleep", "Nobody calls me"]),
+        ("moving back to the house is so quiet", "spliced", ["moving back to", "the house is so quiet"]),
+        ("house so quiet, nobody here", "invented", []),  # pieces too small to count
+        ("so quiet … I can’t sleep", "invented", []),  # the order of an ellipsis is the post's
+        ("I can sleep, and the house is so quiet", "invented", []),  # the post denies it
+        ("somebody stole my bike", "invented", []),
+        ("weary", "invented", []),
+        ("us", "invented", []),  # inside "house" only
+        ("depression", "term", []),
+        ("suffer from depression", "term", []),
+        ("Yes, the poster suffers from depression", "term", []),
+        ("handle", "term", []),
+        ("No", "term", []),
+        ("show", "invented", []),  # a part of an alias, but anybody's word
+    ],
+)
+def test_a_quotation_is_placed(quote: str, kind: str, found: list[str]) -> None:
+    assert placed(quote) == (kind, found)
+
+
+def test_a_term_that_the_post_says_is_evidence() -> None:
+    assert placed("depression", "They call it depression, I call it rain.") == ("exact", ["depression"])
+    assert placed("Other cause", "The rent is due.", "SAD") == ("term", [])
+    assert placed("the rent", "The rent is due.", "SAD") == ("near", ["The rent"])
+
+
+@pytest.mark.parametrize(
+    ("quote", "kind"),
+    [
+        ("今天很累", "exact"),
+        ("今天，很累", "near"),
+        ("我今天很累……谁也不找", "near"),
+        ("今天很开心", "invented"),
+    ],
+)
+def test_scripts_without_spaces(quote: str, kind: str) -> None:
+    assert placed(quote, "我今天很累，晚上睡不着，谁也不找我。")[0] == kind
+
+
+def test_a_korean_word_may_be_quoted_without_its_ending() -> None:
+    assert placed("잠이 안 오", "요즘 잠이 안 오고 힘들어요.") == ("exact", ["잠이 안 오"])
+
+
+def test_a_lost_negation_is_no_small_change() -> None:
+    post = "Honestly, I don’t want to stop living here with all of them anyway."
+    assert placed("I want to stop living here with all of them anyway", post)[0] != "exact"
+    assert placed("I do not angry with anyone at the office these days", post)[0] == "invented"
+    assert placed("I am angry with anybodi", LONG)[0] == "invented"
+    assert placed("I am not angry with anybodi", LONG)[0] == "near"
+
+
+words_of = [found.span() for found in re.finditer(r"[\w’]+", LONG)]
+
+
+@given(data=st.data())
+def test_what_is_cut_from_a_post_is_exact_at_its_place(data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(words_of) - 1))
+    last = data.draw(st.integers(first, len(words_of) - 1))
+    start, end = words_of[first][0], words_of[last][1]
+    made = dataclasses.replace(row("-", LONG), quotes=(LONG[start:end],))
+    (found,) = place_quotes(made)
+    assert found.kind == "exact"
+    (span,) = found.spans
+    assert LONG[span.start : span.end] == LONG[start:end]
+    if last - first >= 2:  # shorter ones may stand in it twice
+        assert (span.start, span.end) == (start, end)
+
+
+@given(data=st.data())
+def test_case_spaces_and_marks_are_near(data: st.DataObject) -> None:
+    first = data.draw(st.integers(0, len(words_of) - 4))
+    last = data.draw(st.integers(first + 3, len(words_of) - 1))
+    cut = LONG[words_of[first][0] : words_of[last][1]]
+    changed = data.draw(
+        st.sampled_from(
+            [cut.upper(), cut.replace(" ", "  "), cut.replace(" ", "\n"), cut.swapcase().replace("’", "'")]
+        )
+    )
+    made = dataclasses.replace(row("-", LONG), quotes=(changed,))
+    (found,) = place_quotes(made)
+    assert found.kind == "near"
+    assert [(span.start, span.end) for span in found.spans] == [(words_of[first][0], words_of[last][1])]
+
+
+@given(data=st.data())
+def test_two_stretches_without_a_sign_are_spliced_and_with_one_near(data: st.DataObject) -> None:
+    """Stretches of four words or more, eight words or more apart, in order for the ellipsis.
+
+    Where the words at both borders are the same, the border may lie on either side; the words do not change.
+    """
+    one = data.draw(st.integers(0, len(words_of) - 16))
+    end_one = data.draw(st.integers(one + 3, len(words_of) - 13))
+    two = data.draw(st.integers(end_one + 9, len(words_of) - 4))
+    end_two = data.draw(st.integers(two + 3, len(words_of) - 1))
+    left, right = LONG[words_of[one][0] : words_of[end_one][1]], LONG[words_of[two][0] : words_of[end_two][1]]
+    kinds = []
+    for joined in (f"{left} {right}", f"{right} {left}", f"{left} … {right}"):
+        (found,) = place_quotes(dataclasses.replace(row("-", LONG), quotes=(joined,)))
+        kinds.append(found.kind)
+        assert len(found.spans) == 2
+        said = " ".join(LONG[span.start : span.end] for span in found.spans)
+        assert re.findall(r"[\w’]+", said.lower()) == re.findall(r"[\w’]+", joined.lower())
+    assert kinds == ["spliced", "spliced", "near"]
+
+
+@given(post=st.text(max_size=60), quote=st.text(min_size=1, max_size=40))
+def test_offsets_lie_in_the_post_whatever_is_quoted(post: str, quote: str) -> None:
+    assume(any(map(str.isalnum, quote)))
+    (found,) = place_quotes(dataclasses.replace(row("-", post), quotes=(quote,)))
+    assert bool(found.spans) == (found.kind in {"exact", "near", "spliced"})
+    assert all(0 <= span.start < span.end <= len(post) for span in found.spans)
+
+
+@pytest.mark.parametrize(
+    ("explanation", "threshold", "ok", "score"),
+    [
+        ("The post says “so quiet” and “Nobody calls me”.", 0.0, True, 0.0),
+        ("The post says “so quiet” and “I lost my job”.", 0.0, False, 0.5),
+        ("The post says “so quiet” and “I lost my job”.", 0.5, True, 0.5),
+        ("The post says “I lost my job”.", 0.9, False, 1.0),
+        ("The poster is lonely.", 0.0, True, None),
+        ("The answer is “yes”, for “depression” shows.", 0.0, True, None),  # terms are not evidence
+        ("The answer is “yes”, for “I lost my job” shows.", 0.5, False, 1.0),
+    ],
+)
+def test_the_share_of_invented_quotations_decides(
+    explanation: str, threshold: float, ok: bool, score: float | None
+) -> None:
+    verdict = invented(row(explanation), threshold)
+    assert (verdict.ok, verdict.score, verdict.gate) == (ok, score, "invented")
+
+
+def test_the_reason_counts_and_repeats_nothing() -> None:
+    made = row("It says “we walked along the harbour” and “a plain lie” and “so quiet”.")
+    verdict = invented(made, 0.0, borrowed={"we walked along the harbour"})
+    assert verdict.reason == "2 of 3 quotations not in the post, 1 of them in another post"
+
+
+def other(text: str) -> Post:
+    return row("-", text).post
+
+
+def test_what_stands_in_another_post_is_elsewhere() -> None:
+    made = row("It says “we walked along the harbour”, “a plain and simple lie” and “so quiet”.")
+    own = place_quotes(made)
+    missing = unplaced(made, own)
+    assert missing == ("we walked along the harbour", "a plain and simple lie")
+    borrowed = elsewhere(missing, [other("Rain."), other("Today WE walked, along the harbour wall.")])
+    assert borrowed == {"we walked along the harbour"}
+    assert [quote.kind for quote in tell_elsewhere(made, own, borrowed)] == ["elsewhere", "invented", "exact"]
+
+
+def test_a_few_common_words_are_not_looked_for_elsewhere() -> None:
+    assert elsewhere(["I love you"], [other("I love you")]) == frozenset()
+
+
+def test_elsewhere_reads_the_posts_once_and_not_at_all_without_a_question() -> None:
+    def never() -> Post:
+        raise AssertionError("posts were read")
+
+    assert elsewhere(["too short"], (never() for _ in range(1))) == frozenset()
+    once = iter([other("one two three four five six")])
+    wanted = ["two three four five", "one two three four"]
+    assert elsewhere(wanted, once) == set(wanted)

@@ -1,0 +1,294 @@
+"""The dataset card: read by the real `datasets` library, and by people."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mentallama import config
+from mentallama.answers.parse import write_answer
+from mentallama.check.output.dataset import Accepted, writing_accepted
+from mentallama.check.output.dataset_card import CardMaterial, card, front_matter
+from mentallama.check.output.gate_report import GATES, gates_page
+from mentallama.check.output.gate_report_schema import ByLabel, ByTeacher, GateFile, Judged, Kept, Unread
+from mentallama.check.response_row import Row
+from mentallama.files.record_files import write_text
+from mentallama.records import FORMS, Split
+from mentallama.safety import NOTICE
+from mentallama.tasks import load_tasks
+from tests.factories.check_cases import post_of, row_for
+
+TASKS = load_tasks()
+LEAKS = {
+    "leak_guard": "run",
+    "removed": [{"posts": 3}, {"posts": 4}],
+    "held_out": {"sets": [], "claim": False, "test_posts_left_in_training": 0},
+}
+
+
+def kept_of(rows: Sequence[Row]) -> tuple[Kept, ...]:
+    places = [(row.task.set, row.post.split, row.reading.label or "") for row in rows]
+    return tuple(
+        Kept(set=s, split=split, label=k, rows=places.count((s, split, k)))
+        for s, split, k in dict.fromkeys(places)
+    )
+
+
+def gates_of(kept: tuple[Kept, ...], **more: Any) -> GateFile:
+    gates = (
+        Judged(gate="read", threshold=True, drops=True, judged=1200, failed=0, alone=0),
+        Judged(gate="words", threshold=(5, 400), drops=True, judged=1200, failed=30, alone=12),
+        Judged(
+            gate="consistency",
+            threshold=0.1,
+            drops=False,
+            judged=0,
+            failed=0,
+            alone=0,
+            note="no training rows",
+        ),
+    )
+    accepted = sum(each.rows for each in kept)
+    return GateFile(responses=1200, accepted=accepted, unanswered=0, gates=gates, kept=kept, **more)
+
+
+def material(kept: tuple[Kept, ...], *, parquet: bool = True, **more: Any) -> CardMaterial:
+    return CardMaterial("sample-build", gates_of(kept), TASKS, parquet, **more)
+
+
+def made(splits: Sequence[Split]) -> list[Row]:
+    texts = ['The rent "is due",\nagain.', "None", "夜里睡不着"]
+    return [
+        row_for(
+            post_of("dreaddit", text, {"stress": "yes"}, split, number),
+            "stress",
+            write_answer("dreaddit", "stress", "yes", f"It says “{text}”."),
+        )
+        for split in splits
+        for number, text in enumerate(texts)
+    ]
+
+
+def build(folder: Path, splits: Sequence[Split], parquet: bool) -> list[Row]:
+    rows = made(splits)
+    with writing_accepted(folder, "instruction", parquet) as accept:
+        for row in rows:
+            accept(Accepted(row, row.reading.label or ""))
+    write_text(folder / "README.md", card(material(kept_of(rows), parquet=parquet, languages=("en", "zh"))))
+    return rows
+
+
+LOAD = """
+import json, sys
+from datasets import load_dataset
+from pathlib import Path
+folder, cache = sys.argv[1:]
+files = {path.stem: str(path) for path in (Path(folder) / "data/completion").glob("*.jsonl")}
+loaded = [
+    load_dataset(folder, cache_dir=cache),
+    load_dataset(folder, "instruction", cache_dir=cache),
+    load_dataset(folder, "completion", cache_dir=cache),
+    load_dataset("json", data_files=files, cache_dir=cache),
+]
+print(json.dumps([{split: list(rows) for split, rows in each.items()} for each in loaded]))
+"""
+
+
+def load(folder: Path, cache: Path) -> list[dict[str, list[dict[str, str]]]]:
+    """What the library's users get, from a process that may not reach for the network."""
+    import json
+
+    offline = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_OFFLINE": "1",
+        "HF_HOME": str(cache),
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(folder), str(cache)],
+        capture_output=True, text=True, env={**os.environ, **offline}, check=False, timeout=200,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, list[dict[str, str]]]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("splits", "parquet"),
+    [(("train", "validation", "test"), True), (("train", "test"), False), (("test",), True)],
+    ids=["whole", "no validation, no parquet", "test only"],
+)
+def test_the_datasets_library_loads_the_folder(
+    splits: tuple[Split, ...], parquet: bool, tmp_path: Path
+) -> None:
+    rows = build(tmp_path / "set", splits, parquet)
+    default, instruction, completion, from_json = load(tmp_path / "set", tmp_path / "cache")
+    assert default == instruction
+    assert completion == from_json
+    for form, loaded in zip(FORMS, (instruction, completion), strict=True):
+        assert list(loaded) == list(splits) if form == "instruction" else set(loaded) == set(splits)
+        for split in splits:
+            expected = [Accepted(row, "yes").cells(form) for row in rows if row.post.split == split]
+            assert loaded[split] == expected
+            assert len(expected) == 3
+
+
+# --- the front matter ----------------------------------------------------------------------------------
+
+TWO = (
+    Kept(set="DR", split="train", label="yes", rows=900),
+    Kept(set="DR", split="test", label="no", rows=100),
+    Kept(set="SAD", split="train", label="work", rows=50),
+)
+
+
+def matter_of(text: str) -> dict[str, Any]:
+    begin, matter, _ = text.split("---\n", 2)
+    assert begin == ""
+    found: dict[str, Any] = yaml.safe_load(matter)
+    return found
+
+
+def test_the_front_matter_names_splits_that_have_rows_and_no_others() -> None:
+    matter = matter_of(card(material(TWO, languages=("tr", "en", "en"))))
+    assert matter == front_matter(material(TWO, languages=("en", "tr")))
+    assert matter["license"] == "other"
+    assert matter["language"] == ["en", "tr"]
+    assert matter["size_categories"] == ["1K<n<10K"]
+    assert matter["configs"] == [
+        {
+            "config_name": "instruction",
+            "default": True,
+            "data_files": [
+                {"split": "train", "path": "data/instruction/train.parquet"},
+                {"split": "test", "path": "data/instruction/test.parquet"},
+            ],
+        },
+        {
+            "config_name": "completion",
+            "data_files": [
+                {"split": "train", "path": "data/completion/train.parquet"},
+                {"split": "test", "path": "data/completion/test.parquet"},
+            ],
+        },
+    ]
+    assert "validation" not in card(material(TWO))
+
+
+def test_without_parquet_the_front_matter_names_json_lines() -> None:
+    paths = [
+        file["path"]
+        for each in front_matter(material(TWO, parquet=False))["configs"]
+        for file in each["data_files"]
+    ]
+    assert paths[0] == "data/instruction/train.jsonl"
+    assert all(path.endswith(".jsonl") for path in paths)
+
+
+def test_a_card_of_nothing_names_no_file() -> None:
+    text = card(material(()))
+    assert "configs" not in matter_of(text)
+    assert matter_of(text)["size_categories"] == ["n<1K"]
+    assert "No row was accepted." in text
+    assert "load_dataset" not in text
+
+
+# --- what people read ----------------------------------------------------------------------------------
+
+
+def test_the_card_says_what_users_are_owed() -> None:
+    text = card(
+        material(TWO, teachers=("The teacher was a model.",), prompt="Prompts of version 1.", collected=LEAKS)
+    )
+    assert NOTICE in text
+    assert "never a diagnosis" in text
+    assert "| DR | yes | 900 | 0 |" in text
+    assert "| all | – | 950 | 100 |" in text
+    assert TASKS["DR"].licence in text
+    assert TASKS["SAD"].obtain in text
+    assert TASKS["CAMS"].obtain not in text
+    assert "**Not to be passed on: DR.**" in text
+    assert "1,050 of 1,200 responses were accepted (87.5 %)" in text
+    assert "| words | " + GATES["words"] + " | 5 to 400 | 1,200 | 30 | 2.5 % | 12 | – |" in text
+    assert "| 0.1 | 0 | 0 | – | drops nothing | no training rows |" in text
+    assert "7 posts were taken out" in text
+    assert "No set was held out" in text
+    assert "Prompts of version 1." in text
+
+
+def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
+    text = card(material(TWO, made_up={"DR": 1000, "SAD": 0}))
+    assert "DR 1,000 of 1,000" in text
+    assert "Not to be passed on" not in text
+    assert "**Not to be passed on: DR.**" in card(material(TWO, made_up={"DR": 999}))
+
+
+@pytest.mark.parametrize(
+    ("sets", "claim", "left", "said"),
+    [
+        (["SAD"], True, 0, "Held out for testing: SAD; no copy"),
+        (["SAD", "DR"], False, 1200, "Held out: SAD, DR, but 1,200 test posts still stand in training"),
+    ],
+)
+def test_only_a_claim_that_holds_is_made(sets: list[str], claim: bool, left: int, said: str) -> None:
+    held_out = {"sets": sets, "claim": claim, "test_posts_left_in_training": left}
+    assert said in card(material(TWO, collected={**LEAKS, "held_out": held_out}))
+
+
+def test_known_drift_is_told() -> None:
+    drift = [{"set": "Irf", "question": "thwarted belongingness", "rows": 200, "differ": 50, "share": 0.25}]
+    assert "| Irf | thwarted belongingness | 200 | 50 | 25.0 % |" in card(material(TWO, drift=drift))
+    assert "labels could not be compared" in card(material(TWO))
+
+
+# --- the gate report -----------------------------------------------------------------------------------
+
+
+def test_every_gate_of_the_recipe_has_words() -> None:
+    assert list(GATES) == ["read", *config.GATES]
+    assert set(config.GATES) < set(config.Check.model_fields)
+
+
+def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
+    found = gates_of(
+        TWO,
+        dropped=(
+            ByLabel(gate="words", set="DR", label="yes", grave=True, rows=10, failed=3),
+            ByLabel(gate="words", set="SAD", label="work", grave=False, rows=10, failed=0),
+        ),
+        unread=(
+            Unread(set="DR", label="no", grave=False, rows=20, refused=0, unread=1, cut=0),
+            Unread(set="DR", label="yes", grave=True, rows=10, refused=4, unread=0, cut=1),
+            Unread(set="SAD", label="work", grave=False, rows=10, refused=0, unread=0, cut=0),
+        ),
+        teachers=(ByTeacher(model="a|b", responses=3, passed=2, taken=1),),
+        off=("chrf",),
+        consistency=({"set": "DR", "split": "test", "rows": 4, "weighted_f1": 93.456},),
+        quality=(),
+        review={"undecided": 4},
+        notes=("consistency: no training rows.",),
+    )  # fmt: skip
+    page = gates_page("sample-build", found)
+    assert NOTICE in page
+    assert "| words | DR | **yes** (grave) | 10 | 3 | 30.0 % |" in page
+    assert "| words | SAD |" not in page
+    grave, other = (
+        page.index("| DR | **yes** (grave) | 10 | 4 | 0 | 1 | 50.0 % |"),
+        page.index("| DR | no | 20 | 0 | 1 | 0 | 5.0 % |"),
+    )
+    assert grave < other
+    assert "| a\\|b | 3 | 2 | 1 |" in page
+    assert "Switched off: chrf." in page
+    assert "| set | split | rows | weighted f1 |" in page
+    assert "| DR | test | 4 | 93.46 |" in page
+    assert "| undecided |" in page
+    assert "## Quality" not in page
+    assert "- consistency: no training rows." in page

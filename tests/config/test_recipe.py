@@ -1,0 +1,184 @@
+"""Recipes are checked whole: every fault at once, each with what may have been meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from mentallama.config import STAGES, Recipe, Teacher, read_recipe
+from mentallama.errors import WrongUse
+from mentallama.tasks import load_tasks
+from tests.factories.project import ROOT
+
+PLAIN = "name: mine\ndata: somewhere\n"
+RECIPES = sorted((ROOT / "recipes").glob("*.yaml"))
+
+
+def recipe(folder: Path, text: str, *changes: str) -> Recipe:
+    path = folder / "r.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_recipe(path, changes)
+
+
+def faults(folder: Path, text: str, *changes: str) -> list[str]:
+    """The listed faults; the count in the first line is checked against them."""
+    with pytest.raises(WrongUse) as fault:
+        recipe(folder, text, *changes)
+    head, *listed = str(fault.value).splitlines()
+    count = f"{len(listed)} fault{'' if len(listed) == 1 else 's'}"
+    assert head == f"{folder / 'r.yaml'}: {count} in the recipe"
+    return [line.removeprefix("  - ") for line in listed]
+
+
+def test_the_shipped_recipes_are_valid_and_open_with_their_command() -> None:
+    assert len(RECIPES) >= 2
+    for path in RECIPES:
+        read = read_recipe(path)
+        assert read.name == path.stem
+        assert path.read_text(encoding="utf-8").startswith(f"# mentallama run recipes/{path.name}")
+        assert read.stages() == [stage for stage in STAGES if stage in read.stages()] != []
+
+
+def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+    read = recipe(tmp_path, PLAIN + "collect:\nreport:\n")
+    assert (read.form, read.seed, read.sets, read.data) == ("instruction", 7, (), Path("somewhere"))
+    assert read.stages() == ["collect", "report"]
+    assert read.collect is not None
+    assert (read.collect.leak_guard, read.collect.held_out) == ("run", ())
+    assert list(read.catalogue()) == list(load_tasks())
+
+
+def test_sets_are_run_in_the_order_of_the_recipe(tmp_path: Path) -> None:
+    assert list(recipe(tmp_path, PLAIN + "sets: [SAD, CAMS]\n").catalogue()) == ["SAD", "CAMS"]
+
+
+def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> None:
+    text = PLAIN + "colect: {}\nform: oral\nsets: [CAMS, dreadit]\n"
+    assert faults(tmp_path, text) == [
+        "form: Input should be 'instruction' or 'completion'",
+        "colect: no such key; did you mean collect?",
+        "sets: no set is called 'dreadit'; did you mean dreaddit?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("seeds: 3", "seeds: no such key; did you mean seed?"),
+        ("xyzzy: 3", "xyzzy: no such key; known are name, data, sets, form"),
+        ("collect: {leak_gard: run}", "collect.leak_gard: no such key; did you mean leak_guard?"),
+        ("evaluate: {resample: 200}", "evaluate.resample: no such key; did you mean resamples?"),
+        ("evaluate: {resamples: 5}", "evaluate.resamples: Input should be greater than or equal to 100"),
+        (
+            "check: {report_only: [boilerplates]}",
+            "check: report_only: no gate is called 'boilerplates'; did you mean boilerplate?",
+        ),
+        ("check: {words: [40, 4]}", "check: words must be two ascending numbers"),
+        ("check: {acceptable: 0.2}", "check: acceptable must be a smaller share than unacceptable"),
+        ("jobs: 0", "jobs: Input should be greater than or equal to 1"),
+        ("jobs: two", "jobs: Input should be a valid integer"),
+        ("collect: 5", "collect: Input should be a valid dictionary"),
+        ("sets: CAMS", "sets: Input should be a valid tuple"),
+        ("tasks: 5", "tasks: Input is not a valid path"),
+        ("sets: [quux]", "sets: no set is called 'quux'; known are CAMS, CLP, DR"),
+        ("collect: {held_out: [cams]}", "collect.held_out: no set is called 'cams'; did you mean CAMS?"),
+        ("collect: {tables: {DRR: []}}", "collect.tables: no set is called 'DRR'; did you mean DR?"),
+        ("collect: {held_out: [Irf], leak_guard: question}", "collect: held_out needs leak_guard: run"),
+        ("sets: [DR]\ncollect: {held_out: [Irf]}",
+         "collect.held_out: Irf is not among the sets of this recipe"),
+        ("collect: {tables: {DR: [{file: a.csv, columns: {text: t, label: x}}]}}",
+         "collect.tables.DR.0.columns.label: no such key; did you mean labels?"),
+        ("collect: {tables: {DR: [{file: a.csv, colums: {text: t}, columns: {text: t}}]}}",
+         "collect.tables.DR.0.colums: no such key; did you mean columns?"),
+        ("collect: {tables: {DR: [{file: a.csv, columns: {text: t, labels: {mood: m}}}]}}",
+         "collect.tables.DR.0: DR has no label or question called 'mood'"),
+        ("collect: {tables: {DR: [{file: a.csv, columns: {text: t}, codes: {1: yes}}]}}",
+         "collect.tables.DR.0.codes"),
+        ('collect: {tables: {DR: [{file: a.csv, columns: {text: t}, codes: {"1": "joy"}}]}}',
+         "collect.tables.DR.0: DR has no label or question called 'joy'"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
+    assert any(found.startswith(fault) for found in faults(tmp_path, PLAIN + text + "\n"))
+
+
+def test_a_recipe_without_name_and_data_lacks_both(tmp_path: Path) -> None:
+    assert faults(tmp_path, "seed: 1\n") == ["name: Field required", "data: Field required"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..\\x", "", "a b"])
+def test_a_name_is_a_folders_name(name: str, tmp_path: Path) -> None:
+    assert [f.split(":")[0] for f in faults(tmp_path, f"name: '{name}'\ndata: d\n")] == ["name"]
+
+
+def test_set_changes_a_key_at_any_depth_and_makes_what_is_missing(tmp_path: Path) -> None:
+    read = recipe(
+        tmp_path, PLAIN + "collect:\n  leak_guard: run\n", "seed=3", "collect.leak_guard=question",
+        "sets=[DR, SAD]", "evaluate.resamples=500", "data=a=b",
+    )  # fmt: skip
+    assert (read.seed, read.sets, str(read.data)) == (3, ("DR", "SAD"), "a=b")
+    assert read.collect is not None
+    assert read.collect.leak_guard == "question"
+    assert read.evaluate is not None
+    assert read.evaluate.resamples == 500
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("seed", "write it as key=value"),
+        ("=3", "write it as key=value"),
+        ("name.x=1", "name holds no keys"),
+        ("seed=[", "what follows the = is not YAML"),
+    ],
+)
+def test_a_change_that_cannot_be_laid_over_is_wrong_use(change: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(WrongUse) as fault:
+        recipe(tmp_path, PLAIN, change)
+    assert str(fault.value).startswith(f"--set {change}: ")
+    assert what in str(fault.value)
+
+
+def test_a_changed_key_that_is_none_is_a_fault_of_the_recipe(tmp_path: Path) -> None:
+    assert faults(tmp_path, PLAIN, "colect.seed=3") == ["colect: no such key; did you mean collect?"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "what"),
+    [
+        (b"a: [\n", "not a YAML file, line 2"),
+        (b"a: \xff\n", "not a YAML file"),
+        (b"", "not a recipe"),
+        (b"- a\n", "not a recipe"),
+        (b"name: !!python/object/apply:os.getcwd []\n", "not a YAML file, line 1"),
+    ],
+)
+def test_what_cannot_be_read_is_wrong_use(raw: bytes, what: str, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_bytes(raw)
+    with pytest.raises(WrongUse, match=what):
+        read_recipe(tmp_path / "r.yaml")
+
+
+def test_a_missing_recipe_and_a_missing_folder_of_tasks_are_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="there is no such recipe"):
+        read_recipe(tmp_path / "none.yaml")
+    with pytest.raises(WrongUse, match="there is no such folder of task files"):
+        recipe(tmp_path, PLAIN + f"tasks: {tmp_path / 'none'}\n")
+
+
+def test_a_recipe_cannot_be_changed_once_read(tmp_path: Path) -> None:
+    read = recipe(tmp_path, PLAIN)
+    with pytest.raises(ValueError, match="frozen"):
+        read.seed = 1
+
+
+@pytest.mark.parametrize("name", ["api_key", "Authorization", "access_token", "client_secret"])
+def test_a_secret_among_a_teachers_options_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="looks like a secret") as fault:
+        Teacher(spec="remote:m@http://127.0.0.1:1/v1", options={name: "hunter2"})
+    assert "hunter2" not in fault.value.errors()[0]["msg"]
+    assert Teacher(
+        spec="remote:m@http://127.0.0.1:1/v1", options={"max_completion_tokens": 9, "top_p": 1}
+    ).options

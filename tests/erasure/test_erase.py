@@ -1,0 +1,190 @@
+"""Forgetting a person: every file of a run, and the next run does not bring them back."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from mentallama.config import read_recipe
+from mentallama.erasure.erase import NothingFound, forget, forget_everywhere, removed_lines
+from mentallama.errors import BadData
+from mentallama.files.erasure_requests import Forgotten, read_forgotten, text_mark
+from mentallama.files.record_files import read_records, write_json, write_records
+from mentallama.pipeline.runner import run_recipe
+from mentallama.records import Post, Provenance, Response, example_of
+from mentallama.tasks import find_task, write_query
+from tests.factories.project import ROOT
+
+TEXT = "I water the tomatoes twice a day and still everything wilts on me"
+
+
+def post(number: int, text: str, name: str = "DR", author: str | None = None) -> Post:
+    return Post(
+        id=f"{number:016x}",
+        set=name,
+        split="train",
+        text=text,
+        labels={"depression": "yes"} if name == "DR" else {"stress": "no"},
+        author=author,
+        provenance=Provenance(file=f"sources/{name}/posts.csv", row=number, origin="table"),
+    )
+
+
+MINE = post(1, TEXT, author="a" * 16)
+COPY = post(2, TEXT.upper() + "!", "dreaddit")
+SHORT = post(3, "so tired", author="a" * 16)
+OTHER = post(4, "The bus was late and the driver waved, which made the morning", author="b" * 16)
+OTHER_SHORT = post(5, "so tired", "dreaddit")
+POSTS = (MINE, COPY, SHORT, OTHER, OTHER_SHORT)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder with a file of every kind."""
+    folder = tmp_path / "run"
+    write_records(folder / "collect/posts.jsonl.zst", POSTS)
+    examples = [example_of(each, next(iter(each.labels)), "instruction") for each in POSTS]
+    responses = [Response(example_id=each.id, text=f"Yes. {n}", model="m") for n, each in enumerate(examples)]
+    write_records(folder / "teach/responses.jsonl.zst", responses)
+    write_records(folder / "teach/responses.parquet", responses)
+    queries = [write_query(find_task(e.task), e.question, "instruction", e.text) for e in examples]
+    table = folder / "check/release/DR.csv"
+    table.parent.mkdir(parents=True)
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("query", "gpt-3.5-turbo"), *((query, "Yes.") for query in queries)])
+    parquet.write_table(pyarrow.table({"id": [e.id for e in examples]}), folder / "check/data.parquet")
+    write_json(folder / "check/gates.json", {"rows": 5, "ids": [each.id for each in examples]})
+    (folder / "report").mkdir()
+    (folder / "report/index.html").write_text(f"<p>{TEXT}</p>", encoding="utf-8")
+    (folder / "report/other.html").write_text("<p>nothing</p>", encoding="utf-8")
+    (folder / ".train.partial").mkdir()
+    (folder / ".train.partial/left.txt").write_text(TEXT, encoding="utf-8")
+    return folder
+
+
+def bytes_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) -> None:
+    removed = forget(run, MINE.id)
+    assert removed.posts == 2
+    assert removed.rows == {
+        "check/data.parquet": 2,
+        "check/gates.json": 2,
+        "check/release/DR.csv": 2,
+        "collect/posts.jsonl.zst": 2,
+        "teach/responses.jsonl.zst": 2,
+        "teach/responses.parquet": 2,
+    }
+    assert removed.deleted == ["report/index.html", ".train.partial"]
+    assert removed.sources == ["sources/DR/posts.csv, row 1", "sources/dreaddit/posts.csv, row 2"]
+    assert [each.id for each in read_records(run / "collect/posts.jsonl.zst", Post)] == [
+        each.id for each in (SHORT, OTHER, OTHER_SHORT)
+    ]
+    assert TEXT.encode() not in bytes_below(run)
+    assert (run / "report/other.html").is_file()
+
+
+def test_weights_hold_no_text_and_are_not_searched_for_any(run: Path) -> None:
+    (run / "train").mkdir()
+    (run / "train/model.safetensors").write_bytes(TEXT.encode())
+    forget(run, MINE.id)
+    assert (run / "train/model.safetensors").is_file()
+
+
+def test_an_author_goes_with_all_posts_but_nobody_else_with_a_short_one(run: Path) -> None:
+    removed = forget(run, "a" * 16)
+    assert removed.posts == 3
+    left = [each.id for each in read_records(run / "collect/posts.jsonl.zst", Post)]
+    assert left == [OTHER.id, OTHER_SHORT.id]
+    with (run / "check/release/DR.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2  # the two who were not asked about; "so tired" of dreaddit is another's
+    assert "stress" in rows[1]["query"]
+
+
+def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(run: Path) -> None:
+    forget(run, MINE.id)
+    raw = (run / "forgotten.json").read_text(encoding="utf-8")
+    assert "tomatoes" not in raw
+    listed = read_forgotten(run)
+    assert listed == Forgotten(posts=(MINE.id, COPY.id), texts=(text_mark(TEXT),))
+    assert listed.covers(MINE.model_copy(update={"id": "f" * 16}))
+    assert not listed.covers(OTHER)
+    with pytest.raises(NothingFound, match="no file of this run holds"):
+        forget(run, MINE.id)
+    assert read_forgotten(run) == listed
+
+
+def test_an_unknown_id_changes_nothing(run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(NothingFound):
+        forget(run, "0123456789abcdef")
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_a_damaged_file_is_named(run: Path) -> None:
+    (run / "teach/more.jsonl").write_text('{"a": ', encoding="utf-8")
+    with pytest.raises(BadData, match=r"more\.jsonl: damaged"):
+        forget(run, MINE.id)
+
+
+def test_several_runs_at_once(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_records(other / "collect/posts.jsonl.zst", [OTHER])
+    done = list(forget_everywhere([other, run], MINE.id))
+    assert [folder for folder, _ in done] == [run]
+    lines = list(removed_lines(*done[0]))
+    assert lines[0] == f"{run}: 2 posts forgotten"
+    assert "    sources/DR/posts.csv, row 1" in lines
+
+
+@pytest.mark.parametrize("by", ["id", "author"])
+def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
+    changes = ("sets=[CLP]", "jobs=1", f"data={ROOT / 'sample'}")
+    recipe = read_recipe(ROOT / "recipes/sample-linear.yaml", changes)
+    folder = tmp_path / "run"
+    run_recipe(recipe, folder, lambda _: None, until="collect")
+    before = list(read_records(folder / "collect/posts.jsonl.zst", Post))
+    gone = next(each for each in before if each.author)
+    wanted = gone.id if by == "id" else gone.author
+    assert wanted is not None
+    forget(folder, wanted)
+    said: list[str] = []
+    run_recipe(recipe, folder, said.append, until="collect")
+    assert any("collect: done" in line for line in said)
+    after = list(read_records(folder / "collect/posts.jsonl.zst", Post))
+    assert gone.text not in {each.text for each in after}
+    assert not [each for each in after if wanted in (each.id, each.author)]
+    assert len(after) < len(before)
+    summary = json.loads((folder / "collect/summary.json").read_text(encoding="utf-8"))
+    assert summary["cleaning"]["posts forgotten"] >= 1
+    said.clear()
+    run_recipe(recipe, folder, said.append, until="collect")
+    assert "collect: up to date" in said
+
+
+def test_what_was_stopped_half_way_is_finished_by_the_same_command(run: Path) -> None:
+    damaged = run / "teach/more.jsonl"
+    damaged.write_text('{"a": ', encoding="utf-8")
+    with pytest.raises(BadData):
+        forget(run, MINE.id)
+    damaged.unlink()
+    assert forget(run, MINE.id).posts == 2
+    assert TEXT.encode() not in bytes_below(run)
+    assert MINE.id not in {
+        each.example_id for each in read_records(run / "teach/responses.jsonl.zst", Response)
+    }
+
+
+def test_a_cell_longer_than_usual_is_no_fault(run: Path) -> None:
+    with (run / "check/release/DR.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerow(["a " * 100_000, "No."])
+    assert forget(run, MINE.id).rows["check/release/DR.csv"] == 2

@@ -1,0 +1,308 @@
+"""Evaluate from files to files: outputs brought into line with the benchmark, predictions with posts."""
+
+import csv
+import io
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from mentallama.answers.parse import write_answer
+from mentallama.cli.tables import score_table
+from mentallama.errors import BadData, WrongUse
+from mentallama.evaluate.paper_results import pool, table2
+from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
+from mentallama.evaluate.score_file import read_scores
+from mentallama.evaluate.score_row import ScoredRow
+from mentallama.files.record_files import read_json, read_records, write_records
+from mentallama.records import Post, Prediction, Provenance, Reading, example_of
+from mentallama.tasks import find_task, load_tasks, write_query
+
+DR = find_task("DR")
+GOLD = ["yes", "no", "yes", "no"]
+EXPLANATIONS = ["made up one", 'made up two, with a \\ and a "quote"', "made up\nthree", "made up four"]
+GOLDENS = [write_answer(DR, None, label, why) for label, why in zip(GOLD, EXPLANATIONS, strict=True)]
+
+
+def write_csv(path: Path, columns: dict[str, list[str]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+@pytest.fixture
+def benchmark(tmp_path: Path) -> Path:
+    """A release with one set of four made-up rows and an expert file of one."""
+    queries = [write_query(DR, "depression", "instruction", f"made-up post {i}") for i in range(4)]
+    root = tmp_path / "release"
+    write_csv(root / "test_data/test_instruction/DR.csv", {"query": queries, "gpt-3.5-turbo": GOLDENS})
+    expert = [write_answer(DR, None, "yes", "by an expert")]
+    file = root / "human_evaluation/test_instruction_expert/DR.csv"
+    write_csv(file, {"query": queries[:1], "gpt-3.5-turbo": expert})
+    return root
+
+
+def outputs(folder: Path, goldens: list[str], texts: list[str]) -> Path:
+    write_csv(folder / "DR.csv", {"goldens": goldens, "generated_text": texts})
+    return folder
+
+
+def test_golden_is_100_and_empty_is_0(benchmark: Path, tmp_path: Path) -> None:
+    golden = evaluate_responses(benchmark, "instruction", "golden", tmp_path / "golden")
+    empty = evaluate_responses(benchmark, "instruction", "empty", tmp_path / "empty")
+    one = golden.sets["DR"]
+    assert (one.weighted_f1, one.accuracy, one.macro_f1) == (100.0, 100.0, 100.0)
+    assert one.interval == (100.0, 100.0)
+    assert (empty.sets["DR"].weighted_f1, empty.sets["DR"].read, empty.sets["DR"].unread) == (0.0, 0, 4)
+    assert set(golden.missing) == set(load_tasks()) - {"DR"}
+    assert golden.missing_reasons["CLP"] == "the benchmark has no test file of it"
+
+
+def test_what_is_written_reads_back_and_is_the_same_each_time(benchmark: Path, tmp_path: Path) -> None:
+    scores = evaluate_responses(benchmark, "instruction", "golden", tmp_path / "a", as_published=True)
+    evaluate_responses(benchmark, "instruction", "golden", tmp_path / "b", as_published=True)
+    assert read_scores(tmp_path / "a/scores.json") == scores
+    for name in ("scores.json", "rows.jsonl.zst", "readers_differ.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    rows = list(read_records(tmp_path / "a/rows.jsonl.zst", ScoredRow))
+    assert [row.gold for row in rows] == GOLD
+    assert len({row.example_id for row in rows}) == 4
+
+
+@pytest.mark.parametrize("escapechar", ["\\", None])
+def test_outputs_written_by_pandas(benchmark: Path, tmp_path: Path, escapechar: str | None) -> None:
+    # Backslashes and quotes in goldens and outputs survive both ways of writing.
+    texts = [GOLDENS[0], GOLDENS[1], 'I cannot provide a diagnosis. \\"', "No."]
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    frame = pd.DataFrame({"goldens": GOLDENS, "generated_text": texts})
+    frame.to_csv(folder / "DR.csv", index=False, escapechar=escapechar)
+    scores = evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").sets["DR"]
+    # gold yes: yes, refused; gold no: no, no
+    assert (scores.accuracy, scores.refused) == (75.0, 1)
+
+
+def test_outputs_in_another_order_are_put_in_order(benchmark: Path, tmp_path: Path) -> None:
+    backwards = GOLDENS[::-1]
+    scores = evaluate_responses(
+        benchmark, "instruction", outputs(tmp_path / "o", backwards, backwards), tmp_path / "out"
+    )
+    assert scores.against["DR"].aligned == "goldens"
+    assert scores.sets["DR"].accuracy == 100.0
+    assert "put in order by golden text" in shown(score_table(scores))
+
+
+def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
+    golden = [write_answer(DR, None, "yes", "by an expert")]
+    folder = outputs(tmp_path / "o", golden, ["Yes."])
+    scores = evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
+    assert scores.against["DR"].file == "human_evaluation/test_instruction_expert/DR.csv"
+    assert (scores.sets["DR"].n, scores.sets["DR"].interval) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("goldens", "row", "what"),
+    [
+        (GOLDENS[:3], 5, "3 rows where"),  # the first that is not there
+        ([*GOLDENS, "Yes."], 6, "5 rows where"),
+        ([GOLDENS[0], "another", *GOLDENS[2:]], 3, "its golden is not the one"),
+        ([GOLDENS[0], GOLDENS[0], *GOLDENS[2:]], 3, "its golden is not the one"),
+    ],
+)
+def test_outputs_of_another_file_are_a_fault(
+    benchmark: Path, tmp_path: Path, goldens: list[str], row: int, what: str
+) -> None:
+    folder = outputs(tmp_path / "o", goldens, ["Yes."] * len(goldens))
+    with pytest.raises(BadData, match=what) as fault:
+        evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
+    assert (fault.value.row, fault.value.file) == (row, str(folder / "DR.csv"))
+    assert "made up" not in str(fault.value)
+    assert not (tmp_path / "out/scores.json").exists()
+
+
+def test_wrong_columns_and_cut_rows(benchmark: Path, tmp_path: Path) -> None:
+    write_csv(tmp_path / "o/DR.csv", {"golden": GOLDENS, "text": GOLDENS})
+    with pytest.raises(BadData, match="no columns goldens and generated_text"):
+        evaluate_responses(benchmark, "instruction", tmp_path / "o", tmp_path / "out")
+    (tmp_path / "o/DR.csv").write_text("goldens,generated_text\na,b\nc\n")
+    with pytest.raises(BadData, match="row 3: 1 cells"):
+        evaluate_responses(benchmark, "instruction", tmp_path / "o", tmp_path / "out")
+
+
+def test_nothing_to_evaluate(benchmark: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    for responses, what in [
+        ("gold", "golden or empty"),
+        (tmp_path / "absent", "no such folder"),
+        (tmp_path / "none", "called after a set"),
+    ]:
+        with pytest.raises(WrongUse, match=what):
+            evaluate_responses(benchmark, "instruction", responses, tmp_path / "out")
+    with pytest.raises(WrongUse, match="completion"):
+        evaluate_responses(benchmark, "completion", "golden", tmp_path / "out")
+
+
+def test_files_that_are_no_set_are_named(benchmark: Path, tmp_path: Path) -> None:
+    folder = outputs(tmp_path / "o", GOLDENS, GOLDENS)
+    write_csv(folder / "DReaddit2.csv", {"goldens": [], "generated_text": []})
+    assert evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").unused == ("DReaddit2.csv",)
+
+
+def test_a_golden_without_a_label_is_a_fault_of_the_benchmark(tmp_path: Path) -> None:
+    query = write_query(DR, "depression", "instruction", "made up")
+    file = tmp_path / "test_data/test_instruction/DR.csv"
+    write_csv(file, {"query": [query], "gpt-3.5-turbo": ["Perhaps."]})
+    with pytest.raises(BadData, match="row 2: the golden response is unread"):
+        evaluate_responses(tmp_path, "instruction", "empty", tmp_path / "out")
+
+
+# --- predictions ------------------------------------------------------------------------------
+
+
+def post(number: int, label: str | None, split: str = "test", set_: str = "DR") -> Post:
+    return Post.model_validate(
+        {
+            "id": f"post{number}",
+            "set": set_,
+            "split": split,
+            "text": "made up",
+            "labels": {} if label is None else {"depression": label},
+            "provenance": Provenance(file="f", row=number, origin="table", synthetic=True),
+        }
+    )
+
+
+POSTS = [post(0, "yes"), post(1, "no"), post(2, "yes", "train"), post(3, None), post(4, "no")]
+IDS = [example_of(p, "depression", "instruction").id for p in POSTS]
+
+
+def prediction(example_id: str, label: str = "yes", share: float = 0.75) -> Prediction:
+    other = {"yes": "no", "no": "yes"}.get(label, "no")
+    return Prediction(
+        example_id=example_id,
+        reading=Reading(status="read", label=label),
+        probabilities={label: share, other: 1 - share},
+        model="scripted",
+    )
+
+
+def predicted(
+    folder: Path, predictions: list[Prediction], posts: list[Post] = POSTS
+) -> tuple[Path, Path, Path]:
+    write_records(folder / "posts.jsonl.zst", posts)
+    write_records(folder / "predictions.jsonl.zst", predictions)
+    return folder / "posts.jsonl.zst", folder / "predictions.jsonl.zst", folder / "out"
+
+
+def test_predictions_are_joined_by_id(tmp_path: Path) -> None:
+    # IDS[2] is a training post: it has no score, and is no stranger
+    given = [prediction(IDS[4]), prediction(IDS[0]), prediction(IDS[1], "no"), prediction(IDS[2])]
+    given.append(prediction("stranger"))
+    scores = evaluate_predictions(*predicted(tmp_path, given), "instruction", load_tasks())
+    one = scores.sets["DR"]
+    assert (one.n, one.accuracy) == (3, round(200 / 3, 4))
+    assert scores.unlabelled == {"DR": 1}
+    assert scores.unused == ("stranger",)
+    assert scores.source["model"] == "scripted"
+    # two right, one wrong, all at 0.75: |0.75 - 2/3| = 0.083333; Brier (0.125 + 0.125 + 1.125) / 3
+    assert one.calibration is not None
+    assert (one.calibration.ece, one.calibration.brier) == (0.083333, 0.458333)
+
+
+def test_a_set_with_missing_predictions_has_no_score(tmp_path: Path) -> None:
+    scores = evaluate_predictions(*predicted(tmp_path, [prediction(IDS[0])]), "instruction", load_tasks())
+    assert scores.sets == {}
+    assert scores.missing_reasons["DR"] == "2 labelled test rows have no prediction"
+    assert scores.missing_rows == {"DR": (IDS[1], IDS[4])}
+    assert scores.missing_reasons["SAD"] == "there are no labelled test posts of it"
+    assert read_json(tmp_path / "out/scores.json")["missing_rows"] == {"DR": [IDS[1], IDS[4]]}
+
+
+def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
+    scores = evaluate_predictions(*predicted(tmp_path, [prediction(IDS[0])]), "completion", load_tasks())
+    assert (len(scores.missing_rows["DR"]), scores.unused) == (3, (IDS[0],))
+
+
+@pytest.mark.parametrize(
+    ("predictions", "posts", "what"),
+    [
+        ([prediction(IDS[0]), prediction(IDS[0])], POSTS, "row 2: a second prediction"),
+        ([prediction(IDS[0], "perhaps")], POSTS, "row 1: a label that DR does not have"),
+        ([prediction(IDS[0])], [post(0, "maybe")], "row 1: 'maybe' is not a label"),
+        ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "no task is called 'Mine'"),
+    ],
+)
+def test_faults_in_predictions_and_posts(
+    tmp_path: Path, predictions: list[Prediction], posts: list[Post], what: str
+) -> None:
+    with pytest.raises(BadData, match=what):
+        evaluate_predictions(*predicted(tmp_path, predictions, posts), "instruction", load_tasks())
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+def shown(table: object) -> str:
+    printed = io.StringIO()
+    Console(width=220, file=printed).print(table)
+    return printed.getvalue()
+
+
+def test_the_table_shows_both_readers(benchmark: Path, tmp_path: Path) -> None:
+    folder = outputs(tmp_path / "o", GOLDENS, ["Yes.", "I cannot tell.", "", "No."])
+    table = shown(
+        score_table(evaluate_responses(benchmark, "instruction", folder, tmp_path / "out", as_published=True))
+    )
+    # ours: yes, unread, unread, no -> accuracy 50; theirs: yes, no ("cannot"), no by default, no -> 75
+    assert "50.00" in table
+    assert "75.00" in table
+    assert "as published" in table
+
+
+def test_table_2_has_the_papers_numbers_and_ours_below() -> None:
+    header, rows = pool([])
+    columns = "CAMS CLP DR dreaddit Irf loneliness MultiWD SAD swmh T-SID"
+    assert header == ["", *columns.split()]
+    assert rows[1] == [
+        "MentaLLaMA-chat-13B",
+        "45.52",
+        "52.61",
+        "85.68",
+        "75.79",
+        "76.49",
+        "85.10",
+        "75.11",
+        "63.62",
+        "71.70",
+        "75.31",
+    ]
+    assert rows[0][5] == "–"
+    printed = shown(table2({"DR": 84.9, "mine": 50.0}))
+    assert "84.90" in printed
+    assert "mine" in printed
+
+
+def test_table_2_of_the_held_out_tasks() -> None:
+    header, rows = pool([], held_out=True)
+    assert header == ["", "CAMS", "dreaddit", "Irf", "T-SID"]
+    assert rows[-1] == ["MentaLLaMA-chat-13B", "27.22", "71.98", "65.51", "70.70"]
+
+
+# --- the real files ---------------------------------------------------------------------------
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("form", ["instruction", "completion"])
+def test_published_goldens_are_100_and_nothing_is_0(data: Path, tmp_path: Path, form: str) -> None:
+    golden = evaluate_responses(data / "release", form, "golden", tmp_path / "g")  # type: ignore[arg-type]
+    empty = evaluate_responses(data, form, "empty", tmp_path / "e")  # type: ignore[arg-type]
+    assert len(golden.sets) >= 8
+    assert sum(one.n for one in golden.sets.values()) > 4_000
+    for one in golden.sets.values():
+        assert (one.weighted_f1, one.macro_f1, one.accuracy) == (100.0, 100.0, 100.0)
+        assert one.interval == (100.0, 100.0)
+    for one in empty.sets.values():
+        assert (one.read, one.unread, one.weighted_f1, one.accuracy) == (0, one.n, 0.0, 0.0)

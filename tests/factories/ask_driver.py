@@ -1,0 +1,69 @@
+"""A run to be killed by the tests.
+
+`python -m tests.factories.ask_driver URL LEDGER CALLS IN_FLIGHT TIMEOUT`; its key is in $START."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from mentallama.config import Teacher
+from mentallama.llm_api.dispatcher import Limits, ask_all
+from mentallama.llm_api.endpoint import open_endpoint
+from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.types import Call, call_hash
+from tests.factories.project import ROOT
+
+PRICES = {"input_price": 1000.0, "output_price": 1000.0}
+"""Per million tokens: a token costs 0.001."""
+
+
+def make(url: str, number: int) -> Call:
+    body = {
+        "model": "test-model",
+        "messages": [{"role": "user", "content": f"made-up post {number:04d}"}],
+        "max_tokens": 100,
+    }
+    return Call(
+        hash=call_hash(url, body),
+        body=body,
+        example_id=f"e{number}",
+        post_id=f"p{number}",
+        task="DR",
+        question="q",
+    )
+
+
+def calls(url: str, count: int) -> Iterator[Call]:
+    return (make(url, number) for number in range(count))
+
+
+def command(url: str, path: Path, count: int, in_flight: int, timeout: float) -> list[str]:
+    """The command line of such a run; its working directory is `ROOT`."""
+    return [
+        sys.executable,
+        "-m",
+        "tests.factories.ask_driver",
+        url,
+        str(path),
+        str(count),
+        str(in_flight),
+        str(timeout),
+    ]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT / "src")} | more
+
+
+def main(url: str, path: str, count: str, in_flight: str, timeout: str) -> None:
+    teacher = Teacher(spec=f"remote:test-model@{url}", key="START", **PRICES)
+    limits = Limits(in_flight=int(in_flight), timeout=float(timeout), first_wait=0.05)
+    with Ledger(Path(path)) as ledger:
+        ask_all(calls(url, int(count)), open_endpoint(teacher, os.environ), ledger, limits)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

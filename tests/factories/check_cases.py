@@ -1,0 +1,59 @@
+"""Made-up posts and responses for the tests of check's rows, files and run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from mentallama.answers.parse import write_answer
+from mentallama.check.response_join import row_of
+from mentallama.check.response_row import Row
+from mentallama.files.record_files import write_records
+from mentallama.records import Form, Post, Provenance, Response, Split, example_of
+from mentallama.tasks import find_task
+
+
+def post_of(
+    name: str,
+    text: str,
+    labels: dict[str, str],
+    split: Split = "train",
+    number: int = 1,
+    *,
+    synthetic: bool = True,
+) -> Post:
+    """A post of a set; its id tells what it is."""
+    return Post(
+        id=f"{name}-{split}-{number}",
+        set=name,
+        split=split,
+        text=text,
+        labels=labels,
+        provenance=Provenance(file="made-up.csv", row=number + 1, origin="table", synthetic=synthetic),
+    )
+
+
+def answer_to(
+    post: Post, question: str, text: str | None = None, *, model: str = "teacher", form: Form = "instruction"
+) -> Response:
+    """A response to one question; without a text, one that gives the post's own label and a reason."""
+    if text is None:
+        label = post.labels[question]
+        text = write_answer(post.set, question, label, f"The post says “{post.text[:20]}”.", form)
+    return Response(example_id=example_of(post, question, form).id, text=text, model=model)
+
+
+def row_for(
+    post: Post, question: str, text: str | None = None, *, model: str = "teacher", form: Form = "instruction"
+) -> Row:
+    """A response as gates look at it."""
+    response = answer_to(post, question, text, model=model, form=form)
+    return row_of(post, example_of(post, question, form), response, find_task(post.set))
+
+
+def write_pair(folder: Path, posts: Iterable[Post], responses: Iterable[Response]) -> tuple[Path, Path]:
+    """Both files, as collect writes them."""
+    paths = folder / "posts.jsonl.zst", folder / "responses.jsonl.zst"
+    write_records(paths[0], posts)
+    write_records(paths[1], responses)
+    return paths

@@ -1,0 +1,69 @@
+"""What the tests of `teach` share: replies of a sensible teacher, and a lesson on made-up posts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mentallama.analysts.linear.analyst import LinearAnalyst
+from mentallama.config import Teach
+from mentallama.errors import WrongUse
+from mentallama.files.record_files import read_records, write_records
+from mentallama.records import Post, Response
+from mentallama.tasks import load_tasks
+from mentallama.teach.requests import Lesson
+from mentallama.teach.responses import RESPONSES
+from mentallama.teach.run import run
+from mentallama.teach.summary import TeachSummary
+
+POST = re.compile(r"<post>\n(.*)\n</post>", re.DOTALL)
+GIVEN = re.compile(r"^Answer: (.*?)(?: \(label (\".*\")\))?$", re.MULTILINE)
+CHOICE = re.compile(r"^- (?:(\".*?\"): )?(.*)$", re.MULTILINE)
+
+
+def sensible_reply(body: dict[str, Any], choice: int = 0) -> str:
+    """Explain the given label, or one of those to choose from, with a quotation from the post."""
+    system, last = body["messages"][0]["content"], body["messages"][-1]["content"]
+    asked = POST.search(last)
+    assert asked is not None, "the prompt holds no post"
+    quote = " ".join(asked[1].split()[:4])
+    given = GIVEN.search(last)
+    if given is None:
+        offered = system[system.index("Choose one of these answers:") :]
+        label, sentence = CHOICE.findall(offered)[choice]
+    else:
+        sentence, label = given[1], given[2]
+    kind = " ".join(
+        sentence.rstrip(".").split()[-4:]
+    )  # what is left of the answer, so that it can be read back
+    explanation = f"The writer says “{quote}”, as one may in a post of the kind: {kind}."
+    if label:
+        return json.dumps({"label": json.loads(label), "explanation": explanation, "evidence": [quote]})
+    return f"{sentence} Reasoning: {explanation}"
+
+
+def other_reply(body: dict[str, Any]) -> str:
+    """A teacher of another mind."""
+    return sensible_reply(body, 1)
+
+
+def no_analyst(spec: str) -> LinearAnalyst:
+    raise WrongUse(f"{spec}: this run has no such teacher")
+
+
+def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> Lesson:
+    """A lesson on a file of posts."""
+    path = folder / "posts.jsonl"
+    write_records(path, posts)
+    return Lesson(path, load_tasks(), Teach.model_validate(settings))
+
+
+def taught(lesson: Lesson, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
+    """Run the stage into `folder`/teach; summary, responses, what was said."""
+    said: list[str] = []
+    given = {"open_analyst": no_analyst, "environ": {}, "say": said.append} | terms
+    summary = run(lesson, folder / "teach", folder / "ledger.sqlite", **given)
+    return summary, list(read_records(folder / "teach" / RESPONSES, Response)), said

@@ -1,0 +1,320 @@
+"""The ledger: what is committed stays, what is forgotten is gone, and every fault is a sentence."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.ledger.schema import APPLICATION
+from mentallama.llm_api.types import Answer, Call, State
+from tests.factories.project import ROOT
+
+
+def done(
+    number: int,
+    text: str = "some words",
+    state: State = "answered",
+    cost: float | None = None,
+    author: str | None = None,
+) -> tuple[Call, Answer]:
+    key = f"{number:032x}"
+    call = Call(
+        hash=key,
+        body={"model": "m", "messages": []},
+        example_id=f"example-{number}",
+        post_id=f"post-{number}",
+        author=author,
+        task="DR",
+        question="q",
+        label="yes",
+    )
+    answer = Answer(
+        hash=key,
+        example_id=call.example_id,
+        model="m",
+        state=state,
+        text=text,
+        finish_reason="stop",
+        reason="HTTP 500" if state == "aside" else None,
+        usage={"input": 5, "output": number},
+        cost=cost,
+        seconds=0.25,
+        attempts=2,
+    )
+    return call, answer
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "ledger.sqlite"
+
+
+def test_answers_come_back_as_they_were(path: Path) -> None:
+    rows = [done(1), done(2, "é \0 \u202e 你", "refused"), done(3, "", "aside", cost=0.5)]
+    with Ledger(path) as ledger:
+        assert ledger.known([rows[0][0].hash]) == set()
+        ledger.commit(rows)
+        assert list(ledger.answers()) == [answer for _, answer in rows]
+        assert ledger.known([call.hash for call, _ in rows] + ["0" * 32]) == {call.hash for call, _ in rows}
+    with Ledger(path) as ledger:
+        hashes = [call.hash for call, _ in rows]
+        assert ledger.read([hashes[1], "0" * 32]) == {hashes[1]: rows[1][1]}
+        ledger.check()
+
+
+def test_many_are_looked_up_in_slices_and_read_in_order(path: Path) -> None:
+    rows = [done(number) for number in range(1500)]
+    with Ledger(path) as ledger:
+        ledger.commit(rows)
+        assert ledger.known([call.hash for call, _ in rows[::2]]) == {call.hash for call, _ in rows[::2]}
+        assert [answer.usage["output"] for answer in ledger.answers()] == list(range(1500))
+
+
+def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.commit([done(1, "first"), done(2, "", "aside")])
+        ledger.commit([done(1, "second"), done(2, "at last")])
+        ledger.commit([done(1, "", "aside")])
+        assert [(answer.state, answer.text) for answer in ledger.answers()] == [
+            ("answered", "first"),
+            ("answered", "at last"),
+        ]
+
+
+def test_what_was_set_aside_is_asked_again_on_demand(path: Path) -> None:
+    rows = [done(1), done(2, state="aside"), done(3, state="refused")]
+    with Ledger(path) as ledger:
+        ledger.commit(rows)
+        assert ledger.retry_aside() == 1
+        assert ledger.known([call.hash for call, _ in rows]) == {rows[0][0].hash, rows[2][0].hash}
+        assert ledger.retry_aside() == 0
+
+
+def test_the_file_is_its_owners(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.commit([done(1)])
+        files = sorted(path.parent.iterdir())
+        assert [file.name for file in files] == ["ledger.sqlite", "ledger.sqlite-shm", "ledger.sqlite-wal"]
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+# Forgetting
+
+
+def test_what_is_forgotten_is_in_no_file(path: Path) -> None:
+    """Long and short answers among others, so that pages are split and spill over."""
+    rows = [
+        done(
+            number, marker(number) * (1 + number * 37 % 500), author="me" if number % 3 else "them", cost=1.0
+        )
+        for number in range(400)
+    ]
+    with Ledger(path) as ledger:
+        for start in range(0, 400, 7):
+            ledger.commit(rows[start : start + 7])
+        gone = {number for number in range(400) if number % 3 == 0} | {1, 2}
+        assert b"Marker0003X" in contents(path)
+        assert ledger.forget({"them", "post-1", "example-2", "nobody"}) == len(gone)
+        raw = contents(path)  # while it is open: the log beside it too
+        assert [number for number in sorted(gone) if marker(number).encode() in raw] == []
+        assert all(marker(number).encode() in raw for number in range(400) if number not in gone)
+        assert b"them" not in raw
+        assert ledger.spent() == 400.0  # it was paid all the same
+        ledger.check()
+    assert b"Marker0003X" not in contents(path)
+
+
+def marker(number: int) -> str:
+    return f"Marker{number:04d}X "
+
+
+def contents(path: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_many_can_be_forgotten_at_once(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.commit([done(number) for number in range(1200)])
+        assert ledger.forget({f"post-{number}" for number in range(1100)}) == 1100
+        assert len(list(ledger.answers())) == 100
+
+
+# Money
+
+
+def test_costs_and_what_may_have_been_spent(path: Path) -> None:
+    with Ledger(path) as ledger:
+        account = ledger.open_account()
+        assert ledger.hold(account, 4.0, 10.0) == (True, 0.0)
+        assert ledger.spent() == 4.0
+        ledger.commit([done(1, cost=1.5), done(2)], account, uncertain=0.25)
+        assert ledger.spent() == 5.75
+        other = ledger.open_account()
+        assert ledger.hold(other, 4.5, 10.0) == (False, 5.75)
+        assert ledger.hold(other, 4.0, 10.0) == (True, 5.75)
+        assert ledger.hold(account, 4.5, None) == (True, 4.0)
+        assert ledger.hold(account, 4.4, 1.0) == (True, 4.0)  # less than before always goes
+        ledger.release(account, uncertain=0.5)
+        assert ledger.spent() == 1.5 + 0.25 + 0.5 + 4.0
+        ledger.commit([done(3, cost=2.0)])  # a batch file's, without an account
+        assert ledger.spent() == 8.25
+    with Ledger(path) as ledger:
+        assert ledger.spent() == 8.25  # the other ended without a word: what it held may be spent
+
+
+def test_an_account_that_spent_nothing_leaves_no_line(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.release(ledger.open_account(), 0.0)
+        assert sqlite3.connect(path).execute("SELECT count(*) FROM accounts").fetchone() == (0,)
+
+
+# Faults
+
+
+def test_a_text_file_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_text("these are notes, not a ledger\n" * 100)
+    with pytest.raises(BadData, match="not a ledger"):
+        Ledger(path)
+    assert path.read_text().startswith("these are notes")
+
+
+def test_another_database_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "other.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE posts (text)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(BadData, match="not a ledger"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_ledger_is_left_alone(path: Path) -> None:
+    Ledger(path).close()
+    with sqlite3.connect(path) as file:
+        assert file.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+        file.execute("PRAGMA user_version = 99")
+    file.close()
+    with pytest.raises(BadData, match="newer version"):
+        Ledger(path)
+
+
+def test_a_damaged_ledger_is_said_to_be(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.commit([done(number, "words " * 200) for number in range(300)])
+    raw = bytearray(path.read_bytes())
+    raw[4096 * 3 : 4096 * 20] = os.urandom(4096 * 17)
+    path.write_bytes(raw)
+    with Ledger(path) as ledger:
+        with pytest.raises(BadData, match=r"ledger\.sqlite: the ledger is damaged"):
+            ledger.check()
+        with pytest.raises(BadData, match="the ledger is damaged"):
+            list(ledger.answers())
+
+
+def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
+    rows = [done(number, "words " * 200, cost=1.0) for number in range(300)]
+    with Ledger(path) as ledger:
+        ledger.commit(rows[:10])
+        pages = ledger._writing.execute("PRAGMA page_count").fetchone()[0]
+        ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3}")
+        with pytest.raises(MentallamaError, match="the disk is full; what was committed is kept") as found:
+            ledger.commit(rows[10:])
+        assert type(found.value) is MentallamaError
+        ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3000}")
+        assert len(list(ledger.answers())) == 10
+        assert ledger.spent() == 10.0
+        ledger.commit(rows[10:])
+        ledger.check()
+        assert len(list(ledger.answers())) == 300
+
+
+def test_a_ledger_that_cannot_be_opened(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="the ledger cannot be opened"):
+        Ledger(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WrongUse, match="the ledger cannot be opened"):
+        Ledger(tmp_path / "file" / "ledger.sqlite")
+
+
+def test_a_process_that_does_not_let_go_is_a_sentence(path: Path) -> None:
+    with Ledger(path) as ledger:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        ledger._writing.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(MentallamaError, match="another process is using the ledger"):
+            ledger.commit([done(1)])
+        other.execute("ROLLBACK")
+        other.close()
+        ledger.commit([done(1)])
+        assert len(list(ledger.answers())) == 1
+
+
+# Several at once
+
+WRITES = """
+import sys
+from pathlib import Path
+from tests.llm_api.ledger.test_ledger import done
+from mentallama.llm_api.ledger.ledger import Ledger
+with Ledger(Path(sys.argv[1])) as ledger:
+    account = ledger.open_account()
+    for start in range(int(sys.argv[2]), 10_000, 40):
+        ledger.commit([done(number, cost=0.5) for number in range(start, min(start + 4, 400))], account)
+        if start >= int(sys.argv[3]):
+            print("there", flush=True)
+            sys.stdin.read()
+"""
+
+
+def writer(path: Path, first: int, last: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITES, str(path), str(first), str(last)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_processes_share_a_ledger_that_none_of_them_made_alone_and_kill_9_leaves_it_whole(path: Path) -> None:
+    """Four processes begin at once with no file there, interleave 4-row commits, and are killed at row 200."""
+    writers = [writer(path, first, 200) for first in (0, 4, 8, 12)]
+    for each in writers:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "there\n"
+        each.send_signal(signal.SIGKILL)
+        each.wait()
+        for stream in (each.stdin, each.stdout):
+            assert stream is not None
+            stream.close()
+    with Ledger(path) as ledger:
+        ledger.check()
+        numbers = sorted(answer.usage["output"] for answer in ledger.answers())
+        expected = [start + first for start in range(0, 201, 40) for first in range(16)]
+        assert numbers == sorted(expected)
+        assert ledger.spent() == len(expected) * 0.5
+
+
+def test_a_thread_commits_while_another_looks_up(path: Path) -> None:
+    with Ledger(path) as ledger, ThreadPoolExecutor(1) as thread:
+        hashes = [f"{number:032x}" for number in range(300)]
+        commits = [thread.submit(ledger.commit, [done(number)]) for number in range(300)]
+        seen = 0
+        while not all(each.done() for each in commits):
+            now = len(ledger.known(hashes))
+            assert now >= seen
+            seen = now
+        assert ledger.known(hashes) == set(hashes)

@@ -1,0 +1,432 @@
+"""One try: what a server's answer means, and what never leaves it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from mentallama.config import Teacher
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.llm_api.endpoint import Endpoint, open_endpoint
+from mentallama.llm_api.transport.http import (
+    Failure,
+    Outcome,
+    Reply,
+    connect,
+    read_response,
+    retry_after,
+    try_once,
+    write_body,
+)
+from mentallama.teach.teachers import names_of
+from tests.factories.endpoint_server import Plan, serving
+
+KEY = "sk-made-up-key"
+SECRET = "SECRET words"
+TEACHER = Teacher(spec="remote:some-model@https://api.example.org/v1", key="SOME_KEY")
+ENDPOINT = open_endpoint(TEACHER, {"SOME_KEY": KEY})
+BODY = {"model": "test-model", "messages": [{"role": "user", "content": "a made-up post"}], "max_tokens": 9}
+
+
+def read(
+    status: int, body: object, headers: dict[str, str] | None = None, formatted: bool = False
+) -> Outcome:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_response(ENDPOINT, status, headers or {}, raw, formatted)
+
+
+def completion(message: object, finish: object = "stop", **more: object) -> dict[str, object]:
+    return {"choices": [{"message": message, "finish_reason": finish}], **more}
+
+
+def error(**fields: object) -> dict[str, object]:
+    return {"error": {"message": SECRET, **fields}}
+
+
+# Opening
+
+
+def test_a_spec_is_an_endpoint() -> None:
+    assert (ENDPOINT.model, ENDPOINT.url, ENDPOINT.host, ENDPOINT.key) == (
+        "some-model",
+        "https://api.example.org/v1",
+        "api.example.org",
+        KEY,
+    )
+    assert ENDPOINT.address == "https://api.example.org/v1/chat/completions"
+    assert KEY not in repr(ENDPOINT)
+
+
+@pytest.mark.parametrize(
+    ("spec", "address"),
+    [
+        ("remote:m@http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000/v1/chat/completions"),
+        ("remote:org/m:7b@http://[::1]:8000", "http://[::1]:8000/chat/completions"),
+        ("remote:m@https://a.example/d?api-version=1", "https://a.example/d/chat/completions?api-version=1"),
+    ],
+)
+def test_chat_completions_stand_below_the_base(spec: str, address: str) -> None:
+    assert open_endpoint(Teacher(spec=spec), {}).address == address
+
+
+def test_an_empty_key_is_none() -> None:
+    assert open_endpoint(TEACHER, {"SOME_KEY": " \n"}).key is None
+    assert open_endpoint(TEACHER, {"SOME_KEY": f"{KEY}\n"}).key == KEY
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "remote:m@http://",
+        "remote:m@http://a:b/v1",
+        "remote:m@http://[::1/v1",
+        "remote:m@http://a b/v1",
+        "embedded",
+    ],
+)
+def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
+    with pytest.raises(WrongUse, match="write it as remote:MODEL@URL"):
+        open_endpoint(Teacher(spec=spec), {})
+
+
+@pytest.mark.parametrize(
+    ("spec", "model", "url"),
+    [
+        ("remote:m@http://127.0.0.1:8000/v1", "m", "http://127.0.0.1:8000/v1"),
+        ("remote:@cf/meta/llama@https://api.example.org/v1", "@cf/meta/llama", "https://api.example.org/v1"),
+        ("remote:m@2024@https://api.example.org/v1/", "m@2024", "https://api.example.org/v1"),
+    ],
+)
+def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> None:
+    endpoint = open_endpoint(Teacher(spec=spec), {})
+    assert (endpoint.model, endpoint.url) == (model, url)
+
+
+@pytest.mark.parametrize(
+    ("specs", "names"),
+    [
+        (["remote:m@http://a/v1", "remote:n@http://a/v1"], ["m", "n"]),
+        (["remote:m@http://a/v1", "remote:m@http://b/v1"], ["m@a", "m@b"]),
+        (["remote:m@http://a/one", "remote:m@http://a/two"], ["m@http://a/one", "m@http://a/two"]),
+    ],
+)
+def test_no_two_endpoints_have_one_name(specs: list[str], names: list[str]) -> None:
+    assert names_of([open_endpoint(Teacher(spec=spec), {}) for spec in specs]) == names
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])
+def test_a_key_that_no_header_can_hold_is_not_shown(key: str) -> None:
+    with pytest.raises(WrongUse, match="the key in SOME_KEY holds characters") as found:
+        open_endpoint(TEACHER, {"SOME_KEY": key})
+    assert key not in str(found.value)
+
+
+# Reading
+
+
+def test_an_answer_with_usage() -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    assert read(200, completion({"content": "Well."}, usage=usage)) == Reply(
+        "answered", "Well.", "stop", None, {"input": 7, "output": 3}, charged=True
+    )
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        3,
+        {"prompt_tokens": 7},
+        {"prompt_tokens": -1, "completion_tokens": 2},
+        {"prompt_tokens": True, "completion_tokens": 2},
+    ],
+)
+def test_an_answer_without_sound_usage_is_an_answer(usage: object) -> None:
+    assert read(200, completion({"content": "Well."}, usage=usage)) == Reply(
+        "answered", "Well.", "stop", None, {}, charged=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "expected"),
+    [
+        ({"content": ""}, "stop", ("answered", "")),
+        ({"content": None}, "length", ("answered", "")),
+        (
+            {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+            "stop",
+            ("answered", "ab"),
+        ),
+        ({"content": "half \ud83d"}, None, ("answered", "half ?")),
+        ({"content": "part"}, "content_filter", ("refused", "part")),
+        ({"content": None, "refusal": "I cannot."}, "stop", ("refused", "I cannot.")),
+    ],
+)
+def test_kinds_of_answers(message: object, finish: str | None, expected: tuple[str, str]) -> None:
+    found = read(200, completion(message, finish))
+    assert isinstance(found, Reply)
+    assert (found.state, found.text) == expected
+    assert found.finish_reason == finish
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"choices": [', "body is no JSON"),
+        (b"", "body is no JSON"),
+        (b"[" * 100_000, "body is no JSON"),
+        ({}, "no choices"),
+        ([], "no choices"),
+        ({"choices": []}, "no choices"),
+        ({"choices": [{"text": "x"}]}, "no choices"),
+        ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, "no content"),
+    ],
+)
+def test_an_answer_that_says_nothing_may_be_asked_again_and_was_paid_for(body: object, reason: str) -> None:
+    assert read(200, body) == Failure(reason, lost=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "pushback", "lost"),
+    [
+        (408, True, True),
+        (429, True, False),
+        (500, False, False),
+        (502, False, False),
+        (503, True, False),
+        (504, True, True),
+        (520, False, False),
+        (529, True, False),
+    ],
+)
+def test_statuses_that_may_be_asked_again(status: int, pushback: bool, lost: bool) -> None:
+    found = read(status, b"<html>", {"Retry-After": "3"})
+    assert found == Failure(f"HTTP {status}", 3.0, pushback, lost)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (
+            400,
+            error(code="context_length_exceeded", type="invalid_request_error"),
+            "HTTP 400 context_length_exceeded",
+        ),
+        (400, error(code=None, type="invalid_request_error"), "HTTP 400 invalid_request_error"),
+        (
+            400,
+            {"object": "error", "message": SECRET, "type": "BadRequest", "code": 400},
+            "HTTP 400 BadRequest",
+        ),
+        (413, b"too much", "HTTP 413"),
+        (422, {"detail": [{"loc": ["body", "messages"], "msg": SECRET}]}, "HTTP 422"),
+        (400, error(code=f"a sentence with {SECRET}", type="x" * 80), "HTTP 400"),
+        (400, {"error": SECRET}, "HTTP 400"),
+        (501, b"", "HTTP 501"),
+    ],
+)
+def test_a_row_that_cannot_succeed_is_set_aside_without_the_servers_words(
+    status: int, body: object, reason: str
+) -> None:
+    assert read(status, body) == Reply("aside", reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, error(code="content_filter")),
+        (400, error(code="content_policy_violation")),
+        (400, error(code="data_inspection_failed")),
+        (403, error(code=403, metadata={"reasons": ["violence"], "flagged_input": SECRET})),
+    ],
+)
+def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
+    assert read(status, body) == Reply("refused", reason=f"HTTP {status} content filter")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "sentence"),
+    [
+        (
+            401,
+            error(code="invalid_api_key"),
+            WrongUse,
+            "does not accept the key in the environment variable SOME_KEY",
+        ),
+        (403, b"", WrongUse, "does not accept the key in the environment variable SOME_KEY"),
+        (404, error(code="model_not_found"), WrongUse, "knows no model some-model"),
+        (404, b"<html>", WrongUse, "knows no model some-model"),
+        (400, error(code="model_not_found"), WrongUse, "knows no model some-model"),
+        (429, error(code="insufficient_quota"), MentallamaError, "out of quota or money"),
+        (402, b"", MentallamaError, "out of quota or money"),
+        (307, b"", WrongUse, "sends calls on to another address"),
+        (
+            400,
+            error(code="unsupported_parameter", param="max_tokens"),
+            WrongUse,
+            "check the teacher's options",
+        ),
+    ],
+)
+def test_what_no_call_can_get_past_stops_with_a_sentence(
+    status: int, body: object, kind: type[MentallamaError], sentence: str
+) -> None:
+    with pytest.raises(MentallamaError, match=sentence) as found:
+        read(status, body)
+    assert type(found.value) is kind
+    assert SECRET not in str(found.value)
+    assert KEY not in str(found.value)
+
+
+def test_a_missing_key_is_named_by_its_variable() -> None:
+    with pytest.raises(WrongUse, match="asks for a key and SOME_KEY is not set"):
+        read_response(open_endpoint(TEACHER, {}), 401, {}, b"")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        error(param="response_format", type="invalid_request_error"),
+        {"error": {"message": "'response_format' of type json_schema is not supported"}},
+        {"detail": [{"loc": ["body", "response_format", "type"]}]},
+    ],
+)
+def test_a_response_format_that_is_not_taken_stops(body: object) -> None:
+    with pytest.raises(WrongUse, match="set the teacher's schema_mode to json_object or none"):
+        read(400, body, formatted=True)
+    assert read(400, body) != Reply("answered")  # without one asked for, only the row is at fault
+
+
+def test_the_words_of_a_fault_in_another_place_do_not_stop_the_run() -> None:
+    body = error(param="messages") | {"detail": "response_format"}
+    assert read(400, body, formatted=True) == Reply("aside", reason="HTTP 400")
+
+
+KEYS = st.sampled_from(("choices", "message", "content", "error", "code", "usage", "refusal"))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+)
+
+
+@given(st.sampled_from((200, 400, 429, 500)), JSON)
+def test_no_body_is_a_traceback(status: int, body: Any) -> None:
+    assert isinstance(read(status, body), (Reply, Failure))
+
+
+# Waiting
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": formatdate(1_000_030, usegmt=True)}, 30.0),
+        ({"Retry-After": formatdate(999_000, usegmt=True)}, 0.0),
+        ({"Retry-After": "9", "retry-after-ms": "250"}, 0.25),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers, now=1_000_000) == seconds
+
+
+# Sending
+
+
+def once(plan: Plan, body: dict[str, object] = BODY, timeout: float = 5.0) -> Outcome:
+    with serving(plan) as server:
+        return send(open_endpoint(Teacher(spec=f"remote:test-model@{server.url}"), {}), body, timeout)
+
+
+def send(endpoint: Endpoint, body: dict[str, object] = BODY, timeout: float = 5.0) -> Outcome:
+    async def go() -> Outcome:
+        async with connect(endpoint, timeout, 1) as session:
+            return await try_once(session, endpoint, URL(endpoint.address), write_body(body))
+
+    return asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("happens", "expected"),
+    [
+        ("429", Failure("HTTP 429 server_busy", 0.05, pushback=True)),
+        ("500", Failure("HTTP 500 server_error")),
+        ("503", Failure("HTTP 503 server_busy", 0.05, pushback=True)),
+        ("cut", Failure("connection cut", lost=True)),
+        ("malformed", Failure("body is no JSON", lost=True)),
+        ("hang", Failure("time-out", pushback=True, lost=True)),
+        ("filtered", Reply("refused", reason="HTTP 400 content filter")),
+    ],
+)
+def test_faults_over_a_real_connection(happens: str, expected: Outcome) -> None:
+    assert once(Plan(script=[happens]), timeout=0.3 if happens == "hang" else 5.0) == expected
+
+
+def test_an_answer_over_a_real_connection() -> None:
+    found = once(Plan(reply=lambda body: body["messages"][0]["content"].upper()))
+    assert isinstance(found, Reply)
+    assert (found.state, found.text, found.finish_reason) == ("answered", "A MADE-UP POST", "stop")
+    assert found.usage == {"input": 14 // 4 + 8, "output": 14 // 4 + 1}
+
+
+def test_nobody_there_is_no_try() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        found = send(open_endpoint(Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1"), {}))
+    assert found == Failure("no connection", reached=False)
+
+
+def test_a_body_is_written_once_and_always() -> None:
+    assert write_body({"a": "é"}) == '{"a":"é"}'.encode()
+    assert json.loads(write_body({"a": "half \ud83d"})) == {"a": "half \ud83d"}
+
+
+async def _redirecting(answer: bytes) -> tuple[asyncio.Server, list[bytes]]:
+    seen: list[bytes] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.close()
+
+    return await asyncio.start_server(handle, "127.0.0.1", 0), seen
+
+
+def test_a_redirect_is_not_followed_and_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+    async def go() -> tuple[list[bytes], list[bytes]]:
+        other, reached = await _redirecting(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        place = other.sockets[0].getsockname()[1]
+        first, seen = await _redirecting(
+            f"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:{place}/\r\nContent-Length: 0\r\n\r\n".encode()
+        )
+        port = first.sockets[0].getsockname()[1]
+        endpoint = open_endpoint(
+            Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1", key="SOME_KEY"), {"SOME_KEY": KEY}
+        )
+        async with connect(endpoint, 5, 1) as session:
+            with pytest.raises(WrongUse, match="sends calls on to another address"):
+                await try_once(session, endpoint, URL(endpoint.address), b"{}")
+        return seen, reached
+
+    seen, reached = asyncio.run(go())
+    assert reached == []
+    assert len(seen) == 1
+    assert f"Authorization: Bearer {KEY}".encode() in seen[0]

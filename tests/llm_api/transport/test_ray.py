@@ -1,0 +1,258 @@
+"""Calls from the workers of a Ray cluster: a real one of two CPUs on loopback, started for these tests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mentallama.config import Teacher
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.llm_api.dispatcher import Limits, Tally, ask_all
+from mentallama.llm_api.endpoint import Endpoint, open_endpoint
+from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.limits.budget import worst_case
+from mentallama.llm_api.transport import ray as module
+from mentallama.llm_api.transport.http import Failure, write_body
+from mentallama.llm_api.transport.ray import on_ray
+from mentallama.llm_api.types import Call, call_hash
+from mentallama.teach.run import Way
+from tests.factories.endpoint_server import Plan, serving
+from tests.factories.linear_cases import depression_posts
+from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+
+LIMITS = Limits(in_flight=16, timeout=10.0, attempts=3, first_wait=0.01)
+KEY = "sk-made-up-key"
+PRICES = {"input_price": 1.0, "output_price": 10.0}
+
+
+def endpoint(url: str, **terms: Any) -> Endpoint:
+    return open_endpoint(Teacher(spec=f"remote:test-model@{url}", key="SOME_KEY", **terms), {"SOME_KEY": KEY})
+
+
+def calls(url: str, count: int) -> Iterator[Call]:
+    for number in range(count):
+        body = {
+            "model": "test-model",
+            "messages": [{"role": "user", "content": f"made-up post {number:04d}"}],
+            "max_tokens": 100,
+        }
+        about = {"example_id": f"e{number}", "post_id": f"p{number}", "task": "DR", "question": "q"}
+        yield Call(hash=call_hash(url, body), body=body, **about)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger(tmp_path / "ledger.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """The token is given, for Ray would write one into the home folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_AUTH_TOKEN", "made-up-token-of-a-cluster-for-tests")
+        ray = pytest.importorskip("ray")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=80 << 20,
+            _node_ip_address="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+        yield ray
+        ray.shutdown()
+
+
+@pytest.mark.usefixtures("ray")
+def test_every_call_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Ledger) -> None:
+    said: list[str] = []
+    plan = Plan(
+        delay=0.01, key=KEY, script=["500", "429"], reply=lambda body: body["messages"][0]["content"][-4:]
+    )
+    with serving(plan) as server:
+        sending = on_ray("auto", said.append, workers=2)
+        tally = ask_all(calls(server.url, 200), endpoint(server.url), ledger, LIMITS, sending=sending)
+        assert (tally.answered, tally.repeated, tally.sent) == (200, 2, 202)
+        assert 2 <= server.most <= LIMITS.in_flight
+        again = ask_all(calls(server.url, 210), endpoint(server.url), ledger, LIMITS, sending=sending)
+        assert (again.known, again.sent) == (200, 10)
+        assert server.outcomes == {"ok": 210, "500": 1, "429": 1}
+    assert {each.example_id: each.text for each in ledger.answers()} == {
+        f"e{n}": f"{n:04d}" for n in range(210)
+    }
+    ledger.check()
+    assert said == []
+
+
+@pytest.mark.usefixtures("ray")
+def test_the_calls_of_a_killed_worker_are_asked_again(ledger: Ledger) -> None:
+    """One of two is killed at the first commit: no more calls are repeated than were in flight."""
+    said: list[str] = []
+    killed: list[int] = []
+
+    def kill_one(tally: Tally) -> None:
+        if tally.answered and not killed:
+            killed.append(min(workers()))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with serving(Plan(delay=0.05)) as server:
+        sending = on_ray("auto", said.append, workers=2)
+        teacher = endpoint(server.url, **PRICES)
+        tally = ask_all(calls(server.url, 150), teacher, ledger, LIMITS, kill_one, sending)
+        repeated = server.hashes.total() - 150
+    assert len(killed) == 1
+    assert tally.answered == 150
+    assert len({answer.hash for answer in ledger.answers()}) == 150
+    assert 1 <= tally.repeated <= LIMITS.in_flight
+    assert 0 <= repeated <= tally.repeated
+    (sentence,) = said
+    found = re.fullmatch(
+        r"a worker of the Ray cluster is lost; its (\d+) calls in flight are asked again", sentence
+    )
+    assert found
+    assert tally.repeated <= int(found[1]) <= LIMITS.in_flight
+    most = max(
+        worst_case(teacher.teacher, call.body, len(write_body(call.body)))[1] for call in calls(server.url, 1)
+    )
+    assert tally.uncertain == pytest.approx(
+        tally.repeated * most
+    )  # what was in flight may have been paid for
+    ledger.check()
+
+
+def workers() -> list[int]:
+    """Our workers' process ids: below this process, which started the cluster."""
+    parents, found = {}, []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            title = status.with_name("cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+        parents[int(fields["Pid"])] = int(fields["PPid"])
+        if title.startswith(b"ray::Worker"):
+            found.append(int(fields["Pid"]))
+    return [pid for pid in found if os.getpid() in ancestors(pid, parents)]
+
+
+def ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
+    while pid := parents.get(pid, 0):
+        yield pid
+
+
+@pytest.mark.usefixtures("ray")
+def test_the_budget_stops_what_workers_send(ledger: Ledger) -> None:
+    with serving(Plan(delay=0.01)) as server:
+        teacher = endpoint(server.url, **PRICES)
+        call = next(calls(server.url, 1))
+        budget = 20 * worst_case(teacher.teacher, call.body, len(write_body(call.body)))[1]
+        limits = replace(LIMITS, budget=budget)
+        with pytest.raises(MentallamaError, match="has no room for the next call"):
+            ask_all(calls(server.url, 300), teacher, ledger, limits, sending=on_ray("auto", print, workers=2))
+        assert 20 <= server.hashes.total() < 300
+    assert ledger.spent() <= budget
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_wrong_key_is_one_sentence(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(Plan(key="another")) as server, pytest.raises(WrongUse) as told:
+        ask_all(calls(server.url, 5), endpoint(server.url), ledger, LIMITS, sending=on_ray("auto", print))
+    assert str(told.value).endswith("does not accept the key in the environment variable SOME_KEY: check it")
+    assert KEY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.usefixtures("ray")
+def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "__version__", "9.9.9")
+    with pytest.raises(WrongUse, match=r"and this machine 9\.9\.9: install one version everywhere"):
+        ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray("auto", print))
+
+
+@pytest.mark.usefixtures("ray")
+def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
+    with serving(Plan(reply=sensible_reply)) as server:
+        lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
+        summary = taught(lesson, tmp_path, way=Way(ray="auto"))[0]
+        assert server.hashes.total() == 6
+    assert summary.answers == {"test-model": {"read": 6}}
+
+
+def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(WrongUse, match=r"--ray needs Ray: pip install 'mentallama\[ray\]'"):
+        ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray("auto", print))
+
+
+class Lost(Exception):
+    """Stands for ray.exceptions.RayError."""
+
+
+class NoRay:
+    """A cluster that answers at no address, or (`joined`) one that loses every worker at its first call."""
+
+    exceptions = SimpleNamespace(RayError=Lost, RayTaskError=ZeroDivisionError)
+
+    def __init__(self, joined: bool) -> None:
+        self.joined, self.killed = joined, 0
+
+    def is_initialized(self) -> bool:
+        return self.joined
+
+    def init(self, **_: Any) -> None:
+        raise AssertionError("Ray was asked where nobody listens: it would go on trying for minutes")
+
+    def nodes(self) -> list[dict[str, bool]]:
+        return [{"Alive": True}, {"Alive": False}, {"Alive": True}]
+
+    def remote(self, **_: Any) -> Any:
+        async def version() -> str:
+            return module.__version__
+
+        async def send(_: bytes) -> None:
+            raise Lost
+
+        worker = SimpleNamespace(version=SimpleNamespace(remote=version), send=SimpleNamespace(remote=send))
+        return lambda _: SimpleNamespace(remote=lambda *_: worker)
+
+    def kill(self, _: Any) -> None:
+        self.killed += 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_an_address_where_nobody_listens(
+    address: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", NoRay(joined=False))
+    with pytest.raises(MentallamaError, match=f"no Ray cluster answers at {address}: check the address"):
+        ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray(address, print))
+
+
+def test_a_cluster_that_keeps_losing_workers_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two live nodes, so two workers; the seventh loss in a row is the last that is replaced."""
+    ray, said = NoRay(joined=True), list[str]()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+
+    async def send_all() -> None:
+        async with on_ray("auto", said.append)(endpoint("http://127.0.0.1:9/v1"), LIMITS) as send:
+            for _ in range(7):
+                assert await send(b"{}") == Failure("worker lost", lost=True)
+            with pytest.raises(MentallamaError, match="the Ray cluster at auto keeps losing workers"):
+                await send(b"{}")
+
+    asyncio.run(send_all())
+    assert said == ["a worker of the Ray cluster is lost; its 1 calls in flight are asked again"] * 7
+    assert ray.killed == 7 + 2

@@ -1,0 +1,175 @@
+"""Overlap with references: tokens by script, ROUGE worked by hand and against rouge-score, chrF, figures by set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from mentallama.check.gates.reference_overlap import (
+    chrf,
+    golden_references,
+    measure,
+    quality_report,
+)
+from mentallama.check.response_row import Row
+from mentallama.metrics.text_overlap import MEASURES, rouge
+from mentallama.text.tokenize import tokens
+from tests.factories.check_cases import post_of, row_for
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Calm, steady – CALM!", ["calm", "steady", "calm"]),
+        ("It's 3 a.m.", ["it", "s", "3", "a", "m"]),
+        ("我睡不着。", ["我", "睡", "不", "着"]),
+        ("3点 ok了", ["3", "点", "ok", "了"]),
+        ("ひとり、カタ", ["ひ", "と", "り", "カ", "タ"]),
+        ("나는 너무 지쳤다.", ["나는", "너무", "지쳤다"]),
+        ("میں تھک گیا ہوں۔", ["میں", "تھک", "گیا", "ہوں"]),
+        ("मैं थका हूँ।", ["मैं", "थका", "हूँ"]),  # vowel signs are marks and stay with their word
+        ("ฉันดี", ["ฉั", "น", "ดี"]),
+        ("ខ្ញុំ", ["ខ្", "ញុំ"]),
+        ("cafe\u0301 CAFÉ", ["café", "café"]),
+        ("می\u200cروم", ["می\u200cروم"]),
+        ("… — !", []),
+    ],
+)
+def test_tokens_are_what_readers_of_the_language_take_for_words(text: str, expected: list[str]) -> None:
+    assert tokens(text) == expected
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_has_the_same_tokens_by_the_short_way(text: str) -> None:
+    assert tokens(text) == [token for token in tokens(text + " é") if token != "é"]
+
+
+def test_rouge_worked_by_hand() -> None:
+    # 6 and 5 words; common: the, cat, on, the, mat = 5 -> 2·5/11. Pairs 5 and 4, common: "the cat" -> 2·1/9.
+    # Longest common subsequence: the cat on mat = 4 -> 2·4/11.
+    found = rouge("the cat sat on the mat", "the cat the on mat")
+    assert found == pytest.approx({"rouge1": 10 / 11, "rouge2": 2 / 9, "rougeL": 8 / 11})
+
+
+def test_rouge_of_chinese_worked_by_hand() -> None:
+    # 我很累 / 我不累: common 我, 累 of 3 and 3 -> 2·2/6; pairs 我很 很累 / 我不 不累: none; subsequence 我累 -> 4/6.
+    assert rouge("我很累", "我不累") == pytest.approx({"rouge1": 2 / 3, "rouge2": 0.0, "rougeL": 2 / 3})
+
+
+def test_rouge_of_urdu_worked_by_hand() -> None:
+    # "I am very tired" / "I am tired": 4 words (میں بہت تھکا ہوں) and 3 (میں تھکا ہوں), all 3 common -> 6/7;
+    # pairs 3 and 2, common "تھکا ہوں" -> 2/5; subsequence 3 -> 6/7.
+    found = rouge("میں بہت تھکا ہوں", "میں تھکا ہوں")
+    assert found == pytest.approx({"rouge1": 6 / 7, "rouge2": 2 / 5, "rougeL": 6 / 7})
+
+
+def test_a_repeated_word_counts_as_often_as_it_stands_in_both() -> None:
+    assert rouge("so so so", "so tired")["rouge1"] == pytest.approx(2 / 5)
+
+
+def test_texts_too_short_for_pairs() -> None:
+    assert rouge("tired", "tired")["rouge2"] == 1
+    assert rouge("tired", "calm")["rouge2"] == 0
+    assert rouge("", "") == {"rouge1": 1, "rouge2": 1, "rougeL": 1}
+    assert rouge("", "tired") == {"rouge1": 0, "rouge2": 0, "rougeL": 0}
+
+
+WORDS = st.lists(
+    st.sampled_from(["grey", "calm", "week", "sleep", "累", "睡", "تھکا", "지쳤다"]), max_size=12
+)
+
+
+@given(WORDS)
+def test_a_text_overlaps_wholly_with_itself(words: list[str]) -> None:
+    text = " ".join(words)
+    assert set(rouge(text, text).values()) == {1.0}
+
+
+@given(WORDS, WORDS)
+def test_rouge_is_symmetric_and_a_share(first: list[str], second: list[str]) -> None:
+    one, other = rouge(" ".join(first), " ".join(second)), rouge(" ".join(second), " ".join(first))
+    assert one == pytest.approx(other)
+    assert all(0 <= value <= 1 for value in one.values())
+
+
+@given(WORDS, WORDS)
+def test_texts_without_a_common_word_do_not_overlap(first: list[str], second: list[str]) -> None:
+    second = [word for word in second if word not in first]
+    assume(first and second)
+    assert set(rouge(" ".join(first), " ".join(second)).values()) == {0.0}
+
+
+ENGLISH = st.lists(st.sampled_from(["the", "post", "says", "it's", "grey,", "Calm.", "42", "a"]), max_size=30)
+
+
+@given(ENGLISH, ENGLISH)
+def test_english_is_scored_as_rouge_score_does(first: list[str], second: list[str]) -> None:
+    oracle = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rouge1", "rouge2", "rougeL"])
+    ours, theirs = " ".join(first), " ".join(second)
+    assume(
+        min(len(tokens(ours)), len(tokens(theirs))) >= 2
+    )  # it has no pairs of one word, we say whether it is equal
+    expected = {name: score.fmeasure for name, score in oracle.score(theirs, ours).items()}
+    assert rouge(ours, theirs) == pytest.approx(expected)
+
+
+def test_measures_are_percentages_in_order() -> None:
+    texts, references = ["a calm week", "grey"], ["a calm week", "noon"]
+    assert list(MEASURES) == ["chrf", "rouge1", "rouge2", "rougeL"]
+    for name, function in MEASURES.items():
+        scores = function(texts, references)
+        assert scores[0] == pytest.approx(100), name
+        assert scores[1] < 10, name
+
+
+def test_chrf_worked_by_hand() -> None:
+    # Characters of "ab" and "ac": 1-grams share 1 of 2 and 2, 2-grams none of 1 and 1; longer ones stand in neither and
+    # do not count. Mean precision = mean recall = (0.5 + 0) / 2 = 0.25, so F = 0.25.
+    assert MEASURES["chrf"](["ab"], ["ac"]) == pytest.approx([25.0])
+
+
+def answered(number: int, explanation: str, model: str = "teacher", name: str = "DR") -> Row:
+    post = post_of(name, f"Grey week number {number} has come.", {"depression": "no"}, number=number)
+    text = f"No, the poster does not suffer from depression. Reasoning: {explanation}"
+    return row_for(post, "depression", text, model=model)
+
+
+def test_rows_are_measured_against_references_of_the_same_post_and_question() -> None:
+    rows = [answered(1, "The tone is calm."), answered(2, "The tone is calm.")]
+    references = golden_references(
+        [answered(2, "The tone is calm.", "golden"), answered(3, "It is grey.", "golden")]
+    )
+    found = measure(rows, references)
+    assert found[0] == {}
+    assert found[1] == pytest.approx({"chrf": 100, "rouge1": 100, "rouge2": 100, "rougeL": 100})
+
+
+def test_the_gate_judges_by_chrf_where_there_is_a_bound_and_a_reference() -> None:
+    rows = [answered(1, "x"), answered(2, "y"), answered(3, "z")]
+    measured: list[dict[str, float]] = [{"chrf": 30.0}, {"chrf": 29.9}, {}]
+    verdicts = chrf(rows, measured, 30)
+    assert [(each.ok, each.score) for each in verdicts] == [(True, 30.0), (False, 29.9), (True, None)]
+    assert verdicts[1].reason == "chrF against the reference is 29.9, below 30"
+    assert verdicts[2].reason == "not judged: there is no reference"
+    assert all(each.ok for each in chrf(rows, measured, None))
+
+
+def test_figures_are_means_by_set_and_teacher() -> None:
+    rows = [answered(1, "x"), answered(2, "y"), answered(3, "z"), answered(3, "z", "other")]
+    measured: list[dict[str, float]] = [{"chrf": 20.0}, {"chrf": 30.0}, {}, {"chrf": 7.0}]
+    assert quality_report(rows, measured) == [
+        {"set": "DR", "model": "teacher", "references": 2, "chrf": 25.0},
+        {"set": "DR", "model": "other", "references": 1, "chrf": 7.0},
+    ]
+
+
+def test_another_measure_is_one_more_line() -> None:
+    def length(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+        return [float(len(each) - len(other)) for each, other in zip(hypotheses, references, strict=True)]
+
+    rows = [answered(1, "Calm."), answered(2, "Calm and steady.")]
+    found = measure(rows, golden_references([answered(2, "Calm.", "golden")]), {"length": length})
+    assert found == [{}, {"length": 11.0}]

@@ -1,0 +1,296 @@
+"""The predict stage: which questions are put, what is written, and what is kept when it is cut short."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.files.record_files import read_records
+from mentallama.predict.analyst_pool import Crew, here
+from mentallama.predict.journal import Journal
+from mentallama.predict.questions import Asked, all_pairs, every, in_batches, labelled, take_stock
+from mentallama.predict.run import PREDICTIONS, PredictSummary, run
+from mentallama.records import Example, Form, Post, Prediction, Reading, example_of
+from mentallama.tasks import load_tasks
+from tests.factories.linear_cases import make_post
+
+POSTS = [
+    make_post("DR", "train", "one", {"depression": "yes"}),
+    make_post("DR", "test", "two", {"depression": "no"}),
+    make_post("MultiWD", "test", "three", {"social": "yes", "emotional": "no"}),
+    make_post("SAD", "test", "four", {}),
+    make_post("SAD", "validation", "five", {"cause": "work"}),
+]
+
+
+class Echo:
+    """Say yes to everything; remember how much was asked at a time."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        self.batches.append(len(examples))
+        for example in examples:
+            yield answer(example)
+
+
+def answer(example: Example) -> Prediction:
+    return Prediction(example_id=example.id, reading=Reading(status="read", label="yes"), model="echo")
+
+
+class Narrow(Echo):
+    tasks = (("MultiWD", "social"),)
+
+
+def asked(*questions: tuple[int, str]) -> list[str]:
+    return [example_of(POSTS[place], question, "instruction").id for place, question in questions]
+
+
+def written(folder: Path) -> list[str]:
+    return [prediction.example_id for prediction in read_records(folder / PREDICTIONS, Prediction)]
+
+
+def answered(
+    analyst: Echo, folder: Path, posts: Iterable[Post] = POSTS, form: Form = "instruction"
+) -> PredictSummary:
+    """Have an analyst answer all labelled questions, with the journal in the folder above."""
+    kept = list(posts)
+    return run(
+        here(analyst), lambda: labelled(kept, form), folder, folder.parent / "part.jsonl", "these posts"
+    )
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+@given(some.lists(some.integers(0, 7), max_size=30), some.integers(1, 10))
+def test_batches_hold_all_in_order_and_never_part_a_post(sizes: list[int], size: int) -> None:
+    groups = [
+        [example_of(POSTS[0], f"{place} {n}", "instruction") for n in range(n)]
+        for place, n in enumerate(sizes)
+    ]
+    batches = list(in_batches(groups, size))
+    assert [example for batch in batches for example in batch] == [
+        example for group in groups for example in group
+    ]
+    for group in groups:
+        assert sum(any(example in batch for example in group) for batch in batches) == bool(group)
+    for batch in batches[:-1]:
+        assert size <= len(batch) < size + max(sizes)
+
+
+def test_every_labelled_question_is_answered_in_order(out: Path) -> None:
+    summary = answered(Echo(), out, POSTS[1:4])
+    assert written(out) == asked((1, "depression"), (2, "social"), (2, "emotional"))
+    assert (summary.posts, summary.answers, summary.left_open) == (3, {"read": 3}, {})
+    assert PredictSummary.model_validate_json((out / "summary.json").read_text()) == summary
+
+
+def test_the_other_form(out: Path) -> None:
+    answered(Echo(), out, [POSTS[0], POSTS[4]], "completion")
+    expected = [example_of(POSTS[0], "depression", "completion"), example_of(POSTS[4], "cause", "completion")]
+    assert written(out) == [example.id for example in expected]
+
+
+def test_what_a_model_was_not_made_for_is_left_open_and_counted(out: Path) -> None:
+    summary = answered(Narrow(), out, POSTS[1:4])
+    assert written(out) == asked((2, "social"))
+    assert summary.left_open == {"DR": 1, "MultiWD": 1}
+
+
+@pytest.mark.parametrize(
+    ("posts", "sentence"),
+    [
+        (POSTS[:1], r"these posts: of 1 posts none asks what this model answers \(they ask of DR\)"),
+        (POSTS[3:4], "these posts: of 1 posts none has a label; choose other splits, or ask all questions"),
+        ([], "these posts: there are no such posts"),
+    ],
+)
+def test_nothing_to_answer_is_said_and_writes_nothing(posts: list[Post], sentence: str, out: Path) -> None:
+    with pytest.raises(WrongUse, match=sentence):
+        answered(Narrow(), out, posts)
+    assert list(out.iterdir()) == []
+
+
+def test_all_questions_of_all_tasks_are_told_apart_and_only_the_posts_own_have_labels() -> None:
+    """DR and CLP call their questions the same."""
+    pairs = all_pairs(load_tasks())
+    (found,) = every(POSTS[1:2], "instruction", pairs)
+    assert len(pairs) == len({example.id for example in found.examples}) == len(found.examples)
+    assert {(each.task, each.question) for each in found.examples} == set(pairs)
+    assert [each.task for each in found.examples if each.label] == ["DR"]
+    assert asked((1, "depression"))[0] in {example.id for example in found.examples}
+
+
+def test_real_posts_are_counted_by_their_own_set() -> None:
+    real = POSTS[2].model_copy(
+        update={"provenance": POSTS[2].provenance.model_copy(update={"synthetic": False})}
+    )
+    stock = take_stock(every([real, POSTS[1]], "instruction", [("DR", "depression"), ("SAD", "cause")]))
+    assert (stock.posts, stock.questions, stock.real) == (2, 4, {"MultiWD": 1})
+
+
+class Mortal(Echo):
+    """Dies in the middle, and counts what it cuts."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__()
+        self.lives, self.counts, self.seen = lives, Counter[str](), list[str]()
+
+    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        for example in examples:
+            if len(self.seen) == self.lives:
+                raise KeyboardInterrupt
+            self.seen.append(example.id)
+            self.counts["cut_posts"] += 1
+            yield answer(example)
+
+
+MANY = [make_post("DR", "test", f"post {number}", {"depression": "yes"}) for number in range(700)]
+
+
+def test_what_was_answered_before_a_stop_is_not_asked_again(out: Path) -> None:
+    """700 questions in batches of 256: stopped in the third, whose own counts are lost."""
+    first = Mortal(600)
+    with pytest.raises(KeyboardInterrupt):
+        answered(first, out, MANY)
+    second = Mortal(700)
+    summary = answered(second, out, MANY)
+    assert first.seen + second.seen == [example_of(post, "depression", "instruction").id for post in MANY]
+    assert written(out) == first.seen + second.seen
+    assert summary.answers == {"read": 700}
+    assert summary.counts == {"cut_posts": 512 + 100}
+
+
+class Missing(Echo):
+    """Streams, gives the answers from the last to the first, and has none to one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.missed: Counter[str] = Counter()
+
+    def as_they_come(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+        *others, last = examples
+        self.batches.append(len(others) + 1)
+        if len(others):
+            self.missed["time-out"] += 1
+            yield from map(answer, reversed(others))
+        else:
+            yield answer(last)
+
+
+def test_missing_answers_are_said_and_asked_for_by_the_next_run(out: Path) -> None:
+    analyst = Missing()
+    with pytest.raises(
+        MentallamaError, match=r"1 questions have no answer \(1 time-out\); what was answered is kept"
+    ):
+        answered(analyst, out, MANY)
+    assert list(out.iterdir()) == []
+    summary = answered(analyst, out, MANY)
+    assert analyst.batches == [700, 1]
+    assert written(out) == [example_of(post, "depression", "instruction").id for post in MANY]
+    assert summary.answers == {"read": 700}
+
+
+def test_an_analyst_that_answers_another_question_is_a_fault(out: Path) -> None:
+    class Wrong(Echo):
+        def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+            return super().analyse(examples[::-1])
+
+    with pytest.raises(AssertionError):
+        answered(Wrong(), out, MANY[:2])
+
+
+# --- the journal --------------------------------------------------------------------------------------
+
+
+def reading(name: str) -> Prediction:
+    return Prediction(example_id=name, reading=Reading(status="unread", reason="“so” — no"), model="m")
+
+
+@given(some.integers(0, 400), some.integers(1, 6))
+def test_a_journal_cut_anywhere_keeps_all_whole_lines(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, count: int
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "part.jsonl"
+    with Journal(path) as journal:
+        for number in range(count):
+            journal.keep(reading(str(number)))
+    content = path.read_bytes()[:cut]
+    path.write_bytes(content)
+    whole = content.count(b"\n")
+    with Journal(path) as journal:
+        assert len(journal) == whole
+        journal.keep(reading("new"))
+        assert [json.loads(journal.line(str(n)))["example_id"] for n in range(whole)] == [
+            str(n) for n in range(whole)
+        ]
+    with Journal(path) as journal:
+        assert "new" in journal
+        assert journal.status("new") == "unread"
+        assert Prediction.model_validate_json(journal.line("new")) == reading("new")
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40, b"{}\n", b'{"counts": 3}\n', b"\xff\xfe\n"])
+def test_what_follows_a_damaged_line_is_dropped(damage: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "part.jsonl"
+    with Journal(path) as journal:
+        journal.keep(reading("a"))
+        journal.count(Counter(cut_posts=2))
+    whole = path.read_bytes()
+    path.write_bytes(whole + damage + reading("b").model_dump_json().encode() + b"\n")
+    with Journal(path) as journal:
+        assert ("a" in journal, "b" in journal, journal.counts) == (True, False, {"cut_posts": 2})
+    assert path.read_bytes() == whole
+
+
+def test_lines_are_with_the_system_at_once_and_on_the_disk_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, synced = [0.0], list[int]()
+    monkeypatch.setattr("os.fsync", synced.append)
+    with Journal(tmp_path / "part.jsonl", clock=lambda: now[0]) as journal:
+        for number in range(6):
+            now[0] = number * 0.7
+            journal.keep(reading(str(number)))
+            assert (tmp_path / "part.jsonl").read_bytes().count(b"\n") == number + 1
+    assert len(synced) == 1  # at 2.1 s; 3.5 s is less than two after it
+
+
+def test_progress_begins_at_what_was_done(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[float | None, float]] = []
+
+    class Bar:
+        def __init__(self, _: str, total: float | None, done: float) -> None:
+            told.append((total, done))
+
+        def __enter__(self) -> Callable[..., None]:
+            return lambda *_: None
+
+        def __exit__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr("mentallama.predict.run.progress", Bar)
+    with pytest.raises(KeyboardInterrupt):
+        answered(Mortal(5), out, MANY)
+    answered(Echo(), out, MANY)
+    assert told == [(700, 0), (700, 5)]
+
+
+def test_a_crew_may_answer_in_any_order(out: Path) -> None:
+    def backwards(batches: Iterator[list[Example]]) -> Iterator[Prediction]:
+        return (answer(example) for batch in reversed(list(batches)) for example in reversed(batch))
+
+    questions = [Asked(post, (example_of(post, "depression", "instruction"),)) for post in MANY[:9]]
+    run(Crew(None, backwards), lambda: iter(questions), out, out.parent / "part.jsonl", "these")
+    assert written(out) == [each.examples[0].id for each in questions]

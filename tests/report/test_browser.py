@@ -1,0 +1,92 @@
+"""The report in a real browser: narrow screens, no requests, nothing on the console, legible colours."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.report.test_run import SETTINGS, make_run, report
+
+pytestmark = pytest.mark.browser
+
+OVERFLOW = """() => [...document.querySelectorAll('body *')]
+    .filter(one => !one.closest('.scroll') && one.getBoundingClientRect().right > innerWidth + 0.5)
+    .map(one => one.tagName)"""
+
+# WCAG 2.2, 1.4.3: contrast of every text with what lies behind it, the shaded cells blended.
+CONTRAST = """() => {
+    const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+    const rgba = text => {
+        paint.clearRect(0, 0, 1, 1); paint.fillStyle = text; paint.fillRect(0, 0, 1, 1);
+        const [r, g, b, a] = paint.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255]; };
+    const over = (top, base) => top.slice(0, 3).map((c, i) => c * top[3] + base[i] * (1 - top[3]));
+    const behind = one => { const layers = [];
+        for (let at = one; at; at = at.parentElement)
+            layers.unshift(rgba(getComputedStyle(at).backgroundColor));
+        return layers.reduce((base, top) => over(top, base), [255, 255, 255]); };
+    const light = colour => colour.map(c => c / 255)
+        .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+    const texts = [...document.querySelectorAll('body *')]
+        .filter(one => [...one.childNodes].some(n => n.nodeType === 3 && n.data.trim()));
+    return texts.map(one => { const style = getComputedStyle(one), base = behind(one);
+        const ink = over(rgba(one.closest('svg') ? style.fill : style.color), base);
+        const [low, high] = [light(ink), light(base)].sort((a, b) => a - b);
+        return [(high + 0.05) / (low + 0.05), one.tagName + '.' + one.getAttribute('class')]; });
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium; the page was not looked at")
+    sync = pytest.importorskip("playwright.sync_api", reason="no playwright: the page was not looked at")
+    with sync.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("run"))
+    return report(folder, "A made-up run with a rather long title", SETTINGS)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_no_overflow_no_request_no_complaint(browser: Any, page_file: Path, width: int) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_file.as_uri())
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(OVERFLOW) == []
+    assert page.evaluate("document.querySelectorAll('.scroll').length") > 15
+    assert (said, asked) == ([], [page_file.as_uri()])
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_is_legible(browser: Any, page_file: Path, scheme: str) -> None:
+    page = browser.new_page(color_scheme=scheme)
+    page.goto(page_file.as_uri())
+    found = page.evaluate(CONTRAST)
+    assert len(found) > 500
+    assert [one for one in found if one[0] < 4.5] == []
+    page.close()
+
+
+def test_text_in_plots_is_text(browser: Any, page_file: Path) -> None:
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    words = page.evaluate("document.querySelector('svg').textContent")
+    assert re.search(r"dreaddit.*weighted F1, percent|weighted F1, percent.*dreaddit", words, re.DOTALL)
+    page.close()

@@ -1,0 +1,257 @@
+"""The catalogue: ten sets, all valid, as the published facts have them; a new task is a file and no code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mentallama.answers.parse import read_answer, write_answer
+from mentallama.errors import BadData, WrongUse
+from mentallama.records import FORMS
+from mentallama.tasks import Source, find_task, load_tasks, read_query, read_task, write_query
+
+TASKS = load_tasks()
+every_set = pytest.mark.parametrize("name", TASKS)
+
+# FACTS 1: rows of train, validation, test; labels; questions
+FACTS: dict[str, tuple[tuple[int, int, int], str, int]] = {
+    "DR": ((1003, 430, 405), "yes, no", 1),
+    "CLP": ((456, 196, 299), "yes, no", 1),
+    "dreaddit": ((2837, 300, 414), "yes, no", 1),
+    "swmh": ((34822, 8705, 10882), "no mental disorders, suicide, anxiety, bipolar disorder, depression", 1),
+    "t-sid": ((3071, 767, 959), "no mental disorders, suicide or self-harm, PTSD, depression", 1),
+    "SAD": ((5547, 616, 684), "school, financial problem, family issues, social relationships, work, "
+            "health issues, emotional turmoil, everyday decision making, other causes", 1),
+    "CAMS": ((2207, 320, 625),
+    "none, bias or abuse, jobs and career, medication, relationship, alienation", 1),
+    "loneliness": ((2463, 527, 531), "yes, no", 1),
+    "MultiWD": ((15744, 1500, 2441), "yes, no", 6),
+    "Irf": ((3943, 985, 2113), "yes, no", 2),
+}  # fmt: skip
+
+
+def test_there_are_ten_sets_each_in_a_file_of_its_name() -> None:
+    assert set(TASKS) == set(FACTS)
+    folder = Path(read_task.__code__.co_filename).parent / "data"
+    assert sorted(path.stem for path in folder.glob("*.yaml")) == sorted(name.lower() for name in FACTS)
+
+
+@every_set
+def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
+    task, (rows, labels, questions) = TASKS[name], FACTS[name]
+    assert (task.expected.train, task.expected.validation, task.expected.test) == rows
+    assert set(task.labels) == set(labels.split(", "))
+    assert len(task.questions) == questions
+    assert task.polar == (labels == "yes, no")
+
+
+def test_totals_are_the_published_ones() -> None:
+    # FACTS 1: the rows add up to 72,093, 14,346 and 19,353
+    counts = [task.expected for task in TASKS.values()]
+    assert [sum(getattr(c, s) for c in counts) for s in ("train", "validation", "test")] == [
+        72093,
+        14346,
+        19353,
+    ]
+
+
+@every_set
+def test_no_two_labels_share_an_alias_or_an_answer(name: str) -> None:
+    owners: dict[str, set[str]] = {}
+    for label, about in TASKS[name].labels.items():
+        for way in {label, *about.aliases, about.answer.instruction, about.answer.completion}:
+            owners.setdefault(way.lower().rstrip("."), set()).add(label)
+    assert [(way, found) for way, found in owners.items() if len(found) > 1] == []
+    assert len(owners) > len(TASKS[name].labels)
+
+
+@every_set
+def test_no_two_questions_are_asked_in_the_same_words(name: str) -> None:
+    for form in FORMS:
+        asked = [question.ask.of(form) for question in TASKS[name].questions.values()]
+        assert len(set(asked)) == len(asked)
+        assert all(ask == ask.strip() and ask for ask in asked)
+
+
+@every_set
+def test_every_sentence_of_a_reason_can_be_filled_in(name: str) -> None:
+    task = TASKS[name]
+    assert "{quotes}" in task.reason.evidence
+    assert "{because}" in task.reason.evidence
+    assert "{quotes}" in task.reason.against
+    assert all(label.because.strip() for label in task.labels.values())
+
+
+@every_set
+def test_a_set_says_its_licence_and_how_to_get_it(name: str) -> None:
+    task = TASKS[name]
+    assert task.licence.strip()
+    assert task.obtain.strip()
+    files = [source.file for source in task.sources]
+    assert len(set(files)) == len(files)
+
+
+# --- finding ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["CAMS", "cams", "Cams"])
+def test_a_task_is_found_in_any_case(name: str) -> None:
+    assert find_task(name).set == "CAMS"
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("dreadit", "did you mean dreaddit?"),
+        ("multi-wd", "did you mean MultiWD?"),
+        ("quux", "there are CAMS, CLP, DR"),
+    ],
+)
+def test_a_name_that_is_none_gets_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(WrongUse) as fault:
+        find_task(name)
+    assert repr(name) in str(fault.value)
+    assert hint in str(fault.value)
+
+
+def test_the_catalogue_cannot_be_changed() -> None:
+    with pytest.raises(TypeError):
+        TASKS["new"] = TASKS["DR"]  # type: ignore[index]
+
+
+def test_one_question_is_the_one_there_is_or_the_one_named() -> None:
+    assert TASKS["DR"].one_question() == "depression"
+    assert TASKS["Irf"].one_question("perceived burdensomeness") == "perceived burdensomeness"
+    with pytest.raises(
+        ValueError, match="Irf asks thwarted belongingness, perceived burdensomeness; not None"
+    ):
+        TASKS["Irf"].one_question()
+    with pytest.raises(ValueError, match="not 'mood'"):
+        TASKS["DR"].one_question("mood")
+
+
+# --- files at fault -----------------------------------------------------------------------------------
+
+
+def write_task(path: Path, **changes: object) -> Path:
+    """A copy of DR's file with some keys changed; None takes a key out."""
+    content = yaml.safe_load((Path(read_task.__code__.co_filename).parent / "dr.yaml").read_text("utf-8"))
+    content |= changes
+    kept = {key: value for key, value in content.items() if value is not None}
+    path.write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
+    path = write_task(tmp_path / "a.yaml", title=None, colour="blue", agreement="perhaps", questions={})
+    with pytest.raises(BadData) as fault:
+        read_task(path)
+    assert fault.value.file == str(path)
+    for place in ("title: ", "colour: ", "agreement: ", "questions: "):
+        assert place in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"grave": "perhaps"}, "grave: 'perhaps' is not a label"),
+        ({"labels": {"yes": {"answer": {"instruction": "Yes.", "completion": "yes"}, "because": "it"}}},
+         "labels: .* at least 2"),
+        ({"sources": [{"file": "a.csv", "columns": {"text": "t"}, "codes": {"1": "yess"}}]},
+         r"a.csv: no such label or question: \['yess'\]"),
+        ({"sources": [{"file": "a.csv", "columns": {"text": "t", "labels": {"mood": "m"},
+        "evidence": {"sleep": "s"}}}]},
+         r"a.csv: no such label or question: \['mood', 'sleep'\]"),
+    ],
+)  # fmt: skip
+def test_names_that_do_not_exist_are_faults(changes: dict[str, object], what: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=what):
+        read_task(write_task(tmp_path / "a.yaml", **changes))
+
+
+@pytest.mark.parametrize("raw", [b"a: [", b"\xff\xfea: 1", b"a: b: c", b"\ttab: 1"])
+def test_what_is_not_yaml_is_bad_data(raw: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(raw)
+    with pytest.raises(BadData, match="not a YAML file"):
+        read_task(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("raw", ["", "just words", "- a list"])
+def test_yaml_that_is_no_task_is_bad_data(raw: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(raw, encoding="utf-8")
+    with pytest.raises(BadData, match="not a task"):
+        read_task(tmp_path / "a.yaml")
+
+
+# --- a new task ---------------------------------------------------------------------------------------
+
+SLEEP = """
+set: sueño
+title: detección de insomnio
+platform: foro
+annotation: human
+licence: inventado
+obtain: inventado para esta prueba
+agreement: false
+language: es
+questions:
+  insomnio:
+    ask: {instruction: "¿Muestra la publicación insomnio?", completion: "La respuesta sobre el insomnio es"}
+labels:
+  sí:
+    answer: {instruction: "Sí, la publicación muestra insomnio.", completion: "sí"}
+    because: "palabras que acompañan al insomnio"
+  no hay:
+    answer: {instruction: "La publicación habla de un sueño tranquilo.", completion: "no hay"}
+    because: "palabras de quien duerme bien"
+grave: sí
+teacher: "Di si la persona duerme mal."
+reason:
+  evidence: "La publicación dice {quotes}, {because}."
+  against: "En contra habla {quotes}."
+  nothing_against: "Nada habla en contra."
+  little: "Hay poca evidencia."
+  quote: ["«", "»"]
+expected: {train: 0, validation: 0, test: 0}
+sources:
+  - {file: foro.tsv, columns: {text: texto, labels: {insomnio: clase}}, codes: {"1": sí, "0": no hay}}
+"""
+
+
+def test_a_new_language_is_a_file_and_no_code(tmp_path: Path) -> None:
+    (tmp_path / "sueno.yaml").write_text(SLEEP, encoding="utf-8")
+    tasks = load_tasks(tmp_path)
+    assert list(tasks) == [*TASKS, "sueño"]
+    task = find_task("SUEÑO", tasks)
+    for form in FORMS:
+        query = write_query(task, "insomnio", form, "Llevo tres noches mirando el techo.")
+        assert read_query(task, query, form) == ("insomnio", "Llevo tres noches mirando el techo.")
+        for label in task.labels:
+            answer = write_answer(task, None, label, "Habla de noches largas.", form)
+            reading = read_answer(task, answer, form)
+            assert (reading.status, reading.label) == ("read", label)
+            assert reading.explanation == "Habla de noches largas."
+
+
+def test_a_file_of_a_known_set_takes_its_place(tmp_path: Path) -> None:
+    write_task(tmp_path / "mine.yaml", title="my own wording")
+    assert load_tasks(tmp_path)["DR"].title == "my own wording"
+    assert load_tasks()["DR"].title != "my own wording"
+
+
+def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="there is no such folder of task files"):
+        load_tasks(tmp_path / "none")
+
+
+def test_unknown_names_of_a_field_map_are_sorted() -> None:
+    source = Source.model_validate(
+        {
+            "file": "a.csv",
+            "columns": {"text": "t", "labels": {"mood": "m"}},
+            "codes": {"1": "yes", "2": "joy"},
+        }
+    )
+    assert TASKS["DR"].unknown_names(source) == ["joy", "mood"]

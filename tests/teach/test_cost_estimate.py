@@ -1,0 +1,163 @@
+"""Money: the estimate before, the sum after, and a budget that does not reach."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mentallama.errors import FAILED, MentallamaError
+from mentallama.llm_api.dispatcher import Tally
+from mentallama.llm_api.endpoint import open_endpoint
+from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.types import Answer
+from mentallama.teach import cost_estimate as cost
+from mentallama.teach.cost_estimate import TYPICAL_ANSWER, TYPICAL_EVIDENCE, Estimate, estimate, short_budget
+from mentallama.teach.requests import asked, calls
+from mentallama.teach.run import live
+from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.linear_cases import depression_posts
+from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+
+PRICES = {"input_price": 2.0, "output_price": 10.0}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving(Plan(reply=sensible_reply)) as server:
+        yield server
+
+
+def priced(server: Server, **terms: object) -> dict[str, object]:
+    return {"spec": f"remote:test-model@{server.url}", **PRICES, **terms}
+
+
+def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -> None:
+    lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server, max_tokens=200))
+    endpoint = open_endpoint(lesson.settings.teacher[0], {})
+    bodies = [call.body for call in calls(lesson, endpoint, asked(lesson))]
+    weight = sum(len(json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()) for body in bodies)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        found = estimate(lesson, endpoint, ledger, 6)
+    assert (found.calls, found.answered) == (6, 0)
+    assert found.tokens_in == round(weight / 4)
+    assert found.tokens_out == 6 * TYPICAL_ANSWER
+    # in currency a million: input 2, output 10
+    assert found.cost == pytest.approx((found.tokens_in * 2 + found.tokens_out * 10) / 1e6)
+    # at most: a byte a token, and every answer as long as it may be
+    assert found.most == pytest.approx((weight * 2 + 6 * 200 * 10) / 1e6)
+
+
+def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: Path) -> None:
+    for structured, most in ((False, TYPICAL_ANSWER), (True, TYPICAL_ANSWER + TYPICAL_EVIDENCE)):
+        for allowed in (50, 5000):
+            teacher = priced(server, max_tokens=allowed)
+            lesson = lesson_of(tmp_path, depression_posts()[:2], teacher=teacher, structured=structured)
+            with Ledger(tmp_path / "ledger.sqlite") as ledger:
+                found = estimate(lesson, open_endpoint(lesson.settings.teacher[0], {}), ledger, 2)
+            assert found.tokens_out == 2 * min(allowed, most)
+
+
+def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lesson = lesson_of(tmp_path, depression_posts(), teacher=priced(server))
+    endpoint = open_endpoint(lesson.settings.teacher[0], {})
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        exact = estimate(lesson, endpoint, ledger, 100)
+        monkeypatch.setattr(cost, "SAMPLE", 30)  # so every fourth of the 100 is looked at
+        sampled = estimate(lesson, endpoint, ledger, 100)
+    assert (
+        (sampled.calls, sampled.tokens_out) == (exact.calls, exact.tokens_out) == (100, 100 * TYPICAL_ANSWER)
+    )
+    assert sampled.tokens_in == pytest.approx(exact.tokens_in, rel=0.02)
+    assert sampled.tokens_in != exact.tokens_in
+
+
+def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
+    lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server))
+    said: list[tuple[str, int]] = []
+    taught(lesson, tmp_path, say=lambda line: said.append((line, server.hashes.total())))
+    ((line, seen),) = said
+    assert seen == 0
+    assert line.startswith("teach: test-model: an estimated 6 calls; about ")
+    assert "tokens in and 810 out (at 4 bytes a token), cost about 0.0" in line  # 6 times 135
+
+
+def test_without_prices_no_money_is_named() -> None:
+    assert Estimate("m", 1200, 30, 5000, 400, None, None).sentence() == (
+        "m: an estimated 1,200 calls, 30 more are answered in the ledger; about 5,000 tokens in and 400 out "
+        "(at 4 bytes a token)"
+    )
+
+
+def test_a_budget_that_will_not_reach() -> None:
+    known = Estimate("m", 10, 0, 100, 100, 0.5, 2.0)
+    free = Estimate("n", 10, 0, 100, 100, None, None)
+    assert short_budget([known, free], None, 0.0) is None
+    assert short_budget([known, free], 0.5, 0.0) is None
+    told = short_budget([known, known], 0.9, 0.0)
+    assert told is not None
+    assert told.startswith("the budget of 0.9 will hardly reach: the estimate is 1;")
+    spent = short_budget([known], 0.9, 0.5)
+    assert spent is not None
+    assert "of 0.9, of which 0.5 is spent, will" in spent
+
+
+def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
+    server: Server, tmp_path: Path
+) -> None:
+    posts = depression_posts()[:20]
+    said: list[str] = []
+    lesson = lesson_of(tmp_path, posts, teacher=priced(server), in_flight=4, budget=0.02)
+    with pytest.raises(
+        MentallamaError, match=r"the budget of 0\.02 has no room for the next call"
+    ) as stopped:
+        taught(lesson, tmp_path, say=said.append)
+    assert stopped.value.exit_code == FAILED
+    assert said[1].startswith("teach: the budget of 0.02 will hardly reach")
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        kept, spent = len(list(ledger.answers())), ledger.spent()
+    assert 0 < kept < 20
+    assert spent <= 0.02
+    assert not (tmp_path / "teach").exists()
+    summary, responses, _ = taught(lesson_of(tmp_path, posts, teacher=priced(server), budget=1.0), tmp_path)
+    assert len(responses) == 20
+    assert server.hashes.total() == 20
+    assert summary.answers == {"test-model": {"read": 20}}
+
+
+def test_a_budget_below_any_call_sends_nothing(server: Server, tmp_path: Path) -> None:
+    lesson = lesson_of(tmp_path, depression_posts()[:3], teacher=priced(server), budget=0.0)
+    with pytest.raises(MentallamaError, match=r"the budget of 0 has no room for the next call: 0 spent"):
+        taught(lesson, tmp_path)
+    assert not server.hashes
+
+
+def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path) -> None:
+    lesson = lesson_of(tmp_path, depression_posts()[:8], teacher=priced(server))
+    summary, _, _ = taught(lesson, tmp_path)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        answers: list[Answer] = list(ledger.answers())
+        spent = ledger.spent()
+    (row,) = summary.costs
+    assert (row.model, row.task, row.calls, row.answered, row.refused, row.aside) == (
+        "test-model",
+        "DR",
+        8,
+        8,
+        0,
+        0,
+    )
+    assert row.tokens_in == sum(answer.usage["input"] for answer in answers) > 0
+    assert row.tokens_out == sum(answer.usage["output"] for answer in answers) > 0
+    assert row.cost == pytest.approx((row.tokens_in * 2 + row.tokens_out * 10) / 1e6)
+    assert row.cost == pytest.approx(spent)
+
+
+def test_what_stands_behind_the_bar() -> None:
+    expected = Estimate("m", 10, 0, 100, 100, 0.5, 2.0)
+    tally = Tally(answered=3, refused=2, cost=0.1, uncertain=0.02)
+    tally.aside["HTTP 500"] = 4
+    assert live(tally, expected) == "cost 0.12 of about 0.5, 2 refused, 4 set aside"
+    assert live(Tally(), Estimate("m", 1, 0, 1, 1, None, None)) == ""

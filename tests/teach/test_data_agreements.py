@@ -1,0 +1,130 @@
+"""What may leave the machine: refused sets, all at once, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mentallama.analysts.linear.analyst import LinearAnalyst
+from mentallama.errors import WRONG_USE, WrongUse
+from mentallama.files.tables import read_table
+from mentallama.records import Post
+from mentallama.teach.few_shot import ShotRow
+from mentallama.teach.governance import real_examples
+from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.linear_cases import cause_posts, depression_posts, make_post
+from tests.factories.project import ROOT
+from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+
+
+def real(post: Post) -> Post:
+    return post.model_copy(update={"provenance": post.provenance.model_copy(update={"synthetic": False})})
+
+
+def real_ones(*names: str) -> list[Post]:
+    """DR and CLP are given by agreement, CAMS is not."""
+    posts = [
+        make_post("CLP", "test", "A long walk by the sea.", {"depression": "no"}),
+        *depression_posts()[:4],
+    ]
+    return [real(each) if each.set in names else each for each in [*posts, *cause_posts()[:3]]]
+
+
+Teacher = tuple[Server, str]
+
+
+@pytest.fixture
+def teacher() -> Iterator[Teacher]:
+    """A server, and the spec that names it."""
+    with serving(Plan(reply=sensible_reply)) as server:
+        yield server, f"remote:test-model@{server.url}"
+
+
+def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    server, spec = teacher
+    with pytest.raises(WrongUse) as refused:
+        taught(lesson_of(tmp_path, real_ones("DR", "CLP", "CAMS"), teacher=spec), tmp_path)
+    assert "posts of CLP, DR were given under an agreement" in str(refused.value)
+    assert "--allow-remote CLP --allow-remote DR" in str(refused.value)
+    assert refused.value.exit_code == WRONG_USE
+    assert not server.hashes
+    assert not (tmp_path / "ledger.sqlite").exists()
+
+
+def test_one_that_is_allowed_leaves_the_other_refused(teacher: Teacher, tmp_path: Path) -> None:
+    server, spec = teacher
+    lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher=spec, allow_remote=["CLP"])
+    with pytest.raises(WrongUse, match=r"posts of DR were given .* say --allow-remote DR if"):
+        taught(lesson, tmp_path)
+    assert not server.hashes
+
+
+@pytest.mark.parametrize(("names", "allowed"), [(("DR", "CLP"), ("DR", "CLP")), (("CAMS",), ()), ((), ())])
+def test_what_is_allowed_without_agreement_or_made_up_is_sent(
+    names: tuple[str, ...], allowed: tuple[str, ...], teacher: Teacher, tmp_path: Path
+) -> None:
+    server, spec = teacher
+    taught(lesson_of(tmp_path, real_ones(*names), teacher=spec, allow_remote=allowed), tmp_path)
+    assert server.hashes.total() == 8
+
+
+def test_a_real_post_outside_the_splits_stands_in_nobodys_way(teacher: Teacher, tmp_path: Path) -> None:
+    server, spec = teacher
+    taught(lesson_of(tmp_path, real_ones("CLP"), teacher=spec, splits=["train"]), tmp_path)
+    assert server.hashes.total() == 7  # the CLP post is a test post
+
+
+def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
+    empty = LinearAnalyst.__new__(LinearAnalyst)
+    empty.name, empty._sets = "linear:none", {}
+    lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
+    summary, _, _ = taught(lesson, tmp_path, open_analyst=lambda _: empty)
+    assert summary.aside == {"embedded:none": {"the linear analyst was not trained on this question": 8}}
+
+
+def test_two_teachers_of_which_one_is_remote(teacher: Teacher, tmp_path: Path) -> None:
+    server, spec = teacher
+    with pytest.raises(WrongUse, match="not sent to remote:test-model@"):
+        taught(lesson_of(tmp_path, real_ones("DR"), teacher=["embedded", spec]), tmp_path)
+    assert not server.hashes
+
+
+def example(name: str, text: str) -> ShotRow:
+    return ShotRow(set=name, question="q", text=text, label="no", explanation="So.", file="f", row=2)
+
+
+def test_examples_are_made_up_only_where_their_key_is_known(sample_text: str) -> None:
+    rows = [
+        example("DR", sample_text),
+        example("DR", "Somebody else wrote this some day."),
+        example("CLP", "short"),
+    ]
+    assert real_examples(rows) == {"DR": 1, "CLP": 1}
+
+
+@pytest.fixture
+def sample_text() -> str:
+    return next(cells["text"] for _, cells in read_table(ROOT / "sample/examples.csv"))
+
+
+def test_real_examples_of_a_set_with_an_agreement_are_not_sent_either(
+    teacher: Teacher, tmp_path: Path
+) -> None:
+    server, spec = teacher
+    path = tmp_path / "examples.csv"
+    path.write_text(
+        "set,question,text,label,explanation\n"
+        'DR,depression,"I cannot get out of bed and cry all day.",yes,"It says so."\n'
+        'DR,depression,"The picnic by the lake was lovely.",no,"It is calm."\n',
+        encoding="utf-8",
+    )
+    lesson = lesson_of(
+        tmp_path, depression_posts()[:4], teacher=spec, prompt="few-shot", examples=path, shots=2
+    )
+    with pytest.raises(WrongUse, match="posts of DR were given under an agreement"):
+        taught(lesson, tmp_path)
+    assert not server.hashes

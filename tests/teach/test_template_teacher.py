@@ -1,0 +1,199 @@
+"""The embedded teacher: explanations in which every quotation stands in the post and nothing is claimed beside."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rapidfuzz import fuzz, process
+
+from mentallama.analysts.linear.analyst import Leaning, LinearAnalyst
+from mentallama.analysts.linear.features import split_words
+from mentallama.analysts.linear.rationale import LONGEST_PASSAGE, choose_passage
+from mentallama.answers.parse import read_answer
+from mentallama.config import Linear, read_recipe
+from mentallama.files.record_files import read_records
+from mentallama.pipeline.runner import run_recipe
+from mentallama.records import Post, Response, example_of
+from mentallama.tasks import find_task
+from mentallama.teach.requests import Lesson, asked
+from mentallama.teach.template_teacher import Embedded, explain
+from mentallama.text.quote_extraction import read_quotes
+from mentallama.train.linear.trainer import train_linear
+from tests.factories.linear_cases import cause_posts, depression_posts, wellness_posts
+from tests.factories.project import ROOT
+
+QUICK = Linear(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+
+
+@pytest.fixture(scope="module")
+def analyst(tmp_path_factory: pytest.TempPathFactory) -> LinearAnalyst:
+    folder = tmp_path_factory.mktemp("analyst")
+    train_linear([*depression_posts(), *cause_posts(), *wellness_posts()], folder, QUICK)
+    return LinearAnalyst.load(folder)
+
+
+def leaning(
+    text: str, label: str, weights: dict[str, float] | None, rarity: dict[str, float] | None = None
+) -> Leaning:
+    """Words with weights by their form; the others weigh nothing."""
+    words = split_words(text)
+    given = [
+        np.array([each.get(form, 0.0) for form in words.forms]) for each in (weights or {}, rarity or {})
+    ]
+    return Leaning(label, words, None if weights is None else given[0], given[1])
+
+
+def test_a_strong_passage_is_quoted_whole_with_other_evidence_and_what_speaks_against() -> None:
+    text = "The dog is fine. I have not slept in days. Everything feels heavy, and I laughed once."
+    found = leaning(text, "yes", {"slept": 1.0, "heavy": 0.5, "laughed": -0.5})
+    quotes, explanation = explain(find_task("DR"), "depression", text, found)
+    assert quotes == ["I have not slept in days", "heavy"]
+    assert explanation == (
+        "The post says “I have not slept in days”, “heavy”, wording that goes with signs of depression in such posts. "
+        "What speaks against this reading: “laughed”."
+    )
+
+
+def test_a_weak_passage_is_said_to_be_weak_beside_what_sets_the_post_apart() -> None:
+    text = "I went out today. The lighthouse was closed."
+    found = leaning(text, "yes", {"today": 0.1, "closed": -0.3}, {"lighthouse": 0.5})
+    quotes, explanation = explain(find_task("DR"), "depression", text, found)
+    assert quotes == ["I went out today", "The lighthouse was closed"]
+    assert explanation == (
+        "The post says “I went out today”, “The lighthouse was closed”, "
+        "which is hardly wording that goes with signs of depression in such posts."
+    )
+
+
+def test_the_question_is_named_where_a_task_asks_several() -> None:
+    text = "My faith holds me."
+    _, explanation = explain(find_task("MultiWD"), "spiritual", text, leaning(text, "yes", {"faith": 2.0}))
+    assert explanation.startswith("On the spiritual dimension, the post says “My faith holds me”, wording")
+
+
+def test_a_label_never_seen_is_explained_by_what_the_post_is_about() -> None:
+    text = "The pills came late. It rained."
+    found = leaning(text, "medication", None, {"pills": 1.0})
+    quotes, explanation = explain(find_task("CAMS"), "cause", text, found)
+    assert quotes == ["The pills came late", "It rained"]
+    assert "which is hardly wording that goes with medication as the cause" in explanation
+
+
+def test_a_task_without_sentences_for_teachers_uses_the_analyst_s() -> None:
+    task = find_task("DR")
+    plain = task.model_copy(update={"reason": task.reason.model_copy(update={"strong": None, "weak": None})})
+    text = "All is heavy."
+    strong = explain(plain, "depression", text, leaning(text, "yes", {"heavy": 2.0}))[1]
+    weak = explain(plain, "depression", text, leaning(text, "yes", {"heavy": 0.1}))[1]
+    assert strong == "The post says “All is heavy”, wording that goes with signs of depression in such posts."
+    assert weak == f"What speaks against this reading: “All is heavy”. {task.reason.little}"
+
+
+@pytest.mark.parametrize("text", ["", "...", "[link] [mail]"])
+def test_a_post_without_words_has_nothing_to_quote(text: str) -> None:
+    task = find_task("DR")
+    assert explain(task, "depression", text, leaning(text, "yes", {})) == ([], task.reason.little)
+
+
+@given(st.text(alphabet="ab .,!“”\n[link]我", max_size=200), st.integers(0, 9))
+def test_a_passage_lies_in_one_clause_and_is_short(text: str, seed: int) -> None:
+    words = split_words(text)
+    weights = np.random.default_rng(seed).normal(size=len(words.forms))
+    passage = choose_passage(words, weights)
+    if passage is None:
+        assert words.scrubbed.all()
+        return
+    at, length = passage
+    assert 0 < length <= LONGEST_PASSAGE
+    assert len(set(words.clauses[at : at + length].tolist())) == 1
+    assert not words.scrubbed[at : at + length].any()
+    other = choose_passage(words, weights, passage)
+    assert other is None or other[0] + other[1] <= at or other[0] >= at + length
+
+
+def test_the_strongest_stretch_of_a_long_clause_is_taken() -> None:
+    text = " ".join(f"w{n}" for n in range(40))
+    weights = np.zeros(40)
+    weights[[20, 33]] = 1.0  # 14 words apart at most: both fit
+    assert choose_passage(split_words(text), weights) == (20, LONGEST_PASSAGE)
+
+
+def test_the_set_s_label_is_explained_whether_or_not_the_analyst_agrees(analyst: LinearAnalyst) -> None:
+    teacher = Embedded(analyst, "embedded:x", "label-given", False)
+    for post in depression_posts()[:6]:
+        for label in ("yes", "no"):
+            example = example_of(
+                post.model_copy(update={"labels": {"depression": label}}), "depression", "instruction"
+            )
+            assert read_answer("DR", teacher.respond(example, find_task("DR"))).label == label
+
+
+def test_zero_shot_gives_the_analyst_s_own_label(analyst: LinearAnalyst) -> None:
+    teacher = Embedded(analyst, "embedded:x", "zero-shot", False)
+    for post in cause_posts()[:9]:
+        wrong = post.model_copy(update={"labels": {"cause": "alienation"}})
+        example = example_of(wrong, "cause", "completion")
+        own = next(iter(analyst.analyse([example]))).reading.label
+        assert read_answer("CAMS", teacher.respond(example, find_task("CAMS")), "completion").label == own
+
+
+def test_a_structured_answer_is_an_object_with_its_quotations(analyst: LinearAnalyst) -> None:
+    teacher = Embedded(analyst, "embedded:x", "label-given", True)
+    post = depression_posts()[0]
+    text = teacher.respond(example_of(post, "depression", "instruction"), find_task("DR"))
+    answer = json.loads(text)
+    assert list(answer) == ["label", "explanation", "evidence"]
+    assert answer["label"] == post.labels["depression"]
+    assert all(quote in post.text and quote in answer["explanation"] for quote in answer["evidence"])
+    assert read_answer("DR", text).label == post.labels["depression"]
+
+
+def test_it_answers_what_the_analyst_was_trained_on(analyst: LinearAnalyst) -> None:
+    teacher = Embedded(analyst, "embedded:x", "label-given", False)
+    post = wellness_posts()[0]
+    assert teacher.answers(example_of(post, "social", "instruction"))
+    assert not teacher.answers(example_of(post, "spiritual", "instruction"))
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Post], list[Response], Lesson]:
+    """What the embedded teacher says of the whole sample, by the recipe."""
+    recipe = read_recipe(ROOT / "recipes/sample-build.yaml", (f"data={ROOT / 'sample'}",))
+    folder = tmp_path_factory.mktemp("sample") / "run"
+    run_recipe(recipe, folder, lambda _: None, "teach")
+    assert recipe.teach is not None
+    responses = list(read_records(folder / "teach/responses.jsonl.zst", Response))
+    lesson = Lesson(folder / "collect/posts.jsonl.zst", recipe.catalogue(), recipe.teach)
+    return list(read_records(lesson.posts, Post)), responses, lesson
+
+
+def test_the_sample_is_explained_word_for_word(sample: tuple[list[Post], list[Response], Lesson]) -> None:
+    _, responses, lesson = sample
+    questions = list(asked(lesson))
+    assert len(questions) == len(responses) > 700
+    quoted = 0
+    for each, response in zip(questions, responses, strict=True):
+        reading = read_answer(each.task, response.text)
+        assert reading.label == each.example.label
+        quotes = read_quotes(response.text, reading.explanation)
+        assert all(quote in each.post.text for quote in quotes)
+        quoted += bool(quotes)
+    assert quoted == len(responses)
+
+
+def test_few_explanations_of_different_posts_are_alike(
+    sample: tuple[list[Post], list[Response], Lesson],
+) -> None:
+    """At the likeness (90) from which the check stage takes two explanations for one text."""
+    _, responses, lesson = sample
+    posts = np.array([each.post.id for each in asked(lesson)])
+    explanations = [
+        read_answer(each.task, r.text).explanation for each, r in zip(asked(lesson), responses, strict=True)
+    ]
+    alike = process.cdist(explanations, explanations, scorer=fuzz.ratio, score_cutoff=90, dtype=np.uint8) > 0
+    share = (alike & (posts[:, None] != posts[None, :])).any(axis=1).mean()
+    assert 0 < share < 0.05  # the sample holds planted copies, so some are alike

@@ -1,0 +1,127 @@
+"""Repair of mis-decoded text: what was broken is mended, what was right is left."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mentallama.text.repair import repair
+
+BROKEN = [
+    # UTF-8 read as Mac Roman
+    ("I‚Äôm tired", "I’m tired"),
+    ("‚Äúfine‚Äù, she said", "“fine”, she said"),
+    ("well‚Ä¶ no ‚Äì yes ‚Äî no", "well… no – yes — no"),
+    ("Windows’ own: I donít, itís, weíre, Iíll", "Windows’ own: I don’t, it’s, we’re, I’ll"),
+    ("Je n‚Äôai plus envie, m√™me d√®s le matin", "Je n’ai plus envie, même dès le matin"),
+    ("¬øQu√© tal? ma√±ana ‚Äì nada", "¿Qué tal? mañana – nada"),
+    # as Windows-1252
+    ("itâ€™s late", "it’s late"),
+    ("â€œfineâ€\x9d she said", "“fine” she said"),
+    ("cafÃ© maÃ±ana", "café mañana"),
+    ("Ã¼ber mÃ¼de", "über müde"),
+    # as GBK
+    ("it鈥檚 fine", "it’s fine"),
+    ("I don鈥檛 know", "I don’t know"),
+    # twice over
+    ("itÃ¢â‚¬â„¢s late", "it’s late"),
+    # HTML
+    ("you &amp; me", "you & me"),
+    ("a &lt;b&gt; c &quot;d&quot; &#39;e&#39; &#x27;f&#x27;", "a <b> c \"d\" 'e' 'f'"),
+    ("twice &amp;amp;lt; escaped", "twice < escaped"),
+    ("zero&#x200B;width", "zerowidth"),
+    # invisible characters and line breaks
+    ("\ufeffbegins here\0", "begins here"),
+    ("so\u00adft hy\u200bphen\u2060s", "soft hyphens"),
+    ("bell\x07 and escape\x1b[0m", "bell and escape[0m"),
+    ("one\r\ntwo\rthree\u2028four\u2029five", "one\ntwo\nthree\nfour\nfive"),
+    ("  \n\u200b around \ufeff ", "around"),
+    # NFC
+    ("cafe\u0301", "café"),
+]
+
+RIGHT = [
+    "I’m “fine” – really — yes…",
+    "plain, with tabs\tand\nline breaks",
+    "Çok yorgunum, gözümü kapatamıyorum; ışık şimdi ağır.",
+    "Llevo días sin dormir; ¿y mañana? ¡Qué va! Aquí y ahí, así.",
+    "Je n’ai pas dormi, ça m’épuise où que j’aille.",
+    "Ich bin müde und weiß nicht, warum – größer als früher.",
+    "Não dormi; a manhã é difícil.",
+    "میں بہت تھکا ہوا ہوں، نیند نہیں آتی۔",
+    "می‌خواهم بخوابم",  # with a zero-width non-joiner, which Persian needs
+    "我今天很累，想回家睡觉。“真的吗？”",
+    "我聽不到你說話，你聽得到我嗎",  # holds 聽, one of the signs of GBK
+    "오늘은 정말 피곤해요. 잠이 안 와요.",
+    "今日はとても疲れた。",
+    "Сегодня я очень устал.",
+    "family 👨‍👩‍👧‍👦 and flag 🏳️‍🌈 and ❤️ and 👍🏽",
+    "√2 ≈ 1.41, a ‚quote‘ in German, √π",
+    "5 °C, ½ a pill, £3, €4, 10 µg, naïve, Zoë, San José, El Niño",
+    "¯\\_(ツ)_/¯",
+    "AT&T, R&D, a & b, x<y>z",
+    "",
+]
+
+
+@pytest.mark.parametrize(("broken", "mended"), BROKEN)
+def test_what_was_broken_is_mended(broken: str, mended: str) -> None:
+    assert repair(broken) == mended
+
+
+@pytest.mark.parametrize("text", RIGHT)
+def test_what_was_right_is_left(text: str) -> None:
+    assert repair(text) == text
+
+
+@pytest.mark.parametrize("text", [text for text in RIGHT if text.isascii() is False])
+def test_right_text_beside_broken_text_survives(text: str) -> None:
+    # one post may hold both: its own accents, and a quotation pasted from elsewhere
+    assert repair(f"{text} I‚Äôm") == f"{text} I’m"
+
+
+LANGUAGES = [text for text in RIGHT if not text.isascii() and "€" not in text and "¯" not in text]
+
+
+@pytest.mark.parametrize("text", LANGUAGES)
+def test_every_language_comes_back_from_windows_and_from_latin(text: str) -> None:
+    # Windows leaves five bytes undefined; real software passes them through, as here
+    misread = "".join(
+        bytes([byte]).decode("cp1252") if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D} else chr(byte)
+        for byte in text.encode()
+    )
+    assert misread != text
+    assert repair(misread) == text
+
+
+PIECES = [
+    "&amp;", "&", "amp;", "lt;", "#39;", "’", "‚Äô", "â€™", "鈥檚", "鈥", "í", "t", "s ", " ",
+    "\u200b", "\r", "\n",
+    "\x85", "don", "é", "Ã©", "Ñ", "ü", "我", "锛", "�", "\ufeff", "😀", "\u200d", "ş", "ı", "¿", "ا", "€",
+    "™", "“",
+    "聽", "¼", "Â", "\xa0",
+]  # fmt: skip
+
+
+@given(st.text() | st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+@example("\xa0Ã©")
+@example("聽â€™")
+@example("&amp;amp;amp;")
+@example("&\u200bamp;")
+def test_repairing_twice_changes_nothing(text: str) -> None:
+    once = repair(text)
+    assert repair(once) == once
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="&")))
+def test_plain_english_is_only_stripped(text: str) -> None:
+    assert repair(text) == text.strip()
+
+
+CONTROLS = {chr(code) for code in range(0xA0) if chr(code) not in "\t\n" and not 0x20 <= code < 0x7F}
+
+
+@given(st.text() | st.text(st.sampled_from([*sorted(CONTROLS), "a", "Ã", "©"])))
+def test_no_control_character_is_left(text: str) -> None:
+    assert not CONTROLS & set(repair(text))

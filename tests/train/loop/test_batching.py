@@ -1,0 +1,52 @@
+"""Every row in every epoch once, whatever the batches, passes and devices."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mentallama.train.loop.batching import plan_passes, plan_steps
+
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=90)
+
+
+@given(LENGTHS, st.integers(1, 20), st.integers(0, 5))
+def test_an_epoch_holds_every_row_once(lengths: list[int], batch: int, epoch: int) -> None:
+    steps = plan_steps(lengths, batch, 7, epoch)
+    assert sorted(row for step in steps for row in step) == list(range(len(lengths)))
+    assert len(steps) == -(-len(lengths) // batch)
+    assert all(len(step) <= batch for step in steps)
+
+
+def test_epochs_differ_and_the_same_epoch_is_the_same() -> None:
+    lengths = list(range(1, 65))
+    assert plan_steps(lengths, 4, 7, 0) == plan_steps(lengths, 4, 7, 0)
+    assert plan_steps(lengths, 4, 7, 0) != plan_steps(lengths, 4, 7, 1)
+    assert plan_steps(lengths, 4, 7, 0) != plan_steps(lengths, 4, 8, 0)
+
+
+@given(LENGTHS, st.integers(1, 200), st.integers(1, 3))
+def test_passes_hold_every_row_once_within_the_room(lengths: list[int], room: int, devices: int) -> None:
+    passes = plan_passes(range(len(lengths)), lengths, room, devices)
+    rows = [row for each in passes for part in each for packed in part for row in packed]
+    assert sorted(rows) == list(range(len(lengths)))
+    for each in passes:
+        assert len(each) == devices
+        assert each[0]  # the first device always has work, the others take it where they have none
+        for part in each:
+            longest = max((lengths[row] for (row,) in part), default=0)
+            assert len(part) <= 1 or len(part) * longest <= room
+
+
+@given(LENGTHS, st.integers(60, 200))
+def test_packed_sequences_are_never_longer_than_they_may_be(lengths: list[int], capacity: int) -> None:
+    passes = plan_passes(range(len(lengths)), lengths, 400, 1, capacity)
+    bins = [packed for each in passes for part in each for packed in part]
+    assert sorted(row for packed in bins for row in packed) == list(range(len(lengths)))
+    assert all(sum(lengths[row] for row in packed) <= capacity for packed in bins)
+    assert len(bins) <= 11 / 9 * -(-sum(lengths) // capacity) * 2 + 1
+
+
+def test_first_fit_by_hand() -> None:
+    # longest first: 7 | 7+3? no, 10 holds 7 and 3; 5 and 4 fit together
+    assert plan_passes(range(4), [3, 7, 5, 4], 10, 1, 10) == [(((1, 0),),), (((2, 3),),)]

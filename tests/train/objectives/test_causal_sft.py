@@ -1,0 +1,384 @@
+"""Tuning a decoder model: what is learnt from, token by token, and that packing changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+from typer.testing import CliRunner
+
+from mentallama.analysts.checkpoints.loading import open_weights
+from mentallama.analysts.inference.prompt_encoding import Prompter
+from mentallama.cli.app import app
+from mentallama.config import Adapter, Causal, New, Recipe
+from mentallama.errors import MentallamaError, WrongUse
+from mentallama.files.manifest import mark_folder
+from mentallama.files.record_files import read_json, write_records
+from mentallama.records import Example, Post, Provenance, Response, Split, example_of
+from mentallama.tasks import load_tasks
+from mentallama.train.loop import loop
+from mentallama.train.loop.lora import merge
+from mentallama.train.loop.random_init import new_model, new_tokenizer
+from mentallama.train.objectives import language
+from mentallama.train.objectives.causal_sft import UNLEARNT, Row, collate, response_loss, tokenise
+from mentallama.train.run import run
+
+CPU = torch.device("cpu")
+YES = "Yes, the poster suffers from stress. Reasoning: the days are long."
+NO = "No, the poster does not suffer from stress. Reasoning: the tone is calm."
+CHAT = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}<s>[INST] {{ m['content'] }} [/INST]"
+    "{% else %} {{ m['content'] }} </s>{% endif %}{% endfor %}"
+)
+WORDS = ("rent", "bus", "tea", "rain", "work", "sleep", "garden", "letter", "noise", "walk", "stairs", "soup")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def posts(split: Split, count: int, first: int = 0) -> list[Post]:
+    """Made-up posts: those that name noise or rent have stress."""
+    found = []
+    for at in range(first, first + count):
+        text = f"Day {at}: the {WORDS[at % 12]} and the {WORDS[at * 5 % 12]} again, number {at * 37}."
+        stress = "yes" if "noise" in text or "rent" in text else "no"
+        where = Provenance(file="made-up.csv", row=at + 2, origin="release")
+        labels = {"stress": stress}
+        found.append(
+            Post(id=f"p{at}", set="dreaddit", split=split, text=text, labels=labels, provenance=where)
+        )
+    return found
+
+
+def made(folder: Path, **settings: Any) -> Recipe:
+    """A run with 24 training rows and 8 validation rows."""
+    everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
+    answers = {"yes": YES, "no": NO}
+    write_records(folder / "collect/posts.jsonl.zst", everything)
+    write_records(
+        folder / "collect/responses.jsonl.zst",
+        [
+            Response(
+                example_id=example_of(each, "stress", "instruction").id,
+                text=answers[each.labels["stress"]],
+                model="m",
+            )
+            for each in everything
+        ],
+    )
+    given = {
+        "analyst": "causal",
+        "max_tokens": 200,
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 3e-3,
+        **settings,
+    }
+    if "base" not in given:
+        given["new"] = {"hidden": 32, "layers": 2, "heads": 2, "vocabulary": 400}
+    return Recipe(name="tiny", data=folder, sets=("dreaddit",), train=given)
+
+
+def example(text: str) -> Example:
+    asked = {"task": "dreaddit", "question": "stress", "form": "instruction"}
+    return Example.model_validate(
+        {"id": "e", "post_id": "p", **asked, "text": text, "label": "yes", "response": YES}
+    )
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
+    return new_tokenizer(texts, 400)
+
+
+@pytest.mark.parametrize(
+    ("template", "prompt", "learnt"),
+    [
+        (
+            None,
+            '<s>Consider this post: "A loud week." Question: Does the poster suffer from stress?',
+            f" {YES}</s>",
+        ),
+        (
+            CHAT,
+            '<s>[INST] Consider this post: "A loud week." Question: Does the poster suffer from stress? [/INST]',
+            f" {YES} </s>",
+        ),
+    ],
+)
+def test_only_the_response_is_learnt_token_by_token(
+    tokenizer: Any, template: str | None, prompt: str, learnt: str
+) -> None:
+    tokenizer.chat_template = template
+    try:
+        rows = tokenise(
+            [example("A loud week.")], load_tasks(), Prompter(tokenizer, "instruction", "auto", 500)
+        )
+    finally:
+        tokenizer.chat_template = None
+    (row,), batch = rows.rows, collate(rows.rows, [(0,)], CPU)
+    assert tokenizer.decode(row.ids[: row.prompt]) == prompt
+    assert tokenizer.decode(row.ids[row.prompt :]) == learnt
+    # the target of a token is the one behind it; the first target is the response's first token
+    ids, targets = batch.ids[0].tolist(), batch.targets[0].tolist()
+    for at, target in enumerate(targets):
+        following = ids[at + 1] if row.prompt - 1 <= at < len(ids) - 1 else UNLEARNT
+        assert target == following
+    assert sum(target != UNLEARNT for target in targets) == row.learnt > 10
+
+
+ROWS = [Row([5, 9, 3, 7], 2), Row([8, 4, 6], 1), Row([11, 12, 13, 14, 15, 16], 3)]
+
+
+def test_batches_by_hand() -> None:
+    bucketed = collate(ROWS, [(0,), (1,)], CPU)
+    assert bucketed.positions is None
+    assert bucketed.ids.tolist() == [[5, 9, 3, 7], [8, 4, 6, 0]]
+    assert bucketed.targets.tolist() == [[-100, 3, 7, -100], [4, 6, -100, -100]]
+    packed = collate(ROWS, [(0, 1), (2,)], CPU)
+    assert packed.positions is not None
+    assert packed.ids.tolist() == [[5, 9, 3, 7, 8, 4, 6], [11, 12, 13, 14, 15, 16, 0]]
+    assert packed.targets.tolist() == [[-100, 3, 7, -100, 4, 6, -100], [-100, -100, 14, 15, 16, -100, -100]]
+    assert packed.positions.tolist() == [[0, 1, 2, 3, 0, 1, 2], [0, 1, 2, 3, 4, 5, 0]]
+
+
+def tiny() -> Any:
+    shape = New(hidden=32, layers=2, heads=2, vocabulary=400)
+    return new_model(shape, [YES, NO] * 3, 200, seed=0)[0].eval()
+
+
+def test_packed_rows_do_not_see_each_other() -> None:
+    model = tiny()
+    packed = collate(ROWS, [(0, 1, 2)], CPU)
+    with torch.no_grad():
+        together = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits[0]
+        apart = [model(input_ids=torch.tensor([list(row.ids)]), use_cache=False).logits[0] for row in ROWS]
+    torch.testing.assert_close(together, torch.cat(apart), atol=1e-5, rtol=0)
+    # and the border matters: without it the second row would be read otherwise
+    with torch.no_grad():
+        seeing = model(input_ids=packed.ids, use_cache=False).logits[0]
+    assert (seeing[4:7] - apart[1]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("bins", [[(0,), (1,), (2,)], [(0, 1), (2,)], [(0, 1, 2)]])
+def test_the_loss_is_that_of_the_responses_however_rows_are_laid(bins: list[tuple[int, ...]]) -> None:
+    model = tiny()
+    with torch.no_grad():
+        naive = 0.0
+        for row in ROWS:
+            logits = model(input_ids=torch.tensor([list(row.ids)])).logits[0]
+            naive += float(
+                cross_entropy(
+                    logits[row.prompt - 1 : -1], torch.tensor(list(row.ids[row.prompt :])), reduction="sum"
+                )
+            )
+        found = float(response_loss(model, collate(ROWS, bins, CPU)))
+    assert found == pytest.approx(naive, rel=1e-5)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    name = "adapter_model.safetensors" if (folder / "adapter_config.json").is_file() else "model.safetensors"
+    return dict(load_file(folder / name))
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny Llama of random weights."""
+    folder = tmp_path_factory.mktemp("base")
+    texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
+    model, tokenizer = new_model(New(hidden=64, layers=2, heads=2, vocabulary=400), texts, 200, seed=0)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"batching": "packed"}, {"adapter": {"rank": 4}}, {"adapter": {"rank": 4, "quantised": True}}],
+    ids=["full", "packed", "lora", "qlora"],
+)
+def test_losses_fall_and_the_model_reloads_bit_for_bit(
+    tmp_path: Path, base: Path, settings: dict[str, Any]
+) -> None:
+    rate = 2e-2 if "adapter" in settings else 3e-3
+    counts = run(
+        made(tmp_path, base=str(base), epochs=4, learning_rate=rate, **settings), tmp_path, tmp_path / "train"
+    )
+    assert counts["rows"] == {"train": 24, "validation": 8}
+    assert counts["steps"] == 12
+    assert counts["looks"][-1]["measures"]["loss"] < counts["looks"][0]["measures"]["loss"]
+    assert sum(counts["losses"][-3:]) < sum(counts["losses"][:3])
+    assert not (tmp_path / "checkpoints").exists()
+    files = {path.name for path in (tmp_path / "train").iterdir()}
+    assert files >= {"mentallama.json", "seen.json", "summary.json", "README.md", "tokenizer.json"}
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
+    first, second = (open_weights(str(tmp_path / "train"), "causal", torch.float32, CPU) for _ in range(2))
+    assert first.name == f"causal:{read_json(tmp_path / 'train/mentallama.json')['fingerprint']}"
+    asked = torch.tensor([[5, 9, 3, 7]])
+    with torch.no_grad():
+        assert torch.equal(first.model(input_ids=asked).logits, second.model(input_ids=asked).logits)
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"base": str(base), "adapter": {"rank": 4, "dropout": 0.2}, "checkpoint_minutes": 1e-9}
+    run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
+    with monkeypatch.context() as patched:
+        step = loop._Run._step
+
+        def killed(self: Any, rows: tuple[int, ...]) -> float:
+            if self.state.step == 4:
+                raise KeyboardInterrupt
+            return step(self, rows)
+
+        patched.setattr(loop._Run, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(made(tmp_path / "cut", **settings), tmp_path / "cut", tmp_path / "cut/train")
+    steps = []
+    monkeypatch.setattr(
+        loop._Run, "_step", lambda self, rows: steps.append(self.state.step) or step(self, rows)
+    )
+    run(made(tmp_path / "cut", **settings), tmp_path / "cut", tmp_path / "cut/train")
+    assert steps == [4, 5]
+    assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
+
+
+def test_other_settings_do_not_go_on_from_another_training(tmp_path: Path, base: Path) -> None:
+    recipe = made(tmp_path, base=str(base), checkpoint_minutes=1e-9)
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "step-00000002").mkdir(parents=True)
+    (checkpoints / "step-00000002/state.json").write_text('{"fingerprint": "other", "step": 2, "room": 9}')
+    assert run(recipe, tmp_path, tmp_path / "train")["steps"] == 6
+    assert len(read_json(tmp_path / "train/summary.json")["losses"]) == 6
+
+
+def test_short_memory_halves_the_batch_and_says_so(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = run(made(tmp_path / "a", base=str(base)), tmp_path / "a", tmp_path / "a/train")
+    loss = language.response_loss
+
+    def short(model: Any, batch: Any) -> torch.Tensor:
+        if batch.ids.numel() > 400:
+            raise torch.OutOfMemoryError("planted")
+        return loss(model, batch)
+
+    monkeypatch.setattr(language, "response_loss", short)
+    halved = run(
+        made(tmp_path / "b", base=str(base), tokens_at_once=1600), tmp_path / "b", tmp_path / "b/train"
+    )
+    told = capsys.readouterr().err
+    assert "train: out of memory; goes on with 800 tokens at once instead of 1600" in told
+    assert "goes on with 400 tokens at once instead of 800" in told
+    assert halved["losses"] == pytest.approx(whole["losses"], rel=1e-4)
+
+
+def test_a_row_that_never_fits_ends_with_a_sentence(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(model: Any, batch: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("planted")
+
+    monkeypatch.setattr(language, "response_loss", never)
+    with pytest.raises(
+        MentallamaError, match=r"out of memory at step 1 with \d+ tokens at once; the last checkpoint"
+    ):
+        run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = language.response_loss
+    calls = []
+
+    def broken(model: Any, batch: Any) -> torch.Tensor:
+        calls.append(1)
+        return loss(model, batch) * (float("nan") if len(calls) == 3 else 1.0)
+
+    monkeypatch.setattr(language, "response_loss", broken)
+    with pytest.raises(
+        MentallamaError, match=r"the loss is no number at step 3; the weights after step 2 are kept"
+    ):
+        run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
+    assert (tmp_path / "checkpoints/step-00000002/state.json").is_file()
+
+
+def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path, base: Path) -> None:
+    settings = {"base": str(base), "epochs": 8, "patience": 2, "learning_rate": 3.0, "schedule": "constant"}
+    counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
+    best = counts["best"]["step"]
+    assert counts["steps"] < 24
+    assert [look["step"] for look in counts["looks"]][-1] == counts["steps"]
+    assert sum(look["step"] > best for look in counts["looks"]) == 2
+
+
+def test_the_learning_rate_by_hand() -> None:
+    settings = Causal(analyst="causal", base="b", learning_rate=1.0, warmup=0.2, schedule="linear")
+    assert [loop.rate_at(step, 10, settings) for step in range(10)] == pytest.approx(
+        [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
+    )
+    cosine = settings.model_copy(update={"schedule": "cosine"})
+    assert loop.rate_at(6, 10, cosine) == pytest.approx(0.5)
+
+
+def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
+    run(made(tmp_path, base=str(base), adapter={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train")
+    done = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
+    assert done.output.splitlines()[-1] == str(tmp_path / "merged")
+    merged, adapted = (
+        open_weights(str(tmp_path / name), "causal", torch.float32, CPU) for name in ("merged", "train")
+    )
+    asked = torch.tensor([[5, 9, 3, 7]])
+    with torch.no_grad():
+        torch.testing.assert_close(
+            merged.model(input_ids=asked).logits, adapted.model(input_ids=asked).logits
+        )
+    assert not (tmp_path / "merged/adapter_config.json").exists()
+    assert merged.name == adapted.name
+    hashes = read_json(tmp_path / "merged/hashes.json")
+    assert hashes == {
+        each.name: each.sha256 for each in mark_folder(tmp_path / "merged") if each.name != "hashes.json"
+    }
+    assert {"model.safetensors", "mentallama.json", "seen.json", "README.md"} < set(hashes)
+
+
+def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(WrongUse, match="there is no adapter to merge"):
+        merge(base, tmp_path / "merged")
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(WrongUse, match="there is something already"):
+        merge(tmp_path, base)
+
+
+def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:
+    recipe = made(tmp_path, base=str(base), adapter=Adapter(targets=("nowhere",)).model_dump())
+    with pytest.raises(MentallamaError, match="no layer of the model is called nowhere"):
+        run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: Path) -> None:
+    settings = {"base": str(base), "epochs": 6, "learning_rate": 5e-3, "best_by": "weighted_f1"}
+    counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
+    scores = [look["measures"]["weighted_f1"] for look in counts["looks"]]
+    assert scores[0] == 0.0  # nothing that can be read yet
+    assert counts["best"]["measures"]["weighted_f1"] == max(scores) > 0.0
+
+
+def test_an_unread_answer_is_a_wrong_one_by_hand() -> None:
+    held = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
+    # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
+    assert language.mean_weighted_f1(held, ["yes", "unread", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))

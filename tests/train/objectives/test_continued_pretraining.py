@@ -1,0 +1,313 @@
+"""Learning from text as it stands: documents, perplexity, and that no test post is among them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
+from tests.train.objectives.test_causal_sft import made as made_answers
+from tests.train.objectives.test_causal_sft import same, weights
+
+from mentallama.analysts.checkpoints.loading import open_weights
+from mentallama.analysts.checkpoints.metadata import read_seen, seen_hash
+from mentallama.config import Causal, Recipe
+from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.files.record_files import read_json, write_records
+from mentallama.records import Post, Provenance
+from mentallama.train.data.corpus import HELD_SHARE, held_out, read_corpus, read_documents
+from mentallama.train.loop import loop
+from mentallama.train.loop.distributed import Devices
+from mentallama.train.loop.lora import merge
+from mentallama.train.objectives.continued_pretraining import chunks, text_objective
+from mentallama.train.run import run
+
+CPU = torch.device("cpu")
+LONG = "The bus was late again, and all of the stairs were steep."
+GENERAL = (
+    "The kettle is on the stove. The train to the coast leaves at noon.\n\nA map shows rivers and roads.\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base")
+    tiny_llama(folder, initializer_range=0.02)
+    return folder
+
+
+def text_in(folder: Path, texts: list[str] | None = None) -> Path:
+    """A folder of text: half of it passages of a .txt file, half rows of a .jsonl file."""
+    texts = made_up_posts()[:80] if texts is None else texts
+    middle = len(texts) // 2
+    folder.mkdir(parents=True)
+    (folder / "a.txt").write_text("\n\n".join(texts[:middle]) + "\n", encoding="utf-8")
+    (folder / "b.jsonl").write_text("".join(json.dumps({"text": each}) + "\n" for each in texts[middle:]))
+    return folder
+
+
+def made(folder: Path, base: Path | None, **settings: Any) -> Recipe:
+    text = settings.pop("text", None) or text_in(folder / "domain")
+    (folder / "general.txt").write_text(GENERAL, encoding="utf-8")
+    given = {"batch_size": 16, "epochs": 3, "learning_rate": 5e-3, "max_tokens": 32, **settings}
+    train = {"analyst": "causal", "learns": "text", "base": base and str(base), "text": text, **given}
+    return Recipe(name="tiny", data=folder, train={"general": folder / "general.txt", **train})
+
+
+def test_documents_and_where_they_stand(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.txt").write_text("\nOne line,\nand its neighbour.\n\n \nAnother one.\n", encoding="utf-8")
+    (tmp_path / "deep/b.jsonl").write_text(
+        '{"text": "A row.\\n\\nOf two parts.", "id": 4}\n', encoding="utf-8"
+    )
+    (tmp_path / "c.csv").write_text("text\nnot read\n", encoding="utf-8")
+    found = [(each.text, each.file.name, each.row) for each in read_documents(tmp_path)]
+    assert found == [
+        ("One line,\nand its neighbour.", "a.txt", 2),
+        ("Another one.", "a.txt", 6),
+        ("A row.\n\nOf two parts.", "b.jsonl", 1),
+    ]
+
+
+def test_personal_data_is_taken_out(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Write to mara@example.org about the garden.", encoding="utf-8")
+    (document,) = read_documents(tmp_path / "a.txt")
+    assert document.text == "Write to [mail] about the garden."
+
+
+def test_a_document_keeps_its_side_when_others_come() -> None:
+    hashes = [seen_hash(f"document {at}") for at in range(2000)]
+    held, more = held_out(hashes[:1000]), held_out(hashes)
+    assert held == more & set(hashes[:1000])
+    assert len(more) / 2000 == pytest.approx(HELD_SHARE, abs=0.015)
+    few = sorted(hashes)[-3:]
+    assert held_out(few) == {few[0]}  # one at least
+
+
+def test_copies_and_blank_rows_are_counted_and_general_text_is_not_learnt_from(tmp_path: Path) -> None:
+    text = text_in(
+        tmp_path / "domain", ["A long walk.", "a LONG walk!", "...", "A short rest.", "Some soup."]
+    )
+    (tmp_path / "general.txt").write_text("Some soup.\n\nA map of roads.", encoding="utf-8")
+    corpus = read_corpus(text, tmp_path / "general.txt")
+    assert corpus.skipped == {"copies of another document": 1, "without a letter": 1}
+    assert (len(corpus.train), len(corpus.held)) == (2, 1)
+    assert [document.text for document in corpus.general] == ["A map of roads."]
+
+
+def test_every_token_is_foretold_once_however_long_a_document_is() -> None:
+    tokenizer = tiny_tokenizer()
+    (document,) = documents("I walked to the lake this morning. I slept badly again all week.")
+    plain = tokenizer(document.text, add_special_tokens=False)["input_ids"]
+    end = tokenizer.eos_token_id
+    rows = chunks([document], tokenizer, 6).rows
+    assert len(rows) > 2
+    assert all(len(row.ids) <= 6 and row.prompt == 1 for row in rows)
+    assert [token for row in rows for token in row.ids[1:]] == [*plain, end]
+    assert [row.ids[0] for row in rows[1:]] == [row.ids[-1] for row in rows[:-1]]
+    assert rows[0].ids[0] == end  # this tokenizer has no token to begin with
+    with_first = tiny_tokenizer(layout="llama")
+    assert chunks([document], with_first, 50).rows[0].ids[0] == with_first.bos_token_id
+
+
+def documents(*texts: str) -> list[Any]:
+    from mentallama.train.data.corpus import Document
+
+    return [Document(text, Path("made-up.txt"), at) for at, text in enumerate(texts, 1)]
+
+
+def test_perplexity_by_hand() -> None:
+    """Two documents, a token at a time: exp of the mean of -log p over all tokens and ends."""
+    tokenizer = tiny_tokenizer()
+    model = tiny_llama(tokenizer=tokenizer)
+    texts = ("My sister planted some beans.", "Nobody here slept badly again after work, and felt better.")
+    loss, tokens = 0.0, 0
+    with torch.no_grad():
+        for text in texts:
+            ids = [tokenizer.eos_token_id, *tokenizer(text)["input_ids"], tokenizer.eos_token_id]
+            for at in range(1, len(ids)):
+                logits = model(input_ids=torch.tensor([ids[:at]])).logits[0, -1]
+                loss -= float(torch.log_softmax(logits, -1)[ids[at]])
+                tokens += 1
+    held = chunks(documents(*texts), tokenizer, 200)
+    settings = Causal(analyst="causal", base="b", learns="text", text=Path("t"))
+    objective = text_objective(
+        held, held, chunks(documents(texts[0]), tokenizer, 200), settings, Devices(CPU)
+    )
+    with torch.no_grad():
+        measured = objective.measure(model)
+    assert measured["perplexity"] == pytest.approx(math.exp(loss / tokens), rel=1e-4)
+    assert measured["loss"] == pytest.approx(loss / tokens, rel=1e-5)
+    assert measured["general_perplexity"] != pytest.approx(measured["perplexity"], rel=1e-2)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"batching": "packed"}, {"adapter": {"rank": 4}, "learning_rate": 2e-2}],
+    ids=["full", "packed", "lora"],
+)
+def test_perplexity_of_the_domain_falls_and_both_are_told(
+    tmp_path: Path, base: Path, settings: dict[str, Any]
+) -> None:
+    counts = run(made(tmp_path, base, **settings), tmp_path, tmp_path / "train")
+    before, best = counts["before"], counts["best"]["measures"]
+    assert best["perplexity"] < 0.9 * before["perplexity"]
+    assert set(best) == set(before) == {"loss", "perplexity", "general_perplexity"}
+    assert counts["documents"]["train"] + counts["documents"]["held"] == 80
+    assert counts["documents"]["general"] == 2
+    assert read_json(tmp_path / "train/summary.json") == json.loads(json.dumps(counts))
+    card = (tmp_path / "train/README.md").read_text(encoding="utf-8")
+    begun = f"- before the first step:\n  - loss: {before['loss']:.4g}\n  - perplexity: {before['perplexity']:.4g}\n"
+    assert begun in card
+    for told in (card, (tmp_path / "train/recipe.yaml").read_text(encoding="utf-8")):
+        assert str(tmp_path) not in told
+        assert str(base) not in told
+    assert f"  - general_perplexity: {best['general_perplexity']:.4g}" in card
+    assert len(read_seen(tmp_path / "train")) == 80
+    assert not (tmp_path / "checkpoints").exists()
+    assert not (tmp_path / "before.json").exists()
+
+
+def test_answers_are_learnt_behind_text_once_the_adapter_is_merged(tmp_path: Path, base: Path) -> None:
+    run(made(tmp_path, base, adapter={"rank": 4}, epochs=1), tmp_path, tmp_path / "train")
+    for adapter in (None, {"rank": 4}):
+        recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "train"), adapter=adapter, epochs=1)
+        with pytest.raises(WrongUse, match="this base is an adapter; make a model of its own of it first"):
+            run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")
+    merge(tmp_path / "train", tmp_path / "merged")
+    recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "merged"), epochs=1)
+    assert run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")["steps"] == 3
+    assert read_seen(tmp_path / "tuned/train") > read_seen(
+        tmp_path / "train"
+    )  # what the base has read counts too
+
+
+def test_a_model_from_nothing_learns_text_too(tmp_path: Path) -> None:
+    new = {"hidden": 32, "layers": 1, "heads": 2, "vocabulary": 400}
+    counts = run(made(tmp_path, None, new=new, general=None), tmp_path, tmp_path / "train")
+    assert counts["best"]["measures"]["perplexity"] < counts["before"]["perplexity"]
+    opened = open_weights(str(tmp_path / "train"), "causal", torch.float32, CPU)
+    assert opened.context == 32
+
+
+def test_a_killed_training_goes_on_to_the_same_weights_and_keeps_what_was_before(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = text_in(tmp_path / "domain")
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    recipe = made(tmp_path, base, text=text, checkpoint_minutes=1e-9)
+    whole = run(recipe, tmp_path / "whole", tmp_path / "whole/train")
+    step = loop._Run._step
+
+    def killed(self: Any, rows: tuple[int, ...]) -> float:
+        if self.state.step == 7:
+            raise KeyboardInterrupt
+        return step(self, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop._Run, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(recipe, tmp_path / "cut", tmp_path / "cut/train")
+    assert read_json(tmp_path / "cut/before.json")["measures"] == whole["before"]
+    assert run(recipe, tmp_path / "cut", tmp_path / "cut/train") == whole
+    assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
+
+
+def posts_of(folder: Path, text: str) -> None:
+    where = Provenance(file="made-up.csv", row=2, origin="release")
+    write_records(
+        folder / "collect/posts.jsonl.zst",
+        [Post(id="p", set="DR", split="test", text=text, provenance=where)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("post", "document"),
+    [
+        ("Tea.", "tea!"),
+        (LONG, "THE bus was late again - and all of the stairs were steep"),
+        (LONG, f"A title\nToday. {LONG} Tomorrow will be better."),
+    ],
+    ids=["short and whole", "another spelling", "inside of a document"],
+)
+def test_a_test_post_among_the_text_is_refused(tmp_path: Path, base: Path, post: str, document: str) -> None:
+    posts_of(tmp_path, post)
+    text = text_in(
+        tmp_path / "domain", ["A cup of tea and a walk.", "The rain has stopped.", document, "A garden."]
+    )
+    recipe = made(tmp_path, base, text=text)
+    with pytest.raises(
+        WrongUse, match=r"b\.jsonl, row 1: this document is a test post of the run or holds one, as 1"
+    ):
+        run(recipe, tmp_path, tmp_path / "train")
+    assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_short_test_post_is_not_looked_for_inside_of_documents(tmp_path: Path, base: Path) -> None:
+    posts_of(tmp_path, "Tea.")
+    text = text_in(tmp_path / "domain", ["A cup of tea and a walk.", "The rain has stopped.", "A garden."])
+    assert run(made(tmp_path, base, text=text, epochs=1), tmp_path, tmp_path / "train")["steps"] == 1
+
+
+def _nothing(folder: Path) -> None:
+    assert not folder.exists()
+
+
+def _empty(folder: Path) -> None:
+    folder.mkdir()
+
+
+def _no_text(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"text": "A walk."}\n{"body": "A walk."}\n')
+
+
+def _no_json(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.jsonl").write_text('{"text": "A walk."}\n\nA walk.\n')
+
+
+def _one_document(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.txt").write_text("A walk.\n\n...\n")
+
+
+def _other_encoding(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.txt").write_bytes("Ein schöner Tag.".encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("write", "kind", "sentence"),
+    [
+        (_nothing, WrongUse, r"domain: there is no \.txt or \.jsonl file to learn from"),
+        (_empty, WrongUse, r"domain: there is no \.txt or \.jsonl file to learn from"),
+        (_no_text, BadData, r"a\.jsonl, row 2: no text: a row is an object whose key text holds one"),
+        (_no_json, BadData, r"a\.jsonl, row 2: not a JSON object"),
+        (_one_document, WrongUse, r"domain: there are too few documents, 1 with a letter in it"),
+        (_other_encoding, BadData, r"a\.txt: not UTF-8 text; convert it first"),
+    ],
+    ids=["missing", "empty", "no text", "no json", "one document", "encoding"],
+)
+def test_what_cannot_be_read_is_said(
+    tmp_path: Path, base: Path, write: Callable[[Path], None], kind: type[MentallamaError], sentence: str
+) -> None:
+    write(tmp_path / "domain")
+    with pytest.raises(kind, match=sentence):
+        run(made(tmp_path, base, text=tmp_path / "domain"), tmp_path, tmp_path / "train")
+
+
+def test_text_has_no_labels_to_choose_by(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(WrongUse, match="with learns: text use best_by: loss"):
+        run(made(tmp_path, base, best_by="weighted_f1"), tmp_path, tmp_path / "train")

@@ -1,0 +1,349 @@
+"""Fine-tuning an encoder: what is learnt, by hand, and from end to end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from tests.factories import encoder_cases
+from tests.factories.encoder_cases import made, made_post, posts, saved_bert, saved_roberta
+
+from mentallama.analysts.base import Asking
+from mentallama.analysts.checkpoints.loading import open_weights
+from mentallama.analysts.checkpoints.metadata import Head, read_model_file, read_seen, seen_hash
+from mentallama.analysts.encoder.analyst import EncoderAnalyst, ExplanationReader
+from mentallama.analysts.encoder.model import HEADS, HeadedEncoder, TextReader, columns, open_encoder, pad
+from mentallama.analysts.inference.batching import Budget
+from mentallama.analysts.registry import open_analyst
+from mentallama.config import Encoder
+from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.files.record_files import read_json, write_records
+from mentallama.records import Example, Prediction, example_of
+from mentallama.tasks import load_tasks
+from mentallama.train.loop import loop
+from mentallama.train.objectives.encoder_classification import (
+    Row,
+    balanced,
+    begin,
+    calibrated,
+    label_loss,
+    scores,
+)
+from mentallama.train.run import run
+
+HEAD_A = Head(set="dreaddit", question="stress", labels=("yes", "no"))
+HEAD_B = Head(set="SAD", question="cause", labels=("work", "school", "family"))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    run(made(folder), folder, folder / "train")
+    return folder / "train"
+
+
+def asked(split: str = "test") -> list[Example]:
+    found = [post for post in posts() if post.split == split]
+    return [example_of(post, question, "instruction") for post in found for question in post.labels]
+
+
+def told(folder: Path, examples: Sequence[Example], **asking: Any) -> list[Prediction]:
+    return list(EncoderAnalyst.load(str(folder), Asking(**asking)).analyse(examples))
+
+
+def test_the_loss_by_hand() -> None:
+    logits = torch.tensor([[1.0, 0.0, 9.0, 9.0, 9.0], [2.0, 2.0, 0.0, math.log(2), 0.0]])
+    rows = [Row([1], {0: 0}), Row([1], {0: 1, 1: 1})]
+    # row 1: -ln(e/(e+1)); row 2: half of ln 2, and half of -ln(2/4)
+    first, second = math.log(1 + math.exp(-1)), (math.log(2) + math.log(2)) / 2
+    own = columns((HEAD_A, HEAD_B))
+    assert own == [slice(0, 2), slice(2, 5)]
+    assert label_loss(logits, rows, own, None).item() == pytest.approx(first + second)
+    weights = {0: [2.0, 0.5], 1: [1.0, 3.0, 1.0]}
+    weighted = 2 * first + (0.5 * math.log(2) + 3 * math.log(2)) / 2
+    assert label_loss(logits, rows, own, weights).item() == pytest.approx(weighted)
+
+
+def test_weights_of_labels_by_hand() -> None:
+    rows = [Row([1], {0: 0}), Row([1], {0: 0}), Row([1], {0: 0}), Row([1], {0: 1}), Row([1], {1: 2})]
+    found = balanced(rows, (HEAD_A, HEAD_B))
+    assert found[0] == [4 / (2 * 3), 4 / (2 * 1)]
+    assert found[1] == [0.0, 0.0, 1.0]  # labels that never occur weigh nothing
+
+
+def test_scores_are_means_over_sets_by_hand() -> None:
+    rows = [Row([1], {0: 0}), Row([1], {0: 1}), Row([1], {1: 0}), Row([1], {1: 0})]
+    logits = np.array([[3, 1, 0, 0, 0], [3, 1, 0, 0, 0], [0, 0, 5, 1, 1], [0, 0, 5, 1, 1]], float)
+    found = scores((HEAD_A, HEAD_B), logits, rows)
+    assert found["weighted_f1 dreaddit"] == pytest.approx(100 * (2 / 3) / 2)
+    assert found["weighted_f1 SAD"] == 100
+    assert found["weighted_f1"] == pytest.approx((100 / 3 + 100) / 2)
+
+
+def test_heads_that_are_too_sure_are_cooled() -> None:
+    rows = [Row([1], {0: at % 10 == 0}) for at in range(200)]
+    sure = np.tile([20.0, 0.0], (200, 1))
+    assert calibrated((HEAD_A,), sure, rows)[0].temperature > 3
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_what_fills_up_changes_nothing(tmp_path: Path, pooling: Any) -> None:
+    settings = Encoder(analyst="encoder", base=str(saved_bert(tmp_path / "m")), pooling=pooling)
+    opened = begin(settings, 1, 5)
+    reader = TextReader(opened.model, opened.tokenizer, 40)
+    rows, cut = reader.tokens(["The noise.", "The tea and the rain and the walk again and again.", "work"])
+    alone = np.concatenate([reader.logits([row], Budget(10_000, print)) for row in rows])
+    np.testing.assert_allclose(reader.logits(rows, Budget(10_000, print)), alone, atol=1e-6)
+    assert cut == 0
+    assert np.ptp(alone, axis=0).max() > 1e-3
+
+
+def test_loss_falls_and_every_set_is_learnt(trained: Path) -> None:
+    summary = read_json(trained / "summary.json")
+    assert summary["losses"][0] > 2 * summary["losses"][-1]
+    assert summary["best"]["measures"]["weighted_f1"] > 90
+    assert summary["rows"] == {"train": 72, "validation": 24}
+    right = [
+        each.reading.label == example.label
+        for each, example in zip(told(trained, asked()), asked(), strict=True)
+    ]
+    assert sum(right) > 0.9 * len(right)
+
+
+def test_predictions_hold_calibrated_probabilities(trained: Path) -> None:
+    found = told(trained, asked())
+    assert [each.example_id for each in found] == [each.id for each in asked()]
+    for each in found:
+        assert sum(each.probabilities.values()) == pytest.approx(1)
+        assert each.reading.label == max(each.probabilities, key=each.probabilities.__getitem__)
+        assert each.reading.explanation == ""
+    heads = {(head.set, head.question): head for head in read_model_file(trained).heads}  # type: ignore[union-attr]
+    assert set(heads) == {("dreaddit", "stress"), ("MultiWD", "social"), ("MultiWD", "vocational")}
+    assert len({head.temperature for head in heads.values()}) == 3
+
+
+def test_opened_again_it_answers_the_same_bit_for_bit(trained: Path) -> None:
+    assert told(trained, asked()) == told(trained, asked())
+    reader, _, _ = open_encoder(str(trained), "cpu", "float32")
+    weights = load_file(trained / HEADS)
+    assert torch.equal(reader.model.heads.weight, weights["weight"])
+
+
+def test_a_post_is_read_once_however_many_questions(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    forward = HeadedEncoder.forward
+    monkeypatch.setattr(
+        HeadedEncoder, "forward", lambda self, ids, mask: (read.append(len(ids)), forward(self, ids, mask))[1]
+    )
+    examples = [each for each in asked() if each.task == "MultiWD"]
+    told(trained, examples)
+    assert sum(read) == len(examples) / 2 == 12
+
+
+def test_long_posts_are_cut_and_counted(trained: Path) -> None:
+    analyst = EncoderAnalyst.load(str(trained), Asking())
+    long = asked()[0].model_copy(update={"text": "tea " * 500})
+    shorter = long.model_copy(update={"text": "tea " * 38})
+    first, second = analyst.analyse([long, shorter])
+    assert analyst.counts == {"cut_posts": 1}
+    assert first.probabilities == pytest.approx(second.probabilities)
+
+
+def test_memory_that_runs_out_halves_the_pass(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    whole = told(trained, asked())
+    forward = HeadedEncoder.forward
+
+    def short(self: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if ids.numel() > 100:
+            raise torch.OutOfMemoryError
+        return forward(self, ids, mask)
+
+    monkeypatch.setattr(HeadedEncoder, "forward", short)
+    found = told(trained, asked(), say=said.append)
+    assert any("out of memory" in line for line in said)
+    for one, other in zip(found, whole, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
+
+
+def test_a_killed_training_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = made(tmp_path / "whole", epochs=3)
+    run(recipe, tmp_path / "whole", tmp_path / "whole/train")
+    again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), epochs=3, checkpoint_minutes=1e-9)
+    step, done = loop._Run._step, [0]
+
+    def dies(self: Any, rows: tuple[int, ...]) -> float:
+        done[0] += 1
+        if done[0] == 14:
+            raise KeyboardInterrupt
+        return step(self, rows)
+
+    monkeypatch.setattr(loop._Run, "_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(again, tmp_path / "killed", tmp_path / "killed/train")
+    assert list((tmp_path / "killed/checkpoints").glob("step-*13"))
+    run(again, tmp_path / "killed", tmp_path / "killed/train")
+    assert done[0] == 14 + 27 - 13
+    for name in ("model.safetensors", HEADS):
+        assert (tmp_path / "whole/train" / name).read_bytes() == (
+            tmp_path / "killed/train" / name
+        ).read_bytes()
+    assert not (tmp_path / "killed/checkpoints").exists()
+
+
+def test_frozen_words_and_dropout_of_the_base(tmp_path: Path) -> None:
+    base = saved_bert(tmp_path / "m", hidden_dropout_prob=0.1)
+    settings = Encoder(analyst="encoder", base=str(base), freeze_embeddings=True, base_dropout=0.0)
+    model = begin(settings, 1, 2).model
+    still = {
+        name.split(".")[1] for name, parameter in model.named_parameters() if not parameter.requires_grad
+    }
+    assert still == {"embeddings", "pooler"}
+    assert {each.p for each in model.encoder.modules() if isinstance(each, torch.nn.Dropout)} == {0.0}
+    as_made = begin(
+        settings.model_copy(update={"base_dropout": None, "freeze_embeddings": False}), 1, 2
+    ).model
+    assert {each.p for each in as_made.encoder.modules() if isinstance(each, torch.nn.Dropout)} == {0.1}
+    assert all(parameter.requires_grad for parameter in as_made.encoder.embeddings.parameters())
+
+
+def test_a_tokenizer_without_padding_is_no_obstacle(tmp_path: Path, trained: Path) -> None:
+    base = saved_bert(tmp_path / "m", pad=False)
+    recipe = made(tmp_path / "run", base=str(base), epochs=1)
+    run(recipe, tmp_path / "run", tmp_path / "run/train")
+    assert len(told(tmp_path / "run/train", asked())) == 36
+
+
+def test_roberta_counts_its_places_from_behind_padding(tmp_path: Path) -> None:
+    opened = open_weights(str(saved_roberta(tmp_path / "m")), "encoder", torch.float32, None)
+    assert opened.context == 17
+    reader = TextReader(HeadedEncoder(opened.model, 2, "mean"), opened.tokenizer, opened.context)
+    rows, cut = reader.tokens(["tea " * 40])
+    assert (len(rows[0]), cut) == (17, 1)
+    assert reader.logits(rows, Budget(100, print)).shape == (1, 2)
+
+
+def test_a_test_post_among_the_rows_ends_it(tmp_path: Path) -> None:
+    recipe = made(tmp_path)
+    leaked = made_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
+    write_records(tmp_path / "collect/posts.jsonl.zst", [*posts(), leaked])
+    with pytest.raises(WrongUse, match="1 rows to train on are of posts that are test posts too"):
+        run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_what_it_has_seen_is_told_and_no_test_post_is_in_it(trained: Path) -> None:
+    seen = read_seen(trained)
+    by_split = {
+        split: {seen_hash(post.text) for post in posts() if post.split == split}
+        for split in ("train", "test")
+    }
+    assert by_split["train"] < seen
+    assert not by_split["test"] & seen
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (
+            lambda post: post.model_copy(update={"labels": dict.fromkeys(post.labels, "no")}),
+            "it takes two labels",
+        ),
+        (
+            lambda post: post if post.split != "validation" else post.model_copy(update={"labels": {}}),
+            "no validation rows; have collect draw some with validation_share",
+        ),
+        (
+            lambda post: post.model_copy(update={"labels": dict.fromkeys(post.labels, "perhaps")}),
+            "the task has no label 'perhaps'",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt_is_said(tmp_path: Path, change: Any, fault: str) -> None:
+    recipe = made(tmp_path)
+    write_records(tmp_path / "collect/posts.jsonl.zst", [change(post) for post in posts()])
+    with pytest.raises(WrongUse, match=fault):
+        run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_a_question_of_one_label_is_left_out_and_said(tmp_path: Path) -> None:
+    recipe = made(tmp_path, epochs=1)
+    found = [
+        post.model_copy(update={"labels": {**post.labels, "social": "no"}}) if post.set == "MultiWD" else post
+        for post in posts()
+    ]
+    write_records(tmp_path / "collect/posts.jsonl.zst", found)
+    run(recipe, tmp_path, tmp_path / "train")
+    assert read_json(tmp_path / "train/summary.json")["skipped"]["MultiWD, social"].startswith(
+        "36 training rows of 1"
+    )
+    with pytest.raises(
+        WrongUse, match=r"was not trained on MultiWD \(social\); it answers .*MultiWD \(vocational\)"
+    ):
+        told(tmp_path / "train", [each for each in asked() if each.question == "social"])
+
+
+def test_an_encoder_without_heads_answers_nothing(tmp_path: Path) -> None:
+    with pytest.raises(WrongUse, match="has no heads yet"):
+        open_analyst(f"encoder:{saved_bert(tmp_path / 'm')}")
+
+
+def test_damaged_heads_are_told(tmp_path: Path, trained: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in trained.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    (copy / HEADS).write_bytes(b"damaged")
+    with pytest.raises(BadData, match=r"heads.safetensors: .*not the heads of this encoder"):
+        open_analyst(f"encoder:{copy}")
+
+
+def test_a_loss_that_is_no_number_ends_it(tmp_path: Path) -> None:
+    recipe = made(tmp_path, learning_rate=1e30, clip=1e30, warmup=0.0)
+    with pytest.raises(MentallamaError, match="the loss is no number"):
+        run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
+    recipe = made(tmp_path, reads="explanations")
+    run(recipe, tmp_path, tmp_path / "train")
+    reader, task = ExplanationReader.load(tmp_path / "train"), load_tasks()["dreaddit"]
+    assert reader.answers(task, "stress")
+    assert not reader.answers(load_tasks()["MultiWD"], "social")  # it has no explanations
+    heavy, calm = reader.read(task, "stress", ["because the day is heavy", "the tone is calm"])
+    assert heavy["yes"] > 0.5 > calm["yes"]
+    assert {
+        seen_hash(post.text) for post in posts() if post.set == "dreaddit" and post.split == "train"
+    } < reader.seen
+    assert not {seen_hash(post.text) for post in posts() if post.split == "test"} & reader.seen
+    with pytest.raises(WrongUse, match="it is a label reader for check and evaluate"):
+        open_analyst(f"encoder:{tmp_path / 'train'}")
+
+
+def test_a_model_of_posts_is_no_label_reader(trained: Path) -> None:
+    with pytest.raises(WrongUse, match="a label reader is trained with reads: explanations"):
+        ExplanationReader.load(trained)
+
+
+def test_padding_by_hand() -> None:
+    ids, mask = pad([[5, 6, 7], [8]], 9, torch.device("cpu"))
+    assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
+    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
+
+
+def test_the_sample_is_made_up_of_words_the_tokenizer_has() -> None:
+    unknown = encoder_cases.tokenizer().unk_token_id
+    ids = encoder_cases.tokenizer()([post.text for post in posts()])["input_ids"]
+    assert sum(token == unknown for row in ids for token in row) < 0.25 * sum(map(len, ids))

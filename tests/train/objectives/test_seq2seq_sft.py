@@ -1,0 +1,275 @@
+"""Tuning an encoder-decoder: what is learnt from, token by token, and that it then writes and weighs what it learnt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.factories.tiny_models import Kind, tiny_pair
+from tests.train.loop.test_distributed import torchrun
+from tests.train.objectives.test_causal_sft import posts, same, weights
+from torch.nn.functional import cross_entropy
+
+from mentallama.analysts.base import Asking
+from mentallama.analysts.checkpoints.loading import open_weights
+from mentallama.analysts.inference.seq2seq_encoding import Sides
+from mentallama.analysts.registry import open_analyst
+from mentallama.config import Recipe
+from mentallama.errors import WrongUse
+from mentallama.files.record_files import read_json, write_records
+from mentallama.records import Example, Response, example_of
+from mentallama.tasks import load_tasks, write_query
+from mentallama.train.loop import loop
+from mentallama.train.objectives.seq2seq_sft import UNLEARNT, Pair, collate, response_loss, tokenise
+from mentallama.train.run import run
+
+CPU = torch.device("cpu")
+KINDS = ("bart", "t5")
+YES = "yes. Reasoning: the days are long."
+NO = "no. Reasoning: the tone is calm."
+RATE = {"bart": 5e-3, "t5": 3e-3}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A folder each with a tiny model that learns within seconds; embeddings are tied, as published ones are."""
+    found = {}
+    shapes = {"bart": {"init_std": 0.1, "dropout": 0.0}, "t5": {"d_model": 64, "dropout_rate": 0.0}}
+    for kind, config in shapes.items():
+        folder = tmp_path_factory.mktemp(kind)
+        model, tokenizer = tiny_pair(kind, **config)  # type: ignore[arg-type]
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        found[kind] = str(folder)
+    return found
+
+
+def made(folder: Path, base: str, **settings: Any) -> Recipe:
+    """A run with 24 training rows and 8 validation rows."""
+    everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
+    write_records(folder / "collect/posts.jsonl.zst", everything)
+    write_records(
+        folder / "collect/responses.jsonl.zst",
+        [
+            Response(
+                example_id=example_of(each, "stress", "completion").id,
+                text=YES if each.labels["stress"] == "yes" else NO,
+                model="m",
+            )
+            for each in everything
+        ],
+    )
+    given = {"analyst": "seq2seq", "base": base, "max_tokens": 200, "epochs": 2, "batch_size": 8, **settings}
+    return Recipe(name="tiny", data=folder, form="completion", sets=("dreaddit",), train=given)
+
+
+def example(text: str) -> Example:
+    asked = {"task": "dreaddit", "question": "stress", "form": "completion"}
+    return Example.model_validate(
+        {"id": "e", "post_id": "p", **asked, "text": text, "label": "yes", "response": YES}
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "front", "start"), [("bart", "<s>", "</s>"), ("t5", "", "<pad>")], ids=["bart", "t5"]
+)
+def test_only_the_response_is_learnt_token_by_token(kind: Kind, front: str, start: str) -> None:
+    model, tokenizer = tiny_pair(kind)
+    rows = tokenise(
+        [example("A loud week.")], load_tasks(), Sides(model, tokenizer, "completion", "plain", 500)
+    )
+    (row,), batch = rows.rows, collate(rows.rows, CPU)
+    asked = write_query(load_tasks()["dreaddit"], "stress", "completion", "A loud week.").rstrip()
+    assert rows.cut == 0
+    assert row.prompt == tokenizer(asked)["input_ids"]
+    assert row.target == tokenizer(text_target=YES)["input_ids"]
+    assert tokenizer.decode(batch.read[0]) == f"{front}{asked}</s>"
+    assert tokenizer.decode(batch.targets[0]) == f"{front}{YES}</s>"
+    # the target of a token is the one behind it: the decoder is given all targets but the last, behind its start
+    assert tokenizer.convert_ids_to_tokens(batch.given[0].tolist())[0] == start
+    assert batch.given[0, 1:].tolist() == batch.targets[0, :-1].tolist()
+    assert torch.equal(batch.given, model.prepare_decoder_input_ids_from_labels(labels=batch.targets))
+    assert row.learnt == len(row.target) == len(row.ids) - len(row.prompt) > 8
+
+
+ROWS = [Pair([5, 9, 3, 7], [6, 2], 2), Pair([8, 4], [11, 12, 13, 2], 2), Pair([15, 16, 17], [14, 2], 2)]
+
+
+def test_batches_by_hand() -> None:
+    batch = collate(ROWS[:2], CPU)
+    assert batch.read.tolist() == [[5, 9, 3, 7], [8, 4, 0, 0]]
+    assert batch.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert batch.given.tolist() == [[2, 6, 0, 0], [2, 11, 12, 13]]
+    assert batch.targets.tolist() == [[6, 2, UNLEARNT, UNLEARNT], [11, 12, 13, 2]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_padding_changes_no_loss(kind: Kind) -> None:
+    model, _ = tiny_pair(kind)
+    with torch.no_grad():
+        naive = 0.0
+        for row in ROWS:
+            given = torch.tensor([[row.start, *row.target[:-1]]])
+            logits = model(input_ids=torch.tensor([list(row.prompt)]), decoder_input_ids=given).logits[0]
+            naive += float(cross_entropy(logits, torch.tensor(list(row.target)), reduction="sum"))
+        found = float(response_loss(model, collate(ROWS, CPU)))
+    assert found == pytest.approx(naive, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_losses_fall_and_the_model_reloads_bit_for_bit(
+    tmp_path: Path, bases: dict[str, str], kind: Kind
+) -> None:
+    recipe = made(tmp_path, bases[kind], epochs=4, learning_rate=RATE[kind])
+    counts = run(recipe, tmp_path, tmp_path / "train")
+    assert counts["rows"] == {"train": 24, "validation": 8}
+    assert counts["steps"] == 12
+    assert counts["looks"][-1]["measures"]["loss"] < counts["looks"][0]["measures"]["loss"]
+    assert sum(counts["losses"][-3:]) < sum(counts["losses"][:3])
+    assert not (tmp_path / "checkpoints").exists()
+    files = {path.name for path in (tmp_path / "train").iterdir()}
+    assert files >= {"mentallama.json", "seen.json", "summary.json", "README.md", "tokenizer.json"}
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
+    fingerprint = read_json(tmp_path / "train/mentallama.json")["fingerprint"]
+    asked = [example(post.text) for post in posts("test", 4, 40)]
+    told = []
+    for mode in ("answer-first", "free"):
+        asking = Asking(mode=mode, max_new_tokens=20, device="cpu")  # type: ignore[arg-type]
+        first, second = (
+            list(open_analyst(f"seq2seq:{tmp_path / 'train'}", asking).analyse(asked)) for _ in range(2)
+        )
+        assert first == second
+        told += first
+    assert {each.model for each in told} == {f"seq2seq:{fingerprint}"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_saved_is_what_was_measured(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
+    counts = run(made(tmp_path, bases[kind], learning_rate=RATE[kind]), tmp_path, tmp_path / "train")
+    opened = open_weights(str(tmp_path / "train"), "seq2seq", torch.float32, CPU)
+    sides = Sides(opened.model, opened.tokenizer, "completion", "plain", 200)
+    held = [
+        example(post.text).model_copy(update={"response": YES if post.labels["stress"] == "yes" else NO})
+        for post in posts("validation", 8, 24)
+    ]
+    rows = tokenise(held, load_tasks(), sides).rows
+    with torch.no_grad():
+        summed = sum(float(response_loss(opened.model.eval(), collate([row], CPU))) for row in rows)
+    mean = summed / sum(len(row.target) for row in rows)
+    assert mean == pytest.approx(counts["best"]["measures"]["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_that_knows_its_rows_by_heart_writes_them(
+    tmp_path: Path, bases: dict[str, str], kind: Kind
+) -> None:
+    settings = {"epochs": 40 if kind == "bart" else 60, "learning_rate": RATE[kind], "evaluate_every": 999}
+    run(made(tmp_path, bases[kind], **settings), tmp_path, tmp_path / "train")
+    learnt = posts("train", 24)
+    asked = [example(post.text) for post in learnt]
+    where = f"seq2seq:{tmp_path / 'train'}"
+    free = list(open_analyst(where, Asking(mode="free", max_new_tokens=40, device="cpu")).analyse(asked))
+    weighed = list(open_analyst(where, Asking(max_new_tokens=40, device="cpu")).analyse(asked))
+    golden = {"yes": YES.partition("Reasoning: ")[2], "no": NO.partition("Reasoning: ")[2]}
+    for post, one, other in zip(learnt, free, weighed, strict=True):
+        label = post.labels["stress"]
+        assert (one.reading.status, one.reading.label, one.reading.explanation) == (
+            "read",
+            label,
+            golden[label],
+        )
+        assert (other.reading.label, other.reading.explanation) == (label, golden[label])
+        assert other.probabilities[label] > 0.5
+
+
+def test_a_killed_training_goes_on_to_the_same_weights(
+    tmp_path: Path, bases: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"checkpoint_minutes": 1e-9, "learning_rate": 3e-3}
+    run(made(tmp_path / "whole", bases["t5"], **settings), tmp_path / "whole", tmp_path / "whole/train")
+    step = loop._Run._step
+
+    def killed(self: Any, rows: tuple[int, ...]) -> float:
+        if self.state.step == 4:
+            raise KeyboardInterrupt
+        return step(self, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop._Run, "_step", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(made(tmp_path / "cut", bases["t5"], **settings), tmp_path / "cut", tmp_path / "cut/train")
+    run(made(tmp_path / "cut", bases["t5"], **settings), tmp_path / "cut", tmp_path / "cut/train")
+    assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_checkpointed_activations_give_the_same_losses(
+    tmp_path: Path, bases: dict[str, str], kind: Kind
+) -> None:
+    found = []
+    for name, checkpointed in (("a", False), ("b", True)):
+        settings = {"steps": 2, "gradient_checkpointing": checkpointed, "learning_rate": 3e-3}
+        recipe = made(tmp_path / name, bases[kind], **settings)
+        found.append(run(recipe, tmp_path / name, tmp_path / name / "train")["losses"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, bases: dict[str, str]) -> None:
+    settings = {"epochs": 8, "learning_rate": 1e-2, "best_by": "weighted_f1"}
+    counts = run(made(tmp_path, bases["bart"], **settings), tmp_path, tmp_path / "train")
+    scores = [look["measures"]["weighted_f1"] for look in counts["looks"]]
+    assert scores[0] == 0.0  # nothing that can be read yet
+    assert counts["best"]["measures"]["weighted_f1"] == max(scores) > 0.0
+
+
+def test_long_posts_are_cut_and_counted_and_long_responses_said(tmp_path: Path) -> None:
+    model, tokenizer = tiny_pair("t5")
+    sides = Sides(model, tokenizer, "completion", "plain", 100)
+    rows = tokenise([example("A loud week. " * 50), example("A loud week.")], load_tasks(), sides)
+    assert rows.cut == 1
+    assert 90 < len(rows.rows[0].prompt) <= 100
+    read = tokenizer.decode(rows.rows[0].prompt, skip_special_tokens=True)
+    assert read.startswith("Post: A loud week.")
+    assert read.endswith('The answer to the question "Does the poster suffers from stress?" is')
+    with pytest.raises(WrongUse, match=r"a response takes \d+ tokens, and the model holds 100 on each side"):
+        sides.target(YES * 30)
+
+
+def test_no_padding_token_is_needed(tmp_path: Path) -> None:
+    model, tokenizer = tiny_pair("t5", pad=False)
+    model.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    counts = run(made(tmp_path, str(tmp_path / "base"), steps=1), tmp_path, tmp_path / "train")
+    assert len(counts["losses"]) == 1
+
+
+def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
+    from tests.factories.tiny_models import tiny_llama
+
+    tiny_llama(tmp_path / "llama")
+    with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
+        run(made(tmp_path, str(tmp_path / "llama")), tmp_path, tmp_path / "train")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    # 8 rows a step, one at a time: each process has its own, and every step takes several passes
+    given = {"tokens_at_once": 100, "epochs": 1, "learning_rate": 1e-3}
+    run(made(one, bases[kind], **given), one, one / "train")
+    torchrun(made(two, bases[kind], **given), two, two / "train")
+    left, right, begun = weights(one / "train"), weights(two / "train"), weights(Path(bases[kind]))
+    assert left.keys() == right.keys()
+    for name, tensor in left.items():
+        torch.testing.assert_close(right[name], tensor, atol=1e-5, rtol=0)
+    # and something was learnt that could have differed
+    assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
+    assert not (two / "checkpoints").exists()
