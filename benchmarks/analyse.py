@@ -29,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
 from mentallama.analysts.registry import Analyst, open_analyst
-from mentallama.config import Linear
+from mentallama.config import LinearSettings
 from mentallama.files.record_files import read_records, write_json
 from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id
 from mentallama.train.linear.trainer import train_linear
@@ -150,7 +150,7 @@ def main() -> None:
     posts = list(read_records(given.posts, Post)) if given.posts else made_up_posts(given.count, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
-            train_linear(posts, Path(folder), Linear(regularisation=(2.0,)))
+            train_linear(posts, Path(folder), LinearSettings(regularisation=(2.0,)))
         analyst = open_analyst(given.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {

@@ -116,7 +116,7 @@ def measure_cleaning(posts: int) -> dict[str, float]:
     """Repair and scrubbing alone, and the whole batch function, in this process: posts a second on one core."""
     from mentallama.collect.clean_batch import clean_batch
     from mentallama.collect.readers import RawPost
-    from mentallama.parallel import batches
+    from mentallama.parallel import batched
     from mentallama.text.pii import scrub
     from mentallama.text.repair import repair
 
@@ -126,7 +126,7 @@ def measure_cleaning(posts: int) -> dict[str, float]:
         scrub(repair(text))
     cleaned = time.perf_counter()
     rows = (RawPost("DR", "train", "table", "stream.csv", n, text, {}) for n, text in enumerate(texts))
-    for batch in batches(rows, 512):
+    for batch in batched(rows, 512):
         clean_batch(list(batch), "salt", frozenset())
     done = time.perf_counter()
     return {

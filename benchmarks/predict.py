@@ -29,15 +29,15 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.checkpoints.loading import Opened, open_weights
-from mentallama.analysts.inference.answer_scoring import Ask, Group, read_trees
-from mentallama.analysts.inference.prompt_encoding import Prompter
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
+from mentallama.analysts.inference.answer_scoring import ScoringGroup, ScoringRequest, score_trees
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.language_model.causal import CausalAnalyst
-from mentallama.answers.parse import answer_sentence
-from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, read_release, release_path
-from mentallama.predict.analyst_pool import BATCH
-from mentallama.predict.questions import in_batches
+from mentallama.answers.parse import label_sentence
+from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, read_release_file, release_path
+from mentallama.predict.analyst_pool import BATCH_SIZE
+from mentallama.predict.questions import batches_by_post
 from mentallama.records import Example, stable_id
 from mentallama.tasks import find_task
 
@@ -50,7 +50,7 @@ CLOSE = 1e-4
 def rows_of(release: Path, name: str) -> Iterator[ReleaseRow]:
     """The rows of a test file, in its order."""
     path = release / release_path(name, "test", "instruction")
-    return read_release(ReleaseFile(name, "test", "instruction", path), find_task(name))
+    return read_release_file(ReleaseFile(name, "test", "instruction", path), find_task(name))
 
 
 def examples_of(release: Path, name: str, count: int | None) -> list[Example]:
@@ -68,7 +68,7 @@ def examples_of(release: Path, name: str, count: int | None) -> list[Example]:
     ]
 
 
-def small_llama(release: Path, seed: int = 0) -> Opened:
+def small_llama(release: Path, seed: int = 0) -> LoadedModel:
     """A Llama of 4 layers with random weights, and byte-level BPE of 4,096 words from the test files."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
@@ -79,7 +79,7 @@ def small_llama(release: Path, seed: int = 0) -> Opened:
         show_progress=False,
     )
     bpe.train_from_iterator(
-        (f"{row.query} {row.golden}" for name in SETS for row in rows_of(release, name)), trainer
+        (f"{row.query} {row.reference}" for name in SETS for row in rows_of(release, name)), trainer
     )
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token="<|endoftext|>", pad_token="<|endoftext|>", model_max_length=2048
@@ -96,19 +96,19 @@ def small_llama(release: Path, seed: int = 0) -> Opened:
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
     )
-    return Opened(LlamaForCausalLM(shape).eval(), tokenizer, 2048, "causal:random", None)
+    return LoadedModel(LlamaForCausalLM(shape).eval(), tokenizer, 2048, "causal:random", None)
 
 
-def plain_loop(opened: Opened, new_tokens: int) -> Callable[[Sequence[Example]], int]:
+def plain_loop(opened: LoadedModel, new_tokens: int) -> Callable[[Sequence[Example]], int]:
     """Batches of 8 in file order, padded on the left, each row generated from scratch; gives the tokens written."""
     tokenizer, model = opened.tokenizer, opened.model
     tokenizer.padding_side = "left"
-    template = opened.file.template if opened.file else "auto"
-    prompter = Prompter(tokenizer, "instruction", template, opened.context)
+    template = opened.metadata.template if opened.metadata else "auto"
+    prompter = PromptEncoder(tokenizer, "instruction", template, opened.context)
     greedy = GenerationConfig(
         do_sample=False,
         max_new_tokens=new_tokens,
-        eos_token_id=list(prompter.ends),
+        eos_token_id=list(prompter.stop_token_ids),
         pad_token_id=tokenizer.pad_token_id,
     )
 
@@ -117,7 +117,9 @@ def plain_loop(opened: Opened, new_tokens: int) -> Callable[[Sequence[Example]],
         with torch.inference_mode():
             for start in range(0, len(examples), PEER_BATCH):
                 part = examples[start : start + PEER_BATCH]
-                prompts = [prompter.prompt(each, find_task(each.task), new_tokens).ids for each in part]
+                prompts = [
+                    prompter.encode_prompt(each, find_task(each.task), new_tokens).ids for each in part
+                ]
                 batch = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
                 found = model.generate(**batch, generation_config=greedy)
                 new = found[:, batch["input_ids"].shape[1] :]
@@ -129,34 +131,38 @@ def plain_loop(opened: Opened, new_tokens: int) -> Callable[[Sequence[Example]],
     return run
 
 
-def ours(opened: Opened, asking: Asking) -> Callable[[Sequence[Example]], int]:
+def ours(opened: LoadedModel, asking: InferenceOptions) -> Callable[[Sequence[Example]], int]:
     """The analyst, handed batches as `predict` hands them; gives the labels found."""
 
     def run(examples: Sequence[Example]) -> int:
         analyst = CausalAnalyst(opened, asking)
         posts = (list(group) for _, group in groupby(examples, key=lambda example: example.post_id))
-        answers = chain.from_iterable(analyst.analyse(batch) for batch in in_batches(posts, BATCH))
+        answers = chain.from_iterable(analyst.analyse(batch) for batch in batches_by_post(posts, BATCH_SIZE))
         return sum(bool(each.reading.label) for each in answers)
 
     return run
 
 
-def furthest_apart(opened: Opened, examples: Sequence[Example]) -> tuple[float, float]:
+def furthest_apart(opened: LoadedModel, examples: Sequence[Example]) -> tuple[float, float]:
     """The largest differences from one pass an answer: of probabilities, and of log-likelihoods in nats."""
-    predictions = CausalAnalyst(opened, Asking(labels_only=True)).analyse(examples)
-    template = opened.file.template if opened.file else "auto"
-    prompter = Prompter(opened.tokenizer, "instruction", template, opened.context)
+    predictions = CausalAnalyst(opened, InferenceOptions(labels_only=True)).analyse(examples)
+    template = opened.metadata.template if opened.metadata else "auto"
+    prompter = PromptEncoder(opened.tokenizer, "instruction", template, opened.context)
     shares, nats = 0.0, 0.0
     for example, given in zip(examples, predictions, strict=True):
         task = find_task(example.task)
-        answers = tuple(prompter.answer(answer_sentence(task, label), ended=False) for label in task.labels)
-        prompt = prompter.prompt(example, task, max(map(len, answers))).ids
+        answers = tuple(
+            prompter.encode_answer(label_sentence(task, label), add_stop_token=False) for label in task.labels
+        )
+        prompt = prompter.encode_prompt(example, task, max(map(len, answers))).ids
         scores = torch.tensor([score(opened.model, prompt, answer) for answer in answers])
         naive = dict(zip(task.labels, scores.softmax(0).tolist(), strict=True))
         shares = max(shares, *(abs(naive[label] - given.probabilities[label]) for label in naive))
         with torch.inference_mode():
-            ((read,),) = read_trees(opened.model, [Group([0], [Ask(prompt, answers)])], keep=False)
-        nats = max(nats, float((torch.tensor(read.scores) - scores).abs().max()))
+            ((read,),) = score_trees(
+                opened.model, [ScoringGroup([0], [ScoringRequest(prompt, answers)])], keep_cache=False
+            )
+        nats = max(nats, float((torch.tensor(read.answer_logprobs) - scores).abs().max()))
     return shares, nats
 
 
@@ -177,14 +183,14 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=252, help="rows of each file (0: all)")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--new-tokens", type=int, default=128)
-    options.add_argument("--tokens-at-once", type=int, default=Asking().tokens_at_once)
+    options.add_argument("--tokens-at-once", type=int, default=InferenceOptions().max_batch_tokens)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     release = given.data / "release"
     if given.model:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        opened = open_weights(given.model.removeprefix("causal:"), "causal", torch.float32, device)
+        opened = load_pretrained(given.model.removeprefix("causal:"), "causal", torch.float32, device)
     else:
         opened = small_llama(release)
     examples = list(chain.from_iterable(examples_of(release, name, given.rows or None) for name in SETS))
@@ -203,13 +209,13 @@ def main() -> None:
     compare(opened, examples, given)
 
 
-def compare(opened: Opened, examples: Sequence[Example], given: argparse.Namespace) -> None:
+def compare(opened: LoadedModel, examples: Sequence[Example], given: argparse.Namespace) -> None:
     """Examples a second of each, round by round, and how many times as fast ours are."""
     asked = {"max_new_tokens": given.new_tokens, "tokens_at_once": given.tokens_at_once}
     ways = {
         "plain loop": plain_loop(opened, given.new_tokens),
-        "ours, with explanations": ours(opened, Asking(**asked)),
-        "ours, labels only": ours(opened, Asking(labels_only=True, **asked)),
+        "ours, with explanations": ours(opened, InferenceOptions(**asked)),
+        "ours, labels only": ours(opened, InferenceOptions(labels_only=True, **asked)),
     }
     for run in ways.values():  # once for what is only done once
         run(examples[:PEER_BATCH])

@@ -52,24 +52,24 @@ def bodies(count: int) -> Iterator[dict[str, object]]:
 def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
     """The teacher's client with its ledger: seconds from the first call to the last commit."""
     from mentallama.config import Teacher
-    from mentallama.llm_api.dispatcher import Limits, Tally, ask_all
+    from mentallama.llm_api.dispatcher import Limits, RunStats, dispatch_sync
     from mentallama.llm_api.endpoint import open_endpoint
     from mentallama.llm_api.ledger.ledger import Ledger
-    from mentallama.llm_api.types import Call, call_hash
+    from mentallama.llm_api.types import Request, request_hash
 
     endpoint = open_endpoint(Teacher(spec=f"remote:{MODEL}@{url}"), {})
     seen: dict[str, float] = {}
 
-    def look(tally: Tally) -> None:
+    def look(tally: RunStats) -> None:
         mark = tally.done // EVERY * EVERY
         if mark and f"mb_at_{mark}" not in seen:
             seen[f"mb_at_{mark}"] = resident_mb()
 
-    def calls() -> Iterator[Call]:
+    def calls() -> Iterator[Request]:
         for number, body in enumerate(bodies(count)):
             name = f"{number:016x}"
-            yield Call(
-                hash=call_hash(url, body),
+            yield Request(
+                hash=request_hash(url, body),
                 body=body,
                 example_id=name,
                 post_id=name,
@@ -77,12 +77,12 @@ def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
                 question="stress",
             )
 
-    made: Iterable[Call] = calls() if count > MADE_BEFORE else list(calls())
+    made: Iterable[Request] = calls() if count > MADE_BEFORE else list(calls())
     with Ledger(ledger) as book:
         start = time.perf_counter()
-        tally = ask_all(made, endpoint, book, Limits(in_flight=IN_FLIGHT), look)
+        tally = dispatch_sync(made, endpoint, book, Limits(max_concurrency=IN_FLIGHT), look)
         seconds = time.perf_counter() - start
-    assert tally.answered + tally.known == count or count > tally.answered > 0.9 * count, (
+    assert tally.answered + tally.cached == count or count > tally.answered > 0.9 * count, (
         tally
     )  # copies are asked once
     return {"calls": tally.answered, "seconds": seconds} | seen

@@ -27,22 +27,28 @@ from datasets import Dataset
 from transformers import LlamaForCausalLM
 from trl import SFTConfig, SFTTrainer
 
-from mentallama.analysts.checkpoints.optional_deps import need_torch
-from mentallama.analysts.inference.prompt_encoding import Prompter
-from mentallama.config import Causal, New
-from mentallama.files.imhi_release import find_release, read_release
+from mentallama.analysts.checkpoints.optional_deps import require_torch
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
+from mentallama.config import CausalSettings, FromScratchSettings
+from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.records import Example
 from mentallama.tasks import find_task, load_tasks, write_query
-from mentallama.train.data.instructions import Lessons
-from mentallama.train.loop.batching import Bin
+from mentallama.train.data.instructions import InstructionData
+from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.checkpointing import Checkpoints
-from mentallama.train.loop.distributed import Devices
-from mentallama.train.loop.loop import Way, fit
-from mentallama.train.loop.random_init import new_model
-from mentallama.train.objectives.causal_sft import Row, Rows, collate, response_loss, tokenise
-from mentallama.train.objectives.language import Material, responses_objective
+from mentallama.train.loop.distributed import DistributedContext
+from mentallama.train.loop.loop import TrainingSession, fit
+from mentallama.train.loop.random_init import random_llama
+from mentallama.train.objectives.causal_sft import (
+    CausalRow,
+    CausalRows,
+    causal_loss,
+    collate_causal,
+    tokenize_causal,
+)
+from mentallama.train.objectives.language import SftData, sft_objective
 
-SHAPE = New(hidden=256, layers=4, heads=4, vocabulary=4096)
+SHAPE = FromScratchSettings(hidden=256, layers=4, heads=4, vocabulary=4096)
 LONGEST = 1024
 """SFTTrainer's own default."""
 BATCH = 8
@@ -53,7 +59,9 @@ Work = Callable[[Any], object]
 def release_rows(data: Path, count: int) -> list[Example]:
     """Every n-th instruction row of the training files, so that all sets are there."""
     files = [
-        file for file in find_release(data / "release", "instruction", load_tasks()) if file.split == "train"
+        file
+        for file in find_release_files(data / "release", "instruction", load_tasks())
+        if file.split == "train"
     ]
     found = [
         Example(
@@ -63,31 +71,35 @@ def release_rows(data: Path, count: int) -> list[Example]:
             question=row.question,
             form="instruction",
             text=row.text,
-            response=" ".join(row.golden.split()),
+            response=" ".join(row.reference.split()),
         )
         for file in files
-        for row in read_release(file, find_task(file.set))
+        for row in read_release_file(file, find_task(file.set))
     ]
     return found[:: max(1, len(found) // count)][:count]
 
 
-def ours(rows: Rows, batching: str, dtype: torch.dtype) -> Work:
+def ours(rows: CausalRows, batching: str, dtype: torch.dtype) -> Work:
     """One epoch of our loop, with the checkpoint that it writes at the end."""
     kind = {"analyst": "causal", "new": SHAPE, "batching": batching}
-    settings = Causal.model_validate({**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH})
-    devices = Devices(torch.device("cpu"))
-    material = Material(Lessons([], [], "the release"), rows, Rows(rows.rows[:1], 0))
+    settings = CausalSettings.model_validate(
+        {**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH}
+    )
+    devices = DistributedContext(torch.device("cpu"))
+    material = SftData(InstructionData([], [], "the release"), rows, CausalRows(rows.rows[:1], 0))
 
-    def loss_of(some: Sequence[Row], model: Any, bins: Sequence[Bin]) -> torch.Tensor:
-        return response_loss(model, collate(some, bins, devices.device))
+    def loss_of(some: Sequence[CausalRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
+        return causal_loss(model, collate_causal(some, bins, devices.device))
 
     def work(model: Any) -> object:
-        objective = responses_objective(material, loss_of, settings, devices)
+        objective = sft_objective(material, loss_of, settings, devices)
         if batching == "packed":
-            objective = replace(objective, capacity=settings.max_tokens)
+            objective = replace(objective, packed_length=settings.max_tokens)
         with tempfile.TemporaryDirectory() as folder:
             checkpoints = Checkpoints(Path(folder) / "checkpoints", devices)
-            way = Way(settings, devices, dtype, checkpoints, "benchmark", 7, lambda *_: None, print)
+            way = TrainingSession(
+                settings, devices, dtype, checkpoints, "benchmark", 7, lambda *_: None, print
+            )
             return fit(model, objective, way)
 
     return work
@@ -134,11 +146,11 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    need_torch()
+    require_torch()
     examples = release_rows(given.data, given.rows)
     texts = (f"{each.text} {each.response}" for each in examples)
-    model, tokenizer = new_model(SHAPE, texts, LONGEST, 7)
-    rows = tokenise(examples, load_tasks(), Prompter(tokenizer, "instruction", "plain", LONGEST))
+    model, tokenizer = random_llama(SHAPE, texts, LONGEST, 7)
+    rows = tokenize_causal(examples, load_tasks(), PromptEncoder(tokenizer, "instruction", "plain", LONGEST))
     tokens, state = sum(rows.lengths), model.state_dict()
     packed = {"packing": True, "gradient_checkpointing": False}
     works: dict[str, Work] = {

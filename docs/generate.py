@@ -22,23 +22,23 @@ from typer.main import get_command
 
 from mentallama.cli.app import app
 from mentallama.config import (
-    Adapter,
-    Causal,
+    CausalSettings,
     Check,
     Collect,
-    Encoder,
+    EncoderSettings,
     Evaluate,
-    Linear,
-    New,
+    FromScratchSettings,
+    LinearSettings,
+    LoraSettings,
     Predict,
     Recipe,
     Report,
-    Seq2seq,
+    Seq2seqSettings,
     Teach,
     Teacher,
 )
 from mentallama.tasks import Source, load_tasks
-from mentallama.tasks.schema import Columns
+from mentallama.tasks.schema import ColumnMap
 from mentallama.tasks.task_page import catalogue_page
 
 DOCS = Path(__file__).parent
@@ -51,16 +51,16 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "keys of the recipe": (Recipe, ""),
     "collect": (Collect, "collect."),
     "a table in collect.tables": (Source, "table."),
-    "the columns of a table": (Columns, "columns."),
+    "the columns of a table": (ColumnMap, "columns."),
     "teach": (Teach, "teach."),
     "a teacher in teach.teacher": (Teacher, "teacher."),
     "check": (Check, "check."),
-    "train, analyst: linear": (Linear, "linear."),
-    "train, analyst: encoder": (Encoder, "encoder."),
-    "train, analyst: causal": (Causal, "causal."),
-    "a new model in train.new": (New, "new."),
-    "adapters in train.adapter": (Adapter, "adapter."),
-    "train, analyst: seq2seq": (Seq2seq, "seq2seq."),
+    "train, analyst: linear": (LinearSettings, "linear."),
+    "train, analyst: encoder": (EncoderSettings, "encoder."),
+    "train, analyst: causal": (CausalSettings, "causal."),
+    "a new model in train.new": (FromScratchSettings, "new."),
+    "adapters in train.adapter": (LoraSettings, "adapter."),
+    "train, analyst: seq2seq": (Seq2seqSettings, "seq2seq."),
     "predict": (Predict, "predict."),
     "evaluate": (Evaluate, "evaluate."),
     "report": (Report, "report."),
@@ -225,10 +225,10 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
 
 
 _SHOWN: dict[type[BaseModel], str] = {
-    **dict.fromkeys((Source, Columns, Teacher), ""),
-    **dict.fromkeys((Linear, Encoder, Causal, Seq2seq), "train."),
-    New: "train.new.",
-    Adapter: "train.adapter.",
+    **dict.fromkeys((Source, ColumnMap, Teacher), ""),
+    **dict.fromkeys((LinearSettings, EncoderSettings, CausalSettings, Seq2seqSettings), "train."),
+    FromScratchSettings: "train.new.",
+    LoraSettings: "train.adapter.",
 }
 """What stands before a key on the page, where it is not its section's prefix."""
 

@@ -23,7 +23,7 @@ from openpyxl import Workbook
 from mentallama.answers.parse import write_answer
 from mentallama.files.tables import read_table
 from mentallama.tasks import Source, Task, load_tasks, write_query
-from mentallama.text.fingerprint import SHORTEST_MARKED, hash_of, key_of
+from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
 from mentallama.text.pii import scrub
 from mentallama.text.repair import repair
 
@@ -316,8 +316,8 @@ def made_up_hashes() -> list[str]:
     Posts of a few letters are left out: a real person may have written the same.
     """
     texts = [post["text"] for post in corpus()] + [cells["text"] for _, cells in read_table(EXAMPLES)]
-    keys = {key_of(scrub(repair(text))[0]) for text in texts}
-    return sorted(f"{hash_of(key):016x}" for key in keys if len(key) >= SHORTEST_MARKED)
+    keys = {text_key(scrub(repair(text))[0]) for text in texts}
+    return sorted(f"{key_hash(key):016x}" for key in keys if len(key) >= MIN_IDENTIFYING_LETTERS)
 
 
 if __name__ == "__main__":

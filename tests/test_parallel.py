@@ -8,8 +8,8 @@ from itertools import islice
 
 import pytest
 
-from mentallama.errors import BadData
-from mentallama.parallel import batches, map_batches
+from mentallama.errors import DataError
+from mentallama.parallel import batched, map_batches
 
 
 def with_process(numbers: list[int]) -> tuple[int, int]:
@@ -18,7 +18,7 @@ def with_process(numbers: list[int]) -> tuple[int, int]:
 
 def fails_at_three(number: int) -> int:
     if number == 3:
-        raise BadData("no header", "a.csv", 3)
+        raise DataError("no header", "a.csv", 3)
     return number
 
 
@@ -32,12 +32,12 @@ def fails_at_three(number: int) -> int:
     ],
 )
 def test_a_stream_is_cut_into_lists(size: int, parts: list[list[int]]) -> None:
-    assert list(batches(range(5), size)) == parts
-    assert list(batches([], size)) == []
+    assert list(batched(range(5), size)) == parts
+    assert list(batched([], size)) == []
 
 
 def test_two_processes_give_what_one_gives_in_the_same_order() -> None:
-    work = list(batches(range(40), 3))
+    work = list(batched(range(40), 3))
     one, two = (list(map_batches(with_process, work, jobs)) for jobs in (1, 2))
     assert [total for total, _ in one] == [total for total, _ in two] == [sum(part) for part in work]
     assert {process for _, process in one} == {os.getpid()}
@@ -70,6 +70,6 @@ def test_an_endless_stream_is_read_no_further_than_needed(jobs: int) -> None:
 def test_a_fault_in_a_worker_arrives_as_it_was_after_what_came_before(jobs: int) -> None:
     results = map_batches(fails_at_three, range(6), jobs)
     assert [next(results) for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(BadData, match=r"a.csv, row 3: no header") as fault:
+    with pytest.raises(DataError, match=r"a.csv, row 3: no header") as fault:
         next(results)
     assert fault.value.row == 3

@@ -10,26 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.answers.parse import answer_sentence, read_answer
+from mentallama.answers.parse import label_sentence, read_answer
 from mentallama.prompts import (
-    MODES,
+    PROMPT_MODES,
     PROMPTS_VERSION,
-    Mode,
-    Shot,
+    FewShotExample,
+    PromptMode,
     answer_schema,
-    instructions,
+    prompt_instructions,
     response_format,
     teacher_prompt,
 )
 from mentallama.tasks import Label, Task, load_tasks
-from mentallama.text.quote_extraction import read_quotes
+from mentallama.text.quote_extraction import extract_quotes
 from tests.factories.write_prompts import POST, PROMPTS, digest, prompts, sample_prompt, shown, versions
 
 TASKS = load_tasks()
 GOLDEN = dict(prompts())
 ASKED = [(task, question) for task in TASKS.values() for question in task.questions]
 every_question = pytest.mark.parametrize(("task", "question"), ASKED, ids=[f"{t.set}-{q}" for t, q in ASKED])
-SHOT = Shot(text="Nobody rang.", label="yes", explanation='The words "Nobody rang" say so.')
+SHOT = FewShotExample(text="Nobody rang.", label="yes", explanation='The words "Nobody rang" say so.')
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -57,9 +57,9 @@ def test_golden_files_change_only_with_the_version() -> None:
 
 
 @every_question
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", PROMPT_MODES)
 @pytest.mark.parametrize("structured", [False, True])
-def test_a_prompt_says_what_is_asked(task: Task, question: str, mode: Mode, structured: bool) -> None:
+def test_a_prompt_says_what_is_asked(task: Task, question: str, mode: PromptMode, structured: bool) -> None:
     messages = sample_prompt(task, question, mode, structured)
     system, asked = messages[0]["content"], messages[-1]["content"]
     entry = task.questions[question]
@@ -68,7 +68,7 @@ def test_a_prompt_says_what_is_asked(task: Task, question: str, mode: Mode, stru
     assert task.teacher in system
     assert entry.teacher is None or entry.teacher in system
     assert f"\nQuestion: {entry.ask.instruction}\n" in asked
-    sentences = [answer_sentence(task, label) for label in task.labels]
+    sentences = [label_sentence(task, label) for label in task.labels]
     if mode == "label-given":
         assert f"\nAnswer: {sentences[-1]}" in asked
         assert sum(sentence in system + asked for sentence in sentences) == 1
@@ -100,7 +100,7 @@ def test_an_examples_answer_reads_back(task: Task, question: str, structured: bo
         reading = read_answer(task, answer)
         assert (reading.status, reading.label) == ("read", label)
         assert reading.explanation.translate({ord("“"): '"', ord("”"): '"'}) == SHOT.explanation
-        assert read_quotes(answer, reading.explanation) == ("Nobody rang",)
+        assert extract_quotes(answer, reading.explanation) == ("Nobody rang",)
         assert messages[1]["content"] == messages[3]["content"].replace("\nx\n", "\nNobody rang.\n")
 
 
@@ -108,21 +108,21 @@ def test_an_examples_answer_reads_back(task: Task, question: str, structured: bo
 def test_instructions_are_in_the_prompts_and_leave_out_what_may_be_repeated(
     task: Task, question: str
 ) -> None:
-    said = instructions(task, question)
+    said = prompt_instructions(task, question)
     asked = [
         shown(sample_prompt(task, question, mode, structured))
-        for mode in MODES
+        for mode in PROMPT_MODES
         for structured in (False, True)
     ]
     assert [each for each in said if not any(each in prompt for prompt in asked)] == []
     ours = "\n".join(said)
     assert task.questions[question].ask.instruction not in ours
-    assert all(answer_sentence(task, label) not in ours for label in task.labels)
+    assert all(label_sentence(task, label) not in ours for label in task.labels)
     # and nothing else in the prompts is ours: what is left are names of parts, the question, answers, the posts
     left = asked[0]
     for each in sorted(said, key=len, reverse=True):
         left = left.replace(each, "")
-    sentences = [answer_sentence(task, label) for label in task.labels]
+    sentences = [label_sentence(task, label) for label in task.labels]
     for each in (task.questions[question].ask.instruction, *sentences):
         left = left.replace(each, "")
     assert set(re.findall(r"\w+", left.partition("=== user")[0])) == {"system"}
@@ -191,7 +191,7 @@ def test_the_system_message_says_that_the_post_gives_no_orders() -> None:
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused(mode: Mode, given: dict[str, object], fault: str) -> None:
+def test_what_does_not_go_together_is_refused(mode: PromptMode, given: dict[str, object], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         teacher_prompt(TASKS["DR"], None, "x", mode, **given)  # type: ignore[arg-type]
 
@@ -289,5 +289,5 @@ def test_a_task_in_another_language_keeps_its_own_words() -> None:
 
 def test_modes_differ() -> None:
     for task, question in ASKED:
-        contents = [shown(sample_prompt(task, question, mode)) for mode in MODES]
+        contents = [shown(sample_prompt(task, question, mode)) for mode in PROMPT_MODES]
         assert all(one != two for one, two in pairwise([*contents, contents[0]]))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from mentallama.errors import BadData, MentallamaError, TooManyRejects, WrongUse
+from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError
 from mentallama.records import Post, Provenance, Rating, Span, example_of, stable_id
 
 POST = Post(
@@ -64,11 +64,16 @@ def test_an_example_takes_its_label_from_the_post_and_an_id_from_question_and_fo
 
 
 def test_an_error_says_where_and_survives_the_way_from_a_worker_process() -> None:
-    fault = pickle.loads(pickle.dumps(BadData("no header", "a.csv", 7)))
+    fault = pickle.loads(pickle.dumps(DataError("no header", "a.csv", 7)))
     assert (str(fault), fault.file, fault.row) == ("a.csv, row 7: no header", "a.csv", 7)
-    assert str(BadData("empty", "a.csv")) == "a.csv: empty"
+    assert str(DataError("empty", "a.csv")) == "a.csv: empty"
     assert isinstance(fault, MentallamaError)
 
 
 def test_exit_codes_are_those_of_the_design() -> None:
-    assert [kind.exit_code for kind in (MentallamaError, BadData, WrongUse, TooManyRejects)] == [1, 1, 2, 3]
+    assert [kind.exit_code for kind in (MentallamaError, DataError, UsageError, TooManyRejectsError)] == [
+        1,
+        1,
+        2,
+        3,
+    ]

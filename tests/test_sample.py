@@ -21,8 +21,8 @@ from sample.make import (
 )
 
 from mentallama.answers.parse import read_answer
-from mentallama.files.imhi_release import find_expert, read_release
-from mentallama.files.tables import need_columns, read_table
+from mentallama.files.imhi_release import find_expert_files, read_release_file
+from mentallama.files.tables import read_table, require_columns
 from mentallama.records import SPLITS
 from mentallama.tasks import Source, load_tasks
 
@@ -168,7 +168,7 @@ def test_a_file_reads_back_as_its_source_says(name: str, source: Source) -> None
     rows = [cells for _, cells in read_table(path, source.encoding)]
     named = [columns.text, *columns.labels.values(), *columns.evidence.values()]
     named += [column for column in (columns.author, columns.time, columns.split) if column]
-    need_columns(path, rows[0], named)
+    require_columns(path, rows[0], named)
     posts = posts_in(source, TASKS[name], posts_of(name))
     assert len(rows) == len(posts) > 0
     for cells, post in zip(rows, posts, strict=True):
@@ -209,14 +209,14 @@ def test_evidence_cells_are_spans_joined_by_commas_or_a_named_fault() -> None:
 
 
 def test_every_explanation_reads_back_to_its_label() -> None:
-    files = find_expert(SAMPLE / "release", TASKS)
+    files = find_expert_files(SAMPLE / "release", TASKS)
     assert [file.set for file in files] == list(TASKS)
     read = 0
     for file in files:
         task = TASKS[file.set]
         answers = [answer for answer in ANSWERS if answer["set"] == file.set]
-        for row, answer in zip(read_release(file, task), answers, strict=True):
-            reading = read_answer(task, row.golden, file.form)
+        for row, answer in zip(read_release_file(file, task), answers, strict=True):
+            reading = read_answer(task, row.reference, file.form)
             assert (row.question, row.text) == (answer["question"], text_in_file(BY_ID[answer["post"]]))
             assert (reading.status, reading.label) == ("read", answer["label"])
             assert reading.explanation == answer["explanation"].strip()

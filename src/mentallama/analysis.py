@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mentallama.analysts.checkpoints.metadata import MODEL, form_of, read_model_file
+from mentallama.analysts.checkpoints.metadata import METADATA_FILE, model_query_form, read_model_metadata
 from mentallama.analysts.registry import Analyst, open_analyst
-from mentallama.collect.readers import LONGEST
-from mentallama.errors import WrongUse
+from mentallama.collect.readers import MAX_POST_CHARS
+from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, stable_id
 from mentallama.safety import NOTICE
 from mentallama.tasks import find_task, load_tasks
@@ -19,25 +19,27 @@ from mentallama.text.repair import repair
 
 
 @dataclass(frozen=True)
-class Answers:
+class PostAnalysis:
     """What was asked of `text` (cleaned and scrubbed; offsets count in it) and what was answered, in pairs."""
 
     text: str
     model: str
-    asked: tuple[Example, ...]
-    answered: tuple[Prediction, ...]
+    examples: tuple[Example, ...]
+    predictions: tuple[Prediction, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON, with the notice."""
         return {
             "text": self.text,
             "model": self.model,
-            "answers": [_plain(e, p, self.text) for e, p in zip(self.asked, self.answered, strict=True)],
+            "answers": [
+                _answer_as_json(e, p, self.text) for e, p in zip(self.examples, self.predictions, strict=True)
+            ],
             "notice": NOTICE,
         }
 
 
-def _plain(example: Example, prediction: Prediction, text: str) -> dict[str, Any]:
+def _answer_as_json(example: Example, prediction: Prediction, text: str) -> dict[str, Any]:
     reading = prediction.reading
     return {
         "task": example.task,
@@ -55,7 +57,7 @@ def _plain(example: Example, prediction: Prediction, text: str) -> dict[str, Any
     }
 
 
-def analyse_post(text: str, spec: str, task: str | None = None) -> Answers:
+def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
     """Clean a post as `collect` does and put questions to it.
 
     Parameters
@@ -72,10 +74,10 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> Answers:
     """
     cleaned, _ = scrub(repair(text))
     if not cleaned:
-        raise WrongUse("the post is empty; give its text, or - to read it from standard input")
-    if len(cleaned) > LONGEST:
-        raise WrongUse(f"the post has {len(cleaned):,} characters; at most {LONGEST:,} are analysed")
-    analyst, form = open_analyst(spec), form_of(spec)
+        raise UsageError("the post is empty; give its text, or - to read it from standard input")
+    if len(cleaned) > MAX_POST_CHARS:
+        raise UsageError(f"the post has {len(cleaned):,} characters; at most {MAX_POST_CHARS:,} are analysed")
+    analyst, form = open_analyst(spec), model_query_form(spec)
     asked = tuple(
         Example(
             id=stable_id(cleaned, name, question),
@@ -85,30 +87,30 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> Answers:
             form=form,
             text=cleaned,
         )
-        for name, question in _questions(analyst, spec, task)
+        for name, question in _question_keys(analyst, spec, task)
     )
-    return Answers(cleaned, spec, asked, tuple(analyst.analyse(asked)))
+    return PostAnalysis(cleaned, spec, asked, tuple(analyst.analyse(asked)))
 
 
-def _questions(analyst: Analyst, spec: str, task: str | None) -> list[tuple[str, str]]:
+def _question_keys(analyst: Analyst, spec: str, task: str | None) -> list[tuple[str, str]]:
     everything = [(name, question) for name, each in load_tasks().items() for question in each.questions]
     answers: Collection[tuple[str, str]] = getattr(analyst, "tasks", everything)
     wanted = find_task(task).set if task else None
     questions = [(name, question) for name, question in answers if wanted in (None, name)]
     if not questions:
         known = ", ".join(dict.fromkeys(name for name, _ in answers))
-        raise WrongUse(f"{spec} does not answer {wanted}; it answers {known}")
+        raise UsageError(f"{spec} does not answer {wanted}; it answers {known}")
     return questions
 
 
 def newest_model(runs: Path) -> str:
     """The model of the run that was trained last, as a spec."""
-    found = [path for name in ("model.json", MODEL) for path in runs.glob(f"*/train/{name}")]
+    found = [path for name in ("model.json", METADATA_FILE) for path in runs.glob(f"*/train/{name}")]
     if not found:
-        raise WrongUse(
+        raise UsageError(
             f"no trained model below {runs}/; run `mentallama run recipes/sample-linear.yaml` first, or name one "
             "with --model linear:DIR"
         )
     folder = max(found, key=lambda path: path.stat().st_mtime).parent
-    file = read_model_file(folder)
+    file = read_model_metadata(folder)
     return f"{file.analyst if file else 'linear'}:{folder}"

@@ -7,23 +7,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-DONE, FAILED, WRONG_USE, TOO_MANY_REJECTS = 0, 1, 2, 3
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 """Exit codes of every command (DESIGN 8)."""
 
 
 class MentallamaError(Exception):
     """Base of every error that is shown as one sentence without a traceback."""
 
-    exit_code = FAILED
+    exit_code = EXIT_FAILED
 
 
-class WrongUse(MentallamaError):
+class UsageError(MentallamaError):
     """Something the user asked for does not exist or does not fit: a name, a path, a setting."""
 
-    exit_code = WRONG_USE
+    exit_code = EXIT_USAGE
 
 
-class BadData(MentallamaError):
+class DataError(MentallamaError):
     """A file does not hold what it should.
 
     Parameters
@@ -37,15 +37,15 @@ class BadData(MentallamaError):
     """
 
     def __init__(self, what: str, file: Path | str, row: int | None = None) -> None:
-        self.what, self.file, self.row = what, str(file), row
+        self.problem, self.file, self.row = what, str(file), row
         place = self.file if row is None else f"{self.file}, row {row}"
         super().__init__(f"{place}: {what}")
 
-    def __reduce__(self) -> tuple[type[BadData], tuple[str, str, int | None]]:
-        return BadData, (self.what, self.file, self.row)
+    def __reduce__(self) -> tuple[type[DataError], tuple[str, str, int | None]]:
+        return DataError, (self.problem, self.file, self.row)
 
 
-class TooManyRejects(MentallamaError):
+class TooManyRejectsError(MentallamaError):
     """The work was finished and written, but more rows were rejected than the recipe allows."""
 
-    exit_code = TOO_MANY_REJECTS
+    exit_code = EXIT_TOO_MANY_REJECTS

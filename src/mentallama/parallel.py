@@ -16,7 +16,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def batches(items: Iterable[A], size: int) -> Iterator[list[A]]:
+def batched(items: Iterable[A], size: int) -> Iterator[list[A]]:
     """Cut a stream into lists of `size`; the last may be shorter."""
     stream = iter(items)
     while batch := list(islice(stream, size)):
@@ -52,11 +52,11 @@ def process_pool(jobs: int) -> ProcessPoolExecutor:
     """A pool whose processes end with this one, also when it is killed."""
     # spawn: a fork would copy the threads of progress bars and numerical libraries half-way through their work
     return ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_exit_with_parent
     )
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     """A worker whose parent was killed would wait for work for ever; this ends it."""
     parent = multiprocessing.parent_process()
     if parent is not None:

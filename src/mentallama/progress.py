@@ -8,24 +8,24 @@ from contextlib import contextmanager
 from typing import Protocol
 
 
-class Advance(Protocol):
+class ProgressCallback(Protocol):
     """Tell of the amount done since the last call; `told` stands behind the bar until the next."""
 
     def __call__(self, amount: float, told: str = "") -> None: ...
 
 
-def _unseen(amount: float, told: str = "") -> None:
+def _no_progress(amount: float, told: str = "") -> None:
     """Where nobody looks on."""
 
 
 @contextmanager
-def progress(what: str, total: float | None, done: int = 0) -> Iterator[Advance]:
+def progress_bar(description: str, total: float | None, done: int = 0) -> Iterator[ProgressCallback]:
     """Show `what` until the block ends; call what is yielded with the amount done since the last call.
 
     `done` is what was done before: the time left is reckoned by what is done from now on.
     """
     if not sys.stderr.isatty():
-        yield _unseen
+        yield _no_progress
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -40,5 +40,5 @@ def progress(what: str, total: float | None, done: int = 0) -> Iterator[Advance]
         TextColumn("{task.fields[told]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=total, completed=done, told="")
+        task = bar.add_task(description, total=total, completed=done, told="")
         yield lambda amount, told="": bar.update(task, advance=amount, told=told)

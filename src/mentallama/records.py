@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Form = Literal["instruction", "completion"]
 Split = Literal["train", "validation", "test"]
-Status = Literal["read", "unread", "refused", "cut"]
+ReadingStatus = Literal["read", "unread", "refused", "cut"]
 
 FORMS: tuple[Form, ...] = ("instruction", "completion")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-STATUSES: tuple[Status, ...] = ("read", "unread", "refused", "cut")
+READING_STATUSES: tuple[ReadingStatus, ...] = ("read", "unread", "refused", "cut")
 
 
 def stable_id(*parts: str) -> str:
@@ -114,7 +114,7 @@ class Reading(Record):
     `label` is a canonical label exactly when `status` is "read"; otherwise `reason` says why not.
     """
 
-    status: Status
+    status: ReadingStatus
     label: str | None = None
     explanation: str = ""
     reason: str | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.analysts.registry import open_analyst
-from mentallama.errors import BadData, WrongUse
+from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, example_of
 from tests.factories.linear_cases import make_post
 
@@ -46,12 +46,12 @@ def test_an_answer_that_says_nothing_is_unread(tmp_path: Path) -> None:
 
 def test_an_example_without_answer_is_wrong_use(tmp_path: Path) -> None:
     spec = script(tmp_path / "answers.jsonl", {"example_id": "other", "text": YES})
-    with pytest.raises(WrongUse, match=r"no answer is scripted for .* DR \(depression\)"):
+    with pytest.raises(UsageError, match=r"no answer is scripted for .* DR \(depression\)"):
         list(open_analyst(spec).analyse([ask("one")]))
 
 
 def test_a_line_must_say_what_it_answers(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"answers\.jsonl, row 1"):
+    with pytest.raises(DataError, match=r"answers\.jsonl, row 1"):
         open_analyst(script(tmp_path / "answers.jsonl", {"task": "DR", "text": YES}))
-    with pytest.raises(WrongUse, match="no such file"):
+    with pytest.raises(UsageError, match="no such file"):
         open_analyst(f"scripted:{tmp_path / 'none.jsonl'}")

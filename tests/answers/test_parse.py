@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.files.imhi_release import find_expert, find_release, read_release
-from mentallama.records import FORMS, STATUSES, Form
+from mentallama.files.imhi_release import find_expert_files, find_release_files, read_release_file
+from mentallama.records import FORMS, READING_STATUSES, Form
 from mentallama.tasks import load_tasks
 
 CASES = yaml.safe_load(Path(__file__).with_name("parse_cases.yaml").read_text(encoding="utf-8"))
@@ -35,7 +35,9 @@ def test_case(case: dict[str, str]) -> None:
 
 def test_the_cases_cover_all_tasks_labels_and_outcomes() -> None:
     seen = Counter((case["task"], case["label"] or case["status"]) for case in CASES)
-    wanted = {(name, each) for name, task in load_tasks().items() for each in (*task.labels, *STATUSES[1:])}
+    wanted = {
+        (name, each) for name, task in load_tasks().items() for each in (*task.labels, *READING_STATUSES[1:])
+    }
     assert wanted <= set(seen)
     assert len(CASES) >= 300
 
@@ -68,16 +70,16 @@ def test_an_unknown_label_or_question_is_refused() -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_published_golden_is_read_and_its_explanation_kept(data: Path, form: Form) -> None:
     tasks = load_tasks()
-    files = find_release(data / "release", form, tasks)
+    files = find_release_files(data / "release", form, tasks)
     if form == "instruction":
-        files += find_expert(data / "release", tasks)
+        files += find_expert_files(data / "release", tasks)
     rows = 0
     for file in files:
-        for row in read_release(file, tasks[file.set]):
-            read = read_answer(file.set, row.golden, form)
+        for row in read_release_file(file, tasks[file.set]):
+            read = read_answer(file.set, row.reference, form)
             # All published goldens have the marker; what follows it is the explanation.
             assert read.status == "read", f"{file.path.name}, row {row.row}"
-            assert read.explanation == row.golden.partition("Reasoning:")[2].strip(), (
+            assert read.explanation == row.reference.partition("Reasoning:")[2].strip(), (
                 f"{file.path.name}, row {row.row}"
             )
             rows += 1
@@ -90,10 +92,10 @@ def test_both_forms_of_a_golden_say_the_same(data: Path) -> None:
     tasks = load_tasks()
     labels: dict[Form, dict[tuple[str, str, str, str], list[str | None]]] = {form: {} for form in FORMS}
     for form in FORMS:
-        for file in find_release(data / "release", form, tasks):
-            for row in read_release(file, tasks[file.set]):
+        for file in find_release_files(data / "release", form, tasks):
+            for row in read_release_file(file, tasks[file.set]):
                 key = (file.set, file.split, row.question, "".join(row.text.split()))
-                labels[form].setdefault(key, []).append(read_answer(file.set, row.golden, form).label)
+                labels[form].setdefault(key, []).append(read_answer(file.set, row.reference, form).label)
     both = labels["instruction"].keys() & labels["completion"].keys()
     differ = [key[:3] for key in both if labels["instruction"][key] != labels["completion"][key]]
     assert len(both) > 7_000

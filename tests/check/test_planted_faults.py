@@ -22,7 +22,7 @@ from mentallama.files.record_files import read_records, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Example, Post, Response, Verdict, example_of
 from mentallama.tasks import find_task
-from mentallama.teach.template_teacher import Embedded
+from mentallama.teach.template_teacher import TemplateTeacher
 from tests.factories.project import ROOT
 
 CAUGHT, DROPPED = 0.95, 0.05
@@ -53,7 +53,7 @@ class Given:
     example: Example
     language: str
     explanation: str
-    teacher: Embedded
+    teacher: TemplateTeacher
 
     def answer(self, explanation: str, label: str | None = None) -> str:
         example = self.example
@@ -162,7 +162,7 @@ def plant(folder: Path, names: tuple[str, ...], share: int) -> dict[str, str]:
     asked = [example_of(post, question, RECIPE.form) for post in posts for question in post.labels]
     examples = {example.id: example for example in asked}
     analyst = LinearAnalyst.load(folder / "teach/analyst")
-    teacher = Embedded(analyst, "embedded:test", "label-given", structured=False)
+    teacher = TemplateTeacher(analyst, "embedded:test", "label-given", structured=False)
     path = folder / "teach/responses.jsonl.zst"
     responses = list(read_records(path, Response))
     turns = {each: at % share for at, each in enumerate(sorted(examples))}

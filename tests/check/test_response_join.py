@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.check.response_join import read_rows
-from mentallama.errors import BadData
+from mentallama.check.response_join import read_response_rows
+from mentallama.errors import DataError
 from mentallama.records import FORMS, Form, Post, Response
 from mentallama.tasks import load_tasks
 from tests.factories.check_cases import answer_to, post_of, write_pair
@@ -28,7 +28,7 @@ def pairs(
     folder: Path, posts: list[Post], responses: list[Response], form: Form = "instruction"
 ) -> list[tuple[str, str, str]]:
     """Post, question and model of each row."""
-    rows = read_rows(*write_pair(folder, posts, responses), TASKS, form)
+    rows = read_response_rows(*write_pair(folder, posts, responses), TASKS, form)
     return [(row.post.id, row.example.question, row.response.model) for row in rows]
 
 
@@ -50,7 +50,7 @@ def test_every_response_becomes_a_row_in_the_order_of_the_posts(form: Form, tmp_
 
 def test_a_row_holds_what_its_answer_says(tmp_path: Path) -> None:
     text = "Yes, the poster suffers from stress. Reasoning: “The rent is due” and it comes “again”."
-    first, second = read_rows(
+    first, second = read_response_rows(
         *write_pair(
             tmp_path,
             STRESS[:2],
@@ -70,7 +70,7 @@ def test_a_row_holds_what_its_answer_says(tmp_path: Path) -> None:
 
 def test_how_a_server_ended_a_text_counts(tmp_path: Path) -> None:
     cut = answer_to(STRESS[0], "stress").model_copy(update={"finish_reason": "length"})
-    (row,) = read_rows(*write_pair(tmp_path, STRESS, [cut]), TASKS, "instruction")
+    (row,) = read_response_rows(*write_pair(tmp_path, STRESS, [cut]), TASKS, "instruction")
     assert row.reading.status == "cut"
 
 
@@ -86,7 +86,9 @@ def test_posts_without_a_response_are_passed_over(tmp_path: Path) -> None:
 
 def test_an_unlabelled_post_has_rows_without_a_label(tmp_path: Path) -> None:
     post = STRESS[0].model_copy(update={"labels": {}})
-    (row,) = read_rows(*write_pair(tmp_path, [post], [answer_to(STRESS[0], "stress")]), TASKS, "instruction")
+    (row,) = read_response_rows(
+        *write_pair(tmp_path, [post], [answer_to(STRESS[0], "stress")]), TASKS, "instruction"
+    )
     assert row.example.label is None
     assert row.reading.label == "yes"
 
@@ -109,7 +111,7 @@ OTHER_FORM = answer_to(STRESS[0], "stress", form="completion")
 def test_a_response_in_the_wrong_place_is_told(
     responses: list[Response], row: int, fault: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadData, match=fault) as told:
+    with pytest.raises(DataError, match=fault) as told:
         pairs(tmp_path, STRESS, responses)
     assert told.value.row == row
     assert told.value.file.endswith("responses.jsonl.zst")
@@ -118,15 +120,15 @@ def test_a_response_in_the_wrong_place_is_told(
 def test_responses_to_one_example_stand_together(tmp_path: Path) -> None:
     first, second = FACTORS
     mixed = [answer_to(RISKS, first, model="a"), answer_to(RISKS, second), answer_to(RISKS, first, model="b")]
-    with pytest.raises(BadData, match="do not stand together") as told:
+    with pytest.raises(DataError, match="do not stand together") as told:
         pairs(tmp_path, [RISKS], mixed)
     assert told.value.row == 3
 
 
 def test_a_post_of_a_set_without_a_task_is_told(tmp_path: Path) -> None:
     paths = write_pair(tmp_path, STRESS, ANSWERS)
-    with pytest.raises(BadData, match="set dreaddit, which is not among this recipe's sets"):
-        list(read_rows(*paths, {"Irf": TASKS["Irf"]}, "instruction"))
+    with pytest.raises(DataError, match="set dreaddit, which is not among this recipe's sets"):
+        list(read_response_rows(*paths, {"Irf": TASKS["Irf"]}, "instruction"))
 
 
 @given(st.sets(st.integers(0, 7)), st.randoms(use_true_random=False))
@@ -143,11 +145,11 @@ def test_any_part_of_the_responses_is_joined_and_any_other_order_is_not(
         assert len(found) == len(responses)
         order = {response.example_id: at for at, response in enumerate(everything)}
         if [order[r.example_id] for r in shuffled] != sorted(order[r.example_id] for r in responses):
-            with pytest.raises(BadData):
+            with pytest.raises(DataError):
                 pairs(Path(folder), [*STRESS[:3], RISKS], shuffled)
 
 
 def test_several_teachers_stand_side_by_side(tmp_path: Path) -> None:
     responses = [answer_to(RISKS, q, model=m) for q in FACTORS for m in ("a", "b", "c")]
-    rows = list(read_rows(*write_pair(tmp_path, [RISKS], responses), TASKS, "instruction"))
+    rows = list(read_response_rows(*write_pair(tmp_path, [RISKS], responses), TASKS, "instruction"))
     assert [row.response.model for row in rows] == ["a", "b", "c"] * 2

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from mentallama.answers.parse import write_answer
-from mentallama.check.judge import Evidence
-from mentallama.check.output.gate_report_schema import Dropped, GateFile
-from mentallama.check.run import NO_PARQUET, NOTHING, run
-from mentallama.config import GATES, Recipe
-from mentallama.errors import BadData
+from mentallama.check.judge import QuoteMatches
+from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
+from mentallama.check.run import NO_PARQUET_NOTE, NO_RESPONSES_NOTE, run
+from mentallama.config import GATE_NAMES, Recipe
+from mentallama.errors import DataError
 from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.records import Example, Post, Response, Verdict
 from tests.factories.check_cases import answer_to, post_of
@@ -61,8 +61,8 @@ class Made:
     summary: dict[str, Any]
 
     @property
-    def gates(self) -> GateFile:
-        return GateFile.model_validate(read_json(self.out / "gates.json"))
+    def gates(self) -> GateReport:
+        return GateReport.model_validate(read_json(self.out / "gates.json"))
 
     @property
     def accepted(self) -> list[Example]:
@@ -71,7 +71,9 @@ class Made:
     @property
     def dropped(self) -> dict[str, dict[str, str]]:
         """Post id -> why, by gate."""
-        return {each.post_id: each.reasons for each in read_records(self.out / "dropped.jsonl", Dropped)}
+        return {
+            each.post_id: each.reasons for each in read_records(self.out / "dropped.jsonl", DroppedResponse)
+        }
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -156,7 +158,7 @@ def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> No
     assert gates_of[cut.example_id] == ["read"]
     assert gates_of[good(POSTS[1]).example_id] == [
         "read",
-        *(name for name in GATES if name not in {"consistency", "chrf"}),
+        *(name for name in GATE_NAMES if name not in {"consistency", "chrf"}),
     ]
     assert made.gates.unread[0].cut == 1
 
@@ -181,7 +183,7 @@ def test_of_several_teachers_the_first_that_passes_is_taken(tmp_path: Path) -> N
         (POSTS[1].id, "b"),
         (POSTS[2].id, "a"),
     ]
-    assert {each.post_id for each in read_records(made.out / "dropped.jsonl", Dropped)} == {
+    assert {each.post_id for each in read_records(made.out / "dropped.jsonl", DroppedResponse)} == {
         POSTS[0].id,
         POSTS[3].id,
     }
@@ -240,7 +242,7 @@ def test_only_the_data_holds_posts_and_explanations(tmp_path: Path) -> None:
     made = make(tmp_path, [answer_to(post, "stress", text) for post, text in zip(POSTS, texts, strict=True)])
     told = ["dropped.jsonl", "gates.json", "gates.md", "README.md", "summary.json"]
     told_packed = ["verdicts.jsonl.zst", "quotes.jsonl.zst"]
-    kinds = {"verdicts.jsonl.zst": Verdict, "quotes.jsonl.zst": Evidence}
+    kinds = {"verdicts.jsonl.zst": Verdict, "quotes.jsonl.zst": QuoteMatches}
     content = "".join(map(made.text_of, told))
     content += "".join(
         each.model_dump_json() for name in told_packed for each in read_records(made.out / name, kinds[name])
@@ -255,7 +257,7 @@ def test_only_the_data_holds_posts_and_explanations(tmp_path: Path) -> None:
 def test_quotations_are_placed_by_offset(tmp_path: Path) -> None:
     texts = [said(POSTS[0]), said(POSTS[1], quote=WORDS[0][:25]), said(POSTS[2], quote="a boat that sank")]
     made = make(tmp_path, [answer_to(post, "stress", text) for post, text in zip(POSTS, texts, strict=False)])
-    found = list(read_records(made.out / "quotes.jsonl.zst", Evidence))
+    found = list(read_records(made.out / "quotes.jsonl.zst", QuoteMatches))
     assert [[quote.kind for quote in each.quotes] for each in found] == [
         ["exact"],
         ["elsewhere"],
@@ -280,15 +282,15 @@ def test_the_report_and_the_card_say_what_was_done(tmp_path: Path) -> None:
 def test_without_pyarrow_the_lack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mentallama.check.run.writes_parquet", lambda: False)
     made = make(tmp_path, [good(post) for post in POSTS])
-    assert made.summary["notes"] == [NO_PARQUET]
-    assert NO_PARQUET in made.text_of("gates.md")
+    assert made.summary["notes"] == [NO_PARQUET_NOTE]
+    assert NO_PARQUET_NOTE in made.text_of("gates.md")
     assert "path: data/instruction/train.jsonl" in made.text_of("README.md")
     assert list(made.out.rglob("*.parquet")) == []
 
 
 def test_no_response_at_all_is_told(tmp_path: Path) -> None:
     made = make(tmp_path, [])
-    assert made.summary["notes"] == [NOTHING]
+    assert made.summary["notes"] == [NO_RESPONSES_NOTE]
     assert made.accepted == []
     assert "configs" not in made.text_of("README.md")
     assert not (tmp_path / "review").exists()
@@ -381,7 +383,7 @@ def test_a_malformed_review_file_stops_the_run_and_stays(
     path = tmp_path / "review" / file
     fill(path, **cells)
     before = path.read_bytes()
-    with pytest.raises(BadData, match=file):
+    with pytest.raises(DataError, match=file):
         make(tmp_path, responses)
     assert path.read_bytes() == before
 

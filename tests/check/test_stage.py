@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from mentallama.check.output.gate_report_schema import Dropped
+from mentallama.check.output.gate_report_schema import DroppedResponse
 from mentallama.cli.app import app
 from mentallama.config import Recipe, read_recipe
-from mentallama.errors import TOO_MANY_REJECTS, BadData, TooManyRejects
-from mentallama.files.manifest import mark_folder, read_manifest
+from mentallama.errors import EXIT_TOO_MANY_REJECTS, DataError, TooManyRejectsError
+from mentallama.files.manifest import digest_folder, read_manifest
 from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Response
@@ -75,7 +75,7 @@ def test_the_sample_is_built_offline(small: Path) -> None:
     assert summary["accepted"] >= 0.95 * summary["responses"]
     manifest = read_manifest(small / "check")
     assert manifest is not None
-    assert manifest.outputs == mark_folder(small / "check")
+    assert manifest.outputs == digest_folder(small / "check")
     assert {
         "collect/posts.jsonl.zst",
         "teach/responses.jsonl.zst",
@@ -126,7 +126,7 @@ def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
     write_records(run / "teach/responses.jsonl.zst", [turned, *responses[1:]])
     manifest = read_manifest(run / "teach")
     assert manifest is not None
-    marked = manifest.model_copy(update={"outputs": mark_folder(run / "teach")})
+    marked = manifest.model_copy(update={"outputs": digest_folder(run / "teach")})
     (run / "teach/manifest.json").write_text(marked.model_dump_json(), encoding="utf-8")
 
     assert ran(run) == ["check"]
@@ -145,7 +145,9 @@ def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
 
 def reasons(run: Path) -> dict[str, dict[str, str]]:
     """Example id -> why it was dropped, by gate."""
-    return {each.example_id: each.reasons for each in read_records(run / "check/dropped.jsonl", Dropped)}
+    return {
+        each.example_id: each.reasons for each in read_records(run / "check/dropped.jsonl", DroppedResponse)
+    }
 
 
 def _turned(text: str) -> str:
@@ -160,7 +162,7 @@ def test_a_malformed_file_stops_before_anything_is_touched(run: Path) -> None:
     rows = read_sheet(path)
     write_sheet(path, [rows[0] | {"overall": "very good"}, *rows[1:]])
     before = results(run)
-    with pytest.raises(BadData, match=r"sample\.csv, row 2: overall is no score"):
+    with pytest.raises(DataError, match=r"sample\.csv, row 2: overall is no score"):
         ran(run)
     assert results(run) == before
 
@@ -172,11 +174,13 @@ def reject(run: Path) -> None:
 
 def test_what_raters_reject_is_written_and_is_an_exit_code(run: Path) -> None:
     reject(run)
-    with pytest.raises(TooManyRejects, match="raters found 10 of 10 explanations of the sample poor") as told:
+    with pytest.raises(
+        TooManyRejectsError, match="raters found 10 of 10 explanations of the sample poor"
+    ) as told:
         ran(run)
-    assert told.value.exit_code == TOO_MANY_REJECTS
+    assert told.value.exit_code == EXIT_TOO_MANY_REJECTS
     assert read_json(run / "check/gates.json")["sample"]["result"] == "reject"
-    with pytest.raises(TooManyRejects):  # also when nothing is left to do
+    with pytest.raises(TooManyRejectsError):  # also when nothing is left to do
         ran(run)
 
 
@@ -188,7 +192,7 @@ def test_the_command_says_what_came_of_it(run: Path) -> None:
     assert "responses accepted; " in done.stderr
     reject(run)
     rejected = CliRunner().invoke(app, ["check", str(RECIPE), *changes, "--out", str(run)])
-    assert isinstance(rejected.exception, TooManyRejects)
+    assert isinstance(rejected.exception, TooManyRejectsError)
 
 
 def test_a_changed_threshold_reruns_check_alone(run: Path) -> None:

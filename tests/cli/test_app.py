@@ -19,7 +19,7 @@ import pytest
 
 from mentallama.answers.parse import write_answer
 from mentallama.cli import app as cli
-from mentallama.collect.readers import LONGEST, Reject
+from mentallama.collect.readers import MAX_POST_CHARS, Reject
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
 from mentallama.records import FORMS, Form
@@ -166,7 +166,7 @@ def test_a_table_that_is_not_the_utf_16_it_is_declared(content: bytes, tmp_path:
         pytest.param(
             UNKNOWN_LABEL, 5, "'perhaps' in column 'label' is no label; known are yes, no", id="label"
         ),
-        pytest.param(HUGE, 6, f"characters; more than {LONGEST:,} is no post", id="10 MB"),
+        pytest.param(HUGE, 6, f"characters; more than {MAX_POST_CHARS:,} is no post", id="10 MB"),
         pytest.param(NULS, 6, "the text holds NUL bytes", id="NUL bytes"),
         pytest.param(with_post(" \t"), 6, "the text is empty", id="blank"),
     ],
@@ -470,8 +470,10 @@ def test_an_empty_post_is_wrong_use(post: str, trained: Path) -> None:
 
 
 def test_a_post_without_end_is_wrong_use(trained: Path) -> None:
-    post = f"{MARKER} ".encode() * (LONGEST // 5)
-    assert_told(mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {LONGEST:,} are analysed")
+    post = f"{MARKER} ".encode() * (MAX_POST_CHARS // 5)
+    assert_told(
+        mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {MAX_POST_CHARS:,} are analysed"
+    )
 
 
 def test_a_set_that_the_model_does_not_know_is_wrong_use(trained: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.collect.evidence_spans import place_evidence
-from mentallama.text.quote_matching import place
+from mentallama.collect.evidence_spans import locate_evidence
+from mentallama.text.quote_matching import find_quote
 from mentallama.text.repair import repair
 
 POST = (
@@ -18,7 +18,7 @@ POST = (
 
 
 def quoted(cell: str, separator: str | None = ",", text: str = POST) -> tuple[list[str], int]:
-    spans, lost = place_evidence(text, cell, separator)
+    spans, lost = locate_evidence(text, cell, separator)
     return [text[span.start : span.end] for span in spans], lost
 
 
@@ -71,7 +71,7 @@ def test_a_mis_decoded_quote_is_placed_once_it_is_repaired_as_the_post_is() -> N
 
 
 def test_offsets_count_characters_not_bytes() -> None:
-    (span,), _ = place_evidence("😀😀 我很累 today", "我很累", None)
+    (span,), _ = locate_evidence("😀😀 我很累 today", "我很累", None)
     assert (span.start, span.end) == (3, 6)
 
 
@@ -96,7 +96,7 @@ letters = st.text(st.sampled_from("abcdeéÉß ﬁ’'\"“,.\nİı我😀"), ma
 
 @given(text=letters, quote=letters)
 def test_without_nearness_a_span_says_what_the_quote_says(text: str, quote: str) -> None:
-    span = place(text, quote, near=False)
+    span = find_quote(text, quote, fuzzy=False)
     if span is None:
         assert quote not in text
     else:
@@ -106,7 +106,7 @@ def test_without_nearness_a_span_says_what_the_quote_says(text: str, quote: str)
 
 @given(text=st.text(max_size=60), cell=st.text(max_size=60), separator=st.sampled_from([None, ",", ";"]))
 def test_offsets_are_always_inside_the_post_and_in_order(text: str, cell: str, separator: str | None) -> None:
-    spans, lost = place_evidence(text, cell, separator)
+    spans, lost = locate_evidence(text, cell, separator)
     assert lost >= 0
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
     starts = [(span.start, span.end) for span in spans]

@@ -9,10 +9,17 @@ from typing import Any
 import pytest
 
 from mentallama.answers.parse import write_answer
-from mentallama.collect.readers import LONGEST, RawPost, Reject, fault_of, release_posts, table_posts
-from mentallama.errors import BadData
+from mentallama.collect.readers import (
+    MAX_POST_CHARS,
+    RawPost,
+    Reject,
+    read_release_posts,
+    read_table_posts,
+    rejection_reason,
+)
+from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseFile
-from mentallama.files.tables import NUL
+from mentallama.files.tables import NUL_STAND_IN
 from mentallama.tasks import Source, load_tasks, write_query
 
 TASKS = load_tasks()
@@ -31,7 +38,7 @@ def read(
 ) -> list[RawPost | Reject]:
     path = write(folder / "a.csv", *rows)
     declared = Source.model_validate({"file": "a.csv", **source})
-    return list(table_posts(path, declared, TASKS[name], "sources/a.csv", "table"))
+    return list(read_table_posts(path, declared, TASKS[name], "sources/a.csv", "table"))
 
 
 def posts(found: list[RawPost | Reject]) -> list[RawPost]:
@@ -60,7 +67,7 @@ def test_every_column_of_a_field_map_reaches_the_post(tmp_path: Path) -> None:
         RawPost(
             set="Irf", split="validation", origin="table", file="sources/a.csv", row=2,
             text=" So tired. ", labels={THWARTED: "yes"}, language="tr",
-            evidence={THWARTED: "tired"}, separator=";",
+            evidence={THWARTED: "tired"}, evidence_separator=";",
             author="ana", thread="7", time="2020",
         )
     ]  # fmt: skip
@@ -119,7 +126,7 @@ def test_rows_that_are_not_of_the_task_are_passed_over_and_counted_in_rows(tmp_p
 
 
 def test_a_column_that_is_not_there_is_a_fault_of_the_file(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"a.csv, row 1: no column 'kind', 'w'"):
+    with pytest.raises(DataError, match=r"a.csv, row 1: no column 'kind', 'w'"):
         read(tmp_path, FULL | {"skip": {"kind": ("ad",)}}, {k: v for k, v in CELLS.items() if k != "w"})
 
 
@@ -138,7 +145,7 @@ def gathered(folder: Path, name: str, *asked: tuple[str, str, str]) -> list[RawP
         for question, text, said in asked
     ]
     file = ReleaseFile(name, "test", "instruction", write(folder / "a.csv", *rows))
-    return list(release_posts(file, task, "release/a.csv"))
+    return list(read_release_posts(file, task, "release/a.csv"))
 
 
 def golden(name: str, question: str, label: str) -> str:
@@ -153,7 +160,7 @@ def test_six_questions_to_one_text_are_one_post(tmp_path: Path) -> None:
         gathered(tmp_path, "MultiWD", *((q, "Late bus.", golden("MultiWD", q, labels[q])) for q in questions))
     )
     assert (post.row, post.text, post.labels, post.split) == (2, "Late bus.", labels, "test")
-    assert post.goldens == {q: golden("MultiWD", q, label) for q, label in labels.items()}
+    assert post.references == {q: golden("MultiWD", q, label) for q, label in labels.items()}
 
 
 def test_a_text_that_repeats_a_question_starts_another_post(tmp_path: Path) -> None:
@@ -192,12 +199,12 @@ def test_a_golden_that_says_nothing_is_a_reject_without_its_text(tmp_path: Path)
     [
         ("", "the text is empty"),
         (" \n\t\u3000", "the text is empty"),
-        (f"a{NUL}b", "the text holds NUL bytes; the file is damaged or binary"),
-        ("x" * (LONGEST + 1), "the text has 100,001 characters; more than 100,000 is no post"),
-        ("x" * LONGEST, None),
+        (f"a{NUL_STAND_IN}b", "the text holds NUL bytes; the file is damaged or binary"),
+        ("x" * (MAX_POST_CHARS + 1), "the text has 100,001 characters; more than 100,000 is no post"),
+        ("x" * MAX_POST_CHARS, None),
         ("NA", None),
         ("0", None),
     ],
 )  # fmt: skip
 def test_a_text_that_is_no_post_says_why(text: str, reason: str | None) -> None:
-    assert fault_of(RawPost("DR", None, "table", "a.csv", 2, text, {})) == reason
+    assert rejection_reason(RawPost("DR", None, "table", "a.csv", 2, text, {})) == reason

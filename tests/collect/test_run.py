@@ -22,7 +22,7 @@ from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
 from mentallama.records import Post, Response, example_of
 from mentallama.tasks import load_tasks, write_query
-from mentallama.text.fingerprint import key_of
+from mentallama.text.fingerprint import text_key
 from mentallama.text.pii import scrub
 from mentallama.text.repair import repair
 
@@ -82,7 +82,7 @@ def clean(text: str) -> str:
 
 
 def ratio(left: str, right: str) -> float:
-    return fuzz.ratio(key_of(left), key_of(right))
+    return fuzz.ratio(text_key(left), text_key(right))
 
 
 # --- the sample ----------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def test_no_two_splits_share_a_post_when_every_pair_is_compared(run: Run) -> Non
         for left in groups[high]:
             for right in groups[low]:
                 compared += 1
-                short = min(len(key_of(left.text)), len(key_of(right.text))) < 30
+                short = min(len(text_key(left.text)), len(text_key(right.text))) < 30
                 alike = ratio(left.text, right.text)
                 assert alike < (100 if short else 85), (left.id, right.id)
     assert compared > 50_000
@@ -209,7 +209,7 @@ def test_evidence_is_placed_on_the_words_that_were_marked(run: Run) -> None:
     assert declared == {"CAMS", "Irf", "loneliness"}
     # A cell is its spans joined by commas: neighbours may be placed as one, a span with commas in parts.
     marked = {
-        (post["set"], clean(post["text"]), question): key_of(clean(", ".join(spans)))
+        (post["set"], clean(post["text"]), question): text_key(clean(", ".join(spans)))
         for post in POSTS for question, spans in post.get("evidence", {}).items() if post["set"] in declared
     }  # fmt: skip
     total = 0
@@ -217,7 +217,7 @@ def test_evidence_is_placed_on_the_words_that_were_marked(run: Run) -> None:
         for question, spans in post.evidence.items():
             for span in spans:
                 total += 1
-                assert key_of(post.text[span.start : span.end]) in marked[post.set, post.text, question], (
+                assert text_key(post.text[span.start : span.end]) in marked[post.set, post.text, question], (
                     post.id
                 )
     assert total > 130
@@ -255,7 +255,7 @@ def test_another_salt_gives_authors_other_names_and_posts_the_same_places(run: R
 def test_the_same_bytes_whatever_the_number_of_processes_and_the_size_of_batches(
     jobs: int, batch: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect, "BATCH", batch)
+    monkeypatch.setattr(collect, "BATCH_ROWS", batch)
     other = collected(sample_recipe(f"jobs={jobs}"), tmp_path / "collect")
     files = sorted(path.name for path in run.out.iterdir())
     assert files == sorted(path.name for path in other.out.iterdir())
@@ -349,7 +349,7 @@ def test_made_up_posts_alone_are_a_run_of_their_own(run: Run) -> None:
     assert [each for each in run.removed if each.reason == "synthetic"] == []
     short = [post for post in run.posts if not post.provenance.synthetic]
     assert 0 < len(short) < 10  # too short to be known by their key; nobody can tell whose they are
-    assert all(len(key_of(post.text)) < 20 for post in short)
+    assert all(len(text_key(post.text)) < 20 for post in short)
 
 
 # --- the release beside upstream ----------------------------------------------------------------------------
@@ -459,7 +459,7 @@ def test_no_copy_of_a_real_cams_test_post_is_trained_on(data: Path, tmp_path: Pa
     assert before[cams][cams] >= 299
     assert [after[n][n] for n in range(len(names))] == [0] * len(names)
     # and again without the guard's own way of finding them: equal keys, and keys that begin alike
-    kept = [(post.split, key_of(post.text)) for post in found.posts if post.set == "CAMS"]
+    kept = [(post.split, text_key(post.text)) for post in found.posts if post.set == "CAMS"]
     tests = {key for split, key in kept if split == "test"} - {""}
     trained = {key for split, key in kept if split != "test"}
     assert len(tests) > 290

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mentallama.config import STAGES, Recipe, Teacher, read_recipe
-from mentallama.errors import WrongUse
+from mentallama.config import STAGE_NAMES, Recipe, Teacher, read_recipe
+from mentallama.errors import UsageError
 from mentallama.tasks import load_tasks
 from tests.factories.project import ROOT
 
@@ -24,7 +24,7 @@ def recipe(folder: Path, text: str, *changes: str) -> Recipe:
 
 def faults(folder: Path, text: str, *changes: str) -> list[str]:
     """The listed faults; the count in the first line is checked against them."""
-    with pytest.raises(WrongUse) as fault:
+    with pytest.raises(UsageError) as fault:
         recipe(folder, text, *changes)
     head, *listed = str(fault.value).splitlines()
     count = f"{len(listed)} fault{'' if len(listed) == 1 else 's'}"
@@ -38,7 +38,7 @@ def test_the_shipped_recipes_are_valid_and_open_with_their_command() -> None:
         read = read_recipe(path)
         assert read.name == path.stem
         assert path.read_text(encoding="utf-8").startswith(f"# mentallama run recipes/{path.name}")
-        assert read.stages() == [stage for stage in STAGES if stage in read.stages()] != []
+        assert read.stages() == [stage for stage in STAGE_NAMES if stage in read.stages()] != []
 
 
 def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_set_changes_a_key_at_any_depth_and_makes_what_is_missing(tmp_path: Path
     ],
 )
 def test_a_change_that_cannot_be_laid_over_is_wrong_use(change: str, what: str, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse) as fault:
+    with pytest.raises(UsageError) as fault:
         recipe(tmp_path, PLAIN, change)
     assert str(fault.value).startswith(f"--set {change}: ")
     assert what in str(fault.value)
@@ -157,14 +157,14 @@ def test_a_changed_key_that_is_none_is_a_fault_of_the_recipe(tmp_path: Path) -> 
 )
 def test_what_cannot_be_read_is_wrong_use(raw: bytes, what: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_bytes(raw)
-    with pytest.raises(WrongUse, match=what):
+    with pytest.raises(UsageError, match=what):
         read_recipe(tmp_path / "r.yaml")
 
 
 def test_a_missing_recipe_and_a_missing_folder_of_tasks_are_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="there is no such recipe"):
+    with pytest.raises(UsageError, match="there is no such recipe"):
         read_recipe(tmp_path / "none.yaml")
-    with pytest.raises(WrongUse, match="there is no such folder of task files"):
+    with pytest.raises(UsageError, match="there is no such folder of task files"):
         recipe(tmp_path, PLAIN + f"tasks: {tmp_path / 'none'}\n")
 
 

@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet
 
 from mentallama.config import read_recipe
-from mentallama.erasure.erase import NothingFound, forget, forget_everywhere, removed_lines
-from mentallama.errors import BadData
-from mentallama.files.erasure_requests import Forgotten, read_forgotten, text_mark
+from mentallama.erasure.erase import NothingToErase, erase, erase_from_runs, erasure_report_lines
+from mentallama.errors import DataError
+from mentallama.files.erasure_requests import ErasureList, identifying_hash, read_erasure_list
 from mentallama.files.record_files import read_records, write_json, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Provenance, Response, example_of
@@ -72,9 +72,9 @@ def bytes_below(folder: Path) -> bytes:
 
 
 def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) -> None:
-    removed = forget(run, MINE.id)
-    assert removed.posts == 2
-    assert removed.rows == {
+    removed = erase(run, MINE.id)
+    assert removed.n_posts == 2
+    assert removed.removed_rows == {
         "check/data.parquet": 2,
         "check/gates.json": 2,
         "check/release/DR.csv": 2,
@@ -82,8 +82,8 @@ def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) ->
         "teach/responses.jsonl.zst": 2,
         "teach/responses.parquet": 2,
     }
-    assert removed.deleted == ["report/index.html", ".train.partial"]
-    assert removed.sources == ["sources/DR/posts.csv, row 1", "sources/dreaddit/posts.csv, row 2"]
+    assert removed.deleted_files == ["report/index.html", ".train.partial"]
+    assert removed.source_rows == ["sources/DR/posts.csv, row 1", "sources/dreaddit/posts.csv, row 2"]
     assert [each.id for each in read_records(run / "collect/posts.jsonl.zst", Post)] == [
         each.id for each in (SHORT, OTHER, OTHER_SHORT)
     ]
@@ -94,13 +94,13 @@ def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) ->
 def test_weights_hold_no_text_and_are_not_searched_for_any(run: Path) -> None:
     (run / "train").mkdir()
     (run / "train/model.safetensors").write_bytes(TEXT.encode())
-    forget(run, MINE.id)
+    erase(run, MINE.id)
     assert (run / "train/model.safetensors").is_file()
 
 
 def test_an_author_goes_with_all_posts_but_nobody_else_with_a_short_one(run: Path) -> None:
-    removed = forget(run, "a" * 16)
-    assert removed.posts == 3
+    removed = erase(run, "a" * 16)
+    assert removed.n_posts == 3
     left = [each.id for each in read_records(run / "collect/posts.jsonl.zst", Post)]
     assert left == [OTHER.id, OTHER_SHORT.id]
     with (run / "check/release/DR.csv").open(encoding="utf-8", newline="") as file:
@@ -110,38 +110,38 @@ def test_an_author_goes_with_all_posts_but_nobody_else_with_a_short_one(run: Pat
 
 
 def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(run: Path) -> None:
-    forget(run, MINE.id)
+    erase(run, MINE.id)
     raw = (run / "forgotten.json").read_text(encoding="utf-8")
     assert "tomatoes" not in raw
-    listed = read_forgotten(run)
-    assert listed == Forgotten(posts=(MINE.id, COPY.id), texts=(text_mark(TEXT),))
+    listed = read_erasure_list(run)
+    assert listed == ErasureList(posts=(MINE.id, COPY.id), texts=(identifying_hash(TEXT),))
     assert listed.covers(MINE.model_copy(update={"id": "f" * 16}))
     assert not listed.covers(OTHER)
-    with pytest.raises(NothingFound, match="no file of this run holds"):
-        forget(run, MINE.id)
-    assert read_forgotten(run) == listed
+    with pytest.raises(NothingToErase, match="no file of this run holds"):
+        erase(run, MINE.id)
+    assert read_erasure_list(run) == listed
 
 
 def test_an_unknown_id_changes_nothing(run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(NothingFound):
-        forget(run, "0123456789abcdef")
+    with pytest.raises(NothingToErase):
+        erase(run, "0123456789abcdef")
     after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert after == before
 
 
 def test_a_damaged_file_is_named(run: Path) -> None:
     (run / "teach/more.jsonl").write_text('{"a": ', encoding="utf-8")
-    with pytest.raises(BadData, match=r"more\.jsonl: damaged"):
-        forget(run, MINE.id)
+    with pytest.raises(DataError, match=r"more\.jsonl: damaged"):
+        erase(run, MINE.id)
 
 
 def test_several_runs_at_once(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     write_records(other / "collect/posts.jsonl.zst", [OTHER])
-    done = list(forget_everywhere([other, run], MINE.id))
+    done = list(erase_from_runs([other, run], MINE.id))
     assert [folder for folder, _ in done] == [run]
-    lines = list(removed_lines(*done[0]))
+    lines = list(erasure_report_lines(*done[0]))
     assert lines[0] == f"{run}: 2 posts forgotten"
     assert "    sources/DR/posts.csv, row 1" in lines
 
@@ -156,7 +156,7 @@ def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
     gone = next(each for each in before if each.author)
     wanted = gone.id if by == "id" else gone.author
     assert wanted is not None
-    forget(folder, wanted)
+    erase(folder, wanted)
     said: list[str] = []
     run_recipe(recipe, folder, said.append, until="collect")
     assert any("collect: done" in line for line in said)
@@ -174,10 +174,10 @@ def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
 def test_what_was_stopped_half_way_is_finished_by_the_same_command(run: Path) -> None:
     damaged = run / "teach/more.jsonl"
     damaged.write_text('{"a": ', encoding="utf-8")
-    with pytest.raises(BadData):
-        forget(run, MINE.id)
+    with pytest.raises(DataError):
+        erase(run, MINE.id)
     damaged.unlink()
-    assert forget(run, MINE.id).posts == 2
+    assert erase(run, MINE.id).n_posts == 2
     assert TEXT.encode() not in bytes_below(run)
     assert MINE.id not in {
         each.example_id for each in read_records(run / "teach/responses.jsonl.zst", Response)
@@ -187,4 +187,4 @@ def test_what_was_stopped_half_way_is_finished_by_the_same_command(run: Path) ->
 def test_a_cell_longer_than_usual_is_no_fault(run: Path) -> None:
     with (run / "check/release/DR.csv").open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerow(["a " * 100_000, "No."])
-    assert forget(run, MINE.id).rows["check/release/DR.csv"] == 2
+    assert erase(run, MINE.id).removed_rows["check/release/DR.csv"] == 2

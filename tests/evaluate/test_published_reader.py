@@ -6,14 +6,19 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.evaluate.benchmark import answer_set, open_benchmark
-from mentallama.evaluate.published_reader import Answered, first_key, rules, score_as_published
+from mentallama.evaluate.benchmark import open_benchmark, score_benchmark_set
+from mentallama.evaluate.published_reader import (
+    ScoredOutput,
+    first_key_label,
+    load_published_rules,
+    score_as_published,
+)
 from mentallama.evaluate.score_row import score_row
 from mentallama.records import Example
 from mentallama.tasks import find_task, load_tasks
 
 
-def answered(name: str, golden: str, output: str, row: int = 2) -> Answered:
+def answered(name: str, golden: str, output: str, row: int = 2) -> ScoredOutput:
     task = find_task(name)
     example = Example(
         id=f"{name}{row}",
@@ -25,13 +30,15 @@ def answered(name: str, golden: str, output: str, row: int = 2) -> Answered:
         label=read_answer(task, golden).label,
     )
     scored = score_row(example, read_answer(task, output), {})
-    return Answered(file=f"{name}.csv", row=row, golden=golden, output=output, example=example, scored=scored)
+    return ScoredOutput(
+        file=f"{name}.csv", row=row, reference=golden, output=output, example=example, scored_row=scored
+    )
 
 
 def test_every_set_has_a_rule_and_every_rule_names_labels_of_its_sets() -> None:
     tasks = load_tasks()
-    assert set(rules()) == set(tasks)
-    for name, rule in rules().items():
+    assert set(load_published_rules()) == set(tasks)
+    for name, rule in load_published_rules().items():
         named = {*rule.outputs.values(), *rule.goldens.values(), rule.otherwise}
         assert named == set(tasks[name].labels)
 
@@ -53,7 +60,7 @@ def test_every_set_has_a_rule_and_every_rule_names_labels_of_its_sets() -> None:
     ],
 )
 def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
-    assert first_key(text, rules()[name].outputs) == label
+    assert first_key_label(text, load_published_rules()[name].outputs) == label
 
 
 @pytest.mark.parametrize(
@@ -70,13 +77,13 @@ def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
 )
 def test_goldens_in_instruction_form(name: str, label: str, found: str | None) -> None:
     golden = write_answer(find_task(name), None, label, "made up")
-    assert first_key(golden, rules()[name].goldens) == found
+    assert first_key_label(golden, load_published_rules()[name].goldens) == found
 
 
 def test_an_unreadable_output_counts_as_no() -> None:
     no, yes = (write_answer(find_task("DR"), None, label, "made up") for label in ("no", "yes"))
     rows = [answered("DR", no, "", 2), answered("DR", yes, "", 3), answered("DR", yes, yes, 4)]
-    result, differences = score_as_published(rows, rules()["DR"])
+    result, differences = score_as_published(rows, load_published_rules()["DR"])
     # golden no, yes, yes; published no, no, yes
     golden, published = ["no", "yes", "yes"], ["no", "no", "yes"]
     assert result.accuracy == pytest.approx(100 * accuracy_score(golden, published), abs=1e-4)
@@ -92,7 +99,7 @@ def test_an_unreadable_output_counts_as_no() -> None:
 def test_lists_of_different_length_give_no_score() -> None:
     none, work = (write_answer(find_task("CAMS"), None, label, "made up") for label in ("none", "medication"))
     rows = [answered("CAMS", none, none, 2), answered("CAMS", work, work, 3)]
-    result, differences = score_as_published(rows, rules()["CAMS"])
+    result, differences = score_as_published(rows, load_published_rules()["CAMS"])
     assert (result.weighted_f1, result.accuracy) == (None, None)
     assert result.reason == "its lists differ in length: 1 goldens, 2 outputs"
     # its "none" golden is dropped; its "none" output is read by default, and rightly
@@ -103,7 +110,7 @@ def test_swmh_drops_the_output_with_the_golden() -> None:
     golden = write_answer(find_task("swmh"), None, "anxiety", "made up")
     rows = [answered("swmh", golden, golden, 2)]
     rows.append(rows[0].model_copy(update={"golden": "Reasoning: none of the keys", "row": 3}))
-    result, _ = score_as_published(rows, rules()["swmh"])
+    result, _ = score_as_published(rows, load_published_rules()["swmh"])
     assert (result.goldens, result.outputs, result.weighted_f1) == (1, 1, 100.0)
 
 
@@ -119,10 +126,10 @@ def test_example_outputs_of_the_release(data: Path, name: str, by_default: int) 
     tasks = load_tasks()
     benchmark = open_benchmark(data / "release", "instruction", tasks)
     examples = benchmark.root / "examples/response_generation_examples"
-    rows, against = answer_set(benchmark, tasks[name], examples)
+    rows, against = score_benchmark_set(benchmark, tasks[name], examples)
     assert against.rows == 35
     assert against.file == f"human_evaluation/test_instruction_expert/{name}.csv"
-    assert score_as_published(rows, rules()[name])[0].by_default == by_default
+    assert score_as_published(rows, load_published_rules()[name])[0].by_default == by_default
 
 
 @pytest.mark.data
@@ -132,10 +139,10 @@ def test_example_outputs_of_the_release(data: Path, name: str, by_default: int) 
 def test_goldens_that_the_published_reader_drops(data: Path, name: str, labels: set[str]) -> None:
     # On the full files 107 of 625 and 142 of 684; whichever part is here, it is the same labels.
     tasks = load_tasks()
-    rows, _ = answer_set(open_benchmark(data, "instruction", tasks), tasks[name], "golden")
-    result, differences = score_as_published(rows, rules()[name])
+    rows, _ = score_benchmark_set(open_benchmark(data, "instruction", tasks), tasks[name], "golden")
+    result, differences = score_as_published(rows, load_published_rules()[name])
     dropped = [d for d in differences if d.text == "golden"]
-    of_labels = sum(row.scored.gold in labels for row in rows)
+    of_labels = sum(row.scored_row.gold in labels for row in rows)
     assert len(dropped) == of_labels > 0
     assert {d.ours for d in dropped} == labels
     assert result.goldens == len(rows) - of_labels

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from mentallama.answers.parse import write_answer
 from mentallama.cli.tables import score_table
-from mentallama.errors import BadData, WrongUse
-from mentallama.evaluate.paper_results import pool, table2
+from mentallama.errors import DataError, UsageError
+from mentallama.evaluate.paper_results import comparison_rows, table2
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
 from mentallama.evaluate.score_row import ScoredRow
@@ -116,7 +116,7 @@ def test_outputs_of_another_file_are_a_fault(
     benchmark: Path, tmp_path: Path, goldens: list[str], row: int, what: str
 ) -> None:
     folder = outputs(tmp_path / "o", goldens, ["Yes."] * len(goldens))
-    with pytest.raises(BadData, match=what) as fault:
+    with pytest.raises(DataError, match=what) as fault:
         evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
     assert (fault.value.row, fault.value.file) == (row, str(folder / "DR.csv"))
     assert "made up" not in str(fault.value)
@@ -125,10 +125,10 @@ def test_outputs_of_another_file_are_a_fault(
 
 def test_wrong_columns_and_cut_rows(benchmark: Path, tmp_path: Path) -> None:
     write_csv(tmp_path / "o/DR.csv", {"golden": GOLDENS, "text": GOLDENS})
-    with pytest.raises(BadData, match="no columns goldens and generated_text"):
+    with pytest.raises(DataError, match="no columns goldens and generated_text"):
         evaluate_responses(benchmark, "instruction", tmp_path / "o", tmp_path / "out")
     (tmp_path / "o/DR.csv").write_text("goldens,generated_text\na,b\nc\n")
-    with pytest.raises(BadData, match="row 3: 1 cells"):
+    with pytest.raises(DataError, match="row 3: 1 cells"):
         evaluate_responses(benchmark, "instruction", tmp_path / "o", tmp_path / "out")
 
 
@@ -139,9 +139,9 @@ def test_nothing_to_evaluate(benchmark: Path, tmp_path: Path) -> None:
         (tmp_path / "absent", "no such folder"),
         (tmp_path / "none", "called after a set"),
     ]:
-        with pytest.raises(WrongUse, match=what):
+        with pytest.raises(UsageError, match=what):
             evaluate_responses(benchmark, "instruction", responses, tmp_path / "out")
-    with pytest.raises(WrongUse, match="completion"):
+    with pytest.raises(UsageError, match="completion"):
         evaluate_responses(benchmark, "completion", "golden", tmp_path / "out")
 
 
@@ -155,7 +155,7 @@ def test_a_golden_without_a_label_is_a_fault_of_the_benchmark(tmp_path: Path) ->
     query = write_query(DR, "depression", "instruction", "made up")
     file = tmp_path / "test_data/test_instruction/DR.csv"
     write_csv(file, {"query": [query], "gpt-3.5-turbo": ["Perhaps."]})
-    with pytest.raises(BadData, match="row 2: the golden response is unread"):
+    with pytest.raises(DataError, match="row 2: the golden response is unread"):
         evaluate_responses(tmp_path, "instruction", "empty", tmp_path / "out")
 
 
@@ -238,7 +238,7 @@ def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
 def test_faults_in_predictions_and_posts(
     tmp_path: Path, predictions: list[Prediction], posts: list[Post], what: str
 ) -> None:
-    with pytest.raises(BadData, match=what):
+    with pytest.raises(DataError, match=what):
         evaluate_predictions(*predicted(tmp_path, predictions, posts), "instruction", load_tasks())
 
 
@@ -263,7 +263,7 @@ def test_the_table_shows_both_readers(benchmark: Path, tmp_path: Path) -> None:
 
 
 def test_table_2_has_the_papers_numbers_and_ours_below() -> None:
-    header, rows = pool([])
+    header, rows = comparison_rows([])
     columns = "CAMS CLP DR dreaddit Irf loneliness MultiWD SAD swmh T-SID"
     assert header == ["", *columns.split()]
     assert rows[1] == [
@@ -286,7 +286,7 @@ def test_table_2_has_the_papers_numbers_and_ours_below() -> None:
 
 
 def test_table_2_of_the_held_out_tasks() -> None:
-    header, rows = pool([], held_out=True)
+    header, rows = comparison_rows([], held_out=True)
     assert header == ["", "CAMS", "dreaddit", "Irf", "T-SID"]
     assert rows[-1] == ["MentaLLaMA-chat-13B", "27.22", "71.98", "65.51", "70.70"]
 

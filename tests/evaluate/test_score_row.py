@@ -12,7 +12,7 @@ EXAMPLE = Example(
 
 def test_a_label_that_is_gold_is_right() -> None:
     row = score_row(EXAMPLE, Reading(status="read", label="yes"), {"yes": 0.8, "no": 0.2})
-    assert (row.right, row.predicted, row.probability) == (True, "yes", 0.8)
+    assert (row.correct, row.predicted, row.probability) == (True, "yes", 0.8)
     # (0.8 - 1)² + (0.2 - 0)² = 0.04 + 0.04
     assert row.brier == pytest.approx(0.08)
 
@@ -20,7 +20,7 @@ def test_a_label_that_is_gold_is_right() -> None:
 @pytest.mark.parametrize("status", ["unread", "refused", "cut"])
 def test_what_is_not_read_is_wrong_and_has_no_label(status: str) -> None:
     row = score_row(EXAMPLE, Reading.model_validate({"status": status, "reason": "why"}), {})
-    assert (row.right, row.predicted, row.status) == (False, None, status)
+    assert (row.correct, row.predicted, row.status) == (False, None, status)
     assert row.probability is None
     assert row.brier is None
 

@@ -10,24 +10,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mentallama.config import Teacher
-from mentallama.llm_api.dispatcher import Limits, ask_all
+from mentallama.llm_api.dispatcher import Limits, dispatch_sync
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.types import Call, call_hash
+from mentallama.llm_api.types import Request, request_hash
 from tests.factories.project import ROOT
 
 PRICES = {"input_price": 1000.0, "output_price": 1000.0}
 """Per million tokens: a token costs 0.001."""
 
 
-def make(url: str, number: int) -> Call:
+def make(url: str, number: int) -> Request:
     body = {
         "model": "test-model",
         "messages": [{"role": "user", "content": f"made-up post {number:04d}"}],
         "max_tokens": 100,
     }
-    return Call(
-        hash=call_hash(url, body),
+    return Request(
+        hash=request_hash(url, body),
         body=body,
         example_id=f"e{number}",
         post_id=f"p{number}",
@@ -36,7 +36,7 @@ def make(url: str, number: int) -> Call:
     )
 
 
-def calls(url: str, count: int) -> Iterator[Call]:
+def calls(url: str, count: int) -> Iterator[Request]:
     return (make(url, number) for number in range(count))
 
 
@@ -60,9 +60,9 @@ def environment(**more: str) -> dict[str, str]:
 
 def main(url: str, path: str, count: str, in_flight: str, timeout: str) -> None:
     teacher = Teacher(spec=f"remote:test-model@{url}", key="START", **PRICES)
-    limits = Limits(in_flight=int(in_flight), timeout=float(timeout), first_wait=0.05)
+    limits = Limits(max_concurrency=int(in_flight), timeout=float(timeout), initial_backoff=0.05)
     with Ledger(Path(path)) as ledger:
-        ask_all(calls(url, int(count)), open_endpoint(teacher, os.environ), ledger, limits)
+        dispatch_sync(calls(url, int(count)), open_endpoint(teacher, os.environ), ledger, limits)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mentallama.answers.parse import write_answer
-from mentallama.check.response_join import row_of
-from mentallama.check.response_row import Row
+from mentallama.check.response_join import parse_response
+from mentallama.check.response_row import ResponseRow
 from mentallama.files.record_files import write_records
 from mentallama.records import Form, Post, Provenance, Response, Split, example_of
 from mentallama.tasks import find_task
@@ -45,10 +45,10 @@ def answer_to(
 
 def row_for(
     post: Post, question: str, text: str | None = None, *, model: str = "teacher", form: Form = "instruction"
-) -> Row:
+) -> ResponseRow:
     """A response as gates look at it."""
     response = answer_to(post, question, text, model=model, form=form)
-    return row_of(post, example_of(post, question, form), response, find_task(post.set))
+    return parse_response(post, example_of(post, question, form), response, find_task(post.set))
 
 
 def write_pair(folder: Path, posts: Iterable[Post], responses: Iterable[Response]) -> tuple[Path, Path]:

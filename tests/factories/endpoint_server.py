@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mentallama.llm_api.types import call_hash
+from mentallama.llm_api.types import request_hash
 from tests.factories.project import ROOT
 
 Body = dict[str, Any]
@@ -87,7 +87,7 @@ class Server:
 
     def see(self, body: Body, key: str | None) -> tuple[str, str]:
         """Count a request; returns its hash and what shall come of it."""
-        digest = call_hash(self.url, body)
+        digest = request_hash(self.url, body)
         self.hashes[digest] += 1
         self.flying += 1
         self.most = max(self.most, self.flying)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
-from mentallama.check.response_row import Row
-from mentallama.files.imhi_release import find_release, read_release
+from mentallama.check.response_row import ResponseRow
+from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.records import Post, Provenance, Reading, Response, Split, example_of, stable_id
 from mentallama.tasks import find_task, load_tasks
 from mentallama.text.pii import scrub
-from mentallama.text.quote_extraction import read_quotes
+from mentallama.text.quote_extraction import extract_quotes
 from mentallama.text.repair import repair
 
 POST = "I can’t sleep, and the house is so quiet. Nobody calls me. I have thought about moving back to my mum’s place."
@@ -27,7 +27,7 @@ def row(
     author: str | None = None,
     original: str | None = None,
     task_language: str | None = None,
-) -> Row:
+) -> ResponseRow:
     """One explanation of one post, its quotations read as they are in a run."""
     known = find_task(task)
     question = next(iter(known.questions))
@@ -43,28 +43,30 @@ def row(
         provenance=place,
     )
     example = example_of(about, question, "instruction")
-    return Row(
+    return ResponseRow(
         post=about,
         task=known.model_copy(update={"language": task_language}) if task_language else known,
         example=example,
         response=Response(example_id=example.id, text=explanation, model="teacher"),
         reading=Reading(status="read", label=label, explanation=explanation),
-        quotes=read_quotes("", explanation),
+        quotes=extract_quotes("", explanation),
     )
 
 
-def published(data: Path, split: Split) -> Iterator[Row]:
+def published(data: Path, split: Split) -> Iterator[ResponseRow]:
     """Every answer of one split of the release, about the post as `collect` would have it."""
     tasks = load_tasks()
-    for file in find_release(data / "release", "instruction", tasks):
+    for file in find_release_files(data / "release", "instruction", tasks):
         if file.split != split:
             continue
         task = tasks[file.set]
-        for found in read_release(file, task):
-            text, golden = scrub(repair(found.text))[0], repair(found.golden)
+        for found in read_release_file(file, task):
+            text, golden = scrub(repair(found.text))[0], repair(found.reference)
             place = Provenance(file=file.path.name, row=found.row, origin="release")
             post = Post(id=stable_id(file.set, text), set=file.set, split=split, text=text, provenance=place)
             example = example_of(post, found.question, "instruction")
             reading = read_answer(task, golden)
             response = Response(example_id=example.id, text=golden, model="published")
-            yield Row(post, task, example, response, reading, read_quotes(golden, reading.explanation))
+            yield ResponseRow(
+                post, task, example, response, reading, extract_quotes(golden, reading.explanation)
+            )

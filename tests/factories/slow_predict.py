@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mentallama.files.record_files import read_records
-from mentallama.predict.analyst_pool import here
-from mentallama.predict.questions import labelled
+from mentallama.predict.analyst_pool import local_pool
+from mentallama.predict.questions import labelled_questions
 from mentallama.predict.run import run
 from mentallama.records import Example, Post, Prediction, Reading
 
@@ -31,10 +31,10 @@ class Slow:
 
 def main(posts: str, out: str, journal: str, log: str) -> None:
     Path(out).mkdir(exist_ok=True)
-    crew = here(Slow(Path(log)))
+    crew = local_pool(Slow(Path(log)))
     run(
         crew,
-        lambda: labelled(read_records(Path(posts), Post), "instruction"),
+        lambda: labelled_questions(read_records(Path(posts), Post), "instruction"),
         Path(out),
         Path(journal),
         "posts",

@@ -10,11 +10,11 @@ from typing import Any
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.config import Teach
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records, write_records
 from mentallama.records import Post, Response
 from mentallama.tasks import load_tasks
-from mentallama.teach.requests import Lesson
+from mentallama.teach.requests import TeachJob
 from mentallama.teach.responses import RESPONSES
 from mentallama.teach.run import run
 from mentallama.teach.summary import TeachSummary
@@ -51,17 +51,17 @@ def other_reply(body: dict[str, Any]) -> str:
 
 
 def no_analyst(spec: str) -> LinearAnalyst:
-    raise WrongUse(f"{spec}: this run has no such teacher")
+    raise UsageError(f"{spec}: this run has no such teacher")
 
 
-def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> Lesson:
+def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> TeachJob:
     """A lesson on a file of posts."""
     path = folder / "posts.jsonl"
     write_records(path, posts)
-    return Lesson(path, load_tasks(), Teach.model_validate(settings))
+    return TeachJob(path, load_tasks(), Teach.model_validate(settings))
 
 
-def taught(lesson: Lesson, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
+def taught(lesson: TeachJob, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
     """Run the stage into `folder`/teach; summary, responses, what was said."""
     said: list[str] = []
     given = {"open_analyst": no_analyst, "environ": {}, "say": said.append} | terms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import openai
 import pytest
 
-from mentallama.llm_api.types import call_hash
+from mentallama.llm_api.types import request_hash
 from tests.factories.endpoint_server import FAULTS, Plan, Server, fixed_reply, server_process, serving
 
 
@@ -21,7 +21,7 @@ def test_the_openai_sdk_talks_to_it() -> None:
         assert found.choices[0].message.content == fixed_reply({})
         assert found.usage is not None
         assert found.usage.total_tokens == found.usage.prompt_tokens + found.usage.completion_tokens
-        assert server.hashes == {call_hash(server.url, {"model": "test-model", "messages": messages}): 1}
+        assert server.hashes == {request_hash(server.url, {"model": "test-model", "messages": messages}): 1}
         with pytest.raises(openai.AuthenticationError):
             client(server.url, "another").models.list()
         with pytest.raises(openai.NotFoundError):

@@ -34,7 +34,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from mentallama.answers.parse import answer_sentence
+from mentallama.answers.parse import label_sentence
 from mentallama.records import FORMS
 from mentallama.tasks import load_tasks, write_query
 
@@ -71,7 +71,7 @@ def sentences() -> list[str]:
     found = made_up_posts()
     for task, form in product(load_tasks().values(), FORMS):
         found += [write_query(task, question, form, found[0]) for question in task.questions]
-        found += [f"{answer_sentence(task, label, form)} Reasoning: {found[1]}" for label in task.labels]
+        found += [f"{label_sentence(task, label, form)} Reasoning: {found[1]}" for label in task.labels]
     return found
 
 

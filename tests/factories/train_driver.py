@@ -11,11 +11,11 @@ from pathlib import Path
 import torch
 
 from mentallama.config import Recipe
-from mentallama.train.loop.distributed import leave
+from mentallama.train.loop.distributed import destroy_group
 from mentallama.train.run import run
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     recipe, folder, out = (Path(argument) for argument in sys.argv[1:])
     run(Recipe.model_validate_json(recipe.read_text(encoding="utf-8")), folder, out)
-    leave()
+    destroy_group()

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import yaml
 
-from mentallama.prompts import MODES, PROMPTS_VERSION, Message, Mode, Shot, teacher_prompt
+from mentallama.prompts import (
+    PROMPT_MODES,
+    PROMPTS_VERSION,
+    ChatMessage,
+    FewShotExample,
+    PromptMode,
+    teacher_prompt,
+)
 from mentallama.tasks import Task, load_tasks
 
 PROMPTS = Path(__file__).with_name("prompts")
@@ -31,21 +38,21 @@ SHOT_EXPLANATIONS = (
 )
 
 
-def prompts() -> Iterator[tuple[str, list[Message]]]:
+def prompts() -> Iterator[tuple[str, list[ChatMessage]]]:
     """Every golden prompt by its file's name; structured ones for the first question of each task."""
     for task in load_tasks().values():
         for number, question in enumerate(task.questions):
-            for mode in MODES:
+            for mode in PROMPT_MODES:
                 name = f"{task.set}.{question.replace(' ', '-')}.{mode}"
                 yield f"{name}.txt", sample_prompt(task, question, mode)
                 if number == 0:
                     yield f"{name}.structured.txt", sample_prompt(task, question, mode, structured=True)
 
 
-def sample_prompt(task: Task, question: str, mode: Mode, structured: bool = False) -> list[Message]:
+def sample_prompt(task: Task, question: str, mode: PromptMode, structured: bool = False) -> list[ChatMessage]:
     labels = list(task.labels)
     shots = [
-        Shot(text=text, label=label, explanation=explanation)
+        FewShotExample(text=text, label=label, explanation=explanation)
         for text, label, explanation in zip(SHOT_POSTS, labels, SHOT_EXPLANATIONS, strict=False)
     ]
     return teacher_prompt(
@@ -59,7 +66,7 @@ def sample_prompt(task: Task, question: str, mode: Mode, structured: bool = Fals
     )
 
 
-def shown(messages: list[Message]) -> str:
+def shown(messages: list[ChatMessage]) -> str:
     return "\n\n".join(f"=== {message['role']}\n{message['content']}" for message in messages) + "\n"
 
 

@@ -12,14 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from mentallama.errors import BadData, WrongUse
+from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import (
     read_json,
     read_records,
+    record_writer,
     write_json,
     write_records,
     write_text,
-    writing,
 )
 from mentallama.records import (
     Example,
@@ -159,7 +159,7 @@ def test_a_writer_that_fails_half_way_leaves_the_old_file_and_nothing_else(name:
 
 @every_format
 def test_a_file_is_not_seen_before_it_is_whole(name: str, tmp_path: Path) -> None:
-    with writing(tmp_path / name) as write:
+    with record_writer(tmp_path / name) as write:
         for rating in ratings(10):
             write(rating)
         assert not (tmp_path / name).exists()
@@ -168,7 +168,7 @@ def test_a_file_is_not_seen_before_it_is_whole(name: str, tmp_path: Path) -> Non
 
 @every_format
 def test_records_already_in_json_are_passed_on(name: str, tmp_path: Path) -> None:
-    with writing(tmp_path / name) as write:
+    with record_writer(tmp_path / name) as write:
         write('{"example_id":"e","rater":"ana","aspect":"overall","score":2}')
     assert list(read_records(tmp_path / name, Rating)) == [
         Rating(example_id="e", rater="ana", aspect="overall", score=2)
@@ -182,16 +182,16 @@ def test_more_than_one_batch_of_parquet_keeps_its_order(tmp_path: Path) -> None:
 
 @every_format
 def test_a_missing_file_is_wrong_use(name: str, tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match=r"there is no such file"):
+    with pytest.raises(UsageError, match=r"there is no such file"):
         list(read_records(tmp_path / name, Rating))
 
 
 @every_format
 def test_a_bad_line_is_named_by_row_and_field_without_its_content(name: str, tmp_path: Path) -> None:
-    with writing(tmp_path / name) as write:
+    with record_writer(tmp_path / name) as write:
         write(ratings(1)[0])
         write('{"example_id":"e","rater":"secret words","aspect":"overall","score":9}')
-    with pytest.raises(BadData) as fault:
+    with pytest.raises(DataError) as fault:
         list(read_records(tmp_path / name, Rating))
     assert (fault.value.file, fault.value.row) == (str(tmp_path / name), 2)
     assert "score" in str(fault.value)
@@ -202,10 +202,10 @@ def test_a_bad_line_is_named_by_row_and_field_without_its_content(name: str, tmp
 def test_an_unknown_field_and_a_line_that_is_not_json_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"status": "read", "label": "yes", "colour": "blue"}\n', encoding="utf-8")
-    with pytest.raises(BadData, match=r"row 1: not a Reading record: see colour$"):
+    with pytest.raises(DataError, match=r"row 1: not a Reading record: see colour$"):
         list(read_records(path, Reading))
     path.write_text("so tired today\n", encoding="utf-8")
-    with pytest.raises(BadData, match=r"row 1: not a Reading record: see the line$"):
+    with pytest.raises(DataError, match=r"row 1: not a Reading record: see the line$"):
         list(read_records(path, Reading))
 
 
@@ -216,7 +216,7 @@ def test_a_file_cut_off_anywhere_is_bad_data(name: str, tmp_path: Path) -> None:
     whole = path.read_bytes()
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
-        with pytest.raises(BadData):
+        with pytest.raises(DataError):
             list(read_records(path, Rating))
     assert len(whole) > 100
 
@@ -230,7 +230,7 @@ def test_a_flipped_bit_anywhere_in_a_compressed_file_is_bad_data_or_harmless(tmp
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
         try:
             assert list(read_records(path, Rating)) == ratings(40)
-        except BadData:
+        except DataError:
             refused += 1
     assert refused > 0.9 * len(whole)
 
@@ -252,7 +252,7 @@ def test_a_parquet_table_of_other_columns_is_bad_data(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
     parquet.write_table(arrow.table({"text": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(BadData, match="columns of its own"):
+    with pytest.raises(DataError, match="columns of its own"):
         list(read_records(tmp_path / "a.parquet", Rating))
 
 
@@ -260,7 +260,7 @@ def test_wrong_bytes_in_lines_are_bad_data_after_the_row_before(tmp_path: Path) 
     path = tmp_path / "a.jsonl"
     good = ratings(1)[0].model_dump_json().encode() + b"\n"
     path.write_bytes(good * 20_000 + b"\xff\n")  # past the first decoded block
-    with pytest.raises(BadData, match="damaged or cut off") as fault:
+    with pytest.raises(DataError, match="damaged or cut off") as fault:
         list(read_records(path, Rating))
     assert fault.value.row is not None
     assert 0 < fault.value.row <= 20_000
@@ -282,5 +282,5 @@ def test_text_and_json_are_written_atomically(tmp_path: Path) -> None:
 @pytest.mark.parametrize("raw", [b"{", b"", b"\xff\xfe", b"{'a': 1}"])
 def test_what_is_not_json_is_bad_data(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(raw)
-    with pytest.raises(BadData, match="not a JSON file"):
+    with pytest.raises(DataError, match="not a JSON file"):
         read_json(tmp_path / "a.json")

@@ -14,11 +14,11 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mentallama.errors import BadData, WrongUse
-from mentallama.files.tables import NUL, Row, need_columns, read_table
+from mentallama.errors import DataError, UsageError
+from mentallama.files.tables import NUL_STAND_IN, NumberedCells, read_table, require_columns
 
 
-def table(folder: Path, name: str, raw: bytes | str, encoding: str = "utf-8") -> list[Row]:
+def table(folder: Path, name: str, raw: bytes | str, encoding: str = "utf-8") -> list[NumberedCells]:
     path = folder / name
     path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
     return list(read_table(path, encoding))
@@ -108,10 +108,10 @@ def test_a_name_left_out_of_a_json_line_is_an_empty_cell(tmp_path: Path) -> None
 
 
 def test_nul_bytes_are_made_visible_not_lost(tmp_path: Path) -> None:
-    assert table(tmp_path, "a.csv", b"text\na\0b\n") == [(2, {"text": f"a{NUL}b"})]
-    assert table(tmp_path, "a.jsonl", '{"text": "a\\u0000b"}\n') == [(1, {"text": f"a{NUL}b"})]
+    assert table(tmp_path, "a.csv", b"text\na\0b\n") == [(2, {"text": f"a{NUL_STAND_IN}b"})]
+    assert table(tmp_path, "a.jsonl", '{"text": "a\\u0000b"}\n') == [(1, {"text": f"a{NUL_STAND_IN}b"})]
     (found,) = read_table(parquet(tmp_path / "a.parquet", {"text": ["a\0b"]}))
-    assert found == (2, {"text": f"a{NUL}b"})
+    assert found == (2, {"text": f"a{NUL_STAND_IN}b"})
 
 
 def test_half_a_character_becomes_the_mark_of_replacement(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_half_a_character_becomes_the_mark_of_replacement(tmp_path: Path) -> Non
     assert [cells["text"] for _, cells in rows] == ["cut \ufffd", "whole 😀"]
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\0" + NUL), max_size=20)
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\0" + NUL_STAND_IN), max_size=20)
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
@@ -169,7 +169,7 @@ FAULTS = [
 def test_a_fault_is_told_with_file_and_row(
     name: str, raw: bytes, row: int | None, what: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadData, match=what) as fault:
+    with pytest.raises(DataError, match=what) as fault:
         table(tmp_path, name, raw)
     assert (fault.value.file, fault.value.row) == (str(tmp_path / name), row)
 
@@ -178,32 +178,32 @@ def test_rows_before_a_fault_are_given(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n,m\n1,2\n3,4\n5\n", encoding="utf-8")
     rows = read_table(tmp_path / "a.csv")
     assert [next(rows)[0], next(rows)[0]] == [2, 3]
-    with pytest.raises(BadData, match="row 4"):
+    with pytest.raises(DataError, match="row 4"):
         next(rows)
 
 
 @pytest.mark.parametrize("before", [1, 3, 5000])
 def test_a_wrong_encoding_names_byte_and_line(before: int, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=rf"byte 0xe9 in line {before + 1} is not utf-8"):
+    with pytest.raises(DataError, match=rf"byte 0xe9 in line {before + 1} is not utf-8"):
         table(tmp_path, "a.csv", b"text\n" * before + b"caf\xe9\n")
 
 
 def test_an_unknown_encoding_format_or_file_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="no encoding is called 'klingon'"):
+    with pytest.raises(UsageError, match="no encoding is called 'klingon'"):
         table(tmp_path, "a.csv", "n\n1\n", "klingon")
     for name in ("a.txt", "a.csv.zst", "a"):
-        with pytest.raises(WrongUse, match=r"is not read; use one of \.csv, \.tsv"):
+        with pytest.raises(UsageError, match=r"is not read; use one of \.csv, \.tsv"):
             table(tmp_path, name, "n\n1\n")
-    with pytest.raises(WrongUse, match="there is no such file"):
+    with pytest.raises(UsageError, match="there is no such file"):
         read_table(tmp_path / "none.csv")
 
 
 def test_faults_of_workbooks_and_parquet(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"row 1: two columns have the same name"):
+    with pytest.raises(DataError, match=r"row 1: two columns have the same name"):
         list(read_table(workbook(tmp_path, ["a", "a"], [1, 2])))
-    with pytest.raises(BadData, match="a header and no rows"):
+    with pytest.raises(DataError, match="a header and no rows"):
         list(read_table(workbook(tmp_path, ["a", "b"])))
-    with pytest.raises(BadData, match="a header and no rows"):
+    with pytest.raises(DataError, match="a header and no rows"):
         list(read_table(parquet(tmp_path / "a.parquet", {"a": []})))
 
 
@@ -218,12 +218,14 @@ def test_a_workbook_or_parquet_file_damaged_anywhere_is_bad_data_never_a_traceba
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
             try:
                 list(read_table(path))
-            except BadData:
+            except DataError:
                 refused += 1
         assert refused >= 5, path
 
 
 def test_columns_that_are_needed_are_named_beside_those_there_are() -> None:
-    need_columns(Path("a.csv"), {"text": "", "label": ""}, ["label"])
-    with pytest.raises(BadData, match=r"a.csv, row 1: no column 'author', 'time'; there are 'text', 'label'"):
-        need_columns(Path("a.csv"), {"text": "", "label": ""}, ["author", "text", "time"])
+    require_columns(Path("a.csv"), {"text": "", "label": ""}, ["label"])
+    with pytest.raises(
+        DataError, match=r"a.csv, row 1: no column 'author', 'time'; there are 'text', 'label'"
+    ):
+        require_columns(Path("a.csv"), {"text": "", "label": ""}, ["author", "text", "time"])

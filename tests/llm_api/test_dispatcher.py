@@ -17,17 +17,17 @@ from typing import Any
 import pytest
 
 from mentallama.config import Teacher
-from mentallama.errors import BadData, MentallamaError, WrongUse
-from mentallama.llm_api.dispatcher import Limits, Tally, ask, ask_all
+from mentallama.errors import DataError, MentallamaError, UsageError
+from mentallama.llm_api.dispatcher import Limits, RunStats, dispatch, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
-from mentallama.llm_api.transport.http import write_body
-from mentallama.llm_api.types import Call
+from mentallama.llm_api.transport.http import encode_body
+from mentallama.llm_api.types import Request
 from tests.factories.ask_driver import PRICES, ROOT, calls, command, environment, make
 from tests.factories.endpoint_server import Plan, Server, serving
 
-QUICK = Limits(in_flight=8, timeout=5.0, attempts=3, first_wait=0.01, outage=0.2)
+QUICK = Limits(max_concurrency=8, timeout=5.0, max_attempts=3, initial_backoff=0.01, max_outage=0.2)
 KEY = "sk-made-up-key"
 
 
@@ -44,7 +44,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def states(ledger: Ledger) -> list[str]:
-    return [answer.state for answer in ledger.answers()]
+    return [answer.state for answer in ledger.iter_completions()]
 
 
 # The usual way
@@ -54,32 +54,32 @@ def test_every_call_is_asked_once_and_a_rerun_asks_nothing(ledger: Ledger) -> No
     with serving(Plan(reply=lambda body: body["messages"][0]["content"][-4:])) as server:
         told: list[int] = []
         listen = lambda so_far: told.append(so_far.done)  # noqa: E731
-        tally = ask_all(calls(server.url, 300), endpoint_of(server), ledger, QUICK, listen)
-        assert (tally.sent, tally.answered, tally.repeated, tally.done) == (300, 300, 0, 300)
+        tally = dispatch_sync(calls(server.url, 300), endpoint_of(server), ledger, QUICK, listen)
+        assert (tally.attempts, tally.answered, tally.retries, tally.done) == (300, 300, 0, 300)
         assert told == sorted(told)
         assert told[-1] == 300
-        texts = {answer.example_id: answer.text for answer in ledger.answers()}
+        texts = {answer.example_id: answer.text for answer in ledger.iter_completions()}
         assert texts == {f"e{number}": f"{number:04d}" for number in range(300)}
-        assert server.most <= QUICK.in_flight
-        again = ask_all(calls(server.url, 310), endpoint_of(server), ledger, QUICK)
-        assert (again.known, again.sent, again.done) == (300, 10, 310)
+        assert server.most <= QUICK.max_concurrency
+        again = dispatch_sync(calls(server.url, 310), endpoint_of(server), ledger, QUICK)
+        assert (again.cached, again.attempts, again.done) == (300, 10, 310)
         assert set(server.hashes.values()) == {1}
 
 
 def test_the_same_call_twice_is_asked_once(ledger: Ledger) -> None:
     with serving(Plan(delay=0.02)) as server:
         twice = [make(server.url, number % 150) for number in range(600)]  # within a slice and beyond it
-        tally = ask_all(twice, endpoint_of(server), ledger, replace(QUICK, in_flight=100))
+        tally = dispatch_sync(twice, endpoint_of(server), ledger, replace(QUICK, max_concurrency=100))
         assert server.hashes.total() == 150
         assert tally.answered == 150
 
 
 def test_answers_are_what_the_ledger_needs_to_know(ledger: Ledger) -> None:
     with serving(Plan(script=["500", "ok"])) as server:
-        tally = ask_all(
+        tally = dispatch_sync(
             calls(server.url, 1), endpoint_of(server, input_price=1, output_price=10), ledger, QUICK
         )
-    (answer,) = ledger.answers()
+    (answer,) = ledger.iter_completions()
     assert (answer.state, answer.model, answer.attempts, answer.finish_reason) == (
         "answered",
         "test-model",
@@ -90,14 +90,16 @@ def test_answers_are_what_the_ledger_needs_to_know(ledger: Ledger) -> None:
     assert answer.usage == {"input": 12, "output": 22}
     assert answer.cost == pytest.approx((12 * 1 + 22 * 10) / 1e6)
     assert (tally.tokens_in, tally.tokens_out, tally.cost, tally.uncertain) == (12, 22, answer.cost, 0.0)
-    assert tally.spent == ledger.spent() == answer.cost
+    assert tally.ledger_spent == ledger.total_spent() == answer.cost
 
 
 def test_refusals_are_a_state_of_their_own(ledger: Ledger) -> None:
     with serving(Plan(script=["filter", "refusal", "filtered", "ok"])) as server:
-        tally = ask_all(calls(server.url, 4), endpoint_of(server), ledger, replace(QUICK, in_flight=1))
-    assert (tally.refused, tally.answered, tally.repeated) == (3, 1, 0)
-    assert [(answer.state, answer.reason) for answer in ledger.answers()] == [
+        tally = dispatch_sync(
+            calls(server.url, 4), endpoint_of(server), ledger, replace(QUICK, max_concurrency=1)
+        )
+    assert (tally.refused, tally.answered, tally.retries) == (3, 1, 0)
+    assert [(answer.state, answer.reason) for answer in ledger.iter_completions()] == [
         ("refused", "content filter"),
         ("refused", "refusal"),
         ("refused", "HTTP 400 content filter"),
@@ -108,36 +110,39 @@ def test_refusals_are_a_state_of_their_own(ledger: Ledger) -> None:
 @pytest.mark.parametrize("fault", ["429", "500", "503", "cut", "malformed"])
 def test_what_can_be_retried_is(fault: str, ledger: Ledger) -> None:
     with serving(Plan(script=[fault, fault])) as server:
-        tally = ask_all(calls(server.url, 5), endpoint_of(server), ledger, QUICK)
-        assert (tally.answered, tally.repeated, tally.sent) == (5, 2, 7)
+        tally = dispatch_sync(calls(server.url, 5), endpoint_of(server), ledger, QUICK)
+        assert (tally.answered, tally.retries, tally.attempts) == (5, 2, 7)
         assert server.outcomes == {fault: 2, "ok": 5}
 
 
 def test_a_row_that_keeps_failing_is_set_aside_and_stops_nothing(ledger: Ledger) -> None:
     with serving(Plan(faults={"500": 1.0})) as server:
-        tally = ask_all(calls(server.url, 20), endpoint_of(server), ledger, QUICK)
-        assert tally.aside == {"HTTP 500 server_error": 20}
+        tally = dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK)
+        assert tally.failed == {"HTTP 500 server_error": 20}
         assert set(server.hashes.values()) == {3}
-        assert {answer.attempts for answer in ledger.answers()} == {3}
-        assert ask_all(calls(server.url, 20), endpoint_of(server), ledger, QUICK).sent == 0
+        assert {answer.attempts for answer in ledger.iter_completions()} == {3}
+        assert dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK).attempts == 0
         server.plan.faults.clear()
-        assert ledger.retry_aside() == 20
-        assert ask_all(calls(server.url, 20), endpoint_of(server), ledger, QUICK).answered == 20
+        assert ledger.delete_failed() == 20
+        assert dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK).answered == 20
 
 
 def test_a_server_that_hangs_is_left_and_asked_again(ledger: Ledger) -> None:
     with serving(Plan(script=["hang", "ok"])) as server:
-        tally = ask_all(calls(server.url, 1), endpoint_of(server), ledger, replace(QUICK, timeout=0.2))
-    assert (tally.answered, tally.repeated) == (1, 1)
+        tally = dispatch_sync(calls(server.url, 1), endpoint_of(server), ledger, replace(QUICK, timeout=0.2))
+    assert (tally.answered, tally.retries) == (1, 1)
 
 
 def test_a_call_that_waits_gives_its_slot_to_another(ledger: Ledger) -> None:
     """One slot; the first call fails and waits: the others are answered before it is tried again."""
     with serving(Plan(script=["500"])) as server:
-        ask_all(
-            calls(server.url, 2), endpoint_of(server), ledger, replace(QUICK, in_flight=1, first_wait=0.2)
+        dispatch_sync(
+            calls(server.url, 2),
+            endpoint_of(server),
+            ledger,
+            replace(QUICK, max_concurrency=1, initial_backoff=0.2),
         )
-        assert [answer.example_id for answer in ledger.answers()] == ["e1", "e0"]
+        assert [answer.example_id for answer in ledger.iter_completions()] == ["e1", "e0"]
 
 
 def test_pushback_lowers_what_is_in_flight(ledger: Ledger) -> None:
@@ -150,8 +155,11 @@ def test_pushback_lowers_what_is_in_flight(ledger: Ledger) -> None:
 
     with serving(Plan(delay=0.01, retry_after="0.01")) as server:
         server.__class__ = Narrow
-        tally = ask_all(
-            calls(server.url, 400), endpoint_of(server), ledger, replace(QUICK, in_flight=64, attempts=8)
+        tally = dispatch_sync(
+            calls(server.url, 400),
+            endpoint_of(server),
+            ledger,
+            replace(QUICK, max_concurrency=64, max_attempts=8),
         )
         assert (tally.answered, tally.done) == (400, 400)
         assert server.outcomes["429"] < 200  # a fixed 64 in flight meets fifteen for each answer
@@ -164,7 +172,9 @@ def test_requests_keep_to_a_limit_per_minute(ledger: Ledger) -> None:
         async def go() -> float:
             clock = asyncio.get_running_loop().time
             started = clock()
-            await ask(calls(server.url, 30), endpoint_of(server, requests_per_minute=1200), ledger, QUICK)
+            await dispatch(
+                calls(server.url, 30), endpoint_of(server, requests_per_minute=1200), ledger, QUICK
+            )
             return clock() - started
 
         assert asyncio.run(go()) >= 0.5 - 0.01
@@ -173,13 +183,13 @@ def test_requests_keep_to_a_limit_per_minute(ledger: Ledger) -> None:
 def test_memory_does_not_grow_with_the_calls(ledger: Ledger) -> None:
     def peak(first: int, last: int) -> int:
         tracemalloc.reset_peak()
-        ask_all(
+        dispatch_sync(
             (make(server.url, number) for number in range(first, last)), endpoint_of(server), ledger, QUICK
         )
         return tracemalloc.get_traced_memory()[1]
 
     with serving(Plan()) as server:
-        ask_all(calls(server.url, 200), endpoint_of(server), ledger, QUICK)
+        dispatch_sync(calls(server.url, 200), endpoint_of(server), ledger, QUICK)
         server.bodies = [{}] * 1000  # it keeps no more
         tracemalloc.start()
         try:
@@ -196,20 +206,20 @@ def test_memory_does_not_grow_with_the_calls(ledger: Ledger) -> None:
 def test_a_wrong_key_and_an_unknown_model_are_one_sentence_each(ledger: Ledger) -> None:
     with serving(Plan(key="another")) as server:
         with pytest.raises(
-            WrongUse, match="does not accept the key in the environment variable SOME_KEY"
+            UsageError, match="does not accept the key in the environment variable SOME_KEY"
         ) as found:
-            ask_all(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
+            dispatch_sync(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
         assert KEY not in str(found.value)
         keyless = open_endpoint(Teacher(spec=f"remote:test-model@{server.url}", key="SOME_KEY"), {})
-        with pytest.raises(WrongUse, match="asks for a key and SOME_KEY is not set"):
-            ask_all(calls(server.url, 50), keyless, ledger, QUICK)
+        with pytest.raises(UsageError, match="asks for a key and SOME_KEY is not set"):
+            dispatch_sync(calls(server.url, 50), keyless, ledger, QUICK)
     with (
         serving(Plan(models=("another",))) as server,
-        pytest.raises(WrongUse, match="knows no model test-model"),
+        pytest.raises(UsageError, match="knows no model test-model"),
     ):
-        ask_all(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
+        dispatch_sync(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
     assert states(ledger) == []
-    assert ledger.spent() == 0.0
+    assert ledger.total_spent() == 0.0
 
 
 def test_a_response_format_that_is_not_taken(ledger: Ledger) -> None:
@@ -218,8 +228,8 @@ def test_a_response_format_that_is_not_taken(ledger: Ledger) -> None:
         body = call.body | {
             "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
         }
-        with pytest.raises(WrongUse, match="set the teacher's schema_mode to json_object or none"):
-            ask_all([call.model_copy(update={"body": body})], endpoint_of(server), ledger, QUICK)
+        with pytest.raises(UsageError, match="set the teacher's schema_mode to json_object or none"):
+            dispatch_sync([call.model_copy(update={"body": body})], endpoint_of(server), ledger, QUICK)
 
 
 def free_port() -> int:
@@ -234,10 +244,10 @@ def test_nobody_there_from_the_start(count: int, ledger: Ledger) -> None:
     teacher = Teacher(spec=f"remote:test-model@{url}", input_price=1, output_price=1)
     sentence = r"no connection to 127\.0\.0\.1:\d+: .* the same command goes on"
     with pytest.raises(MentallamaError, match=sentence) as found:
-        ask_all(calls(url, count), open_endpoint(teacher, {}), ledger, QUICK)
+        dispatch_sync(calls(url, count), open_endpoint(teacher, {}), ledger, QUICK)
     assert found.value.exit_code == 1
     assert states(ledger) == []
-    assert ledger.spent() == 0.0
+    assert ledger.total_spent() == 0.0
 
 
 def test_an_endpoint_that_goes_away_for_good_stops_the_run_and_keeps_what_was_answered(
@@ -245,12 +255,12 @@ def test_an_endpoint_that_goes_away_for_good_stops_the_run_and_keeps_what_was_an
 ) -> None:
     with serving(Plan()) as server:
 
-        def leave(tally: Tally) -> None:
+        def leave(tally: RunStats) -> None:
             if tally.answered >= 100:
                 server.drop()
 
         with pytest.raises(MentallamaError, match="no connection to"):
-            ask_all(calls(server.url, 3000), endpoint_of(server), ledger, QUICK, leave)
+            dispatch_sync(calls(server.url, 3000), endpoint_of(server), ledger, QUICK, leave)
         assert 100 <= len(states(ledger)) < 3000
         assert set(states(ledger)) == {"answered"}  # an outage is no row's fault
 
@@ -259,46 +269,46 @@ def test_an_outage_is_waited_for(ledger: Ledger) -> None:
     with serving(Plan()) as server:
         dropped: list[int] = []
 
-        def leave(tally: Tally) -> None:
+        def leave(tally: RunStats) -> None:
             if tally.answered >= 100 and not dropped:
                 dropped.append(tally.answered)
                 server.drop(for_seconds=0.3)
 
-        limits = replace(QUICK, outage=20.0, first_wait=0.02)
-        tally = ask_all(calls(server.url, 500), endpoint_of(server), ledger, limits, leave)
+        limits = replace(QUICK, outage=20.0, initial_backoff=0.02)
+        tally = dispatch_sync(calls(server.url, 500), endpoint_of(server), ledger, limits, leave)
         assert dropped
         assert tally.answered == 500
-        assert tally.repeated > 0
+        assert tally.retries > 0
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_run(ledger: Ledger) -> None:
     ledger._writing.execute("PRAGMA max_page_count = 12")
     with serving(Plan(reply=lambda _: "words " * 300)) as server:
         with pytest.raises(MentallamaError, match="the disk is full"):
-            ask_all(calls(server.url, 500), endpoint_of(server), ledger, QUICK)
+            dispatch_sync(calls(server.url, 500), endpoint_of(server), ledger, QUICK)
         kept = len(states(ledger))
         ledger._writing.execute("PRAGMA max_page_count = 100000")
-        again = ask_all(calls(server.url, 500), endpoint_of(server), ledger, QUICK)
-        assert (again.known, again.answered) == (kept, 500 - kept)
-        assert server.hashes.total() <= 500 + QUICK.in_flight
+        again = dispatch_sync(calls(server.url, 500), endpoint_of(server), ledger, QUICK)
+        assert (again.cached, again.answered) == (kept, 500 - kept)
+        assert server.hashes.total() <= 500 + QUICK.max_concurrency
 
 
 def test_a_source_of_calls_that_fails_ends_the_run_after_what_is_in_flight(ledger: Ledger) -> None:
-    def broken(url: str) -> Iterator[Call]:
+    def broken(url: str) -> Iterator[Request]:
         yield from calls(url, 200)
-        raise BadData("cut off", "posts.jsonl", 201)
+        raise DataError("cut off", "posts.jsonl", 201)
 
-    with serving(Plan(delay=0.02)) as server, pytest.raises(BadData, match=r"posts\.jsonl, row 201"):
-        ask_all(broken(server.url), endpoint_of(server), ledger, QUICK)
+    with serving(Plan(delay=0.02)) as server, pytest.raises(DataError, match=r"posts\.jsonl, row 201"):
+        dispatch_sync(broken(server.url), endpoint_of(server), ledger, QUICK)
     assert states(ledger) == ["answered"] * 128  # the slices before
 
 
 def test_a_listener_that_fails_is_not_swallowed(ledger: Ledger) -> None:
-    def told(tally: Tally) -> None:
+    def told(tally: RunStats) -> None:
         raise ZeroDivisionError
 
     with serving(Plan()) as server, pytest.raises(ZeroDivisionError):
-        ask_all(calls(server.url, 100), endpoint_of(server), ledger, QUICK, told)
+        dispatch_sync(calls(server.url, 100), endpoint_of(server), ledger, QUICK, told)
 
 
 def test_a_day_to_wait_is_not_waited(ledger: Ledger) -> None:
@@ -307,7 +317,7 @@ def test_a_day_to_wait_is_not_waited(ledger: Ledger) -> None:
         serving(Plan(script=["429"], retry_after="86400")) as server,
         pytest.raises(MentallamaError, match=sentence),
     ):
-        ask_all(calls(server.url, 1), endpoint_of(server), ledger, QUICK)
+        dispatch_sync(calls(server.url, 1), endpoint_of(server), ledger, QUICK)
 
 
 # Money
@@ -315,7 +325,7 @@ def test_a_day_to_wait_is_not_waited(ledger: Ledger) -> None:
 
 def bound(url: str) -> float:
     body = make(url, 1).body
-    return worst_case(Teacher(spec="remote:m@http://h", **PRICES), body, len(write_body(body)))[1]
+    return worst_case(Teacher(spec="remote:m@http://h", **PRICES), body, len(encode_body(body)))[1]
 
 
 def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> None:
@@ -325,25 +335,25 @@ def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> N
         limits = replace(QUICK, budget=1.0, total=60)
         sentence = r"the budget of 1 has no room .* of 60 calls answered; .* higher"
         with pytest.raises(MentallamaError, match=sentence) as found:
-            ask_all(calls(server.url, 60), endpoint, ledger, limits)
+            dispatch_sync(calls(server.url, 60), endpoint, ledger, limits)
         assert found.value.exit_code == 1
         count = len(states(ledger))
-        assert ledger.spent() == pytest.approx(0.034 * count)
-        assert f"{ledger.spent():.6g} spent (0 of it perhaps), {count} of 60" in str(found.value)
-        assert 1.0 - bound(server.url) < ledger.spent() <= 1.0  # as far as it would go
+        assert ledger.total_spent() == pytest.approx(0.034 * count)
+        assert f"{ledger.total_spent():.6g} spent (0 of it perhaps), {count} of 60" in str(found.value)
+        assert 1.0 - bound(server.url) < ledger.total_spent() <= 1.0  # as far as it would go
         assert server.hashes.total() == count
         with pytest.raises(MentallamaError, match="the budget of 1 has no room"):
-            ask_all(calls(server.url, 60), endpoint, ledger, limits)  # earlier runs count
+            dispatch_sync(calls(server.url, 60), endpoint, ledger, limits)  # earlier runs count
         assert server.hashes.total() == count
-        tally = ask_all(calls(server.url, 60), endpoint, ledger, replace(limits, budget=5.0))
-        assert (tally.known, tally.answered) == (count, 60 - count)
+        tally = dispatch_sync(calls(server.url, 60), endpoint, ledger, replace(limits, budget=5.0))
+        assert (tally.cached, tally.answered) == (count, 60 - count)
 
 
 def test_what_is_in_flight_is_reserved_at_its_worst(ledger: Ledger) -> None:
     with serving(Plan(delay=0.05)) as server:
         limits = replace(QUICK, budget=3.5 * bound(server.url))
         with pytest.raises(MentallamaError, match="the budget of"):
-            ask_all(calls(server.url, 100), endpoint_of(server, **PRICES), ledger, limits)
+            dispatch_sync(calls(server.url, 100), endpoint_of(server, **PRICES), ledger, limits)
         assert server.most == 3
 
 
@@ -351,25 +361,25 @@ def test_what_is_in_flight_is_reserved_at_its_worst(ledger: Ledger) -> None:
 def test_a_lost_answer_stays_charged(fault: str, ledger: Ledger) -> None:
     with serving(Plan(script=[fault])) as server:
         limits = replace(QUICK, timeout=0.3, budget=10.0)
-        tally = ask_all(calls(server.url, 1), endpoint_of(server, **PRICES), ledger, limits)
+        tally = dispatch_sync(calls(server.url, 1), endpoint_of(server, **PRICES), ledger, limits)
         assert tally.uncertain == pytest.approx(bound(server.url))
         assert tally.cost == pytest.approx(0.034)
-        assert tally.spent == ledger.spent() == pytest.approx(tally.cost + tally.uncertain)
+        assert tally.ledger_spent == ledger.total_spent() == pytest.approx(tally.cost + tally.uncertain)
 
 
 def test_an_answer_without_usage_is_charged_at_its_worst(ledger: Ledger) -> None:
     with serving(Plan(usage=False)) as server:
-        tally = ask_all(calls(server.url, 2), endpoint_of(server, **PRICES), ledger, QUICK)
+        tally = dispatch_sync(calls(server.url, 2), endpoint_of(server, **PRICES), ledger, QUICK)
         assert (tally.cost, tally.uncertain) == (0.0, pytest.approx(2 * bound(server.url)))
-        assert [answer.cost for answer in ledger.answers()] == [None, None]
+        assert [answer.cost for answer in ledger.iter_completions()] == [None, None]
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "filtered"])
 def test_what_was_not_served_costs_nothing(fault: str, ledger: Ledger) -> None:
     with serving(Plan(faults={fault: 1.0})) as server:
-        tally = ask_all(calls(server.url, 3), endpoint_of(server, **PRICES), ledger, QUICK)
+        tally = dispatch_sync(calls(server.url, 3), endpoint_of(server, **PRICES), ledger, QUICK)
         assert tally.done == 3
-        assert tally.spent == ledger.spent() == 0.0
+        assert tally.ledger_spent == ledger.total_spent() == 0.0
 
 
 # Ends that nobody planned
@@ -381,7 +391,7 @@ def test_cancelled_in_the_middle_keeps_what_has_finished(ledger: Ledger) -> None
         endpoint = endpoint_of(server, **PRICES)
 
         async def go() -> None:
-            asking = asyncio.create_task(ask(calls(server.url, 200), endpoint, ledger, QUICK))
+            asking = asyncio.create_task(dispatch(calls(server.url, 200), endpoint, ledger, QUICK))
             while server.hashes.total() < 48:
                 await asyncio.sleep(0.001)
             asking.cancel()
@@ -390,9 +400,9 @@ def test_cancelled_in_the_middle_keeps_what_has_finished(ledger: Ledger) -> None
 
         asyncio.run(go())
         assert states(ledger) == ["answered"] * 40
-        assert ledger.spent() == pytest.approx(40 * 0.034 + 8 * bound(server.url))
+        assert ledger.total_spent() == pytest.approx(40 * 0.034 + 8 * bound(server.url))
         server.plan.faults.clear()
-        ask_all(calls(server.url, 200), endpoint, ledger, QUICK)
+        dispatch_sync(calls(server.url, 200), endpoint, ledger, QUICK)
         assert server.hashes.total() == 208
         assert sorted(states(ledger)) == ["answered"] * 200
 
@@ -418,7 +428,7 @@ def test_what_a_killed_run_had_in_flight_counts_as_spent(how: signal.Signals, tm
         assert b"never retrieved" not in said
         with Ledger(path) as ledger:
             kept = len(states(ledger))
-            perhaps = ledger.spent() - kept * 0.034
+            perhaps = ledger.total_spent() - kept * 0.034
             assert kept >= 60 - 8
             # the most that eight calls may cost, and an eighth of it to spare
             assert -1e-9 <= perhaps <= 8 * bound(server.url) * 1.125 + 1e-9
@@ -435,11 +445,11 @@ def test_no_post_no_key_and_no_server_words_in_any_message(
     faults = {"429": 0.1, "500": 0.1, "503": 0.1, "cut": 0.1, "malformed": 0.1, "filtered": 0.1}
     with caplog.at_level(logging.DEBUG), serving(Plan(faults=faults)) as server:
         endpoint = endpoint_of(server)
-        tally = ask_all(calls(server.url, 200), endpoint, ledger, QUICK)
-        assert tally.aside
+        tally = dispatch_sync(calls(server.url, 200), endpoint, ledger, QUICK)
+        assert tally.failed
         assert tally.refused
     said = [caplog.text, *capfd.readouterr(), repr(endpoint), repr(tally)]
-    said += [answer.reason or "" for answer in ledger.answers()]
+    said += [answer.reason or "" for answer in ledger.iter_completions()]
     for secret in (KEY, "made-up post", "SECRET"):
         assert not any(secret in each for each in said)
 
@@ -449,10 +459,10 @@ def test_two_runs_share_one_ledger_and_one_budget(ledger: Ledger) -> None:
     with serving(Plan(delay=0.01)) as one, serving(Plan(delay=0.01)) as two:
         limits = replace(QUICK, budget=3.0)
 
-        async def go() -> list[Tally | BaseException]:
+        async def go() -> list[RunStats | BaseException]:
             return await asyncio.gather(
                 *(
-                    ask(calls(each.url, 100), endpoint_of(each, **PRICES), ledger, limits)
+                    dispatch(calls(each.url, 100), endpoint_of(each, **PRICES), ledger, limits)
                     for each in (one, two)
                 ),
                 return_exceptions=True,
@@ -460,6 +470,6 @@ def test_two_runs_share_one_ledger_and_one_budget(ledger: Ledger) -> None:
 
         ends = asyncio.run(go())
         assert all(isinstance(end, MentallamaError) for end in ends)  # a hundred calls cost 3.4
-        assert ledger.spent() == pytest.approx(0.034 * len(states(ledger)))
-        assert 3.0 - 2 * bound(one.url) < ledger.spent() <= 3.0
+        assert ledger.total_spent() == pytest.approx(0.034 * len(states(ledger)))
+        assert 3.0 - 2 * bound(one.url) < ledger.total_spent() <= 3.0
     assert sqlite3.connect(ledger.path).execute("SELECT sum(held) FROM accounts").fetchone() == (0.0,)

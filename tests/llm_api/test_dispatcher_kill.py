@@ -107,8 +107,8 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
     told = requests(log)
 
     with Ledger(path) as ledger:
-        ledger.check()
-        answers = {answer.hash: answer for answer in ledger.answers()}
+        ledger.check_integrity()
+        answers = {answer.hash: answer for answer in ledger.iter_completions()}
     assert set(answers) == wanted
     assert all(answer.reason for answer in answers.values() if answer.state == "aside")
     states = Counter(answer.state for answer in answers.values())

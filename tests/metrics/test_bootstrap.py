@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from mentallama.metrics.bootstrap import Resampling, count_draws, post_interval
+from mentallama.metrics.bootstrap import Resampling, bootstrap_interval, count_draws
 from mentallama.metrics.classification import weighted_f1
 
 
@@ -28,22 +28,22 @@ def test_draws_are_counted() -> None:
 def test_all_right_is_100_to_100() -> None:
     counts = np.zeros((5, 2, 5), dtype=np.int64)
     counts[:, 0, 0] = 1
-    assert post_interval(counts, weighted_f1, Resampling()) == (100.0, 100.0)
+    assert bootstrap_interval(counts, weighted_f1, Resampling()) == (100.0, 100.0)
 
 
 def test_one_post_has_no_interval() -> None:
-    assert post_interval(tables(1), weighted_f1, Resampling()) is None
+    assert bootstrap_interval(tables(1), weighted_f1, Resampling()) is None
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
-    first, again, other = (post_interval(tables(60), weighted_f1, Resampling(seed=s)) for s in (3, 3, 4))
+    first, again, other = (bootstrap_interval(tables(60), weighted_f1, Resampling(seed=s)) for s in (3, 3, 4))
     assert first == again
     assert first != other
 
 
 def test_posts_are_drawn_whole() -> None:
     # Six equal rows a post say no more than one row a post: the interval must not shrink.
-    one, six = (post_interval(tables(80, questions), weighted_f1, Resampling()) for questions in (1, 6))
+    one, six = (bootstrap_interval(tables(80, questions), weighted_f1, Resampling()) for questions in (1, 6))
     assert one == pytest.approx(six)
 
 
@@ -56,17 +56,17 @@ def test_equal_to_resampling_rows_one_by_one() -> None:
         100 * f1_score(gold[i], said[i], average="weighted")
         for i in (draw.integers(120, size=120) for _ in range(1000))
     ]
-    found = post_interval(counts, weighted_f1, Resampling())
+    found = bootstrap_interval(counts, weighted_f1, Resampling())
     assert found == pytest.approx(tuple(np.percentile(slow, [2.5, 97.5])), abs=1.2)
 
 
 def test_batches_do_not_change_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = post_interval(tables(50), weighted_f1, Resampling())
-    monkeypatch.setattr("mentallama.metrics.bootstrap.CELLS_AT_ONCE", 50 * 7)  # 7 resamples at a time
-    assert post_interval(tables(50), weighted_f1, Resampling()) == whole
+    whole = bootstrap_interval(tables(50), weighted_f1, Resampling())
+    monkeypatch.setattr("mentallama.metrics.bootstrap.MAX_DRAWN_INDICES", 50 * 7)  # 7 resamples at a time
+    assert bootstrap_interval(tables(50), weighted_f1, Resampling()) == whole
 
 
 def test_fast_enough_for_a_large_set() -> None:
     began = time.perf_counter()
-    post_interval(tables(2_400), weighted_f1, Resampling())
+    bootstrap_interval(tables(2_400), weighted_f1, Resampling())
     assert time.perf_counter() - began < 2.0  # measured 0.1 s; the bound only catches a loop over rows

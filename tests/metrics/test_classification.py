@@ -10,8 +10,8 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.calibration import calibrate, fill_bins
-from mentallama.metrics.classification import count_by_post, measure, weighted_f1
+from mentallama.metrics.calibration import calibration_bins, calibration_scores
+from mentallama.metrics.classification import compute_scores, confusion_by_post, weighted_f1
 from mentallama.tasks import find_task
 
 LOST = ("unread", "refused", "cut")
@@ -49,7 +49,7 @@ def test_two_labels_by_hand() -> None:
     #   no:  hits 1, gold 2, predicted 2 -> F1 = 2/4 = 0.5
     # weighted = (3 * 0.6667 + 2 * 0.5) / 5 = 0.6; macro = 0.58333; accuracy = micro = 3/5
     rows = [row("yes", "yes"), row("yes", "yes"), row("yes", "no"), row("no", "no"), row("no", "yes")]
-    scores = measure(rows, find_task("DR"), FEW)
+    scores = compute_scores(rows, find_task("DR"), FEW)
     assert (scores.n, scores.accuracy, scores.micro_f1) == (5, 60.0, 60.0)
     assert (scores.weighted_f1, scores.macro_f1) == (60.0, 58.3333)
     assert scores.confusion["yes"] == {"yes": 2, "no": 1, "unread": 0, "refused": 0, "cut": 0}
@@ -65,7 +65,7 @@ def test_unread_refused_and_cut_are_misses_and_no_class() -> None:
     # weighted = (3 * 0.5 + 2 * 2/3) / 5 = 0.56667; macro over yes and no only = 0.58333
     # micro: hits 2, gold 5, predicted 2 -> 4/7
     said = [("yes", "yes"), ("yes", "unread"), ("yes", "refused"), ("no", "no"), ("no", "cut")]
-    scores = measure([row(*pair) for pair in said], find_task("DR"), FEW)
+    scores = compute_scores([row(*pair) for pair in said], find_task("DR"), FEW)
     assert (scores.read, scores.unread, scores.refused, scores.cut) == (2, 1, 1, 1)
     assert (scores.accuracy, scores.weighted_f1, scores.macro_f1) == (40.0, 56.6667, 58.3333)
     assert scores.micro_f1 == round(400 / 7, 4)
@@ -75,7 +75,7 @@ def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
     # SAD, all gold "work": said work, school.  work: F1 = 2/3; school: gold 0, predicted 1 -> F1 0
     # weighted = 2/3; macro over work and school = 1/3; the seven other labels occur nowhere
     rows = [row("work", said, "SAD", "cause") for said in ("work", "school")]
-    scores = measure(rows, find_task("SAD"), FEW)
+    scores = compute_scores(rows, find_task("SAD"), FEW)
     assert (scores.weighted_f1, scores.macro_f1) == (66.6667, 33.3333)
     assert scores.per_class["school"].model_dump() == {
         "precision": 0.0,
@@ -95,7 +95,7 @@ def test_questions_are_scored_apart_and_together() -> None:
         row("no", "yes", "Irf", "perceived burdensomeness", post="a"),
         row("yes", "yes", "Irf", "thwarted belongingness", post="b"),
     ]
-    scores = measure(rows, find_task("Irf"), FEW)
+    scores = compute_scores(rows, find_task("Irf"), FEW)
     assert (scores.n, scores.posts) == (3, 2)
     assert scores.questions["thwarted belongingness"].accuracy == 100.0
     assert scores.questions["perceived burdensomeness"].interval is None  # one post
@@ -104,12 +104,12 @@ def test_questions_are_scored_apart_and_together() -> None:
 
 def test_no_rows_is_no_score() -> None:
     with pytest.raises(ValueError, match="DR: no rows"):
-        measure([], find_task("DR"), FEW)
+        compute_scores([], find_task("DR"), FEW)
 
 
 def test_counts_by_post_add_up_to_the_rows() -> None:
     rows = [row("yes", "yes", post="a"), row("no", "cut", post="a"), row("yes", "no", post="b")]
-    counts = count_by_post(rows, ["yes", "no"])
+    counts = confusion_by_post(rows, ["yes", "no"])
     # columns: yes, no, unread, refused, cut
     assert counts.tolist() == [[[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], [[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]]
 
@@ -122,7 +122,7 @@ PAIRS = st.lists(PAIR, min_size=1, max_size=60)
 @given(PAIRS)
 @settings(max_examples=200, deadline=None)
 def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
-    scores = measure(
+    scores = compute_scores(
         [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)],
         find_task("CAMS"),
         Resampling(resamples=2),
@@ -148,7 +148,7 @@ def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
 @settings(max_examples=50, deadline=None)
 def test_a_stack_of_tables_gives_each_table_its_own_score(pairs: Sequence[tuple[str, str]]) -> None:
     rows = [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)]
-    counts = count_by_post(rows, LABELS)
+    counts = confusion_by_post(rows, LABELS)
     assert weighted_f1(counts).tolist() == [weighted_f1(table) for table in counts]
 
 
@@ -160,7 +160,7 @@ def test_calibration_by_hand() -> None:
         row("no", "yes", probability=0.9),
         row("no", "no", probability=0.65),
     ]
-    found = calibrate(rows)
+    found = calibration_scores(rows)
     assert found is not None
     assert (found.n, found.ece) == (3, 0.383333)
     assert [part.n for part in found.bins] == [0, 0, 0, 0, 0, 0, 1, 0, 2, 0]
@@ -168,15 +168,15 @@ def test_calibration_by_hand() -> None:
 
 def test_bins_hold_their_upper_end() -> None:
     # 0.3 is 0.30000000000000004 in sums: it still belongs to (0.2, 0.3]
-    bins = fill_bins([(0.1 + 0.2, True), (0.0, False), (1.0, True)])
+    bins = calibration_bins([(0.1 + 0.2, True), (0.0, False), (1.0, True)])
     assert [part.n for part in bins] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 1]
 
 
 def test_without_probabilities_there_is_no_calibration() -> None:
-    assert calibrate([row("yes", "yes")]) is None
+    assert calibration_scores([row("yes", "yes")]) is None
 
 
 def test_calibration_when_nothing_was_read() -> None:
-    found = calibrate([row("yes", "cut").model_copy(update={"brier": 0.5})])
+    found = calibration_scores([row("yes", "cut").model_copy(update={"brier": 0.5})])
     assert found is not None
     assert (found.n_brier, found.n, found.ece) == (1, 0, None)

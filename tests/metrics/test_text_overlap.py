@@ -9,14 +9,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mentallama.check.gates.reference_overlap import (
-    chrf,
-    golden_references,
-    measure,
-    quality_report,
+    check_reference_overlap,
+    collect_references,
+    overlap_report,
+    score_overlap,
 )
-from mentallama.check.response_row import Row
-from mentallama.metrics.text_overlap import MEASURES, rouge
-from mentallama.text.tokenize import tokens
+from mentallama.check.response_row import ResponseRow
+from mentallama.metrics.text_overlap import OVERLAP_METRICS, rouge
+from mentallama.text.tokenize import word_tokens
 from tests.factories.check_cases import post_of, row_for
 
 
@@ -39,12 +39,12 @@ from tests.factories.check_cases import post_of, row_for
     ],
 )
 def test_tokens_are_what_readers_of_the_language_take_for_words(text: str, expected: list[str]) -> None:
-    assert tokens(text) == expected
+    assert word_tokens(text) == expected
 
 
 @given(st.text(st.characters(max_codepoint=127)))
 def test_plain_text_has_the_same_tokens_by_the_short_way(text: str) -> None:
-    assert tokens(text) == [token for token in tokens(text + " é") if token != "é"]
+    assert word_tokens(text) == [token for token in word_tokens(text + " é") if token != "é"]
 
 
 def test_rouge_worked_by_hand() -> None:
@@ -110,7 +110,7 @@ def test_english_is_scored_as_rouge_score_does(first: list[str], second: list[st
     oracle = pytest.importorskip("rouge_score.rouge_scorer").RougeScorer(["rouge1", "rouge2", "rougeL"])
     ours, theirs = " ".join(first), " ".join(second)
     assume(
-        min(len(tokens(ours)), len(tokens(theirs))) >= 2
+        min(len(word_tokens(ours)), len(word_tokens(theirs))) >= 2
     )  # it has no pairs of one word, we say whether it is equal
     expected = {name: score.fmeasure for name, score in oracle.score(theirs, ours).items()}
     assert rouge(ours, theirs) == pytest.approx(expected)
@@ -118,8 +118,8 @@ def test_english_is_scored_as_rouge_score_does(first: list[str], second: list[st
 
 def test_measures_are_percentages_in_order() -> None:
     texts, references = ["a calm week", "grey"], ["a calm week", "noon"]
-    assert list(MEASURES) == ["chrf", "rouge1", "rouge2", "rougeL"]
-    for name, function in MEASURES.items():
+    assert list(OVERLAP_METRICS) == ["chrf", "rouge1", "rouge2", "rougeL"]
+    for name, function in OVERLAP_METRICS.items():
         scores = function(texts, references)
         assert scores[0] == pytest.approx(100), name
         assert scores[1] < 10, name
@@ -128,10 +128,10 @@ def test_measures_are_percentages_in_order() -> None:
 def test_chrf_worked_by_hand() -> None:
     # Characters of "ab" and "ac": 1-grams share 1 of 2 and 2, 2-grams none of 1 and 1; longer ones stand in neither and
     # do not count. Mean precision = mean recall = (0.5 + 0) / 2 = 0.25, so F = 0.25.
-    assert MEASURES["chrf"](["ab"], ["ac"]) == pytest.approx([25.0])
+    assert OVERLAP_METRICS["chrf"](["ab"], ["ac"]) == pytest.approx([25.0])
 
 
-def answered(number: int, explanation: str, model: str = "teacher", name: str = "DR") -> Row:
+def answered(number: int, explanation: str, model: str = "teacher", name: str = "DR") -> ResponseRow:
     post = post_of(name, f"Grey week number {number} has come.", {"depression": "no"}, number=number)
     text = f"No, the poster does not suffer from depression. Reasoning: {explanation}"
     return row_for(post, "depression", text, model=model)
@@ -139,10 +139,10 @@ def answered(number: int, explanation: str, model: str = "teacher", name: str = 
 
 def test_rows_are_measured_against_references_of_the_same_post_and_question() -> None:
     rows = [answered(1, "The tone is calm."), answered(2, "The tone is calm.")]
-    references = golden_references(
+    references = collect_references(
         [answered(2, "The tone is calm.", "golden"), answered(3, "It is grey.", "golden")]
     )
-    found = measure(rows, references)
+    found = score_overlap(rows, references)
     assert found[0] == {}
     assert found[1] == pytest.approx({"chrf": 100, "rouge1": 100, "rouge2": 100, "rougeL": 100})
 
@@ -150,17 +150,17 @@ def test_rows_are_measured_against_references_of_the_same_post_and_question() ->
 def test_the_gate_judges_by_chrf_where_there_is_a_bound_and_a_reference() -> None:
     rows = [answered(1, "x"), answered(2, "y"), answered(3, "z")]
     measured: list[dict[str, float]] = [{"chrf": 30.0}, {"chrf": 29.9}, {}]
-    verdicts = chrf(rows, measured, 30)
+    verdicts = check_reference_overlap(rows, measured, 30)
     assert [(each.ok, each.score) for each in verdicts] == [(True, 30.0), (False, 29.9), (True, None)]
     assert verdicts[1].reason == "chrF against the reference is 29.9, below 30"
     assert verdicts[2].reason == "not judged: there is no reference"
-    assert all(each.ok for each in chrf(rows, measured, None))
+    assert all(each.ok for each in check_reference_overlap(rows, measured, None))
 
 
 def test_figures_are_means_by_set_and_teacher() -> None:
     rows = [answered(1, "x"), answered(2, "y"), answered(3, "z"), answered(3, "z", "other")]
     measured: list[dict[str, float]] = [{"chrf": 20.0}, {"chrf": 30.0}, {}, {"chrf": 7.0}]
-    assert quality_report(rows, measured) == [
+    assert overlap_report(rows, measured) == [
         {"set": "DR", "model": "teacher", "references": 2, "chrf": 25.0},
         {"set": "DR", "model": "other", "references": 1, "chrf": 7.0},
     ]
@@ -171,5 +171,5 @@ def test_another_measure_is_one_more_line() -> None:
         return [float(len(each) - len(other)) for each, other in zip(hypotheses, references, strict=True)]
 
     rows = [answered(1, "Calm."), answered(2, "Calm and steady.")]
-    found = measure(rows, golden_references([answered(2, "Calm.", "golden")]), {"length": length})
+    found = score_overlap(rows, collect_references([answered(2, "Calm.", "golden")]), {"length": length})
     assert found == [{}, {"length": 11.0}]

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from mentallama.config import Recipe, read_recipe
-from mentallama.errors import BadData, MentallamaError, WrongUse
-from mentallama.files.manifest import mark_folder, read_manifest, versions
+from mentallama.errors import DataError, MentallamaError, UsageError
+from mentallama.files.manifest import digest_folder, library_versions, read_manifest
 from mentallama.pipeline import runner as stages
-from mentallama.pipeline.registry import analyst_of
+from mentallama.pipeline.registry import analyst_kind
 from mentallama.pipeline.runner import run_recipe
 from tests.factories.project import ROOT
 
@@ -64,7 +64,7 @@ def assert_whole(folder: Path) -> None:
         if (folder / name).exists():
             manifest = read_manifest(folder / name)
             assert manifest is not None
-            assert manifest.outputs == mark_folder(folder / name)
+            assert manifest.outputs == digest_folder(folder / name)
             assert [path for path in (folder / name).rglob("*") if path.name.endswith(".partial")] == []
 
 
@@ -216,10 +216,10 @@ def failing(stage: str, error: BaseException) -> Iterator[None]:
     whole = stages.WIRED[stage]
 
     def work(made: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-        whole.work(made, folder, out)
+        whole.run(made, folder, out)
         raise error
 
-    stages.WIRED[stage] = replace(whole, work=work)
+    stages.WIRED[stage] = replace(whole, run=work)
     try:
         yield
     finally:
@@ -227,7 +227,7 @@ def failing(stage: str, error: BaseException) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-@pytest.mark.parametrize("error", [OSError(28, "full"), KeyboardInterrupt(), BadData("x", "y")], ids=repr)
+@pytest.mark.parametrize("error", [OSError(28, "full"), KeyboardInterrupt(), DataError("x", "y")], ids=repr)
 def test_a_failing_rerun_leaves_what_was_written(
     stage: str, error: BaseException, small: Path, run: Path
 ) -> None:
@@ -253,7 +253,7 @@ def test_a_source_gone_bad_leaves_the_whole_run_as_it_was(run: Path, tmp_path: P
     path = data / "sources/CLP/posts.csv"
     path.write_bytes(path.read_bytes()[:-30])
     before, times = contents(run), stamps(run / "collect")
-    with pytest.raises(BadData, match=r"posts\.csv, row \d+"):
+    with pytest.raises(DataError, match=r"posts\.csv, row \d+"):
         run_recipe(recipe(f"data={data}"), run, lambda _: None)
     kept = {name: raw for name, raw in contents(run).items() if not name.startswith((".", "predicted-"))}
     assert kept == before
@@ -292,10 +292,12 @@ def test_until_stops_there(until: str, small: Path, tmp_path: Path) -> None:
 def test_stages_that_lack_what_comes_before(small: Path, tmp_path: Path) -> None:
     whole = recipe()
     no_stage = whole.model_copy(update={"train": None})
-    with pytest.raises(WrongUse, match="has no stage train; it has collect, predict, evaluate, report"):
+    with pytest.raises(UsageError, match="has no stage train; it has collect, predict, evaluate, report"):
         run_recipe(no_stage, tmp_path, lambda _: None, "train")
     alone = whole.model_copy(update={"collect": None})
-    with pytest.raises(WrongUse, match=r"collect/posts\.jsonl\.zst: there is no such file; the stage before"):
+    with pytest.raises(
+        UsageError, match=r"collect/posts\.jsonl\.zst: there is no such file; the stage before"
+    ):
         run_recipe(alone, tmp_path, lambda _: None)
 
 
@@ -309,7 +311,7 @@ def test_a_model_that_is_none_is_wrong_use(
         "never"
     )  # a spec without a place must not be taken for the working directory: it may hold anything
     before = contents(run)
-    with pytest.raises(WrongUse, match="model"):
+    with pytest.raises(UsageError, match="model"):
         run_recipe(recipe(f"predict.model='{spec}'"), run, lambda _: None)
     assert contents(run) == before
 
@@ -322,7 +324,7 @@ def test_a_model_of_another_run_is_answered_by(small: Path, run: Path, tmp_path:
     moved = recipe(f"predict.model=linear:{model}")
     ran(moved, run)
     (model / "DR.npz").write_bytes(b"another")
-    with pytest.raises(BadData, match=r"DR\.npz: damaged"):
+    with pytest.raises(DataError, match=r"DR\.npz: damaged"):
         run_recipe(moved, run, lambda _: None)
 
 
@@ -513,7 +515,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_neural_analysts_depend_on_the_libraries_that_compute_them() -> None:
-    plain, neural = versions(), versions("causal")
+    plain, neural = library_versions(), library_versions("causal")
     assert "torch" not in plain
     assert {"torch", "transformers"} <= set(neural)
     assert plain.items() < neural.items()
@@ -521,9 +523,9 @@ def test_neural_analysts_depend_on_the_libraries_that_compute_them() -> None:
 
 def test_which_analyst_a_stage_is_about(tmp_path: Path) -> None:
     own = recipe()
-    assert [analyst_of(name, own, tmp_path) for name in ("collect", "train", "predict")] == ["linear"] * 3
+    assert [analyst_kind(name, own, tmp_path) for name in ("collect", "train", "predict")] == ["linear"] * 3
     train = {"analyst": "encoder", "base": "b"}
     other = Recipe.model_validate({**own.model_dump(), "train": train})
-    assert [analyst_of(name, other, tmp_path) for name in ("collect", "train", "predict")] == [
+    assert [analyst_kind(name, other, tmp_path) for name in ("collect", "train", "predict")] == [
         "linear", "encoder", "encoder"
     ]  # fmt: skip

@@ -17,26 +17,26 @@ from typing import Any
 
 import pytest
 
-from mentallama.analysts.checkpoints.metadata import ModelFile, form_of, write_model_file
+from mentallama.analysts.checkpoints.metadata import ModelMetadata, model_query_form, write_model_metadata
 from mentallama.answers.parse import write_answer
 from mentallama.cli import app as cli
 from mentallama.config import Predict, read_recipe
-from mentallama.erasure.erase import forget
-from mentallama.errors import BadData, WrongUse
+from mentallama.erasure.erase import erase
+from mentallama.errors import DataError, UsageError
 from mentallama.evaluate.run import evaluate_responses
 from mentallama.files.imhi_release import release_path
 from mentallama.files.manifest import read_manifest
-from mentallama.files.record_files import read_records, write_records, writing_table
+from mentallama.files.record_files import read_records, table_writer, write_records
 from mentallama.pipeline.runner import run_recipe
-from mentallama.predict.ad_hoc import Order, answer, settings_of
+from mentallama.predict.ad_hoc import PredictCommand, parse_options, predict_ad_hoc
 from mentallama.predict.imhi_output import answer_text
-from mentallama.predict.questions import QUESTIONS, QuestionRow
-from mentallama.predict.stage import Job
+from mentallama.predict.questions import QUESTIONS_FILE, QuestionRow
+from mentallama.predict.stage import PredictJob
 from mentallama.records import FORMS, Form, Post, Prediction, Reading, example_of
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.endpoint_server import Plan, serving
 from tests.factories.linear_cases import make_post
-from tests.factories.slow_predict import ROOT
+from tests.factories.project import ROOT
 
 TASKS = load_tasks()
 TEXTS = [
@@ -63,7 +63,7 @@ def make_release(root: Path, form: Form, names: tuple[str, ...] = ("DR", "SAD", 
             for number, text in enumerate(TEXTS)
             for question in task.questions
         ]
-        with writing_table(root / release_path(name, "test", form), ("query", "gpt-3.5-turbo")) as write:
+        with table_writer(root / release_path(name, "test", form), ("query", "gpt-3.5-turbo")) as write:
             for row in [rows[0], *rows]:
                 write(row)
 
@@ -82,10 +82,10 @@ def says(form: Form, choice: int = 0) -> list[dict[str, str]]:
     ]
 
 
-def order(spec: str, data: Path, **terms: Any) -> Order:
+def order(spec: str, data: Path, **terms: Any) -> PredictCommand:
     settings = {key: terms.pop(key) for key in list(terms) if key in Predict.model_fields}
-    job = Job(spec, settings_of(settings), TASKS, terms.pop("ray", None))
-    return Order(job, data, **terms)
+    job = PredictJob(spec, parse_options(settings), TASKS, terms.pop("ray", None))
+    return PredictCommand(job, data, **terms)
 
 
 def predictions(folder: Path) -> dict[str, Prediction]:
@@ -93,7 +93,7 @@ def predictions(folder: Path) -> dict[str, Prediction]:
 
 
 def asked(folder: Path) -> list[QuestionRow]:
-    return list(read_records(folder / QUESTIONS, QuestionRow))
+    return list(read_records(folder / QUESTIONS_FILE, QuestionRow))
 
 
 def table(path: Path) -> list[list[str]]:
@@ -122,7 +122,7 @@ def posts(tmp_path: Path) -> Path:
 def test_a_file_of_posts(posts: Path, tmp_path: Path) -> None:
     said: list[str] = []
     spec = script(tmp_path / "s.jsonl", says("instruction"))
-    summary = answer(order(spec, posts), tmp_path / "out", said.append)
+    summary = predict_ad_hoc(order(spec, posts), tmp_path / "out", said.append)
     rows = asked(tmp_path / "out")
     assert [(row.task, row.question) for row in rows] == [("DR", "depression"), ("SAD", "cause")]
     assert [row.example_id for row in rows] == list(predictions(tmp_path / "out"))
@@ -145,13 +145,15 @@ def test_a_file_of_posts(posts: Path, tmp_path: Path) -> None:
 def test_splits_and_sets(
     terms: dict[str, Any], expected: dict[Any, int], posts: Path, tmp_path: Path
 ) -> None:
-    answer(order(script(tmp_path / "s.jsonl", says("instruction")), posts, **terms), tmp_path / "out", print)
+    predict_ad_hoc(
+        order(script(tmp_path / "s.jsonl", says("instruction")), posts, **terms), tmp_path / "out", print
+    )
     assert Counter((row.task, row.question) for row in asked(tmp_path / "out")) == expected
 
 
 def test_all_questions_of_all_tasks(posts: Path, tmp_path: Path) -> None:
     spec = script(tmp_path / "s.jsonl", says("instruction"))
-    summary = answer(order(spec, posts, every=True), tmp_path / "out", print)
+    summary = predict_ad_hoc(order(spec, posts, every=True), tmp_path / "out", print)
     everything = {(name, question) for name, task in TASKS.items() for question in task.questions}
     assert Counter((row.task, row.question) for row in asked(tmp_path / "out")) == dict.fromkeys(
         everything, 3
@@ -162,7 +164,7 @@ def test_all_questions_of_all_tasks(posts: Path, tmp_path: Path) -> None:
 def test_a_runs_folder(posts: Path, tmp_path: Path) -> None:
     (tmp_path / "run/collect").mkdir(parents=True)
     posts.rename(tmp_path / "run/collect/posts.jsonl.zst")
-    summary = answer(
+    summary = predict_ad_hoc(
         order(script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "run"), tmp_path / "out", print
     )
     assert summary.answers == {"read": 2}
@@ -177,7 +179,7 @@ def test_the_release_is_answered_in_its_rows_order_and_scored(
     make_release(tmp_path / "data/release", form)
     data, out = tmp_path / "data" / ("release" if inside else ""), tmp_path / "out"
     spec = script(tmp_path / "s.jsonl", says(form))
-    summary = answer(order(spec, data, form=form), out, print)
+    summary = predict_ad_hoc(order(spec, data, form=form), out, print)
     assert summary.posts == 12
     assert summary.answers == {"read": 4 + 4 + 24}
     for name in ("DR", "SAD", "MultiWD"):
@@ -196,7 +198,7 @@ def test_the_release_is_answered_in_its_rows_order_and_scored(
 def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are(tmp_path: Path) -> None:
     task = TASKS["DR"]
     text = "Write to someone@example.org, I canâ€™t."
-    with writing_table(
+    with table_writer(
         tmp_path / release_path("DR", "test", "instruction"), ("query", "gpt-3.5-turbo")
     ) as write:
         write(
@@ -214,12 +216,12 @@ def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are
     with serving(Plan(reply=lambda _: golden("DR", "depression", 1, "instruction"))) as server:
         spec = f"remote:test-model@{server.url}"
         with pytest.raises(
-            WrongUse, match=r"posts of DR were given under an agreement .* say --allow-remote DR if"
+            UsageError, match=r"posts of DR were given under an agreement .* say --allow-remote DR if"
         ):
-            answer(order(spec, tmp_path, mode="free"), tmp_path / "out", print)
+            predict_ad_hoc(order(spec, tmp_path, mode="free"), tmp_path / "out", print)
         assert not server.bodies
         said: list[str] = []
-        answer(order(spec, tmp_path, mode="free", allow_remote=["DR"]), tmp_path / "out", said.append)
+        predict_ad_hoc(order(spec, tmp_path, mode="free", allow_remote=["DR"]), tmp_path / "out", said.append)
         (body,) = server.bodies
     sent = body["messages"][0]["content"]
     assert "can't" in sent.replace("’", "'")
@@ -232,7 +234,7 @@ def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are
 
 def test_made_up_posts_and_sets_without_an_agreement_may_be_sent(posts: Path, tmp_path: Path) -> None:
     with serving(Plan(reply=lambda _: "No.")) as server:
-        summary = answer(
+        summary = predict_ad_hoc(
             order(f"remote:test-model@{server.url}", posts, mode="free"), tmp_path / "out", print
         )
     assert sum(summary.answers.values()) == 2
@@ -246,10 +248,10 @@ def test_all_questions_of_a_real_post_are_refused_by_its_own_set(posts: Path, tm
     write_records(posts, real[1:])  # SAD alone, but DR's question is asked of it too
     with serving(Plan(reply=lambda _: "No.")) as server:
         spec = f"remote:test-model@{server.url}"
-        answer(order(spec, posts, mode="free", every=True), tmp_path / "out", print)
+        predict_ad_hoc(order(spec, posts, mode="free", every=True), tmp_path / "out", print)
         write_records(posts, real)
-        with pytest.raises(WrongUse, match="posts of DR were given under an agreement"):
-            answer(order(spec, posts, mode="free", every=True), tmp_path / "other", print)
+        with pytest.raises(UsageError, match="posts of DR were given under an agreement"):
+            predict_ad_hoc(order(spec, posts, mode="free", every=True), tmp_path / "other", print)
 
 
 @pytest.mark.parametrize(
@@ -275,27 +277,27 @@ def test_answers_as_text_say_what_was_predicted(reading: Reading, text: str) -> 
 
 def test_the_same_command_is_up_to_date_and_another_is_refused(posts: Path, tmp_path: Path) -> None:
     spec, out = script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "out"
-    answer(order(spec, posts), out, print)
+    predict_ad_hoc(order(spec, posts), out, print)
     before, said = contents(out), list[str]()
-    answer(order(spec, posts, in_flight=3, tokens_at_once=100), out, said.append)
+    predict_ad_hoc(order(spec, posts, in_flight=3, tokens_at_once=100), out, said.append)
     assert (said, contents(out)) == (["predict: up to date"], before)
     for terms in ({"sets": ("SAD",)}, {"mode": "free"}, {"form": "completion"}):
         with pytest.raises(
-            WrongUse, match="holds results of another model, other data, settings or versions"
+            UsageError, match="holds results of another model, other data, settings or versions"
         ):
-            answer(order(spec, posts, **terms), out, print)
+            predict_ad_hoc(order(spec, posts, **terms), out, print)
     script(tmp_path / "s.jsonl", says("instruction", 1))
-    with pytest.raises(WrongUse, match="holds results of another model"):
-        answer(order(spec, posts), out, print)
+    with pytest.raises(UsageError, match="holds results of another model"):
+        predict_ad_hoc(order(spec, posts), out, print)
     assert contents(out) == before
 
 
 def test_damaged_results_are_made_again(posts: Path, tmp_path: Path) -> None:
     spec, out = script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "out"
-    answer(order(spec, posts), out, print)
+    predict_ad_hoc(order(spec, posts), out, print)
     before = contents(out)
     os.truncate(out / "predictions.jsonl.zst", 30)
-    answer(order(spec, posts), out, print)
+    predict_ad_hoc(order(spec, posts), out, print)
     assert {name: raw for name, raw in contents(out).items() if name != "manifest.json"} == {
         name: raw for name, raw in before.items() if name != "manifest.json"
     }
@@ -304,8 +306,12 @@ def test_damaged_results_are_made_again(posts: Path, tmp_path: Path) -> None:
 def test_a_folder_with_other_things_is_refused(posts: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("x")
-    with pytest.raises(WrongUse, match=r"holds other things, as thesis.tex; name one of its own with --out"):
-        answer(order(script(tmp_path / "s.jsonl", says("instruction")), posts), tmp_path / "out", print)
+    with pytest.raises(
+        UsageError, match=r"holds other things, as thesis.tex; name one of its own with --out"
+    ):
+        predict_ad_hoc(
+            order(script(tmp_path / "s.jsonl", says("instruction")), posts), tmp_path / "out", print
+        )
 
 
 def test_what_was_answered_before_a_fault_is_kept_for_the_same_model_only(
@@ -314,13 +320,13 @@ def test_what_was_answered_before_a_fault_is_kept_for_the_same_model_only(
     """The second question has no scripted answer at first."""
     out, full = tmp_path / "out", says("instruction")
     spec = script(tmp_path / "s.jsonl", [line for line in full if line["task"] == "DR"])
-    with pytest.raises(WrongUse, match="no answer is scripted"):
-        answer(order(spec, posts), out, print)
+    with pytest.raises(UsageError, match="no answer is scripted"):
+        predict_ad_hoc(order(spec, posts), out, print)
     (journal,) = out.glob("predicted-*.part.jsonl")
     assert journal.read_text().count("\n") == 1
     assert read_manifest(out) is None
     script(tmp_path / "s.jsonl", says("instruction", 1))  # another model now
-    answer(order(spec, posts), out, print)
+    predict_ad_hoc(order(spec, posts), out, print)
     assert {each.reading.label for each in predictions(out).values()} == {list(TASKS["SAD"].labels)[1], "no"}
     assert not list(out.glob("predicted-*"))
 
@@ -364,12 +370,12 @@ def test_kill_9_costs_no_more_than_the_question_at_hand(tmp_path: Path) -> None:
 
 def test_a_person_is_forgotten_in_a_folder_of_predictions(posts: Path, tmp_path: Path) -> None:
     spec, out = script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "out"
-    answer(order(spec, posts, every=True), out, print)
+    predict_ad_hoc(order(spec, posts, every=True), out, print)
     wanted = next(read_records(posts, Post)).id
     before = predictions(out)
-    removed = forget(out, wanted)
+    removed = erase(out, wanted)
     about = len([1 for task in TASKS.values() for _ in task.questions])
-    assert removed.rows == {"predictions.jsonl.zst": about, "questions.jsonl.zst": about}
+    assert removed.removed_rows == {"predictions.jsonl.zst": about, "questions.jsonl.zst": about}
     assert len(predictions(out)) == len(before) - about
     assert wanted not in {row.post_id for row in asked(out)}
 
@@ -384,8 +390,8 @@ def test_a_person_is_forgotten_in_the_journal_of_a_run(posts: Path, tmp_path: Pa
         Prediction(example_id=each, reading=Reading(status="read", label="no"), model="m") for each in ids
     ]
     write_records(run / "predicted-0123456789abcdef.part.jsonl", made)
-    removed = forget(run, first.id)
-    assert removed.rows["predicted-0123456789abcdef.part.jsonl"] == 1
+    removed = erase(run, first.id)
+    assert removed.removed_rows["predicted-0123456789abcdef.part.jsonl"] == 1
     left = read_records(run / "predicted-0123456789abcdef.part.jsonl", Prediction)
     assert [each.example_id for each in left] == ids[1:]
 
@@ -488,16 +494,16 @@ def sample_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_form_is_the_models_own(tmp_path: Path) -> None:
-    file = ModelFile(analyst="seq2seq", fingerprint="f", form="completion", max_tokens=9, sets=("DR",))
-    write_model_file(tmp_path, file, [])
-    assert form_of(f"seq2seq:{tmp_path}") == "completion"
-    assert form_of("causal:somebody/model") == "instruction"
+    file = ModelMetadata(analyst="seq2seq", fingerprint="f", form="completion", max_tokens=9, sets=("DR",))
+    write_model_metadata(tmp_path, file, [])
+    assert model_query_form(f"seq2seq:{tmp_path}") == "completion"
+    assert model_query_form("causal:somebody/model") == "instruction"
 
 
 def test_a_release_row_that_is_no_query_is_told_by_file_and_row(tmp_path: Path) -> None:
-    with writing_table(
+    with table_writer(
         tmp_path / release_path("DR", "test", "instruction"), ("query", "gpt-3.5-turbo")
     ) as write:
         write(("What is this?", "No."))
-    with pytest.raises(BadData, match=r"DR.csv, row 2: not a query of DR in instruction form"):
-        answer(order("scripted:x", tmp_path), tmp_path / "out", print)
+    with pytest.raises(DataError, match=r"DR.csv, row 2: not a query of DR in instruction form"):
+        predict_ad_hoc(order("scripted:x", tmp_path), tmp_path / "out", print)

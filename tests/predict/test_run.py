@@ -11,12 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.record_files import read_records
-from mentallama.predict.analyst_pool import Crew, here
+from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.journal import Journal
-from mentallama.predict.questions import Asked, all_pairs, every, in_batches, labelled, take_stock
-from mentallama.predict.run import PREDICTIONS, PredictSummary, run
+from mentallama.predict.questions import (
+    PostQuestions,
+    batches_by_post,
+    count_questions,
+    every_question,
+    labelled_questions,
+    question_keys,
+)
+from mentallama.predict.run import PREDICTIONS_FILE, PredictSummary, run
 from mentallama.records import Example, Form, Post, Prediction, Reading, example_of
 from mentallama.tasks import load_tasks
 from tests.factories.linear_cases import make_post
@@ -55,7 +62,7 @@ def asked(*questions: tuple[int, str]) -> list[str]:
 
 
 def written(folder: Path) -> list[str]:
-    return [prediction.example_id for prediction in read_records(folder / PREDICTIONS, Prediction)]
+    return [prediction.example_id for prediction in read_records(folder / PREDICTIONS_FILE, Prediction)]
 
 
 def answered(
@@ -64,7 +71,11 @@ def answered(
     """Have an analyst answer all labelled questions, with the journal in the folder above."""
     kept = list(posts)
     return run(
-        here(analyst), lambda: labelled(kept, form), folder, folder.parent / "part.jsonl", "these posts"
+        local_pool(analyst),
+        lambda: labelled_questions(kept, form),
+        folder,
+        folder.parent / "part.jsonl",
+        "these posts",
     )
 
 
@@ -80,7 +91,7 @@ def test_batches_hold_all_in_order_and_never_part_a_post(sizes: list[int], size:
         [example_of(POSTS[0], f"{place} {n}", "instruction") for n in range(n)]
         for place, n in enumerate(sizes)
     ]
-    batches = list(in_batches(groups, size))
+    batches = list(batches_by_post(groups, size))
     assert [example for batch in batches for example in batch] == [
         example for group in groups for example in group
     ]
@@ -118,15 +129,15 @@ def test_what_a_model_was_not_made_for_is_left_open_and_counted(out: Path) -> No
     ],
 )
 def test_nothing_to_answer_is_said_and_writes_nothing(posts: list[Post], sentence: str, out: Path) -> None:
-    with pytest.raises(WrongUse, match=sentence):
+    with pytest.raises(UsageError, match=sentence):
         answered(Narrow(), out, posts)
     assert list(out.iterdir()) == []
 
 
 def test_all_questions_of_all_tasks_are_told_apart_and_only_the_posts_own_have_labels() -> None:
     """DR and CLP call their questions the same."""
-    pairs = all_pairs(load_tasks())
-    (found,) = every(POSTS[1:2], "instruction", pairs)
+    pairs = question_keys(load_tasks())
+    (found,) = every_question(POSTS[1:2], "instruction", pairs)
     assert len(pairs) == len({example.id for example in found.examples}) == len(found.examples)
     assert {(each.task, each.question) for each in found.examples} == set(pairs)
     assert [each.task for each in found.examples if each.label] == ["DR"]
@@ -137,8 +148,10 @@ def test_real_posts_are_counted_by_their_own_set() -> None:
     real = POSTS[2].model_copy(
         update={"provenance": POSTS[2].provenance.model_copy(update={"synthetic": False})}
     )
-    stock = take_stock(every([real, POSTS[1]], "instruction", [("DR", "depression"), ("SAD", "cause")]))
-    assert (stock.posts, stock.questions, stock.real) == (2, 4, {"MultiWD": 1})
+    stock = count_questions(
+        every_question([real, POSTS[1]], "instruction", [("DR", "depression"), ("SAD", "cause")])
+    )
+    assert (stock.posts, stock.questions, stock.real_posts) == (2, 4, {"MultiWD": 1})
 
 
 class Mortal(Echo):
@@ -226,13 +239,13 @@ def test_a_journal_cut_anywhere_keeps_all_whole_lines(
     path = tmp_path_factory.mktemp("journal") / "part.jsonl"
     with Journal(path) as journal:
         for number in range(count):
-            journal.keep(reading(str(number)))
+            journal.add(reading(str(number)))
     content = path.read_bytes()[:cut]
     path.write_bytes(content)
     whole = content.count(b"\n")
     with Journal(path) as journal:
         assert len(journal) == whole
-        journal.keep(reading("new"))
+        journal.add(reading("new"))
         assert [json.loads(journal.line(str(n)))["example_id"] for n in range(whole)] == [
             str(n) for n in range(whole)
         ]
@@ -246,8 +259,8 @@ def test_a_journal_cut_anywhere_keeps_all_whole_lines(
 def test_what_follows_a_damaged_line_is_dropped(damage: bytes, tmp_path: Path) -> None:
     path = tmp_path / "part.jsonl"
     with Journal(path) as journal:
-        journal.keep(reading("a"))
-        journal.count(Counter(cut_posts=2))
+        journal.add(reading("a"))
+        journal.add_counts(Counter(cut_posts=2))
     whole = path.read_bytes()
     path.write_bytes(whole + damage + reading("b").model_dump_json().encode() + b"\n")
     with Journal(path) as journal:
@@ -263,7 +276,7 @@ def test_lines_are_with_the_system_at_once_and_on_the_disk_within_seconds(
     with Journal(tmp_path / "part.jsonl", clock=lambda: now[0]) as journal:
         for number in range(6):
             now[0] = number * 0.7
-            journal.keep(reading(str(number)))
+            journal.add(reading(str(number)))
             assert (tmp_path / "part.jsonl").read_bytes().count(b"\n") == number + 1
     assert len(synced) == 1  # at 2.1 s; 3.5 s is less than two after it
 
@@ -291,6 +304,6 @@ def test_a_crew_may_answer_in_any_order(out: Path) -> None:
     def backwards(batches: Iterator[list[Example]]) -> Iterator[Prediction]:
         return (answer(example) for batch in reversed(list(batches)) for example in reversed(batch))
 
-    questions = [Asked(post, (example_of(post, "depression", "instruction"),)) for post in MANY[:9]]
-    run(Crew(None, backwards), lambda: iter(questions), out, out.parent / "part.jsonl", "these")
+    questions = [PostQuestions(post, (example_of(post, "depression", "instruction"),)) for post in MANY[:9]]
+    run(AnalystPool(None, backwards), lambda: iter(questions), out, out.parent / "part.jsonl", "these")
     assert written(out) == [each.examples[0].id for each in questions]

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from mentallama.errors import BadData
-from mentallama.evaluate.published_reader import Published
-from mentallama.evaluate.score_file import ScoreFile, measure_sets, save
+from mentallama.errors import DataError
+from mentallama.evaluate.published_reader import PublishedScore
+from mentallama.evaluate.score_file import ScoreFile, compute_set_scores, write_scores
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.files.record_files import write_json, write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Prediction, Reading
-from mentallama.report.run import plain, run
-from mentallama.report.sections.provenance import flatten
+from mentallama.report.run import escape_markdown_cell, run
+from mentallama.report.sections.provenance import flatten_settings
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task, load_tasks
 
@@ -30,7 +30,7 @@ SIZES = {
     "loneliness": 45,
     "t-sid": 80,
 }
-PUBLISHED = Published(
+PUBLISHED = PublishedScore(
     weighted_f1=61.5, accuracy=62.5, reason=None, goldens=40, outputs=40, by_default=3, differ=4
 )
 
@@ -74,13 +74,13 @@ def make_scores(out: Path) -> ScoreFile:
             "reason": "its lists differ in length: 58 goldens, 70 outputs",
         }
     )
-    return save(
+    return write_scores(
         out / "evaluate",
         ScoreFile(
             form="instruction",
             source={"kind": "predictions", "model": "linear:runs/made-up/train"},
             resampling=how,
-            sets=measure_sets(rows, tasks, how),
+            sets=compute_set_scores(rows, tasks, how),
             missing=("CLP", "swmh"),
             missing_reasons={
                 "CLP": "there are no labelled test posts of it",
@@ -359,7 +359,7 @@ def test_titles_are_escaped(tmp_path: Path) -> None:
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "collect/drift.json", [{"set": "Irf"}])
-    with pytest.raises(BadData, match=r"collect/drift.json: the report cannot read 0.differ"):
+    with pytest.raises(DataError, match=r"collect/drift.json: the report cannot read 0.differ"):
         report(tmp_path, "Damaged")
 
 
@@ -374,7 +374,7 @@ def test_a_markdown_table_has_as_many_cells_as_its_head(whole: Path) -> None:
 
 
 def test_cells_of_markdown() -> None:
-    assert plain("a|b\nc") == "a\\|b c"
+    assert escape_markdown_cell("a|b\nc") == "a\\|b c"
 
 
 def test_settings_in_a_list_are_shown_one_by_one() -> None:
@@ -382,7 +382,7 @@ def test_settings_in_a_list_are_shown_one_by_one() -> None:
         {"spec": "embedded", "max_tokens": 512},
         {"spec": "linear:x", "options": {"api_key": "hunter2"}},
     ]
-    assert list(flatten({"teacher": teachers})) == [
+    assert list(flatten_settings({"teacher": teachers})) == [
         ("teacher.1.spec", "embedded"),
         ("teacher.1.max_tokens", "512"),
         ("teacher.2.spec", "linear:x"),

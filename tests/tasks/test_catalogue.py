@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.errors import BadData, WrongUse
+from mentallama.errors import DataError, UsageError
 from mentallama.records import FORMS
 from mentallama.tasks import Source, find_task, load_tasks, read_query, read_task, write_query
 
@@ -44,7 +44,7 @@ def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
     assert (task.expected.train, task.expected.validation, task.expected.test) == rows
     assert set(task.labels) == set(labels.split(", "))
     assert len(task.questions) == questions
-    assert task.polar == (labels == "yes, no")
+    assert task.is_yes_no == (labels == "yes, no")
 
 
 def test_totals_are_the_published_ones() -> None:
@@ -70,7 +70,7 @@ def test_no_two_labels_share_an_alias_or_an_answer(name: str) -> None:
 @every_set
 def test_no_two_questions_are_asked_in_the_same_words(name: str) -> None:
     for form in FORMS:
-        asked = [question.ask.of(form) for question in TASKS[name].questions.values()]
+        asked = [question.ask.for_form(form) for question in TASKS[name].questions.values()]
         assert len(set(asked)) == len(asked)
         assert all(ask == ask.strip() and ask for ask in asked)
 
@@ -110,7 +110,7 @@ def test_a_task_is_found_in_any_case(name: str) -> None:
     ],
 )
 def test_a_name_that_is_none_gets_a_hint(name: str, hint: str) -> None:
-    with pytest.raises(WrongUse) as fault:
+    with pytest.raises(UsageError) as fault:
         find_task(name)
     assert repr(name) in str(fault.value)
     assert hint in str(fault.value)
@@ -122,14 +122,14 @@ def test_the_catalogue_cannot_be_changed() -> None:
 
 
 def test_one_question_is_the_one_there_is_or_the_one_named() -> None:
-    assert TASKS["DR"].one_question() == "depression"
-    assert TASKS["Irf"].one_question("perceived burdensomeness") == "perceived burdensomeness"
+    assert TASKS["DR"].resolve_question() == "depression"
+    assert TASKS["Irf"].resolve_question("perceived burdensomeness") == "perceived burdensomeness"
     with pytest.raises(
         ValueError, match="Irf asks thwarted belongingness, perceived burdensomeness; not None"
     ):
-        TASKS["Irf"].one_question()
+        TASKS["Irf"].resolve_question()
     with pytest.raises(ValueError, match="not 'mood'"):
-        TASKS["DR"].one_question("mood")
+        TASKS["DR"].resolve_question("mood")
 
 
 # --- files at fault -----------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ def write_task(path: Path, **changes: object) -> Path:
 
 def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     path = write_task(tmp_path / "a.yaml", title=None, colour="blue", agreement="perhaps", questions={})
-    with pytest.raises(BadData) as fault:
+    with pytest.raises(DataError) as fault:
         read_task(path)
     assert fault.value.file == str(path)
     for place in ("title: ", "colour: ", "agreement: ", "questions: "):
@@ -167,21 +167,21 @@ def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_names_that_do_not_exist_are_faults(changes: dict[str, object], what: str, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=what):
+    with pytest.raises(DataError, match=what):
         read_task(write_task(tmp_path / "a.yaml", **changes))
 
 
 @pytest.mark.parametrize("raw", [b"a: [", b"\xff\xfea: 1", b"a: b: c", b"\ttab: 1"])
 def test_what_is_not_yaml_is_bad_data(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(raw)
-    with pytest.raises(BadData, match="not a YAML file"):
+    with pytest.raises(DataError, match="not a YAML file"):
         read_task(tmp_path / "a.yaml")
 
 
 @pytest.mark.parametrize("raw", ["", "just words", "- a list"])
 def test_yaml_that_is_no_task_is_bad_data(raw: str, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(raw, encoding="utf-8")
-    with pytest.raises(BadData, match="not a task"):
+    with pytest.raises(DataError, match="not a task"):
         read_task(tmp_path / "a.yaml")
 
 
@@ -242,7 +242,7 @@ def test_a_file_of_a_known_set_takes_its_place(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="there is no such folder of task files"):
+    with pytest.raises(UsageError, match="there is no such folder of task files"):
         load_tasks(tmp_path / "none")
 
 

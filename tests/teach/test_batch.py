@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from mentallama.cli import app as cli
-from mentallama.erasure.erase import forget
+from mentallama.erasure.erase import erase
 from mentallama.errors import MentallamaError
 from mentallama.files.record_files import write_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Post
 from mentallama.teach.responses import RESPONSES
-from mentallama.teach.run import Way
+from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts
 from tests.factories.teach_cases import lesson_of, sensible_reply, taught
@@ -71,7 +71,7 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
     teacher = f"remote:test-model@{server.url}"
     taught(lesson_of(by_calls, few(), teacher=teacher), by_calls)
     assert server.hashes.total() == 6
-    lesson, way = lesson_of(by_batch, few(), teacher=teacher), Way(batch=by_batch / "batch")
+    lesson, way = lesson_of(by_batch, few(), teacher=teacher), DispatchMode(batch_folder=by_batch / "batch")
     with pytest.raises(MentallamaError, match="6 requests in 1 new file"):
         taught(lesson, by_batch, way=way)
     assert not (by_batch / "teach" / RESPONSES).exists()
@@ -89,7 +89,7 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
 
 
 def test_results_of_other_runs_are_said(server: Server, tmp_path: Path) -> None:
-    way = Way(batch=tmp_path / "batch")
+    way = DispatchMode(batch_folder=tmp_path / "batch")
     with pytest.raises(MentallamaError):
         taught(lesson_of(tmp_path, few(), teacher=NOWHERE), tmp_path, way=way)
     provide(tmp_path / "batch", completed_by(server))
@@ -103,11 +103,11 @@ def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path)
     everyone = few()
     everyone[2] = everyone[2].model_copy(update={"text": "so tired"})  # too short to be looked for
     write_records(run / "collect/posts.jsonl.zst", everyone)
-    way, results = Way(batch=run / "batch"), run / "batch/results/output-0.jsonl"
+    way, results = DispatchMode(batch_folder=run / "batch"), run / "batch/results/output-0.jsonl"
     with pytest.raises(MentallamaError):
         taught(lesson_of(run, everyone, teacher=NOWHERE), run, way=way)
     provide(run / "batch", completed_by(server))
-    forget(run, everyone[2].id)
+    erase(run, everyone[2].id)
     assert (
         lines(run / "batch/requests-0001.jsonl")
         == lines(run / "batch/about-0001.jsonl")
@@ -118,10 +118,10 @@ def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path)
     taught(lesson_of(run, rest, teacher=NOWHERE), run, way=way)
     for path in (run / "batch").glob("*.jsonl"):
         path.unlink()
-    forget(run, everyone[4].id)
+    erase(run, everyone[4].id)
     assert lines(results) == 4
     with Ledger(run / "ledger.sqlite") as ledger:
-        assert len(list(ledger.answers())) == 4
+        assert len(list(ledger.iter_completions())) == 4
 
 
 def test_rounds_of_the_command(

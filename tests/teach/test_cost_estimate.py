@@ -8,15 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from mentallama.errors import FAILED, MentallamaError
-from mentallama.llm_api.dispatcher import Tally
+from mentallama.errors import EXIT_FAILED, MentallamaError
+from mentallama.llm_api.dispatcher import RunStats
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.types import Answer
+from mentallama.llm_api.types import Completion
 from mentallama.teach import cost_estimate as cost
-from mentallama.teach.cost_estimate import TYPICAL_ANSWER, TYPICAL_EVIDENCE, Estimate, estimate, short_budget
-from mentallama.teach.requests import asked, calls
-from mentallama.teach.run import live
+from mentallama.teach.cost_estimate import (
+    TYPICAL_ANSWER_TOKENS,
+    TYPICAL_EVIDENCE_TOKENS,
+    CostEstimate,
+    budget_warning,
+    estimate_cost,
+)
+from mentallama.teach.requests import build_requests, labelled_questions
+from mentallama.teach.run import progress_note
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts
 from tests.factories.teach_cases import lesson_of, sensible_reply, taught
@@ -37,26 +43,29 @@ def priced(server: Server, **terms: object) -> dict[str, object]:
 def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -> None:
     lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server, max_tokens=200))
     endpoint = open_endpoint(lesson.settings.teacher[0], {})
-    bodies = [call.body for call in calls(lesson, endpoint, asked(lesson))]
+    bodies = [call.body for call in build_requests(lesson, endpoint, labelled_questions(lesson))]
     weight = sum(len(json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()) for body in bodies)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        found = estimate(lesson, endpoint, ledger, 6)
-    assert (found.calls, found.answered) == (6, 0)
+        found = estimate_cost(lesson, endpoint, ledger, 6)
+    assert (found.calls, found.cached) == (6, 0)
     assert found.tokens_in == round(weight / 4)
-    assert found.tokens_out == 6 * TYPICAL_ANSWER
+    assert found.tokens_out == 6 * TYPICAL_ANSWER_TOKENS
     # in currency a million: input 2, output 10
     assert found.cost == pytest.approx((found.tokens_in * 2 + found.tokens_out * 10) / 1e6)
     # at most: a byte a token, and every answer as long as it may be
-    assert found.most == pytest.approx((weight * 2 + 6 * 200 * 10) / 1e6)
+    assert found.max_cost == pytest.approx((weight * 2 + 6 * 200 * 10) / 1e6)
 
 
 def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: Path) -> None:
-    for structured, most in ((False, TYPICAL_ANSWER), (True, TYPICAL_ANSWER + TYPICAL_EVIDENCE)):
+    for structured, most in (
+        (False, TYPICAL_ANSWER_TOKENS),
+        (True, TYPICAL_ANSWER_TOKENS + TYPICAL_EVIDENCE_TOKENS),
+    ):
         for allowed in (50, 5000):
             teacher = priced(server, max_tokens=allowed)
             lesson = lesson_of(tmp_path, depression_posts()[:2], teacher=teacher, structured=structured)
             with Ledger(tmp_path / "ledger.sqlite") as ledger:
-                found = estimate(lesson, open_endpoint(lesson.settings.teacher[0], {}), ledger, 2)
+                found = estimate_cost(lesson, open_endpoint(lesson.settings.teacher[0], {}), ledger, 2)
             assert found.tokens_out == 2 * min(allowed, most)
 
 
@@ -64,11 +73,13 @@ def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch
     lesson = lesson_of(tmp_path, depression_posts(), teacher=priced(server))
     endpoint = open_endpoint(lesson.settings.teacher[0], {})
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        exact = estimate(lesson, endpoint, ledger, 100)
-        monkeypatch.setattr(cost, "SAMPLE", 30)  # so every fourth of the 100 is looked at
-        sampled = estimate(lesson, endpoint, ledger, 100)
+        exact = estimate_cost(lesson, endpoint, ledger, 100)
+        monkeypatch.setattr(cost, "MAX_SAMPLED_QUESTIONS", 30)  # so every fourth of the 100 is looked at
+        sampled = estimate_cost(lesson, endpoint, ledger, 100)
     assert (
-        (sampled.calls, sampled.tokens_out) == (exact.calls, exact.tokens_out) == (100, 100 * TYPICAL_ANSWER)
+        (sampled.calls, sampled.tokens_out)
+        == (exact.calls, exact.tokens_out)
+        == (100, 100 * TYPICAL_ANSWER_TOKENS)
     )
     assert sampled.tokens_in == pytest.approx(exact.tokens_in, rel=0.02)
     assert sampled.tokens_in != exact.tokens_in
@@ -85,21 +96,21 @@ def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> N
 
 
 def test_without_prices_no_money_is_named() -> None:
-    assert Estimate("m", 1200, 30, 5000, 400, None, None).sentence() == (
+    assert CostEstimate("m", 1200, 30, 5000, 400, None, None).describe() == (
         "m: an estimated 1,200 calls, 30 more are answered in the ledger; about 5,000 tokens in and 400 out "
         "(at 4 bytes a token)"
     )
 
 
 def test_a_budget_that_will_not_reach() -> None:
-    known = Estimate("m", 10, 0, 100, 100, 0.5, 2.0)
-    free = Estimate("n", 10, 0, 100, 100, None, None)
-    assert short_budget([known, free], None, 0.0) is None
-    assert short_budget([known, free], 0.5, 0.0) is None
-    told = short_budget([known, known], 0.9, 0.0)
+    known = CostEstimate("m", 10, 0, 100, 100, 0.5, 2.0)
+    free = CostEstimate("n", 10, 0, 100, 100, None, None)
+    assert budget_warning([known, free], None, 0.0) is None
+    assert budget_warning([known, free], 0.5, 0.0) is None
+    told = budget_warning([known, known], 0.9, 0.0)
     assert told is not None
     assert told.startswith("the budget of 0.9 will hardly reach: the estimate is 1;")
-    spent = short_budget([known], 0.9, 0.5)
+    spent = budget_warning([known], 0.9, 0.5)
     assert spent is not None
     assert "of 0.9, of which 0.5 is spent, will" in spent
 
@@ -114,10 +125,10 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
         MentallamaError, match=r"the budget of 0\.02 has no room for the next call"
     ) as stopped:
         taught(lesson, tmp_path, say=said.append)
-    assert stopped.value.exit_code == FAILED
+    assert stopped.value.exit_code == EXIT_FAILED
     assert said[1].startswith("teach: the budget of 0.02 will hardly reach")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        kept, spent = len(list(ledger.answers())), ledger.spent()
+        kept, spent = len(list(ledger.iter_completions())), ledger.total_spent()
     assert 0 < kept < 20
     assert spent <= 0.02
     assert not (tmp_path / "teach").exists()
@@ -138,8 +149,8 @@ def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path
     lesson = lesson_of(tmp_path, depression_posts()[:8], teacher=priced(server))
     summary, _, _ = taught(lesson, tmp_path)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        answers: list[Answer] = list(ledger.answers())
-        spent = ledger.spent()
+        answers: list[Completion] = list(ledger.iter_completions())
+        spent = ledger.total_spent()
     (row,) = summary.costs
     assert (row.model, row.task, row.calls, row.answered, row.refused, row.aside) == (
         "test-model",
@@ -156,8 +167,8 @@ def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path
 
 
 def test_what_stands_behind_the_bar() -> None:
-    expected = Estimate("m", 10, 0, 100, 100, 0.5, 2.0)
-    tally = Tally(answered=3, refused=2, cost=0.1, uncertain=0.02)
-    tally.aside["HTTP 500"] = 4
-    assert live(tally, expected) == "cost 0.12 of about 0.5, 2 refused, 4 set aside"
-    assert live(Tally(), Estimate("m", 1, 0, 1, 1, None, None)) == ""
+    expected = CostEstimate("m", 10, 0, 100, 100, 0.5, 2.0)
+    tally = RunStats(answered=3, refused=2, cost=0.1, uncertain=0.02)
+    tally.failed["HTTP 500"] = 4
+    assert progress_note(tally, expected) == "cost 0.12 of about 0.5, 2 refused, 4 set aside"
+    assert progress_note(RunStats(), CostEstimate("m", 1, 0, 1, 1, None, None)) == ""

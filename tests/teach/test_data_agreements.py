@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
-from mentallama.errors import WRONG_USE, WrongUse
+from mentallama.errors import EXIT_USAGE, UsageError
 from mentallama.files.tables import read_table
 from mentallama.records import Post
-from mentallama.teach.few_shot import ShotRow
-from mentallama.teach.governance import real_examples
+from mentallama.teach.few_shot import FewShotRow
+from mentallama.teach.governance import count_real_examples
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import cause_posts, depression_posts, make_post
 from tests.factories.project import ROOT
@@ -46,11 +46,11 @@ def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
     teacher: Teacher, tmp_path: Path
 ) -> None:
     server, spec = teacher
-    with pytest.raises(WrongUse) as refused:
+    with pytest.raises(UsageError) as refused:
         taught(lesson_of(tmp_path, real_ones("DR", "CLP", "CAMS"), teacher=spec), tmp_path)
     assert "posts of CLP, DR were given under an agreement" in str(refused.value)
     assert "--allow-remote CLP --allow-remote DR" in str(refused.value)
-    assert refused.value.exit_code == WRONG_USE
+    assert refused.value.exit_code == EXIT_USAGE
     assert not server.hashes
     assert not (tmp_path / "ledger.sqlite").exists()
 
@@ -58,7 +58,7 @@ def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
 def test_one_that_is_allowed_leaves_the_other_refused(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
     lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher=spec, allow_remote=["CLP"])
-    with pytest.raises(WrongUse, match=r"posts of DR were given .* say --allow-remote DR if"):
+    with pytest.raises(UsageError, match=r"posts of DR were given .* say --allow-remote DR if"):
         taught(lesson, tmp_path)
     assert not server.hashes
 
@@ -80,7 +80,7 @@ def test_a_real_post_outside_the_splits_stands_in_nobodys_way(teacher: Teacher, 
 
 def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
     empty = LinearAnalyst.__new__(LinearAnalyst)
-    empty.name, empty._sets = "linear:none", {}
+    empty.name, empty._set_models = "linear:none", {}
     lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
     summary, _, _ = taught(lesson, tmp_path, open_analyst=lambda _: empty)
     assert summary.aside == {"embedded:none": {"the linear analyst was not trained on this question": 8}}
@@ -88,13 +88,13 @@ def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
 
 def test_two_teachers_of_which_one_is_remote(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
-    with pytest.raises(WrongUse, match="not sent to remote:test-model@"):
+    with pytest.raises(UsageError, match="not sent to remote:test-model@"):
         taught(lesson_of(tmp_path, real_ones("DR"), teacher=["embedded", spec]), tmp_path)
     assert not server.hashes
 
 
-def example(name: str, text: str) -> ShotRow:
-    return ShotRow(set=name, question="q", text=text, label="no", explanation="So.", file="f", row=2)
+def example(name: str, text: str) -> FewShotRow:
+    return FewShotRow(set=name, question="q", text=text, label="no", explanation="So.", file="f", row=2)
 
 
 def test_examples_are_made_up_only_where_their_key_is_known(sample_text: str) -> None:
@@ -103,7 +103,7 @@ def test_examples_are_made_up_only_where_their_key_is_known(sample_text: str) ->
         example("DR", "Somebody else wrote this some day."),
         example("CLP", "short"),
     ]
-    assert real_examples(rows) == {"DR": 1, "CLP": 1}
+    assert count_real_examples(rows) == {"DR": 1, "CLP": 1}
 
 
 @pytest.fixture
@@ -125,6 +125,6 @@ def test_real_examples_of_a_set_with_an_agreement_are_not_sent_either(
     lesson = lesson_of(
         tmp_path, depression_posts()[:4], teacher=spec, prompt="few-shot", examples=path, shots=2
     )
-    with pytest.raises(WrongUse, match="posts of DR were given under an agreement"):
+    with pytest.raises(UsageError, match="posts of DR were given under an agreement"):
         taught(lesson, tmp_path)
     assert not server.hashes

@@ -13,23 +13,29 @@ from hypothesis import strategies as st
 from rapidfuzz import fuzz
 from sample.make import EXAMPLES, MADE_UP, SAMPLE, corpus, expert_answers, made_up_hashes
 
-from mentallama.errors import BadData, WrongUse
+from mentallama.errors import DataError, UsageError
 from mentallama.files.tables import read_table
 from mentallama.records import Post, Provenance, Split
 from mentallama.tasks import load_tasks
-from mentallama.teach.few_shot import COLUMNS, ShotRow, draw_shots, read_examples, refuse_test_rows
-from mentallama.text.fingerprint import SHORTEST_MARKED, hash_of, key_of
-from mentallama.text.near_duplicates import NEAR
+from mentallama.teach.few_shot import (
+    FEW_SHOT_COLUMNS,
+    FewShotRow,
+    build_shot_sampler,
+    read_few_shot_rows,
+    refuse_test_overlap,
+)
+from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
+from mentallama.text.near_duplicates import NEAR_DUPLICATE_RATIO
 from mentallama.text.pii import scrub
-from mentallama.text.quote_extraction import read_quotes
+from mentallama.text.quote_extraction import extract_quotes
 
 TASKS = load_tasks()
-ROWS = read_examples(EXAMPLES, TASKS)
+ROWS = read_few_shot_rows(EXAMPLES, TASKS)
 LONG = "the bus was late again and the whole stop began to sing, badly, until the driver sang along with us"
 
 
 def table(
-    folder: Path, *rows: Sequence[str], name: str = "examples.csv", columns: Sequence[str] = COLUMNS
+    folder: Path, *rows: Sequence[str], name: str = "examples.csv", columns: Sequence[str] = FEW_SHOT_COLUMNS
 ) -> Path:
     path = folder / name
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -37,8 +43,8 @@ def table(
     return path
 
 
-def row(label: str, text: str, name: str = "DR", question: str = "depression", number: int = 2) -> ShotRow:
-    return ShotRow(
+def row(label: str, text: str, name: str = "DR", question: str = "depression", number: int = 2) -> FewShotRow:
+    return FewShotRow(
         set=name,
         question=question,
         text=text,
@@ -64,8 +70,8 @@ def test_a_table_is_read_names_in_any_case_and_the_only_question_may_be_left_out
         ["irf", "Perceived Burdensomeness", " I cost them. ", "Yes", 'They say "I cost them".'],
         ["SAD", "", "rent is due", "financial problem", "It is about rent."],
     )
-    assert read_examples(path, TASKS) == [
-        ShotRow(
+    assert read_few_shot_rows(path, TASKS) == [
+        FewShotRow(
             set="Irf",
             question="perceived burdensomeness",
             text="I cost them.",
@@ -74,7 +80,7 @@ def test_a_table_is_read_names_in_any_case_and_the_only_question_may_be_left_out
             file=str(path),
             row=2,
         ),
-        ShotRow(
+        FewShotRow(
             set="SAD",
             question="cause",
             text="rent is due",
@@ -88,7 +94,7 @@ def test_a_table_is_read_names_in_any_case_and_the_only_question_may_be_left_out
 
 def test_examples_leave_scrubbed_as_posts_do(tmp_path: Path) -> None:
     path = table(tmp_path, ["DR", "", "ask @syn_kit or call 555-0123", "no", 'It says "ask @syn_kit".'])
-    (found,) = read_examples(path, TASKS)
+    (found,) = read_few_shot_rows(path, TASKS)
     assert found.text == "ask [handle] or call [phone]"
     assert found.explanation == 'It says "ask [handle]".'
 
@@ -98,10 +104,10 @@ def test_the_published_layout_is_read_from_a_file_or_a_folder() -> None:
     answers = {
         (a["set"], a["question"], a["label"], scrub(a["explanation"].strip())[0]) for a in expert_answers()
     }
-    rows = read_examples(folder, TASKS)
+    rows = read_few_shot_rows(folder, TASKS)
     assert {(r.set, r.question, r.label, r.explanation) for r in rows} == answers
     assert len(rows) == 60
-    assert read_examples(folder / "Irf.csv", TASKS) == [r for r in rows if r.set == "Irf"]
+    assert read_few_shot_rows(folder / "Irf.csv", TASKS) == [r for r in rows if r.set == "Irf"]
     assert [r.row for r in rows if r.set == "Irf"] == [2, 3, 4, 5, 6, 7]
 
 
@@ -126,31 +132,31 @@ def test_a_fault_names_file_row_and_what_may_have_been_meant(
 ) -> None:
     bad = [*GOOD[:place], value, *GOOD[place + 1 :]]
     path = table(tmp_path, GOOD, bad)
-    with pytest.raises(BadData) as found:
-        read_examples(path, TASKS)
+    with pytest.raises(DataError) as found:
+        read_few_shot_rows(path, TASKS)
     assert str(found.value).startswith(f"{path}, row 3: {fault}")
 
 
 def test_a_fault_shows_no_post_that_stands_in_the_wrong_column(tmp_path: Path) -> None:
     path = table(tmp_path, ["DR", "", "no", "my neighbour sings every night", "It says so."])
-    with pytest.raises(BadData, match="what stands here is no label of DR") as found:
-        read_examples(path, TASKS)
+    with pytest.raises(DataError, match="what stands here is no label of DR") as found:
+        read_few_shot_rows(path, TASKS)
     assert "neighbour" not in str(found.value)
 
 
 def test_a_question_must_be_named_where_there_are_several(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="'' is no question of Irf; there are thwarted belongingness"):
-        read_examples(table(tmp_path, ["Irf", "", "x", "no", "y"]), TASKS)
+    with pytest.raises(DataError, match="'' is no question of Irf; there are thwarted belongingness"):
+        read_few_shot_rows(table(tmp_path, ["Irf", "", "x", "no", "y"]), TASKS)
 
 
 def test_missing_columns_and_files_are_said(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="no column 'explanation'; there are 'set'"):
-        read_examples(table(tmp_path, ["DR", "", "x", "no"], columns=COLUMNS[:4]), TASKS)
-    with pytest.raises(WrongUse, match="there is no such file"):
-        read_examples(tmp_path / "absent.csv", TASKS)
+    with pytest.raises(DataError, match="no column 'explanation'; there are 'set'"):
+        read_few_shot_rows(table(tmp_path, ["DR", "", "x", "no"], columns=FEW_SHOT_COLUMNS[:4]), TASKS)
+    with pytest.raises(UsageError, match="there is no such file"):
+        read_few_shot_rows(tmp_path / "absent.csv", TASKS)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WrongUse, match="no table of examples"):
-        read_examples(tmp_path / "empty", TASKS)
+    with pytest.raises(UsageError, match="no table of examples"):
+        read_few_shot_rows(tmp_path / "empty", TASKS)
 
 
 PUBLISHED = ("query", "gpt-3.5-turbo")
@@ -177,10 +183,10 @@ def test_faults_of_the_published_layout(
 ) -> None:
     path = table(tmp_path, [query, answer], name=name, columns=PUBLISHED)
     if fault is None:  # without a marker the whole answer is its own explanation, as read_answer has it
-        assert [row.label for row in read_examples(path, TASKS)] == ["no"]
+        assert [row.label for row in read_few_shot_rows(path, TASKS)] == ["no"]
         return
-    with pytest.raises(BadData) as found:
-        read_examples(path, TASKS)
+    with pytest.raises(DataError) as found:
+        read_few_shot_rows(path, TASKS)
     assert str(found.value).startswith(f"{path}{fault}")
 
 
@@ -198,8 +204,8 @@ def test_an_example_that_is_a_test_post_is_refused(copy: str) -> None:
         row("no", copy),
     ]
     rows[1] = rows[1].model_copy(update={"row": 7})
-    with pytest.raises(BadData) as found:
-        refuse_test_rows(rows, [post("unlike the others"), post(LONG, "Irf"), post(LONG, "SAD")])
+    with pytest.raises(DataError) as found:
+        refuse_test_overlap(rows, [post("unlike the others"), post(LONG, "Irf"), post(LONG, "SAD")])
     assert (
         str(found.value)
         == "e.csv, row 7: the example's text stands in the test split of Irf; take the row out"
@@ -209,8 +215,8 @@ def test_an_example_that_is_a_test_post_is_refused(copy: str) -> None:
 def test_all_rows_to_take_out_are_named_at_once() -> None:
     rows = [row("yes", LONG, number=number) for number in (2, 5)] + [row("no", "so tired", number=9)]
     rows.append(rows[0].model_copy(update={"file": "folder/f.csv", "row": 3, "text": "so tired"}))
-    with pytest.raises(BadData) as found:
-        refuse_test_rows(rows, [post(LONG), post("so tired", "DR")])
+    with pytest.raises(DataError) as found:
+        refuse_test_overlap(rows, [post(LONG), post("so tired", "DR")])
     assert str(found.value) == (
         "e.csv, row 2: the example's text stands in the test split of SAD; take the row out, "
         "and these rows as well: e.csv 5, 9; f.csv 3"
@@ -220,26 +226,26 @@ def test_all_rows_to_take_out_are_named_at_once() -> None:
 def test_other_splits_and_other_texts_are_no_fault() -> None:
     rows = [row("no", LONG), row("yes", "so tired")]
     others = [post(LONG, split="train"), post(LONG, split="validation"), post("so tired today"), post("")]
-    refuse_test_rows(rows, others)
-    refuse_test_rows(rows, [])
-    refuse_test_rows([], [post(LONG)])
-    refuse_test_rows([row("yes", "🌧")], [post("🌕")])  # without letters: alike in nothing
+    refuse_test_overlap(rows, others)
+    refuse_test_overlap(rows, [])
+    refuse_test_overlap([], [post(LONG)])
+    refuse_test_overlap([row("yes", "🌧")], [post("🌕")])  # without letters: alike in nothing
 
 
 def test_copies_of_one_another_are_no_fault() -> None:
-    refuse_test_rows([row("no", LONG), row("yes", LONG)], [post("unlike")])
+    refuse_test_overlap([row("no", LONG), row("yes", LONG)], [post("unlike")])
 
 
 def test_test_posts_are_looked_at_beyond_the_first_batch() -> None:
     posts = (post(f"post number {number} of many") for number in range(2500))
-    with pytest.raises(BadData, match="test split of dreaddit"):
-        refuse_test_rows([row("no", LONG)], [*posts, post(LONG, "dreaddit")])
+    with pytest.raises(DataError, match="test split of dreaddit"):
+        refuse_test_overlap([row("no", LONG)], [*posts, post(LONG, "dreaddit")])
 
 
 # --- drawing -------------------------------------------------------------------------------------
 
 
-def many(name: str, question: str, each: int) -> list[ShotRow]:
+def many(name: str, question: str, each: int) -> list[FewShotRow]:
     return [
         row(label, f"{label} {number}", name, question)
         for label in TASKS[name].labels
@@ -250,9 +256,9 @@ def many(name: str, question: str, each: int) -> list[ShotRow]:
 @given(shots=st.integers(1, 20), seed=st.integers(0, 99), name=st.sampled_from(["DR", "SAD", "CAMS"]))
 def test_labels_are_shown_as_evenly_as_can_be(shots: int, seed: int, name: str) -> None:
     task = TASKS[name]
-    question = task.one_question()
+    question = task.resolve_question()
     rows = many(name, question, 10)
-    shown = draw_shots(rows, task, question, shots, seed)("")
+    shown = build_shot_sampler(rows, task, question, shots, seed)("")
     counts = Counter(dict.fromkeys(task.labels, 0))
     counts.update(shot.label for shot in shown)
     assert len({shot.text for shot in shown}) == len(shown) == shots
@@ -262,7 +268,7 @@ def test_labels_are_shown_as_evenly_as_can_be(shots: int, seed: int, name: str) 
 @given(shots=st.integers(1, 8), seed=st.integers(0, 99), own=st.integers(0, 11))
 def test_the_asked_post_is_never_shown_and_the_rest_stays_even(shots: int, seed: int, own: int) -> None:
     rows = many("CAMS", "cause", 2)
-    shown = draw_shots(rows, TASKS["CAMS"], "cause", shots, seed)(key_of(rows[own].text))
+    shown = build_shot_sampler(rows, TASKS["CAMS"], "cause", shots, seed)(text_key(rows[own].text))
     assert rows[own].text not in {shot.text for shot in shown}
     assert len(shown) == shots
     assert all(count <= (1 if shots <= 6 else 2) for count in Counter(shot.label for shot in shown).values())
@@ -270,42 +276,44 @@ def test_the_asked_post_is_never_shown_and_the_rest_stays_even(shots: int, seed:
 
 def test_a_draw_is_the_same_for_all_posts_and_differs_by_seed_and_question() -> None:
     rows = many("DR", "depression", 8)
-    draws = [draw_shots(rows, TASKS["DR"], "depression", 4, seed) for seed in range(6)]
-    assert draws[0]("a") == draws[0]("b") == draw_shots(rows[::], TASKS["DR"], "depression", 4, 0)("")
+    draws = [build_shot_sampler(rows, TASKS["DR"], "depression", 4, seed) for seed in range(6)]
+    assert draws[0]("a") == draws[0]("b") == build_shot_sampler(rows[::], TASKS["DR"], "depression", 4, 0)("")
     assert len({draw("") for draw in draws}) == 6
     assert len({tuple(shot.label for shot in draw("")) for draw in draws}) > 1  # labels are not in blocks
     both = [*many("Irf", "thwarted belongingness", 8), *many("Irf", "perceived burdensomeness", 8)]
-    one, two = (draw_shots(both, TASKS["Irf"], question, 4, 0)("") for question in TASKS["Irf"].questions)
+    one, two = (
+        build_shot_sampler(both, TASKS["Irf"], question, 4, 0)("") for question in TASKS["Irf"].questions
+    )
     assert one != two
 
 
 def test_only_the_questions_own_examples_are_shown() -> None:
     rows = [row("yes", "a", "Irf", "thwarted belongingness"), row("no", "b", "Irf", "thwarted belongingness")]
     rows += [row("yes", "c", "Irf", "perceived burdensomeness"), row("no", "d"), row("yes", "e")]
-    shown = draw_shots(rows, TASKS["Irf"], "thwarted belongingness", 2, 1)("")
+    shown = build_shot_sampler(rows, TASKS["Irf"], "thwarted belongingness", 2, 1)("")
     assert {shot.text for shot in shown} == {"a", "b"}
 
 
 def test_a_post_without_letters_is_no_copy_of_others_without() -> None:
     rows = [row("yes", "🌧"), row("no", "🌕")]
-    assert len(draw_shots(rows, TASKS["DR"], "depression", 2, 1)(key_of("…"))) == 2
+    assert len(build_shot_sampler(rows, TASKS["DR"], "depression", 2, 1)(text_key("…"))) == 2
 
 
 def test_labels_without_an_example_are_listed() -> None:
     rows = [row("none", "a", "CAMS", "cause"), row("medication", "b", "CAMS", "cause")]
-    with pytest.raises(WrongUse) as found:
-        draw_shots(rows, TASKS["CAMS"], "cause", 2, 1)
+    with pytest.raises(UsageError) as found:
+        build_shot_sampler(rows, TASKS["CAMS"], "cause", 2, 1)
     assert str(found.value) == (
         "the examples file has none for CAMS with the label bias or abuse, jobs and career, relationship, alienation; "
         "add some"
     )
-    with pytest.raises(WrongUse, match="none for Irf, perceived burdensomeness with the label yes, no"):
-        draw_shots(rows, TASKS["Irf"], "perceived burdensomeness", 2, 1)
+    with pytest.raises(UsageError, match="none for Irf, perceived burdensomeness with the label yes, no"):
+        build_shot_sampler(rows, TASKS["Irf"], "perceived burdensomeness", 2, 1)
 
 
 def test_too_few_examples_are_said() -> None:
-    with pytest.raises(WrongUse, match="has 4 for DR where 5 shots are wanted"):
-        draw_shots(many("DR", "depression", 2), TASKS["DR"], "depression", 5, 1)
+    with pytest.raises(UsageError, match="has 4 for DR where 5 shots are wanted"):
+        build_shot_sampler(many("DR", "depression", 2), TASKS["DR"], "depression", 5, 1)
 
 
 # --- the sample's examples -----------------------------------------------------------------------
@@ -315,15 +323,15 @@ def test_the_sample_has_an_example_for_every_label_of_every_question() -> None:
     counts = Counter((r.set, r.question, r.label) for r in ROWS)
     wanted = {(t.set, q, label) for t in TASKS.values() for q in t.questions for label in t.labels}
     assert set(counts) == wanted
-    assert all(counts[key] >= 2 for key in wanted if TASKS[key[0]].polar)
+    assert all(counts[key] >= 2 for key in wanted if TASKS[key[0]].is_yes_no)
     for task in TASKS.values():
         for question in task.questions:
-            assert len(draw_shots(ROWS, task, question, 4, 7)("")) == 4
+            assert len(build_shot_sampler(ROWS, task, question, 4, 7)("")) == 4
 
 
 def test_the_samples_explanations_keep_the_rules() -> None:
     for each in ROWS:
-        quotes = read_quotes("", each.explanation)
+        quotes = extract_quotes("", each.explanation)
         assert quotes, each.row
         assert [quote for quote in quotes if quote not in each.text] == [], each.row
         spaced = each.explanation.isascii() or " " in each.explanation
@@ -336,20 +344,22 @@ def test_the_samples_explanations_keep_the_rules() -> None:
 
 
 def test_the_samples_examples_are_no_posts_of_the_sample() -> None:
-    posts = [key for each in corpus() if (key := key_of(each["text"]))]
-    texts = {key_of(each.text) for each in ROWS}
+    posts = [key for each in corpus() if (key := text_key(each["text"]))]
+    texts = {text_key(each.text) for each in ROWS}
     assert len(posts) > 500
     assert len(texts) > 40
-    near = [text for text in texts for key in posts if fuzz.ratio(text, key, score_cutoff=NEAR)]
+    near = [
+        text for text in texts for key in posts if fuzz.ratio(text, key, score_cutoff=NEAR_DUPLICATE_RATIO)
+    ]
     assert near == []
-    refuse_test_rows(ROWS, (post(each["text"], each["set"], each["split"]) for each in corpus()))
+    refuse_test_overlap(ROWS, (post(each["text"], each["set"], each["split"]) for each in corpus()))
 
 
 def test_the_samples_examples_are_known_to_be_made_up() -> None:
     known = MADE_UP.read_text(encoding="ascii").split()
     assert known == made_up_hashes(), "run: python sample/make.py"
-    keys = {key_of(scrub(cells["text"])[0]) for _, cells in read_table(EXAMPLES)}
-    assert all(f"{hash_of(key):016x}" in known for key in keys if len(key) >= SHORTEST_MARKED)
+    keys = {text_key(scrub(cells["text"])[0]) for _, cells in read_table(EXAMPLES)}
+    assert all(f"{key_hash(key):016x}" in known for key in keys if len(key) >= MIN_IDENTIFYING_LETTERS)
 
 
 # --- real examples -------------------------------------------------------------------------------
@@ -357,6 +367,6 @@ def test_the_samples_examples_are_known_to_be_made_up() -> None:
 
 @pytest.mark.data
 def test_the_published_examples_are_read(data: Path) -> None:
-    rows = read_examples(data / "release/human_evaluation/test_instruction_expert", TASKS)
+    rows = read_few_shot_rows(data / "release/human_evaluation/test_instruction_expert", TASKS)
     assert len(rows) >= 100
     assert all(row.label in TASKS[row.set].labels for row in rows)

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from mentallama.answers.parse import read_answer
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.record_files import read_records
-from mentallama.llm_api.dispatcher import Tally
+from mentallama.llm_api.dispatcher import RunStats
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Post, example_of
 from mentallama.tasks import find_task
 from mentallama.teach import run as teaching
-from mentallama.teach.requests import asked
-from mentallama.teach.responses import DISAGREEMENTS, RESPONSES, SET_ASIDE, Disagreement, SetAside
+from mentallama.teach.requests import labelled_questions
+from mentallama.teach.responses import DISAGREEMENTS, FAILED_REQUESTS, RESPONSES, Disagreement, FailedRequest
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts, make_post, wellness_posts
 from tests.factories.teach_cases import lesson_of, other_reply, sensible_reply, taught
@@ -155,7 +155,7 @@ def test_posts_leave_scrubbed(server: Server, tmp_path: Path) -> None:
 
 def test_nothing_to_explain_is_wrong_use(server: Server, tmp_path: Path) -> None:
     lesson = lesson_of(tmp_path, few(), teacher=remote(server), splits=["validation"])
-    with pytest.raises(WrongUse, match="no post of validation has a label to explain"):
+    with pytest.raises(UsageError, match="no post of validation has a label to explain"):
         taught(lesson, tmp_path)
 
 
@@ -172,8 +172,8 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, faults=faults, seed=3)) as server:
         lesson = lesson_of(tmp_path, depression_posts(), teacher=remote(server, **PRICED), attempts=2)
         summary, responses, _ = taught(lesson, tmp_path)
-        aside = list(read_records(tmp_path / "teach" / SET_ASIDE, SetAside))
-        questions = [each.example.id for each in asked(lesson)]
+        aside = list(read_records(tmp_path / "teach" / FAILED_REQUESTS, FailedRequest))
+        questions = [each.example.id for each in labelled_questions(lesson)]
         assert sorted([r.example_id for r in responses] + [a.example_id for a in aside]) == sorted(questions)
         counts = summary.answers["test-model"]
         assert set(counts) == {"read", "refused", "aside"}
@@ -189,7 +189,7 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
         assert len(refused) == counts["refused"] > 0
         assert {each.finish_reason for each in refused} == {"content_filter", "refusal"}
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
-            ledger.check()
+            ledger.check_integrity()
 
 
 def test_refusals_are_counted_by_label_with_their_share(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_what_was_set_aside_is_asked_again_when_told(tmp_path: Path) -> None:
         assert taught(lesson, tmp_path)[0].answers == {"test-model": {"aside": 3}}
         assert server.hashes.total() == 3
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
-            assert ledger.retry_aside() == 3
+            assert ledger.delete_failed() == 3
         assert taught(lesson, tmp_path)[0].answers == {"test-model": {"read": 3}}
         assert server.hashes.total() == 6
 
@@ -249,7 +249,7 @@ def test_an_answer_that_is_gone_from_the_ledger_is_told(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lesson = lesson_of(tmp_path, few(3), teacher=remote(server))
-    monkeypatch.setattr(teaching, "ask_all", lambda *_: Tally())  # asks nobody
+    monkeypatch.setattr(teaching, "dispatch_sync", lambda *_: RunStats())  # asks nobody
     with pytest.raises(MentallamaError, match="no longer in the ledger"):
         taught(lesson, tmp_path)
     assert not (tmp_path / "teach" / RESPONSES).exists()

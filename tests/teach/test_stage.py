@@ -17,7 +17,7 @@ import pytest
 
 from mentallama.cli import app as cli
 from mentallama.config import read_recipe
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.manifest import read_manifest
 from mentallama.files.record_files import read_json, read_records
 from mentallama.llm_api.ledger.ledger import Ledger
@@ -348,8 +348,8 @@ def test_a_full_disk_keeps_what_was_answered(
     told(done, 1, "ledger.sqlite", "full")
     monkeypatch.undo()
     with Ledger(tmp_path / "run/ledger.sqlite") as ledger:
-        ledger.check()
-        kept = len(list(ledger.answers()))
+        ledger.check_integrity()
+        kept = len(list(ledger.iter_completions()))
     assert 0 < kept < DR
 
 
@@ -416,9 +416,9 @@ def test_options_go_to_the_keys_they_stand_for(monkeypatch: pytest.MonkeyPatch) 
 
     def stop(recipe: Path, changes: list[str], *rest: object) -> Path:
         seen.append(changes)
-        raise WrongUse("far enough")
+        raise UsageError("far enough")
 
-    monkeypatch.setattr(cli, "_run", stop)
+    monkeypatch.setattr(cli, "_run_recipe", stop)
     monkeypatch.setattr(
         sys,
         "argv",

@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz import fuzz, process
 
-from mentallama.analysts.linear.analyst import Leaning, LinearAnalyst
+from mentallama.analysts.linear.analyst import LabelAttribution, LinearAnalyst
 from mentallama.analysts.linear.features import split_words
-from mentallama.analysts.linear.rationale import LONGEST_PASSAGE, choose_passage
+from mentallama.analysts.linear.rationale import MAX_PASSAGE_WORDS, choose_passage
 from mentallama.answers.parse import read_answer
-from mentallama.config import Linear, read_recipe
+from mentallama.config import LinearSettings, read_recipe
 from mentallama.files.record_files import read_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Response, example_of
 from mentallama.tasks import find_task
-from mentallama.teach.requests import Lesson, asked
-from mentallama.teach.template_teacher import Embedded, explain
-from mentallama.text.quote_extraction import read_quotes
+from mentallama.teach.requests import TeachJob, labelled_questions
+from mentallama.teach.template_teacher import TemplateTeacher, explain
+from mentallama.text.quote_extraction import extract_quotes
 from mentallama.train.linear.trainer import train_linear
 from tests.factories.linear_cases import cause_posts, depression_posts, wellness_posts
 from tests.factories.project import ROOT
 
-QUICK = Linear(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+QUICK = LinearSettings(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,13 @@ def analyst(tmp_path_factory: pytest.TempPathFactory) -> LinearAnalyst:
 
 def leaning(
     text: str, label: str, weights: dict[str, float] | None, rarity: dict[str, float] | None = None
-) -> Leaning:
+) -> LabelAttribution:
     """Words with weights by their form; the others weigh nothing."""
     words = split_words(text)
     given = [
         np.array([each.get(form, 0.0) for form in words.forms]) for each in (weights or {}, rarity or {})
     ]
-    return Leaning(label, words, None if weights is None else given[0], given[1])
+    return LabelAttribution(label, words, None if weights is None else given[0], given[1])
 
 
 def test_a_strong_passage_is_quoted_whole_with_other_evidence_and_what_speaks_against() -> None:
@@ -105,12 +105,12 @@ def test_a_passage_lies_in_one_clause_and_is_short(text: str, seed: int) -> None
     weights = np.random.default_rng(seed).normal(size=len(words.forms))
     passage = choose_passage(words, weights)
     if passage is None:
-        assert words.scrubbed.all()
+        assert words.is_placeholder.all()
         return
     at, length = passage
-    assert 0 < length <= LONGEST_PASSAGE
+    assert 0 < length <= MAX_PASSAGE_WORDS
     assert len(set(words.clauses[at : at + length].tolist())) == 1
-    assert not words.scrubbed[at : at + length].any()
+    assert not words.is_placeholder[at : at + length].any()
     other = choose_passage(words, weights, passage)
     assert other is None or other[0] + other[1] <= at or other[0] >= at + length
 
@@ -119,11 +119,11 @@ def test_the_strongest_stretch_of_a_long_clause_is_taken() -> None:
     text = " ".join(f"w{n}" for n in range(40))
     weights = np.zeros(40)
     weights[[20, 33]] = 1.0  # 14 words apart at most: both fit
-    assert choose_passage(split_words(text), weights) == (20, LONGEST_PASSAGE)
+    assert choose_passage(split_words(text), weights) == (20, MAX_PASSAGE_WORDS)
 
 
 def test_the_set_s_label_is_explained_whether_or_not_the_analyst_agrees(analyst: LinearAnalyst) -> None:
-    teacher = Embedded(analyst, "embedded:x", "label-given", False)
+    teacher = TemplateTeacher(analyst, "embedded:x", "label-given", False)
     for post in depression_posts()[:6]:
         for label in ("yes", "no"):
             example = example_of(
@@ -133,7 +133,7 @@ def test_the_set_s_label_is_explained_whether_or_not_the_analyst_agrees(analyst:
 
 
 def test_zero_shot_gives_the_analyst_s_own_label(analyst: LinearAnalyst) -> None:
-    teacher = Embedded(analyst, "embedded:x", "zero-shot", False)
+    teacher = TemplateTeacher(analyst, "embedded:x", "zero-shot", False)
     for post in cause_posts()[:9]:
         wrong = post.model_copy(update={"labels": {"cause": "alienation"}})
         example = example_of(wrong, "cause", "completion")
@@ -142,7 +142,7 @@ def test_zero_shot_gives_the_analyst_s_own_label(analyst: LinearAnalyst) -> None
 
 
 def test_a_structured_answer_is_an_object_with_its_quotations(analyst: LinearAnalyst) -> None:
-    teacher = Embedded(analyst, "embedded:x", "label-given", True)
+    teacher = TemplateTeacher(analyst, "embedded:x", "label-given", True)
     post = depression_posts()[0]
     text = teacher.respond(example_of(post, "depression", "instruction"), find_task("DR"))
     answer = json.loads(text)
@@ -153,46 +153,47 @@ def test_a_structured_answer_is_an_object_with_its_quotations(analyst: LinearAna
 
 
 def test_it_answers_what_the_analyst_was_trained_on(analyst: LinearAnalyst) -> None:
-    teacher = Embedded(analyst, "embedded:x", "label-given", False)
+    teacher = TemplateTeacher(analyst, "embedded:x", "label-given", False)
     post = wellness_posts()[0]
-    assert teacher.answers(example_of(post, "social", "instruction"))
-    assert not teacher.answers(example_of(post, "spiritual", "instruction"))
+    assert teacher.supports(example_of(post, "social", "instruction"))
+    assert not teacher.supports(example_of(post, "spiritual", "instruction"))
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Post], list[Response], Lesson]:
+def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Post], list[Response], TeachJob]:
     """What the embedded teacher says of the whole sample, by the recipe."""
     recipe = read_recipe(ROOT / "recipes/sample-build.yaml", (f"data={ROOT / 'sample'}",))
     folder = tmp_path_factory.mktemp("sample") / "run"
     run_recipe(recipe, folder, lambda _: None, "teach")
     assert recipe.teach is not None
     responses = list(read_records(folder / "teach/responses.jsonl.zst", Response))
-    lesson = Lesson(folder / "collect/posts.jsonl.zst", recipe.catalogue(), recipe.teach)
+    lesson = TeachJob(folder / "collect/posts.jsonl.zst", recipe.catalogue(), recipe.teach)
     return list(read_records(lesson.posts, Post)), responses, lesson
 
 
-def test_the_sample_is_explained_word_for_word(sample: tuple[list[Post], list[Response], Lesson]) -> None:
+def test_the_sample_is_explained_word_for_word(sample: tuple[list[Post], list[Response], TeachJob]) -> None:
     _, responses, lesson = sample
-    questions = list(asked(lesson))
+    questions = list(labelled_questions(lesson))
     assert len(questions) == len(responses) > 700
     quoted = 0
     for each, response in zip(questions, responses, strict=True):
         reading = read_answer(each.task, response.text)
         assert reading.label == each.example.label
-        quotes = read_quotes(response.text, reading.explanation)
+        quotes = extract_quotes(response.text, reading.explanation)
         assert all(quote in each.post.text for quote in quotes)
         quoted += bool(quotes)
     assert quoted == len(responses)
 
 
 def test_few_explanations_of_different_posts_are_alike(
-    sample: tuple[list[Post], list[Response], Lesson],
+    sample: tuple[list[Post], list[Response], TeachJob],
 ) -> None:
     """At the likeness (90) from which the check stage takes two explanations for one text."""
     _, responses, lesson = sample
-    posts = np.array([each.post.id for each in asked(lesson)])
+    posts = np.array([each.post.id for each in labelled_questions(lesson)])
     explanations = [
-        read_answer(each.task, r.text).explanation for each, r in zip(asked(lesson), responses, strict=True)
+        read_answer(each.task, r.text).explanation
+        for each, r in zip(labelled_questions(lesson), responses, strict=True)
     ]
     alike = process.cdist(explanations, explanations, scorer=fuzz.ratio, score_cutoff=90, dtype=np.uint8) > 0
     share = (alike & (posts[:, None] != posts[None, :])).any(axis=1).mean()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from mentallama.text.fingerprint import hash_of, key_of, shingles
+from mentallama.text.fingerprint import key_hash, shingles, text_key
 from mentallama.text.repair import repair
 
 SAME = [
@@ -32,26 +32,26 @@ OTHERS = [
 
 @pytest.mark.parametrize(("left", "right", "key"), SAME)
 def test_case_punctuation_and_placeholders_do_not_count(left: str, right: str, key: str) -> None:
-    assert key_of(left) == key_of(right) == key
+    assert text_key(left) == text_key(right) == key
 
 
 def test_other_scripts_keep_letters_and_so_keys_of_their_own() -> None:
-    keys = [key_of(text) for text in OTHERS]
+    keys = [text_key(text) for text in OTHERS]
     assert len(set(keys)) == len(OTHERS)
     assert all(keys)
     # two Latin letters of seven do not make a key; five of seven do
-    assert key_of("我今天很累 ok") == "我今天很累ok"
-    assert key_of("오늘 tired") == "tired"
-    assert key_of("我今天很累！") == key_of("我，今天很累") == "我今天很累"
+    assert text_key("我今天很累 ok") == "我今天很累ok"
+    assert text_key("오늘 tired") == "tired"
+    assert text_key("我今天很累！") == text_key("我，今天很累") == "我今天很累"
 
 
 @pytest.mark.parametrize("text", ["", "!!!", "… — 😀", "[handle] [link]"])
 def test_a_text_without_letters_has_no_key(text: str) -> None:
-    assert key_of(text) == ""
+    assert text_key(text) == ""
 
 
 def test_a_word_in_brackets_that_is_no_placeholder_counts() -> None:
-    assert key_of("[tired] [handles]") == "tiredhandles"
+    assert text_key("[tired] [handles]") == "tiredhandles"
 
 
 MARKS = "’‘“–—…"  # those of UTF-8 bytes that Windows-1252 defines
@@ -62,37 +62,37 @@ posts = st.text(st.sampled_from("abcdefgh ABC.,!?'0123456789\n" + MARKS), min_si
 @example("’’’a")
 @example("it’s “fine“ — really…")
 def test_a_key_survives_mac_roman(text: str) -> None:
-    assert key_of(repair(text.encode().decode("mac_roman"))) == key_of(text)
+    assert text_key(repair(text.encode().decode("mac_roman"))) == text_key(text)
 
 
 @given(posts)
 @example("’’’a")
 def test_a_key_survives_windows_1252(text: str) -> None:
-    assert key_of(repair(text.encode().decode("cp1252"))) == key_of(text)
+    assert text_key(repair(text.encode().decode("cp1252"))) == text_key(text)
 
 
 @given(st.lists(st.sampled_from(["it’s", "don’t", "I’m", "tired", "of", "rain"]), min_size=1, max_size=12))
 def test_a_key_survives_gbk(words: list[str]) -> None:
     text = " ".join(words)
     assume("’" in text)
-    assert key_of(repair(text.encode().decode("gbk"))) == key_of(text)
+    assert text_key(repair(text.encode().decode("gbk"))) == text_key(text)
 
 
 @given(st.text(alphabet="abcdefghijklm nop,.’“—", max_size=60))
 def test_a_key_of_mostly_plain_letters_needs_no_repair(text: str) -> None:
     assume(sum(map(str.isascii, text)) > 0.9 * len(text))
-    assert key_of(text.encode().decode("mac_roman")) == key_of(text)
+    assert text_key(text.encode().decode("mac_roman")) == text_key(text)
 
 
 @given(st.text())
 def test_a_key_holds_letters_and_digits_only(text: str) -> None:
-    assert all(map(str.isalnum, key_of(text)))
+    assert all(map(str.isalnum, text_key(text)))
 
 
 def test_hashes_are_the_same_in_every_process_and_version() -> None:
     # printf asknow | b2sum -l 64 gives the bytes, which are read as a little-endian number
-    assert hash_of("asknow").to_bytes(8, "little").hex() == ASKNOW
-    assert hash_of("") != hash_of("a") != hash_of("b")
+    assert key_hash("asknow").to_bytes(8, "little").hex() == ASKNOW
+    assert key_hash("") != key_hash("a") != key_hash("b")
 
 
 ASKNOW = "b4eee8ebe3b66d03"

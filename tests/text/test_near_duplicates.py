@@ -11,19 +11,26 @@ import numpy as np
 import pytest
 from rapidfuzz import fuzz
 
-from mentallama.text.fingerprint import hash_of, key_of
-from mentallama.text.near_duplicates import BEGINNING, COLUMNS, CROWD, SHORTEST, Index, bands_of
+from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.near_duplicates import (
+    MAX_ALL_PAIRS_BUCKET,
+    MIN_NEAR_KEY_LETTERS,
+    N_BUCKET_COLUMNS,
+    PREFIX_LETTERS,
+    NearDuplicateIndex,
+    minhash_bands,
+)
 
 LONG = "the rain went on all week and nobody in the house said a word about the letter on the table"
 
 
 def clusters(folder: Path, texts: list[str], size: int = 1000) -> tuple[list[int], list[int]]:
     """Index texts in batches of `size`; (same, near)."""
-    keys, index = [key_of(text) for text in texts], Index(folder)
+    keys, index = [text_key(text) for text in texts], NearDuplicateIndex(folder)
     for start in range(0, len(texts), size):
         part = slice(start, start + size)
-        hashes = np.array([hash_of(key) for key in keys[part]], dtype=np.uint64)
-        index.add(keys[part], hashes, bands_of(texts[part], keys[part]))
+        hashes = np.array([key_hash(key) for key in keys[part]], dtype=np.uint64)
+        index.add(keys[part], hashes, minhash_bands(texts[part], keys[part]))
     same, near = index.clusters()
     index.close()
     return same.tolist(), near.tolist()
@@ -45,9 +52,9 @@ def test_near_is_85_of_100_letters(tmp_path: Path) -> None:
     letters, other = "abcdefghij" * 10, "0123456789" * 10
     for changed, joined in ((14, True), (15, True), (16, False)):
         near = letters[: 100 - changed] + other[:changed]
-        same_column = bands_of([letters, near], [letters, near])
+        same_column = minhash_bands([letters, near], [letters, near])
         same_column[1] = same_column[0]  # let them meet whatever their shingles
-        index = Index(tmp_path)
+        index = NearDuplicateIndex(tmp_path)
         index.add([letters, near], np.array([1, 2], dtype=np.uint64), same_column)
         assert (index.clusters()[1].tolist() == [0, 0]) == joined, changed
         index.close()
@@ -59,20 +66,20 @@ def test_a_text_cut_off_late_is_a_copy_and_one_that_only_begins_alike_is_not(tmp
     long = " ".join(draw.choices(words, k=400))
     cut = long[:700]
     short_cut = long[:150]  # 113 letters: too short to stand for the whole
-    assert len(key_of(cut)) > BEGINNING > len(key_of(short_cut)) > SHORTEST
+    assert len(text_key(cut)) > PREFIX_LETTERS > len(text_key(short_cut)) > MIN_NEAR_KEY_LETTERS
     assert clusters(tmp_path, [long, cut, short_cut])[1] == [0, 0, 2]
 
 
 def test_short_posts_are_the_same_only_when_equal(tmp_path: Path) -> None:
     texts = ["i cannot sleep at all", "i cannot sleep at ala", "I cannot sleep, at all.", "yes", "no", "Yes!"]
-    assert all(len(key_of(text)) < SHORTEST for text in texts)
+    assert all(len(text_key(text)) < MIN_NEAR_KEY_LETTERS for text in texts)
     assert clusters(tmp_path, texts) == ([0, 1, 0, 3, 4, 3], [0, 1, 0, 3, 4, 3])
 
 
 @pytest.mark.parametrize(("length", "joined"), [(29, False), (30, True)])
 def test_short_is_under_thirty_letters(length: int, joined: bool, tmp_path: Path) -> None:
     left = "it rained and so we all went home again early"[: length + 9].rstrip()
-    while len(key_of(left)) != length:
+    while len(text_key(left)) != length:
         left = left[:-1]
     near = clusters(tmp_path, [left, left[:-1] + "z"])[1]
     assert near == ([0, 0] if joined else [0, 1])
@@ -96,18 +103,18 @@ def test_posts_without_letters_are_only_like_themselves(tmp_path: Path) -> None:
 def test_no_posts_at_all(tmp_path: Path) -> None:
     same, near = clusters(tmp_path, [])
     assert (same, near) == ([], [])
-    assert bands_of([], []).shape == (0, COLUMNS)
+    assert minhash_bands([], []).shape == (0, N_BUCKET_COLUMNS)
 
 
 def test_copies_of_copies_are_one_cluster(tmp_path: Path) -> None:
     words = LONG.split()
     texts = [" ".join([*words[:place], "x", *words[place + 1 :]]) for place in range(len(words))]
-    assert len(texts) > CROWD
+    assert len(texts) > MAX_ALL_PAIRS_BUCKET
     assert set(clusters(tmp_path, texts)[1]) == {0}
 
 
 def test_more_copies_than_are_compared_one_with_each_other(tmp_path: Path) -> None:
-    texts = [f"{LONG} number {number}" for number in range(5 * CROWD)]
+    texts = [f"{LONG} number {number}" for number in range(5 * MAX_ALL_PAIRS_BUCKET)]
     assert set(clusters(tmp_path, texts)[1]) == {0}
 
 
@@ -137,7 +144,7 @@ def planted(seed: int = 11) -> list[str]:
 
 def test_almost_every_near_pair_is_found_and_no_cluster_lacks_a_near_pair(tmp_path: Path) -> None:
     texts = planted()
-    keys = [key_of(text) for text in texts]
+    keys = [text_key(text) for text in texts]
     ratios = {(a, b): fuzz.ratio(keys[a], keys[b]) for a, b in combinations(range(len(keys)), 2)}
     near = clusters(tmp_path, texts)[1]
 
@@ -149,7 +156,7 @@ def test_almost_every_near_pair_is_found_and_no_cluster_lacks_a_near_pair(tmp_pa
     # Every post hangs on its cluster by a pair that is truly near: walk the near pairs from the first post.
     linked: dict[int, set[int]] = defaultdict(set)
     for (a, b), ratio in ratios.items():
-        beginnings = min(len(keys[a]), len(keys[b])) >= BEGINNING
+        beginnings = min(len(keys[a]), len(keys[b])) >= PREFIX_LETTERS
         cut = min(len(keys[a]), len(keys[b])) if beginnings else None
         if ratio >= 85 or (beginnings and fuzz.ratio(keys[a][:cut], keys[b][:cut]) >= 85):
             linked[a].add(b)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mentallama.text.pii import KINDS, PLACEHOLDER, scrub
+from mentallama.text.pii import PII_KINDS, PLACEHOLDER, scrub
 
 # Names, numbers and addresses are made up or reserved (555-01xx, 7946 0xxx, example.*).
 GOES = [
@@ -107,8 +107,8 @@ def test_all_kinds_at_once_are_counted_each() -> None:
 
 
 def test_every_kind_has_a_case() -> None:
-    assert {kind for kind, _, _ in GOES} == set(KINDS)
-    assert [PLACEHOLDER.fullmatch(f"[{kind}]") is not None for kind in KINDS] == [True] * 5
+    assert {kind for kind, _, _ in GOES} == set(PII_KINDS)
+    assert [PLACEHOLDER.fullmatch(f"[{kind}]") is not None for kind in PII_KINDS] == [True] * 5
 
 
 def test_a_first_name_goes_wherever_it_stands_again_but_not_inside_words() -> None:
@@ -144,7 +144,7 @@ PIECES = [
 def test_scrubbing_twice_changes_nothing(text: str) -> None:
     once, counts = scrub(text)
     assert scrub(once) == (once, {})
-    assert set(counts) <= set(KINDS)
+    assert set(counts) <= set(PII_KINDS)
     assert (counts == {}) == (once == text)
 
 

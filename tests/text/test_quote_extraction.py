@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from sample.make import EXAMPLES, expert_answers
 
 from mentallama.answers.parse import read_answer
-from mentallama.files.imhi_release import find_expert, read_release
+from mentallama.files.imhi_release import find_expert_files, read_release_file
 from mentallama.files.tables import read_table
 from mentallama.tasks import load_tasks
-from mentallama.text.quote_extraction import read_quotes
+from mentallama.text.quote_extraction import extract_quotes
 
 PAIRS = ['""', "“”", "„“", "„”", "«»", "»«", "‹›", "「」", "『』", "””", "‘’", "‚‘", "‚’", "''", "＂＂"]
 
@@ -24,7 +24,7 @@ PAIRS = ['""', "“”", "„“", "„”", "«»", "»«", "‹›", "「」",
 def test_every_usual_kind_of_marks(marks: str) -> None:
     left, right = marks
     text = f"The post says {left}so tired of it{right}, then {left}I can't{right}. And ({left}no one{right})!"
-    assert read_quotes("", text) == ("so tired of it", "I can't", "no one")
+    assert extract_quotes("", text) == ("so tired of it", "I can't", "no one")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_every_usual_kind_of_marks(marks: str) -> None:
     ],
 )
 def test_as_a_careful_reader_would(explanation: str, quotes: tuple[str, ...]) -> None:
-    assert read_quotes("", explanation) == quotes
+    assert extract_quotes("", explanation) == quotes
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_evidence_of_a_structured_answer(fields: dict[str, object], quotes: 
     text = f"<think>{{a}}</think>```json\n{json.dumps({'label': 'yes', **fields})}\n```"
     reading = read_answer("DR", text)
     assert reading.status == "read"
-    assert read_quotes(text, reading.explanation) == quotes
+    assert extract_quotes(text, reading.explanation) == quotes
 
 
 WORDS = st.text(st.characters(categories=("L", "N")), min_size=1, max_size=8)
@@ -106,7 +106,7 @@ PHRASES = st.lists(WORDS, min_size=1, max_size=4).map(" ".join)
 def test_what_was_quoted_is_read_back(marks: str, quotes: list[str], between: str) -> None:
     left, right = marks
     text = f" {between} ".join(f"{left}{quote}{right}" for quote in quotes)
-    assert read_quotes("", text) == tuple(dict.fromkeys(quotes))
+    assert extract_quotes("", text) == tuple(dict.fromkeys(quotes))
 
 
 MARKED = st.text(st.sampled_from("ab \n.,'’‘\"“”„«»「」\\(-累é"), max_size=60)
@@ -114,7 +114,7 @@ MARKED = st.text(st.sampled_from("ab \n.,'’‘\"“”„«»「」\\(-累é")
 
 @given(MARKED)
 def test_any_text_has_quotations_that_stand_in_it(text: str) -> None:
-    quotes = read_quotes("", text)
+    quotes = extract_quotes("", text)
     assert len(set(quotes)) == len(quotes)
     for quote in quotes:
         assert quote in text
@@ -125,13 +125,13 @@ def test_any_text_has_quotations_that_stand_in_it(text: str) -> None:
 
 @given(MARKED, MARKED)
 def test_no_quotation_reaches_across_paragraphs(one: str, two: str) -> None:
-    apart = dict.fromkeys((*read_quotes("", one), *read_quotes("", two)))
-    assert read_quotes("", f"{one}\n\n{two}") == tuple(apart)
+    apart = dict.fromkeys((*extract_quotes("", one), *extract_quotes("", two)))
+    assert extract_quotes("", f"{one}\n\n{two}") == tuple(apart)
 
 
 @given(st.text(), st.text())
 def test_any_text_is_read(text: str, explanation: str) -> None:
-    assert all(isinstance(quote, str) for quote in read_quotes(text, explanation))
+    assert all(isinstance(quote, str) for quote in extract_quotes(text, explanation))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_any_text_is_read(text: str, explanation: str) -> None:
 )  # fmt: skip
 @pytest.mark.timeout(60)  # seconds where each mark is looked at once; hours where the rest is, for each mark
 def test_a_long_text_of_nothing_but_marks_is_read(text: str) -> None:
-    assert all(any(map(str.isalnum, quote)) for quote in read_quotes(text, text))
+    assert all(any(map(str.isalnum, quote)) for quote in extract_quotes(text, text))
 
 
 def test_the_samples_explanations_quote_their_posts() -> None:
@@ -150,16 +150,16 @@ def test_the_samples_explanations_quote_their_posts() -> None:
     assert len(explanations) == 60 + 72
     for explanation in explanations:
         plain = [quote.strip(" .,;:!?…") for quote in re.findall(r'"([^"]+)"', explanation)]
-        assert read_quotes("", explanation) == tuple(dict.fromkeys(plain))
+        assert extract_quotes("", explanation) == tuple(dict.fromkeys(plain))
 
 
 @pytest.mark.data
 def test_published_explanations_quote_their_posts(data: Path) -> None:
     """Most of what experts put in quotation marks stands in the post; the rest are terms and changed words."""
     tasks, quotes, standing = load_tasks(), 0, 0
-    for file in find_expert(data / "release", tasks):
-        for row in read_release(file, tasks[file.set]):
-            found = read_quotes(row.golden, read_answer(file.set, row.golden).explanation)
+    for file in find_expert_files(data / "release", tasks):
+        for row in read_release_file(file, tasks[file.set]):
+            found = extract_quotes(row.reference, read_answer(file.set, row.reference).explanation)
             quotes += len(found)
             standing += sum(quote.lower() in row.text.lower() for quote in found)
     assert quotes > 50

@@ -9,31 +9,31 @@ from typing import Any, Literal
 
 from mentallama.tasks import Task, load_tasks
 
-Mode = Literal["answer-first", "free"]
+InferenceMode = Literal["answer-first", "free"]
 
 
-def tell(line: str) -> None:
+def log_to_stderr(line: str) -> None:
     """Say what must be known before the work is done."""
     print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
-class Asking:
+class InferenceOptions:
     """The settings of `predict` as analysts need them; see `config.Predict` for what they mean.
 
     `say` hears what must be known while the work goes on: a smaller batch, posts that were cut. A linear model takes
     nothing but `tasks`, an encoder the device, too.
     """
 
-    mode: Mode = "answer-first"
+    mode: InferenceMode = "answer-first"
     labels_only: bool = False
     template: Literal["auto", "chat", "plain"] = "auto"
     max_new_tokens: int = 256
-    tokens_at_once: int = 8192
+    max_batch_tokens: int = 8192
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    in_flight: int = 64
+    max_concurrency: int = 64
     timeout: float = 120.0
-    options: Mapping[str, Any] = field(default_factory=dict)
+    extra_body: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
-    say: Callable[[str], None] = tell
+    log: Callable[[str], None] = log_to_stderr

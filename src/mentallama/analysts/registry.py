@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from mentallama.analysts.base import Asking
-from mentallama.errors import WrongUse
+from mentallama.analysts.base import InferenceOptions
+from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction
 from mentallama.tasks import Task
 
@@ -27,9 +27,11 @@ class LabelReader(Protocol):
     name: str
     seen: frozenset[str]
 
-    def answers(self, task: Task, question: str) -> bool: ...
+    def supports(self, task: Task, question: str) -> bool: ...
 
-    def read(self, task: Task, question: str, explanations: Sequence[str]) -> list[dict[str, float]]: ...
+    def label_probabilities(
+        self, task: Task, question: str, explanations: Sequence[str]
+    ) -> list[dict[str, float]]: ...
 
 
 def open_label_reader(folder: Path) -> LabelReader:
@@ -42,66 +44,66 @@ def open_label_reader(folder: Path) -> LabelReader:
     BadData
         A file of it is damaged, or it does not say what it has seen.
     """
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
+    require_torch()
     from mentallama.analysts.encoder.analyst import ExplanationReader
 
     return ExplanationReader.load(folder)
 
 
-def _open_linear(where: str, asking: Asking) -> Analyst:
+def _open_linear(where: str, asking: InferenceOptions) -> Analyst:
     from mentallama.analysts.linear.analyst import LinearAnalyst
 
     return LinearAnalyst.load(Path(where), asking.tasks)
 
 
-def _open_scripted(where: str, asking: Asking) -> Analyst:
+def _open_scripted(where: str, asking: InferenceOptions) -> Analyst:
     from mentallama.analysts.scripted import ScriptedAnalyst
 
     return ScriptedAnalyst.load(Path(where))
 
 
-def _open_encoder(where: str, asking: Asking) -> Analyst:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+def _open_encoder(where: str, asking: InferenceOptions) -> Analyst:
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
+    require_torch()
     from mentallama.analysts.encoder.analyst import EncoderAnalyst
 
     return EncoderAnalyst.load(where, asking)
 
 
-def _open_causal(where: str, asking: Asking) -> Analyst:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+def _open_causal(where: str, asking: InferenceOptions) -> Analyst:
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
+    require_torch()
     from mentallama.analysts.language_model.causal import CausalAnalyst
 
     return CausalAnalyst.load(where, asking)
 
 
-def _open_seq2seq(where: str, asking: Asking) -> Analyst:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+def _open_seq2seq(where: str, asking: InferenceOptions) -> Analyst:
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
+    require_torch()
     from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
 
     return Seq2seqAnalyst.load(where, asking)
 
 
-def _open_remote(where: str, asking: Asking) -> Analyst:
+def _open_remote(where: str, asking: InferenceOptions) -> Analyst:
     from mentallama.analysts.language_model.remote import RemoteAnalyst
 
     return RemoteAnalyst.load(where, asking)
 
 
-def _open_vllm(where: str, asking: Asking) -> Analyst:
+def _open_vllm(where: str, asking: InferenceOptions) -> Analyst:
     from mentallama.analysts.language_model.vllm import VllmAnalyst
 
     return VllmAnalyst.load(where, asking)
 
 
-_DOORS: dict[str, Callable[[str, Asking], Analyst]] = {
+_LOADERS: dict[str, Callable[[str, InferenceOptions], Analyst]] = {
     "linear": _open_linear,
     "encoder": _open_encoder,
     "causal": _open_causal,
@@ -112,7 +114,7 @@ _DOORS: dict[str, Callable[[str, Asking], Analyst]] = {
 }
 
 
-def open_analyst(spec: str, asking: Asking | None = None) -> Analyst:
+def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
     """Open `KIND:WHERE`, as `linear:runs/sample-linear/train`, `causal:DIR_OR_ID` or `remote:MODEL@URL`.
 
     Parameters
@@ -126,7 +128,7 @@ def open_analyst(spec: str, asking: Asking | None = None) -> Analyst:
         The kind is unknown, there is no model at that place, or its library is not installed.
     """
     kind, colon, where = spec.partition(":")
-    if not colon or kind not in _DOORS:
-        kinds = ", ".join(f"{name}:…" for name in _DOORS)
-        raise WrongUse(f"{spec!r} is no model; a model is written {kinds}")
-    return _DOORS[kind](where, asking or Asking())
+    if not colon or kind not in _LOADERS:
+        kinds = ", ".join(f"{name}:…" for name in _LOADERS)
+        raise UsageError(f"{spec!r} is no model; a model is written {kinds}")
+    return _LOADERS[kind](where, options or InferenceOptions())

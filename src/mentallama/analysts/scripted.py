@@ -12,13 +12,13 @@ from pathlib import Path
 from pydantic import model_validator
 
 from mentallama.answers.parse import read_answer
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Prediction, Record
 from mentallama.tasks import Task, find_task
 
 
-class Line(Record):
+class ScriptedAnswer(Record):
     """One fixed answer, and what it answers."""
 
     text: str
@@ -27,7 +27,7 @@ class Line(Record):
     question: str | None = None
 
     @model_validator(mode="after")
-    def _answers_something(self) -> Line:
+    def _answers_something(self) -> ScriptedAnswer:
         if self.example_id is None and (self.task is None or self.question is None):
             raise ValueError("an answer needs an example_id, or a task and a question")
         return self
@@ -36,7 +36,7 @@ class Line(Record):
 class ScriptedAnalyst:
     """Answer with what the file says; an answer to the example itself comes first."""
 
-    def __init__(self, lines: Iterable[Line], tasks: Mapping[str, Task] | None = None) -> None:
+    def __init__(self, lines: Iterable[ScriptedAnswer], tasks: Mapping[str, Task] | None = None) -> None:
         self._tasks = tasks
         self._texts = {line.example_id or (line.task, line.question): line.text for line in lines}
 
@@ -51,7 +51,7 @@ class ScriptedAnalyst:
         BadData
             A line is not an answer.
         """
-        return cls(read_records(file, Line), tasks)
+        return cls(read_records(file, ScriptedAnswer), tasks)
 
     def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Read the answer of each example with the one rule for all answers.
@@ -65,6 +65,6 @@ class ScriptedAnalyst:
             text = self._texts.get(example.id, self._texts.get((example.task, example.question)))
             if text is None:
                 asked = f"example {example.id} or for {example.task} ({example.question})"
-                raise WrongUse(f"no answer is scripted for {asked}")
+                raise UsageError(f"no answer is scripted for {asked}")
             reading = read_answer(find_task(example.task, self._tasks), text, example.form)
             yield Prediction(example_id=example.id, reading=reading, model="scripted")

@@ -13,17 +13,17 @@ from typing import NamedTuple
 from mentallama.records import FORMS
 from mentallama.tasks import Task
 
-Claim = str
+LabelName = str
 """A canonical label."""
 
-_MARK = re.compile(
+_ANSWER_MARKER = re.compile(
     r"(?:^|(?<=[\s*_#>|.\-]))(?P<final>final |final_|overall )?(?:answer|label|verdict|prediction|classification|"
     r"conclusion|category|output|response|a|respuesta|etiqueta|réponse|cevap|etiket|答案|标签|정답|답)"
     r"(?:[*_]*\s*[:：=|][*_]*\s*|[*_]*\s+[-–—]\s+|[*_]*\s+is\s*:?\s*)"
     r"(?P<value>[^\n]*?)(?=(?<=[.!?;])\s|\n|$)",
     re.IGNORECASE,
 )
-_ASSIGN = re.compile(
+_LABEL_ASSIGNMENT = re.compile(
     r"\b(?:most |best |appropriate |correct |right |suitable |accurate |relevant |likely |fitting |assigned |"
     r"applicable |final |main |primary |overall |my |the )+(?:answer|label|category|classification|cause|stress cause|"
     r"choice|response|option)\b[^.!?\n:]{0,60}?\b(?:is|would be|should be|will be|remains)\b:?\s*(?P<value>[^.!?;\n]*)",
@@ -39,18 +39,18 @@ _NEGATOR = re.compile(
     r"unlikely|insufficient|except)\b|n't\b",
     re.IGNORECASE,
 )
-_NOT_NEGATING = re.compile(
+_PSEUDO_NEGATION = re.compile(
     r"\b(?:no doubt|no question|without (?:a )?doubt|without question|not only|not just|not merely|nothing but|"
     r"cannot be denied|can't be denied|no less than)\b",
     re.IGNORECASE,
 )
 _CLAUSE_END = re.compile(r"[.;:!?\n,()]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
-_NEGATED_AFTER = re.compile(
+_POST_NEGATION = re.compile(
     r"\s*(?:[\w'-]+\s+){0,2}?(?:(?:is|are|was|were|does|do|did|has|can|could|would)(?: ?n[o']t\b|n't\b)|"
     r"is absent|are absent|is ruled out|is unlikely|is lacking|cannot be)",
     re.IGNORECASE,
 )
-_POLAR = re.compile(
+_YES_NO = re.compile(
     r"(?:^|(?<=[.!?:;,\n\"'(*\[\]_`#>|{-])|(?<=\bis)|(?<=\bbe)|(?<=\bsay)|(?<=\banswer)|(?<=\bso)|(?<=\d\)))"
     r"\s*[\"'*_(\[`#]*\s*"
     r"(?P<word>yes|yeah|yep|no|nope)\b(?=\s*(?:[,.!?:;)\]\"'*_`|}<\n-]|$|because|since|as\b|the post|this |there|\())",
@@ -63,41 +63,41 @@ _HEDGE = re.compile(
     r"(?:hard|difficult|impossible) to (?:say|tell|know|judge|determine)|can(?:no|')?t (?:say|tell|know|determine))\b",
     re.IGNORECASE,
 )
-_OPTIONS = re.compile(r"(?:^[ \t]*(?:[A-Ia-i1-9][.)]|[-*•])[ \t]+[^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
-_JOINED = re.compile(r"\s*(?:,|/|&|\band\b|\bor\b|\bas well as\b)+\s*(?:the |to )?", re.IGNORECASE)
-_POLAR_LABEL = {"yes": "yes", "yeah": "yes", "yep": "yes", "no": "no", "nope": "no"}
+_OPTION_LIST = re.compile(r"(?:^[ \t]*(?:[A-Ia-i1-9][.)]|[-*•])[ \t]+[^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
+_CONJUNCTION = re.compile(r"\s*(?:,|/|&|\band\b|\bor\b|\bas well as\b)+\s*(?:the |to )?", re.IGNORECASE)
+_YES_NO_WORDS = {"yes": "yes", "yeah": "yes", "yep": "yes", "no": "no", "nope": "no"}
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')\]*_]*\s+|\n+")
 
 
-def claims_in(task: Task, text: str) -> frozenset[Claim]:
+def excerpt_labels(task: Task, text: str) -> frozenset[LabelName]:
     """Labels that a short stretch claims: its first sentence that claims any; a list of options claims none.
 
     In a yes/no task an outright "yes" or "no" is the claim; a statement of the finding is one where
     no such word stands, and a contradiction between the two is two claims.
     """
-    for sentence in _sentences(_OPTIONS.sub("", text)):
-        found = _claims_of(task, sentence)
+    for sentence in _sentences(_OPTION_LIST.sub("", text)):
+        found = _sentence_labels(task, sentence)
         if found:
             return found
     return frozenset()
 
 
-def marked_claims(task: Task, text: str) -> frozenset[Claim]:
+def marked_labels(task: Task, text: str) -> frozenset[LabelName]:
     """Labels behind "Answer:", "Final answer:" (which overrides), "the most fitting label is"."""
-    final: set[Claim] = set()
-    plain: set[Claim] = set()
-    for found in _MARK.finditer(text):
-        claims = _claims_of(task, _first_sentence(found["value"]))
+    final: set[LabelName] = set()
+    plain: set[LabelName] = set()
+    for found in _ANSWER_MARKER.finditer(text):
+        claims = _sentence_labels(task, _first_sentence(found["value"]))
         (final if found["final"] else plain).update(claims)
     if not final | plain:
-        for found in _ASSIGN.finditer(text):
-            plain.update(_claims_of(task, found["value"]))
+        for found in _LABEL_ASSIGNMENT.finditer(text):
+            plain.update(_sentence_labels(task, found["value"]))
     return frozenset(final or plain)
 
 
-def sentence_claims(task: Task, text: str) -> frozenset[Claim]:
+def label_sentence_labels(task: Task, text: str) -> frozenset[LabelName]:
     """Labels whose whole answer sentence stands in the text."""
-    said = " ".join(_bare(text).lower().split())
+    said = " ".join(_strip_markdown(text).lower().split())
     sentences = {
         name: " ".join(label.answer.instruction.lower().rstrip(".").split())
         for name, label in task.labels.items()
@@ -105,112 +105,112 @@ def sentence_claims(task: Task, text: str) -> frozenset[Claim]:
     return frozenset(
         name
         for name, sentence in sentences.items()
-        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_JOINED.pattern})", said)
+        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_CONJUNCTION.pattern})", said)
     )
 
 
-def conclusion_claims(task: Task, text: str) -> frozenset[Claim]:
+def conclusion_labels(task: Task, text: str) -> frozenset[LabelName]:
     """Labels of a text whose answer is not set apart: its concluding sentence, else first and last."""
     sentences = _sentences(text)
     concluding = [s for s in sentences if _CONCLUSION.search(s)]
     for chosen in (concluding[-1:], [*sentences[:1], *sentences[-1:]]):
-        found = frozenset[Claim]().union(*(_claims_of(task, s) for s in chosen))
+        found = frozenset[LabelName]().union(*(_sentence_labels(task, s) for s in chosen))
         if found:
             return found
     return frozenset()
 
 
-def _claims_of(task: Task, sentence: str) -> frozenset[Claim]:
-    text = _NOT_NEGATING.sub(lambda m: "~" * len(m[0]), _QUESTION.sub(" ", _bare(sentence)))
-    return _polar_claims(task, text) if task.polar else _named_claims(task, text)
+def _sentence_labels(task: Task, sentence: str) -> frozenset[LabelName]:
+    text = _PSEUDO_NEGATION.sub(lambda m: "~" * len(m[0]), _QUESTION.sub(" ", _strip_markdown(sentence)))
+    return _yes_no_labels(task, text) if task.is_yes_no else _named_labels(task, text)
 
 
-def _polar_claims(task: Task, text: str) -> frozenset[Claim]:
-    words = {_POLAR_LABEL[found["word"].lower()] for found in _POLAR.finditer(text)}
-    return frozenset(words | {claim for claim, _ in _stated(task, text)})
+def _yes_no_labels(task: Task, text: str) -> frozenset[LabelName]:
+    words = {_YES_NO_WORDS[found["word"].lower()] for found in _YES_NO.finditer(text)}
+    return frozenset(words | {claim for claim, _ in _asserted_labels(task, text)})
 
 
-def _named_claims(task: Task, text: str) -> frozenset[Claim]:
-    stated = _stated(task, text)
+def _named_labels(task: Task, text: str) -> frozenset[LabelName]:
+    stated = _asserted_labels(task, text)
     related = re.search(r"\brelated to\s+(?:the\s+)?", text, re.IGNORECASE)
     end = related.end() if related else -1
-    anchored: set[Claim] = set()
+    anchored: set[LabelName] = set()
     for claim, place in stated:  # the label right behind "related to", and those joined to it
-        if place.start() == end or (anchored and _JOINED.fullmatch(text[end : place.start()])):
+        if place.start() == end or (anchored and _CONJUNCTION.fullmatch(text[end : place.start()])):
             anchored.add(claim)
             end = place.end()
     return frozenset(anchored or {claim for claim, _ in stated})
 
 
-def _stated(task: Task, text: str) -> list[tuple[Claim, re.Match[str]]]:
+def _asserted_labels(task: Task, text: str) -> list[tuple[LabelName, re.Match[str]]]:
     """Labels that a text states, in order. What only a negation says counts where nothing else is said."""
-    names = _names(task)
+    names = _phrase_index(task)
     said, denied = [], []
     for found in names.pattern.finditer(text):
-        name = names.meaning[str(found.lastgroup)]
+        name = names.phrase_by_group[str(found.lastgroup)]
         before = _CLAUSE_END.split(text[: found.start()])[-1]
         if _HEDGE.search(before):
             continue
-        if name.says_no or not _negated(text, before, found):
-            said += [(name.states, found)] if name.states else []
-        elif name.denied_states:
-            denied.append((name.denied_states, found))
-    return [*said, *denied] if task.polar else said or denied
+        if name.contains_negation or not _negated(text, before, found):
+            said += [(name.label, found)] if name.label else []
+        elif name.negated_label:
+            denied.append((name.negated_label, found))
+    return [*said, *denied] if task.is_yes_no else said or denied
 
 
 def _negated(text: str, before: str, found: re.Match[str]) -> bool:
     """Whether a negating word governs the match: before it in its clause, inside it, or just after."""
     nearby = " ".join(before.split()[-9:])
     return bool(
-        _NEGATOR.search(nearby) or _NEGATOR.search(found[0]) or _NEGATED_AFTER.match(text[found.end() :])
+        _NEGATOR.search(nearby) or _NEGATOR.search(found[0]) or _POST_NEGATION.match(text[found.end() :])
     )
 
 
-class _Name(NamedTuple):
+class _LabelPhrase(NamedTuple):
     """What a phrase means, plain and negated; `says_no` where the phrase itself holds the negation."""
 
     phrase: str
-    states: Claim | None
-    denied_states: Claim | None
-    says_no: bool
+    label: LabelName | None
+    negated_label: LabelName | None
+    contains_negation: bool
 
 
-class _Names(NamedTuple):
+class _PhraseIndex(NamedTuple):
     pattern: re.Pattern[str]
-    meaning: dict[str, _Name]
+    phrase_by_group: dict[str, _LabelPhrase]
 
 
 @cache
-def _names(task: Task) -> _Names:
+def _phrase_index(task: Task) -> _PhraseIndex:
     """All names of all labels in one pattern, longest first, a named group each."""
     names = []
     for label, entry in task.labels.items():
-        own = () if task.polar else (label, *(entry.answer.of(form) for form in FORMS))
+        own = () if task.is_yes_no else (label, *(entry.answer.for_form(form) for form in FORMS))
         for phrase in sorted({*own, *entry.aliases}):
             says_no = "*" not in phrase and _NEGATOR.search(phrase) is not None
-            names.append(_Name(phrase, label, "no" if task.polar else None, says_no))
-        names += [_Name(phrase, None, label, False) for phrase in entry.denies]
+            names.append(_LabelPhrase(phrase, label, "no" if task.is_yes_no else None, says_no))
+        names += [_LabelPhrase(phrase, None, label, False) for phrase in entry.denies]
     names.sort(key=lambda name: (-len(name.phrase), name.phrase))
     meaning = {f"g{index}": name for index, name in enumerate(names)}
-    joined = "|".join(f"(?P<{group}>{_pattern(name.phrase)})" for group, name in meaning.items())
-    return _Names(re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE), meaning)
+    joined = "|".join(f"(?P<{group}>{_phrase_pattern(name.phrase)})" for group, name in meaning.items())
+    return _PhraseIndex(re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE), meaning)
 
 
-def _pattern(alias: str) -> str:
+def _phrase_pattern(alias: str) -> str:
     """Words in a row, each with or without a plural s; `*` is up to three words."""
     words = [
-        r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word(word) + r"[\s-]+"
+        r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word_pattern(word) + r"[\s-]+"
         for word in alias.rstrip(".").split()
     ]
     return "".join(words).removesuffix(r"[\s-]+")
 
 
-def _word(word: str) -> str:
+def _word_pattern(word: str) -> str:
     stem = word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
     return re.escape(stem) + ("s?" if stem[-1:].isalpha() else "")
 
 
-def _bare(text: str) -> str:
+def _strip_markdown(text: str) -> str:
     """Without Markdown emphasis, headings and list marks."""
     return re.sub(r"[*_`#]+|^\s*(?:[-•>]|\d+[.)])\s+", " ", text, flags=re.MULTILINE).strip()
 

@@ -13,29 +13,29 @@ from functools import cache
 from typing import Any
 
 from mentallama.answers.label_mentions import (
-    Claim,
-    claims_in,
-    conclusion_claims,
-    marked_claims,
-    sentence_claims,
+    LabelName,
+    conclusion_labels,
+    excerpt_labels,
+    label_sentence_labels,
+    marked_labels,
 )
 from mentallama.records import FORMS, Form, Reading
 from mentallama.tasks import Task, find_task
 
-REASONING = "Reasoning:"
+REASONING_MARKER = "Reasoning:"
 
-_REASONING = re.compile(
+_REASONING_HEADING = re.compile(
     r"[ \t]*[*_#>\[]*\b(?:reasoning|explanation|rationale|justification|razonamiento|explicación|推理|解释|이유|설명)"
     r"\]?[*_]*\s*[:：][*_]*\s*",
     re.IGNORECASE,
 )
-_SPECIAL = re.compile(
+_SPECIAL_TOKENS = re.compile(
     r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]|<pad>|<unk>|<eos>|<bos>|<end_of_turn>|<start_of_turn>\w*"
 )
-_THOUGHT = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPEN_THOUGHT = re.compile(r"<(think|thinking|thought)>", re.IGNORECASE)
-_CUT_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
-_REFUSED_REASONS = {"content_filter", "refusal", "safety", "blocked"}
+_THINKING = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_UNCLOSED_THINKING = re.compile(r"<(think|thinking|thought)>", re.IGNORECASE)
+_TRUNCATED_FINISH_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
+_REFUSED_FINISH_REASONS = {"content_filter", "refusal", "safety", "blocked"}
 
 _REFUSAL = re.compile(
     # Somebody speaking of themselves, or a sentence without a subject; a poster who "can't help it" is neither.
@@ -53,7 +53,9 @@ _REFUSAL = re.compile(
     r"|抱歉|对不起|無法|无法|죄송|할 수 없|申し訳|معذرت|معاف کیجیے",
     re.IGNORECASE,
 )
-_QUOTES = str.maketrans({**dict.fromkeys("’‘‚‛`´", "'"), **dict.fromkeys("“”„«»", '"'), "\u00a0": " "})
+_STRAIGHT_QUOTES = str.maketrans(
+    {**dict.fromkeys("’‘‚‛`´", "'"), **dict.fromkeys("“”„«»", '"'), "\u00a0": " "}
+)
 
 
 def write_answer(
@@ -81,11 +83,11 @@ def write_answer(
     'none. Reasoning: No cause is named.'
     """
     task = _task(task)
-    task.one_question(question)
-    return f"{answer_sentence(task, label, form)} {REASONING} {explanation.strip()}".rstrip()
+    task.resolve_question(question)
+    return f"{label_sentence(task, label, form)} {REASONING_MARKER} {explanation.strip()}".rstrip()
 
 
-def answer_sentence(task: Task, label: str, form: Form = "instruction") -> str:
+def label_sentence(task: Task, label: str, form: Form = "instruction") -> str:
     """The sentence that states a label, with its full stop; in the completion form the label's own words.
 
     Raises
@@ -95,7 +97,7 @@ def answer_sentence(task: Task, label: str, form: Form = "instruction") -> str:
     """
     if label not in task.labels:
         raise ValueError(f"{label!r} is not a label of {task.set}; there are {', '.join(task.labels)}")
-    return task.labels[label].answer.of(form).rstrip(".") + "."
+    return task.labels[label].answer.for_form(form).rstrip(".") + "."
 
 
 def read_answer(
@@ -126,9 +128,9 @@ def read_answer(
     'names more than one label: school, work'
     """
     task = _task(task)
-    if finish_reason in _CUT_REASONS:
+    if finish_reason in _TRUNCATED_FINISH_REASONS:
         return Reading(status="cut", reason=f"the model stopped at {finish_reason}")
-    if finish_reason in _REFUSED_REASONS:
+    if finish_reason in _REFUSED_FINISH_REASONS:
         return Reading(status="refused", reason=f"the model stopped at {finish_reason}")
     return _read_exact(task, text, form) or _read_free(task, text)
 
@@ -139,27 +141,27 @@ def _task(task: Task | str) -> Task:
 
 def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
     """The inverse of `write_answer`, whatever the explanation holds."""
-    found = _exact_shape(task, form).match(text)
+    found = _published_pattern(task, form).match(text)
     if found is None:
         return None
-    label = next(name for name in task.labels if answer_sentence(task, name, form) == found[1])
+    label = next(name for name in task.labels if label_sentence(task, name, form) == found[1])
     return Reading(status="read", label=label, explanation=text[found.end() :].strip())
 
 
 @cache
-def _exact_shape(task: Task, form: Form) -> re.Pattern[str]:
-    sentences = "|".join(re.escape(answer_sentence(task, name, form)) for name in task.labels)
-    return re.compile(rf"\s*({sentences})\s*{REASONING}")
+def _published_pattern(task: Task, form: Form) -> re.Pattern[str]:
+    sentences = "|".join(re.escape(label_sentence(task, name, form)) for name in task.labels)
+    return re.compile(rf"\s*({sentences})\s*{REASONING_MARKER}")
 
 
 def answer_body(text: str) -> str:
     """An answer without what the model thought before it, and without the marks of chat templates."""
-    return _SPECIAL.sub(" ", _THOUGHT.sub(" ", text)).strip()
+    return _SPECIAL_TOKENS.sub(" ", _THINKING.sub(" ", text)).strip()
 
 
 def _read_free(task: Task, text: str) -> Reading:
     body = answer_body(text)
-    if _OPEN_THOUGHT.search(body):
+    if _UNCLOSED_THINKING.search(body):
         return Reading(status="cut", reason="the text ends while the model is still thinking")
     if not body:
         return Reading(status="unread", reason="the text is empty")
@@ -167,37 +169,37 @@ def _read_free(task: Task, text: str) -> Reading:
 
 
 def _read_prose(task: Task, body: str) -> Reading:
-    head, explanation = _split(body)
-    plain = _plain(body)
-    plain_head = _plain(head)
-    strong = marked_claims(task, plain) or sentence_claims(task, plain_head or plain)
+    head, explanation = _split_reasoning(body)
+    plain = _straighten_quotes(body)
+    plain_head = _straighten_quotes(head)
+    strong = marked_labels(task, plain) or label_sentence_labels(task, plain_head or plain)
     if len(strong) == 1:
-        return _read(strong, explanation)
+        return _reading_of_labels(strong, explanation)
     if _REFUSAL.search(plain_head):
         return Reading(status="refused", reason="the model declines to answer")
-    weak = strong or claims_in(task, plain_head) or conclusion_claims(task, plain)
+    weak = strong or excerpt_labels(task, plain_head) or conclusion_labels(task, plain)
     if weak:
-        return _read(weak, explanation)
-    ending = _unended(task, plain)
+        return _reading_of_labels(weak, explanation)
+    ending = _truncation_reason(task, plain)
     if ending:
         return Reading(status="cut", reason=ending)
     return Reading(status="unread", reason="names no label")
 
 
-def _plain(text: str) -> str:
+def _straighten_quotes(text: str) -> str:
     """With straight quotation marks, also where an apostrophe was mis-decoded."""
-    return text.replace("‚Äô", "'").replace("â€™", "'").translate(_QUOTES)
+    return text.replace("‚Äô", "'").replace("â€™", "'").translate(_STRAIGHT_QUOTES)
 
 
-def _read(claims: frozenset[Claim], explanation: str) -> Reading:
+def _reading_of_labels(claims: frozenset[LabelName], explanation: str) -> Reading:
     if len(claims) == 1:
         return Reading(status="read", label=next(iter(claims)), explanation=explanation)
     return Reading(status="unread", reason=f"names more than one label: {', '.join(sorted(claims))}")
 
 
-def _split(body: str) -> tuple[str, str]:
+def _split_reasoning(body: str) -> tuple[str, str]:
     """Text before the reasoning, and the reasoning; without a marker all of it is head and reasoning."""
-    found = _REASONING.search(body)
+    found = _REASONING_HEADING.search(body)
     if found is None:
         return body, body
     return body[: found.start()].strip(), body[found.end() :].strip()
@@ -217,7 +219,7 @@ _ANSWER_KEYS = (
 _EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
 
 
-def answer_object(text: str) -> dict[str, Any] | None:
+def first_json_object(text: str) -> dict[str, Any] | None:
     """The fields of the first JSON object in a text, by lower-case name; None where it holds none that is whole."""
     start = text.find("{")
     if start < 0:
@@ -231,29 +233,31 @@ def answer_object(text: str) -> dict[str, Any] | None:
 
 def _read_json(task: Task, body: str) -> Reading | None:
     """An object with a label and perhaps an explanation; None where there is none."""
-    fields = answer_object(body)
+    fields = first_json_object(body)
     if fields is None:
-        return _cut_object(body)
+        return _read_truncated_json(body)
     stated = next((fields[key] for key in _ANSWER_KEYS if key in fields), None)
-    if isinstance(stated, bool) and task.polar:
+    if isinstance(stated, bool) and task.is_yes_no:
         stated = "yes" if stated else "no"
     if not isinstance(stated, str):
         return None
-    claims = frozenset([stated]) if stated in task.labels else claims_in(task, _plain(stated))
+    claims = (
+        frozenset([stated]) if stated in task.labels else excerpt_labels(task, _straighten_quotes(stated))
+    )
     # A list is a list of quotations, as structured answers have it; only a text explains.
     texts = (fields[key] for key in _EXPLANATION_KEYS if isinstance(fields.get(key), str))
     if not claims:
         return Reading(status="unread", reason="the JSON object names no label")
-    return _read(claims, next(texts, "").strip())
+    return _reading_of_labels(claims, next(texts, "").strip())
 
 
-def _cut_object(body: str) -> Reading | None:
+def _read_truncated_json(body: str) -> Reading | None:
     start = body.find("{")
     opened = start >= 0 and "}" not in body[start:] and re.search(r'\{\s*["“]?\w+["”]?\s*:', body)
     return Reading(status="cut", reason="the text ends inside a JSON object") if opened else None
 
 
-_DANGLING = re.compile(
+_UNFINISHED_ENDING = re.compile(
     r"(?:[,;:(\[\"-]|\b(?:the|a|an|of|to|and|or|that|is|are|was|with|by|for|in|on|at|as|from|because|which|this|their|its|"
     r"related|shows?|suffers?|does|has|have|be|been|being|it|not)"
     r"|(?:^|[,.]\s*|\n)(?:the|this) (?:given |wellness |above |stress )?(?:post|poster|user|author|writer|text|tweet|"
@@ -262,12 +266,12 @@ _DANGLING = re.compile(
 )
 
 
-def _unended(task: Task, plain: str) -> str | None:
+def _truncation_reason(task: Task, plain: str) -> str | None:
     """Why a text that claims no label has no end, if it has none."""
     last = re.split(r"[.!?\n]\s+", plain.lower())[-1].strip()
     sentences = (
-        answer_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS
+        label_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS
     )
     if len(last) >= 4 and any(s.startswith(last) and s != last for s in sentences):
         return "the text ends inside the answer sentence"
-    return "the text ends in the middle of a sentence" if _DANGLING.search(plain) else None
+    return "the text ends in the middle of a sentence" if _UNFINISHED_ENDING.search(plain) else None

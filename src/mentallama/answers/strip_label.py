@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from mentallama.answers.label_mentions import marked_claims
+from mentallama.answers.label_mentions import marked_labels
 from mentallama.records import FORMS
 from mentallama.tasks import Task
-from mentallama.text.tokenize import tokens
+from mentallama.text.tokenize import word_tokens
 
 _SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[”’」』）]*|\n+")
-_HEAD = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
-_MARKED = re.compile(r"[^.:：]{1,30}[:：]")
-_FEW = 2
+_OPENING_CLAUSE = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
+_MARKER_PREFIX = re.compile(r"[^.:：]{1,30}[:：]")
+_SHORT_ANSWER_WORDS = 2
 """An answer of so few words ("yes", "social relationships") is a statement only where it stands alone."""
 
 
-def without_answer(task: Task, explanation: str) -> str:
+def strip_label(task: Task, explanation: str) -> str:
     """The explanation without the sentences that only say the answer over again.
 
     Those are sentences that hold an answer sentence of the task (of any label, in either form), that name the answer
@@ -26,52 +26,56 @@ def without_answer(task: Task, explanation: str) -> str:
     statement itself goes and the rest of its sentence stays. An explanation that is nothing but its answer gives "".
     """
     said = [part.strip() for part in _SENTENCES.split(explanation) if part.strip()]
-    kept = [part for at, part in enumerate(said) if not _states(task, part, first=at == 0)]
+    kept = [part for at, part in enumerate(said) if not _restates_label(task, part, first=at == 0)]
     if not kept:
-        kept = [_cut(task, part, first=at == 0) for at, part in enumerate(said)]
-    return " ".join(part for part in kept if tokens(part))
+        kept = [_strip_restatement(task, part, first=at == 0) for at, part in enumerate(said)]
+    return " ".join(part for part in kept if word_tokens(part))
 
 
-def _states(task: Task, sentence: str, *, first: bool) -> bool:
+def _restates_label(task: Task, sentence: str, *, first: bool) -> bool:
     return (
-        _spaced(sentence) in _alone(task)
-        or _phrases(task).search(sentence) is not None
-        or (first and _opening(task, sentence) > 0)
-        or (_MARKED.match(sentence) is not None and bool(marked_claims(task, sentence)))
+        _joined_tokens(sentence) in _short_answers(task)
+        or _label_sentence_pattern(task).search(sentence) is not None
+        or (first and _opening_label_end(task, sentence) > 0)
+        or (_MARKER_PREFIX.match(sentence) is not None and bool(marked_labels(task, sentence)))
     )
 
 
-def _cut(task: Task, sentence: str, *, first: bool) -> str:
-    if _spaced(sentence) in _alone(task):
+def _strip_restatement(task: Task, sentence: str, *, first: bool) -> str:
+    if _joined_tokens(sentence) in _short_answers(task):
         return ""
-    return _phrases(task).sub(" ", sentence[_opening(task, sentence) if first else 0 :])
+    return _label_sentence_pattern(task).sub(
+        " ", sentence[_opening_label_end(task, sentence) if first else 0 :]
+    )
 
 
-def _opening(task: Task, sentence: str) -> int:
+def _opening_label_end(task: Task, sentence: str) -> int:
     """Where the label that a sentence opens with ends; 0 where it opens with none."""
-    head = _HEAD.match(sentence)
-    return head.end() if head and _spaced(head[0]) in _alone(task) else 0
+    head = _OPENING_CLAUSE.match(sentence)
+    return head.end() if head and _joined_tokens(head[0]) in _short_answers(task) else 0
 
 
-def _spaced(text: str) -> str:
-    return " ".join(tokens(text))
+def _joined_tokens(text: str) -> str:
+    return " ".join(word_tokens(text))
 
 
 @cache
-def _alone(task: Task) -> frozenset[str]:
+def _short_answers(task: Task) -> frozenset[str]:
     """Answers and names of labels, as tokens with spaces between."""
     names = list(task.labels)
-    if not task.polar:  # a yes/no task's aliases are parts of sentences, as "depressed"
+    if not task.is_yes_no:  # a yes/no task's aliases are parts of sentences, as "depressed"
         names += [alias for label in task.labels.values() for alias in label.aliases]
-    answers = [label.answer.of(form) for label in task.labels.values() for form in FORMS]
-    return frozenset(map(_spaced, (*names, *answers)))
+    answers = [label.answer.for_form(form) for label in task.labels.values() for form in FORMS]
+    return frozenset(map(_joined_tokens, (*names, *answers)))
 
 
 @cache
-def _phrases(task: Task) -> re.Pattern[str]:
+def _label_sentence_pattern(task: Task) -> re.Pattern[str]:
     """Answer sentences of more than a few words, with or without the "Yes," or "No," that they open with."""
-    found = {_spaced(label.answer.of(form)) for label in task.labels.values() for form in FORMS}
+    found = {_joined_tokens(label.answer.for_form(form)) for label in task.labels.values() for form in FORMS}
     opened = {sentence.partition(" ")[2] for sentence in found if sentence.partition(" ")[0] in task.labels}
-    phrases = sorted((p for p in found | opened if p.count(" ") >= _FEW), key=lambda p: (-len(p), p))
+    phrases = sorted(
+        (p for p in found | opened if p.count(" ") >= _SHORT_ANSWER_WORDS), key=lambda p: (-len(p), p)
+    )
     joined = "|".join(r"[\W_]*".join(map(re.escape, phrase.split(" "))) for phrase in phrases)
     return re.compile(rf"(?:{joined})" if joined else r"(?!)", re.IGNORECASE)

@@ -8,122 +8,132 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from mentallama.check.gates.form import personal, words
-from mentallama.check.gates.language import language
-from mentallama.check.gates.prompt_leakage import leakage
-from mentallama.check.gates.quote_grounding import Quote, invented, place_quotes, tell_elsewhere, unplaced
-from mentallama.check.gates.statements import advice, diagnosis
-from mentallama.check.response_join import Joined, row_of
-from mentallama.check.response_row import Row
+from mentallama.check.gates.form import check_length, check_personal_data
+from mentallama.check.gates.language import check_language
+from mentallama.check.gates.prompt_leakage import check_prompt_leakage
+from mentallama.check.gates.quote_grounding import (
+    QuoteMatch,
+    check_quote_grounding,
+    mark_other_post_quotes,
+    match_quotes,
+    unplaced,
+)
+from mentallama.check.gates.statements import check_advice, check_diagnosis
+from mentallama.check.response_join import JoinedResponse, parse_response
+from mentallama.check.response_row import ResponseRow
 from mentallama.config import Check
-from mentallama.prompts import instructions
+from mentallama.prompts import prompt_instructions
 from mentallama.records import Reading, Record, Verdict
 from mentallama.tasks import Task
 
-Gate = Callable[[Row], Verdict]
-Found = tuple[bool, str | None, float | None]
+RowGate = Callable[[ResponseRow], Verdict]
+GateResult = tuple[bool, str | None, float | None]
 """What is kept of a verdict until all gates are through: ok, reason, score."""
 
-READ = "read"
+PARSED_GATE = "read"
 """The gate before all others: whether there is an answer to judge. It cannot be switched off."""
 
-ROW_GATES: Mapping[str, Callable[[Any], Gate]] = {
-    "invented": lambda share: lambda row: invented(row, share),
-    "language": lambda _: language,
-    "words": lambda bounds: lambda row: words(row, bounds),
-    "leakage": lambda count: lambda row: leakage(row, instructions(row.task, row.example.question), count),
-    "diagnosis": lambda _: diagnosis,
-    "advice": lambda _: advice,
-    "personal": lambda _: personal,
+ROW_GATES: Mapping[str, Callable[[Any], RowGate]] = {
+    "invented": lambda share: lambda row: check_quote_grounding(row, share),
+    "language": lambda _: check_language,
+    "words": lambda bounds: lambda row: check_length(row, bounds),
+    "leakage": lambda count: (
+        lambda row: check_prompt_leakage(row, prompt_instructions(row.task, row.example.question), count)
+    ),
+    "diagnosis": lambda _: check_diagnosis,
+    "advice": lambda _: check_advice,
+    "personal": lambda _: check_personal_data,
 }
 """Gates that look at one row alone: from the recipe's setting to the gate."""
 
 
-class Evidence(Record):
+class QuoteMatches(Record):
     """One line of `quotes.jsonl.zst`: what each of an explanation's quotations was found to be, in their order."""
 
     example_id: str
     model: str
-    quotes: tuple[Quote, ...]
+    quotes: tuple[QuoteMatch, ...]
 
 
-class Judged(NamedTuple):
+class JudgedResponse(NamedTuple):
     """A response, read and judged. `lost` are its quotations that its post does not hold; `evidence` is the JSON of
-    an `Evidence`, "" where nothing is quoted."""
+    an `QuoteMatches`, "" where nothing is quoted."""
 
     reading: Reading
     quotes: tuple[str, ...]
-    found: dict[str, Found]
-    lost: tuple[str, ...]
-    evidence: str
+    results: dict[str, GateResult]
+    missing_quotes: tuple[str, ...]
+    quote_line: str
 
 
-def judge_batch(batch: Sequence[Joined], tasks: str, settings: Check) -> list[Judged]:
+def judge_batch(batch: Sequence[JoinedResponse], tasks_json: str, settings: Check) -> list[JudgedResponse]:
     """Read and judge a batch.
 
     Parameters
     ----------
     tasks
-        What `packed` makes of the recipe's tasks.
+        What `dump_tasks` makes of the recipe's tasks.
     """
-    known = _unpacked(tasks)
-    gates = row_gates(settings)
-    rows = (row_of(post, example, response, known[post.set]) for post, example, response in batch)
+    known = _load_tasks(tasks_json)
+    gates = enabled_row_gates(settings)
+    rows = (parse_response(post, example, response, known[post.set]) for post, example, response in batch)
     return [_judge(row, gates) for row in rows]
 
 
-def row_gates(settings: Check) -> dict[str, Gate]:
+def enabled_row_gates(settings: Check) -> dict[str, RowGate]:
     """The gates of `ROW_GATES` that the recipe wants."""
-    off = settings.off()
+    off = settings.disabled_gates()
     return {name: make(getattr(settings, name)) for name, make in ROW_GATES.items() if name not in off}
 
 
-def packed(tasks: Mapping[str, Task]) -> str:
+def dump_tasks(tasks: Mapping[str, Task]) -> str:
     """Tasks as text: a worker that met them before knows them by it, with all that it has cached of them."""
-    return _TASKS.dump_json(dict(tasks)).decode()
+    return _TASKS_ADAPTER.dump_json(dict(tasks)).decode()
 
 
-_TASKS = TypeAdapter(dict[str, Task])
+_TASKS_ADAPTER = TypeAdapter(dict[str, Task])
 
 
 @cache
-def _unpacked(tasks: str) -> dict[str, Task]:
-    return _TASKS.validate_json(tasks)
+def _load_tasks(tasks: str) -> dict[str, Task]:
+    return _TASKS_ADAPTER.validate_json(tasks)
 
 
-def _judge(row: Row, gates: Mapping[str, Gate]) -> Judged:
+def _judge(row: ResponseRow, gates: Mapping[str, RowGate]) -> JudgedResponse:
     if row.reading.status != "read":
         why = f"{row.reading.status}: {row.reading.reason}"
-        return Judged(row.reading, (), {READ: (False, why, None)}, (), "")
-    found: dict[str, Found] = {READ: (True, None, None)}
-    found |= {name: found_of(gate(row)) for name, gate in gates.items()}
-    placed = place_quotes(row) if row.quotes else ()
-    return Judged(row.reading, row.quotes, found, unplaced(row, placed), _evidence(row, placed))
+        return JudgedResponse(row.reading, (), {PARSED_GATE: (False, why, None)}, (), "")
+    found: dict[str, GateResult] = {PARSED_GATE: (True, None, None)}
+    found |= {name: gate_result(gate(row)) for name, gate in gates.items()}
+    placed = match_quotes(row) if row.quotes else ()
+    return JudgedResponse(row.reading, row.quotes, found, unplaced(row, placed), _quote_line(row, placed))
 
 
-def found_of(verdict: Verdict) -> Found:
+def gate_result(verdict: Verdict) -> GateResult:
     return verdict.ok, verdict.reason, verdict.score
 
 
-def with_borrowed(row: Row, judged: Judged, borrowed: frozenset[str], share: float | None) -> Judged:
+def with_other_post_quotes(
+    row: ResponseRow, judged: JudgedResponse, other_post_quotes: frozenset[str], threshold: float | None
+) -> JudgedResponse:
     """The same once it is known which quotations stand in other posts.
 
     Parameters
     ----------
     share
-        The threshold of `invented`; None where the gate is off.
+        The threshold of `check_quote_grounding`; None where the gate is off.
     """
-    if borrowed.isdisjoint(judged.lost):
+    if other_post_quotes.isdisjoint(judged.missing_quotes):
         return judged
-    found = judged.found
-    if share is not None:
-        found = found | {"invented": found_of(invented(row, share, borrowed))}
-    placed = tell_elsewhere(row, place_quotes(row), borrowed)
-    return judged._replace(found=found, evidence=_evidence(row, placed))
+    found = judged.results
+    if threshold is not None:
+        found = found | {"invented": gate_result(check_quote_grounding(row, threshold, other_post_quotes))}
+    placed = mark_other_post_quotes(row, match_quotes(row), other_post_quotes)
+    return judged._replace(results=found, quote_line=_quote_line(row, placed))
 
 
-def _evidence(row: Row, placed: tuple[Quote, ...]) -> str:
+def _quote_line(row: ResponseRow, placed: tuple[QuoteMatch, ...]) -> str:
     if not placed:
         return ""
-    record = Evidence(example_id=row.example.id, model=row.response.model, quotes=placed)
+    record = QuoteMatches(example_id=row.example.id, model=row.response.model, quotes=placed)
     return record.model_dump_json(exclude_defaults=True)

@@ -9,7 +9,7 @@ from mentallama.tasks import Task
 
 
 @dataclass(frozen=True)
-class Row:
+class ResponseRow:
     """One response, with all that gates judge it by. `example.label` is the set's own label."""
 
     post: Post

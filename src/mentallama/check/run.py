@@ -23,26 +23,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mentallama.check.gate_runner import Assessed, Inputs, assess
-from mentallama.check.human_review.review_folder import People, ask_to_decide, ask_to_rate, read_people
-from mentallama.check.judge import READ
-from mentallama.check.output.dataset import Accepted, writing_accepted
-from mentallama.check.output.dataset_card import card, card_path
-from mentallama.check.output.gate_report import gates_page
-from mentallama.check.output.gate_report_schema import NAME, GateFile, Judged
-from mentallama.check.output.origin import read_origin
-from mentallama.check.output.statistics import Tally
-from mentallama.check.response_row import Row
-from mentallama.check.selection import Fate, choose
-from mentallama.config import GATES, Check, Recipe
-from mentallama.files.record_files import read_records, write_json, write_text, writes_parquet, writing
+from mentallama.check.gate_runner import CheckInputs, GateRun, run_gates
+from mentallama.check.human_review.review_folder import (
+    HumanInputs,
+    read_human_inputs,
+    update_disagreements,
+    update_rating_sample,
+)
+from mentallama.check.judge import PARSED_GATE
+from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
+from mentallama.check.output.dataset_card import dataset_card_path, render_dataset_card
+from mentallama.check.output.gate_report import render_gate_report
+from mentallama.check.output.gate_report_schema import GATE_REPORT_FILE, GateCounts, GateReport
+from mentallama.check.output.origin import read_stage_summaries
+from mentallama.check.output.statistics import SelectionCounts
+from mentallama.check.response_row import ResponseRow
+from mentallama.check.selection import Selection, select_responses
+from mentallama.config import GATE_NAMES, Check, Recipe
+from mentallama.files.record_files import has_pyarrow, read_records, record_writer, write_json, write_text
 from mentallama.records import Post
 
-NO_PARQUET = "Parquet files are left out, for pyarrow is not installed: pip install 'mentallama[parquet]'."
-NOTHING = (
+NO_PARQUET_NOTE = (
+    "Parquet files are left out, for pyarrow is not installed: pip install 'mentallama[parquet]'."
+)
+NO_RESPONSES_NOTE = (
     "There is no response to judge: no teacher wrote any, and no release with answers is in the data folder."
 )
-LABEL_GIVEN = (
+LABEL_GIVEN_NOTE = (
     "The teacher was told the label and asked for the explanation only, so that correctness says whether it kept to "
     "the label, not whether it would have found it."
 )
@@ -58,112 +65,125 @@ def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, object]:
     """
     settings = recipe.check
     assert settings is not None
-    people = read_people(folder)
-    inputs = inputs_of(recipe, folder)
+    people = read_human_inputs(folder)
+    inputs = locate_inputs(recipe, folder)
     with TemporaryDirectory(dir=out, prefix=".work-") as work:
-        assessed = assess(inputs, recipe, people.decisions, Path(work))
-    outcome = _write(choose(assessed, people.decisions, frozenset(settings.report_only)), recipe, out)
-    gates = _gate_file(assessed, outcome, recipe, inputs, people)
-    write_json(out / NAME, gates.model_dump(mode="json"))
-    write_text(out / "gates.md", gates_page(recipe.name, gates))
-    origin = read_origin(recipe, folder)
-    material = origin.card(recipe.name, gates, outcome.parquet, sorted(outcome.languages), outcome.made_up)
-    write_text(card_path(out), card(material))
-    with writing(out / "quotes.jsonl.zst") as write:
-        for line in filter(None, assessed.evidence):
+        assessed = run_gates(inputs, recipe, people.decisions, Path(work))
+    outcome = _write(
+        select_responses(assessed, people.decisions, frozenset(settings.report_only)), recipe, out
+    )
+    gates = _gate_report(assessed, outcome, recipe, inputs, people)
+    write_json(out / GATE_REPORT_FILE, gates.model_dump(mode="json"))
+    write_text(out / "gates.md", render_gate_report(recipe.name, gates))
+    origin = read_stage_summaries(recipe, folder)
+    material = origin.dataset_card_data(
+        recipe.name, gates, outcome.parquet, sorted(outcome.languages), outcome.synthetic
+    )
+    write_text(dataset_card_path(out), render_dataset_card(material))
+    with record_writer(out / "quotes.jsonl.zst") as write:
+        for line in filter(None, assessed.quote_lines):
             write(line)
     summary = _summary(gates)
     write_json(out / "summary.json", summary)
     return summary
 
 
-def inputs_of(recipe: Recipe, folder: Path) -> Inputs:
+def locate_inputs(recipe: Recipe, folder: Path) -> CheckInputs:
     """The files that check reads, wherever they are to be found."""
     collected, release = folder / "collect", recipe.data / "release"
     goldens = collected / "responses.jsonl.zst"
-    return Inputs(
+    return CheckInputs(
         posts=collected / "posts.jsonl.zst",
         responses=goldens if recipe.teach is None else folder / "teach" / "responses.jsonl.zst",
-        goldens=None if recipe.teach is None else goldens,
+        references=None if recipe.teach is None else goldens,
         release=release if release.is_dir() else None,
     )
 
 
 @dataclass
-class _Outcome:
+class _WrittenRows:
     """What was found while the accepted rows were written. `made_up` counts, by set, those about made-up posts."""
 
-    tally: Tally
+    counts: SelectionCounts
     parquet: bool
-    accepted: list[Row] = field(default_factory=list)
+    accepted: list[ResponseRow] = field(default_factory=list)
     languages: set[str] = field(default_factory=set)
-    made_up: Counter[str] = field(default_factory=Counter)
+    synthetic: Counter[str] = field(default_factory=Counter)
 
-    def take(self, accepted: Accepted) -> None:
+    def add(self, accepted: AcceptedResponse) -> None:
         row = accepted.row
         self.accepted.append(row)
         self.languages.add(row.post.language or row.task.language)
-        self.made_up[row.task.set] += row.post.provenance.synthetic
+        self.synthetic[row.task.set] += row.post.provenance.synthetic
 
 
-def _write(fates: Iterator[Fate], recipe: Recipe, out: Path) -> _Outcome:
+def _write(selections: Iterator[Selection], recipe: Recipe, out: Path) -> _WrittenRows:
     """Write every verdict, every dropped row without its text, and the accepted rows."""
-    outcome = _Outcome(Tally(recipe.catalogue()), writes_parquet())
+    outcome = _WrittenRows(SelectionCounts(recipe.catalogue()), has_pyarrow())
     with (
-        writing(out / "verdicts.jsonl.zst") as write_verdict,
-        writing(out / "dropped.jsonl") as write_dropped,
-        writing_accepted(out, recipe.form, outcome.parquet) as accept,
+        record_writer(out / "verdicts.jsonl.zst") as write_verdict,
+        record_writer(out / "dropped.jsonl") as write_dropped,
+        dataset_writer(out, recipe.form, outcome.parquet) as accept,
     ):
-        for fate in fates:
-            outcome.tally.add(fate)
+        for fate in selections:
+            outcome.counts.add(fate)
             for verdict in fate.verdicts:
                 write_verdict(verdict)
-            if fate.reasons:
-                write_dropped(fate.dropped())
-            if fate.label is not None:
-                accepted = Accepted(fate.row, fate.label)
+            if fate.drop_reasons:
+                write_dropped(fate.dropped_record())
+            if fate.accepted_label is not None:
+                accepted = AcceptedResponse(fate.row, fate.accepted_label)
                 accept(accepted)
-                outcome.take(accepted)
+                outcome.add(accepted)
     return outcome
 
 
-def _gate_file(
-    assessed: Assessed, outcome: _Outcome, recipe: Recipe, inputs: Inputs, people: People
-) -> GateFile:
-    settings, tally = recipe.check, outcome.tally
+def _gate_report(
+    assessed: GateRun, outcome: _WrittenRows, recipe: Recipe, inputs: CheckInputs, people: HumanInputs
+) -> GateReport:
+    settings, tally = recipe.check, outcome.counts
     assert settings is not None
-    off = settings.off()
-    ran = [READ, *(name for name in GATES if name not in off and not _idle(name, settings, assessed))]
-    return GateFile(
+    off = settings.disabled_gates()
+    ran = [
+        PARSED_GATE,
+        *(
+            name
+            for name in GATE_NAMES
+            if name not in off and not _has_no_references(name, settings, assessed)
+        ),
+    ]
+    return GateReport(
         responses=tally.responses,
         accepted=tally.accepted,
-        unanswered=_unanswered(inputs.posts, recipe, assessed.rows),
-        gates=tuple(_judged(name, settings, tally) for name in ran),
+        unanswered=_count_unanswered(inputs.posts, recipe, assessed.rows),
+        gates=tuple(_gate_counts(name, settings, tally) for name in ran),
         off=tuple(off),
         teachers=tally.teachers(),
-        kept=tally.kept(),
-        dropped=tally.dropped(ran),
-        unread=tally.unread(),
-        consistency=assessed.consistency,
-        quality=assessed.quality,
-        review=ask_to_decide(people, assessed.rows) if settings.correctness else {},
-        sample=ask_to_rate(people, outcome.accepted, settings, recipe.seed),
+        kept=tally.accepted_by_label(),
+        dropped=tally.failed_by_label(ran),
+        unread=tally.unusable_answers(),
+        consistency=assessed.label_consistency,
+        quality=assessed.reference_overlap,
+        review=update_disagreements(people, assessed.rows) if settings.correctness else {},
+        sample=update_rating_sample(people, outcome.accepted, settings, recipe.seed),
         notes=(*_notes(recipe, outcome), *assessed.notes),
     )
 
 
-def _idle(name: str, settings: Check, assessed: Assessed) -> bool:
+def _has_no_references(name: str, settings: Check, assessed: GateRun) -> bool:
     """Whether chrF has neither a bound nor anything to compare with."""
-    return name == "chrf" and settings.chrf is None and not assessed.quality
+    return name == "chrf" and settings.chrf is None and not assessed.reference_overlap
 
 
-def _judged(name: str, settings: Check, tally: Tally) -> Judged:
+def _gate_counts(name: str, settings: Check, tally: SelectionCounts) -> GateCounts:
     threshold = getattr(settings, name, None)
     drops = name not in settings.report_only and not (name == "chrf" and threshold is None)
-    return Judged(gate=name, threshold=threshold, drops=drops, note=tally.note(name), **tally.counts(name))
+    return GateCounts(
+        gate=name, threshold=threshold, drops=drops, note=tally.not_judged_note(name), **tally.counts(name)
+    )
 
 
-def _unanswered(posts: Path, recipe: Recipe, rows: list[Row]) -> int:
+def _count_unanswered(posts: Path, recipe: Recipe, rows: list[ResponseRow]) -> int:
     """Labelled questions of the splits that were asked about, without a response."""
     splits = None if recipe.teach is None else recipe.teach.splits
     asked = sum(
@@ -172,16 +192,16 @@ def _unanswered(posts: Path, recipe: Recipe, rows: list[Row]) -> int:
     return max(0, asked - len({row.example.id for row in rows if row.example.label is not None}))
 
 
-def _notes(recipe: Recipe, outcome: _Outcome) -> Iterator[str]:
-    if not outcome.tally.responses:
-        yield NOTHING
+def _notes(recipe: Recipe, outcome: _WrittenRows) -> Iterator[str]:
+    if not outcome.counts.responses:
+        yield NO_RESPONSES_NOTE
     if not outcome.parquet:
-        yield NO_PARQUET
+        yield NO_PARQUET_NOTE
     if recipe.teach is not None and recipe.teach.prompt == "label-given":
-        yield LABEL_GIVEN
+        yield LABEL_GIVEN_NOTE
 
 
-def _summary(gates: GateFile) -> dict[str, object]:
+def _summary(gates: GateReport) -> dict[str, object]:
     return {
         "responses": gates.responses,
         "accepted": gates.accepted,

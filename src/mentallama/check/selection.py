@@ -6,33 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from mentallama.check.gate_runner import Assessed
+from mentallama.check.gate_runner import GateRun
 from mentallama.check.gates.label_match import accepted_label
-from mentallama.check.human_review.disagreements import DECISIONS, DROPPING, Decisions
-from mentallama.check.judge import READ, Found
-from mentallama.check.output.gate_report_schema import Dropped
-from mentallama.check.response_row import Row
-from mentallama.config import GATES
+from mentallama.check.human_review.disagreements import DECISIONS, DROP_DECISIONS, Decisions
+from mentallama.check.judge import PARSED_GATE, GateResult
+from mentallama.check.output.gate_report_schema import DroppedResponse
+from mentallama.check.response_row import ResponseRow
+from mentallama.config import GATE_NAMES
 from mentallama.records import Verdict
 
-ORDER = (READ, *GATES)
+GATE_ORDER = (PARSED_GATE, *GATE_NAMES)
 
 
 @dataclass(frozen=True)
-class Fate:
+class Selection:
     """What becomes of a response: `reasons` say why it is dropped, by gate; `label` is what it is taken with.
 
     One that passes and is not taken has neither: another teacher's was taken.
     """
 
-    row: Row
+    row: ResponseRow
     verdicts: tuple[Verdict, ...]
-    reasons: dict[str, str]
-    label: str | None
+    drop_reasons: dict[str, str]
+    accepted_label: str | None
 
-    def dropped(self) -> Dropped:
+    def dropped_record(self) -> DroppedResponse:
         """Its line in `dropped.jsonl`."""
-        return Dropped(
+        return DroppedResponse(
             example_id=self.row.example.id,
             post_id=self.row.post.id,
             model=self.row.response.model,
@@ -40,36 +40,38 @@ class Fate:
             question=self.row.example.question,
             label=self.row.example.label,
             split=self.row.post.split,
-            reasons=self.reasons,
+            reasons=self.drop_reasons,
         )
 
 
-def choose(assessed: Assessed, decisions: Decisions, report_only: frozenset[str]) -> Iterator[Fate]:
+def select_responses(
+    assessed: GateRun, decisions: Decisions, report_only: frozenset[str]
+) -> Iterator[Selection]:
     """The fate of every response, in their order; those to one example stand together, by teacher."""
-    pairs = zip(assessed.rows, assessed.found, strict=True)
+    pairs = zip(assessed.rows, assessed.results, strict=True)
     for _, group in groupby(pairs, key=lambda pair: pair[0].example.id):
         taken = False
         for row, found in group:
             reasons = {
                 gate: found[gate][1] or ""
-                for gate in ORDER
+                for gate in GATE_ORDER
                 if gate in found and not found[gate][0] and gate not in report_only
             }
-            decided = decisions.of(row)
-            if decided in DROPPING:  # a person's word holds where the gate only reports, or is off
+            decided = decisions.get(row)
+            if decided in DROP_DECISIONS:  # a person's word holds where the gate only reports, or is off
                 reasons.setdefault("correctness", DECISIONS[decided])
             # A row that correctness let pass unjudged, or only reported, is about the label that it explains.
             label = None if reasons or taken else accepted_label(row, decisions) or row.reading.label
             taken = taken or label is not None
-            yield Fate(row, verdicts_of(row, found), reasons, label)
+            yield Selection(row, to_verdicts(row, found), reasons, label)
 
 
-def verdicts_of(row: Row, found: dict[str, Found]) -> tuple[Verdict, ...]:
+def to_verdicts(row: ResponseRow, found: dict[str, GateResult]) -> tuple[Verdict, ...]:
     """As records, in the order of the gates."""
-    return tuple(_verdict(row, gate, *found[gate]) for gate in ORDER if gate in found)
+    return tuple(_verdict(row, gate, *found[gate]) for gate in GATE_ORDER if gate in found)
 
 
-def _verdict(row: Row, gate: str, ok: bool, reason: str | None, score: float | None) -> Verdict:
+def _verdict(row: ResponseRow, gate: str, ok: bool, reason: str | None, score: float | None) -> Verdict:
     return Verdict(
         example_id=row.example.id,
         model=row.response.model,

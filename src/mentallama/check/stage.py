@@ -8,24 +8,29 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.files.record_files import read_json
-from mentallama.pipeline.stage import files_of, needs
+from mentallama.pipeline.stage import require_files, spec_files
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    from mentallama.check.output.origin import DRIFT, LESSON, SUMMARY
-    from mentallama.check.run import inputs_of
-    from mentallama.files.imhi_release import find_expert
+    from mentallama.check.output.origin import COLLECT_SUMMARY, LABEL_DRIFT, TEACH_SUMMARY
+    from mentallama.check.run import locate_inputs
+    from mentallama.files.imhi_release import find_expert_files
 
-    files = inputs_of(recipe, folder)
+    files = locate_inputs(recipe, folder)
     given = {path.relative_to(folder).as_posix(): path for path in (files.posts, files.responses)}
-    told = [folder / name for name in (SUMMARY, DRIFT, *([] if recipe.teach is None else [LESSON]))]
-    found = needs(*given)(recipe, folder)
-    more = [path for path in (*told, *([] if files.goldens is None else [files.goldens])) if path.is_file()]
-    experts = [] if files.release is None else find_expert(files.release, recipe.catalogue())
+    told = [
+        folder / name
+        for name in (COLLECT_SUMMARY, LABEL_DRIFT, *([] if recipe.teach is None else [TEACH_SUMMARY]))
+    ]
+    found = require_files(*given)(recipe, folder)
+    more = [
+        path for path in (*told, *([] if files.references is None else [files.references])) if path.is_file()
+    ]
+    experts = [] if files.release is None else find_expert_files(files.release, recipe.catalogue())
     reader = recipe.check.reader if recipe.check is not None else None
     return (
         found
-        | ({} if reader is None else files_of(f"encoder:{reader}", "reader"))
+        | ({} if reader is None else spec_files(f"encoder:{reader}", "reader"))
         | {path.relative_to(folder).as_posix(): path for path in more}
         | {f"expert/{each.path.name}": each.path for each in experts}
     )
@@ -37,10 +42,10 @@ def check(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return run(recipe, folder, out)
 
 
-def check_said(folder: Path) -> dict[str, str]:
-    from mentallama.check.human_review.review_folder import said
+def check_human_inputs(folder: Path) -> dict[str, str]:
+    from mentallama.check.human_review.review_folder import human_input_digests
 
-    return said(folder)
+    return human_input_digests(folder)
 
 
 def rejected_by_raters(folder: Path) -> str | None:

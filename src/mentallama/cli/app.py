@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from mentallama.cli.predict import add_predict
-from mentallama.errors import FAILED, MentallamaError, WrongUse
+from mentallama.cli.predict import add_predict_command
+from mentallama.errors import EXIT_FAILED, MentallamaError, UsageError
 
 app = typer.Typer(
     help="Interpretable mental-health analysis of social-media posts: a label and the reason for it.\n\n"
@@ -32,7 +32,7 @@ app.add_typer(tasks_app, name="tasks")
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A recipe, as recipes/sample-linear.yaml.")
 ]
-Changes = Annotated[
+Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe, as data=DIR or jobs=1."),
 ]
@@ -41,7 +41,7 @@ RunFolder = Annotated[
 ]
 
 
-STOPPED = 130
+EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 
 
@@ -54,58 +54,62 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of our output, as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
+        sys.exit(EXIT_FAILED)
     except SystemExit as end:
-        if end.code == STOPPED:  # Typer has taken the KeyboardInterrupt
+        if end.code == EXIT_INTERRUPTED:  # Typer has taken the KeyboardInterrupt
             typer.echo("mentallama: stopped; the same command goes on from the last finished stage", err=True)
         raise
     except OSError as error:  # a full disk, a folder that may not be written
         typer.echo(f"mentallama: {error.filename or 'the system'}: {error.strerror or error}", err=True)
-        sys.exit(FAILED)
+        sys.exit(EXIT_FAILED)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     typer.echo(line, err=True)
 
 
-def _run(
-    recipe_path: Path, changes: list[str] | None, out: Path | None, until: str | None, retry: bool = False
+def _run_recipe(
+    recipe_path: Path,
+    overrides: list[str] | None,
+    out: Path | None,
+    until: str | None,
+    retry_failed: bool = False,
 ) -> Path:
     from mentallama.config import read_recipe
     from mentallama.pipeline.runner import run_recipe
-    from mentallama.train.stage import let_go, others_wait, take_part
+    from mentallama.train.stage import is_torchrun, release_workers, run_worker
 
-    recipe = read_recipe(recipe_path, tuple(changes or ()))
+    recipe = read_recipe(recipe_path, tuple(overrides or ()))
     folder = out or Path("runs") / recipe.name
-    if not others_wait():
-        return run_recipe(recipe, folder, _say, until, retry)
+    if not is_torchrun():
+        return run_recipe(recipe, folder, _log, until, retry_failed)
     if os.environ.get("RANK") != "0":  # torchrun's other processes take part in training alone
-        take_part(recipe, folder)
+        run_worker(recipe, folder)
         raise typer.Exit
-    run_recipe(recipe, folder, _say, until, retry)
-    let_go()
+    run_recipe(recipe, folder, _log, until, retry_failed)
+    release_workers()
     return folder
 
 
 @app.command()
-def run(recipe: RecipePath, changes: Changes = None, out: RunFolder = None) -> None:
+def run(recipe: RecipePath, changes: Overrides = None, out: RunFolder = None) -> None:
     """Run all stages of a recipe; what is up to date is skipped, what was killed is resumed."""
-    folder = _run(recipe, changes, out, None)
-    _print_teaching(folder / "teach" / "summary.json")
+    folder = _run_recipe(recipe, changes, out, None)
+    _print_teach_summary(folder / "teach" / "summary.json")
     _print_scores(folder / "evaluate" / "scores.json")
     page = folder / "report" / "index.html"
     if page.is_file():
         typer.echo(f"report: {page}")
 
 
-def _stage_command(stage: str, what: str) -> None:
+def _add_stage_command(stage: str, what: str) -> None:
     @app.command(name=stage, help=f"{what} Runs the recipe up to this stage.")
-    def command(recipe: RecipePath, changes: Changes = None, out: RunFolder = None) -> None:
-        folder = _run(recipe, changes, out, stage)
+    def command(recipe: RecipePath, changes: Overrides = None, out: RunFolder = None) -> None:
+        folder = _run_recipe(recipe, changes, out, stage)
         typer.echo(str(folder / stage))
 
 
-_stage_command("collect", "Gather posts: repair, scrub, split, take out what leaks.")
+_add_stage_command("collect", "Gather posts: repair, scrub, split, take out what leaks.")
 
 
 @app.command()
@@ -125,7 +129,7 @@ def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
         str | None, typer.Option(metavar="ADDRESS", help="Work on a Ray cluster, as auto.")
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again what was set aside.")] = False,
-    changes: Changes = None,
+    changes: Overrides = None,
     out: RunFolder = None,
 ) -> None:
     """Have a teacher explain every labelled post. Runs the recipe up to this stage."""
@@ -135,13 +139,13 @@ def teach(  # noqa: PLR0913, PLR0917 - one parameter an option
         "ray": ray,
     }
     said = [f"{key}={value}" for key, value in given.items() if value is not None]
-    folder = _run(recipe, [*(changes or ()), *said], out, "teach", retry)
-    _print_teaching(folder / "teach" / "summary.json")
+    folder = _run_recipe(recipe, [*(changes or ()), *said], out, "teach", retry)
+    _print_teach_summary(folder / "teach" / "summary.json")
     typer.echo(str(folder / "teach"))
 
 
-_stage_command("check", "Judge the responses: keep what is fit to train on, and say why the rest is not.")
-_stage_command("train", "Fit an analyst to the posts.")
+_add_stage_command("check", "Judge the responses: keep what is fit to train on, and say why the rest is not.")
+_add_stage_command("train", "Fit an analyst to the posts.")
 
 
 @app.command()
@@ -150,16 +154,16 @@ def merge(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new model's folder.")],
 ) -> None:
     """Add an adapter to its base, as a model of its own."""
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
-    from mentallama.train.loop.lora import merge as merge_adapter
+    require_torch()
+    from mentallama.train.loop.lora import merge_lora as merge_adapter
 
     merge_adapter(adapter, out)
     typer.echo(str(out))
 
 
-add_predict(app, _run, _say)
+add_predict_command(app, _run_recipe, _log)
 
 
 @app.command()
@@ -184,19 +188,19 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
             metavar="DIR", help="Score the labels too that a trained reader tells from explanations."
         ),
     ] = None,
-    changes: Changes = None,
+    changes: Overrides = None,
     out: RunFolder = None,
 ) -> None:
     """Score predictions: of a recipe's run, or a folder of any model's outputs against the benchmark."""
     if recipe is not None:
         if benchmark is not None or responses is not None:
-            raise WrongUse("give a recipe, or --benchmark with --responses, not both")
+            raise UsageError("give a recipe, or --benchmark with --responses, not both")
         if reader is not None:
             changes = [*(changes or ()), f"evaluate.reader={reader}"]
-        _print_scores(_run(recipe, changes, out, "evaluate") / "evaluate" / "scores.json")
+        _print_scores(_run_recipe(recipe, changes, out, "evaluate") / "evaluate" / "scores.json")
         return
     if benchmark is None or responses is None or out is None:
-        raise WrongUse(
+        raise UsageError(
             "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|golden|empty and --out DIR"
         )
     from mentallama.analysts.registry import open_label_reader
@@ -204,14 +208,14 @@ def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
     from mentallama.records import FORMS
 
     if form not in FORMS:
-        raise WrongUse(f"--form {form}: there are {' and '.join(FORMS)}")
+        raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
     given: Path | str = responses if responses in {"golden", "empty"} else Path(responses)
     opened = None if reader is None else open_label_reader(reader)
     evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
     _print_scores(out / "scores.json")
 
 
-_stage_command("report", "Write the page of a run.")
+_add_stage_command("report", "Write the page of a run.")
 
 
 def _print_scores(path: Path) -> None:
@@ -226,7 +230,7 @@ def _print_scores(path: Path) -> None:
     console.print(score_table(read_scores(path)))
 
 
-def _print_teaching(path: Path) -> None:
+def _print_teach_summary(path: Path) -> None:
     if not path.is_file():
         return
     from rich.console import Console
@@ -270,16 +274,16 @@ def sources(
     form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
 ) -> None:
     """Say of each set: licence, where to get it, what is expected, what was found."""
-    from mentallama.collect.inputs import survey, survey_lines
+    from mentallama.collect.inputs import format_survey, survey
     from mentallama.records import FORMS
     from mentallama.tasks import load_tasks
 
     if form not in FORMS:
-        raise WrongUse(f"--form {form}: there are {' and '.join(FORMS)}")
+        raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
     if not data.is_dir():
-        raise WrongUse(f"{data}: there is no such folder; name yours with --data")
+        raise UsageError(f"{data}: there is no such folder; name yours with --data")
     for each in survey(data, load_tasks(), form):
-        typer.echo("\n".join(survey_lines(each)))
+        typer.echo("\n".join(format_survey(each)))
 
 
 @app.command()
@@ -297,10 +301,10 @@ def analyze(
 ) -> None:
     """Analyse one post: label, probability, the post with its evidence marked, and the reason."""
     from mentallama.analysis import analyse_post, newest_model
-    from mentallama.cli.terminal import show_answers
+    from mentallama.cli.terminal import print_analysis
 
     if task is not None and every:
-        raise WrongUse("give --task SET or --all, not both")
+        raise UsageError("give --task SET or --all, not both")
     spec = model or newest_model(Path("runs"))
     # as with an argument, what is not UTF-8 becomes a mark
     post = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
@@ -308,7 +312,7 @@ def analyze(
     if as_json:
         typer.echo(json.dumps(answers.as_json(), ensure_ascii=False, indent=2))
     else:
-        show_answers(answers)
+        print_analysis(answers)
 
 
 @app.command()
@@ -325,11 +329,11 @@ def forget(
     ] = None,
 ) -> None:
     """Take a person out of every file of a run: their posts, and all that was written about them."""
-    from mentallama.erasure.erase import forget_everywhere, removed_lines
+    from mentallama.erasure.erase import erase_from_runs, erasure_report_lines
 
     folders = [out] if out else sorted(path.parent for path in Path("runs").glob("*/collect"))
-    for folder, removed in forget_everywhere(folders, wanted, tuple(ledger or ())):
-        typer.echo("\n".join(removed_lines(folder, removed)))
+    for folder, removed in erase_from_runs(folders, wanted, tuple(ledger or ())):
+        typer.echo("\n".join(erasure_report_lines(folder, removed)))
 
 
 if __name__ == "__main__":

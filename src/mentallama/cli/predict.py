@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 
-Run = Callable[[Path, list[str] | None, Path | None, str | None], Path]
+RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None], Path]
 """Runs a recipe with changes into a folder, up to a stage."""
 
 
-def add_predict(app: typer.Typer, run: Run, say: Callable[[str], None]) -> None:
+def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
     """Add the command; its options are one parameter each."""
 
     @app.command()
@@ -98,7 +98,7 @@ def add_predict(app: typer.Typer, run: Run, say: Callable[[str], None]) -> None:
         given = [name for name, value in {**alone, "--tasks": tasks}.items() if value]
         if recipe is not None:
             if given:
-                raise WrongUse(
+                raise UsageError(
                     f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE"
                 )
             said = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
@@ -106,14 +106,14 @@ def add_predict(app: typer.Typer, run: Run, say: Callable[[str], None]) -> None:
             typer.echo(str(run(recipe, [*(changes or ()), *said], out, "predict") / "predict"))
             return
         if model is None or data is None or out is None:
-            raise WrongUse("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
+            raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
         if changes:
-            raise WrongUse("--set is for recipes; without one, use the options of predict")
-        from mentallama.predict.ad_hoc import Order, answer, settings_of
-        from mentallama.predict.stage import Job
+            raise UsageError("--set is for recipes; without one, use the options of predict")
+        from mentallama.predict.ad_hoc import PredictCommand, parse_options, predict_ad_hoc
+        from mentallama.predict.stage import PredictJob
         from mentallama.tasks import load_tasks
 
         whose = {"model": model, "splits": split or None}
-        job = Job(model, settings_of({**settings, **whose}), load_tasks(tasks), ray)
-        answer(Order(job, data, tuple(sets or ()), form, every), out, say)
+        job = PredictJob(model, parse_options({**settings, **whose}), load_tasks(tasks), ray)
+        predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every), out, log)
         typer.echo(str(out))

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mentallama.evaluate.paper_results import NONE, two_digits
+from mentallama.evaluate.paper_results import NO_VALUE, format_percent
 from mentallama.evaluate.score_file import ScoreFile
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-COLUMNS = ("set", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "unread", "refused", "cut")
-PUBLISHED = ("as published: F1", "accuracy", "by default", "readers differ")
+SCORE_COLUMNS = ("set", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "unread", "refused", "cut")
+PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
 
 
 def score_table(scores: ScoreFile) -> Table:
     """One line a set, the missing ones below with a dash; with `as_published` its columns beside ours."""
     from rich.table import Table
 
-    table = Table(title=f"Test, {scores.form} form", caption=caption(scores), caption_justify="left")
-    for column in COLUMNS + (PUBLISHED if scores.as_published is not None else ()):
+    table = Table(title=f"Test, {scores.form} form", caption=score_caption(scores), caption_justify="left")
+    for column in SCORE_COLUMNS + (PUBLISHED_COLUMNS if scores.as_published is not None else ()):
         table.add_column(column, justify="left" if column == "set" else "right")
     for name in scores.sets:
-        table.add_row(name, *_ours(scores, name), *_published(scores, name))
+        table.add_row(name, *_score_columns(scores, name), *_published_columns(scores, name))
     for name in scores.missing:
-        table.add_row(name, *[NONE] * (len(table.columns) - 1), style="dim")
+        table.add_row(name, *[NO_VALUE] * (len(table.columns) - 1), style="dim")
     return table
 
 
-def caption(scores: ScoreFile) -> str:
+def score_caption(scores: ScoreFile) -> str:
     """What the numbers do not say: why sets are missing, how outputs were aligned, why no score."""
     lines = [f"{name}: {reason}" for name, reason in scores.missing_reasons.items()]
     lines += [
@@ -44,23 +44,28 @@ def caption(scores: ScoreFile) -> str:
         if result.reason
     ]
     lines += [
-        f"{name}, by its explanations alone: weighted F1 {two_digits(one.of_gold)}; against the answers' labels "
-        f"{two_digits(one.of_answers)} ({one.told} of {one.rows} told)"
+        f"{name}, by its explanations alone: weighted F1 {format_percent(one.of_gold)}; against the answers' labels "
+        f"{format_percent(one.of_answers)} ({one.told} of {one.rows} told)"
         for name, one in (scores.from_explanations or {}).items()
     ]
     return "\n".join(lines)
 
 
-def _ours(scores: ScoreFile, name: str) -> list[str]:
+def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     one = scores.sets[name]
-    interval = NONE if one.interval is None else "–".join(f"{end:.1f}" for end in one.interval)
+    interval = NO_VALUE if one.interval is None else "–".join(f"{end:.1f}" for end in one.interval)
     lost = map(str, (one.unread, one.refused, one.cut))
-    measured = (two_digits(one.accuracy), two_digits(one.macro_f1))
-    return [str(one.n), two_digits(one.weighted_f1), interval, *measured, *lost]
+    measured = (format_percent(one.accuracy), format_percent(one.macro_f1))
+    return [str(one.n), format_percent(one.weighted_f1), interval, *measured, *lost]
 
 
-def _published(scores: ScoreFile, name: str) -> list[str]:
+def _published_columns(scores: ScoreFile, name: str) -> list[str]:
     if scores.as_published is None:
         return []
     one = scores.as_published[name]
-    return [two_digits(one.weighted_f1), two_digits(one.accuracy), str(one.by_default), str(one.differ)]
+    return [
+        format_percent(one.weighted_f1),
+        format_percent(one.accuracy),
+        str(one.by_default),
+        str(one.differ),
+    ]

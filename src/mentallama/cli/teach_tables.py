@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from mentallama.teach.summary import Cost, TeachSummary
+from mentallama.teach.summary import TaskCost, TeachSummary
 
-COLUMNS = ("calls", "answered", "refused", "set aside", "tokens in", "tokens out", "cost")
+COST_COLUMNS = ("calls", "answered", "refused", "set aside", "tokens in", "tokens out", "cost")
 
 
 def cost_table(summary: TeachSummary) -> Table:
@@ -18,16 +18,16 @@ def cost_table(summary: TeachSummary) -> Table:
     )
     table.add_column("teacher")
     table.add_column("task")
-    for column in COLUMNS:
+    for column in COST_COLUMNS:
         table.add_column(column, justify="right")
     for row in summary.costs:
-        table.add_row(row.model, row.task, *_cells([row]))
+        table.add_row(row.model, row.task, *_total_cells([row]))
     table.add_section()
-    table.add_row("all", "", *_cells(summary.costs))
+    table.add_row("all", "", *_total_cells(summary.costs))
     return table
 
 
-def _cells(rows: Sequence[Cost]) -> list[str]:
+def _total_cells(rows: Sequence[TaskCost]) -> list[str]:
     names = ("calls", "answered", "refused", "aside", "tokens_in", "tokens_out")
     costs = [row.cost for row in rows if row.cost is not None]
     return [f"{sum(getattr(row, name) for row in rows):,}" for name in names] + [

@@ -7,18 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mentallama.collect.evidence_spans import place_evidence
-from mentallama.collect.readers import Origin, RawPost, Reject, fault_of
-from mentallama.files.erasure_requests import NOBODY, Forgotten
+from mentallama.collect.evidence_spans import locate_evidence
+from mentallama.collect.readers import Origin, RawPost, Reject, rejection_reason
+from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
 from mentallama.records import Post, Provenance, Span, Split, stable_id
-from mentallama.text.fingerprint import hash_of, key_of
-from mentallama.text.near_duplicates import Array, bands_of
+from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.near_duplicates import Array, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.repair import repair
 
 
 @dataclass
-class Batch:
+class CleanedBatch:
     """Cleaned posts in order, what identifies them, and what was counted on the way.
 
     `posts` are JSON lines of `Post`; `goldens` one dict a post; `keys` (n,), `hashes` and `authors` uint64 (n,),
@@ -27,8 +27,8 @@ class Batch:
     """
 
     posts: list[str] = field(default_factory=list)
-    goldens: list[dict[str, str]] = field(default_factory=list)
-    places: list[tuple[str, Split | None, Origin, bool]] = field(default_factory=list)
+    references: list[dict[str, str]] = field(default_factory=list)
+    metadata: list[tuple[str, Split | None, Origin, bool]] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     hashes: Array = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
     authors: Array = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
@@ -38,8 +38,11 @@ class Batch:
 
 
 def clean_batch(
-    rows: list[RawPost | Reject], salt: str, synthetic: frozenset[int], forgotten: Forgotten = NOBODY
-) -> Batch:
+    rows: list[RawPost | Reject],
+    salt: str,
+    synthetic_hashes: frozenset[int],
+    erasures: ErasureList = NO_ERASURES,
+) -> CleanedBatch:
     """Repair, scrub, place evidence and take the keys of a batch.
 
     Parameters
@@ -51,10 +54,10 @@ def clean_batch(
     forgotten
         Who has asked to be left out.
     """
-    batch = Batch()
+    batch = CleanedBatch()
     texts, authors = [], []
     for raw in rows:
-        reason = None if isinstance(raw, Reject) else fault_of(raw)
+        reason = None if isinstance(raw, Reject) else rejection_reason(raw)
         if isinstance(raw, Reject):
             batch.rejects.append(raw)
         elif reason:
@@ -63,34 +66,34 @@ def clean_batch(
             repaired = repair(raw.text)
             text, found = scrub(repaired)
             batch.counts.update({f"scrubbed {kind}": number for kind, number in found.items()})
-            key = key_of(text)
-            original = _original(raw.text, repaired, found)
+            key = text_key(text)
+            original = _scrubbed_original(raw.text, repaired, found)
             batch.counts["posts repaired"] += original is not None
             batch.counts["posts scrubbed"] += bool(found)
-            made_up = hash_of(key) in synthetic
+            made_up = key_hash(key) in synthetic_hashes
             post = _post(raw, text, original, batch.counts, salt, made_up)
-            if forgotten.covers(post):
+            if erasures.covers(post):
                 batch.counts["posts forgotten"] += 1
                 continue
             batch.posts.append(post.model_dump_json(exclude_defaults=True))
-            batch.goldens.append(raw.goldens)
-            batch.places.append((raw.set, raw.split, raw.origin, made_up))
+            batch.references.append(raw.references)
+            batch.metadata.append((raw.set, raw.split, raw.origin, made_up))
             batch.keys.append(key)
             texts.append(text)
-            authors.append(_person(raw, salt))
-    batch.hashes = np.array([hash_of(key) for key in batch.keys], dtype=np.uint64)
+            authors.append(_group_hash(raw, salt))
+    batch.hashes = np.array([key_hash(key) for key in batch.keys], dtype=np.uint64)
     batch.authors = np.array(authors, dtype=np.uint64)
-    batch.bands = bands_of(texts, batch.keys)
+    batch.bands = minhash_bands(texts, batch.keys)
     return batch
 
 
-def _person(raw: RawPost, salt: str) -> int:
+def _group_hash(raw: RawPost, salt: str) -> int:
     """Who or what keeps posts in one split: the author, else the thread; 0 where neither is known."""
     name = raw.author or raw.thread
     return int(stable_id(salt, raw.set if not raw.author else "", name), 16) if name else 0
 
 
-def _original(raw: str, repaired: str, found: dict[str, int]) -> str | None:
+def _scrubbed_original(raw: str, repaired: str, found: dict[str, int]) -> str | None:
     """The text before its repair, scrubbed as well; None where nothing was repaired.
 
     Where a name could only be seen once the text was repaired, the original would give it away: it is not kept.
@@ -106,7 +109,7 @@ def _post(
 ) -> Post:
     evidence: dict[str, tuple[Span, ...]] = {}
     for question, cell in raw.evidence.items():
-        spans, lost = place_evidence(text, scrub(repair(cell))[0], raw.separator)
+        spans, lost = locate_evidence(text, scrub(repair(cell))[0], raw.evidence_separator)
         counts["evidence placed"] += len(spans)
         counts["evidence not placed"] += lost
         if spans:

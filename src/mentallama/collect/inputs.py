@@ -10,15 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.collect.readers import Origin, RawPost, Reject, release_posts, table_posts
-from mentallama.errors import WrongUse
-from mentallama.files.imhi_release import ReleaseFile, find_release
+from mentallama.collect.readers import Origin, RawPost, Reject, read_release_posts, read_table_posts
+from mentallama.errors import UsageError
+from mentallama.files.imhi_release import ReleaseFile, find_release_files
 from mentallama.records import Form
 from mentallama.tasks import Source, Task
 
 
 @dataclass(frozen=True)
-class Input:
+class InputFile:
     """One file to collect from. `name` is its path below the data folder."""
 
     task: Task
@@ -29,13 +29,13 @@ class Input:
 
     def read(self) -> Iterator[RawPost | Reject]:
         if isinstance(self.source, ReleaseFile):
-            return release_posts(self.source, self.task, self.name)
-        return table_posts(self.path, self.source, self.task, self.name, self.origin)
+            return read_release_posts(self.source, self.task, self.name)
+        return read_table_posts(self.path, self.source, self.task, self.name, self.origin)
 
 
-def find_inputs(
+def find_input_files(
     data: Path, tasks: Mapping[str, Task], form: Form, declared: Mapping[str, Sequence[Source]] | None = None
-) -> list[Input]:
+) -> list[InputFile]:
     """All files of the sets in `tasks` that are there, by set; the release before upstream before declared tables.
 
     Parameters
@@ -49,9 +49,9 @@ def find_inputs(
         No such data folder, a declared table is missing, or nothing at all was found.
     """
     if not data.is_dir():
-        raise WrongUse(f"{data}: there is no such data folder")
+        raise UsageError(f"{data}: there is no such data folder")
     release = data / "release"
-    published = find_release(release, form, tasks) if release.is_dir() else []
+    published = find_release_files(release, form, tasks) if release.is_dir() else []
     inputs = []
     for task in tasks.values():
         folder = data / "sources" / task.set
@@ -63,21 +63,21 @@ def find_inputs(
         for source in (declared or {}).get(task.set, ()):
             path = folder / source.file
             if not path.is_file():
-                raise WrongUse(
+                raise UsageError(
                     f"{path}: the recipe declares this table for {task.set}, but there is no such file"
                 )
             inputs.append(_input(task, "table", data, path, source))
     if not inputs:
-        raise WrongUse(f"{data}: neither release/ nor sources/<set>/ holds a file of {', '.join(tasks)}")
+        raise UsageError(f"{data}: neither release/ nor sources/<set>/ holds a file of {', '.join(tasks)}")
     return inputs
 
 
-def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | ReleaseFile) -> Input:
-    return Input(task, origin, path.relative_to(data).as_posix(), path, source)
+def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | ReleaseFile) -> InputFile:
+    return InputFile(task, origin, path.relative_to(data).as_posix(), path, source)
 
 
 @dataclass(frozen=True)
-class Survey:
+class SourceSurvey:
     """What is expected of a set and what a data folder holds: rows by release split, upstream files with rows."""
 
     task: Task
@@ -86,16 +86,16 @@ class Survey:
     missing: tuple[str, ...]
 
 
-def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[Survey]:
+def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[SourceSurvey]:
     """Count what is there, set by set; nothing is required."""
     release = data / "release"
-    published = find_release(release, form, tasks) if release.is_dir() else []
+    published = find_release_files(release, form, tasks) if release.is_dir() else []
     return [
         _survey(data, task, [file for file in published if file.set == task.set]) for task in tasks.values()
     ]
 
 
-def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
+def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurvey:
     from mentallama.files.tables import read_table
 
     rows: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
@@ -110,10 +110,10 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> Survey:
     )
     upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
     missing = tuple(source.file for source in task.sources if source.file not in upstream)
-    return Survey(task, rows, upstream, missing)
+    return SourceSurvey(task, rows, upstream, missing)
 
 
-def survey_lines(found: Survey) -> list[str]:
+def format_survey(found: SourceSurvey) -> list[str]:
     """What is known of a set, as lines of text."""
     task, expected = found.task, found.task.expected.model_dump()
     release = ", ".join(

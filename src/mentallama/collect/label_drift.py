@@ -10,7 +10,7 @@ from mentallama.records import Post
 Origin = str
 
 
-def drift(posts: Iterable[tuple[int, Post]]) -> list[dict[str, object]]:
+def label_drift(posts: Iterable[tuple[int, Post]]) -> list[dict[str, object]]:
     """Compare labels of the release with those upstream, post by post.
 
     Parameters

@@ -12,7 +12,7 @@ import numpy as np
 from mentallama.records import SPLITS, Record
 from mentallama.text.near_duplicates import Array
 
-Level = Literal["question", "run"]
+LeakScope = Literal["question", "run"]
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
 
 
@@ -30,16 +30,18 @@ class Removal(Record):
 
 
 @dataclass(frozen=True)
-class Found:
+class DuplicatePost:
     """Post `number` is a copy of post `against`; `leak` across splits, else a duplicate within one."""
 
-    number: int
-    against: int
-    leak: bool
+    index: int
+    duplicate_of: int
+    crosses_splits: bool
     exact: bool
 
 
-def guard(sets: Sequence[str], splits: Array, same: Array, near: Array, level: Level) -> list[Found]:
+def find_leaks(
+    sets: Sequence[str], splits: Array, same: Array, near: Array, level: LeakScope
+) -> list[DuplicatePost]:
     """Find the posts to take out, without taking them out.
 
     A training or validation post goes if its cluster holds a test post, a training post also if it holds a
@@ -53,8 +55,8 @@ def guard(sets: Sequence[str], splits: Array, same: Array, near: Array, level: L
     same, near
         int64 (posts,): first post with an equal key, first post of the cluster.
     """
-    found: list[Found] = []
-    for members in _clusters(near, splits):
+    found: list[DuplicatePost] = []
+    for members in _cluster_members(near, splits):
         # Who of the cluster stays: first by place, and first with an equal key by place.
         first: dict[tuple[str, int], int] = {}
         equal: dict[tuple[tuple[str, int], int], int] = {}
@@ -67,15 +69,15 @@ def guard(sets: Sequence[str], splits: Array, same: Array, near: Array, level: L
             if places:
                 exact = next((equal[place, key] for place in places if (place, key) in equal), None)
                 against = first[places[0]] if exact is None else exact
-                found.append(Found(number, against, bool(above), exact is not None))
+                found.append(DuplicatePost(number, against, bool(above), exact is not None))
                 continue
             for place in ((scope, split), own):
                 first.setdefault(place, number)
                 equal.setdefault((place, key), number)
-    return sorted(found, key=lambda f: f.number)
+    return sorted(found, key=lambda f: f.index)
 
 
-def _clusters(near: Array, splits: Array) -> Iterator[list[int]]:
+def _cluster_members(near: Array, splits: Array) -> Iterator[list[int]]:
     """Members of every cluster of two or more used posts."""
     used = np.flatnonzero(splits >= 0)
     order = used[np.argsort(near[used], kind="stable")]
@@ -88,10 +90,12 @@ def _clusters(near: Array, splits: Array) -> Iterator[list[int]]:
         yield order[start : start + size].tolist()
 
 
-def overlap(sets: Sequence[str], splits: Array, clusters: Array, names: Sequence[str]) -> list[list[int]]:
+def test_train_overlap(
+    sets: Sequence[str], splits: Array, clusters: Array, names: Sequence[str]
+) -> list[list[int]]:
     """Test posts of each set (rows) that also stand among the training or validation posts of each (columns)."""
     counts: Counter[tuple[str, str]] = Counter()
-    for members in _clusters(clusters, splits):
+    for members in _cluster_members(clusters, splits):
         trains = {sets[n] for n in members if splits[n] != TEST}
         for number in members:
             if splits[number] == TEST:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from mentallama.answers.parse import read_answer
-from mentallama.files.imhi_release import ReleaseFile, read_release
-from mentallama.files.tables import NUL, need_columns, read_table
+from mentallama.files.imhi_release import ReleaseFile, read_release_file
+from mentallama.files.tables import NUL_STAND_IN, read_table, require_columns
 from mentallama.records import Record, Split
 from mentallama.tasks import Source, Task
 
 Origin = Literal["release", "upstream", "table"]
 
-LONGEST = 100_000
+MAX_POST_CHARS = 100_000
 """Characters; Reddit's own bound is 40,000. A longer cell is a damaged file, not a post."""
 
 
@@ -40,22 +40,22 @@ class RawPost:
     labels: dict[str, str]
     language: str | None = None
     evidence: dict[str, str] = field(default_factory=dict)
-    separator: str | None = None
-    goldens: dict[str, str] = field(default_factory=dict)
+    evidence_separator: str | None = None
+    references: dict[str, str] = field(default_factory=dict)
     author: str | None = None
     thread: str | None = None
     time: str | None = None
 
 
-def release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost | Reject]:
+def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost | Reject]:
     """Rows of a release file, gathered to posts: a text with its labels and goldens by question.
 
     A text that repeats a question starts another post, so that every published row is kept.
     """
     posts: dict[tuple[str, int], RawPost] = {}
     asked: dict[tuple[str, str], int] = {}
-    for row in read_release(file, task):
-        reading = read_answer(task, row.golden, file.form)
+    for row in read_release_file(file, task):
+        reading = read_answer(task, row.reference, file.form)
         if reading.label is None:
             yield Reject(
                 file=name, row=row.row, reason=f"the golden response is {reading.status}: {reading.reason}"
@@ -67,11 +67,11 @@ def release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost 
             RawPost(task.set, file.split, "release", name, row.row, row.text, {}, task.language),
         )
         post.labels[row.question] = reading.label
-        post.goldens[row.question] = row.golden
+        post.references[row.question] = row.reference
     yield from posts.values()
 
 
-def table_posts(
+def read_table_posts(
     path: Path, source: Source, task: Task, name: str, origin: Origin
 ) -> Iterator[RawPost | Reject]:
     """Rows of an upstream file or a declared table, by its field map.
@@ -91,7 +91,7 @@ def table_posts(
     checked = False
     for row, cells in read_table(path, source.encoding):
         if not checked:
-            need_columns(path, cells, named)
+            require_columns(path, cells, named)
             checked = True
         if any(cells[column] in values for column, values in source.skip.items()):
             continue
@@ -103,16 +103,16 @@ def _table_post(
 ) -> RawPost | Reject:
     columns, labels = source.columns, {}
     for question, column in columns.labels.items():
-        label = _label(cells[column], source, task)
+        label = _canonical_label(cells[column], source, task)
         if label is None:
             known = ", ".join([*source.codes, *(name for name in task.labels if name not in source.codes)])
             return Reject(
                 file=name,
                 row=row,
-                reason=f"{_shown(cells[column])} in column {column!r} is no label; known are {known}",
+                reason=f"{_describe_cell(cells[column])} in column {column!r} is no label; known are {known}",
             )
         labels[question] = label
-    split = _split(cells[columns.split]) if columns.split else source.split
+    split = _parse_split(cells[columns.split]) if columns.split else source.split
     if columns.split and split is None:
         return Reject(file=name, row=row, reason=f"column {columns.split!r} names no split")
     return RawPost(
@@ -127,19 +127,19 @@ def _table_post(
         evidence={
             question: cells[column] for question, column in columns.evidence.items() if cells[column].strip()
         },
-        separator=source.separator,
+        evidence_separator=source.separator,
         author=(columns.author and cells[columns.author]) or None,
         thread=(columns.thread and cells[columns.thread]) or None,
         time=(columns.time and cells[columns.time]) or None,
     )
 
 
-def _label(cell: str, source: Source, task: Task) -> str | None:
+def _canonical_label(cell: str, source: Source, task: Task) -> str | None:
     cell = cell.strip()
     return source.codes.get(cell, cell if cell in task.labels else None)
 
 
-_SPLITS: dict[str, Split] = {
+_SPLIT_ALIASES: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "validation",
@@ -151,7 +151,7 @@ _SPLITS: dict[str, Split] = {
 }
 
 
-def _shown(cell: str) -> str:
+def _describe_cell(cell: str) -> str:
     """A cell that should hold a label, for a message; a longer one may be a post and is not shown."""
     cell = cell.strip()
     if len(cell.split()) == 1 and len(cell) <= 20:
@@ -159,16 +159,16 @@ def _shown(cell: str) -> str:
     return f"a text of {len(cell)} characters" if cell else "nothing"
 
 
-def _split(cell: str) -> Split | None:
-    return _SPLITS.get(cell.strip().lower())
+def _parse_split(cell: str) -> Split | None:
+    return _SPLIT_ALIASES.get(cell.strip().lower())
 
 
-def fault_of(raw: RawPost) -> str | None:
+def rejection_reason(raw: RawPost) -> str | None:
     """Why a post's text cannot be used, if it cannot."""
-    if NUL in raw.text:
+    if NUL_STAND_IN in raw.text:
         return "the text holds NUL bytes; the file is damaged or binary"
-    if len(raw.text) > LONGEST:
-        return f"the text has {len(raw.text):,} characters; more than {LONGEST:,} is no post"
+    if len(raw.text) > MAX_POST_CHARS:
+        return f"the text has {len(raw.text):,} characters; more than {MAX_POST_CHARS:,} is no post"
     if not raw.text.strip():
         return "the text is empty"
     return None

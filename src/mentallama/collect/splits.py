@@ -15,7 +15,7 @@ DROPPED = -1
 
 
 @dataclass(frozen=True)
-class Shares:
+class SplitShares:
     """Share of groups drawn for a split that a set's files do not give, 0 to below 1."""
 
     validation: float
@@ -23,23 +23,23 @@ class Shares:
 
 
 @dataclass(frozen=True)
-class Roll:
+class PostIndex:
     """What the choice needs of every post, as arrays of shape (posts,).
 
     `sets` int16: index into `names`. `published` int8: index into SPLITS, or DROPPED where the file has no split.
     `origins` int8: index into ORIGINS. `hashes` and `authors` uint64, author 0 is nobody. `synthetic` bool.
     """
 
-    names: list[str]
+    set_names: list[str]
     sets: Array
-    published: Array
+    published_splits: Array
     origins: Array
     synthetic: Array
     hashes: Array
     authors: Array
 
 
-def choose_splits(roll: Roll, groups: Array, shares: Shares, seed: int) -> Array:
+def assign_splits(roll: PostIndex, groups: Array, shares: SplitShares, seed: int) -> Array:
     """Give every post its split, or none.
 
     For each set and split the first origin that has it gives it: the release, else upstream files, else declared
@@ -55,10 +55,10 @@ def choose_splits(roll: Roll, groups: Array, shares: Shares, seed: int) -> Array
     -------
     int8 (posts,): index into SPLITS, or DROPPED for a post of an origin that was not needed.
     """
-    place = _places(groups, roll.hashes, seed)
-    named = np.where(roll.published == DROPPED, 0, roll.published)
+    place = _uniform_draws(groups, roll.hashes, seed)
+    named = np.where(roll.published_splits == DROPPED, 0, roll.published_splits)
     splits = np.full(len(named), DROPPED, dtype=np.int8)
-    for code in range(len(roll.names)):
+    for code in range(len(roll.set_names)):
         mine = roll.sets == code
         for split in range(len(SPLITS)):
             there = mine & (named == split)
@@ -68,7 +68,7 @@ def choose_splits(roll: Roll, groups: Array, shares: Shares, seed: int) -> Array
         test = 0.0 if has[2] else shares.test
         validation = 0.0 if has[1] else shares.validation
         train = mine & (splits == 0)
-        splits[train & (roll.published == DROPPED) & (place < test)] = 2
+        splits[train & (roll.published_splits == DROPPED) & (place < test)] = 2
         splits[train & (splits == 0) & (place >= test) & (place < test + validation)] = 1
     return splits
 
@@ -77,7 +77,7 @@ ORIGINS = ("release", "upstream", "table")
 """In the order in which they are preferred."""
 
 
-def _places(groups: Array, hashes: Array, seed: int) -> Array:
+def _uniform_draws(groups: Array, hashes: Array, seed: int) -> Array:
     """A number in [0, 1) a post, the same for a whole group, from the group's content and the seed."""
     size = len(groups)
     first = np.full(size, np.iinfo(np.uint64).max, dtype=np.uint64)
@@ -90,7 +90,7 @@ def _places(groups: Array, hashes: Array, seed: int) -> Array:
     return (mixed[groups] >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
-def with_authors(clusters: Array, authors: Array) -> Array:
+def group_by_author(clusters: Array, authors: Array) -> Array:
     """Join clusters that share an author (hash 0 is nobody); int64 (posts,), the group's first post."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

@@ -8,10 +8,10 @@ from typing import Any
 from mentallama.config import Recipe
 from mentallama.files import erasure_requests as forgotten
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import Say
+from mentallama.pipeline.stage import LogFn
 
 
-def rejects(recipe: Recipe, folder: Path, say: Say) -> str | None:
+def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     """Say what was rejected; a sentence where it is more than allowed."""
     from mentallama.collect.readers import Reject
 
@@ -28,16 +28,16 @@ def rejects(recipe: Recipe, folder: Path, say: Say) -> str | None:
     )
     if share > allowed:
         return f"{told}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
-    say(f"note: {told}")
+    log(f"note: {told}")
     return None
 
 
 def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    from mentallama.collect.inputs import find_inputs
+    from mentallama.collect.inputs import find_input_files
 
     assert recipe.collect is not None
-    inputs = find_inputs(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
-    asked = {forgotten.NAME: folder / forgotten.NAME}
+    inputs = find_input_files(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
+    asked = {forgotten.ERASURE_LIST_FILE: folder / forgotten.ERASURE_LIST_FILE}
     return {each.name: each.path for each in inputs} | {
         n: path for n, path in asked.items() if path.is_file()
     }
@@ -46,5 +46,5 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.collect.run import run
 
-    summary = run(recipe, out, forgotten.read_forgotten(folder))
+    summary = run(recipe, out, forgotten.read_erasure_list(folder))
     return {key: summary[key] for key in ("read", "rejected", "rejects", "posts")}

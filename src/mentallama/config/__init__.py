@@ -1,31 +1,41 @@
 """Recipes: one YAML file an experiment, checked whole before work starts."""
 
-from mentallama.config.check import GATES, Check
+from mentallama.config.check import GATE_NAMES, Check
 from mentallama.config.collect import Collect
 from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
-from mentallama.config.recipe import STAGES, Evaluate, Recipe, Report
-from mentallama.config.teach import TEACHERS, Teach, Teacher
-from mentallama.config.train import ANALYSTS, Adapter, Causal, Encoder, Linear, Neural, New, Seq2seq, Train
+from mentallama.config.recipe import STAGE_NAMES, Evaluate, Recipe, Report
+from mentallama.config.teach import TEACHER_KINDS, Teach, Teacher
+from mentallama.config.train import (
+    TRAIN_SETTINGS,
+    CausalSettings,
+    EncoderSettings,
+    FromScratchSettings,
+    LinearSettings,
+    LoraSettings,
+    NeuralSettings,
+    Seq2seqSettings,
+    Train,
+)
 
 __all__ = [
-    "ANALYSTS",
-    "GATES",
-    "STAGES",
-    "TEACHERS",
-    "Adapter",
-    "Causal",
+    "GATE_NAMES",
+    "STAGE_NAMES",
+    "TEACHER_KINDS",
+    "TRAIN_SETTINGS",
+    "CausalSettings",
     "Check",
     "Collect",
-    "Encoder",
+    "EncoderSettings",
     "Evaluate",
-    "Linear",
-    "Neural",
-    "New",
+    "FromScratchSettings",
+    "LinearSettings",
+    "LoraSettings",
+    "NeuralSettings",
     "Predict",
     "Recipe",
     "Report",
-    "Seq2seq",
+    "Seq2seqSettings",
     "Teach",
     "Teacher",
     "Train",

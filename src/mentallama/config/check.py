@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pydantic import Field, PositiveInt, model_validator
 
-from mentallama.config.base import Positive, Settings, Share
-from mentallama.config.suggestions import hint
+from mentallama.config.base import PositiveFloat, Settings, Share
+from mentallama.config.suggestions import did_you_mean
 
-GATES = (
+GATE_NAMES = (
     "correctness",
     "consistency",
     "invented",
@@ -47,7 +47,7 @@ class Check(Settings):
     diagnosis: bool = True
     advice: bool = True
     personal: bool = True
-    boilerplate: Positive | None = 90.0
+    boilerplate: PositiveFloat | None = 90.0
     """Likeness (0-100) from which two explanations of different posts are one text."""
     chrf: float | None = Field(default=None, ge=0, le=100)
     """Least chrF against a reference, where there is one; null: only reported."""
@@ -65,14 +65,14 @@ class Check(Settings):
             raise ValueError("words must be two ascending numbers")
         if self.acceptable >= self.unacceptable:
             raise ValueError("acceptable must be a smaller share than unacceptable")
-        unknown = [name for name in self.report_only if name not in GATES]
+        unknown = [name for name in self.report_only if name not in GATE_NAMES]
         if unknown:
             raise ValueError(
-                f"report_only: no gate is called {unknown[0]!r}; {hint(unknown[0], list(GATES))}"
+                f"report_only: no gate is called {unknown[0]!r}; {did_you_mean(unknown[0], list(GATE_NAMES))}"
             )
         return self
 
-    def off(self) -> list[str]:
+    def disabled_gates(self) -> list[str]:
         """Gates that this run does without; chrF without a bound is not among them, it is reported."""
-        settings = {name: getattr(self, name) for name in GATES if name != "chrf"}
+        settings = {name: getattr(self, name) for name in GATE_NAMES if name != "chrf"}
         return [name for name, value in settings.items() if value is None or value is False]

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ValidationError
 from mentallama.config.check import Check
 from mentallama.config.collect import Collect
 from mentallama.config.predict import Predict
-from mentallama.config.recipe import STAGES, Evaluate, Recipe, Report
-from mentallama.config.suggestions import hint
+from mentallama.config.recipe import STAGE_NAMES, Evaluate, Recipe, Report
+from mentallama.config.suggestions import did_you_mean
 from mentallama.config.teach import Teach, Teacher
-from mentallama.config.train import ANALYSTS, Adapter, New
-from mentallama.errors import WrongUse
-from mentallama.tasks import Columns, Source, load_tasks
+from mentallama.config.train import TRAIN_SETTINGS, FromScratchSettings, LoraSettings
+from mentallama.errors import UsageError
+from mentallama.tasks import ColumnMap, Source, load_tasks
 
 
-def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
+def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe and lay `--set a.b=c` changes over it.
 
     A relative `data` is below the working directory, as a shell would have it.
@@ -30,70 +30,72 @@ def read_recipe(path: Path, changes: tuple[str, ...] = ()) -> Recipe:
         The file is missing or no recipe; all faults are listed at once.
     """
     if not path.is_file():
-        raise WrongUse(f"{path}: there is no such recipe")
+        raise UsageError(f"{path}: there is no such recipe")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as fault:  # an impossible date is a ValueError
         where = getattr(fault, "problem_mark", None)
-        raise WrongUse(f"{path}: not a YAML file{f', line {where.line + 1}' if where else ''}") from None
+        raise UsageError(f"{path}: not a YAML file{f', line {where.line + 1}' if where else ''}") from None
     if not isinstance(content, dict):
-        raise WrongUse(f"{path}: not a recipe: it holds no keys")
-    content = {key: {} if value is None and key in STAGES else value for key, value in content.items()}
-    for change in changes:
-        _lay(content, change)
+        raise UsageError(f"{path}: not a recipe: it holds no keys")
+    content = {key: {} if value is None and key in STAGE_NAMES else value for key, value in content.items()}
+    for change in overrides:
+        _apply_override(content, change)
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as found:
-        raise _faults(path, [_sentence(error) for error in found.errors()] + _unknown_sets(content)) from None
-    unknown = _unknown_sets(content) or _not_in_tasks(recipe)
+        raise _recipe_error(
+            path, [_error_sentence(error) for error in found.errors()] + _unknown_sets(content)
+        ) from None
+    unknown = _unknown_sets(content) or _catalogue_faults(recipe)
     if unknown:
-        raise _faults(path, unknown)
+        raise _recipe_error(path, unknown)
     return recipe
 
 
-def _faults(path: Path, faults: list[str]) -> WrongUse:
+def _recipe_error(path: Path, faults: list[str]) -> UsageError:
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-    return WrongUse(f"{path}: {count} in the recipe\n" + "\n".join(f"  - {fault}" for fault in faults))
+    return UsageError(f"{path}: {count} in the recipe\n" + "\n".join(f"  - {fault}" for fault in faults))
 
 
-def _lay(content: dict[str, Any], change: str) -> None:
-    key, equals, value = change.partition("=")
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
     if not equals or not key:
-        raise WrongUse(f"--set {change}: write it as key=value, as collect.leak_guard=run")
+        raise UsageError(f"--set {override}: write it as key=value, as collect.leak_guard=run")
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
-            raise WrongUse(f"--set {change}: {parent} holds no keys")
+            raise UsageError(f"--set {override}: {parent} holds no keys")
     try:
         content[last] = yaml.safe_load(value)
     except (yaml.YAMLError, ValueError):
-        raise WrongUse(f"--set {change}: what follows the = is not YAML") from None
+        raise UsageError(f"--set {override}: what follows the = is not YAML") from None
 
 
-def _sentence(error: Any) -> str:
-    kind, place = _place(error["loc"])
+def _error_sentence(error: Any) -> str:
+    kind, place = _error_location(error["loc"])
     if error["type"] != "extra_forbidden":
         return f"{'.'.join(place) or 'the recipe'}: {error['msg'].removeprefix('Value error, ')}"
-    return f"{'.'.join(place)}: no such key; {hint(place[-1], _keys_at(place[:-1], kind))}"
+    return f"{'.'.join(place)}: no such key; {did_you_mean(place[-1], _known_keys(place[:-1], kind))}"
 
 
-def _place(loc: tuple[str | int, ...]) -> tuple[str, list[str]]:
+def _error_location(loc: tuple[str | int, ...]) -> tuple[str, list[str]]:
     """Which analyst is trained, and the place of a fault as the recipe has it: pydantic names the analyst within."""
     place = [str(part) for part in loc]
-    if place[:1] == ["train"] and len(place) > 1 and place[1] in ANALYSTS:
+    if place[:1] == ["train"] and len(place) > 1 and place[1] in TRAIN_SETTINGS:
         return place[1], [place[0], *place[2:]]
     return "linear", place
 
 
-def _keys_at(place: list[str], analyst: str) -> list[str]:
+def _known_keys(place: list[str], analyst: str) -> list[str]:
     models: dict[str, type[BaseModel]] = {
         "collect": Collect,
         "teach": Teach,
         "check": Check,
-        "train": ANALYSTS[analyst],
-        "train.new": New,
-        "train.adapter": Adapter,
+        "train": TRAIN_SETTINGS[analyst],
+        "train.new": FromScratchSettings,
+        "train.adapter": LoraSettings,
         "predict": Predict,
         "evaluate": Evaluate,
         "report": Report,
@@ -101,7 +103,7 @@ def _keys_at(place: list[str], analyst: str) -> list[str]:
     if not place:
         return list(Recipe.model_fields)
     if place[0] == "collect" and len(place) >= 4:
-        return list((Columns if "columns" in place else Source).model_fields)
+        return list((ColumnMap if "columns" in place else Source).model_fields)
     if place[:2] == ["teach", "teacher"] and len(place) >= 3:
         return list(Teacher.model_fields)
     model = models.get(".".join(place)) or models.get(place[0])
@@ -127,11 +129,11 @@ def _unknown_sets(content: dict[str, Any]) -> list[str]:
     for place, names in places.items():
         for name in names if isinstance(names, (list, tuple, dict)) else ():
             if name not in known:
-                faults.append(f"{place}: no set is called {name!r}; {hint(str(name), known)}")
+                faults.append(f"{place}: no set is called {name!r}; {did_you_mean(str(name), known)}")
     return faults
 
 
-def _not_in_tasks(recipe: Recipe) -> list[str]:
+def _catalogue_faults(recipe: Recipe) -> list[str]:
     """Faults in what a recipe says of sets that are known: labels, questions, and sets that are not run."""
     if recipe.collect is None:
         return []

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
-from mentallama.config.base import Positive, Settings
+from mentallama.config.base import PositiveFloat, Settings
 from mentallama.records import Split
 
 
@@ -32,7 +32,7 @@ class Predict(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     in_flight: PositiveInt = 64
     """The most calls to a remote model at a time; fewer where the server pushes back."""
-    timeout: Positive = 120.0
+    timeout: PositiveFloat = 120.0
     """Seconds that one call to a remote model may take."""
     options: dict[str, Any] = {}
     """Further keys of the request to a remote model, as its provider wants them; null takes one out."""

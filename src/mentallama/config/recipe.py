@@ -15,7 +15,7 @@ from mentallama.config.train import Train
 from mentallama.records import Form
 from mentallama.tasks import Task, load_tasks
 
-STAGES = ("collect", "teach", "check", "train", "predict", "evaluate", "report")
+STAGE_NAMES = ("collect", "teach", "check", "train", "predict", "evaluate", "report")
 """In the order of the way through."""
 
 
@@ -64,4 +64,4 @@ class Recipe(Settings):
         return {name: known[name] for name in (self.sets or known)}
 
     def stages(self) -> list[str]:
-        return [stage for stage in STAGES if getattr(self, stage) is not None]
+        return [stage for stage in STAGE_NAMES if getattr(self, stage) is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 
-def hint(name: str, known: list[str]) -> str:
+def did_you_mean(name: str, known: list[str]) -> str:
     """The name that is nearest to what was written, or all that there are."""
     by_lower = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)

@@ -9,13 +9,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BeforeValidator, Field, PositiveInt, model_validator
 
-from mentallama.config.base import Positive, Price, Settings
+from mentallama.config.base import PositiveFloat, Price, Settings
 from mentallama.records import SPLITS, Split
 
-TEACHERS = ("embedded", "linear", "remote")
+TEACHER_KINDS = ("embedded", "linear", "remote")
 
 
-def _listed(value: Any) -> Any:
+def _as_teacher_list(value: Any) -> Any:
     """One teacher or several, each by its spec or with its terms."""
     teachers = value if isinstance(value, (list, tuple)) else [value]
     if not teachers:
@@ -62,14 +62,14 @@ class Teacher(Settings):
         return found["model"], found["url"]
 
     @model_validator(mode="after")
-    def _spec_is_known(self) -> Teacher:
+    def _check_spec(self) -> Teacher:
         kind, _, rest = self.spec.partition(":")
         model, url = self.model_and_url
         if _holds_secret(url):  # a spec is shown in manifests and reports
             raise ValueError(f"the URL of {model} holds a user, password or key; put it into the environment")
         if kind == "remote" and not model:  # what stands there may hold a password, and is not shown
             raise ValueError("write it as remote:MODEL@URL, the URL with http:// or https://")
-        if (kind == "linear" and not rest) or (kind == "embedded" and rest) or kind not in TEACHERS:
+        if (kind == "linear" and not rest) or (kind == "embedded" and rest) or kind not in TEACHER_KINDS:
             shown = kind if "@" in self.spec else self.spec
             raise ValueError(f"{shown!r} is no teacher; there are embedded, linear:DIR and remote:MODEL@URL")
         if (self.input_price is None) != (self.output_price is None):
@@ -77,13 +77,13 @@ class Teacher(Settings):
         taken = sorted(set(self.options) & {"model", "messages", "response_format", "stream", "n"})
         if taken:
             raise ValueError(f"options: {taken[0]} is set by the stage itself")
-        secret = [name for name in self.options if _SECRET.search(name)]
+        secret = [name for name in self.options if _SECRET_NAME.search(name)]
         if secret:  # options are shown in manifests and reports
             raise ValueError(f"options: {secret[0]} looks like a secret; a key belongs into the environment")
         return self
 
 
-_SECRET = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
 """Names of options that no body of a request has, but a careless recipe may."""
 
 
@@ -100,7 +100,7 @@ def _holds_secret(url: str) -> bool:
 class Teach(Settings):
     """How the teacher is asked, and how far it may go."""
 
-    teacher: Annotated[tuple[Teacher, ...], BeforeValidator(_listed)] = (Teacher(spec="embedded"),)
+    teacher: Annotated[tuple[Teacher, ...], BeforeValidator(_as_teacher_list)] = (Teacher(spec="embedded"),)
     """One teacher or several; all are asked every question, and where they differ is kept."""
     prompt: Literal["zero-shot", "few-shot", "label-given"] = "label-given"
     structured: bool = False
@@ -113,7 +113,7 @@ class Teach(Settings):
     """Whose posts are asked about."""
     in_flight: PositiveInt = 64
     """The most calls at a time; fewer where the server pushes back."""
-    timeout: Positive = 120.0
+    timeout: PositiveFloat = 120.0
     """Seconds that one call may take."""
     attempts: PositiveInt = 6
     """Calls for one row before it is set aside."""
@@ -127,7 +127,7 @@ class Teach(Settings):
     """Write the provider's batch files and read its result files, instead of calling."""
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Teach:
+    def _check_combinations(self) -> Teach:
         if (self.prompt == "few-shot") != (self.examples is not None):
             raise ValueError("few-shot prompts and an examples file go together")
         specs = [teacher.spec.rstrip("/") for teacher in self.teacher]

@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
-from mentallama.config.base import Positive, Settings, Share
+from mentallama.config.base import PositiveFloat, Settings, Share
 
 
-class Linear(Settings):
+class LinearSettings(Settings):
     """How the linear analyst is fitted. Every choice is made by cross-validation over training and validation posts,
     scored on posts labelled as the validation posts are; test posts are never looked at."""
 
     analyst: Literal["linear"] = "linear"
-    regularisation: tuple[Positive, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    regularisation: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
     """Inverse regularisation strengths C to choose from."""
     class_weights: tuple[Literal["none", "balanced"], ...] = Field(default=("balanced",), min_length=1)
     """Weighting of labels to choose from. Cross-validated on training and validation posts, each at its
@@ -36,14 +36,14 @@ class Linear(Settings):
     """A feature must stand in so many posts: one that stands in a single post names the post."""
 
     @model_validator(mode="after")
-    def _lengths_ascend(self) -> Linear:
+    def _check_ngram_range(self) -> LinearSettings:
         shortest, longest = self.character_ngrams
         if not 1 <= shortest <= longest <= 10:
             raise ValueError("character_ngrams must be two ascending lengths from 1 to 10")
         return self
 
 
-class New(Settings):
+class FromScratchSettings(Settings):
     """A model of random weights, and a tokenizer of the training texts: from nothing, offline."""
 
     hidden: PositiveInt = 256
@@ -53,25 +53,25 @@ class New(Settings):
     """Tokens of the byte-level BPE tokenizer; 256 of them are the bytes."""
 
     @model_validator(mode="after")
-    def _heads_divide(self) -> New:
+    def _check_head_size(self) -> FromScratchSettings:
         if self.hidden % (2 * self.heads):
             raise ValueError("hidden must be a multiple of twice the heads")
         return self
 
 
-class Adapter(Settings):
+class LoraSettings(Settings):
     """Low-rank adapters (LoRA, Hu et al. 2021); with `quantised` the base is held in 4 bits (QLoRA, Dettmers et al.
     2023)."""
 
     rank: PositiveInt = 16
-    alpha: Positive = 32
+    alpha: PositiveFloat = 32
     dropout: float = Field(default=0.05, ge=0, lt=1)
     targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
     """Names of the layers that are adapted, as q_proj."""
     quantised: bool = False
 
 
-class Neural(Settings):
+class NeuralSettings(Settings):
     """What the trainers of neural analysts share."""
 
     base: str | None = None
@@ -86,12 +86,12 @@ class Neural(Settings):
     tokens_at_once: PositiveInt = 8192
     """Tokens, padding counted, that one device holds in a pass; a step takes as many passes as it needs. Where memory
     is short it is halved, and said."""
-    learning_rate: Positive = 1e-5
+    learning_rate: PositiveFloat = 1e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Share = 0.03
     """Share of the steps in which the learning rate climbs."""
     weight_decay: float = Field(default=0.0, ge=0)
-    clip: Positive = 1.0
+    clip: PositiveFloat = 1.0
     """Largest norm of a step's gradient."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What passes are computed in; auto: bfloat16 on a GPU, float32 elsewhere. Weights that learn are float32."""
@@ -107,11 +107,11 @@ class Neural(Settings):
     """End after so many looks without a better one."""
     best_by: Literal["loss", "weighted_f1"] = "loss"
     """What makes a checkpoint the best on validation rows; the best one is kept."""
-    checkpoint_minutes: Positive = 10.0
+    checkpoint_minutes: PositiveFloat = 10.0
     """A killed training loses at most so much."""
 
 
-class Encoder(Neural):
+class EncoderSettings(NeuralSettings):
     """A fine-tuned encoder (BERT, RoBERTa, MentalBERT, MiniLM): one for all sets, with a head for each question. For
     one of a single set, name that set in `sets`."""
 
@@ -121,7 +121,7 @@ class Encoder(Neural):
     """What the label is told from. A model that reads explanations is the label reader of check and evaluate."""
     pooling: Literal["mean", "cls"] = "mean"
     class_weights: Literal["none", "balanced"] = "balanced"
-    head_rate: Positive = 10.0
+    head_rate: PositiveFloat = 10.0
     """Learning rate of the heads, in learning rates of the encoder."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
     """Before the heads."""
@@ -132,23 +132,23 @@ class Encoder(Neural):
     max_tokens: PositiveInt = 512
     epochs: PositiveInt = 5
     batch_size: PositiveInt = 32
-    learning_rate: Positive = 1e-4
+    learning_rate: PositiveFloat = 1e-4
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: Share = 0.1
     weight_decay: float = Field(default=0.01, ge=0)
     best_by: Literal["loss", "weighted_f1"] = "weighted_f1"
 
 
-class Causal(Neural):
+class CausalSettings(NeuralSettings):
     """A decoder language model (Llama and its kin), whole or with adapters."""
 
     analyst: Literal["causal"]
-    new: New | None = None
+    new: FromScratchSettings | None = None
     """Start from nothing instead of a base."""
     learns: Literal["responses", "text", "preferences"] = "responses"
     """responses: instruction rows, loss on the response only. text: a folder of domain text (continued pre-training,
     Gururangan et al. 2020). preferences: pairs of a better and a worse response (DPO, Rafailov et al. 2023)."""
-    adapter: Adapter | None = None
+    adapter: LoraSettings | None = None
     """None trains all weights."""
     batching: Literal["bucketed", "packed"] = "bucketed"
     """bucketed: rows of like length side by side. packed: rows behind one another in one sequence, each blind to the
@@ -161,11 +161,11 @@ class Causal(Neural):
     """Text of no domain: its perplexity is measured before and after, so that what is forgotten is seen."""
     pairs: Path | None = None
     """A file of preference pairs, for learns: preferences; None: those that check's verdicts and ratings give."""
-    beta: Positive = 0.1
+    beta: PositiveFloat = 0.1
     """How dear it is to leave the base model (DPO)."""
 
     @model_validator(mode="after")
-    def _goes_together(self) -> Causal:
+    def _check_combinations(self) -> CausalSettings:
         if (self.base is None) == (self.new is None):
             raise ValueError("give a base or new, and not both")
         if (self.learns == "text") != (self.text is not None):
@@ -177,7 +177,7 @@ class Causal(Neural):
         return self
 
 
-class Seq2seq(Neural):
+class Seq2seqSettings(NeuralSettings):
     """An encoder-decoder (BART, T5) on the completion form."""
 
     analyst: Literal["seq2seq"]
@@ -187,27 +187,27 @@ class Seq2seq(Neural):
     response is an error."""
 
 
-def _kind(value: Any) -> str:
+def _analyst_kind(value: Any) -> str:
     """Which analyst settings are for; linear where they do not say."""
     named = value.get("analyst", "linear") if isinstance(value, dict) else getattr(value, "analyst", "linear")
     return named if isinstance(named, str) else ""
 
 
-ANALYSTS: dict[str, type[Settings]] = {
-    "linear": Linear,
-    "encoder": Encoder,
-    "causal": Causal,
-    "seq2seq": Seq2seq,
+TRAIN_SETTINGS: dict[str, type[Settings]] = {
+    "linear": LinearSettings,
+    "encoder": EncoderSettings,
+    "causal": CausalSettings,
+    "seq2seq": Seq2seqSettings,
 }
 """What can be trained, by the name that a recipe and a spec have for it."""
 
 Train = Annotated[
-    Annotated[Linear, Tag("linear")]
-    | Annotated[Encoder, Tag("encoder")]
-    | Annotated[Causal, Tag("causal")]
-    | Annotated[Seq2seq, Tag("seq2seq")],
+    Annotated[LinearSettings, Tag("linear")]
+    | Annotated[EncoderSettings, Tag("encoder")]
+    | Annotated[CausalSettings, Tag("causal")]
+    | Annotated[Seq2seqSettings, Tag("seq2seq")],
     Discriminator(
-        _kind,
+        _analyst_kind,
         custom_error_type="unknown_analyst",
         custom_error_message="analyst: there are linear, encoder, causal and seq2seq",
     ),

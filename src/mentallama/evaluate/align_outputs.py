@@ -12,38 +12,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mentallama.errors import BadData
+from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseRow
 
-COLUMNS = ["goldens", "generated_text"]
+OUTPUT_COLUMNS = ["goldens", "generated_text"]
 
 # The published scripts write with pandas and escapechar "\\"; other writers leave backslashes alone.
 # Which of the two a file is shows in its goldens.
-ESCAPES = ("\\", None)
+ESCAPE_CHARS = ("\\", None)
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputRow:
     """One row of a model's outputs; `row` counts as a spreadsheet does."""
 
     row: int
-    golden: str
+    reference: str
     text: str
 
 
 @dataclass(frozen=True)
-class Aligned:
+class AlignedOutputs:
     """Outputs in the benchmark's order.
 
     `by` is "rows" where the goldens agree row by row, "goldens" where the outputs stood in another
     order and each golden text named its row.
     """
 
-    outputs: list[Output]
-    by: Literal["rows", "goldens"]
+    outputs: list[OutputRow]
+    method: Literal["rows", "goldens"]
 
 
-def read_outputs(path: Path, escape: str | None) -> list[Output]:
+def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
     """Read a file of model outputs.
 
     Raises
@@ -55,18 +55,22 @@ def read_outputs(path: Path, escape: str | None) -> list[Output]:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.reader(lines, escapechar=escape))
     except (csv.Error, UnicodeDecodeError) as fault:
-        raise BadData("not a UTF-8 CSV file", path) from fault
+        raise DataError("not a UTF-8 CSV file", path) from fault
     header = rows[0] if rows else []
-    if not set(COLUMNS) <= set(header):
-        raise BadData(f"no columns {' and '.join(COLUMNS)} in its first row", path, 1)
-    golden, text = (header.index(name) for name in COLUMNS)
+    if not set(OUTPUT_COLUMNS) <= set(header):
+        raise DataError(f"no columns {' and '.join(OUTPUT_COLUMNS)} in its first row", path, 1)
+    golden, text = (header.index(name) for name in OUTPUT_COLUMNS)
     for number, cells in enumerate(rows, 1):
         if len(cells) != len(header) and cells:
-            raise BadData(f"{len(cells)} cells where the header names {len(header)}", path, number)
-    return [Output(number, cells[golden], cells[text]) for number, cells in enumerate(rows[1:], 2) if cells]
+            raise DataError(f"{len(cells)} cells where the header names {len(header)}", path, number)
+    return [
+        OutputRow(number, cells[golden], cells[text]) for number, cells in enumerate(rows[1:], 2) if cells
+    ]
 
 
-def align_outputs(path: Path, candidates: Sequence[tuple[Path, list[ReleaseRow]]]) -> tuple[int, Aligned]:
+def align_outputs(
+    path: Path, candidates: Sequence[tuple[Path, list[ReleaseRow]]]
+) -> tuple[int, AlignedOutputs]:
     """Find the benchmark file that the outputs answer, and put them in its order.
 
     Parameters
@@ -86,12 +90,12 @@ def align_outputs(path: Path, candidates: Sequence[tuple[Path, list[ReleaseRow]]
         They answer none of the candidates; the message names the first row that differs from the
         first candidate.
     """
-    readings: list[list[Output]] = []
-    faults: list[BadData] = []
-    for escape in ESCAPES:
+    readings: list[list[OutputRow]] = []
+    faults: list[DataError] = []
+    for escape in ESCAPE_CHARS:
         try:
             readings.append(read_outputs(path, escape))
-        except BadData as fault:
+        except DataError as fault:
             faults.append(fault)
     for index, (_, rows) in enumerate(candidates):
         for outputs in readings:
@@ -101,37 +105,47 @@ def align_outputs(path: Path, candidates: Sequence[tuple[Path, list[ReleaseRow]]
     if not readings:
         raise faults[0]
     # Of the two ways of reading, the one that agrees further is the file's own.
-    faults = [first_difference(path, outputs, *candidates[0]) for outputs in readings]
+    faults = [mismatch_error(path, outputs, *candidates[0]) for outputs in readings]
     raise max(faults, key=lambda fault: fault.row or 0)
 
 
-def align_rows(outputs: Sequence[Output], rows: Sequence[ReleaseRow]) -> Aligned | None:
+def align_rows(outputs: Sequence[OutputRow], rows: Sequence[ReleaseRow]) -> AlignedOutputs | None:
     """Outputs in the rows' order; None where they answer other rows.
 
     They are reordered only where every golden stands exactly once on each side.
     """
-    theirs, ours = [_key(output.golden) for output in outputs], [_key(row.golden) for row in rows]
+    theirs, ours = (
+        [_normalize_whitespace(output.reference) for output in outputs],
+        [_normalize_whitespace(row.reference) for row in rows],
+    )
     if theirs == ours:
-        return Aligned(list(outputs), "rows")
+        return AlignedOutputs(list(outputs), "rows")
     by_golden = dict(zip(theirs, outputs, strict=True))
     if len(by_golden) == len(theirs) == len(ours) and set(ours) == set(theirs):
-        return Aligned([by_golden[golden] for golden in ours], "goldens")
+        return AlignedOutputs([by_golden[golden] for golden in ours], "goldens")
     return None
 
 
-def first_difference(
-    path: Path, outputs: Sequence[Output], benchmark: Path, rows: Sequence[ReleaseRow]
-) -> BadData:
+def mismatch_error(
+    path: Path, outputs: Sequence[OutputRow], benchmark: Path, rows: Sequence[ReleaseRow]
+) -> DataError:
     """The fault that says where outputs and benchmark part; the message holds no text of either."""
     pairs = zip(outputs, rows, strict=False)
-    differing = next((output.row for output, row in pairs if _key(output.golden) != _key(row.golden)), None)
+    differing = next(
+        (
+            output.row
+            for output, row in pairs
+            if _normalize_whitespace(output.reference) != _normalize_whitespace(row.reference)
+        ),
+        None,
+    )
     if len(outputs) != len(rows):
         what = f"{len(outputs)} rows where {benchmark} has {len(rows)}; from here they differ"
-        return BadData(what, path, differing or min(len(outputs), len(rows)) + 2)
+        return DataError(what, path, differing or min(len(outputs), len(rows)) + 2)
     what = f"its golden is not the one in {benchmark}; are these outputs of another file?"
-    return BadData(what, path, differing)
+    return DataError(what, path, differing)
 
 
-def _key(golden: str) -> str:
+def _normalize_whitespace(golden: str) -> str:
     """White space is not compared: writers of CSV differ in it."""
     return " ".join(golden.split())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mentallama.errors import BadData
+from mentallama.errors import DataError
 from mentallama.evaluate.score_row import ScoredRow, score_row
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Form, Post, Prediction, Split, example_of
@@ -14,7 +14,7 @@ from mentallama.tasks import Task
 
 
 @dataclass
-class Joined:
+class JoinedPredictions:
     """Scored rows by set, and everything that found no partner."""
 
     rows: dict[str, list[ScoredRow]] = field(default_factory=dict)
@@ -24,7 +24,9 @@ class Joined:
     models: set[str] = field(default_factory=set)
 
 
-def join_predictions(posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]) -> Joined:
+def join_predictions(
+    posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
+) -> JoinedPredictions:
     """Score each labelled test row of `posts` that has a prediction; list the others.
 
     Raises
@@ -32,9 +34,9 @@ def join_predictions(posts: Path, predictions: Path, form: Form, tasks: Mapping[
     BadData
         Two predictions of one example, a post of an unknown set, or a label the task does not have.
     """
-    waiting = _by_example(predictions)
-    joined = Joined(models={prediction.model for _, prediction in waiting.values()})
-    for split, example in examples_of(posts, form, tasks):
+    waiting = _predictions_by_example(predictions)
+    joined = JoinedPredictions(models={prediction.model for _, prediction in waiting.values()})
+    for split, example in iter_examples(posts, form, tasks):
         number, prediction = waiting.pop(example.id, (0, None))
         if split != "test":
             continue  # predictions of other splits have their place, but no score
@@ -50,7 +52,7 @@ def join_predictions(posts: Path, predictions: Path, form: Form, tasks: Mapping[
     return joined
 
 
-def examples_of(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[tuple[Split, Example]]:
+def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[tuple[Split, Example]]:
     """Every question of every post, with the post's split.
 
     Raises
@@ -61,21 +63,21 @@ def examples_of(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[
     for number, post in enumerate(read_records(posts, Post), 1):
         task = tasks.get(post.set)
         if task is None:
-            raise BadData(f"no task is called {post.set!r}", posts, number)
+            raise DataError(f"no task is called {post.set!r}", posts, number)
         for question in task.questions:
             example = example_of(post, question, form)
             if example.label is not None and example.label not in task.labels:
-                raise BadData(f"{example.label!r} is not a label of {task.set}", posts, number)
+                raise DataError(f"{example.label!r} is not a label of {task.set}", posts, number)
             yield post.split, example
 
 
-def _by_example(predictions: Path) -> dict[str, tuple[int, Prediction]]:
+def _predictions_by_example(predictions: Path) -> dict[str, tuple[int, Prediction]]:
     found: dict[str, tuple[int, Prediction]] = {}
     for number, prediction in enumerate(read_records(predictions, Prediction), 1):
         if prediction.example_id in found:
             first = found[prediction.example_id][0]
             what = f"a second prediction of one example; the first is in row {first}"
-            raise BadData(what, predictions, number)
+            raise DataError(what, predictions, number)
         # Explanations are not scored here: they would fill the memory on a large set.
         reading = prediction.reading.model_copy(update={"explanation": ""})
         lean = prediction.model_copy(update={"reading": reading, "evidence": ()})
@@ -87,4 +89,4 @@ def _check_labels(prediction: Prediction, task: Task, file: Path, number: int) -
     named = {*prediction.probabilities, *([prediction.reading.label] if prediction.reading.label else [])}
     unknown = sorted(named - set(task.labels))
     if unknown:
-        raise BadData(f"a label that {task.set} does not have: {unknown}", file, number)
+        raise DataError(f"a label that {task.set} does not have: {unknown}", file, number)

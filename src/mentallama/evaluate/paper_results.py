@@ -14,68 +14,70 @@ from mentallama.records import Record
 if TYPE_CHECKING:
     from rich.table import Table
 
-NONE = "–"
+NO_VALUE = "–"
 """Stands where there is no number."""
 
 
-class Line(Record):
+class ModelScores(Record):
     """One model's weighted F1, in percent, by set; sets without a number are left out."""
 
     name: str
     weighted_f1: dict[str, float]
 
 
-class PublishedNumbers(Record):
+class PaperResults(Record):
     """The paper's numbers, from `published.yaml`."""
 
     source: str
     columns: dict[str, str]
     """Set -> the column's title, in the paper's order."""
     mark: str
-    test: tuple[Line, ...]
-    held_out: tuple[Line, ...]
+    test: tuple[ModelScores, ...]
+    held_out: tuple[ModelScores, ...]
 
-    def marked(self, held_out: bool = False) -> Line:
+    def highlighted(self, held_out: bool = False) -> ModelScores:
         """The line that plots show beside ours."""
         return next(line for line in (self.held_out if held_out else self.test) if line.name == self.mark)
 
 
 @cache
-def published_numbers() -> PublishedNumbers:
+def load_paper_results() -> PaperResults:
     """Read the paper's numbers."""
     text = (files("mentallama.evaluate") / "paper_results.yaml").read_text(encoding="utf-8")
-    return PublishedNumbers.model_validate(yaml.safe_load(text))
+    return PaperResults.model_validate(yaml.safe_load(text))
 
 
-def pool(ours: Sequence[Line], held_out: bool = False) -> tuple[list[str], list[list[str]]]:
+def comparison_rows(ours: Sequence[ModelScores], held_out: bool = False) -> tuple[list[str], list[list[str]]]:
     """Table 2 as text: the header, then the published lines, then ours.
 
     Sets that the paper does not have follow its columns.
     """
-    paper = published_numbers()
+    paper = load_paper_results()
     lines = [*(paper.held_out if held_out else paper.test), *ours]
     sets = list(dict.fromkeys([*paper.columns, *(name for line in ours for name in line.weighted_f1)]))
     if held_out:
         sets = [name for name in sets if any(name in line.weighted_f1 for line in lines)]
     header = ["", *(paper.columns.get(name, name) for name in sets)]
-    return header, [[line.name, *(two_digits(line.weighted_f1.get(name)) for name in sets)] for line in lines]
+    return header, [
+        [line.name, *(format_percent(line.weighted_f1.get(name)) for name in sets)] for line in lines
+    ]
 
 
-def two_digits(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """A percentage as the paper prints it.
 
     >>> two_digits(85.679), two_digits(None)
     ('85.68', '–')
     """
-    return NONE if value is None else f"{value:.2f}"
+    return NO_VALUE if value is None else f"{value:.2f}"
 
 
 def table2(ours: Mapping[str, float], name: str = "this run") -> Table:
     """Table 2 for the terminal, ours in the last row."""
     from rich.table import Table
 
-    header, rows = pool([Line(name=name, weighted_f1=dict(ours))])
-    table = Table(title="Weighted F1, test", caption=published_numbers().source)
+    header, rows = comparison_rows([ModelScores(name=name, weighted_f1=dict(ours))])
+    table = Table(title="Weighted F1, test", caption=load_paper_results().source)
     for column in header:
         table.add_column(column, justify="left" if column == "" else "right")
     for row in rows:

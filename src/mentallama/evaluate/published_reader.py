@@ -14,11 +14,11 @@ import numpy as np
 import yaml
 
 from mentallama.evaluate.score_row import ScoredRow
-from mentallama.metrics.classification import accuracy, rounded, weighted_f1
+from mentallama.metrics.classification import accuracy, round_score, weighted_f1
 from mentallama.records import Example, Record
 
 
-class Rule(Record):
+class PublishedRule(Record):
     """Keys in the order in which they are looked for, for one or several sets."""
 
     sets: tuple[str, ...]
@@ -28,18 +28,18 @@ class Rule(Record):
     drop_pair: bool = False
 
 
-class Answered(Record):
+class ScoredOutput(Record):
     """One row as it was scored, with the texts the published reader looks at, and the question as it was asked."""
 
     file: str
     row: int
-    golden: str
+    reference: str
     output: str
     example: Example
-    scored: ScoredRow
+    scored_row: ScoredRow
 
 
-class Published(Record):
+class PublishedScore(Record):
     """What the published scripts would have said of one set; scores in percent.
 
     `weighted_f1` and `accuracy` are None where they yield none, and `reason` says why.
@@ -56,7 +56,7 @@ class Published(Record):
     """Places where the two readers differ: `readers_differ.json` lists them."""
 
 
-class Difference(Record):
+class ReaderDifference(Record):
     """A row that the two readers see differently; None for a golden that the published one drops."""
 
     set: str
@@ -72,14 +72,14 @@ class Difference(Record):
 
 
 @cache
-def rules() -> Mapping[str, Rule]:
+def load_published_rules() -> Mapping[str, PublishedRule]:
     """The published rule of each set."""
     text = (files("mentallama.evaluate") / "published_reader.yaml").read_text(encoding="utf-8")
-    table = [Rule.model_validate(rule) for rule in yaml.safe_load(text)["rules"]]
+    table = [PublishedRule.model_validate(rule) for rule in yaml.safe_load(text)["rules"]]
     return {name: rule for rule in table for name in rule.sets}
 
 
-def first_key(text: str, keys: Mapping[str, str]) -> str | None:
+def first_key_label(text: str, keys: Mapping[str, str]) -> str | None:
     """The label of the first key that stands anywhere in the text before "Reasoning:".
 
     >>> first_key("I cannot tell. Reasoning: yes", {"yes": "yes", "no": "no"})
@@ -89,12 +89,14 @@ def first_key(text: str, keys: Mapping[str, str]) -> str | None:
     return next((label for key, label in keys.items() if key in answer), None)
 
 
-def score_as_published(rows: Sequence[Answered], rule: Rule | None) -> tuple[Published, list[Difference]]:
+def score_as_published(
+    rows: Sequence[ScoredOutput], rule: PublishedRule | None
+) -> tuple[PublishedScore, list[ReaderDifference]]:
     """Score one set the published way and list where the two readers differ."""
     if rule is None:
-        return _no_score("there is no published rule for this set", 0, 0, 0, 0), []
-    outputs = [first_key(row.output, rule.outputs) for row in rows]
-    goldens = [first_key(row.golden, rule.goldens) for row in rows]
+        return _no_published_score("there is no published rule for this set", 0, 0, 0, 0), []
+    outputs = [first_key_label(row.output, rule.outputs) for row in rows]
+    goldens = [first_key_label(row.reference, rule.goldens) for row in rows]
     differences = list(_differences(rows, outputs, goldens, rule.otherwise))
     kept_outputs = [
         label or rule.otherwise
@@ -102,23 +104,25 @@ def score_as_published(rows: Sequence[Answered], rule: Rule | None) -> tuple[Pub
         if golden is not None or not rule.drop_pair
     ]
     kept_goldens = [label for label in goldens if label is not None]
-    result = _compare(kept_goldens, kept_outputs, outputs.count(None), len(differences))
+    result = _published_score(kept_goldens, kept_outputs, outputs.count(None), len(differences))
     return result, differences
 
 
-def _compare(goldens: Sequence[str], outputs: Sequence[str], by_default: int, differ: int) -> Published:
+def _published_score(
+    goldens: Sequence[str], outputs: Sequence[str], by_default: int, differ: int
+) -> PublishedScore:
     sizes = (len(goldens), len(outputs), by_default, differ)
     if len(goldens) != len(outputs):
         reason = f"its lists differ in length: {len(goldens)} goldens, {len(outputs)} outputs"
-        return _no_score(reason, *sizes)
+        return _no_published_score(reason, *sizes)
     if not goldens:
-        return _no_score("it reads none of the goldens", *sizes)
+        return _no_published_score("it reads none of the goldens", *sizes)
     labels = sorted({*goldens, *outputs})
     counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(counts, ([labels.index(x) for x in goldens], [labels.index(x) for x in outputs]), 1)
-    return Published(
-        weighted_f1=rounded(float(weighted_f1(counts))),
-        accuracy=rounded(accuracy(counts)),
+    return PublishedScore(
+        weighted_f1=round_score(float(weighted_f1(counts))),
+        accuracy=round_score(accuracy(counts)),
         reason=None,
         goldens=sizes[0],
         outputs=sizes[1],
@@ -127,8 +131,10 @@ def _compare(goldens: Sequence[str], outputs: Sequence[str], by_default: int, di
     )
 
 
-def _no_score(reason: str, goldens: int, outputs: int, by_default: int, differ: int) -> Published:
-    return Published(
+def _no_published_score(
+    reason: str, goldens: int, outputs: int, by_default: int, differ: int
+) -> PublishedScore:
+    return PublishedScore(
         weighted_f1=None,
         accuracy=None,
         reason=reason,
@@ -140,22 +146,24 @@ def _no_score(reason: str, goldens: int, outputs: int, by_default: int, differ: 
 
 
 def _differences(
-    rows: Sequence[Answered], outputs: Sequence[str | None], goldens: Sequence[str | None], otherwise: str
-) -> Iterable[Difference]:
+    rows: Sequence[ScoredOutput], outputs: Sequence[str | None], goldens: Sequence[str | None], otherwise: str
+) -> Iterable[ReaderDifference]:
     for row, output, golden in zip(rows, outputs, goldens, strict=True):
-        if golden != row.scored.gold:
-            yield _difference(row, "golden", row.scored.gold, golden, by_default=False)
-        ours = row.scored.predicted or row.scored.status
+        if golden != row.scored_row.gold:
+            yield _difference(row, "golden", row.scored_row.gold, golden, by_default=False)
+        ours = row.scored_row.predicted or row.scored_row.status
         if ours != (output or otherwise):
             yield _difference(row, "output", ours, output or otherwise, by_default=output is None)
 
 
-def _difference(row: Answered, text: str, ours: str, published: str | None, by_default: bool) -> Difference:
-    return Difference(
-        set=row.scored.set,
+def _difference(
+    row: ScoredOutput, text: str, ours: str, published: str | None, by_default: bool
+) -> ReaderDifference:
+    return ReaderDifference(
+        set=row.scored_row.set,
         file=row.file,
         row=row.row,
-        id=row.scored.example_id,
+        id=row.scored_row.example_id,
         text=text,
         ours=ours,
         published=published,

@@ -15,17 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.analysts.registry import LabelReader
-from mentallama.errors import WrongUse
-from mentallama.evaluate.benchmark import STAND_INS, Benchmark, answer_set, open_benchmark
+from mentallama.errors import UsageError
+from mentallama.evaluate.benchmark import BUILTIN_RESPONSES, Benchmark, open_benchmark, score_benchmark_set
 from mentallama.evaluate.explanation_labels import (
-    Explained,
-    explained_predictions,
-    explained_responses,
-    read_explanations,
+    AnsweredExample,
+    answered_from_outputs,
+    answered_from_predictions,
+    score_explanations,
 )
 from mentallama.evaluate.join_predictions import join_predictions
-from mentallama.evaluate.published_reader import Answered, Difference, Published, rules, score_as_published
-from mentallama.evaluate.score_file import DIFFER, Against, ScoreFile, measure_sets, save
+from mentallama.evaluate.published_reader import (
+    PublishedScore,
+    ReaderDifference,
+    ScoredOutput,
+    load_published_rules,
+    score_as_published,
+)
+from mentallama.evaluate.score_file import (
+    READER_DIFFERENCES_FILE,
+    MatchedFile,
+    ScoreFile,
+    compute_set_scores,
+    write_scores,
+)
 from mentallama.files.record_files import write_json
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
@@ -57,23 +69,23 @@ def evaluate_predictions(  # noqa: PLR0913
     """
     joined = join_predictions(posts, predictions, form, tasks)
     resampling = Resampling(seed=seed, resamples=resamples)
-    reasons = {name: _why_missing(name, joined.missing_rows, joined.rows) for name in tasks}
+    reasons = {name: _no_score_reason(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: part for name, part in joined.rows.items() if name not in missing}
-    return save(
+    return write_scores(
         out,
         ScoreFile(
             form=form,
             source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
             resampling=resampling,
-            sets=measure_sets(rows, tasks, resampling),
+            sets=compute_set_scores(rows, tasks, resampling),
             missing=tuple(missing),
             missing_reasons=missing,
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
             unlabelled=joined.unlabelled,
             unused=tuple(joined.unused),
-            **_from_explanations(
-                lambda: explained_predictions(posts, predictions, form, tasks), reader, tasks, resampling
+            **_explanation_fields(
+                lambda: answered_from_predictions(posts, predictions, form, tasks), reader, tasks, resampling
             ),
         ),
         rows,
@@ -113,25 +125,27 @@ def evaluate_responses(  # noqa: PLR0913
     """
     tasks, resampling = load_tasks(), Resampling(seed=seed, resamples=resamples)
     opened = open_benchmark(benchmark, form, tasks)
-    given, unused = _given(responses, tasks)
-    missing = {name: reason for name in tasks if (reason := _why_no_answer(name, opened, given))}
-    answers = {name: answer_set(opened, tasks[name], responses) for name in tasks if name not in missing}
-    rows = {name: [row.scored for row in answered] for name, (answered, _) in answers.items()}
+    given, unused = _answered_sets(responses, tasks)
+    missing = {name: reason for name in tasks if (reason := _no_response_reason(name, opened, given))}
+    answers = {
+        name: score_benchmark_set(opened, tasks[name], responses) for name in tasks if name not in missing
+    }
+    rows = {name: [row.scored_row for row in answered] for name, (answered, _) in answers.items()}
     name = responses if isinstance(responses, str) else responses.name
-    return save(
+    return write_scores(
         out,
         ScoreFile(
             form=form,
             source={"kind": "responses", "responses": name},
             resampling=resampling,
-            sets=measure_sets(rows, tasks, resampling),
+            sets=compute_set_scores(rows, tasks, resampling),
             missing=tuple(missing),
             missing_reasons=missing,
             unused=unused,
             against={name: against for name, (_, against) in answers.items()},
             as_published=_score_as_published(out, answers) if as_published else None,
-            **_from_explanations(
-                lambda: explained_responses({name: each for name, (each, _) in answers.items()}, tasks),
+            **_explanation_fields(
+                lambda: answered_from_outputs({name: each for name, (each, _) in answers.items()}, tasks),
                 reader,
                 tasks,
                 resampling,
@@ -141,8 +155,8 @@ def evaluate_responses(  # noqa: PLR0913
     )
 
 
-def _from_explanations(
-    explained: Callable[[], Iterable[Explained]],
+def _explanation_fields(
+    explained: Callable[[], Iterable[AnsweredExample]],
     reader: LabelReader | None,
     tasks: Mapping[str, Task],
     resampling: Resampling,
@@ -151,44 +165,46 @@ def _from_explanations(
     if reader is None:
         return {}
     return {
-        "from_explanations": read_explanations(explained(), reader, tasks, resampling),
+        "from_explanations": score_explanations(explained(), reader, tasks, resampling),
         "reader": reader.name,
     }
 
 
 def _score_as_published(
-    out: Path, answers: Mapping[str, tuple[list[Answered], Against]]
-) -> dict[str, Published]:
-    differences: list[Difference] = []
+    out: Path, answers: Mapping[str, tuple[list[ScoredOutput], MatchedFile]]
+) -> dict[str, PublishedScore]:
+    differences: list[ReaderDifference] = []
     found = {}
     for name, (answered, _) in answers.items():
-        found[name], differing = score_as_published(answered, rules().get(name))
+        found[name], differing = score_as_published(answered, load_published_rules().get(name))
         differences += differing
-    write_json(out / DIFFER, [difference.model_dump() for difference in differences])
+    write_json(out / READER_DIFFERENCES_FILE, [difference.model_dump() for difference in differences])
     return found
 
 
-def _given(responses: Path | str, tasks: Mapping[str, Task]) -> tuple[set[str], tuple[str, ...]]:
+def _answered_sets(responses: Path | str, tasks: Mapping[str, Task]) -> tuple[set[str], tuple[str, ...]]:
     """The sets that are answered, and the files that are not called after a set."""
     if isinstance(responses, str):
-        if responses not in STAND_INS:
-            raise WrongUse(f"responses {responses!r}: give a folder, or {' or '.join(STAND_INS)}")
+        if responses not in BUILTIN_RESPONSES:
+            raise UsageError(f"responses {responses!r}: give a folder, or {' or '.join(BUILTIN_RESPONSES)}")
         return set(tasks), ()
     if not responses.is_dir():
-        raise WrongUse(f"{responses}: there is no such folder")
+        raise UsageError(f"{responses}: there is no such folder")
     stems = {path.stem for path in responses.glob("*.csv")}
     if not stems & set(tasks):
-        raise WrongUse(f"{responses}: no file is called after a set, as {next(iter(tasks))}.csv")
+        raise UsageError(f"{responses}: no file is called after a set, as {next(iter(tasks))}.csv")
     return stems & set(tasks), tuple(sorted(f"{stem}.csv" for stem in stems - set(tasks)))
 
 
-def _why_no_answer(name: str, benchmark: Benchmark, given: set[str]) -> str | None:
-    if name not in benchmark.tests and not (name in benchmark.experts and name in given):
+def _no_response_reason(name: str, benchmark: Benchmark, given: set[str]) -> str | None:
+    if name not in benchmark.test_files and not (name in benchmark.expert_files and name in given):
         return "the benchmark has no test file of it"
     return None if name in given else f"there is no {name}.csv among the responses"
 
 
-def _why_missing(name: str, missing_rows: Mapping[str, list[str]], rows: Mapping[str, object]) -> str | None:
+def _no_score_reason(
+    name: str, missing_rows: Mapping[str, list[str]], rows: Mapping[str, object]
+) -> str | None:
     if missing_rows.get(name):
         return f"{len(missing_rows[name])} labelled test rows have no prediction"
     return None if rows.get(name) else "there are no labelled test posts of it"

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mentallama.evaluate.explanation_labels import FromExplanations
-from mentallama.evaluate.published_reader import Published
+from mentallama.evaluate.explanation_labels import ExplanationScores
+from mentallama.evaluate.published_reader import PublishedScore
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.files.record_files import read_json, write_json, write_records
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.classification import Scores, measure
+from mentallama.metrics.classification import Scores, compute_scores
 from mentallama.records import Form, Record
 from mentallama.tasks import Task
 
-SCORES, ROWS, DIFFER = "scores.json", "rows.jsonl.zst", "readers_differ.json"
+SCORES_FILE, SCORED_ROWS_FILE, READER_DIFFERENCES_FILE = (
+    "scores.json",
+    "rows.jsonl.zst",
+    "readers_differ.json",
+)
 
 
-class Against(Record):
+class MatchedFile(Record):
     """Which file of the benchmark a set's outputs answered."""
 
     file: str
@@ -44,9 +48,9 @@ class ScoreFile(Record):
     """Set -> test rows without a label: they cannot be scored."""
     unused: tuple[str, ...] = ()
     """What was handed in and answers nothing: names of files, or ids of predictions."""
-    against: dict[str, Against] = {}
-    as_published: dict[str, Published] | None = None
-    from_explanations: dict[str, FromExplanations] | None = None
+    against: dict[str, MatchedFile] = {}
+    as_published: dict[str, PublishedScore] | None = None
+    from_explanations: dict[str, ExplanationScores] | None = None
     """What a label reader tells from explanations alone, by set; `reader` is its name."""
     reader: str | None = None
 
@@ -55,17 +59,19 @@ class ScoreFile(Record):
         return {name: scores.weighted_f1 for name, scores in self.sets.items()}
 
 
-def measure_sets(
+def compute_set_scores(
     rows: Mapping[str, Sequence[ScoredRow]], tasks: Mapping[str, Task], resampling: Resampling
 ) -> dict[str, Scores]:
     """Score every set that has rows, in the catalogue's order."""
-    return {name: measure(rows[name], task, resampling) for name, task in tasks.items() if rows.get(name)}
+    return {
+        name: compute_scores(rows[name], task, resampling) for name, task in tasks.items() if rows.get(name)
+    }
 
 
-def save(out: Path, scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]]) -> ScoreFile:
+def write_scores(out: Path, scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]]) -> ScoreFile:
     """Write `rows.jsonl.zst` and `scores.json` (last: where it stands, the rest is whole)."""
-    write_records(out / ROWS, (row for name in scores.sets for row in rows[name]))
-    write_json(out / SCORES, scores.model_dump(mode="json"))
+    write_records(out / SCORED_ROWS_FILE, (row for name in scores.sets for row in rows[name]))
+    write_json(out / SCORES_FILE, scores.model_dump(mode="json"))
     return scores
 
 

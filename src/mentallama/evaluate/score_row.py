@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from mentallama.records import Example, Reading, Record, Status
+from mentallama.records import Example, Reading, ReadingStatus, Record
 
 
 class ScoredRow(Record):
@@ -21,13 +21,13 @@ class ScoredRow(Record):
     question: str
     post_id: str
     gold: str
-    status: Status
+    status: ReadingStatus
     predicted: str | None = None
     probability: float | None = None
     brier: float | None = None
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """True where the label read is the gold label."""
         return self.predicted == self.gold
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mentallama.config import STAGES, Recipe
-from mentallama.pipeline.stage import POSTS, PREDICTIONS, files_of, needs
+from mentallama.config import STAGE_NAMES, Recipe
+from mentallama.pipeline.stage import POSTS_PATH, PREDICTIONS_PATH, require_files, spec_files
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Posts, predictions, and the label reader's own files."""
     assert recipe.evaluate is not None
     reader = recipe.evaluate.reader
-    found = needs(POSTS, PREDICTIONS)(recipe, folder)
-    return found | ({} if reader is None else files_of(f"encoder:{reader}", "reader"))
+    found = require_files(POSTS_PATH, PREDICTIONS_PATH)(recipe, folder)
+    return found | ({} if reader is None else spec_files(f"encoder:{reader}", "reader"))
 
 
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -24,8 +24,8 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     assert recipe.evaluate is not None
     reader = recipe.evaluate.reader
     scores = evaluate_predictions(
-        folder / POSTS,
-        folder / PREDICTIONS,
+        folder / POSTS_PATH,
+        folder / PREDICTIONS_PATH,
         out,
         recipe.form,
         recipe.catalogue(),
@@ -38,7 +38,7 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """All that earlier stages wrote, but what holds a clock."""
-    earlier = [folder / stage for stage in STAGES[: STAGES.index("report")]]
+    earlier = [folder / stage for stage in STAGE_NAMES[: STAGE_NAMES.index("report")]]
     files = (file for stage in earlier if stage.is_dir() for file in sorted(stage.iterdir()))
     return {
         file.relative_to(folder).as_posix(): file
@@ -47,7 +47,7 @@ def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     }
 
 
-def shown(recipe: Recipe) -> dict[str, Any]:
+def report_settings(recipe: Recipe) -> dict[str, Any]:
     """The settings that the page shows: of the whole recipe, but where data stood and how many processes there were.
 
     The salt stays out: a page is handed on with its manifest.

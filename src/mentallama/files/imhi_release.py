@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.errors import BadData, WrongUse
-from mentallama.files.tables import need_columns, read_table
+from mentallama.errors import DataError, UsageError
+from mentallama.files.tables import read_table, require_columns
 from mentallama.records import Form, Split
 from mentallama.tasks import Task, read_query
 
-_TEST = {"instruction": "test_data/test_instruction", "completion": "test_data/test_complete"}
-_TRAIN = {"instruction": "train_data/instruction_data", "completion": "train_data/complete_data"}
-_EXPERT = "human_evaluation/test_instruction_expert"
+_TEST_FOLDERS = {"instruction": "test_data/test_instruction", "completion": "test_data/test_complete"}
+_TRAIN_FOLDERS = {"instruction": "train_data/instruction_data", "completion": "train_data/complete_data"}
+_EXPERT_FOLDER = "human_evaluation/test_instruction_expert"
 
 COLUMNS = ("query", "gpt-3.5-turbo")
 """Of the published files; the second is the golden response, whoever wrote it."""
 
-_TRAIN_NAMES: dict[Split, tuple[str, ...]] = {
+_TRAIN_FILE_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
     "validation": (
         "val.csv",
@@ -30,7 +30,7 @@ _TRAIN_NAMES: dict[Split, tuple[str, ...]] = {
     ),
 }
 # DR's completion files are called after the platform, not after the set.
-_STEMS = {"DR": ("DR", "reddit")}
+_FILE_STEMS = {"DR": ("DR", "reddit")}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ReleaseRow:
     question: str
     text: str
     query: str
-    golden: str
+    reference: str
 
 
 def release_path(name: str, split: Split, form: Form) -> Path:
@@ -61,11 +61,11 @@ def release_path(name: str, split: Split, form: Form) -> Path:
     'train_data/complete_data/SAD/val.csv'
     """
     if split == "test":
-        return Path(_TEST[form]) / f"{name}.csv"
-    return Path(_TRAIN[form]) / name / _TRAIN_NAMES[split][0]
+        return Path(_TEST_FOLDERS[form]) / f"{name}.csv"
+    return Path(_TRAIN_FOLDERS[form]) / name / _TRAIN_FILE_NAMES[split][0]
 
 
-def find_release(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
+def find_release_files(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
     """The release's train, validation and test files of one form, by task then split; absent ones are left out.
 
     Raises
@@ -74,33 +74,35 @@ def find_release(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[Rele
         `root` is no folder, or holds nothing of the release.
     """
     if not root.is_dir():
-        raise WrongUse(f"{root}: there is no such folder")
-    if not any((root / part).is_dir() for part in (*_TEST.values(), *_TRAIN.values(), _EXPERT)):
-        raise WrongUse(
+        raise UsageError(f"{root}: there is no such folder")
+    if not any(
+        (root / part).is_dir() for part in (*_TEST_FOLDERS.values(), *_TRAIN_FOLDERS.values(), _EXPERT_FOLDER)
+    ):
+        raise UsageError(
             f"{root}: not the published release, it holds none of test_data, train_data, human_evaluation"
         )
     found = []
     for task in tasks.values():
-        for split, names in _TRAIN_NAMES.items():
+        for split, names in _TRAIN_FILE_NAMES.items():
             paths = [
-                root / _TRAIN[form] / task.set / name.format(stem=stem)
-                for stem in _STEMS.get(task.set, (task.set,))
+                root / _TRAIN_FOLDERS[form] / task.set / name.format(stem=stem)
+                for stem in _FILE_STEMS.get(task.set, (task.set,))
                 for name in names
             ]
             found += [ReleaseFile(task.set, split, form, path) for path in paths if path.is_file()][:1]
-        test = root / _TEST[form] / f"{task.set}.csv"
+        test = root / _TEST_FOLDERS[form] / f"{task.set}.csv"
         if test.is_file():
             found.append(ReleaseFile(task.set, "test", form, test))
     return found
 
 
-def find_expert(root: Path, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
+def find_expert_files(root: Path, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
     """The expert-written files (instruction form), as test files."""
-    paths = ((task.set, root / _EXPERT / f"{task.set}.csv") for task in tasks.values())
+    paths = ((task.set, root / _EXPERT_FOLDER / f"{task.set}.csv") for task in tasks.values())
     return [ReleaseFile(name, "test", "instruction", path) for name, path in paths if path.is_file()]
 
 
-def read_release(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
+def read_release_file(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
     """Yield a file's rows, taken apart into post text and question.
 
     Raises
@@ -110,13 +112,13 @@ def read_release(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
     """
     for row, cells in read_table(file.path):
         if "post" in cells:
-            need_columns(file.path, cells, ["post", "question", "response"])
+            require_columns(file.path, cells, ["post", "question", "response"])
             query, golden = cells["post"] + " " + cells["question"].lstrip(), cells["response"]
         else:
-            need_columns(file.path, cells, list(COLUMNS))
+            require_columns(file.path, cells, list(COLUMNS))
             query, golden = (cells[column] for column in COLUMNS)
         try:
             question, text = read_query(task, query, file.form)
         except ValueError as fault:
-            raise BadData(str(fault), file.path, row) from None
+            raise DataError(str(fault), file.path, row) from None
         yield ReleaseRow(row, question, text, query, golden)

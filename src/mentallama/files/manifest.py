@@ -14,19 +14,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama import __version__
 
-NAME = "manifest.json"
+MANIFEST_FILE = "manifest.json"
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
 """Libraries whose version may change a result."""
 
-NEURAL = frozenset(("encoder", "causal", "seq2seq"))
+TORCH_ANALYSTS = frozenset(("encoder", "causal", "seq2seq"))
 """Kinds of analysts that compute with torch."""
 
-_NEURAL = ("torch", "transformers", "tokenizers", "peft")
+_TORCH_LIBRARIES = ("torch", "transformers", "tokenizers", "peft")
 """Libraries whose version may change a result of theirs, each imported by its own name."""
 
 
-class FileMark(BaseModel):
+class FileDigest(BaseModel):
     """A file by name, size in bytes and SHA-256."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,26 +43,26 @@ class Manifest(BaseModel):
 
     stage: str
     cause: dict[str, Any]
-    outputs: tuple[FileMark, ...]
+    outputs: tuple[FileDigest, ...]
     counts: dict[str, Any]
     seconds: float
     peak_memory_mb: int
 
 
-def mark(path: Path, name: str) -> FileMark:
+def digest_file(path: Path, name: str) -> FileDigest:
     """Hash a file, streaming."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    return FileMark(name=name, bytes=path.stat().st_size, sha256=digest.hexdigest())
+    return FileDigest(name=name, bytes=path.stat().st_size, sha256=digest.hexdigest())
 
 
-def mark_folder(folder: Path) -> tuple[FileMark, ...]:
+def digest_folder(folder: Path) -> tuple[FileDigest, ...]:
     """Hash all files below a folder but its manifest."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NAME)
-    return tuple(mark(path, path.relative_to(folder).as_posix()) for path in paths)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    return tuple(digest_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
-def versions(analyst: str = "linear") -> dict[str, str]:
+def library_versions(analyst: str = "linear") -> dict[str, str]:
     """Versions of Python, this project and the libraries that results depend on.
 
     Parameters
@@ -70,7 +70,7 @@ def versions(analyst: str = "linear") -> dict[str, str]:
     analyst
         The kind of analyst that is trained or answers, as in a spec; neural ones depend on more libraries.
     """
-    more = [name for name in _NEURAL if analyst in NEURAL and find_spec(name) is not None]
+    more = [name for name in _TORCH_LIBRARIES if analyst in TORCH_ANALYSTS and find_spec(name) is not None]
     return {
         "python": platform.python_version(),
         "mentallama": __version__,
@@ -81,14 +81,14 @@ def versions(analyst: str = "linear") -> dict[str, str]:
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a finished stage, or None; one that cannot be read counts as none, so the stage runs again."""
     try:
-        return Manifest.model_validate_json((folder / NAME).read_text(encoding="utf-8"))
+        return Manifest.model_validate_json((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError, UnicodeDecodeError):
         return None
 
 
-def still_holds(manifest: Manifest | None, cause: dict[str, Any], folder: Path) -> bool:
+def is_up_to_date(manifest: Manifest | None, cache_key: dict[str, Any], folder: Path) -> bool:
     """Whether a stage's outputs are there unharmed and follow from the same cause."""
-    return manifest is not None and manifest.cause == cause and manifest.outputs == mark_folder(folder)
+    return manifest is not None and manifest.cause == cache_key and manifest.outputs == digest_folder(folder)
 
 
 def peak_memory_mb() -> int:

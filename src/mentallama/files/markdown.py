@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from mentallama.check.output.gate_report_schema import Figures
+from mentallama.check.output.gate_report_schema import GateReportRow
 
-NONE = "–"
+EMPTY_CELL = "–"
 """Stands where there is no value."""
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table with an empty line behind it; "" where there are no rows.
 
     >>> print(table(["set", "rows"], [["a|b", 1200]]), end="")
@@ -19,14 +19,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     | a\\|b | 1,200 |
     <BLANKLINE>
     """
-    lines = [tuple(header), ("---",) * len(header), *(tuple(map(cell, row)) for row in rows)]
+    lines = [tuple(header), ("---",) * len(header), *(tuple(map(format_cell, row)) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n" if len(lines) > 2 else ""
 
 
-def cell(value: object) -> str:
+def format_cell(value: object) -> str:
     """A value as one cell's text: counts with thousands set apart, other numbers with two digits."""
     if value is None or value == "":
-        return NONE
+        return EMPTY_CELL
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -34,16 +34,16 @@ def cell(value: object) -> str:
     return " ".join(str(value).replace("|", "\\|").split())
 
 
-def figures(lines: Sequence[Figures]) -> str:
+def table_of_rows(lines: Sequence[GateReportRow]) -> str:
     """Lines of the same columns as a table."""
     header = [name.replace("_", " ") for name in lines[0]] if lines else []
-    return table(header, (list(line.values()) for line in lines))
+    return markdown_table(header, (list(line.values()) for line in lines))
 
 
-def share(part: int, whole: int) -> str:
+def format_percent(part: int, whole: int) -> str:
     """In percent.
 
     >>> share(1, 8)
     '12.5 %'
     """
-    return f"{100 * part / whole:.1f} %" if whole else NONE
+    return f"{100 * part / whole:.1f} %" if whole else EMPTY_CELL

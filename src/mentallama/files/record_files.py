@@ -18,22 +18,22 @@ from typing import IO, Any, TypeVar
 import zstandard
 from pydantic import BaseModel, ValidationError
 
-from mentallama.errors import BadData, WrongUse
+from mentallama.errors import DataError, UsageError
 
 R = TypeVar("R", bound=BaseModel)
 
-PARQUET_BATCH = 4096
+PARQUET_BATCH_ROWS = 4096
 """Rows held in memory at a time while a Parquet file is written or read."""
 
-CHUNK = 1 << 17
+READ_CHUNK_BYTES = 1 << 17
 """Bytes of a compressed file read at a time; zstd's own block is as large."""
 
-DAMAGED = (zstandard.ZstdError, UnicodeDecodeError, EOFError)
+DAMAGED_FILE_ERRORS = (zstandard.ZstdError, UnicodeDecodeError, EOFError)
 """What reading lines of a damaged file raises."""
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; on success it is flushed to disk and renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
@@ -48,7 +48,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file atomically."""
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
@@ -62,16 +62,16 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
-        raise BadData("not a JSON file", path) from fault
+        raise DataError("not a JSON file", path) from fault
 
 
 @contextmanager
-def open_lines(path: Path, mode: str) -> Iterator[IO[str]]:
+def open_jsonl(path: Path, mode: str) -> Iterator[IO[str]]:
     """Open a `.jsonl` or `.jsonl.zst` file as UTF-8 text for reading ("r") or writing ("w")."""
     if path.name.removesuffix(".partial").endswith(".zst"):
         with path.open(mode + "b") as raw:
             codec: Any = (
-                io.BufferedReader(_Frames(raw), CHUNK)
+                io.BufferedReader(_ZstdFrameReader(raw), READ_CHUNK_BYTES)
                 if mode == "r"
                 else zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw)
             )
@@ -82,7 +82,7 @@ def open_lines(path: Path, mode: str) -> Iterator[IO[str]]:
             yield lines
 
 
-class _Frames(io.RawIOBase):
+class _ZstdFrameReader(io.RawIOBase):
     """What zstd frames hold, one after the other; `EOFError` where the last one is cut off.
 
     zstandard's own stream reader takes a cut for an end and reads the first frame only.
@@ -97,7 +97,7 @@ class _Frames(io.RawIOBase):
 
     def readinto(self, target: Any) -> int:
         while not self._ready:
-            more = (self._frame.unused_data if self._frame.eof else b"") or self._raw.read(CHUNK)
+            more = (self._frame.unused_data if self._frame.eof else b"") or self._raw.read(READ_CHUNK_BYTES)
             if not more:
                 if self._frame.eof:
                     return 0
@@ -111,39 +111,39 @@ class _Frames(io.RawIOBase):
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
+def record_writer(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
     """Write records (or records already in JSON) one by one; the file appears whole at the end.
 
     The format follows the name: `.jsonl`, `.jsonl.zst` or `.parquet`.
     """
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         if path.suffix == ".parquet":
             with _parquet_writer(partial, ("record",)) as write_row:
-                yield lambda record: write_row((_line(record),))
+                yield lambda record: write_row((_record_json(record),))
         else:
-            with open_lines(partial, "w") as lines:
+            with open_jsonl(partial, "w") as lines:
                 yield lambda record: _write_line(lines, record)
 
 
 def write_records(path: Path, records: Iterable[BaseModel]) -> int:
     """Write records atomically, streaming; returns how many."""
     count = 0
-    with writing(path) as write:
+    with record_writer(path) as write:
         for count, record in enumerate(records, 1):
             write(record)
     return count
 
 
-def _line(record: BaseModel | str) -> str:
+def _record_json(record: BaseModel | str) -> str:
     return record if isinstance(record, str) else record.model_dump_json(exclude_defaults=True)
 
 
 def _write_line(lines: IO[str], record: BaseModel | str) -> None:
-    lines.write(_line(record))
+    lines.write(_record_json(record))
     lines.write("\n")
 
 
-def read_records(path: Path, kind: type[R]) -> Iterator[R]:
+def read_records(path: Path, record_type: type[R]) -> Iterator[R]:
     """Read records one by one.
 
     Raises
@@ -154,37 +154,37 @@ def read_records(path: Path, kind: type[R]) -> Iterator[R]:
         A line is not a record of this kind; the message names the line and the fields.
     """
     if not path.is_file():
-        raise WrongUse(f"{path}: there is no such file")
+        raise UsageError(f"{path}: there is no such file")
     if path.suffix == ".parquet":
-        yield from _read_parquet(path, kind)
+        yield from _read_parquet(path, record_type)
         return
     number = 0
     try:
-        with open_lines(path, "r") as lines:
+        with open_jsonl(path, "r") as lines:
             for number, line in enumerate(lines, 1):
-                yield _parse(kind, line, path, number)
-    except DAMAGED as fault:
-        raise BadData("the file is damaged or cut off after this row", path, number) from fault
+                yield _parse_record(record_type, line, path, number)
+    except DAMAGED_FILE_ERRORS as fault:
+        raise DataError("the file is damaged or cut off after this row", path, number) from fault
 
 
-def _parse(kind: type[R], line: str, path: Path, number: int) -> R:
+def _parse_record(kind: type[R], line: str, path: Path, number: int) -> R:
     try:
         return kind.model_validate_json(line)
     except ValidationError as fault:
         fields = sorted({".".join(map(str, e["loc"])) or "the line" for e in fault.errors()})
-        raise BadData(f"not a {kind.__name__} record: see {', '.join(fields)}", path, number) from None
+        raise DataError(f"not a {kind.__name__} record: see {', '.join(fields)}", path, number) from None
 
 
-def writes_parquet() -> bool:
+def has_pyarrow() -> bool:
     """Whether pyarrow, which is an extra, is installed."""
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def _arrow() -> Any:
+def _import_pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as fault:
-        raise WrongUse("Parquet needs pyarrow: pip install 'mentallama[parquet]'") from fault
+        raise UsageError("Parquet needs pyarrow: pip install 'mentallama[parquet]'") from fault
     return pyarrow
 
 
@@ -192,7 +192,7 @@ def _arrow() -> Any:
 def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
     """Columns of text, a batch at a time. Records stand in the one column `record` as JSON: nested fields survive
     without a schema of their own."""
-    arrow = _arrow()
+    arrow = _import_pyarrow()
     schema = arrow.schema([(name, arrow.string()) for name in columns])
     batch: list[Sequence[str]] = []
     with arrow.parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
@@ -206,7 +206,7 @@ def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Se
 
         def write(cells: Sequence[str]) -> None:
             batch.append(cells)
-            if len(batch) == PARQUET_BATCH:
+            if len(batch) == PARQUET_BATCH_ROWS:
                 flush()
 
         yield write
@@ -214,12 +214,12 @@ def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Se
 
 
 @contextmanager
-def writing_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
+def table_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
     """Write rows of text cells one by one; the file appears whole at the end.
 
     The format follows the name: `.csv` (every cell quoted), `.jsonl` (an object a row) or `.parquet`.
     """
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         if path.suffix == ".parquet":
             with _parquet_writer(partial, columns) as write_row:
                 yield write_row
@@ -229,23 +229,23 @@ def writing_table(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequ
                 rows.writerow(columns)
                 yield rows.writerow
         else:
-            with open_lines(partial, "w") as lines:
-                yield lambda cells: _write_line(lines, _object(columns, cells))
+            with open_jsonl(partial, "w") as lines:
+                yield lambda cells: _write_line(lines, _row_json(columns, cells))
 
 
-def _object(columns: Sequence[str], cells: Sequence[str]) -> str:
+def _row_json(columns: Sequence[str], cells: Sequence[str]) -> str:
     return json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False)
 
 
 def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
-    arrow, number = _arrow(), 0
+    arrow, number = _import_pyarrow(), 0
     try:
         file = arrow.parquet.ParquetFile(path, page_checksum_verification=True)
         if file.schema_arrow.names != ["record"]:
-            raise BadData("not a Parquet file of records: it has columns of its own", path)
-        for batch in file.iter_batches(PARQUET_BATCH):
+            raise DataError("not a Parquet file of records: it has columns of its own", path)
+        for batch in file.iter_batches(PARQUET_BATCH_ROWS):
             for line in batch.column(0).to_pylist():
                 number += 1
-                yield _parse(kind, line, path, number)
+                yield _parse_record(kind, line, path, number)
     except (arrow.ArrowException, OSError) as fault:  # pyarrow tells of most damage by a plain OSError
-        raise BadData("not a Parquet file of records, or damaged", path, number or None) from fault
+        raise DataError("not a Parquet file of records, or damaged", path, number or None) from fault

@@ -15,38 +15,38 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mentallama.errors import BadData
-from mentallama.files.record_files import atomic
+from mentallama.errors import DataError
+from mentallama.files.record_files import atomic_write
 
-Cells = dict[str, str]
+SheetRow = dict[str, str]
 """One row: column -> cell."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 """What a spreadsheet may run (OWASP, "CSV Injection"), behind any apostrophes that stand there already."""
-_SHIELDED = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
-_HALF = re.compile("[\ud800-\udfff\0]")
+_ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
+_UNWRITABLE = re.compile("[\ud800-\udfff\0]")
 """Half characters and NUL, which no CSV file can hold."""
 _SEPARATORS = ",;\t"
 
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a whole post is one cell
 
 
-def shield(text: str) -> str:
-    """Make a cell harmless; `unshield` gives the text back.
+def escape_formula(text: str) -> str:
+    """Make a cell harmless; `unescape_formula` gives the text back.
 
     >>> shield("=1+1"), shield("it's"), shield("'-1")
     ("'=1+1", "it's", "''-1")
     """
-    text = _HALF.sub("\ufffd", text)
+    text = _UNWRITABLE.sub("\ufffd", text)
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def unshield(cell: str) -> str:
-    """The inverse of `shield`."""
-    return cell[1:] if _SHIELDED.match(cell) else cell
+def unescape_formula(cell: str) -> str:
+    """The inverse of `escape_formula`."""
+    return cell[1:] if _ESCAPED_FORMULA.match(cell) else cell
 
 
-def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, Cells]]:
+def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, SheetRow]]:
     """Read the rows with their numbers as a spreadsheet shows them (the header is row 1); none where there is no file.
 
     Columns beside `columns` are read too; rows without any text are passed over.
@@ -61,7 +61,7 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, Cells]]:
     except FileNotFoundError:
         return []
     text = _decoded(raw, path)
-    number, header, found = 1, list[str](), list[tuple[int, Cells]]()
+    number, header, found = 1, list[str](), list[tuple[int, SheetRow]]()
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, columns), strict=True)
     try:
         for number, cells in enumerate(rows, 1):
@@ -70,24 +70,24 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, Cells]]:
             elif any(cell.strip() for cell in cells):
                 found.append((number, _cells(header, cells, path, number)))
     except csv.Error as fault:
-        raise BadData(f"not a table: {fault}; a quotation mark may be missing", path, number + 1) from None
+        raise DataError(f"not a table: {fault}; a quotation mark may be missing", path, number + 1) from None
     if not header:
-        raise BadData(f"the file is empty; its first row should name {', '.join(columns)}", path)
+        raise DataError(f"the file is empty; its first row should name {', '.join(columns)}", path)
     return found
 
 
-def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[Cells]) -> None:
+def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[SheetRow]) -> None:
     """Write rows atomically; columns that only some rows have come last. An equal file is left alone."""
     rows = list(rows)
     header = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(header)
-    writer.writerows([shield(row.get(name, "")) for name in header] for row in rows)
+    writer.writerows([escape_formula(row.get(name, "")) for name in header] for row in rows)
     content = codecs.BOM_UTF8 + text.getvalue().encode()
     if path.is_file() and path.read_bytes() == content:
         return
-    with atomic(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(content)
 
 
@@ -97,9 +97,9 @@ def _decoded(raw: bytes, path: Path) -> str:
         text = raw.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as fault:
         row = 1 + raw.count(b"\n", 0, fault.start)
-        raise BadData(f"line {row} is not UTF-8; save it as “CSV UTF-8 (comma delimited)”", path) from None
+        raise DataError(f"line {row} is not UTF-8; save it as “CSV UTF-8 (comma delimited)”", path) from None
     if "\0" in text:
-        raise BadData("holds NUL bytes; save it as “CSV UTF-8 (comma delimited)”", path)
+        raise DataError("holds NUL bytes; save it as “CSV UTF-8 (comma delimited)”", path)
     return text
 
 
@@ -110,22 +110,22 @@ def _separator(text: str, columns: Sequence[str]) -> str:
 
 
 def _header(cells: list[str], columns: Sequence[str], path: Path) -> list[str]:
-    header = [unshield(cell.strip()) for cell in cells]
+    header = [unescape_formula(cell.strip()) for cell in cells]
     missing = [name for name in columns if name not in header]
     if missing:
-        raise BadData(
+        raise DataError(
             f"no column {', '.join(map(repr, missing))}; the file needs {', '.join(columns)}", path, 1
         )
     named = [name for name in header if name]
     if len(set(named)) < len(named):
-        raise BadData("two columns have the same name", path, 1)
+        raise DataError("two columns have the same name", path, 1)
     return header
 
 
-def _cells(header: list[str], cells: list[str], path: Path, number: int) -> Cells:
+def _cells(header: list[str], cells: list[str], path: Path, number: int) -> SheetRow:
     if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
-        raise BadData(f"{len(cells)} cells where the header names {len(header)}", path, number)
-    row = {name: unshield(cell) for name, cell in zip(header, cells, strict=False) if name}
+        raise DataError(f"{len(cells)} cells where the header names {len(header)}", path, number)
+    row = {name: unescape_formula(cell) for name, cell in zip(header, cells, strict=False) if name}
     if any(cell.strip() for name, cell in zip(header, cells, strict=False) if not name):
-        raise BadData("text stands in a column without a name", path, number)
+        raise DataError("text stands in a column without a name", path, number)
     return row

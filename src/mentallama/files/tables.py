@@ -16,23 +16,23 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
-from mentallama.errors import BadData, WrongUse
-from mentallama.files.record_files import DAMAGED, open_lines
+from mentallama.errors import DataError, UsageError
+from mentallama.files.record_files import DAMAGED_FILE_ERRORS, open_jsonl
 
-Row = tuple[int, dict[str, str]]
+NumberedCells = tuple[int, dict[str, str]]
 """Row number as a spreadsheet shows it (the header is row 1), and the cells by column name."""
 
-NUL = "\ufdd0"
+NUL_STAND_IN = "\ufdd0"
 """Stands for a NUL byte, which the csv module refuses: a code point that is never text."""
 
-_HALF = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a character outside the basic plane, as JSON may hold where a text was cut off; no UTF-8 can."""
 
 # A whole post is one cell; the csv module's own bound of 128 KiB would stop at a long one.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
-def read_table(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
+def read_table(path: Path, encoding: str = "utf-8") -> Iterator[NumberedCells]:
     """Yield the rows of a table; the format follows the file's name.
 
     Raises
@@ -43,32 +43,32 @@ def read_table(path: Path, encoding: str = "utf-8") -> Iterator[Row]:
         Empty, wrong encoding, cut off, or a row that does not fit the header.
     """
     if not path.is_file():
-        raise WrongUse(f"{path}: there is no such file")
+        raise UsageError(f"{path}: there is no such file")
     if path.stat().st_size == 0:
-        raise BadData("the file is empty", path)
+        raise DataError("the file is empty", path)
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".zst" else path.suffix
     reader = _READERS.get(suffix.lower())
     if reader is None:
-        raise WrongUse(f"{path}: a {suffix} file is not read; use one of {', '.join(_READERS)}")
-    return _some(path, reader(path, encoding))
+        raise UsageError(f"{path}: a {suffix} file is not read; use one of {', '.join(_READERS)}")
+    return _require_rows(path, reader(path, encoding))
 
 
-def _some(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+def _require_rows(path: Path, rows: Iterator[NumberedCells]) -> Iterator[NumberedCells]:
     count = 0
     for count, row in enumerate(rows, 1):
         yield row
     if not count:
-        raise BadData("the file has a header and no rows", path)
+        raise DataError("the file has a header and no rows", path)
 
 
-def _unique(path: Path, header: list[str]) -> list[str]:
+def _require_unique_columns(path: Path, header: list[str]) -> list[str]:
     named = [name for name in header if name]
     if len(set(named)) < len(named):
-        raise BadData("two columns have the same name", path, 1)
+        raise DataError("two columns have the same name", path, 1)
     return header
 
 
-def need_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
+def require_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
     """Raise `BadData` naming the columns a row lacks and those it has."""
     missing = [column for column in columns if column not in row]
     if missing:
@@ -76,88 +76,90 @@ def need_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
         names = ", ".join(
             repr(name) if len(name) <= 30 and len(name.split()) <= 2 else "…" for name in list(row)[:12]
         )
-        raise BadData(f"no column {', '.join(map(repr, missing))}; there are {names}", path, 1)
+        raise DataError(f"no column {', '.join(map(repr, missing))}; there are {names}", path, 1)
 
 
-def _decoded(path: Path, encoding: str) -> Iterator[str]:
+def _decoded_lines(path: Path, encoding: str) -> Iterator[str]:
     """Lines with NUL bytes made visible; a wrong encoding names the line."""
     try:
         with path.open(encoding=encoding, newline="") as lines:
             for number, line in enumerate(lines, 1):
                 yield (
-                    line.removeprefix("\ufeff").replace("\0", NUL) if number == 1 else line.replace("\0", NUL)
+                    line.removeprefix("\ufeff").replace("\0", NUL_STAND_IN)
+                    if number == 1
+                    else line.replace("\0", NUL_STAND_IN)
                 )
     except UnicodeDecodeError as fault:
         byte, place = fault.object[fault.start], _first_wrong_line(path, encoding)
-        raise BadData(
+        raise DataError(
             f"byte 0x{byte:02x}{place} is not {encoding}; is the encoding another one?", path
         ) from None
     except UnicodeError:  # UTF-16 without its mark, or cut inside a character
-        raise BadData(f"not {encoding}, or cut off; is the encoding another one?", path) from None
+        raise DataError(f"not {encoding}, or cut off; is the encoding another one?", path) from None
     except LookupError:
-        raise WrongUse(f"{path}: no encoding is called {encoding!r}") from None
+        raise UsageError(f"{path}: no encoding is called {encoding!r}") from None
 
 
 def _first_wrong_line(path: Path, encoding: str) -> str:
     """Lines are decoded many at a time, so the one at fault is found in a second reading, where it can be found."""
     try:
         with path.open(encoding=encoding, errors="surrogateescape") as lines:
-            found = next((number for number, line in enumerate(lines, 1) if _HALF.search(line)), 1)
+            found = next((number for number, line in enumerate(lines, 1) if _LONE_SURROGATE.search(line)), 1)
     except UnicodeError:  # UTF-16 has no such escape
         return ""
     return f" in line {found}"
 
 
-def _separated(delimiter: str) -> Callable[[Path, str], Iterator[Row]]:
-    def read(path: Path, encoding: str) -> Iterator[Row]:
+def _delimited_reader(delimiter: str) -> Callable[[Path, str], Iterator[NumberedCells]]:
+    def read(path: Path, encoding: str) -> Iterator[NumberedCells]:
         # strict: else a file cut off inside a quoted cell gives that half as a row
-        rows = csv.reader(_decoded(path, encoding), delimiter=delimiter, strict=True)
+        rows = csv.reader(_decoded_lines(path, encoding), delimiter=delimiter, strict=True)
         number = 0
         try:
-            header = _unique(path, next(rows, []))
+            header = _require_unique_columns(path, next(rows, []))
             number = 1
             for number, cells in enumerate(rows, 2):
                 if not cells:  # a blank line
                     continue
                 if len(cells) != len(header):
-                    raise BadData(
+                    raise DataError(
                         f"{len(cells)} cells where the header names {len(header)}; the file may be cut off here",
                         path,
                         number,
                     )
                 yield number, dict(zip(header, cells, strict=True))
         except csv.Error as fault:
-            raise BadData(f"not a table: {fault}; the file may be cut off here", path, number + 1) from None
+            raise DataError(f"not a table: {fault}; the file may be cut off here", path, number + 1) from None
 
     return read
 
 
-def _json_lines(path: Path, encoding: str) -> Iterator[Row]:
+def _json_lines(path: Path, encoding: str) -> Iterator[NumberedCells]:
     del encoding  # JSON Lines are UTF-8 by definition
     number = 0
     names: dict[str, str] = {}
     try:
-        with open_lines(path, "r") as lines:
+        with open_jsonl(path, "r") as lines:
             for number, line in enumerate(lines, 1):
                 if line.strip("\ufeff \t\r\n"):
-                    cells = _object(line.removeprefix("\ufeff"), path, number)
+                    cells = _parse_object(line.removeprefix("\ufeff"), path, number)
                     names = names or dict.fromkeys(cells, "")
                     yield number, names | cells  # a name left out stands for an empty cell
-    except DAMAGED as fault:
-        raise BadData("not UTF-8, damaged or cut off after this row", path, number or None) from fault
+    except DAMAGED_FILE_ERRORS as fault:
+        raise DataError("not UTF-8, damaged or cut off after this row", path, number or None) from fault
 
 
-def _object(line: str, path: Path, number: int) -> dict[str, str]:
+def _parse_object(line: str, path: Path, number: int) -> dict[str, str]:
     try:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError):
-        raise BadData("not a JSON object; the file may be cut off here", path, number) from None
+        raise DataError("not a JSON object; the file may be cut off here", path, number) from None
     if not isinstance(value, dict):
-        raise BadData("not a JSON object", path, number)
+        raise DataError("not a JSON object", path, number)
     return {str(key): _cell(cell) for key, cell in value.items()}
 
 
-_BAD_WORKBOOK = (
+_DAMAGED_WORKBOOK_ERRORS = (
     BadZipFile,
     zlib.error,
     ParseError,
@@ -170,7 +172,7 @@ _BAD_WORKBOOK = (
 """What openpyxl, zipfile and the XML parser raise on a damaged workbook."""
 
 
-def _excel(path: Path, encoding: str) -> Iterator[Row]:
+def _excel(path: Path, encoding: str) -> Iterator[NumberedCells]:
     del encoding  # the format carries its own
     import openpyxl
 
@@ -178,31 +180,31 @@ def _excel(path: Path, encoding: str) -> Iterator[Row]:
     try:
         sheet = openpyxl.load_workbook(path, read_only=True, data_only=True).worksheets[0]
         rows = sheet.iter_rows(values_only=True)
-        header = _unique(path, [_cell(cell) for cell in next(rows, ())])
+        header = _require_unique_columns(path, [_cell(cell) for cell in next(rows, ())])
         for number, cells in enumerate(rows, 2):
             if any(cell is not None for cell in cells):
                 yield number, dict(zip(header, map(_cell, cells), strict=False))
-    except _BAD_WORKBOOK as fault:
-        raise BadData("not an Excel workbook, or damaged or cut off", path, number or None) from fault
+    except _DAMAGED_WORKBOOK_ERRORS as fault:
+        raise DataError("not an Excel workbook, or damaged or cut off", path, number or None) from fault
 
 
-def _parquet(path: Path, encoding: str) -> Iterator[Row]:
+def _parquet(path: Path, encoding: str) -> Iterator[NumberedCells]:
     del encoding
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise WrongUse(f"{path}: Parquet needs pyarrow: pip install 'mentallama[parquet]'") from None
+        raise UsageError(f"{path}: Parquet needs pyarrow: pip install 'mentallama[parquet]'") from None
     number = 1
     try:
         file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
-        _unique(path, file.schema_arrow.names)
+        _require_unique_columns(path, file.schema_arrow.names)
         for batch in file.iter_batches(4096):
             for value in batch.to_pylist():
                 number += 1
                 yield number, {key: _cell(cell) for key, cell in value.items()}
     except (pyarrow.ArrowException, OSError):  # pyarrow tells of most damage by a plain OSError
-        raise BadData("not a Parquet file, or damaged or cut off", path, number) from None
+        raise DataError("not a Parquet file, or damaged or cut off", path, number) from None
 
 
 def _cell(value: Any) -> str:
@@ -213,12 +215,12 @@ def _cell(value: Any) -> str:
         return str(int(value))
     if isinstance(value, bool):
         return "1" if value else "0"
-    return _HALF.sub("\ufffd", str(value).replace("\0", NUL))
+    return _LONE_SURROGATE.sub("\ufffd", str(value).replace("\0", NUL_STAND_IN))
 
 
-_READERS: dict[str, Callable[[Path, str], Iterator[Row]]] = {
-    ".csv": _separated(","),
-    ".tsv": _separated("\t"),
+_READERS: dict[str, Callable[[Path, str], Iterator[NumberedCells]]] = {
+    ".csv": _delimited_reader(","),
+    ".tsv": _delimited_reader("\t"),
     ".jsonl": _json_lines,
     ".jsonl.zst": _json_lines,
     ".xlsx": _excel,

@@ -7,31 +7,31 @@ from collections.abc import Iterable, Iterator
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from mentallama.llm_api.dispatcher import ask
+from mentallama.llm_api.dispatcher import dispatch
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.ledger.completion_store import PassedOn
+from mentallama.llm_api.ledger.completion_store import CallbackStore
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.local import Sending, from_here
-from mentallama.llm_api.types import Answer, Call
+from mentallama.llm_api.transport.local import Transport, local_transport
+from mentallama.llm_api.types import Completion, Request
 
-Pair = tuple[Call, Answer]
+CompletedRequest = tuple[Request, Completion]
 
 
-def stream(
-    calls: Iterable[Call], endpoint: Endpoint, limits: Limits, sending: Sending = from_here
-) -> Iterator[Pair]:
-    """Every call with its answer, in the order in which they end; paced and retried as by `ask`.
+def iter_completions(
+    requests: Iterable[Request], endpoint: Endpoint, limits: Limits, sending: Transport = local_transport
+) -> Iterator[CompletedRequest]:
+    """Every call with its answer, in the order in which they end; paced and retried as by `dispatch`.
 
     `calls` is read in another thread, a little ahead of what is sent. Closing the iterator stops asking.
 
     Raises
     ------
     MentallamaError, WrongUse
-        As `ask`; what was answered before has been yielded.
+        As `dispatch`; what was answered before has been yielded.
     """
-    found: SimpleQueue[Pair | None] = SimpleQueue()
-    asking = _Asking(found)
-    thread = Thread(target=asking.run, args=(calls, endpoint, limits, sending), name="asking", daemon=True)
+    found: SimpleQueue[CompletedRequest | None] = SimpleQueue()
+    asking = _DispatchThread(found)
+    thread = Thread(target=asking.run, args=(requests, endpoint, limits, sending), name="asking", daemon=True)
     thread.start()
     try:
         while (pair := found.get()) is not None:
@@ -43,22 +43,22 @@ def stream(
         raise asking.fault
 
 
-class _Asking:
+class _DispatchThread:
     """What the thread does."""
 
-    def __init__(self, found: SimpleQueue[Pair | None]) -> None:
-        self._found, self._begun = found, Event()
+    def __init__(self, found: SimpleQueue[CompletedRequest | None]) -> None:
+        self._results, self._started = found, Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
         self.fault: BaseException | None = None
 
-    def run(self, calls: Iterable[Call], endpoint: Endpoint, limits: Limits, sending: Sending) -> None:
-        books = PassedOn(lambda call, answer: self._found.put((call, answer)))
+    def run(self, calls: Iterable[Request], endpoint: Endpoint, limits: Limits, sending: Transport) -> None:
+        books = CallbackStore(lambda call, answer: self._results.put((call, answer)))
 
         async def all_of_them() -> None:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
-            self._begun.set()
-            await ask(calls, endpoint, books, limits, sending=sending)
+            self._started.set()
+            await dispatch(calls, endpoint, books, limits, sending=sending)
 
         try:
             asyncio.run(all_of_them())
@@ -67,12 +67,12 @@ class _Asking:
         except BaseException as fault:
             self.fault = fault
         finally:
-            self._begun.set()
-            self._found.put(None)
+            self._started.set()
+            self._results.put(None)
 
     def stop(self) -> None:
         """End what is on its way; nothing where all has ended."""
-        self._begun.wait()
+        self._started.wait()
         if self._loop is not None and self._task is not None and not self._loop.is_closed():
             try:
                 self._loop.call_soon_threadsafe(self._task.cancel)

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.tasks import Task
 
 
-def refuse_agreements(
-    real: Mapping[str, int],
+def refuse_posts_under_agreement(
+    n_real_texts: Mapping[str, int],
     tasks: Mapping[str, Task],
-    remote: Sequence[str],
+    remote_models: Sequence[str],
     allowed: Collection[str],
-    instead: str,
+    alternative: str,
 ) -> None:
     """Refuse to send posts that are under an agreement.
 
@@ -36,10 +36,12 @@ def refuse_agreements(
     WrongUse
         Names all sets at once that were not allowed, and the option that allows them.
     """
-    refused = [name for name in tasks if real.get(name) and tasks[name].agreement and name not in allowed]
-    if remote and refused:
+    refused = [
+        name for name in tasks if n_real_texts.get(name) and tasks[name].agreement and name not in allowed
+    ]
+    if remote_models and refused:
         allow = " ".join(f"--allow-remote {name}" for name in refused)
-        raise WrongUse(
-            f"posts of {', '.join(refused)} were given under an agreement and are not sent to {', '.join(remote)}: "
-            f"{instead}, or say {allow} if the agreement permits it; nothing was sent"
+        raise UsageError(
+            f"posts of {', '.join(refused)} were given under an agreement and are not sent to {', '.join(remote_models)}: "
+            f"{alternative}, or say {allow} if the agreement permits it; nothing was sent"
         )

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.limits.budget import cost_of
-from mentallama.llm_api.transport.http import Failure, Outcome, Reply
-from mentallama.llm_api.types import Answer, Call
+from mentallama.llm_api.limits.budget import actual_cost
+from mentallama.llm_api.transport.http import AttemptOutcome, FinalOutcome, RetryableFailure
+from mentallama.llm_api.types import Completion, Request
 
 
-def finish(
-    endpoint: Endpoint, call: Call, outcome: Outcome, attempts: int, seconds: float = 0.0
-) -> tuple[Answer, bool]:
+def make_completion(
+    endpoint: Endpoint, call: Request, outcome: AttemptOutcome, attempts: int, seconds: float = 0.0
+) -> tuple[Completion, bool]:
     """The answer, and whether it may have cost something that nobody counted. A failure is set aside."""
-    reply = outcome if isinstance(outcome, Reply) else Reply("aside", reason=outcome.reason)
-    cost = cost_of(endpoint.teacher, reply.usage)
-    lost = outcome.lost if isinstance(outcome, Failure) else reply.charged and cost is None
-    answer = Answer(
+    reply = outcome if isinstance(outcome, FinalOutcome) else FinalOutcome("aside", reason=outcome.reason)
+    cost = actual_cost(endpoint.settings, reply.usage)
+    lost = outcome.maybe_billed if isinstance(outcome, RetryableFailure) else reply.billed and cost is None
+    answer = Completion(
         hash=call.hash,
         example_id=call.example_id,
         model=endpoint.model,
@@ -27,6 +27,6 @@ def finish(
         cost=cost,
         seconds=round(seconds, 3),
         attempts=attempts,
-        chances=reply.chances,
+        token_logprobs=reply.token_logprobs,
     )
     return answer, lost

@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 from mentallama.records import Record
 
-State = Literal["answered", "refused", "aside"]
+CompletionState = Literal["answered", "refused", "aside"]
 
 
-class Call(Record):
+class Request(Record):
     """A chat completion to ask for: the request's body (`model` and `messages` in it), and what it is about.
 
     `post_id` and `author` are there so that one person's calls can be found again and forgotten.
@@ -27,14 +27,14 @@ class Call(Record):
     label: str | None = None
 
 
-class Chances(Record):
+class TokenLogprobs(Record):
     """A text's tokens as the server writes them, each with its log-probability in nats; None where it says none."""
 
     tokens: tuple[str, ...]
     logprobs: tuple[float | None, ...]
 
 
-class Answer(Record):
+class Completion(Record):
     """What came of a call, as the ledger holds it.
 
     `refused`: the provider's filter or the model declined. `aside`: it kept failing, or cannot succeed; `reason`
@@ -45,7 +45,7 @@ class Answer(Record):
     hash: str
     example_id: str
     model: str
-    state: State
+    state: CompletionState
     text: str = ""
     finish_reason: str | None = None
     reason: str | None = None
@@ -53,11 +53,11 @@ class Answer(Record):
     cost: float | None = None
     seconds: float = 0.0
     attempts: int = 1
-    chances: tuple[Chances, ...] = ()
+    token_logprobs: tuple[TokenLogprobs, ...] = ()
     """Of each text of the call, where log-probabilities were asked for; the ledger does not keep them."""
 
 
-def call_hash(url: str, body: dict[str, Any]) -> str:
+def request_hash(url: str, body: dict[str, Any]) -> str:
     """32 hexadecimal digits of all that an answer depends on: the endpoint's URL and the request's body.
 
     >>> call_hash("http://a/v1", {"b": 1, "a": 2}) == call_hash("http://a/v1/", {"a": 2, "b": 1})

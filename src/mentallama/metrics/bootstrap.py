@@ -16,7 +16,7 @@ from mentallama.records import Record
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 """From summed counts of shape (resamples, ...) to one number a resample."""
 
-CELLS_AT_ONCE = 4_000_000
+MAX_DRAWN_INDICES = 4_000_000
 """Drawn indices held at a time (32 MB): bounds memory on sets of ten thousand posts."""
 
 
@@ -28,8 +28,8 @@ class Resampling(Record):
     seed: int = 0
 
 
-def post_interval(
-    by_post: NDArray[np.int64], statistic: Statistic, how: Resampling
+def bootstrap_interval(
+    counts_by_post: NDArray[np.int64], statistic: Statistic, resampling: Resampling
 ) -> tuple[float, float] | None:
     """Percentile interval of a statistic of summed counts (Efron and Tibshirani 1993, chapter 13).
 
@@ -44,17 +44,17 @@ def post_interval(
     -------
     Low and high end in the statistic's unit; None with fewer than two posts.
     """
-    posts = len(by_post)
+    posts = len(counts_by_post)
     if posts < 2:
         return None
     from scipy.stats import bootstrap
 
-    flat = by_post.reshape(posts, -1).astype(np.float64)
+    flat = counts_by_post.reshape(posts, -1).astype(np.float64)
 
     def resampled(drawn: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
         del axis  # always the last: there is one sample
         weights = count_draws(np.atleast_2d(drawn), posts)
-        sums = np.rint(weights @ flat).astype(np.int64).reshape(-1, *by_post.shape[1:])
+        sums = np.rint(weights @ flat).astype(np.int64).reshape(-1, *counts_by_post.shape[1:])
         return statistic(sums).reshape(drawn.shape[:-1])
 
     found = bootstrap(
@@ -62,10 +62,10 @@ def post_interval(
         resampled,
         vectorized=True,
         method="percentile",
-        n_resamples=how.resamples,
-        batch=max(1, CELLS_AT_ONCE // posts),
-        confidence_level=how.confidence,
-        rng=np.random.default_rng(how.seed),
+        n_resamples=resampling.resamples,
+        batch=max(1, MAX_DRAWN_INDICES // posts),
+        confidence_level=resampling.confidence,
+        rng=np.random.default_rng(resampling.seed),
     )
     low, high = found.confidence_interval
     return float(low), float(high)

@@ -9,10 +9,10 @@ import numpy as np
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.records import Record
 
-BINS = 10
+N_BINS = 10
 
 
-class Bin(Record):
+class CalibrationBin(Record):
     """Answers whose probability lies in (low, high]; the first bin holds 0 as well.
 
     `mean_probability` and `share_right` (both 0-1) are None where the bin is empty.
@@ -25,7 +25,7 @@ class Bin(Record):
     share_right: float | None
 
 
-class Calibration(Record):
+class CalibrationScores(Record):
     """Calibration of the rows that have probabilities; all numbers are shares, not percent.
 
     `brier` is over the `n_brier` rows with probabilities (0 best, 2 worst); `ece` over the `n` rows
@@ -36,10 +36,10 @@ class Calibration(Record):
     brier: float
     n: int
     ece: float | None
-    bins: tuple[Bin, ...]
+    bins: tuple[CalibrationBin, ...]
 
 
-def calibrate(rows: Sequence[ScoredRow]) -> Calibration | None:
+def calibration_scores(rows: Sequence[ScoredRow]) -> CalibrationScores | None:
     """Brier score and expected calibration error (Naeini et al. 2015) with ten equal-width bins.
 
     None where no row has probabilities.
@@ -47,36 +47,36 @@ def calibrate(rows: Sequence[ScoredRow]) -> Calibration | None:
     briers = [row.brier for row in rows if row.brier is not None]
     if not briers:
         return None
-    judged = [(row.probability, row.right) for row in rows if row.probability is not None]
-    bins = fill_bins(judged)
-    return Calibration(
+    judged = [(row.probability, row.correct) for row in rows if row.probability is not None]
+    bins = calibration_bins(judged)
+    return CalibrationScores(
         n_brier=len(briers),
         brier=round(float(np.mean(briers)), 6),
         n=len(judged),
-        ece=expected_error(bins),
+        ece=expected_calibration_error(bins),
         bins=bins,
     )
 
 
-def fill_bins(judged: Sequence[tuple[float, bool]]) -> tuple[Bin, ...]:
-    """Sort (probability, right) pairs into `BINS` bins of equal width."""
-    sure = np.array([probability for probability, _ in judged], dtype=np.float64)
-    right = np.array([hit for _, hit in judged], dtype=np.float64)
+def calibration_bins(predictions: Sequence[tuple[float, bool]]) -> tuple[CalibrationBin, ...]:
+    """Sort (probability, right) pairs into `N_BINS` bins of equal width."""
+    sure = np.array([probability for probability, _ in predictions], dtype=np.float64)
+    right = np.array([hit for _, hit in predictions], dtype=np.float64)
     # A share like 0.3 is a hair off in binary; rounding keeps it in the bin it is written in.
-    place = np.clip(np.ceil(np.round(sure * BINS, 9)).astype(int) - 1, 0, BINS - 1)
+    place = np.clip(np.ceil(np.round(sure * N_BINS, 9)).astype(int) - 1, 0, N_BINS - 1)
     return tuple(
-        Bin(
-            low=index / BINS,
-            high=(index + 1) / BINS,
+        CalibrationBin(
+            low=index / N_BINS,
+            high=(index + 1) / N_BINS,
             n=int((place == index).sum()),
             mean_probability=_mean(sure[place == index]),
             share_right=_mean(right[place == index]),
         )
-        for index in range(BINS)
+        for index in range(N_BINS)
     )
 
 
-def expected_error(bins: Sequence[Bin]) -> float | None:
+def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
     """Mean gap between probability and share right, weighted by the bins' rows; None without rows."""
     total = sum(part.n for part in bins)
     if not total:

@@ -19,18 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mentallama.evaluate.score_row import ScoredRow
-from mentallama.metrics.bootstrap import Resampling, post_interval
-from mentallama.metrics.calibration import Calibration, calibrate
-from mentallama.records import STATUSES, Record
+from mentallama.metrics.bootstrap import Resampling, bootstrap_interval
+from mentallama.metrics.calibration import CalibrationScores, calibration_scores
+from mentallama.records import READING_STATUSES, Record
 from mentallama.tasks import Task
 
-Counts = NDArray[np.int64]
-"""Confusion counts, shape (..., labels, labels + 3); the last three columns are `LOST`."""
+ConfusionCounts = NDArray[np.int64]
+"""Confusion counts, shape (..., labels, labels + 3); the last three columns are `NO_LABEL_STATUSES`."""
 
-LOST = STATUSES[1:]
+NO_LABEL_STATUSES = READING_STATUSES[1:]
 """unread, refused, cut: the three outcomes that are no label."""
 
-DIGITS = 4
+SCORE_DECIMALS = 4
 """Digits kept in files: a weighted F1 is quoted with two, an interval moves in the third."""
 
 
@@ -44,7 +44,7 @@ class ClassScore(Record):
     predicted: int
 
 
-class GraveScore(Record):
+class HighRiskScore(Record):
     """Recall, in percent, of the label whose miss costs most; None where gold has no such row."""
 
     label: str
@@ -68,8 +68,8 @@ class Scores(Record):
     unread: int
     refused: int
     cut: int
-    grave: GraveScore | None
-    calibration: Calibration | None
+    grave: HighRiskScore | None
+    calibration: CalibrationScores | None
     per_class: dict[str, ClassScore]
     confusion: dict[str, dict[str, int]]
     """Gold label -> predicted label or unread/refused/cut -> rows."""
@@ -77,7 +77,7 @@ class Scores(Record):
     """The same by question, for a set that asks several."""
 
 
-def measure(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None = None) -> Scores:
+def compute_scores(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None = None) -> Scores:
     """All metrics of one set's rows, and by question where it asks several.
 
     Raises
@@ -88,42 +88,42 @@ def measure(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None
     resampling = resampling or Resampling()
     asked = {name: [row for row in rows if row.question == name] for name in task.questions}
     by_question = {
-        name: _measure_one(part, task, resampling)
+        name: _scores_of_rows(part, task, resampling)
         for name, part in asked.items()
         if part and len(task.questions) > 1
     }
-    return _measure_one(rows, task, resampling).model_copy(update={"questions": by_question})
+    return _scores_of_rows(rows, task, resampling).model_copy(update={"questions": by_question})
 
 
-def _measure_one(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) -> Scores:
+def _scores_of_rows(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) -> Scores:
     if not rows:
         raise ValueError(f"{task.set}: no rows to score")
     labels = list(task.labels)
-    by_post = count_by_post(rows, labels)
-    counts: Counts = by_post.sum(axis=0)
+    by_post = confusion_by_post(rows, labels)
+    counts: ConfusionCounts = by_post.sum(axis=0)
     lost = counts[:, len(labels) :].sum(axis=0)
     return Scores(
         n=len(rows),
         posts=len(by_post),
-        accuracy=rounded(accuracy(counts)),
-        weighted_f1=rounded(float(weighted_f1(counts))),
-        macro_f1=rounded(macro_f1(counts)),
-        micro_f1=rounded(micro_f1(counts)),
-        interval=_round_pair(post_interval(by_post, weighted_f1, resampling)),
+        accuracy=round_score(accuracy(counts)),
+        weighted_f1=round_score(float(weighted_f1(counts))),
+        macro_f1=round_score(macro_f1(counts)),
+        micro_f1=round_score(micro_f1(counts)),
+        interval=_round_interval(bootstrap_interval(by_post, weighted_f1, resampling)),
         read=len(rows) - int(lost.sum()),
         unread=int(lost[0]),
         refused=int(lost[1]),
         cut=int(lost[2]),
-        grave=grave_score(counts, labels, task.grave),
-        calibration=calibrate(rows),
+        grave=high_risk_score(counts, labels, task.grave),
+        calibration=calibration_scores(rows),
         per_class=class_scores(counts, labels),
-        confusion=name_cells(counts, labels),
+        confusion=confusion_dict(counts, labels),
     )
 
 
-def count_by_post(rows: Sequence[ScoredRow], labels: Sequence[str]) -> Counts:
+def confusion_by_post(rows: Sequence[ScoredRow], labels: Sequence[str]) -> ConfusionCounts:
     """Confusion counts of each post, shape (posts, labels, labels + 3), posts in order of first row."""
-    place = {name: column for column, name in enumerate((*labels, *LOST))}
+    place = {name: column for column, name in enumerate((*labels, *NO_LABEL_STATUSES))}
     posts: dict[str, int] = {}
     cells = [
         (posts.setdefault(row.post_id, len(posts)), place[row.gold], place[row.predicted or row.status])
@@ -134,54 +134,54 @@ def count_by_post(rows: Sequence[ScoredRow], labels: Sequence[str]) -> Counts:
     return counts
 
 
-def hits_gold_predicted(counts: Counts) -> tuple[Counts, Counts, Counts]:
+def hits_and_totals(counts: ConfusionCounts) -> tuple[ConfusionCounts, ConfusionCounts, ConfusionCounts]:
     """Per label: rows hit, rows of that gold label, rows predicted so; each of shape (..., labels)."""
     size = counts.shape[-2]
     square = counts[..., :size]
     return np.diagonal(square, axis1=-2, axis2=-1), counts.sum(axis=-1), square.sum(axis=-2)
 
 
-def f1_by_label(counts: Counts) -> NDArray[np.float64]:
+def f1_by_label(counts: ConfusionCounts) -> NDArray[np.float64]:
     """F1 of each label, 0-1, shape (..., labels); 0 for labels in neither gold nor predictions."""
-    hits, gold, predicted = hits_gold_predicted(counts)
+    hits, gold, predicted = hits_and_totals(counts)
     both = gold + predicted
     scores: NDArray[np.float64] = np.divide(2 * hits, both, out=np.zeros(both.shape), where=both > 0)
     return scores
 
 
-def weighted_f1(counts: Counts) -> NDArray[np.float64]:
+def weighted_f1(counts: ConfusionCounts) -> NDArray[np.float64]:
     """Weighted F1 in percent for each table of a stack; shape (...)."""
     gold = counts.sum(axis=-1)
     mean: NDArray[np.float64] = (f1_by_label(counts) * gold).sum(axis=-1) / gold.sum(axis=-1)
     return 100 * mean
 
 
-def macro_f1(counts: Counts) -> float:
+def macro_f1(counts: ConfusionCounts) -> float:
     """Mean F1 in percent over the labels that occur in gold or predictions."""
-    _, gold, predicted = hits_gold_predicted(counts)
+    _, gold, predicted = hits_and_totals(counts)
     return 100 * float(f1_by_label(counts)[gold + predicted > 0].mean())
 
 
-def micro_f1(counts: Counts) -> float:
+def micro_f1(counts: ConfusionCounts) -> float:
     """F1 in percent of all labels pooled."""
-    hits, gold, predicted = hits_gold_predicted(counts)
+    hits, gold, predicted = hits_and_totals(counts)
     return 100 * 2 * int(hits.sum()) / int(gold.sum() + predicted.sum())
 
 
-def accuracy(counts: Counts) -> float:
+def accuracy(counts: ConfusionCounts) -> float:
     """Share of rows hit, in percent of all rows, read or not."""
-    hits, gold, _ = hits_gold_predicted(counts)
+    hits, gold, _ = hits_and_totals(counts)
     return 100 * int(hits.sum()) / int(gold.sum())
 
 
-def class_scores(counts: Counts, labels: Sequence[str]) -> dict[str, ClassScore]:
+def class_scores(counts: ConfusionCounts, labels: Sequence[str]) -> dict[str, ClassScore]:
     """Precision, recall and F1 of every label of the task."""
-    columns = zip(labels, *(column.tolist() for column in hits_gold_predicted(counts)), strict=True)
+    columns = zip(labels, *(column.tolist() for column in hits_and_totals(counts)), strict=True)
     return {
         label: ClassScore(
-            precision=share(hits, predicted),
-            recall=share(hits, gold),
-            f1=share(2 * hits, gold + predicted),
+            precision=percent(hits, predicted),
+            recall=percent(hits, gold),
+            f1=percent(2 * hits, gold + predicted),
             support=gold,
             predicted=predicted,
         )
@@ -189,30 +189,32 @@ def class_scores(counts: Counts, labels: Sequence[str]) -> dict[str, ClassScore]
     }
 
 
-def grave_score(counts: Counts, labels: Sequence[str], grave: str | None) -> GraveScore | None:
+def high_risk_score(
+    counts: ConfusionCounts, labels: Sequence[str], high_risk_label: str | None
+) -> HighRiskScore | None:
     """Recall of the grave label; None where the task names none."""
-    if grave is None:
+    if high_risk_label is None:
         return None
-    hits, gold, _ = (int(column[labels.index(grave)]) for column in hits_gold_predicted(counts))
-    return GraveScore(label=grave, recall=share(hits, gold), n=gold, found=hits)
+    hits, gold, _ = (int(column[labels.index(high_risk_label)]) for column in hits_and_totals(counts))
+    return HighRiskScore(label=high_risk_label, recall=percent(hits, gold), n=gold, found=hits)
 
 
-def name_cells(counts: Counts, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+def confusion_dict(counts: ConfusionCounts, labels: Sequence[str]) -> dict[str, dict[str, int]]:
     """The confusion counts by name, zeros included."""
-    columns = (*labels, *LOST)
+    columns = (*labels, *NO_LABEL_STATUSES)
     lines = zip(labels, counts.tolist(), strict=True)
     return {gold: dict(zip(columns, line, strict=True)) for gold, line in lines}
 
 
-def share(part: int, whole: int) -> float | None:
+def percent(part: int, whole: int) -> float | None:
     """Percent, rounded for files; None where the whole is 0."""
-    return rounded(100 * part / whole) if whole else None
+    return round_score(100 * part / whole) if whole else None
 
 
-def rounded(value: float) -> float:
-    """Rounded to `DIGITS`, for files."""
-    return round(value, DIGITS)
+def round_score(value: float) -> float:
+    """Rounded to `SCORE_DECIMALS`, for files."""
+    return round(value, SCORE_DECIMALS)
 
 
-def _round_pair(pair: tuple[float, float] | None) -> tuple[float, float] | None:
-    return None if pair is None else (rounded(pair[0]), rounded(pair[1]))
+def _round_interval(pair: tuple[float, float] | None) -> tuple[float, float] | None:
+    return None if pair is None else (round_score(pair[0]), round_score(pair[1]))

@@ -10,26 +10,26 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from mentallama.analysts.linear.features import Floats
-from mentallama.train.linear.trainer import Rows
+from mentallama.analysts.linear.features import FloatArray
+from mentallama.train.linear.trainer import PostIndices
 
-TEMPERATURES = (0.05, 20.0)
+TEMPERATURE_BOUNDS = (0.05, 20.0)
 """Bounds of the search: far beyond what was ever best on the published sets (0.3 to 2.4)."""
 
 
 @dataclass(frozen=True)
-class Calibration:
+class LogitCalibration:
     """Logits are divided by the temperature, then moved by `shifts`, shape (labels,), which sum to 0."""
 
     temperature: float
-    shifts: Floats
+    intercept_shifts: FloatArray
 
-    def of(self, logits: Floats) -> Floats:
-        calibrated: Floats = logits / self.temperature + self.shifts
+    def apply(self, logits: FloatArray) -> FloatArray:
+        calibrated: FloatArray = logits / self.temperature + self.intercept_shifts
         return calibrated
 
 
-def calibrate(logits: Floats, truth: Rows, shift: bool) -> Calibration:
+def fit_calibration(logits: FloatArray, targets: PostIndices, shift_intercepts: bool) -> LogitCalibration:
     """The most likely calibration under a prior of none: temperature log-normal, shifts normal, deviation 1.
 
     On a few posts, which any weights can separate, the lowest loss alone would lie at certainty; on a hundred the prior
@@ -42,25 +42,28 @@ def calibrate(logits: Floats, truth: Rows, shift: bool) -> Calibration:
     truth
         Shape (posts,): the right label's column.
     """
-    seen = np.isfinite(logits[np.arange(len(truth)), truth])
-    logits, truth = logits[seen], truth[seen]
+    seen = np.isfinite(logits[np.arange(len(targets)), targets])
+    logits, targets = logits[seen], targets[seen]
     labels = logits.shape[1]
 
-    def loss(free: Floats) -> float:
+    def loss(free: FloatArray) -> float:
         likely = log_softmax(logits / np.exp(free[0]) + free[1:], axis=1)
-        return 0.5 * float(free @ free) - float(likely[np.arange(len(truth)), truth].sum())
+        return 0.5 * float(free @ free) - float(likely[np.arange(len(targets)), targets].sum())
 
-    bounds = [tuple(np.log(TEMPERATURES)), *([(-5.0, 5.0) if shift else (0.0, 0.0)] * labels)]
+    bounds = [
+        tuple(np.log(TEMPERATURE_BOUNDS)),
+        *([(-5.0, 5.0) if shift_intercepts else (0.0, 0.0)] * labels),
+    ]
     best = minimize(loss, np.zeros(1 + labels), method="L-BFGS-B", bounds=bounds).x
-    return Calibration(float(np.exp(best[0])), best[1:] - best[1:].mean())
+    return LogitCalibration(float(np.exp(best[0])), best[1:] - best[1:].mean())
 
 
-def calibrated_apart(logits: Floats, truth: Rows, shift: bool, folds: int) -> Floats:
+def calibrate_out_of_fold(logits: FloatArray, truth: PostIndices, shift: bool, folds: int) -> FloatArray:
     """Calibrate each fold by the others, so that the shifts are judged on posts they were not fitted to."""
     if not shift:
         return logits  # a temperature changes no label
     calibrated = logits.copy()
     for fold in range(folds):
         others = np.arange(len(truth)) % folds != fold
-        calibrated[~others] = calibrate(logits[others], truth[others], shift).of(logits[~others])
+        calibrated[~others] = fit_calibration(logits[others], truth[others], shift).apply(logits[~others])
     return calibrated

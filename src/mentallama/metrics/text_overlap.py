@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from mentallama.text.tokenize import tokens
+from mentallama.text.tokenize import word_tokens
 
-Measure = Callable[[Sequence[str], Sequence[str]], list[float]]
+OverlapMetric = Callable[[Sequence[str], Sequence[str]], list[float]]
 """Hypotheses and their references, one each -> one score each."""
 
 
@@ -17,11 +17,11 @@ def rouge(hypothesis: str, reference: str) -> dict[str, float]:
 
     Two texts without any n-gram of a length have 1 where their tokens are equal, else 0.
     """
-    ours, theirs = tokens(hypothesis), tokens(reference)
+    ours, theirs = word_tokens(hypothesis), word_tokens(reference)
     return {
         "rouge1": _ngram_f1(ours, theirs, 1),
         "rouge2": _ngram_f1(ours, theirs, 2),
-        "rougeL": _f1(_common_subsequence(ours, theirs), len(ours), len(theirs)) if ours or theirs else 1.0,
+        "rougeL": _f1(_lcs_length(ours, theirs), len(ours), len(theirs)) if ours or theirs else 1.0,
     }
 
 
@@ -41,7 +41,7 @@ def _f1(common: int, first: int, second: int) -> float:
     return 2 * common / (first + second)
 
 
-def _common_subsequence(first: list[str], second: list[str]) -> int:
+def _lcs_length(first: list[str], second: list[str]) -> int:
     """Length of the longest common subsequence, by bit vectors (Hyyrö 2004): one step a word of `second`."""
     places: dict[str, int] = {}
     for at, word in enumerate(first):
@@ -64,7 +64,7 @@ def _chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     ]
 
 
-def _rouge_of(name: str) -> Measure:
+def _rouge_metric(name: str) -> OverlapMetric:
     def measure(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
         return [
             100 * rouge(hypothesis, reference)[name]
@@ -74,7 +74,7 @@ def _rouge_of(name: str) -> Measure:
     return measure
 
 
-MEASURES: Mapping[str, Measure] = MappingProxyType(
-    {"chrf": _chrf} | {name: _rouge_of(name) for name in ("rouge1", "rouge2", "rougeL")}
+OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
+    {"chrf": _chrf} | {name: _rouge_metric(name) for name in ("rouge1", "rouge2", "rougeL")}
 )
 """What explanations can be measured by, 0-100, higher is nearer. A learnt measure is one more line."""

@@ -9,17 +9,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mentallama.check.stage import check, check_inputs, check_notes, check_said
+from mentallama.check.stage import check, check_human_inputs, check_inputs, check_notes
 from mentallama.collect.stage import collect, collect_inputs
 from mentallama.config import Recipe
-from mentallama.evaluate.stage import evaluate, evaluate_inputs, report, report_inputs, shown
+from mentallama.evaluate.stage import evaluate, evaluate_inputs, report, report_inputs, report_settings
 from mentallama.pipeline.stage import Stage
-from mentallama.predict.stage import OPEN_WAYS, model_of, predict, predict_inputs, predict_notes, predicted
+from mentallama.predict.stage import (
+    CACHE_EXCLUDED_SETTINGS,
+    analyst_spec,
+    delete_journals,
+    predict,
+    predict_inputs,
+    predict_notes,
+)
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.teach.stage import teach, teach_inputs, teach_notes
 from mentallama.train.stage import train, train_inputs
 
-NO_CAUSE: dict[str, Any] = {
+CACHE_KEY_EXCLUDES: dict[str, Any] = {
     "teach": {
         "teacher": {
             "__all__": {"key", "input_price", "output_price", "requests_per_minute", "tokens_per_minute"}
@@ -29,40 +36,40 @@ NO_CAUSE: dict[str, Any] = {
         ),
         "examples": True,  # its content is an input
     },
-    "predict": dict.fromkeys((*OPEN_WAYS, "allow_remote"), True),
+    "predict": dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
     "train": dict.fromkeys(("checkpoint_minutes", "device", "tokens_at_once"), True),
 }
 """Settings that change how a stage gets its results, not the results."""
 
 
-def cause_settings(name: str, recipe: Recipe) -> dict[str, Any]:
+def cache_key_settings(name: str, recipe: Recipe) -> dict[str, Any]:
     """The settings that a stage's results follow from."""
     if name == "report":
-        return shown(recipe)
-    settings = dict(getattr(recipe, name).model_dump(mode="json", exclude=NO_CAUSE.get(name)))
+        return report_settings(recipe)
+    settings = dict(getattr(recipe, name).model_dump(mode="json", exclude=CACHE_KEY_EXCLUDES.get(name)))
     return settings | {"prompts": PROMPTS_VERSION} if name == "teach" else settings
 
 
-def analyst_of(name: str, recipe: Recipe, folder: Path) -> str:
+def analyst_kind(name: str, recipe: Recipe, folder: Path) -> str:
     """The kind of analyst that a stage trains or asks; of all other stages the default, which needs no torch."""
     if name == "train" and recipe.train is not None:
         return recipe.train.analyst
-    return model_of(recipe, folder).partition(":")[0] if name == "predict" else "linear"
+    return analyst_spec(recipe, folder).partition(":")[0] if name == "predict" else "linear"
 
 
-NOTES: dict[str, Callable[[Path], Iterator[str]]] = {
+STAGE_NOTES: dict[str, Callable[[Path], Iterator[str]]] = {
     "teach": teach_notes,
     "check": check_notes,
     "predict": predict_notes,
 }
 """What is said of a stage's results, also when they were up to date."""
 
-WIRED: dict[str, Stage] = {
+STAGE_REGISTRY: dict[str, Stage] = {
     "collect": Stage(collect_inputs, collect),
     "teach": Stage(teach_inputs, teach),
-    "check": Stage(check_inputs, check, check_said),
+    "check": Stage(check_inputs, check, check_human_inputs),
     "train": Stage(train_inputs, train),
-    "predict": Stage(predict_inputs, predict, done=predicted),
+    "predict": Stage(predict_inputs, predict, on_done=delete_journals),
     "evaluate": Stage(evaluate_inputs, evaluate),
     "report": Stage(report_inputs, report),
 }

@@ -17,25 +17,27 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.check.stage import rejected_by_raters
-from mentallama.collect.stage import rejects
+from mentallama.collect.stage import check_reject_share
 from mentallama.config import Recipe
-from mentallama.errors import MentallamaError, TooManyRejects, WrongUse
+from mentallama.errors import MentallamaError, TooManyRejectsError, UsageError
 from mentallama.files.manifest import (
     Manifest,
-    mark,
-    mark_folder,
+    digest_file,
+    digest_folder,
+    is_up_to_date,
+    library_versions,
     peak_memory_mb,
     read_manifest,
-    still_holds,
-    versions,
 )
 from mentallama.files.record_files import write_text
-from mentallama.pipeline.registry import NOTES, WIRED, analyst_of, cause_settings
-from mentallama.pipeline.stage import Say, Stage
+from mentallama.pipeline.registry import STAGE_NOTES, STAGE_REGISTRY, analyst_kind, cache_key_settings
+from mentallama.pipeline.stage import LogFn, Stage
 from mentallama.teach.stage import ask_again
 
 
-def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None, retry: bool = False) -> Path:
+def run_recipe(
+    recipe: Recipe, folder: Path, log: LogFn, until: str | None = None, retry_failed: bool = False
+) -> Path:
     """Run the recipe's stages, in the order of the way, up to `until`.
 
     With `retry`, teachers are asked again what they have been set aside for.
@@ -48,30 +50,30 @@ def run_recipe(recipe: Recipe, folder: Path, say: Say, until: str | None = None,
     wanted = recipe.stages()
     if until is not None:
         if until not in wanted:
-            raise WrongUse(f"the recipe {recipe.name} has no stage {until}; it has {', '.join(wanted)}")
+            raise UsageError(f"the recipe {recipe.name} has no stage {until}; it has {', '.join(wanted)}")
         wanted = wanted[: wanted.index(until) + 1]
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(folder):
-        if retry:
-            ask_again(recipe, folder, say)
+    with run_lock(folder):
+        if retry_failed:
+            ask_again(recipe, folder, log)
         for name in wanted:
-            _run_stage(name, recipe, folder, say)
-            if (done := WIRED[name].done) is not None:
+            _run_stage(name, recipe, folder, log)
+            if (done := STAGE_REGISTRY[name].on_done) is not None:
                 done(folder)
-            for line in NOTES[name](folder) if name in NOTES else ():
-                say(line)
-        fault = rejects(recipe, folder, say) if "collect" in wanted else None
+            for line in STAGE_NOTES[name](folder) if name in STAGE_NOTES else ():
+                log(line)
+        fault = check_reject_share(recipe, folder, log) if "collect" in wanted else None
         if "check" in wanted:
             fault = fault or rejected_by_raters(folder)
     if fault:
-        raise TooManyRejects(fault)
+        raise TooManyRejectsError(fault)
     return folder
 
 
-def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
-    stage, final = WIRED[name], folder / name
-    cause = _cause(name, stage, recipe, folder)
-    if still_holds(read_manifest(final), cause, final):
+def _run_stage(name: str, recipe: Recipe, folder: Path, say: LogFn) -> None:
+    stage, final = STAGE_REGISTRY[name], folder / name
+    cause = _stage_cache_key(name, stage, recipe, folder)
+    if is_up_to_date(read_manifest(final), cause, final):
         say(f"{name}: up to date")
         return
     partial = folder / f".{name}.partial"
@@ -79,7 +81,7 @@ def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
     partial.mkdir()
     start = time.monotonic()
     try:
-        counts = stage.work(recipe, folder, partial)
+        counts = stage.run(recipe, folder, partial)
     except BrokenExecutor:
         raise MentallamaError(
             f"{name}: a worker process was ended from outside, perhaps for want of memory; the same command goes "
@@ -89,7 +91,7 @@ def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
     manifest = Manifest(
         stage=name,
         cause=cause,
-        outputs=mark_folder(partial),
+        outputs=digest_folder(partial),
         counts=counts,
         seconds=seconds,
         peak_memory_mb=peak_memory_mb(),
@@ -101,29 +103,31 @@ def _run_stage(name: str, recipe: Recipe, folder: Path, say: Say) -> None:
     say(f"{name}: done in {seconds:.1f} s")
 
 
-def _cause(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, Any]:
+def _stage_cache_key(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, Any]:
     """All that a stage's outputs follow from: its inputs, its settings, the tasks, the versions."""
     tasks = json.dumps([task.model_dump(mode="json") for task in recipe.catalogue().values()])
     common = {"form": recipe.form, "seed": recipe.seed, "sets": list(recipe.sets)}
     cause = {
-        "settings": common | {name: cause_settings(name, recipe)},
+        "settings": common | {name: cache_key_settings(name, recipe)},
         "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
-        "versions": versions(analyst_of(name, recipe, folder)),
-        "inputs": [mark(path, shown).model_dump() for shown, path in stage.inputs(recipe, folder).items()],
+        "versions": library_versions(analyst_kind(name, recipe, folder)),
+        "inputs": [
+            digest_file(path, shown).model_dump() for shown, path in stage.inputs(recipe, folder).items()
+        ],
     }
-    if stage.said is not None:
-        cause["said"] = stage.said(folder)
+    if stage.human_inputs is not None:
+        cause["said"] = stage.human_inputs(folder)
     return dict(json.loads(json.dumps(cause)))
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[None]:
     """Two processes on one run folder would overwrite each other; the lock ends with the process."""
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WrongUse(
+            raise UsageError(
                 f"{folder}: another process is working on this run; wait for it or use --out"
             ) from None
         yield

@@ -19,33 +19,48 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mentallama.analysts.checkpoints.metadata import form_of
+from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.config import Predict
-from mentallama.errors import WrongUse
-from mentallama.files.manifest import NAME, Manifest, mark, peak_memory_mb, read_manifest, versions
-from mentallama.files.record_files import read_json, write_text, writing
-from mentallama.pipeline.stage import Say, files_of
-from mentallama.predict.analyst_pool import Crew
-from mentallama.predict.imhi_output import FOLDER, write_responses
-from mentallama.predict.post_sources import Data, Wanted, open_data
-from mentallama.predict.questions import QUESTIONS, QuestionRow, Questions, answerable
-from mentallama.predict.run import PREDICTIONS, SUMMARY, PredictSummary, run
-from mentallama.predict.stage import JOURNAL, Job, crew_of, journal_of, notes_of, predicted, refuse
+from mentallama.errors import UsageError
+from mentallama.files.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    digest_file,
+    library_versions,
+    peak_memory_mb,
+    read_manifest,
+)
+from mentallama.files.record_files import read_json, record_writer, write_text
+from mentallama.pipeline.stage import LogFn, spec_files
+from mentallama.predict.analyst_pool import AnalystPool
+from mentallama.predict.imhi_output import RESPONSES_FOLDER, write_responses
+from mentallama.predict.post_sources import PostFilter, PostSource, open_post_source
+from mentallama.predict.questions import QUESTIONS_FILE, QuestionRow, QuestionSource, only_supported
+from mentallama.predict.run import PREDICTIONS_FILE, SUMMARY_FILE, PredictSummary, run
+from mentallama.predict.stage import (
+    JOURNAL_NAME,
+    PredictJob,
+    delete_journals,
+    journal_path,
+    open_pool,
+    refuse_data_agreements,
+    summary_notes,
+)
 from mentallama.records import FORMS
 
 
 @dataclass(frozen=True)
-class Order:
+class PredictCommand:
     """What was asked for on the command line; `form` None: the model's own."""
 
-    job: Job
+    job: PredictJob
     data: Path
     sets: tuple[str, ...] = ()
     form: str | None = None
-    every: bool = False
+    all_questions: bool = False
 
 
-def answer(order: Order, out: Path, say: Say) -> PredictSummary:
+def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSummary:
     """Answer, or see that it was done before.
 
     Raises
@@ -53,131 +68,143 @@ def answer(order: Order, out: Path, say: Say) -> PredictSummary:
     WrongUse
         `out` holds something else, or what was ordered does not exist.
     """
-    from mentallama.pipeline.runner import alone
+    from mentallama.pipeline.runner import run_lock
 
-    data = open_data(order.data, _wanted(order))
+    data = open_post_source(command.data, _post_filter(command))
     out.mkdir(parents=True, exist_ok=True)
-    with alone(out):
-        cause = _cause(order, data)
-        if _stands(out, cause):
-            say("predict: up to date")
-            predicted(out)
+    with run_lock(out):
+        cause = _cache_key(command, data)
+        if _is_up_to_date(out, cause):
+            log("predict: up to date")
+            delete_journals(out)
         else:
-            _work(order, data, out, cause)
-            say(f"predict: done in {_manifest(out).seconds:.1f} s")
-        summary = PredictSummary.model_validate(read_json(out / SUMMARY))
-        for line in notes_of(summary):
-            say(line)
-        if without := sum(row.example_id is None for row in data.rows):
-            say(f"note: predict: {without} rows hold no post (empty or damaged text) and have no answer")
+            _predict(command, data, out, cause)
+            log(f"predict: done in {_require_manifest(out).seconds:.1f} s")
+        summary = PredictSummary.model_validate(read_json(out / SUMMARY_FILE))
+        for line in summary_notes(summary):
+            log(line)
+        if without := sum(row.example_id is None for row in data.imhi_rows):
+            log(f"note: predict: {without} rows hold no post (empty or damaged text) and have no answer")
     return summary
 
 
-def settings_of(given: dict[str, Any]) -> Predict:
+def parse_options(options: dict[str, Any]) -> Predict:
     """Settings from options; `WrongUse` names the options at fault."""
     try:
-        return Predict.model_validate({key: value for key, value in given.items() if value is not None})
+        return Predict.model_validate({key: value for key, value in options.items() if value is not None})
     except ValidationError as found:
         told = (
-            f"{_option(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
+            f"{_option_name(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
             for error in found.errors()
         )
-        raise WrongUse("; ".join(dict.fromkeys(told))) from None
+        raise UsageError("; ".join(dict.fromkeys(told))) from None
 
 
-def _option(place: tuple[int | str, ...]) -> str:
+def _option_name(place: tuple[int | str, ...]) -> str:
     """A setting as the command line spells it."""
     name = str(place[0])
     return "--split" if name == "splits" else f"--{name.replace('_', '-')}"
 
 
-def _wanted(order: Order) -> Wanted:
+def _post_filter(order: PredictCommand) -> PostFilter:
     tasks = order.job.tasks
     named = {"--sets": order.sets, "--allow-remote": order.job.settings.allow_remote}
     for option, names in named.items():
         unknown = [name for name in names if name not in tasks]
         if unknown:
-            raise WrongUse(f"{option} {unknown[0]}: there is no such set; there are {', '.join(tasks)}")
+            raise UsageError(f"{option} {unknown[0]}: there is no such set; there are {', '.join(tasks)}")
     form = next((each for each in FORMS if each == order.form), None)
     if order.form is not None and form is None:
-        raise WrongUse(f"--form {order.form}: there are {' and '.join(FORMS)}")
-    return Wanted(form or form_of(order.job.spec), order.job.settings.splits, order.sets, tasks, order.every)
+        raise UsageError(f"--form {order.form}: there are {' and '.join(FORMS)}")
+    return PostFilter(
+        form or model_query_form(order.job.spec),
+        order.job.settings.splits,
+        order.sets,
+        tasks,
+        order.all_questions,
+    )
 
 
-def _cause(order: Order, data: Data) -> dict[str, Any]:
+def _cache_key(order: PredictCommand, data: PostSource) -> dict[str, Any]:
     """All that the predictions follow from."""
     tasks = json.dumps([task.model_dump(mode="json") for task in order.job.tasks.values()])
-    wanted = {"form": data.wanted.form, "splits": data.wanted.splits, "sets": order.sets, "all": order.every}
-    inputs = data.files | files_of(order.job.spec, "model")
+    wanted = {
+        "form": data.filter.form,
+        "splits": data.filter.splits,
+        "sets": order.sets,
+        "all": order.all_questions,
+    }
+    inputs = data.files | spec_files(order.job.spec, "model")
     cause = {
-        "settings": {"model": order.job.spec, **wanted, **order.job.how},
+        "settings": {"model": order.job.spec, **wanted, **order.job.cached_settings},
         "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
-        "versions": versions(order.job.spec.partition(":")[0]),
-        "inputs": [mark(path, shown).model_dump() for shown, path in inputs.items()],
+        "versions": library_versions(order.job.spec.partition(":")[0]),
+        "inputs": [digest_file(path, shown).model_dump() for shown, path in inputs.items()],
     }
     return dict(json.loads(json.dumps(cause)))
 
 
-def _stands(out: Path, cause: dict[str, Any]) -> bool:
+def _is_up_to_date(out: Path, cause: dict[str, Any]) -> bool:
     """Whether the folder holds these predictions unharmed; refuses one that holds anything else."""
     manifest = read_manifest(out)
     if manifest is None:
-        ours = {NAME, PREDICTIONS, SUMMARY, QUESTIONS, FOLDER}
+        ours = {MANIFEST_FILE, PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER}
         left = [
             path.name for path in sorted(out.iterdir())
-            if path.name not in ours and not path.name.startswith(".") and not path.match(JOURNAL.format("*"))
+            if path.name not in ours and not path.name.startswith(".") and not path.match(JOURNAL_NAME.format("*"))
         ]  # fmt: skip
         if left:
-            raise WrongUse(
+            raise UsageError(
                 f"{out}: this folder holds other things, as {left[0]}; name one of its own with --out"
             )
         return False
     if manifest.cause != cause:
-        raise WrongUse(
+        raise UsageError(
             f"{out}: this folder holds results of another model, other data, settings or versions; name another with "
             "--out, or delete it"
         )
     return all(
-        (out / each.name).is_file() and mark(out / each.name, each.name) == each for each in manifest.outputs
+        (out / each.name).is_file() and digest_file(out / each.name, each.name) == each
+        for each in manifest.outputs
     )
 
 
-def _manifest(out: Path) -> Manifest:
+def _require_manifest(out: Path) -> Manifest:
     manifest = read_manifest(out)
     assert manifest is not None
     return manifest
 
 
-def _work(order: Order, data: Data, out: Path, cause: dict[str, Any]) -> None:
+def _predict(order: PredictCommand, data: PostSource, out: Path, cause: dict[str, Any]) -> None:
     start, job = time.monotonic(), order.job
-    (out / NAME).unlink(missing_ok=True)
-    rmtree(out / FOLDER, ignore_errors=True)
-    refuse(job, data.questions())
-    with crew_of(job) as crew:
-        questions = data.questions(crew.tasks)
-        summary = run(crew, questions, out, journal_of(job, out), data.name)
-        _write_questions(out / QUESTIONS, questions, crew)
-    write_responses(out, out / PREDICTIONS, data.rows, job.tasks, data.wanted.form)
-    written = [out / name for name in (PREDICTIONS, QUESTIONS, SUMMARY)] + sorted(
-        (out / FOLDER).glob("*.csv")
+    (out / MANIFEST_FILE).unlink(missing_ok=True)
+    rmtree(out / RESPONSES_FOLDER, ignore_errors=True)
+    refuse_data_agreements(job, data.questions())
+    with open_pool(job) as crew:
+        questions = data.questions(crew.supported_questions)
+        summary = run(crew, questions, out, journal_path(job, out), data.name)
+        _write_questions(out / QUESTIONS_FILE, questions, crew)
+    write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form)
+    written = [out / name for name in (PREDICTIONS_FILE, QUESTIONS_FILE, SUMMARY_FILE)] + sorted(
+        (out / RESPONSES_FOLDER).glob("*.csv")
     )
     manifest = Manifest(
         stage="predict",
         cause=cause,
-        outputs=tuple(mark(path, path.relative_to(out).as_posix()) for path in written),
+        outputs=tuple(digest_file(path, path.relative_to(out).as_posix()) for path in written),
         counts=summary.model_dump(mode="json"),
         seconds=round(time.monotonic() - start, 2),
         peak_memory_mb=peak_memory_mb(),
     )
-    write_text(out / NAME, manifest.model_dump_json(indent=2) + "\n")
-    predicted(out)
+    write_text(out / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    delete_journals(out)
 
 
-def _write_questions(path: Path, questions: Questions, crew: Crew) -> None:
-    with writing(path) as write:
+def _write_questions(path: Path, questions: QuestionSource, crew: AnalystPool) -> None:
+    with record_writer(path) as write:
         for asked in questions():
             post = asked.post
-            for example in answerable(asked, crew.tasks).examples:
+            for example in only_supported(asked, crew.supported_questions).examples:
                 write(
                     QuestionRow(
                         example_id=example.id,

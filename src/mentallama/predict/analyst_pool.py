@@ -10,63 +10,65 @@ from itertools import chain
 from typing import Protocol, runtime_checkable
 
 from mentallama.analysts.registry import Analyst
-from mentallama.predict.questions import Pair
+from mentallama.predict.questions import QuestionKey
 from mentallama.records import Example, Prediction
 
-BATCH = 256
+BATCH_SIZE = 256
 """Examples handed to the analyst at a time; enough for any accelerator, little for memory."""
 
-Told = Prediction | Counter[str]
+PoolEvent = Prediction | Counter[str]
 """An answer, or what has been counted since the last count."""
 
 
 @dataclass(frozen=True)
-class Crew:
+class AnalystPool:
     """Whoever answers. `tasks`: the questions that are answered, None: all. `missed`: why some have no answer.
 
     Answers need not come in the order of the examples.
     """
 
-    tasks: Collection[Pair] | None
-    answer: Callable[[Iterator[list[Example]]], Iterator[Told]]
-    missed: Counter[str] = field(default_factory=Counter)
+    supported_questions: Collection[QuestionKey] | None
+    answer: Callable[[Iterator[list[Example]]], Iterator[PoolEvent]]
+    unanswered: Counter[str] = field(default_factory=Counter)
 
 
 @runtime_checkable
-class Streaming(Protocol):
+class StreamingAnalyst(Protocol):
     """An analyst that is not held up by batches, and may miss some: `missed` counts why."""
 
-    missed: Counter[str]
+    unanswered: Counter[str]
 
-    def as_they_come(self, examples: Iterable[Example]) -> Iterator[Prediction]: ...
+    def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]: ...
 
 
-def here(analyst: Analyst) -> Crew:
+def local_pool(analyst: Analyst) -> AnalystPool:
     """Answer in this process."""
-    missed = analyst.missed if isinstance(analyst, Streaming) else Counter[str]()
-    return Crew(getattr(analyst, "tasks", None), partial(_answer, analyst), missed)
+    missed = analyst.unanswered if isinstance(analyst, StreamingAnalyst) else Counter[str]()
+    return AnalystPool(getattr(analyst, "tasks", None), partial(_answer, analyst), missed)
 
 
-def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[Told]:
-    if isinstance(analyst, Streaming):
-        yield from _counted(analyst, analyst.as_they_come(chain.from_iterable(batches)))
+def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[PoolEvent]:
+    if isinstance(analyst, StreamingAnalyst):
+        yield from _with_new_counts(analyst, analyst.analyse_stream(chain.from_iterable(batches)))
         return
     for batch in batches:
         yield from answer_batch(analyst, batch)
 
 
-def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[Told]:
+def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[PoolEvent]:
     """Answer one batch, wherever the analyst is: an answer for each example, then what was counted."""
     predictions = analyst.analyse(batch)
-    yield from _counted(analyst, (_fitting(*pair) for pair in zip(batch, predictions, strict=True)))
+    yield from _with_new_counts(
+        analyst, (_check_example_id(*pair) for pair in zip(batch, predictions, strict=True))
+    )
 
 
-def _fitting(example: Example, prediction: Prediction) -> Prediction:
+def _check_example_id(example: Example, prediction: Prediction) -> Prediction:
     assert prediction.example_id == example.id, "the analyst has answered another question than it was asked"
     return prediction
 
 
-def _counted(analyst: object, predictions: Iterable[Prediction]) -> Iterator[Told]:
+def _with_new_counts(analyst: object, predictions: Iterable[Prediction]) -> Iterator[PoolEvent]:
     counts = getattr(analyst, "counts", Counter[str]())
     before = Counter(counts)
     yield from predictions

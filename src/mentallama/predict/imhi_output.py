@@ -8,27 +8,27 @@ from itertools import groupby
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.files.record_files import read_records, writing_table
+from mentallama.files.record_files import read_records, table_writer
 from mentallama.records import Form, Prediction, Split
 from mentallama.tasks import Task
 
-COLUMNS = ("goldens", "generated_text")
-FOLDER = "responses"
+IMHI_OUTPUT_COLUMNS = ("goldens", "generated_text")
+RESPONSES_FOLDER = "responses"
 
 
 @dataclass(frozen=True)
-class Row:
+class ImhiRow:
     """A published row, and the example that asks it; None where its text is no post."""
 
     set: str
     split: Split
     question: str
-    golden: str
+    reference: str
     example_id: str | None
 
 
 def write_responses(
-    out: Path, predictions: Path, rows: Sequence[Row], tasks: Mapping[str, Task], form: Form
+    out: Path, predictions: Path, rows: Sequence[ImhiRow], tasks: Mapping[str, Task], form: Form
 ) -> None:
     """Write `responses/SET.csv` for each set's test rows, as `mentallama evaluate --responses` reads it.
 
@@ -39,9 +39,9 @@ def write_responses(
     found = read_records(predictions, Prediction)
     texts = {e.example_id: answer_text(e, *asked[e.example_id], form) for e in found if e.example_id in asked}
     for name, own in groupby(tests, key=lambda row: row.set):
-        with writing_table(out / FOLDER / f"{name}.csv", COLUMNS) as write:
+        with table_writer(out / RESPONSES_FOLDER / f"{name}.csv", IMHI_OUTPUT_COLUMNS) as write:
             for row in own:
-                write((row.golden, texts.get(row.example_id or "", "")))
+                write((row.reference, texts.get(row.example_id or "", "")))
 
 
 def answer_text(prediction: Prediction, task: Task, question: str, form: Form) -> str:

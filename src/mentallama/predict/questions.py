@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from mentallama.records import Example, Form, Post, Record, example_of
 from mentallama.tasks import Task
 
-Pair = tuple[str, str]
+QuestionKey = tuple[str, str]
 """A set and one of its questions."""
 
-QUESTIONS = "questions.jsonl.zst"
+QUESTIONS_FILE = "questions.jsonl.zst"
 """Beside predictions that were made without a recipe."""
 
 
@@ -29,36 +29,40 @@ class QuestionRow(Record):
 
 
 @dataclass(frozen=True)
-class Asked:
+class PostQuestions:
     """A post, and what is asked about it."""
 
     post: Post
     examples: tuple[Example, ...]
 
 
-Questions = Callable[[], Iterator[Asked]]
+QuestionSource = Callable[[], Iterator[PostQuestions]]
 """All that is asked, from the beginning each time."""
 
 
-def labelled(posts: Iterable[Post], form: Form) -> Iterator[Asked]:
+def labelled_questions(posts: Iterable[Post], form: Form) -> Iterator[PostQuestions]:
     """Every labelled question of the posts; a post without labels is asked nothing."""
     for post in posts:
-        yield Asked(post, tuple(example_of(post, question, form) for question in post.labels))
+        yield PostQuestions(post, tuple(example_of(post, question, form) for question in post.labels))
 
 
-def every(posts: Iterable[Post], form: Form, pairs: Collection[Pair]) -> Iterator[Asked]:
+def every_question(
+    posts: Iterable[Post], form: Form, keys: Collection[QuestionKey]
+) -> Iterator[PostQuestions]:
     """All questions of all sets on every post, whatever set it is from."""
     for post in posts:
-        yield Asked(post, tuple(example_of(post, question, form, task=name) for name, question in pairs))
+        yield PostQuestions(
+            post, tuple(example_of(post, question, form, task=name) for name, question in keys)
+        )
 
 
-def all_pairs(tasks: Mapping[str, Task]) -> tuple[Pair, ...]:
+def question_keys(tasks: Mapping[str, Task]) -> tuple[QuestionKey, ...]:
     """All questions there are."""
     return tuple((name, question) for name, task in tasks.items() for question in task.questions)
 
 
 @dataclass
-class Stock:
+class QuestionCounts:
     """What there is to ask: posts, questions that the analyst answers, the others by set.
 
     `real` are posts by real people that would be asked about, by set.
@@ -66,34 +70,36 @@ class Stock:
 
     posts: int = 0
     questions: int = 0
-    left_open: Counter[str] = field(default_factory=Counter)
-    real: Counter[str] = field(default_factory=Counter)
+    unsupported: Counter[str] = field(default_factory=Counter)
+    real_posts: Counter[str] = field(default_factory=Counter)
 
 
-def take_stock(questions: Iterable[Asked], answered: Collection[Pair] | None = None) -> Stock:
+def count_questions(
+    questions: Iterable[PostQuestions], supported: Collection[QuestionKey] | None = None
+) -> QuestionCounts:
     """Count what is asked; `answered` are the questions that the analyst answers, None: all."""
-    stock = Stock()
+    stock = QuestionCounts()
     for asked in questions:
-        own = len(answerable(asked, answered).examples)
+        own = len(only_supported(asked, supported).examples)
         stock.posts += 1
         stock.questions += own
         if own < len(asked.examples):
-            stock.left_open.update(
-                e.task for e in asked.examples if (e.task, e.question) not in (answered or ())
+            stock.unsupported.update(
+                e.task for e in asked.examples if (e.task, e.question) not in (supported or ())
             )
         if own and not asked.post.provenance.synthetic:
-            stock.real[asked.post.set] += 1
+            stock.real_posts[asked.post.set] += 1
     return stock
 
 
-def answerable(asked: Asked, answered: Collection[Pair] | None) -> Asked:
+def only_supported(asked: PostQuestions, answered: Collection[QuestionKey] | None) -> PostQuestions:
     """Only the questions that the analyst answers."""
     if answered is None:
         return asked
     return replace(asked, examples=tuple(e for e in asked.examples if (e.task, e.question) in answered))
 
 
-def in_batches(groups: Iterable[Sequence[Example]], size: int) -> Iterator[list[Example]]:
+def batches_by_post(groups: Iterable[Sequence[Example]], size: int) -> Iterator[list[Example]]:
     """Batches of `size` examples or a few more: the questions on one post are never parted."""
     batch: list[Example] = []
     for group in groups:

@@ -18,74 +18,79 @@ from typing import Any
 from uuid import uuid4
 
 from mentallama import __version__
-from mentallama.analysts.base import Asking
+from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.registry import Analyst, open_analyst
 from mentallama.errors import MentallamaError
-from mentallama.llm_api.transport.ray_cluster import START_SECONDS, join, no_room, other_version
-from mentallama.predict.analyst_pool import Crew, Told, answer_batch
-from mentallama.predict.questions import Pair
+from mentallama.llm_api.transport.ray_cluster import (
+    WORKER_START_SECONDS,
+    connect_to_cluster,
+    no_worker_error,
+    version_mismatch,
+)
+from mentallama.predict.analyst_pool import AnalystPool, PoolEvent, answer_batch
+from mentallama.predict.questions import QuestionKey
 from mentallama.records import Example
 
-RETRIES = 3
+MAX_WORKER_LOSSES = 3
 """A batch with which so many workers are lost ends the run: it may be what kills them."""
 
-AHEAD = 2
+BATCHES_PER_WORKER = 2
 """Batches a worker has: one that it answers, and one that waits."""
 
-LIGHT = ("linear", "scripted")
+SINGLE_CPU_ANALYSTS = ("linear", "scripted")
 """Kinds of which every CPU can have its own; the others compute with all CPUs of a node."""
 
-Say = Callable[[str], None]
+LogFn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class BatchResult:
     """What came of a batch. `worker` changes when a worker was lost and replaced."""
 
     worker: str
-    told: list[Told]
-    said: list[str]
-    fault: MentallamaError | None = None
+    events: list[PoolEvent]
+    log_lines: list[str]
+    error: MentallamaError | None = None
 
 
-class Worker:
+class AnalystWorker:
     """One process of the cluster, with an analyst of its own."""
 
-    def __init__(self, spec: str, asking: Asking) -> None:
-        self._name, self._said = uuid4().hex, list[str]()
-        self._open = partial(open_analyst, spec, replace(asking, say=self._said.append))
+    def __init__(self, spec: str, asking: InferenceOptions) -> None:
+        self._name, self._log_lines = uuid4().hex, list[str]()
+        self._open = partial(open_analyst, spec, replace(asking, log=self._log_lines.append))
         self._analyst: Analyst | None = None
 
     def version(self) -> str:
         return __version__
 
-    def tasks(self) -> tuple[Pair, ...] | MentallamaError | None:
+    def supported_questions(self) -> tuple[QuestionKey, ...] | MentallamaError | None:
         """The questions that the analyst answers, None for all; or why it does not open.
 
         What stops the run is returned: raised, it would arrive with Ray's own words around it.
         """
         try:
-            tasks = getattr(self._opened(), "tasks", None)
+            tasks = getattr(self._get_analyst(), "tasks", None)
         except MentallamaError as stop:
             return stop
         return None if tasks is None else tuple(tasks)
 
-    def answer(self, batch: list[Example]) -> Part:
+    def answer(self, batch: list[Example]) -> BatchResult:
         try:
-            told, fault = list(answer_batch(self._opened(), batch)), None
+            told, fault = list(answer_batch(self._get_analyst(), batch)), None
         except MentallamaError as stop:
             told, fault = [], stop
-        said = self._said.copy()
-        self._said.clear()
-        return Part(self._name, told, said, fault)
+        said = self._log_lines.copy()
+        self._log_lines.clear()
+        return BatchResult(self._name, told, said, fault)
 
-    def _opened(self) -> Analyst:
+    def _get_analyst(self) -> Analyst:
         self._analyst = self._analyst or self._open()
         return self._analyst
 
 
 @contextmanager
-def on_ray(address: str, spec: str, asking: Asking, say: Say) -> Iterator[Crew]:
+def ray_pool(address: str, spec: str, asking: InferenceOptions, log: LogFn) -> Iterator[AnalystPool]:
     """Workers of a cluster, as a crew.
 
     `say` hears of workers that are lost, and what their analysts have to say.
@@ -97,16 +102,22 @@ def on_ray(address: str, spec: str, asking: Asking, say: Say) -> Iterator[Crew]:
     MentallamaError
         No cluster answers at the address, or it starts no worker. Later: it keeps losing workers.
     """
-    ray, own = join(address)
+    ray, own = connect_to_cluster(address)
     workers: list[Any] = []
     try:
-        count, room = _room(ray, spec, asking)
-        options = {**room, "max_restarts": -1, "max_task_retries": RETRIES, "scheduling_strategy": "SPREAD"}
+        count, room = _worker_resources(ray, spec, asking)
+        options = {
+            **room,
+            "max_restarts": -1,
+            "max_task_retries": MAX_WORKER_LOSSES,
+            "scheduling_strategy": "SPREAD",
+        }
         workers += [
-            ray.remote(**options)(Worker).remote(spec, replace(asking, say=_unheard)) for _ in range(count)
+            ray.remote(**options)(AnalystWorker).remote(spec, replace(asking, log=_discard_line))
+            for _ in range(count)
         ]
-        tasks = _begin(ray, address, workers)
-        yield Crew(tasks, partial(_answer, ray, address, workers, say))
+        tasks = _wait_until_open(ray, address, workers)
+        yield AnalystPool(tasks, partial(_dispatch_batches, ray, address, workers, log))
     finally:
         for worker in workers:
             ray.kill(worker)
@@ -114,17 +125,17 @@ def on_ray(address: str, spec: str, asking: Asking, say: Say) -> Iterator[Crew]:
             ray.shutdown()
 
 
-def _unheard(_: str) -> None:
+def _discard_line(_: str) -> None:
     """A worker hears for itself."""
 
 
-def _room(ray: Any, spec: str, asking: Asking) -> tuple[int, dict[str, int]]:
+def _worker_resources(ray: Any, spec: str, asking: InferenceOptions) -> tuple[int, dict[str, int]]:
     """How many workers there are to be, and what each takes of a node."""
     kind = spec.partition(":")[0]
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = [int(node.get("CPU", 0)) for node in alive]
     gpus = sum(int(node.get("GPU", 0)) for node in alive)
-    if kind in LIGHT:
+    if kind in SINGLE_CPU_ANALYSTS:
         return max(1, sum(cpus)), {"num_cpus": 1}
     if asking.device == "cuda" or (asking.device == "auto" and gpus):
         return max(1, gpus), {"num_gpus": 1, "num_cpus": 1}
@@ -132,46 +143,48 @@ def _room(ray: Any, spec: str, asking: Asking) -> tuple[int, dict[str, int]]:
     return max(1, len(useful)), {"num_cpus": min(useful, default=1)}
 
 
-def _begin(ray: Any, address: str, workers: list[Any]) -> tuple[Pair, ...] | None:
+def _wait_until_open(ray: Any, address: str, workers: list[Any]) -> tuple[QuestionKey, ...] | None:
     """Wait until all analysts are open; the questions that they answer."""
     errors = ray.exceptions
     try:
-        found = set(ray.get([worker.version.remote() for worker in workers], timeout=START_SECONDS))
-        if (fault := other_version(address, found, __version__)) is not None:
+        found = set(ray.get([worker.version.remote() for worker in workers], timeout=WORKER_START_SECONDS))
+        if (fault := version_mismatch(address, found, __version__)) is not None:
             raise fault
         tasks = ray.get([worker.tasks.remote() for worker in workers])  # a large model takes minutes to open
     except errors.RayTaskError:
         raise  # a fault in our own code
     except (errors.RayError, TimeoutError):
-        raise no_room(address) from None
+        raise no_worker_error(address) from None
     for each in tasks:
         if isinstance(each, MentallamaError):
             raise each
-    answered: tuple[Pair, ...] | None = tasks[0]
+    answered: tuple[QuestionKey, ...] | None = tasks[0]
     return answered
 
 
-def _answer(
-    ray: Any, address: str, workers: list[Any], say: Say, batches: Iterator[list[Example]]
-) -> Iterator[Told]:
+def _dispatch_batches(
+    ray: Any, address: str, workers: list[Any], say: LogFn, batches: Iterator[list[Example]]
+) -> Iterator[PoolEvent]:
     flying: dict[Any, int] = {}
     names: dict[int, str] = {}
     for batch in batches:
-        if len(flying) >= AHEAD * len(workers):
-            yield from _one(ray, address, flying, names, say)
+        if len(flying) >= BATCHES_PER_WORKER * len(workers):
+            yield from _next_result(ray, address, flying, names, say)
         held = list(flying.values())
         place = min(range(len(workers)), key=held.count)
         flying[workers[place].answer.remote(batch)] = place
     while flying:
-        yield from _one(ray, address, flying, names, say)
+        yield from _next_result(ray, address, flying, names, say)
 
 
-def _one(ray: Any, address: str, flying: dict[Any, int], names: dict[int, str], say: Say) -> list[Told]:
+def _next_result(
+    ray: Any, address: str, flying: dict[Any, int], names: dict[int, str], say: LogFn
+) -> list[PoolEvent]:
     """Wait for the first batch that is done."""
     (done, *_), _ = ray.wait(list(flying), num_returns=1)
     place = flying.pop(done)
     try:
-        part: Part = ray.get(done)
+        part: BatchResult = ray.get(done)
     except ray.exceptions.RayTaskError:
         raise  # a fault in our own code
     except ray.exceptions.RayError:
@@ -179,11 +192,11 @@ def _one(ray: Any, address: str, flying: dict[Any, int], names: dict[int, str], 
             f"the Ray cluster at {address} keeps losing workers: look at its logs; what was answered is kept, and the "
             "same command goes on"
         ) from None
-    for line in part.said:
+    for line in part.log_lines:
         say(line)
-    if part.fault is not None:
-        raise part.fault
+    if part.error is not None:
+        raise part.error
     if names.setdefault(place, part.worker) != part.worker:
         say("a worker of the Ray cluster was lost; its batches are asked again")
         names[place] = part.worker
-    return part.told
+    return part.events

@@ -14,15 +14,22 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mentallama.errors import MentallamaError, WrongUse
-from mentallama.files.record_files import write_json, writing
-from mentallama.predict.analyst_pool import BATCH, Crew
+from mentallama.errors import MentallamaError, UsageError
+from mentallama.files.record_files import record_writer, write_json
+from mentallama.predict.analyst_pool import BATCH_SIZE, AnalystPool
 from mentallama.predict.journal import Journal
-from mentallama.predict.questions import Asked, Questions, Stock, answerable, in_batches, take_stock
-from mentallama.progress import progress
+from mentallama.predict.questions import (
+    PostQuestions,
+    QuestionCounts,
+    QuestionSource,
+    batches_by_post,
+    count_questions,
+    only_supported,
+)
+from mentallama.progress import progress_bar
 from mentallama.records import Example, Prediction, Record
 
-PREDICTIONS, SUMMARY = "predictions.jsonl.zst", "summary.json"
+PREDICTIONS_FILE, SUMMARY_FILE = "predictions.jsonl.zst", "summary.json"
 
 
 class PredictSummary(Record):
@@ -37,7 +44,9 @@ class PredictSummary(Record):
     counts: dict[str, int] = {}
 
 
-def run(crew: Crew, questions: Questions, out: Path, journal: Path, where: str) -> PredictSummary:
+def run(
+    pool: AnalystPool, questions: QuestionSource, out: Path, journal: Path, source: str
+) -> PredictSummary:
     """Answer all questions and write the predictions into `out`.
 
     Parameters
@@ -56,64 +65,66 @@ def run(crew: Crew, questions: Questions, out: Path, journal: Path, where: str) 
     MentallamaError
         Some questions had no answer; those that had are kept.
     """
-    stock = take_stock(questions(), crew.tasks)
+    stock = count_questions(questions(), pool.supported_questions)
     if not stock.questions:
-        raise WrongUse(_nothing(where, stock))
+        raise UsageError(_nothing_to_answer_message(source, stock))
     with Journal(journal) as kept:
-        _ask(crew, questions, kept, stock.questions)
-        summary = _compose(crew, questions, kept, out, stock)
-    write_json(out / SUMMARY, summary.model_dump(mode="json"))
+        _answer_remaining(pool, questions, kept, stock.questions)
+        summary = _write_predictions(pool, questions, kept, out, stock)
+    write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))
     return summary
 
 
-def _ask(crew: Crew, questions: Questions, kept: Journal, total: int) -> None:
+def _answer_remaining(crew: AnalystPool, questions: QuestionSource, kept: Journal, total: int) -> None:
     """Have answered what the journal does not hold."""
-    done = sum(example.id in kept for asked in _own(crew, questions) for example in asked.examples)
-    open_ones = (_open(asked, kept) for asked in _own(crew, questions))
-    with progress("predict: answer", total, done) as advance:
-        for told in crew.answer(in_batches(open_ones, BATCH)):
+    done = sum(example.id in kept for asked in _supported(crew, questions) for example in asked.examples)
+    open_ones = (_remaining(asked, kept) for asked in _supported(crew, questions))
+    with progress_bar("predict: answer", total, done) as advance:
+        for told in crew.answer(batches_by_post(open_ones, BATCH_SIZE)):
             if isinstance(told, Prediction):
-                kept.keep(told)
+                kept.add(told)
                 advance(1)
             else:
-                kept.count(told)
+                kept.add_counts(told)
 
 
-def _own(crew: Crew, questions: Questions) -> Iterator[Asked]:
-    return (answerable(asked, crew.tasks) for asked in questions())
+def _supported(crew: AnalystPool, questions: QuestionSource) -> Iterator[PostQuestions]:
+    return (only_supported(asked, crew.supported_questions) for asked in questions())
 
 
-def _open(asked: Asked, kept: Journal) -> list[Example]:
+def _remaining(asked: PostQuestions, kept: Journal) -> list[Example]:
     return [example for example in asked.examples if example.id not in kept]
 
 
-def _compose(crew: Crew, questions: Questions, kept: Journal, out: Path, stock: Stock) -> PredictSummary:
+def _write_predictions(
+    crew: AnalystPool, questions: QuestionSource, kept: Journal, out: Path, stock: QuestionCounts
+) -> PredictSummary:
     """Write the answers in the order of the questions."""
     answers: Counter[str] = Counter()
-    with writing(out / PREDICTIONS) as write:
-        for asked in _own(crew, questions):
+    with record_writer(out / PREDICTIONS_FILE) as write:
+        for asked in _supported(crew, questions):
             for example in asked.examples:
                 if example.id not in kept:
-                    raise MentallamaError(_missing(crew, questions, kept))
+                    raise MentallamaError(_unanswered_message(crew, questions, kept))
                 write(kept.line(example.id))
                 answers[kept.status(example.id)] += 1
     return PredictSummary(
-        posts=stock.posts, answers=dict(answers), left_open=dict(stock.left_open), counts=dict(kept.counts)
+        posts=stock.posts, answers=dict(answers), left_open=dict(stock.unsupported), counts=dict(kept.counts)
     )
 
 
-def _missing(crew: Crew, questions: Questions, kept: Journal) -> str:
-    missing = sum(len(_open(asked, kept)) for asked in _own(crew, questions))
-    why = ", ".join(f"{count} {reason}" for reason, count in crew.missed.most_common(3))
+def _unanswered_message(crew: AnalystPool, questions: QuestionSource, kept: Journal) -> str:
+    missing = sum(len(_remaining(asked, kept)) for asked in _supported(crew, questions))
+    why = ", ".join(f"{count} {reason}" for reason, count in crew.unanswered.most_common(3))
     return (
         f"predict: {missing} questions have no answer{f' ({why})' if why else ''}; what was answered is kept, and the "
         "same command asks for the rest"
     )
 
 
-def _nothing(where: str, stock: Stock) -> str:
-    if stock.left_open:
-        others = ", ".join(sorted(stock.left_open))
+def _nothing_to_answer_message(where: str, stock: QuestionCounts) -> str:
+    if stock.unsupported:
+        others = ", ".join(sorted(stock.unsupported))
         return f"{where}: of {stock.posts} posts none asks what this model answers (they ask of {others})"
     if stock.posts:
         return f"{where}: of {stock.posts} posts none has a label; choose other splits, or ask all questions (--all)"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-NONE = "–"
+NO_VALUE = "–"
 """Stands where there is no number."""
 
 
@@ -15,33 +15,33 @@ class Cell:
     """One cell of a table. `heat` (0-1) shades it; None leaves it plain."""
 
     text: str
-    head: bool = False
-    number: bool = False
+    is_header: bool = False
+    is_number: bool = False
     heat: float | None = None
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """`ours` sets a row off from the published ones around it, `part` one that is part of the row above."""
 
     cells: tuple[Cell, ...]
-    ours: bool = False
-    part: bool = False
+    highlighted: bool = False
+    is_subrow: bool = False
 
 
 @dataclass(frozen=True)
-class Table:
+class TableBlock:
     """`upright` turns column heads by 90°, for matrices with many columns."""
 
     caption: str
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
-    upright: bool = False
+    rows: tuple[PageRow, ...]
+    vertical_headers: bool = False
     kind: Literal["table"] = "table"
 
 
 @dataclass(frozen=True)
-class Figure:
+class FigureBlock:
     """`svg` is whole and describes itself to a screen reader; `caption` is shown below it."""
 
     caption: str
@@ -52,8 +52,8 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Text:
-    """A paragraph; `missing` marks one that says what is not there."""
+class Paragraph:
+    """A paragraph; `missing_note` marks one that says what is not there."""
 
     text: str
     missing: bool = False
@@ -61,15 +61,15 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Group:
+class BlockGroup:
     """Blocks shown side by side where there is room; folded away behind `fold` where it is set."""
 
-    blocks: tuple[Table | Figure, ...]
-    fold: str | None = None
+    blocks: tuple[TableBlock | FigureBlock, ...]
+    collapsed_title: str | None = None
     kind: Literal["group"] = "group"
 
 
-Block = Table | Figure | Text | Group
+Block = TableBlock | FigureBlock | Paragraph | BlockGroup
 
 
 @dataclass(frozen=True)
@@ -87,53 +87,55 @@ class Page:
 
     title: str
     notice: str
-    lead: str
-    facts: tuple[tuple[str, str], ...]
+    intro: str
+    key_figures: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
 
 
-def head(text: str) -> Cell:
+def header_cell(text: str) -> Cell:
     """The cell that names its row."""
-    return Cell(text, head=True)
+    return Cell(text, is_header=True)
 
 
-def number(value: float | None, digits: int = 2, heat: float | None = None) -> Cell:
+def number_cell(value: float | None, digits: int = 2, heat: float | None = None) -> Cell:
     """A number with fixed digits, or a dash."""
-    return Cell(NONE if value is None else f"{value:.{digits}f}", number=True, heat=heat)
+    return Cell(NO_VALUE if value is None else f"{value:.{digits}f}", is_number=True, heat=heat)
 
 
-def count(value: int | None, heat: float | None = None) -> Cell:
+def count_cell(value: int | None, heat: float | None = None) -> Cell:
     """A whole number with thousands set apart, or a dash."""
-    return Cell(NONE if value is None else f"{value:,}", number=True, heat=heat)
+    return Cell(NO_VALUE if value is None else f"{value:,}", is_number=True, heat=heat)
 
 
-def row(name: str, cells: Iterable[Cell], *, ours: bool = False, part: bool = False) -> Row:
+def named_row(
+    name: str, cells: Iterable[Cell], *, highlighted: bool = False, is_subrow: bool = False
+) -> PageRow:
     """A row with its name first."""
-    return Row((head(name), *cells), ours=ours, part=part)
+    return PageRow((header_cell(name), *cells), highlighted=highlighted, is_subrow=is_subrow)
 
 
-def pairs(caption: str, header: tuple[str, str], values: Iterable[tuple[str, str]]) -> Table:
+def key_value_table(caption: str, header: tuple[str, str], values: Iterable[tuple[str, str]]) -> TableBlock:
     """A table of names and values."""
-    return Table(caption, header, tuple(row(name, [Cell(value)]) for name, value in values))
+    return TableBlock(caption, header, tuple(named_row(name, [Cell(value)]) for name, value in values))
 
 
-def missing(what: str) -> tuple[Text]:
+def missing_note(what: str) -> tuple[Paragraph]:
     """The one block of a section whose material is not there."""
-    return (Text(what, missing=True),)
+    return (Paragraph(what, missing=True),)
 
 
-def matrix(
+def heat_table(
     caption: str,
-    corner: str,
+    corner_label: str,
     names: Sequence[str],
     columns: Sequence[str],
     counts: Sequence[Sequence[int]],
     *,
-    wholes: Sequence[int],
-) -> Table:
+    row_totals: Sequence[int],
+) -> TableBlock:
     """Counts as a heat table: each cell is shaded by its share of the row's whole."""
     rows = [
-        row(name, (count(cell, cell / whole if whole else None) for cell in line))
-        for name, line, whole in zip(names, counts, wholes, strict=True)
+        named_row(name, (count_cell(cell, cell / whole if whole else None) for cell in line))
+        for name, line, whole in zip(names, counts, row_totals, strict=True)
     ]
-    return Table(caption, (corner, *columns), tuple(rows), upright=len(columns) > 4)
+    return TableBlock(caption, (corner_label, *columns), tuple(rows), vertical_headers=len(columns) > 4)

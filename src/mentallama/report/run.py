@@ -17,15 +17,15 @@ from typing import Any
 
 from mentallama.files.record_files import write_text
 from mentallama.report.page_model import Page
-from mentallama.report.run_artifacts import Material, read_material
+from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
 from mentallama.report.sections.data import data_sections
-from mentallama.report.sections.gates import kept_sections
-from mentallama.report.sections.provenance import made_section
-from mentallama.report.sections.scores import result_sections
+from mentallama.report.sections.gates import gate_sections
+from mentallama.report.sections.provenance import provenance_section
+from mentallama.report.sections.scores import score_sections
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task, load_tasks
 
-LEAD = (
+INTRO = (
     "Posts from social media, a question about each, and the answers of a model: a label and the reason "
     "for it. This page says how often the labels were right, on which posts, and how far that can be trusted."
 )
@@ -54,26 +54,28 @@ def run(
     BadData
         A file of the run does not hold what it should.
     """
-    page = compose(read_material(folder), title, settings, load_tasks() if tasks is None else tasks)
-    write_text(out / "report.md", render("page.md.j2", page))
-    write_text(out / "index.html", render("page.html.j2", page))
+    page = build_page(read_run_artifacts(folder), title, settings, load_tasks() if tasks is None else tasks)
+    write_text(out / "report.md", render_template("page.md.j2", page))
+    write_text(out / "index.html", render_template("page.html.j2", page))
     return out / "index.html"
 
 
-def compose(
-    material: Material, title: str, settings: Mapping[str, Any] | None, tasks: Mapping[str, Task]
+def build_page(
+    material: RunArtifacts, title: str, settings: Mapping[str, Any] | None, tasks: Mapping[str, Task]
 ) -> Page:
     """The page's content, in the order in which it is read."""
     sections = (
-        *result_sections(material, tasks),
-        *kept_sections(material),
+        *score_sections(material, tasks),
+        *gate_sections(material),
         *data_sections(material),
-        made_section(material, settings),
+        provenance_section(material, settings),
     )
-    return Page(title=title, notice=NOTICE, lead=LEAD, facts=tuple(facts(material)), sections=sections)
+    return Page(
+        title=title, notice=NOTICE, intro=INTRO, key_figures=tuple(key_figures(material)), sections=sections
+    )
 
 
-def facts(material: Material) -> list[tuple[str, str]]:
+def key_figures(material: RunArtifacts) -> list[tuple[str, str]]:
     """The few numbers at the top; none of them is a mean over sets, which would hide the weak ones."""
     if material.scores is None:
         return []
@@ -87,7 +89,7 @@ def facts(material: Material) -> list[tuple[str, str]]:
     ]
 
 
-def render(template: str, page: Page) -> str:
+def render_template(template: str, page: Page) -> str:
     """Fill a template; HTML is escaped, Markdown's own signs are too."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -100,11 +102,11 @@ def render(template: str, page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    room.filters["plain"] = plain
+    room.filters["escape_markdown_cell"] = escape_markdown_cell
     return room.get_template(template).render(page=page)
 
 
-def plain(text: str) -> str:
+def escape_markdown_cell(text: str) -> str:
     """Text for a Markdown table's cell.
 
     >>> plain("a|b")

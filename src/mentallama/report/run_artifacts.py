@@ -9,23 +9,23 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from mentallama.check.output.gate_report_schema import NAME as GATES
-from mentallama.check.output.gate_report_schema import GateFile
-from mentallama.errors import BadData
-from mentallama.evaluate.score_file import SCORES, ScoreFile
+from mentallama.check.output.gate_report_schema import GATE_REPORT_FILE as GATES
+from mentallama.check.output.gate_report_schema import GateReport
+from mentallama.errors import DataError
+from mentallama.evaluate.score_file import SCORES_FILE, ScoreFile
 from mentallama.files.record_files import read_json, read_records
 from mentallama.records import Prediction
 
 M = TypeVar("M")
 
 
-class Shown(BaseModel):
+class LenientRecord(BaseModel):
     """Base of what other stages wrote: the page takes the fields it shows and passes over the rest."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class Removed(Shown):
+class RemovedPosts(LenientRecord):
     """Posts the guard took out for one reason, from one set and split against another."""
 
     reason: str = "leak"
@@ -37,7 +37,7 @@ class Removed(Shown):
     posts: int
 
 
-class HeldOut(Shown):
+class HeldOutClaim(LenientRecord):
     """Whether the run may say of sets that no model saw them."""
 
     sets: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class HeldOut(Shown):
     claim: bool = False
 
 
-class CollectSummary(Shown):
+class CollectSummary(LenientRecord):
     """`collect/summary.json`."""
 
     posts: dict[str, dict[str, int]] = {}
@@ -55,11 +55,11 @@ class CollectSummary(Shown):
     rejects: dict[str, int] = {}
     cleaning: dict[str, int] = {}
     leak_guard: str | None = None
-    removed: tuple[Removed, ...] = ()
-    held_out: HeldOut = HeldOut()
+    removed: tuple[RemovedPosts, ...] = ()
+    held_out: HeldOutClaim = HeldOutClaim()
 
 
-class Overlap(Shown):
+class OverlapCounts(LenientRecord):
     """`collect/overlap.json`: rows are test sets, columns training sets."""
 
     tests: tuple[str, ...]
@@ -69,7 +69,7 @@ class Overlap(Shown):
     after_guard: tuple[tuple[int, ...], ...] | None = None
 
 
-class Drift(Shown):
+class LabelDrift(LenientRecord):
     """One line of `collect/drift.json`; `share` is 0-1."""
 
     set: str
@@ -80,7 +80,7 @@ class Drift(Shown):
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictionCounts:
     """What `predict` wrote, counted."""
 
     rows: int
@@ -91,19 +91,19 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Material:
+class RunArtifacts:
     """Everything a page is written from."""
 
     scores: ScoreFile | None = None
-    collected: CollectSummary | None = None
-    overlap: Overlap | None = None
-    drift: tuple[Drift, ...] | None = None
-    trained: Mapping[str, Any] | None = None
-    predicted: Predicted | None = None
-    gates: GateFile | None = None
+    collect_summary: CollectSummary | None = None
+    overlap: OverlapCounts | None = None
+    drift: tuple[LabelDrift, ...] | None = None
+    train_summary: Mapping[str, Any] | None = None
+    prediction_counts: PredictionCounts | None = None
+    gates: GateReport | None = None
 
 
-def read_material(run: Path) -> Material:
+def read_run_artifacts(run: Path) -> RunArtifacts:
     """Read a run's folder.
 
     Raises
@@ -111,28 +111,28 @@ def read_material(run: Path) -> Material:
     BadData
         A file is there and does not hold what it should.
     """
-    return Material(
-        scores=_read(run / "evaluate" / SCORES, ScoreFile),
-        collected=_read(run / "collect/summary.json", CollectSummary),
-        overlap=_read(run / "collect/overlap.json", Overlap),
-        drift=_read(run / "collect/drift.json", tuple[Drift, ...]),
-        trained=_read(run / "train/summary.json", dict[str, Any]),
-        predicted=count_predictions(run / "predict/predictions.jsonl.zst"),
-        gates=_read(run / "check" / GATES, GateFile),
+    return RunArtifacts(
+        scores=_read_if_present(run / "evaluate" / SCORES_FILE, ScoreFile),
+        collect_summary=_read_if_present(run / "collect/summary.json", CollectSummary),
+        overlap=_read_if_present(run / "collect/overlap.json", OverlapCounts),
+        drift=_read_if_present(run / "collect/drift.json", tuple[LabelDrift, ...]),
+        train_summary=_read_if_present(run / "train/summary.json", dict[str, Any]),
+        prediction_counts=count_predictions(run / "predict/predictions.jsonl.zst"),
+        gates=_read_if_present(run / "check" / GATES, GateReport),
     )
 
 
-def _read(path: Path, kind: type[M]) -> M | None:
+def _read_if_present(path: Path, kind: type[M]) -> M | None:
     if not path.is_file():
         return None
     try:
         return TypeAdapter(kind).validate_python(read_json(path), strict=False)
     except ValidationError as fault:
         fields = sorted({".".join(map(str, error["loc"])) or "the whole" for error in fault.errors()})
-        raise BadData(f"the report cannot read {', '.join(fields[:5])}", path) from None
+        raise DataError(f"the report cannot read {', '.join(fields[:5])}", path) from None
 
 
-def count_predictions(path: Path) -> Predicted | None:
+def count_predictions(path: Path) -> PredictionCounts | None:
     """Count a file of predictions; None where there is none."""
     if not path.is_file():
         return None
@@ -144,4 +144,4 @@ def count_predictions(path: Path) -> Predicted | None:
         explained += bool(prediction.reading.explanation)
         shown += bool(prediction.evidence)
         sure += bool(prediction.probabilities)
-    return Predicted(rows, tuple(sorted(models)), explained, shown, sure)
+    return PredictionCounts(rows, tuple(sorted(models)), explained, shown, sure)

@@ -4,13 +4,13 @@ or an answer sentence is spelled. A new task, in any language, is a new file and
 
 from mentallama.tasks.catalogue import find_task, load_tasks, read_task
 from mentallama.tasks.query_format import read_query, write_query
-from mentallama.tasks.schema import Columns, Label, Question, Reason, Source, Task
+from mentallama.tasks.schema import ColumnMap, ExplanationTemplate, Label, Question, Source, Task
 
 __all__ = [
-    "Columns",
+    "ColumnMap",
+    "ExplanationTemplate",
     "Label",
     "Question",
-    "Reason",
     "Source",
     "Task",
     "find_task",

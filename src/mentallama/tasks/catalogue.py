@@ -12,7 +12,7 @@ from types import MappingProxyType
 import yaml
 from pydantic import ValidationError
 
-from mentallama.errors import BadData, WrongUse
+from mentallama.errors import DataError, UsageError
 from mentallama.tasks.schema import Task
 
 
@@ -27,14 +27,14 @@ def read_task(path: Path) -> Task:
     try:
         return Task.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise BadData("not a YAML file", path) from fault
+        raise DataError("not a YAML file", path) from fault
     except ValidationError as fault:
         faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors())
-        raise BadData(f"not a task: {faults}", path) from fault
+        raise DataError(f"not a task: {faults}", path) from fault
 
 
 @cache
-def _catalogue() -> Mapping[str, Task]:
+def _shipped_tasks() -> Mapping[str, Task]:
     folder = Path(str(files("mentallama.tasks") / "data"))
     tasks = [read_task(path) for path in sorted(folder.glob("*.yaml"), key=lambda p: p.name.lower())]
     return MappingProxyType({task.set: task for task in tasks})
@@ -52,11 +52,11 @@ def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
         There is no such folder.
     """
     if folder is None:
-        return _catalogue()
+        return _shipped_tasks()
     if not folder.is_dir():
-        raise WrongUse(f"{folder}: there is no such folder of task files")
+        raise UsageError(f"{folder}: there is no such folder of task files")
     own = {task.set: task for task in map(read_task, sorted(folder.glob("*.yaml")))}
-    return MappingProxyType({**_catalogue(), **own})
+    return MappingProxyType({**_shipped_tasks(), **own})
 
 
 def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
@@ -73,4 +73,4 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
         return by_lower[name.lower()]
     near = difflib.get_close_matches(name.lower(), by_lower, n=1)
     hint = f"did you mean {by_lower[near[0]].set}?" if near else f"there are {', '.join(tasks)}"
-    raise WrongUse(f"no task is called {name!r}; {hint}")
+    raise UsageError(f"no task is called {name!r}; {hint}")

@@ -10,23 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mentallama.records import Form, Split
 
 
-class Part(BaseModel):
+class TaskFileModel(BaseModel):
     """Base of everything in a task file: frozen, unknown keys are faults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Wording(Part):
+class Wording(TaskFileModel):
     """One text in both published forms."""
 
     instruction: str
     completion: str
 
-    def of(self, form: Form) -> str:
+    def for_form(self, form: Form) -> str:
         return self.instruction if form == "instruction" else self.completion
 
 
-class Question(Part):
+class Question(TaskFileModel):
     """One question of a task: how it is asked, and how people name it."""
 
     ask: Wording
@@ -34,7 +34,7 @@ class Question(Part):
     """What the teacher is told to look for, where it differs from the task's own instruction."""
 
 
-class Label(Part):
+class Label(TaskFileModel):
     """One answer: the sentence that states it in each form, and other ways models put it.
 
     An alias is matched as whole words, in any case, with a plural `s` or without.
@@ -50,7 +50,7 @@ class Label(Part):
     """Completes "wording that …" in explanations, as "goes with signs of depression"."""
 
 
-class Reason(Part):
+class ExplanationTemplate(TaskFileModel):
     """The sentences of an explanation that is written from evidence.
 
     `{quotes}` stands for quotations from the post, `{because}` for the label's own words.
@@ -68,7 +68,7 @@ class Reason(Part):
     joiner: str = ", "
 
 
-class Columns(Part):
+class ColumnMap(TaskFileModel):
     """Where the fields of a post stand in a table (a declared field map)."""
 
     text: str
@@ -84,7 +84,7 @@ class Columns(Part):
     language: str | None = None
 
 
-class Source(Part):
+class Source(TaskFileModel):
     """One upstream file of a set, or one table declared in a recipe.
 
     `codes` maps what stands in the label column to a canonical label; a canonical label stands for
@@ -92,7 +92,7 @@ class Source(Part):
     """
 
     file: str
-    columns: Columns
+    columns: ColumnMap
     encoding: str = "utf-8"
     split: Split | None = None
     """None: the file has no published split, it is drawn by seed."""
@@ -102,7 +102,7 @@ class Source(Part):
     """Column -> values: rows of the file that are not part of the task."""
 
 
-class Counts(Part):
+class SplitCounts(TaskFileModel):
     """Published rows (post x question) per split."""
 
     train: int
@@ -110,7 +110,7 @@ class Counts(Part):
     test: int
 
 
-class Task(Part):
+class Task(TaskFileModel):
     """One set of the benchmark."""
 
     set: str
@@ -127,8 +127,8 @@ class Task(Part):
     grave: str | None = None
     """The label whose miss costs most, or none where no label is graver than the others."""
     teacher: str
-    reason: Reason
-    expected: Counts
+    reason: ExplanationTemplate
+    expected: SplitCounts
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
@@ -149,11 +149,11 @@ class Task(Part):
         return hash(self.set)
 
     @cached_property
-    def polar(self) -> bool:
+    def is_yes_no(self) -> bool:
         """True for yes/no questions."""
         return set(self.labels) == {"yes", "no"}
 
-    def one_question(self, question: str | None = None) -> str:
+    def resolve_question(self, question: str | None = None) -> str:
         """The question named, or the only one there is; `ValueError` otherwise."""
         if question is None and len(self.questions) == 1:
             return next(iter(self.questions))

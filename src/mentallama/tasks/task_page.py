@@ -20,7 +20,7 @@ def task_page(task: Task) -> str:
         f"- Published rows: {counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test",
         f"- Grave label: {task.grave or 'none is graver than the others'}",
         "",
-        *_table(
+        *_markdown_table(
             ("Question", "Instruction form", "Completion form"),
             (
                 (name, question.ask.instruction, question.ask.completion)
@@ -28,7 +28,7 @@ def task_page(task: Task) -> str:
             ),
         ),
         "",
-        *_table(
+        *_markdown_table(
             ("Label", "Answer, instruction form", "Answer, completion form"),
             (
                 (name, label.answer.instruction, label.answer.completion)
@@ -51,6 +51,6 @@ def catalogue_page(tasks: Iterable[Task]) -> str:
     return "\n".join([head, *(task_page(task) + "\n" for task in tasks)])
 
 
-def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+def _markdown_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = [header, ("---",) * len(header), *rows]
     return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]

@@ -16,25 +16,25 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from mentallama.answers.parse import read_answer
-from mentallama.errors import BadData, WrongUse
-from mentallama.files.imhi_release import ReleaseFile, read_release
-from mentallama.files.tables import need_columns, read_table
-from mentallama.prompts import Shot
+from mentallama.errors import DataError, UsageError
+from mentallama.files.imhi_release import ReleaseFile, read_release_file
+from mentallama.files.tables import read_table, require_columns
+from mentallama.prompts import FewShotExample
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
-from mentallama.text.fingerprint import hash_of, key_of
-from mentallama.text.near_duplicates import Index, bands_of
+from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from mentallama.text.pii import scrub
 
-COLUMNS = ["set", "question", "text", "label", "explanation"]
-BATCH = 1000
+FEW_SHOT_COLUMNS = ["set", "question", "text", "label", "explanation"]
+POST_BATCH = 1000
 """Test posts whose keys and bands are computed at a time."""
 
-Draw = Callable[[str], tuple[Shot, ...]]
-"""From the key (`key_of`) of the post that is asked about to the examples to show with it."""
+ShotSampler = Callable[[str], tuple[FewShotExample, ...]]
+"""From the key (`text_key`) of the post that is asked about to the examples to show with it."""
 
 
-class ShotRow(Record):
+class FewShotRow(Record):
     """One example, and where it stands. Text and explanation are scrubbed, as posts are."""
 
     set: str
@@ -45,11 +45,11 @@ class ShotRow(Record):
     file: str
     row: int
 
-    def shot(self) -> Shot:
-        return Shot(text=self.text, label=self.label, explanation=self.explanation)
+    def shot(self) -> FewShotExample:
+        return FewShotExample(text=self.text, label=self.label, explanation=self.explanation)
 
 
-def read_examples(path: Path, tasks: Mapping[str, Task]) -> list[ShotRow]:
+def read_few_shot_rows(path: Path, tasks: Mapping[str, Task]) -> list[FewShotRow]:
     """Read a file of examples, or all tables of a folder, in the order of their names.
 
     Parameters
@@ -64,11 +64,11 @@ def read_examples(path: Path, tasks: Mapping[str, Task]) -> list[ShotRow]:
     BadData
         An unknown set, question or label, an empty text or explanation, an answer that cannot be read.
     """
-    rows = [row for file in _files(path) for row in _read_file(file, tasks)]
+    rows = [row for file in _table_files(path) for row in _read_file(file, tasks)]
     return [row.model_copy(update=_scrubbed(row)) for row in rows]
 
 
-def refuse_test_rows(rows: Sequence[ShotRow], posts: Iterable[Post]) -> None:
+def refuse_test_overlap(rows: Sequence[FewShotRow], posts: Iterable[Post]) -> None:
     """Refuse examples that are, exactly or nearly, a post of a test split; posts of other splits are not looked at.
 
     Near means what it means to `collect`: the same grouping is applied to examples and test posts together.
@@ -79,11 +79,11 @@ def refuse_test_rows(rows: Sequence[ShotRow], posts: Iterable[Post]) -> None:
         Names the first such example, the set whose test split it stands in, and the rows of all further ones.
     """
     with TemporaryDirectory() as folder:
-        index, sets = Index(Path(folder)), list[str]()
-        _add(index, [row.text for row in rows])
+        index, sets = NearDuplicateIndex(Path(folder)), list[str]()
+        _add_to_index(index, [row.text for row in rows])
         tests = (post for post in posts if post.split == "test")
-        while batch := list(islice(tests, BATCH)):
-            _add(index, [post.text for post in batch])
+        while batch := list(islice(tests, POST_BATCH)):
+            _add_to_index(index, [post.text for post in batch])
             sets += [post.set for post in batch]
         near = index.clusters()[1].tolist()
         index.close()
@@ -96,10 +96,10 @@ def refuse_test_rows(rows: Sequence[ShotRow], posts: Iterable[Post]) -> None:
         fault = (
             f"the example's text stands in the test split of {name}; take the row out{_rows_by_file(more)}"
         )
-        raise BadData(fault, first.file, first.row)
+        raise DataError(fault, first.file, first.row)
 
 
-def _rows_by_file(found: Iterable[tuple[ShotRow, str]]) -> str:
+def _rows_by_file(found: Iterable[tuple[FewShotRow, str]]) -> str:
     rows: dict[str, list[str]] = {}
     for row, _ in found:
         rows.setdefault(Path(row.file).name, []).append(str(row.row))
@@ -107,7 +107,9 @@ def _rows_by_file(found: Iterable[tuple[ShotRow, str]]) -> str:
     return f", and these rows as well: {listed}" if listed else ""
 
 
-def draw_shots(rows: Sequence[ShotRow], task: Task, question: str, shots: int, seed: int) -> Draw:
+def build_shot_sampler(
+    rows: Sequence[FewShotRow], task: Task, question: str, shots: int, seed: int
+) -> ShotSampler:
     """Prepare to draw the examples of one question: once a question, then a call a post.
 
     The draw depends on the seed alone, so all posts of a question are shown the same examples, in the same order, and
@@ -121,86 +123,88 @@ def draw_shots(rows: Sequence[ShotRow], task: Task, question: str, shots: int, s
         A label of the question has no example, or there are fewer examples than shots.
     """
     own = [row for row in rows if (row.set, row.question) == (task.set, question)]
-    _need_enough(own, task, question, shots)
+    _require_enough_shots(own, task, question, shots)
     drawn = random.Random(f"{seed} {task.set} {question}")
     piles = [[row for row in own if row.label == label] for label in task.labels]
     drawn.shuffle(piles)
     for pile in piles:
         drawn.shuffle(pile)
     places = {id(row): place for place, row in enumerate(drawn.sample(own, len(own)))}
-    keyed = [[(key_of(row.text), row.shot(), places[id(row)]) for row in pile] for pile in piles]
+    keyed = [[(text_key(row.text), row.shot(), places[id(row)]) for row in pile] for pile in piles]
     keys = {key for pile in keyed for key, _, _ in pile}
-    usual = _deal(keyed, shots, "")
-    return lambda but: _deal(keyed, shots, but) if but in keys else usual
+    usual = _pick_balanced(keyed, shots, "")
+    return lambda but: _pick_balanced(keyed, shots, but) if but in keys else usual
 
 
-def _deal(piles: Sequence[Sequence[tuple[str, Shot, int]]], shots: int, but: str) -> tuple[Shot, ...]:
+def _pick_balanced(
+    by_label: Sequence[Sequence[tuple[str, FewShotExample, int]]], shots: int, excluded_key: str
+) -> tuple[FewShotExample, ...]:
     """One example of each pile, then a second, until there are enough; shown in the order of their places."""
-    left = [[card for card in pile if not but or card[0] != but] for pile in piles]
+    left = [[card for card in pile if not excluded_key or card[0] != excluded_key] for pile in by_label]
     rounds = (card for round_ in zip_longest(*left) for card in round_ if card is not None)
     return tuple(shot for _, shot, _ in sorted(islice(rounds, shots), key=lambda card: card[2]))
 
 
-def _need_enough(own: Sequence[ShotRow], task: Task, question: str, shots: int) -> None:
+def _require_enough_shots(own: Sequence[FewShotRow], task: Task, question: str, shots: int) -> None:
     asked = task.set if len(task.questions) == 1 else f"{task.set}, {question}"
     missing = [label for label in task.labels if label not in {row.label for row in own}]
     if missing:
-        raise WrongUse(
+        raise UsageError(
             f"the examples file has none for {asked} with the label {', '.join(missing)}; add some"
         )
     if len(own) < shots:
-        raise WrongUse(
+        raise UsageError(
             f"the examples file has {len(own)} for {asked} where {shots} shots are wanted; add some"
         )
 
 
-def _add(index: Index, texts: list[str]) -> None:
-    keys = [key_of(text) for text in texts]
-    index.add(keys, np.array([hash_of(key) for key in keys], dtype=np.uint64), bands_of(texts, keys))
+def _add_to_index(index: NearDuplicateIndex, texts: list[str]) -> None:
+    keys = [text_key(text) for text in texts]
+    index.add(keys, np.array([key_hash(key) for key in keys], dtype=np.uint64), minhash_bands(texts, keys))
 
 
-def _files(path: Path) -> list[Path]:
+def _table_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     suffixes = (".csv", ".tsv", ".jsonl", ".jsonl.zst", ".xlsx", ".parquet")
     found = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(suffixes))
     if not found:
-        raise WrongUse(f"{path}: no table of examples stands in this folder")
+        raise UsageError(f"{path}: no table of examples stands in this folder")
     return found
 
 
-def _read_file(file: Path, tasks: Mapping[str, Task]) -> Iterator[ShotRow]:
+def _read_file(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewShotRow]:
     _, first = next(read_table(file))
-    return _published(file, tasks) if "query" in first else _own_layout(file, tasks)
+    return _read_release_layout(file, tasks) if "query" in first else _read_table_layout(file, tasks)
 
 
-def _own_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[ShotRow]:
+def _read_table_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewShotRow]:
     for number, cells in read_table(file):
-        need_columns(file, cells, COLUMNS)
-        name, question, text, label, explanation = (cells[column].strip() for column in COLUMNS)
-        task = tasks[_known(name, tasks, "set", file, number)]
+        require_columns(file, cells, FEW_SHOT_COLUMNS)
+        name, question, text, label, explanation = (cells[column].strip() for column in FEW_SHOT_COLUMNS)
+        task = tasks[_match_name(name, tasks, "set", file, number)]
         if question or len(task.questions) > 1:
-            question = _known(question, task.questions, f"question of {task.set}", file, number)
-        row = ShotRow(
+            question = _match_name(question, task.questions, f"question of {task.set}", file, number)
+        row = FewShotRow(
             set=task.set,
-            question=question or task.one_question(),
+            question=question or task.resolve_question(),
             text=text,
-            label=_known(label, task.labels, f"label of {task.set}", file, number),
+            label=_match_name(label, task.labels, f"label of {task.set}", file, number),
             explanation=explanation,
             file=str(file),
             row=number,
         )
-        yield _whole(row)
+        yield _require_text(row)
 
 
-def _published(file: Path, tasks: Mapping[str, Task]) -> Iterator[ShotRow]:
+def _read_release_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewShotRow]:
     task = _task_of(file, tasks)
-    for row in read_release(ReleaseFile(task.set, "test", "instruction", file), task):
-        reading = read_answer(task, row.golden)
+    for row in read_release_file(ReleaseFile(task.set, "test", "instruction", file), task):
+        reading = read_answer(task, row.reference)
         if reading.label is None:
-            raise BadData(f"the answer cannot be read: {reading.reason}", file, row.row)
-        yield _whole(
-            ShotRow(
+            raise DataError(f"the answer cannot be read: {reading.reason}", file, row.row)
+        yield _require_text(
+            FewShotRow(
                 set=task.set,
                 question=row.question,
                 text=row.text.strip(),
@@ -215,18 +219,18 @@ def _published(file: Path, tasks: Mapping[str, Task]) -> Iterator[ShotRow]:
 def _task_of(file: Path, tasks: Mapping[str, Task]) -> Task:
     try:
         return find_task(file.name.partition(".")[0], tasks)
-    except WrongUse as fault:
-        raise BadData(f"a file of examples is named after its set: {fault}", file) from None
+    except UsageError as fault:
+        raise DataError(f"a file of examples is named after its set: {fault}", file) from None
 
 
-def _whole(row: ShotRow) -> ShotRow:
+def _require_text(row: FewShotRow) -> FewShotRow:
     for name, value in (("text", row.text), ("explanation", row.explanation)):
         if not value:
-            raise BadData(f"the {name} is empty", row.file, row.row)
+            raise DataError(f"the {name} is empty", row.file, row.row)
     return row
 
 
-def _known(name: str, known: Collection[str], what: str, file: Path, row: int) -> str:
+def _match_name(name: str, known: Collection[str], what: str, file: Path, row: int) -> str:
     """The name as it is spelled, found in any case."""
     by_lower = {each.lower(): each for each in known}
     if name.lower() in by_lower:
@@ -235,8 +239,8 @@ def _known(name: str, known: Collection[str], what: str, file: Path, row: int) -
     hint = f"did you mean {by_lower[near[0]]}?" if near else f"there are {', '.join(known)}"
     # What is long for a name may be a post in the wrong column, and is not shown.
     shown = repr(name) if len(name) <= 30 and len(name.split()) <= 3 else "what stands here"
-    raise BadData(f"{shown} is no {what}; {hint}", file, row)
+    raise DataError(f"{shown} is no {what}; {hint}", file, row)
 
 
-def _scrubbed(row: ShotRow) -> dict[str, str]:
+def _scrubbed(row: FewShotRow) -> dict[str, str]:
     return {"text": scrub(row.text)[0], "explanation": scrub(row.explanation)[0]}

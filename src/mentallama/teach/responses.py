@@ -13,22 +13,22 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mentallama.answers.parse import read_answer
-from mentallama.files.record_files import writing
-from mentallama.llm_api.types import Answer
-from mentallama.parallel import batches
-from mentallama.progress import progress
+from mentallama.files.record_files import record_writer
+from mentallama.llm_api.types import Completion
+from mentallama.parallel import batched
+from mentallama.progress import progress_bar
 from mentallama.records import Reading, Record, Response
-from mentallama.teach.requests import Asked, Lesson, asked
-from mentallama.teach.summary import Tallied
-from mentallama.teach.teachers import Answers
+from mentallama.teach.requests import LabelledQuestion, TeachJob, labelled_questions
+from mentallama.teach.summary import TeachCounter
+from mentallama.teach.teachers import CompletionSource
 
-RESPONSES, SET_ASIDE, DISAGREEMENTS = "responses.jsonl.zst", "set_aside.jsonl", "disagreements.jsonl"
+RESPONSES, FAILED_REQUESTS, DISAGREEMENTS = "responses.jsonl.zst", "set_aside.jsonl", "disagreements.jsonl"
 
-BATCH = 256
+QUESTION_BATCH = 256
 """Questions whose answers are looked up together."""
 
 
-class SetAside(Record):
+class FailedRequest(Record):
     """A question without an answer, and why."""
 
     example_id: str
@@ -43,36 +43,48 @@ class Disagreement(Record):
     labels: dict[str, str]
 
 
-Write = Callable[[BaseModel], None]
+WriteRecord = Callable[[BaseModel], None]
 
 
-def compose(lesson: Lesson, teachers: Sequence[Answers], out: Path, questions: int) -> Tallied:
+def compose_responses(
+    lesson: TeachJob, sources: Sequence[CompletionSource], out: Path, questions: int
+) -> TeachCounter:
     """Write the stage's files; returns the counts."""
-    tallied = Tallied()
+    tallied = TeachCounter()
     with ExitStack() as files:
-        writers = [files.enter_context(writing(out / name)) for name in (RESPONSES, SET_ASIDE, DISAGREEMENTS)]
-        advance = files.enter_context(progress("teach: write", questions))
-        for batch in batches(asked(lesson), BATCH):
-            answers = [teacher.read(batch) for teacher in teachers]
+        writers = [
+            files.enter_context(record_writer(out / name))
+            for name in (RESPONSES, FAILED_REQUESTS, DISAGREEMENTS)
+        ]
+        advance = files.enter_context(progress_bar("teach: write", questions))
+        for batch in batched(labelled_questions(lesson), QUESTION_BATCH):
+            answers = [teacher.completions_for(batch) for teacher in sources]
             for each, *given in zip(batch, *answers, strict=True):
-                models = [teacher.model for teacher in teachers]
-                _write(each, dict(zip(models, given, strict=True)), writers, tallied)
+                models = [teacher.model for teacher in sources]
+                _write_question(each, dict(zip(models, given, strict=True)), writers, tallied)
             advance(len(batch))
     return tallied
 
 
-def _write(each: Asked, answers: dict[str, Answer], writers: Sequence[Write], tallied: Tallied) -> None:
+def _write_question(
+    each: LabelledQuestion,
+    answers: dict[str, Completion],
+    writers: Sequence[WriteRecord],
+    tallied: TeachCounter,
+) -> None:
     """All answers to one question."""
     respond, set_aside, disagree = writers
     labels = {}
     tallied.questions += 1
     for model, answer in answers.items():
         if answer.state == "aside":
-            set_aside(SetAside(example_id=each.example.id, model=model, reason=answer.reason or "no reason"))
+            set_aside(
+                FailedRequest(example_id=each.example.id, model=model, reason=answer.reason or "no reason")
+            )
             tallied.add(model, each, answer, "aside")
             continue
-        response = response_of(each, model, answer)
-        reading = _read(each, response)
+        response = make_response(each, model, answer)
+        reading = _parse_response(each, response)
         respond(response)
         tallied.add(model, each, answer, reading.status)
         if reading.label is not None:
@@ -82,7 +94,7 @@ def _write(each: Asked, answers: dict[str, Answer], writers: Sequence[Write], ta
         tallied.disagreements += 1
 
 
-def response_of(each: Asked, model: str, answer: Answer) -> Response:
+def make_response(each: LabelledQuestion, model: str, answer: Completion) -> Response:
     """An answer as a response. A provider tells of a refusal in many ways; the record has two words for it."""
     finish = answer.finish_reason
     if answer.state == "refused":
@@ -97,5 +109,5 @@ def response_of(each: Asked, model: str, answer: Answer) -> Response:
     )
 
 
-def _read(each: Asked, response: Response) -> Reading:
+def _parse_response(each: LabelledQuestion, response: Response) -> Reading:
     return read_answer(each.task, response.text, each.example.form, response.finish_reason)

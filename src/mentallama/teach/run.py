@@ -19,46 +19,52 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records, write_json
-from mentallama.llm_api.batch_api.exchange import exchange
-from mentallama.llm_api.data_agreements import refuse_agreements
-from mentallama.llm_api.dispatcher import Limits, Tally, Told, ask_all
+from mentallama.llm_api.batch_api.exchange import run_batch_round
+from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
+from mentallama.llm_api.dispatcher import Limits, OnCommit, RunStats, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.transport.local import from_here
-from mentallama.llm_api.transport.ray import on_ray
-from mentallama.llm_api.types import Call
-from mentallama.progress import Advance, progress
+from mentallama.llm_api.transport.local import local_transport
+from mentallama.llm_api.transport.ray import ray_transport
+from mentallama.llm_api.types import Request
+from mentallama.progress import ProgressCallback, progress_bar
 from mentallama.records import Post
-from mentallama.teach.cost_estimate import Estimate, estimate, short_budget
-from mentallama.teach.few_shot import Draw, ShotRow, draw_shots, read_examples, refuse_test_rows
-from mentallama.teach.governance import real_examples, real_posts
-from mentallama.teach.requests import Lesson, asked, calls
-from mentallama.teach.responses import compose
+from mentallama.teach.cost_estimate import CostEstimate, budget_warning, estimate_cost
+from mentallama.teach.few_shot import (
+    FewShotRow,
+    ShotSampler,
+    build_shot_sampler,
+    read_few_shot_rows,
+    refuse_test_overlap,
+)
+from mentallama.teach.governance import count_real_examples, count_real_posts
+from mentallama.teach.requests import TeachJob, build_requests, labelled_questions
+from mentallama.teach.responses import compose_responses
 from mentallama.teach.summary import SUMMARY, TeachSummary
-from mentallama.teach.teachers import OpenAnalyst, all_answers, open_endpoints
+from mentallama.teach.teachers import AnalystLoader, completion_sources, open_endpoints
 
-Say = Callable[[str], None]
+LogFn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Way:
+class DispatchMode:
     """How endpoints are asked: by batch files in the folder `batch`, by calls from the Ray cluster at `ray`, or, where
     there is neither, by calls from here."""
 
-    batch: Path | None = None
-    ray: str | None = None
+    batch_folder: Path | None = None
+    ray_address: str | None = None
 
 
 def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
-    lesson: Lesson,
+    job: TeachJob,
     out: Path,
     ledger: Path,
-    open_analyst: OpenAnalyst,
+    open_analyst: AnalystLoader,
     environ: Mapping[str, str],
-    say: Say,
-    way: Way = Way(),
+    log: LogFn,
+    way: DispatchMode = DispatchMode(),
 ) -> TeachSummary:
     """Ask all teachers, and write what they answered.
 
@@ -80,98 +86,103 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
     MentallamaError
         The endpoint is down or the budget used up: what was answered is kept. Or batch files wait for their results.
     """
-    count = Counter((each.task.set, each.example.question) for each in asked(lesson))
+    count = Counter((each.task.set, each.example.question) for each in labelled_questions(job))
     if not count:
-        raise WrongUse(
-            f"{lesson.posts}: no post of {' and '.join(lesson.settings.splits)} has a label to explain"
+        raise UsageError(
+            f"{job.posts}: no post of {' and '.join(job.settings.splits)} has a label to explain"
         )
-    rows = [row for row in _examples(lesson) if (row.set, row.question) in count]
-    _refuse_agreements(lesson, rows)
-    lesson = replace(lesson, draws=_draws(lesson, rows, count))
-    endpoints = open_endpoints(lesson.settings.teacher, environ)
+    rows = [row for row in _load_few_shot_rows(job) if (row.set, row.question) in count]
+    _refuse_posts_under_agreement(job, rows)
+    job = replace(job, shot_samplers=_shot_samplers(job, rows, count))
+    endpoints = open_endpoints(job.settings.teacher, environ)
     with ExitStack() as opened:
         kept = opened.enter_context(Ledger(ledger)) if endpoints else None
-        teachers = all_answers(lesson, endpoints, kept, open_analyst)
+        teachers = completion_sources(job, endpoints, kept, open_analyst)
         if kept is not None:
-            _ask_remote(lesson, list(endpoints.values()), kept, count.total(), say, way)
-        summary = compose(lesson, teachers, out, count.total()).summary(lesson)
+            _query_remote_teachers(job, list(endpoints.values()), kept, count.total(), log, way)
+        summary = compose_responses(job, teachers, out, count.total()).summary(job)
     write_json(out / SUMMARY, summary.model_dump(mode="json"))
     return summary
 
 
-def _refuse_agreements(lesson: Lesson, rows: Sequence[ShotRow]) -> None:
-    settings, real = lesson.settings, real_posts(asked(lesson)) + real_examples(rows)
+def _refuse_posts_under_agreement(lesson: TeachJob, rows: Sequence[FewShotRow]) -> None:
+    settings, real = lesson.settings, count_real_posts(labelled_questions(lesson)) + count_real_examples(rows)
     remote = [teacher.spec for teacher in settings.teacher if teacher.remote]
     instead = "choose other sets or teacher: embedded"
-    refuse_agreements(real, lesson.tasks, remote, settings.allow_remote, instead)
+    refuse_posts_under_agreement(real, lesson.tasks, remote, settings.allow_remote, instead)
 
 
-def _examples(lesson: Lesson) -> list[ShotRow]:
+def _load_few_shot_rows(lesson: TeachJob) -> list[FewShotRow]:
     """The examples of few-shot prompts; none of them may stand in a test split."""
     if lesson.settings.examples is None:
         return []
-    rows = read_examples(lesson.settings.examples, lesson.tasks)
-    refuse_test_rows(rows, read_records(lesson.posts, Post))
+    rows = read_few_shot_rows(lesson.settings.examples, lesson.tasks)
+    refuse_test_overlap(rows, read_records(lesson.posts, Post))
     return rows
 
 
-def _draws(
-    lesson: Lesson, rows: Sequence[ShotRow], wanted: Iterable[tuple[str, str]]
-) -> dict[tuple[str, str], Draw]:
+def _shot_samplers(
+    lesson: TeachJob, rows: Sequence[FewShotRow], wanted: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], ShotSampler]:
     settings = lesson.settings
     if settings.prompt != "few-shot":
         return {}
     return {
-        (name, question): draw_shots(rows, lesson.tasks[name], question, settings.shots, lesson.seed)
+        (name, question): build_shot_sampler(rows, lesson.tasks[name], question, settings.shots, lesson.seed)
         for name, question in wanted
     }
 
 
-def _ask_remote(
-    lesson: Lesson, endpoints: Sequence[Endpoint], ledger: Ledger, questions: int, say: Say, way: Way
+def _query_remote_teachers(
+    lesson: TeachJob,
+    endpoints: Sequence[Endpoint],
+    ledger: Ledger,
+    questions: int,
+    say: LogFn,
+    way: DispatchMode,
 ) -> None:
     """Say what it will cost, then ask one endpoint after the other, or all by batch files."""
     settings = lesson.settings
-    estimates = [estimate(lesson, endpoint, ledger, questions) for endpoint in endpoints]
-    short = short_budget(estimates, settings.budget, ledger.spent())
+    estimates = [estimate_cost(lesson, endpoint, ledger, questions) for endpoint in endpoints]
+    short = budget_warning(estimates, settings.budget, ledger.total_spent())
     for line in [
-        *(f"teach: {each.sentence()}" for each in estimates),
+        *(f"teach: {each.describe()}" for each in estimates),
         *([f"teach: {short}"] if short else []),
     ]:
         say(line)
     limits = Limits(settings.in_flight, settings.timeout, settings.attempts, settings.budget, questions)
-    if way.batch is not None:
-        streams = [(endpoint, partial(_stream, lesson, endpoint)) for endpoint in endpoints]
-        if foreign := exchange(way.batch, streams, ledger, limits).foreign:
-            say(f"teach: {foreign} results in {way.batch} are of no call of this run")
+    if way.batch_folder is not None:
+        streams = [(endpoint, partial(_requests, lesson, endpoint)) for endpoint in endpoints]
+        if foreign := run_batch_round(way.batch_folder, streams, ledger, limits).unmatched:
+            say(f"teach: {foreign} results in {way.batch_folder} are of no call of this run")
         return
-    sending = from_here if way.ray is None else on_ray(way.ray, say)
+    sending = local_transport if way.ray_address is None else ray_transport(way.ray_address, say)
     for endpoint, expected in zip(endpoints, estimates, strict=True):
-        with progress(f"teach: ask {endpoint.model}", questions) as advance:
-            told = _follow(advance, expected)
-            ask_all(_stream(lesson, endpoint), endpoint, ledger, limits, told, sending)
+        with progress_bar(f"teach: ask {endpoint.model}", questions) as advance:
+            told = _progress_callback(advance, expected)
+            dispatch_sync(_requests(lesson, endpoint), endpoint, ledger, limits, told, sending)
 
 
-def _stream(lesson: Lesson, endpoint: Endpoint) -> Iterator[Call]:
-    return calls(lesson, endpoint, asked(lesson))
+def _requests(lesson: TeachJob, endpoint: Endpoint) -> Iterator[Request]:
+    return build_requests(lesson, endpoint, labelled_questions(lesson))
 
 
-def _follow(advance: Advance, expected: Estimate) -> Told:
+def _progress_callback(advance: ProgressCallback, expected: CostEstimate) -> OnCommit:
     """Move the bar by what is done since it was last told, with the money beside it."""
     shown = 0
 
-    def told(tally: Tally) -> None:
+    def told(tally: RunStats) -> None:
         nonlocal shown
-        advance(tally.done - shown, live(tally, expected))
+        advance(tally.done - shown, progress_note(tally, expected))
         shown = tally.done
 
     return told
 
 
-def live(tally: Tally, expected: Estimate) -> str:
+def progress_note(tally: RunStats, expected: CostEstimate) -> str:
     """What stands behind the bar."""
     parts = [f"{tally.refused} refused"] * bool(tally.refused)
-    parts += [f"{tally.aside.total()} set aside"] * bool(tally.aside)
+    parts += [f"{tally.failed.total()} set aside"] * bool(tally.failed)
     if expected.cost is not None:
         parts.insert(0, f"cost {tally.cost + tally.uncertain:.4g} of about {expected.cost:.4g}")
     return ", ".join(parts)

@@ -8,25 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mentallama.config import Linear, Recipe
+from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import POSTS, Say, files_of, needs, tell
+from mentallama.pipeline.stage import POSTS_PATH, LogFn, log_to_stderr, require_files, spec_files
 from mentallama.records import Post
 from mentallama.tasks import load_tasks
 
 if TYPE_CHECKING:
     from mentallama.analysts.linear.analyst import LinearAnalyst
 
-LEDGER, BATCH = "ledger.sqlite", "batch"
+LEDGER_FILE, BATCH_FOLDER = "ledger.sqlite", "batch"
 """In the run's folder."""
 
 
 def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     assert recipe.teach is not None
-    found = needs(POSTS)(recipe, folder)
+    found = require_files(POSTS_PATH)(recipe, folder)
     for number, teacher in enumerate(recipe.teach.teacher):
         if teacher.spec.startswith("linear:"):
-            found |= files_of(teacher.spec, f"teacher {number}")
+            found |= spec_files(teacher.spec, f"teacher {number}")
     examples = recipe.teach.examples
     if examples is not None:
         files = sorted(examples.iterdir()) if examples.is_dir() else [examples]
@@ -34,32 +34,32 @@ def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     return found
 
 
-def ledger_of(recipe: Recipe, folder: Path) -> Path:
+def ledger_path(recipe: Recipe, folder: Path) -> Path:
     """The file of a run's paid answers: outside the stage's folder, which is replaced whole."""
-    return (recipe.teach.ledger if recipe.teach is not None else None) or folder / LEDGER
+    return (recipe.teach.ledger if recipe.teach is not None else None) or folder / LEDGER_FILE
 
 
 def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.teach.requests import Lesson
-    from mentallama.teach.run import Way, run
+    from mentallama.teach.requests import TeachJob
+    from mentallama.teach.run import DispatchMode, run
 
     settings = recipe.teach
     assert settings is not None
-    lesson = Lesson(folder / POSTS, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed)
-    way = Way(folder / BATCH if settings.batch else None, recipe.ray)
+    lesson = TeachJob(folder / POSTS_PATH, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed)
+    way = DispatchMode(folder / BATCH_FOLDER if settings.batch else None, recipe.ray)
     summary = run(
         lesson,
         out,
-        ledger_of(recipe, folder),
-        lambda spec: _analyst(spec, recipe, folder / POSTS, out / "analyst"),
+        ledger_path(recipe, folder),
+        lambda spec: _open_teacher_analyst(spec, recipe, folder / POSTS_PATH, out / "analyst"),
         os.environ,
-        tell,
+        log_to_stderr,
         way,
     )
     return summary.model_dump(mode="json", include={"questions", "answers", "aside", "disagreements"})
 
 
-def _analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
+def _open_teacher_analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
     """The analyst behind a teacher: a trained one, or for `embedded` one that is quickly fitted into `out`."""
     from mentallama.analysts.linear.analyst import LinearAnalyst
     from mentallama.train.linear.trainer import train_linear
@@ -67,7 +67,7 @@ def _analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst
     kind, _, where = spec.partition(":")
     if kind == "embedded":
         # explanations need the words' weights, not the last point of F1: one setting, nothing to choose from
-        quick = Linear(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+        quick = LinearSettings(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
         train_linear(read_records(posts, Post), out, quick, recipe.jobs, recipe.catalogue())
         where = str(out)
     return LinearAnalyst.load(Path(where), load_tasks(recipe.tasks))
@@ -88,15 +88,15 @@ def teach_notes(folder: Path) -> Iterator[str]:
         )
 
 
-def ask_again(recipe: Recipe, folder: Path, say: Say) -> None:
+def ask_again(recipe: Recipe, folder: Path, log: LogFn) -> None:
     """Take what was set aside out of the ledger; the stage is marked as not done first, should this be killed."""
-    from mentallama.llm_api.batch_api.exchange import retry_aside
+    from mentallama.llm_api.batch_api.exchange import mark_failed_for_retry
     from mentallama.llm_api.ledger.ledger import Ledger
 
-    path = ledger_of(recipe, folder)
+    path = ledger_path(recipe, folder)
     (folder / "teach/manifest.json").unlink(missing_ok=True)
     if recipe.teach is not None and recipe.teach.batch:
-        retry_aside(folder / BATCH)
+        mark_failed_for_retry(folder / BATCH_FOLDER)
     if path.is_file():
         with Ledger(path) as ledger:
-            say(f"teach: {ledger.retry_aside()} set aside before will be asked again")
+            log(f"teach: {ledger.delete_failed()} set aside before will be asked again")

@@ -6,19 +6,19 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mentallama.llm_api.types import Answer
+from mentallama.llm_api.types import Completion
 from mentallama.prompts import PROMPTS_VERSION
-from mentallama.records import Record, Status
+from mentallama.records import ReadingStatus, Record
 from mentallama.tasks import Task
-from mentallama.teach.requests import Asked, Lesson
+from mentallama.teach.requests import LabelledQuestion, TeachJob
 
 SUMMARY = "summary.json"
 
-Outcome = Status | str
+TeachOutcome = ReadingStatus | str
 """How an answer reads, or `aside` where there is none."""
 
 
-class Cost(Record):
+class TaskCost(Record):
     """What one teacher did for one task. Answers that several posts share are paid for, and counted, once.
 
     `refused` counts all that reads as a refusal, `aside` what has no answer; `cost` is None without prices.
@@ -35,7 +35,7 @@ class Cost(Record):
     cost: float | None
 
 
-class Refusals(Record):
+class LabelRefusals(Record):
     """How many questions of one set and label a teacher refused. Content filters meet the gravest posts first."""
 
     model: str
@@ -57,46 +57,46 @@ class TeachSummary(Record):
     questions: int
     answers: dict[str, dict[str, int]]
     aside: dict[str, dict[str, int]]
-    refusals: tuple[Refusals, ...]
-    costs: tuple[Cost, ...]
+    refusals: tuple[LabelRefusals, ...]
+    costs: tuple[TaskCost, ...]
     disagreements: int
 
 
 @dataclass
-class Tallied:
+class TeachCounter:
     """Counts while answers are read, in the order of teachers and tasks as they come."""
 
     questions: int = 0
     disagreements: int = 0
     outcomes: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     labels: dict[tuple[str, str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    aside: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    paid: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    money: dict[tuple[str, str], float] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set)
+    failed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    usage: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    cost: dict[tuple[str, str], float] = field(default_factory=dict)
+    _seen_hashes: set[int] = field(default_factory=set)
 
-    def add(self, model: str, each: Asked, answer: Answer, outcome: Outcome) -> None:
+    def add(self, model: str, each: LabelledQuestion, answer: Completion, outcome: TeachOutcome) -> None:
         """Count one answer of one teacher."""
         place, label = (model, each.task.set), each.example.label or ""
         self.outcomes[place][outcome] += 1
         self.labels[model, each.task.set, label][outcome] += 1
         if outcome == "aside":
-            self.aside[model][answer.reason or "no reason"] += 1
+            self.failed[model][answer.reason or "no reason"] += 1
         if answer.hash and self._is_new(answer.hash):
-            self.paid[place].update(
+            self.usage[place].update(
                 calls=1, input=answer.usage.get("input", 0), output=answer.usage.get("output", 0)
             )
             if answer.cost is not None:
-                self.money[place] = self.money.get(place, 0.0) + answer.cost
+                self.cost[place] = self.cost.get(place, 0.0) + answer.cost
 
     def _is_new(self, digest: str) -> bool:
         key = int(digest[:16], 16)
-        if key in self._seen:
+        if key in self._seen_hashes:
             return False
-        self._seen.add(key)
+        self._seen_hashes.add(key)
         return True
 
-    def summary(self, lesson: Lesson) -> TeachSummary:
+    def summary(self, lesson: TeachJob) -> TeachSummary:
         answers: dict[str, Counter[str]] = defaultdict(Counter)
         for (model, _), counts in self.outcomes.items():
             answers[model].update(counts)
@@ -106,19 +106,19 @@ class Tallied:
             structured=lesson.settings.structured,
             questions=self.questions,
             answers={model: dict(counts) for model, counts in answers.items()},
-            aside={model: dict(counts) for model, counts in self.aside.items()},
+            aside={model: dict(counts) for model, counts in self.failed.items()},
             refusals=tuple(self._refusals(lesson.tasks)),
             costs=tuple(self._cost(*place) for place in self.outcomes),
             disagreements=self.disagreements,
         )
 
-    def _cost(self, model: str, task: str) -> Cost:
+    def _cost(self, model: str, task: str) -> TaskCost:
         counts, paid, money = (
             self.outcomes[model, task],
-            self.paid[model, task],
-            self.money.get((model, task)),
+            self.usage[model, task],
+            self.cost.get((model, task)),
         )
-        return Cost(
+        return TaskCost(
             model=model,
             task=task,
             calls=paid["calls"],
@@ -130,9 +130,9 @@ class Tallied:
             cost=None if money is None else round(money, 9),
         )
 
-    def _refusals(self, tasks: Mapping[str, Task]) -> list[Refusals]:
+    def _refusals(self, tasks: Mapping[str, Task]) -> list[LabelRefusals]:
         return [
-            Refusals(
+            LabelRefusals(
                 model=model,
                 task=name,
                 label=label,

@@ -11,37 +11,37 @@ from mentallama.config import Teacher
 from mentallama.errors import MentallamaError
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.types import Answer
-from mentallama.teach.requests import Asked, Lesson, call_of
-from mentallama.teach.template_teacher import Embedded
+from mentallama.llm_api.types import Completion
+from mentallama.teach.requests import LabelledQuestion, TeachJob, build_request
+from mentallama.teach.template_teacher import TemplateTeacher
 
-OpenAnalyst = Callable[[str], LinearAnalyst]
+AnalystLoader = Callable[[str], LinearAnalyst]
 """From a spec, `embedded` or `linear:DIR`, to the analyst behind it."""
 
 
-class Answers(Protocol):
+class CompletionSource(Protocol):
     """A teacher whose answers are there to be read; `model` is what its responses name."""
 
     @property
     def model(self) -> str: ...
 
-    def read(self, batch: Sequence[Asked]) -> list[Answer]:
+    def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
         """One answer a question, in their order."""
         ...
 
 
 @dataclass(frozen=True)
-class FromLedger:
+class LedgerSource:
     """A remote teacher: its answers stand in the ledger."""
 
     model: str
-    lesson: Lesson
+    job: TeachJob
     endpoint: Endpoint
     ledger: Ledger
 
-    def read(self, batch: Sequence[Asked]) -> list[Answer]:
-        hashes = [call_of(self.lesson, self.endpoint, each).hash for each in batch]
-        answers = self.ledger.read(hashes)
+    def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
+        hashes = [build_request(self.job, self.endpoint, each).hash for each in batch]
+        answers = self.ledger.get_completions(hashes)
         if not answers.keys() >= set(hashes):
             raise MentallamaError(
                 f"{self.ledger.path}: an answer of {self.model} is no longer in the ledger; the same command asks again"
@@ -50,25 +50,25 @@ class FromLedger:
 
 
 @dataclass(frozen=True)
-class Written:
+class TemplateSource:
     """An embedded teacher: its answers are written as they are read."""
 
-    embedded: Embedded
+    teacher: TemplateTeacher
 
     @property
     def model(self) -> str:
-        return self.embedded.model
+        return self.teacher.model
 
-    def read(self, batch: Sequence[Asked]) -> list[Answer]:
-        return [self._answer(each) for each in batch]
+    def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
+        return [self._completion(each) for each in batch]
 
-    def _answer(self, each: Asked) -> Answer:
-        if not self.embedded.answers(each.example):
-            return Answer(
-                hash="", example_id=each.example.id, model=self.model, state="aside", reason=UNTRAINED
+    def _completion(self, each: LabelledQuestion) -> Completion:
+        if not self.teacher.supports(each.example):
+            return Completion(
+                hash="", example_id=each.example.id, model=self.model, state="aside", reason=UNTRAINED_REASON
             )
-        text = self.embedded.respond(each.example, each.task)
-        return Answer(
+        text = self.teacher.respond(each.example, each.task)
+        return Completion(
             hash="",
             example_id=each.example.id,
             model=self.model,
@@ -78,7 +78,7 @@ class Written:
         )
 
 
-UNTRAINED = "the linear analyst was not trained on this question"
+UNTRAINED_REASON = "the linear analyst was not trained on this question"
 
 
 def open_endpoints(teachers: Sequence[Teacher], environ: Mapping[str, str]) -> dict[str, Endpoint]:
@@ -86,23 +86,23 @@ def open_endpoints(teachers: Sequence[Teacher], environ: Mapping[str, str]) -> d
     return {teacher.spec: open_endpoint(teacher, environ) for teacher in teachers if teacher.remote}
 
 
-def all_answers(
-    lesson: Lesson, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, open_analyst: OpenAnalyst
-) -> list[Answers]:
+def completion_sources(
+    lesson: TeachJob, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, open_analyst: AnalystLoader
+) -> list[CompletionSource]:
     """The teachers in the recipe's order."""
-    names = dict(zip(endpoints, names_of(list(endpoints.values())), strict=True))
-    teachers: list[Answers] = []
+    names = dict(zip(endpoints, unique_names(list(endpoints.values())), strict=True))
+    teachers: list[CompletionSource] = []
     for teacher in lesson.settings.teacher:
         endpoint = endpoints.get(teacher.spec)
         if endpoint is None:
-            teachers.append(Written(_embedded(lesson, teacher.spec, open_analyst)))
+            teachers.append(TemplateSource(_template_teacher(lesson, teacher.spec, open_analyst)))
         else:
             assert ledger is not None
-            teachers.append(FromLedger(names[teacher.spec], lesson, endpoint, ledger))
+            teachers.append(LedgerSource(names[teacher.spec], lesson, endpoint, ledger))
     return teachers
 
 
-def names_of(endpoints: Sequence[Endpoint]) -> list[str]:
+def unique_names(endpoints: Sequence[Endpoint]) -> list[str]:
     """What responses call each endpoint, no two the same: the model, if need be with its host, or with all its URL.
 
     Responses are told apart by these names alone.
@@ -110,10 +110,10 @@ def names_of(endpoints: Sequence[Endpoint]) -> list[str]:
     models = [endpoint.model for endpoint in endpoints]
     hosts = [f"{endpoint.model}@{endpoint.host}" for endpoint in endpoints]
     unlike = (names for names in (models, hosts) if len(set(names)) == len(names))
-    return next(unlike, [f"{endpoint.model}@{endpoint.url}" for endpoint in endpoints])
+    return next(unlike, [f"{endpoint.model}@{endpoint.base_url}" for endpoint in endpoints])
 
 
-def _embedded(lesson: Lesson, spec: str, open_analyst: OpenAnalyst) -> Embedded:
+def _template_teacher(lesson: TeachJob, spec: str, open_analyst: AnalystLoader) -> TemplateTeacher:
     kind, analyst = spec.partition(":")[0], open_analyst(spec)
     digest = analyst.name.partition(":")[2]
-    return Embedded(analyst, f"{kind}:{digest}", lesson.settings.prompt, lesson.settings.structured)
+    return TemplateTeacher(analyst, f"{kind}:{digest}", lesson.settings.prompt, lesson.settings.structured)

@@ -10,33 +10,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from mentallama.analysts.linear.analyst import Leaning, LinearAnalyst
-from mentallama.analysts.linear.features import Floats
-from mentallama.analysts.linear.rationale import Stretch, choose_passage, choose_spans
+from mentallama.analysts.linear.analyst import LabelAttribution, LinearAnalyst
+from mentallama.analysts.linear.features import FloatArray
+from mentallama.analysts.linear.rationale import WordRange, choose_passage, choose_spans
 from mentallama.answers.parse import write_answer
-from mentallama.prompts import Mode
+from mentallama.prompts import PromptMode
 from mentallama.records import Example, Span
-from mentallama.tasks import Reason, Task
+from mentallama.tasks import ExplanationTemplate, Task
 
-WEAK = 0.2
+WEAK_LOG_ODDS = 0.2
 """Log-odds below which the strongest passage moves an even probability by less than 5 %."""
 
-MORE_FOR, MORE_AGAINST = 2, 1
+MAX_EXTRA_SUPPORTING_QUOTES, MAX_OPPOSING_QUOTES = 2, 1
 """Quotations beside the strongest passage."""
 
 
 @dataclass(frozen=True)
-class Embedded:
+class TemplateTeacher:
     """An analyst as a teacher; `model` is what its responses name."""
 
     analyst: LinearAnalyst
     model: str
-    mode: Mode
+    mode: PromptMode
     structured: bool
 
-    def answers(self, example: Example) -> bool:
+    def supports(self, example: Example) -> bool:
         """Whether the analyst was trained on the example's question."""
-        return (example.task, example.question) in self.analyst.tasks
+        return (example.task, example.question) in self.analyst.supported_questions
 
     def respond(self, example: Example, task: Task) -> str:
         """Explain the set's label (`label-given`), or the analyst's own (`zero-shot`), in the example's form."""
@@ -48,61 +48,63 @@ class Embedded:
         return write_answer(task, example.question, leaning.label, explanation, example.form)
 
 
-def explain(task: Task, question: str, text: str, leaning: Leaning) -> tuple[list[str], str]:
+def explain(task: Task, question: str, text: str, leaning: LabelAttribution) -> tuple[list[str], str]:
     """Quotations for a label, the weightiest first, and an explanation that quotes them.
 
     A post without words has nothing to quote: its explanation says that there is little evidence.
     """
     reason, because = task.reason, task.labels[leaning.label].because
-    passage = choose_passage(leaning.words, _leanings(leaning))
+    passage = choose_passage(leaning.words, _word_weights(leaning))
     if passage is None:
         return [], reason.little
-    if _weight(leaning, passage) < WEAK:
-        told = _wordings(text, [_span(leaning, passage), *_about(leaning, passage)])
-        return told, _weak(reason).format(quotes=_quoted(reason, told), because=because, question=question)
-    others = _others(leaning, passage)
-    speaking = [span for span in others if (span.weight or 0) > 0][:MORE_FOR]
-    told = _wordings(text, [_span(leaning, passage), *speaking])
+    if _passage_weight(leaning, passage) < WEAK_LOG_ODDS:
+        told = _distinct_texts(text, [_span(leaning, passage), *_distinctive_spans(leaning, passage)])
+        return told, _weak_template(reason).format(
+            quotes=_join_quotes(reason, told), because=because, question=question
+        )
+    others = _spans_outside(leaning, passage)
+    speaking = [span for span in others if (span.weight or 0) > 0][:MAX_EXTRA_SUPPORTING_QUOTES]
+    told = _distinct_texts(text, [_span(leaning, passage), *speaking])
     strong = reason.evidence if reason.strong is None else reason.strong
-    sentences = [strong.format(quotes=_quoted(reason, told), because=because, question=question)]
-    against = _wordings(text, [span for span in others if (span.weight or 0) < 0][:MORE_AGAINST])
+    sentences = [strong.format(quotes=_join_quotes(reason, told), because=because, question=question)]
+    against = _distinct_texts(text, [span for span in others if (span.weight or 0) < 0][:MAX_OPPOSING_QUOTES])
     if against:
-        sentences.append(reason.against.format(quotes=_quoted(reason, against), because=because))
+        sentences.append(reason.against.format(quotes=_join_quotes(reason, against), because=because))
     return told, " ".join(sentences)
 
 
-def _leanings(leaning: Leaning) -> Floats:
+def _word_weights(leaning: LabelAttribution) -> FloatArray:
     """What each word says for the label; of a label never seen, what it says at all."""
-    return leaning.rarity if leaning.contributions is None else leaning.contributions
+    return leaning.tfidf_shares if leaning.contributions is None else leaning.contributions
 
 
-def _weight(leaning: Leaning, passage: Stretch) -> float:
+def _passage_weight(leaning: LabelAttribution, passage: WordRange) -> float:
     if leaning.contributions is None:
         return 0.0
     at, length = passage
     return float(leaning.contributions[at : at + length].sum())
 
 
-def _about(leaning: Leaning, passage: Stretch) -> list[Span]:
+def _distinctive_spans(leaning: LabelAttribution, passage: WordRange) -> list[Span]:
     """The passage that sets the post apart from others, beside the one that is chosen."""
-    other = choose_passage(leaning.words, leaning.rarity, passage)
+    other = choose_passage(leaning.words, leaning.tfidf_shares, passage)
     return [] if other is None else [_span(leaning, other)]
 
 
-def _others(leaning: Leaning, passage: Stretch) -> tuple[Span, ...]:
+def _spans_outside(leaning: LabelAttribution, passage: WordRange) -> tuple[Span, ...]:
     """Evidence outside the passage."""
     at, length = passage
-    taken = leaning.words.scrubbed.copy()
+    taken = leaning.words.is_placeholder.copy()
     taken[at : at + length] = True
-    return choose_spans(replace(leaning.words, scrubbed=taken), _leanings(leaning))
+    return choose_spans(replace(leaning.words, is_placeholder=taken), _word_weights(leaning))
 
 
-def _span(leaning: Leaning, passage: Stretch) -> Span:
+def _span(leaning: LabelAttribution, passage: WordRange) -> Span:
     at, length = passage
     return Span(start=int(leaning.words.starts[at]), end=int(leaning.words.ends[at + length - 1]))
 
 
-def _wordings(text: str, spans: Sequence[Span]) -> list[str]:
+def _distinct_texts(text: str, spans: Sequence[Span]) -> list[str]:
     """What the spans say, each wording once."""
     wordings: dict[str, str] = {}
     for span in spans:
@@ -111,10 +113,10 @@ def _wordings(text: str, spans: Sequence[Span]) -> list[str]:
     return list(wordings.values())
 
 
-def _weak(reason: Reason) -> str:
+def _weak_template(reason: ExplanationTemplate) -> str:
     return f"{reason.against} {reason.little}" if reason.weak is None else reason.weak
 
 
-def _quoted(reason: Reason, quotes: Sequence[str]) -> str:
+def _join_quotes(reason: ExplanationTemplate, quotes: Sequence[str]) -> str:
     opening, closing = reason.quote
     return reason.joiner.join(f"{opening}{quote}{closing}" for quote in quotes)

@@ -18,27 +18,27 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from mentallama.text.fingerprint import hash_of, shingles
+from mentallama.text.fingerprint import key_hash, shingles
 
 Array = NDArray[Any]
 
-BANDS, ROWS = 16, 4
+N_BANDS, ROWS_PER_BAND = 16, 4
 """16 bands of 4: two texts that share 80 % of their shingles meet with probability 0.9998, 60 % with 0.89,
 20 % with 0.03 (1 - (1 - s^4)^16)."""
-COLUMNS = BANDS + 1
-SEED = 1
-NEAR = 85.0
+N_BUCKET_COLUMNS = N_BANDS + 1
+MINHASH_SEED = 1
+NEAR_DUPLICATE_RATIO = 85.0
 """Least rapidfuzz ratio (0-100) of two keys that makes posts near-duplicates."""
-SHORTEST = 30
+MIN_NEAR_KEY_LETTERS = 30
 """Keys shorter than this (letters) are the same post only when equal: one changed word changes the post."""
-BEGINNING = 200
+PREFIX_LETTERS = 200
 """Letters at a key's start that make posts meet whatever follows: published test posts of CAMS are upstream posts
 cut off at some 4,000 characters, so a longer post that begins like a shorter one is a copy of it."""
-CROWD = 12
+MAX_ALL_PAIRS_BUCKET = 12
 """In a bucket of more posts than this, each is compared with the next and with the first only."""
 
 
-def bands_of(texts: list[str], keys: list[str]) -> Array:
+def minhash_bands(texts: list[str], keys: list[str]) -> Array:
     """uint64, shape (texts, COLUMNS): posts that share a value in a column may be near-duplicates.
 
     BANDS columns of MinHash bands, and one of the hash of a long key's beginning.
@@ -46,27 +46,31 @@ def bands_of(texts: list[str], keys: list[str]) -> Array:
     from rensa import RMinHash
 
     if not texts:
-        return np.empty((0, COLUMNS), dtype=np.uint64)
-    digests = RMinHash.digest_matrix_from_token_sets([shingles(text) for text in texts], BANDS * ROWS, SEED)
-    rows = np.array(digests.to_rows(), dtype=np.uint64).reshape(len(texts), BANDS, ROWS)
-    mixed = np.zeros((len(texts), BANDS), dtype=np.uint64)
-    for row in range(ROWS):  # FNV-1a over the band's rows
+        return np.empty((0, N_BUCKET_COLUMNS), dtype=np.uint64)
+    digests = RMinHash.digest_matrix_from_token_sets(
+        [shingles(text) for text in texts], N_BANDS * ROWS_PER_BAND, MINHASH_SEED
+    )
+    rows = np.array(digests.to_rows(), dtype=np.uint64).reshape(len(texts), N_BANDS, ROWS_PER_BAND)
+    mixed = np.zeros((len(texts), N_BANDS), dtype=np.uint64)
+    for row in range(ROWS_PER_BAND):  # FNV-1a over the band's rows
         mixed = (mixed ^ rows[:, :, row]) * np.uint64(0x100000001B3) + np.uint64(0x9E3779B97F4A7C15)
-    starts = np.array([hash_of(key[:BEGINNING]) for key in keys], dtype=np.uint64)
+    starts = np.array([key_hash(key[:PREFIX_LETTERS]) for key in keys], dtype=np.uint64)
     return np.column_stack([mixed, starts])
 
 
-class Index:
+class NearDuplicateIndex:
     """Keys and bands of all posts, on disk; posts are numbered in the order they are added.
 
     `near` is the least rapidfuzz ratio (0-100) of two keys that makes near-duplicates. With `beginnings`, a long key
     that begins as a shorter long one does is near it too.
     """
 
-    def __init__(self, folder: Path, near: float = NEAR, *, beginnings: bool = True) -> None:
-        self._near, self._beginnings = near, beginnings
+    def __init__(
+        self, folder: Path, min_ratio: float = NEAR_DUPLICATE_RATIO, *, match_prefixes: bool = True
+    ) -> None:
+        self._near, self._beginnings = min_ratio, match_prefixes
         self._keys = (folder / "keys.bin").open("w+b")
-        self._bands = [(folder / f"band{column}.bin").open("w+b") for column in range(COLUMNS)]
+        self._bands = [(folder / f"band{column}.bin").open("w+b") for column in range(N_BUCKET_COLUMNS)]
         self._ends = array("q", [0])
         self._letters = array("q")
         self._hashes: list[Array] = []
@@ -95,10 +99,10 @@ class Index:
         for file in (self._keys, *self._bands):
             file.flush()
         letters = np.array(self._letters, dtype=np.int64)
-        same = _first_of_equal(hashes, letters == 0)
+        same = _first_with_same_hash(hashes, letters == 0)
         unique = np.flatnonzero(same == np.arange(len(same)))
-        pairs = list(self._near_pairs(unique[letters[unique] >= SHORTEST], letters, advance))
-        return same, _joined(same, pairs)
+        pairs = list(self._near_pairs(unique[letters[unique] >= MIN_NEAR_KEY_LETTERS], letters, advance))
+        return same, _connected_components(same, pairs)
 
     def close(self) -> None:
         for file in (self._keys, *self._bands):
@@ -114,19 +118,21 @@ class Index:
         joined = np.arange(len(ends) - 1)  # a cheap forerunner of the clusters: spares comparing a pair again
         for file in self._bands:
             values = np.fromfile(file.name, dtype=np.uint64)[posts]
-            for left, right in _meetings(values, posts):
-                if joined[left] != joined[right] and self._alike(keys, ends, letters, left, right):
+            for left, right in _candidate_pairs(values, posts):
+                if joined[left] != joined[right] and self._is_near_duplicate(
+                    keys, ends, letters, left, right
+                ):
                     joined[right] = joined[left]
                     yield left, right
             advance()
 
-    def _alike(self, keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
+    def _is_near_duplicate(self, keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
         """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does.
 
         `keys` is the descriptor of the file of keys.
         """
         short, long = sorted((int(letters[left]), int(letters[right])))
-        if self._beginnings and short >= BEGINNING:
+        if self._beginnings and short >= PREFIX_LETTERS:
             long = short
         if 200.0 * short < self._near * (short + long):  # lengths alone rule it out
             return False
@@ -138,14 +144,14 @@ class Index:
         return fuzz.ratio(*texts, score_cutoff=self._near) > 0
 
 
-def _first_of_equal(hashes: Array, alone: Array) -> Array:
+def _first_with_same_hash(hashes: Array, unmatchable: Array) -> Array:
     """For each post the number of the first with the same hash; posts in `alone` are their own."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     numbers = np.arange(len(hashes))
-    return np.where(alone, numbers, first[inverse]) if len(hashes) else numbers
+    return np.where(unmatchable, numbers, first[inverse]) if len(hashes) else numbers
 
 
-def _meetings(values: Array, posts: Array) -> Iterator[tuple[int, int]]:
+def _candidate_pairs(values: Array, posts: Array) -> Iterator[tuple[int, int]]:
     """Pairs of posts with the same value, all of a small bucket, a chain and a star of a crowd."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
@@ -153,16 +159,16 @@ def _meetings(values: Array, posts: Array) -> Iterator[tuple[int, int]]:
     sizes = np.diff(np.r_[starts, len(ordered)])
     for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
         bucket = posts[order[start : start + size]].tolist()
-        yield from _pairs(bucket)
+        yield from _bucket_pairs(bucket)
 
 
-def _pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
-    if len(bucket) <= CROWD:
+def _bucket_pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
+    if len(bucket) <= MAX_ALL_PAIRS_BUCKET:
         return [(a, b) for n, a in enumerate(bucket) for b in bucket[n + 1 :]]
     return [*pairwise(bucket), *((bucket[0], b) for b in bucket[2:])]
 
 
-def _joined(same: Array, pairs: list[tuple[int, int]]) -> Array:
+def _connected_components(same: Array, pairs: list[tuple[int, int]]) -> Array:
     """Connected components of equal and near posts, each named by its first post."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

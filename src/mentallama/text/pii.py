@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-KINDS = ("mail", "link", "handle", "phone", "name")
-PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(KINDS)})\]")
+PII_KINDS = ("mail", "link", "handle", "phone", "name")
+PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PII_KINDS)})\]")
 """Matches every placeholder that `scrub` writes."""
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_IN_LINK, _LINK_END = r"[^\s<>\"”’)\]]*", r"[^\s<>\"”’)\].,;:!?]"
+_LINK_CHARS, _LINK_END = r"[^\s<>\"”’)\]]*", r"[^\s<>\"”’)\].,;:!?]"
 _LINK = re.compile(
-    rf"\b(?:https?://|www\.){_IN_LINK}{_LINK_END}"
-    rf"|\b[\w-]+\.(?:com|org|net|edu|gov|io|co|ly|be|tv|gg|info)\b(?:/(?:{_IN_LINK}{_LINK_END})?)?(?![\w@])",
+    rf"\b(?:https?://|www\.){_LINK_CHARS}{_LINK_END}"
+    rf"|\b[\w-]+\.(?:com|org|net|edu|gov|io|co|ly|be|tv|gg|info)\b(?:/(?:{_LINK_CHARS}{_LINK_END})?)?(?![\w@])",
     re.IGNORECASE,
 )
 _HANDLE = re.compile(r"(?<![\w@/])@\w{2,30}|(?<![\w/])/?u/[\w-]{3,20}\b")
@@ -30,20 +30,22 @@ _PHONE = re.compile(
     r")(?![\w-]|[.,]\d)"
 )
 # What introduces the writer's own name, by language; the name follows.
-_SPACED = (
+_NAME_INTRODUCTIONS = (
     r"my (?:real |full |first )?name(?: is|'s|’s|(?=:))|me llamo|mi nombre es|je m['’]appelle|"
     r"mon (?:nom|prénom) est|ich hei(?:ß|ss)e|mein name ist|benim ad[ıi]m|meu nome é|mi chiamo|mera naam"
 )
 # These introduce a name only where it has a capital: "people call me ugly".
-_LOOSE = r"i(?:'m| am|’m|m) called|i go by(?: the name)?|(?:people|friends|you can|just) call me"
-_CAPITAL = r"(?-i:[A-ZÀ-ÞĀ-Ž])[\w'’-]+"
-_INTRODUCED = re.compile(
-    rf"\b(?:(?:{_SPACED})[ :]+(?P<name>[^\W\d_][\w'’-]*(?:[ ]{_CAPITAL})?)|(?:{_LOOSE})[ :]+(?P<capital>{_CAPITAL}))"
+_LOOSE_NAME_INTRODUCTIONS = (
+    r"i(?:'m| am|’m|m) called|i go by(?: the name)?|(?:people|friends|you can|just) call me"
+)
+_CAPITALISED_WORD = r"(?-i:[A-ZÀ-ÞĀ-Ž])[\w'’-]+"
+_INTRODUCED_NAME = re.compile(
+    rf"\b(?:(?:{_NAME_INTRODUCTIONS})[ :]+(?P<name>[^\W\d_][\w'’-]*(?:[ ]{_CAPITALISED_WORD})?)|(?:{_LOOSE_NAME_INTRODUCTIONS})[ :]+(?P<capital>{_CAPITALISED_WORD}))"
     r"|(?:我(?:的名字)?(?:叫|是叫)|我的名字是|제 이름은|내 이름은|میرا نام) ?(?P<spaceless>\w{1,4})",
     re.IGNORECASE,
 )
 # "my name is mud", "my name is not important": the word behind is no name.
-_NO_NAMES = frozenset(
+_NOT_NAMES = frozenset(
     [
         "a",
         "an",
@@ -87,7 +89,7 @@ _NO_NAMES = frozenset(
         "attached",
     ]
 )
-_HINTS = (
+_INTRODUCTION_HINTS = (
     "name",
     "call",
     "go by",
@@ -139,13 +141,13 @@ def _replace(pattern: re.Pattern[str], kind: str) -> Callable[[str], tuple[str, 
     return lambda text: pattern.subn(f"[{kind}]", text)
 
 
-def _names(text: str) -> tuple[str, int]:
+def _mask_names(text: str) -> tuple[str, int]:
     """Names the writer introduces, there and wherever else the same capitalised word stands."""
-    names = {name for found in _INTRODUCED.finditer(text) if (name := _name(found))}
+    names = {name for found in _INTRODUCED_NAME.finditer(text) if (name := _introduced_name(found))}
     if not names:
         return text, 0
     already = text.count("[name]")
-    text = _INTRODUCED.sub(_masked, text)
+    text = _INTRODUCED_NAME.sub(_mask_introduction, text)
     count = text.count("[name]") - already
     again = [
         re.escape(part) for name in names for part in name.split() if len(part) > 2 and part[0].isupper()
@@ -156,14 +158,14 @@ def _names(text: str) -> tuple[str, int]:
     return text, count
 
 
-def _masked(found: re.Match[str]) -> str:
-    name = _name(found)
+def _mask_introduction(found: re.Match[str]) -> str:
+    name = _introduced_name(found)
     return found[0] if name is None else found[0].removesuffix(name) + "[name]"
 
 
-def _name(found: re.Match[str]) -> str | None:
+def _introduced_name(found: re.Match[str]) -> str | None:
     name = found["name"] or found["capital"] or found["spaceless"]
-    return None if name.split()[0].lower() in _NO_NAMES else name
+    return None if name.split()[0].lower() in _NOT_NAMES else name
 
 
 def _has_digits(text: str) -> bool:
@@ -172,7 +174,7 @@ def _has_digits(text: str) -> bool:
 
 def _has_introduction(text: str) -> bool:
     lowered = text.lower()
-    return any(hint in lowered for hint in _HINTS)
+    return any(hint in lowered for hint in _INTRODUCTION_HINTS)
 
 
 # In this order: a mail address holds an @, a link may hold one too. The cheap test spares most posts the search.
@@ -181,5 +183,5 @@ _RULES: tuple[tuple[str, Callable[[str], bool], Callable[[str], tuple[str, int]]
     ("link", lambda text: "." in text, _replace(_LINK, "link")),
     ("handle", lambda text: "@" in text or "u/" in text, _replace(_HANDLE, "handle")),
     ("phone", _has_digits, _replace(_PHONE, "phone")),
-    ("name", _has_introduction, _names),
+    ("name", _has_introduction, _mask_names),
 )

@@ -11,50 +11,53 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mentallama.answers.parse import answer_body, answer_object
+from mentallama.answers.parse import answer_body, first_json_object
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _TRAILING = " \t\n\r\u00a0\u3000.,;:!?…。，、；：！？-–—\\"
 _LEADING = " \t\n\r\u00a0\u3000.…\\"
-_OPENING = "([{<（【-–—/"
-_ENDING = ")]}）】,;"
-_WALL = "\ufdd1"
+_BEFORE_OPENING = "([{<（【-–—/"
+_AFTER_CLOSING = ")]}）】,;"
+_BARRIER = "\ufdd1"
 """Stands for what is quoted already; a code point that is never text. No quotation reaches across it."""
 _ELISIONS = re.compile(r"(?:n|em|cause|cuz|coz|til|till|tis|twas|bout|round|kay|\d+s?)(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _QuoteStyle:
     """Marks that pair with each other. `left` open and `right` close as a rule; those of `both` do either."""
 
     left: str = ""
     right: str = ""
-    both: str = ""
-    single: bool = False
+    either: str = ""
+    may_be_apostrophe: bool = False
     """The marks may be apostrophes: inside or at the end of a word they neither open nor close."""
 
-    def marks(self) -> re.Pattern[str]:
+    def pattern(self) -> re.Pattern[str]:
         """A run of one mark, as CSV doubles them, also behind a backslash, is one mark."""
-        return re.compile(rf"(?<!\\)\\*([{re.escape(self.left + self.right + self.both)}{_WALL}])\1*")
+        return re.compile(rf"(?<!\\)\\*([{re.escape(self.left + self.right + self.either)}{_BARRIER}])\1*")
 
 
-_DOUBLE = (
-    _Kind(left="“„‟", right="”"),
-    _Kind(both='"'),
-    _Kind(both="＂"),
-    _Kind(left="«", right="»"),
-    _Kind(left="‹", right="›"),
-    _Kind(left="「", right="」"),
-    _Kind(left="『", right="』"),
+_DOUBLE_STYLES = (
+    _QuoteStyle(left="“„‟", right="”"),
+    _QuoteStyle(either='"'),
+    _QuoteStyle(either="＂"),
+    _QuoteStyle(left="«", right="»"),
+    _QuoteStyle(left="‹", right="›"),
+    _QuoteStyle(left="「", right="」"),
+    _QuoteStyle(left="『", right="』"),
 )
-_SINGLE = (_Kind(left="‘‚‛", right="’", single=True), _Kind(both="'", single=True))
-_MARKS = {kind: kind.marks() for kind in (*_DOUBLE, *_SINGLE)}
+_SINGLE_STYLES = (
+    _QuoteStyle(left="‘‚‛", right="’", may_be_apostrophe=True),
+    _QuoteStyle(either="'", may_be_apostrophe=True),
+)
+_MARK_PATTERNS = {kind: kind.pattern() for kind in (*_DOUBLE_STYLES, *_SINGLE_STYLES)}
 
-_Stretch = tuple[int, int, int, int]
+_QuotedSpan = tuple[int, int, int, int]
 """Where a quotation begins and ends with its marks, and without them."""
 
 
-def read_quotes(text: str, explanation: str) -> tuple[str, ...]:
+def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     """The quotations of an answer, in order and without repeats.
 
     Parameters
@@ -77,65 +80,65 @@ def read_quotes(text: str, explanation: str) -> tuple[str, ...]:
     >>> read_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
     ('so tired',)
     """
-    found = [*_quoted(explanation), *_evidence(text, explanation)]
+    found = [*_quoted_texts(explanation), *_evidence_items(text, explanation)]
     bare = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in found)
     return tuple(dict.fromkeys(quote for quote in bare if any(map(str.isalnum, quote))))
 
 
-def _evidence(text: str, explanation: str) -> list[str]:
+def _evidence_items(text: str, explanation: str) -> list[str]:
     """The items of a structured answer's evidence, without marks around them."""
-    listed = (answer_object(answer_body(text)) or {}).get("evidence")
+    listed = (first_json_object(answer_body(text)) or {}).get("evidence")
     if isinstance(listed, str):  # one quotation, unless it is all the explanation there is
         listed = [] if listed.strip() == explanation.strip() else [listed]
     items = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
-    return [_unwrapped(item.strip()) for item in items]
+    return [_without_outer_marks(item.strip()) for item in items]
 
 
-def _unwrapped(item: str) -> str:
+def _without_outer_marks(item: str) -> str:
     """Without a pair of marks around the whole."""
-    for kind in (*_DOUBLE, *_SINGLE):
+    for kind in (*_DOUBLE_STYLES, *_SINGLE_STYLES):
         for begin, end, first, last in _pairs(item, kind):
             if begin == 0 and not item[end:].strip(_TRAILING):
                 return item[first:last]
     return item
 
 
-def _quoted(explanation: str) -> Iterator[str]:
+def _quoted_texts(explanation: str) -> Iterator[str]:
     for paragraph in _PARAGRAPH.split(explanation):
-        for _, _, first, last in _stretches(paragraph):
+        for _, _, first, last in _quoted_spans(paragraph):
             yield paragraph[first:last]
 
 
-def _stretches(paragraph: str) -> list[_Stretch]:
+def _quoted_spans(paragraph: str) -> list[_QuotedSpan]:
     """Quotations in double marks, outermost; between them those in single ones."""
-    double = _outermost([pair for kind in _DOUBLE for pair in _pairs(paragraph, kind)])
-    inside = _blanked(paragraph, double)
-    single = _outermost([pair for kind in _SINGLE for pair in _pairs(inside, kind)])
+    double = _outermost([pair for kind in _DOUBLE_STYLES for pair in _pairs(paragraph, kind)])
+    inside = _masked(paragraph, double)
+    single = _outermost([pair for kind in _SINGLE_STYLES for pair in _pairs(inside, kind)])
     return sorted([*double, *single])
 
 
-def _outermost(pairs: list[_Stretch]) -> list[_Stretch]:
-    kept: list[_Stretch] = []
+def _outermost(pairs: list[_QuotedSpan]) -> list[_QuotedSpan]:
+    kept: list[_QuotedSpan] = []
     for pair in sorted(pairs, key=lambda pair: (pair[0], -pair[1])):
         if not kept or pair[0] >= kept[-1][1]:
             kept.append(pair)
     return kept
 
 
-def _blanked(paragraph: str, stretches: list[_Stretch]) -> str:
+def _masked(paragraph: str, stretches: list[_QuotedSpan]) -> str:
     """The paragraph, equally long, with walls where the stretches stand."""
     pieces, end = [], 0
     for begin, after, *_ in stretches:
-        pieces += [paragraph[end:begin], _WALL * (after - begin)]
+        pieces += [paragraph[end:begin], _BARRIER * (after - begin)]
         end = after
     return "".join([*pieces, paragraph[end:]])
 
 
-def _pairs(paragraph: str, kind: _Kind) -> Iterator[_Stretch]:
+def _pairs(paragraph: str, kind: _QuoteStyle) -> Iterator[_QuotedSpan]:
     """Marks of one kind, paired from left to right; an opening mark that follows another begins anew."""
     opened: re.Match[str] | None = None
-    for mark in _MARKS[kind].finditer(paragraph):
-        if mark[1] == _WALL:
+    for mark in _MARK_PATTERNS[kind].finditer(paragraph):
+        if mark[1] == _BARRIER:
             opened = None
         elif opened is not None and _closes(paragraph, mark, opened[1], kind):
             yield opened.start(), mark.end(), opened.end(), mark.start()
@@ -144,24 +147,24 @@ def _pairs(paragraph: str, kind: _Kind) -> Iterator[_Stretch]:
             opened = mark
 
 
-def _opens(text: str, mark: re.Match[str], kind: _Kind) -> bool:
-    if mark[1] in kind.left and not kind.single:
+def _opens(text: str, mark: re.Match[str], kind: _QuoteStyle) -> bool:
+    if mark[1] in kind.left and not kind.may_be_apostrophe:
         return True
-    before, after = _beside(text, mark)
-    if not after or after.isspace() or after in _ENDING or _is_spaced_letter(before):
+    before, after = _neighbours(text, mark)
+    if not after or after.isspace() or after in _AFTER_CLOSING or _is_spaced_letter(before):
         return False
-    if kind.single:
+    if kind.may_be_apostrophe:
         return mark[1] not in kind.right and not _ELISIONS.match(text, mark.end())
     return True
 
 
-def _closes(text: str, mark: re.Match[str], opener: str, kind: _Kind) -> bool:
-    before, after = _beside(text, mark)
-    if kind.single:
+def _closes(text: str, mark: re.Match[str], opener: str, kind: _QuoteStyle) -> bool:
+    before, after = _neighbours(text, mark)
+    if kind.may_be_apostrophe:
         turned = mark[1] in kind.left and opener != "‚"  # ‚so‘ closes with what opens elsewhere
         return not turned and not before.isspace() and not _is_spaced_letter(after)
-    if mark[1] in kind.both:
-        return bool(before) and not before.isspace() and not (before in _OPENING and after.isalnum())
+    if mark[1] in kind.either:
+        return bool(before) and not before.isspace() and not (before in _BEFORE_OPENING and after.isalnum())
     if mark[1] in kind.right and opener in kind.left:
         return True
     if mark[1] in kind.left and mark[1] != opener and (opener == "„" or opener in kind.right):
@@ -170,7 +173,7 @@ def _closes(text: str, mark: re.Match[str], opener: str, kind: _Kind) -> bool:
     return not before.isspace() and not after.isalnum()
 
 
-def _beside(text: str, mark: re.Match[str]) -> tuple[str, str]:
+def _neighbours(text: str, mark: re.Match[str]) -> tuple[str, str]:
     """The characters before and behind a mark, empty at an end."""
     return text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
 

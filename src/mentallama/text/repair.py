@@ -20,7 +20,7 @@ _GBK_RUN = re.compile(
     r"[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€][\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€\w?]*"
 )
 # Mis-decoded text always holds a character beyond these: typographic marks, emoji, Chinese, Korean, Arabic script.
-_SUSPECT = re.compile(
+_MOJIBAKE_SUSPECT = re.compile(
     "[^\x00-\x7f‘’“”–—…•\u200d\ufe0f\u2600-\u27bf\U0001f000-\U0001faff\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff00-\uffef\u0600-\u06ff]"
 )
 
@@ -39,37 +39,37 @@ def repair(text: str) -> str:
     """
     text, before = text.strip(), ""
     while text != before:  # text may have been escaped or mis-decoded twice
-        before, text = text, _repaired(text)
+        before, text = text, _repair_once(text)
     return text
 
 
-def _repaired(text: str) -> str:
+def _repair_once(text: str) -> str:
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFC", _decode_again(text))
+        text = unicodedata.normalize("NFC", _fix_mojibake(text))
     text = _LINE_BREAKS.sub("\n", text)
     return _INVISIBLE.sub("", text).strip()
 
 
-def _decode_again(text: str) -> str:
+def _fix_mojibake(text: str) -> str:
     if "‚" in text or "√" in text:
-        text = _read_as_utf8(text, "mac_roman")  # all of it, accents too; what is right would not be UTF-8
-        text = _MAC_RUN.sub(lambda run: _read_as_utf8(run[0], "mac_roman"), text)
+        text = _redecode_utf8(text, "mac_roman")  # all of it, accents too; what is right would not be UTF-8
+        text = _MAC_RUN.sub(lambda run: _redecode_utf8(run[0], "mac_roman"), text)
     if "í" in text:
         text = _MAC_APOSTROPHE.sub("’", text)
     if _GBK_SIGNS.search(text):
-        text = _GBK_RUN.sub(lambda run: _read_as_utf8(run[0], "gb18030"), text)
-    if not _SUSPECT.search(text):
+        text = _GBK_RUN.sub(lambda run: _redecode_utf8(run[0], "gb18030"), text)
+    if not _MOJIBAKE_SUSPECT.search(text):
         return text
     import ftfy
 
     return str(ftfy.fix_encoding(text))
 
 
-def _read_as_utf8(run: str, wrong: str) -> str:
+def _redecode_utf8(run: str, wrong_encoding: str) -> str:
     """UTF-8 that was read in the wrong encoding; what is not (real Chinese, say) stays."""
     try:
-        return run.encode(wrong).decode("utf-8")
+        return run.encode(wrong_encoding).decode("utf-8")
     except UnicodeError:
         return run

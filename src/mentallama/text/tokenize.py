@@ -10,22 +10,24 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_UNSPACED = (
+_UNSPACED_SCRIPTS = (
     "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # kana and signs of repetition
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
     "\u0e00-\u0e3a\u0e40-\u0e4e\u0e80-\u0ebd\u0ec0-\u0ece\u0edc-\u0edf"  # Thai, Lao (their digits below)
     "\u1780-\u17b3\u17b6-\u17d3\u17dc\u1000-\u103f\u104c-\u109f\uaa60-\uaa7f"  # Khmer, Burmese
 )
-_MARKS = "".join(
+_COMBINING_MARKS = "".join(
     chr(point) for point in range(0x0300, 0x20000) if unicodedata.category(chr(point)) in {"Mn", "Mc", "Me"}
 )
-_MARK = f"[{re.escape(_MARKS)}\u200c\u200d]"
+_COMBINING = f"[{re.escape(_COMBINING_MARKS)}\u200c\u200d]"
 # Joiners stand inside words of Persian, Urdu and the Indian scripts; an apostrophe, inside English and French ones.
-_TOKEN = re.compile(rf"(?=[{_UNSPACED}])\S{_MARK}*|(?:(?![{_UNSPACED}])[^\W_]{_MARK}*)+")
+_TOKEN = re.compile(
+    rf"(?=[{_UNSPACED_SCRIPTS}])\S{_COMBINING}*|(?:(?![{_UNSPACED_SCRIPTS}])[^\W_]{_COMBINING}*)+"
+)
 _ASCII_TOKEN = re.compile(r"[a-z0-9]+")
 
 
-def tokens(text: str) -> list[str]:
+def word_tokens(text: str) -> list[str]:
     """Words in lower case; single characters where the script has no spaces. Punctuation is none.
 
     >>> tokens("She can't sleep, 3 nights!")

@@ -14,12 +14,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mentallama.config import Linear, Recipe
+from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_records, write_json
-from mentallama.progress import progress
+from mentallama.progress import progress_bar
 from mentallama.records import Post
 
-SUMMARY = "summary.json"
+SUMMARY_FILE = "summary.json"
 
 Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
 """`(recipe, run folder, out)`; returns counts for the manifest."""
@@ -35,54 +35,56 @@ def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.train.linear.trainer import train_linear
 
     settings = recipe.train
-    assert isinstance(settings, Linear)
-    with progress("train: fit", None) as advance:
+    assert isinstance(settings, LinearSettings)
+    with progress_bar("train: fit", None) as advance:
         posts = read_records(folder / "collect/posts.jsonl.zst", Post)
         summary = train_linear(posts, out, settings, recipe.jobs, recipe.catalogue(), lambda _: advance(1))
-    write_json(out / SUMMARY, summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}}))
+    write_json(
+        out / SUMMARY_FILE, summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}})
+    )
     return summary.model_dump(mode="json")
 
 
-def _causal(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+def _causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
-    from mentallama.train.objectives.language import train_responses
+    require_torch()
+    from mentallama.train.objectives.language import train_causal_sft
 
-    return train_responses(recipe, folder, out)
-
-
-def _text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
-
-    need_torch()
-    from mentallama.train.objectives.continued_pretraining import train_text
-
-    return train_text(recipe, folder, out)
+    return train_causal_sft(recipe, folder, out)
 
 
-def _preferences(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+def _pretrain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
-    from mentallama.train.objectives.dpo import train_preferences
+    require_torch()
+    from mentallama.train.objectives.continued_pretraining import train_pretraining
 
-    return train_preferences(recipe, folder, out)
+    return train_pretraining(recipe, folder, out)
+
+
+def _dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
+
+    require_torch()
+    from mentallama.train.objectives.dpo import train_dpo
+
+    return train_dpo(recipe, folder, out)
 
 
 def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
+    require_torch()
     from mentallama.train.objectives.encoder_classification import train_encoder
 
     return train_encoder(recipe, folder, out)
 
 
 def _seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import need_torch
+    from mentallama.analysts.checkpoints.optional_deps import require_torch
 
-    need_torch()
+    require_torch()
     from mentallama.train.objectives.seq2seq_sft import train_seq2seq
 
     return train_seq2seq(recipe, folder, out)
@@ -91,9 +93,9 @@ def _seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 TRAINERS: dict[tuple[str, str], Trainer] = {
     ("linear", "responses"): _linear,
     ("encoder", "responses"): _encoder,
-    ("causal", "responses"): _causal,
-    ("causal", "text"): _text,
-    ("causal", "preferences"): _preferences,
+    ("causal", "responses"): _causal_sft,
+    ("causal", "text"): _pretrain,
+    ("causal", "preferences"): _dpo,
     ("seq2seq", "responses"): _seq2seq,
 }
 """By what a recipe calls the analyst, and what it learns."""

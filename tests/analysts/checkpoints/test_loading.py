@@ -9,23 +9,25 @@ import pytest
 import torch
 
 from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import open_weights
+from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.analysts.checkpoints.metadata import (
-    ModelFile,
-    read_model_file,
-    read_seen,
+    ModelMetadata,
+    read_model_metadata,
+    read_seen_hashes,
     seen_hash,
-    write_model_file,
+    write_model_metadata,
 )
-from mentallama.config import New
-from mentallama.errors import BadData, WrongUse
-from mentallama.train.loop.random_init import new_model
+from mentallama.config import FromScratchSettings
+from mentallama.errors import DataError, UsageError
+from mentallama.train.loop.random_init import random_llama
 
 CPU = torch.device("cpu")
 
 
 def saved(folder: Path, hidden: int = 32) -> Path:
-    model, tokenizer = new_model(New(hidden=hidden, layers=1, heads=2, vocabulary=300), ["a b"], 64, seed=0)
+    model, tokenizer = random_llama(
+        FromScratchSettings(hidden=hidden, layers=1, heads=2, vocabulary=300), ["a b"], 64, seed=0
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -34,7 +36,7 @@ def saved(folder: Path, hidden: int = 32) -> Path:
 def adapter(folder: Path, base: Path) -> Path:
     from peft import LoraConfig, TaskType, get_peft_model
 
-    model = open_weights(str(base), "causal", torch.float32, CPU).model
+    model = load_pretrained(str(base), "causal", torch.float32, CPU).model
     get_peft_model(
         model, LoraConfig(task_type=TaskType.CAUSAL_LM, r=2, target_modules="all-linear")
     ).save_pretrained(folder)
@@ -42,8 +44,8 @@ def adapter(folder: Path, base: Path) -> Path:
 
 
 def test_a_folder_opens_with_its_context(tmp_path: Path) -> None:
-    opened = open_weights(str(saved(tmp_path / "m")), "causal", torch.float32, CPU)
-    assert (opened.context, opened.name, opened.file) == (64, "causal:m", None)
+    opened = load_pretrained(str(saved(tmp_path / "m")), "causal", torch.float32, CPU)
+    assert (opened.context, opened.name, opened.metadata) == (64, "causal:m", None)
 
 
 @pytest.mark.parametrize(
@@ -55,33 +57,33 @@ def test_a_folder_opens_with_its_context(tmp_path: Path) -> None:
 )
 def test_a_folder_that_lacks_something_says_what(tmp_path: Path, gone: str, fault: str) -> None:
     (saved(tmp_path / "m") / gone).unlink()
-    with pytest.raises(WrongUse, match=fault):
-        open_weights(str(tmp_path / "m"), "causal", torch.float32, CPU)
+    with pytest.raises(UsageError, match=fault):
+        load_pretrained(str(tmp_path / "m"), "causal", torch.float32, CPU)
 
 
 def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
     path = saved(tmp_path / "m") / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(WrongUse, match=r"the model cannot be loaded .*is the folder complete"):
-        open_weights(str(tmp_path / "m"), "causal", torch.float32, CPU)
+    with pytest.raises(UsageError, match=r"the model cannot be loaded .*is the folder complete"):
+        load_pretrained(str(tmp_path / "m"), "causal", torch.float32, CPU)
 
 
 def test_a_decoder_is_no_seq2seq(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
-        open_weights(str(saved(tmp_path / "m")), "seq2seq", torch.float32, CPU)
+    with pytest.raises(UsageError, match="a llama is no seq2seq model"):
+        load_pretrained(str(saved(tmp_path / "m")), "seq2seq", torch.float32, CPU)
 
 
 def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
-        WrongUse, match=r"nowhere/at-all: the model cannot be loaded .*the hub could not give it"
+        UsageError, match=r"nowhere/at-all: the model cannot be loaded .*the hub could not give it"
     ):
-        open_weights("nowhere/at-all", "causal", torch.float32, CPU)
+        load_pretrained("nowhere/at-all", "causal", torch.float32, CPU)
 
 
 def test_an_adapter_brings_its_base(tmp_path: Path) -> None:
     base = saved(tmp_path / "base")
-    opened = open_weights(str(adapter(tmp_path / "a", base)), "causal", torch.float32, CPU)
+    opened = load_pretrained(str(adapter(tmp_path / "a", base)), "causal", torch.float32, CPU)
     with torch.no_grad():
         assert opened.model(input_ids=torch.tensor([[3, 4]])).logits.shape == (1, 2, len(opened.tokenizer))
 
@@ -91,14 +93,14 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     other = saved(tmp_path / "other", hidden=64)
     path = folder / "adapter_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": str(other)}))
-    with pytest.raises(WrongUse, match="this adapter does not fit its base"):
-        open_weights(str(folder), "causal", torch.float32, CPU)
+    with pytest.raises(UsageError, match="this adapter does not fit its base"):
+        load_pretrained(str(folder), "causal", torch.float32, CPU)
 
 
 def test_an_adapter_without_weights(tmp_path: Path) -> None:
     (adapter(tmp_path / "a", saved(tmp_path / "base")) / "adapter_model.safetensors").unlink()
-    with pytest.raises(WrongUse, match="describes an adapter but holds no weights"):
-        open_weights(str(tmp_path / "a"), "causal", torch.float32, CPU)
+    with pytest.raises(UsageError, match="describes an adapter but holds no weights"):
+        load_pretrained(str(tmp_path / "a"), "causal", torch.float32, CPU)
 
 
 def test_a_tokenizer_without_a_token_for_padding_is_enough(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_a_tokenizer_without_a_token_for_padding_is_enough(tmp_path: Path) -> No
     written = json.loads(path.read_text())
     del written["pad_token"]
     path.write_text(json.dumps(written))
-    opened = open_weights(str(folder), "causal", torch.float32, CPU)
+    opened = load_pretrained(str(folder), "causal", torch.float32, CPU)
     assert (
         opened.tokenizer.pad_token is None
     )  # nothing here pads by a token: what stands behind a row is not looked at
@@ -115,31 +117,33 @@ def test_a_tokenizer_without_a_token_for_padding_is_enough(tmp_path: Path) -> No
 
 def test_a_tokenizer_that_has_more_tokens_than_the_model(tmp_path: Path) -> None:
     folder = saved(tmp_path / "m")
-    opened = open_weights(str(folder), "causal", torch.float32, CPU)
+    opened = load_pretrained(str(folder), "causal", torch.float32, CPU)
     opened.tokenizer.add_tokens(["⟨new⟩"])
     opened.tokenizer.save_pretrained(folder)
-    with pytest.raises(WrongUse, match=r"its tokenizer has \d+ tokens and its model only \d+ embeddings"):
-        open_weights(str(folder), "causal", torch.float32, CPU)
+    with pytest.raises(UsageError, match=r"its tokenizer has \d+ tokens and its model only \d+ embeddings"):
+        load_pretrained(str(folder), "causal", torch.float32, CPU)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(WrongUse, match="device: cuda is asked for and torch sees no GPU here"):
+    with pytest.raises(UsageError, match="device: cuda is asked for and torch sees no GPU here"):
         choose_device("cuda")
     assert choose_device("auto") == CPU
     assert choose_dtype("auto", CPU) == torch.float32
     assert choose_dtype("bfloat16", CPU) == torch.bfloat16
 
 
-FILE = ModelFile(analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",))
+FILE = ModelMetadata(analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",))
 
 
 def test_what_a_model_has_seen_can_be_proved(tmp_path: Path) -> None:
-    write_model_file(tmp_path, FILE, [seen_hash("A long day, and a longer night"), seen_hash("Tea at four")])
-    assert read_model_file(tmp_path) == FILE
-    assert seen_hash("a LONG day and a longer night!") in read_seen(tmp_path)
-    assert seen_hash("somebody else's day") not in read_seen(tmp_path)
-    assert read_model_file(tmp_path / "elsewhere") is None
+    write_model_metadata(
+        tmp_path, FILE, [seen_hash("A long day, and a longer night"), seen_hash("Tea at four")]
+    )
+    assert read_model_metadata(tmp_path) == FILE
+    assert seen_hash("a LONG day and a longer night!") in read_seen_hashes(tmp_path)
+    assert seen_hash("somebody else's day") not in read_seen_hashes(tmp_path)
+    assert read_model_metadata(tmp_path / "elsewhere") is None
 
 
 @pytest.mark.parametrize(
@@ -151,8 +155,8 @@ def test_what_a_model_has_seen_can_be_proved(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_model_file(tmp_path: Path, name: str, text: str | None, fault: str) -> None:
-    write_model_file(tmp_path, FILE, [])
+    write_model_metadata(tmp_path, FILE, [])
     (tmp_path / name).unlink() if text is None else (tmp_path / name).write_text(text)
-    read = read_seen if name == "seen.json" else read_model_file
-    with pytest.raises(BadData, match=fault):
+    read = read_seen_hashes if name == "seen.json" else read_model_metadata
+    with pytest.raises(DataError, match=fault):
         read(tmp_path)

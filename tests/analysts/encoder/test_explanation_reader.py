@@ -13,18 +13,18 @@ from typer.testing import CliRunner
 from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.answers.parse import write_answer
 from mentallama.check import run as check_run
-from mentallama.check.gates.trained_reader import read_trained
-from mentallama.check.response_row import Row
+from mentallama.check.gates.trained_reader import predict_with_label_reader
+from mentallama.check.response_row import ResponseRow
 from mentallama.cli.app import app
 from mentallama.config import Check, Evaluate
-from mentallama.errors import WrongUse
-from mentallama.evaluate.explanation_labels import Explained, read_explanations
+from mentallama.errors import UsageError
+from mentallama.evaluate.explanation_labels import AnsweredExample, score_explanations
 from mentallama.evaluate.score_file import read_scores
 from mentallama.files.record_files import read_json, write_records
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.pipeline.registry import WIRED
+from mentallama.pipeline.registry import STAGE_REGISTRY
 from mentallama.records import Prediction, Reading, example_of
-from mentallama.report.page_model import Table
+from mentallama.report.page_model import TableBlock
 from mentallama.report.sections import scores as results
 from mentallama.tasks import Task, load_tasks
 from mentallama.train.run import run as train_run
@@ -52,7 +52,7 @@ class GreyReader:
         ]
 
 
-def dr_row(number: int, label: str, why: str) -> Row:
+def dr_row(number: int, label: str, why: str) -> ResponseRow:
     post = post_of("DR", f"made-up post number {number}", {"depression": label}, number=number)
     return row_for(post, "depression", write_answer("DR", "depression", label, why))
 
@@ -66,21 +66,21 @@ def test_check_has_unseen_posts_read_without_their_answers() -> None:
         row_for(post_of("dreaddit", "a loud week", {"stress": "yes"}), "stress"),
     ]
     reader = GreyReader(seen=frozenset((seen_hash(rows[3].post.text),)))
-    found = read_trained(rows, reader)
+    found = predict_with_label_reader(rows, reader)
     assert sorted(found) == [0, 1, 2]  # the fourth was seen, the fifth is not known
     assert (found[0].label, found[1].label) == ("yes", "no")
     assert found[2].empty
     assert reader.read_texts == ["The days are grey.", "The garden is green."]
 
 
-def explained(number: int, gold: str, said: str | None, why: str) -> Explained:
+def explained(number: int, gold: str, said: str | None, why: str) -> AnsweredExample:
     post = post_of("DR", f"made-up post number {number}", {"depression": gold}, "test", number)
     reading = (
         Reading(status="read", label=said, explanation=why)
         if said
         else Reading(status="refused", reason="no")
     )
-    return Explained(example_of(post, "depression", "instruction"), reading)
+    return AnsweredExample(example_of(post, "depression", "instruction"), reading)
 
 
 def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
@@ -91,7 +91,7 @@ def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
         explained(4, "yes", "yes", "The poster suffers from depression."),  # nothing but its answer
         explained(5, "yes", None, ""),
     ]
-    found = read_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
+    found = score_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
     assert (found.rows, found.told) == (4, 3)
     # told: yes no no –; answers: yes no yes yes: F1 yes 2/(3+1), no 2/(1+2)
     assert found.of_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
@@ -102,8 +102,8 @@ def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
 def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
     row = explained(1, "yes", "yes", "The days are grey.")
     reader = GreyReader(seen=frozenset((seen_hash(row.example.text),)))
-    with pytest.raises(WrongUse, match="grey has seen test posts of DR"):
-        read_explanations([row], reader, load_tasks(), Resampling())
+    with pytest.raises(UsageError, match="grey has seen test posts of DR"):
+        score_explanations([row], reader, load_tasks(), Resampling())
 
 
 @pytest.fixture(scope="module")
@@ -138,20 +138,20 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
         }
     )
     for stage in ("check", "evaluate"):
-        assert any(name.startswith("reader/") for name in WIRED[stage].inputs(recipe, run_folder))
+        assert any(name.startswith("reader/") for name in STAGE_REGISTRY[stage].inputs(recipe, run_folder))
     (tmp_path / "check").mkdir()
     check_run.run(recipe, run_folder, tmp_path / "check")
     notes = read_json(tmp_path / "check/summary.json")["notes"]
     assert any("read 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
-    WIRED["evaluate"].work(recipe, run_folder, tmp_path / "evaluate")
+    STAGE_REGISTRY["evaluate"].run(recipe, run_folder, tmp_path / "evaluate")
     scores = read_scores(tmp_path / "evaluate/scores.json")
     assert scores.from_explanations is not None
     assert list(scores.from_explanations) == ["dreaddit"]  # the reader knows no other
     found = scores.from_explanations["dreaddit"]
     assert (found.rows, found.told) == (12, 12)
     assert found.of_gold < 100  # it takes all of them for stress, as they say
-    (section,) = results._from_explanations(scores)
-    (table,) = (block for block in section.blocks if isinstance(block, Table))
+    (section,) = results._explanation_labels(scores)
+    (table,) = (block for block in section.blocks if isinstance(block, TableBlock))
     assert [cell.text for cell in table.rows[0].cells][:3] == ["dreaddit", "12", "12"]
 
 

@@ -11,9 +11,9 @@ import torch
 
 from mentallama.analysts.inference import batching as passes
 from mentallama.analysts.inference import generation as decoding
-from mentallama.analysts.inference.answer_scoring import Ask, Group, read_trees
-from mentallama.analysts.inference.batching import Budget, in_passes
-from mentallama.analysts.inference.generation import Bounds, Row, write
+from mentallama.analysts.inference.answer_scoring import ScoringGroup, ScoringRequest, score_trees
+from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
+from mentallama.analysts.inference.generation import GenerationSlot, StopCriteria, generate
 from mentallama.errors import MentallamaError
 from tests.factories.tiny_models import tiny_llama, tiny_tokenizer
 
@@ -37,35 +37,39 @@ def prompts(count: int, longest: int = 40) -> list[list[int]]:
     return [[draw.randrange(600) for _ in range(draw.randint(2, longest))] for _ in range(count)]
 
 
-def naive(model: Any, tokens: list[int], bounds: Bounds) -> list[int]:
+def naive(model: Any, tokens: list[int], bounds: StopCriteria) -> list[int]:
     """One token after the other, everything read again for each."""
     ids = list(tokens)
     with torch.inference_mode():
-        while len(ids) - len(tokens) < bounds.new_tokens:
+        while len(ids) - len(tokens) < bounds.max_new_tokens:
             ids.append(int(model(torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
-            if ids[-1] in bounds.ends:
+            if ids[-1] in bounds.stop_token_ids:
                 break
     return ids[len(tokens) :]
 
 
-def read_rows(model: Any, texts: list[list[int]], at_once: int) -> Iterator[Row]:
+def read_rows(model: Any, texts: list[list[int]], at_once: int) -> Iterator[GenerationSlot]:
     """Rows whose beginnings a pass has kept, some all but the last token, some fewer."""
     for start in range(0, len(texts), at_once):
         part = texts[start : start + at_once]
-        groups = [Group([start + number], [Ask(tokens)]) for number, tokens in enumerate(part)]
-        for group, (read,) in zip(groups, read_trees(model, groups, keep=True), strict=True):
-            number = group.numbers[0]
+        groups = [
+            ScoringGroup([start + number], [ScoringRequest(tokens)]) for number, tokens in enumerate(part)
+        ]
+        for group, (read,) in zip(groups, score_trees(model, groups, keep_cache=True), strict=True):
+            number = group.indices[0]
             tokens = texts[number]
             known = min(len(tokens) - 1, len(tokens) - 1 - number % 3) if len(tokens) > 4 else len(tokens) - 1
-            yield Row(number, list(tokens), read.paths[0][:known], read.layers, read.row)
+            yield GenerationSlot(
+                number, list(tokens), read.paths[0][:known], read.cached_layers, read.cache_row
+            )
 
 
-def written(model: Any, rows: Any, bounds: Bounds, tokens: int = 4096) -> dict[int, list[int]]:
+def written(model: Any, rows: Any, bounds: StopCriteria, tokens: int = 4096) -> dict[int, list[int]]:
     with torch.inference_mode():
-        done = list(write(model, rows, bounds, Budget(tokens, lambda _: None)))
-    assert len({row.number for row in done}) == len(done)
+        done = list(generate(model, rows, bounds, TokenBudget(tokens, lambda _: None)))
+    assert len({row.index for row in done}) == len(done)
     assert all(row.ended for row in done)
-    return {row.number: row.written for row in done}
+    return {row.index: row.generated for row in done}
 
 
 @pytest.mark.parametrize("stretch", [1, 3, 16])
@@ -73,9 +77,9 @@ def written(model: Any, rows: Any, bounds: Bounds, tokens: int = 4096) -> dict[i
 def test_rows_end_where_they_end_alone(
     model: Any, stretch: int, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "STRETCH", stretch)
-    monkeypatch.setattr(decoding, "ROOM", 2 * stretch)
-    texts, bounds = prompts(24), Bounds(ENDS, 30, CONTEXT)
+    monkeypatch.setattr(decoding, "STEPS_PER_SYNC", stretch)
+    monkeypatch.setattr(decoding, "PREALLOCATED_COLUMNS", 2 * stretch)
+    texts, bounds = prompts(24), StopCriteria(ENDS, 30, CONTEXT)
     found = written(model, read_rows(model, texts, 7), bounds, room)
     wanted = {number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)}
     assert found == wanted
@@ -85,14 +89,14 @@ def test_rows_end_where_they_end_alone(
 
 
 def test_rows_that_nothing_was_read_of(model: Any) -> None:
-    texts, bounds = prompts(9), Bounds(ENDS, 20, CONTEXT)
-    rows = [Row(number, list(tokens)) for number, tokens in enumerate(texts)]
+    texts, bounds = prompts(9), StopCriteria(ENDS, 20, CONTEXT)
+    rows = [GenerationSlot(number, list(tokens)) for number, tokens in enumerate(texts)]
     assert written(model, rows, bounds) == {n: naive(model, tokens, bounds) for n, tokens in enumerate(texts)}
 
 
 @pytest.mark.parametrize("new_tokens", [1, 2, 17])
 def test_new_tokens_are_bounded_whatever_the_prompt(model: Any, new_tokens: int) -> None:
-    bounds = Bounds(frozenset(), new_tokens, CONTEXT)
+    bounds = StopCriteria(frozenset(), new_tokens, CONTEXT)
     found = written(model, read_rows(model, prompts(6), 3), bounds)
     assert [len(tokens) for tokens in found.values()] == [new_tokens] * 6
 
@@ -101,24 +105,27 @@ def test_rows_may_fill_the_context_and_run_on_until_they_leave(monkeypatch: pyte
     # Learned positions end with the context: a row that has ended, and stays a while, must not run past it.
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    monkeypatch.setattr(decoding, "STRETCH", 3)
-    monkeypatch.setattr(decoding, "LEAVE", 2)
+    monkeypatch.setattr(decoding, "STEPS_PER_SYNC", 3)
+    monkeypatch.setattr(decoding, "COMPACT_WHEN", 2)
     torch.manual_seed(0)
     shape = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 600, "initializer_range": 0.3}
     model = GPT2LMHeadModel(GPT2Config(n_positions=60, bos_token_id=None, eos_token_id=None, **shape)).eval()
-    texts, bounds = [(text * 40)[:40] for text in prompts(30)], Bounds(frozenset(range(0, 600, 20)), 20, 60)
+    texts, bounds = (
+        [(text * 40)[:40] for text in prompts(30)],
+        StopCriteria(frozenset(range(0, 600, 20)), 20, 60),
+    )
     found = written(model, read_rows(model, texts, 10), bounds, 150)
     assert found == {number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)}
     assert max(map(len, found.values())) == 20
 
 
 def test_no_rows_nothing_written(model: Any) -> None:
-    assert written(model, [], Bounds(ENDS, 5, CONTEXT)) == {}
+    assert written(model, [], StopCriteria(ENDS, 5, CONTEXT)) == {}
 
 
 def test_the_prompt_is_not_read_again(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = list(read_rows(model, [text * 2 for text in prompts(6, 20)], 6))
-    left = sum(len(row.tokens) - len(row.nodes) for row in rows)
+    left = sum(len(row.tokens) - len(row.cached_nodes) for row in rows)
     seen: list[int] = []
     forward = model.forward
     monkeypatch.setattr(
@@ -126,7 +133,7 @@ def test_the_prompt_is_not_read_again(model: Any, monkeypatch: pytest.MonkeyPatc
         "forward",
         lambda input_ids, **more: seen.append(input_ids.numel()) or forward(input_ids, **more),
     )
-    found = written(model, rows, Bounds(frozenset(), 12, CONTEXT))
+    found = written(model, rows, StopCriteria(frozenset(), 12, CONTEXT))
     assert sum(seen) == left + 6 * 11  # what was not kept, and each new token but the last once
     assert sum(map(len, found.values())) == 6 * 12
 
@@ -135,8 +142,8 @@ def test_the_prompt_is_not_read_again(model: Any, monkeypatch: pytest.MonkeyPatc
 def test_short_memory_at_any_moment_loses_nothing(
     model: Any, fails: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts, bounds, said = prompts(10), Bounds(ENDS, 14, CONTEXT), list[str]()
-    monkeypatch.setattr(decoding, "STRETCH", 4)
+    texts, bounds, said = prompts(10), StopCriteria(ENDS, 14, CONTEXT), list[str]()
+    monkeypatch.setattr(decoding, "STEPS_PER_SYNC", 4)
     rows = list(read_rows(model, texts, 5))
     forward, count = model.forward, iter(range(10_000))
 
@@ -147,9 +154,9 @@ def test_short_memory_at_any_moment_loses_nothing(
 
     monkeypatch.setattr(model, "forward", failing)
     with torch.inference_mode():
-        done = list(write(model, iter(rows), bounds, Budget(4096, said.append)))
+        done = list(generate(model, iter(rows), bounds, TokenBudget(4096, said.append)))
     monkeypatch.undo()
-    assert {row.number: row.written for row in done} == {
+    assert {row.index: row.generated for row in done} == {
         number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)
     }
     assert len(done) == 10
@@ -161,9 +168,9 @@ def test_one_row_that_does_not_fit_is_an_error(model: Any, monkeypatch: pytest.M
         raise torch.OutOfMemoryError("out of memory")
 
     monkeypatch.setattr(model, "forward", full)
-    rows = [Row(number, [3, 4, 5]) for number in range(3)]
+    rows = [GenerationSlot(number, [3, 4, 5]) for number in range(3)]
     with pytest.raises(MentallamaError, match="out of memory with a single question of 3 tokens"):
-        list(write(model, rows, Bounds(ENDS, 5, CONTEXT), Budget(4096, lambda _: None)))
+        list(generate(model, rows, StopCriteria(ENDS, 5, CONTEXT), TokenBudget(4096, lambda _: None)))
 
 
 class Block:
@@ -181,13 +188,13 @@ class Block:
 
 def test_passes_hold_what_is_allowed_and_everything_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [Block(size) for size in (5, 9, 1, 7, 7, 2, 30)]
-    parts = [part for part, _ in in_passes(blocks, Budget(20, lambda _: None), len)]
+    parts = [part for part, _ in run_in_batches(blocks, TokenBudget(20, lambda _: None), len)]
     assert [[block.size for block in part] for part in parts] == [[30], [9, 7], [7, 5], [2, 1]]
-    monkeypatch.setattr(passes, "ENOUGH", 0)  # what differs by more than a third then runs apart
-    parts = [part for part, _ in in_passes(blocks, Budget(20, lambda _: None), len)]
+    monkeypatch.setattr(passes, "SMALL_BATCH_TOKENS", 0)  # what differs by more than a third then runs apart
+    parts = [part for part, _ in run_in_batches(blocks, TokenBudget(20, lambda _: None), len)]
     assert [[block.size for block in part] for part in parts] == [[30], [9, 7], [7], [5], [2], [1]]
-    square = Budget(1000, lambda _: None, cells=100)
-    assert [len(part) for part, _ in in_passes([Block(5) for _ in range(9)], square, len)] == [4, 4, 1]
+    square = TokenBudget(1000, lambda _: None, max_mask_cells=100)
+    assert [len(part) for part, _ in run_in_batches([Block(5) for _ in range(9)], square, len)] == [4, 4, 1]
 
 
 def test_passes_that_fail_are_halved_then_their_parts() -> None:
@@ -198,12 +205,12 @@ def test_passes_that_fail_are_halved_then_their_parts() -> None:
             raise torch.OutOfMemoryError
         return sum(block.parts for block in part)
 
-    budget = Budget(100, said.append)
-    found = [count for _, count in in_passes([Block(8), Block(8), Block(8), Block(16, 4)], budget, run)]
+    budget = TokenBudget(100, said.append)
+    found = [count for _, count in run_in_batches([Block(8), Block(8), Block(8), Block(16, 4)], budget, run)]
     assert sum(found) == 7
     # 4 x 16 does not fit, nor the 16 alone, nor two of 8; then 8 at a time
     assert said == [
         f"out of memory: from here on at most {most} tokens are computed at once" for most in (32, 16, 8)
     ]
     with pytest.raises(MentallamaError, match="a single question of 11 tokens"):
-        list(in_passes([Block(11)], budget, run))
+        list(run_in_batches([Block(11)], budget, run))

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mentallama.analysts.inference.prompt_encoding import Prompter
-from mentallama.answers.parse import answer_sentence, write_answer
-from mentallama.errors import WrongUse
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
+from mentallama.answers.parse import label_sentence, write_answer
+from mentallama.errors import UsageError
 from mentallama.records import FORMS, Example, Form
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.tiny_models import Layout, tiny_tokenizer
@@ -26,8 +26,8 @@ def ask(text: str, task: str = "dreaddit", question: str = "stress", form: Form 
     return Example(id="e", post_id="p", task=task, question=question, form=form, text=text)
 
 
-def prompter(layout: Layout, chat: bool, form: Form = "instruction", longest: int = 2048) -> Prompter:
-    return Prompter(tiny_tokenizer(chat, layout), form, "auto", longest)
+def prompter(layout: Layout, chat: bool, form: Form = "instruction", longest: int = 2048) -> PromptEncoder:
+    return PromptEncoder(tiny_tokenizer(chat, layout), form, "auto", longest)
 
 
 def ids_of(tokenizer: Any, text: str, special: bool = False) -> list[int]:
@@ -44,12 +44,12 @@ def test_plain_prompts_are_the_published_query_and_answers_what_stands_behind_it
         for question, label in product(task.questions, task.labels):
             query = write_query(task, question, form, "The kettle is on.").rstrip()
             answer = write_answer(task, question, label, "It says so.", form)
-            prompt = plain.prompt(ask("The kettle is on.", task.set, question, form), task, 64)
+            prompt = plain.encode_prompt(ask("The kettle is on.", task.set, question, form), task, 64)
             joint = ids_of(plain.tokenizer, f"{query} {answer}", special=True)
-            assert prompt.cut == 0
+            assert prompt.truncated_chars == 0
             assert prompt.ids == joint[: len(prompt.ids)]
-            assert plain.answer(answer, ended=False) == joint[len(prompt.ids) :]
-            assert plain.answer(answer) == [*joint[len(prompt.ids) :], plain.tokenizer.eos_token_id]
+            assert plain.encode_answer(answer, add_stop_token=False) == joint[len(prompt.ids) :]
+            assert plain.encode_answer(answer) == [*joint[len(prompt.ids) :], plain.tokenizer.eos_token_id]
             seen += 1
     assert seen == 48  # questions times labels
 
@@ -60,10 +60,10 @@ def test_chat_prompts_and_answers_are_the_template_s_own_text(layout: Layout) ->
     query, answer = write_query(task, "stress", "instruction", "Tea."), "No. Reasoning: It is tea."
     turns = [{"role": "user", "content": query}, {"role": "assistant", "content": answer}]
     whole = ids_of(chat.tokenizer, chat.tokenizer.apply_chat_template(turns, tokenize=False))
-    prompt = chat.prompt(ask("Tea."), task, 64).ids
-    written = chat.answer(answer)
+    prompt = chat.encode_prompt(ask("Tea."), task, 64).ids
+    written = chat.encode_answer(answer)
     assert whole[: len(prompt) + len(written)] == prompt + written
-    assert written[-1] == chat.ends[0]
+    assert written[-1] == chat.stop_token_ids[0]
 
 
 @pytest.mark.parametrize(
@@ -71,16 +71,16 @@ def test_chat_prompts_and_answers_are_the_template_s_own_text(layout: Layout) ->
 )
 def test_chat_answers_end_where_the_template_ends_a_turn(layout: Layout, ends: tuple[str, ...]) -> None:
     chat = prompter(layout, True)
-    assert tuple(chat.tokenizer.convert_ids_to_tokens(list(chat.ends))) == ends
+    assert tuple(chat.tokenizer.convert_ids_to_tokens(list(chat.stop_token_ids))) == ends
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
 def test_an_answer_reads_back(layout: Layout, chat: bool) -> None:
     own = prompter(layout, chat)
     answer = write_answer("dreaddit", "stress", "yes", "Deadlines “press”; ✨ sleep is short.")
-    ids = own.answer(answer)
-    assert own.read(ids) == answer
-    assert ids.count(own.ends[0]) == 1
+    ids = own.encode_answer(answer)
+    assert own.decode_answer(ids) == answer
+    assert ids.count(own.stop_token_ids[0]) == 1
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
@@ -88,8 +88,11 @@ def test_answers_with_their_reasons_begin_with_the_answers(layout: Layout, chat:
     own = prompter(layout, chat)
     for task, form in product(TASKS.values(), FORMS):
         for label in task.labels:
-            sentence = answer_sentence(task, label, form)
-            short, long = own.answer(sentence, ended=False), own.answer(f"{sentence} Reasoning:", ended=False)
+            sentence = label_sentence(task, label, form)
+            short, long = (
+                own.encode_answer(sentence, add_stop_token=False),
+                own.encode_answer(f"{sentence} Reasoning:", add_stop_token=False),
+            )
             assert long[: len(short)] == short
             assert len(long) > len(short)
 
@@ -97,34 +100,34 @@ def test_answers_with_their_reasons_begin_with_the_answers(layout: Layout, chat:
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
 def test_a_long_post_loses_its_end_and_never_the_question(layout: Layout, chat: bool) -> None:
     task, text = TASKS["dreaddit"], "It rained and the exam is near. " * 40
-    whole = prompter(layout, chat).prompt(ask(text), task, 10)
+    whole = prompter(layout, chat).encode_prompt(ask(text), task, 10)
     own = prompter(layout, chat, longest=120)
-    prompt = own.prompt(ask(text), task, 10)
-    kept = text[: len(text) - prompt.cut]
-    assert 0 < prompt.cut < len(text)
-    assert whole.cut == 0
+    prompt = own.encode_prompt(ask(text), task, 10)
+    kept = text[: len(text) - prompt.truncated_chars]
+    assert 0 < prompt.truncated_chars < len(text)
+    assert whole.truncated_chars == 0
     assert 110 - 8 <= len(prompt.ids) <= 110  # as much as fits, give or take the tokens around the cut
-    assert prompt.ids == prompter(layout, chat).prompt(ask(kept), task, 10).ids
-    assert "Does the poster suffer from stress?" in own.read(prompt.ids)
+    assert prompt.ids == prompter(layout, chat).encode_prompt(ask(kept), task, 10).ids
+    assert "Does the poster suffer from stress?" in own.decode_answer(prompt.ids)
 
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.integers(90, 130), st.sampled_from(KINDS))
 def test_no_prompt_is_longer_than_allowed(text: str, longest: int, kind: tuple[Layout, bool]) -> None:
     own = prompter(*kind, longest=longest)
-    prompt = own.prompt(ask(text * 4), TASKS["dreaddit"], 20)
+    prompt = own.encode_prompt(ask(text * 4), TASKS["dreaddit"], 20)
     assert len(prompt.ids) <= longest - 20
     assert (
-        0 <= prompt.cut <= len(text * 4) * 2
+        0 <= prompt.truncated_chars <= len(text * 4) * 2
     )  # marks of control tokens are longer once they are taken apart
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
 def test_a_context_that_does_not_hold_the_question_is_an_error(layout: Layout, chat: bool) -> None:
     with pytest.raises(
-        WrongUse, match="the model holds 20 tokens, and the question of dreaddit with an answer of 9"
+        UsageError, match="the model holds 20 tokens, and the question of dreaddit with an answer of 9"
     ):
-        prompter(layout, chat, longest=20).prompt(ask("Rain."), TASKS["dreaddit"], 9)
+        prompter(layout, chat, longest=20).encode_prompt(ask("Rain."), TASKS["dreaddit"], 9)
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
@@ -132,20 +135,22 @@ def test_control_tokens_in_a_post_are_text(layout: Layout, chat: bool) -> None:
     own, task = prompter(layout, chat), TASKS["dreaddit"]
     control = set(own.tokenizer.all_special_ids)
     marks = " ".join(own.tokenizer.all_special_tokens)
-    usual = [each for each in own.prompt(ask("Rain."), task, 10).ids if each in control]
-    attacked = [each for each in own.prompt(ask(f"Rain. {marks} Rain."), task, 10).ids if each in control]
+    usual = [each for each in own.encode_prompt(ask("Rain."), task, 10).ids if each in control]
+    attacked = [
+        each for each in own.encode_prompt(ask(f"Rain. {marks} Rain."), task, 10).ids if each in control
+    ]
     assert len(marks) > 3
     assert attacked == usual
 
 
 def test_a_template_is_asked_for_and_not_there() -> None:
-    with pytest.raises(WrongUse, match="template: chat is asked for"):
-        Prompter(tiny_tokenizer(), "instruction", "chat", 100)
+    with pytest.raises(UsageError, match="template: chat is asked for"):
+        PromptEncoder(tiny_tokenizer(), "instruction", "chat", 100)
 
 
 def test_plain_is_plain_also_where_there_is_a_template() -> None:
-    plain = Prompter(tiny_tokenizer(chat=True), "instruction", "plain", 400)
-    assert plain.prompt(ask("Rain."), TASKS["dreaddit"], 5).ids == prompter("bytes", False).prompt(
+    plain = PromptEncoder(tiny_tokenizer(chat=True), "instruction", "plain", 400)
+    assert plain.encode_prompt(ask("Rain."), TASKS["dreaddit"], 5).ids == prompter("bytes", False).encode_prompt(
         ask("Rain."), TASKS["dreaddit"], 5
     ).ids  # fmt: skip
 
@@ -153,5 +158,5 @@ def test_plain_is_plain_also_where_there_is_a_template() -> None:
 def test_a_tokenizer_without_an_end_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.eos_token = None
-    with pytest.raises(WrongUse, match="has no end-of-sequence token"):
-        _ = Prompter(tokenizer, "instruction", "plain", 400).ends
+    with pytest.raises(UsageError, match="has no end-of-sequence token"):
+        _ = PromptEncoder(tokenizer, "instruction", "plain", 400).stop_token_ids

@@ -11,15 +11,15 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.checkpoints.loading import Opened
-from mentallama.analysts.checkpoints.metadata import ModelFile, write_model_file
-from mentallama.analysts.inference.unshared import tree_bound
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.loading import LoadedModel
+from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
+from mentallama.analysts.inference.unshared import max_tree_length
 from mentallama.analysts.language_model import causal
 from mentallama.analysts.language_model.causal import CausalAnalyst
 from mentallama.analysts.registry import open_analyst
 from mentallama.answers.parse import read_answer
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.records import FORMS, Example, Form, Prediction
 from tests.factories.decoder_cases import (
     CONTEXT,
@@ -81,10 +81,10 @@ def test_probabilities_and_explanations_are_those_of_the_naive_way(
     assert len({each.reading.label for each in found}) > 1
     # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
     with torch.inference_mode():
-        answers = own._answer([own._question(example) for example in examples])
+        answers = own._score_and_generate([own._question(example) for example in examples])
     for example, answer in zip(examples, answers, strict=True):
         wanted = naive_scores(model, tokenizer, example, NEW + 40)
-        assert answer.scores == pytest.approx(list(wanted.values()), abs=CLOSE)
+        assert answer.answer_logprobs == pytest.approx(list(wanted.values()), abs=CLOSE)
 
 
 def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
@@ -126,9 +126,11 @@ def test_questions_on_one_post_are_read_together(monkeypatch: pytest.MonkeyPatch
     list(analyst(model, tokenizer, labels_only=True).analyse(examples))
     assert passes == [[9, 9]]  # six of MultiWD, two of Irf, one of SAD: one pass over two posts
     own = analyst(model, tokenizer)
-    sizes = [len(own._question(example).ask.sequences) for example in examples]
-    tokens = sum(len(sequence) for example in examples for sequence in own._question(example).ask.sequences)
-    shared = sum(group.size for group in groups_of(own, examples))
+    sizes = [len(own._question(example).request.sequences) for example in examples]
+    tokens = sum(
+        len(sequence) for example in examples for sequence in own._question(example).request.sequences
+    )
+    shared = sum(group.n_tokens for group in groups_of(own, examples))
     assert sum(sizes) == 2 * (6 * 2 + 2 * 2 + 9)
     assert shared < tokens / 3
 
@@ -137,7 +139,7 @@ def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.Group]
     questions = [own._question(example) for example in examples]
     half = len(examples) // 2
     return [
-        causal.Group(list(range(half)), [each.ask for each in part])
+        causal.Group(list(range(half)), [each.request for each in part])
         for part in (questions[:half], questions[half:])
     ]
 
@@ -172,14 +174,16 @@ def test_an_answer_that_is_read_freely_can_be_a_label(monkeypatch: pytest.Monkey
     tokenizer = tiny_tokenizer()
     model, examples = tiny_llama(None, tokenizer), make_examples(("DR",), posts=1)
     own = analyst(model, tokenizer, mode="free", max_new_tokens=60)
-    answer = own._prompter("instruction").answer("Yes, the poster suffers from depression. Reasoning: Rain.")
+    answer = own._prompt_encoder("instruction").encode_answer(
+        "Yes, the poster suffers from depression. Reasoning: Rain."
+    )
 
     def told(model: Any, rows: Any, *_: Any) -> Any:
         for row in rows:
             row.written = answer
             yield row
 
-    monkeypatch.setattr(causal, "write", told)
+    monkeypatch.setattr(causal, "generate", told)
     (given,) = own.analyse(examples)
     assert (given.reading.status, given.reading.label, given.reading.explanation) == ("read", "yes", "Rain.")
     assert own.counts["cut_answers"] == 0
@@ -206,14 +210,14 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
 def test_a_question_that_does_not_fit_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
     own = analyst(tiny_llama(None, tokenizer), tokenizer, max_new_tokens=CONTEXT)
-    with pytest.raises(WrongUse, match="the model holds 512 tokens, and the question of MultiWD"):
+    with pytest.raises(UsageError, match="the model holds 512 tokens, and the question of MultiWD"):
         list(own.analyse(make_examples()))
 
 
 def test_an_unknown_task_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
     example = make_examples(posts=1)[0].model_copy(update={"task": "DRR"})
-    with pytest.raises(WrongUse, match="did you mean DR"):
+    with pytest.raises(UsageError, match="did you mean DR"):
         list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse([example]))
 
 
@@ -282,7 +286,7 @@ def test_other_decoders_in_trees_or_row_by_row(kind: str, config: dict[str, Any]
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape)).eval()
     model.generation_config.eos_token_id = list(range(5, len(tokenizer), 10))
     examples = make_examples(("Irf", "CAMS"), posts=2)
-    assert tree_bound(model, CONTEXT) == bound
+    assert max_tree_length(model, CONTEXT) == bound
     check(model, tokenizer, examples, list(analyst(model, tokenizer).analyse(examples)))
 
 
@@ -322,7 +326,7 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
 
     adapted.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
     adapted.save_pretrained(tmp_path / "adapter")
-    said = Asking(max_new_tokens=NEW, device="cpu")
+    said = InferenceOptions(max_new_tokens=NEW, device="cpu")
     again = list(open_analyst(f"causal:{tmp_path / 'adapter'}", said).analyse(examples))
     assert [each.reading for each in again] == [each.reading for each in found]
     assert {each.model for each in again} == {"causal:adapter"}
@@ -330,7 +334,7 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
     tuned = get_peft_model(
         tiny_llama(None, tokenizer), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
     )
-    with pytest.raises(WrongUse, match="learned tokens before the prompt"):
+    with pytest.raises(UsageError, match="learned tokens before the prompt"):
         analyst(tuned, tokenizer)
 
 
@@ -338,7 +342,7 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
 def test_a_model_is_asked_as_it_was_taught(template: Any, tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(chat=True)
     tiny_llama(tmp_path, tokenizer)
-    made = ModelFile(
+    made = ModelMetadata(
         analyst="causal",
         fingerprint="ab12",
         form="instruction",
@@ -346,12 +350,12 @@ def test_a_model_is_asked_as_it_was_taught(template: Any, tmp_path: Path) -> Non
         sets=("DR",),
         template=template,
     )
-    write_model_file(tmp_path, made, [])
-    own = CausalAnalyst.load(str(tmp_path), Asking(device="cpu"))
+    write_model_metadata(tmp_path, made, [])
+    own = CausalAnalyst.load(str(tmp_path), InferenceOptions(device="cpu"))
     assert own.name == "causal:ab12"
-    assert own._prompter("instruction").chat == (template == "chat")
-    other = CausalAnalyst.load(str(tmp_path), Asking(device="cpu", template="plain"))
-    assert not other._prompter("instruction").chat
+    assert own._prompt_encoder("instruction").uses_chat_template == (template == "chat")
+    other = CausalAnalyst.load(str(tmp_path), InferenceOptions(device="cpu", template="plain"))
+    assert not other._prompt_encoder("instruction").uses_chat_template
 
 
 # -- short memory
@@ -393,7 +397,7 @@ def test_where_one_post_is_too_much_its_questions_are_divided(monkeypatch: pytes
     tokenizer, said = tiny_tokenizer(), list[str]()
     model, examples = ending_llama(tokenizer), make_examples(("MultiWD", "Irf"), posts=1)
     own = analyst(model, tokenizer)
-    whole = own._question(examples[0]).ask
+    whole = own._question(examples[0]).request
     wanted = list(own.analyse(examples))
     seen = full(model, len(whole.prompt) + 60, monkeypatch)
     found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
@@ -442,7 +446,7 @@ def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_faults_are_not_taken_for_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
     model = tiny_llama(None, tokenizer)
-    own = CausalAnalyst(Opened(model, tokenizer, CONTEXT, "causal:tiny", None), Asking())
+    own = CausalAnalyst(LoadedModel(model, tokenizer, CONTEXT, "causal:tiny", None), InferenceOptions())
 
     def broken(*args: Any, **more: Any) -> Any:
         raise RuntimeError("something else")

@@ -14,15 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.inference.logprobs import scores_of, softmax
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.inference.logprobs import answer_logprobs, softmax
 from mentallama.analysts.language_model.remote import RemoteAnalyst
 from mentallama.analysts.registry import open_analyst
-from mentallama.answers.parse import answer_sentence, write_answer
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.answers.parse import label_sentence, write_answer
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.http import Reply
-from mentallama.llm_api.types import Answer, Chances
+from mentallama.llm_api.transport.http import FinalOutcome
+from mentallama.llm_api.types import Completion, TokenLogprobs
 from mentallama.records import Example, Post, example_of
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.endpoint_server import TOKEN as TOKENS
@@ -44,9 +44,11 @@ def example(name: str, post: str = "rain", form: Any = "instruction") -> Example
 def opened(url: str, quick: bool = True, **settings: Any) -> tuple[RemoteAnalyst, list[str]]:
     """The analyst, and what it says."""
     said: list[str] = []
-    analyst = RemoteAnalyst.load(f"test-model@{url}", Asking(**{"say": said.append, **settings}), environ={})
+    analyst = RemoteAnalyst.load(
+        f"test-model@{url}", InferenceOptions(**{"say": said.append, **settings}), environ={}
+    )
     if quick:
-        analyst._limits = replace(analyst._limits, first_wait=0.01, attempts=2)
+        analyst._limits = replace(analyst._limits, initial_backoff=0.01, max_attempts=2)
     return analyst, said
 
 
@@ -120,10 +122,10 @@ def test_faults_are_retried_and_what_keeps_failing_is_missed_not_answered() -> N
 
     with serving(Plan(reply=yes_for_rain, fate=fate)) as server:
         analyst, _ = opened(server.url, mode="free", in_flight=1)
-        found = list(analyst.as_they_come(example("DR", post) for post in POSTS))
+        found = list(analyst.analyse_stream(example("DR", post) for post in POSTS))
         assert server.outcomes == {"500": 3, "ok": 2}
     assert [each.reading.label for each in found] == ["no", "no"]
-    assert analyst.missed == {"HTTP 500 server_error": 1}
+    assert analyst.unanswered == {"HTTP 500 server_error": 1}
 
 
 def test_analyse_raises_where_an_answer_is_missing() -> None:
@@ -138,7 +140,8 @@ def test_analyse_raises_where_an_answer_is_missing() -> None:
 def test_what_no_second_try_would_bring_is_unread_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """A post longer than the model's context, say: HTTP 400."""
     monkeypatch.setattr(
-        "mentallama.llm_api.transport.http._completion", lambda *_: Reply("aside", reason="HTTP 400")
+        "mentallama.llm_api.transport.http._parse_completion",
+        lambda *_: FinalOutcome("aside", reason="HTTP 400"),
     )
     with serving(Plan()) as server:
         (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])
@@ -159,7 +162,7 @@ def test_closing_the_stream_stops_asking() -> None:
     with serving(Plan(delay=0.005, reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free", in_flight=4)
         with closing(
-            analyst.as_they_come(example_of(post, "depression", "instruction") for post in posts)
+            analyst.analyse_stream(example_of(post, "depression", "instruction") for post in posts)
         ) as stream:
             next(stream)
         seen = server.hashes.total()
@@ -171,12 +174,12 @@ def test_closing_the_stream_stops_asking() -> None:
 def test_a_fault_of_who_gives_the_examples_comes_through() -> None:
     def broken() -> Iterator[Example]:
         yield example("DR")
-        raise WrongUse("no more")
+        raise UsageError("no more")
 
     with serving(Plan(reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free")
-        with pytest.raises(WrongUse, match="no more"):
-            list(analyst.as_they_come(broken()))
+        with pytest.raises(UsageError, match="no more"):
+            list(analyst.analyse_stream(broken()))
 
 
 # --- answer-first -------------------------------------------------------------------------------------
@@ -193,7 +196,7 @@ def expected(name: str, post: str, form: Any) -> dict[str, float]:
     query = write_query(TASKS[name], asked.question, form, asked.text).rstrip()
     scores = []
     for label in TASKS[name].labels:
-        text, total = f"{query} {answer_sentence(TASKS[name], label, form)}", 0.0
+        text, total = f"{query} {label_sentence(TASKS[name], label, form)}", 0.0
         for token in TOKENS.finditer(text):
             total += depends(text[: token.start()], token[0]) if token.start() >= len(query) else 0.0
         scores.append(total)
@@ -225,7 +228,7 @@ def test_the_explanation_is_written_behind_the_likeliest_answer() -> None:
     assert {each.reading.explanation for each in found} == {"Because of  Reasoning:."}
     for each, post in zip(found, POSTS, strict=True):
         query = write_query(TASKS["DR"], "depression", "instruction", POSTS[post].text)
-        assert f"{query} {answer_sentence(TASKS['DR'], str(each.reading.label))} Reasoning:" in prompts
+        assert f"{query} {label_sentence(TASKS['DR'], str(each.reading.label))} Reasoning:" in prompts
         assert each.probabilities == pytest.approx(expected("DR", post, "instruction"), abs=1e-9)
 
 
@@ -240,8 +243,8 @@ def test_a_refused_explanation_leaves_the_label() -> None:
 def test_an_explanation_that_failed_is_asked_for_again_with_its_label() -> None:
     with serving(Plan(chance=depends, script=["ok", "ok", "500", "500"])) as server:
         analyst, _ = opened(server.url)
-        assert list(analyst.as_they_come([example("DR")])) == []
-    assert analyst.missed == {"HTTP 500 server_error": 1}
+        assert list(analyst.analyse_stream([example("DR")])) == []
+    assert analyst.unanswered == {"HTTP 500 server_error": 1}
 
 
 @pytest.mark.parametrize(
@@ -285,7 +288,7 @@ def test_a_probe_that_fails_for_now_is_no_answer() -> None:
 def test_a_wrong_key_is_said_in_either_mode() -> None:
     with serving(Plan(chance=depends, key="another")) as server:
         for mode in ("free", "answer-first"):
-            with pytest.raises(WrongUse, match="asks for a key and MENTALLAMA_API_KEY is not set"):
+            with pytest.raises(UsageError, match="asks for a key and MENTALLAMA_API_KEY is not set"):
                 list(opened(server.url, mode=mode)[0].analyse([example("DR")]))
 
 
@@ -296,7 +299,7 @@ def test_a_wrong_key_is_said_in_either_mode() -> None:
     "where", ["model", "model@ftp://x", "", "m@http://u:secret@h/v1", "m@http://h/v1?key=secret"]
 )
 def test_a_spec_that_cannot_be_used_is_one_sentence_without_its_secret(where: str) -> None:
-    with pytest.raises(WrongUse) as told:
+    with pytest.raises(UsageError) as told:
         open_analyst(f"remote:{where}")
     assert "secret" not in str(told.value)
     assert "\n" not in str(told.value)
@@ -304,28 +307,28 @@ def test_a_spec_that_cannot_be_used_is_one_sentence_without_its_secret(where: st
 
 def test_the_settings_reach_the_calls() -> None:
     analyst, _ = opened("http://127.0.0.1:9/v1", quick=False, in_flight=3, timeout=5.0)
-    assert analyst._limits == Limits(in_flight=3, timeout=5.0)
+    assert analyst._limits == Limits(max_concurrency=3, timeout=5.0)
 
 
 # --- log-probabilities --------------------------------------------------------------------------------
 
 
-def weighed(texts: list[tuple[list[str], list[float | None]]], output: int | None = None) -> Answer:
-    chances = tuple(Chances(tokens=tuple(tokens), logprobs=tuple(logs)) for tokens, logs in texts)
+def weighed(texts: list[tuple[list[str], list[float | None]]], output: int | None = None) -> Completion:
+    chances = tuple(TokenLogprobs(tokens=tuple(tokens), logprobs=tuple(logs)) for tokens, logs in texts)
     usage = {} if output is None else {"input": 1, "output": output}
-    return Answer(hash="", example_id="", model="", state="answered", chances=chances, usage=usage)
+    return Completion(hash="", example_id="", model="", state="answered", token_logprobs=chances, usage=usage)
 
 
 def test_scores_by_hand() -> None:
     """What both begin with ("a b") and the one token written behind each are left out."""
     first = ["a", " b", " c", "!"], [None, -9, -1, -7]
     second = ["a", " b", " d", " e", "?"], [None, -9, -2, -3, -7]
-    assert scores_of(weighed([first, second]), 2) == [-1.0, -5.0]
+    assert answer_logprobs(weighed([first, second]), 2) == [-1.0, -5.0]
 
 
 def test_scores_where_the_server_wrote_nothing() -> None:
     answer = weighed([(["a", " c"], [None, -1]), (["a", " d", " e"], [None, -2, -3])], output=0)
-    assert scores_of(answer, 2) == [-1.0, -5.0]
+    assert answer_logprobs(answer, 2) == [-1.0, -5.0]
 
 
 @pytest.mark.parametrize(
@@ -340,8 +343,8 @@ def test_scores_where_the_server_wrote_nothing() -> None:
         weighed([(["a", "c", "!"], [None, -1, -1]), (["a", "d", "!"], [None, -2, -1])], output=6),
     ],
 )
-def test_no_scores_of_what_is_not_whole(answer: Answer | None) -> None:
-    assert scores_of(answer, 2) is None
+def test_no_scores_of_what_is_not_whole(answer: Completion | None) -> None:
+    assert answer_logprobs(answer, 2) is None
 
 
 @given(some.lists(some.floats(-1e4, 0), min_size=1, max_size=9))

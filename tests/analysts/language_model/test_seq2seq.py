@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.checkpoints.loading import Opened
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
 from mentallama.analysts.registry import open_analyst
-from mentallama.answers.parse import REASONING, answer_sentence, read_answer
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.records import FORMS, Example, Form
 from mentallama.tasks import write_query
 from tests.factories.decoder_cases import CONTEXT, TASKS, make_examples, naive_shares
@@ -40,7 +40,9 @@ def ending_pair(kind: Kind, **config: Any) -> tuple[Any, Any]:
 def analyst(model: Any, tokenizer: Any, **asking: Any) -> Seq2seqAnalyst:
     """The model in memory as an analyst that says nothing."""
     settings = {"max_new_tokens": NEW, "say": lambda _: None, **asking}
-    return Seq2seqAnalyst(Opened(model, tokenizer, CONTEXT, "seq2seq:tiny", None), Asking(**settings))
+    return Seq2seqAnalyst(
+        LoadedModel(model, tokenizer, CONTEXT, "seq2seq:tiny", None), InferenceOptions(**settings)
+    )
 
 
 def query(tokenizer: Any, example: Example) -> torch.Tensor:
@@ -58,7 +60,7 @@ def naive_scores(model: Any, tokenizer: Any, example: Example) -> dict[str, floa
     """Log-likelihood of each label's answer, each by a pass of its own over both sides."""
     scores, begun = {}, begun_of(tokenizer)
     for label in TASKS[example.task].labels:
-        sentence = answer_sentence(TASKS[example.task], label, example.form)
+        sentence = label_sentence(TASKS[example.task], label, example.form)
         answer = tokenizer(sentence, add_special_tokens=False)["input_ids"]
         with torch.inference_mode():
             given = torch.tensor([begun + answer])
@@ -75,8 +77,8 @@ def naive_text(model: Any, tokenizer: Any, example: Example, label: str | None) 
     """What the model's own `generate` writes behind a label's answer (None: from the start), and whether it ends."""
     begun = begun_of(tokenizer)
     if label is not None:
-        sentence = answer_sentence(TASKS[example.task], label, example.form)
-        begun = begun + tokenizer(f"{sentence} {REASONING}", add_special_tokens=False)["input_ids"]
+        sentence = label_sentence(TASKS[example.task], label, example.form)
+        begun = begun + tokenizer(f"{sentence} {REASONING_MARKER}", add_special_tokens=False)["input_ids"]
     found = naive_ids(model, tokenizer, query(tokenizer, example), begun)
     ends = model.generation_config.eos_token_id
     ended = found[-1] in (ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id])
@@ -113,9 +115,11 @@ def test_probabilities_and_explanations_are_those_of_the_naive_way(kind: Kind, f
     assert own.counts == {"cut_explanations": cut}
     # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
     with torch.inference_mode():
-        said = own._answer([own._question(0, example) for example in examples])
+        said = own._score_and_generate([own._question(0, example) for example in examples])
     for example, each in zip(examples, said, strict=True):
-        assert each.scores == pytest.approx(list(naive_scores(model, tokenizer, example).values()), abs=CLOSE)
+        assert each.answer_logprobs == pytest.approx(
+            list(naive_scores(model, tokenizer, example).values()), abs=CLOSE
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -212,8 +216,8 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once(kind: Kind) -
 def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
     model, tokenizer = tiny_pair("bart", max_position_embeddings=80)
     model.generation_config.eos_token_id = []
-    settings = Asking(max_new_tokens=500, say=lambda _: None)
-    own = Seq2seqAnalyst(Opened(model, tokenizer, 80, "seq2seq:tiny", None), settings)
+    settings = InferenceOptions(max_new_tokens=500, log=lambda _: None)
+    own = Seq2seqAnalyst(LoadedModel(model, tokenizer, 80, "seq2seq:tiny", None), settings)
     (given,) = own.analyse(make_examples(("DR",), posts=1))
     assert given.reading.status == "read"
     assert own.counts == {"cut_explanations": 1}
@@ -222,17 +226,19 @@ def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
 def test_faults_are_sentences(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5")
     examples = make_examples(("DR",), posts=1)
-    with pytest.raises(WrongUse, match="a seq2seq model reads the query as it stands"):
+    with pytest.raises(UsageError, match="a seq2seq model reads the query as it stands"):
         list(analyst(model, tokenizer, template="chat").analyse(examples))
-    short = Seq2seqAnalyst(Opened(model, tokenizer, 30, "seq2seq:tiny", None), Asking(say=lambda _: None))
-    with pytest.raises(WrongUse, match="the model writes 30 tokens, and an answer of SAD takes"):
-        short._written(TASKS["SAD"], short._sides_of("instruction"))
+    short = Seq2seqAnalyst(
+        LoadedModel(model, tokenizer, 30, "seq2seq:tiny", None), InferenceOptions(log=lambda _: None)
+    )
+    with pytest.raises(UsageError, match="the model writes 30 tokens, and an answer of SAD takes"):
+        short._tokenized_answers(TASKS["SAD"], short._prompt_encoder("instruction"))
     model.generation_config.decoder_start_token_id = model.config.decoder_start_token_id = None
-    with pytest.raises(WrongUse, match="no decoder_start_token_id"):
+    with pytest.raises(UsageError, match="no decoder_start_token_id"):
         list(analyst(model, tokenizer).analyse(examples))
     tiny_llama(tmp_path)
-    with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
-        open_analyst(f"seq2seq:{tmp_path}", Asking(device="cpu"))
+    with pytest.raises(UsageError, match="a llama is no seq2seq model"):
+        open_analyst(f"seq2seq:{tmp_path}", InferenceOptions(device="cpu"))
 
 
 def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

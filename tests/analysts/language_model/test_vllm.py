@@ -17,10 +17,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.checkpoints.metadata import ModelFile, write_model_file
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.analysts.registry import open_analyst
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.records import Example, example_of
 from tests.factories.linear_cases import make_post
 from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
@@ -129,7 +129,7 @@ def examples(form: Any = "instruction", words: str = "") -> list[Example]:
 def test_it_says_what_causal_says(
     chat: bool, settings: dict[str, Any], folders: dict[bool, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asking = Asking(max_new_tokens=12, dtype="float32", **settings)
+    asking = InferenceOptions(max_new_tokens=12, dtype="float32", **settings)
     analyst = open_analyst(f"vllm:{folders[chat]}", asking)
     found = list(analyst.analyse(examples()))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -144,7 +144,7 @@ def test_it_says_what_causal_says(
 @pytest.mark.usefixtures("vllm")
 def test_posts_that_are_too_long_are_cut_and_counted_once_a_post(folders: dict[bool, Path]) -> None:
     said: list[str] = []
-    asking = Asking(max_new_tokens=4, say=said.append)
+    asking = InferenceOptions(max_new_tokens=4, log=said.append)
     analyst = open_analyst(f"vllm:{folders[False]}", asking)
     found = list(analyst.analyse(examples(words=" and then it rained" * 200)))
     assert [each.reading.status for each in found] == ["read"] * 4
@@ -156,9 +156,11 @@ def test_a_model_that_was_trained_here_is_known_by_its_fingerprint_and_asked_as_
     vllm: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     tiny_llama(tmp_path, tiny_tokenizer(chat=True))
-    file = ModelFile(analyst="causal", fingerprint="f00d", form="instruction", max_tokens=64, sets=("DR",))
-    write_model_file(tmp_path, file, [])
-    analyst = open_analyst(f"vllm:{tmp_path}", Asking(labels_only=True, dtype="bfloat16"))
+    file = ModelMetadata(
+        analyst="causal", fingerprint="f00d", form="instruction", max_tokens=64, sets=("DR",)
+    )
+    write_model_metadata(tmp_path, file, [])
+    analyst = open_analyst(f"vllm:{tmp_path}", InferenceOptions(labels_only=True, dtype="bfloat16"))
     list(analyst.analyse(examples()))
     assert analyst.name == "vllm:f00d"
     assert not analyst._prompters["instruction"].chat  # plain, as taught, though the tokenizer has a template
@@ -177,19 +179,21 @@ def test_its_telemetry_is_off_before_it_is_opened(folders: dict[bool, Path]) -> 
 
 @pytest.mark.usefixtures("vllm")
 def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match=r"nowhere: vLLM cannot open this model \(OSError\)"):
+    with pytest.raises(UsageError, match=r"nowhere: vLLM cannot open this model \(OSError\)"):
         open_analyst("vllm:nowhere")
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(WrongUse, match="takes whole models; merge the adapter into its base, or use causal:"):
+    with pytest.raises(
+        UsageError, match="takes whole models; merge the adapter into its base, or use causal:"
+    ):
         open_analyst(f"vllm:{tmp_path}")
 
 
 def test_without_vllm_or_a_gpu_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     monkeypatch.setattr("mentallama.analysts.language_model.vllm.find_spec", lambda _: None)
-    with pytest.raises(WrongUse, match=r"vllm: needs vLLM: pip install 'mentallama\[vllm\]'"):
+    with pytest.raises(UsageError, match=r"vllm: needs vLLM: pip install 'mentallama\[vllm\]'"):
         open_analyst("vllm:any")
     monkeypatch.setattr("mentallama.analysts.language_model.vllm.find_spec", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(WrongUse, match="vllm: needs a GPU and torch sees none here"):
+    with pytest.raises(UsageError, match="vllm: needs a GPU and torch sees none here"):
         open_analyst("vllm:any")

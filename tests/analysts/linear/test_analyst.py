@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from mentallama.analysts.linear.analyst import LinearAnalyst, decide
 from mentallama.analysts.linear.features import Featurizer
-from mentallama.analysts.linear.serialization import MANIFEST, Head, load_model
+from mentallama.analysts.linear.serialization import MODEL_FILE, LinearHead, load_linear_model
 from mentallama.analysts.registry import open_analyst
-from mentallama.config import Linear
-from mentallama.errors import BadData, WrongUse
+from mentallama.config import LinearSettings
+from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, Prediction, example_of
 from mentallama.tasks import load_tasks
 from mentallama.train.linear.trainer import train_linear
 from tests.factories.linear_cases import cause_posts, depression_posts, make_post, wellness_posts
 
 POSTS = [*depression_posts(), *cause_posts(), *wellness_posts()]
-SETTINGS = Linear()
+SETTINGS = LinearSettings()
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +38,18 @@ def analyst(folder: Path) -> LinearAnalyst:
     return LinearAnalyst.load(folder)
 
 
-def opened(folder: Path) -> list[tuple[Featurizer, Head]]:
-    grams, sets, _ = load_model(folder)
+def opened(folder: Path) -> list[tuple[Featurizer, LinearHead]]:
+    grams, sets, _ = load_linear_model(folder)
     return [(model.featurizer(grams), head) for model in sets.values() for head in model.heads.values()]
 
 
 @pytest.fixture(scope="module")
-def parts(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Featurizer, Head]]:
+def parts(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Featurizer, LinearHead]]:
     """Heads as they were chosen, and heads with topics and shifts."""
     moved = tmp_path_factory.mktemp("moved")
-    train_linear(POSTS, moved, Linear(regularisation=(1.0,), topics=(5,), shifts=(True,)))
+    train_linear(POSTS, moved, LinearSettings(regularisation=(1.0,), topics=(5,), shifts=(True,)))
     heads = [*opened(folder), *opened(moved)]
-    assert [(head.card.topics, head.card.shift) for _, head in heads[4:]] == [(5, True)] * 4
+    assert [(head.metadata.topics, head.metadata.shift) for _, head in heads[4:]] == [(5, True)] * 4
     return heads
 
 
@@ -72,7 +72,7 @@ def test_it_learns_what_there_is_to_learn(analyst: LinearAnalyst) -> None:
 
 def test_the_tasks_it_answers(analyst: LinearAnalyst) -> None:
     expected = {("DR", "depression"), ("CAMS", "cause"), ("MultiWD", "social"), ("MultiWD", "emotional")}
-    assert set(analyst.tasks) == expected
+    assert set(analyst.supported_questions) == expected
 
 
 def test_an_answer_in_full(analyst: LinearAnalyst) -> None:
@@ -89,21 +89,21 @@ def test_an_answer_in_full(analyst: LinearAnalyst) -> None:
 
 
 @given(st.text(st.sampled_from("ab é我😢.,\n'’[]link hopeless garden empty") | st.characters(), max_size=80))
-def test_contributions_add_up_to_the_decision(parts: list[tuple[Featurizer, Head]], text: str) -> None:
+def test_contributions_add_up_to_the_decision(parts: list[tuple[Featurizer, LinearHead]], text: str) -> None:
     for featurizer, head in parts:
-        decision = decide(featurizer.vector(text), head)
+        decision = decide(featurizer.transform(text), head)
         assert decision.logits.sum() == pytest.approx(0, abs=1e-4)
-        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.lead, abs=1e-5)
+        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.margin, abs=1e-5)
         shares = decision.probabilities
         assert shares.sum() == pytest.approx(1, abs=1e-9)
         if len(shares) == 2:
             odds = np.log(shares[decision.label] / shares[1 - decision.label])
-            assert decision.lead == pytest.approx(odds, abs=1e-5)
+            assert decision.margin == pytest.approx(odds, abs=1e-5)
 
 
 @given(st.text(st.sampled_from("ab é我😢.,\n'’[]") | st.characters(), max_size=60))
 def test_any_text_gets_a_whole_answer(analyst: LinearAnalyst, text: str) -> None:
-    for task, question in analyst.tasks:
+    for task, question in analyst.supported_questions:
         prediction = one(analyst, f"hopeless {text} garden", task, question)
         labels = load_tasks()[task].labels
         assert set(prediction.probabilities) == set(labels)
@@ -117,16 +117,16 @@ def test_any_text_gets_a_whole_answer(analyst: LinearAnalyst, text: str) -> None
 
 
 def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnalyst) -> None:
-    grams, sets, _ = load_model(folder)
+    grams, sets, _ = load_linear_model(folder)
     post = cause_posts()[0]
-    vector, head = sets["CAMS"].featurizer(grams).vector(post.text), sets["CAMS"].heads["cause"]
+    vector, head = sets["CAMS"].featurizer(grams).transform(post.text), sets["CAMS"].heads["cause"]
     example = example_of(post, "cause", "instruction")
-    for place, label in enumerate(head.card.labels):
+    for place, label in enumerate(head.metadata.labels):
         decision = decide(vector, head, place)
         # the lead of a label: its logit minus the mean of the two others
         others = np.delete(decision.logits, place)
-        assert decision.lead == pytest.approx(decision.logits[place] - others.mean())
-        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.lead)
+        assert decision.margin == pytest.approx(decision.logits[place] - others.mean())
+        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.margin)
         leaning = analyst.explain(example, label)
         assert leaning.label == label
         assert leaning.contributions == pytest.approx(decision.contributions)
@@ -138,8 +138,8 @@ def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnal
 def test_a_label_never_seen_has_no_contributions(analyst: LinearAnalyst) -> None:
     leaning = analyst.explain(example_of(cause_posts()[0], "cause", "instruction"), "alienation")
     assert (leaning.label, leaning.contributions) == ("alienation", None)
-    assert len(leaning.rarity) == len(leaning.words.forms)
-    assert leaning.rarity.max() > 0
+    assert len(leaning.tfidf_shares) == len(leaning.words.forms)
+    assert leaning.tfidf_shares.max() > 0
 
 
 def test_labels_without_training_posts_have_no_probability(analyst: LinearAnalyst) -> None:
@@ -189,22 +189,22 @@ def test_a_model_file_holds_no_words(folder: Path) -> None:
 
 
 def test_other_questions_are_refused(analyst: LinearAnalyst) -> None:
-    with pytest.raises(WrongUse, match=r"not trained on SAD \(cause\); it answers .*DR \(depression\)"):
+    with pytest.raises(UsageError, match=r"not trained on SAD \(cause\); it answers .*DR \(depression\)"):
         one(analyst, "text", "SAD", "cause")
-    with pytest.raises(WrongUse, match=r"MultiWD \(physical\)"):
+    with pytest.raises(UsageError, match=r"MultiWD \(physical\)"):
         one(analyst, "text", "MultiWD", "physical")
 
 
 def test_a_task_without_file_or_with_other_labels_is_refused(folder: Path) -> None:
     tasks = load_tasks()
-    with pytest.raises(WrongUse, match="no task file describes DR"):
+    with pytest.raises(UsageError, match="no task file describes DR"):
         one(LinearAnalyst.load(folder, {"SAD": tasks["SAD"]}), "text")
-    with pytest.raises(WrongUse, match="labels that task DR does not have"):
+    with pytest.raises(UsageError, match="labels that task DR does not have"):
         one(LinearAnalyst.load(folder, {"DR": tasks["SAD"]}), "text")
 
 
 def test_no_model_is_one_clear_sentence(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="there is no linear model here"):
+    with pytest.raises(UsageError, match="there is no linear model here"):
         LinearAnalyst.load(tmp_path / "nowhere")
 
 
@@ -218,16 +218,16 @@ def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
     copy = damaged(folder, tmp_path)
     weights = copy / "DR.npz"
     weights.write_bytes(weights.read_bytes()[:-7])
-    with pytest.raises(BadData, match=r"DR\.npz: damaged"):
+    with pytest.raises(DataError, match=r"DR\.npz: damaged"):
         LinearAnalyst.load(copy)
     weights.unlink()
-    with pytest.raises(BadData, match=r"DR\.npz: this part of the model is missing"):
+    with pytest.raises(DataError, match=r"DR\.npz: this part of the model is missing"):
         LinearAnalyst.load(copy)
-    (copy / MANIFEST).write_text('{"kind": "something else"}')
-    with pytest.raises(BadData, match=r"model\.json: not the card of a linear model: see .*kind"):
+    (copy / MODEL_FILE).write_text('{"kind": "something else"}')
+    with pytest.raises(DataError, match=r"model\.json: not the card of a linear model: see .*kind"):
         LinearAnalyst.load(copy)
-    (copy / MANIFEST).write_text("{")
-    with pytest.raises(BadData, match="see the file"):
+    (copy / MODEL_FILE).write_text("{")
+    with pytest.raises(DataError, match="see the file"):
         LinearAnalyst.load(copy)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.analysts.linear.features import Featurizer, Grams, pair_keys, split_words, word_keys
+from mentallama.analysts.linear.features import Featurizer, NgramConfig, hash_bigrams, hash_word, split_words
 
 
 @pytest.mark.parametrize(
@@ -65,68 +65,68 @@ def test_clauses_end_where_more_than_a_comma_stands(text: str, clauses: list[int
 
 
 def test_placeholders_are_marked() -> None:
-    assert split_words("see [link] now").scrubbed.tolist() == [False, True, False]
+    assert split_words("see [link] now").is_placeholder.tolist() == [False, True, False]
 
 
 def test_features_of_a_word() -> None:
     # " ab " has the runs " a", "ab", "b " of two, " ab", "ab " of three, " ab " of four.
-    own, keys = word_keys("AB", Grams())
+    own, keys = hash_word("AB", NgramConfig())
     runs = [b" a", b"ab", b"b ", b" ab", b"ab ", b" ab "]
     assert own == crc32(b"word ab")
     assert keys.tolist() == [own, *map(crc32, runs)]
 
 
 def test_one_spelling_for_all_shapes_of_a_word() -> None:
-    assert word_keys("Don’t", Grams())[0] == word_keys("don't", Grams())[0]
-    assert word_keys("ＳＡＤ", Grams())[0] == word_keys("sad", Grams())[0]
+    assert hash_word("Don’t", NgramConfig())[0] == hash_word("don't", NgramConfig())[0]
+    assert hash_word("ＳＡＤ", NgramConfig())[0] == hash_word("sad", NgramConfig())[0]
 
 
 def test_an_endless_word_has_few_features() -> None:
-    assert len(word_keys("a" * 100_000, Grams())[1]) < 200
+    assert len(hash_word("a" * 100_000, NgramConfig())[1]) < 200
 
 
 def test_pairs_know_their_order() -> None:
     there, back = np.array([3, 5], np.uint32), np.array([5, 3], np.uint32)
-    assert pair_keys(there) != pair_keys(back)
-    assert len(pair_keys(np.array([3], np.uint32))) == 0
+    assert hash_bigrams(there) != hash_bigrams(back)
+    assert len(hash_bigrams(np.array([3], np.uint32))) == 0
 
 
 def known(*forms: str, pairs: list[tuple[str, str]] = ()) -> Featurizer:  # type: ignore[assignment]
     """A featurizer that knows whole words and pairs only, with idf 1, 2, 3, …"""
-    grams = Grams(shortest=1, longest=1)
-    own = {form: word_keys(form, grams)[0] for form in {*forms, *(w for pair in pairs for w in pair)}}
+    grams = NgramConfig(shortest=1, longest=1)
+    own = {form: hash_word(form, grams)[0] for form in {*forms, *(w for pair in pairs for w in pair)}}
     keys = [own[form] for form in forms]
-    keys += [int(pair_keys(np.array([own[a], own[b]], np.uint32))[0]) for a, b in pairs]
+    keys += [int(hash_bigrams(np.array([own[a], own[b]], np.uint32))[0]) for a, b in pairs]
     return Featurizer(np.array(keys, np.uint32), np.arange(1.0, len(keys) + 1), grams)
 
 
 def test_a_vector_by_hand() -> None:
     # sad x 2 with idf 1: (1 + ln 2) in two halves; alone x 1 with idf 2.
-    vector = known("sad", "alone").vector("Sad, sad, alone, unknown.")
+    vector = known("sad", "alone").transform("Sad, sad, alone, unknown.")
     sad, alone = 1 + log(2), 2.0
     norm = sqrt(sad**2 + alone**2)
     assert vector.columns.tolist() == [0, 0, 1]
-    assert vector.owner.tolist() == [0, 1, 2]
+    assert vector.word_index.tolist() == [0, 1, 2]
     np.testing.assert_allclose(vector.values, [sad / 2 / norm, sad / 2 / norm, alone / norm])
 
 
 def test_a_pair_is_split_between_its_words() -> None:
-    vector = known("sad", pairs=[("so", "sad")]).vector("I am so sad")
+    vector = known("sad", pairs=[("so", "sad")]).transform("I am so sad")
     norm = sqrt(1 + 4)
-    assert vector.left.tolist() == [2]
-    shares = vector.per_word(np.array([10.0, 100.0]))
+    assert vector.bigram_index.tolist() == [2]
+    shares = vector.attribute_to_words(np.array([10.0, 100.0]))
     np.testing.assert_allclose(shares, [0, 0, 100 * 2 / norm / 2, 10 / norm + 100 * 2 / norm / 2])
 
 
 def test_a_text_without_known_features_is_empty() -> None:
     for text in ("", "nothing known here", "…"):
-        vector = known("sad").vector(text)
+        vector = known("sad").transform(text)
         assert vector.values.tolist() == []
-        assert vector.per_word(np.empty(0)).tolist() == [0.0] * len(vector.words.forms)
+        assert vector.attribute_to_words(np.empty(0)).tolist() == [0.0] * len(vector.words.forms)
 
 
 @given(st.text(alphabet="sado alne\n,.", max_size=60), st.integers(0, 2**32 - 1))
 def test_shares_add_up_to_the_product(text: str, seed: int) -> None:
-    vector = known("sad", "alone", "so", pairs=[("so", "sad"), ("sad", "sad")]).vector(text)
+    vector = known("sad", "alone", "so", pairs=[("so", "sad"), ("sad", "sad")]).transform(text)
     weights = np.random.default_rng(seed).normal(size=len(vector.columns))
-    assert vector.per_word(weights).sum() == pytest.approx(float(vector.values @ weights), abs=1e-9)
+    assert vector.attribute_to_words(weights).sum() == pytest.approx(float(vector.values @ weights), abs=1e-9)

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from mentallama.analysts.linear.features import split_words
 from mentallama.analysts.linear.rationale import (
-    FAINT,
-    LONGEST_QUOTE,
-    MOST_AGAINST,
-    MOST_FOR,
+    MAX_OPPOSING_QUOTES,
+    MAX_QUOTE_WORDS,
+    MAX_SUPPORTING_QUOTES,
+    MIN_LOG_ODDS,
     choose_spans,
-    write_reason,
+    write_rationale,
 )
 from mentallama.records import Span
-from mentallama.tasks import Reason
+from mentallama.tasks import ExplanationTemplate
 
-REASON = Reason(
+REASON = ExplanationTemplate(
     evidence="It says {quotes}, {because}.",
     against="Against it: {quotes}.",
     nothing_against="Nothing against it.",
@@ -63,7 +63,7 @@ def test_a_minor_stretch_is_left_out() -> None:
 
 
 def test_faint_words_are_no_evidence() -> None:
-    assert chosen("one. two.", [FAINT / 2, FAINT / 3]) == []
+    assert chosen("one. two.", [MIN_LOG_ODDS / 2, MIN_LOG_ODDS / 3]) == []
 
 
 def test_no_words_no_spans() -> None:
@@ -78,21 +78,21 @@ def test_spans_stand_on_word_boundaries_and_apart(data: st.DataObject) -> None:
     given_ = data.draw(st.lists(st.floats(-5, 5), min_size=size, max_size=size))
     spans = choose_spans(words, np.array(given_))
     speaks_for = [span for span in spans if (span.weight or 0) > 0]
-    assert len(speaks_for) <= MOST_FOR
-    assert len(spans) - len(speaks_for) <= MOST_AGAINST
+    assert len(speaks_for) <= MAX_SUPPORTING_QUOTES
+    assert len(spans) - len(speaks_for) <= MAX_OPPOSING_QUOTES
     assert spans == tuple(speaks_for) + tuple(span for span in spans if (span.weight or 0) < 0)
     for span in spans:
         first, last = words.starts.tolist().index(span.start), words.ends.tolist().index(span.end)
-        assert 0 <= last - first < LONGEST_QUOTE
+        assert 0 <= last - first < MAX_QUOTE_WORDS
         assert span.weight == pytest.approx(sum(given_[first : last + 1]), abs=1e-9)
-        assert not words.scrubbed[first : last + 1].any()
+        assert not words.is_placeholder[first : last + 1].any()
     in_order = sorted(spans, key=lambda span: span.start)
     assert all(a.end <= b.start for a, b in pairwise(in_order))
 
 
 def reason(text: str, *spans: tuple[int, int, float], telling: bool = True) -> str:
     marked = [Span(start=start, end=end, weight=weight) for start, end, weight in spans]
-    return write_reason(REASON, text, marked, "as sad posts do", telling)
+    return write_rationale(REASON, text, marked, "as sad posts do", telling)
 
 
 def test_a_reason_with_both_sides() -> None:

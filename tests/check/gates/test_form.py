@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mentallama.check.gates.form import count_words, personal, words
-from mentallama.check.gates.language import language
-from mentallama.check.gates.prompt_leakage import leakage
-from mentallama.check.gates.quote_grounding import invented
-from mentallama.check.gates.repeated_explanation import boilerplate
-from mentallama.check.gates.statements import advice, diagnosis
-from mentallama.prompts import instructions
+from mentallama.check.gates.form import check_length, check_personal_data, count_words
+from mentallama.check.gates.language import check_language
+from mentallama.check.gates.prompt_leakage import check_prompt_leakage
+from mentallama.check.gates.quote_grounding import check_quote_grounding
+from mentallama.check.gates.repeated_explanation import check_repeated_explanations
+from mentallama.check.gates.statements import check_advice, check_diagnosis
+from mentallama.prompts import prompt_instructions
 from tests.factories.gate_rows import published, row
 
 
@@ -45,7 +45,7 @@ def test_words_are_counted_as_a_reader_would(text: str, count: int) -> None:
     ],
 )
 def test_length_bounds_are_included(count: int, ok: bool, reason: str | None) -> None:
-    verdict = words(row(" ".join(["word"] * count)), (5, 20))
+    verdict = check_length(row(" ".join(["word"] * count)), (5, 20))
     assert (verdict.ok, verdict.reason, verdict.score, verdict.gate) == (ok, reason, count, "words")
 
 
@@ -67,12 +67,12 @@ PERSONAL = [
 
 @pytest.mark.parametrize(("explanation", "reason"), PERSONAL)
 def test_personal_data_is_found(explanation: str, reason: str) -> None:
-    verdict = personal(row(explanation, author="5f2a9c"))
+    verdict = check_personal_data(row(explanation, author="5f2a9c"))
     assert (verdict.ok, verdict.reason, verdict.gate) == (False, reason, "personal")
 
 
 def test_placeholders_and_numbers_are_no_personal_data() -> None:
-    verdict = personal(row(CLEAN, author="5f2a9c"))
+    verdict = check_personal_data(row(CLEAN, author="5f2a9c"))
     assert (verdict.ok, verdict.score) == (True, 0)
 
 
@@ -88,12 +88,12 @@ def test_placeholders_and_numbers_are_no_personal_data() -> None:
 def test_what_was_masked_in_the_post_is_personal_data(explanation: str, ok: bool) -> None:
     original = "My name is Robin, ask @maple_7 or https://example.org/listening. The nights are long."
     post = "My name is [name], ask [handle] or [link]. The nights are long."
-    assert personal(row(explanation, post, original=original)).ok == ok
+    assert check_personal_data(row(explanation, post, original=original)).ok == ok
 
 
 def test_repaired_letters_are_not_what_was_masked() -> None:
     original = "Canâ€™t sleep, ask @maple_7. Zoë rang."
-    assert personal(
+    assert check_personal_data(
         row("Can’t sleep, for Zoë rang.", "Can’t sleep, ask [handle]. Zoë rang.", original=original)
     ).ok
 
@@ -107,16 +107,18 @@ def test_few_published_answers_are_dropped(data: Path) -> None:
     """
     rows = list(published(data, "validation"))
     gates = {
-        "invented": lambda row: invented(row, 0.0),
-        "language": language,
-        "words": lambda row: words(row, (5, 400)),
-        "leakage": lambda row: leakage(row, instructions(row.task, row.example.question), 8),
-        "diagnosis": diagnosis,
-        "advice": advice,
-        "personal": personal,
+        "invented": lambda row: check_quote_grounding(row, 0.0),
+        "language": check_language,
+        "words": lambda row: check_length(row, (5, 400)),
+        "leakage": lambda row: check_prompt_leakage(
+            row, prompt_instructions(row.task, row.example.question), 8
+        ),
+        "diagnosis": check_diagnosis,
+        "advice": check_advice,
+        "personal": check_personal_data,
     }
     dropped = Counter(name for row in rows for name, gate in gates.items() if not gate(row).ok)
-    dropped["boilerplate"] = sum(not verdict.ok for verdict in boilerplate(rows, 90.0))
+    dropped["boilerplate"] = sum(not verdict.ok for verdict in check_repeated_explanations(rows, 90.0))
     bounds = {"invented": 1.0, "language": 0.2, "words": 0.2, "leakage": 1.0, "diagnosis": 0.2, "advice": 1.2}
     assert len(rows) > 3000
     for name, bound in {**bounds, "personal": 0.2, "boilerplate": 3.0}.items():

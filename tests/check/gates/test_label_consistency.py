@@ -12,13 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.answers.strip_label import without_answer
-from mentallama.check.explanation_classifier import FOLDS, NothingShared, Reader, deal
+from mentallama.answers.strip_label import strip_label
+from mentallama.check.explanation_classifier import (
+    N_FOLDS,
+    ExplanationClassifier,
+    NoSharedFeatures,
+    assign_folds,
+)
 from mentallama.check.gates import label_consistency as gate
-from mentallama.check.gates.label_consistency import ReadBack, consistency, consistency_report, read_back
-from mentallama.check.response_join import row_of
-from mentallama.check.response_row import Row
-from mentallama.files.imhi_release import ReleaseFile, find_expert, find_release, read_release
+from mentallama.check.gates.label_consistency import (
+    ExplanationPrediction,
+    check_label_consistency,
+    label_consistency_report,
+    predict_from_explanations,
+)
+from mentallama.check.response_join import parse_response
+from mentallama.check.response_row import ResponseRow
+from mentallama.files.imhi_release import (
+    ReleaseFile,
+    find_expert_files,
+    find_release_files,
+    read_release_file,
+)
 from mentallama.records import FORMS, Post, Provenance, Response, Split, example_of, stable_id
 from mentallama.tasks import find_task, load_tasks
 from tests.factories.check_cases import post_of, row_for
@@ -52,7 +67,7 @@ THRESHOLD = 0.4
     ],
 )
 def test_sentences_that_say_the_answer_are_taken_out(name: str, explanation: str, left: str) -> None:
-    assert without_answer(find_task(name), explanation) == left
+    assert strip_label(find_task(name), explanation) == left
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,7 @@ def test_sentences_that_say_the_answer_are_taken_out(name: str, explanation: str
 def test_where_nothing_else_is_said_the_rest_of_the_sentence_stays(
     name: str, explanation: str, left: str
 ) -> None:
-    assert without_answer(find_task(name), explanation).split() == left.split()
+    assert strip_label(find_task(name), explanation).split() == left.split()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +99,7 @@ def test_where_nothing_else_is_said_the_rest_of_the_sentence_stays(
     ],
 )
 def test_reasons_stay(name: str, explanation: str) -> None:
-    assert without_answer(find_task(name), explanation) == explanation
+    assert strip_label(find_task(name), explanation) == explanation
 
 
 @pytest.mark.parametrize("name", list(load_tasks()))
@@ -97,7 +112,7 @@ def test_an_explanation_that_is_its_answer_leaves_nothing(name: str) -> None:
     ]
     assert len(answers) >= 4
     for answer in answers:
-        assert without_answer(task, answer.removesuffix("Reasoning:").strip()) == "", answer
+        assert strip_label(task, answer.removesuffix("Reasoning:").strip()) == "", answer
 
 
 WORDS = st.lists(
@@ -109,7 +124,7 @@ WORDS = st.lists(
 def test_taking_the_answer_out_adds_no_word(words: list[str]) -> None:
     text = " ".join(words)
     for name in ("DR", "SAD"):
-        left = without_answer(find_task(name), text)
+        left = strip_label(find_task(name), text)
         assert set(left.split()) <= set(text.split()) | {"days", "work"}
 
 
@@ -133,7 +148,7 @@ def explain(label: str, chance: random.Random) -> str:
 
 def made_up(
     count: int, split: Split = "train", faulty: frozenset[int] = frozenset(), first: int = 0
-) -> list[Row]:
+) -> list[ResponseRow]:
     """Rows of DR; the faulty ones are explained as the other label would be."""
     rows = []
     for number in range(first, first + count):
@@ -145,9 +160,9 @@ def made_up(
     return rows
 
 
-def failed(rows: Sequence[Row]) -> set[int]:
+def failed(rows: Sequence[ResponseRow]) -> set[int]:
     """Places of the rows that fail."""
-    return {at for at, verdict in enumerate(consistency(rows, THRESHOLD)) if not verdict.ok}
+    return {at for at, verdict in enumerate(check_label_consistency(rows, THRESHOLD)) if not verdict.ok}
 
 
 def test_explanations_of_the_other_label_are_caught_among_training_and_other_rows() -> None:
@@ -162,7 +177,7 @@ def test_explanations_of_the_other_label_are_caught_among_training_and_other_row
 
 def test_a_verdict_tells_what_was_read() -> None:
     rows = [*made_up(60), *made_up(2, "test", frozenset({101}), first=100)]
-    good, bad = consistency(rows, THRESHOLD)[-2:]
+    good, bad = check_label_consistency(rows, THRESHOLD)[-2:]
     assert (good.gate, good.ok, good.reason) == ("consistency", True, None)
     assert good.score is not None
     assert good.score > 0.9
@@ -177,14 +192,14 @@ def test_the_answer_itself_does_not_help() -> None:
     bare = post_of("DR", "Another.", {"depression": "yes"}, "test", 999)
     for explanation in ("", "Yes, the poster suffers from depression."):
         text = write_answer("DR", None, "yes", explanation)
-        verdict = consistency([*rows, row_for(bare, "depression", text)], THRESHOLD)[-1]
+        verdict = check_label_consistency([*rows, row_for(bare, "depression", text)], THRESHOLD)[-1]
         assert (verdict.ok, verdict.score) == (False, None)
         assert verdict.reason == "nothing is left of the explanation once its answer is taken out"
 
 
 def test_an_explanation_for_neither_label_is_told_so() -> None:
     row = made_up(1)[0]
-    verdict = consistency([row], 0.9, [ReadBack({"yes": 0.6, "no": 0.4})])[0]
+    verdict = check_label_consistency([row], 0.9, [ExplanationPrediction({"yes": 0.6, "no": 0.4})])[0]
     assert (verdict.ok, verdict.score) == (False, 0.6)
     assert verdict.reason == "the explanation alone does not say which label it is for"
 
@@ -192,12 +207,12 @@ def test_an_explanation_for_neither_label_is_told_so() -> None:
 def test_test_and_validation_rows_teach_nothing() -> None:
     rows = made_up(60)
     lone = made_up(1, "test", first=100)
-    alone = read_back([*rows, *lone])[-1]
+    alone = predict_from_explanations([*rows, *lone])[-1]
     crowd = [
         *made_up(80, "test", frozenset(range(200, 280)), first=200),
         *made_up(20, "validation", first=300),
     ]
-    assert read_back([*rows, *crowd, *lone])[-1] == alone
+    assert predict_from_explanations([*rows, *crowd, *lone])[-1] == alone
 
 
 def test_a_training_row_is_judged_by_models_that_saw_no_row_of_its_post() -> None:
@@ -217,15 +232,15 @@ def test_a_training_row_is_judged_by_models_that_saw_no_row_of_its_post() -> Non
     assert failed([*rows, *twins]) == {60, 61}
     truth = np.zeros(90, dtype=np.int64)
     groups = [f"post {at // 3}" for at in range(90)]
-    folds = deal(truth, groups)
+    folds = assign_folds(truth, groups)
     assert all(len(set(folds[at : at + 3].tolist())) == 1 for at in range(0, 90, 3))
-    assert np.bincount(folds).tolist() == [18] * FOLDS
+    assert np.bincount(folds).tolist() == [18] * N_FOLDS
 
 
 def test_labels_are_dealt_evenly() -> None:
     truth = np.array([0] * 10 + [1] * 10)
-    folds = deal(truth, [str(at) for at in range(20)])
-    assert np.bincount(folds[:10]).tolist() == np.bincount(folds[10:]).tolist() == [2] * FOLDS
+    folds = assign_folds(truth, [str(at) for at in range(20)])
+    assert np.bincount(folds[:10]).tolist() == np.bincount(folds[10:]).tolist() == [2] * N_FOLDS
 
 
 def test_rows_taken_for_faulty_are_left_out_of_the_learning() -> None:
@@ -234,28 +249,30 @@ def test_rows_taken_for_faulty_are_left_out_of_the_learning() -> None:
     texts = [explain(("no", "yes")[label], chance) for label in truth]
     wrong = truth.copy()
     wrong[:12] = 1 - wrong[:12]
-    reader = Reader(texts, wrong, [str(at) for at in range(100)], ["calm", "grey"])
-    assert reader.kept[:12].sum() <= 3
-    assert reader.kept[12:].mean() > 0.95
-    assert Reader(texts, truth, [str(at) for at in range(100)], ["calm", "grey"]).kept.all()
-    assert reader.unseen.sum(axis=1) == pytest.approx(np.ones(100))
+    reader = ExplanationClassifier(texts, wrong, [str(at) for at in range(100)], ["calm", "grey"])
+    assert reader.used_rows[:12].sum() <= 3
+    assert reader.used_rows[12:].mean() > 0.95
+    assert ExplanationClassifier(
+        texts, truth, [str(at) for at in range(100)], ["calm", "grey"]
+    ).used_rows.all()
+    assert reader.out_of_fold_probabilities.sum(axis=1) == pytest.approx(np.ones(100))
 
 
 def test_without_training_rows_nothing_is_judged_and_that_is_said() -> None:
     rows = made_up(30, "test")
-    verdicts = consistency(rows, THRESHOLD)
+    verdicts = check_label_consistency(rows, THRESHOLD)
     assert all(each.ok and each.score is None for each in verdicts)
     assert {each.reason for each in verdicts} == {
         "not judged: DR has 0 training rows of 0 labels to learn from; it takes 20 of 2"
     }
-    assert consistency_report(rows, read_back(rows)) == [
+    assert label_consistency_report(rows, predict_from_explanations(rows)) == [
         {"set": "DR", "split": "test", "rows": 30, "judged": 0, "not_judged": 30, "weighted_f1": None,
          "why_not": "DR has 0 training rows of 0 labels to learn from; it takes 20 of 2"}
     ]  # fmt: skip
 
 
 def test_a_label_that_no_training_row_has_is_not_judged() -> None:
-    def sad(label: str, number: int, split: Split) -> Row:
+    def sad(label: str, number: int, split: Split) -> ResponseRow:
         post = post_of("SAD", f"Message {number}.", {"cause": label}, split, number)
         said = {
             "school": "The exam comes closer and the books pile up.",
@@ -266,7 +283,7 @@ def test_a_label_that_no_training_row_has_is_not_judged() -> None:
         )
 
     rows = [sad(("school", "work")[at % 2], at, "train") for at in range(40)]
-    verdicts = consistency(
+    verdicts = check_label_consistency(
         [*rows, sad("social relationships", 50, "test"), sad("work", 51, "test")], THRESHOLD
     )[-2:]
     assert [(each.ok, each.reason) for each in verdicts] == [
@@ -277,7 +294,7 @@ def test_a_label_that_no_training_row_has_is_not_judged() -> None:
 def test_an_explanation_in_words_that_nobody_used_is_not_judged() -> None:
     post = post_of("DR", "Otro.", {"depression": "no"}, "test", 999)
     foreign = row_for(post, "depression", write_answer("DR", None, "no", "Всё спокойно, никакой тоски."))
-    verdict = consistency([*made_up(60), foreign], THRESHOLD)[-1]
+    verdict = check_label_consistency([*made_up(60), foreign], THRESHOLD)[-1]
     assert (verdict.ok, verdict.score) == (True, None)
     assert verdict.reason == "not judged: hardly a word of the explanation stands in training rows"
 
@@ -291,38 +308,38 @@ def test_chinese_which_puts_no_spaces_between_words_is_read_back_too() -> None:
         said = "，".join(chance.sample(dark if label == "yes" else light, 2))
         post = post_of("DR", f"第{at}条", {"depression": label}, number=at)
         rows.append(row_for(post, "depression", write_answer("DR", None, label, f"帖子里说{said}。")))
-    verdicts = consistency(rows, THRESHOLD)
+    verdicts = check_label_consistency(rows, THRESHOLD)
     assert [each.reason for each in verdicts] == [None] * 60
 
 
 def test_explanations_that_share_no_word_are_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, posts = np.array([0, 1] * 12), [str(at) for at in range(24)]
     apart = [chr(0x4E00 + at) * 9 for at in range(26)]
-    with pytest.raises(NothingShared):
-        Reader(apart[:24], truth, posts, apart[24:])
+    with pytest.raises(NoSharedFeatures):
+        ExplanationClassifier(apart[:24], truth, posts, apart[24:])
 
-    def nothing(*_: object) -> Reader:
-        raise NothingShared
+    def nothing(*_: object) -> ExplanationClassifier:
+        raise NoSharedFeatures
 
-    monkeypatch.setattr(gate, "Reader", nothing)
-    verdicts = consistency(made_up(60), THRESHOLD)
+    monkeypatch.setattr(gate, "ExplanationClassifier", nothing)
+    verdicts = check_label_consistency(made_up(60), THRESHOLD)
     why = "not judged: the explanations of training rows have nothing in common to learn from"
     assert [(each.ok, each.reason) for each in verdicts] == [(True, why)] * 60
 
 
 def test_an_answer_with_another_label_than_the_sets_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "FEWEST", 60)
+    monkeypatch.setattr(gate, "MIN_TRAINING_ROWS", 60)
     rows = made_up(60)
     post = rows[0].post.model_copy(update={"labels": {"depression": "no"}})
     other = row_for(post, "depression", rows[0].response.text)
-    assert read_back(rows)[0].unjudged is None
-    assert "59 training rows" in str(read_back([other, *rows[1:]])[0].unjudged)
+    assert predict_from_explanations(rows)[0].not_judged_reason is None
+    assert "59 training rows" in str(predict_from_explanations([other, *rows[1:]])[0].not_judged_reason)
 
 
 def test_of_a_large_set_whole_posts_are_drawn_to_learn_from(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = made_up(200)
-    monkeypatch.setattr(gate, "LARGEST", 50)
-    drawn = gate._training(rows, ["text"] * 200)
+    monkeypatch.setattr(gate, "MAX_TRAINING_ROWS", 50)
+    drawn = gate._training_indices(rows, ["text"] * 200)
     assert len(drawn) == 50
     assert drawn == sorted(drawn)
     assert set(drawn) != set(range(50))
@@ -346,7 +363,7 @@ def test_sets_are_judged_apart_and_in_the_order_of_the_rows() -> None:
     ]
     mixed = [row for pair in zip(rows, others, strict=True) for row in pair]
     assert len(failed(mixed)) <= 6
-    report = consistency_report(mixed, read_back(mixed))
+    report = label_consistency_report(mixed, predict_from_explanations(mixed))
     assert [(line["set"], line["rows"], line["judged"]) for line in report] == [
         ("DR", 60, 60),
         ("CLP", 60, 60),
@@ -357,10 +374,10 @@ def test_sets_are_judged_apart_and_in_the_order_of_the_rows() -> None:
 def test_the_figure_worked_by_hand() -> None:
     rows = made_up(4)  # answers yes, no, yes, no
     backs = [
-        ReadBack({"yes": share, "no": 1 - share}) for share in (0.9, 0.8, 0.7, 0.2)
+        ExplanationPrediction({"yes": share, "no": 1 - share}) for share in (0.9, 0.8, 0.7, 0.2)
     ]  # read yes, yes, yes, no
     # yes: 2·2/(2+3) = 0.8, no: 2·1/(2+1) = 0.667; each of weight 2 -> 73.33
-    assert consistency_report(rows, backs, part="expert") == [
+    assert label_consistency_report(rows, backs, split_name="expert") == [
         {"set": "DR", "split": "expert", "rows": 4, "judged": 4, "not_judged": 0, "weighted_f1": 73.33, "why_not": None}
     ]  # fmt: skip
 
@@ -369,11 +386,11 @@ SETS = ("DR", "dreaddit", "SAD")
 """Those with training files in the data for development."""
 
 
-def released(file: ReleaseFile) -> Iterator[Row]:
+def released(file: ReleaseFile) -> Iterator[ResponseRow]:
     """Rows of a release file as check would read them; posts are not cleaned, for no gate here reads them."""
     task = find_task(file.set)
-    for row in read_release(file, task):
-        label = read_answer(task, row.golden, file.form).label
+    for row in read_release_file(file, task):
+        label = read_answer(task, row.reference, file.form).label
         post = Post(
             id=stable_id(file.set, file.split, row.text),
             set=file.set,
@@ -383,8 +400,8 @@ def released(file: ReleaseFile) -> Iterator[Row]:
             provenance=Provenance(file=file.path.name, row=row.row, origin="release"),
         )
         example = example_of(post, row.question, file.form)
-        yield row_of(
-            post, example, Response(example_id=example.id, text=row.golden, model="gpt-3.5-turbo"), task
+        yield parse_response(
+            post, example, Response(example_id=example.id, text=row.reference, model="gpt-3.5-turbo"), task
         )
 
 
@@ -392,13 +409,13 @@ def released(file: ReleaseFile) -> Iterator[Row]:
 @pytest.mark.slow
 def test_labels_are_read_back_on_the_real_release(data: Path) -> None:
     tasks = {name: find_task(name) for name in SETS}
-    files = find_release(data / "release", "instruction", tasks)
+    files = find_release_files(data / "release", "instruction", tasks)
     rows = [row for file in files for row in released(file)]
-    experts = [row for file in find_expert(data / "release", tasks) for row in released(file)]
-    backs = read_back([*rows, *experts])
-    lines = consistency_report(rows, backs[: len(rows)])
+    experts = [row for file in find_expert_files(data / "release", tasks) for row in released(file)]
+    backs = predict_from_explanations([*rows, *experts])
+    lines = label_consistency_report(rows, backs[: len(rows)])
     figures = {(line["set"], line["split"]): float(line["weighted_f1"] or 0) for line in lines}
-    by_experts = consistency_report(experts, backs[len(rows) :], "expert")
+    by_experts = label_consistency_report(experts, backs[len(rows) :], "expert")
     figures |= {(line["set"], "expert"): float(line["weighted_f1"] or 0) for line in by_experts}
     print(figures)
     assert len(figures) == 12
@@ -406,7 +423,7 @@ def test_labels_are_read_back_on_the_real_release(data: Path) -> None:
     assert figures["DR", "test"] >= 92
     assert figures["dreaddit", "test"] >= 95
     assert figures["SAD", "test"] >= 96.5
-    verdicts = consistency(rows, THRESHOLD, backs[: len(rows)])
+    verdicts = check_label_consistency(rows, THRESHOLD, backs[: len(rows)])
     dropped = {
         name: [not v.ok for v, row in zip(verdicts, rows, strict=True) if row.task.set == name]
         for name in SETS

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from mentallama.check.gates.label_match import accepted_label, correctness
-from mentallama.check.human_review.disagreements import Decisions, key_of
-from mentallama.check.response_row import Row
+from mentallama.check.gates.label_match import accepted_label, check_label_match
+from mentallama.check.human_review.disagreements import Decisions, decision_key
+from mentallama.check.response_row import ResponseRow
 from tests.factories.check_cases import post_of, row_for
 
 YES = "Yes, the poster suffers from depression. Reasoning: The days are said to be grey."
 
 
-def row(label: str | None) -> Row:
+def row(label: str | None) -> ResponseRow:
     post = post_of("DR", "Another long grey week.", {} if label is None else {"depression": label})
     return row_for(post, "depression", YES)
 
 
 def decided(word: str) -> Decisions:
-    return Decisions({key_of(row("no")): {"decision": word, "note": ""}})
+    return Decisions({decision_key(row("no")): {"decision": word, "note": ""}})
 
 
 def test_labels_that_agree_pass() -> None:
-    verdict = correctness(row("yes"), Decisions())
+    verdict = check_label_match(row("yes"), Decisions())
     assert (verdict.gate, verdict.ok, verdict.reason) == ("correctness", True, None)
     assert accepted_label(row("yes"), Decisions()) == "yes"
 
@@ -38,14 +38,14 @@ def test_labels_that_agree_pass() -> None:
 )
 def test_a_disagreement_goes_by_the_decision(word: str, accepted: str | None, why: str | None) -> None:
     decisions = decided(word) if word else Decisions()
-    verdict = correctness(row("no"), decisions)
+    verdict = check_label_match(row("no"), decisions)
     assert verdict.ok == (why is None)
     assert verdict.reason == (why and f"the teacher says 'yes', the set 'no'; {why}")
     assert accepted_label(row("no"), decisions) == accepted
 
 
 def test_a_post_without_a_label_is_not_judged() -> None:
-    verdict = correctness(row(None), Decisions())
+    verdict = check_label_match(row(None), Decisions())
     assert verdict.ok
     assert verdict.reason == "not judged: the set gives this post no label"
     assert accepted_label(row(None), Decisions()) == "yes"

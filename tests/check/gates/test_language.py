@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mentallama.check.gates.language import kin, language, probabilities
+from mentallama.check.gates.language import check_language, confusable_languages, language_probabilities
 from tests.factories.gate_rows import row
 
 SAID = {
@@ -26,7 +26,7 @@ SAID = {
 @pytest.mark.parametrize("asked", ["en", "es", "zh", "tr"])
 @pytest.mark.parametrize("posted", ["en", "ko", "es"])
 def test_only_the_tasks_and_the_posts_languages_pass(written: str, asked: str, posted: str) -> None:
-    verdict = language(row(SAID[written], SAID[posted], task_language=asked, language=posted))
+    verdict = check_language(row(SAID[written], SAID[posted], task_language=asked, language=posted))
     assert verdict.gate == "language"
     assert verdict.ok == (written in {asked, posted})
     assert SAID[written][:8] not in str(verdict.reason)
@@ -34,28 +34,28 @@ def test_only_the_tasks_and_the_posts_languages_pass(written: str, asked: str, p
 
 @pytest.mark.parametrize("posted", SAID)
 def test_the_posts_language_is_detected_where_it_is_not_given(posted: str) -> None:
-    assert language(row(SAID[posted], SAID[posted], task_language="en")).ok
+    assert check_language(row(SAID[posted], SAID[posted], task_language="en")).ok
     other = "de" if posted != "de" else "fr"
     if posted != "en":
-        assert not language(row(SAID[other], SAID[posted], task_language="en")).ok
+        assert not check_language(row(SAID[other], SAID[posted], task_language="en")).ok
 
 
 def test_the_reason_names_the_languages() -> None:
-    assert language(row(SAID["de"], SAID["en"])).reason == "written in de, where en was expected"
+    assert check_language(row(SAID["de"], SAID["en"])).reason == "written in de, where en was expected"
     assert (
-        language(row(SAID["de"], SAID["ko"], language="ko")).reason
+        check_language(row(SAID["de"], SAID["ko"], language="ko")).reason
         == "written in de, where en or ko was expected"
     )
 
 
 def test_quotations_do_not_count() -> None:
     quoted = f"The poster says “{SAID['es']}” and “{SAID['fr']}”, which is telling in its way."
-    assert language(row(quoted)).ok
+    assert check_language(row(quoted)).ok
 
 
 @pytest.mark.parametrize("short", ["", "Yes.", "Tired, alone.", "累", "“so quiet”"])
 def test_what_is_too_short_to_tell_passes_without_a_score(short: str) -> None:
-    verdict = language(row(short))
+    verdict = check_language(row(short))
     assert (verdict.ok, verdict.score) == (True, None)
 
 
@@ -63,32 +63,32 @@ def test_a_drift_into_another_script_is_found() -> None:
     drifted = (
         "The poster describes sleepless nights and says that nobody calls, 因此发帖人感到非常孤独和绝望。"
     )
-    verdict = language(row(drifted))
+    verdict = check_language(row(drifted))
     assert not verdict.ok
     assert "another script" in str(verdict.reason)
-    assert language(row(drifted, SAID["zh"], language="zh")).ok  # the post's own script is no drift
+    assert check_language(row(drifted, SAID["zh"], language="zh")).ok  # the post's own script is no drift
 
 
 def test_english_words_in_another_script_are_no_drift() -> None:
     text = "发帖人在 Reddit 上写道自己睡不着，提到 Netflix 和 Spotify，并说没有人打过电话给自己。"
-    assert language(row(text, SAID["zh"], language="zh", task_language="zh")).ok
+    assert check_language(row(text, SAID["zh"], language="zh", task_language="zh")).ok
 
 
 def test_a_language_the_identifier_cannot_tell_passes_without_a_score() -> None:
     roman = "Likhne wala kehta hai ke usay raat ko neend nahi aati aur ghar bohat khamosh hai."
-    verdict = language(row(roman, "raat ko neend nahi aati mujhe aaj kal", language="ur-Latn"))
+    verdict = check_language(row(roman, "raat ko neend nahi aati mujhe aaj kal", language="ur-Latn"))
     assert (verdict.ok, verdict.score) == (True, None)
 
 
 def test_near_languages_count_as_one() -> None:
-    assert {"zh", "yue"} <= kin("zh-Hant-HK")
-    assert "pcm" in kin("en_GB")
-    assert kin("th") == {"th"}
+    assert {"zh", "yue"} <= confusable_languages("zh-Hant-HK")
+    assert "pcm" in confusable_languages("en_GB")
+    assert confusable_languages("th") == {"th"}
 
 
 def test_probabilities_are_of_one() -> None:
-    shares = probabilities(SAID["tr"])
+    shares = language_probabilities(SAID["tr"])
     assert shares is not None
     assert sum(shares.values()) == pytest.approx(1.0, abs=1e-3)
     assert max(shares, key=shares.__getitem__) == "tr"
-    assert probabilities("short") is None
+    assert language_probabilities("short") is None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mentallama.check.gates.prompt_leakage import leakage
-from mentallama.prompts import instructions
+from mentallama.check.gates.prompt_leakage import check_prompt_leakage
+from mentallama.prompts import prompt_instructions
 from mentallama.tasks import load_tasks
 from tests.factories.gate_rows import row
 
@@ -28,29 +28,31 @@ TOLD = ("Quote the words that count exactly as they stand in the post, and say w
     ],
 )
 def test_words_in_a_row_make_a_leak(explanation: str, words: int, reason: str | None) -> None:
-    verdict = leakage(row(explanation), TOLD, words)
+    verdict = check_prompt_leakage(row(explanation), TOLD, words)
     assert (verdict.ok, verdict.reason, verdict.gate) == (reason is None, reason, "leakage")
 
 
 def test_what_the_post_or_the_task_says_is_no_leak() -> None:
     said = "the words that count exactly as they stand in the post"
-    assert leakage(row(said, post=f"I like {said}."), TOLD, 8).ok
-    assert leakage(row(f"The poster writes “{said}”."), TOLD, 8).ok
+    assert check_prompt_leakage(row(said, post=f"I like {said}."), TOLD, 8).ok
+    assert check_prompt_leakage(row(f"The poster writes “{said}”."), TOLD, 8).ok
     question = "Does the poster suffer from depression?"
-    assert leakage(row(f"{question} The house is quiet."), (f"Answer: {question}",), 5).ok
+    assert check_prompt_leakage(row(f"{question} The house is quiet."), (f"Answer: {question}",), 5).ok
 
 
 def test_every_shipped_instruction_is_found_when_it_is_copied_and_no_answer_is() -> None:
     checked = 0
     for task in load_tasks().values():
         for question in task.questions:
-            told = instructions(task, question)
+            told = prompt_instructions(task, question)
             for text in told:
                 if len(text.split()) >= 12:
-                    assert not leakage(
+                    assert not check_prompt_leakage(
                         row(f"The house is quiet. {text}", task=task.set, label="-"), told, 8
                     ).ok
                     checked += 1
             for label in task.labels.values():
-                assert leakage(row(label.answer.instruction, task=task.set, label="-"), told, 8).ok
+                assert check_prompt_leakage(
+                    row(label.answer.instruction, task=task.set, label="-"), told, 8
+                ).ok
     assert checked > 50

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mentallama.check.gates.quote_grounding import elsewhere, invented, place_quotes, tell_elsewhere, unplaced
+from mentallama.check.gates.quote_grounding import (
+    check_quote_grounding,
+    find_in_other_posts,
+    mark_other_post_quotes,
+    match_quotes,
+    unplaced,
+)
 from mentallama.records import Post
 from tests.factories.gate_rows import POST, row
 
@@ -24,7 +30,7 @@ LONG = (
 def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[str]]:
     """The kind of one quotation, and what the post says where it was placed."""
     made = dataclasses.replace(row("-", post, task), quotes=(quote,))
-    (found,) = place_quotes(made)
+    (found,) = match_quotes(made)
     return found.kind, [post[span.start : span.end] for span in found.spans]
 
 
@@ -110,7 +116,7 @@ def test_what_is_cut_from_a_post_is_exact_at_its_place(data: st.DataObject) -> N
     last = data.draw(st.integers(first, len(words_of) - 1))
     start, end = words_of[first][0], words_of[last][1]
     made = dataclasses.replace(row("-", LONG), quotes=(LONG[start:end],))
-    (found,) = place_quotes(made)
+    (found,) = match_quotes(made)
     assert found.kind == "exact"
     (span,) = found.spans
     assert LONG[span.start : span.end] == LONG[start:end]
@@ -129,7 +135,7 @@ def test_case_spaces_and_marks_are_near(data: st.DataObject) -> None:
         )
     )
     made = dataclasses.replace(row("-", LONG), quotes=(changed,))
-    (found,) = place_quotes(made)
+    (found,) = match_quotes(made)
     assert found.kind == "near"
     assert [(span.start, span.end) for span in found.spans] == [(words_of[first][0], words_of[last][1])]
 
@@ -147,7 +153,7 @@ def test_two_stretches_without_a_sign_are_spliced_and_with_one_near(data: st.Dat
     left, right = LONG[words_of[one][0] : words_of[end_one][1]], LONG[words_of[two][0] : words_of[end_two][1]]
     kinds = []
     for joined in (f"{left} {right}", f"{right} {left}", f"{left} … {right}"):
-        (found,) = place_quotes(dataclasses.replace(row("-", LONG), quotes=(joined,)))
+        (found,) = match_quotes(dataclasses.replace(row("-", LONG), quotes=(joined,)))
         kinds.append(found.kind)
         assert len(found.spans) == 2
         said = " ".join(LONG[span.start : span.end] for span in found.spans)
@@ -158,7 +164,7 @@ def test_two_stretches_without_a_sign_are_spliced_and_with_one_near(data: st.Dat
 @given(post=st.text(max_size=60), quote=st.text(min_size=1, max_size=40))
 def test_offsets_lie_in_the_post_whatever_is_quoted(post: str, quote: str) -> None:
     assume(any(map(str.isalnum, quote)))
-    (found,) = place_quotes(dataclasses.replace(row("-", post), quotes=(quote,)))
+    (found,) = match_quotes(dataclasses.replace(row("-", post), quotes=(quote,)))
     assert bool(found.spans) == (found.kind in {"exact", "near", "spliced"})
     assert all(0 <= span.start < span.end <= len(post) for span in found.spans)
 
@@ -178,13 +184,13 @@ def test_offsets_lie_in_the_post_whatever_is_quoted(post: str, quote: str) -> No
 def test_the_share_of_invented_quotations_decides(
     explanation: str, threshold: float, ok: bool, score: float | None
 ) -> None:
-    verdict = invented(row(explanation), threshold)
+    verdict = check_quote_grounding(row(explanation), threshold)
     assert (verdict.ok, verdict.score, verdict.gate) == (ok, score, "invented")
 
 
 def test_the_reason_counts_and_repeats_nothing() -> None:
     made = row("It says “we walked along the harbour” and “a plain lie” and “so quiet”.")
-    verdict = invented(made, 0.0, borrowed={"we walked along the harbour"})
+    verdict = check_quote_grounding(made, 0.0, other_post_quotes={"we walked along the harbour"})
     assert verdict.reason == "2 of 3 quotations not in the post, 1 of them in another post"
 
 
@@ -194,23 +200,29 @@ def other(text: str) -> Post:
 
 def test_what_stands_in_another_post_is_elsewhere() -> None:
     made = row("It says “we walked along the harbour”, “a plain and simple lie” and “so quiet”.")
-    own = place_quotes(made)
+    own = match_quotes(made)
     missing = unplaced(made, own)
     assert missing == ("we walked along the harbour", "a plain and simple lie")
-    borrowed = elsewhere(missing, [other("Rain."), other("Today WE walked, along the harbour wall.")])
+    borrowed = find_in_other_posts(
+        missing, [other("Rain."), other("Today WE walked, along the harbour wall.")]
+    )
     assert borrowed == {"we walked along the harbour"}
-    assert [quote.kind for quote in tell_elsewhere(made, own, borrowed)] == ["elsewhere", "invented", "exact"]
+    assert [quote.kind for quote in mark_other_post_quotes(made, own, borrowed)] == [
+        "elsewhere",
+        "invented",
+        "exact",
+    ]
 
 
 def test_a_few_common_words_are_not_looked_for_elsewhere() -> None:
-    assert elsewhere(["I love you"], [other("I love you")]) == frozenset()
+    assert find_in_other_posts(["I love you"], [other("I love you")]) == frozenset()
 
 
 def test_elsewhere_reads_the_posts_once_and_not_at_all_without_a_question() -> None:
     def never() -> Post:
         raise AssertionError("posts were read")
 
-    assert elsewhere(["too short"], (never() for _ in range(1))) == frozenset()
+    assert find_in_other_posts(["too short"], (never() for _ in range(1))) == frozenset()
     once = iter([other("one two three four five six")])
     wanted = ["two three four five", "one two three four"]
-    assert elsewhere(wanted, once) == set(wanted)
+    assert find_in_other_posts(wanted, once) == set(wanted)

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mentallama.check.gates.repeated_explanation import boilerplate, repeats
-from mentallama.check.response_row import Row
-from mentallama.text.fingerprint import hash_of, key_of
-from mentallama.text.near_duplicates import Index, bands_of
+from mentallama.check.gates.repeated_explanation import check_repeated_explanations, count_other_posts
+from mentallama.check.response_row import ResponseRow
+from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from tests.factories.gate_rows import row
 
 EMPTY = "The tone of the text is low and its wording speaks of a hard time, which fits the answer that was chosen."
@@ -37,8 +37,8 @@ WORDS = (
 )
 
 
-def failed(rows: list[Row], threshold: float = 90.0) -> list[int]:
-    verdicts = boilerplate(rows, threshold)
+def failed(rows: list[ResponseRow], threshold: float = 90.0) -> list[int]:
+    verdicts = check_repeated_explanations(rows, threshold)
     assert [verdict.gate for verdict in verdicts] == ["boilerplate"] * len(rows)
     return [number for number, verdict in enumerate(verdicts) if not verdict.ok]
 
@@ -46,7 +46,7 @@ def failed(rows: list[Row], threshold: float = 90.0) -> list[int]:
 def test_the_first_of_several_posts_keeps_a_text() -> None:
     rows = [row(EMPTY, post) for post in POSTS]
     assert failed(rows) == [1, 2, 3]
-    verdict = boilerplate(rows, 90.0)[1]
+    verdict = check_repeated_explanations(rows, 90.0)[1]
     assert (verdict.reason, verdict.score) == ("says the same under 3 other posts", 3)
 
 
@@ -97,7 +97,7 @@ def test_short_texts_must_be_equal() -> None:
 
 
 @pytest.mark.parametrize("none", [[], [row("“”", POSTS[0]), row("…", POSTS[1])]])
-def test_without_texts_nothing_is_repeated(none: list[Row]) -> None:
+def test_without_texts_nothing_is_repeated(none: list[ResponseRow]) -> None:
     assert failed(none) == []
 
 
@@ -112,7 +112,7 @@ def test_rows_are_streamed(tmp_path: Path) -> None:
     draw = random.Random(5)
     own = ["".join(draw.choice("abcdefgh ") for _ in range(120)) for _ in range(60)]
     rows = (row(EMPTY if n % 3 else own[n], f"{POSTS[n % 4]} {n}") for n in range(60))
-    found = repeats(rows, 90.0, tmp_path)
+    found = count_other_posts(rows, 90.0, tmp_path)
     assert found.tolist() == [39 if n % 3 and n > 1 else 0 for n in range(60)]
 
 
@@ -122,9 +122,9 @@ def test_an_index_of_posts_still_joins_beginnings(tmp_path: Path) -> None:
     texts = [text, f"{text} {' '.join(draw.choice(WORDS) for _ in range(60))}"]
     joined = []
     for beginnings in (True, False):
-        index = Index(tmp_path, beginnings=beginnings)
-        keys = [key_of(each) for each in texts]
-        index.add(keys, np.array(list(map(hash_of, keys)), dtype=np.uint64), bands_of(texts, keys))
+        index = NearDuplicateIndex(tmp_path, match_prefixes=beginnings)
+        keys = [text_key(each) for each in texts]
+        index.add(keys, np.array(list(map(key_hash, keys)), dtype=np.uint64), minhash_bands(texts, keys))
         joined.append(index.clusters()[1].tolist())
         index.close()
     assert joined == [[0, 0], [0, 1]]

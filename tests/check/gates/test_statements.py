@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mentallama.check.gates.statements import advice, diagnosis, statements
+from mentallama.check.gates.statements import check_advice, check_diagnosis, find_statements
 from mentallama.tasks import load_tasks
 from tests.factories.gate_rows import row
 
@@ -261,7 +261,7 @@ NO_LEAKS = [
 
 @pytest.mark.parametrize("sentence", DIAGNOSES)
 def test_a_diagnosis_stated_as_fact_is_found(sentence: str) -> None:
-    verdict = diagnosis(row(f"The tone is low. {sentence}"))
+    verdict = check_diagnosis(row(f"The tone is low. {sentence}"))
     assert not verdict.ok
     assert (verdict.gate, verdict.score) == ("diagnosis", 1)
     assert sentence not in str(verdict.reason)
@@ -269,12 +269,12 @@ def test_a_diagnosis_stated_as_fact_is_found(sentence: str) -> None:
 
 @pytest.mark.parametrize("sentence", NO_DIAGNOSES)
 def test_what_is_no_diagnosis_passes(sentence: str) -> None:
-    assert diagnosis(row(sentence)).ok
+    assert check_diagnosis(row(sentence)).ok
 
 
 @pytest.mark.parametrize("sentence", ADVICE)
 def test_advice_is_found(sentence: str) -> None:
-    verdict = advice(row(f"The tone is low. {sentence}"))
+    verdict = check_advice(row(f"The tone is low. {sentence}"))
     assert not verdict.ok
     assert verdict.gate == "advice"
     assert sentence not in str(verdict.reason)
@@ -282,62 +282,62 @@ def test_advice_is_found(sentence: str) -> None:
 
 @pytest.mark.parametrize("sentence", NO_ADVICE)
 def test_what_is_no_advice_passes(sentence: str) -> None:
-    assert advice(row(sentence)).ok
+    assert check_advice(row(sentence)).ok
 
 
 @pytest.mark.parametrize("sentence", LEAKS)
 def test_talk_of_the_prompt_is_found(sentence: str) -> None:
-    assert list(statements("leak", sentence))
+    assert list(find_statements("leak", sentence))
 
 
 @pytest.mark.parametrize("sentence", NO_LEAKS)
 def test_what_is_no_talk_of_the_prompt_passes(sentence: str) -> None:
-    from mentallama.check.gates.unquoted import unquoted
+    from mentallama.check.gates.unquoted import replace_quotes
 
-    assert not list(statements("leak", unquoted(row(sentence))))
+    assert not list(find_statements("leak", replace_quotes(row(sentence))))
 
 
 def test_what_the_post_says_of_itself_is_no_diagnosis_of_ours() -> None:
     said = "Two doctors told me it is bipolar disorder, I was diagnosed with it in May."
-    assert diagnosis(row("The poster has bipolar disorder.", said)).ok
-    assert diagnosis(row("The poster was diagnosed with a disorder.", said)).ok
-    assert not diagnosis(row("The poster has an eating disorder.", said)).ok
-    assert not diagnosis(row("The poster was diagnosed with a disorder.", "The rain again.")).ok
+    assert check_diagnosis(row("The poster has bipolar disorder.", said)).ok
+    assert check_diagnosis(row("The poster was diagnosed with a disorder.", said)).ok
+    assert not check_diagnosis(row("The poster has an eating disorder.", said)).ok
+    assert not check_diagnosis(row("The poster was diagnosed with a disorder.", "The rain again.")).ok
 
 
 def test_a_hotline_that_the_post_names_is_no_advice() -> None:
-    assert advice(row("The writer once dialled 988.", "I called 988 last night.")).ok
-    assert not advice(row("Help is a call away at 988.", "The rain again.")).ok
+    assert check_advice(row("The writer once dialled 988.", "I called 988 last night.")).ok
+    assert not check_advice(row("Help is a call away at 988.", "The rain again.")).ok
 
 
 def test_an_excuse_holds_for_its_own_clause_only() -> None:
-    assert not advice(row("The poster mentions the rain, and it is important to seek help.")).ok
-    assert not diagnosis(row("The poster may be tired. The poster has clinical depression.")).ok
+    assert not check_advice(row("The poster mentions the rain, and it is important to seek help.")).ok
+    assert not check_diagnosis(row("The poster may be tired. The poster has clinical depression.")).ok
 
 
 def test_a_statement_is_found_once_and_at_its_place() -> None:
     text = "It rains. YOU SHOULD seek help. You’re not alone."
-    assert [text[start:end] for start, end in statements("advice", text)] == [
+    assert [text[start:end] for start, end in find_statements("advice", text)] == [
         "YOU SHOULD",
         "You’re not alone",
     ]
-    assert advice(row(text)).reason == "gives advice, 2 times"
+    assert check_advice(row(text)).reason == "gives advice, 2 times"
 
 
 def test_offsets_hold_where_lower_case_is_longer() -> None:
     text = "İİİİ. You should rest."
-    assert [text[start:end] for start, end in statements("advice", text)] == ["You should"]
+    assert [text[start:end] for start, end in find_statements("advice", text)] == ["You should"]
 
 
 def test_no_published_answer_sentence_states_a_diagnosis_or_advice() -> None:
     sentences = [
-        label.answer.of(form)
+        label.answer.for_form(form)
         for task in load_tasks().values()
         for label in task.labels.values()
         for form in ("instruction", "completion")
     ]
     assert len(sentences) > 50
     for sentence in sentences:
-        assert diagnosis(row(sentence)).ok, sentence
-        assert advice(row(sentence)).ok, sentence
-        assert not list(statements("leak", sentence)), sentence
+        assert check_diagnosis(row(sentence)).ok, sentence
+        assert check_advice(row(sentence)).ok, sentence
+        assert not list(find_statements("leak", sentence)), sentence

@@ -12,34 +12,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.check.human_review.disagreements import (
-    COLUMNS,
+    DISAGREEMENT_COLUMNS,
+    DecisionKey,
     Decisions,
-    Key,
+    decision_key,
     decisions_digest,
     disagrees,
-    key_of,
     read_decisions,
-    write_review,
+    write_disagreements,
 )
-from mentallama.check.response_row import Row
-from mentallama.errors import BadData
-from mentallama.files.spreadsheet import read_sheet, shield, unshield, write_sheet
+from mentallama.check.response_row import ResponseRow
+from mentallama.errors import DataError
+from mentallama.files.spreadsheet import escape_formula, read_sheet, unescape_formula, write_sheet
 from tests.factories.check_cases import post_of, row_for
 
 YES = "Yes, the poster suffers from depression. Reasoning: The days are said to be grey."
 NO = "No, the poster does not suffer from depression. Reasoning: The tone is calm."
 
 
-def disagreement(number: int = 1, text: str = "Another long grey week.", model: str = "teacher") -> Row:
+def disagreement(
+    number: int = 1, text: str = "Another long grey week.", model: str = "teacher"
+) -> ResponseRow:
     post = post_of("DR", text, {"depression": "no"}, number=number)
     return row_for(post, "depression", YES, model=model)
 
 
 def edit(path: Path, row: int, **cells: str) -> None:
     """Do as a person with a spreadsheet: `row` counts from 1, the header is row 1."""
-    lines = [cells for _, cells in read_sheet(path, COLUMNS)]
+    lines = [cells for _, cells in read_sheet(path, DISAGREEMENT_COLUMNS)]
     lines[row - 2] |= cells
-    write_sheet(path, COLUMNS, lines)
+    write_sheet(path, DISAGREEMENT_COLUMNS, lines)
 
 
 def raw_lines(path: Path) -> list[list[str]]:
@@ -48,10 +50,10 @@ def raw_lines(path: Path) -> list[list[str]]:
 
 def test_a_disagreement_is_written_with_all_a_person_needs(tmp_path: Path) -> None:
     path, row = tmp_path / "review" / "disagreements.csv", disagreement()
-    assert write_review(path, [row], Decisions()) == 1
+    assert write_disagreements(path, [row], Decisions()) == 1
     assert path.read_bytes().startswith(codecs.BOM_UTF8)
     header, line = raw_lines(path)
-    assert tuple(header) == COLUMNS
+    assert tuple(header) == DISAGREEMENT_COLUMNS
     assert line == [
         row.example.id, "teacher", "DR", "depression", "no", "yes", "Another long grey week.",
         "The days are said to be grey.", "", "",
@@ -60,11 +62,11 @@ def test_a_disagreement_is_written_with_all_a_person_needs(tmp_path: Path) -> No
 
 def test_what_is_decided_is_read_and_kept(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2), disagreement(3)]
-    write_review(path, rows, Decisions())
+    write_disagreements(path, rows, Decisions())
     edit(path, 3, decision=" Teacher ", note="the week after, too")
     decisions = read_decisions(path)
-    assert [decisions.of(row) for row in rows] == ["", "teacher", ""]
-    assert write_review(path, rows, decisions) == 2
+    assert [decisions.get(row) for row in rows] == ["", "teacher", ""]
+    assert write_disagreements(path, rows, decisions) == 2
     assert [line[-2:] for line in raw_lines(path)[1:]] == [
         ["", ""],
         ["teacher", "the week after, too"],
@@ -74,19 +76,19 @@ def test_what_is_decided_is_read_and_kept(tmp_path: Path) -> None:
 
 def test_work_on_rows_that_are_gone_stays_and_lines_without_work_go(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(n) for n in range(1, 5)]
-    write_review(path, rows, Decisions())
+    write_disagreements(path, rows, Decisions())
     edit(path, 2, decision="drop")
     edit(path, 3, note="ask the annotators")
     left = rows[3]
-    write_review(path, [left], read_decisions(path))
+    write_disagreements(path, [left], read_decisions(path))
     assert [line[0] for line in raw_lines(path)[1:]] == [
         left.example.id,
         rows[0].example.id,
         rows[1].example.id,
     ]
-    write_review(path, [], read_decisions(path))
+    write_disagreements(path, [], read_decisions(path))
     assert [line[0] for line in raw_lines(path)[1:]] == [rows[0].example.id, rows[1].example.id]
-    write_review(path, rows, read_decisions(path))
+    write_disagreements(path, rows, read_decisions(path))
     assert [line[-2:] for line in raw_lines(path)[1:]] == [
         ["drop", ""], ["", "ask the annotators"], ["", ""], ["", ""]
     ]  # fmt: skip
@@ -94,22 +96,22 @@ def test_work_on_rows_that_are_gone_stays_and_lines_without_work_go(tmp_path: Pa
 
 def test_a_column_of_a_persons_own_is_kept(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2)]
-    write_review(path, rows, Decisions())
+    write_disagreements(path, rows, Decisions())
     edit(path, 3, colour="green")
-    write_review(path, [rows[0]], read_decisions(path))
+    write_disagreements(path, [rows[0]], read_decisions(path))
     assert [line[-1] for line in raw_lines(path)] == ["colour", "", "green"]
 
 
 def test_what_is_written_while_a_run_works_is_not_lost(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2)]
-    write_review(path, rows, Decisions())
+    write_disagreements(path, rows, Decisions())
     edit(path, 2, decision="set")
     at_start = read_decisions(path)
     edit(path, 3, decision="teacher")
-    write_review(path, rows, at_start)
+    write_disagreements(path, rows, at_start)
     assert [line[-2] for line in raw_lines(path)[1:]] == ["set", "teacher"]
     path.unlink()
-    write_review(path, rows, at_start)
+    write_disagreements(path, rows, at_start)
     assert [line[-2] for line in raw_lines(path)[1:]] == ["set", ""]
 
 
@@ -122,20 +124,20 @@ def test_a_decision_holds_for_the_labels_it_was_made_about(tmp_path: Path) -> No
     about_money = row_for(
         post, "cause", "This post shows the stress cause related to financial problem. Reasoning: The rent."
     )
-    write_review(path, [about_work], Decisions())
+    write_disagreements(path, [about_work], Decisions())
     edit(path, 2, decision="teacher")
     decisions = read_decisions(path)
-    assert decisions.of(about_work) == "teacher"
-    assert decisions.of(about_money) == ""
-    assert write_review(path, [about_money], decisions) == 1
-    assert read_decisions(path).decided == {key_of(about_work): "teacher"}
+    assert decisions.get(about_work) == "teacher"
+    assert decisions.get(about_money) == ""
+    assert write_disagreements(path, [about_money], decisions) == 1
+    assert read_decisions(path).decided == {decision_key(about_work): "teacher"}
 
 
 def test_teachers_are_decided_apart(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(model="one"), disagreement(model="two")]
-    write_review(path, rows, Decisions())
+    write_disagreements(path, rows, Decisions())
     edit(path, 3, decision="teacher")
-    assert [read_decisions(path).of(row) for row in rows] == ["", "teacher"]
+    assert [read_decisions(path).get(row) for row in rows] == ["", "teacher"]
 
 
 def test_rows_that_agree_or_cannot_be_compared_do_not_disagree() -> None:
@@ -148,8 +150,11 @@ def test_rows_that_agree_or_cannot_be_compared_do_not_disagree() -> None:
 
 def broken(path: Path, what: str, row: int | None) -> None:
     before = path.read_bytes()
-    for action in (lambda: read_decisions(path), lambda: write_review(path, [disagreement()], Decisions())):
-        with pytest.raises(BadData, match=what) as fault:
+    for action in (
+        lambda: read_decisions(path),
+        lambda: write_disagreements(path, [disagreement()], Decisions()),
+    ):
+        with pytest.raises(DataError, match=what) as fault:
             action()
         assert (fault.value.file, fault.value.row) == (str(path), row)
         assert "grey" not in str(fault.value)  # no post text
@@ -159,14 +164,14 @@ def broken(path: Path, what: str, row: int | None) -> None:
 
 def test_a_word_that_means_nothing_is_told_with_those_that_do(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
-    write_review(path, [disagreement(1), disagreement(2)], Decisions())
+    write_disagreements(path, [disagreement(1), disagreement(2)], Decisions())
     edit(path, 3, decision="keep")
     broken(path, "decision holds a word that means nothing; write set, teacher, drop or nothing", 3)
 
 
 def test_a_line_that_stands_twice_is_told(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
-    write_review(path, [disagreement(1), disagreement(2)], Decisions())
+    write_disagreements(path, [disagreement(1), disagreement(2)], Decisions())
     text = path.read_bytes()
     path.write_bytes(text + text.splitlines(keepends=True)[1])
     broken(path, "the same response as row 2", 4)
@@ -177,12 +182,20 @@ def test_a_line_that_stands_twice_is_told(tmp_path: Path) -> None:
     [
         (b"", "the file is empty", None),
         (b"example_id,model\r\na,b\r\n", "no column 'set', 'question'", 1),
-        (",".join([*COLUMNS, "note"]).encode(), "two columns have the same name", 1),
-        (",".join(COLUMNS).encode() + b"\r\na,b,c\r\n", "3 cells where the header names 10", 2),
-        (",".join(COLUMNS).encode() + b"\r\na,b,DR,q,no,yes,p,e,,,more\r\n", "11 cells", 2),
-        (",".join(COLUMNS).encode() + b'\r\na,b,DR,q,no,yes,"p,e,,\r\n', "not a table", 2),
-        (",".join(COLUMNS).encode() + b"\r\na,b,DR,q,no,yes,caf\xe9,e,,\r\n", "line 2 is not UTF-8", None),
-        (",".join(COLUMNS).encode() + b"\r\n\r\na,b,DR,q,no,,p,e,,\r\n", "teacher_label is empty", 3),
+        (",".join([*DISAGREEMENT_COLUMNS, "note"]).encode(), "two columns have the same name", 1),
+        (",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\na,b,c\r\n", "3 cells where the header names 10", 2),
+        (",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\na,b,DR,q,no,yes,p,e,,,more\r\n", "11 cells", 2),
+        (",".join(DISAGREEMENT_COLUMNS).encode() + b'\r\na,b,DR,q,no,yes,"p,e,,\r\n', "not a table", 2),
+        (
+            ",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\na,b,DR,q,no,yes,caf\xe9,e,,\r\n",
+            "line 2 is not UTF-8",
+            None,
+        ),
+        (
+            ",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\n\r\na,b,DR,q,no,,p,e,,\r\n",
+            "teacher_label is empty",
+            3,
+        ),
     ],
 )
 def test_what_is_no_review_file_is_told_and_left_alone(
@@ -198,26 +211,26 @@ def test_a_file_is_read_as_spreadsheets_save_it(separator: str, encoding: str, t
     path = tmp_path / "d.csv"
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=separator, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(DISAGREEMENT_COLUMNS)
     writer.writerow(["id", "m", "DR", "depression", "no", "yes", "a, b; c\n“d”", "e", "drop", "ü"])
-    writer.writerow([""] * len(COLUMNS))
+    writer.writerow([""] * len(DISAGREEMENT_COLUMNS))
     path.write_bytes(text.getvalue().encode(encoding))
     decisions = read_decisions(path)
-    assert decisions.decided == {Key("id", "m", "no", "yes"): "drop"}
-    assert next(iter(decisions.lines.values()))["post"] == "a, b; c\n“d”"
+    assert decisions.decided == {DecisionKey("id", "m", "no", "yes"): "drop"}
+    assert next(iter(decisions.rows.values()))["post"] == "a, b; c\n“d”"
 
 
 def test_the_digest_is_of_decisions_only(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2)]
     nothing = decisions_digest(path)
-    write_review(path, rows, Decisions())
+    write_disagreements(path, rows, Decisions())
     edit(path, 2, note="hm")
     assert decisions_digest(path) == nothing
     edit(path, 3, decision="drop")
     dropped = decisions_digest(path)
     edit(path, 2, decision="set")
     both = decisions_digest(path)
-    write_review(path, rows[::-1], read_decisions(path))
+    write_disagreements(path, rows[::-1], read_decisions(path))
     assert decisions_digest(path) == both
     edit(path, 2, decision="teacher")
     assert len({nothing, dropped, both, decisions_digest(path)}) == 4
@@ -225,11 +238,11 @@ def test_the_digest_is_of_decisions_only(tmp_path: Path) -> None:
 
 def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
-    write_review(path, [disagreement()], Decisions())
+    write_disagreements(path, [disagreement()], Decisions())
     first = path.stat().st_ino
-    write_review(path, [disagreement()], read_decisions(path))
+    write_disagreements(path, [disagreement()], read_decisions(path))
     assert path.stat().st_ino == first
-    write_review(path, [disagreement(2)], read_decisions(path))
+    write_disagreements(path, [disagreement(2)], read_decisions(path))
     assert path.stat().st_ino != first
 
 
@@ -239,13 +252,13 @@ def test_an_unchanged_file_is_not_written_again(tmp_path: Path) -> None:
 def test_no_cell_begins_as_a_formula(text: str, tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     row = disagreement(text=text)
-    write_review(path, [row], Decisions())
+    write_disagreements(path, [row], Decisions())
     assert raw_lines(path)[1][6] == "'" + text
-    assert next(iter(read_decisions(path).lines.values()))["post"] == text
+    assert next(iter(read_decisions(path).rows.values()))["post"] == text
 
 
 def test_harmless_text_is_written_as_it_is() -> None:
-    assert [shield(text) for text in ("", "it's", "'tis", "1-2", "“=”", "我=")] == [
+    assert [escape_formula(text) for text in ("", "it's", "'tis", "1-2", "“=”", "我=")] == [
         "", "it's", "'tis", "1-2", "“=”", "我="
     ]  # fmt: skip
 
@@ -255,8 +268,8 @@ def test_harmless_text_is_written_as_it_is() -> None:
 )
 def test_a_shielded_text_comes_back_and_is_no_formula(text: str) -> None:
     text = text.replace("\0", "")
-    assert unshield(shield(text)) == text
-    assert not shield(text).startswith(tuple("=+-@\t\r"))
+    assert unescape_formula(escape_formula(text)) == text
+    assert not escape_formula(text).startswith(tuple("=+-@\t\r"))
 
 
 @given(

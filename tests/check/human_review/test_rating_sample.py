@@ -14,25 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.check.human_review.rating_sample import (
-    COLUMNS,
+    RATING_COLUMNS,
     Ratings,
-    draw,
-    poor_rows,
-    rated_of,
+    draw_rating_sample,
+    iter_poor,
+    rating_key,
+    rating_sample_report,
     read_ratings,
-    sample_report,
     sequential_test,
-    write_sample,
+    write_rating_sample,
 )
-from mentallama.check.response_row import Row
-from mentallama.errors import BadData
+from mentallama.check.response_row import ResponseRow
+from mentallama.errors import DataError
 from mentallama.files.spreadsheet import read_sheet, write_sheet
 from tests.factories.check_cases import post_of, row_for
 
 
 def accepted(
     number: int, label: str = "no", explanation: str = "The tone is calm.", model: str = "teacher"
-) -> Row:
+) -> ResponseRow:
     post = post_of("DR", f"Week {number} is grey.", {"depression": label}, number=number)
     sentence = {"yes": "Yes, the poster suffers", "no": "No, the poster does not suffer"}[label]
     return row_for(post, "depression", f"{sentence} from depression. Reasoning: {explanation}", model=model)
@@ -41,21 +41,21 @@ def accepted(
 MANY = [accepted(n, "yes" if n < 3 else "no") for n in range(40)]
 
 
-def labels(rows: list[Row]) -> Counter[str | None]:
+def labels(rows: list[ResponseRow]) -> Counter[str | None]:
     return Counter(row.reading.label for row in rows)
 
 
 def edit(path: Path, row: int, **cells: str) -> None:
     """Do as a rater with a spreadsheet: the header is row 1."""
-    lines = [cells for _, cells in read_sheet(path, COLUMNS)]
+    lines = [cells for _, cells in read_sheet(path, RATING_COLUMNS)]
     lines[row - 2] |= cells
-    write_sheet(path, COLUMNS, lines)
+    write_sheet(path, RATING_COLUMNS, lines)
 
 
 def double(path: Path, row: int, **cells: str) -> None:
-    lines = [cells for _, cells in read_sheet(path, COLUMNS)]
+    lines = [cells for _, cells in read_sheet(path, RATING_COLUMNS)]
     lines.insert(row - 1, lines[row - 2] | cells)
-    write_sheet(path, COLUMNS, lines)
+    write_sheet(path, RATING_COLUMNS, lines)
 
 
 def column(path: Path, name: str) -> list[str]:
@@ -64,15 +64,15 @@ def column(path: Path, name: str) -> list[str]:
 
 
 def test_labels_are_drawn_as_evenly_as_there_are_rows() -> None:
-    assert labels(draw(MANY, 4, seed=1)) == {"yes": 2, "no": 2}
-    assert labels(draw(MANY, 10, seed=1)) == {"yes": 3, "no": 7}  # there are but three
-    assert len(draw(MANY, 1000, seed=1)) == 40
+    assert labels(draw_rating_sample(MANY, 4, seed=1)) == {"yes": 2, "no": 2}
+    assert labels(draw_rating_sample(MANY, 10, seed=1)) == {"yes": 3, "no": 7}  # there are but three
+    assert len(draw_rating_sample(MANY, 1000, seed=1)) == 40
 
 
 def test_sets_and_questions_are_drawn_evenly_too() -> None:
     both = post_of("Irf", "No one calls.", {"thwarted belongingness": "no", "perceived burdensomeness": "no"})
     rows = [*MANY[3:], *(row_for(both, question) for question in both.labels)]
-    drawn = Counter((row.task.set, row.example.question) for row in draw(rows, 6, seed=3))
+    drawn = Counter((row.task.set, row.example.question) for row in draw_rating_sample(rows, 6, seed=3))
     assert drawn == {
         ("DR", "depression"): 4, ("Irf", "thwarted belongingness"): 1, ("Irf", "perceived burdensomeness"): 1
     }  # fmt: skip
@@ -82,71 +82,71 @@ def test_sets_and_questions_are_drawn_evenly_too() -> None:
 def test_a_draw_depends_on_the_seed_alone_and_grows_by_more_rows(
     size: int, seed: int, order: list[int]
 ) -> None:
-    drawn = draw([MANY[at] for at in order], size, seed)
-    assert drawn == draw(MANY, size, seed)
-    assert draw(MANY, size + 1, seed)[: len(drawn)] == drawn
+    drawn = draw_rating_sample([MANY[at] for at in order], size, seed)
+    assert drawn == draw_rating_sample(MANY, size, seed)
+    assert draw_rating_sample(MANY, size + 1, seed)[: len(drawn)] == drawn
     assert len(drawn) == min(size, 40)
 
 
 def test_another_seed_draws_others() -> None:
-    assert len({tuple(row.example.id for row in draw(MANY, 5, seed)) for seed in range(5)}) == 5
+    assert len({tuple(row.example.id for row in draw_rating_sample(MANY, 5, seed)) for seed in range(5)}) == 5
 
 
 def test_rows_that_were_rated_before_are_drawn_first() -> None:
-    late = [row for row in draw(MANY, 40, seed=1) if row.reading.label == "no"][-1]
-    assert late not in draw(MANY, 6, seed=1)
-    assert late in draw(MANY, 6, seed=1, rated={rated_of(late)})
+    late = [row for row in draw_rating_sample(MANY, 40, seed=1) if row.reading.label == "no"][-1]
+    assert late not in draw_rating_sample(MANY, 6, seed=1)
+    assert late in draw_rating_sample(MANY, 6, seed=1, already_rated={rating_key(late)})
 
 
 def test_the_file_has_what_a_rater_needs(tmp_path: Path) -> None:
     path = tmp_path / "sample.csv"
-    write_sample(path, [accepted(1)], Ratings())
+    write_rating_sample(path, [accepted(1)], Ratings())
     header, line = csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
-    assert tuple(header) == COLUMNS
+    assert tuple(header) == RATING_COLUMNS
     assert line == [
         accepted(1).example.id, "teacher", "DR", "depression", "no", "Week 1 is grey.", "The tone is calm.", *[""] * 6
     ]  # fmt: skip
-    assert sample_report(read_ratings(path), 0.05, 0.15)["result"] == "rate more"
+    assert rating_sample_report(read_ratings(path), 0.05, 0.15)["result"] == "rate more"
 
 
 def test_ratings_are_carried_and_count_for_the_drawn_rows_only(tmp_path: Path) -> None:
     path, rows = tmp_path / "sample.csv", [accepted(n) for n in range(3)]
-    write_sample(path, rows, Ratings())
+    write_rating_sample(path, rows, Ratings())
     edit(path, 2, rater="ann", overall="3", note="clear")
     edit(path, 3, rater="ann", overall="1")
     double(path, 3, rater="bob", overall=" 2 ")
     ratings = read_ratings(path)
-    assert list(ratings.overall().values()) == [[3], [1, 2]]
-    now = write_sample(path, [rows[2], rows[1]], ratings)
+    assert list(ratings.overall_scores().values()) == [[3], [1, 2]]
+    now = write_rating_sample(path, [rows[2], rows[1]], ratings)
     assert column(path, "example_id") == [rows[at].example.id for at in (2, 1, 1, 0)]
     assert column(path, "overall") == ["", "1", "2", "3"]
-    assert list(now.overall().values()) == [[1, 2]]
+    assert list(now.overall_scores().values()) == [[1, 2]]
     assert column(path, "note")[-1] == "clear"
-    again = write_sample(path, rows, read_ratings(path))
-    assert list(again.overall().values()) == [[3], [1, 2]]
+    again = write_rating_sample(path, rows, read_ratings(path))
+    assert list(again.overall_scores().values()) == [[3], [1, 2]]
 
 
 def test_an_explanation_that_was_written_anew_has_not_been_rated(tmp_path: Path) -> None:
     path = tmp_path / "sample.csv"
-    write_sample(path, [accepted(1)], Ratings())
+    write_rating_sample(path, [accepted(1)], Ratings())
     edit(path, 2, rater="ann", overall="3")
-    now = write_sample(path, [accepted(1, explanation="Nothing weighs on them.")], read_ratings(path))
-    assert now.overall() == {}
+    now = write_rating_sample(path, [accepted(1, explanation="Nothing weighs on them.")], read_ratings(path))
+    assert now.overall_scores() == {}
     assert column(path, "overall") == ["", "3"]
-    same = write_sample(path, [accepted(1, explanation="The tone\n is calm.")], read_ratings(path))
-    assert list(same.overall().values()) == [[3]]  # a spreadsheet may change line ends
+    same = write_rating_sample(path, [accepted(1, explanation="The tone\n is calm.")], read_ratings(path))
+    assert list(same.overall_scores().values()) == [[3]]  # a spreadsheet may change line ends
 
 
 def test_ratings_written_while_a_run_works_are_not_lost(tmp_path: Path) -> None:
     path, rows = tmp_path / "sample.csv", [accepted(n) for n in range(2)]
-    write_sample(path, rows, Ratings())
+    write_rating_sample(path, rows, Ratings())
     edit(path, 2, rater="ann", overall="3")
     at_start = read_ratings(path)
     edit(path, 3, rater="ann", overall="0")
-    now = write_sample(path, rows, at_start)
-    assert list(now.overall().values()) == [[3], [0]]
+    now = write_rating_sample(path, rows, at_start)
+    assert list(now.overall_scores().values()) == [[3], [0]]
     path.unlink()
-    write_sample(path, rows, now)
+    write_rating_sample(path, rows, now)
     assert column(path, "overall") == ["3", "0"]
 
 
@@ -160,11 +160,11 @@ def test_ratings_written_while_a_run_works_are_not_lost(tmp_path: Path) -> None:
 )
 def test_what_is_no_rating_is_told_with_its_row(cells: dict[str, str], what: str, tmp_path: Path) -> None:
     path = tmp_path / "sample.csv"
-    write_sample(path, [accepted(1), accepted(2)], Ratings())
+    write_rating_sample(path, [accepted(1), accepted(2)], Ratings())
     edit(path, 3, **cells)
     before = path.read_bytes()
-    for action in (lambda: read_ratings(path), lambda: write_sample(path, [accepted(1)], Ratings())):
-        with pytest.raises(BadData, match=what) as fault:
+    for action in (lambda: read_ratings(path), lambda: write_rating_sample(path, [accepted(1)], Ratings())):
+        with pytest.raises(DataError, match=what) as fault:
             action()
         assert fault.value.row == 3
     assert path.read_bytes() == before
@@ -172,10 +172,10 @@ def test_what_is_no_rating_is_told_with_its_row(cells: dict[str, str], what: str
 
 def test_one_rater_rates_a_row_once(tmp_path: Path) -> None:
     path = tmp_path / "sample.csv"
-    write_sample(path, [accepted(1)], Ratings())
+    write_rating_sample(path, [accepted(1)], Ratings())
     edit(path, 2, rater="ann", overall="3")
     double(path, 2, overall="1")
-    with pytest.raises(BadData, match="row 3: the same row and rater as row 2"):
+    with pytest.raises(DataError, match="row 3: the same row and rater as row 2"):
         read_ratings(path)
 
 
@@ -185,15 +185,15 @@ def test_a_row_is_poor_where_its_raters_mean_is_below_two() -> None:
         for row, rater, score in [("a", "x", "2"), ("b", "x", "1"), ("b", "y", "3"), ("c", "x", "1"), ("c", "y", "2"),
                                   ("d", "x", "")]
     ]  # fmt: skip
-    assert list(poor_rows(Ratings(tuple(lines)))) == [False, False, True]
+    assert list(iter_poor(Ratings(tuple(lines)))) == [False, False, True]
 
 
 def test_the_report_has_the_result_and_the_means(tmp_path: Path) -> None:
     path, rows = tmp_path / "sample.csv", [accepted(n) for n in range(2)]
-    write_sample(path, rows, Ratings())
+    write_rating_sample(path, rows, Ratings())
     edit(path, 2, rater="ann", overall="3", reliability="2")
     double(path, 2, rater="bob", overall="2", reliability="3")
-    assert sample_report(read_ratings(path), 0.05, 0.15) == {
+    assert rating_sample_report(read_ratings(path), 0.05, 0.15) == {
         "result": "rate more", "rows": 2, "rated": 1, "raters": 2, "poor": 0, "settled_after": None,
         "more_at_least": 20, "consistency": None, "reliability": 2.5, "professionality": None, "overall": 2.5,
     }  # fmt: skip
@@ -204,10 +204,10 @@ def test_the_report_has_the_result_and_the_means(tmp_path: Path) -> None:
 
 
 def test_good_rows_alone_are_accepted_at_the_21st() -> None:
-    assert sequential_test([], 0.05, 0.15).more == 21  # 2.2513 / 0.1112 = 20.24
+    assert sequential_test([], 0.05, 0.15).min_remaining == 21  # 2.2513 / 0.1112 = 20.24
     assert sequential_test([False] * 20, 0.05, 0.15).result == "rate more"
     found = sequential_test([False] * 30, 0.05, 0.15)
-    assert (found.result, found.rated, found.more) == ("accept", 21, 0)
+    assert (found.result, found.rated, found.min_remaining) == ("accept", 21, 0)
 
 
 def test_three_poor_rows_at_once_are_rejected() -> None:
@@ -218,8 +218,8 @@ def test_three_poor_rows_at_once_are_rejected() -> None:
 
 def test_a_poor_row_among_good_ones_takes_ten_more() -> None:
     # 1.0986 - 2.2513 is (1.0986 + 2.2513) / 0.1112 = 30.12 good rows away
-    assert sequential_test([True], 0.05, 0.15).more == 31
-    assert sequential_test([True] + [False] * 30, 0.05, 0.15).more == 1
+    assert sequential_test([True], 0.05, 0.15).min_remaining == 31
+    assert sequential_test([True] + [False] * 30, 0.05, 0.15).min_remaining == 1
     assert sequential_test([True] + [False] * 31, 0.05, 0.15).result == "accept"
 
 
@@ -241,11 +241,11 @@ def test_as_many_good_rows_as_were_told_settle_it(poor: list[bool], acceptable: 
     found = sequential_test(poor, acceptable, acceptable + gap)
     if found.result == "rate more":
         assert (
-            sequential_test(poor + [False] * (found.more - 1), acceptable, acceptable + gap).result
+            sequential_test(poor + [False] * (found.min_remaining - 1), acceptable, acceptable + gap).result
             == "rate more"
         )
         assert (
-            sequential_test(poor + [False] * (found.more + 1), acceptable, acceptable + gap).result
+            sequential_test(poor + [False] * (found.min_remaining + 1), acceptable, acceptable + gap).result
             == "accept"
         )
 

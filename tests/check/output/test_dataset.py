@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.check.output.dataset import COLUMNS, INSTRUCTIONS, Accepted, writing_accepted
-from mentallama.check.response_row import Row
-from mentallama.files.imhi_release import find_release, read_release
+from mentallama.check.output.dataset import DATASET_COLUMNS, INSTRUCTIONS, AcceptedResponse, dataset_writer
+from mentallama.check.response_row import ResponseRow
+from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
 from mentallama.records import FORMS, SPLITS, Example, Form, Split
@@ -34,7 +34,7 @@ HARD = (
 )
 
 
-def rows() -> list[Row]:
+def rows() -> list[ResponseRow]:
     """Posts that are hard to write, of a set with one question and of one with two, over all splits."""
     found = []
     for number, text in enumerate(HARD):
@@ -49,14 +49,14 @@ def rows() -> list[Row]:
     return found
 
 
-def write(out: Path, some: Sequence[Row], form: Form = "instruction", parquet: bool = True) -> None:
-    with writing_accepted(out, form, parquet) as accept:
+def write(out: Path, some: Sequence[ResponseRow], form: Form = "instruction", parquet: bool = True) -> None:
+    with dataset_writer(out, form, parquet) as accept:
         for row in some:
             assert row.reading.label is not None
-            accept(Accepted(row, row.reading.label))
+            accept(AcceptedResponse(row, row.reading.label))
 
 
-def contents(row: Row) -> tuple[str, str, str, str | None, str]:
+def contents(row: ResponseRow) -> tuple[str, str, str, str | None, str]:
     """What must survive any form."""
     return (row.task.set, row.post.split, row.example.question, row.reading.label, row.reading.explanation)
 
@@ -66,9 +66,9 @@ def test_the_release_is_read_back_to_the_same_labels_and_explanations(form: Form
     written = rows()
     write(tmp_path, written)
     found = []
-    for file in find_release(tmp_path / "release", form, TASKS):
-        for line in read_release(file, TASKS[file.set]):
-            reading = read_answer(file.set, line.golden, form)
+    for file in find_release_files(tmp_path / "release", form, TASKS):
+        for line in read_release_file(file, TASKS[file.set]):
+            reading = read_answer(file.set, line.reference, form)
             assert reading.status == "read"
             found.append(
                 ((file.set, file.split, line.question, reading.label, reading.explanation), line.text)
@@ -109,7 +109,7 @@ def test_the_data_set_holds_the_same_rows_as_json_and_as_parquet(form: Form, tmp
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         table = pyarrow.parquet.read_table(path.with_suffix(".parquet"))
         assert table.to_pylist() == lines
-        assert tuple(table.column_names) == COLUMNS == tuple(lines[0])
+        assert tuple(table.column_names) == DATASET_COLUMNS == tuple(lines[0])
         assert {str(column.type) for column in table.schema} == {"string"}
         for line in lines:
             task = TASKS[line["set"]]
@@ -149,8 +149,8 @@ def test_examples_to_train_on_hold_label_and_answer(form: Form, tmp_path: Path) 
 
 def test_the_label_is_the_one_it_was_accepted_with(tmp_path: Path) -> None:
     row = rows()[0]
-    with writing_accepted(tmp_path, "instruction", parquet=False) as accept:
-        accept(Accepted(row, "no"))
+    with dataset_writer(tmp_path, "instruction", parquet=False) as accept:
+        accept(AcceptedResponse(row, "no"))
     (line,) = read_table(tmp_path / "data/completion/train.jsonl")
     assert line[1]["label"] == "no"
     assert line[1]["response"].startswith("no. Reasoning:")
@@ -188,14 +188,14 @@ TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc"), include_characters
 @given(TEXT, TEXT, st.sampled_from(("dreaddit", "SAD", "t-sid")), st.data())
 def test_any_text_survives_the_published_layout(text: str, said: str, name: str, draw: st.DataObject) -> None:
     task = TASKS[name]
-    question, label = task.one_question(), draw.draw(st.sampled_from(list(task.labels)))
+    question, label = task.resolve_question(), draw.draw(st.sampled_from(list(task.labels)))
     row = row_for(
         post_of(name, text, {question: label}, "test"), question, write_answer(task, question, label, said)
     )
     with TemporaryDirectory() as folder:
         write(Path(folder), [row])
         for form in FORMS:
-            (file,) = find_release(Path(folder) / "release", form, TASKS)
-            (line,) = read_release(file, task)
-            reading = read_answer(task, line.golden, form)
+            (file,) = find_release_files(Path(folder) / "release", form, TASKS)
+            (line,) = read_release_file(file, task)
+            reading = read_answer(task, line.reference, form)
             assert (line.text, reading.label, reading.explanation) == (text, label, said)

@@ -14,11 +14,18 @@ import yaml
 
 from mentallama import config
 from mentallama.answers.parse import write_answer
-from mentallama.check.output.dataset import Accepted, writing_accepted
-from mentallama.check.output.dataset_card import CardMaterial, card, front_matter
-from mentallama.check.output.gate_report import GATES, gates_page
-from mentallama.check.output.gate_report_schema import ByLabel, ByTeacher, GateFile, Judged, Kept, Unread
-from mentallama.check.response_row import Row
+from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
+from mentallama.check.output.dataset_card import DatasetCardData, front_matter, render_dataset_card
+from mentallama.check.output.gate_report import GATE_DESCRIPTIONS, render_gate_report
+from mentallama.check.output.gate_report_schema import (
+    AcceptedCount,
+    GateCounts,
+    GateReport,
+    LabelGateCounts,
+    TeacherCounts,
+    UnusableAnswers,
+)
+from mentallama.check.response_row import ResponseRow
 from mentallama.files.record_files import write_text
 from mentallama.records import FORMS, Split
 from mentallama.safety import NOTICE
@@ -33,19 +40,19 @@ LEAKS = {
 }
 
 
-def kept_of(rows: Sequence[Row]) -> tuple[Kept, ...]:
+def kept_of(rows: Sequence[ResponseRow]) -> tuple[AcceptedCount, ...]:
     places = [(row.task.set, row.post.split, row.reading.label or "") for row in rows]
     return tuple(
-        Kept(set=s, split=split, label=k, rows=places.count((s, split, k)))
+        AcceptedCount(set=s, split=split, label=k, rows=places.count((s, split, k)))
         for s, split, k in dict.fromkeys(places)
     )
 
 
-def gates_of(kept: tuple[Kept, ...], **more: Any) -> GateFile:
+def gates_of(kept: tuple[AcceptedCount, ...], **more: Any) -> GateReport:
     gates = (
-        Judged(gate="read", threshold=True, drops=True, judged=1200, failed=0, alone=0),
-        Judged(gate="words", threshold=(5, 400), drops=True, judged=1200, failed=30, alone=12),
-        Judged(
+        GateCounts(gate="read", threshold=True, drops=True, judged=1200, failed=0, alone=0),
+        GateCounts(gate="words", threshold=(5, 400), drops=True, judged=1200, failed=30, alone=12),
+        GateCounts(
             gate="consistency",
             threshold=0.1,
             drops=False,
@@ -56,14 +63,14 @@ def gates_of(kept: tuple[Kept, ...], **more: Any) -> GateFile:
         ),
     )
     accepted = sum(each.rows for each in kept)
-    return GateFile(responses=1200, accepted=accepted, unanswered=0, gates=gates, kept=kept, **more)
+    return GateReport(responses=1200, accepted=accepted, unanswered=0, gates=gates, kept=kept, **more)
 
 
-def material(kept: tuple[Kept, ...], *, parquet: bool = True, **more: Any) -> CardMaterial:
-    return CardMaterial("sample-build", gates_of(kept), TASKS, parquet, **more)
+def material(kept: tuple[AcceptedCount, ...], *, parquet: bool = True, **more: Any) -> DatasetCardData:
+    return DatasetCardData("sample-build", gates_of(kept), TASKS, parquet, **more)
 
 
-def made(splits: Sequence[Split]) -> list[Row]:
+def made(splits: Sequence[Split]) -> list[ResponseRow]:
     texts = ['The rent "is due",\nagain.', "None", "夜里睡不着"]
     return [
         row_for(
@@ -76,12 +83,15 @@ def made(splits: Sequence[Split]) -> list[Row]:
     ]
 
 
-def build(folder: Path, splits: Sequence[Split], parquet: bool) -> list[Row]:
+def build(folder: Path, splits: Sequence[Split], parquet: bool) -> list[ResponseRow]:
     rows = made(splits)
-    with writing_accepted(folder, "instruction", parquet) as accept:
+    with dataset_writer(folder, "instruction", parquet) as accept:
         for row in rows:
-            accept(Accepted(row, row.reading.label or ""))
-    write_text(folder / "README.md", card(material(kept_of(rows), parquet=parquet, languages=("en", "zh"))))
+            accept(AcceptedResponse(row, row.reading.label or ""))
+    write_text(
+        folder / "README.md",
+        render_dataset_card(material(kept_of(rows), parquet=parquet, languages=("en", "zh"))),
+    )
     return rows
 
 
@@ -136,7 +146,9 @@ def test_the_datasets_library_loads_the_folder(
     for form, loaded in zip(FORMS, (instruction, completion), strict=True):
         assert list(loaded) == list(splits) if form == "instruction" else set(loaded) == set(splits)
         for split in splits:
-            expected = [Accepted(row, "yes").cells(form) for row in rows if row.post.split == split]
+            expected = [
+                AcceptedResponse(row, "yes").dataset_row(form) for row in rows if row.post.split == split
+            ]
             assert loaded[split] == expected
             assert len(expected) == 3
 
@@ -144,9 +156,9 @@ def test_the_datasets_library_loads_the_folder(
 # --- the front matter ----------------------------------------------------------------------------------
 
 TWO = (
-    Kept(set="DR", split="train", label="yes", rows=900),
-    Kept(set="DR", split="test", label="no", rows=100),
-    Kept(set="SAD", split="train", label="work", rows=50),
+    AcceptedCount(set="DR", split="train", label="yes", rows=900),
+    AcceptedCount(set="DR", split="test", label="no", rows=100),
+    AcceptedCount(set="SAD", split="train", label="work", rows=50),
 )
 
 
@@ -158,7 +170,7 @@ def matter_of(text: str) -> dict[str, Any]:
 
 
 def test_the_front_matter_names_splits_that_have_rows_and_no_others() -> None:
-    matter = matter_of(card(material(TWO, languages=("tr", "en", "en"))))
+    matter = matter_of(render_dataset_card(material(TWO, languages=("tr", "en", "en"))))
     assert matter == front_matter(material(TWO, languages=("en", "tr")))
     assert matter["license"] == "other"
     assert matter["language"] == ["en", "tr"]
@@ -180,7 +192,7 @@ def test_the_front_matter_names_splits_that_have_rows_and_no_others() -> None:
             ],
         },
     ]
-    assert "validation" not in card(material(TWO))
+    assert "validation" not in render_dataset_card(material(TWO))
 
 
 def test_without_parquet_the_front_matter_names_json_lines() -> None:
@@ -194,7 +206,7 @@ def test_without_parquet_the_front_matter_names_json_lines() -> None:
 
 
 def test_a_card_of_nothing_names_no_file() -> None:
-    text = card(material(()))
+    text = render_dataset_card(material(()))
     assert "configs" not in matter_of(text)
     assert matter_of(text)["size_categories"] == ["n<1K"]
     assert "No row was accepted." in text
@@ -205,7 +217,7 @@ def test_a_card_of_nothing_names_no_file() -> None:
 
 
 def test_the_card_says_what_users_are_owed() -> None:
-    text = card(
+    text = render_dataset_card(
         material(TWO, teachers=("The teacher was a model.",), prompt="Prompts of version 1.", collected=LEAKS)
     )
     assert NOTICE in text
@@ -217,7 +229,7 @@ def test_the_card_says_what_users_are_owed() -> None:
     assert TASKS["CAMS"].obtain not in text
     assert "**Not to be passed on: DR.**" in text
     assert "1,050 of 1,200 responses were accepted (87.5 %)" in text
-    assert "| words | " + GATES["words"] + " | 5 to 400 | 1,200 | 30 | 2.5 % | 12 | – |" in text
+    assert "| words | " + GATE_DESCRIPTIONS["words"] + " | 5 to 400 | 1,200 | 30 | 2.5 % | 12 | – |" in text
     assert "| 0.1 | 0 | 0 | – | drops nothing | no training rows |" in text
     assert "7 posts were taken out" in text
     assert "No set was held out" in text
@@ -225,10 +237,10 @@ def test_the_card_says_what_users_are_owed() -> None:
 
 
 def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
-    text = card(material(TWO, made_up={"DR": 1000, "SAD": 0}))
+    text = render_dataset_card(material(TWO, made_up={"DR": 1000, "SAD": 0}))
     assert "DR 1,000 of 1,000" in text
     assert "Not to be passed on" not in text
-    assert "**Not to be passed on: DR.**" in card(material(TWO, made_up={"DR": 999}))
+    assert "**Not to be passed on: DR.**" in render_dataset_card(material(TWO, made_up={"DR": 999}))
 
 
 @pytest.mark.parametrize(
@@ -240,43 +252,45 @@ def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
 )
 def test_only_a_claim_that_holds_is_made(sets: list[str], claim: bool, left: int, said: str) -> None:
     held_out = {"sets": sets, "claim": claim, "test_posts_left_in_training": left}
-    assert said in card(material(TWO, collected={**LEAKS, "held_out": held_out}))
+    assert said in render_dataset_card(material(TWO, collected={**LEAKS, "held_out": held_out}))
 
 
 def test_known_drift_is_told() -> None:
     drift = [{"set": "Irf", "question": "thwarted belongingness", "rows": 200, "differ": 50, "share": 0.25}]
-    assert "| Irf | thwarted belongingness | 200 | 50 | 25.0 % |" in card(material(TWO, drift=drift))
-    assert "labels could not be compared" in card(material(TWO))
+    assert "| Irf | thwarted belongingness | 200 | 50 | 25.0 % |" in render_dataset_card(
+        material(TWO, drift=drift)
+    )
+    assert "labels could not be compared" in render_dataset_card(material(TWO))
 
 
 # --- the gate report -----------------------------------------------------------------------------------
 
 
 def test_every_gate_of_the_recipe_has_words() -> None:
-    assert list(GATES) == ["read", *config.GATES]
-    assert set(config.GATES) < set(config.Check.model_fields)
+    assert list(GATE_DESCRIPTIONS) == ["read", *config.GATE_NAMES]
+    assert set(config.GATE_NAMES) < set(config.Check.model_fields)
 
 
 def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
     found = gates_of(
         TWO,
         dropped=(
-            ByLabel(gate="words", set="DR", label="yes", grave=True, rows=10, failed=3),
-            ByLabel(gate="words", set="SAD", label="work", grave=False, rows=10, failed=0),
+            LabelGateCounts(gate="words", set="DR", label="yes", grave=True, rows=10, failed=3),
+            LabelGateCounts(gate="words", set="SAD", label="work", grave=False, rows=10, failed=0),
         ),
         unread=(
-            Unread(set="DR", label="no", grave=False, rows=20, refused=0, unread=1, cut=0),
-            Unread(set="DR", label="yes", grave=True, rows=10, refused=4, unread=0, cut=1),
-            Unread(set="SAD", label="work", grave=False, rows=10, refused=0, unread=0, cut=0),
+            UnusableAnswers(set="DR", label="no", grave=False, rows=20, refused=0, unread=1, cut=0),
+            UnusableAnswers(set="DR", label="yes", grave=True, rows=10, refused=4, unread=0, cut=1),
+            UnusableAnswers(set="SAD", label="work", grave=False, rows=10, refused=0, unread=0, cut=0),
         ),
-        teachers=(ByTeacher(model="a|b", responses=3, passed=2, taken=1),),
+        teachers=(TeacherCounts(model="a|b", responses=3, passed=2, taken=1),),
         off=("chrf",),
         consistency=({"set": "DR", "split": "test", "rows": 4, "weighted_f1": 93.456},),
         quality=(),
         review={"undecided": 4},
         notes=("consistency: no training rows.",),
     )  # fmt: skip
-    page = gates_page("sample-build", found)
+    page = render_gate_report("sample-build", found)
     assert NOTICE in page
     assert "| words | DR | **yes** (grave) | 10 | 3 | 30.0 % |" in page
     assert "| words | SAD |" not in page

@@ -17,20 +17,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.config import Teacher
-from mentallama.errors import BadData, MentallamaError
+from mentallama.errors import DataError, MentallamaError
 from mentallama.llm_api.batch_api import exchange as batch
 from mentallama.llm_api.batch_api import request_files as batch_files
-from mentallama.llm_api.batch_api.exchange import Round, exchange, judge, retry_aside
-from mentallama.llm_api.batch_api.request_files import numbered
+from mentallama.llm_api.batch_api.exchange import (
+    BatchRound,
+    mark_failed_for_retry,
+    resolve_outcomes,
+    run_batch_round,
+)
+from mentallama.llm_api.batch_api.request_files import split_into_files
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.http import Failure, Reply, write_body
-from mentallama.llm_api.types import Answer, Call, call_hash
+from mentallama.llm_api.transport.http import FinalOutcome, RetryableFailure, encode_body
+from mentallama.llm_api.types import Completion, Request, request_hash
 
 URL = "http://127.0.0.1:9/v1"
-LIMITS = Limits(attempts=3)
+LIMITS = Limits(max_attempts=3)
 
 Line = dict[str, Any]
 Provider = Callable[[Line], Line]
@@ -40,14 +45,14 @@ def endpoint(model: str = "test-model", **terms: Any) -> Endpoint:
     return open_endpoint(Teacher(spec=f"remote:{model}@{URL}", **terms), {})
 
 
-def make(number: int, model: str = "test-model") -> Call:
+def make(number: int, model: str = "test-model") -> Request:
     body = {
         "model": model,
         "messages": [{"role": "user", "content": f"made-up post {number}"}],
         "max_tokens": 100,
     }
-    return Call(
-        hash=call_hash(URL, body),
+    return Request(
+        hash=request_hash(URL, body),
         body=body,
         example_id=f"e{number}",
         post_id=f"p{number}",
@@ -58,7 +63,7 @@ def make(number: int, model: str = "test-model") -> Call:
     )
 
 
-def calls(numbers: Iterable[int] = range(5)) -> list[Call]:
+def calls(numbers: Iterable[int] = range(5)) -> list[Request]:
     return [make(number) for number in numbers]
 
 
@@ -124,10 +129,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "batch"
 
 
-def round_of(folder: Path, ledger: Ledger, made: list[Call] | None = None, **terms: Any) -> Round:
-    limits = replace(LIMITS, budget=terms.pop("budget", None), attempts=terms.pop("attempts", 3))
+def round_of(folder: Path, ledger: Ledger, made: list[Request] | None = None, **terms: Any) -> BatchRound:
+    limits = replace(LIMITS, budget=terms.pop("budget", None), max_attempts=terms.pop("attempts", 3))
     asked = calls() if made is None else made
-    return exchange(folder, [(endpoint(**terms), lambda: iter(asked))], ledger, limits)
+    return run_batch_round(folder, [(endpoint(**terms), lambda: iter(asked))], ledger, limits)
 
 
 def waits(folder: Path, ledger: Ledger, *args: Any, **terms: Any) -> str:
@@ -139,8 +144,8 @@ def waits(folder: Path, ledger: Ledger, *args: Any, **terms: Any) -> str:
     return str(told.value)
 
 
-def answers(ledger: Ledger) -> dict[str, Answer]:
-    return {answer.example_id: answer for answer in ledger.answers()}
+def answers(ledger: Ledger) -> dict[str, Completion]:
+    return {answer.example_id: answer for answer in ledger.iter_completions()}
 
 
 # Round trips
@@ -161,7 +166,13 @@ def test_requests_are_written_answered_and_read(folder: Path, ledger: Ledger) ->
     }
     provide(folder, "batch_1_output.jsonl")
     read = round_of(folder, ledger)
-    assert (read.tally.answered, read.tally.known, read.open, read.out, read.foreign) == (5, 0, 0, 0, 0)
+    assert (read.stats.answered, read.stats.cached, read.unsubmitted, read.pending, read.unmatched) == (
+        5,
+        0,
+        0,
+        0,
+        0,
+    )
     texts = {key: answer.text for key, answer in answers(ledger).items()}
     assert texts == {f"e{number}": str(number) for number in range(5)}
     answer = answers(ledger)["e3"]
@@ -173,15 +184,15 @@ def test_requests_are_written_answered_and_read(folder: Path, ledger: Ledger) ->
     )
     assert answer.usage == {"input": 10, "output": 20}
     again = round_of(folder, ledger)
-    assert (again.tally.known, again.tally.answered, again.files) == (5, 0, [])
+    assert (again.stats.cached, again.stats.answered, again.files) == (5, 0, [])
 
 
 def test_an_answer_is_kept_with_what_it_is_about(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "out.jsonl")
     round_of(folder, ledger)
-    assert ledger.forget({"a1"}) == 1
-    assert ledger.forget({"p2", "e3"}) == 2
+    assert ledger.erase({"a1"}) == 1
+    assert ledger.erase({"p2", "e3"}) == 2
     assert sorted(answers(ledger)) == ["e0", "e4"]
 
 
@@ -194,7 +205,9 @@ def test_the_same_calls_give_the_same_files(tmp_path: Path, ledger: Ledger) -> N
 
 def test_what_the_ledger_answers_is_not_written(folder: Path, ledger: Ledger) -> None:
     known = make(1)
-    ledger.commit([(known, Answer(hash=known.hash, example_id="e1", model="test-model", state="answered"))])
+    ledger.commit(
+        [(known, Completion(hash=known.hash, example_id="e1", model="test-model", state="answered"))]
+    )
     assert waits(folder, ledger).startswith("4 requests in 1 new file")
     assert known.hash not in {line["custom_id"] for line in requests(folder)["requests-0001.jsonl"]}
 
@@ -221,7 +234,7 @@ def test_what_is_out_is_not_written_again(
 def _small_files(most: int) -> Callable[..., Any]:
     def small(*args: Any) -> Any:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(batch_files, "numbered", partial(numbered, most=most))
+            patch.setattr(batch_files, "split_into_files", partial(split_into_files, max_requests=most))
             yield from batch_files.write_requests(*args)
 
     return small
@@ -250,12 +263,12 @@ def test_a_request_file_that_is_deleted_is_written_anew(folder: Path, ledger: Le
 def test_the_same_call_twice_is_written_once(
     folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "GROUP", 4)
+    monkeypatch.setattr(batch, "LOOKUP_BATCH", 4)
     twice = calls([0, 1, 0, 2, 3, 1, 4])
     assert waits(folder, ledger, twice).startswith("5 requests in 1 new file")
     assert waits(folder, ledger, twice).startswith("5 requests written earlier")
     provide(folder, "out.jsonl")
-    assert round_of(folder, ledger, twice).tally.answered == 5
+    assert round_of(folder, ledger, twice).stats.answered == 5
 
 
 def test_teachers_have_files_of_their_own(folder: Path, ledger: Ledger) -> None:
@@ -265,14 +278,14 @@ def test_teachers_have_files_of_their_own(folder: Path, ledger: Ledger) -> None:
         for model in ("test-model", "other")
     ]
     with pytest.raises(MentallamaError, match="6 requests in 2 new files"):
-        exchange(folder, asked, ledger, LIMITS)
+        run_batch_round(folder, asked, ledger, LIMITS)
     models = [{line["body"]["model"] for line in lines} for lines in requests(folder).values()]
     assert models == [{"test-model"}, {"other"}]
     provide(folder, "one.jsonl", number=0)
     provide(folder, "two.jsonl", number=1)
-    now = exchange(folder, asked, ledger, LIMITS)
-    assert (now.tally.answered, now.foreign) == (6, 0)
-    assert Counter(answer.model for answer in ledger.answers()) == {"test-model": 3, "other": 3}
+    now = run_batch_round(folder, asked, ledger, LIMITS)
+    assert (now.stats.answered, now.unmatched) == (6, 0)
+    assert Counter(answer.model for answer in ledger.iter_completions()) == {"test-model": 3, "other": 3}
 
 
 # What comes back
@@ -296,14 +309,14 @@ def test_what_cannot_get_better_is_set_aside(
     waits(folder, ledger)
     provide(folder, "errors.jsonl", provider)
     read = round_of(folder, ledger)
-    assert read.tally.aside == {reason or "HTTP 400 BadRequestError": 5}
+    assert read.stats.failed == {reason or "HTTP 400 BadRequestError": 5}
 
 
 def test_refusals_are_told_apart(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "errors.jsonl", failed(400, "content_filter"))
-    assert round_of(folder, ledger).tally.refused == 5
-    assert {answer.reason for answer in ledger.answers()} == {"HTTP 400 content filter"}
+    assert round_of(folder, ledger).stats.refused == 5
+    assert {answer.reason for answer in ledger.iter_completions()} == {"HTTP 400 content filter"}
 
 
 def test_what_may_get_better_is_written_again_and_in_the_end_set_aside(folder: Path, ledger: Ledger) -> None:
@@ -316,8 +329,8 @@ def test_what_may_get_better_is_written_again_and_in_the_end_set_aside(folder: P
         assert sentence.startswith(f"5 requests in 1 new file in {folder} (requests-000{number + 1}.jsonl)")
         assert waits(folder, ledger).startswith("5 requests written earlier")
     provide(folder, "errors-3.jsonl", lambda line: failed(500)(line) | {"id": f"3 {line}"})
-    assert round_of(folder, ledger).tally.aside == {"HTTP 500 server_error": 5}
-    assert {answer.attempts for answer in ledger.answers()} == {3}
+    assert round_of(folder, ledger).stats.failed == {"HTTP 500 server_error": 5}
+    assert {answer.attempts for answer in ledger.iter_completions()} == {3}
     assert len(requests(folder)) == 3
 
 
@@ -329,7 +342,7 @@ def test_what_was_never_executed_does_not_count_as_a_try(code: str, folder: Path
         put(folder, f"errors-{number}.jsonl", lines)
     waits(folder, ledger)
     provide(folder, "out.jsonl")
-    assert round_of(folder, ledger).tally.answered == 5
+    assert round_of(folder, ledger).stats.answered == 5
 
 
 def _last(folder: Path) -> list[Line]:
@@ -342,7 +355,7 @@ def test_an_answer_after_failures_counts_the_tries(folder: Path, ledger: Ledger)
     waits(folder, ledger)
     provide(folder, "output.jsonl")
     read = round_of(folder, ledger)
-    assert (read.tally.answered, {answer.attempts for answer in ledger.answers()}) == (5, {2})
+    assert (read.stats.answered, {answer.attempts for answer in ledger.iter_completions()}) == (5, {2})
 
 
 def test_what_would_stop_calls_is_told_and_written_again(folder: Path, ledger: Ledger) -> None:
@@ -356,7 +369,7 @@ def test_what_would_stop_calls_is_told_and_written_again(folder: Path, ledger: L
         in sentence
     )
     put(folder, "output.jsonl", [result(line) | {"id": f"later {n}"} for n, line in enumerate(_last(folder))])
-    assert round_of(folder, ledger).tally.answered == 5
+    assert round_of(folder, ledger).stats.answered == 5
 
 
 def test_results_of_no_call_are_counted(folder: Path, ledger: Ledger) -> None:
@@ -370,32 +383,37 @@ def test_set_aside_is_asked_again_where_that_is_wanted(folder: Path, ledger: Led
     waits(folder, ledger)
     provide(folder, "errors.jsonl", failed(400))
     round_of(folder, ledger)
-    assert ledger.retry_aside() == 5
-    retry_aside(folder)
+    assert ledger.delete_failed() == 5
+    mark_failed_for_retry(folder)
     assert waits(folder, ledger).startswith(f"5 requests in 1 new file in {folder} (requests-0002.jsonl)")
     assert waits(folder, ledger).startswith("5 requests written earlier")
     put(folder, "more.jsonl", [result(line) | {"id": f"later {n}"} for n, line in enumerate(_last(folder))])
-    assert round_of(folder, ledger).tally.answered == 5
-    assert round_of(folder, ledger).tally.known == 5
+    assert round_of(folder, ledger).stats.answered == 5
+    assert round_of(folder, ledger).stats.cached == 5
 
 
 @pytest.mark.parametrize(
     ("outcomes", "out", "attempts", "expected"),
     [
         ([], False, 3, None),
-        ([Failure("a")] * 2, False, 3, None),
-        ([Failure("a")] * 2 + [Failure("b")], False, 3, Failure("b")),
-        ([Failure("a")] * 3, True, 3, None),
-        ([Failure("a")] * 3, False, None, None),
-        ([Failure("a", reached=False)] * 3, False, 3, None),
-        ([Reply("aside", reason="x")], False, 3, Reply("aside", reason="x")),
-        ([Reply("aside", reason="x")], True, 3, None),
-        ([Reply("aside"), Reply("refused")], True, 3, Reply("refused")),
-        ([Reply("refused"), Failure("a"), Reply("answered", "t")], False, None, Reply("answered", "t")),
+        ([RetryableFailure("a")] * 2, False, 3, None),
+        ([RetryableFailure("a")] * 2 + [RetryableFailure("b")], False, 3, RetryableFailure("b")),
+        ([RetryableFailure("a")] * 3, True, 3, None),
+        ([RetryableFailure("a")] * 3, False, None, None),
+        ([RetryableFailure("a", connected=False)] * 3, False, 3, None),
+        ([FinalOutcome("aside", reason="x")], False, 3, FinalOutcome("aside", reason="x")),
+        ([FinalOutcome("aside", reason="x")], True, 3, None),
+        ([FinalOutcome("aside"), FinalOutcome("refused")], True, 3, FinalOutcome("refused")),
+        (
+            [FinalOutcome("refused"), RetryableFailure("a"), FinalOutcome("answered", "t")],
+            False,
+            None,
+            FinalOutcome("answered", "t"),
+        ),
     ],
 )
 def test_several_results_of_one_call(outcomes: Any, out: bool, attempts: int | None, expected: Any) -> None:
-    assert judge(outcomes, out, attempts) == expected
+    assert resolve_outcomes(outcomes, out, attempts) == expected
 
 
 # Damaged files
@@ -419,19 +437,19 @@ def test_a_malformed_line_is_named_and_what_stands_before_is_kept(
     before = requests(folder)
     good = [result(each) for each in _last(folder)]
     put(folder, "out.jsonl", [*good[:3], line, *good[3:]])
-    with pytest.raises(BadData) as told:
+    with pytest.raises(DataError) as told:
         round_of(folder, ledger)
     assert str(told.value).startswith(f"{folder / 'results/out.jsonl'}, row 4: {fault}")
     assert sorted(answers(ledger)) == ["e0", "e1", "e2"]
     assert requests(folder) == before
     put(folder, "out.jsonl", good)
-    assert round_of(folder, ledger).tally.answered == 2
+    assert round_of(folder, ledger).stats.answered == 2
 
 
 def test_bytes_that_are_no_text_are_named(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "results/out.jsonl").write_bytes(b'{"custom_id": "\xff\xfe"}\n')
-    with pytest.raises(BadData, match=r"out.jsonl, row 1: no JSON"):
+    with pytest.raises(DataError, match=r"out.jsonl, row 1: no JSON"):
         round_of(folder, ledger)
 
 
@@ -439,14 +457,14 @@ def test_bytes_that_are_no_text_are_named(folder: Path, ledger: Ledger) -> None:
 def test_a_result_file_of_another_kind_is_not_passed_over(name: str, folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "results" / name).write_text("{}", encoding="utf-8")
-    with pytest.raises(BadData, match=r"result files end in .jsonl"):
+    with pytest.raises(DataError, match=r"result files end in .jsonl"):
         round_of(folder, ledger)
 
 
 def test_a_missing_record_is_named(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "about-0001.jsonl").unlink()
-    with pytest.raises(BadData, match=r"requests-0001.jsonl: about-0001.jsonl is missing beside it"):
+    with pytest.raises(DataError, match=r"requests-0001.jsonl: about-0001.jsonl is missing beside it"):
         round_of(folder, ledger)
 
 
@@ -465,7 +483,7 @@ def test_an_answer_without_content_is_asked_again(body: Any, folder: Path, ledge
 # Money
 
 PRICES = {"input_price": 1.0, "output_price": 10.0}
-WORST = worst_case(endpoint(**PRICES).teacher, make(1).body, len(write_body(make(1).body)))[1]
+WORST = worst_case(endpoint(**PRICES).settings, make(1).body, len(encode_body(make(1).body)))[1]
 COST = (10 * 1 + 20 * 10) / 1e6
 
 
@@ -482,7 +500,7 @@ def test_the_budget_is_never_exceeded_by_what_is_out(folder: Path, ledger: Ledge
     assert len(requests(folder)) == 1
     provide(folder, "out.jsonl")
     sentence = waits(folder, ledger, budget=budget, **PRICES)  # they cost less: there is room for one more
-    assert ledger.spent() == pytest.approx(2 * COST)
+    assert ledger.total_spent() == pytest.approx(2 * COST)
     assert 2 * COST + WORST <= budget < 2 * COST + 2 * WORST
     assert sentence.startswith("1 request in 1 new file")
     assert "no room for 2 more" in sentence
@@ -491,11 +509,11 @@ def test_the_budget_is_never_exceeded_by_what_is_out(folder: Path, ledger: Ledge
 def test_what_an_answer_did_cost_is_counted_once(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger, **PRICES)
     provide(folder, "out.jsonl")
-    first = round_of(folder, ledger, **PRICES).tally
-    assert first.cost == first.spent == pytest.approx(5 * COST)
+    first = round_of(folder, ledger, **PRICES).stats
+    assert first.cost == first.ledger_spent == pytest.approx(5 * COST)
     assert (first.tokens_in, first.tokens_out, first.uncertain) == (50, 100, 0.0)
-    again = round_of(folder, ledger, **PRICES).tally
-    assert (again.cost, again.spent) == (0.0, pytest.approx(5 * COST))
+    again = round_of(folder, ledger, **PRICES).stats
+    assert (again.cost, again.ledger_spent) == (0.0, pytest.approx(5 * COST))
 
 
 def test_an_answer_nobody_counted_may_have_cost_the_most(folder: Path, ledger: Ledger) -> None:
@@ -503,9 +521,9 @@ def test_an_answer_nobody_counted_may_have_cost_the_most(folder: Path, ledger: L
     line = result(_last(folder)[0])
     del line["response"]["body"]["usage"]
     put(folder, "out.jsonl", [line])
-    tally = round_of(folder, ledger, calls([1]), **PRICES).tally
+    tally = round_of(folder, ledger, calls([1]), **PRICES).stats
     assert (tally.cost, tally.uncertain) == (0.0, pytest.approx(WORST))
-    assert ledger.spent() == pytest.approx(WORST)
+    assert ledger.total_spent() == pytest.approx(WORST)
 
 
 def test_a_request_that_was_uploaded_twice_was_paid_for_twice(folder: Path, ledger: Ledger) -> None:
@@ -513,7 +531,7 @@ def test_a_request_that_was_uploaded_twice_was_paid_for_twice(folder: Path, ledg
     provide(folder, "out.jsonl")
     put(folder, "twin.jsonl", [result(_last(folder)[0]) | {"id": "another"}])
     put(folder, "copy.jsonl", [result(_last(folder)[0])])  # the same result under two names was paid for once
-    tally = round_of(folder, ledger, calls([1]), **PRICES).tally
+    tally = round_of(folder, ledger, calls([1]), **PRICES).stats
     assert (tally.cost, tally.uncertain) == (pytest.approx(COST), pytest.approx(COST))
 
 
@@ -527,7 +545,8 @@ def test_a_request_that_was_uploaded_twice_was_paid_for_twice(folder: Path, ledg
 )
 def test_files_hold_all_lines_within_their_bounds(lines: list[Any], most: int, size: int) -> None:
     files = [
-        [line for _, line in group] for _, group in groupby(numbered(lines, most, size), key=itemgetter(0))
+        [line for _, line in group]
+        for _, group in groupby(split_into_files(lines, most, size), key=itemgetter(0))
     ]
     assert [line for file in files for line in file] == lines
     weight = lambda file: sum(len(each) + 1 for _, each in file)  # noqa: E731
@@ -542,8 +561,8 @@ def test_files_hold_all_lines_within_their_bounds(lines: list[Any], most: int, s
 def test_any_text_goes_out_as_it_is(texts: list[str]) -> None:
     for text in texts:
         body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-        call = make(0).model_copy(update={"body": body, "hash": call_hash(URL, body)})
-        about, request = batch_files.written((call, 0))
+        call = make(0).model_copy(update={"body": body, "hash": request_hash(URL, body)})
+        about, request = batch_files.format_request((call, 0))
         assert b"\n" not in request
         assert "\n" not in about
         assert json.loads(request)["body"] == body

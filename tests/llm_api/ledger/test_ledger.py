@@ -13,22 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.ledger.schema import APPLICATION
-from mentallama.llm_api.types import Answer, Call, State
+from mentallama.llm_api.ledger.schema import APPLICATION_ID
+from mentallama.llm_api.types import Completion, CompletionState, Request
 from tests.factories.project import ROOT
 
 
 def done(
     number: int,
     text: str = "some words",
-    state: State = "answered",
+    state: CompletionState = "answered",
     cost: float | None = None,
     author: str | None = None,
-) -> tuple[Call, Answer]:
+) -> tuple[Request, Completion]:
     key = f"{number:032x}"
-    call = Call(
+    call = Request(
         hash=key,
         body={"model": "m", "messages": []},
         example_id=f"example-{number}",
@@ -38,7 +38,7 @@ def done(
         question="q",
         label="yes",
     )
-    answer = Answer(
+    answer = Completion(
         hash=key,
         example_id=call.example_id,
         model="m",
@@ -62,22 +62,26 @@ def path(tmp_path: Path) -> Path:
 def test_answers_come_back_as_they_were(path: Path) -> None:
     rows = [done(1), done(2, "é \0 \u202e 你", "refused"), done(3, "", "aside", cost=0.5)]
     with Ledger(path) as ledger:
-        assert ledger.known([rows[0][0].hash]) == set()
+        assert ledger.known_hashes([rows[0][0].hash]) == set()
         ledger.commit(rows)
-        assert list(ledger.answers()) == [answer for _, answer in rows]
-        assert ledger.known([call.hash for call, _ in rows] + ["0" * 32]) == {call.hash for call, _ in rows}
+        assert list(ledger.iter_completions()) == [answer for _, answer in rows]
+        assert ledger.known_hashes([call.hash for call, _ in rows] + ["0" * 32]) == {
+            call.hash for call, _ in rows
+        }
     with Ledger(path) as ledger:
         hashes = [call.hash for call, _ in rows]
-        assert ledger.read([hashes[1], "0" * 32]) == {hashes[1]: rows[1][1]}
-        ledger.check()
+        assert ledger.get_completions([hashes[1], "0" * 32]) == {hashes[1]: rows[1][1]}
+        ledger.check_integrity()
 
 
 def test_many_are_looked_up_in_slices_and_read_in_order(path: Path) -> None:
     rows = [done(number) for number in range(1500)]
     with Ledger(path) as ledger:
         ledger.commit(rows)
-        assert ledger.known([call.hash for call, _ in rows[::2]]) == {call.hash for call, _ in rows[::2]}
-        assert [answer.usage["output"] for answer in ledger.answers()] == list(range(1500))
+        assert ledger.known_hashes([call.hash for call, _ in rows[::2]]) == {
+            call.hash for call, _ in rows[::2]
+        }
+        assert [answer.usage["output"] for answer in ledger.iter_completions()] == list(range(1500))
 
 
 def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> None:
@@ -85,7 +89,7 @@ def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> N
         ledger.commit([done(1, "first"), done(2, "", "aside")])
         ledger.commit([done(1, "second"), done(2, "at last")])
         ledger.commit([done(1, "", "aside")])
-        assert [(answer.state, answer.text) for answer in ledger.answers()] == [
+        assert [(answer.state, answer.text) for answer in ledger.iter_completions()] == [
             ("answered", "first"),
             ("answered", "at last"),
         ]
@@ -95,9 +99,9 @@ def test_what_was_set_aside_is_asked_again_on_demand(path: Path) -> None:
     rows = [done(1), done(2, state="aside"), done(3, state="refused")]
     with Ledger(path) as ledger:
         ledger.commit(rows)
-        assert ledger.retry_aside() == 1
-        assert ledger.known([call.hash for call, _ in rows]) == {rows[0][0].hash, rows[2][0].hash}
-        assert ledger.retry_aside() == 0
+        assert ledger.delete_failed() == 1
+        assert ledger.known_hashes([call.hash for call, _ in rows]) == {rows[0][0].hash, rows[2][0].hash}
+        assert ledger.delete_failed() == 0
 
 
 def test_the_file_is_its_owners(path: Path) -> None:
@@ -124,13 +128,13 @@ def test_what_is_forgotten_is_in_no_file(path: Path) -> None:
             ledger.commit(rows[start : start + 7])
         gone = {number for number in range(400) if number % 3 == 0} | {1, 2}
         assert b"Marker0003X" in contents(path)
-        assert ledger.forget({"them", "post-1", "example-2", "nobody"}) == len(gone)
+        assert ledger.erase({"them", "post-1", "example-2", "nobody"}) == len(gone)
         raw = contents(path)  # while it is open: the log beside it too
         assert [number for number in sorted(gone) if marker(number).encode() in raw] == []
         assert all(marker(number).encode() in raw for number in range(400) if number not in gone)
         assert b"them" not in raw
-        assert ledger.spent() == 400.0  # it was paid all the same
-        ledger.check()
+        assert ledger.total_spent() == 400.0  # it was paid all the same
+        ledger.check_integrity()
     assert b"Marker0003X" not in contents(path)
 
 
@@ -145,8 +149,8 @@ def contents(path: Path) -> bytes:
 def test_many_can_be_forgotten_at_once(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.commit([done(number) for number in range(1200)])
-        assert ledger.forget({f"post-{number}" for number in range(1100)}) == 1100
-        assert len(list(ledger.answers())) == 100
+        assert ledger.erase({f"post-{number}" for number in range(1100)}) == 1100
+        assert len(list(ledger.iter_completions())) == 100
 
 
 # Money
@@ -155,21 +159,21 @@ def test_many_can_be_forgotten_at_once(path: Path) -> None:
 def test_costs_and_what_may_have_been_spent(path: Path) -> None:
     with Ledger(path) as ledger:
         account = ledger.open_account()
-        assert ledger.hold(account, 4.0, 10.0) == (True, 0.0)
-        assert ledger.spent() == 4.0
+        assert ledger.reserve(account, 4.0, 10.0) == (True, 0.0)
+        assert ledger.total_spent() == 4.0
         ledger.commit([done(1, cost=1.5), done(2)], account, uncertain=0.25)
-        assert ledger.spent() == 5.75
+        assert ledger.total_spent() == 5.75
         other = ledger.open_account()
-        assert ledger.hold(other, 4.5, 10.0) == (False, 5.75)
-        assert ledger.hold(other, 4.0, 10.0) == (True, 5.75)
-        assert ledger.hold(account, 4.5, None) == (True, 4.0)
-        assert ledger.hold(account, 4.4, 1.0) == (True, 4.0)  # less than before always goes
+        assert ledger.reserve(other, 4.5, 10.0) == (False, 5.75)
+        assert ledger.reserve(other, 4.0, 10.0) == (True, 5.75)
+        assert ledger.reserve(account, 4.5, None) == (True, 4.0)
+        assert ledger.reserve(account, 4.4, 1.0) == (True, 4.0)  # less than before always goes
         ledger.release(account, uncertain=0.5)
-        assert ledger.spent() == 1.5 + 0.25 + 0.5 + 4.0
+        assert ledger.total_spent() == 1.5 + 0.25 + 0.5 + 4.0
         ledger.commit([done(3, cost=2.0)])  # a batch file's, without an account
-        assert ledger.spent() == 8.25
+        assert ledger.total_spent() == 8.25
     with Ledger(path) as ledger:
-        assert ledger.spent() == 8.25  # the other ended without a word: what it held may be spent
+        assert ledger.total_spent() == 8.25  # the other ended without a word: what it held may be spent
 
 
 def test_an_account_that_spent_nothing_leaves_no_line(path: Path) -> None:
@@ -184,7 +188,7 @@ def test_an_account_that_spent_nothing_leaves_no_line(path: Path) -> None:
 def test_a_text_file_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_text("these are notes, not a ledger\n" * 100)
-    with pytest.raises(BadData, match="not a ledger"):
+    with pytest.raises(DataError, match="not a ledger"):
         Ledger(path)
     assert path.read_text().startswith("these are notes")
 
@@ -195,7 +199,7 @@ def test_another_database_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> Non
         other.execute("CREATE TABLE posts (text)")
     other.close()
     before = path.read_bytes()
-    with pytest.raises(BadData, match="not a ledger"):
+    with pytest.raises(DataError, match="not a ledger"):
         Ledger(path)
     assert path.read_bytes() == before
 
@@ -203,10 +207,10 @@ def test_another_database_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> Non
 def test_a_newer_ledger_is_left_alone(path: Path) -> None:
     Ledger(path).close()
     with sqlite3.connect(path) as file:
-        assert file.execute("PRAGMA application_id").fetchone() == (APPLICATION,)
+        assert file.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         file.execute("PRAGMA user_version = 99")
     file.close()
-    with pytest.raises(BadData, match="newer version"):
+    with pytest.raises(DataError, match="newer version"):
         Ledger(path)
 
 
@@ -217,10 +221,10 @@ def test_a_damaged_ledger_is_said_to_be(path: Path) -> None:
     raw[4096 * 3 : 4096 * 20] = os.urandom(4096 * 17)
     path.write_bytes(raw)
     with Ledger(path) as ledger:
-        with pytest.raises(BadData, match=r"ledger\.sqlite: the ledger is damaged"):
-            ledger.check()
-        with pytest.raises(BadData, match="the ledger is damaged"):
-            list(ledger.answers())
+        with pytest.raises(DataError, match=r"ledger\.sqlite: the ledger is damaged"):
+            ledger.check_integrity()
+        with pytest.raises(DataError, match="the ledger is damaged"):
+            list(ledger.iter_completions())
 
 
 def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
@@ -233,18 +237,18 @@ def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
             ledger.commit(rows[10:])
         assert type(found.value) is MentallamaError
         ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3000}")
-        assert len(list(ledger.answers())) == 10
-        assert ledger.spent() == 10.0
+        assert len(list(ledger.iter_completions())) == 10
+        assert ledger.total_spent() == 10.0
         ledger.commit(rows[10:])
-        ledger.check()
-        assert len(list(ledger.answers())) == 300
+        ledger.check_integrity()
+        assert len(list(ledger.iter_completions())) == 300
 
 
 def test_a_ledger_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="the ledger cannot be opened"):
+    with pytest.raises(UsageError, match="the ledger cannot be opened"):
         Ledger(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(WrongUse, match="the ledger cannot be opened"):
+    with pytest.raises(UsageError, match="the ledger cannot be opened"):
         Ledger(tmp_path / "file" / "ledger.sqlite")
 
 
@@ -258,7 +262,7 @@ def test_a_process_that_does_not_let_go_is_a_sentence(path: Path) -> None:
         other.execute("ROLLBACK")
         other.close()
         ledger.commit([done(1)])
-        assert len(list(ledger.answers())) == 1
+        assert len(list(ledger.iter_completions())) == 1
 
 
 # Several at once
@@ -301,11 +305,11 @@ def test_processes_share_a_ledger_that_none_of_them_made_alone_and_kill_9_leaves
             assert stream is not None
             stream.close()
     with Ledger(path) as ledger:
-        ledger.check()
-        numbers = sorted(answer.usage["output"] for answer in ledger.answers())
+        ledger.check_integrity()
+        numbers = sorted(answer.usage["output"] for answer in ledger.iter_completions())
         expected = [start + first for start in range(0, 201, 40) for first in range(16)]
         assert numbers == sorted(expected)
-        assert ledger.spent() == len(expected) * 0.5
+        assert ledger.total_spent() == len(expected) * 0.5
 
 
 def test_a_thread_commits_while_another_looks_up(path: Path) -> None:
@@ -314,7 +318,7 @@ def test_a_thread_commits_while_another_looks_up(path: Path) -> None:
         commits = [thread.submit(ledger.commit, [done(number)]) for number in range(300)]
         seen = 0
         while not all(each.done() for each in commits):
-            now = len(ledger.known(hashes))
+            now = len(ledger.known_hashes(hashes))
             assert now >= seen
             seen = now
-        assert ledger.known(hashes) == set(hashes)
+        assert ledger.known_hashes(hashes) == set(hashes)

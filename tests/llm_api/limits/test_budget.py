@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.config import Teacher
-from mentallama.llm_api.limits.budget import Account, cost_of, worst_case
-from mentallama.llm_api.transport.http import write_body
+from mentallama.llm_api.limits.budget import BudgetAccount, actual_cost, worst_case
+from mentallama.llm_api.transport.http import encode_body
 
 PRICED = Teacher(spec="remote:m@http://127.0.0.1/v1", input_price=1.0, output_price=4.0, max_tokens=100)
 FREE = Teacher(spec="remote:m@http://127.0.0.1/v1")
@@ -29,25 +29,25 @@ def test_the_worst_case_is_every_byte_and_all_tokens() -> None:
 def test_the_bytes_of_a_body_are_more_than_its_texts_and_what_templates_add(texts: list[str]) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": text} for text in texts], "max_tokens": 1}
     longest = sum(len(text.encode("utf-8", "surrogatepass")) + 16 for text in texts)
-    assert len(write_body(body)) >= longest
+    assert len(encode_body(body)) >= longest
 
 
 def test_costs() -> None:
-    assert cost_of(PRICED, {"input": 1000, "output": 500}) == pytest.approx(0.003)
-    assert cost_of(PRICED, {}) is None
-    assert cost_of(FREE, {"input": 1000, "output": 500}) is None
+    assert actual_cost(PRICED, {"input": 1000, "output": 500}) == pytest.approx(0.003)
+    assert actual_cost(PRICED, {}) is None
+    assert actual_cost(FREE, {"input": 1000, "output": 500}) is None
 
 
 def test_what_is_in_flight_counts_at_its_worst() -> None:
-    account = Account(most=10.0, others=4.0)
+    account = BudgetAccount(most=10.0, others=4.0)
     assert account.fits(6.0)
     assert not account.fits(6.1)
-    account.take(4.0)
+    account.add_in_flight(4.0)
     assert not account.fits(2.1)
     account.settle(4.0, cost=1.0, uncertain=0.0)
     assert account.spent == 5.0
     assert account.fits(5.0)
-    account.take(5.0)
+    account.add_in_flight(5.0)
     account.settle(5.0, cost=0.0, uncertain=5.0)  # its answer was lost
     assert account.spent == 10.0
     assert not account.fits(0.1)
@@ -55,20 +55,20 @@ def test_what_is_in_flight_counts_at_its_worst() -> None:
 
 
 def test_the_ledger_holds_before_more_is_in_flight() -> None:
-    account = Account(most=10.0)
-    assert account.to_hold(1.0) == 1.125
-    account.held = 1.125
-    account.take(1.0)
-    assert account.to_hold(0.125) is None
-    assert account.to_hold(8.9) == pytest.approx(10.0)  # an eighth more would not fit
-    assert Account(most=None).to_hold(8.0) == 9.0
+    account = BudgetAccount(most=10.0)
+    assert account.reservation_needed(1.0) == 1.125
+    account.reserved = 1.125
+    account.add_in_flight(1.0)
+    assert account.reservation_needed(0.125) is None
+    assert account.reservation_needed(8.9) == pytest.approx(10.0)  # an eighth more would not fit
+    assert BudgetAccount(most=None).reservation_needed(8.0) == 9.0
 
 
 @given(st.integers(0, 10_000), st.floats(1, 50))
 def test_two_runs_never_exceed_the_budget_together(seed: int, budget: float) -> None:
     """Each looks at the other only when it settles or holds, as the ledger's transactions do."""
     draw = random.Random(seed)
-    runs = [Account(budget), Account(budget)]
+    runs = [BudgetAccount(budget), BudgetAccount(budget)]
     written = [[0.0, 0.0], [0.0, 0.0]]  # settled and held, as the ledger has them
     flying: list[list[float]] = [[], []]
     for _ in range(300):
@@ -78,18 +78,18 @@ def test_two_runs_never_exceed_the_budget_together(seed: int, budget: float) -> 
             settled = flying[me].pop()
             cost = settled * draw.random()
             written[me][0] += cost
-            run.others = sum(written[1 - me])
+            run.spent_by_others = sum(written[1 - me])
             run.settle(settled, cost, 0.0)
         elif run.fits(amount):
-            wanted = run.to_hold(amount)
+            wanted = run.reservation_needed(amount)
             if wanted is not None:
-                run.others = sum(written[1 - me])
-                if run.others + written[me][0] + wanted > budget * (1 + 2e-9):
+                run.spent_by_others = sum(written[1 - me])
+                if run.spent_by_others + written[me][0] + wanted > budget * (1 + 2e-9):
                     continue
-                run.held = written[me][1] = wanted
+                run.reserved = written[me][1] = wanted
                 if not run.fits(amount):
                     continue
-            run.take(amount)
+            run.add_in_flight(amount)
             flying[me].append(amount)
-        assert sum(each.settled + each.flying for each in runs) <= budget * (1 + 1e-6)
+        assert sum(each.settled + each.in_flight for each in runs) <= budget * (1 + 1e-6)
         assert all(sum(each) <= row[1] + 1e-9 for each, row in zip(flying, written, strict=True))

@@ -14,19 +14,19 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from mentallama.config import Teacher
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.transport.http import (
-    Failure,
-    Outcome,
-    Reply,
-    connect,
-    read_response,
+    AttemptOutcome,
+    FinalOutcome,
+    RetryableFailure,
+    encode_body,
+    open_session,
+    parse_response,
     retry_after,
-    try_once,
-    write_body,
+    send_once,
 )
-from mentallama.teach.teachers import names_of
+from mentallama.teach.teachers import unique_names
 from tests.factories.endpoint_server import Plan, serving
 
 KEY = "sk-made-up-key"
@@ -38,9 +38,9 @@ BODY = {"model": "test-model", "messages": [{"role": "user", "content": "a made-
 
 def read(
     status: int, body: object, headers: dict[str, str] | None = None, formatted: bool = False
-) -> Outcome:
+) -> AttemptOutcome:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return read_response(ENDPOINT, status, headers or {}, raw, formatted)
+    return parse_response(ENDPOINT, status, headers or {}, raw, formatted)
 
 
 def completion(message: object, finish: object = "stop", **more: object) -> dict[str, object]:
@@ -55,13 +55,13 @@ def error(**fields: object) -> dict[str, object]:
 
 
 def test_a_spec_is_an_endpoint() -> None:
-    assert (ENDPOINT.model, ENDPOINT.url, ENDPOINT.host, ENDPOINT.key) == (
+    assert (ENDPOINT.model, ENDPOINT.base_url, ENDPOINT.host, ENDPOINT.api_key) == (
         "some-model",
         "https://api.example.org/v1",
         "api.example.org",
         KEY,
     )
-    assert ENDPOINT.address == "https://api.example.org/v1/chat/completions"
+    assert ENDPOINT.request_url == "https://api.example.org/v1/chat/completions"
     assert KEY not in repr(ENDPOINT)
 
 
@@ -74,12 +74,12 @@ def test_a_spec_is_an_endpoint() -> None:
     ],
 )
 def test_chat_completions_stand_below_the_base(spec: str, address: str) -> None:
-    assert open_endpoint(Teacher(spec=spec), {}).address == address
+    assert open_endpoint(Teacher(spec=spec), {}).request_url == address
 
 
 def test_an_empty_key_is_none() -> None:
-    assert open_endpoint(TEACHER, {"SOME_KEY": " \n"}).key is None
-    assert open_endpoint(TEACHER, {"SOME_KEY": f"{KEY}\n"}).key == KEY
+    assert open_endpoint(TEACHER, {"SOME_KEY": " \n"}).api_key is None
+    assert open_endpoint(TEACHER, {"SOME_KEY": f"{KEY}\n"}).api_key == KEY
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_an_empty_key_is_none() -> None:
     ],
 )
 def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
-    with pytest.raises(WrongUse, match="write it as remote:MODEL@URL"):
+    with pytest.raises(UsageError, match="write it as remote:MODEL@URL"):
         open_endpoint(Teacher(spec=spec), {})
 
 
@@ -107,7 +107,7 @@ def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
 )
 def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> None:
     endpoint = open_endpoint(Teacher(spec=spec), {})
-    assert (endpoint.model, endpoint.url) == (model, url)
+    assert (endpoint.model, endpoint.base_url) == (model, url)
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> N
     ],
 )
 def test_no_two_endpoints_have_one_name(specs: list[str], names: list[str]) -> None:
-    assert names_of([open_endpoint(Teacher(spec=spec), {}) for spec in specs]) == names
+    assert unique_names([open_endpoint(Teacher(spec=spec), {}) for spec in specs]) == names
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])
 def test_a_key_that_no_header_can_hold_is_not_shown(key: str) -> None:
-    with pytest.raises(WrongUse, match="the key in SOME_KEY holds characters") as found:
+    with pytest.raises(UsageError, match="the key in SOME_KEY holds characters") as found:
         open_endpoint(TEACHER, {"SOME_KEY": key})
     assert key not in str(found.value)
 
@@ -134,8 +134,8 @@ def test_a_key_that_no_header_can_hold_is_not_shown(key: str) -> None:
 
 def test_an_answer_with_usage() -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    assert read(200, completion({"content": "Well."}, usage=usage)) == Reply(
-        "answered", "Well.", "stop", None, {"input": 7, "output": 3}, charged=True
+    assert read(200, completion({"content": "Well."}, usage=usage)) == FinalOutcome(
+        "answered", "Well.", "stop", None, {"input": 7, "output": 3}, billed=True
     )
 
 
@@ -151,8 +151,8 @@ def test_an_answer_with_usage() -> None:
     ],
 )
 def test_an_answer_without_sound_usage_is_an_answer(usage: object) -> None:
-    assert read(200, completion({"content": "Well."}, usage=usage)) == Reply(
-        "answered", "Well.", "stop", None, {}, charged=True
+    assert read(200, completion({"content": "Well."}, usage=usage)) == FinalOutcome(
+        "answered", "Well.", "stop", None, {}, billed=True
     )
 
 
@@ -173,7 +173,7 @@ def test_an_answer_without_sound_usage_is_an_answer(usage: object) -> None:
 )
 def test_kinds_of_answers(message: object, finish: str | None, expected: tuple[str, str]) -> None:
     found = read(200, completion(message, finish))
-    assert isinstance(found, Reply)
+    assert isinstance(found, FinalOutcome)
     assert (found.state, found.text) == expected
     assert found.finish_reason == finish
 
@@ -192,7 +192,7 @@ def test_kinds_of_answers(message: object, finish: str | None, expected: tuple[s
     ],
 )
 def test_an_answer_that_says_nothing_may_be_asked_again_and_was_paid_for(body: object, reason: str) -> None:
-    assert read(200, body) == Failure(reason, lost=True)
+    assert read(200, body) == RetryableFailure(reason, maybe_billed=True)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_an_answer_that_says_nothing_may_be_asked_again_and_was_paid_for(body: o
 )
 def test_statuses_that_may_be_asked_again(status: int, pushback: bool, lost: bool) -> None:
     found = read(status, b"<html>", {"Retry-After": "3"})
-    assert found == Failure(f"HTTP {status}", 3.0, pushback, lost)
+    assert found == RetryableFailure(f"HTTP {status}", 3.0, pushback, lost)
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_statuses_that_may_be_asked_again(status: int, pushback: bool, lost: boo
 def test_a_row_that_cannot_succeed_is_set_aside_without_the_servers_words(
     status: int, body: object, reason: str
 ) -> None:
-    assert read(status, body) == Reply("aside", reason=reason)
+    assert read(status, body) == FinalOutcome("aside", reason=reason)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_row_that_cannot_succeed_is_set_aside_without_the_servers_words(
     ],
 )
 def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
-    assert read(status, body) == Reply("refused", reason=f"HTTP {status} content filter")
+    assert read(status, body) == FinalOutcome("refused", reason=f"HTTP {status} content filter")
 
 
 @pytest.mark.parametrize(
@@ -259,20 +259,20 @@ def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
         (
             401,
             error(code="invalid_api_key"),
-            WrongUse,
+            UsageError,
             "does not accept the key in the environment variable SOME_KEY",
         ),
-        (403, b"", WrongUse, "does not accept the key in the environment variable SOME_KEY"),
-        (404, error(code="model_not_found"), WrongUse, "knows no model some-model"),
-        (404, b"<html>", WrongUse, "knows no model some-model"),
-        (400, error(code="model_not_found"), WrongUse, "knows no model some-model"),
+        (403, b"", UsageError, "does not accept the key in the environment variable SOME_KEY"),
+        (404, error(code="model_not_found"), UsageError, "knows no model some-model"),
+        (404, b"<html>", UsageError, "knows no model some-model"),
+        (400, error(code="model_not_found"), UsageError, "knows no model some-model"),
         (429, error(code="insufficient_quota"), MentallamaError, "out of quota or money"),
         (402, b"", MentallamaError, "out of quota or money"),
-        (307, b"", WrongUse, "sends calls on to another address"),
+        (307, b"", UsageError, "sends calls on to another address"),
         (
             400,
             error(code="unsupported_parameter", param="max_tokens"),
-            WrongUse,
+            UsageError,
             "check the teacher's options",
         ),
     ],
@@ -288,8 +288,8 @@ def test_what_no_call_can_get_past_stops_with_a_sentence(
 
 
 def test_a_missing_key_is_named_by_its_variable() -> None:
-    with pytest.raises(WrongUse, match="asks for a key and SOME_KEY is not set"):
-        read_response(open_endpoint(TEACHER, {}), 401, {}, b"")
+    with pytest.raises(UsageError, match="asks for a key and SOME_KEY is not set"):
+        parse_response(open_endpoint(TEACHER, {}), 401, {}, b"")
 
 
 @pytest.mark.parametrize(
@@ -301,14 +301,14 @@ def test_a_missing_key_is_named_by_its_variable() -> None:
     ],
 )
 def test_a_response_format_that_is_not_taken_stops(body: object) -> None:
-    with pytest.raises(WrongUse, match="set the teacher's schema_mode to json_object or none"):
+    with pytest.raises(UsageError, match="set the teacher's schema_mode to json_object or none"):
         read(400, body, formatted=True)
-    assert read(400, body) != Reply("answered")  # without one asked for, only the row is at fault
+    assert read(400, body) != FinalOutcome("answered")  # without one asked for, only the row is at fault
 
 
 def test_the_words_of_a_fault_in_another_place_do_not_stop_the_run() -> None:
     body = error(param="messages") | {"detail": "response_format"}
-    assert read(400, body, formatted=True) == Reply("aside", reason="HTTP 400")
+    assert read(400, body, formatted=True) == FinalOutcome("aside", reason="HTTP 400")
 
 
 KEYS = st.sampled_from(("choices", "message", "content", "error", "code", "usage", "refusal"))
@@ -320,7 +320,7 @@ JSON = st.recursive(
 
 @given(st.sampled_from((200, 400, 429, 500)), JSON)
 def test_no_body_is_a_traceback(status: int, body: Any) -> None:
-    assert isinstance(read(status, body), (Reply, Failure))
+    assert isinstance(read(status, body), (FinalOutcome, RetryableFailure))
 
 
 # Waiting
@@ -348,15 +348,15 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 # Sending
 
 
-def once(plan: Plan, body: dict[str, object] = BODY, timeout: float = 5.0) -> Outcome:
+def once(plan: Plan, body: dict[str, object] = BODY, timeout: float = 5.0) -> AttemptOutcome:
     with serving(plan) as server:
         return send(open_endpoint(Teacher(spec=f"remote:test-model@{server.url}"), {}), body, timeout)
 
 
-def send(endpoint: Endpoint, body: dict[str, object] = BODY, timeout: float = 5.0) -> Outcome:
-    async def go() -> Outcome:
-        async with connect(endpoint, timeout, 1) as session:
-            return await try_once(session, endpoint, URL(endpoint.address), write_body(body))
+def send(endpoint: Endpoint, body: dict[str, object] = BODY, timeout: float = 5.0) -> AttemptOutcome:
+    async def go() -> AttemptOutcome:
+        async with open_session(endpoint, timeout, 1) as session:
+            return await send_once(session, endpoint, URL(endpoint.request_url), encode_body(body))
 
     return asyncio.run(go())
 
@@ -364,22 +364,22 @@ def send(endpoint: Endpoint, body: dict[str, object] = BODY, timeout: float = 5.
 @pytest.mark.parametrize(
     ("happens", "expected"),
     [
-        ("429", Failure("HTTP 429 server_busy", 0.05, pushback=True)),
-        ("500", Failure("HTTP 500 server_error")),
-        ("503", Failure("HTTP 503 server_busy", 0.05, pushback=True)),
-        ("cut", Failure("connection cut", lost=True)),
-        ("malformed", Failure("body is no JSON", lost=True)),
-        ("hang", Failure("time-out", pushback=True, lost=True)),
-        ("filtered", Reply("refused", reason="HTTP 400 content filter")),
+        ("429", RetryableFailure("HTTP 429 server_busy", 0.05, overloaded=True)),
+        ("500", RetryableFailure("HTTP 500 server_error")),
+        ("503", RetryableFailure("HTTP 503 server_busy", 0.05, overloaded=True)),
+        ("cut", RetryableFailure("connection cut", maybe_billed=True)),
+        ("malformed", RetryableFailure("body is no JSON", maybe_billed=True)),
+        ("hang", RetryableFailure("time-out", overloaded=True, maybe_billed=True)),
+        ("filtered", FinalOutcome("refused", reason="HTTP 400 content filter")),
     ],
 )
-def test_faults_over_a_real_connection(happens: str, expected: Outcome) -> None:
+def test_faults_over_a_real_connection(happens: str, expected: AttemptOutcome) -> None:
     assert once(Plan(script=[happens]), timeout=0.3 if happens == "hang" else 5.0) == expected
 
 
 def test_an_answer_over_a_real_connection() -> None:
     found = once(Plan(reply=lambda body: body["messages"][0]["content"].upper()))
-    assert isinstance(found, Reply)
+    assert isinstance(found, FinalOutcome)
     assert (found.state, found.text, found.finish_reason) == ("answered", "A MADE-UP POST", "stop")
     assert found.usage == {"input": 14 // 4 + 8, "output": 14 // 4 + 1}
 
@@ -389,12 +389,12 @@ def test_nobody_there_is_no_try() -> None:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         found = send(open_endpoint(Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1"), {}))
-    assert found == Failure("no connection", reached=False)
+    assert found == RetryableFailure("no connection", connected=False)
 
 
 def test_a_body_is_written_once_and_always() -> None:
-    assert write_body({"a": "é"}) == '{"a":"é"}'.encode()
-    assert json.loads(write_body({"a": "half \ud83d"})) == {"a": "half \ud83d"}
+    assert encode_body({"a": "é"}) == '{"a":"é"}'.encode()
+    assert json.loads(encode_body({"a": "half \ud83d"})) == {"a": "half \ud83d"}
 
 
 async def _redirecting(answer: bytes) -> tuple[asyncio.Server, list[bytes]]:
@@ -421,9 +421,9 @@ def test_a_redirect_is_not_followed_and_no_proxy_is_asked(monkeypatch: pytest.Mo
         endpoint = open_endpoint(
             Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1", key="SOME_KEY"), {"SOME_KEY": KEY}
         )
-        async with connect(endpoint, 5, 1) as session:
-            with pytest.raises(WrongUse, match="sends calls on to another address"):
-                await try_once(session, endpoint, URL(endpoint.address), b"{}")
+        async with open_session(endpoint, 5, 1) as session:
+            with pytest.raises(UsageError, match="sends calls on to another address"):
+                await send_once(session, endpoint, URL(endpoint.request_url), b"{}")
         return seen, reached
 
     seen, reached = asyncio.run(go())

@@ -17,21 +17,21 @@ from typing import Any
 import pytest
 
 from mentallama.config import Teacher
-from mentallama.errors import MentallamaError, WrongUse
-from mentallama.llm_api.dispatcher import Limits, Tally, ask_all
+from mentallama.errors import MentallamaError, UsageError
+from mentallama.llm_api.dispatcher import Limits, RunStats, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
 from mentallama.llm_api.transport import ray as module
-from mentallama.llm_api.transport.http import Failure, write_body
-from mentallama.llm_api.transport.ray import on_ray
-from mentallama.llm_api.types import Call, call_hash
-from mentallama.teach.run import Way
+from mentallama.llm_api.transport.http import RetryableFailure, encode_body
+from mentallama.llm_api.transport.ray import ray_transport
+from mentallama.llm_api.types import Request, request_hash
+from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, serving
 from tests.factories.linear_cases import depression_posts
 from tests.factories.teach_cases import lesson_of, sensible_reply, taught
 
-LIMITS = Limits(in_flight=16, timeout=10.0, attempts=3, first_wait=0.01)
+LIMITS = Limits(max_concurrency=16, timeout=10.0, max_attempts=3, initial_backoff=0.01)
 KEY = "sk-made-up-key"
 PRICES = {"input_price": 1.0, "output_price": 10.0}
 
@@ -40,7 +40,7 @@ def endpoint(url: str, **terms: Any) -> Endpoint:
     return open_endpoint(Teacher(spec=f"remote:test-model@{url}", key="SOME_KEY", **terms), {"SOME_KEY": KEY})
 
 
-def calls(url: str, count: int) -> Iterator[Call]:
+def calls(url: str, count: int) -> Iterator[Request]:
     for number in range(count):
         body = {
             "model": "test-model",
@@ -48,7 +48,7 @@ def calls(url: str, count: int) -> Iterator[Call]:
             "max_tokens": 100,
         }
         about = {"example_id": f"e{number}", "post_id": f"p{number}", "task": "DR", "question": "q"}
-        yield Call(hash=call_hash(url, body), body=body, **about)
+        yield Request(hash=request_hash(url, body), body=body, **about)
 
 
 @pytest.fixture
@@ -84,17 +84,17 @@ def test_every_call_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Led
         delay=0.01, key=KEY, script=["500", "429"], reply=lambda body: body["messages"][0]["content"][-4:]
     )
     with serving(plan) as server:
-        sending = on_ray("auto", said.append, workers=2)
-        tally = ask_all(calls(server.url, 200), endpoint(server.url), ledger, LIMITS, sending=sending)
-        assert (tally.answered, tally.repeated, tally.sent) == (200, 2, 202)
-        assert 2 <= server.most <= LIMITS.in_flight
-        again = ask_all(calls(server.url, 210), endpoint(server.url), ledger, LIMITS, sending=sending)
-        assert (again.known, again.sent) == (200, 10)
+        sending = ray_transport("auto", said.append, n_workers=2)
+        tally = dispatch_sync(calls(server.url, 200), endpoint(server.url), ledger, LIMITS, sending=sending)
+        assert (tally.answered, tally.retries, tally.attempts) == (200, 2, 202)
+        assert 2 <= server.most <= LIMITS.max_concurrency
+        again = dispatch_sync(calls(server.url, 210), endpoint(server.url), ledger, LIMITS, sending=sending)
+        assert (again.cached, again.attempts) == (200, 10)
         assert server.outcomes == {"ok": 210, "500": 1, "429": 1}
-    assert {each.example_id: each.text for each in ledger.answers()} == {
+    assert {each.example_id: each.text for each in ledger.iter_completions()} == {
         f"e{n}": f"{n:04d}" for n in range(210)
     }
-    ledger.check()
+    ledger.check_integrity()
     assert said == []
 
 
@@ -104,34 +104,33 @@ def test_the_calls_of_a_killed_worker_are_asked_again(ledger: Ledger) -> None:
     said: list[str] = []
     killed: list[int] = []
 
-    def kill_one(tally: Tally) -> None:
+    def kill_one(tally: RunStats) -> None:
         if tally.answered and not killed:
             killed.append(min(workers()))
             os.kill(killed[0], signal.SIGKILL)
 
     with serving(Plan(delay=0.05)) as server:
-        sending = on_ray("auto", said.append, workers=2)
+        sending = ray_transport("auto", said.append, n_workers=2)
         teacher = endpoint(server.url, **PRICES)
-        tally = ask_all(calls(server.url, 150), teacher, ledger, LIMITS, kill_one, sending)
+        tally = dispatch_sync(calls(server.url, 150), teacher, ledger, LIMITS, kill_one, sending)
         repeated = server.hashes.total() - 150
     assert len(killed) == 1
     assert tally.answered == 150
-    assert len({answer.hash for answer in ledger.answers()}) == 150
-    assert 1 <= tally.repeated <= LIMITS.in_flight
-    assert 0 <= repeated <= tally.repeated
+    assert len({answer.hash for answer in ledger.iter_completions()}) == 150
+    assert 1 <= tally.retries <= LIMITS.max_concurrency
+    assert 0 <= repeated <= tally.retries
     (sentence,) = said
     found = re.fullmatch(
         r"a worker of the Ray cluster is lost; its (\d+) calls in flight are asked again", sentence
     )
     assert found
-    assert tally.repeated <= int(found[1]) <= LIMITS.in_flight
+    assert tally.retries <= int(found[1]) <= LIMITS.max_concurrency
     most = max(
-        worst_case(teacher.teacher, call.body, len(write_body(call.body)))[1] for call in calls(server.url, 1)
+        worst_case(teacher.settings, call.body, len(encode_body(call.body)))[1]
+        for call in calls(server.url, 1)
     )
-    assert tally.uncertain == pytest.approx(
-        tally.repeated * most
-    )  # what was in flight may have been paid for
-    ledger.check()
+    assert tally.uncertain == pytest.approx(tally.retries * most)  # what was in flight may have been paid for
+    ledger.check_integrity()
 
 
 def workers() -> list[int]:
@@ -159,18 +158,26 @@ def test_the_budget_stops_what_workers_send(ledger: Ledger) -> None:
     with serving(Plan(delay=0.01)) as server:
         teacher = endpoint(server.url, **PRICES)
         call = next(calls(server.url, 1))
-        budget = 20 * worst_case(teacher.teacher, call.body, len(write_body(call.body)))[1]
+        budget = 20 * worst_case(teacher.settings, call.body, len(encode_body(call.body)))[1]
         limits = replace(LIMITS, budget=budget)
         with pytest.raises(MentallamaError, match="has no room for the next call"):
-            ask_all(calls(server.url, 300), teacher, ledger, limits, sending=on_ray("auto", print, workers=2))
+            dispatch_sync(
+                calls(server.url, 300),
+                teacher,
+                ledger,
+                limits,
+                sending=ray_transport("auto", print, n_workers=2),
+            )
         assert 20 <= server.hashes.total() < 300
-    assert ledger.spent() <= budget
+    assert ledger.total_spent() <= budget
 
 
 @pytest.mark.usefixtures("ray")
 def test_a_wrong_key_is_one_sentence(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
-    with serving(Plan(key="another")) as server, pytest.raises(WrongUse) as told:
-        ask_all(calls(server.url, 5), endpoint(server.url), ledger, LIMITS, sending=on_ray("auto", print))
+    with serving(Plan(key="another")) as server, pytest.raises(UsageError) as told:
+        dispatch_sync(
+            calls(server.url, 5), endpoint(server.url), ledger, LIMITS, sending=ray_transport("auto", print)
+        )
     assert str(told.value).endswith("does not accept the key in the environment variable SOME_KEY: check it")
     assert KEY not in "".join(capfd.readouterr())
 
@@ -178,23 +185,27 @@ def test_a_wrong_key_is_one_sentence(ledger: Ledger, capfd: pytest.CaptureFixtur
 @pytest.mark.usefixtures("ray")
 def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "__version__", "9.9.9")
-    with pytest.raises(WrongUse, match=r"and this machine 9\.9\.9: install one version everywhere"):
-        ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray("auto", print))
+    with pytest.raises(UsageError, match=r"and this machine 9\.9\.9: install one version everywhere"):
+        dispatch_sync(
+            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=ray_transport("auto", print)
+        )
 
 
 @pytest.mark.usefixtures("ray")
 def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as server:
         lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
-        summary = taught(lesson, tmp_path, way=Way(ray="auto"))[0]
+        summary = taught(lesson, tmp_path, way=DispatchMode(ray_address="auto"))[0]
         assert server.hashes.total() == 6
     assert summary.answers == {"test-model": {"read": 6}}
 
 
 def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(WrongUse, match=r"--ray needs Ray: pip install 'mentallama\[ray\]'"):
-        ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray("auto", print))
+    with pytest.raises(UsageError, match=r"--ray needs Ray: pip install 'mentallama\[ray\]'"):
+        dispatch_sync(
+            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=ray_transport("auto", print)
+        )
 
 
 class Lost(Exception):
@@ -238,7 +249,9 @@ def test_an_address_where_nobody_listens(
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", NoRay(joined=False))
     with pytest.raises(MentallamaError, match=f"no Ray cluster answers at {address}: check the address"):
-        ask_all([], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=on_ray(address, print))
+        dispatch_sync(
+            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=ray_transport(address, print)
+        )
 
 
 def test_a_cluster_that_keeps_losing_workers_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,9 +260,9 @@ def test_a_cluster_that_keeps_losing_workers_ends_the_run(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "ray", ray)
 
     async def send_all() -> None:
-        async with on_ray("auto", said.append)(endpoint("http://127.0.0.1:9/v1"), LIMITS) as send:
+        async with ray_transport("auto", said.append)(endpoint("http://127.0.0.1:9/v1"), LIMITS) as send:
             for _ in range(7):
-                assert await send(b"{}") == Failure("worker lost", lost=True)
+                assert await send(b"{}") == RetryableFailure("worker lost", maybe_billed=True)
             with pytest.raises(MentallamaError, match="the Ray cluster at auto keeps losing workers"):
                 await send(b"{}")
 

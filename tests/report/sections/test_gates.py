@@ -5,57 +5,64 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mentallama.check.output.gate_report_schema import ByLabel, GateFile, Judged, Unread
+from mentallama.check.output.gate_report_schema import (
+    GateCounts,
+    GateReport,
+    LabelGateCounts,
+    UnusableAnswers,
+)
 from mentallama.files.record_files import write_json
-from mentallama.report.page_model import Block, Figure, Table, Text
-from mentallama.report.plots import Bar, bars
+from mentallama.report.page_model import Block, FigureBlock, Paragraph, TableBlock
+from mentallama.report.plots import BarRow, bar_plot
 from mentallama.report.run import run
-from mentallama.report.run_artifacts import Material, read_material
-from mentallama.report.sections.gates import kept_sections
+from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
+from mentallama.report.sections.gates import gate_sections
 
-FOUND = GateFile(
+FOUND = GateReport(
     responses=200,
     accepted=150,
     unanswered=0,
     gates=(
-        Judged(gate="read", threshold=None, drops=True, judged=200, failed=20, alone=20),
-        Judged(gate="words", threshold=(5, 400), drops=True, judged=180, failed=36, alone=30),
-        Judged(gate="advice", threshold=True, drops=False, judged=180, failed=9, alone=0),
-        Judged(gate="chrf", threshold=None, drops=False, judged=0, failed=0, alone=0, note="no reference"),
+        GateCounts(gate="read", threshold=None, drops=True, judged=200, failed=20, alone=20),
+        GateCounts(gate="words", threshold=(5, 400), drops=True, judged=180, failed=36, alone=30),
+        GateCounts(gate="advice", threshold=True, drops=False, judged=180, failed=9, alone=0),
+        GateCounts(
+            gate="chrf", threshold=None, drops=False, judged=0, failed=0, alone=0, note="no reference"
+        ),
     ),
     off=("language",),
     dropped=(
-        ByLabel(gate="words", set="DR", label="yes", grave=True, rows=60, failed=12),
-        ByLabel(gate="words", set="DR", label="no", grave=False, rows=40, failed=4),
-        ByLabel(gate="words", set="SAD", label="work", grave=False, rows=80, failed=20),
-        ByLabel(gate="read", set="SAD", label="work", grave=False, rows=100, failed=20),
+        LabelGateCounts(gate="words", set="DR", label="yes", grave=True, rows=60, failed=12),
+        LabelGateCounts(gate="words", set="DR", label="no", grave=False, rows=40, failed=4),
+        LabelGateCounts(gate="words", set="SAD", label="work", grave=False, rows=80, failed=20),
+        LabelGateCounts(gate="read", set="SAD", label="work", grave=False, rows=100, failed=20),
     ),
     unread=(
-        Unread(set="SAD", label="work", grave=False, rows=100, refused=5, unread=10, cut=0),
-        Unread(set="DR", label="yes", grave=True, rows=65, refused=5, unread=0, cut=0),
-        Unread(set="DR", label="no", grave=False, rows=35, refused=0, unread=0, cut=0),
+        UnusableAnswers(set="SAD", label="work", grave=False, rows=100, refused=5, unread=10, cut=0),
+        UnusableAnswers(set="DR", label="yes", grave=True, rows=65, refused=5, unread=0, cut=0),
+        UnusableAnswers(set="DR", label="no", grave=False, rows=35, refused=0, unread=0, cut=0),
     ),
     sample={"result": "rate more", "rated": 4, "overall": None},
     notes=("Parquet files are left out.",),
 )
 
 
-def blocks(found: GateFile = FOUND) -> tuple[Block, ...]:
-    (section,) = kept_sections(Material(gates=found))
+def blocks(found: GateReport = FOUND) -> tuple[Block, ...]:
+    (section,) = gate_sections(RunArtifacts(gates=found))
     assert section.title == "What was kept and why"
     return section.blocks
 
 
-def texts(found: GateFile = FOUND) -> list[str]:
-    return [block.text for block in blocks(found) if isinstance(block, Text)]
+def texts(found: GateReport = FOUND) -> list[str]:
+    return [block.text for block in blocks(found) if isinstance(block, Paragraph)]
 
 
-def lines(table: Table) -> list[list[str]]:
+def lines(table: TableBlock) -> list[list[str]]:
     return [[cell.text for cell in row.cells] for row in table.rows]
 
 
 def test_dropped_responses_stand_by_gate_and_set() -> None:
-    by_set, refused, sample = (block for block in blocks() if isinstance(block, Table))
+    by_set, refused, sample = (block for block in blocks() if isinstance(block, TableBlock))
     assert by_set.header == ("gate", "judged", "failed", "%", "DR", "SAD")
     assert lines(by_set) == [
         ["read", "200", "20", "10.0", "–", "20"],
@@ -81,7 +88,7 @@ def test_the_words_say_what_was_accepted_and_what_was_not_judged() -> None:
 
 
 def test_the_plot_says_the_same_as_the_table() -> None:
-    (figure,) = (block for block in blocks() if isinstance(block, Figure))
+    (figure,) = (block for block in blocks() if isinstance(block, FigureBlock))
     assert (
         figure.description
         == "Responses that failed each gate: read 20 (10.0 %), words 36 (20.0 %), advice 9 (5.0 %)."
@@ -92,13 +99,15 @@ def test_the_plot_says_the_same_as_the_table() -> None:
 
 
 def test_bars_are_drawn_the_same_each_time() -> None:
-    one = [Bar("words", 20.0, 10.0, "36"), Bar("read", 0.0, 0.0, "0")]
-    assert bars(one, "failed", "what") == bars(one, "failed", "what")
-    assert bars([Bar("read", 0.0, 0.0, "0")], "failed", "all <passed>").count("all &lt;passed&gt;") == 1
+    one = [BarRow("words", 20.0, 10.0, "36"), BarRow("read", 0.0, 0.0, "0")]
+    assert bar_plot(one, "failed", "what") == bar_plot(one, "failed", "what")
+    assert (
+        bar_plot([BarRow("read", 0.0, 0.0, "0")], "failed", "all <passed>").count("all &lt;passed&gt;") == 1
+    )
 
 
 def test_nothing_judged_has_no_plot() -> None:
-    nothing = GateFile(responses=0, accepted=0, unanswered=0, gates=(), notes=("There is no response.",))
+    nothing = GateReport(responses=0, accepted=0, unanswered=0, gates=(), notes=("There is no response.",))
     assert texts(nothing) == [
         "Of 0 responses 0 were accepted. A response is dropped where one gate or several find a fault; "
         "what each gate looks for stands in check/gates.md.",
@@ -108,14 +117,14 @@ def test_nothing_judged_has_no_plot() -> None:
 
 
 def test_a_run_without_check_has_no_such_section(tmp_path: Path) -> None:
-    assert kept_sections(Material()) == []
+    assert gate_sections(RunArtifacts()) == []
     run(tmp_path / "run", tmp_path / "page", "A run")
     assert "What was kept" not in (tmp_path / "page/index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_and_its_twin_show_the_section(tmp_path: Path) -> None:
     write_json(tmp_path / "run/check/gates.json", FOUND.model_dump(mode="json"))
-    assert read_material(tmp_path / "run").gates == FOUND
+    assert read_run_artifacts(tmp_path / "run").gates == FOUND
     run(tmp_path / "run", tmp_path / "page", "A run")
     page = (tmp_path / "page/index.html").read_text(encoding="utf-8")
     assert 'href="#kept"' in page

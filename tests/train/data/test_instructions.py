@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mentallama.analysts.checkpoints.metadata import ModelFile, seen_hash, write_model_file
+from mentallama.analysts.checkpoints.metadata import ModelMetadata, seen_hash, write_model_metadata
 from mentallama.config import Check, Recipe
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.record_files import write_records
 from mentallama.records import Post, Provenance, Response, Split, example_of
-from mentallama.train.data.instructions import read_lessons, seen_by_base
+from mentallama.train.data.instructions import base_seen_hashes, load_instructions
 
 WHERE = Provenance(file="made-up.csv", row=2, origin="release")
 
@@ -45,42 +45,44 @@ POSTS = [
 def test_rows_stand_by_split_and_those_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
     more = post("d", "train", "nothing to see on the street")
     recipe = written(tmp_path, [*POSTS, more], {"a": f"  {YES}\n", "b": YES, "c": YES, "d": "Who can say."})
-    lessons = read_lessons(recipe, tmp_path)
+    lessons = load_instructions(recipe, tmp_path)
     assert [(each.post_id, each.label, each.response) for each in lessons.train] == [("a", "yes", YES)]
     assert [each.post_id for each in lessons.validation] == ["b"]
     assert lessons.skipped == {"its answer is unread": 1}
-    assert (lessons.sets, lessons.origin) == (("dreaddit",), "collect/responses.jsonl.zst")
-    assert len(lessons.seen()) == 2
+    assert (lessons.sets, lessons.source_file) == (("dreaddit",), "collect/responses.jsonl.zst")
+    assert len(lessons.seen_hashes()) == 2
 
 
 def test_with_check_its_instructions_are_the_rows(tmp_path: Path) -> None:
     recipe = written(tmp_path, POSTS, {})
     rows = [example_of(each, "stress", "instruction", YES) for each in POSTS]
     write_records(tmp_path / "check/instructions.jsonl.zst", rows)
-    lessons = read_lessons(recipe.model_copy(update={"check": Check()}), tmp_path)
+    lessons = load_instructions(recipe.model_copy(update={"check": Check()}), tmp_path)
     assert [each.post_id for each in (*lessons.train, *lessons.validation)] == ["a", "b"]
 
 
 def test_a_test_post_of_another_set_is_refused(tmp_path: Path) -> None:
     copy = post("e", "test", "The week was LONG, and loud!", "DR")
     recipe = written(tmp_path, [*POSTS, copy], {"a": YES, "b": YES})
-    with pytest.raises(WrongUse, match=r"^1 rows to train on are of posts that are test posts too"):
-        read_lessons(recipe, tmp_path)
+    with pytest.raises(UsageError, match=r"^1 rows to train on are of posts that are test posts too"):
+        load_instructions(recipe, tmp_path)
 
 
 def test_without_validation_rows_nothing_can_be_chosen(tmp_path: Path) -> None:
     recipe = written(tmp_path, POSTS, {"a": YES})
-    with pytest.raises(WrongUse, match="there are no validation rows with an answer"):
-        read_lessons(recipe, tmp_path)
+    with pytest.raises(UsageError, match="there are no validation rows with an answer"):
+        load_instructions(recipe, tmp_path)
 
 
 def test_what_a_base_has_seen_is_inherited_and_no_test_post_is_among_it(tmp_path: Path) -> None:
     posts = tmp_path / "posts.jsonl.zst"
     write_records(posts, [post("c", "test", "A quiet day by the lake")])
-    file = ModelFile(analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",))
-    write_model_file(tmp_path, file, [seen_hash("Another day in town")])
-    assert seen_by_base(str(tmp_path), posts) == {seen_hash("Another day in town")}
-    assert seen_by_base("somebody/else", posts) == seen_by_base(None, posts) == frozenset()
-    write_model_file(tmp_path, file, [seen_hash("a quiet day, by the lake!")])
-    with pytest.raises(WrongUse, match="this base was trained on 1 posts that are test posts of this run"):
-        seen_by_base(str(tmp_path), posts)
+    file = ModelMetadata(
+        analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",)
+    )
+    write_model_metadata(tmp_path, file, [seen_hash("Another day in town")])
+    assert base_seen_hashes(str(tmp_path), posts) == {seen_hash("Another day in town")}
+    assert base_seen_hashes("somebody/else", posts) == base_seen_hashes(None, posts) == frozenset()
+    write_model_metadata(tmp_path, file, [seen_hash("a quiet day, by the lake!")])
+    with pytest.raises(UsageError, match="this base was trained on 1 posts that are test posts of this run"):
+        base_seen_hashes(str(tmp_path), posts)

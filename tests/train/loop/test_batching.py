@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.train.loop.batching import plan_passes, plan_steps
+from mentallama.train.loop.batching import plan_micro_batches, plan_steps
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=90)
 
@@ -27,7 +27,7 @@ def test_epochs_differ_and_the_same_epoch_is_the_same() -> None:
 
 @given(LENGTHS, st.integers(1, 200), st.integers(1, 3))
 def test_passes_hold_every_row_once_within_the_room(lengths: list[int], room: int, devices: int) -> None:
-    passes = plan_passes(range(len(lengths)), lengths, room, devices)
+    passes = plan_micro_batches(range(len(lengths)), lengths, room, devices)
     rows = [row for each in passes for part in each for packed in part for row in packed]
     assert sorted(rows) == list(range(len(lengths)))
     for each in passes:
@@ -40,7 +40,7 @@ def test_passes_hold_every_row_once_within_the_room(lengths: list[int], room: in
 
 @given(LENGTHS, st.integers(60, 200))
 def test_packed_sequences_are_never_longer_than_they_may_be(lengths: list[int], capacity: int) -> None:
-    passes = plan_passes(range(len(lengths)), lengths, 400, 1, capacity)
+    passes = plan_micro_batches(range(len(lengths)), lengths, 400, 1, capacity)
     bins = [packed for each in passes for part in each for packed in part]
     assert sorted(row for packed in bins for row in packed) == list(range(len(lengths)))
     assert all(sum(lengths[row] for row in packed) <= capacity for packed in bins)
@@ -49,4 +49,4 @@ def test_packed_sequences_are_never_longer_than_they_may_be(lengths: list[int], 
 
 def test_first_fit_by_hand() -> None:
     # longest first: 7 | 7+3? no, 10 holds 7 and 3; 5 and 4 fit together
-    assert plan_passes(range(4), [3, 7, 5, 4], 10, 1, 10) == [(((1, 0),),), (((2, 3),),)]
+    assert plan_micro_batches(range(4), [3, 7, 5, 4], 10, 1, 10) == [(((1, 0),),), (((2, 3),),)]

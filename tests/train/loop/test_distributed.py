@@ -15,7 +15,7 @@ from tests.factories import encoder_cases
 from tests.factories.project import ROOT
 from tests.train.objectives.test_causal_sft import base, made, weights
 
-from mentallama.analysts.encoder.model import HEADS
+from mentallama.analysts.encoder.model import HEADS_FILE
 from mentallama.config import Recipe
 from mentallama.train.run import run
 
@@ -75,7 +75,7 @@ def test_two_processes_end_with_the_encoder_and_the_heads_of_one(tmp_path: Path)
     given = {"epochs": 1, "tokens_at_once": 60, "dropout": 0.0, "base_dropout": 0.0, "average": 0.9}
     run(encoder_cases.made(one, **given), one, one / "train")
     torchrun(encoder_cases.made(two, base=str(one / "base"), **given), two, two / "train")
-    for name in ("model.safetensors", HEADS):
+    for name in ("model.safetensors", HEADS_FILE):
         left, right = load_file(one / "train" / name), load_file(two / "train" / name)
         assert left.keys() == right.keys()
         for tensor, held in left.items():

@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 from tests.factories.encoder_cases import made
 
-from mentallama.analysts.encoder.model import HEADS
+from mentallama.analysts.encoder.model import HEADS_FILE
 from mentallama.train.loop import loop
-from mentallama.train.loop.ema import Average
+from mentallama.train.loop.ema import WeightEMA
 from mentallama.train.run import run
 
 
@@ -25,23 +25,23 @@ def line(value: float) -> torch.nn.Linear:
 
 def test_the_average_by_hand() -> None:
     model = line(0.0)
-    average = Average(model, decay=0.5)
-    assert set(average.held) == {"weight"}  # what does not learn is not averaged
+    average = WeightEMA(model, decay=0.5)
+    assert set(average.averages) == {"weight"}  # what does not learn is not averaged
     for step, value in ((1, 1.0), (20, 4.0)):
         torch.nn.init.constant_(model.weight, value)
-        average.follow(model, step)
+        average.update(model, step)
     # after step 1 the new weight counts 1 - 2/11; later, a half
-    assert average.held["weight"].item() == pytest.approx((9 / 11 + 4) / 2)
+    assert average.averages["weight"].item() == pytest.approx((9 / 11 + 4) / 2)
 
 
 def test_the_model_has_it_only_within() -> None:
     model = line(1.0)
-    average = Average(model, decay=0.9)
+    average = WeightEMA(model, decay=0.9)
     torch.nn.init.constant_(model.weight, 5.0)
     during = []
 
     def fails() -> None:
-        with average.within(model):
+        with average.applied_to(model):
             during.append(model.weight.item())
             raise RuntimeError("in the middle")
 
@@ -49,7 +49,7 @@ def test_the_model_has_it_only_within() -> None:
         fails()
     assert during == [1.0]
     assert model.weight.item() == 5.0
-    assert average.held["weight"].item() == 1.0
+    assert average.averages["weight"].item() == 1.0
 
 
 def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +57,7 @@ def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest
     settings: dict[str, Any] = {"epochs": 2, "average": 0.9, "checkpoint_minutes": 1e-9, "evaluate_every": 6}
     run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
     again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), **settings)
-    step, done = loop._Run._step, [0]
+    step, done = loop._TrainingLoop._train_step, [0]
 
     def dies(self: Any, rows: tuple[int, ...]) -> float:
         done[0] += 1
@@ -65,12 +65,14 @@ def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest
             raise KeyboardInterrupt
         return step(self, rows)
 
-    monkeypatch.setattr(loop._Run, "_step", dies)
+    monkeypatch.setattr(loop._TrainingLoop, "_train_step", dies)
     with pytest.raises(KeyboardInterrupt):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     run(again, tmp_path / "killed", tmp_path / "killed/train")
     plain = made(tmp_path / "plain", base=str(tmp_path / "whole/base"), **{**settings, "average": None})
     run(plain, tmp_path / "plain", tmp_path / "plain/train")
-    heads = [load_file(tmp_path / name / "train" / HEADS)["weight"] for name in ("whole", "killed", "plain")]
+    heads = [
+        load_file(tmp_path / name / "train" / HEADS_FILE)["weight"] for name in ("whole", "killed", "plain")
+    ]
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])

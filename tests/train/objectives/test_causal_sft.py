@@ -10,20 +10,26 @@ import torch
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
-from mentallama.analysts.checkpoints.loading import open_weights
-from mentallama.analysts.inference.prompt_encoding import Prompter
+from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.cli.app import app
-from mentallama.config import Adapter, Causal, New, Recipe
-from mentallama.errors import MentallamaError, WrongUse
-from mentallama.files.manifest import mark_folder
+from mentallama.config import CausalSettings, FromScratchSettings, LoraSettings, Recipe
+from mentallama.errors import MentallamaError, UsageError
+from mentallama.files.manifest import digest_folder
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Example, Post, Provenance, Response, Split, example_of
 from mentallama.tasks import load_tasks
 from mentallama.train.loop import loop
-from mentallama.train.loop.lora import merge
-from mentallama.train.loop.random_init import new_model, new_tokenizer
+from mentallama.train.loop.lora import merge_lora
+from mentallama.train.loop.random_init import random_llama, train_tokenizer
 from mentallama.train.objectives import language
-from mentallama.train.objectives.causal_sft import UNLEARNT, Row, collate, response_loss, tokenise
+from mentallama.train.objectives.causal_sft import (
+    IGNORE_INDEX,
+    CausalRow,
+    causal_loss,
+    collate_causal,
+    tokenize_causal,
+)
 from mentallama.train.run import run
 
 CPU = torch.device("cpu")
@@ -94,7 +100,7 @@ def example(text: str) -> Example:
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
     texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
-    return new_tokenizer(texts, 400)
+    return train_tokenizer(texts, 400)
 
 
 @pytest.mark.parametrize(
@@ -117,52 +123,54 @@ def test_only_the_response_is_learnt_token_by_token(
 ) -> None:
     tokenizer.chat_template = template
     try:
-        rows = tokenise(
-            [example("A loud week.")], load_tasks(), Prompter(tokenizer, "instruction", "auto", 500)
+        rows = tokenize_causal(
+            [example("A loud week.")], load_tasks(), PromptEncoder(tokenizer, "instruction", "auto", 500)
         )
     finally:
         tokenizer.chat_template = None
-    (row,), batch = rows.rows, collate(rows.rows, [(0,)], CPU)
-    assert tokenizer.decode(row.ids[: row.prompt]) == prompt
-    assert tokenizer.decode(row.ids[row.prompt :]) == learnt
+    (row,), batch = rows.rows, collate_causal(rows.rows, [(0,)], CPU)
+    assert tokenizer.decode(row.ids[: row.n_prompt]) == prompt
+    assert tokenizer.decode(row.ids[row.n_prompt :]) == learnt
     # the target of a token is the one behind it; the first target is the response's first token
-    ids, targets = batch.ids[0].tolist(), batch.targets[0].tolist()
+    ids, targets = batch.input_ids[0].tolist(), batch.targets[0].tolist()
     for at, target in enumerate(targets):
-        following = ids[at + 1] if row.prompt - 1 <= at < len(ids) - 1 else UNLEARNT
+        following = ids[at + 1] if row.n_prompt - 1 <= at < len(ids) - 1 else IGNORE_INDEX
         assert target == following
-    assert sum(target != UNLEARNT for target in targets) == row.learnt > 10
+    assert sum(target != IGNORE_INDEX for target in targets) == row.n_targets > 10
 
 
-ROWS = [Row([5, 9, 3, 7], 2), Row([8, 4, 6], 1), Row([11, 12, 13, 14, 15, 16], 3)]
+ROWS = [CausalRow([5, 9, 3, 7], 2), CausalRow([8, 4, 6], 1), CausalRow([11, 12, 13, 14, 15, 16], 3)]
 
 
 def test_batches_by_hand() -> None:
-    bucketed = collate(ROWS, [(0,), (1,)], CPU)
-    assert bucketed.positions is None
-    assert bucketed.ids.tolist() == [[5, 9, 3, 7], [8, 4, 6, 0]]
+    bucketed = collate_causal(ROWS, [(0,), (1,)], CPU)
+    assert bucketed.position_ids is None
+    assert bucketed.input_ids.tolist() == [[5, 9, 3, 7], [8, 4, 6, 0]]
     assert bucketed.targets.tolist() == [[-100, 3, 7, -100], [4, 6, -100, -100]]
-    packed = collate(ROWS, [(0, 1), (2,)], CPU)
-    assert packed.positions is not None
-    assert packed.ids.tolist() == [[5, 9, 3, 7, 8, 4, 6], [11, 12, 13, 14, 15, 16, 0]]
+    packed = collate_causal(ROWS, [(0, 1), (2,)], CPU)
+    assert packed.position_ids is not None
+    assert packed.input_ids.tolist() == [[5, 9, 3, 7, 8, 4, 6], [11, 12, 13, 14, 15, 16, 0]]
     assert packed.targets.tolist() == [[-100, 3, 7, -100, 4, 6, -100], [-100, -100, 14, 15, 16, -100, -100]]
-    assert packed.positions.tolist() == [[0, 1, 2, 3, 0, 1, 2], [0, 1, 2, 3, 4, 5, 0]]
+    assert packed.position_ids.tolist() == [[0, 1, 2, 3, 0, 1, 2], [0, 1, 2, 3, 4, 5, 0]]
 
 
 def tiny() -> Any:
-    shape = New(hidden=32, layers=2, heads=2, vocabulary=400)
-    return new_model(shape, [YES, NO] * 3, 200, seed=0)[0].eval()
+    shape = FromScratchSettings(hidden=32, layers=2, heads=2, vocabulary=400)
+    return random_llama(shape, [YES, NO] * 3, 200, seed=0)[0].eval()
 
 
 def test_packed_rows_do_not_see_each_other() -> None:
     model = tiny()
-    packed = collate(ROWS, [(0, 1, 2)], CPU)
+    packed = collate_causal(ROWS, [(0, 1, 2)], CPU)
     with torch.no_grad():
-        together = model(input_ids=packed.ids, position_ids=packed.positions, use_cache=False).logits[0]
+        together = model(
+            input_ids=packed.input_ids, position_ids=packed.position_ids, use_cache=False
+        ).logits[0]
         apart = [model(input_ids=torch.tensor([list(row.ids)]), use_cache=False).logits[0] for row in ROWS]
     torch.testing.assert_close(together, torch.cat(apart), atol=1e-5, rtol=0)
     # and the border matters: without it the second row would be read otherwise
     with torch.no_grad():
-        seeing = model(input_ids=packed.ids, use_cache=False).logits[0]
+        seeing = model(input_ids=packed.input_ids, use_cache=False).logits[0]
     assert (seeing[4:7] - apart[1]).abs().max() > 1e-3
 
 
@@ -175,10 +183,12 @@ def test_the_loss_is_that_of_the_responses_however_rows_are_laid(bins: list[tupl
             logits = model(input_ids=torch.tensor([list(row.ids)])).logits[0]
             naive += float(
                 cross_entropy(
-                    logits[row.prompt - 1 : -1], torch.tensor(list(row.ids[row.prompt :])), reduction="sum"
+                    logits[row.n_prompt - 1 : -1],
+                    torch.tensor(list(row.ids[row.n_prompt :])),
+                    reduction="sum",
                 )
             )
-        found = float(response_loss(model, collate(ROWS, bins, CPU)))
+        found = float(causal_loss(model, collate_causal(ROWS, bins, CPU)))
     assert found == pytest.approx(naive, rel=1e-5)
 
 
@@ -198,7 +208,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny Llama of random weights."""
     folder = tmp_path_factory.mktemp("base")
     texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
-    model, tokenizer = new_model(New(hidden=64, layers=2, heads=2, vocabulary=400), texts, 200, seed=0)
+    model, tokenizer = random_llama(
+        FromScratchSettings(hidden=64, layers=2, heads=2, vocabulary=400), texts, 200, seed=0
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -224,7 +236,7 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
     files = {path.name for path in (tmp_path / "train").iterdir()}
     assert files >= {"mentallama.json", "seen.json", "summary.json", "README.md", "tokenizer.json"}
     assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
-    first, second = (open_weights(str(tmp_path / "train"), "causal", torch.float32, CPU) for _ in range(2))
+    first, second = (load_pretrained(str(tmp_path / "train"), "causal", torch.float32, CPU) for _ in range(2))
     assert first.name == f"causal:{read_json(tmp_path / 'train/mentallama.json')['fingerprint']}"
     asked = torch.tensor([[5, 9, 3, 7]])
     with torch.no_grad():
@@ -237,19 +249,21 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     settings = {"base": str(base), "adapter": {"rank": 4, "dropout": 0.2}, "checkpoint_minutes": 1e-9}
     run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
     with monkeypatch.context() as patched:
-        step = loop._Run._step
+        step = loop._TrainingLoop._train_step
 
         def killed(self: Any, rows: tuple[int, ...]) -> float:
             if self.state.step == 4:
                 raise KeyboardInterrupt
             return step(self, rows)
 
-        patched.setattr(loop._Run, "_step", killed)
+        patched.setattr(loop._TrainingLoop, "_train_step", killed)
         with pytest.raises(KeyboardInterrupt):
             run(made(tmp_path / "cut", **settings), tmp_path / "cut", tmp_path / "cut/train")
     steps = []
     monkeypatch.setattr(
-        loop._Run, "_step", lambda self, rows: steps.append(self.state.step) or step(self, rows)
+        loop._TrainingLoop,
+        "_train_step",
+        lambda self, rows: steps.append(self.state.step) or step(self, rows),
     )
     run(made(tmp_path / "cut", **settings), tmp_path / "cut", tmp_path / "cut/train")
     assert steps == [4, 5]
@@ -276,7 +290,7 @@ def test_short_memory_halves_the_batch_and_says_so(
             raise torch.OutOfMemoryError("planted")
         return loss(model, batch)
 
-    monkeypatch.setattr(language, "response_loss", short)
+    monkeypatch.setattr(language, "causal_loss", short)
     halved = run(
         made(tmp_path / "b", base=str(base), tokens_at_once=1600), tmp_path / "b", tmp_path / "b/train"
     )
@@ -292,7 +306,7 @@ def test_a_row_that_never_fits_ends_with_a_sentence(
     def never(model: Any, batch: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("planted")
 
-    monkeypatch.setattr(language, "response_loss", never)
+    monkeypatch.setattr(language, "causal_loss", never)
     with pytest.raises(
         MentallamaError, match=r"out of memory at step 1 with \d+ tokens at once; the last checkpoint"
     ):
@@ -309,7 +323,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
         calls.append(1)
         return loss(model, batch) * (float("nan") if len(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(language, "response_loss", broken)
+    monkeypatch.setattr(language, "causal_loss", broken)
     with pytest.raises(
         MentallamaError, match=r"the loss is no number at step 3; the weights after step 2 are kept"
     ):
@@ -327,12 +341,12 @@ def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path, base: Path
 
 
 def test_the_learning_rate_by_hand() -> None:
-    settings = Causal(analyst="causal", base="b", learning_rate=1.0, warmup=0.2, schedule="linear")
-    assert [loop.rate_at(step, 10, settings) for step in range(10)] == pytest.approx(
+    settings = CausalSettings(analyst="causal", base="b", learning_rate=1.0, warmup=0.2, schedule="linear")
+    assert [loop.learning_rate_at(step, 10, settings) for step in range(10)] == pytest.approx(
         [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
     )
     cosine = settings.model_copy(update={"schedule": "cosine"})
-    assert loop.rate_at(6, 10, cosine) == pytest.approx(0.5)
+    assert loop.learning_rate_at(6, 10, cosine) == pytest.approx(0.5)
 
 
 def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
@@ -340,7 +354,7 @@ def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
     done = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
     assert done.output.splitlines()[-1] == str(tmp_path / "merged")
     merged, adapted = (
-        open_weights(str(tmp_path / name), "causal", torch.float32, CPU) for name in ("merged", "train")
+        load_pretrained(str(tmp_path / name), "causal", torch.float32, CPU) for name in ("merged", "train")
     )
     asked = torch.tensor([[5, 9, 3, 7]])
     with torch.no_grad():
@@ -351,21 +365,21 @@ def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
     assert merged.name == adapted.name
     hashes = read_json(tmp_path / "merged/hashes.json")
     assert hashes == {
-        each.name: each.sha256 for each in mark_folder(tmp_path / "merged") if each.name != "hashes.json"
+        each.name: each.sha256 for each in digest_folder(tmp_path / "merged") if each.name != "hashes.json"
     }
     assert {"model.safetensors", "mentallama.json", "seen.json", "README.md"} < set(hashes)
 
 
 def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(WrongUse, match="there is no adapter to merge"):
-        merge(base, tmp_path / "merged")
+    with pytest.raises(UsageError, match="there is no adapter to merge"):
+        merge_lora(base, tmp_path / "merged")
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(WrongUse, match="there is something already"):
-        merge(tmp_path, base)
+    with pytest.raises(UsageError, match="there is something already"):
+        merge_lora(tmp_path, base)
 
 
 def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base=str(base), adapter=Adapter(targets=("nowhere",)).model_dump())
+    recipe = made(tmp_path, base=str(base), adapter=LoraSettings(targets=("nowhere",)).model_dump())
     with pytest.raises(MentallamaError, match="no layer of the model is called nowhere"):
         run(recipe, tmp_path, tmp_path / "train")
 

@@ -14,17 +14,17 @@ from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenize
 from tests.train.objectives.test_causal_sft import made as made_answers
 from tests.train.objectives.test_causal_sft import same, weights
 
-from mentallama.analysts.checkpoints.loading import open_weights
-from mentallama.analysts.checkpoints.metadata import read_seen, seen_hash
-from mentallama.config import Causal, Recipe
-from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.checkpoints.metadata import read_seen_hashes, seen_hash
+from mentallama.config import CausalSettings, Recipe
+from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Post, Provenance
-from mentallama.train.data.corpus import HELD_SHARE, held_out, read_corpus, read_documents
+from mentallama.train.data.corpus import VALIDATION_SHARE, read_corpus, read_documents, validation_hashes
 from mentallama.train.loop import loop
-from mentallama.train.loop.distributed import Devices
-from mentallama.train.loop.lora import merge
-from mentallama.train.objectives.continued_pretraining import chunks, text_objective
+from mentallama.train.loop.distributed import DistributedContext
+from mentallama.train.loop.lora import merge_lora
+from mentallama.train.objectives.continued_pretraining import chunk_documents, pretraining_objective
 from mentallama.train.run import run
 
 CPU = torch.device("cpu")
@@ -87,11 +87,11 @@ def test_personal_data_is_taken_out(tmp_path: Path) -> None:
 
 def test_a_document_keeps_its_side_when_others_come() -> None:
     hashes = [seen_hash(f"document {at}") for at in range(2000)]
-    held, more = held_out(hashes[:1000]), held_out(hashes)
+    held, more = validation_hashes(hashes[:1000]), validation_hashes(hashes)
     assert held == more & set(hashes[:1000])
-    assert len(more) / 2000 == pytest.approx(HELD_SHARE, abs=0.015)
+    assert len(more) / 2000 == pytest.approx(VALIDATION_SHARE, abs=0.015)
     few = sorted(hashes)[-3:]
-    assert held_out(few) == {few[0]}  # one at least
+    assert validation_hashes(few) == {few[0]}  # one at least
 
 
 def test_copies_and_blank_rows_are_counted_and_general_text_is_not_learnt_from(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_copies_and_blank_rows_are_counted_and_general_text_is_not_learnt_from(t
     (tmp_path / "general.txt").write_text("Some soup.\n\nA map of roads.", encoding="utf-8")
     corpus = read_corpus(text, tmp_path / "general.txt")
     assert corpus.skipped == {"copies of another document": 1, "without a letter": 1}
-    assert (len(corpus.train), len(corpus.held)) == (2, 1)
+    assert (len(corpus.train), len(corpus.validation)) == (2, 1)
     assert [document.text for document in corpus.general] == ["A map of roads."]
 
 
@@ -110,14 +110,14 @@ def test_every_token_is_foretold_once_however_long_a_document_is() -> None:
     (document,) = documents("I walked to the lake this morning. I slept badly again all week.")
     plain = tokenizer(document.text, add_special_tokens=False)["input_ids"]
     end = tokenizer.eos_token_id
-    rows = chunks([document], tokenizer, 6).rows
+    rows = chunk_documents([document], tokenizer, 6).rows
     assert len(rows) > 2
-    assert all(len(row.ids) <= 6 and row.prompt == 1 for row in rows)
+    assert all(len(row.ids) <= 6 and row.n_prompt == 1 for row in rows)
     assert [token for row in rows for token in row.ids[1:]] == [*plain, end]
     assert [row.ids[0] for row in rows[1:]] == [row.ids[-1] for row in rows[:-1]]
     assert rows[0].ids[0] == end  # this tokenizer has no token to begin with
     with_first = tiny_tokenizer(layout="llama")
-    assert chunks([document], with_first, 50).rows[0].ids[0] == with_first.bos_token_id
+    assert chunk_documents([document], with_first, 50).rows[0].ids[0] == with_first.bos_token_id
 
 
 def documents(*texts: str) -> list[Any]:
@@ -139,13 +139,13 @@ def test_perplexity_by_hand() -> None:
                 logits = model(input_ids=torch.tensor([ids[:at]])).logits[0, -1]
                 loss -= float(torch.log_softmax(logits, -1)[ids[at]])
                 tokens += 1
-    held = chunks(documents(*texts), tokenizer, 200)
-    settings = Causal(analyst="causal", base="b", learns="text", text=Path("t"))
-    objective = text_objective(
-        held, held, chunks(documents(texts[0]), tokenizer, 200), settings, Devices(CPU)
+    held = chunk_documents(documents(*texts), tokenizer, 200)
+    settings = CausalSettings(analyst="causal", base="b", learns="text", text=Path("t"))
+    objective = pretraining_objective(
+        held, held, chunk_documents(documents(texts[0]), tokenizer, 200), settings, DistributedContext(CPU)
     )
     with torch.no_grad():
-        measured = objective.measure(model)
+        measured = objective.evaluate(model)
     assert measured["perplexity"] == pytest.approx(math.exp(loss / tokens), rel=1e-4)
     assert measured["loss"] == pytest.approx(loss / tokens, rel=1e-5)
     assert measured["general_perplexity"] != pytest.approx(measured["perplexity"], rel=1e-2)
@@ -173,7 +173,7 @@ def test_perplexity_of_the_domain_falls_and_both_are_told(
         assert str(tmp_path) not in told
         assert str(base) not in told
     assert f"  - general_perplexity: {best['general_perplexity']:.4g}" in card
-    assert len(read_seen(tmp_path / "train")) == 80
+    assert len(read_seen_hashes(tmp_path / "train")) == 80
     assert not (tmp_path / "checkpoints").exists()
     assert not (tmp_path / "before.json").exists()
 
@@ -182,12 +182,12 @@ def test_answers_are_learnt_behind_text_once_the_adapter_is_merged(tmp_path: Pat
     run(made(tmp_path, base, adapter={"rank": 4}, epochs=1), tmp_path, tmp_path / "train")
     for adapter in (None, {"rank": 4}):
         recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "train"), adapter=adapter, epochs=1)
-        with pytest.raises(WrongUse, match="this base is an adapter; make a model of its own of it first"):
+        with pytest.raises(UsageError, match="this base is an adapter; make a model of its own of it first"):
             run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")
-    merge(tmp_path / "train", tmp_path / "merged")
+    merge_lora(tmp_path / "train", tmp_path / "merged")
     recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "merged"), epochs=1)
     assert run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")["steps"] == 3
-    assert read_seen(tmp_path / "tuned/train") > read_seen(
+    assert read_seen_hashes(tmp_path / "tuned/train") > read_seen_hashes(
         tmp_path / "train"
     )  # what the base has read counts too
 
@@ -196,7 +196,7 @@ def test_a_model_from_nothing_learns_text_too(tmp_path: Path) -> None:
     new = {"hidden": 32, "layers": 1, "heads": 2, "vocabulary": 400}
     counts = run(made(tmp_path, None, new=new, general=None), tmp_path, tmp_path / "train")
     assert counts["best"]["measures"]["perplexity"] < counts["before"]["perplexity"]
-    opened = open_weights(str(tmp_path / "train"), "causal", torch.float32, CPU)
+    opened = load_pretrained(str(tmp_path / "train"), "causal", torch.float32, CPU)
     assert opened.context == 32
 
 
@@ -208,7 +208,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_keeps_what_was_before
         (tmp_path / name).mkdir()
     recipe = made(tmp_path, base, text=text, checkpoint_minutes=1e-9)
     whole = run(recipe, tmp_path / "whole", tmp_path / "whole/train")
-    step = loop._Run._step
+    step = loop._TrainingLoop._train_step
 
     def killed(self: Any, rows: tuple[int, ...]) -> float:
         if self.state.step == 7:
@@ -216,7 +216,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_keeps_what_was_before
         return step(self, rows)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "_step", killed)
+        patched.setattr(loop._TrainingLoop, "_train_step", killed)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, tmp_path / "cut", tmp_path / "cut/train")
     assert read_json(tmp_path / "cut/before.json")["measures"] == whole["before"]
@@ -248,7 +248,7 @@ def test_a_test_post_among_the_text_is_refused(tmp_path: Path, base: Path, post:
     )
     recipe = made(tmp_path, base, text=text)
     with pytest.raises(
-        WrongUse, match=r"b\.jsonl, row 1: this document is a test post of the run or holds one, as 1"
+        UsageError, match=r"b\.jsonl, row 1: this document is a test post of the run or holds one, as 1"
     ):
         run(recipe, tmp_path, tmp_path / "train")
     assert not (tmp_path / "checkpoints").exists()
@@ -291,12 +291,12 @@ def _other_encoding(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "kind", "sentence"),
     [
-        (_nothing, WrongUse, r"domain: there is no \.txt or \.jsonl file to learn from"),
-        (_empty, WrongUse, r"domain: there is no \.txt or \.jsonl file to learn from"),
-        (_no_text, BadData, r"a\.jsonl, row 2: no text: a row is an object whose key text holds one"),
-        (_no_json, BadData, r"a\.jsonl, row 2: not a JSON object"),
-        (_one_document, WrongUse, r"domain: there are too few documents, 1 with a letter in it"),
-        (_other_encoding, BadData, r"a\.txt: not UTF-8 text; convert it first"),
+        (_nothing, UsageError, r"domain: there is no \.txt or \.jsonl file to learn from"),
+        (_empty, UsageError, r"domain: there is no \.txt or \.jsonl file to learn from"),
+        (_no_text, DataError, r"a\.jsonl, row 2: no text: a row is an object whose key text holds one"),
+        (_no_json, DataError, r"a\.jsonl, row 2: not a JSON object"),
+        (_one_document, UsageError, r"domain: there are too few documents, 1 with a letter in it"),
+        (_other_encoding, DataError, r"a\.txt: not UTF-8 text; convert it first"),
     ],
     ids=["missing", "empty", "no text", "no json", "one document", "encoding"],
 )
@@ -309,5 +309,5 @@ def test_what_cannot_be_read_is_said(
 
 
 def test_text_has_no_labels_to_choose_by(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(WrongUse, match="with learns: text use best_by: loss"):
+    with pytest.raises(UsageError, match="with learns: text use best_by: loss"):
         run(made(tmp_path, base, best_by="weighted_f1"), tmp_path, tmp_path / "train")

@@ -14,19 +14,31 @@ from tests.factories.tiny_models import tiny_llama
 from tests.train.objectives.test_causal_sft import NO, YES, posts, same, weights
 from torch.nn.functional import logsigmoid
 
-from mentallama.analysts.checkpoints.loading import open_weights
-from mentallama.analysts.inference.prompt_encoding import Prompter
+from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.config import Check, Recipe, Teach
-from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Response, Verdict, example_of
 from mentallama.tasks import load_tasks
-from mentallama.train.data.instructions import POSTS
-from mentallama.train.data.preference_pairs import RATINGS, RESPONSES, VERDICTS, Preference, read_preferences
+from mentallama.train.data.instructions import POSTS_PATH
+from mentallama.train.data.preference_pairs import (
+    RATINGS_PATH,
+    TEACH_RESPONSES_PATH,
+    VERDICTS_PATH,
+    PreferencePair,
+    load_preferences,
+)
 from mentallama.train.loop import loop
-from mentallama.train.loop.distributed import Devices
-from mentallama.train.objectives.causal_sft import Row, collate
-from mentallama.train.objectives.dpo import both, log_probabilities, margins, reference_of, tokenise_pairs
+from mentallama.train.loop.distributed import DistributedContext
+from mentallama.train.objectives.causal_sft import CausalRow, collate_causal
+from mentallama.train.objectives.dpo import (
+    dpo_margins,
+    pair_logprobs,
+    reference_logprobs,
+    response_logprobs,
+    tokenize_pairs,
+)
 from mentallama.train.run import run
 
 CPU = torch.device("cpu")
@@ -48,19 +60,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def with_verdicts(folder: Path) -> None:
     """A run of two teachers: what the first says is accepted, what the second says is refused by correctness."""
     everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
-    write_records(folder / POSTS, everything)
+    write_records(folder / POSTS_PATH, everything)
     examples = [(example_of(each, "stress", "instruction"), each.labels["stress"]) for each in everything]
     told = [
         Response(example_id=example.id, text=says[label], model=model)
         for example, label in examples
         for model, says in (("first", BEST), ("second", WORST))
     ]
-    write_records(folder / RESPONSES, told)
+    write_records(folder / TEACH_RESPONSES_PATH, told)
     verdicts = [
         Verdict(example_id=each.example_id, model=each.model, gate="correctness", ok=each.model == "first")
         for each in told
     ]
-    write_records(folder / VERDICTS, verdicts)
+    write_records(folder / VERDICTS_PATH, verdicts)
 
 
 def made(folder: Path, base: Path, **settings: Any) -> Recipe:
@@ -79,53 +91,53 @@ def made(folder: Path, base: Path, **settings: Any) -> Recipe:
 def test_the_margin_and_the_loss_by_hand() -> None:
     policy = torch.tensor([[-2.0, -6.0], [-3.0, -1.0]])
     reference = torch.tensor([[-3.0, -5.0], [-3.0, -1.0]])
-    found = margins(policy, reference, beta=0.5)
+    found = dpo_margins(policy, reference, beta=0.5)
     assert found.tolist() == [0.5 * (1.0 + 1.0), 0.0]
     assert (-logsigmoid(found)).tolist() == pytest.approx([math.log(1 + math.exp(-1)), math.log(2)])
 
 
 def test_log_probabilities_are_those_of_one_row_at_a_time(base: Path) -> None:
-    model = open_weights(str(base), "causal", torch.float32, CPU).model.eval()
-    rows = [Row([5, 9, 3, 7], 2), Row([8, 4, 6, 9, 11, 2], 1)]
+    model = load_pretrained(str(base), "causal", torch.float32, CPU).model.eval()
+    rows = [CausalRow([5, 9, 3, 7], 2), CausalRow([8, 4, 6, 9, 11, 2], 1)]
     with torch.no_grad():
-        together = log_probabilities(model, collate(rows, [(0,), (1,)], CPU))
+        together = response_logprobs(model, collate_causal(rows, [(0,), (1,)], CPU))
         for row, told in zip(rows, together.tolist(), strict=True):
             chances = model(input_ids=torch.tensor([row.ids])).logits[0].log_softmax(-1)
-            by_hand = sum(float(chances[at - 1, row.ids[at]]) for at in range(row.prompt, len(row.ids)))
+            by_hand = sum(float(chances[at - 1, row.ids[at]]) for at in range(row.n_prompt, len(row.ids)))
             assert told == pytest.approx(by_hand, abs=1e-4)
 
 
 def test_pairs_of_a_run_are_made_of_verdicts(tmp_path: Path, base: Path) -> None:
     with_verdicts(tmp_path)
-    found = read_preferences(made(tmp_path, base), tmp_path)
+    found = load_preferences(made(tmp_path, base), tmp_path)
     assert (len(found.train), len(found.validation)) == (24, 8)
     for pair in found.train:
         label = pair.example.label or ""
         assert (pair.chosen, pair.rejected) == (BEST[label], WORST[label])
     only_told = made(tmp_path, base).model_copy(update={"check": Check(report_only=("correctness",))})
-    with pytest.raises(WrongUse, match="there are no training pairs"):
-        read_preferences(only_told, tmp_path)
+    with pytest.raises(UsageError, match="there are no training pairs"):
+        load_preferences(only_told, tmp_path)
 
 
 def test_a_response_that_raters_found_poor_is_the_worse_one(tmp_path: Path, base: Path) -> None:
     with_verdicts(tmp_path)
-    write_records(tmp_path / VERDICTS, [])
+    write_records(tmp_path / VERDICTS_PATH, [])
     example = example_of(posts("train", 1)[0], "stress", "instruction")
-    path = tmp_path / RATINGS
+    path = tmp_path / RATINGS_PATH
     path.parent.mkdir()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerows(
             [["example_id", "model", "overall"], [example.id, "first", "1"], [example.id, "first", "2"]]
         )
-    with pytest.raises(WrongUse, match="there are no validation pairs"):
-        read_preferences(made(tmp_path, base), tmp_path)
+    with pytest.raises(UsageError, match="there are no validation pairs"):
+        load_preferences(made(tmp_path, base), tmp_path)
     held = example_of(posts("validation", 1, 24)[0], "stress", "instruction")
     with path.open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(
             [[held.id, "second", "0"], [held.id, "first", "3"], [example.id, "second", ""]]
         )
-    found = read_preferences(made(tmp_path, base), tmp_path)
+    found = load_preferences(made(tmp_path, base), tmp_path)
     assert [(pair.chosen, pair.rejected) for pair in found.train] == [(NO, YES)]
     assert [pair.example.id for pair in found.validation] == [held.id]
     assert found.skipped == {"its responses are all of one kind": 30}
@@ -149,7 +161,7 @@ def pairs_file(path: Path, count: int = 60, **changed: str) -> Path:
 
 def test_pairs_from_a_file_keep_their_places(tmp_path: Path, base: Path) -> None:
     recipe = made(tmp_path, base, pairs=str(pairs_file(tmp_path / "pairs.jsonl")))
-    found, again = read_preferences(recipe, tmp_path), read_preferences(recipe, tmp_path)
+    found, again = load_preferences(recipe, tmp_path), load_preferences(recipe, tmp_path)
     assert found == again
     assert len(found.train) + len(found.validation) == 60
     assert 0 < len(found.validation) < 20
@@ -158,11 +170,11 @@ def test_pairs_from_a_file_keep_their_places(tmp_path: Path, base: Path) -> None
 
 def test_a_pair_of_no_question_is_told_with_its_row(tmp_path: Path, base: Path) -> None:
     recipe = made(tmp_path, base, pairs=str(pairs_file(tmp_path / "pairs.jsonl", question="sleep")))
-    with pytest.raises(BadData, match=r"pairs.jsonl.*row 1.*no question 'sleep' of a set 'dreaddit'"):
-        read_preferences(recipe, tmp_path)
+    with pytest.raises(DataError, match=r"pairs.jsonl.*row 1.*no question 'sleep' of a set 'dreaddit'"):
+        load_preferences(recipe, tmp_path)
     (tmp_path / "pairs.jsonl").write_text('{"task": "dreaddit"}\n', encoding="utf-8")
-    with pytest.raises(BadData, match=r"pairs.jsonl.*row 1"):
-        read_preferences(recipe, tmp_path)
+    with pytest.raises(DataError, match=r"pairs.jsonl.*row 1"):
+        load_preferences(recipe, tmp_path)
 
 
 def test_pairs_about_test_posts_are_refused(tmp_path: Path, base: Path) -> None:
@@ -173,8 +185,8 @@ def test_pairs_about_test_posts_are_refused(tmp_path: Path, base: Path) -> None:
     ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(WrongUse, match="1 rows to train on are of posts that are test posts too"):
-        read_preferences(made(tmp_path, base, pairs=str(path)), tmp_path)
+    with pytest.raises(UsageError, match="1 rows to train on are of posts that are test posts too"):
+        load_preferences(made(tmp_path, base, pairs=str(path)), tmp_path)
 
 
 @pytest.mark.parametrize("adapter", [None, {"rank": 4, "dropout": 0.0}], ids=["whole", "adapter"])
@@ -193,42 +205,47 @@ def test_the_better_response_gains_on_pairs_that_are_held_back(
     assert best["loss"] < math.log(2)
     # what was measured is what the model on disk gives
     tuned, began = (
-        open_weights(str(place), "causal", torch.float32, CPU).model.eval()
+        load_pretrained(str(place), "causal", torch.float32, CPU).model.eval()
         for place in (tmp_path / "train", base)
     )
-    prompter = Prompter(
-        open_weights(str(base), "causal", torch.float32, CPU).tokenizer, "instruction", "auto", 200
+    prompter = PromptEncoder(
+        load_pretrained(str(base), "causal", torch.float32, CPU).tokenizer, "instruction", "auto", 200
     )
-    rows = tokenise_pairs(read_preferences(recipe, tmp_path).validation, load_tasks(), prompter)
+    rows = tokenize_pairs(load_preferences(recipe, tmp_path).validation, load_tasks(), prompter)
     bins = [(at,) for at in range(len(rows.chosen))]
     with torch.no_grad():
-        policy, reference = (both(model, rows, bins, Devices(CPU)) for model in (tuned, began))
-    assert float(margins(policy, reference, 0.1).mean()) == pytest.approx(best["margin"], abs=1e-4)
+        policy, reference = (
+            pair_logprobs(model, rows, bins, DistributedContext(CPU)) for model in (tuned, began)
+        )
+    assert float(dpo_margins(policy, reference, 0.1).mean()) == pytest.approx(best["margin"], abs=1e-4)
     assert read_json(tmp_path / "train/summary.json")["pairs"] == {"train": 24, "validation": 8}
     assert not (tmp_path / "before.json").exists()
 
 
 def test_a_post_that_is_cut_is_the_same_for_both_responses(base: Path) -> None:
-    opened = open_weights(str(base), "causal", torch.float32, CPU)
+    opened = load_pretrained(str(base), "causal", torch.float32, CPU)
     example = example_of(
         posts("train", 1)[0].model_copy(update={"text": "A long day. " * 60}), "stress", "instruction"
     )
-    prompter = Prompter(opened.tokenizer, "instruction", "auto", 150)
-    rows = tokenise_pairs([Preference(example, "Yes.", f"{NO} {NO}")], load_tasks(), prompter)
+    prompter = PromptEncoder(opened.tokenizer, "instruction", "auto", 150)
+    rows = tokenize_pairs([PreferencePair(example, "Yes.", f"{NO} {NO}")], load_tasks(), prompter)
     (chosen,), (rejected,) = rows.chosen, rows.rejected
-    assert rows.cut == 1
-    assert chosen.prompt == rejected.prompt
-    assert chosen.ids[: chosen.prompt] == rejected.ids[: rejected.prompt]
+    assert rows.n_truncated == 1
+    assert chosen.n_prompt == rejected.n_prompt
+    assert chosen.ids[: chosen.n_prompt] == rejected.ids[: rejected.n_prompt]
     assert len(chosen.ids) < len(rejected.ids) <= 150
 
 
 def test_a_reference_in_small_passes_is_the_same(base: Path, tmp_path: Path) -> None:
     with_verdicts(tmp_path)
-    opened = open_weights(str(base), "causal", torch.float32, CPU)
-    prompter = Prompter(opened.tokenizer, "instruction", "auto", 200)
-    rows = tokenise_pairs(read_preferences(made(tmp_path, base), tmp_path).validation, load_tasks(), prompter)
+    opened = load_pretrained(str(base), "causal", torch.float32, CPU)
+    prompter = PromptEncoder(opened.tokenizer, "instruction", "auto", 200)
+    rows = tokenize_pairs(load_preferences(made(tmp_path, base), tmp_path).validation, load_tasks(), prompter)
     with torch.no_grad():
-        large, small = (reference_of(opened.model.eval(), rows, room, Devices(CPU)) for room in (10_000, 1))
+        large, small = (
+            reference_logprobs(opened.model.eval(), rows, room, DistributedContext(CPU))
+            for room in (10_000, 1)
+        )
     torch.testing.assert_close(torch.tensor(large), torch.tensor(small), atol=1e-4, rtol=0)
 
 
@@ -239,7 +256,7 @@ def test_a_killed_training_ends_with_the_same_weights(
         with_verdicts(tmp_path / name)
     run(made(tmp_path / "whole", base), tmp_path / "whole", tmp_path / "whole/train")
     killed = made(tmp_path / "killed", base, checkpoint_minutes=1e-9)
-    step, done = loop._Run._step, [0]
+    step, done = loop._TrainingLoop._train_step, [0]
 
     def dies(self: Any, rows: tuple[int, ...]) -> float:
         done[0] += 1
@@ -247,7 +264,7 @@ def test_a_killed_training_ends_with_the_same_weights(
             raise KeyboardInterrupt
         return step(self, rows)
 
-    monkeypatch.setattr(loop._Run, "_step", dies)
+    monkeypatch.setattr(loop._TrainingLoop, "_train_step", dies)
     with pytest.raises(KeyboardInterrupt):
         run(killed, tmp_path / "killed", tmp_path / "killed/train")
     run(killed, tmp_path / "killed", tmp_path / "killed/train")

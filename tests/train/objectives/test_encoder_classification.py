@@ -14,31 +14,43 @@ from safetensors.torch import load_file
 from tests.factories import encoder_cases
 from tests.factories.encoder_cases import made, made_post, posts, saved_bert, saved_roberta
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.checkpoints.loading import open_weights
-from mentallama.analysts.checkpoints.metadata import Head, read_model_file, read_seen, seen_hash
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.checkpoints.metadata import (
+    EncoderHead,
+    read_model_metadata,
+    read_seen_hashes,
+    seen_hash,
+)
 from mentallama.analysts.encoder.analyst import EncoderAnalyst, ExplanationReader
-from mentallama.analysts.encoder.model import HEADS, HeadedEncoder, TextReader, columns, open_encoder, pad
-from mentallama.analysts.inference.batching import Budget
+from mentallama.analysts.encoder.model import (
+    HEADS_FILE,
+    EncoderClassifier,
+    MultiTaskEncoder,
+    head_slices,
+    open_encoder,
+    pad_batch,
+)
+from mentallama.analysts.inference.batching import TokenBudget
 from mentallama.analysts.registry import open_analyst
-from mentallama.config import Encoder
-from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.config import EncoderSettings
+from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Example, Prediction, example_of
 from mentallama.tasks import load_tasks
 from mentallama.train.loop import loop
 from mentallama.train.objectives.encoder_classification import (
-    Row,
-    balanced,
-    begin,
-    calibrated,
+    EncoderRow,
+    balanced_label_weights,
+    heads_with_temperature,
     label_loss,
-    scores,
+    mean_and_set_f1,
+    prepare_encoder,
 )
 from mentallama.train.run import run
 
-HEAD_A = Head(set="dreaddit", question="stress", labels=("yes", "no"))
-HEAD_B = Head(set="SAD", question="cause", labels=("work", "school", "family"))
+HEAD_A = EncoderHead(set="dreaddit", question="stress", labels=("yes", "no"))
+HEAD_B = EncoderHead(set="SAD", question="cause", labels=("work", "school", "family"))
 
 
 @pytest.fixture(autouse=True)
@@ -59,15 +71,15 @@ def asked(split: str = "test") -> list[Example]:
 
 
 def told(folder: Path, examples: Sequence[Example], **asking: Any) -> list[Prediction]:
-    return list(EncoderAnalyst.load(str(folder), Asking(**asking)).analyse(examples))
+    return list(EncoderAnalyst.load(str(folder), InferenceOptions(**asking)).analyse(examples))
 
 
 def test_the_loss_by_hand() -> None:
     logits = torch.tensor([[1.0, 0.0, 9.0, 9.0, 9.0], [2.0, 2.0, 0.0, math.log(2), 0.0]])
-    rows = [Row([1], {0: 0}), Row([1], {0: 1, 1: 1})]
+    rows = [EncoderRow([1], {0: 0}), EncoderRow([1], {0: 1, 1: 1})]
     # row 1: -ln(e/(e+1)); row 2: half of ln 2, and half of -ln(2/4)
     first, second = math.log(1 + math.exp(-1)), (math.log(2) + math.log(2)) / 2
-    own = columns((HEAD_A, HEAD_B))
+    own = head_slices((HEAD_A, HEAD_B))
     assert own == [slice(0, 2), slice(2, 5)]
     assert label_loss(logits, rows, own, None).item() == pytest.approx(first + second)
     weights = {0: [2.0, 0.5], 1: [1.0, 3.0, 1.0]}
@@ -76,35 +88,46 @@ def test_the_loss_by_hand() -> None:
 
 
 def test_weights_of_labels_by_hand() -> None:
-    rows = [Row([1], {0: 0}), Row([1], {0: 0}), Row([1], {0: 0}), Row([1], {0: 1}), Row([1], {1: 2})]
-    found = balanced(rows, (HEAD_A, HEAD_B))
+    rows = [
+        EncoderRow([1], {0: 0}),
+        EncoderRow([1], {0: 0}),
+        EncoderRow([1], {0: 0}),
+        EncoderRow([1], {0: 1}),
+        EncoderRow([1], {1: 2}),
+    ]
+    found = balanced_label_weights(rows, (HEAD_A, HEAD_B))
     assert found[0] == [4 / (2 * 3), 4 / (2 * 1)]
     assert found[1] == [0.0, 0.0, 1.0]  # labels that never occur weigh nothing
 
 
 def test_scores_are_means_over_sets_by_hand() -> None:
-    rows = [Row([1], {0: 0}), Row([1], {0: 1}), Row([1], {1: 0}), Row([1], {1: 0})]
+    rows = [
+        EncoderRow([1], {0: 0}),
+        EncoderRow([1], {0: 1}),
+        EncoderRow([1], {1: 0}),
+        EncoderRow([1], {1: 0}),
+    ]
     logits = np.array([[3, 1, 0, 0, 0], [3, 1, 0, 0, 0], [0, 0, 5, 1, 1], [0, 0, 5, 1, 1]], float)
-    found = scores((HEAD_A, HEAD_B), logits, rows)
+    found = mean_and_set_f1((HEAD_A, HEAD_B), logits, rows)
     assert found["weighted_f1 dreaddit"] == pytest.approx(100 * (2 / 3) / 2)
     assert found["weighted_f1 SAD"] == 100
     assert found["weighted_f1"] == pytest.approx((100 / 3 + 100) / 2)
 
 
 def test_heads_that_are_too_sure_are_cooled() -> None:
-    rows = [Row([1], {0: at % 10 == 0}) for at in range(200)]
+    rows = [EncoderRow([1], {0: at % 10 == 0}) for at in range(200)]
     sure = np.tile([20.0, 0.0], (200, 1))
-    assert calibrated((HEAD_A,), sure, rows)[0].temperature > 3
+    assert heads_with_temperature((HEAD_A,), sure, rows)[0].temperature > 3
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_what_fills_up_changes_nothing(tmp_path: Path, pooling: Any) -> None:
-    settings = Encoder(analyst="encoder", base=str(saved_bert(tmp_path / "m")), pooling=pooling)
-    opened = begin(settings, 1, 5)
-    reader = TextReader(opened.model, opened.tokenizer, 40)
-    rows, cut = reader.tokens(["The noise.", "The tea and the rain and the walk again and again.", "work"])
-    alone = np.concatenate([reader.logits([row], Budget(10_000, print)) for row in rows])
-    np.testing.assert_allclose(reader.logits(rows, Budget(10_000, print)), alone, atol=1e-6)
+    settings = EncoderSettings(analyst="encoder", base=str(saved_bert(tmp_path / "m")), pooling=pooling)
+    opened = prepare_encoder(settings, 1, 5)
+    reader = EncoderClassifier(opened.model, opened.tokenizer, 40)
+    rows, cut = reader.tokenize(["The noise.", "The tea and the rain and the walk again and again.", "work"])
+    alone = np.concatenate([reader.logits([row], TokenBudget(10_000, print)) for row in rows])
+    np.testing.assert_allclose(reader.logits(rows, TokenBudget(10_000, print)), alone, atol=1e-6)
     assert cut == 0
     assert np.ptp(alone, axis=0).max() > 1e-3
 
@@ -128,7 +151,7 @@ def test_predictions_hold_calibrated_probabilities(trained: Path) -> None:
         assert sum(each.probabilities.values()) == pytest.approx(1)
         assert each.reading.label == max(each.probabilities, key=each.probabilities.__getitem__)
         assert each.reading.explanation == ""
-    heads = {(head.set, head.question): head for head in read_model_file(trained).heads}  # type: ignore[union-attr]
+    heads = {(head.set, head.question): head for head in read_model_metadata(trained).heads}  # type: ignore[union-attr]
     assert set(heads) == {("dreaddit", "stress"), ("MultiWD", "social"), ("MultiWD", "vocational")}
     assert len({head.temperature for head in heads.values()}) == 3
 
@@ -136,15 +159,17 @@ def test_predictions_hold_calibrated_probabilities(trained: Path) -> None:
 def test_opened_again_it_answers_the_same_bit_for_bit(trained: Path) -> None:
     assert told(trained, asked()) == told(trained, asked())
     reader, _, _ = open_encoder(str(trained), "cpu", "float32")
-    weights = load_file(trained / HEADS)
+    weights = load_file(trained / HEADS_FILE)
     assert torch.equal(reader.model.heads.weight, weights["weight"])
 
 
 def test_a_post_is_read_once_however_many_questions(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    forward = HeadedEncoder.forward
+    forward = MultiTaskEncoder.forward
     monkeypatch.setattr(
-        HeadedEncoder, "forward", lambda self, ids, mask: (read.append(len(ids)), forward(self, ids, mask))[1]
+        MultiTaskEncoder,
+        "forward",
+        lambda self, ids, mask: (read.append(len(ids)), forward(self, ids, mask))[1],
     )
     examples = [each for each in asked() if each.task == "MultiWD"]
     told(trained, examples)
@@ -152,7 +177,7 @@ def test_a_post_is_read_once_however_many_questions(trained: Path, monkeypatch: 
 
 
 def test_long_posts_are_cut_and_counted(trained: Path) -> None:
-    analyst = EncoderAnalyst.load(str(trained), Asking())
+    analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
     long = asked()[0].model_copy(update={"text": "tea " * 500})
     shorter = long.model_copy(update={"text": "tea " * 38})
     first, second = analyst.analyse([long, shorter])
@@ -163,14 +188,14 @@ def test_long_posts_are_cut_and_counted(trained: Path) -> None:
 def test_memory_that_runs_out_halves_the_pass(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     whole = told(trained, asked())
-    forward = HeadedEncoder.forward
+    forward = MultiTaskEncoder.forward
 
     def short(self: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if ids.numel() > 100:
             raise torch.OutOfMemoryError
         return forward(self, ids, mask)
 
-    monkeypatch.setattr(HeadedEncoder, "forward", short)
+    monkeypatch.setattr(MultiTaskEncoder, "forward", short)
     found = told(trained, asked(), say=said.append)
     assert any("out of memory" in line for line in said)
     for one, other in zip(found, whole, strict=True):
@@ -183,7 +208,7 @@ def test_a_killed_training_ends_with_the_same_weights(
     recipe = made(tmp_path / "whole", epochs=3)
     run(recipe, tmp_path / "whole", tmp_path / "whole/train")
     again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), epochs=3, checkpoint_minutes=1e-9)
-    step, done = loop._Run._step, [0]
+    step, done = loop._TrainingLoop._train_step, [0]
 
     def dies(self: Any, rows: tuple[int, ...]) -> float:
         done[0] += 1
@@ -191,13 +216,13 @@ def test_a_killed_training_ends_with_the_same_weights(
             raise KeyboardInterrupt
         return step(self, rows)
 
-    monkeypatch.setattr(loop._Run, "_step", dies)
+    monkeypatch.setattr(loop._TrainingLoop, "_train_step", dies)
     with pytest.raises(KeyboardInterrupt):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     assert list((tmp_path / "killed/checkpoints").glob("step-*13"))
     run(again, tmp_path / "killed", tmp_path / "killed/train")
     assert done[0] == 14 + 27 - 13
-    for name in ("model.safetensors", HEADS):
+    for name in ("model.safetensors", HEADS_FILE):
         assert (tmp_path / "whole/train" / name).read_bytes() == (
             tmp_path / "killed/train" / name
         ).read_bytes()
@@ -206,14 +231,14 @@ def test_a_killed_training_ends_with_the_same_weights(
 
 def test_frozen_words_and_dropout_of_the_base(tmp_path: Path) -> None:
     base = saved_bert(tmp_path / "m", hidden_dropout_prob=0.1)
-    settings = Encoder(analyst="encoder", base=str(base), freeze_embeddings=True, base_dropout=0.0)
-    model = begin(settings, 1, 2).model
+    settings = EncoderSettings(analyst="encoder", base=str(base), freeze_embeddings=True, base_dropout=0.0)
+    model = prepare_encoder(settings, 1, 2).model
     still = {
         name.split(".")[1] for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
     assert still == {"embeddings", "pooler"}
     assert {each.p for each in model.encoder.modules() if isinstance(each, torch.nn.Dropout)} == {0.0}
-    as_made = begin(
+    as_made = prepare_encoder(
         settings.model_copy(update={"base_dropout": None, "freeze_embeddings": False}), 1, 2
     ).model
     assert {each.p for each in as_made.encoder.modules() if isinstance(each, torch.nn.Dropout)} == {0.1}
@@ -228,24 +253,24 @@ def test_a_tokenizer_without_padding_is_no_obstacle(tmp_path: Path, trained: Pat
 
 
 def test_roberta_counts_its_places_from_behind_padding(tmp_path: Path) -> None:
-    opened = open_weights(str(saved_roberta(tmp_path / "m")), "encoder", torch.float32, None)
+    opened = load_pretrained(str(saved_roberta(tmp_path / "m")), "encoder", torch.float32, None)
     assert opened.context == 17
-    reader = TextReader(HeadedEncoder(opened.model, 2, "mean"), opened.tokenizer, opened.context)
-    rows, cut = reader.tokens(["tea " * 40])
+    reader = EncoderClassifier(MultiTaskEncoder(opened.model, 2, "mean"), opened.tokenizer, opened.context)
+    rows, cut = reader.tokenize(["tea " * 40])
     assert (len(rows[0]), cut) == (17, 1)
-    assert reader.logits(rows, Budget(100, print)).shape == (1, 2)
+    assert reader.logits(rows, TokenBudget(100, print)).shape == (1, 2)
 
 
 def test_a_test_post_among_the_rows_ends_it(tmp_path: Path) -> None:
     recipe = made(tmp_path)
     leaked = made_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
     write_records(tmp_path / "collect/posts.jsonl.zst", [*posts(), leaked])
-    with pytest.raises(WrongUse, match="1 rows to train on are of posts that are test posts too"):
+    with pytest.raises(UsageError, match="1 rows to train on are of posts that are test posts too"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
 def test_what_it_has_seen_is_told_and_no_test_post_is_in_it(trained: Path) -> None:
-    seen = read_seen(trained)
+    seen = read_seen_hashes(trained)
     by_split = {
         split: {seen_hash(post.text) for post in posts() if post.split == split}
         for split in ("train", "test")
@@ -274,7 +299,7 @@ def test_what_it_has_seen_is_told_and_no_test_post_is_in_it(trained: Path) -> No
 def test_what_cannot_be_learnt_is_said(tmp_path: Path, change: Any, fault: str) -> None:
     recipe = made(tmp_path)
     write_records(tmp_path / "collect/posts.jsonl.zst", [change(post) for post in posts()])
-    with pytest.raises(WrongUse, match=fault):
+    with pytest.raises(UsageError, match=fault):
         run(recipe, tmp_path, tmp_path / "train")
 
 
@@ -290,13 +315,13 @@ def test_a_question_of_one_label_is_left_out_and_said(tmp_path: Path) -> None:
         "36 training rows of 1"
     )
     with pytest.raises(
-        WrongUse, match=r"was not trained on MultiWD \(social\); it answers .*MultiWD \(vocational\)"
+        UsageError, match=r"was not trained on MultiWD \(social\); it answers .*MultiWD \(vocational\)"
     ):
         told(tmp_path / "train", [each for each in asked() if each.question == "social"])
 
 
 def test_an_encoder_without_heads_answers_nothing(tmp_path: Path) -> None:
-    with pytest.raises(WrongUse, match="has no heads yet"):
+    with pytest.raises(UsageError, match="has no heads yet"):
         open_analyst(f"encoder:{saved_bert(tmp_path / 'm')}")
 
 
@@ -305,8 +330,8 @@ def test_damaged_heads_are_told(tmp_path: Path, trained: Path) -> None:
     copy.mkdir()
     for path in trained.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
-    (copy / HEADS).write_bytes(b"damaged")
-    with pytest.raises(BadData, match=r"heads.safetensors: .*not the heads of this encoder"):
+    (copy / HEADS_FILE).write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"heads.safetensors: .*not the heads of this encoder"):
         open_analyst(f"encoder:{copy}")
 
 
@@ -320,25 +345,25 @@ def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
     recipe = made(tmp_path, reads="explanations")
     run(recipe, tmp_path, tmp_path / "train")
     reader, task = ExplanationReader.load(tmp_path / "train"), load_tasks()["dreaddit"]
-    assert reader.answers(task, "stress")
-    assert not reader.answers(load_tasks()["MultiWD"], "social")  # it has no explanations
-    heavy, calm = reader.read(task, "stress", ["because the day is heavy", "the tone is calm"])
+    assert reader.supports(task, "stress")
+    assert not reader.supports(load_tasks()["MultiWD"], "social")  # it has no explanations
+    heavy, calm = reader.label_probabilities(task, "stress", ["because the day is heavy", "the tone is calm"])
     assert heavy["yes"] > 0.5 > calm["yes"]
     assert {
         seen_hash(post.text) for post in posts() if post.set == "dreaddit" and post.split == "train"
     } < reader.seen
     assert not {seen_hash(post.text) for post in posts() if post.split == "test"} & reader.seen
-    with pytest.raises(WrongUse, match="it is a label reader for check and evaluate"):
+    with pytest.raises(UsageError, match="it is a label reader for check and evaluate"):
         open_analyst(f"encoder:{tmp_path / 'train'}")
 
 
 def test_a_model_of_posts_is_no_label_reader(trained: Path) -> None:
-    with pytest.raises(WrongUse, match="a label reader is trained with reads: explanations"):
+    with pytest.raises(UsageError, match="a label reader is trained with reads: explanations"):
         ExplanationReader.load(trained)
 
 
 def test_padding_by_hand() -> None:
-    ids, mask = pad([[5, 6, 7], [8]], 9, torch.device("cpu"))
+    ids, mask = pad_batch([[5, 6, 7], [8]], 9, torch.device("cpu"))
     assert ids.tolist() == [[5, 6, 7], [8, 9, 9]]
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 

@@ -12,17 +12,23 @@ from tests.train.loop.test_distributed import torchrun
 from tests.train.objectives.test_causal_sft import posts, same, weights
 from torch.nn.functional import cross_entropy
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.checkpoints.loading import open_weights
-from mentallama.analysts.inference.seq2seq_encoding import Sides
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.inference.seq2seq_encoding import Seq2seqPromptEncoder
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import Recipe
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Example, Response, example_of
 from mentallama.tasks import load_tasks, write_query
 from mentallama.train.loop import loop
-from mentallama.train.objectives.seq2seq_sft import UNLEARNT, Pair, collate, response_loss, tokenise
+from mentallama.train.objectives.seq2seq_sft import (
+    UNLEARNT,
+    Seq2seqRow,
+    collate_seq2seq,
+    seq2seq_loss,
+    tokenize_seq2seq,
+)
 from mentallama.train.run import run
 
 CPU = torch.device("cpu")
@@ -82,31 +88,39 @@ def example(text: str) -> Example:
 )
 def test_only_the_response_is_learnt_token_by_token(kind: Kind, front: str, start: str) -> None:
     model, tokenizer = tiny_pair(kind)
-    rows = tokenise(
-        [example("A loud week.")], load_tasks(), Sides(model, tokenizer, "completion", "plain", 500)
+    rows = tokenize_seq2seq(
+        [example("A loud week.")],
+        load_tasks(),
+        Seq2seqPromptEncoder(model, tokenizer, "completion", "plain", 500),
     )
-    (row,), batch = rows.rows, collate(rows.rows, CPU)
+    (row,), batch = rows.rows, collate_seq2seq(rows.rows, CPU)
     asked = write_query(load_tasks()["dreaddit"], "stress", "completion", "A loud week.").rstrip()
-    assert rows.cut == 0
+    assert rows.n_truncated == 0
     assert row.prompt == tokenizer(asked)["input_ids"]
     assert row.target == tokenizer(text_target=YES)["input_ids"]
-    assert tokenizer.decode(batch.read[0]) == f"{front}{asked}</s>"
+    assert tokenizer.decode(batch.input_ids[0]) == f"{front}{asked}</s>"
     assert tokenizer.decode(batch.targets[0]) == f"{front}{YES}</s>"
     # the target of a token is the one behind it: the decoder is given all targets but the last, behind its start
-    assert tokenizer.convert_ids_to_tokens(batch.given[0].tolist())[0] == start
-    assert batch.given[0, 1:].tolist() == batch.targets[0, :-1].tolist()
-    assert torch.equal(batch.given, model.prepare_decoder_input_ids_from_labels(labels=batch.targets))
-    assert row.learnt == len(row.target) == len(row.ids) - len(row.prompt) > 8
+    assert tokenizer.convert_ids_to_tokens(batch.decoder_input_ids[0].tolist())[0] == start
+    assert batch.decoder_input_ids[0, 1:].tolist() == batch.targets[0, :-1].tolist()
+    assert torch.equal(
+        batch.decoder_input_ids, model.prepare_decoder_input_ids_from_labels(labels=batch.targets)
+    )
+    assert row.n_targets == len(row.target) == len(row.ids) - len(row.prompt) > 8
 
 
-ROWS = [Pair([5, 9, 3, 7], [6, 2], 2), Pair([8, 4], [11, 12, 13, 2], 2), Pair([15, 16, 17], [14, 2], 2)]
+ROWS = [
+    Seq2seqRow([5, 9, 3, 7], [6, 2], 2),
+    Seq2seqRow([8, 4], [11, 12, 13, 2], 2),
+    Seq2seqRow([15, 16, 17], [14, 2], 2),
+]
 
 
 def test_batches_by_hand() -> None:
-    batch = collate(ROWS[:2], CPU)
-    assert batch.read.tolist() == [[5, 9, 3, 7], [8, 4, 0, 0]]
-    assert batch.mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert batch.given.tolist() == [[2, 6, 0, 0], [2, 11, 12, 13]]
+    batch = collate_seq2seq(ROWS[:2], CPU)
+    assert batch.input_ids.tolist() == [[5, 9, 3, 7], [8, 4, 0, 0]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
+    assert batch.decoder_input_ids.tolist() == [[2, 6, 0, 0], [2, 11, 12, 13]]
     assert batch.targets.tolist() == [[6, 2, UNLEARNT, UNLEARNT], [11, 12, 13, 2]]
 
 
@@ -116,10 +130,10 @@ def test_padding_changes_no_loss(kind: Kind) -> None:
     with torch.no_grad():
         naive = 0.0
         for row in ROWS:
-            given = torch.tensor([[row.start, *row.target[:-1]]])
+            given = torch.tensor([[row.decoder_start_id, *row.target[:-1]]])
             logits = model(input_ids=torch.tensor([list(row.prompt)]), decoder_input_ids=given).logits[0]
             naive += float(cross_entropy(logits, torch.tensor(list(row.target)), reduction="sum"))
-        found = float(response_loss(model, collate(ROWS, CPU)))
+        found = float(seq2seq_loss(model, collate_seq2seq(ROWS, CPU)))
     assert found == pytest.approx(naive, rel=1e-5)
 
 
@@ -141,7 +155,7 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
     asked = [example(post.text) for post in posts("test", 4, 40)]
     told = []
     for mode in ("answer-first", "free"):
-        asking = Asking(mode=mode, max_new_tokens=20, device="cpu")  # type: ignore[arg-type]
+        asking = InferenceOptions(mode=mode, max_new_tokens=20, device="cpu")  # type: ignore[arg-type]
         first, second = (
             list(open_analyst(f"seq2seq:{tmp_path / 'train'}", asking).analyse(asked)) for _ in range(2)
         )
@@ -153,15 +167,15 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_saved_is_what_was_measured(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
     counts = run(made(tmp_path, bases[kind], learning_rate=RATE[kind]), tmp_path, tmp_path / "train")
-    opened = open_weights(str(tmp_path / "train"), "seq2seq", torch.float32, CPU)
-    sides = Sides(opened.model, opened.tokenizer, "completion", "plain", 200)
+    opened = load_pretrained(str(tmp_path / "train"), "seq2seq", torch.float32, CPU)
+    sides = Seq2seqPromptEncoder(opened.model, opened.tokenizer, "completion", "plain", 200)
     held = [
         example(post.text).model_copy(update={"response": YES if post.labels["stress"] == "yes" else NO})
         for post in posts("validation", 8, 24)
     ]
-    rows = tokenise(held, load_tasks(), sides).rows
+    rows = tokenize_seq2seq(held, load_tasks(), sides).rows
     with torch.no_grad():
-        summed = sum(float(response_loss(opened.model.eval(), collate([row], CPU))) for row in rows)
+        summed = sum(float(seq2seq_loss(opened.model.eval(), collate_seq2seq([row], CPU))) for row in rows)
     mean = summed / sum(len(row.target) for row in rows)
     assert mean == pytest.approx(counts["best"]["measures"]["loss"], rel=1e-5)
 
@@ -175,8 +189,10 @@ def test_a_model_that_knows_its_rows_by_heart_writes_them(
     learnt = posts("train", 24)
     asked = [example(post.text) for post in learnt]
     where = f"seq2seq:{tmp_path / 'train'}"
-    free = list(open_analyst(where, Asking(mode="free", max_new_tokens=40, device="cpu")).analyse(asked))
-    weighed = list(open_analyst(where, Asking(max_new_tokens=40, device="cpu")).analyse(asked))
+    free = list(
+        open_analyst(where, InferenceOptions(mode="free", max_new_tokens=40, device="cpu")).analyse(asked)
+    )
+    weighed = list(open_analyst(where, InferenceOptions(max_new_tokens=40, device="cpu")).analyse(asked))
     golden = {"yes": YES.partition("Reasoning: ")[2], "no": NO.partition("Reasoning: ")[2]}
     for post, one, other in zip(learnt, free, weighed, strict=True):
         label = post.labels["stress"]
@@ -194,7 +210,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 ) -> None:
     settings = {"checkpoint_minutes": 1e-9, "learning_rate": 3e-3}
     run(made(tmp_path / "whole", bases["t5"], **settings), tmp_path / "whole", tmp_path / "whole/train")
-    step = loop._Run._step
+    step = loop._TrainingLoop._train_step
 
     def killed(self: Any, rows: tuple[int, ...]) -> float:
         if self.state.step == 4:
@@ -202,7 +218,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
         return step(self, rows)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop._Run, "_step", killed)
+        patched.setattr(loop._TrainingLoop, "_train_step", killed)
         with pytest.raises(KeyboardInterrupt):
             run(made(tmp_path / "cut", bases["t5"], **settings), tmp_path / "cut", tmp_path / "cut/train")
     run(made(tmp_path / "cut", bases["t5"], **settings), tmp_path / "cut", tmp_path / "cut/train")
@@ -231,15 +247,17 @@ def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, bases: 
 
 def test_long_posts_are_cut_and_counted_and_long_responses_said(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5")
-    sides = Sides(model, tokenizer, "completion", "plain", 100)
-    rows = tokenise([example("A loud week. " * 50), example("A loud week.")], load_tasks(), sides)
-    assert rows.cut == 1
+    sides = Seq2seqPromptEncoder(model, tokenizer, "completion", "plain", 100)
+    rows = tokenize_seq2seq([example("A loud week. " * 50), example("A loud week.")], load_tasks(), sides)
+    assert rows.n_truncated == 1
     assert 90 < len(rows.rows[0].prompt) <= 100
     read = tokenizer.decode(rows.rows[0].prompt, skip_special_tokens=True)
     assert read.startswith("Post: A loud week.")
     assert read.endswith('The answer to the question "Does the poster suffers from stress?" is')
-    with pytest.raises(WrongUse, match=r"a response takes \d+ tokens, and the model holds 100 on each side"):
-        sides.target(YES * 30)
+    with pytest.raises(
+        UsageError, match=r"a response takes \d+ tokens, and the model holds 100 on each side"
+    ):
+        sides.encode_target(YES * 30)
 
 
 def test_no_padding_token_is_needed(tmp_path: Path) -> None:
@@ -254,7 +272,7 @@ def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
     from tests.factories.tiny_models import tiny_llama
 
     tiny_llama(tmp_path / "llama")
-    with pytest.raises(WrongUse, match="a llama is no seq2seq model"):
+    with pytest.raises(UsageError, match="a llama is no seq2seq model"):
         run(made(tmp_path, str(tmp_path / "llama")), tmp_path, tmp_path / "train")
 
 

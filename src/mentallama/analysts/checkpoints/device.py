@@ -6,13 +6,13 @@ from typing import Literal
 
 import torch
 
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
-def choose_device(wanted: Device, place: int = 0) -> torch.device:
+def choose_device(wanted: Device, local_rank: int = 0) -> torch.device:
     """The device of a setting; `place` is the process's number on its machine.
 
     Raises
@@ -22,10 +22,10 @@ def choose_device(wanted: Device, place: int = 0) -> torch.device:
     """
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
-        raise WrongUse(
+        raise UsageError(
             "device: cuda is asked for and torch sees no GPU here; use device: cpu, or install a CUDA build of torch"
         )
-    return torch.device("cuda", place) if there and wanted != "cpu" else torch.device("cpu")
+    return torch.device("cuda", local_rank) if there and wanted != "cpu" else torch.device("cpu")
 
 
 def choose_dtype(wanted: Dtype, device: torch.device) -> torch.dtype:

@@ -14,15 +14,15 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from mentallama.errors import BadData
+from mentallama.errors import DataError
 from mentallama.files.record_files import read_json, write_json
 from mentallama.records import Form, Record
-from mentallama.text.fingerprint import key_of
+from mentallama.text.fingerprint import text_key
 
-MODEL, SEEN = "mentallama.json", "seen.json"
+METADATA_FILE, SEEN_FILE = "mentallama.json", "seen.json"
 
 
-class Head(Record):
+class EncoderHead(Record):
     """One question that an encoder answers: its labels in the order of the head's outputs, and its temperature."""
 
     set: str
@@ -31,7 +31,7 @@ class Head(Record):
     temperature: float = 1.0
 
 
-class ModelFile(Record):
+class ModelMetadata(Record):
     """How a model was made, as far as it must be known to use it.
 
     `fingerprint` names the model in predictions: a hash of the rows, the settings and the base. `max_tokens` is the
@@ -47,16 +47,16 @@ class ModelFile(Record):
     base: str | None = None
     reads: Literal["posts", "explanations"] = "posts"
     pooling: Literal["mean", "cls"] = "mean"
-    heads: tuple[Head, ...] = ()
+    heads: tuple[EncoderHead, ...] = ()
 
 
-def write_model_file(folder: Path, model: ModelFile, seen: Iterable[str]) -> None:
+def write_model_metadata(folder: Path, model: ModelMetadata, seen: Iterable[str]) -> None:
     """Write both files; `seen` are the hashes of `seen_hash`."""
-    write_json(folder / SEEN, sorted(set(seen)))
-    write_json(folder / MODEL, model.model_dump(mode="json"))
+    write_json(folder / SEEN_FILE, sorted(set(seen)))
+    write_json(folder / METADATA_FILE, model.model_dump(mode="json"))
 
 
-def read_model_file(folder: Path) -> ModelFile | None:
+def read_model_metadata(folder: Path) -> ModelMetadata | None:
     """What the folder says; None where it is a model that was not trained here.
 
     Raises
@@ -64,24 +64,24 @@ def read_model_file(folder: Path) -> ModelFile | None:
     BadData
         The file does not hold what it should.
     """
-    path = folder / MODEL
+    path = folder / METADATA_FILE
     if not path.is_file():
         return None
     try:
-        return ModelFile.model_validate(read_json(path))
+        return ModelMetadata.model_validate(read_json(path))
     except ValidationError as fault:
         fields = sorted({".".join(map(str, error["loc"])) for error in fault.errors()})
-        raise BadData(f"not what training writes: see {', '.join(fields)}; train again", path) from None
+        raise DataError(f"not what training writes: see {', '.join(fields)}; train again", path) from None
 
 
-def form_of(spec: str) -> Form:
+def model_query_form(spec: str) -> Form:
     """The form in which the model of a spec was trained here; of any other model, the instruction form."""
     where = Path(spec.partition(":")[2])
-    file = read_model_file(where) if where.is_dir() else None
+    file = read_model_metadata(where) if where.is_dir() else None
     return file.form if file is not None else "instruction"
 
 
-def read_seen(folder: Path) -> frozenset[str]:
+def read_seen_hashes(folder: Path) -> frozenset[str]:
     """Hashes of the posts that a model has seen.
 
     Raises
@@ -89,17 +89,17 @@ def read_seen(folder: Path) -> frozenset[str]:
     BadData
         The file is missing or damaged: then nothing can be proved.
     """
-    path = folder / SEEN
+    path = folder / SEEN_FILE
     if not path.is_file():
-        raise BadData(
+        raise DataError(
             "there is no such file, so that nobody can tell what the model has seen; train again", path
         )
     hashes = read_json(path)
     if not isinstance(hashes, list) or not all(isinstance(each, str) for each in hashes):
-        raise BadData("not a list of hashes; train again", path)
+        raise DataError("not a list of hashes; train again", path)
     return frozenset(hashes)
 
 
 def seen_hash(text: str) -> str:
     """The hash of a cleaned post, the same for copies that differ in case, marks or mis-decoding."""
-    return hashlib.blake2b(key_of(text).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(text_key(text).encode(), digest_size=12).hexdigest()

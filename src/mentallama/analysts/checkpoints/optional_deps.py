@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 
-OFF = {
+QUIET_ENV = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_SYMLINKS_WARNING": "1",
@@ -20,7 +20,7 @@ OFF = {
 }
 
 
-def need_torch() -> None:
+def require_torch() -> None:
     """Call before torch or transformers is imported.
 
     Raises
@@ -30,8 +30,8 @@ def need_torch() -> None:
     """
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
-        raise WrongUse(f"neural models need {' and '.join(missing)}: pip install 'mentallama[train]'")
-    for name, value in OFF.items():
+        raise UsageError(f"neural models need {' and '.join(missing)}: pip install 'mentallama[train]'")
+    for name, value in QUIET_ENV.items():
         os.environ.setdefault(name, value)
     from transformers.utils import logging
 
@@ -39,7 +39,7 @@ def need_torch() -> None:
     logging.disable_progress_bar()
 
 
-def need_peft() -> None:
+def require_peft() -> None:
     """Call before peft is imported; `WrongUse` where it is not there."""
     if find_spec("peft") is None:
-        raise WrongUse("adapters need peft: pip install 'mentallama[train]'")
+        raise UsageError("adapters need peft: pip install 'mentallama[train]'")

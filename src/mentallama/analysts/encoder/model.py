@@ -19,31 +19,34 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mentallama.analysts.checkpoints.device import Device, Dtype, choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import open_weights
-from mentallama.analysts.checkpoints.metadata import Head, ModelFile
-from mentallama.analysts.inference.batching import Budget, in_passes
-from mentallama.errors import BadData, WrongUse
+from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
+from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
+from mentallama.errors import DataError, UsageError
 
-HEADS = "heads.safetensors"
+HEADS_FILE = "heads.safetensors"
 
 Logits = NDArray[np.float64]
 """Shape (texts, labels of all heads)."""
 
 
-def _mean(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _mean_pooling(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     shown = mask.unsqueeze(-1).to(hidden.dtype)
     return (hidden * shown).sum(1) / shown.sum(1)
 
 
-def _first(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def _cls_pooling(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return hidden[:, 0]
 
 
-POOLINGS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"mean": _mean, "cls": _first}
+POOLINGS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mean": _mean_pooling,
+    "cls": _cls_pooling,
+}
 """From the states of a text's tokens to one of the text: (texts, tokens, hidden) to (texts, hidden)."""
 
 
-class HeadedEncoder(torch.nn.Module):
+class MultiTaskEncoder(torch.nn.Module):
     """An encoder and the heads of all questions, which are one matrix.
 
     Parameters
@@ -58,11 +61,11 @@ class HeadedEncoder(torch.nn.Module):
         Share of a text's state that the heads do not see while they learn.
     """
 
-    def __init__(self, encoder: Any, labels: int, pooling: str, dropout: float = 0.0) -> None:
+    def __init__(self, encoder: Any, n_labels: int, pooling: str, dropout: float = 0.0) -> None:
         super().__init__()
         self.encoder, self.pooling = encoder, pooling
         self.dropout = torch.nn.Dropout(dropout)
-        self.heads = torch.nn.Linear(encoder.config.hidden_size, labels)
+        self.heads = torch.nn.Linear(encoder.config.hidden_size, n_labels)
         torch.nn.init.normal_(self.heads.weight, std=0.02)
         torch.nn.init.zeros_(self.heads.bias)
         self._no_split_modules = getattr(
@@ -80,60 +83,60 @@ class HeadedEncoder(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class TextReader:
+class EncoderClassifier:
     """A headed encoder with what it takes to read texts. `longest`: tokens that are read of a text."""
 
-    model: HeadedEncoder
+    model: MultiTaskEncoder
     tokenizer: Any
-    longest: int
+    max_length: int
 
-    def tokens(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+    def tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """Tokens of each text, and how many texts lost their end."""
         if not texts:
             return [], 0
-        found = self.tokenizer(list(texts), truncation=True, max_length=self.longest)
+        found = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
         cut = sum(bool(each.overflowing) for each in found.encodings)
         return [list(ids) for ids in found["input_ids"]], cut
 
-    def logits(self, rows: Sequence[Sequence[int]], budget: Budget) -> Logits:
+    def logits(self, rows: Sequence[Sequence[int]], budget: TokenBudget) -> Logits:
         """Logits of all heads, rows of like length read together; without gradients or dropout."""
         told = np.zeros((len(rows), self.model.heads.out_features))
         self.model.eval()
-        numbered = [NumberedRow(number, ids) for number, ids in enumerate(rows)]
+        numbered = [TokenizedText(number, ids) for number, ids in enumerate(rows)]
         with torch.inference_mode():
-            for part, found in in_passes(numbered, budget, self._read):
-                told[[row.number for row in part]] = found
+            for part, found in run_in_batches(numbered, budget, self._batch_logits):
+                told[[row.index for row in part]] = found
         return told
 
-    def _read(self, part: Sequence[NumberedRow]) -> NDArray[np.float32]:
+    def _batch_logits(self, part: Sequence[TokenizedText]) -> NDArray[np.float32]:
         device = self.model.heads.weight.device
-        logits = self.model(*pad([row.ids for row in part], self.pad, device))
+        logits = self.model(*pad_batch([row.ids for row in part], self.pad_token_id, device))
         read: NDArray[np.float32] = logits.float().cpu().numpy()
         return read
 
     @property
-    def pad(self) -> int:
+    def pad_token_id(self) -> int:
         """The token that fills up; none sees it, so that any will do where the tokenizer has none of its own."""
         return int(self.tokenizer.pad_token_id or 0)
 
 
 @dataclass(frozen=True)
-class NumberedRow:
+class TokenizedText:
     """A text's tokens and its place among all."""
 
-    number: int
+    index: int
     ids: Sequence[int]
 
     @property
-    def size(self) -> int:
+    def n_tokens(self) -> int:
         return len(self.ids)
 
-    def halves(self) -> list[NumberedRow]:
+    def halves(self) -> list[TokenizedText]:
         """It has no parts."""
         return [self]
 
 
-def pad(
+def pad_batch(
     rows: Sequence[Sequence[int]], filler: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Ids and mask, shape (rows, longest row)."""
@@ -143,7 +146,7 @@ def pad(
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def columns(heads: Sequence[Head]) -> list[slice]:
+def head_slices(heads: Sequence[EncoderHead]) -> list[slice]:
     """Each head's labels among the logits."""
     ends = np.cumsum([0, *(len(head.labels) for head in heads)]).tolist()
     return [slice(start, end) for start, end in pairwise(ends)]
@@ -151,10 +154,10 @@ def columns(heads: Sequence[Head]) -> list[slice]:
 
 def save_heads(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """Write the heads' `weight` and `bias` beside the encoder."""
-    save_file(weights, folder / HEADS)
+    save_file(weights, folder / HEADS_FILE)
 
 
-def open_encoder(where: str, device: Device, dtype: Dtype) -> tuple[TextReader, ModelFile, str]:
+def open_encoder(where: str, device: Device, dtype: Dtype) -> tuple[EncoderClassifier, ModelMetadata, str]:
     """Open an encoder that was trained here: what reads, what the folder says of itself, and the model's name.
 
     Raises
@@ -165,16 +168,16 @@ def open_encoder(where: str, device: Device, dtype: Dtype) -> tuple[TextReader, 
         Its heads are damaged, or are not those of the encoder.
     """
     folder, place = Path(where), choose_device(device)
-    opened = open_weights(where, "encoder", torch.float32, None)
-    if opened.file is None or not opened.file.heads or not (folder / HEADS).is_file():
-        raise WrongUse(
+    opened = load_pretrained(where, "encoder", torch.float32, None)
+    if opened.metadata is None or not opened.metadata.heads or not (folder / HEADS_FILE).is_file():
+        raise UsageError(
             f"{where}: this encoder has no heads yet, so that it answers nothing; train it with train.base"
         )
-    file = opened.file
-    model = HeadedEncoder(opened.model, sum(len(head.labels) for head in file.heads), file.pooling)
+    file = opened.metadata
+    model = MultiTaskEncoder(opened.model, sum(len(head.labels) for head in file.heads), file.pooling)
     try:
-        model.heads.load_state_dict(load_file(folder / HEADS))
+        model.heads.load_state_dict(load_file(folder / HEADS_FILE))
     except (SafetensorError, RuntimeError):
-        raise BadData("not the heads of this encoder; train again", folder / HEADS) from None
+        raise DataError("not the heads of this encoder; train again", folder / HEADS_FILE) from None
     model = model.to(place, choose_dtype(dtype, place)).eval()
-    return TextReader(model, opened.tokenizer, min(file.max_tokens, opened.context)), file, opened.name
+    return EncoderClassifier(model, opened.tokenizer, min(file.max_tokens, opened.context)), file, opened.name

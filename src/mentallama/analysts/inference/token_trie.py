@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Tree:
+class TokenTree:
     """Nodes in the order of a walk from the root, each before those below it.
 
     Node `i` and all below it are `i` to `ends[i]` (excluded). So `j` stands above `i`, or is `i`, exactly where
@@ -21,11 +21,11 @@ class Tree:
 
     tokens: list[int]
     depths: list[int]
-    ends: list[int]
+    subtree_ends: list[int]
     paths: list[list[int]]
 
 
-def grow(sequences: Sequence[Sequence[int]]) -> Tree:
+def build_token_tree(sequences: Sequence[Sequence[int]]) -> TokenTree:
     """Merge sequences of tokens: each beginning that differs from all others becomes one node.
 
     >>> tree = grow([[5, 6, 8], [5, 6, 7]])
@@ -43,7 +43,7 @@ def grow(sequences: Sequence[Sequence[int]]) -> Tree:
     # In sorted order, a sequence shares most with the one before it, and nothing comes back to a node once left.
     for place in sorted(range(len(sequences)), key=lambda number: list(sequences[number])):
         sequence = sequences[place]
-        shared = common(last, sequence)
+        shared = common_prefix_length(last, sequence)
         for node in path[shared:]:
             ends[node] = len(tokens)
         new = range(len(tokens), len(tokens) + len(sequence) - shared)
@@ -54,10 +54,10 @@ def grow(sequences: Sequence[Sequence[int]]) -> Tree:
         paths[place], last = path, sequence
     for node in path:
         ends[node] = len(tokens)
-    return Tree(tokens, depths, ends, paths)
+    return TokenTree(tokens, depths, ends, paths)
 
 
-def common(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens two sequences begin with in common."""
     for count, (one, other) in enumerate(zip(first, second, strict=False)):
         if one != other:

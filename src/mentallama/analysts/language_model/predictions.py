@@ -10,27 +10,27 @@ from typing import Any
 
 import torch
 
-from mentallama.analysts.checkpoints.loading import Opened
+from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.inference.logprobs import softmax
 from mentallama.answers.parse import read_answer
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task
 
 
 @dataclass(frozen=True)
-class Said:
+class Generation:
     """What a model has said: the log-likelihoods of the written answers, by label, and what it wrote behind one.
 
     `cut`: the text ran to its bound and has no end.
     """
 
-    scores: Sequence[float]
+    answer_logprobs: Sequence[float]
     text: str = ""
-    cut: bool = False
+    truncated: bool = False
 
 
-class Tally:
+class PredictionBuilder:
     """Make predictions of what was said, and count what was cut.
 
     Attributes
@@ -42,38 +42,40 @@ class Tally:
 
     def __init__(self, name: str, context: int, say: Callable[[str], None]) -> None:
         self.name, self.counts = name, Counter[str]()
-        self._context, self._say, self._last_cut = context, say, ""
+        self._context, self._log, self._last_truncated_post = context, say, ""
 
-    def cut_post(self, example: Example) -> None:
+    def count_truncated_post(self, example: Example) -> None:
         """Count a post once, however many questions are asked about it."""
-        if example.post_id == self._last_cut:
+        if example.post_id == self._last_truncated_post:
             return
         if not self.counts["cut_posts"]:
-            self._say(
+            self._log(
                 f"{self.name} holds {self._context} tokens: longer posts are cut at their end, and counted"
             )
         self.counts["cut_posts"] += 1
-        self._last_cut = example.post_id
+        self._last_truncated_post = example.post_id
 
-    def prediction(self, example: Example, task: Task, said: Said) -> Prediction:
+    def build(self, example: Example, task: Task, said: Generation) -> Prediction:
         """The likeliest label with its reasons; where no answers were weighed, the text is read."""
-        shares = dict(zip(task.labels, softmax(said.scores), strict=True)) if said.scores else {}
+        shares = (
+            dict(zip(task.labels, softmax(said.answer_logprobs), strict=True)) if said.answer_logprobs else {}
+        )
         if shares:
-            self.counts["cut_explanations"] += said.cut
-            label = list(task.labels)[best(said.scores)]
+            self.counts["cut_explanations"] += said.truncated
+            label = list(task.labels)[argmax(said.answer_logprobs)]
             reading = Reading(status="read", label=label, explanation=said.text)
         else:
-            self.counts["cut_answers"] += said.cut
-            reading = read_answer(task, said.text, example.form, "length" if said.cut else "stop")
+            self.counts["cut_answers"] += said.truncated
+            reading = read_answer(task, said.text, example.form, "length" if said.truncated else "stop")
         return Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
 
 
-def best(scores: Sequence[float]) -> int:
+def argmax(scores: Sequence[float]) -> int:
     """The place of the highest score, the first of equals."""
     return max(range(len(scores)), key=scores.__getitem__)
 
 
-def bare(opened: Opened) -> Any:
+def unwrap_peft(opened: LoadedModel) -> Any:
     """The model itself, with adapters in it but without what peft wraps around.
 
     Raises
@@ -85,20 +87,20 @@ def bare(opened: Opened) -> Any:
     if config is None or not hasattr(opened.model, "get_base_model"):
         return opened.model
     if any(each.is_prompt_learning for each in config.values()):
-        raise WrongUse(
+        raise UsageError(
             f"{opened.name}: adapters that put learned tokens before the prompt cannot be asked; merge or use LoRA"
         )
     return opened.model.get_base_model()
 
 
-def ends_of(model: Any) -> list[int]:
+def published_eos_ids(model: Any) -> list[int]:
     """Tokens that end a text by what was published with a model."""
     published = model.generation_config.eos_token_id
     return published if isinstance(published, list) else [] if published is None else [published]
 
 
 @contextmanager
-def answering(model: Any) -> Iterator[None]:
+def inference_mode(model: Any) -> Iterator[None]:
     """Without gradients and dropout; afterwards, the model is in the mode in which it was."""
     training = model.training
     model.eval()

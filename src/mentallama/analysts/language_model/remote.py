@@ -18,29 +18,29 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mentallama.analysts.base import Asking
-from mentallama.analysts.inference.logprobs import scores_of, softmax
-from mentallama.answers.parse import REASONING, answer_sentence, read_answer
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.inference.logprobs import answer_logprobs, softmax
+from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
 from mentallama.config import Teacher
-from mentallama.errors import MentallamaError, WrongUse
-from mentallama.llm_api.blocking import stream
-from mentallama.llm_api.endpoint import CHAT, TEXTS, Endpoint, open_endpoint
+from mentallama.errors import MentallamaError, UsageError
+from mentallama.llm_api.blocking import iter_completions
+from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.http import NEVER, RETRIED
-from mentallama.llm_api.transport.local import Sending, from_here
-from mentallama.llm_api.types import Answer, Call
-from mentallama.parallel import batches
+from mentallama.llm_api.transport.http import PERMANENT_5XX, RETRYABLE_STATUSES
+from mentallama.llm_api.transport.local import Transport, local_transport
+from mentallama.llm_api.types import Completion, Request
+from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, find_task, write_query
 from mentallama.text.pii import scrub
 
-CHUNK = 256
+SCORING_CHUNK = 256
 """Questions whose answers are weighed before the first explanation is asked for; what a kill may cost."""
 
-PROBE = ("The sky is blue.", "The sky is green.")
+LOGPROBS_PROBE = ("The sky is blue.", "The sky is green.")
 """Texts whose log-probabilities are asked for to see whether there are any."""
 
-CUT = ("length", "max_tokens")
+TRUNCATED_FINISH_REASONS = ("length", "max_tokens")
 
 
 class RemoteAnalyst:
@@ -59,19 +59,21 @@ class RemoteAnalyst:
         Why questions had no answer that another try may bring; they have no prediction.
     """
 
-    def __init__(self, endpoint: Endpoint, asking: Asking, sending: Sending = from_here) -> None:
+    def __init__(
+        self, endpoint: Endpoint, asking: InferenceOptions, sending: Transport = local_transport
+    ) -> None:
         self.name = f"remote:{endpoint.model}"
-        self.counts, self.missed = Counter[str](), Counter[str]()
-        self._endpoint, self._asking, self._sending = endpoint, asking, sending
-        self._limits = Limits(in_flight=asking.in_flight, timeout=asking.timeout)
+        self.counts, self.unanswered = Counter[str](), Counter[str]()
+        self._endpoint, self._options, self._transport = endpoint, asking, sending
+        self._limits = Limits(max_concurrency=asking.max_concurrency, timeout=asking.timeout)
 
     @classmethod
     def load(
         cls,
         where: str,
-        asking: Asking,
+        asking: InferenceOptions,
         environ: Mapping[str, str] = os.environ,
-        sending: Sending = from_here,
+        sending: Transport = local_transport,
     ) -> RemoteAnalyst:
         """Read `MODEL@URL`, and the key from MENTALLAMA_API_KEY; nothing is sent.
 
@@ -82,10 +84,10 @@ class RemoteAnalyst:
         """
         try:
             terms = Teacher(
-                spec=f"remote:{where}", max_tokens=asking.max_new_tokens, options=dict(asking.options)
+                spec=f"remote:{where}", max_tokens=asking.max_new_tokens, options=dict(asking.extra_body)
             )
         except ValidationError as found:  # its own words may show what stands in the URL
-            raise WrongUse(f"the model: {found.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+            raise UsageError(f"the model: {found.errors()[0]['msg'].removeprefix('Value error, ')}") from None
         return cls(open_endpoint(terms, environ), asking, sending)
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
@@ -98,13 +100,13 @@ class RemoteAnalyst:
         MentallamaError
             The endpoint cannot be reached, or keeps failing.
         """
-        found = {prediction.example_id: prediction for prediction in self.as_they_come(examples)}
+        found = {prediction.example_id: prediction for prediction in self.analyse_stream(examples)}
         if not all(example.id in found for example in examples):
-            why = ", ".join(self.missed)
+            why = ", ".join(self.unanswered)
             raise MentallamaError(f"{self._endpoint.host} gave no answer ({why}); try again later")
         yield from (found[example.id] for example in examples)
 
-    def as_they_come(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Answer a stream of examples, in any order; some may be missed, and are counted.
 
         Raises
@@ -112,62 +114,66 @@ class RemoteAnalyst:
         WrongUse, MentallamaError
             As for `analyse`.
         """
-        if not self._weighs:
-            yield from self._read(examples)
+        if not self._scores_answers:
+            yield from self._analyse_free(examples)
             return
-        for chunk in batches(examples, CHUNK):
-            yield from self._weigh(chunk)
+        for chunk in batched(examples, SCORING_CHUNK):
+            yield from self._analyse_answer_first(chunk)
 
     @cached_property
-    def _weighs(self) -> bool:
+    def _scores_answers(self) -> bool:
         """Whether answers are weighed before anything is written: asked for, and possible here."""
-        if self._asking.mode == "free":
+        if self._options.mode == "free":
             return False
-        if self._asking.template == "chat":
+        if self._options.template == "chat":
             why = "with a chat template, a remote model gives no log-probabilities of an answer"
-        elif scores_of(self._ask_once(PROBE), len(PROBE)) is None:
+        elif answer_logprobs(self._probe(LOGPROBS_PROBE), len(LOGPROBS_PROBE)) is None:
             why = f"{self._endpoint.host} gives no log-probabilities of a given text"
         else:
             return True
-        self._asking.say(
+        self._options.log(
             f"{why}: {self._endpoint.model} is asked in free mode, its labels are read and have no probability"
         )
         return False
 
-    def _ask_once(self, texts: Sequence[str]) -> Answer | None:
+    def _probe(self, texts: Sequence[str]) -> Completion | None:
         """Weigh some texts; None where the endpoint does not know how."""
-        call = Call(hash="probe", body=self._weighing(texts), example_id="", post_id="", task="", question="")
+        call = Request(
+            hash="probe", body=self._scoring_body(texts), example_id="", post_id="", task="", question=""
+        )
         try:
-            answers = [answer for _, answer in self._send([call], TEXTS)]
-        except WrongUse:  # no such address or model; where the key is wrong, the next call says so
+            answers = [answer for _, answer in self._send([call], COMPLETIONS_PATH)]
+        except UsageError:  # no such address or model; where the key is wrong, the next call says so
             return None
-        if answers[0].state == "aside" and _may_pass(answers[0].reason):
+        if answers[0].state == "aside" and _is_transient(answers[0].reason):
             raise MentallamaError(
                 f"{self._endpoint.host} gave no answer ({answers[0].reason}); try again later"
             )
         return answers[0]
 
-    def _send(self, calls: Iterable[Call], door: str) -> Iterator[tuple[Call, Answer]]:
-        return stream(calls, replace(self._endpoint, door=door), self._limits, self._sending)
+    def _send(self, calls: Iterable[Request], door: str) -> Iterator[tuple[Request, Completion]]:
+        return iter_completions(calls, replace(self._endpoint, path=door), self._limits, self._transport)
 
     # Free mode
 
-    def _read(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def _analyse_free(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         waiting: dict[str, Example] = {}
-        door = TEXTS if self._asking.template == "plain" else CHAT
+        door = COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
 
-        def calls() -> Iterator[Call]:
+        def calls() -> Iterator[Request]:
             for example in examples:
                 waiting[example.id] = example
                 query = self._query(example)
                 asked = (
-                    {"prompt": query} if door == TEXTS else {"messages": [{"role": "user", "content": query}]}
+                    {"prompt": query}
+                    if door == COMPLETIONS_PATH
+                    else {"messages": [{"role": "user", "content": query}]}
                 )
-                yield _call(example, self._body(asked))
+                yield _example_request(example, self._request_body(asked))
 
         for call, answer in self._send(calls(), door):
             example = waiting.pop(call.example_id)
-            reading = self._without_answer(answer)
+            reading = self._failure_reading(answer)
             if reading is None and answer.state == "answered":
                 reading = read_answer(self._task(example), answer.text, example.form, answer.finish_reason)
             if reading is not None:
@@ -175,26 +181,29 @@ class RemoteAnalyst:
 
     # Answer-first
 
-    def _weigh(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def _analyse_answer_first(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """The likeliest answer of each, then, where they are wanted, the reasons behind it."""
         asked = {example.id: example for example in examples}
         likely: dict[str, Prediction] = {}
-        calls = (_call(example, self._weighing(self._answers(example))) for example in asked.values())
-        for call, answer in self._send(calls, TEXTS):
-            found = self._likeliest(asked[call.example_id], answer)
-            if found is not None and found.probabilities and not self._asking.labels_only:
+        calls = (
+            _example_request(example, self._scoring_body(self._answer_texts(example)))
+            for example in asked.values()
+        )
+        for call, answer in self._send(calls, COMPLETIONS_PATH):
+            found = self._best_answer(asked[call.example_id], answer)
+            if found is not None and found.probabilities and not self._options.labels_only:
                 likely[call.example_id] = found
             elif found is not None:
                 yield found
-        yield from self._explain(asked, likely)
+        yield from self._add_explanations(asked, likely)
 
-    def _likeliest(self, example: Example, answer: Answer) -> Prediction | None:
+    def _best_answer(self, example: Example, answer: Completion) -> Prediction | None:
         labels = list(self._task(example).labels)
-        reading, shares = self._without_answer(answer), dict[str, float]()
+        reading, shares = self._failure_reading(answer), dict[str, float]()
         if reading is None and answer.state == "answered":
-            scores = scores_of(answer, len(labels))
+            scores = answer_logprobs(answer, len(labels))
             if scores is None:
-                self.missed["without the log-probabilities of its text"] += 1
+                self.unanswered["without the log-probabilities of its text"] += 1
                 return None
             shares = dict(zip(labels, softmax(scores), strict=True))
             reading = Reading(status="read", label=max(shares, key=shares.__getitem__))
@@ -202,19 +211,19 @@ class RemoteAnalyst:
             return None
         return Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
 
-    def _explain(
+    def _add_explanations(
         self, asked: Mapping[str, Example], likely: Mapping[str, Prediction]
     ) -> Iterator[Prediction]:
-        def calls() -> Iterator[Call]:
+        def calls() -> Iterator[Request]:
             for name, found in likely.items():
-                lead = f"{self._answer(asked[name], str(found.reading.label))} {REASONING}"
-                yield _call(asked[name], self._body({"prompt": lead}))
+                lead = f"{self._answer_text(asked[name], str(found.reading.label))} {REASONING_MARKER}"
+                yield _example_request(asked[name], self._request_body({"prompt": lead}))
 
-        for call, answer in self._send(calls(), TEXTS):
-            without, found = self._without_answer(answer), likely[call.example_id]
+        for call, answer in self._send(calls(), COMPLETIONS_PATH):
+            without, found = self._failure_reading(answer), likely[call.example_id]
             if answer.state != "answered" and without is None:
                 continue
-            self.counts["cut_explanations"] += answer.finish_reason in CUT
+            self.counts["cut_explanations"] += answer.finish_reason in TRUNCATED_FINISH_REASONS
             self.counts["no_explanations"] += without is not None
             text = "" if without is not None else answer.text.strip()
             yield found.model_copy(update={"reading": found.reading.model_copy(update={"explanation": text})})
@@ -222,7 +231,7 @@ class RemoteAnalyst:
     # Calls and answers
 
     def _task(self, example: Example) -> Task:
-        return find_task(example.task, self._asking.tasks)
+        return find_task(example.task, self._options.tasks)
 
     def _query(self, example: Example) -> str:
         """The published query; the post is scrubbed once more, whoever wrote the file of posts."""
@@ -230,34 +239,34 @@ class RemoteAnalyst:
             self._task(example), example.question, example.form, scrub(example.text)[0]
         ).rstrip()
 
-    def _answers(self, example: Example) -> list[str]:
-        return [self._answer(example, label) for label in self._task(example).labels]
+    def _answer_texts(self, example: Example) -> list[str]:
+        return [self._answer_text(example, label) for label in self._task(example).labels]
 
-    def _answer(self, example: Example, label: str) -> str:
-        return f"{self._query(example)} {answer_sentence(self._task(example), label, example.form)}"
+    def _answer_text(self, example: Example, label: str) -> str:
+        return f"{self._query(example)} {label_sentence(self._task(example), label, example.form)}"
 
-    def _body(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        terms = {"max_tokens": self._asking.max_new_tokens, "temperature": 0.0, **self._asking.options}
+    def _request_body(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        terms = {"max_tokens": self._options.max_new_tokens, "temperature": 0.0, **self._options.extra_body}
         return {"model": self._endpoint.model, **asked, **{k: v for k, v in terms.items() if v is not None}}
 
-    def _weighing(self, texts: Sequence[str]) -> dict[str, Any]:
+    def _scoring_body(self, texts: Sequence[str]) -> dict[str, Any]:
         # some servers write one token at the least
-        return self._body({"prompt": list(texts)}) | {"max_tokens": 1, "echo": True, "logprobs": 1}
+        return self._request_body({"prompt": list(texts)}) | {"max_tokens": 1, "echo": True, "logprobs": 1}
 
-    def _without_answer(self, answer: Answer) -> Reading | None:
+    def _failure_reading(self, answer: Completion) -> Reading | None:
         """What is said of a call that brought no text; None where it did, or where another try may."""
         if answer.state == "refused":
             return Reading(status="refused", reason=answer.reason or "the endpoint's filter declines")
         if answer.state == "aside":
-            if not _may_pass(answer.reason):
+            if not _is_transient(answer.reason):
                 return Reading(status="unread", reason=f"the endpoint gave no answer: {answer.reason}")
-            self.missed[str(answer.reason)] += 1
+            self.unanswered[str(answer.reason)] += 1
         return None
 
 
-def _call(example: Example, body: dict[str, Any]) -> Call:
+def _example_request(example: Example, body: dict[str, Any]) -> Request:
     """Known by its example: nothing is looked up."""
-    return Call(
+    return Request(
         hash=example.id,
         body=body,
         example_id=example.id,
@@ -267,10 +276,10 @@ def _call(example: Example, body: dict[str, Any]) -> Call:
     )
 
 
-def _may_pass(reason: str | None) -> bool:
+def _is_transient(reason: str | None) -> bool:
     """Whether what kept an answer away may be over by the next try; a post that is too long never is."""
     status = re.match(r"HTTP (\d{3})", reason or "")
     if status is None:
         return True
     number = int(status[1])
-    return number in RETRIED or (number >= 500 and number not in NEVER)
+    return number in RETRYABLE_STATUSES or (number >= 500 and number not in PERMANENT_5XX)

@@ -10,38 +10,49 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mentallama.analysts.base import Asking
+from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import Opened, open_weights
-from mentallama.analysts.inference.batching import Budget, in_passes
-from mentallama.analysts.inference.generation import Bounds
-from mentallama.analysts.inference.seq2seq_encoding import Sides
-from mentallama.analysts.inference.seq2seq_generation import encode, score, write
-from mentallama.analysts.language_model.predictions import Said, Tally, answering, bare, best, ends_of
-from mentallama.answers.parse import REASONING, answer_sentence
-from mentallama.errors import WrongUse
+from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
+from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
+from mentallama.analysts.inference.generation import StopCriteria
+from mentallama.analysts.inference.seq2seq_encoding import Seq2seqPromptEncoder
+from mentallama.analysts.inference.seq2seq_generation import encode, generate_seq2seq, score_answers
+from mentallama.analysts.language_model.predictions import (
+    Generation,
+    PredictionBuilder,
+    argmax,
+    inference_mode,
+    published_eos_ids,
+    unwrap_peft,
+)
+from mentallama.answers.parse import REASONING_MARKER, label_sentence
+from mentallama.errors import UsageError
 from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
 
 
 @dataclass(frozen=True)
-class Question:
+class Seq2seqQuestion:
     """An example as the model is asked it. `leads` are the answers with the word that reasons follow; by label."""
 
-    number: int
+    index: int
     example: Example
     task: Task
-    sides: Sides
+    prompt_encoder: Seq2seqPromptEncoder
     prompt: list[int]
     answers: tuple[list[int], ...] = ()
-    leads: tuple[list[int], ...] = ()
+    explanation_prefixes: tuple[list[int], ...] = ()
 
     @property
-    def size(self) -> int:
+    def n_tokens(self) -> int:
         """Tokens to read, on both sides."""
-        return len(self.prompt) + max((len(ids) for ids in self.leads), default=0) + len(self.sides.begun)
+        return (
+            len(self.prompt)
+            + max((len(ids) for ids in self.explanation_prefixes), default=0)
+            + len(self.prompt_encoder.decoder_prefix)
+        )
 
-    def halves(self) -> list[Question]:
+    def halves(self) -> list[Seq2seqQuestion]:
         """It has no parts."""
         return [self]
 
@@ -59,21 +70,21 @@ class Seq2seqAnalyst:
     Attributes
     ----------
     counts
-        What was cut; see `Tally`.
+        What was cut; see `PredictionBuilder`.
     """
 
-    def __init__(self, opened: Opened, asking: Asking) -> None:
-        self._opened, self._asking = opened, asking
-        self._tally = Tally(opened.name, opened.context, asking.say)
-        self.name, self.counts = opened.name, self._tally.counts
-        self._model = bare(opened)
-        self._sides: dict[Form, Sides] = {}
+    def __init__(self, loaded: LoadedModel, options: InferenceOptions) -> None:
+        self._loaded, self._options = loaded, options
+        self._builder = PredictionBuilder(loaded.name, loaded.context, options.log)
+        self.name, self.counts = loaded.name, self._builder.counts
+        self._model = unwrap_peft(loaded)
+        self._prompt_encoders: dict[Form, Seq2seqPromptEncoder] = {}
         self._answers: dict[tuple[str, Form], tuple[tuple[list[int], ...], tuple[list[int], ...]]] = {}
-        self._budget = Budget(asking.tokens_at_once, asking.say)
-        self._writes = asking.mode == "free" or not asking.labels_only
+        self._token_budget = TokenBudget(options.max_batch_tokens, options.log)
+        self._generates = options.mode == "free" or not options.labels_only
 
     @classmethod
-    def load(cls, where: str, asking: Asking) -> Seq2seqAnalyst:
+    def load(cls, where: str, asking: InferenceOptions) -> Seq2seqAnalyst:
         """Open a folder, an adapter's folder or an id on the hub.
 
         Raises
@@ -82,7 +93,7 @@ class Seq2seqAnalyst:
             There is no such model, it is of another kind, or there is not the device that is asked for.
         """
         device = choose_device(asking.device)
-        return cls(open_weights(where, "seq2seq", choose_dtype(asking.dtype, device), device), asking)
+        return cls(load_pretrained(where, "seq2seq", choose_dtype(asking.dtype, device), device), asking)
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer examples together; predictions come in their order.
@@ -95,71 +106,79 @@ class Seq2seqAnalyst:
             Memory does not even hold one question.
         """
         questions = [self._question(number, example) for number, example in enumerate(examples)]
-        said: dict[int, Said] = {}
-        with answering(self._model):
-            for part, found in in_passes(questions, self._budget, self._answer):
-                said.update(zip((question.number for question in part), found, strict=True))
+        said: dict[int, Generation] = {}
+        with inference_mode(self._model):
+            for part, found in run_in_batches(questions, self._token_budget, self._score_and_generate):
+                said.update(zip((question.index for question in part), found, strict=True))
         for question in questions:
-            yield self._tally.prediction(question.example, question.task, said[question.number])
+            yield self._builder.build(question.example, question.task, said[question.index])
 
-    def _question(self, number: int, example: Example) -> Question:
-        task, sides = find_task(example.task, self._asking.tasks), self._sides_of(example.form)
-        prompt = sides.prompt(example, task)
-        if prompt.cut:
-            self._tally.cut_post(example)
-        return Question(number, example, task, sides, prompt.ids, *self._written(task, sides))
+    def _question(self, number: int, example: Example) -> Seq2seqQuestion:
+        task, sides = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
+        prompt = sides.encode_prompt(example, task)
+        if prompt.truncated_chars:
+            self._builder.count_truncated_post(example)
+        return Seq2seqQuestion(
+            number, example, task, sides, prompt.ids, *self._tokenized_answers(task, sides)
+        )
 
-    def _sides_of(self, form: Form) -> Sides:
-        if form not in self._sides:
-            opened = self._opened
-            self._sides[form] = Sides(
-                self._model, opened.tokenizer, form, self._asking.template, opened.context
+    def _prompt_encoder(self, form: Form) -> Seq2seqPromptEncoder:
+        if form not in self._prompt_encoders:
+            opened = self._loaded
+            self._prompt_encoders[form] = Seq2seqPromptEncoder(
+                self._model, opened.tokenizer, form, self._options.template, opened.context
             )
-        return self._sides[form]
+        return self._prompt_encoders[form]
 
-    def _written(self, task: Task, sides: Sides) -> tuple[tuple[list[int], ...], tuple[list[int], ...]]:
+    def _tokenized_answers(
+        self, task: Task, sides: Seq2seqPromptEncoder
+    ) -> tuple[tuple[list[int], ...], tuple[list[int], ...]]:
         """The answers to a task's questions as tokens, and the same with the word that reasons follow; by label."""
-        if self._asking.mode == "free":
+        if self._options.mode == "free":
             return (), ()
         key = (task.set, sides.form)
         if key not in self._answers:
-            sentences = [answer_sentence(task, label, sides.form) for label in task.labels]
-            answers = tuple(sides.answer(sentence) for sentence in sentences)
-            leads = tuple(sides.answer(f"{sentence} {REASONING}") for sentence in sentences)
-            longest = len(sides.begun) + max(map(len, leads))
-            if longest > sides.longest:
-                raise WrongUse(
-                    f"the model writes {sides.longest} tokens, and an answer of {task.set} takes {longest}; "
+            sentences = [label_sentence(task, label, sides.form) for label in task.labels]
+            answers = tuple(sides.encode_answer(sentence) for sentence in sentences)
+            leads = tuple(sides.encode_answer(f"{sentence} {REASONING_MARKER}") for sentence in sentences)
+            longest = len(sides.decoder_prefix) + max(map(len, leads))
+            if longest > sides.context:
+                raise UsageError(
+                    f"the model writes {sides.context} tokens, and an answer of {task.set} takes {longest}; "
                     "take another model"
                 )
             self._answers[key] = answers, leads
         return self._answers[key]
 
-    def _answer(self, part: Sequence[Question]) -> list[Said]:
+    def _score_and_generate(self, part: Sequence[Seq2seqQuestion]) -> list[Generation]:
         """Read some questions together, weigh their answers, and write where that is asked."""
         encoded = encode(self._model, [question.prompt for question in part])
-        begun, scores = part[0].sides.begun, [list[float]() for _ in part]
+        begun, scores = part[0].prompt_encoder.decoder_prefix, [list[float]() for _ in part]
         if part[0].answers:
-            scores = score(encoded, begun, [question.answers for question in part])
-        if not self._writes:
-            return [Said(own) for own in scores]
+            scores = score_answers(encoded, begun, [question.answers for question in part])
+        if not self._generates:
+            return [Generation(own) for own in scores]
         behind = [
-            [*begun, *(question.leads[best(own)] if own else [])]
+            [*begun, *(question.explanation_prefixes[argmax(own)] if own else [])]
             for question, own in zip(part, scores, strict=True)
         ]
-        bounds = self._bounds(part[0].sides)
-        written = write(encoded, behind, bounds)
+        bounds = self._stop_criteria(part[0].prompt_encoder)
+        written = generate_seq2seq(encoded, behind, bounds)
         return [
-            _said(question, own, ids, bounds)
+            _generation(question, own, ids, bounds)
             for question, own, ids in zip(part, scores, written, strict=True)
         ]
 
-    def _bounds(self, sides: Sides) -> Bounds:
-        ends = frozenset((*ends_of(self._model), *sides.ends))
-        return Bounds(ends, self._asking.max_new_tokens, sides.longest)
+    def _stop_criteria(self, sides: Seq2seqPromptEncoder) -> StopCriteria:
+        ends = frozenset((*published_eos_ids(self._model), *sides.stop_token_ids))
+        return StopCriteria(ends, self._options.max_new_tokens, sides.context)
 
 
-def _said(question: Question, scores: list[float], ids: list[int], bounds: Bounds) -> Said:
+def _generation(
+    question: Seq2seqQuestion, scores: list[float], ids: list[int], bounds: StopCriteria
+) -> Generation:
     """What was written as text, without the token that ended it."""
-    whole = bool(ids) and ids[-1] in bounds.ends
-    return Said(scores, question.sides.read(ids[:-1] if whole else ids), cut=not whole)
+    whole = bool(ids) and ids[-1] in bounds.stop_token_ids
+    return Generation(
+        scores, question.prompt_encoder.decode_answer(ids[:-1] if whole else ids), truncated=not whole
+    )

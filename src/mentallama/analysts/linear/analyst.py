@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mentallama.analysts.linear.features import Featurizer, Floats, Grams, Vector, Words
-from mentallama.analysts.linear.rationale import NEAR_USUAL, choose_spans, write_reason
-from mentallama.analysts.linear.serialization import Head, SetModel, load_model
-from mentallama.errors import WrongUse
+from mentallama.analysts.linear.features import Featurizer, FloatArray, NgramConfig, TfidfVector, WordSequence
+from mentallama.analysts.linear.rationale import NEAR_PRIOR, choose_spans, write_rationale
+from mentallama.analysts.linear.serialization import LinearHead, LinearSetModel, load_linear_model
+from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, load_tasks
 
@@ -30,22 +30,22 @@ class Decision:
     `lead`.
     """
 
-    logits: Floats
+    logits: FloatArray
     label: int
-    contributions: Floats
+    contributions: FloatArray
     intercept: float
-    lead: float
+    margin: float
 
     @property
-    def probabilities(self) -> Floats:
+    def probabilities(self) -> FloatArray:
         """Softmax of the calibrated logits, shape (labels,)."""
-        odds: Floats = np.exp(self.logits - self.logits.max())
-        shares: Floats = odds / odds.sum()
+        odds: FloatArray = np.exp(self.logits - self.logits.max())
+        shares: FloatArray = odds / odds.sum()
         return shares
 
 
 @dataclass(frozen=True)
-class Leaning:
+class LabelAttribution:
     """How the words of a post lean to one label, whether or not it is the likeliest.
 
     `contributions` has shape (words,), in log-odds; None where the model never saw the label. `rarity` has the same
@@ -53,12 +53,12 @@ class Leaning:
     """
 
     label: str
-    words: Words
-    contributions: Floats | None
-    rarity: Floats
+    words: WordSequence
+    contributions: FloatArray | None
+    tfidf_shares: FloatArray
 
 
-def decide(vector: Vector, head: Head, label: int | None = None) -> Decision:
+def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> Decision:
     """Put one question to a vector; `label` is the place of the label to speak of, None: of the highest logit."""
     weights = head.weights.take(vector.columns, axis=0).astype(np.float64)
     intercepts = head.intercepts.astype(np.float64)
@@ -66,7 +66,7 @@ def decide(vector: Vector, head: Head, label: int | None = None) -> Decision:
     label = int(logits.argmax()) if label is None else label
     # Logits sum to 0, so the mean of the others is -logit / (labels - 1).
     scale = len(logits) / (len(logits) - 1)
-    contributions = vector.per_word(weights[:, label] * scale)
+    contributions = vector.attribute_to_words(weights[:, label] * scale)
     intercept, lead = float(intercepts[label] * scale), float(logits[label] * scale)
     return Decision(logits, label, contributions, intercept, lead)
 
@@ -87,12 +87,16 @@ class LinearAnalyst:
     """
 
     def __init__(
-        self, grams: Grams, sets: Mapping[str, SetModel], name: str, tasks: Mapping[str, Task] | None = None
+        self,
+        ngrams: NgramConfig,
+        set_models: Mapping[str, LinearSetModel],
+        name: str,
+        tasks: Mapping[str, Task] | None = None,
     ) -> None:
         self.name = name
-        self._sets = dict(sets)
+        self._set_models = dict(set_models)
         self._catalogue = load_tasks() if tasks is None else tasks
-        self._featurizers: dict[str, Featurizer] = {s: m.featurizer(grams) for s, m in sets.items()}
+        self._featurizers: dict[str, Featurizer] = {s: m.featurizer(ngrams) for s, m in set_models.items()}
 
     @classmethod
     def load(cls, folder: Path, tasks: Mapping[str, Task] | None = None) -> LinearAnalyst:
@@ -105,13 +109,13 @@ class LinearAnalyst:
         BadData
             A file of it is missing or damaged.
         """
-        grams, sets, digest = load_model(folder)
+        grams, sets, digest = load_linear_model(folder)
         return cls(grams, sets, f"linear:{digest}", tasks)
 
     @property
-    def tasks(self) -> tuple[tuple[str, str], ...]:
+    def supported_questions(self) -> tuple[tuple[str, str], ...]:
         """The questions this model answers, as (set, question)."""
-        return tuple((name, question) for name, model in self._sets.items() for question in model.heads)
+        return tuple((name, question) for name, model in self._set_models.items() for question in model.heads)
 
     def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Answer one example after the other.
@@ -129,10 +133,10 @@ class LinearAnalyst:
             # The questions about one post come one after the other; it is read once.
             if vector is None or place != (example.task, example.text):
                 place = (example.task, example.text)
-                vector = self._featurizers[example.task].vector(example.text)
+                vector = self._featurizers[example.task].transform(example.text)
             yield self._predict(example, vector, head, task)
 
-    def explain(self, example: Example, label: str | None = None) -> Leaning:
+    def explain(self, example: Example, label: str | None = None) -> LabelAttribution:
         """Divide a given label's lead among the words of a post; without a label, that of the answer.
 
         Raises
@@ -142,47 +146,51 @@ class LinearAnalyst:
         """
         head = self._head(example)
         self._task(example.task, head)
-        vector, labels = self._featurizers[example.task].vector(example.text), head.card.labels
+        vector, labels = self._featurizers[example.task].transform(example.text), head.metadata.labels
         known = label is None or label in labels
         decision = decide(vector, head, labels.index(label) if label in labels else None)
-        return Leaning(
+        return LabelAttribution(
             label=labels[decision.label] if label is None else label,
             words=vector.words,
             contributions=decision.contributions if known else None,
-            rarity=vector.per_word(np.ones(len(vector.columns))),
+            tfidf_shares=vector.attribute_to_words(np.ones(len(vector.columns))),
         )
 
-    def _head(self, example: Example) -> Head:
-        model = self._sets.get(example.task)
+    def _head(self, example: Example) -> LinearHead:
+        model = self._set_models.get(example.task)
         if model is None or example.question not in model.heads:
-            known = ", ".join(f"{name} ({question})" for name, question in self.tasks)
+            known = ", ".join(f"{name} ({question})" for name, question in self.supported_questions)
             asked = f"{example.task} ({example.question})"
-            raise WrongUse(f"{self.name} was not trained on {asked}; it answers {known}")
+            raise UsageError(f"{self.name} was not trained on {asked}; it answers {known}")
         return model.heads[example.question]
 
-    def _task(self, name: str, head: Head) -> Task:
+    def _task(self, name: str, head: LinearHead) -> Task:
         if name not in self._catalogue:
-            raise WrongUse(f"{self.name} answers {name}, but no task file describes {name}; give its folder")
+            raise UsageError(
+                f"{self.name} answers {name}, but no task file describes {name}; give its folder"
+            )
         task = self._catalogue[name]
-        unknown = set(head.card.labels) - set(task.labels)
+        unknown = set(head.metadata.labels) - set(task.labels)
         if unknown:
             names = ", ".join(map(repr, sorted(unknown)))
-            raise WrongUse(f"{self.name} gives labels that task {name} does not have ({names}); train again")
+            raise UsageError(
+                f"{self.name} gives labels that task {name} does not have ({names}); train again"
+            )
         return task
 
-    def _predict(self, example: Example, vector: Vector, head: Head, task: Task) -> Prediction:
+    def _predict(self, example: Example, vector: TfidfVector, head: LinearHead, task: Task) -> Prediction:
         decision = decide(vector, head)
-        label, shares = head.card.labels[decision.label], decision.probabilities
+        label, shares = head.metadata.labels[decision.label], decision.probabilities
         spans = choose_spans(vector.words, decision.contributions)
-        telling = abs(shares[decision.label] - head.card.usual[decision.label]) > NEAR_USUAL
+        telling = abs(shares[decision.label] - head.metadata.usual[decision.label]) > NEAR_PRIOR
         because = task.labels[label].because
-        given = dict(zip(head.card.labels, shares.tolist(), strict=True))
+        given = dict(zip(head.metadata.labels, shares.tolist(), strict=True))
         return Prediction(
             example_id=example.id,
             reading=Reading(
                 status="read",
                 label=label,
-                explanation=write_reason(task.reason, example.text, spans, because, bool(telling)),
+                explanation=write_rationale(task.reason, example.text, spans, because, bool(telling)),
             ),
             probabilities={name: given.get(name, 0.0) for name in task.labels},
             evidence=spans,

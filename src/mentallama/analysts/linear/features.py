@@ -3,7 +3,7 @@
 A feature is a word, a pair of neighbouring words, or a run of characters inside one word. Features
 are known only by a 32-bit hash, so a model file holds no words of the posts it was trained on. Every
 occurrence of a feature belongs to one word (of a pair, half to each), which makes a decision
-divisible among the words exactly: see `Vector.per_word`.
+divisible among the words exactly: see `TfidfVector.per_word`.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-Floats = NDArray[np.float64]
-Columns = NDArray[np.int64]
-Keys = NDArray[np.uint32]
+FloatArray = NDArray[np.float64]
+IndexArray = NDArray[np.int64]
+HashArray = NDArray[np.uint32]
 
-CACHED_WORDS = 1 << 16
+WORD_CACHE_SIZE = 1 << 16
 """Distinct words kept; posts repeat theirs, and one entry takes about 300 bytes."""
 
-LONGEST = 40
+MAX_WORD_CHARS = 40
 """Characters of a word that are looked at: beyond it stand pasted codes, not words."""
 
-_JOINT = re.compile(r"[\t,/&、，،-]*")
+_WITHIN_CLAUSE = re.compile(r"[\t,/&、，،-]*")
 """What may stand between the words of one clause, beside blanks."""
 
-_MIX = np.uint32(2654435769)
+_HASH_MULTIPLIER = np.uint32(2654435769)
 """2**32 over the golden ratio, odd: tells the pair (a, b) from (b, a) (Knuth, TAOCP 3, 6.4)."""
 
 
-class Grams(BaseModel):
+class NgramConfig(BaseModel):
     """Which n-grams are features."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,7 @@ class Grams(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class WordSequence:
     """The words of a post in order; every array has one entry a word.
 
     `starts` and `ends` are code-point offsets. Words of one `clause` have nothing but blanks, commas
@@ -56,13 +56,13 @@ class Words:
     """
 
     forms: list[str]
-    starts: Columns
-    ends: Columns
-    clauses: Columns
-    scrubbed: NDArray[np.bool_]
+    starts: IndexArray
+    ends: IndexArray
+    clauses: IndexArray
+    is_placeholder: NDArray[np.bool_]
 
 
-class _Run(NamedTuple):
+class _WordChunk(NamedTuple):
     """The words in a stretch of text without blanks.
 
     `places` has shape (words, 4): start, end, whether a clause begins here, whether it is a placeholder.
@@ -70,12 +70,12 @@ class _Run(NamedTuple):
     """
 
     forms: tuple[str, ...]
-    places: Columns
+    word_table: IndexArray
     ends_clause: bool
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
+def _word_pattern() -> re.Pattern[str]:
     """A placeholder, a character of a script written without spaces, a word, or an emoji.
 
     `\\w` lacks the combining marks that Indic, Arabic and other scripts write their vowels with.
@@ -98,14 +98,17 @@ def _pattern() -> re.Pattern[str]:
     )
 
 
-def split_words(text: str) -> Words:
+def split_words(text: str) -> WordSequence:
     """Find the words of a text in any script.
 
     >>> split_words("I can't sleep, 眠れ 😢").forms
     ['I', "can't", 'sleep', '眠', 'れ', '😢']
     """
     pieces = text.split(" ")
-    runs = (_known_run(piece) if len(piece) <= LONGEST else _read_run(piece) for piece in pieces)
+    runs = (
+        _split_chunk_cached(piece) if len(piece) <= MAX_WORD_CHARS else _split_chunk(piece)
+        for piece in pieces
+    )
     forms, places, ends = zip(*runs, strict=True)
     counts = np.fromiter(map(len, forms), np.int64, len(pieces))
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces)) + 1
@@ -113,35 +116,37 @@ def split_words(text: str) -> Words:
     offsets = np.repeat(np.cumsum(lengths) - lengths, counts)
     start, end, parted, scrubbed = np.concatenate(places).T
     clauses = np.cumsum(parted) + np.repeat(np.cumsum(ended) - ended, counts)
-    return Words(list(chain.from_iterable(forms)), start + offsets, end + offsets, clauses, scrubbed > 0)
+    return WordSequence(
+        list(chain.from_iterable(forms)), start + offsets, end + offsets, clauses, scrubbed > 0
+    )
 
 
-def _read_run(run: str) -> _Run:
+def _split_chunk(run: str) -> _WordChunk:
     forms, places, last, scrubbed = [], [], 0, False
-    for word in _pattern().finditer(run):
-        parted = scrubbed or not _JOINT.fullmatch(run, last, word.start())
+    for word in _word_pattern().finditer(run):
+        parted = scrubbed or not _WITHIN_CLAUSE.fullmatch(run, last, word.start())
         scrubbed, last = word[0].startswith("["), word.end()
         forms.append(word[0])
         places.append((word.start(), last, parted or scrubbed, scrubbed))
-    ends_clause = scrubbed or not _JOINT.fullmatch(run, last)
-    return _Run(tuple(forms), np.array(places, np.int64).reshape(-1, 4), ends_clause)
+    ends_clause = scrubbed or not _WITHIN_CLAUSE.fullmatch(run, last)
+    return _WordChunk(tuple(forms), np.array(places, np.int64).reshape(-1, 4), ends_clause)
 
 
-_known_run = lru_cache(CACHED_WORDS)(_read_run)
+_split_chunk_cached = lru_cache(WORD_CACHE_SIZE)(_split_chunk)
 
 
-def _normal(form: str) -> str:
+def _normalise(form: str) -> str:
     """One spelling for all shapes of a word: case, width, font variants, apostrophes."""
-    return unicodedata.normalize("NFKC", form).lower().replace("’", "'")[:LONGEST]
+    return unicodedata.normalize("NFKC", form).lower().replace("’", "'")[:MAX_WORD_CHARS]
 
 
-def word_keys(form: str, grams: Grams) -> tuple[int, Keys]:
+def hash_word(form: str, grams: NgramConfig) -> tuple[int, HashArray]:
     """Hash of a word, and the features inside it: the word itself and the runs of its characters.
 
     The word is padded with a blank on both sides, as scikit-learn's `char_wb` does, so that
     beginnings and ends are features of their own.
     """
-    word = _normal(form)
+    word = _normalise(form)
     own = crc32(b"word " + word.encode("utf-8", "surrogatepass"))
     padded = f" {word} "
     keys = [own]
@@ -151,13 +156,13 @@ def word_keys(form: str, grams: Grams) -> tuple[int, Keys]:
     return own, np.array(keys, np.uint32)
 
 
-def pair_keys(words: Keys) -> Keys:
+def hash_bigrams(words: HashArray) -> HashArray:
     """Hashes of neighbouring words, from the words' own hashes; one less than there are words."""
-    return words[:-1] * _MIX + words[1:]
+    return words[:-1] * _HASH_MULTIPLIER + words[1:]
 
 
 @dataclass(frozen=True, slots=True)
-class Vector:
+class TfidfVector:
     """A post as occurrences of known features.
 
     `values[i]` is the share of occurrence `i` in its feature's value; shares of one feature are
@@ -165,13 +170,13 @@ class Vector:
     (`owner`: which word), then those of pairs (`left`: the pair's first word).
     """
 
-    words: Words
-    columns: Columns
-    values: Floats
-    owner: Columns
-    left: Columns
+    words: WordSequence
+    columns: IndexArray
+    values: FloatArray
+    word_index: IndexArray
+    bigram_index: IndexArray
 
-    def per_word(self, weights: Floats) -> Floats:
+    def attribute_to_words(self, weights: FloatArray) -> FloatArray:
         """Divide `sum(values * weights)` among the words.
 
         Parameters
@@ -184,11 +189,11 @@ class Vector:
         One number a word. Their sum is the whole product, up to rounding.
         """
         count, shares = len(self.words.forms), self.values * weights
-        inside, pairs = shares[: len(self.owner)], shares[len(self.owner) :] / 2
+        inside, pairs = shares[: len(self.word_index)], shares[len(self.word_index) :] / 2
         by_word = np.zeros(count)
-        by_word += np.bincount(self.owner, inside, count)
-        by_word += np.bincount(self.left, pairs, count)
-        by_word += np.bincount(self.left + 1, pairs, count)
+        by_word += np.bincount(self.word_index, inside, count)
+        by_word += np.bincount(self.bigram_index, pairs, count)
+        by_word += np.bincount(self.bigram_index + 1, pairs, count)
         return by_word
 
 
@@ -206,38 +211,38 @@ class Featurizer:
         Which n-grams were features when the vocabulary was made.
     """
 
-    def __init__(self, keys: Keys, idf: Floats, grams: Grams) -> None:
-        self.idf, self.grams = idf, grams
+    def __init__(self, keys: HashArray, idf: FloatArray, grams: NgramConfig) -> None:
+        self.idf, self.ngrams = idf, grams
         self._order = np.argsort(keys)
         self._sorted = keys[self._order]
-        self._word = lru_cache(CACHED_WORDS)(self._read_word)
+        self._word_columns_cached = lru_cache(WORD_CACHE_SIZE)(self._word_columns)
 
-    def _known(self, keys: Keys) -> tuple[Columns, NDArray[np.bool_]]:
+    def _lookup(self, keys: HashArray) -> tuple[IndexArray, NDArray[np.bool_]]:
         """Columns of the keys, and which of them are known; the column of an unknown key is void."""
         at = np.searchsorted(self._sorted, keys)
         at[at == len(self._sorted)] = 0
         return self._order[at], self._sorted[at] == keys
 
-    def _read_word(self, form: str) -> tuple[int, Columns]:
-        own, keys = word_keys(form, self.grams)
-        columns, known = self._known(keys)
+    def _word_columns(self, form: str) -> tuple[int, IndexArray]:
+        own, keys = hash_word(form, self.ngrams)
+        columns, known = self._lookup(keys)
         return own, columns[known]
 
-    def vector(self, text: str) -> Vector:
+    def transform(self, text: str) -> TfidfVector:
         """Featurize a text; words and pairs that are not in the vocabulary leave no occurrence."""
         words = split_words(text)
-        read = [self._word(form) for form in words.forms]
+        read = [self._word_columns_cached(form) for form in words.forms]
         inside = [columns for _, columns in read]
         owner = np.repeat(np.arange(len(read)), np.fromiter(map(len, inside), np.int64, len(read)))
         left = np.empty(0, np.int64)
-        if self.grams.pairs and len(read) > 1:
-            pairs, known = self._known(pair_keys(np.array([own for own, _ in read], np.uint32)))
+        if self.ngrams.pairs and len(read) > 1:
+            pairs, known = self._lookup(hash_bigrams(np.array([own for own, _ in read], np.uint32)))
             left = np.flatnonzero(known)
             inside.append(pairs[left])
         columns = np.concatenate(inside) if inside else np.empty(0, np.int64)
-        return Vector(words, columns, self._values(columns), owner, left)
+        return TfidfVector(words, columns, self._tfidf_shares(columns), owner, left)
 
-    def _values(self, columns: Columns) -> Floats:
+    def _tfidf_shares(self, columns: IndexArray) -> FloatArray:
         """Shares of each occurrence: (1 + ln tf) idf / tf, over the L2 norm of the whole features.
 
         The weighting is scikit-learn's `TfidfTransformer(sublinear_tf=True)`.

@@ -12,33 +12,33 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.analysts.linear.features import Floats, Words
+from mentallama.analysts.linear.features import FloatArray, WordSequence
 from mentallama.records import Span
-from mentallama.tasks import Reason
+from mentallama.tasks import ExplanationTemplate
 
-LONGEST_QUOTE = 6
+MAX_QUOTE_WORDS = 6
 """Words in one quotation: more is no longer read at a glance."""
 
-LONGEST_PASSAGE = 14
+MAX_PASSAGE_WORDS = 14
 """Words in a passage that is quoted to be understood by itself; a clause is mostly shorter."""
 
-MOST_FOR, MOST_AGAINST = 4, 2
+MAX_SUPPORTING_QUOTES, MAX_OPPOSING_QUOTES = 4, 2
 """Quotations on either side; the reasons in the published release name two to four."""
 
-FAINT = 0.02
+MIN_LOG_ODDS = 0.02
 """Log-odds below which a stretch moves a probability by less than half a percent."""
 
-MINOR = 0.25
+MIN_RELATIVE_WEIGHT = 0.25
 """Share of the strongest stretch's weight below which a stretch is not worth a quotation."""
 
-NEAR_USUAL = 0.05
+NEAR_PRIOR = 0.05
 """A probability this close to the label's usual share says little more than the share did."""
 
-Stretch = tuple[int, int]
+WordRange = tuple[int, int]
 """First word and number of words."""
 
 
-def choose_spans(words: Words, contributions: Floats) -> tuple[Span, ...]:
+def choose_spans(words: WordSequence, contributions: FloatArray) -> tuple[Span, ...]:
     """Pick the stretches that speak most clearly for and against a decision.
 
     Parameters
@@ -50,26 +50,28 @@ def choose_spans(words: Words, contributions: Floats) -> tuple[Span, ...]:
 
     Returns
     -------
-    Spans on word boundaries that do not overlap: at most `MOST_FOR` of positive weight, then at most
-    `MOST_AGAINST` of negative weight, each group from strongest to weakest. A span's weight is the
+    Spans on word boundaries that do not overlap: at most `MAX_SUPPORTING_QUOTES` of positive weight, then at most
+    `MAX_OPPOSING_QUOTES` of negative weight, each group from strongest to weakest. A span's weight is the
     sum of its words' contributions.
     """
     if not words.forms:
         return ()
-    sums, quotable = _stretches(words, contributions)
-    floor = max(FAINT, MINOR * float(np.abs(sums[quotable]).max(initial=0)))
+    sums, quotable = _score_ranges(words, contributions)
+    floor = max(MIN_LOG_ODDS, MIN_RELATIVE_WEIGHT * float(np.abs(sums[quotable]).max(initial=0)))
     # A word joins a stretch only where it adds more than half an average word does: short is clear.
-    price = np.abs(contributions).mean() / 2 * np.arange(LONGEST_QUOTE)[:, None]
-    chosen = _pick(np.where(quotable & (sums >= floor), sums - price, -np.inf), MOST_FOR)
+    price = np.abs(contributions).mean() / 2 * np.arange(MAX_QUOTE_WORDS)[:, None]
+    chosen = _pick_best(np.where(quotable & (sums >= floor), sums - price, -np.inf), MAX_SUPPORTING_QUOTES)
     against = np.where(quotable & (sums <= -floor), -sums - price, -np.inf)
     for stretch in chosen:
-        _cross_out(against, stretch)
-    chosen += _pick(against, MOST_AGAINST)
+        _mask_overlapping(against, stretch)
+    chosen += _pick_best(against, MAX_OPPOSING_QUOTES)
     spans = [_span(words, sums, stretch) for stretch in chosen]
     return tuple(sorted(spans, key=_strongest_first))
 
 
-def choose_passage(words: Words, contributions: Floats, without: Stretch = (0, 0)) -> Stretch | None:
+def choose_passage(
+    words: WordSequence, contributions: FloatArray, exclude: WordRange = (0, 0)
+) -> WordRange | None:
     """Find the passage that speaks most for a decision.
 
     Parameters
@@ -81,27 +83,29 @@ def choose_passage(words: Words, contributions: Floats, without: Stretch = (0, 0
 
     Returns
     -------
-    A whole clause, or as much of a longer one as `LONGEST_PASSAGE` allows; of equals the first. None where nothing
+    A whole clause, or as much of a longer one as `MAX_PASSAGE_WORDS` allows; of equals the first. None where nothing
     can be quoted.
     """
     before = np.concatenate([[0.0], np.cumsum(contributions)])
     best, most = None, -np.inf
     for start, end in _clauses(words):
-        for at in range(start, max(start, end - LONGEST_PASSAGE) + 1):
-            behind = min(end, at + LONGEST_PASSAGE)
+        for at in range(start, max(start, end - MAX_PASSAGE_WORDS) + 1):
+            behind = min(end, at + MAX_PASSAGE_WORDS)
             weight = before[behind] - before[at]
-            if weight > most and (behind <= without[0] or at >= sum(without)):
+            if weight > most and (behind <= exclude[0] or at >= sum(exclude)):
                 best, most = (at, behind - at), weight
     return best
 
 
-def _clauses(words: Words) -> list[tuple[int, int]]:
+def _clauses(words: WordSequence) -> list[tuple[int, int]]:
     """First word and the one behind the last, of each clause but placeholders, which stand for themselves."""
     borders = [0, *(np.flatnonzero(np.diff(words.clauses)) + 1).tolist(), len(words.forms)]
-    return [(start, end) for start, end in pairwise(borders) if start < end and not words.scrubbed[start]]
+    return [
+        (start, end) for start, end in pairwise(borders) if start < end and not words.is_placeholder[start]
+    ]
 
 
-def _span(words: Words, sums: Floats, stretch: Stretch) -> Span:
+def _span(words: WordSequence, sums: FloatArray, stretch: WordRange) -> Span:
     at, length = stretch
     last = at + length - 1
     return Span(start=int(words.starts[at]), end=int(words.ends[last]), weight=float(sums[length - 1, at]))
@@ -112,7 +116,7 @@ def _strongest_first(span: Span) -> tuple[bool, float]:
     return weight < 0, -abs(weight)
 
 
-def _stretches(words: Words, contributions: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def _score_ranges(words: WordSequence, contributions: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
     """Rate all stretches of words that are short enough.
 
     Returns
@@ -123,33 +127,35 @@ def _stretches(words: Words, contributions: Floats) -> tuple[Floats, NDArray[np.
     """
     count = len(words.forms)
     first = np.arange(count)
-    beyond = first + np.arange(1, LONGEST_QUOTE + 1)[:, None]
+    beyond = first + np.arange(1, MAX_QUOTE_WORDS + 1)[:, None]
     inside = np.minimum(beyond, count)
     before = np.concatenate([[0.0], np.cumsum(contributions)])
-    quotable = (beyond <= count) & (words.clauses[inside - 1] == words.clauses) & ~words.scrubbed
+    quotable = (beyond <= count) & (words.clauses[inside - 1] == words.clauses) & ~words.is_placeholder
     return before[inside] - before[:count], quotable
 
 
-def _pick(scores: Floats, most: int) -> list[Stretch]:
+def _pick_best(scores: FloatArray, most: int) -> list[WordRange]:
     """Take the best stretches one after the other, none sharing a word with another; changes `scores`."""
-    chosen: list[Stretch] = []
+    chosen: list[WordRange] = []
     while len(chosen) < most:
         length, at = divmod(int(scores.argmax()), scores.shape[1])
         if not scores[length, at] > 0:
             break
         chosen.append((at, length + 1))
-        _cross_out(scores, chosen[-1])
+        _mask_overlapping(scores, chosen[-1])
     return chosen
 
 
-def _cross_out(scores: Floats, stretch: Stretch) -> None:
+def _mask_overlapping(scores: FloatArray, stretch: WordRange) -> None:
     """Bar every stretch that shares a word with this one."""
     at, taken = stretch
     for length in range(1, len(scores) + 1):
         scores[length - 1, max(0, at - length + 1) : at + taken] = -np.inf
 
 
-def write_reason(reason: Reason, text: str, spans: Sequence[Span], because: str, telling: bool) -> str:
+def write_rationale(
+    reason: ExplanationTemplate, text: str, spans: Sequence[Span], because: str, informative: bool
+) -> str:
     """Write an explanation that quotes only what stands in the post.
 
     Parameters
@@ -172,14 +178,14 @@ def write_reason(reason: Reason, text: str, spans: Sequence[Span], because: str,
         sentences.append(reason.evidence.format(quotes=quotes_for, because=because))
     if quotes_against:
         sentences.append(reason.against.format(quotes=quotes_against, because=because))
-    elif quotes_for and telling:
+    elif quotes_for and informative:
         sentences.append(reason.nothing_against)
-    if not (quotes_for and telling):
+    if not (quotes_for and informative):
         sentences.append(reason.little)
     return " ".join(sentences)
 
 
-def _quotes(reason: Reason, text: str, spans: Sequence[Span]) -> str:
+def _quotes(reason: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
     """Quote each wording once."""
     opening, closing = reason.quote
     wordings: dict[str, str] = {}

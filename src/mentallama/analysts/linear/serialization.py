@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mentallama.analysts.linear.features import Featurizer, Grams, Keys
-from mentallama.errors import BadData, WrongUse
-from mentallama.files.record_files import atomic, write_json
+from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConfig
+from mentallama.errors import DataError, UsageError
+from mentallama.files.record_files import atomic_write, write_json
 
-MANIFEST = "model.json"
+MODEL_FILE = "model.json"
 
-Weighting = Literal["none", "balanced"]
+ClassWeight = Literal["none", "balanced"]
 
 
-class HeadCard(BaseModel):
+class LinearHeadMetadata(BaseModel):
     """How the weights of one question came about, and what they answer."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,7 @@ class HeadCard(BaseModel):
     """Label shares the fit took as given: those of the posts fitted on, or even shares where it was
     class-balanced."""
     C: float
-    class_weight: Weighting
+    class_weight: ClassWeight
     evidence_weight: float
     topics: int
     shift: bool
@@ -43,49 +43,49 @@ class HeadCard(BaseModel):
     weighted_f1: float
 
 
-class SetCard(BaseModel):
+class LinearSetMetadata(BaseModel):
     """One set's part of a model: its questions, and the digest of its file of weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
     features: int
-    questions: dict[str, HeadCard]
+    questions: dict[str, LinearHeadMetadata]
 
 
-class Manifest(BaseModel):
+class LinearModelMetadata(BaseModel):
     """What `model.json` holds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["mentallama-linear"] = "mentallama-linear"
     version: Literal[1] = 1
-    grams: Grams
-    sets: dict[str, SetCard]
+    grams: NgramConfig
+    sets: dict[str, LinearSetMetadata]
 
 
 @dataclass(frozen=True)
-class Head:
+class LinearHead:
     """Weights of one question.
 
     `weights` has shape (features, labels) and sums to 0 over the labels of each feature; so do
     `intercepts`. Logits are calibrated: the temperature is divided out.
     """
 
-    card: HeadCard
+    metadata: LinearHeadMetadata
     weights: NDArray[np.float32]
     intercepts: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class SetModel:
+class LinearSetModel:
     """Vocabulary of a set and the weights of its questions."""
 
-    keys: Keys
+    keys: HashArray
     idf: NDArray[np.float32]
-    heads: Mapping[str, Head]
+    heads: Mapping[str, LinearHead]
 
-    def featurizer(self, grams: Grams) -> Featurizer:
+    def featurizer(self, grams: NgramConfig) -> Featurizer:
         return Featurizer(self.keys, self.idf.astype(np.float64), grams)
 
 
@@ -94,46 +94,50 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_set(path: Path, model: SetModel) -> SetCard:
+def _write_set(path: Path, model: LinearSetModel) -> LinearSetMetadata:
     """Write one file of weights; the last label is left out, it is minus the sum of the others."""
     arrays: dict[str, NDArray[np.generic]] = {"keys": model.keys, "idf": model.idf}
     for number, head in enumerate(model.heads.values()):
         arrays[f"weights{number}"] = head.weights[:, :-1]
         arrays[f"intercepts{number}"] = head.intercepts[:-1]
-    with atomic(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    questions = {question: head.card for question, head in model.heads.items()}
-    return SetCard(digest=_digest(path), features=len(model.keys), questions=questions)
+    questions = {question: head.metadata for question, head in model.heads.items()}
+    return LinearSetMetadata(digest=_digest(path), features=len(model.keys), questions=questions)
 
 
-def whole(stored: NDArray[np.float32]) -> NDArray[np.float32]:
+def restore_last_label(stored: NDArray[np.float32]) -> NDArray[np.float32]:
     """Put back the last label, so that the last axis sums to 0; rows lie together in memory."""
     return np.ascontiguousarray(np.concatenate([stored, -stored.sum(axis=-1, keepdims=True)], axis=-1))
 
 
-def _read_set(path: Path, card: SetCard) -> SetModel:
+def _read_set(path: Path, card: LinearSetMetadata) -> LinearSetModel:
     if not path.is_file():
-        raise BadData("this part of the model is missing; train again or copy the whole folder", path)
+        raise DataError("this part of the model is missing; train again or copy the whole folder", path)
     if _digest(path) != card.digest:
-        raise BadData("damaged: not the file that the model was saved with", path)
+        raise DataError("damaged: not the file that the model was saved with", path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
             heads = {
-                question: Head(head, whole(arrays[f"weights{i}"]), whole(arrays[f"intercepts{i}"]))
+                question: LinearHead(
+                    head,
+                    restore_last_label(arrays[f"weights{i}"]),
+                    restore_last_label(arrays[f"intercepts{i}"]),
+                )
                 for i, (question, head) in enumerate(card.questions.items())
             }
-            return SetModel(arrays["keys"], arrays["idf"], heads)
+            return LinearSetModel(arrays["keys"], arrays["idf"], heads)
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as fault:
-        raise BadData("not a file of weights", path) from fault
+        raise DataError("not a file of weights", path) from fault
 
 
-def save_model(folder: Path, grams: Grams, sets: Mapping[str, SetModel]) -> None:
+def save_linear_model(folder: Path, grams: NgramConfig, sets: Mapping[str, LinearSetModel]) -> None:
     """Write a model; `model.json` comes last, so a folder that holds one is whole."""
     cards = {name: _write_set(folder / f"{name}.npz", model) for name, model in sets.items()}
-    write_json(folder / MANIFEST, Manifest(grams=grams, sets=cards).model_dump())
+    write_json(folder / MODEL_FILE, LinearModelMetadata(grams=grams, sets=cards).model_dump())
 
 
-def load_model(folder: Path) -> tuple[Grams, dict[str, SetModel], str]:
+def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetModel], str]:
     """Read a model: its n-grams, its sets, and a short hash of its content.
 
     Raises
@@ -143,14 +147,14 @@ def load_model(folder: Path) -> tuple[Grams, dict[str, SetModel], str]:
     BadData
         A file is missing, damaged, or of another version.
     """
-    path = folder / MANIFEST
+    path = folder / MODEL_FILE
     if not path.is_file():
-        raise WrongUse(f"{folder}: there is no linear model here (no {MANIFEST}); train one first")
+        raise UsageError(f"{folder}: there is no linear model here (no {MODEL_FILE}); train one first")
     raw = path.read_bytes()
     try:
-        manifest = Manifest.model_validate_json(raw)
+        manifest = LinearModelMetadata.model_validate_json(raw)
     except ValidationError as fault:
         places = sorted({".".join(map(str, e["loc"])) or "the file" for e in fault.errors()})
-        raise BadData(f"not the card of a linear model: see {', '.join(places)}", path) from None
+        raise DataError(f"not the card of a linear model: see {', '.join(places)}", path) from None
     sets = {name: _read_set(folder / f"{name}.npz", card) for name, card in manifest.sets.items()}
     return manifest.grams, sets, hashlib.sha256(raw).hexdigest()[:12]

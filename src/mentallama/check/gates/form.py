@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 
-from mentallama.check.response_row import Row
+from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict
-from mentallama.text.pii import KINDS, PLACEHOLDER, scrub
-from mentallama.text.tokenize import tokens
+from mentallama.text.pii import PII_KINDS, PLACEHOLDER, scrub
+from mentallama.text.tokenize import word_tokens
 
-LETTERS_A_WORD = 1.6
+CHARACTERS_PER_WORD = 1.6
 """Letters of a Chinese or Japanese word, on average: so many are counted as one word where words are not spaced."""
 
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _WORD = re.compile(r"\w+")
-_TELLING = re.compile(r"(?=\w{4})(?:[^\W\d_a-z]|\w*[\d_])")
+_IDENTIFYING_WORD = re.compile(r"(?=\w{4})(?:[^\W\d_a-z]|\w*[\d_])")
 """A word of four letters or more that can give away somebody by itself."""
 
 
-def words(row: Row, bounds: tuple[int, int]) -> Verdict:
+def check_length(row: ResponseRow, bounds: tuple[int, int]) -> Verdict:
     """Pass an explanation of so many words; the score is their number."""
     count = count_words(row.reading.explanation)
     least, most = bounds
@@ -35,12 +35,12 @@ def count_words(text: str) -> int:
     >>> count_words("The writer can't sleep."), count_words("她今天非常累，也睡不着")
     (4, 6)
     """
-    found = tokens(text.replace("'", "").replace("’", ""))
+    found = word_tokens(text.replace("'", "").replace("’", ""))
     unspaced = sum(1 for token in found if _UNSPACED.match(token))
-    return len(found) - unspaced + round(unspaced / LETTERS_A_WORD)
+    return len(found) - unspaced + round(unspaced / CHARACTERS_PER_WORD)
 
 
-def personal(row: Row) -> Verdict:
+def check_personal_data(row: ResponseRow) -> Verdict:
     """Pass an explanation without handles, links, mail, phone numbers and names, and without the author's id.
 
     Quotations count too. Where the post's first wording is kept, a word that was masked in the post and stands in
@@ -48,15 +48,15 @@ def personal(row: Row) -> Verdict:
     """
     explanation = row.reading.explanation
     found = scrub(explanation)[1]
-    parts = [f"{found[kind]} {kind}" for kind in KINDS if kind in found]
+    parts = [f"{found[kind]} {kind}" for kind in PII_KINDS if kind in found]
     if row.post.author and row.post.author in explanation:
         parts.append("the author's id")
-    if not parts and _masked(row) & set(_WORD.findall(explanation)):
+    if not parts and _masked_words(row) & set(_WORD.findall(explanation)):
         parts.append("what was masked in the post")
     return row.verdict("personal", f"holds {', '.join(parts)}" if parts else None, len(parts))
 
 
-def _masked(row: Row) -> set[str]:
+def _masked_words(row: ResponseRow) -> set[str]:
     """Names and the like that cleaning took out of the post: with a capital, a digit or an underscore in them.
 
     Other words may be parts of a link, as "help" in one to a page on depression.
@@ -66,4 +66,4 @@ def _masked(row: Row) -> set[str]:
         return set()
     kept = {word.casefold() for word in _WORD.findall(row.post.text)}
     taken = set(_WORD.findall(original)) - set(_WORD.findall(scrub(original)[0]))
-    return {word for word in taken if _TELLING.search(word) and word.casefold() not in kept}
+    return {word for word in taken if _IDENTIFYING_WORD.search(word) and word.casefold() not in kept}

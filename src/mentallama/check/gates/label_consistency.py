@@ -13,33 +13,33 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mentallama.answers.strip_label import without_answer
-from mentallama.check.explanation_classifier import Floats, NothingShared, Reader
-from mentallama.check.output.gate_report_schema import Figures
-from mentallama.check.response_row import Row
+from mentallama.answers.strip_label import strip_label
+from mentallama.check.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
+from mentallama.check.output.gate_report_schema import GateReportRow
+from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict, stable_id
 from mentallama.tasks import Task
 
 GATE = "consistency"
-FEWEST = 20
+MIN_TRAINING_ROWS = 20
 """Training rows of a set below which its explanations are not judged."""
-LARGEST = 6000
+MAX_TRAINING_ROWS = 6000
 """Rows of a set that are learnt from; SAD has 5,547. Of a larger set so many are drawn, whole posts at a time."""
-FEWEST_WORDS = 3
+MIN_KNOWN_TERMS = 3
 """Words or word pairs of an explanation that must stand in others: in a language of its own it says nothing here."""
 NOT_JUDGED = "not judged"
-NOTHING_SHARED = "the explanations of training rows have nothing in common to learn from"
+NO_SHARED_FEATURES_REASON = "the explanations of training rows have nothing in common to learn from"
 
 
 @dataclass(frozen=True)
-class ReadBack:
+class ExplanationPrediction:
     """What an explanation alone says: probabilities of all labels, or why it could not be judged.
 
     `empty`: nothing is left once the answer is taken out.
     """
 
     probabilities: dict[str, float] = field(default_factory=dict)
-    unjudged: str | None = None
+    not_judged_reason: str | None = None
     empty: bool = False
 
     @property
@@ -48,7 +48,7 @@ class ReadBack:
         return max(self.probabilities, key=self.probabilities.__getitem__, default=None)
 
 
-def read_back(rows: Sequence[Row]) -> list[ReadBack]:
+def predict_from_explanations(rows: Sequence[ResponseRow]) -> list[ExplanationPrediction]:
     """Read the label of each row from its explanation, by what the training rows among them teach.
 
     Rows of all sets may come together. What is learnt from are rows of training posts whose answer gives the set's
@@ -57,14 +57,14 @@ def read_back(rows: Sequence[Row]) -> list[ReadBack]:
     by_set: dict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
         by_set[row.task.set].append(at)
-    found: dict[int, ReadBack] = {}
+    found: dict[int, ExplanationPrediction] = {}
     for places in by_set.values():
-        found |= zip(places, _read_set([rows[at] for at in places]), strict=True)
+        found |= zip(places, _predict_set([rows[at] for at in places]), strict=True)
     return [found[at] for at in range(len(rows))]
 
 
-def consistency(
-    rows: Sequence[Row], threshold: float, backs: Sequence[ReadBack] | None = None
+def check_label_consistency(
+    rows: Sequence[ResponseRow], threshold: float, predictions: Sequence[ExplanationPrediction] | None = None
 ) -> list[Verdict]:
     """Judge each row: the score is the probability of its answer's label, and fails below the threshold.
 
@@ -73,15 +73,15 @@ def consistency(
     Parameters
     ----------
     backs
-        What `read_back` gave for the same rows, where it was called before.
+        What `predict_from_explanations` gave for the same rows, where it was called before.
     """
-    backs = read_back(rows) if backs is None else backs
-    return [_verdict(row, back, threshold) for row, back in zip(rows, backs, strict=True)]
+    predictions = predict_from_explanations(rows) if predictions is None else predictions
+    return [_verdict(row, back, threshold) for row, back in zip(rows, predictions, strict=True)]
 
 
-def consistency_report(
-    rows: Sequence[Row], backs: Sequence[ReadBack], part: str | None = None
-) -> list[Figures]:
+def label_consistency_report(
+    rows: Sequence[ResponseRow], backs: Sequence[ExplanationPrediction], split_name: str | None = None
+) -> list[GateReportRow]:
     """How well labels are read back, a line a set and split in the order of the rows.
 
     `weighted_f1` (0-100) compares the label that an explanation alone says with the label that its answer gives, over
@@ -92,93 +92,102 @@ def consistency_report(
     part
         Named in place of the split, as "expert".
     """
-    lines: dict[tuple[str, str], list[tuple[Row, ReadBack]]] = defaultdict(list)
+    lines: dict[tuple[str, str], list[tuple[ResponseRow, ExplanationPrediction]]] = defaultdict(list)
     for row, back in zip(rows, backs, strict=True):
-        lines[row.task.set, part or row.post.split].append((row, back))
-    return [_figures(name, split, pairs) for (name, split), pairs in lines.items()]
+        lines[row.task.set, split_name or row.post.split].append((row, back))
+    return [_report_row(name, split, pairs) for (name, split), pairs in lines.items()]
 
 
-def _verdict(row: Row, back: ReadBack, threshold: float) -> Verdict:
+def _verdict(row: ResponseRow, back: ExplanationPrediction, threshold: float) -> Verdict:
     if back.empty:
         return row.verdict(GATE, "nothing is left of the explanation once its answer is taken out")
-    if back.unjudged is not None:
-        told = f"{NOT_JUDGED}: {back.unjudged}"
+    if back.not_judged_reason is not None:
+        told = f"{NOT_JUDGED}: {back.not_judged_reason}"
         return row.verdict(GATE).model_copy(update={"reason": told})
-    score = back.probabilities[_answered(row)]
+    score = back.probabilities[_answer_label(row)]
     reason = None if score >= threshold else f"the explanation alone reads as {back.label!r}"
     if reason is not None and back.label == row.reading.label:
         reason = "the explanation alone does not say which label it is for"
     return row.verdict(GATE, reason, round(score, 4))
 
 
-def _answered(row: Row) -> str:
+def _answer_label(row: ResponseRow) -> str:
     if row.reading.label is None:
         raise ValueError(f"example {row.example.id}: an answer without a label is not judged by any gate")
     return row.reading.label
 
 
-def _read_set(rows: list[Row]) -> Iterator[ReadBack]:
+def _predict_set(rows: list[ResponseRow]) -> Iterator[ExplanationPrediction]:
     task = rows[0].task
-    texts = [without_answer(task, row.reading.explanation) for row in rows]
-    drawn = _training(rows, texts)
+    texts = [strip_label(task, row.reading.explanation) for row in rows]
+    drawn = _training_indices(rows, texts)
     taught = Counter(rows[at].example.label for at in drawn)
-    if len(drawn) < FEWEST or len(taught) < 2:
-        why = f"{task.set} has {len(drawn)} training rows of {len(taught)} labels to learn from; it takes {FEWEST} of 2"
-        yield from (ReadBack(unjudged=why, empty=not text) for text in texts)
+    if len(drawn) < MIN_TRAINING_ROWS or len(taught) < 2:
+        why = f"{task.set} has {len(drawn)} training rows of {len(taught)} labels to learn from; it takes {MIN_TRAINING_ROWS} of 2"
+        yield from (ExplanationPrediction(not_judged_reason=why, empty=not text) for text in texts)
         return
     try:
         probabilities, known = _probabilities(task, rows, texts, drawn)
-    except NothingShared:
-        yield from (ReadBack(unjudged=NOTHING_SHARED, empty=not text) for text in texts)
+    except NoSharedFeatures:
+        yield from (
+            ExplanationPrediction(not_judged_reason=NO_SHARED_FEATURES_REASON, empty=not text)
+            for text in texts
+        )
         return
     for row, text, shares, words in zip(rows, texts, probabilities, known, strict=True):
         if not text:
-            yield ReadBack(empty=True)
+            yield ExplanationPrediction(empty=True)
         elif not taught[row.reading.label]:
-            yield ReadBack(unjudged="no training row has the answer's label")
-        elif words < FEWEST_WORDS:
-            yield ReadBack(unjudged="hardly a word of the explanation stands in training rows")
+            yield ExplanationPrediction(not_judged_reason="no training row has the answer's label")
+        elif words < MIN_KNOWN_TERMS:
+            yield ExplanationPrediction(
+                not_judged_reason="hardly a word of the explanation stands in training rows"
+            )
         else:
-            yield ReadBack(dict(zip(task.labels, shares.tolist(), strict=True)))
+            yield ExplanationPrediction(dict(zip(task.labels, shares.tolist(), strict=True)))
 
 
-def _training(rows: list[Row], texts: list[str]) -> list[int]:
+def _training_indices(rows: list[ResponseRow], texts: list[str]) -> list[int]:
     """Places of the rows to learn from, in order."""
     fit = [
         at
         for at, row in enumerate(rows)
         if row.post.split == "train" and texts[at] and row.example.label == row.reading.label is not None
     ]
-    if len(fit) <= LARGEST:
+    if len(fit) <= MAX_TRAINING_ROWS:
         return fit
     by_chance = sorted({rows[at].post.id for at in fit}, key=lambda post: stable_id("drawn", post))
     rows_of = Counter(rows[at].post.id for at in fit)
     total, taken = 0, set()
     for post in by_chance:
         total += rows_of[post]
-        if total > LARGEST:
+        if total > MAX_TRAINING_ROWS:
             break
         taken.add(post)
     return [at for at in fit if rows[at].post.id in taken]
 
 
 def _probabilities(
-    task: Task, rows: list[Row], texts: list[str], drawn: list[int]
-) -> tuple[Floats, list[int]]:
+    task: Task, rows: list[ResponseRow], texts: list[str], drawn: list[int]
+) -> tuple[FloatArray, list[int]]:
     """Shape (rows, labels), and how many words of each row are known."""
     place = {label: at for at, label in enumerate(task.labels)}
     truth = np.array([place[str(rows[at].example.label)] for at in drawn], dtype=np.int64)
     own_words = [label.because for label in task.labels.values()]
-    reader = Reader([texts[at] for at in drawn], truth, [rows[at].post.id for at in drawn], own_words)
-    probabilities = reader.read(texts)
-    probabilities[drawn] = reader.unseen
-    return probabilities, reader.known_words(texts).tolist()
+    reader = ExplanationClassifier(
+        [texts[at] for at in drawn], truth, [rows[at].post.id for at in drawn], own_words
+    )
+    probabilities = reader.predict_proba(texts)
+    probabilities[drawn] = reader.out_of_fold_probabilities
+    return probabilities, reader.count_known_terms(texts).tolist()
 
 
-def _figures(name: str, split: str, pairs: list[tuple[Row, ReadBack]]) -> Figures:
+def _report_row(
+    name: str, split: str, pairs: list[tuple[ResponseRow, ExplanationPrediction]]
+) -> GateReportRow:
     judged = [(row.reading.label, back.label) for row, back in pairs if back.probabilities]
     reasons = Counter(
-        back.unjudged or "nothing but the answer" for _, back in pairs if not back.probabilities
+        back.not_judged_reason or "nothing but the answer" for _, back in pairs if not back.probabilities
     )
     return {
         "set": name,

@@ -10,70 +10,76 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-from mentallama.check.output.gate_report_schema import Figures
-from mentallama.check.response_row import Row
-from mentallama.metrics.text_overlap import MEASURES, Measure
+from mentallama.check.output.gate_report_schema import GateReportRow
+from mentallama.check.response_row import ResponseRow
+from mentallama.metrics.text_overlap import OVERLAP_METRICS, OverlapMetric
 from mentallama.records import Verdict
-from mentallama.text.fingerprint import key_of
+from mentallama.text.fingerprint import text_key
 
-GATE = "chrf"
+CHRF = "chrf"
 
-Place = tuple[str, str, str]
+ReferenceKey = tuple[str, str, str]
 """Set, question, and the key of the post's text."""
-Scores = dict[str, float]
+OverlapScores = dict[str, float]
 """Measure -> score, 0-100; empty where there is no reference."""
 
 
-def golden_references(goldens: Iterable[Row]) -> dict[Place, str]:
+def collect_references(goldens: Iterable[ResponseRow]) -> dict[ReferenceKey, str]:
     """The explanations of rows that hold the release's own responses."""
-    return {place_of(row): row.reading.explanation for row in goldens if row.reading.explanation}
+    return {reference_key(row): row.reading.explanation for row in goldens if row.reading.explanation}
 
 
-def place_of(row: Row) -> Place:
+def reference_key(row: ResponseRow) -> ReferenceKey:
     """What a row's reference is filed under."""
-    return row.task.set, row.example.question, key_of(row.post.text)
+    return row.task.set, row.example.question, text_key(row.post.text)
 
 
-def measure(
-    rows: Sequence[Row], references: Mapping[Place, str], measures: Mapping[str, Measure] = MEASURES
-) -> list[Scores]:
+def score_overlap(
+    rows: Sequence[ResponseRow],
+    references: Mapping[ReferenceKey, str],
+    measures: Mapping[str, OverlapMetric] = OVERLAP_METRICS,
+) -> list[OverlapScores]:
     """Measure each row's explanation against its reference; a row without one has no scores."""
-    known = [(at, references[place]) for at, row in enumerate(rows) if (place := place_of(row)) in references]
+    known = [
+        (at, references[place]) for at, row in enumerate(rows) if (place := reference_key(row)) in references
+    ]
     ours, theirs = [rows[at].reading.explanation for at, _ in known], [reference for _, reference in known]
-    found: list[Scores] = [{} for _ in rows]
+    found: list[OverlapScores] = [{} for _ in rows]
     for name, function in measures.items():
         for (at, _), score in zip(known, function(ours, theirs), strict=True):
             found[at][name] = score
     return found
 
 
-def chrf(rows: Sequence[Row], measured: Sequence[Scores], threshold: float | None) -> list[Verdict]:
-    """Judge rows by what `measure` found: chrF below the threshold fails; without a threshold nothing does.
+def check_reference_overlap(
+    rows: Sequence[ResponseRow], measured: Sequence[OverlapScores], threshold: float | None
+) -> list[Verdict]:
+    """Judge rows by what `score_overlap` found: chrF below the threshold fails; without a threshold nothing does.
 
     A row without a reference passes as not judged.
     """
-    return [_verdict(row, scores.get(GATE), threshold) for row, scores in zip(rows, measured, strict=True)]
+    return [_verdict(row, scores.get(CHRF), threshold) for row, scores in zip(rows, measured, strict=True)]
 
 
-def quality_report(rows: Sequence[Row], measured: Sequence[Scores]) -> list[Figures]:
+def overlap_report(rows: Sequence[ResponseRow], measured: Sequence[OverlapScores]) -> list[GateReportRow]:
     """Mean scores (0-100, two digits), a line a set and teacher with references, in the order of the rows."""
-    lines: dict[tuple[str, str], list[Scores]] = defaultdict(list)
+    lines: dict[tuple[str, str], list[OverlapScores]] = defaultdict(list)
     for row, scores in zip(rows, measured, strict=True):
         if scores:
             lines[row.task.set, row.response.model].append(scores)
-    return [_line(name, model, found) for (name, model), found in lines.items()]
+    return [_overlap_report_row(name, model, found) for (name, model), found in lines.items()]
 
 
-def _line(name: str, model: str, found: Sequence[Scores]) -> Figures:
-    line: Figures = {"set": name, "model": model, "references": len(found)}
+def _overlap_report_row(name: str, model: str, found: Sequence[OverlapScores]) -> GateReportRow:
+    line: GateReportRow = {"set": name, "model": model, "references": len(found)}
     line.update({each: round(fmean(scores[each] for scores in found), 2) for each in found[0]})
     return line
 
 
-def _verdict(row: Row, score: float | None, threshold: float | None) -> Verdict:
+def _verdict(row: ResponseRow, score: float | None, threshold: float | None) -> Verdict:
     if score is None:
-        return row.verdict(GATE).model_copy(update={"reason": "not judged: there is no reference"})
+        return row.verdict(CHRF).model_copy(update={"reason": "not judged: there is no reference"})
     reason = None
     if threshold is not None and score < threshold:
         reason = f"chrF against the reference is {score:.1f}, below {threshold:g}"
-    return row.verdict(GATE, reason, round(score, 2))
+    return row.verdict(CHRF, reason, round(score, 2))

@@ -21,33 +21,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.check.gates.quote_grounding import GROUNDED, place_quotes
-from mentallama.check.gates.unquoted import unquoted
-from mentallama.check.response_row import Row
-from mentallama.parallel import batches
+from mentallama.check.gates.quote_grounding import GROUNDED_KINDS, match_quotes
+from mentallama.check.gates.unquoted import replace_quotes
+from mentallama.check.response_row import ResponseRow
+from mentallama.parallel import batched
 from mentallama.records import Verdict
-from mentallama.text.fingerprint import hash_of, key_of
-from mentallama.text.near_duplicates import Index, bands_of
+from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 
-BATCH = 2000
+TEXTS_IN_MEMORY = 2000
 """Rows whose texts are held in memory at a time."""
 
-Numbers = NDArray[Any]
+AnyArray = NDArray[Any]
 
 
-def boilerplate(rows: Sequence[Row], threshold: float) -> list[Verdict]:
-    """Judge all rows of a run together; see `repeats`, which streams."""
+def check_repeated_explanations(rows: Sequence[ResponseRow], threshold: float) -> list[Verdict]:
+    """Judge all rows of a run together; see `count_other_posts`, which streams."""
     with TemporaryDirectory() as folder:
-        found = repeats(rows, threshold, Path(folder))
-    return [repeated(row, int(posts)) for row, posts in zip(rows, found, strict=True)]
+        found = count_other_posts(rows, threshold, Path(folder))
+    return [repeated_explanation_verdict(row, int(posts)) for row, posts in zip(rows, found, strict=True)]
 
 
-def repeated(row: Row, posts: int) -> Verdict:
+def repeated_explanation_verdict(row: ResponseRow, n_other_posts: int) -> Verdict:
     """The verdict on a row whose text stands under so many other posts, one of which is kept instead; the score."""
-    return row.verdict("boilerplate", f"says the same under {posts} other posts" if posts else None, posts)
+    return row.verdict(
+        "boilerplate",
+        f"says the same under {n_other_posts} other posts" if n_other_posts else None,
+        n_other_posts,
+    )
 
 
-def repeats(rows: Iterable[Row], threshold: float, folder: Path) -> Numbers:
+def count_other_posts(rows: Iterable[ResponseRow], threshold: float, folder: Path) -> AnyArray:
     """How many other posts have each row's explanation; 0 also for a row that is kept for all of them.
 
     Reads the rows once. Texts lie on disk in `folder`; in memory a row takes some 200 bytes. About 0.5 ms a row.
@@ -64,48 +68,48 @@ def repeats(rows: Iterable[Row], threshold: float, folder: Path) -> Numbers:
     int64 (rows,)
     """
     columns: dict[str, array[int]] = {name: array("Q") for name in ("post", "quotes", "question", "answer")}
-    index = Index(folder, threshold, beginnings=False)
+    index = NearDuplicateIndex(folder, threshold, match_prefixes=False)
     try:
-        for batch in batches(rows, BATCH):
-            texts = [unquoted(row, instead=" ") for row in batch]
-            keys = [key_of(text) for text in texts]
-            index.add(keys, np.array(list(map(hash_of, keys)), dtype=np.uint64), bands_of(texts, keys))
+        for batch in batched(rows, TEXTS_IN_MEMORY):
+            texts = [replace_quotes(row, placeholder=" ") for row in batch]
+            keys = [text_key(text) for text in texts]
+            index.add(keys, np.array(list(map(key_hash, keys)), dtype=np.uint64), minhash_bands(texts, keys))
             for row in batch:
-                for name, number in _numbers(row).items():
+                for name, number in _row_hashes(row).items():
                     columns[name].append(number)
         _, texts_alike = index.clusters()
     finally:
         index.close()
     read = {name: np.array(column, dtype=np.uint64) for name, column in columns.items()}
-    groups = _numbered(texts_alike.astype(np.uint64), read["quotes"])
-    return _others(groups, read["post"], read["question"], read["answer"])
+    groups = _pair_ids(texts_alike.astype(np.uint64), read["quotes"])
+    return _repeats_of_kept(groups, read["post"], read["question"], read["answer"])
 
 
-def _numbers(row: Row) -> dict[str, int]:
+def _row_hashes(row: ResponseRow) -> dict[str, int]:
     """What is remembered of a row beside its text."""
     question = f"{row.task.set}\0{row.example.question}"
     return {
-        "post": hash_of(key_of(row.post.text) or row.post.id),
-        "quotes": hash_of("\0".join(sorted(_grounded(row)))),
-        "question": hash_of(question),
-        "answer": hash_of(f"{question}\0{row.reading.label}"),
+        "post": key_hash(text_key(row.post.text) or row.post.id),
+        "quotes": key_hash("\0".join(sorted(_grounded_quotes(row)))),
+        "question": key_hash(question),
+        "answer": key_hash(f"{question}\0{row.reading.label}"),
     }
 
 
-def _grounded(row: Row) -> set[str]:
+def _grounded_quotes(row: ResponseRow) -> set[str]:
     """The keys of quotations that stand in the row's post."""
-    placed = zip(row.quotes, place_quotes(row), strict=True)
-    return {key_of(text) for text, quote in placed if quote.kind in GROUNDED}
+    placed = zip(row.quotes, match_quotes(row), strict=True)
+    return {text_key(text) for text, quote in placed if quote.kind in GROUNDED_KINDS}
 
 
-def _others(groups: Numbers, posts: Numbers, questions: Numbers, answers: Numbers) -> Numbers:
+def _repeats_of_kept(groups: AnyArray, posts: AnyArray, questions: AnyArray, answers: AnyArray) -> AnyArray:
     """For each row the other posts of its group, or 0 for the group's first post where all answers agree."""
     if not len(groups):
         return np.empty(0, dtype=np.int64)
     size = int(groups.max()) + 1
-    others = _distinct(groups, posts, size) - 1
-    asked = _numbered(groups, questions)
-    disputed = _distinct(asked, answers, int(asked.max()) + 1)[asked] > 1
+    others = _count_distinct(groups, posts, size) - 1
+    asked = _pair_ids(groups, questions)
+    disputed = _count_distinct(asked, answers, int(asked.max()) + 1)[asked] > 1
     torn = np.zeros(size, dtype=bool)
     torn[groups[disputed]] = True
     _, first = np.unique(groups, return_index=True)
@@ -113,13 +117,13 @@ def _others(groups: Numbers, posts: Numbers, questions: Numbers, answers: Number
     return np.where(kept, 0, others[groups])
 
 
-def _numbered(left: Numbers, right: Numbers) -> Numbers:
+def _pair_ids(left: AnyArray, right: AnyArray) -> AnyArray:
     """A number from 0 for each different pair."""
     pairs = np.stack([left.astype(np.uint64), right.astype(np.uint64)], axis=1)
     return np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
 
 
-def _distinct(groups: Numbers, values: Numbers, size: int) -> Numbers:
+def _count_distinct(groups: AnyArray, values: AnyArray, size: int) -> AnyArray:
     """How many different values each group has."""
     pairs = np.unique(np.stack([groups.astype(np.uint64), values.astype(np.uint64)], axis=1), axis=0)
     return np.bincount(pairs[:, 0].astype(np.int64), minlength=size)

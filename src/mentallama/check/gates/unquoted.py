@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 
-from mentallama.check.response_row import Row
+from mentallama.check.response_row import ResponseRow
 
-_OPEN = r"[\"'“”„‟‘’‚«»‹›「『＂]"
-_CLOSE = r"[\"'“”‟‘’«»‹›」』＂]"
+_OPENING_MARKS = r"[\"'“”„‟‘’‚«»‹›「『＂]"
+_CLOSING_MARKS = r"[\"'“”‟‘’«»‹›」』＂]"
 _PUNCTUATION = r"[\s,.;:!?…。，、；：！？\\–—-]*"
 """What `read_quotes` takes off a quotation's ends."""
 
 
-def unquoted(row: Row, instead: str = "“”") -> str:
+def replace_quotes(row: ResponseRow, placeholder: str = "“”") -> str:
     """The explanation with `instead` for each of `row.quotes` that stands in quotation marks."""
     text = row.reading.explanation
     for quote in sorted(row.quotes, key=len, reverse=True):
         if quote in text:
-            marked = f"{_OPEN}+{_PUNCTUATION}{re.escape(quote)}{_PUNCTUATION}{_CLOSE}+"
-            text = re.sub(marked, lambda _: instead, text)
+            marked = f"{_OPENING_MARKS}+{_PUNCTUATION}{re.escape(quote)}{_PUNCTUATION}{_CLOSING_MARKS}+"
+            text = re.sub(marked, lambda _: placeholder, text)
     return text

@@ -21,11 +21,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mentallama.check.response_row import Row
-from mentallama.errors import BadData
-from mentallama.files.spreadsheet import Cells, read_sheet, write_sheet
+from mentallama.check.response_row import ResponseRow
+from mentallama.errors import DataError
+from mentallama.files.spreadsheet import SheetRow, read_sheet, write_sheet
 
-COLUMNS = (
+DISAGREEMENT_COLUMNS = (
     "example_id",
     "model",
     "set",
@@ -46,11 +46,11 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
 )
 """The words that `decision` may hold, and what each does."""
 
-DROPPING = ("set", "drop")
+DROP_DECISIONS = ("set", "drop")
 """Those that drop the response."""
 
 
-class Key(NamedTuple):
+class DecisionKey(NamedTuple):
     """What a decision is about: a response, and the two labels at odds."""
 
     example_id: str
@@ -63,17 +63,17 @@ class Key(NamedTuple):
 class Decisions:
     """The lines of a review file, in its order."""
 
-    lines: Mapping[Key, Cells] = field(default_factory=dict)
+    rows: Mapping[DecisionKey, SheetRow] = field(default_factory=dict)
 
-    def of(self, row: Row) -> str:
+    def get(self, row: ResponseRow) -> str:
         """What a person decided of a response; "" where nobody has."""
-        line = self.lines.get(key_of(row))
+        line = self.rows.get(decision_key(row))
         return "" if line is None else line["decision"]
 
     @property
-    def decided(self) -> dict[Key, str]:
+    def decided(self) -> dict[DecisionKey, str]:
         """Decisions that were made."""
-        return {key: line["decision"] for key, line in self.lines.items() if line["decision"]}
+        return {key: line["decision"] for key, line in self.rows.items() if line["decision"]}
 
 
 def read_decisions(path: Path) -> Decisions:
@@ -85,25 +85,25 @@ def read_decisions(path: Path) -> Decisions:
         No table, a column is missing, a word in `decision` that means nothing, two lines about the same response and
         labels. The file is left as it is.
     """
-    lines: dict[Key, Cells] = {}
-    rows_of: dict[Key, int] = {}
-    for number, cells in read_sheet(path, COLUMNS):
+    lines: dict[DecisionKey, SheetRow] = {}
+    rows_of: dict[DecisionKey, int] = {}
+    for number, cells in read_sheet(path, DISAGREEMENT_COLUMNS):
         line = cells | {"decision": cells["decision"].strip().lower()}
-        key = Key(*(line[name] for name in Key._fields))
+        key = DecisionKey(*(line[name] for name in DecisionKey._fields))
         if not all(key):
-            raise BadData("example_id, model, label or teacher_label is empty", path, number)
+            raise DataError("example_id, model, label or teacher_label is empty", path, number)
         if line["decision"] and line["decision"] not in DECISIONS:
             allowed = ", ".join(DECISIONS)
-            raise BadData(
+            raise DataError(
                 f"decision holds a word that means nothing; write {allowed} or nothing", path, number
             )
         if key in lines:
-            raise BadData(f"the same response as row {rows_of[key]}; keep one of them", path, number)
+            raise DataError(f"the same response as row {rows_of[key]}; keep one of them", path, number)
         lines[key], rows_of[key] = line, number
     return Decisions(lines)
 
 
-def write_review(path: Path, disagreements: Iterable[Row], decisions: Decisions) -> int:
+def write_disagreements(path: Path, disagreements: Iterable[ResponseRow], decisions: Decisions) -> int:
     """Write the disagreements, in their order, then all lines that a person has written in; returns those undecided.
 
     Parameters
@@ -118,15 +118,15 @@ def write_review(path: Path, disagreements: Iterable[Row], decisions: Decisions)
     BadData
         As for `read_decisions`; the file is left as it is.
     """
-    known = {key: line for key, line in decisions.lines.items() if _written_in(line)}
-    known |= read_decisions(path).lines
-    lines = {key_of(row): _line(row) for row in disagreements}
+    known = {key: line for key, line in decisions.rows.items() if _has_decision_or_note(line)}
+    known |= read_decisions(path).rows
+    lines = {decision_key(row): _disagreement_row(row) for row in disagreements}
     for key, written in known.items():
         if key in lines:
             lines[key] = written | lines[key] | {name: written[name] for name in ("decision", "note")}
-        elif _written_in(written):
+        elif _has_decision_or_note(written):
             lines[key] = written
-    write_sheet(path, COLUMNS, lines.values())
+    write_sheet(path, DISAGREEMENT_COLUMNS, lines.values())
     return sum(not line["decision"] for line in lines.values())
 
 
@@ -136,18 +136,18 @@ def decisions_digest(path: Path) -> str:
     return hashlib.sha256(repr(decided).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def disagrees(row: Row) -> bool:
+def disagrees(row: ResponseRow) -> bool:
     """Whether the answer gives another label than the set; False where either gives none."""
     return row.reading.label is not None and row.example.label not in (None, row.reading.label)
 
 
-def key_of(row: Row) -> Key:
+def decision_key(row: ResponseRow) -> DecisionKey:
     """What a decision about this response is filed under."""
-    return Key(row.example.id, row.response.model, row.example.label or "", row.reading.label or "")
+    return DecisionKey(row.example.id, row.response.model, row.example.label or "", row.reading.label or "")
 
 
-def _line(row: Row) -> Cells:
-    key = key_of(row)
+def _disagreement_row(row: ResponseRow) -> SheetRow:
+    key = decision_key(row)
     return {
         "example_id": key.example_id,
         "model": key.model,
@@ -162,7 +162,7 @@ def _line(row: Row) -> Cells:
     }
 
 
-def _written_in(line: Cells) -> bool:
+def _has_decision_or_note(line: SheetRow) -> bool:
     """Whether a person has written in a line."""
-    own = (text for name, text in line.items() if name not in COLUMNS)
+    own = (text for name, text in line.items() if name not in DISAGREEMENT_COLUMNS)
     return any(text.strip() for text in (line["decision"], line["note"], *own))

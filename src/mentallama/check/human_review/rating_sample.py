@@ -17,15 +17,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Literal, NamedTuple
 
-from mentallama.check.output.gate_report_schema import Figures
-from mentallama.check.response_row import Row
-from mentallama.errors import BadData
-from mentallama.files.spreadsheet import Cells, read_sheet, shield, unshield, write_sheet
+from mentallama.check.output.gate_report_schema import GateReportRow
+from mentallama.check.response_row import ResponseRow
+from mentallama.errors import DataError
+from mentallama.files.spreadsheet import SheetRow, escape_formula, read_sheet, unescape_formula, write_sheet
 from mentallama.records import stable_id
 
 ASPECTS = ("consistency", "reliability", "professionality", "overall")
 """As in the paper's human evaluation."""
-COLUMNS = (
+RATING_COLUMNS = (
     "example_id",
     "model",
     "set",
@@ -37,14 +37,14 @@ COLUMNS = (
     *ASPECTS,
     "note",
 )
-SCORES = ("0", "1", "2", "3")
-POOR = 2.0
+VALID_SCORES = ("0", "1", "2", "3")
+POOR_BELOW = 2.0
 """Mean overall score below which a row is poor."""
 ALPHA, BETA = 0.05, 0.10
 """Risk of rejecting data with the acceptable share of poor rows, and of accepting data with the unacceptable one."""
 
 
-class Rated(NamedTuple):
+class RatingKey(NamedTuple):
     """Which row a rating is of. An explanation that was written anew is another row."""
 
     example_id: str
@@ -56,39 +56,41 @@ class Rated(NamedTuple):
 class Ratings:
     """The lines of a sample file, in its order."""
 
-    lines: tuple[Cells, ...] = ()
+    rows: tuple[SheetRow, ...] = ()
 
-    def overall(self) -> dict[Rated, list[int]]:
+    def overall_scores(self) -> dict[RatingKey, list[int]]:
         """The overall scores of each row that has one, in the order of the file."""
-        found: dict[Rated, list[int]] = defaultdict(list)
-        for line in self.lines:
+        found: dict[RatingKey, list[int]] = defaultdict(list)
+        for line in self.rows:
             if line["overall"]:
-                found[_rated(line)].append(int(line["overall"]))
+                found[_rating_key_of_cells(line)].append(int(line["overall"]))
         return dict(found)
 
 
 @dataclass(frozen=True)
-class Standing:
+class SequentialTestResult:
     """Where the sequential test stands after `rated` rows; `more` is how many it takes at least, if none is poor."""
 
     result: Literal["accept", "reject", "rate more"]
     rated: int
     poor: int
-    more: int
+    min_remaining: int
 
 
-def draw(rows: Iterable[Row], size: int, seed: int, rated: Collection[Rated] = ()) -> list[Row]:
+def draw_rating_sample(
+    rows: Iterable[ResponseRow], size: int, seed: int, already_rated: Collection[RatingKey] = ()
+) -> list[ResponseRow]:
     """Draw rows as evenly over set, question and label as there are rows, by seed.
 
     Each round takes one row of every combination that has one left, until there are `size`; the last round takes the
     combinations in an order drawn by the seed. A larger sample holds a smaller one of the same rows. Rows that were
     rated before come first, so that no rating is done twice. Memory is `size` rows a combination.
     """
-    strata: dict[tuple[str, str, str], list[tuple[bool, str, Row]]] = defaultdict(list)
+    strata: dict[tuple[str, str, str], list[tuple[bool, str, ResponseRow]]] = defaultdict(list)
     for row in rows:
         kept = strata[row.task.set, row.example.question, row.reading.label or ""]
         by_chance = stable_id("sample", str(seed), row.example.id, row.response.model)
-        kept.append((rated_of(row) not in rated, by_chance, row))
+        kept.append((rating_key(row) not in already_rated, by_chance, row))
         if len(kept) >= 2 * size:
             kept[:] = nsmallest(size, kept, key=lambda each: each[:2])
     order = sorted(strata, key=lambda names: stable_id("stratum", str(seed), *names))
@@ -105,23 +107,25 @@ def read_ratings(path: Path) -> Ratings:
     BadData
         No table, a column is missing, a score that is not 0, 1, 2 or 3, two lines of one row by the same rater.
     """
-    lines: dict[tuple[Rated, str], Cells] = {}
-    rows_of: dict[tuple[Rated, str], int] = {}
-    for number, cells in read_sheet(path, COLUMNS):
+    lines: dict[tuple[RatingKey, str], SheetRow] = {}
+    rows_of: dict[tuple[RatingKey, str], int] = {}
+    for number, cells in read_sheet(path, RATING_COLUMNS):
         line = cells | {name: cells[name].strip() for name in ("rater", *ASPECTS)}
         if not (line["example_id"] and line["model"]):
-            raise BadData("example_id or model is empty", path, number)
-        wrong = [name for name in ASPECTS if line[name] and line[name] not in SCORES]
+            raise DataError("example_id or model is empty", path, number)
+        wrong = [name for name in ASPECTS if line[name] and line[name] not in VALID_SCORES]
         if wrong:
-            raise BadData(f"{wrong[0]} is no score; write {', '.join(SCORES)} or nothing", path, number)
-        key = _rated(line), line["rater"]
+            raise DataError(
+                f"{wrong[0]} is no score; write {', '.join(VALID_SCORES)} or nothing", path, number
+            )
+        key = _rating_key_of_cells(line), line["rater"]
         if key in lines:
-            raise BadData(f"the same row and rater as row {rows_of[key]}; keep one of them", path, number)
+            raise DataError(f"the same row and rater as row {rows_of[key]}; keep one of them", path, number)
         lines[key], rows_of[key] = line, number
     return Ratings(tuple(lines.values()))
 
 
-def write_sample(path: Path, drawn: Sequence[Row], ratings: Ratings) -> Ratings:
+def write_rating_sample(path: Path, drawn: Sequence[ResponseRow], ratings: Ratings) -> Ratings:
     """Write the drawn rows in their order, each with its raters' lines, then all other lines that were written in.
 
     Parameters
@@ -139,15 +143,18 @@ def write_sample(path: Path, drawn: Sequence[Row], ratings: Ratings) -> Ratings:
     BadData
         As for `read_ratings`; the file is left as it is.
     """
-    known = {(_rated(line), line["rater"]): line for line in (*ratings.lines, *read_ratings(path).lines)}
-    written: dict[Rated, list[Cells]] = defaultdict(list)
+    known = {
+        (_rating_key_of_cells(line), line["rater"]): line
+        for line in (*ratings.rows, *read_ratings(path).rows)
+    }
+    written: dict[RatingKey, list[SheetRow]] = defaultdict(list)
     for (rated, _), line in known.items():
-        if _written_in(line):
+        if _has_rating_or_note(line):
             written[rated].append(line)
-    lines: list[Cells] = []
+    lines: list[SheetRow] = []
     for row in drawn:
-        lines += [line | _cells(row) for line in written.pop(rated_of(row), [_EMPTY])]
-    write_sheet(path, COLUMNS, [*lines, *chain.from_iterable(written.values())])
+        lines += [line | _rating_row(row) for line in written.pop(rating_key(row), [_UNRATED])]
+    write_sheet(path, RATING_COLUMNS, [*lines, *chain.from_iterable(written.values())])
     return Ratings(tuple(lines))
 
 
@@ -157,7 +164,7 @@ def sequential_test(
     unacceptable: float,
     alpha: float = ALPHA,
     beta: float = BETA,
-) -> Standing:
+) -> SequentialTestResult:
     """Wald's sequential probability ratio test on the share of poor rows (Wald 1945, section 5).
 
     Ends at the first row that settles it; what was rated after that does not count.
@@ -178,64 +185,64 @@ def sequential_test(
     """
     if not 0 <= acceptable < unacceptable <= 1:
         raise ValueError("the acceptable share must be below the unacceptable one, both from 0 to 1")
-    for_poor = _log_ratio(unacceptable, acceptable)
-    for_good = _log_ratio(1 - unacceptable, 1 - acceptable)
+    for_poor = _log_likelihood_ratio(unacceptable, acceptable)
+    for_good = _log_likelihood_ratio(1 - unacceptable, 1 - acceptable)
     accept, reject = math.log(beta / (1 - alpha)), math.log((1 - beta) / alpha)
     evidence, count, bad = 0.0, 0, 0
     for count, is_poor in enumerate(poor, 1):
         bad += is_poor
         evidence += for_poor if is_poor else for_good
         if evidence >= reject:
-            return Standing("reject", count, bad, 0)
+            return SequentialTestResult("reject", count, bad, 0)
         if evidence <= accept:
-            return Standing("accept", count, bad, 0)
-    return Standing("rate more", count, bad, max(1, math.ceil((evidence - accept) / -for_good)))
+            return SequentialTestResult("accept", count, bad, 0)
+    return SequentialTestResult("rate more", count, bad, max(1, math.ceil((evidence - accept) / -for_good)))
 
 
-def poor_rows(ratings: Ratings) -> Iterator[bool]:
+def iter_poor(ratings: Ratings) -> Iterator[bool]:
     """Whether each rated row is poor, in the order of the file."""
-    return (fmean(scores) < POOR for scores in ratings.overall().values())
+    return (fmean(scores) < POOR_BELOW for scores in ratings.overall_scores().values())
 
 
-def sample_report(ratings: Ratings, acceptable: float, unacceptable: float) -> Figures:
+def rating_sample_report(ratings: Ratings, acceptable: float, unacceptable: float) -> GateReportRow:
     """Where the rating stands: rows, the test's result, and the mean score on each aspect (None without scores)."""
-    test = sequential_test(poor_rows(ratings), acceptable, unacceptable)
-    means: Figures = {}
+    test = sequential_test(iter_poor(ratings), acceptable, unacceptable)
+    means: GateReportRow = {}
     for aspect in ASPECTS:
-        scores = [int(line[aspect]) for line in ratings.lines if line[aspect]]
+        scores = [int(line[aspect]) for line in ratings.rows if line[aspect]]
         means[aspect] = round(fmean(scores), 2) if scores else None
-    rows = {_rated(line) for line in ratings.lines}
-    rated = ratings.overall()
+    rows = {_rating_key_of_cells(line) for line in ratings.rows}
+    rated = ratings.overall_scores()
     return {
         "result": test.result,
         "rows": len(rows),
         "rated": len(rated),
-        "raters": len({line["rater"] for line in ratings.lines if line["overall"]}),
-        "poor": sum(poor_rows(ratings)),
+        "raters": len({line["rater"] for line in ratings.rows if line["overall"]}),
+        "poor": sum(iter_poor(ratings)),
         "settled_after": test.rated if test.result != "rate more" else None,
-        "more_at_least": test.more,
+        "more_at_least": test.min_remaining,
         **means,
     }
 
 
-def rated_of(row: Row) -> Rated:
+def rating_key(row: ResponseRow) -> RatingKey:
     """What a rating of this row is filed under."""
-    return Rated(row.example.id, row.response.model, _flat(row.reading.explanation))
+    return RatingKey(row.example.id, row.response.model, _as_stored(row.reading.explanation))
 
 
-def _rated(line: Cells) -> Rated:
-    return Rated(line["example_id"], line["model"], _flat(line["explanation"]))
+def _rating_key_of_cells(line: SheetRow) -> RatingKey:
+    return RatingKey(line["example_id"], line["model"], _as_stored(line["explanation"]))
 
 
-def _flat(text: str) -> str:
+def _as_stored(text: str) -> str:
     """As the file holds it, without what spreadsheets change in a long cell: line ends and spaces."""
-    return " ".join(unshield(shield(text)).split())
+    return " ".join(unescape_formula(escape_formula(text)).split())
 
 
-_EMPTY: Cells = dict.fromkeys(("rater", *ASPECTS, "note"), "")
+_UNRATED: SheetRow = dict.fromkeys(("rater", *ASPECTS, "note"), "")
 
 
-def _cells(row: Row) -> Cells:
+def _rating_row(row: ResponseRow) -> SheetRow:
     return {
         "example_id": row.example.id,
         "model": row.response.model,
@@ -247,13 +254,13 @@ def _cells(row: Row) -> Cells:
     }
 
 
-def _written_in(line: Cells) -> bool:
+def _has_rating_or_note(line: SheetRow) -> bool:
     """Whether a rater has written in a line."""
-    given = COLUMNS[: COLUMNS.index("rater")]
+    given = RATING_COLUMNS[: RATING_COLUMNS.index("rater")]
     return any(text.strip() for name, text in line.items() if name not in given)
 
 
-def _log_ratio(above: float, below: float) -> float:
+def _log_likelihood_ratio(above: float, below: float) -> float:
     if not below:
         return math.inf
     return math.log(above / below) if above else -math.inf

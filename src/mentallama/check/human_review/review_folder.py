@@ -15,23 +15,23 @@ from mentallama.check.human_review.disagreements import (
     decisions_digest,
     disagrees,
     read_decisions,
-    write_review,
+    write_disagreements,
 )
 from mentallama.check.human_review.rating_sample import (
     ASPECTS,
     Ratings,
-    draw,
+    draw_rating_sample,
+    rating_sample_report,
     read_ratings,
-    sample_report,
-    write_sample,
+    write_rating_sample,
 )
-from mentallama.check.output.gate_report_schema import Figures
-from mentallama.check.response_row import Row
+from mentallama.check.output.gate_report_schema import GateReportRow
+from mentallama.check.response_row import ResponseRow
 from mentallama.config import Check
 
 
 @dataclass(frozen=True)
-class People:
+class HumanInputs:
     """What people have written so far. Read before a run works, so that a file with a fault stops it at once."""
 
     folder: Path
@@ -39,7 +39,7 @@ class People:
     ratings: Ratings
 
 
-def read_people(run: Path) -> People:
+def read_human_inputs(run: Path) -> HumanInputs:
     """Read both files of a run; a file that is not there says nothing.
 
     Raises
@@ -47,20 +47,22 @@ def read_people(run: Path) -> People:
     BadData
         A file has a fault; it is left as it is.
     """
-    return People(run / "review", read_decisions(disagreements_of(run)), read_ratings(sample_of(run)))
+    return HumanInputs(
+        run / "review", read_decisions(disagreements_path(run)), read_ratings(rating_sample_path(run))
+    )
 
 
-def disagreements_of(run: Path) -> Path:
+def disagreements_path(run: Path) -> Path:
     """Where people decide between a teacher's label and the set's."""
     return run / "review" / "disagreements.csv"
 
 
-def sample_of(run: Path) -> Path:
+def rating_sample_path(run: Path) -> Path:
     """Where raters score explanations."""
     return run / "review" / "sample.csv"
 
 
-def said(run: Path) -> dict[str, str]:
+def human_input_digests(run: Path) -> dict[str, str]:
     """Digests of what people have decided and rated: the same as long as nobody has written in the files."""
     given = sorted(
         (
@@ -70,31 +72,33 @@ def said(run: Path) -> dict[str, str]:
             line["rater"],
             *(line[name] for name in ASPECTS),
         )
-        for line in read_ratings(sample_of(run)).lines
+        for line in read_ratings(rating_sample_path(run)).rows
         if any(line[name] for name in ASPECTS)
     )
     ratings = hashlib.sha256(repr(given).encode("utf-8", "surrogatepass")).hexdigest()
-    return {"decisions": decisions_digest(disagreements_of(run)), "ratings": ratings}
+    return {"decisions": decisions_digest(disagreements_path(run)), "ratings": ratings}
 
 
-def ask_to_decide(people: People, rows: Sequence[Row]) -> Figures:
+def update_disagreements(people: HumanInputs, rows: Sequence[ResponseRow]) -> GateReportRow:
     """Write where teacher and set disagree, with what was decided before; the state of it in figures."""
     at_odds = [row for row in rows if disagrees(row)]
     path = people.folder / "disagreements.csv"
     if not at_odds and not path.is_file():
         return {"disagreements": 0, "decided": 0, "undecided": 0}
     path.parent.mkdir(exist_ok=True)
-    write_review(path, at_odds, people.decisions)
-    undecided = sum(not people.decisions.of(row) for row in at_odds)
+    write_disagreements(path, at_odds, people.decisions)
+    undecided = sum(not people.decisions.get(row) for row in at_odds)
     return {"disagreements": len(at_odds), "decided": len(at_odds) - undecided, "undecided": undecided}
 
 
-def ask_to_rate(people: People, accepted: Sequence[Row], settings: Check, seed: int) -> Figures:
+def update_rating_sample(
+    people: HumanInputs, accepted: Sequence[ResponseRow], settings: Check, seed: int
+) -> GateReportRow:
     """Draw the sample from accepted rows and write it with the ratings there are; where the rating stands."""
     path = people.folder / "sample.csv"
     if not accepted and not path.is_file():
         return {}
-    drawn = draw(accepted, settings.sample, seed, people.ratings.overall())
+    drawn = draw_rating_sample(accepted, settings.sample, seed, people.ratings.overall_scores())
     path.parent.mkdir(exist_ok=True)
-    ratings = write_sample(path, drawn, people.ratings)
-    return sample_report(ratings, settings.acceptable, settings.unacceptable)
+    ratings = write_rating_sample(path, drawn, people.ratings)
+    return rating_sample_report(ratings, settings.acceptable, settings.unacceptable)

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.answers.parse import write_answer
-from mentallama.check.response_row import Row
+from mentallama.check.response_row import ResponseRow
 from mentallama.files.imhi_release import COLUMNS as RELEASE_COLUMNS
 from mentallama.files.imhi_release import release_path
-from mentallama.files.record_files import writing, writing_table
+from mentallama.files.record_files import record_writer, table_writer
 from mentallama.records import FORMS, Example, Form, Split, example_of
 from mentallama.tasks import write_query
 
 INSTRUCTIONS = "instructions.jsonl.zst"
-COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
+DATASET_COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
 """Of the data set's files, all text. `id` is the example's in the file's own form; `post_id` is the same in both."""
 
 
 @dataclass(frozen=True)
-class Accepted:
+class AcceptedResponse:
     """A row that is taken, and the label that goes with it."""
 
-    row: Row
+    row: ResponseRow
     label: str
 
     def example(self, form: Form) -> Example:
@@ -36,7 +36,7 @@ class Accepted:
             update={"label": self.label, "response": answer}
         )
 
-    def cells(self, form: Form) -> dict[str, str]:
+    def dataset_row(self, form: Form) -> dict[str, str]:
         """One row of the data set, by column."""
         row, example = self.row, self.example(form)
         return {
@@ -52,35 +52,35 @@ class Accepted:
         }
 
 
-def data_path(form: Form, split: Split, suffix: str) -> Path:
+def dataset_path(form: Form, split: Split, suffix: str) -> Path:
     """A file of the data set, below the stage's folder."""
     return Path("data") / form / f"{split}{suffix}"
 
 
 @contextmanager
-def writing_accepted(out: Path, form: Form, parquet: bool) -> Iterator[Callable[[Accepted], None]]:
+def dataset_writer(out: Path, form: Form, parquet: bool) -> Iterator[Callable[[AcceptedResponse], None]]:
     """Yield a function that writes one accepted row to all files it belongs to.
 
     A file that would have no rows does not come to be, but `instructions.jsonl.zst` (in `form`) always does.
     """
     suffixes = (".jsonl", ".parquet") if parquet else (".jsonl",)
-    with writing(out / INSTRUCTIONS) as write_example, ExitStack() as stack:
-        files = _Files(out, stack)
+    with record_writer(out / INSTRUCTIONS) as write_example, ExitStack() as stack:
+        files = _LazyTables(out, stack)
 
-        def write(accepted: Accepted) -> None:
+        def write(accepted: AcceptedResponse) -> None:
             write_example(accepted.example(form))
             name, split = accepted.row.task.set, accepted.row.post.split
             for each in FORMS:
-                cells = accepted.cells(each)
+                cells = accepted.dataset_row(each)
                 for suffix in suffixes:
-                    files.write(data_path(each, split, suffix), COLUMNS, tuple(cells.values()))
+                    files.write(dataset_path(each, split, suffix), DATASET_COLUMNS, tuple(cells.values()))
                 published = Path("release") / release_path(name, split, each)
                 files.write(published, RELEASE_COLUMNS, (cells["query"], cells["response"]))
 
         yield write
 
 
-class _Files:
+class _LazyTables:
     """Tables that are opened by their first row and finished together."""
 
     def __init__(self, out: Path, stack: ExitStack) -> None:
@@ -89,5 +89,5 @@ class _Files:
 
     def write(self, path: Path, columns: Sequence[str], cells: Sequence[str]) -> None:
         if path not in self._open:
-            self._open[path] = self._stack.enter_context(writing_table(self._out / path, columns))
+            self._open[path] = self._stack.enter_context(table_writer(self._out / path, columns))
         self._open[path](cells)

@@ -9,39 +9,39 @@ from typing import Any
 
 import yaml
 
-from mentallama.check.output.dataset import data_path
+from mentallama.check.output.dataset import dataset_path
 from mentallama.check.output.gate_report import gate_table
-from mentallama.check.output.gate_report_schema import GateFile
-from mentallama.files.markdown import cell, figures, share, table
+from mentallama.check.output.gate_report_schema import GateReport
+from mentallama.files.markdown import format_cell, format_percent, markdown_table, table_of_rows
 from mentallama.records import FORMS, SPLITS, Form, Split
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
 
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """Below so many rows -> the hub's word for it."""
-LARGEST = "1M<n<10M"
+LARGEST_SIZE_CATEGORY = "1M<n<10M"
 
 
 @dataclass(frozen=True)
-class CardMaterial:
+class DatasetCardData:
     """What a card is written from. `made_up` holds how many posts of each set were written for this project."""
 
     name: str
-    gates: GateFile
+    gates: GateReport
     tasks: Mapping[str, Task]
     parquet: bool
     languages: Sequence[str] = ()
-    made_up: Mapping[str, int] = field(default_factory=dict)
+    synthetic: Mapping[str, int] = field(default_factory=dict)
     teachers: Sequence[str] = ()
     prompt: str | None = None
-    collected: Mapping[str, Any] = field(default_factory=dict)
-    drift: Sequence[Mapping[str, Any]] = ()
+    collect_summary: Mapping[str, Any] = field(default_factory=dict)
+    label_drift: Sequence[Mapping[str, Any]] = ()
 
     @property
     def sets(self) -> list[str]:
         return list(dict.fromkeys(each.set for each in self.gates.kept))
 
-    def rows(self, name: str | None = None, split: Split | None = None) -> int:
+    def count_rows(self, name: str | None = None, split: Split | None = None) -> int:
         """Accepted rows, of one set or split or of all."""
         return sum(
             each.rows
@@ -49,20 +49,20 @@ class CardMaterial:
             if (name is None or each.set == name) and (split is None or each.split == split)
         )
 
-    def real(self, name: str) -> bool:
+    def has_real_posts(self, name: str) -> bool:
         """Whether some accepted row of a set is about a post that a person wrote to others."""
-        return self.made_up.get(name, 0) < self.rows(name)
+        return self.synthetic.get(name, 0) < self.count_rows(name)
 
 
-def card(material: CardMaterial) -> str:
+def render_dataset_card(material: DatasetCardData) -> str:
     """The card's text. A split without rows is not named in it."""
     matter = yaml.safe_dump(front_matter(material), sort_keys=False, allow_unicode=True)
     return f"---\n{matter}---\n\n# {material.name}\n\n" + "".join(_parts(material))
 
 
-def front_matter(material: CardMaterial) -> dict[str, Any]:
+def front_matter(material: DatasetCardData) -> dict[str, Any]:
     """What the hub and `load_dataset` read of a card."""
-    rows = material.rows()
+    rows = material.count_rows()
     matter: dict[str, Any] = {
         "pretty_name": material.name,
         "license": "other",
@@ -70,33 +70,35 @@ def front_matter(material: CardMaterial) -> dict[str, Any]:
         "language": sorted(set(material.languages)),
         "task_categories": ["text-classification", "text-generation"],
         "tags": ["mental-health", "explanations", "instruction-tuning", "social-media"],
-        "size_categories": [next((word for bound, word in SIZES if rows < bound), LARGEST)],
+        "size_categories": [
+            next((word for bound, word in SIZE_CATEGORIES if rows < bound), LARGEST_SIZE_CATEGORY)
+        ],
     }
     configs = [_config(form, material) for form in FORMS] if rows else []
     return matter | ({"configs": configs} if configs else {})
 
 
-def _config(form: Form, material: CardMaterial) -> dict[str, Any]:
+def _config(form: Form, material: DatasetCardData) -> dict[str, Any]:
     suffix = ".parquet" if material.parquet else ".jsonl"
     files = [
-        {"split": split, "path": data_path(form, split, suffix).as_posix()}
+        {"split": split, "path": dataset_path(form, split, suffix).as_posix()}
         for split in SPLITS
-        if material.rows(split=split)
+        if material.count_rows(split=split)
     ]
     default = {"default": True} if form == FORMS[0] else {}
     return {"config_name": form, **default, "data_files": files}
 
 
-def _parts(material: CardMaterial) -> Iterator[str]:
+def _parts(material: DatasetCardData) -> Iterator[str]:
     yield f"> {NOTICE}\n\n"
-    yield _WHAT
+    yield _INTRODUCTION
     yield from _section("Rows", _rows(material))
     yield from _section("Sources and terms", _sources(material))
     yield from _section("Who wrote the explanations", _teachers(material))
     yield from _section("Gates", _gates(material))
-    yield from _section("Copies between splits and sets", _leaks(material.collected))
-    yield from _section("Labels that differ from upstream", _drift(material.drift))
-    yield from _section("How to load it", _LOAD if material.rows() else "")
+    yield from _section("Copies between splits and sets", _leaks(material.collect_summary))
+    yield from _section("Labels that differ from upstream", _drift(material.label_drift))
+    yield from _section("How to load it", _LOADING_EXAMPLE if material.count_rows() else "")
 
 
 def _section(title: str, body: str) -> Iterator[str]:
@@ -104,13 +106,13 @@ def _section(title: str, body: str) -> Iterator[str]:
         yield f"## {title}\n\n{body.rstrip()}\n\n"
 
 
-_WHAT = (
+_INTRODUCTION = (
     "Posts from social media, a question about each, and an answer with its reason, for research into models that "
     "explain themselves. A label says what a post's words show to a reader. It is never a diagnosis of the person who "
     "wrote it, and neither this data nor a model trained on it is fit for decisions about people.\n\n"
     "Personal details were replaced by marks as `[name]` and `[handle]`. Do not try to find out who wrote a post.\n\n"
 )
-_LOAD = (
+_LOADING_EXAMPLE = (
     '```python\nfrom datasets import load_dataset\n\nload_dataset("FOLDER")  # instruction form\n'
     'load_dataset("FOLDER", "completion")\n```\n\n'
     "`FOLDER` is the folder of this card. The columns are `id`, `set`, `question`, `query`, `response`, `label`, "
@@ -119,8 +121,8 @@ _LOAD = (
 )
 
 
-def _rows(material: CardMaterial) -> str:
-    splits = [split for split in SPLITS if material.rows(split=split)]
+def _rows(material: DatasetCardData) -> str:
+    splits = [split for split in SPLITS if material.count_rows(split=split)]
     counts = {(each.set, each.split, each.label): each.rows for each in material.gates.kept}
     labels = list(dict.fromkeys((each.set, each.label) for each in material.gates.kept))
     lines: list[list[object]] = [
@@ -131,44 +133,47 @@ def _rows(material: CardMaterial) -> str:
     ]
     if not lines:
         return "No row was accepted.\n"
-    lines.append(["all", "", *(material.rows(split=split) for split in splits)])
-    return "Accepted rows; a row is a question about a post.\n\n" + table(("set", "label", *splits), lines)
+    lines.append(["all", "", *(material.count_rows(split=split) for split in splits)])
+    return "Accepted rows; a row is a question about a post.\n\n" + markdown_table(
+        ("set", "label", *splits), lines
+    )
 
 
-def _sources(material: CardMaterial) -> str:
+def _sources(material: DatasetCardData) -> str:
     tasks = [material.tasks[name] for name in material.sets]
     header = ("set", "task", "platform", "annotation", "licence", "how to get it", "by agreement or request")
     lines = (
         (t.set, t.title, t.platform, t.annotation, t.licence, t.obtain, "yes" if t.agreement else "no")
         for t in tasks
     )
-    kept_back = [task.set for task in tasks if task.agreement and material.real(task.set)]
-    text = table(header, lines)
+    kept_back = [task.set for task in tasks if task.agreement and material.has_real_posts(task.set)]
+    text = markdown_table(header, lines)
     if kept_back:
         text += (
             f"**Not to be passed on: {', '.join(kept_back)}.** "
             "The posts of these sets were given by agreement or on request. Take them out before "
             "this folder leaves the machine it was made on.\n\n"
         )
-    made_up = {name: count for name, count in material.made_up.items() if count and name in material.sets}
+    made_up = {name: count for name, count in material.synthetic.items() if count and name in material.sets}
     if made_up:
         told = ", ".join(
-            f"{name} {cell(count)} of {cell(material.rows(name))}" for name, count in made_up.items()
+            f"{name} {format_cell(count)} of {format_cell(material.count_rows(name))}"
+            for name, count in made_up.items()
         )
         text += f"Rows about made-up posts, which no person wrote about themselves: {told}.\n"
     return text
 
 
-def _teachers(material: CardMaterial) -> str:
+def _teachers(material: DatasetCardData) -> str:
     text = f"{' '.join(material.teachers)}\n\n" if material.teachers else ""
     if material.prompt:
         text += f"{material.prompt}\n\n"
-    return text + figures([each.model_dump() for each in material.gates.teachers])
+    return text + table_of_rows([each.model_dump() for each in material.gates.teachers])
 
 
-def _gates(material: CardMaterial) -> str:
+def _gates(material: DatasetCardData) -> str:
     found = material.gates
-    part = share(found.accepted, found.responses)
+    part = format_percent(found.accepted, found.responses)
     lead = f"{found.accepted:,} of {found.responses:,} responses were accepted ({part})."
     off = f"Switched off: {', '.join(found.off)}.\n\n" if found.off else ""
     notes = "".join(f"- {note}\n" for note in found.notes)
@@ -201,15 +206,21 @@ def _leaks(collected: Mapping[str, Any]) -> str:
 
 def _drift(drift: Sequence[Mapping[str, Any]]) -> str:
     lines = [
-        (each["set"], each["question"], each["rows"], each["differ"], share(each["differ"], each["rows"]))
+        (
+            each["set"],
+            each["question"],
+            each["rows"],
+            each["differ"],
+            format_percent(each["differ"], each["rows"]),
+        )
         for each in drift
     ]
     if not lines:
         return "No set is here both as released and upstream, so labels could not be compared.\n"
     lead = "Posts that stand both in the release and in their upstream file, and how often the label differs.\n\n"
-    return lead + table(("set", "question", "posts compared", "labels differ", "share"), lines)
+    return lead + markdown_table(("set", "question", "posts compared", "labels differ", "share"), lines)
 
 
-def card_path(out: Path) -> Path:
+def dataset_card_path(out: Path) -> Path:
     """Where the card stands: the hub and `load_dataset` look for this name."""
     return out / "README.md"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mentallama.check.output.gate_report_schema import ByLabel, GateFile
-from mentallama.files.markdown import figures, share, table
+from mentallama.check.output.gate_report_schema import GateReport, LabelGateCounts
+from mentallama.files.markdown import format_percent, markdown_table, table_of_rows
 from mentallama.safety import NOTICE
 
-GATES: dict[str, str] = {
+GATE_DESCRIPTIONS: dict[str, str] = {
     "read": "the answer can be read: it names one label, is no refusal and has an end",
     "correctness": "the teacher's label is the set's label, or a person has decided otherwise",
     "consistency": "the label can be read back from the explanation alone",
@@ -25,12 +25,12 @@ GATES: dict[str, str] = {
 """What passes each gate, in the order in which they are told."""
 
 
-def gates_page(name: str, found: GateFile) -> str:
+def render_gate_report(name: str, found: GateReport) -> str:
     """`gates.md`."""
     return f"# What was kept and why: {name}\n\n{NOTICE}\n\n" + "".join(_parts(found))
 
 
-def _parts(found: GateFile) -> Iterator[str]:
+def _parts(found: GateReport) -> Iterator[str]:
     yield (
         f"{found.responses:,} responses were judged and {found.accepted:,} accepted. Each dropped response is listed "
         "in `dropped.jsonl` with its ids and reasons, each verdict in `verdicts.jsonl.zst`.\n\n"
@@ -42,13 +42,15 @@ def _parts(found: GateFile) -> Iterator[str]:
     yield "\n" if found.notes else ""
     yield "## Gates\n\n" + gate_table(found)
     yield f"Switched off: {', '.join(found.off)}.\n\n" if found.off else ""
-    yield from _section("Dropped by set and label", _dropped(found))
-    yield from _section("Answers that could not be used", _unread(found))
-    yield from _section("Label read back from the explanation", figures(found.consistency))
-    yield from _section("Quality", figures(found.quality))
-    yield from _section("Teachers", figures([each.model_dump() for each in found.teachers]))
-    yield from _section("Disagreements for people to decide", figures([found.review] if found.review else []))
-    yield from _section("Sample for raters", figures([found.sample] if found.sample else []))
+    yield from _section("Dropped by set and label", _failed_by_label(found))
+    yield from _section("Answers that could not be used", _unusable_answers(found))
+    yield from _section("Label read back from the explanation", table_of_rows(found.consistency))
+    yield from _section("Quality", table_of_rows(found.quality))
+    yield from _section("Teachers", table_of_rows([each.model_dump() for each in found.teachers]))
+    yield from _section(
+        "Disagreements for people to decide", table_of_rows([found.review] if found.review else [])
+    )
+    yield from _section("Sample for raters", table_of_rows([found.sample] if found.sample else []))
 
 
 def _section(title: str, body: str) -> Iterator[str]:
@@ -56,19 +58,19 @@ def _section(title: str, body: str) -> Iterator[str]:
         yield f"## {title}\n\n{body}"
 
 
-def gate_table(found: GateFile) -> str:
+def gate_table(found: GateReport) -> str:
     """A line a gate: what passes it, its threshold, what it found."""
     header = ("gate", "passes where", "threshold", "judged", "failed", "share", "by this gate alone", "note")
-    return table(
+    return markdown_table(
         header,
         (
             (
                 each.gate,
-                GATES.get(each.gate, each.gate),
-                threshold_words(each.threshold),
+                GATE_DESCRIPTIONS.get(each.gate, each.gate),
+                format_threshold(each.threshold),
                 each.judged,
                 each.failed,
-                share(each.failed, each.judged),
+                format_percent(each.failed, each.judged),
                 each.alone if each.drops else "drops nothing",
                 each.note,
             )
@@ -77,32 +79,32 @@ def gate_table(found: GateFile) -> str:
     )
 
 
-def threshold_words(threshold: object) -> str:
+def format_threshold(threshold: object) -> str:
     """A setting as it stands in the recipe; a gate that is only on or off has none."""
     if threshold is None or isinstance(threshold, bool):
         return ""
     return " to ".join(map(str, threshold)) if isinstance(threshold, tuple) else f"{threshold:g}"
 
 
-def _dropped(found: GateFile) -> str:
+def _failed_by_label(found: GateReport) -> str:
     rows = [each for each in found.dropped if each.failed]
-    return "" if not rows else _GRAVE + table(
+    return "" if not rows else _HIGH_RISK_NOTE + markdown_table(
         ("gate", "set", "label", "judged", "failed", "share"),
-        ((each.gate, each.set, _label(each), each.rows, each.failed, share(each.failed, each.rows)) for each in rows),
+        ((each.gate, each.set, _label(each), each.rows, each.failed, format_percent(each.failed, each.rows)) for each in rows),
     )  # fmt: skip
 
 
-def _label(line: ByLabel) -> str:
+def _label(line: LabelGateCounts) -> str:
     return f"**{line.label}** (grave)" if line.grave else line.label or "no label"
 
 
-_GRAVE = "Labels whose miss costs most are marked as grave.\n\n"
+_HIGH_RISK_NOTE = "Labels whose miss costs most are marked as grave.\n\n"
 
 
-def _unread(found: GateFile) -> str:
+def _unusable_answers(found: GateReport) -> str:
     """Refusals hit the gravest posts first, so grave labels stand first."""
     lost = [each for each in found.unread if each.refused or each.unread or each.cut]
-    return table(
+    return markdown_table(
         ("set", "label", "rows", "refused", "unread", "cut", "share"),
         (
             (
@@ -112,7 +114,7 @@ def _unread(found: GateFile) -> str:
                 each.refused,
                 each.unread,
                 each.cut,
-                share(each.refused + each.unread + each.cut, each.rows),
+                format_percent(each.refused + each.unread + each.cut, each.rows),
             )
             for each in sorted(lost, key=lambda each: not each.grave)
         ),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from mentallama.records import Record, Split
 
-NAME = "gates.json"
+GATE_REPORT_FILE = "gates.json"
 
-Figures = dict[str, str | int | float | bool | None]
+GateReportRow = dict[str, str | int | float | bool | None]
 """One line of a table, by column."""
 
 
-class Dropped(Record):
+class DroppedResponse(Record):
     """One line of `dropped.jsonl`: a response that did not pass, without its text."""
 
     example_id: str
@@ -24,7 +24,7 @@ class Dropped(Record):
     """Gate -> why."""
 
 
-class Judged(Record):
+class GateCounts(Record):
     """One gate over all responses.
 
     `threshold` is the recipe's setting; `drops` is False where the gate only reports; `alone` counts the responses
@@ -40,7 +40,7 @@ class Judged(Record):
     note: str | None = None
 
 
-class ByLabel(Record):
+class LabelGateCounts(Record):
     """One gate over the responses about one set and label, the set's own; `rows` are those it judged."""
 
     gate: str
@@ -51,7 +51,7 @@ class ByLabel(Record):
     failed: int
 
 
-class Unread(Record):
+class UnusableAnswers(Record):
     """What became of the answers about one label, before any other gate."""
 
     set: str
@@ -63,7 +63,7 @@ class Unread(Record):
     cut: int
 
 
-class Kept(Record):
+class AcceptedCount(Record):
     """Accepted rows of one set, split and label."""
 
     set: str
@@ -72,7 +72,7 @@ class Kept(Record):
     rows: int
 
 
-class ByTeacher(Record):
+class TeacherCounts(Record):
     """One teacher's responses: how many there were, passed all gates, and were taken."""
 
     model: str
@@ -81,22 +81,22 @@ class ByTeacher(Record):
     taken: int
 
 
-class GateFile(Record):
+class GateReport(Record):
     """`gates.json`."""
 
     responses: int
     accepted: int
     unanswered: int
     """Labelled questions without any response."""
-    gates: tuple[Judged, ...]
+    gates: tuple[GateCounts, ...]
     off: tuple[str, ...] = ()
     """Gates that the recipe has switched off."""
-    teachers: tuple[ByTeacher, ...] = ()
-    kept: tuple[Kept, ...] = ()
-    dropped: tuple[ByLabel, ...] = ()
-    unread: tuple[Unread, ...] = ()
-    consistency: tuple[Figures, ...] = ()
-    quality: tuple[Figures, ...] = ()
-    review: Figures = {}
-    sample: Figures = {}
+    teachers: tuple[TeacherCounts, ...] = ()
+    kept: tuple[AcceptedCount, ...] = ()
+    dropped: tuple[LabelGateCounts, ...] = ()
+    unread: tuple[UnusableAnswers, ...] = ()
+    consistency: tuple[GateReportRow, ...] = ()
+    quality: tuple[GateReportRow, ...] = ()
+    review: GateReportRow = {}
+    sample: GateReportRow = {}
     notes: tuple[str, ...] = ()

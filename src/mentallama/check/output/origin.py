@@ -7,58 +7,71 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mentallama.check.output.dataset_card import CardMaterial
-from mentallama.check.output.gate_report_schema import GateFile
+from mentallama.check.output.dataset_card import DatasetCardData
+from mentallama.check.output.gate_report_schema import GateReport
 from mentallama.config import Recipe, Teacher
 from mentallama.files.record_files import read_json
 from mentallama.tasks import Task
 
-SUMMARY, DRIFT, LESSON = "collect/summary.json", "collect/drift.json", "teach/summary.json"
-GOLDENS = "The explanations are the published release's, written by gpt-3.5-turbo."
+COLLECT_SUMMARY, LABEL_DRIFT, TEACH_SUMMARY = (
+    "collect/summary.json",
+    "collect/drift.json",
+    "teach/summary.json",
+)
+RELEASE_TEACHER = "The explanations are the published release's, written by gpt-3.5-turbo."
 
 
 @dataclass(frozen=True)
-class Origin:
+class StageSummaries:
     """What `collect` and `teach` said of themselves."""
 
     tasks: Mapping[str, Task]
     teachers: Sequence[str]
     prompt: str | None
-    collected: Mapping[str, Any]
-    drift: Sequence[Mapping[str, Any]]
+    collect_summary: Mapping[str, Any]
+    label_drift: Sequence[Mapping[str, Any]]
 
-    def card(
-        self, name: str, gates: GateFile, parquet: bool, languages: Sequence[str], made_up: Mapping[str, int]
-    ) -> CardMaterial:
+    def dataset_card_data(
+        self,
+        name: str,
+        gates: GateReport,
+        parquet: bool,
+        languages: Sequence[str],
+        made_up: Mapping[str, int],
+    ) -> DatasetCardData:
         """All that the card is written from."""
-        return CardMaterial(
+        return DatasetCardData(
             name=name,
             gates=gates,
             tasks=self.tasks,
             parquet=parquet,
             languages=languages,
-            made_up=made_up,
+            synthetic=made_up,
             teachers=self.teachers,
             prompt=self.prompt,
-            collected=self.collected,
-            drift=self.drift,
+            collect_summary=self.collect_summary,
+            label_drift=self.label_drift,
         )
 
 
-def read_origin(recipe: Recipe, folder: Path) -> Origin:
+def read_stage_summaries(recipe: Recipe, folder: Path) -> StageSummaries:
     """Read what earlier stages wrote of themselves; a stage that is not in the run says nothing."""
-    collected = _read(folder / SUMMARY)
-    drift = _read(folder / DRIFT)
-    lesson = _read(folder / LESSON) if recipe.teach is not None else None
-    teachers = [GOLDENS] if recipe.teach is None else list(map(_words, recipe.teach.teacher))
-    return Origin(recipe.catalogue(), teachers, _prompt(recipe, lesson), collected or {}, drift or ())
+    collected = _read_optional_json(folder / COLLECT_SUMMARY)
+    drift = _read_optional_json(folder / LABEL_DRIFT)
+    lesson = _read_optional_json(folder / TEACH_SUMMARY) if recipe.teach is not None else None
+    teachers = (
+        [RELEASE_TEACHER] if recipe.teach is None else list(map(_describe_teacher, recipe.teach.teacher))
+    )
+    return StageSummaries(
+        recipe.catalogue(), teachers, _describe_prompt(recipe, lesson), collected or {}, drift or ()
+    )
 
 
-def _read(path: Path) -> Any:
+def _read_optional_json(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
-def _words(teacher: Teacher) -> str:
+def _describe_teacher(teacher: Teacher) -> str:
     """A teacher, without the address it was asked at."""
     if not teacher.remote:
         return (
@@ -71,7 +84,7 @@ def _words(teacher: Teacher) -> str:
     )
 
 
-def _prompt(recipe: Recipe, lesson: Mapping[str, Any] | None) -> str | None:
+def _describe_prompt(recipe: Recipe, lesson: Mapping[str, Any] | None) -> str | None:
     if recipe.teach is None or lesson is None or not any(each.remote for each in recipe.teach.teacher):
         return None
     form = "a JSON object" if lesson["structured"] else "an answer sentence and its reasoning"

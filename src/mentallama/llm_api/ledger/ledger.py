@@ -16,18 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mentallama.errors import BadData, MentallamaError
-from mentallama.llm_api.ledger.schema import DAMAGED, open_file, sentences
-from mentallama.llm_api.types import Answer, Call
-from mentallama.parallel import batches
+from mentallama.errors import DataError, MentallamaError
+from mentallama.llm_api.ledger.schema import DAMAGED_LEDGER, open_connections, translate_sqlite_errors
+from mentallama.llm_api.types import Completion, Request
+from mentallama.parallel import batched
 
-ROUNDING = 1e-9
+COST_TOLERANCE = 1e-9
 """Sums of many small costs are this exact."""
 
-SLICE = 512
+QUERY_BATCH = 512
 """Hashes or rows looked up at a time."""
 
-KEEP = """INSERT INTO answers (hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds,
+UPSERT_COMPLETION = """INSERT INTO answers (hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds,
         attempts, post_id, author, task, question, label, time)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET state = excluded.state, text = excluded.text,
@@ -36,8 +36,10 @@ KEEP = """INSERT INTO answers (hash, example_id, model, state, text, finish_reas
     WHERE answers.state = 'aside'"""
 """What was answered stays; what was set aside may still be answered."""
 
-ANSWER = "hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds, attempts"
-TOTAL = "SELECT coalesce(sum(settled + uncertain + held), 0) FROM accounts WHERE id IS NOT ?"
+COMPLETION_COLUMNS = (
+    "hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds, attempts"
+)
+TOTAL_SPENT_QUERY = "SELECT coalesce(sum(settled + uncertain + held), 0) FROM accounts WHERE id IS NOT ?"
 
 
 class Ledger:
@@ -56,8 +58,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        with sentences(path):
-            self._writing, self._reading = open_file(path)
+        with translate_sqlite_errors(path):
+            self._writing, self._reading = open_connections(path)
 
     def __enter__(self) -> Self:
         return self
@@ -73,25 +75,30 @@ class Ledger:
 
     # Answers
 
-    def known(self, hashes: Sequence[str]) -> set[str]:
+    def known_hashes(self, hashes: Sequence[str]) -> set[str]:
         """Those of the hashes that the ledger answers, refused and set aside included."""
-        return {row[0] for part in batches(hashes, SLICE) for row in self._of("hash", part)}
+        return {row[0] for part in batched(hashes, QUERY_BATCH) for row in self._select("hash", part)}
 
-    def read(self, hashes: Sequence[str]) -> dict[str, Answer]:
+    def get_completions(self, hashes: Sequence[str]) -> dict[str, Completion]:
         """The answers there are, by hash."""
-        return {row[0]: _answer(row) for part in batches(hashes, SLICE) for row in self._of(ANSWER, part)}
+        return {
+            row[0]: _completion_of_row(row)
+            for part in batched(hashes, QUERY_BATCH)
+            for row in self._select(COMPLETION_COLUMNS, part)
+        }
 
-    def answers(self) -> Iterator[Answer]:
+    def iter_completions(self) -> Iterator[Completion]:
         """All answers in the order of their first commit; few are held at a time, and nothing is kept locked."""
         last = 0
-        while rows := self._ask(
-            f"SELECT id, {ANSWER} FROM answers WHERE id > ? ORDER BY id LIMIT {SLICE}", [last]
+        while rows := self._query(
+            f"SELECT id, {COMPLETION_COLUMNS} FROM answers WHERE id > ? ORDER BY id LIMIT {QUERY_BATCH}",
+            [last],
         ):
-            yield from (_answer(row[1:]) for row in rows)
+            yield from (_completion_of_row(row[1:]) for row in rows)
             last = rows[-1][0]
 
     def commit(
-        self, done: Sequence[tuple[Call, Answer]], account: int | None = None, uncertain: float = 0.0
+        self, done: Sequence[tuple[Request, Completion]], account: int | None = None, uncertain: float = 0.0
     ) -> float:
         """Keep finished calls in one transaction; on return they are on the disk.
 
@@ -99,33 +106,35 @@ class Ledger:
         account is opened. Returns what all other accounts have spent or hold.
         """
         now = time.time()
-        rows = [_row(call, answer, now) for call, answer in done]
+        rows = [_completion_row(call, answer, now) for call, answer in done]
         settled = sum(answer.cost or 0.0 for _, answer in done)
         with self._transaction() as file:
-            file.executemany(KEEP, rows)
+            file.executemany(UPSERT_COMPLETION, rows)
             if settled or uncertain:
                 account = account or _insert_account(file)
                 file.execute(
                     "UPDATE accounts SET settled = settled + ?, uncertain = uncertain + ? WHERE id = ?",
                     (settled, uncertain, account),
                 )
-            return _total(file, account)
+            return _total_spent(file, account)
 
-    def retry_aside(self) -> int:
+    def delete_failed(self) -> int:
         """Drop what was set aside, so that it is asked again; returns how many."""
         with self._transaction() as file:
             return file.execute("DELETE FROM answers WHERE state = 'aside'").rowcount
 
-    def forget(self, ids: set[str]) -> int:
+    def erase(self, ids: set[str]) -> int:
         """Remove every answer about a post, an example or an author; returns how many.
 
         Nothing of them is left in the file or in the log beside it. What they cost stays counted.
         """
         removed = 0
         with self._transaction() as file:
-            for part in batches(sorted(ids), SLICE):
-                removed += file.execute(f"DELETE FROM answers WHERE {_about(part)}", part * 3).rowcount
-        with self._lock, sentences(self.path):
+            for part in batched(sorted(ids), QUERY_BATCH):
+                removed += file.execute(
+                    f"DELETE FROM answers WHERE {_about_condition(part)}", part * 3
+                ).rowcount
+        with self._lock, translate_sqlite_errors(self.path):
             # deleted cells are zeroed, but pages that were split or merged may hold older copies in their gaps
             self._writing.execute("VACUUM")
             busy, _, _ = self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -135,41 +144,44 @@ class Ledger:
             )
         return removed
 
-    def hashes(self, ids: set[str]) -> set[str]:
+    def hashes_about(self, ids: set[str]) -> set[str]:
         """The hashes of all calls about posts, examples or authors."""
         found: set[str] = set()
-        for part in batches(sorted(ids), SLICE):
+        for part in batched(sorted(ids), QUERY_BATCH):
             found.update(
-                row[0] for row in self._ask(f"SELECT hash FROM answers WHERE {_about(part)}", part * 3)
+                row[0]
+                for row in self._query(f"SELECT hash FROM answers WHERE {_about_condition(part)}", part * 3)
             )
         return found
 
-    def check(self) -> None:
+    def check_integrity(self) -> None:
         """Look through the whole file; a fault is `BadData`."""
-        if self._ask("PRAGMA integrity_check", []) != [("ok",)]:
-            raise BadData(DAMAGED, self.path)
+        if self._query("PRAGMA integrity_check", []) != [("ok",)]:
+            raise DataError(DAMAGED_LEDGER, self.path)
 
     # Money
 
-    def spent(self) -> float:
+    def total_spent(self) -> float:
         """What all runs have spent, or may have: calls whose answer was lost, and what killed runs had in flight."""
-        return float(self._ask(TOTAL, [None])[0][0])
+        return float(self._query(TOTAL_SPENT_QUERY, [None])[0][0])
 
     def open_account(self) -> int:
         """A line for one run's money."""
         with self._transaction() as file:
             return _insert_account(file)
 
-    def hold(self, account: int, amount: float, most: float | None) -> tuple[bool, float]:
+    def reserve(self, account: int, amount: float, budget: float | None) -> tuple[bool, float]:
         """Write down that up to `amount` will be in flight, unless it is more than before and exceeds `most` with all
         other accounts. Returns whether it was written, and what all other accounts have spent or hold.
         """
         with self._transaction() as file:
-            others = _total(file, account)
+            others = _total_spent(file, account)
             own, held = file.execute(
                 "SELECT settled + uncertain, held FROM accounts WHERE id = ?", [account]
             ).fetchone()
-            fits = most is None or amount <= held or others + own + amount <= most * (1 + 2 * ROUNDING)
+            fits = (
+                budget is None or amount <= held or others + own + amount <= budget * (1 + 2 * COST_TOLERANCE)
+            )
             if fits:
                 file.execute("UPDATE accounts SET held = ? WHERE id = ?", (amount, account))
             return fits, others
@@ -186,7 +198,7 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, sentences(self.path):
+        with self._lock, translate_sqlite_errors(self.path):
             self._writing.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writing
@@ -196,16 +208,16 @@ class Ledger:
                     self._writing.execute("ROLLBACK")
                 raise
 
-    def _ask(self, query: str, values: Sequence[object]) -> list[Any]:
-        with sentences(self.path):
+    def _query(self, query: str, values: Sequence[object]) -> list[Any]:
+        with translate_sqlite_errors(self.path):
             return self._reading.execute(query, values).fetchall()
 
-    def _of(self, columns: str, hashes: list[str]) -> list[Any]:
-        return self._ask(f"SELECT {columns} FROM answers WHERE hash IN {_marks(hashes)}", hashes)
+    def _select(self, columns: str, hashes: list[str]) -> list[Any]:
+        return self._query(f"SELECT {columns} FROM answers WHERE hash IN {_placeholders(hashes)}", hashes)
 
 
-def _row(call: Call, answer: Answer, now: float) -> tuple[object, ...]:
-    """In the order of `KEEP`."""
+def _completion_row(call: Request, answer: Completion, now: float) -> tuple[object, ...]:
+    """In the order of `UPSERT_COMPLETION`."""
     return (
         answer.hash,
         answer.example_id,
@@ -227,24 +239,24 @@ def _row(call: Call, answer: Answer, now: float) -> tuple[object, ...]:
     )
 
 
-def _answer(row: Sequence[Any]) -> Answer:
-    """In the order of `ANSWER`."""
-    values = dict(zip(ANSWER.split(", "), row, strict=True))
-    return Answer(**values | {"usage": json.loads(values["usage"])})
+def _completion_of_row(row: Sequence[Any]) -> Completion:
+    """In the order of `COMPLETION_COLUMNS`."""
+    values = dict(zip(COMPLETION_COLUMNS.split(", "), row, strict=True))
+    return Completion(**values | {"usage": json.loads(values["usage"])})
 
 
-def _about(ids: Sequence[str]) -> str:
+def _about_condition(ids: Sequence[str]) -> str:
     """A condition; it needs the ids three times."""
-    marks = _marks(ids)
+    marks = _placeholders(ids)
     return f"post_id IN {marks} OR example_id IN {marks} OR author IN {marks}"
 
 
-def _marks(values: Sequence[object]) -> str:
+def _placeholders(values: Sequence[object]) -> str:
     return f"({','.join('?' * len(values))})"
 
 
-def _total(file: sqlite3.Connection, without: int | None) -> float:
-    return float(file.execute(TOTAL, [without]).fetchone()[0])
+def _total_spent(file: sqlite3.Connection, excluded_account: int | None) -> float:
+    return float(file.execute(TOTAL_SPENT_QUERY, [excluded_account]).fetchone()[0])
 
 
 def _insert_account(file: sqlite3.Connection) -> int:

@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mentallama.errors import BadData, MentallamaError, WrongUse
+from mentallama.errors import DataError, MentallamaError, UsageError
 
-APPLICATION = 0x6D6C6C67
+APPLICATION_ID = 0x6D6C6C67
 """Marks the file as a ledger (`PRAGMA application_id`): "mllg"."""
 
-VERSION = 1
+SCHEMA_VERSION = 1
 """Of the tables (`PRAGMA user_version`)."""
 
 BUSY_SECONDS = 60
 """How long a process waits for another that is writing."""
 
-TABLES = (
+SCHEMA = (
     """CREATE TABLE answers (
         id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, example_id TEXT NOT NULL, model TEXT NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('answered', 'refused', 'aside')), text TEXT NOT NULL,
@@ -29,20 +29,20 @@ TABLES = (
     """CREATE TABLE accounts (
         id INTEGER PRIMARY KEY, started REAL NOT NULL, settled REAL NOT NULL DEFAULT 0,
         uncertain REAL NOT NULL DEFAULT 0, held REAL NOT NULL DEFAULT 0)""",
-    f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {VERSION}",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
-SETTINGS = (
+PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on the disk, also when the power fails
     "PRAGMA secure_delete = ON",
 )
 
-DAMAGED = "the ledger is damaged: restore it from a copy, or move it away"
-FOREIGN = "not a ledger: move it away, or name another file as ledger"
+DAMAGED_LEDGER = "the ledger is damaged: restore it from a copy, or move it away"
+NOT_A_LEDGER = "not a ledger: move it away, or name another file as ledger"
 
-FAULTS: dict[int, tuple[type[MentallamaError], str]] = {
+SQLITE_ERRORS: dict[int, tuple[type[MentallamaError], str]] = {
     sqlite3.SQLITE_FULL: (
         MentallamaError,
         "the disk is full; what was committed is kept: make room and go on",
@@ -51,37 +51,37 @@ FAULTS: dict[int, tuple[type[MentallamaError], str]] = {
     sqlite3.SQLITE_BUSY: (MentallamaError, "another process is using the ledger: wait until it has ended"),
     sqlite3.SQLITE_LOCKED: (MentallamaError, "another process is using the ledger: wait until it has ended"),
     sqlite3.SQLITE_READONLY: (
-        WrongUse,
+        UsageError,
         "the ledger cannot be written: check the rights of the file and its folder",
     ),
     sqlite3.SQLITE_PERM: (
-        WrongUse,
+        UsageError,
         "the ledger cannot be written: check the rights of the file and its folder",
     ),
     sqlite3.SQLITE_CANTOPEN: (
-        WrongUse,
+        UsageError,
         "the ledger cannot be opened: check the rights of the file and its folder",
     ),
-    sqlite3.SQLITE_NOTADB: (BadData, FOREIGN),
-    sqlite3.SQLITE_CORRUPT: (BadData, DAMAGED),
+    sqlite3.SQLITE_NOTADB: (DataError, NOT_A_LEDGER),
+    sqlite3.SQLITE_CORRUPT: (DataError, DAMAGED_LEDGER),
 }
 """What SQLite's primary result codes mean."""
 
 
 @contextmanager
-def sentences(path: Path) -> Iterator[None]:
+def translate_sqlite_errors(path: Path) -> Iterator[None]:
     """SQLite's errors as sentences; one that is not in the table stays as it is."""
     try:
         yield
     except sqlite3.Error as fault:
         code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
-        if code not in FAULTS:
+        if code not in SQLITE_ERRORS:
             raise
-        kind, sentence = FAULTS[code]
-        raise BadData(sentence, path) if kind is BadData else kind(f"{path}: {sentence}") from None
+        kind, sentence = SQLITE_ERRORS[code]
+        raise DataError(sentence, path) if kind is DataError else kind(f"{path}: {sentence}") from None
 
 
-def open_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+def open_connections(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
     """A connection to write by and one to read by; the file is made where there is none.
 
     Raises
@@ -93,14 +93,14 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same rights
     except OSError:
-        raise WrongUse(
+        raise UsageError(
             f"{path}: the ledger cannot be opened: check the rights of the file and its folder"
         ) from None
     writing = _connect(path)
     try:
         if not _is_ledger(writing, path):
-            _make(writing, path)
-        for setting in SETTINGS:
+            _create_schema(writing, path)
+        for setting in PRAGMAS:
             writing.execute(setting)
         return writing, _connect(path)
     except BaseException:
@@ -121,16 +121,16 @@ def _is_ledger(file: sqlite3.Connection, path: Path) -> bool:
         file.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
     )
     (tables,) = file.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application == APPLICATION and version > VERSION:
-        raise BadData("the ledger was written by a newer version of mentallama: use that one", path)
-    if application != APPLICATION and (application or version or tables):
-        raise BadData(FOREIGN, path)
-    return bool(application == APPLICATION)
+    if application == APPLICATION_ID and version > SCHEMA_VERSION:
+        raise DataError("the ledger was written by a newer version of mentallama: use that one", path)
+    if application != APPLICATION_ID and (application or version or tables):
+        raise DataError(NOT_A_LEDGER, path)
+    return bool(application == APPLICATION_ID)
 
 
-def _make(file: sqlite3.Connection, path: Path) -> None:
+def _create_schema(file: sqlite3.Connection, path: Path) -> None:
     file.execute("BEGIN IMMEDIATE")  # another process may be making it at this moment
     if not _is_ledger(file, path):
-        for statement in TABLES:
+        for statement in SCHEMA:
             file.execute(statement)
     file.execute("COMMIT")

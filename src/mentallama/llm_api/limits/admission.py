@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import asyncio
 
-from mentallama.llm_api.ledger.group_commit import Writer
-from mentallama.llm_api.limits.budget import Account
-from mentallama.llm_api.limits.rate_limit import Pace
+from mentallama.llm_api.ledger.group_commit import GroupCommitter
+from mentallama.llm_api.limits.budget import BudgetAccount
+from mentallama.llm_api.limits.rate_limit import RateLimiter
 
 
-class OutOfBudget(Exception):
+class BudgetExceeded(Exception):
     """The next call does not fit, with nothing in flight that could still cost less than reserved."""
 
 
-class Slots:
+class AdmissionControl:
     """Slots for calls in flight. A slot is held from sending until the call is committed, or has failed."""
 
-    def __init__(self, pace: Pace, account: Account, writer: Writer) -> None:
-        self._pace, self._account, self._writer = pace, account, writer
+    def __init__(self, pace: RateLimiter, account: BudgetAccount, writer: GroupCommitter) -> None:
+        self._limiter, self._account, self._committer = pace, account, writer
         self._loop = asyncio.get_running_loop()
-        self._turn = asyncio.Lock()  # first come, first served
-        self._freed = asyncio.Event()
-        self.flying = 0
+        self._queue_lock = asyncio.Lock()  # first come, first served
+        self._slot_freed = asyncio.Event()
+        self.in_flight = 0
 
-    async def enter(self, tokens: int, amount: float) -> None:
+    async def acquire(self, tokens: int, amount: float) -> None:
         """Return once a call that may use so many tokens and cost so much may be sent.
 
         Raises
@@ -31,52 +31,52 @@ class Slots:
         OutOfBudget
             It does not fit the budget.
         """
-        async with self._turn:
-            while not await self._may_go(tokens, amount):
+        async with self._queue_lock:
+            while not await self._try_admit(tokens, amount):
                 pass
-            self.flying += 1
-            self._pace.sent(self._loop.time(), tokens)
-            self._account.take(amount)
+            self.in_flight += 1
+            self._limiter.record_sent(self._loop.time(), tokens)
+            self._account.add_in_flight(amount)
 
-    def leave(self) -> None:
-        self.flying -= 1
-        self._freed.set()
+    def release(self) -> None:
+        self.in_flight -= 1
+        self._slot_freed.set()
 
-    async def _may_go(self, tokens: int, amount: float) -> bool:
+    async def _try_admit(self, tokens: int, amount: float) -> bool:
         """Whether nothing stands in the way; else wait for what does."""
-        if self.flying >= self._pace.limit:
+        if self.in_flight >= self._limiter.concurrency:
             await self._wait_for_slot()
             return False
-        pause = self._pace.wait(self._loop.time(), tokens)
+        pause = self._limiter.wait_time(self._loop.time(), tokens)
         if pause > 0:
             await asyncio.sleep(pause)
             return False
-        return amount == 0 or await self._reserve(amount)
+        return amount == 0 or await self._fits_budget(amount)
 
-    async def _reserve(self, amount: float) -> bool:
+    async def _fits_budget(self, amount: float) -> bool:
         """Whether the call fits the budget, and the ledger holds enough for it; False to look again."""
         account = self._account
         if account.fits(amount):
-            wanted = account.to_hold(amount)
+            wanted = account.reservation_needed(amount)
             if wanted is not None:
-                await self._hold(wanted)
+                await self._set_reservation(wanted)
             return wanted is None
-        if account.held > account.flying or not self.flying:
-            await self._hold(
-                account.flying
+        if account.reserved > account.in_flight or not self.in_flight:
+            await self._set_reservation(
+                account.in_flight
             )  # others may use what is held here for nothing, and may have ended
         if account.fits(amount):
             return False
-        if not self.flying:
-            raise OutOfBudget
+        if not self.in_flight:
+            raise BudgetExceeded
         await self._wait_for_slot()  # what is in flight will cost less than was reserved for it
         return False
 
-    async def _hold(self, amount: float) -> None:
-        held, self._account.others = await self._writer.hold(amount, self._account.most)
+    async def _set_reservation(self, amount: float) -> None:
+        held, self._account.spent_by_others = await self._committer.reserve(amount, self._account.budget)
         if held:
-            self._account.held = amount
+            self._account.reserved = amount
 
     async def _wait_for_slot(self) -> None:
-        self._freed.clear()
-        await self._freed.wait()
+        self._slot_freed.clear()
+        await self._slot_freed.wait()

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mentallama.config import Teacher
-from mentallama.llm_api.ledger.ledger import ROUNDING
+from mentallama.llm_api.ledger.ledger import COST_TOLERANCE
 
 
-def worst_case(teacher: Teacher, body: Mapping[str, Any], sent: int) -> tuple[int, float]:
+def worst_case(settings: Teacher, body: Mapping[str, Any], n_bytes: int) -> tuple[int, float]:
     """The most tokens a call can use, and the most it can cost (0 without prices).
 
     `sent` is the number of bytes of the body. A token is at least one byte of the text, and the words around each
@@ -23,24 +23,24 @@ def worst_case(teacher: Teacher, body: Mapping[str, Any], sent: int) -> tuple[in
     limits = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
     asked = [limit for limit in limits if isinstance(limit, int)]
     choices = body.get("n")
-    written = max(asked, default=teacher.max_tokens) * (choices if isinstance(choices, int) else 1)
-    return sent + written, _price(teacher, sent, written) or 0.0
+    written = max(asked, default=settings.max_tokens) * (choices if isinstance(choices, int) else 1)
+    return n_bytes + written, _cost(settings, n_bytes, written) or 0.0
 
 
-def cost_of(teacher: Teacher, usage: Mapping[str, int]) -> float | None:
+def actual_cost(teacher: Teacher, usage: Mapping[str, int]) -> float | None:
     """What a call did cost; None without prices, or where the server did not count."""
     if not usage:
         return None
-    return _price(teacher, usage["input"], usage["output"])
+    return _cost(teacher, usage["input"], usage["output"])
 
 
-def _price(teacher: Teacher, read: int, written: int) -> float | None:
+def _cost(teacher: Teacher, read: int, written: int) -> float | None:
     if teacher.input_price is None or teacher.output_price is None:
         return None
     return (read * teacher.input_price + written * teacher.output_price) / 1_000_000
 
 
-class Account:
+class BudgetAccount:
     """One run's money. `most`: the budget of the whole ledger, None for none.
 
     `others`: what everyone else has spent or may have, as of the last look. `held`: what the ledger knows to be
@@ -49,45 +49,47 @@ class Account:
     """
 
     def __init__(self, most: float | None, others: float = 0.0) -> None:
-        self.most, self.others = most, others
-        self.settled = self.uncertain = self.flying = self.held = 0.0
+        self.budget, self.spent_by_others = most, others
+        self.settled = self.uncertain = self.in_flight = self.reserved = 0.0
         self._calls = 0
 
     @property
     def spent(self) -> float:
         """All that is or may be spent, without what is in flight here."""
-        return self.others + self.settled + self.uncertain
+        return self.spent_by_others + self.settled + self.uncertain
 
     def fits(self, amount: float) -> bool:
-        return self.most is None or self.spent + self.flying + amount <= self.most * (1 + ROUNDING)
+        return self.budget is None or self.spent + self.in_flight + amount <= self.budget * (
+            1 + COST_TOLERANCE
+        )
 
-    def to_hold(self, amount: float) -> float | None:
+    def reservation_needed(self, amount: float) -> float | None:
         """What the ledger must hold before a call that fits is sent; None where it holds enough.
 
         A little more than needed, so that the ledger is not written to for every call.
         """
-        needed = self.flying + amount
-        if needed <= self.held:
+        needed = self.in_flight + amount
+        if needed <= self.reserved:
             return None
         roomy = needed * 1.125
-        return roomy if self.most is None else max(needed, min(roomy, self.most - self.spent))
+        return roomy if self.budget is None else max(needed, min(roomy, self.budget - self.spent))
 
-    def take(self, amount: float) -> None:
+    def add_in_flight(self, amount: float) -> None:
         """A call is sent that costs `amount` at most."""
         self._calls += 1
-        self.flying += amount
+        self.in_flight += amount
 
     def settle(self, amount: float, cost: float, uncertain: float) -> None:
         """What was taken has become a cost, an uncertain cost, or nothing."""
         self._calls -= 1
-        self.flying = max(0.0, self.flying - amount) if self._calls else 0.0  # no crumbs of rounding
+        self.in_flight = max(0.0, self.in_flight - amount) if self._calls else 0.0  # no crumbs of rounding
         self.settled += cost
         self.uncertain += uncertain
 
-    def close(self, lost: bool) -> float:
+    def close(self, maybe_billed: bool) -> float:
         """The run ends; returns what is in flight and may have been spent, `lost` or else nothing."""
-        perhaps = self.flying if lost else 0.0
+        perhaps = self.in_flight if maybe_billed else 0.0
         self.uncertain += perhaps
-        self.flying = self.held = 0.0
+        self.in_flight = self.reserved = 0.0
         self._calls = 0
         return perhaps

@@ -16,17 +16,17 @@ from typing import Any
 
 import aiohttp
 
-from mentallama.llm_api.endpoint import TEXTS, Endpoint
-from mentallama.llm_api.transport.fatal_errors import stop_for
-from mentallama.llm_api.types import Chances, State
+from mentallama.llm_api.endpoint import COMPLETIONS_PATH, Endpoint
+from mentallama.llm_api.transport.fatal_errors import fatal_error
+from mentallama.llm_api.types import CompletionState, TokenLogprobs
 
 CONNECT_SECONDS = 10.0
 """A host that takes longer to accept a connection is not there."""
 
-LARGEST = 1 << 24
+MAX_BODY_BYTES = 1 << 24
 """Bytes of a body; no answer of a chat model comes near."""
 
-FILTERED = frozenset(
+CONTENT_FILTER_CODES = frozenset(
     (
         "content_filter",
         "content_policy_violation",
@@ -39,21 +39,21 @@ FILTERED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class FinalOutcome:
     """The end of a call. `charged`: it was paid for, whether or not `usage` says how much. `chances`: of each of the
     call's texts, where it asked for log-probabilities."""
 
-    state: State
+    state: CompletionState
     text: str = ""
     finish_reason: str | None = None
     reason: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
-    charged: bool = False
-    chances: tuple[Chances, ...] = ()
+    billed: bool = False
+    token_logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RetryableFailure:
     """A try that may be repeated.
 
     `wait`: seconds that the server asks for. `pushback`: it has too much to do. `lost`: it may have been paid for.
@@ -61,15 +61,15 @@ class Failure:
     """
 
     reason: str
-    wait: float | None = None
-    pushback: bool = False
-    lost: bool = False
-    reached: bool = True
+    retry_after: float | None = None
+    overloaded: bool = False
+    maybe_billed: bool = False
+    connected: bool = True
 
 
-Outcome = Reply | Failure
+AttemptOutcome = FinalOutcome | RetryableFailure
 
-RETRIED = {
+RETRYABLE_STATUSES = {
     408: {"pushback": True, "lost": True},
     429: {"pushback": True},
     500: {},
@@ -80,30 +80,30 @@ RETRIED = {
 }
 """What a status that can be repeated means; 529 is Anthropic's and others' "overloaded"."""
 
-NEVER = frozenset((501, 505))
+PERMANENT_5XX = frozenset((501, 505))
 """5xx that the next try would meet again."""
 
-UNREACHED = Failure("no connection", reached=False)
-TIMED_OUT = Failure("time-out", pushback=True, lost=True)
-CUT = Failure("connection cut", lost=True)
-FAULTS: tuple[tuple[type[BaseException], Failure], ...] = (
-    (aiohttp.ConnectionTimeoutError, UNREACHED),
-    (aiohttp.ClientConnectorError, UNREACHED),
+NOT_CONNECTED = RetryableFailure("no connection", connected=False)
+TIMED_OUT = RetryableFailure("time-out", overloaded=True, maybe_billed=True)
+CONNECTION_LOST = RetryableFailure("connection cut", maybe_billed=True)
+FAILURE_BY_EXCEPTION: tuple[tuple[type[BaseException], RetryableFailure], ...] = (
+    (aiohttp.ConnectionTimeoutError, NOT_CONNECTED),
+    (aiohttp.ClientConnectorError, NOT_CONNECTED),
     (TimeoutError, TIMED_OUT),
-    (aiohttp.ClientResponseError, Failure("not HTTP", lost=True)),
-    (aiohttp.ClientError, CUT),
-    (OSError, CUT),
+    (aiohttp.ClientResponseError, RetryableFailure("not HTTP", maybe_billed=True)),
+    (aiohttp.ClientError, CONNECTION_LOST),
+    (OSError, CONNECTION_LOST),
 )
 """The first line that fits says what an exception of the HTTP library means."""
 
 
-def connect(endpoint: Endpoint, timeout: float, in_flight: int) -> aiohttp.ClientSession:
+def open_session(endpoint: Endpoint, timeout: float, max_concurrency: int) -> aiohttp.ClientSession:
     """A session for one endpoint: `timeout` seconds a try, no proxy of the environment, no cookies."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if endpoint.key is not None:
-        headers["Authorization"] = f"Bearer {endpoint.key}"
+    if endpoint.api_key is not None:
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=in_flight, keepalive_timeout=60),
+        connector=aiohttp.TCPConnector(limit=max_concurrency, keepalive_timeout=60),
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -111,7 +111,7 @@ def connect(endpoint: Endpoint, timeout: float, in_flight: int) -> aiohttp.Clien
     )
 
 
-def write_body(body: dict[str, Any]) -> bytes:
+def encode_body(body: dict[str, Any]) -> bytes:
     """The bytes that are sent. Their number is never less than the tokens of the prompt: see `budget.worst_case`."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
@@ -119,9 +119,9 @@ def write_body(body: dict[str, Any]) -> bytes:
         return json.dumps(body, separators=(",", ":")).encode()
 
 
-async def try_once(
-    session: aiohttp.ClientSession, endpoint: Endpoint, address: Any, payload: bytes
-) -> Outcome:
+async def send_once(
+    session: aiohttp.ClientSession, endpoint: Endpoint, request_url: Any, payload: bytes
+) -> AttemptOutcome:
     """Send a call once. `address` is `endpoint.address`, parsed once for all calls.
 
     Raises
@@ -131,94 +131,104 @@ async def try_once(
     """
     try:
         # a redirect would carry the key and the post to a host that nobody named
-        async with session.post(address, data=payload, allow_redirects=False) as response:
-            body = await _read(response)
+        async with session.post(request_url, data=payload, allow_redirects=False) as response:
+            body = await _read_body(response)
             status, headers = response.status, response.headers
     except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-        return next(meaning for kind, meaning in FAULTS if isinstance(fault, kind))
+        return next(meaning for kind, meaning in FAILURE_BY_EXCEPTION if isinstance(fault, kind))
     if body is None:
-        return Failure("body too large", lost=True)
-    return read_response(endpoint, status, headers, body, b'"response_format"' in payload)
+        return RetryableFailure("body too large", maybe_billed=True)
+    return parse_response(endpoint, status, headers, body, b'"response_format"' in payload)
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
     """The body, None where it is absurdly large."""
-    if response.content_length is not None and response.content_length <= LARGEST:
+    if response.content_length is not None and response.content_length <= MAX_BODY_BYTES:
         return await response.read()
     chunks = bytearray()
     async for chunk in response.content.iter_chunked(1 << 16):
         chunks += chunk
-        if len(chunks) > LARGEST:
+        if len(chunks) > MAX_BODY_BYTES:
             return None
     return bytes(chunks)
 
 
-def read_response(
-    endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes, formatted: bool = False
-) -> Outcome:
+def parse_response(
+    endpoint: Endpoint,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    has_response_format: bool = False,
+) -> AttemptOutcome:
     """What an answer means. `formatted`: the call asked for a response format.
 
     Raises
     ------
     MentallamaError
-        As `try_once`.
+        As `send_once`.
     """
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         content = None
     if 200 <= status < 300:
-        return _completion(content, endpoint.door == TEXTS)
-    error = _error(content)
-    codes = [word for word in (_word(error.get("code")), _word(error.get("type"))) if word]
-    if status < 500 and (FILTERED.intersection(codes) or _moderated(error)):
-        return Reply("refused", reason=f"HTTP {status} content filter")
-    stop = stop_for(endpoint, status, codes, error, formatted)
+        return _parse_completion(content, endpoint.path == COMPLETIONS_PATH)
+    error = _error_object(content)
+    codes = [word for word in (_safe_code(error.get("code")), _safe_code(error.get("type"))) if word]
+    if status < 500 and (CONTENT_FILTER_CODES.intersection(codes) or _is_moderation(error)):
+        return FinalOutcome("refused", reason=f"HTTP {status} content filter")
+    stop = fatal_error(endpoint, status, codes, error, has_response_format)
     if stop is not None:
         raise stop
     reason = " ".join([f"HTTP {status}", *codes[:1]])
-    if status in RETRIED or (status >= 500 and status not in NEVER):
+    if status in RETRYABLE_STATUSES or (status >= 500 and status not in PERMANENT_5XX):
         wait = retry_after(headers, time.time())
-        return Failure(reason, wait, **RETRIED.get(status, {}))
-    return Reply("aside", reason=reason)
+        return RetryableFailure(reason, wait, **RETRYABLE_STATUSES.get(status, {}))
+    return FinalOutcome("aside", reason=reason)
 
 
-def _completion(content: Any, texts: bool) -> Outcome:
+def _parse_completion(content: Any, is_text_completion: bool) -> AttemptOutcome:
     """What a body with status 200 says; it was paid for in any case. `texts`: texts were asked for, not messages."""
     if content is None:
-        return Failure("body is no JSON", lost=True)
-    choice = _first(content.get("choices")) if isinstance(content, dict) else None
-    message = None if choice is None else {"content": choice.get("text")} if texts else choice.get("message")
+        return RetryableFailure("body is no JSON", maybe_billed=True)
+    choice = _first_choice(content.get("choices")) if isinstance(content, dict) else None
+    message = (
+        None
+        if choice is None
+        else {"content": choice.get("text")}
+        if is_text_completion
+        else choice.get("message")
+    )
     if choice is None or not isinstance(message, dict):
-        return Failure("no choices", lost=True)
-    finish, usage = _word(choice.get("finish_reason")), _usage(content.get("usage"))
-    text, refusal = _text(message.get("content")), _text(message.get("refusal"))
+        return RetryableFailure("no choices", maybe_billed=True)
+    finish, usage = _safe_code(choice.get("finish_reason")), _parse_usage(content.get("usage"))
+    text, refusal = _content_text(message.get("content")), _content_text(message.get("refusal"))
     if refusal or finish == "content_filter":
         reason = "refusal" if refusal else "content filter"
-        return Reply("refused", refusal or text or "", finish, reason, usage, charged=True)
+        return FinalOutcome("refused", refusal or text or "", finish, reason, usage, billed=True)
     if text is None and finish != "length":  # a reasoning model may use up its tokens before it writes
-        return Failure("no content", lost=True)
-    chances = _chances(content["choices"]) if texts else ()
-    return Reply("answered", text or "", finish, None, usage, charged=True, chances=chances)
+        return RetryableFailure("no content", maybe_billed=True)
+    chances = _parse_token_logprobs(content["choices"]) if is_text_completion else ()
+    return FinalOutcome("answered", text or "", finish, None, usage, billed=True, token_logprobs=chances)
 
 
-def _chances(choices: list[Any]) -> tuple[Chances, ...]:
+def _parse_token_logprobs(choices: list[Any]) -> tuple[TokenLogprobs, ...]:
     """Tokens and log-probabilities of each completion, in the order of the texts; empty where one has none."""
     try:
         ordered = sorted(choices, key=lambda choice: int(choice["index"]))
         logprobs = [choice["logprobs"] for choice in ordered]
-        found = [Chances(tokens=each["tokens"], logprobs=each["token_logprobs"]) for each in logprobs]
+        found = [TokenLogprobs(tokens=each["tokens"], logprobs=each["token_logprobs"]) for each in logprobs]
     except (TypeError, KeyError, ValueError):  # a record that does not fit is a ValueError too
         return ()
     fits = all(len(each.tokens) == len(each.logprobs) for each in found)
     return tuple(found) if fits else ()
 
 
-def _first(choices: Any) -> dict[str, Any] | None:
+def _first_choice(choices: Any) -> dict[str, Any] | None:
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
 
 
-def _text(content: Any) -> str | None:
+def _content_text(content: Any) -> str | None:
     """Content as a string or as a list of parts; half a surrogate pair, which no file can hold, becomes `?`."""
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
@@ -226,7 +236,7 @@ def _text(content: Any) -> str | None:
     return content.encode("utf-8", "replace").decode() if isinstance(content, str) else None
 
 
-def _usage(usage: Any) -> dict[str, int]:
+def _parse_usage(usage: Any) -> dict[str, int]:
     """Tokens as `input` and `output`; empty where the server does not count."""
     if not isinstance(usage, dict):
         return {}
@@ -235,7 +245,7 @@ def _usage(usage: Any) -> dict[str, int]:
     return counts if sound else {}  # type: ignore[return-value]
 
 
-def _error(content: Any) -> dict[str, Any]:
+def _error_object(content: Any) -> dict[str, Any]:
     """The error object: under `error` (OpenAI), or the body itself (vLLM, FastAPI's `detail`)."""
     if not isinstance(content, dict):
         return {}
@@ -243,14 +253,14 @@ def _error(content: Any) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else content
 
 
-def _word(value: Any) -> str | None:
+def _safe_code(value: Any) -> str | None:
     """A code as it may be shown: one word, never a sentence that could hold a piece of the post."""
     return (
         value if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,47}", value, re.ASCII) else None
     )
 
 
-def _moderated(error: dict[str, Any]) -> bool:
+def _is_moderation(error: dict[str, Any]) -> bool:
     """OpenRouter tells of its filter by status 403 with the reasons beside."""
     metadata = error.get("metadata")
     return isinstance(metadata, dict) and bool(metadata.get("reasons"))
@@ -261,11 +271,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
     `now` is in seconds since 1970.
     """
-    exact = _number(headers.get("retry-after-ms"))
+    exact = _non_negative(headers.get("retry-after-ms"))
     if exact is not None:
         return exact / 1000
     value = headers.get("Retry-After")
-    seconds = _number(value)
+    seconds = _non_negative(value)
     if seconds is not None or value is None:
         return seconds
     try:
@@ -274,7 +284,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
 
 
-def _number(value: str | None) -> float | None:
+def _non_negative(value: str | None) -> float | None:
     try:
         number = float(value or "")
     except ValueError:

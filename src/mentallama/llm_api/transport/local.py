@@ -10,17 +10,17 @@ from yarl import URL
 
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.http import Outcome, connect, try_once
+from mentallama.llm_api.transport.http import AttemptOutcome, open_session, send_once
 
-Send = Callable[[bytes], Awaitable[Outcome]]
-"""Sends the bytes of one call once; raises what `try_once` raises."""
+SendRequest = Callable[[bytes], Awaitable[AttemptOutcome]]
+"""Sends the bytes of one call once; raises what `send_once` raises."""
 
-Sending = Callable[[Endpoint, Limits], AbstractAsyncContextManager[Send]]
+Transport = Callable[[Endpoint, Limits], AbstractAsyncContextManager[SendRequest]]
 """Opens a way of sending for one endpoint, and closes it."""
 
 
 @asynccontextmanager
-async def from_here(endpoint: Endpoint, limits: Limits) -> AsyncIterator[Send]:
+async def local_transport(endpoint: Endpoint, limits: Limits) -> AsyncIterator[SendRequest]:
     """Over HTTP from this process."""
-    async with connect(endpoint, limits.timeout, limits.in_flight) as session:
-        yield partial(try_once, session, endpoint, URL(endpoint.address))
+    async with open_session(endpoint, limits.timeout, limits.max_concurrency) as session:
+        yield partial(send_once, session, endpoint, URL(endpoint.request_url))

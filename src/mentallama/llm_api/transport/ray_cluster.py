@@ -9,24 +9,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mentallama import __version__
-from mentallama.errors import MentallamaError, WrongUse
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.transport.http import CONNECT_SECONDS
 
-START_SECONDS = 120.0
+WORKER_START_SECONDS = 120.0
 """A cluster that has not started a worker by then has no room for it; one that grows on demand takes about a minute."""
 
 
-def join(address: str) -> tuple[Any, bool]:
+def connect_to_cluster(address: str) -> tuple[Any, bool]:
     """Ray, connected to the cluster; and whether the connection was made here."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # read on import
     try:
         import ray
     except ImportError:
-        raise WrongUse("--ray needs Ray: pip install 'mentallama[ray]'") from None
+        raise UsageError("--ray needs Ray: pip install 'mentallama[ray]'") from None
     if ray.is_initialized():
         return ray, False
     try:
-        _knock(address)
+        _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError):  # Ray's own words fill a page
         raise MentallamaError(
@@ -36,25 +36,25 @@ def join(address: str) -> tuple[Any, bool]:
     return ray, True
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Fail at once where nobody listens: Ray itself goes on trying for minutes."""
     place = urlsplit(address if "://" in address else f"//{address}")
     if place.hostname and place.port:
         socket.create_connection((place.hostname, place.port), CONNECT_SECONDS).close()
 
 
-def no_room(address: str) -> MentallamaError:
+def no_worker_error(address: str) -> MentallamaError:
     """What is said where workers do not start."""
     return MentallamaError(
         f"the Ray cluster at {address} starts no worker: each node needs room for one and mentallama {__version__}"
     )
 
 
-def other_version(address: str, found: set[str], own: str) -> WrongUse | None:
+def version_mismatch(address: str, found: set[str], own: str) -> UsageError | None:
     """What is said where nodes have another version of mentallama."""
     if found == {own}:
         return None
     others = ", ".join(sorted(found - {own}))
-    return WrongUse(
+    return UsageError(
         f"the Ray cluster at {address} has mentallama {others} and this machine {own}: install one version everywhere"
     )

@@ -5,105 +5,116 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mentallama.check.output.gate_report_schema import GateFile, Judged
-from mentallama.report.page_model import Block, Cell, Figure, Section, Table, Text, count, number, pairs, row
-from mentallama.report.plots import Bar, bars
-from mentallama.report.run_artifacts import Material
+from mentallama.check.output.gate_report_schema import GateCounts, GateReport
+from mentallama.report.page_model import (
+    Block,
+    Cell,
+    FigureBlock,
+    Paragraph,
+    Section,
+    TableBlock,
+    count_cell,
+    key_value_table,
+    named_row,
+    number_cell,
+)
+from mentallama.report.plots import BarRow, bar_plot
+from mentallama.report.run_artifacts import RunArtifacts
 
 
-def kept_sections(material: Material) -> list[Section]:
+def gate_sections(material: RunArtifacts) -> list[Section]:
     """No section where the run has no `check`: then nothing was judged, and nothing is missing."""
     found = material.gates
     return [] if found is None else [Section("kept", "What was kept and why", tuple(_blocks(found)))]
 
 
-def _blocks(found: GateFile) -> Iterator[Block]:
+def _blocks(found: GateReport) -> Iterator[Block]:
     share = f" ({100 * found.accepted / found.responses:.1f} %)" if found.responses else ""
-    yield Text(
+    yield Paragraph(
         f"Of {found.responses:,} responses {found.accepted:,} were accepted{share}. A response is dropped where one "
         "gate or several find a fault; what each gate looks for stands in check/gates.md."
     )
     if any(each.judged for each in found.gates):
-        yield _plot(found)
-        yield _by_set(found)
+        yield _gate_plot(found)
+        yield _failures_by_set(found)
     reporting = [each.gate for each in found.gates if not each.drops]
     if reporting:
-        yield Text(f"Only reported, not dropped: {', '.join(reporting)}.")
+        yield Paragraph(f"Only reported, not dropped: {', '.join(reporting)}.")
     if found.off:
-        yield Text(f"Switched off: {', '.join(found.off)}.")
-    yield from (Text(note, missing=True) for note in found.notes)
+        yield Paragraph(f"Switched off: {', '.join(found.off)}.")
+    yield from (Paragraph(note, missing=True) for note in found.notes)
     if any(each.refused for each in found.unread):
-        yield _refusals(found)
+        yield _refusal_table(found)
     if found.sample:
         values = (
             (name.replace("_", " "), str(value)) for name, value in found.sample.items() if value is not None
         )
-        yield pairs("The sample for raters.", ("of the sample", "value"), values)
+        yield key_value_table("The sample for raters.", ("of the sample", "value"), values)
 
 
-def _plot(found: GateFile) -> Figure:
+def _gate_plot(found: GateReport) -> FigureBlock:
     gates = [each for each in found.gates if each.judged]
-    lines = [_bar(each) for each in gates]
-    values = ", ".join(f"{one.name} {one.said}" for one in lines)
+    lines = [_gate_bar(each) for each in gates]
+    values = ", ".join(f"{one.name} {one.value_label}" for one in lines)
     description = f"Responses that failed each gate: {values}."
     caption = (
         "Share of the judged responses that failed each gate. Dark: dropped by this gate alone; light: by others too, "
         "or only reported."
     )
-    return Figure(caption, bars(lines, "failed, percent of those judged", description), description)
+    return FigureBlock(caption, bar_plot(lines, "failed, percent of those judged", description), description)
 
 
-def _bar(gate: Judged) -> Bar:
+def _gate_bar(gate: GateCounts) -> BarRow:
     share = _percent(gate.failed, gate.judged)
     said = f"{gate.failed:,} ({share:.1f} %)" if gate.failed else "0"
-    return Bar(gate.gate, share, _percent(gate.alone, gate.judged), said)
+    return BarRow(gate.gate, share, _percent(gate.alone, gate.judged), said)
 
 
-def _by_set(found: GateFile) -> Table:
+def _failures_by_set(found: GateReport) -> TableBlock:
     judged, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for each in found.dropped:
         judged[each.gate, each.set] += each.rows
         failed[each.gate, each.set] += each.failed
     sets = list(dict.fromkeys(name for _, name in judged))
     rows = tuple(
-        row(
+        named_row(
             gate.gate,
             [
-                count(gate.judged),
-                count(gate.failed),
-                number(_percent(gate.failed, gate.judged), 1),
-                *(_cell(failed[gate.gate, name], judged[gate.gate, name]) for name in sets),
+                count_cell(gate.judged),
+                count_cell(gate.failed),
+                number_cell(_percent(gate.failed, gate.judged), 1),
+                *(_failed_cell(failed[gate.gate, name], judged[gate.gate, name]) for name in sets),
             ],
         )
         for gate in found.gates
     )
     header = ("gate", "judged", "failed", "%", *sets)
     caption = "Responses that failed each gate, by set, shaded by their share of the set's responses."
-    return Table(caption, header, rows, upright=len(sets) > 4)
+    return TableBlock(caption, header, rows, vertical_headers=len(sets) > 4)
 
 
-def _cell(failed: int, judged: int) -> Cell:
+def _failed_cell(failed: int, judged: int) -> Cell:
     """A dash where the gate judged nothing of the set."""
-    return count(failed, failed / judged) if judged else count(None, 0.0)
+    return count_cell(failed, failed / judged) if judged else count_cell(None, 0.0)
 
 
-def _refusals(found: GateFile) -> Table:
+def _refusal_table(found: GateReport) -> TableBlock:
     lines = sorted((each for each in found.unread if each.refused), key=lambda each: not each.grave)
     rows = tuple(
-        row(
+        named_row(
             each.set,
             [
                 Cell(each.label or "no label"),
                 Cell("grave" if each.grave else ""),
-                count(each.rows),
-                count(each.refused),
-                number(_percent(each.refused, each.rows), 1),
+                count_cell(each.rows),
+                count_cell(each.refused),
+                number_cell(_percent(each.refused, each.rows), 1),
             ],
         )
         for each in lines
     )
     header = ("set", "label", "", "responses", "refused", "%")
-    return Table("Refusals by label. They hit the gravest posts first.", header, rows)
+    return TableBlock("Refusals by label. They hit the gravest posts first.", header, rows)
 
 
 def _percent(part: int, whole: int) -> float:

@@ -11,26 +11,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mentallama.analysts.checkpoints.metadata import read_model_file, read_seen, seen_hash
+from mentallama.analysts.checkpoints.metadata import read_model_metadata, read_seen_hashes, seen_hash
 from mentallama.answers.parse import read_answer
 from mentallama.config import Recipe
-from mentallama.errors import WrongUse
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post, Response, Split, example_of
-from mentallama.text.fingerprint import key_of
+from mentallama.text.fingerprint import text_key
 
-POSTS = "collect/posts.jsonl.zst"
-INSTRUCTIONS = "check/instructions.jsonl.zst"
-GOLDENS = "collect/responses.jsonl.zst"
+POSTS_PATH = "collect/posts.jsonl.zst"
+INSTRUCTIONS_PATH = "check/instructions.jsonl.zst"
+RELEASE_RESPONSES_PATH = "collect/responses.jsonl.zst"
 
 
 @dataclass(frozen=True)
-class Lessons:
+class InstructionData:
     """Examples with a response to learn from, by split; `skipped` counts rows that are not used, by reason."""
 
     train: list[Example]
     validation: list[Example]
-    origin: str
+    source_file: str
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -38,17 +38,17 @@ class Lessons:
         """The sets that are learnt from, in the order of the rows."""
         return tuple(dict.fromkeys(example.task for example in self.train))
 
-    def seen(self) -> set[str]:
+    def seen_hashes(self) -> set[str]:
         """Hashes of all posts that training or its choices see."""
         return {seen_hash(example.text) for example in (*self.train, *self.validation)}
 
 
-def rows_file(recipe: Recipe) -> str:
+def instruction_file(recipe: Recipe) -> str:
     """The file of rows, in the run's folder."""
-    return GOLDENS if recipe.check is None else INSTRUCTIONS
+    return RELEASE_RESPONSES_PATH if recipe.check is None else INSTRUCTIONS_PATH
 
 
-def read_lessons(recipe: Recipe, folder: Path) -> Lessons:
+def load_instructions(recipe: Recipe, folder: Path) -> InstructionData:
     """Read the rows of a run.
 
     Raises
@@ -56,24 +56,24 @@ def read_lessons(recipe: Recipe, folder: Path) -> Lessons:
     WrongUse
         There are no training rows or no validation rows, or one of their posts is a test post too.
     """
-    splits, tests = _splits(folder / POSTS)
+    splits, tests = _splits_and_test_hashes(folder / POSTS_PATH)
     skipped: Counter[str] = Counter()
     by_split: dict[Split, list[Example]] = {"train": [], "validation": [], "test": []}
-    read = _goldens if recipe.check is None else _instructions
+    read = _release_rows if recipe.check is None else _accepted_rows
     for example in read(recipe, folder, skipped):
         by_split[splits[example.post_id]].append(example)
-    lessons = Lessons(by_split["train"], by_split["validation"], rows_file(recipe), skipped)
-    _enough(lessons, folder / lessons.origin)
+    lessons = InstructionData(by_split["train"], by_split["validation"], instruction_file(recipe), skipped)
+    _require_both_splits(lessons, folder / lessons.source_file)
     refuse_test_posts((each.text for each in (*lessons.train, *lessons.validation)), tests)
     return lessons
 
 
-def test_hashes(posts: Path) -> frozenset[str]:
+def hashes_of_test_posts(posts: Path) -> frozenset[str]:
     """Hashes of the test posts of a run, of all its sets."""
-    return _splits(posts)[1]
+    return _splits_and_test_hashes(posts)[1]
 
 
-def seen_by_base(base: str | None, posts: Path) -> frozenset[str]:
+def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
     """Hashes of the posts that a base was trained on here; none where it comes from elsewhere.
 
     Raises
@@ -83,12 +83,12 @@ def seen_by_base(base: str | None, posts: Path) -> frozenset[str]:
     BadData
         The base does not say what it has seen.
     """
-    if base is None or read_model_file(Path(base)) is None:
+    if base is None or read_model_metadata(Path(base)) is None:
         return frozenset()
-    seen = read_seen(Path(base))
-    leaked = len(seen & test_hashes(posts)) if posts.is_file() else 0
+    seen = read_seen_hashes(Path(base))
+    leaked = len(seen & hashes_of_test_posts(posts)) if posts.is_file() else 0
     if leaked:
-        raise WrongUse(
+        raise UsageError(
             f"{base}: this base was trained on {leaked} posts that are test posts of this run; train it anew without "
             "them (the same data, collect.leak_guard: run), or start from another"
         )
@@ -99,41 +99,41 @@ def refuse_test_posts(texts: Iterator[str], tests: frozenset[str]) -> None:
     """Raise `WrongUse` where a text that is learnt from is a test post of any set."""
     leaked = sum(seen_hash(text) in tests for text in texts)
     if leaked:
-        raise WrongUse(
+        raise UsageError(
             f"{leaked} rows to train on are of posts that are test posts too, of their own or of another set; a model "
             "of several sets needs collect.leak_guard: run"
         )
 
 
-def _splits(posts: Path) -> tuple[dict[str, Split], frozenset[str]]:
+def _splits_and_test_hashes(posts: Path) -> tuple[dict[str, Split], frozenset[str]]:
     """The split of each post, and the hashes of the test posts. A post without a letter is nobody's in particular."""
     splits: dict[str, Split] = {}
     tests = set()
     for post in read_records(posts, Post):
         splits[post.id] = post.split
-        if post.split == "test" and key_of(post.text):
+        if post.split == "test" and text_key(post.text):
             tests.add(seen_hash(post.text))
     return splits, frozenset(tests)
 
 
-def _instructions(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
+def _accepted_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
     """What check accepted, of the recipe's sets."""
     tasks = recipe.catalogue()
-    for example in read_records(folder / INSTRUCTIONS, Example):
+    for example in read_records(folder / INSTRUCTIONS_PATH, Example):
         if example.task in tasks:
             yield example
         else:
             skipped["of a set that the recipe does not name"] += 1
 
 
-def _goldens(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
+def _release_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
     """The release's responses; one that cannot be read teaches no answer and is passed over, with its count."""
-    path = folder / GOLDENS
+    path = folder / RELEASE_RESPONSES_PATH
     responses = (
         {each.example_id: each.text for each in read_records(path, Response)} if path.is_file() else {}
     )
     tasks = recipe.catalogue()
-    for post in read_records(folder / POSTS, Post):
+    for post in read_records(folder / POSTS_PATH, Post):
         for question in tasks[post.set].questions if post.set in tasks else ():
             example = example_of(post, question, recipe.form)
             text = responses.get(example.id)
@@ -146,10 +146,10 @@ def _goldens(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Ex
             yield example.model_copy(update={"label": reading.label, "response": " ".join(text.split())})
 
 
-def _enough(lessons: Lessons, path: Path) -> None:
+def _require_both_splits(lessons: InstructionData, path: Path) -> None:
     for split, rows in (("train", lessons.train), ("validation", lessons.validation)):
         if not rows:
-            raise WrongUse(
+            raise UsageError(
                 f"{path}: there are no {split} rows with an answer; add teach and check to the recipe, or data that "
                 "has responses (collect.validation_share draws a validation split)"
             )

@@ -16,19 +16,28 @@ from pathlib import Path
 from statistics import fmean
 
 from mentallama.analysts.checkpoints.metadata import seen_hash
-from mentallama.config import Causal, Recipe
-from mentallama.errors import BadData, WrongUse
+from mentallama.config import CausalSettings, Recipe
+from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post, Record, Response, Verdict, example_of, stable_id
-from mentallama.train.data.corpus import held_out
-from mentallama.train.data.instructions import GOLDENS, POSTS, refuse_test_posts, test_hashes
+from mentallama.train.data.corpus import validation_hashes
+from mentallama.train.data.instructions import (
+    POSTS_PATH,
+    RELEASE_RESPONSES_PATH,
+    hashes_of_test_posts,
+    refuse_test_posts,
+)
 
-RESPONSES, VERDICTS, RATINGS = "teach/responses.jsonl.zst", "check/verdicts.jsonl.zst", "review/sample.csv"
-POOR = 2.0
+TEACH_RESPONSES_PATH, VERDICTS_PATH, RATINGS_PATH = (
+    "teach/responses.jsonl.zst",
+    "check/verdicts.jsonl.zst",
+    "review/sample.csv",
+)
+POOR_BELOW = 2.0
 """Mean overall score (0-3) of its raters below which a response is poor, as in `check`."""
 
 
-class PairRow(Record):
+class PreferenceRow(Record):
     """A line of a file of pairs: the post's text, the question of a set, and two answers."""
 
     task: str
@@ -39,7 +48,7 @@ class PairRow(Record):
 
 
 @dataclass(frozen=True)
-class Preference:
+class PreferencePair:
     """One question about a post, with a better and a worse response."""
 
     example: Example
@@ -48,12 +57,12 @@ class Preference:
 
 
 @dataclass(frozen=True)
-class Preferences:
+class PreferenceData:
     """Pairs by split; `skipped` counts, by reason, what gave none."""
 
-    train: list[Preference]
-    validation: list[Preference]
-    origin: str
+    train: list[PreferencePair]
+    validation: list[PreferencePair]
+    source_file: str
     skipped: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -61,12 +70,12 @@ class Preferences:
         """The sets that are learnt from, in the order of the pairs."""
         return tuple(dict.fromkeys(pair.example.task for pair in self.train))
 
-    def seen(self) -> set[str]:
+    def seen_hashes(self) -> set[str]:
         """Hashes of all posts that training or its choices see."""
         return {seen_hash(pair.example.text) for pair in chain(self.train, self.validation)}
 
 
-def read_preferences(recipe: Recipe, folder: Path) -> Preferences:
+def load_preferences(recipe: Recipe, folder: Path) -> PreferenceData:
     """The pairs of the recipe's file, or else of the run.
 
     Raises
@@ -77,26 +86,28 @@ def read_preferences(recipe: Recipe, folder: Path) -> Preferences:
         A row of the file is no pair of a known set and question.
     """
     settings = recipe.train
-    assert isinstance(settings, Causal)
+    assert isinstance(settings, CausalSettings)
     found = _from_run(recipe, folder) if settings.pairs is None else _from_file(settings.pairs, recipe)
     for split, pairs in (("training", found.train), ("validation", found.validation)):
         if not pairs:
-            raise WrongUse(
-                f"{found.origin}: there are no {split} pairs; it takes questions with one response that passed all "
+            raise UsageError(
+                f"{found.source_file}: there are no {split} pairs; it takes questions with one response that passed all "
                 "gates and one that did not (several teachers), or a file of pairs (train.pairs)"
             )
-    if (folder / POSTS).is_file():
+    if (folder / POSTS_PATH).is_file():
         posts = (pair.example.text for pair in chain(found.train, found.validation))
-        refuse_test_posts(posts, test_hashes(folder / POSTS))
+        refuse_test_posts(posts, hashes_of_test_posts(folder / POSTS_PATH))
     return found
 
 
-def _from_file(path: Path, recipe: Recipe) -> Preferences:
+def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
     tasks = recipe.catalogue()
     told = []
-    for number, row in enumerate(read_records(path, PairRow), 1):
+    for number, row in enumerate(read_records(path, PreferenceRow), 1):
         if row.task not in tasks or row.question not in tasks[row.task].questions:
-            raise BadData(f"no question {row.question!r} of a set {row.task!r} in this recipe", path, number)
+            raise DataError(
+                f"no question {row.question!r} of a set {row.task!r} in this recipe", path, number
+            )
         post_id = stable_id(row.text)
         example = Example(
             id=stable_id(post_id, row.task, row.question),
@@ -106,20 +117,25 @@ def _from_file(path: Path, recipe: Recipe) -> Preferences:
             form=recipe.form,
             text=row.text,
         )
-        told.append(Preference(example, row.chosen, row.rejected))
-    found, held = Preferences([], [], path.name), held_out(seen_hash(pair.example.text) for pair in told)
+        told.append(PreferencePair(example, row.chosen, row.rejected))
+    found, held = (
+        PreferenceData([], [], path.name),
+        validation_hashes(seen_hash(pair.example.text) for pair in told),
+    )
     for pair in told:
         (found.validation if seen_hash(pair.example.text) in held else found.train).append(pair)
     return found
 
 
-def _from_run(recipe: Recipe, folder: Path) -> Preferences:
-    refused = _refused(recipe, folder) | _poor(folder / RATINGS)
-    responses = _responses(folder / (GOLDENS if recipe.teach is None else RESPONSES))
-    found = Preferences([], [], VERDICTS)
+def _from_run(recipe: Recipe, folder: Path) -> PreferenceData:
+    refused = _failed_gates(recipe, folder) | _rated_poor(folder / RATINGS_PATH)
+    responses = _responses_by_example(
+        folder / (RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
+    )
+    found = PreferenceData([], [], VERDICTS_PATH)
     by_split = {"train": found.train, "validation": found.validation}
     tasks = recipe.catalogue()
-    for post in read_records(folder / POSTS, Post):
+    for post in read_records(folder / POSTS_PATH, Post):
         if post.split not in by_split:
             continue
         for question in tasks[post.set].questions if post.set in tasks else ():
@@ -131,22 +147,22 @@ def _from_run(recipe: Recipe, folder: Path) -> Preferences:
             ]
             if own and not (better and worse):
                 found.skipped["its responses are all of one kind"] += 1
-            by_split[post.split] += (Preference(example, better[0], each) for each in worse if better)
+            by_split[post.split] += (PreferencePair(example, better[0], each) for each in worse if better)
     return found
 
 
-def _refused(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
+def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
     """Responses, by example and model, that a gate refused; gates that only report refuse nothing."""
     only_told = frozenset(recipe.check.report_only if recipe.check is not None else ())
-    if not (folder / VERDICTS).is_file():
-        raise WrongUse(
-            f"{folder / VERDICTS}: there are no verdicts; add check to the recipe, or name train.pairs"
+    if not (folder / VERDICTS_PATH).is_file():
+        raise UsageError(
+            f"{folder / VERDICTS_PATH}: there are no verdicts; add check to the recipe, or name train.pairs"
         )
-    verdicts = read_records(folder / VERDICTS, Verdict)
+    verdicts = read_records(folder / VERDICTS_PATH, Verdict)
     return {(each.example_id, each.model) for each in verdicts if not each.ok and each.gate not in only_told}
 
 
-def _poor(path: Path) -> set[tuple[str, str]]:
+def _rated_poor(path: Path) -> set[tuple[str, str]]:
     """Responses, by example and model, that raters found poor; nobody need have rated any."""
     if not path.is_file():
         return set()
@@ -155,20 +171,20 @@ def _poor(path: Path) -> set[tuple[str, str]]:
         for cells in csv.DictReader(lines):
             if (cells.get("overall") or "").strip():
                 scores[cells["example_id"], cells["model"]].append(int(cells["overall"]))
-    return {response for response, own in scores.items() if fmean(own) < POOR}
+    return {response for response, own in scores.items() if fmean(own) < POOR_BELOW}
 
 
-def _responses(path: Path) -> Mapping[str, list[Response]]:
+def _responses_by_example(path: Path) -> Mapping[str, list[Response]]:
     """Responses by example, in the order of the teachers."""
     found: dict[str, list[Response]] = defaultdict(list)
-    for response in _there(path):
+    for response in _read_responses(path):
         found[response.example_id].append(response)
     return found
 
 
-def _there(path: Path) -> Iterable[Response]:
+def _read_responses(path: Path) -> Iterable[Response]:
     if not path.is_file():
-        raise WrongUse(
+        raise UsageError(
             f"{path}: there are no responses to compare; add teach to the recipe, or name train.pairs"
         )
     return read_records(path, Response)

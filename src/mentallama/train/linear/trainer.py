@@ -12,23 +12,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.analysts.linear.features import Grams
-from mentallama.analysts.linear.serialization import HeadCard, SetModel, save_model
-from mentallama.config import Linear
-from mentallama.errors import WrongUse
+from mentallama.analysts.linear.features import NgramConfig
+from mentallama.analysts.linear.serialization import LinearHeadMetadata, LinearSetModel, save_linear_model
+from mentallama.config import LinearSettings
+from mentallama.errors import UsageError
 from mentallama.parallel import process_pool
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
 
-FITTED_ON = ("train", "validation")
+FIT_SPLITS = ("train", "validation")
 
-Rows = NDArray[np.int64]
+PostIndices = NDArray[np.int64]
 
 
-def grams_of(settings: Linear) -> Grams:
+def grams_of(settings: LinearSettings) -> NgramConfig:
     """Which n-grams the settings ask for."""
     shortest, longest = settings.character_ngrams
-    return Grams(pairs=settings.word_ngrams > 1, shortest=shortest, longest=longest)
+    return NgramConfig(pairs=settings.word_ngrams > 1, shortest=shortest, longest=longest)
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class SetPosts:
     name: str
     texts: Sequence[str]
     labels: Sequence[Mapping[str, str]]
-    heldout: NDArray[np.bool_]
-    alike: NDArray[np.bool_]
-    passages: Mapping[str, Mapping[int, str]]
+    is_validation: NDArray[np.bool_]
+    same_origin_as_validation: NDArray[np.bool_]
+    evidence_passages: Mapping[str, Mapping[int, str]]
 
     @classmethod
-    def of(cls, name: str, posts: Iterable[Post]) -> SetPosts:
-        kept = [post for post in posts if post.split in FITTED_ON and post.labels]
+    def from_posts(cls, name: str, posts: Iterable[Post]) -> SetPosts:
+        kept = [post for post in posts if post.split in FIT_SPLITS and post.labels]
         heldout = np.array([post.split == "validation" for post in kept], np.bool_)
         origins = {post.provenance.origin for post in kept if post.split == "validation"}
         alike = np.array([post.provenance.origin in origins for post in kept], np.bool_)
@@ -61,13 +61,13 @@ class SetPosts:
             name, [post.text for post in kept], [post.labels for post in kept], heldout, alike, passages
         )
 
-    def rows(self, question: str, heldout: bool) -> Rows:
+    def indices(self, question: str, heldout: bool) -> PostIndices:
         """Places of the posts of one split that have an answer to the question."""
         asked = np.array([question in labels for labels in self.labels], np.bool_)
-        return np.flatnonzero(asked & (self.heldout == heldout))
+        return np.flatnonzero(asked & (self.is_validation == heldout))
 
-    def answers(self, question: str, rows: Rows) -> list[str]:
-        return [self.labels[row][question] for row in rows]
+    def labels_of(self, question: str, indices: PostIndices) -> list[str]:
+        return [self.labels[row][question] for row in indices]
 
 
 class QuestionSummary(Record):
@@ -75,7 +75,7 @@ class QuestionSummary(Record):
 
     train: int
     validation: int
-    card: HeadCard
+    card: LinearHeadMetadata
 
 
 class SetSummary(Record):
@@ -94,18 +94,18 @@ class LinearSummary(Record):
 
 
 @dataclass(frozen=True)
-class _Job:
+class _SetFitJob:
     """All one process needs to fit one set."""
 
     posts: SetPosts
     questions: Mapping[str, Sequence[str]]
-    settings: Linear
+    settings: LinearSettings
 
 
 def train_linear(
     posts: Iterable[Post],
     out: Path,
-    settings: Linear,
+    settings: LinearSettings,
     jobs: int = 1,
     tasks: Mapping[str, Task] | None = None,
     advance: Callable[[str], None] | None = None,
@@ -133,76 +133,76 @@ def train_linear(
         A set has training posts but no validation posts, a label that its task does not have, or
         training posts without a common word; or there is nothing to train on at all.
     """
-    work, skipped = _prepare(posts, settings, tasks)
+    work, skipped = _fit_jobs(posts, settings, tasks)
     if not work:
         reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items()) or "no posts"
-        raise WrongUse(f"there is nothing to train on ({reasons})")
-    models: dict[str, SetModel] = {}
+        raise UsageError(f"there is nothing to train on ({reasons})")
+    models: dict[str, LinearSetModel] = {}
     seconds: dict[str, float] = {}
     for name, model, took in _fit_all(work, jobs):
         models[name], seconds[name] = model, took
         if advance is not None:
             advance(name)
-    save_model(out, grams_of(settings), {name: models[name] for name in work})
-    sets = {name: _summary(work[name], models[name], seconds[name]) for name in work}
+    save_linear_model(out, grams_of(settings), {name: models[name] for name in work})
+    sets = {name: _set_summary(work[name], models[name], seconds[name]) for name in work}
     return LinearSummary(sets=sets, skipped=skipped)
 
 
-def _prepare(
-    posts: Iterable[Post], settings: Linear, tasks: Mapping[str, Task] | None
-) -> tuple[dict[str, _Job], dict[str, str]]:
+def _fit_jobs(
+    posts: Iterable[Post], settings: LinearSettings, tasks: Mapping[str, Task] | None
+) -> tuple[dict[str, _SetFitJob], dict[str, str]]:
     """Sort posts by set; returns the jobs in the order of set names, and why others are left out."""
     by_set: dict[str, list[Post]] = defaultdict(list)
     for post in posts:
         by_set[post.set].append(post)
-    jobs: dict[str, _Job] = {}
+    jobs: dict[str, _SetFitJob] = {}
     skipped: dict[str, str] = {}
     for name in sorted(by_set, key=str.lower):
-        task, posts_of_set = find_task(name, tasks), SetPosts.of(name, by_set[name])
-        reasons = {question: _why_not(posts_of_set, task, question) for question in task.questions}
+        task, posts_of_set = find_task(name, tasks), SetPosts.from_posts(name, by_set[name])
+        reasons = {question: _skip_reason(posts_of_set, task, question) for question in task.questions}
         skipped |= {f"{name}, {question}": reason for question, reason in reasons.items() if reason}
         questions = {question: tuple(task.labels) for question, reason in reasons.items() if not reason}
         if questions:
-            jobs[name] = _Job(posts_of_set, questions, settings)
+            jobs[name] = _SetFitJob(posts_of_set, questions, settings)
     return jobs, skipped
 
 
-def _why_not(posts: SetPosts, task: Task, question: str) -> str | None:
+def _skip_reason(posts: SetPosts, task: Task, question: str) -> str | None:
     """Why a question cannot be trained, or None where it can."""
-    train, heldout = posts.rows(question, False), posts.rows(question, True)
-    seen = Counter(posts.answers(question, train))
-    foreign = (set(seen) | set(posts.answers(question, heldout))) - set(task.labels)
+    train, heldout = posts.indices(question, False), posts.indices(question, True)
+    seen = Counter(posts.labels_of(question, train))
+    foreign = (set(seen) | set(posts.labels_of(question, heldout))) - set(task.labels)
     if foreign:
         names = ", ".join(map(repr, sorted(foreign)))
-        raise WrongUse(f"{task.set}, {question}: the task has no label {names}")
+        raise UsageError(f"{task.set}, {question}: the task has no label {names}")
     if len(seen) < 2:
         return f"{len(train)} labelled training posts of {len(seen)} labels; at least two labels are needed"
     if not len(heldout):
-        raise WrongUse(
+        raise UsageError(
             f"{task.set}, {question}: there are {len(train)} training posts but no validation posts; "
             "have collect draw a validation split"
         )
     return None
 
 
-def _fit_all(jobs: Mapping[str, _Job], workers: int) -> Iterator[tuple[str, SetModel, float]]:
+def _fit_all(jobs: Mapping[str, _SetFitJob], workers: int) -> Iterator[tuple[str, LinearSetModel, float]]:
     """Fit all sets as processes come free, the longest work first."""
-    order = sorted(jobs, key=lambda name: (-_work(jobs[name]), name))
+    order = sorted(jobs, key=lambda name: (-_relative_cost(jobs[name]), name))
     if workers == 1 or len(jobs) == 1:
-        yield from (_fit(name, jobs[name]) for name in order)
+        yield from (_timed_fit(name, jobs[name]) for name in order)
         return
     with process_pool(min(workers, len(jobs))) as pool:
-        for done in as_completed([pool.submit(_fit, name, jobs[name]) for name in order]):
+        for done in as_completed([pool.submit(_timed_fit, name, jobs[name]) for name in order]):
             yield done.result()
 
 
-def _work(job: _Job) -> int:
+def _relative_cost(job: _SetFitJob) -> int:
     """Characters times weight vectors: what the time of a fit goes by."""
     vectors = sum(len(labels) if len(labels) > 2 else 1 for labels in job.questions.values())
     return sum(map(len, job.posts.texts)) * vectors
 
 
-def _fit(name: str, job: _Job) -> tuple[str, SetModel, float]:
+def _timed_fit(name: str, job: _SetFitJob) -> tuple[str, LinearSetModel, float]:
     from mentallama.train.linear.fit import fit_set
 
     begun = time.perf_counter()
@@ -210,12 +210,12 @@ def _fit(name: str, job: _Job) -> tuple[str, SetModel, float]:
     return name, model, time.perf_counter() - begun
 
 
-def _summary(job: _Job, model: SetModel, seconds: float) -> SetSummary:
+def _set_summary(job: _SetFitJob, model: LinearSetModel, seconds: float) -> SetSummary:
     questions = {
         question: QuestionSummary(
-            train=len(job.posts.rows(question, False)),
-            validation=len(job.posts.rows(question, True)),
-            card=head.card,
+            train=len(job.posts.indices(question, False)),
+            validation=len(job.posts.indices(question, True)),
+            card=head.metadata,
         )
         for question, head in model.heads.items()
     }

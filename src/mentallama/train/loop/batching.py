@@ -7,12 +7,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 
-Bin = tuple[int, ...]
+PackingBin = tuple[int, ...]
 """Places of rows that stand behind one another in one sequence; one row alone where nothing is packed."""
-Pass = tuple[tuple[Bin, ...], ...]
+MicroBatch = tuple[tuple[PackingBin, ...], ...]
 """One forward and backward pass: for each device its bins, which are padded to one length."""
 
-POOL = 16
+STEPS_PER_LENGTH_POOL = 16
 """Steps whose rows are sorted by length together: enough for even lengths, few enough for chance."""
 
 
@@ -29,7 +29,7 @@ def plan_steps(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -
     chance = random.Random(f"{seed} {epoch}")
     order = list(range(len(lengths)))
     chance.shuffle(order)
-    pool = POOL * batch_size
+    pool = STEPS_PER_LENGTH_POOL * batch_size
     steps = []
     for start in range(0, len(order), pool):
         alike = sorted(order[start : start + pool], key=lengths.__getitem__)
@@ -38,9 +38,13 @@ def plan_steps(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -
     return steps
 
 
-def plan_passes(
-    rows: Sequence[int], lengths: Sequence[int], room: int, devices: int = 1, capacity: int | None = None
-) -> list[Pass]:
+def plan_micro_batches(
+    rows: Sequence[int],
+    lengths: Sequence[int],
+    token_budget: int,
+    world_size: int = 1,
+    packed_length: int | None = None,
+) -> list[MicroBatch]:
     """Divide a step's rows among passes and devices.
 
     Parameters
@@ -50,23 +54,27 @@ def plan_passes(
     capacity
         Pack rows into sequences of so many tokens (first fit, longest first); None: every row a sequence of its own.
     """
-    bins: list[Bin] = [(row,) for row in rows] if capacity is None else _pack(rows, lengths, capacity)
+    bins: list[PackingBin] = (
+        [(row,) for row in rows] if packed_length is None else _pack(rows, lengths, packed_length)
+    )
     long = {each: sum(lengths[row] for row in each) for each in bins}
     bins.sort(key=lambda each: (-long[each], each))
-    parts = _cut(bins, long, room, devices)
-    return [tuple(tuple(part[device::devices]) for device in range(devices)) for part in parts]
+    parts = _group_by_budget(bins, long, token_budget, world_size)
+    return [tuple(tuple(part[device::world_size]) for device in range(world_size)) for part in parts]
 
 
-def _cut(bins: list[Bin], long: dict[Bin, int], room: int, devices: int) -> Iterator[list[Bin]]:
+def _group_by_budget(
+    bins: list[PackingBin], bin_lengths: dict[PackingBin, int], room: int, devices: int
+) -> Iterator[list[PackingBin]]:
     """Neighbours that fit together, the longest first."""
     start = 0
     while start < len(bins):
-        count = devices * max(1, room // max(1, long[bins[start]]))
+        count = devices * max(1, room // max(1, bin_lengths[bins[start]]))
         yield bins[start : start + count]
         start += count
 
 
-def _pack(rows: Sequence[int], lengths: Sequence[int], capacity: int) -> list[Bin]:
+def _pack(rows: Sequence[int], lengths: Sequence[int], capacity: int) -> list[PackingBin]:
     """First fit decreasing: at most 11/9 of the fewest bins (Johnson 1973)."""
     bins: list[list[int]] = []
     left: list[int] = []

@@ -28,31 +28,31 @@ from torch.distributed.checkpoint.state_dict import (
 
 from mentallama.files.record_files import read_json, write_json
 from mentallama.records import Record
-from mentallama.train.loop.distributed import Devices
+from mentallama.train.loop.distributed import DistributedContext
 
-STATE = "state.json"
-LEARNT = StateDictOptions(ignore_frozen_params=True, strict=False)
+STATE_FILE = "state.json"
+TRAINABLE_ONLY = StateDictOptions(ignore_frozen_params=True, strict=False)
 """Only weights that learn are saved: an adapter's, not its base's."""
 
 
 Tensors = dict[str, torch.Tensor]
 
 
-class Look(Record):
+class Evaluation(Record):
     """One look at the validation rows: after which step, and what was measured."""
 
     step: int
     measures: dict[str, float]
 
 
-class State(Record):
+class TrainingState(Record):
     """Where a training stands after `step` optimiser steps. `room` is tokens_at_once, perhaps halved."""
 
     fingerprint: str
     step: int = 0
     room: int
-    looks: tuple[Look, ...] = ()
-    best: Look | None = None
+    looks: tuple[Evaluation, ...] = ()
+    best: Evaluation | None = None
     losses: tuple[float, ...] = ()
     """Training loss of each step."""
 
@@ -62,20 +62,20 @@ class Checkpoints:
     """The folder of one training's checkpoints."""
 
     folder: Path
-    devices: Devices
+    devices: DistributedContext
 
-    def newest(self, fingerprint: str) -> State | None:
+    def resume_state(self, fingerprint: str) -> TrainingState | None:
         """Where to go on; what another training left is removed. None: at the beginning."""
-        state = self._newest(fingerprint) if self.devices.first else None
-        if self.devices.first and state is None and self.folder.exists():
+        state = self._latest_state(fingerprint) if self.devices.is_main else None
+        if self.devices.is_main and state is None and self.folder.exists():
             shutil.rmtree(self.folder)
-        agreed: State | None = self.devices.agreed(state)
+        agreed: TrainingState | None = self.devices.broadcast(state)
         return agreed
 
-    def _newest(self, fingerprint: str) -> State | None:
+    def _latest_state(self, fingerprint: str) -> TrainingState | None:
         for path in sorted(self.folder.glob("step-*"), reverse=True):
             try:
-                state = State.model_validate(read_json(path / STATE))
+                state = TrainingState.model_validate(read_json(path / STATE_FILE))
             except (OSError, ValidationError):
                 continue
             if state.fingerprint == fingerprint:
@@ -83,66 +83,76 @@ class Checkpoints:
         return None
 
     def save(
-        self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer, averaged: Tensors
+        self,
+        state: TrainingState,
+        model: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+        ema_weights: Tensors,
     ) -> Path:
         """Write a checkpoint, with the `averaged` weights.
 
         Once it is whole, older ones go, and best weights that it does not name.
         """
         tensors: dict[str, Any] = {
-            "model": get_model_state_dict(model, options=LEARNT),
-            "optimiser": get_optimizer_state_dict(model, optimiser, options=LEARNT),
-            "averaged": averaged,
+            "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
+            "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
+            "averaged": ema_weights,
         }
         path = self._write(f"step-{state.step:08d}", tensors, state)
-        if self.devices.first:
-            kept = {path.name, *([] if state.best is None else [_best(state.best)])}
+        if self.devices.is_main:
+            kept = {path.name, *([] if state.best is None else [_best_name(state.best)])}
             for other in self.folder.iterdir():
                 if other.name not in kept:
                     shutil.rmtree(other)
         return path
 
     def load(
-        self, state: State, model: torch.nn.Module, optimiser: torch.optim.Optimizer, averaged: Tensors
+        self,
+        state: TrainingState,
+        model: torch.nn.Module,
+        optimiser: torch.optim.Optimizer,
+        averaged: Tensors,
     ) -> None:
         """Put a checkpoint's weights, optimiser state and averaged weights in place."""
         tensors: dict[str, Any] = {
-            "model": get_model_state_dict(model, options=LEARNT),
-            "optimiser": get_optimizer_state_dict(model, optimiser, options=LEARNT),
+            "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
+            "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
             "averaged": averaged,
         }
-        with _alone_is_fine():
+        with _ignore_single_process_warning():
             state_dict_loader.load(tensors, checkpoint_id=self.folder / f"step-{state.step:08d}")
-        set_model_state_dict(model, tensors["model"], options=LEARNT)
-        set_optimizer_state_dict(model, optimiser, tensors["optimiser"], options=LEARNT)
+        set_model_state_dict(model, tensors["model"], options=TRAINABLE_ONLY)
+        set_optimizer_state_dict(model, optimiser, tensors["optimiser"], options=TRAINABLE_ONLY)
 
-    def save_best(self, state: State, model: torch.nn.Module) -> Path:
+    def save_best(self, state: TrainingState, model: torch.nn.Module) -> Path:
         """Keep the weights of the best look so far; a checkpoint that names it should follow."""
         assert state.best is not None
-        return self._write(_best(state.best), {"model": get_model_state_dict(model, options=LEARNT)}, state)
+        return self._write(
+            _best_name(state.best), {"model": get_model_state_dict(model, options=TRAINABLE_ONLY)}, state
+        )
 
-    def load_best(self, state: State, model: torch.nn.Module) -> None:
+    def load_best(self, state: TrainingState, model: torch.nn.Module) -> None:
         """Put the best look's weights in place."""
         assert state.best is not None
-        tensors: dict[str, Any] = {"model": get_model_state_dict(model, options=LEARNT)}
-        with _alone_is_fine():
-            state_dict_loader.load(tensors, checkpoint_id=self.folder / _best(state.best))
-        set_model_state_dict(model, tensors["model"], options=LEARNT)
+        tensors: dict[str, Any] = {"model": get_model_state_dict(model, options=TRAINABLE_ONLY)}
+        with _ignore_single_process_warning():
+            state_dict_loader.load(tensors, checkpoint_id=self.folder / _best_name(state.best))
+        set_model_state_dict(model, tensors["model"], options=TRAINABLE_ONLY)
 
     def remove(self) -> None:
-        if self.devices.first:
+        if self.devices.is_main:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _write(self, name: str, tensors: dict[str, Any], state: State) -> Path:
+    def _write(self, name: str, tensors: dict[str, Any], state: TrainingState) -> Path:
         partial, final = self.folder / f".{name}.partial", self.folder / name
-        if self.devices.first:
+        if self.devices.is_main:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         self.devices.barrier()
-        with _alone_is_fine():
+        with _ignore_single_process_warning():
             state_dict_saver.save(tensors, checkpoint_id=partial)
-        if self.devices.first:
-            write_json(partial / STATE, state.model_dump(mode="json"))
+        if self.devices.is_main:
+            write_json(partial / STATE_FILE, state.model_dump(mode="json"))
             if final.exists():
                 shutil.rmtree(final)
             partial.rename(final)
@@ -150,12 +160,12 @@ class Checkpoints:
         return final
 
 
-def _best(look: Look) -> str:
+def _best_name(look: Evaluation) -> str:
     return f"best-{look.step:08d}"
 
 
 @contextmanager
-def _alone_is_fine() -> Iterator[None]:
+def _ignore_single_process_warning() -> Iterator[None]:
     """torch warns of every checkpoint that a single process writes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")

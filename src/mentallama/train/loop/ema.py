@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 
 
-class Average:
+class WeightEMA:
     """The average of a model's learning weights.
 
     Attributes
@@ -20,30 +20,30 @@ class Average:
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.decay = decay
-        self.held = {name: weight.detach().clone() for name, weight in _learning(model)}
+        self.averages = {name: weight.detach().clone() for name, weight in _trainable_parameters(model)}
 
-    def follow(self, model: torch.nn.Module, step: int) -> None:
+    def update(self, model: torch.nn.Module, step: int) -> None:
         """Take the weights after `step` steps in; in the first steps they count for more, for little was averaged."""
         share = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, weight in _learning(model):
-            self.held[name].lerp_(weight.detach(), share)
+        for name, weight in _trainable_parameters(model):
+            self.averages[name].lerp_(weight.detach(), share)
 
     @contextmanager
-    def within(self, model: torch.nn.Module) -> Iterator[None]:
+    def applied_to(self, model: torch.nn.Module) -> Iterator[None]:
         """For the time of the block, the model has the average in place of its weights."""
-        own = {name: weight.detach().clone() for name, weight in _learning(model)}
-        _put(model, self.held)
+        own = {name: weight.detach().clone() for name, weight in _trainable_parameters(model)}
+        _copy_weights(model, self.averages)
         try:
             yield
         finally:
-            _put(model, own)
+            _copy_weights(model, own)
 
 
-def _learning(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
+def _trainable_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
     return ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
 
 
-def _put(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
+def _copy_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor]) -> None:
     with torch.no_grad():
-        for name, weight in _learning(model):
+        for name, weight in _trainable_parameters(model):
             weight.copy_(weights[name])

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from mentallama.analysts.checkpoints.loading import ADAPTER, open_weights
-from mentallama.analysts.checkpoints.metadata import MODEL, SEEN
-from mentallama.analysts.checkpoints.optional_deps import need_peft
-from mentallama.config import Adapter
-from mentallama.errors import WrongUse
-from mentallama.train.loop.model_card import CARD, RECIPE, SUMMARY, write_hashes
+from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, load_pretrained
+from mentallama.analysts.checkpoints.metadata import METADATA_FILE, SEEN_FILE
+from mentallama.analysts.checkpoints.optional_deps import require_peft
+from mentallama.config import LoraSettings
+from mentallama.errors import UsageError
+from mentallama.train.loop.model_card import CARD_FILE, RECIPE_FILE, SUMMARY_FILE, write_hashes
 
 
-def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
+def add_lora(model: Any, adapter: LoraSettings, seed: int) -> Any:
     """The model with new adapters, which alone learn; a quantised base is prepared for it.
 
     Raises
@@ -24,7 +24,7 @@ def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
     WrongUse
         No layer of the model is called by one of the targets.
     """
-    need_peft()
+    require_peft()
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
     if adapter.quantised:
@@ -40,12 +40,12 @@ def adapt(model: Any, adapter: Adapter, seed: int) -> Any:
     try:
         return get_peft_model(model, config)
     except ValueError:
-        raise WrongUse(
+        raise UsageError(
             f"adapter.targets: no layer of the model is called {', '.join(adapter.targets)}; use all-linear"
         ) from None
 
 
-def merge(folder: Path, out: Path) -> None:
+def merge_lora(folder: Path, out: Path) -> None:
     """Write a model of its own, in which the adapter of a folder is added to its base; float32.
 
     What the folder says of itself (`mentallama.json`, `seen.json`, the card and the recipe) goes with it. `out` appears
@@ -56,17 +56,17 @@ def merge(folder: Path, out: Path) -> None:
     WrongUse
         The folder holds no adapter, its base cannot be loaded, or there is something at `out`.
     """
-    if not (folder / ADAPTER).is_file():
-        raise WrongUse(f"{folder}: there is no adapter to merge, no {ADAPTER}")
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise UsageError(f"{folder}: there is no adapter to merge, no {ADAPTER_CONFIG}")
     if out.exists():
-        raise WrongUse(f"{out}: there is something already; name a folder that does not exist")
-    need_peft()
-    opened = open_weights(str(folder), "causal", torch.float32, None)
+        raise UsageError(f"{out}: there is something already; name a folder that does not exist")
+    require_peft()
+    opened = load_pretrained(str(folder), "causal", torch.float32, None)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     opened.model.merge_and_unload().save_pretrained(partial, safe_serialization=True)
     opened.tokenizer.save_pretrained(partial)
-    for name in (MODEL, SEEN, CARD, RECIPE, SUMMARY):
+    for name in (METADATA_FILE, SEEN_FILE, CARD_FILE, RECIPE_FILE, SUMMARY_FILE):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, partial / name)
     write_hashes(partial)

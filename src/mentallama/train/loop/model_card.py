@@ -9,18 +9,18 @@ from typing import Any
 
 import yaml
 
-from mentallama.analysts.checkpoints.metadata import ModelFile
+from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import Recipe
-from mentallama.files.manifest import mark_folder
+from mentallama.files.manifest import digest_folder
 from mentallama.files.record_files import write_json, write_text
 from mentallama.safety import NOTICE
 
-SUMMARY, RECIPE, CARD, HASHES = "summary.json", "recipe.yaml", "README.md", "hashes.json"
+SUMMARY_FILE, RECIPE_FILE, CARD_FILE, HASHES_FILE = "summary.json", "recipe.yaml", "README.md", "hashes.json"
 
-TOLD = ("documents", "pairs", "rows", "tokens", "cut_posts", "skipped", "origin")
+CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "cut_posts", "skipped", "origin")
 """Counts that the card tells."""
 
-LIMITS = (
+LIMITATIONS = (
     "A label says what annotators, or a rule over subreddits, called a post; some sets are labelled weakly.",
     "The sets are mostly English, from Reddit, Twitter and SMS. Nothing is known about other people and places.",
     "An explanation is text that is likely to follow, not an account of how the label came about.",
@@ -28,7 +28,7 @@ LIMITS = (
 )
 
 
-def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> None:
+def write_card(out: Path, recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> None:
     """Write `README.md`, `recipe.yaml`, `summary.json` and the hashes of all files beside the weights.
 
     Recipe and card have no salt and no place of a file in them: a model is handed on.
@@ -36,32 +36,33 @@ def write_card(out: Path, recipe: Recipe, model: ModelFile, counts: Mapping[str,
     kept = recipe.model_dump(
         mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
     )
-    write_json(out / SUMMARY, counts)
-    write_text(out / RECIPE, yaml.safe_dump(_placeless(kept), sort_keys=False, allow_unicode=True))
-    write_text(out / CARD, "\n".join(_lines(recipe, model, counts)))
+    write_json(out / SUMMARY_FILE, counts)
+    write_text(out / RECIPE_FILE, yaml.safe_dump(_without_folders(kept), sort_keys=False, allow_unicode=True))
+    write_text(out / CARD_FILE, "\n".join(_card_lines(recipe, model, counts)))
     write_hashes(out)
 
 
 def write_hashes(folder: Path) -> None:
     """Write the hashes of all files of a model's folder."""
     write_json(
-        folder / HASHES, {each.name: each.sha256 for each in mark_folder(folder) if each.name != HASHES}
+        folder / HASHES_FILE,
+        {each.name: each.sha256 for each in digest_folder(folder) if each.name != HASHES_FILE},
     )
 
 
-def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Iterator[str]:
+def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> Iterator[str]:
     assert recipe.train is not None
-    settings = _placeless(recipe.train.model_dump(mode="json", exclude_none=True))
+    settings = _without_folders(recipe.train.model_dump(mode="json", exclude_none=True))
     looked, before = counts.get("best") or {}, counts.get("before") or {}
     yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
     yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`."
-    yield f"Tuned from {_named(model.base)}. Open it as `{model.analyst}:FOLDER`."
+    yield f"Tuned from {_base_name(model.base)}. Open it as `{model.analyst}:FOLDER`."
     yield from ("", "## Data", "")
     yield f"- Sets: {', '.join(model.sets) or 'none'}; {model.form} form, {model.template} prompts."
-    yield from (f"- {name}: {_shown(counts[name])}" for name in TOLD if name in counts)
+    yield from (f"- {name}: {_as_text(counts[name])}" for name in CARD_COUNTS if name in counts)
     yield "- `seen.json` holds a hash of every post that training or its choices saw; no test post is among them."
     yield from ("", "## Settings", "")
-    yield from (f"- {name}: {_shown(value)}" for name, value in settings.items())
+    yield from (f"- {name}: {_as_text(value)}" for name, value in settings.items())
     yield f"- seed: {recipe.seed}"
     yield from ("", "## Scores", "")
     yield "On validation rows, by which the weights were chosen; scores on test rows are the report's."
@@ -69,21 +70,21 @@ def _lines(recipe: Recipe, model: ModelFile, counts: Mapping[str, Any]) -> Itera
     yield from (f"  - {name}: {value:.4g}" for name, value in before.items())
     yield f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:"
     yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("measures") or {}).items())
-    yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITS), "")
+    yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITATIONS), "")
 
 
-def _named(base: str | None) -> str:
-    return "nothing" if base in (None, "none") else f"`{_placeless(base)}`"
+def _base_name(base: str | None) -> str:
+    return "nothing" if base in (None, "none") else f"`{_without_folders(base)}`"
 
 
-def _placeless(value: Any) -> Any:
+def _without_folders(value: Any) -> Any:
     """Settings in which a place on a disk is the name alone: where it lies is nobody else's business."""
     if isinstance(value, Mapping):
-        return {key: _placeless(each) for key, each in value.items()}
+        return {key: _without_folders(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_placeless(each) for each in value]
+        return [_without_folders(each) for each in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
-def _shown(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -9,12 +9,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mentallama.config import New
+from mentallama.config import FromScratchSettings
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
-def new_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
+def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     """A byte-level BPE tokenizer (Sennrich et al. 2016) of the texts; it can write any text."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -30,18 +30,20 @@ def new_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token=BOS, eos_token=EOS, pad_token=PAD)
 
 
-def new_model(shape: New, texts: Iterable[str], longest: int, seed: int) -> tuple[Any, Any]:
+def random_llama(
+    settings: FromScratchSettings, texts: Iterable[str], max_tokens: int, seed: int
+) -> tuple[Any, Any]:
     """A Llama of random weights for sequences of `longest` tokens, and the tokenizer of the texts."""
-    tokenizer = new_tokenizer(texts, shape.vocabulary)
-    tokenizer.model_max_length = longest
+    tokenizer = train_tokenizer(texts, settings.vocabulary)
+    tokenizer.model_max_length = max_tokens
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=shape.hidden,
-        intermediate_size=-(-shape.hidden * 8 // 3 // 64)
+        hidden_size=settings.hidden,
+        intermediate_size=-(-settings.hidden * 8 // 3 // 64)
         * 64,  # SwiGLU as dear as an MLP of four times the width
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        max_position_embeddings=longest,
+        num_hidden_layers=settings.layers,
+        num_attention_heads=settings.heads,
+        max_position_embeddings=max_tokens,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -8,12 +8,15 @@ import torch
 from sklearn.metrics import f1_score
 
 from mentallama.errors import MentallamaError
-from mentallama.train.loop.batching import Bin, plan_passes
-from mentallama.train.loop.distributed import Devices
+from mentallama.train.loop.batching import PackingBin, plan_micro_batches
+from mentallama.train.loop.distributed import DistributedContext
 
 
 def summed_loss(
-    loss: Callable[[Sequence[Bin]], torch.Tensor], lengths: Sequence[int], room: int, devices: Devices
+    loss: Callable[[Sequence[PackingBin]], torch.Tensor],
+    lengths: Sequence[int],
+    token_budget: int,
+    devices: DistributedContext,
 ) -> float:
     """The summed loss of all rows, over all devices; each row is a sequence of its own.
 
@@ -23,20 +26,20 @@ def summed_loss(
         Not even the longest row alone fits into memory.
     """
     while True:
-        passes = plan_passes(range(len(lengths)), lengths, room, devices.world)
+        passes = plan_micro_batches(range(len(lengths)), lengths, token_budget, devices.world_size)
         try:
             # All devices take part in every pass; one that has no rows counts for nothing.
             mine = sum(
                 float(loss(each[devices.rank] or each[0])) * bool(each[devices.rank]) for each in passes
             )
-            return devices.total(mine)[0]
+            return devices.all_reduce_sum(mine)[0]
         except torch.OutOfMemoryError:
-            if room <= max(lengths) or devices.world > 1:
+            if token_budget <= max(lengths) or devices.world_size > 1:
                 raise MentallamaError(
-                    f"out of memory while validation rows are measured with {room} tokens at once; use a smaller "
+                    f"out of memory while validation rows are measured with {token_budget} tokens at once; use a smaller "
                     "tokens_at_once or max_tokens"
                 ) from None
-            room //= 2
+            token_budget //= 2
 
 
 def weighted_f1_by_set(pairs: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:

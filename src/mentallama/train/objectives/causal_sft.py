@@ -14,57 +14,59 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch.nn.functional import cross_entropy
 
-from mentallama.analysts.inference.prompt_encoding import Prompter
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.records import Example
 from mentallama.tasks import Task
-from mentallama.train.loop.batching import Bin
+from mentallama.train.loop.batching import PackingBin
 
-UNLEARNT = -100
+IGNORE_INDEX = -100
 """The target of a token that no loss is taken of; torch's own word."""
 
 
 @dataclass(frozen=True)
-class Row:
+class CausalRow:
     """Tokens of one row, the first `prompt` of them without a target."""
 
     ids: Sequence[int]
-    prompt: int
+    n_prompt: int
 
     @property
-    def learnt(self) -> int:
-        return len(self.ids) - self.prompt
+    def n_targets(self) -> int:
+        return len(self.ids) - self.n_prompt
 
 
-class Lesson(Protocol):
+class TokenizedExample(Protocol):
     """A row as tokens: all of them, and how many have a target."""
 
     @property
     def ids(self) -> Sequence[int]: ...
 
     @property
-    def learnt(self) -> int: ...
+    def n_targets(self) -> int: ...
 
 
-One = TypeVar("One", bound=Lesson)
+ExampleT = TypeVar("ExampleT", bound=TokenizedExample)
 
 
 @dataclass(frozen=True)
-class Tokenised(Generic[One]):
+class TokenizedRows(Generic[ExampleT]):
     """Rows as tokens; `cut` of them lost the end of their post."""
 
-    rows: list[One]
-    cut: int
+    rows: list[ExampleT]
+    n_truncated: int
 
     @property
     def lengths(self) -> list[int]:
         return [len(row.ids) for row in self.rows]
 
 
-Rows = Tokenised[Row]
+CausalRows = TokenizedRows[CausalRow]
 """Of a decoder."""
 
 
-def tokenise(examples: Sequence[Example], tasks: dict[str, Task], prompter: Prompter) -> Rows:
+def tokenize_causal(
+    examples: Sequence[Example], tasks: dict[str, Task], prompter: PromptEncoder
+) -> CausalRows:
     """Turn examples with their responses into tokens.
 
     Raises
@@ -74,15 +76,15 @@ def tokenise(examples: Sequence[Example], tasks: dict[str, Task], prompter: Prom
     """
     rows, cut = [], 0
     for example in examples:
-        response = prompter.answer(example.response or "")
-        prompt = prompter.prompt(example, tasks[example.task], len(response))
-        cut += prompt.cut > 0
-        rows.append(Row([*prompt.ids, *response], len(prompt.ids)))
-    return Rows(rows, cut)
+        response = prompter.encode_answer(example.response or "")
+        prompt = prompter.encode_prompt(example, tasks[example.task], len(response))
+        cut += prompt.truncated_chars > 0
+        rows.append(CausalRow([*prompt.ids, *response], len(prompt.ids)))
+    return CausalRows(rows, cut)
 
 
 @dataclass(frozen=True)
-class Batch:
+class CausalBatch:
     """Sequences side by side, shape (sequences, tokens).
 
     `targets` holds the token that should follow each, or UNLEARNT. `positions` is None where every sequence is one row:
@@ -90,12 +92,14 @@ class Batch:
     position 0, which transformers takes for a border that attention does not cross.
     """
 
-    ids: torch.Tensor
+    input_ids: torch.Tensor
     targets: torch.Tensor
-    positions: torch.Tensor | None
+    position_ids: torch.Tensor | None
 
 
-def collate(rows: Sequence[Row], bins: Sequence[Bin], device: torch.device) -> Batch:
+def collate_causal(
+    rows: Sequence[CausalRow], bins: Sequence[PackingBin], device: torch.device
+) -> CausalBatch:
     """Lay bins of rows side by side."""
     longest = max(sum(len(rows[at].ids) for at in each) for each in bins)
     packed = any(len(each) > 1 for each in bins)
@@ -106,38 +110,38 @@ def collate(rows: Sequence[Row], bins: Sequence[Bin], device: torch.device) -> B
         begun = [place for at in each for place in range(len(rows[at].ids))]
         free = longest - len(line)
         ids.append(line + [0] * free)
-        targets.append(wanted + [UNLEARNT] * free)
+        targets.append(wanted + [IGNORE_INDEX] * free)
         positions.append(begun + list(range(free)))
-    return Batch(
+    return CausalBatch(
         torch.tensor(ids, device=device),
         torch.tensor(targets, device=device),
         torch.tensor(positions, device=device) if packed else None,
     )
 
 
-def _targets(row: Row) -> list[int]:
+def _targets(row: CausalRow) -> list[int]:
     """What should follow each token: the response's tokens, and nothing behind the last."""
-    return [UNLEARNT] * (row.prompt - 1) + list(row.ids[row.prompt :]) + [UNLEARNT]
+    return [IGNORE_INDEX] * (row.n_prompt - 1) + list(row.ids[row.n_prompt :]) + [IGNORE_INDEX]
 
 
-def response_loss(model: Any, batch: Batch) -> torch.Tensor:
+def causal_loss(model: Any, batch: CausalBatch) -> torch.Tensor:
     """Summed cross-entropy of all targets, in nats."""
-    learnt = batch.targets != UNLEARNT
-    more = {} if batch.positions is None else {"position_ids": batch.positions}
-    with only(model, learnt):
-        logits = model(input_ids=batch.ids, use_cache=False, **more).logits
+    learnt = batch.targets != IGNORE_INDEX
+    more = {} if batch.position_ids is None else {"position_ids": batch.position_ids}
+    with head_on_positions(model, learnt):
+        logits = model(input_ids=batch.input_ids, use_cache=False, **more).logits
     return cross_entropy(logits.float(), batch.targets[learnt], reduction="sum")
 
 
 @contextmanager
-def only(model: Any, wanted: torch.Tensor) -> Iterator[None]:
+def head_on_positions(model: Any, mask: torch.Tensor) -> Iterator[None]:
     """Send only some tokens through the model's head: its logits then have the shape (wanted tokens, vocabulary).
 
     `wanted` has the shape (sequences, tokens). The head is often the dearest layer of a pass, and most tokens are the
     post's. A hook does it for every architecture, within the forward pass of sharded and adapted models too.
     """
     head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, args: (args[0][wanted],))
+    hook = head.register_forward_pre_hook(lambda _, args: (args[0][mask],))
     try:
         yield
     finally:

@@ -18,23 +18,28 @@ from typing import Any
 import torch
 
 from mentallama.analysts.checkpoints.device import choose_dtype
-from mentallama.analysts.checkpoints.metadata import ModelFile
-from mentallama.config import Causal, Recipe
-from mentallama.errors import WrongUse
+from mentallama.analysts.checkpoints.metadata import ModelMetadata
+from mentallama.config import CausalSettings, Recipe
+from mentallama.errors import UsageError
 from mentallama.train.data.corpus import Corpus, Document, read_corpus, refuse_documents_with_test_posts
-from mentallama.train.data.instructions import POSTS
-from mentallama.train.loop.baseline import kept_before
-from mentallama.train.loop.batching import Bin
-from mentallama.train.loop.checkpointing import State
-from mentallama.train.loop.distributed import Devices, join_devices, shard
-from mentallama.train.loop.loop import Measures, Objective, fit
-from mentallama.train.loop.session import fingerprint, hand_over, how_it_went, on_the_way
+from mentallama.train.data.instructions import POSTS_PATH
+from mentallama.train.loop.baseline import cached_baseline
+from mentallama.train.loop.batching import PackingBin
+from mentallama.train.loop.checkpointing import TrainingState
+from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model
+from mentallama.train.loop.loop import Metrics, Objective, fit
+from mentallama.train.loop.session import (
+    finalize_model,
+    training_fingerprint,
+    training_history,
+    training_session,
+)
 from mentallama.train.loop.validation import summed_loss
-from mentallama.train.objectives.causal_sft import Row, Rows, collate, response_loss
-from mentallama.train.objectives.language import begin, save
+from mentallama.train.objectives.causal_sft import CausalRow, CausalRows, causal_loss, collate_causal
+from mentallama.train.objectives.language import prepare_causal_model, save_language_model
 
 
-def train_text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+def train_pretraining(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Train on text; returns the counts of the manifest.
 
     Raises
@@ -47,43 +52,46 @@ def train_text(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         As `fit`.
     """
     settings = recipe.train
-    assert isinstance(settings, Causal)
+    assert isinstance(settings, CausalSettings)
     assert settings.text is not None
     if settings.best_by != "loss":
-        raise WrongUse(
+        raise UsageError(
             "best_by: weighted_f1 needs labels, and text has none; with learns: text use best_by: loss"
         )
-    devices = join_devices(settings.device)
+    devices = init_distributed(settings.device)
     corpus = read_corpus(settings.text, settings.general)
-    if (folder / POSTS).is_file():
-        refuse_documents_with_test_posts((*corpus.train, *corpus.held), folder / POSTS)
-    start = begin(settings, recipe, (document.text for document in corpus.train), devices)
-    longest = min(settings.max_tokens, start.context)
+    if (folder / POSTS_PATH).is_file():
+        refuse_documents_with_test_posts((*corpus.train, *corpus.validation), folder / POSTS_PATH)
+    start = prepare_causal_model(settings, recipe, (document.text for document in corpus.train), devices)
+    longest = min(settings.max_tokens, start.max_context_tokens)
     train, held, general = (
-        chunks(part, start.tokenizer, longest) for part in (corpus.train, corpus.held, corpus.general)
+        chunk_documents(part, start.tokenizer, longest)
+        for part in (corpus.train, corpus.validation, corpus.general)
     )
-    objective = text_objective(train, held, general, settings, devices)
-    mark = fingerprint(recipe, (row.ids for row in (*train.rows, *held.rows, *general.rows)), start.base)
-    model = shard(start.model, devices, choose_dtype(settings.dtype, devices.device))
-    with on_the_way(recipe, folder, devices, objective, mark) as way:
+    objective = pretraining_objective(train, held, general, settings, devices)
+    mark = training_fingerprint(
+        recipe, (row.ids for row in (*train.rows, *held.rows, *general.rows)), start.base
+    )
+    model = shard_model(start.model, devices, choose_dtype(settings.dtype, devices.device))
+    with training_session(recipe, folder, devices, objective, mark) as way:
 
-        def measure() -> Measures:
+        def measure() -> Metrics:
             model.eval()
-            with torch.no_grad(), way.computing():
-                return objective.measure(model)
+            with torch.no_grad(), way.autocast():
+                return objective.evaluate(model)
 
-        before = kept_before(folder, devices, mark, measure)
+        before = cached_baseline(folder, devices, mark, measure)
         state = fit(model, objective, way)
-    save(start, model, devices, out)
-    file = ModelFile(
+    save_language_model(start, model, devices, out)
+    file = ModelMetadata(
         analyst="causal", fingerprint=mark, form=recipe.form, max_tokens=longest, sets=(), base=start.base
     )
-    counts = summary(corpus, (train, held, general), before, state)
-    hand_over(way, recipe, out, file, corpus.seen(), counts)
+    counts = pretraining_summary(corpus, (train, held, general), before, state)
+    finalize_model(way, recipe, out, file, corpus.seen_hashes(), counts)
     return counts
 
 
-def chunks(documents: Iterable[Document], tokenizer: Any, longest: int) -> Rows:
+def chunk_documents(documents: Iterable[Document], tokenizer: Any, longest: int) -> CausalRows:
     """Documents as tokens, in rows of at most `longest`.
 
     A document begins with the tokenizer's first token (its end token, where it has no other) and ends with its end
@@ -96,30 +104,36 @@ def chunks(documents: Iterable[Document], tokenizer: Any, longest: int) -> Rows:
     """
     end = tokenizer.eos_token_id
     if end is None:
-        raise WrongUse(
+        raise UsageError(
             "the model's tokenizer has no end-of-sequence token, so that documents cannot be told apart"
         )
     first = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     rows = []
     for document in documents:
         ids = array("i", [first, *tokenizer(document.text, add_special_tokens=False)["input_ids"], end])
-        rows += [Row(ids[at : at + longest], 1) for at in range(0, len(ids) - 1, longest - 1)]
-    return Rows(rows, 0)
+        rows += [CausalRow(ids[at : at + longest], 1) for at in range(0, len(ids) - 1, longest - 1)]
+    return CausalRows(rows, 0)
 
 
-def text_objective(train: Rows, held: Rows, general: Rows, settings: Causal, devices: Devices) -> Objective:
+def pretraining_objective(
+    train: CausalRows,
+    held: CausalRows,
+    general: CausalRows,
+    settings: CausalSettings,
+    devices: DistributedContext,
+) -> Objective:
     """Cross-entropy of all tokens behind the first; `loss` and perplexities are those of a token."""
 
-    def loss_of(rows: Rows, model: Any, bins: Sequence[Bin]) -> torch.Tensor:
-        return response_loss(model, collate(rows.rows, bins, devices.device))
+    def loss_of(rows: CausalRows, model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
+        return causal_loss(model, collate_causal(rows.rows, bins, devices.device))
 
-    def mean_loss(rows: Rows, model: Any) -> float:
+    def mean_loss(rows: CausalRows, model: Any) -> float:
         summed = summed_loss(
             lambda bins: loss_of(rows, model, bins), rows.lengths, settings.tokens_at_once, devices
         )
-        return summed / _learnt(rows)
+        return summed / _count_targets(rows)
 
-    def measure(model: Any) -> Measures:
+    def measure(model: Any) -> Metrics:
         loss = mean_loss(held, model)
         found = {"loss": loss, "perplexity": math.exp(loss)}
         return found | ({"general_perplexity": math.exp(mean_loss(general, model))} if general.rows else {})
@@ -127,24 +141,30 @@ def text_objective(train: Rows, held: Rows, general: Rows, settings: Causal, dev
     return Objective(
         lengths=train.lengths,
         loss=lambda model, bins: loss_of(train, model, bins),
-        weight=lambda bins: float(sum(train.rows[at].learnt for each in bins for at in each)),
-        measure=measure,
-        capacity=settings.max_tokens if settings.batching == "packed" else None,
+        normalizer=lambda bins: float(sum(train.rows[at].n_targets for each in bins for at in each)),
+        evaluate=measure,
+        packed_length=settings.max_tokens if settings.batching == "packed" else None,
     )
 
 
-def _learnt(rows: Rows) -> int:
-    return sum(row.learnt for row in rows.rows)
+def _count_targets(rows: CausalRows) -> int:
+    return sum(row.n_targets for row in rows.rows)
 
 
-def summary(corpus: Corpus, rows: Sequence[Rows], before: Measures, state: State) -> dict[str, Any]:
+def pretraining_summary(
+    corpus: Corpus, rows: Sequence[CausalRows], before: Metrics, state: TrainingState
+) -> dict[str, Any]:
     """What was learnt from, and how it went."""
     names = ("train", "held", "general")
     return {
-        "documents": {"train": len(corpus.train), "held": len(corpus.held), "general": len(corpus.general)},
+        "documents": {
+            "train": len(corpus.train),
+            "held": len(corpus.validation),
+            "general": len(corpus.general),
+        },
         "rows": {name: len(each.rows) for name, each in zip(names, rows, strict=True)},
-        "tokens": {name: _learnt(each) for name, each in zip(names, rows, strict=True)},
+        "tokens": {name: _count_targets(each) for name, each in zip(names, rows, strict=True)},
         "skipped": dict(corpus.skipped),
         "before": before,
-        **how_it_went(state),
+        **training_history(state),
     }

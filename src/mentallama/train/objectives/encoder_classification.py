@@ -17,31 +17,49 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from mentallama.analysts.base import tell
+from mentallama.analysts.base import log_to_stderr
 from mentallama.analysts.checkpoints.device import choose_dtype
-from mentallama.analysts.checkpoints.loading import Opened, open_weights
-from mentallama.analysts.checkpoints.metadata import Head, ModelFile
-from mentallama.analysts.encoder.model import HeadedEncoder, Logits, TextReader, columns, pad, save_heads
-from mentallama.analysts.inference.batching import Budget
-from mentallama.config import Encoder, Recipe
-from mentallama.metrics.temperature import calibrate
-from mentallama.train.data.labelled_texts import Labelled, Texts, labelled_explanations, labelled_posts
-from mentallama.train.loop.batching import Bin
-from mentallama.train.loop.checkpointing import State
-from mentallama.train.loop.distributed import Devices, join_devices, shard
-from mentallama.train.loop.loop import Measures, Objective, fit
-from mentallama.train.loop.session import fingerprint, hand_over, how_it_went, on_the_way, whole_weights
+from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
+from mentallama.analysts.encoder.model import (
+    EncoderClassifier,
+    Logits,
+    MultiTaskEncoder,
+    head_slices,
+    pad_batch,
+    save_heads,
+)
+from mentallama.analysts.inference.batching import TokenBudget
+from mentallama.config import EncoderSettings, Recipe
+from mentallama.metrics.temperature import fit_calibration
+from mentallama.train.data.labelled_texts import (
+    LabelledData,
+    LabelledText,
+    load_labelled_explanations,
+    load_labelled_posts,
+)
+from mentallama.train.loop.batching import PackingBin
+from mentallama.train.loop.checkpointing import TrainingState
+from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model
+from mentallama.train.loop.loop import Metrics, Objective, fit
+from mentallama.train.loop.session import (
+    finalize_model,
+    full_state_dict,
+    training_fingerprint,
+    training_history,
+    training_session,
+)
 from mentallama.train.loop.validation import summed_loss, weighted_f1_by_set
 
-READ = {"posts": labelled_posts, "explanations": labelled_explanations}
+TEXT_LOADERS = {"posts": load_labelled_posts, "explanations": load_labelled_explanations}
 """By `train.reads`."""
 
-Weights = dict[int, list[float]]
+LabelWeights = dict[int, list[float]]
 """What each label of each head weighs in the loss."""
 
 
 @dataclass(frozen=True)
-class Row:
+class EncoderRow:
     """A text's tokens, and its label's place in each head that it teaches."""
 
     ids: Sequence[int]
@@ -54,111 +72,116 @@ def train_encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     Raises
     ------
     WrongUse
-        As `labelled_posts`, `labelled_explanations` and `open_weights`.
+        As `load_labelled_posts`, `load_labelled_explanations` and `load_pretrained`.
     MentallamaError
         As `fit`.
     """
     settings = recipe.train
-    assert isinstance(settings, Encoder)
-    devices = join_devices(settings.device)
-    texts = READ[settings.reads](recipe, folder)
-    opened = begin(settings, recipe.seed, sum(len(head.labels) for head in texts.heads))
-    reader = TextReader(opened.model, opened.tokenizer, min(settings.max_tokens, opened.context))
+    assert isinstance(settings, EncoderSettings)
+    devices = init_distributed(settings.device)
+    texts = TEXT_LOADERS[settings.reads](recipe, folder)
+    opened = prepare_encoder(settings, recipe.seed, sum(len(head.labels) for head in texts.heads))
+    reader = EncoderClassifier(opened.model, opened.tokenizer, min(settings.max_tokens, opened.context))
     (train, cut), (held, cut_held) = (
-        read_rows(part, texts.heads, reader) for part in (texts.train, texts.validation)
+        tokenize_labelled(part, texts.heads, reader) for part in (texts.train, texts.validation)
     )
     objective = encoder_objective(train, held, texts.heads, reader, settings, devices)
-    mark = fingerprint(
+    mark = training_fingerprint(
         recipe, ((list(row.ids), sorted(row.targets.items())) for row in (*train, *held)), opened.name
     )
-    model = shard(opened.model, devices, choose_dtype(settings.dtype, devices.device))
-    with on_the_way(recipe, folder, devices, objective, mark) as way:
+    model = shard_model(opened.model, devices, choose_dtype(settings.dtype, devices.device))
+    with training_session(recipe, folder, devices, objective, mark) as way:
         state = fit(model, objective, way)
-    logits = reader.logits([row.ids for row in held], Budget(settings.tokens_at_once, tell))
-    file = ModelFile(
+    logits = reader.logits([row.ids for row in held], TokenBudget(settings.tokens_at_once, log_to_stderr))
+    file = ModelMetadata(
         analyst="encoder",
         fingerprint=mark,
         form=recipe.form,
-        max_tokens=reader.longest,
+        max_tokens=reader.max_length,
         sets=texts.sets,
         base=opened.name,
         reads=settings.reads,
         pooling=settings.pooling,
-        heads=calibrated(texts.heads, logits, held),
+        heads=heads_with_temperature(texts.heads, logits, held),
     )
-    save(model, opened, devices, out)
-    counts = summary(texts, train, held, cut + cut_held, state)
-    hand_over(way, recipe, out, file, texts.seen(), counts)
+    save_encoder(model, opened, devices, out)
+    counts = encoder_summary(texts, train, held, cut + cut_held, state)
+    finalize_model(way, recipe, out, file, texts.seen_hashes(), counts)
     return counts
 
 
-def begin(settings: Encoder, seed: int, labels: int) -> Opened:
+def prepare_encoder(settings: EncoderSettings, seed: int, labels: int) -> LoadedModel:
     """The base with new heads; what does not learn is frozen."""
-    opened = open_weights(settings.base, "encoder", torch.float32, None, dropout=settings.base_dropout)
+    opened = load_pretrained(settings.base, "encoder", torch.float32, None, dropout=settings.base_dropout)
     if settings.gradient_checkpointing:
         opened.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     torch.manual_seed(seed)
-    model = HeadedEncoder(opened.model, labels, settings.pooling, settings.dropout)
+    model = MultiTaskEncoder(opened.model, labels, settings.pooling, settings.dropout)
     still = ("encoder.pooler.", *(("encoder.embeddings.",) if settings.freeze_embeddings else ()))
     for name, parameter in model.named_parameters():
         parameter.requires_grad = not name.startswith(still)
     return replace(opened, model=model)
 
 
-def read_rows(texts: Sequence[Labelled], heads: Sequence[Head], reader: TextReader) -> tuple[list[Row], int]:
+def tokenize_labelled(
+    texts: Sequence[LabelledText], heads: Sequence[EncoderHead], reader: EncoderClassifier
+) -> tuple[list[EncoderRow], int]:
     """Texts as rows, and how many lost their end."""
     place = {(head.set, head.question): at for at, head in enumerate(heads)}
-    ids, cut = reader.tokens([each.text for each in texts])
+    ids, cut = reader.tokenize([each.text for each in texts])
     rows = []
     for each, own in zip(texts, ids, strict=True):
         asked = {place[each.set, question]: label for question, label in each.labels.items()}
-        rows.append(Row(own, {at: heads[at].labels.index(label) for at, label in asked.items()}))
+        rows.append(EncoderRow(own, {at: heads[at].labels.index(label) for at, label in asked.items()}))
     return rows, cut
 
 
 def encoder_objective(
-    train: Sequence[Row],
-    held: Sequence[Row],
-    heads: Sequence[Head],
-    reader: TextReader,
-    settings: Encoder,
-    devices: Devices,
+    train: Sequence[EncoderRow],
+    held: Sequence[EncoderRow],
+    heads: Sequence[EncoderHead],
+    reader: EncoderClassifier,
+    settings: EncoderSettings,
+    devices: DistributedContext,
 ) -> Objective:
     """Cross-entropy of the labels, weighted in training; validation rows are measured without weights."""
-    weights = balanced(train, heads) if settings.class_weights == "balanced" else None
-    own = columns(heads)
+    weights = balanced_label_weights(train, heads) if settings.class_weights == "balanced" else None
+    own = head_slices(heads)
 
     def loss_of(
-        rows: Sequence[Row], model: Any, bins: Sequence[Bin], weights: Weights | None
+        rows: Sequence[EncoderRow], model: Any, bins: Sequence[PackingBin], weights: LabelWeights | None
     ) -> tuple[Any, Any]:
         chosen = [rows[at] for each in bins for at in each]
-        logits = model(*pad([row.ids for row in chosen], reader.pad, devices.device))
+        logits = model(*pad_batch([row.ids for row in chosen], reader.pad_token_id, devices.device))
         return label_loss(logits, chosen, own, weights), logits
 
-    def measure(model: Any) -> Measures:
+    def measure(model: Any) -> Metrics:
         told: Logits = np.zeros((len(held), own[-1].stop))
 
-        def read(bins: Sequence[Bin]) -> torch.Tensor:
+        def read(bins: Sequence[PackingBin]) -> torch.Tensor:
             loss, logits = loss_of(held, model, bins, None)
             told[[at for each in bins for at in each]] = logits.float().cpu().numpy()
             return torch.as_tensor(loss)
 
         # Every process reads all rows, so that each has all logits.
-        alone = replace(devices, rank=0, world=1)
+        alone = replace(devices, rank=0, world_size=1)
         loss = summed_loss(read, [len(row.ids) for row in held], settings.tokens_at_once, alone)
-        return {"loss": loss / len(held), **scores(heads, told, held)}
+        return {"loss": loss / len(held), **mean_and_set_f1(heads, told, held)}
 
     return Objective(
         lengths=[len(row.ids) for row in train],
         loss=lambda model, bins: loss_of(train, model, bins, weights)[0],
-        weight=lambda bins: float(sum(map(len, bins))),
-        measure=measure,
-        rates=partial(_rate, settings.head_rate),
+        normalizer=lambda bins: float(sum(map(len, bins))),
+        evaluate=measure,
+        lr_multiplier=partial(_lr_multiplier, settings.head_rate),
     )
 
 
 def label_loss(
-    logits: torch.Tensor, rows: Sequence[Row], own: Sequence[slice], weights: Weights | None
+    logits: torch.Tensor,
+    rows: Sequence[EncoderRow],
+    head_columns: Sequence[slice],
+    weights: LabelWeights | None,
 ) -> torch.Tensor:
     """Cross-entropy in nats: the mean over a row's questions, summed over rows.
 
@@ -174,14 +197,14 @@ def label_loss(
         places = [at for at, row in enumerate(rows) if head in row.targets]
         targets = torch.tensor([rows[at].targets[head] for at in places], device=logits.device)
         shares = torch.tensor([1 / len(rows[at].targets) for at in places], device=logits.device)
-        losses = cross_entropy(logits[places, own[head]].float(), targets, reduction="none")
+        losses = cross_entropy(logits[places, head_columns[head]].float(), targets, reduction="none")
         if weights is not None:
             shares = shares * torch.tensor(weights[head], device=logits.device)[targets]
         summed = summed + (losses * shares).sum()
     return summed
 
 
-def balanced(rows: Sequence[Row], heads: Sequence[Head]) -> Weights:
+def balanced_label_weights(rows: Sequence[EncoderRow], heads: Sequence[EncoderHead]) -> LabelWeights:
     """rows / (labels that occur x rows of the label): each label weighs as much as another, a row 1 in the mean."""
     found = {}
     for at, head in enumerate(heads):
@@ -192,11 +215,11 @@ def balanced(rows: Sequence[Row], heads: Sequence[Head]) -> Weights:
     return found
 
 
-def scores(heads: Sequence[Head], logits: Logits, rows: Sequence[Row]) -> Measures:
+def mean_and_set_f1(heads: Sequence[EncoderHead], logits: Logits, rows: Sequence[EncoderRow]) -> Metrics:
     """Weighted F1 in percent: `weighted_f1`, the mean over sets, and `weighted_f1 SET` of each."""
     pairs: dict[str, list[tuple[str, str]]] = {}
-    for at, (head, own) in enumerate(zip(heads, columns(heads), strict=True)):
-        places, truth = _answered(rows, at)
+    for at, (head, own) in enumerate(zip(heads, head_slices(heads), strict=True)):
+        places, truth = _targets_of_head(rows, at)
         told = logits[places, own].argmax(axis=1)
         named = [(head.labels[right], head.labels[said]) for right, said in zip(truth, told, strict=True)]
         pairs.setdefault(head.set, []).extend(named)
@@ -205,30 +228,32 @@ def scores(heads: Sequence[Head], logits: Logits, rows: Sequence[Row]) -> Measur
     return {"weighted_f1": mean, **{f"weighted_f1 {name}": score for name, score in by_set.items()}}
 
 
-def calibrated(heads: Sequence[Head], logits: Logits, rows: Sequence[Row]) -> tuple[Head, ...]:
+def heads_with_temperature(
+    heads: Sequence[EncoderHead], logits: Logits, rows: Sequence[EncoderRow]
+) -> tuple[EncoderHead, ...]:
     """The heads with the temperatures that validation rows ask for."""
     found = []
-    for at, (head, own) in enumerate(zip(heads, columns(heads), strict=True)):
-        places, truth = _answered(rows, at)
-        temperature = calibrate(logits[places, own], truth, shift=False).temperature
+    for at, (head, own) in enumerate(zip(heads, head_slices(heads), strict=True)):
+        places, truth = _targets_of_head(rows, at)
+        temperature = fit_calibration(logits[places, own], truth, shift_intercepts=False).temperature
         found.append(head.model_copy(update={"temperature": round(temperature, 4)}))
     return tuple(found)
 
 
-def _answered(rows: Sequence[Row], head: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _targets_of_head(rows: Sequence[EncoderRow], head: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Places of the rows that answer a question, and their labels' places."""
     places = [at for at, row in enumerate(rows) if head in row.targets]
     return np.array(places, np.int64), np.array([rows[at].targets[head] for at in places], np.int64)
 
 
-def _rate(of_heads: float, name: str) -> float:
+def _lr_multiplier(of_heads: float, name: str) -> float:
     return of_heads if name.startswith("heads.") else 1.0
 
 
-def save(model: Any, opened: Opened, devices: Devices, out: Path) -> None:
+def save_encoder(model: Any, opened: LoadedModel, devices: DistributedContext, out: Path) -> None:
     """Write encoder, heads and tokenizer, safetensors only; all processes call it."""
-    weights = whole_weights(model, devices)
-    if devices.first:
+    weights = full_state_dict(model, devices)
+    if devices.is_main:
         parts = {part: {} for part in ("encoder", "heads")}  # type: dict[str, dict[str, torch.Tensor]]
         for name, tensor in weights.items():
             part, _, own = name.partition(".")
@@ -239,15 +264,19 @@ def save(model: Any, opened: Opened, devices: Devices, out: Path) -> None:
     devices.barrier()
 
 
-def summary(
-    texts: Texts, train: Sequence[Row], held: Sequence[Row], cut: int, state: State
+def encoder_summary(
+    texts: LabelledData,
+    train: Sequence[EncoderRow],
+    held: Sequence[EncoderRow],
+    n_truncated: int,
+    state: TrainingState,
 ) -> dict[str, Any]:
     """What was learnt from, and how it went."""
     return {
         "rows": {"train": len(train), "validation": len(held)},
         "tokens": {"train": sum(len(row.ids) for row in train)},
-        "cut_posts": cut,
+        "cut_posts": n_truncated,
         "skipped": texts.skipped,
-        "origin": texts.origin,
-        **how_it_went(state),
+        "origin": texts.source_file,
+        **training_history(state),
     }

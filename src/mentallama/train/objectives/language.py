@@ -1,7 +1,7 @@
 """Train a decoder language model on a run's rows: `train.analyst: causal` with `learns: responses`.
 
 Reads the run's rows (`train.lessons`); writes the model in transformers' layout, or its adapter in peft's, with
-`mentallama.json`, `seen.json`, the model card and `summary.json`.
+`mentallama.json`, `seen.json`, the model card and `sft_summary.json`.
 """
 
 from __future__ import annotations
@@ -13,114 +13,128 @@ from typing import Any
 
 import torch
 
-from mentallama.analysts.base import Asking
+from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.device import choose_dtype
-from mentallama.analysts.checkpoints.loading import ADAPTER, Opened, open_weights
-from mentallama.analysts.checkpoints.metadata import ModelFile
-from mentallama.analysts.inference.prompt_encoding import Prompter, Template
+from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.metadata import ModelMetadata
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder, Template
 from mentallama.analysts.language_model.causal import CausalAnalyst
 from mentallama.analysts.registry import Analyst
-from mentallama.config import Causal, Neural, Recipe
-from mentallama.errors import WrongUse
+from mentallama.config import CausalSettings, NeuralSettings, Recipe
+from mentallama.errors import UsageError
 from mentallama.records import Example
-from mentallama.train.data.instructions import Lessons, read_lessons
-from mentallama.train.loop.batching import Bin
-from mentallama.train.loop.checkpointing import State
-from mentallama.train.loop.distributed import Devices, join_devices, shard
-from mentallama.train.loop.loop import Measures, Objective, fit
-from mentallama.train.loop.lora import adapt
-from mentallama.train.loop.session import fingerprint, hand_over, how_it_went, on_the_way, whole_weights
+from mentallama.train.data.instructions import InstructionData, load_instructions
+from mentallama.train.loop.batching import PackingBin
+from mentallama.train.loop.checkpointing import TrainingState
+from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model
+from mentallama.train.loop.loop import Metrics, Objective, fit
+from mentallama.train.loop.lora import add_lora
+from mentallama.train.loop.session import (
+    finalize_model,
+    full_state_dict,
+    training_fingerprint,
+    training_history,
+    training_session,
+)
 from mentallama.train.loop.validation import summed_loss, weighted_f1_by_set
-from mentallama.train.objectives.causal_sft import Row, Tokenised, collate, response_loss, tokenise
+from mentallama.train.objectives.causal_sft import (
+    CausalRow,
+    TokenizedRows,
+    causal_loss,
+    collate_causal,
+    tokenize_causal,
+)
 
-LABEL_TOKENS = 32
+MAX_LABEL_TOKENS = 32
 """Of an answer whose label alone is asked for; the longest answer sentence has some twenty."""
 
 
 @dataclass(frozen=True)
-class Start:
+class PreparedModel:
     """A model to train and its tokenizer; `context`: tokens it can hold. `base` names what it was before."""
 
     model: Any
     tokenizer: Any
-    context: int
+    max_context_tokens: int
     base: str
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """One training: its recipe, the run's folder, where the model goes, and what computes it."""
 
     recipe: Recipe
     folder: Path
     out: Path
-    devices: Devices
+    devices: DistributedContext
 
 
 @dataclass(frozen=True)
-class Material:
+class SftData:
     """What is learnt from: the examples, and their training and validation rows as tokens."""
 
-    lessons: Lessons
-    train: Tokenised[Any]
-    held: Tokenised[Any]
+    instructions: InstructionData
+    train: TokenizedRows[Any]
+    validation: TokenizedRows[Any]
 
     @property
-    def ids(self) -> list[Sequence[int]]:
+    def token_ids(self) -> list[Sequence[int]]:
         """The tokens of every row."""
-        return [row.ids for row in (*self.train.rows, *self.held.rows)]
+        return [row.ids for row in (*self.train.rows, *self.validation.rows)]
 
 
-def train_responses(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Tune on responses; returns the counts of the manifest.
 
     Raises
     ------
     WrongUse
-        As `read_lessons`, `open_weights`; a question and its answer are longer than the model can hold.
+        As `load_instructions`, `load_pretrained`; a question and its answer are longer than the model can hold.
     MentallamaError
         As `fit`.
     """
     settings = recipe.train
-    assert isinstance(settings, Causal)
-    devices = join_devices(settings.device)
-    lessons = read_lessons(recipe, folder)
+    assert isinstance(settings, CausalSettings)
+    devices = init_distributed(settings.device)
+    lessons = load_instructions(recipe, folder)
     texts = (f"{example.text} {example.response}" for example in lessons.train)
-    start = begin(settings, recipe, texts, devices)
-    prompter = Prompter(
-        start.tokenizer, recipe.form, settings.template, min(settings.max_tokens, start.context)
+    start = prepare_causal_model(settings, recipe, texts, devices)
+    prompter = PromptEncoder(
+        start.tokenizer, recipe.form, settings.template, min(settings.max_tokens, start.max_context_tokens)
     )
     tasks = recipe.catalogue()
-    train, held = (tokenise(rows, tasks, prompter) for rows in (lessons.train, lessons.validation))
-    material = Material(lessons, train, held)
+    train, held = (tokenize_causal(rows, tasks, prompter) for rows in (lessons.train, lessons.validation))
+    material = SftData(lessons, train, held)
 
-    def loss_of(rows: Sequence[Row], model: Any, bins: Sequence[Bin]) -> torch.Tensor:
-        return response_loss(model, collate(rows, bins, devices.device))
+    def loss_of(rows: Sequence[CausalRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
+        return causal_loss(model, collate_causal(rows, bins, devices.device))
 
-    objective = responses_objective(material, loss_of, settings, devices)
+    objective = sft_objective(material, loss_of, settings, devices)
     if settings.batching == "packed":
-        objective = replace(objective, capacity=settings.max_tokens)
+        objective = replace(objective, packed_length=settings.max_tokens)
     if settings.best_by == "weighted_f1":
-        asking = label_asking(settings.template)
+        asking = label_inference_options(settings.template)
 
         def analyst_of(model: Any) -> Analyst:
-            return CausalAnalyst(Opened(model, start.tokenizer, start.context, "trained", None), asking)
+            return CausalAnalyst(
+                LoadedModel(model, start.tokenizer, start.max_context_tokens, "trained", None), asking
+            )
 
         objective = with_weighted_f1(objective, lessons.validation, analyst_of, devices)
-    file = ModelFile(
+    file = ModelMetadata(
         analyst="causal",
-        fingerprint=fingerprint(recipe, material.ids, start.base),
+        fingerprint=training_fingerprint(recipe, material.token_ids, start.base),
         form=recipe.form,
-        max_tokens=prompter.longest,
+        max_tokens=prompter.context,
         sets=lessons.sets,
-        template="chat" if prompter.chat else "plain",
+        template="chat" if prompter.uses_chat_template else "plain",
         base=start.base,
     )
-    return learn(Job(recipe, folder, out, devices), start, objective, material, file)
+    return fit_and_save(TrainingJob(recipe, folder, out, devices), start, objective, material, file)
 
 
-def learn(
-    job: Job, start: Start, objective: Objective, material: Material, file: ModelFile
+def fit_and_save(
+    job: TrainingJob, start: PreparedModel, objective: Objective, material: SftData, file: ModelMetadata
 ) -> dict[str, Any]:
     """Fit the model and write its folder; returns the counts of the manifest.
 
@@ -130,64 +144,66 @@ def learn(
         As `fit`.
     """
     recipe, devices, settings = job.recipe, job.devices, job.recipe.train
-    assert isinstance(settings, Neural)
-    model = shard(start.model, devices, choose_dtype(settings.dtype, devices.device))
-    with on_the_way(recipe, job.folder, devices, objective, file.fingerprint) as way:
+    assert isinstance(settings, NeuralSettings)
+    model = shard_model(start.model, devices, choose_dtype(settings.dtype, devices.device))
+    with training_session(recipe, job.folder, devices, objective, file.fingerprint) as way:
         state = fit(model, objective, way)
-    save(start, model, devices, job.out)
-    counts = summary(material, state)
-    hand_over(way, recipe, job.out, file, material.lessons.seen(), counts)
+    save_language_model(start, model, devices, job.out)
+    counts = sft_summary(material, state)
+    finalize_model(way, recipe, job.out, file, material.instructions.seen_hashes(), counts)
     return counts
 
 
-def begin(settings: Causal, recipe: Recipe, texts: Iterable[str], devices: Devices) -> Start:
+def prepare_causal_model(
+    settings: CausalSettings, recipe: Recipe, texts: Iterable[str], devices: DistributedContext
+) -> PreparedModel:
     """The model to train, its weights in float32 where they learn; a new one has a tokenizer of the texts.
 
     Raises
     ------
     WrongUse
-        As `open_weights`; the base is an adapter, on which neither weights nor another adapter can be trained.
+        As `load_pretrained`; the base is an adapter, on which neither weights nor another adapter can be trained.
     """
     if settings.new is not None:
-        from mentallama.train.loop.random_init import new_model
+        from mentallama.train.loop.random_init import random_llama
 
-        model, tokenizer = new_model(settings.new, texts, settings.max_tokens, recipe.seed)
-        return Start(model, tokenizer, settings.max_tokens, "none")
+        model, tokenizer = random_llama(settings.new, texts, settings.max_tokens, recipe.seed)
+        return PreparedModel(model, tokenizer, settings.max_tokens, "none")
     assert settings.base is not None
-    if (Path(settings.base) / ADAPTER).is_file():
-        raise WrongUse(
+    if (Path(settings.base) / ADAPTER_CONFIG).is_file():
+        raise UsageError(
             f"{settings.base}: this base is an adapter; make a model of its own of it first, with mentallama merge "
             f"{settings.base} --out DIR"
         )
     adapter = settings.adapter
     held_in = torch.float32 if adapter is None else choose_dtype(settings.dtype, devices.device)
-    opened = open_weights(
+    opened = load_pretrained(
         settings.base, "causal", held_in, None, quantised=adapter is not None and adapter.quantised
     )
-    model = opened.model if adapter is None else adapt(opened.model, adapter, recipe.seed)
-    checkpoint_activations(model, settings)
-    return Start(model, opened.tokenizer, opened.context, opened.name)
+    model = opened.model if adapter is None else add_lora(opened.model, adapter, recipe.seed)
+    enable_gradient_checkpointing(model, settings)
+    return PreparedModel(model, opened.tokenizer, opened.context, opened.name)
 
 
-def checkpoint_activations(model: Any, settings: Neural) -> None:
+def enable_gradient_checkpointing(model: Any, settings: NeuralSettings) -> None:
     """Let the model compute activations twice, where the settings say so."""
     if settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
 
 
-def responses_objective(
-    material: Material,
-    loss_of: Callable[[Sequence[Any], Any, Sequence[Bin]], torch.Tensor],
-    settings: Neural,
-    devices: Devices,
+def sft_objective(
+    material: SftData,
+    loss_of: Callable[[Sequence[Any], Any, Sequence[PackingBin]], torch.Tensor],
+    settings: NeuralSettings,
+    devices: DistributedContext,
 ) -> Objective:
     """Cross-entropy of the responses' tokens; validation is measured the same way.
 
     `loss_of(rows, model, bins)` is the summed loss of some bins of rows.
     """
-    train, held = material.train, material.held
+    train, held = material.train, material.validation
 
-    def measure(model: Any) -> Measures:
+    def measure(model: Any) -> Metrics:
         room = settings.tokens_at_once
         summed = summed_loss(lambda bins: loss_of(held.rows, model, bins), held.lengths, room, devices)
         return {"loss": summed / sum(row.learnt for row in held.rows)}
@@ -195,18 +211,23 @@ def responses_objective(
     return Objective(
         lengths=train.lengths,
         loss=lambda model, bins: loss_of(train.rows, model, bins),
-        weight=lambda bins: float(sum(train.rows[at].learnt for each in bins for at in each)),
-        measure=measure,
+        normalizer=lambda bins: float(sum(train.rows[at].learnt for each in bins for at in each)),
+        evaluate=measure,
     )
 
 
-def label_asking(template: Template) -> Asking:
+def label_inference_options(template: Template) -> InferenceOptions:
     """How a model in training is asked for labels: it writes freely, no further than a label needs."""
-    return Asking(mode="free", template=template, max_new_tokens=LABEL_TOKENS, say=lambda _: None)
+    return InferenceOptions(
+        mode="free", template=template, max_new_tokens=MAX_LABEL_TOKENS, log=lambda _: None
+    )
 
 
 def with_weighted_f1(
-    objective: Objective, held: Sequence[Example], analyst_of: Callable[[Any], Analyst], devices: Devices
+    objective: Objective,
+    held: Sequence[Example],
+    analyst_of: Callable[[Any], Analyst],
+    devices: DistributedContext,
 ) -> Objective:
     """The objective, with the labels that the model writes on validation rows measured too.
 
@@ -217,44 +238,44 @@ def with_weighted_f1(
     WrongUse
         Several processes train: the weights of one alone cannot write.
     """
-    if devices.world > 1:
-        raise WrongUse(
+    if devices.world_size > 1:
+        raise UsageError(
             "best_by: weighted_f1 needs the whole model in one process; under torchrun use best_by: loss"
         )
 
-    def measure(model: Any) -> Measures:
+    def measure(model: Any) -> Metrics:
         told = [prediction.reading.label or "unread" for prediction in analyst_of(model).analyse(held)]
-        return {**objective.measure(model), "weighted_f1": mean_weighted_f1(held, told)}
+        return {**objective.evaluate(model), "weighted_f1": mean_weighted_f1(held, told)}
 
-    return replace(objective, measure=measure)
+    return replace(objective, evaluate=measure)
 
 
-def mean_weighted_f1(held: Sequence[Example], told: Sequence[str]) -> float:
+def mean_weighted_f1(examples: Sequence[Example], predicted: Sequence[str]) -> float:
     """Weighted F1 of each set in percent, the mean over sets."""
     sets: dict[str, list[tuple[str, str]]] = {}
-    for example, label in zip(held, told, strict=True):
+    for example, label in zip(examples, predicted, strict=True):
         sets.setdefault(example.task, []).append((example.label or "", label))
     scores = weighted_f1_by_set(sets).values()
     return sum(scores) / len(scores)
 
 
-def save(start: Start, model: Any, devices: Devices, out: Path) -> None:
+def save_language_model(start: PreparedModel, model: Any, devices: DistributedContext, out: Path) -> None:
     """Write weights and tokenizer, safetensors only; all processes call it."""
-    weights = whole_weights(model, devices)
-    if devices.first:
+    weights = full_state_dict(model, devices)
+    if devices.is_main:
         start.model.save_pretrained(out, state_dict=weights, safe_serialization=True)
         start.tokenizer.save_pretrained(out)
     devices.barrier()
 
 
-def summary(material: Material, state: State) -> dict[str, Any]:
+def sft_summary(material: SftData, state: TrainingState) -> dict[str, Any]:
     """What was learnt from, and how it went."""
-    lessons, train, held = material.lessons, material.train, material.held
+    lessons, train, held = material.instructions, material.train, material.validation
     return {
         "rows": {"train": len(train.rows), "validation": len(held.rows)},
         "tokens": {"train": sum(train.lengths), "learnt": sum(row.learnt for row in train.rows)},
-        "cut_posts": train.cut + held.cut,
+        "cut_posts": train.n_truncated + held.n_truncated,
         "skipped": dict(lessons.skipped),
-        "origin": lessons.origin,
-        **how_it_went(state),
+        "origin": lessons.source_file,
+        **training_history(state),
     }
