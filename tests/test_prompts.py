@@ -65,9 +65,9 @@ def test_a_prompt_says_what_is_asked(task: Task, question: str, mode: PromptMode
     entry = task.questions[question]
     assert messages[0]["role"] == "system"
     assert messages[-1]["role"] == "user"
-    assert task.teacher in system
-    assert entry.teacher is None or entry.teacher in system
-    assert f"\nQuestion: {entry.ask.instruction}\n" in asked
+    assert task.teacher_instruction in system
+    assert entry.teacher_instruction is None or entry.teacher_instruction in system
+    assert f"\nQuestion: {entry.wording.instruction}\n" in asked
     sentences = [label_sentence(task, label) for label in task.labels]
     if mode == "label-given":
         assert f"\nAnswer: {sentences[-1]}" in asked
@@ -116,14 +116,14 @@ def test_instructions_are_in_the_prompts_and_leave_out_what_may_be_repeated(
     ]
     assert [each for each in said if not any(each in prompt for prompt in asked)] == []
     ours = "\n".join(said)
-    assert task.questions[question].ask.instruction not in ours
+    assert task.questions[question].wording.instruction not in ours
     assert all(label_sentence(task, label) not in ours for label in task.labels)
     # and nothing else in the prompts is ours: what is left are names of parts, the question, answers, the posts
     left = asked[0]
     for each in sorted(said, key=len, reverse=True):
         left = left.replace(each, "")
     sentences = [label_sentence(task, label) for label in task.labels]
-    for each in (task.questions[question].ask.instruction, *sentences):
+    for each in (task.questions[question].wording.instruction, *sentences):
         left = left.replace(each, "")
     assert set(re.findall(r"\w+", left.partition("=== user")[0])) == {"system"}
 
@@ -269,13 +269,13 @@ def test_a_task_in_another_language_keeps_its_own_words() -> None:
         name: Label.model_validate({"answer": {"instruction": say, "completion": say}, "because": "x"})
         for name, say in (("sí", "Sí, hay estrés."), ("no", "No, no hay estrés."))
     }
-    ask = {"ask": {"instruction": "¿Hay estrés?", "completion": "Respuesta"}}
+    ask = {"wording": {"instruction": "¿Hay estrés?", "completion": "Respuesta"}}
     task = TASKS["dreaddit"].model_copy(
         update={
             "set": "estres",
             "labels": labels,
             "questions": {"estrés": TASKS["dreaddit"].questions["stress"].model_validate(ask)},
-            "teacher": "Mira si el texto habla de presión.",
+            "teacher_instruction": "Mira si el texto habla de presión.",
             "language": "es",
         }
     )

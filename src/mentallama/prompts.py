@@ -209,7 +209,7 @@ def _system_message(task: Task, question: str, mode: PromptMode, structured: boo
 
 
 def _task_instruction(task: Task, question: str) -> str:
-    return " ".join(filter(None, (task.teacher, task.questions[question].teacher)))
+    return " ".join(filter(None, (task.teacher_instruction, task.questions[question].teacher_instruction)))
 
 
 def _choices(task: Task, structured: bool) -> str:
@@ -225,7 +225,7 @@ def _choices(task: Task, structured: bool) -> str:
 def _user_message(task: Task, question: str, text: str, label: str | None, structured: bool) -> str:
     """The post, then the question: what is read last is followed best, whatever the post says."""
     lines = ["<post>", _CONTROL_MARKUP.sub(r"\g<0> ", text), "</post>", ""]
-    lines.append(f"Question: {task.questions[question].ask.instruction}")
+    lines.append(f"Question: {task.questions[question].wording.instruction}")
     if label is not None:
         name = f" (label {json.dumps(label, ensure_ascii=False)})" if structured else ""
         lines.append(f"Answer: {label_sentence(task, label)}{name}")

@@ -39,7 +39,7 @@ def test_every_set_has_a_rule_and_every_rule_names_labels_of_its_sets() -> None:
     tasks = load_tasks()
     assert set(load_published_rules()) == set(tasks)
     for name, rule in load_published_rules().items():
-        named = {*rule.outputs.values(), *rule.goldens.values(), rule.otherwise}
+        named = {*rule.output_keys.values(), *rule.reference_keys.values(), rule.default_label}
         assert named == set(tasks[name].labels)
 
 
@@ -60,7 +60,7 @@ def test_every_set_has_a_rule_and_every_rule_names_labels_of_its_sets() -> None:
     ],
 )
 def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
-    assert first_key_label(text, load_published_rules()[name].outputs) == label
+    assert first_key_label(text, load_published_rules()[name].output_keys) == label
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
 )
 def test_goldens_in_instruction_form(name: str, label: str, found: str | None) -> None:
     golden = write_answer(find_task(name), None, label, "made up")
-    assert first_key_label(golden, load_published_rules()[name].goldens) == found
+    assert first_key_label(golden, load_published_rules()[name].reference_keys) == found
 
 
 def test_an_unreadable_output_counts_as_no() -> None:
@@ -89,8 +89,8 @@ def test_an_unreadable_output_counts_as_no() -> None:
     assert result.accuracy == pytest.approx(100 * accuracy_score(golden, published), abs=1e-4)
     f1 = f1_score(golden, published, average="weighted")
     assert result.weighted_f1 == pytest.approx(100 * f1, abs=1e-4)
-    assert (result.by_default, result.differ) == (2, 2)
-    assert [(d.row, d.text, d.ours, d.published, d.by_default) for d in differences] == [
+    assert (result.n_defaulted, result.n_differences) == (2, 2)
+    assert [(d.row, d.source, d.ours, d.published, d.defaulted) for d in differences] == [
         (2, "output", "unread", "no", True),
         (3, "output", "unread", "no", True),
     ]
@@ -103,15 +103,15 @@ def test_lists_of_different_length_give_no_score() -> None:
     assert (result.weighted_f1, result.accuracy) == (None, None)
     assert result.reason == "its lists differ in length: 1 goldens, 2 outputs"
     # its "none" golden is dropped; its "none" output is read by default, and rightly
-    assert [(d.row, d.text, d.ours, d.published) for d in differences] == [(2, "golden", "none", None)]
+    assert [(d.row, d.source, d.ours, d.published) for d in differences] == [(2, "golden", "none", None)]
 
 
 def test_swmh_drops_the_output_with_the_golden() -> None:
     golden = write_answer(find_task("swmh"), None, "anxiety", "made up")
     rows = [answered("swmh", golden, golden, 2)]
-    rows.append(rows[0].model_copy(update={"golden": "Reasoning: none of the keys", "row": 3}))
+    rows.append(rows[0].model_copy(update={"reference": "Reasoning: none of the keys", "row": 3}))
     result, _ = score_as_published(rows, load_published_rules()["swmh"])
-    assert (result.goldens, result.outputs, result.weighted_f1) == (1, 1, 100.0)
+    assert (result.n_references, result.n_outputs, result.weighted_f1) == (1, 1, 100.0)
 
 
 def test_a_set_of_ones_own_has_no_rule() -> None:
@@ -129,7 +129,7 @@ def test_example_outputs_of_the_release(data: Path, name: str, by_default: int) 
     rows, against = score_benchmark_set(benchmark, tasks[name], examples)
     assert against.rows == 35
     assert against.file == f"human_evaluation/test_instruction_expert/{name}.csv"
-    assert score_as_published(rows, load_published_rules()[name])[0].by_default == by_default
+    assert score_as_published(rows, load_published_rules()[name])[0].n_defaulted == by_default
 
 
 @pytest.mark.data
@@ -141,9 +141,9 @@ def test_goldens_that_the_published_reader_drops(data: Path, name: str, labels: 
     tasks = load_tasks()
     rows, _ = score_benchmark_set(open_benchmark(data, "instruction", tasks), tasks[name], "golden")
     result, differences = score_as_published(rows, load_published_rules()[name])
-    dropped = [d for d in differences if d.text == "golden"]
+    dropped = [d for d in differences if d.source == "golden"]
     of_labels = sum(row.scored_row.gold in labels for row in rows)
     assert len(dropped) == of_labels > 0
     assert {d.ours for d in dropped} == labels
-    assert result.goldens == len(rows) - of_labels
+    assert result.n_references == len(rows) - of_labels
     assert result.weighted_f1 is None

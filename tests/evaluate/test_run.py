@@ -55,7 +55,7 @@ def test_golden_is_100_and_empty_is_0(benchmark: Path, tmp_path: Path) -> None:
     empty = evaluate_responses(benchmark, "instruction", "empty", tmp_path / "empty")
     one = golden.sets["DR"]
     assert (one.weighted_f1, one.accuracy, one.macro_f1) == (100.0, 100.0, 100.0)
-    assert one.interval == (100.0, 100.0)
+    assert one.weighted_f1_interval == (100.0, 100.0)
     assert (empty.sets["DR"].weighted_f1, empty.sets["DR"].read, empty.sets["DR"].unread) == (0.0, 0, 4)
     assert set(golden.missing) == set(load_tasks()) - {"DR"}
     assert golden.missing_reasons["CLP"] == "the benchmark has no test file of it"
@@ -90,7 +90,7 @@ def test_outputs_in_another_order_are_put_in_order(benchmark: Path, tmp_path: Pa
     scores = evaluate_responses(
         benchmark, "instruction", outputs(tmp_path / "o", backwards, backwards), tmp_path / "out"
     )
-    assert scores.against["DR"].aligned == "goldens"
+    assert scores.matched_files["DR"].aligned_by == "goldens"
     assert scores.sets["DR"].accuracy == 100.0
     assert "put in order by golden text" in shown(score_table(scores))
 
@@ -99,8 +99,8 @@ def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
     golden = [write_answer(DR, None, "yes", "by an expert")]
     folder = outputs(tmp_path / "o", golden, ["Yes."])
     scores = evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
-    assert scores.against["DR"].file == "human_evaluation/test_instruction_expert/DR.csv"
-    assert (scores.sets["DR"].n, scores.sets["DR"].interval) == (1, None)
+    assert scores.matched_files["DR"].file == "human_evaluation/test_instruction_expert/DR.csv"
+    assert (scores.sets["DR"].n, scores.sets["DR"].weighted_f1_interval) == (1, None)
 
 
 @pytest.mark.parametrize(
@@ -303,6 +303,6 @@ def test_published_goldens_are_100_and_nothing_is_0(data: Path, tmp_path: Path, 
     assert sum(one.n for one in golden.sets.values()) > 4_000
     for one in golden.sets.values():
         assert (one.weighted_f1, one.macro_f1, one.accuracy) == (100.0, 100.0, 100.0)
-        assert one.interval == (100.0, 100.0)
+        assert one.weighted_f1_interval == (100.0, 100.0)
     for one in empty.sets.values():
         assert (one.read, one.unread, one.weighted_f1, one.accuracy) == (0, one.n, 0.0, 0.0)

@@ -39,7 +39,7 @@ def queries(name: str, question: str, form: Form) -> list[dict[str, str]]:
 
 def parts(name: str, question: str) -> list[dict[str, str]]:
     """The other layout: the query in two columns behind an unnamed index."""
-    ask = TASKS[name].questions[question].ask.completion
+    ask = TASKS[name].questions[question].wording.completion
     return [
         {
             "": str(n),

@@ -55,8 +55,8 @@ def test_two_labels_by_hand() -> None:
     assert scores.confusion["yes"] == {"yes": 2, "no": 1, "unread": 0, "refused": 0, "cut": 0}
     assert scores.per_class["yes"].recall == 66.6667
     # the grave label of DR is yes: 2 of 3 found
-    assert scores.grave is not None
-    assert scores.grave.model_dump() == {"label": "yes", "recall": 66.6667, "n": 3, "found": 2}
+    assert scores.high_risk is not None
+    assert scores.high_risk.model_dump() == {"label": "yes", "recall": 66.6667, "n": 3, "hits": 2}
 
 
 def test_unread_refused_and_cut_are_misses_and_no_class() -> None:
@@ -85,8 +85,8 @@ def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
         "predicted": 1,
     }
     assert scores.per_class["family issues"].f1 is None
-    assert scores.grave is not None
-    assert (scores.grave.recall, scores.grave.n) == (None, 0)
+    assert scores.high_risk is not None
+    assert (scores.high_risk.recall, scores.high_risk.n) == (None, 0)
 
 
 def test_questions_are_scored_apart_and_together() -> None:
@@ -97,9 +97,9 @@ def test_questions_are_scored_apart_and_together() -> None:
     ]
     scores = compute_scores(rows, find_task("Irf"), FEW)
     assert (scores.n, scores.posts) == (3, 2)
-    assert scores.questions["thwarted belongingness"].accuracy == 100.0
-    assert scores.questions["perceived burdensomeness"].interval is None  # one post
-    assert scores.questions["perceived burdensomeness"].questions == {}
+    assert scores.by_question["thwarted belongingness"].accuracy == 100.0
+    assert scores.by_question["perceived burdensomeness"].weighted_f1_interval is None  # one post
+    assert scores.by_question["perceived burdensomeness"].by_question == {}
 
 
 def test_no_rows_is_no_score() -> None:
@@ -162,7 +162,7 @@ def test_calibration_by_hand() -> None:
     ]
     found = calibration_scores(rows)
     assert found is not None
-    assert (found.n, found.ece) == (3, 0.383333)
+    assert (found.n_ece, found.ece) == (3, 0.383333)
     assert [part.n for part in found.bins] == [0, 0, 0, 0, 0, 0, 1, 0, 2, 0]
 
 
@@ -179,4 +179,4 @@ def test_without_probabilities_there_is_no_calibration() -> None:
 def test_calibration_when_nothing_was_read() -> None:
     found = calibration_scores([row("yes", "cut").model_copy(update={"brier": 0.5})])
     assert found is not None
-    assert (found.n_brier, found.n, found.ece) == (1, 0, None)
+    assert (found.n_brier, found.n_ece, found.ece) == (1, 0, None)

@@ -31,7 +31,13 @@ SIZES = {
     "t-sid": 80,
 }
 PUBLISHED = PublishedScore(
-    weighted_f1=61.5, accuracy=62.5, reason=None, goldens=40, outputs=40, by_default=3, differ=4
+    weighted_f1=61.5,
+    accuracy=62.5,
+    reason=None,
+    n_references=40,
+    n_outputs=40,
+    n_defaulted=3,
+    n_differences=4,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from mentallama.errors import DataError, UsageError
 from mentallama.records import FORMS
 from mentallama.tasks import Source, find_task, load_tasks, read_query, read_task, write_query
 
+TASK_FILES = Path(str(files("mentallama.tasks"))) / "data"
 TASKS = load_tasks()
 every_set = pytest.mark.parametrize("name", TASKS)
 
@@ -34,14 +36,14 @@ FACTS: dict[str, tuple[tuple[int, int, int], str, int]] = {
 
 def test_there_are_ten_sets_each_in_a_file_of_its_name() -> None:
     assert set(TASKS) == set(FACTS)
-    folder = Path(read_task.__code__.co_filename).parent / "data"
+    folder = TASK_FILES
     assert sorted(path.stem for path in folder.glob("*.yaml")) == sorted(name.lower() for name in FACTS)
 
 
 @every_set
 def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
     task, (rows, labels, questions) = TASKS[name], FACTS[name]
-    assert (task.expected.train, task.expected.validation, task.expected.test) == rows
+    assert (task.published_rows.train, task.published_rows.validation, task.published_rows.test) == rows
     assert set(task.labels) == set(labels.split(", "))
     assert len(task.questions) == questions
     assert task.is_yes_no == (labels == "yes, no")
@@ -49,7 +51,7 @@ def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
 
 def test_totals_are_the_published_ones() -> None:
     # FACTS 1: the rows add up to 72,093, 14,346 and 19,353
-    counts = [task.expected for task in TASKS.values()]
+    counts = [task.published_rows for task in TASKS.values()]
     assert [sum(getattr(c, s) for c in counts) for s in ("train", "validation", "test")] == [
         72093,
         14346,
@@ -70,7 +72,7 @@ def test_no_two_labels_share_an_alias_or_an_answer(name: str) -> None:
 @every_set
 def test_no_two_questions_are_asked_in_the_same_words(name: str) -> None:
     for form in FORMS:
-        asked = [question.ask.for_form(form) for question in TASKS[name].questions.values()]
+        asked = [question.wording.for_form(form) for question in TASKS[name].questions.values()]
         assert len(set(asked)) == len(asked)
         assert all(ask == ask.strip() and ask for ask in asked)
 
@@ -78,9 +80,9 @@ def test_no_two_questions_are_asked_in_the_same_words(name: str) -> None:
 @every_set
 def test_every_sentence_of_a_reason_can_be_filled_in(name: str) -> None:
     task = TASKS[name]
-    assert "{quotes}" in task.reason.evidence
-    assert "{because}" in task.reason.evidence
-    assert "{quotes}" in task.reason.against
+    assert "{quotes}" in task.explanation_template.evidence
+    assert "{because}" in task.explanation_template.evidence
+    assert "{quotes}" in task.explanation_template.counter_evidence
     assert all(label.because.strip() for label in task.labels.values())
 
 
@@ -137,7 +139,7 @@ def test_one_question_is_the_one_there_is_or_the_one_named() -> None:
 
 def write_task(path: Path, **changes: object) -> Path:
     """A copy of DR's file with some keys changed; None takes a key out."""
-    content = yaml.safe_load((Path(read_task.__code__.co_filename).parent / "dr.yaml").read_text("utf-8"))
+    content = yaml.safe_load((TASK_FILES / "dr.yaml").read_text("utf-8"))
     content |= changes
     kept = {key: value for key, value in content.items() if value is not None}
     path.write_text(yaml.safe_dump(kept, allow_unicode=True), encoding="utf-8")
@@ -145,18 +147,18 @@ def write_task(path: Path, **changes: object) -> Path:
 
 
 def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
-    path = write_task(tmp_path / "a.yaml", title=None, colour="blue", agreement="perhaps", questions={})
+    path = write_task(tmp_path / "a.yaml", title=None, colour="blue", needs_agreement="perhaps", questions={})
     with pytest.raises(DataError) as fault:
         read_task(path)
     assert fault.value.file == str(path)
-    for place in ("title: ", "colour: ", "agreement: ", "questions: "):
+    for place in ("title: ", "colour: ", "needs_agreement: ", "questions: "):
         assert place in str(fault.value)
 
 
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"grave": "perhaps"}, "grave: 'perhaps' is not a label"),
+        ({"high_risk_label": "perhaps"}, "high_risk_label: 'perhaps' is not a label"),
         ({"labels": {"yes": {"answer": {"instruction": "Yes.", "completion": "yes"}, "because": "it"}}},
          "labels: .* at least 2"),
         ({"sources": [{"file": "a.csv", "columns": {"text": "t"}, "codes": {"1": "yess"}}]},
@@ -194,11 +196,11 @@ platform: foro
 annotation: human
 licence: inventado
 obtain: inventado para esta prueba
-agreement: false
+needs_agreement: false
 language: es
 questions:
   insomnio:
-    ask: {instruction: "¿Muestra la publicación insomnio?", completion: "La respuesta sobre el insomnio es"}
+    wording: {instruction: "¿Muestra la publicación insomnio?", completion: "La respuesta sobre el insomnio es"}
 labels:
   sí:
     answer: {instruction: "Sí, la publicación muestra insomnio.", completion: "sí"}
@@ -206,15 +208,15 @@ labels:
   no hay:
     answer: {instruction: "La publicación habla de un sueño tranquilo.", completion: "no hay"}
     because: "palabras de quien duerme bien"
-grave: sí
-teacher: "Di si la persona duerme mal."
-reason:
+high_risk_label: sí
+teacher_instruction: "Di si la persona duerme mal."
+explanation_template:
   evidence: "La publicación dice {quotes}, {because}."
-  against: "En contra habla {quotes}."
-  nothing_against: "Nada habla en contra."
-  little: "Hay poca evidencia."
-  quote: ["«", "»"]
-expected: {train: 0, validation: 0, test: 0}
+  counter_evidence: "En contra habla {quotes}."
+  no_counter_evidence: "Nada habla en contra."
+  inconclusive: "Hay poca evidencia."
+  quote_marks: ["«", "»"]
+published_rows: {train: 0, validation: 0, test: 0}
 sources:
   - {file: foro.tsv, columns: {text: texto, labels: {insomnio: clase}}, codes: {"1": sí, "0": no hay}}
 """

@@ -85,18 +85,29 @@ def test_a_label_never_seen_is_explained_by_what_the_post_is_about() -> None:
 
 def test_a_task_without_sentences_for_teachers_uses_the_analyst_s() -> None:
     task = find_task("DR")
-    plain = task.model_copy(update={"reason": task.reason.model_copy(update={"strong": None, "weak": None})})
+    plain = task.model_copy(
+        update={
+            "explanation_template": task.explanation_template.model_copy(
+                update={"given_label_supported": None, "given_label_unsupported": None}
+            )
+        }
+    )
     text = "All is heavy."
     strong = explain(plain, "depression", text, leaning(text, "yes", {"heavy": 2.0}))[1]
     weak = explain(plain, "depression", text, leaning(text, "yes", {"heavy": 0.1}))[1]
     assert strong == "The post says “All is heavy”, wording that goes with signs of depression in such posts."
-    assert weak == f"What speaks against this reading: “All is heavy”. {task.reason.little}"
+    assert (
+        weak == f"What speaks against this reading: “All is heavy”. {task.explanation_template.inconclusive}"
+    )
 
 
 @pytest.mark.parametrize("text", ["", "...", "[link] [mail]"])
 def test_a_post_without_words_has_nothing_to_quote(text: str) -> None:
     task = find_task("DR")
-    assert explain(task, "depression", text, leaning(text, "yes", {})) == ([], task.reason.little)
+    assert explain(task, "depression", text, leaning(text, "yes", {})) == (
+        [],
+        task.explanation_template.inconclusive,
+    )
 
 
 @given(st.text(alphabet="ab .,!“”\n[link]我", max_size=200), st.integers(0, 9))

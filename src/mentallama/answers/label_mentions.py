@@ -189,7 +189,7 @@ def _phrase_index(task: Task) -> _PhraseIndex:
         for phrase in sorted({*own, *entry.aliases}):
             says_no = "*" not in phrase and _NEGATOR.search(phrase) is not None
             names.append(_LabelPhrase(phrase, label, "no" if task.is_yes_no else None, says_no))
-        names += [_LabelPhrase(phrase, None, label, False) for phrase in entry.denies]
+        names += [_LabelPhrase(phrase, None, label, False) for phrase in entry.negated_aliases]
     names.sort(key=lambda name: (-len(name.phrase), name.phrase))
     meaning = {f"g{index}": name for index, name in enumerate(names)}
     joined = "|".join(f"(?P<{group}>{_phrase_pattern(name.phrase)})" for group, name in meaning.items())

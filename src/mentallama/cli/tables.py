@@ -33,9 +33,9 @@ def score_caption(scores: ScoreFile) -> str:
     lines = [f"{name}: {reason}" for name, reason in scores.missing_reasons.items()]
     lines += [
         f"{name}: answers {against.file} ({against.rows} rows)"
-        + ("" if against.aligned == "rows" else ", put in order by golden text")
-        for name, against in scores.against.items()
-        if against.aligned == "goldens" or not against.file.startswith("test_data")
+        + ("" if against.aligned_by == "rows" else ", put in order by golden text")
+        for name, against in scores.matched_files.items()
+        if against.aligned_by == "goldens" or not against.file.startswith("test_data")
     ]
     lines += [f"{name}: not used" for name in scores.unused[:5]]
     lines += [
@@ -44,16 +44,20 @@ def score_caption(scores: ScoreFile) -> str:
         if result.reason
     ]
     lines += [
-        f"{name}, by its explanations alone: weighted F1 {format_percent(one.of_gold)}; against the answers' labels "
-        f"{format_percent(one.of_answers)} ({one.told} of {one.rows} told)"
-        for name, one in (scores.from_explanations or {}).items()
+        f"{name}, by its explanations alone: weighted F1 {format_percent(one.f1_against_gold)}; against the answers' labels "
+        f"{format_percent(one.f1_against_answers)} ({one.n_predicted} of {one.rows} told)"
+        for name, one in (scores.explanation_scores or {}).items()
     ]
     return "\n".join(lines)
 
 
 def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     one = scores.sets[name]
-    interval = NO_VALUE if one.interval is None else "–".join(f"{end:.1f}" for end in one.interval)
+    interval = (
+        NO_VALUE
+        if one.weighted_f1_interval is None
+        else "–".join(f"{end:.1f}" for end in one.weighted_f1_interval)
+    )
     lost = map(str, (one.unread, one.refused, one.cut))
     measured = (format_percent(one.accuracy), format_percent(one.macro_f1))
     return [str(one.n), format_percent(one.weighted_f1), interval, *measured, *lost]
@@ -66,6 +70,6 @@ def _published_columns(scores: ScoreFile, name: str) -> list[str]:
     return [
         format_percent(one.weighted_f1),
         format_percent(one.accuracy),
-        str(one.by_default),
-        str(one.differ),
+        str(one.n_defaulted),
+        str(one.n_differences),
     ]

@@ -35,7 +35,7 @@ def print_analysis(answers: PostAnalysis) -> None:
 
 def _headline(example: Example, prediction: Prediction) -> Text:
     label = prediction.reading.label
-    asked = find_task(example.task).questions[example.question].ask.instruction
+    asked = find_task(example.task).questions[example.question].wording.instruction
     line = Text.assemble((example.task, "bold"), f": {asked} ")
     line.append(label or prediction.reading.status, style="bold")
     if label in prediction.probabilities:

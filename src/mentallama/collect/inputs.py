@@ -115,7 +115,7 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurve
 
 def format_survey(found: SourceSurvey) -> list[str]:
     """What is known of a set, as lines of text."""
-    task, expected = found.task, found.task.expected.model_dump()
+    task, expected = found.task, found.task.published_rows.model_dump()
     release = ", ".join(
         f"{split} {found.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
     )

@@ -69,7 +69,7 @@ def score_benchmark_set(
         _score_output(task, files[index], name, row, output.text)
         for row, output in zip(rows, aligned.outputs, strict=True)
     ]
-    return answered, MatchedFile(file=name, rows=len(rows), aligned=aligned.method)
+    return answered, MatchedFile(file=name, rows=len(rows), aligned_by=aligned.method)
 
 
 def _align_responses(

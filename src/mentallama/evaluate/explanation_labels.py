@@ -34,10 +34,10 @@ class ExplanationScores(Record):
     """
 
     rows: int
-    told: int
-    of_answers: float
+    n_predicted: int
+    f1_against_answers: float
     """Against the labels of the answers: whether explanations stand for them."""
-    of_gold: float
+    f1_against_gold: float
     """Against the set's own labels."""
 
 
@@ -128,9 +128,9 @@ def _explanation_scores(
     of_answers, of_gold = (compute_scores(rows, task, resampling).weighted_f1 for rows in against)
     return ExplanationScores(
         rows=len(pairs),
-        told=sum(told is not None for _, told in pairs),
-        of_answers=of_answers,
-        of_gold=of_gold,
+        n_predicted=sum(told is not None for _, told in pairs),
+        f1_against_answers=of_answers,
+        f1_against_gold=of_gold,
     )
 
 

@@ -31,13 +31,15 @@ class PaperResults(Record):
     source: str
     columns: dict[str, str]
     """Set -> the column's title, in the paper's order."""
-    mark: str
+    highlighted_model: str
     test: tuple[ModelScores, ...]
     held_out: tuple[ModelScores, ...]
 
     def highlighted(self, held_out: bool = False) -> ModelScores:
         """The line that plots show beside ours."""
-        return next(line for line in (self.held_out if held_out else self.test) if line.name == self.mark)
+        return next(
+            line for line in (self.held_out if held_out else self.test) if line.name == self.highlighted_model
+        )
 
 
 @cache

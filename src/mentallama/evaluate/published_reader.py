@@ -22,10 +22,10 @@ class PublishedRule(Record):
     """Keys in the order in which they are looked for, for one or several sets."""
 
     sets: tuple[str, ...]
-    outputs: dict[str, str]
-    goldens: dict[str, str]
-    otherwise: str
-    drop_pair: bool = False
+    output_keys: dict[str, str]
+    reference_keys: dict[str, str]
+    default_label: str
+    drop_output_too: bool = False
 
 
 class ScoredOutput(Record):
@@ -48,11 +48,11 @@ class PublishedScore(Record):
     weighted_f1: float | None
     accuracy: float | None
     reason: str | None
-    goldens: int
-    outputs: int
-    by_default: int
+    n_references: int
+    n_outputs: int
+    n_defaulted: int
     """Outputs in which no key was found, counted as the negative or last class."""
-    differ: int
+    n_differences: int
     """Places where the two readers differ: `readers_differ.json` lists them."""
 
 
@@ -63,12 +63,12 @@ class ReaderDifference(Record):
     file: str
     row: int
     id: str
-    text: str
+    source: str
     """Which text of the row: "golden" or "output"."""
     ours: str
     """A label, or unread, refused or cut."""
     published: str | None
-    by_default: bool
+    defaulted: bool
 
 
 @cache
@@ -95,13 +95,13 @@ def score_as_published(
     """Score one set the published way and list where the two readers differ."""
     if rule is None:
         return _no_published_score("there is no published rule for this set", 0, 0, 0, 0), []
-    outputs = [first_key_label(row.output, rule.outputs) for row in rows]
-    goldens = [first_key_label(row.reference, rule.goldens) for row in rows]
-    differences = list(_differences(rows, outputs, goldens, rule.otherwise))
+    outputs = [first_key_label(row.output, rule.output_keys) for row in rows]
+    goldens = [first_key_label(row.reference, rule.reference_keys) for row in rows]
+    differences = list(_differences(rows, outputs, goldens, rule.default_label))
     kept_outputs = [
-        label or rule.otherwise
+        label or rule.default_label
         for label, golden in zip(outputs, goldens, strict=True)
-        if golden is not None or not rule.drop_pair
+        if golden is not None or not rule.drop_output_too
     ]
     kept_goldens = [label for label in goldens if label is not None]
     result = _published_score(kept_goldens, kept_outputs, outputs.count(None), len(differences))
@@ -124,10 +124,10 @@ def _published_score(
         weighted_f1=round_score(float(weighted_f1(counts))),
         accuracy=round_score(accuracy(counts)),
         reason=None,
-        goldens=sizes[0],
-        outputs=sizes[1],
-        by_default=by_default,
-        differ=differ,
+        n_references=sizes[0],
+        n_outputs=sizes[1],
+        n_defaulted=by_default,
+        n_differences=differ,
     )
 
 
@@ -138,10 +138,10 @@ def _no_published_score(
         weighted_f1=None,
         accuracy=None,
         reason=reason,
-        goldens=goldens,
-        outputs=outputs,
-        by_default=by_default,
-        differ=differ,
+        n_references=goldens,
+        n_outputs=outputs,
+        n_defaulted=by_default,
+        n_differences=differ,
     )
 
 
@@ -164,8 +164,8 @@ def _difference(
         file=row.file,
         row=row.row,
         id=row.scored_row.example_id,
-        text=text,
+        source=text,
         ours=ours,
         published=published,
-        by_default=by_default,
+        defaulted=by_default,
     )

@@ -142,7 +142,7 @@ def evaluate_responses(  # noqa: PLR0913
             missing=tuple(missing),
             missing_reasons=missing,
             unused=unused,
-            against={name: against for name, (_, against) in answers.items()},
+            matched_files={name: against for name, (_, against) in answers.items()},
             as_published=_score_as_published(out, answers) if as_published else None,
             **_explanation_fields(
                 lambda: answered_from_outputs({name: each for name, (each, _) in answers.items()}, tasks),
@@ -165,8 +165,8 @@ def _explanation_fields(
     if reader is None:
         return {}
     return {
-        "from_explanations": score_explanations(explained(), reader, tasks, resampling),
-        "reader": reader.name,
+        "explanation_scores": score_explanations(explained(), reader, tasks, resampling),
+        "label_reader": reader.name,
     }
 
 

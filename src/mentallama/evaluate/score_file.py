@@ -27,7 +27,7 @@ class MatchedFile(Record):
     file: str
     """Under the benchmark's folder."""
     rows: int
-    aligned: str
+    aligned_by: str
     """"rows": same order; "goldens": reordered by golden text; "ids": joined by example id."""
 
 
@@ -48,11 +48,11 @@ class ScoreFile(Record):
     """Set -> test rows without a label: they cannot be scored."""
     unused: tuple[str, ...] = ()
     """What was handed in and answers nothing: names of files, or ids of predictions."""
-    against: dict[str, MatchedFile] = {}
+    matched_files: dict[str, MatchedFile] = {}
     as_published: dict[str, PublishedScore] | None = None
-    from_explanations: dict[str, ExplanationScores] | None = None
+    explanation_scores: dict[str, ExplanationScores] | None = None
     """What a label reader tells from explanations alone, by set; `reader` is its name."""
-    reader: str | None = None
+    label_reader: str | None = None
 
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""

@@ -37,7 +37,9 @@ def refuse_posts_under_agreement(
         Names all sets at once that were not allowed, and the option that allows them.
     """
     refused = [
-        name for name in tasks if n_real_texts.get(name) and tasks[name].agreement and name not in allowed
+        name
+        for name in tasks
+        if n_real_texts.get(name) and tasks[name].needs_agreement and name not in allowed
     ]
     if remote_models and refused:
         allow = " ".join(f"--allow-remote {name}" for name in refused)

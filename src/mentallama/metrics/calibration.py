@@ -22,7 +22,7 @@ class CalibrationBin(Record):
     high: float
     n: int
     mean_probability: float | None
-    share_right: float | None
+    accuracy: float | None
 
 
 class CalibrationScores(Record):
@@ -34,7 +34,7 @@ class CalibrationScores(Record):
 
     n_brier: int
     brier: float
-    n: int
+    n_ece: int
     ece: float | None
     bins: tuple[CalibrationBin, ...]
 
@@ -52,7 +52,7 @@ def calibration_scores(rows: Sequence[ScoredRow]) -> CalibrationScores | None:
     return CalibrationScores(
         n_brier=len(briers),
         brier=round(float(np.mean(briers)), 6),
-        n=len(judged),
+        n_ece=len(judged),
         ece=expected_calibration_error(bins),
         bins=bins,
     )
@@ -70,7 +70,7 @@ def calibration_bins(predictions: Sequence[tuple[float, bool]]) -> tuple[Calibra
             high=(index + 1) / N_BINS,
             n=int((place == index).sum()),
             mean_probability=_mean(sure[place == index]),
-            share_right=_mean(right[place == index]),
+            accuracy=_mean(right[place == index]),
         )
         for index in range(N_BINS)
     )
@@ -82,9 +82,9 @@ def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
     if not total:
         return None
     gaps = (
-        part.n * abs(part.mean_probability - part.share_right)
+        part.n * abs(part.mean_probability - part.accuracy)
         for part in bins
-        if part.mean_probability is not None and part.share_right is not None
+        if part.mean_probability is not None and part.accuracy is not None
     )
     return round(sum(gaps) / total, 6)
 

@@ -50,7 +50,7 @@ class HighRiskScore(Record):
     label: str
     recall: float | None
     n: int
-    found: int
+    hits: int
 
 
 class Scores(Record):
@@ -62,18 +62,18 @@ class Scores(Record):
     weighted_f1: float
     macro_f1: float
     micro_f1: float
-    interval: tuple[float, float] | None
+    weighted_f1_interval: tuple[float, float] | None
     """95 % of weighted F1 over posts drawn anew; None with fewer than two posts."""
     read: int
     unread: int
     refused: int
     cut: int
-    grave: HighRiskScore | None
+    high_risk: HighRiskScore | None
     calibration: CalibrationScores | None
     per_class: dict[str, ClassScore]
     confusion: dict[str, dict[str, int]]
     """Gold label -> predicted label or unread/refused/cut -> rows."""
-    questions: dict[str, Scores] = {}
+    by_question: dict[str, Scores] = {}
     """The same by question, for a set that asks several."""
 
 
@@ -92,7 +92,7 @@ def compute_scores(rows: Sequence[ScoredRow], task: Task, resampling: Resampling
         for name, part in asked.items()
         if part and len(task.questions) > 1
     }
-    return _scores_of_rows(rows, task, resampling).model_copy(update={"questions": by_question})
+    return _scores_of_rows(rows, task, resampling).model_copy(update={"by_question": by_question})
 
 
 def _scores_of_rows(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) -> Scores:
@@ -109,12 +109,12 @@ def _scores_of_rows(rows: Sequence[ScoredRow], task: Task, resampling: Resamplin
         weighted_f1=round_score(float(weighted_f1(counts))),
         macro_f1=round_score(macro_f1(counts)),
         micro_f1=round_score(micro_f1(counts)),
-        interval=_round_interval(bootstrap_interval(by_post, weighted_f1, resampling)),
+        weighted_f1_interval=_round_interval(bootstrap_interval(by_post, weighted_f1, resampling)),
         read=len(rows) - int(lost.sum()),
         unread=int(lost[0]),
         refused=int(lost[1]),
         cut=int(lost[2]),
-        grave=high_risk_score(counts, labels, task.grave),
+        high_risk=high_risk_score(counts, labels, task.high_risk_label),
         calibration=calibration_scores(rows),
         per_class=class_scores(counts, labels),
         confusion=confusion_dict(counts, labels),
@@ -196,7 +196,7 @@ def high_risk_score(
     if high_risk_label is None:
         return None
     hits, gold, _ = (int(column[labels.index(high_risk_label)]) for column in hits_and_totals(counts))
-    return HighRiskScore(label=high_risk_label, recall=percent(hits, gold), n=gold, found=hits)
+    return HighRiskScore(label=high_risk_label, recall=percent(hits, gold), n=gold, hits=hits)
 
 
 def confusion_dict(counts: ConfusionCounts, labels: Sequence[str]) -> dict[str, dict[str, int]]:

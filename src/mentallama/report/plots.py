@@ -103,7 +103,7 @@ def reliability_plot(bins: Sequence[CalibrationBin], name: str, label: str) -> s
     filled = [part for part in bins if part.n]
     total = sum(part.n for part in filled)
     sure = [part.mean_probability or 0.0 for part in filled]
-    right = [part.share_right or 0.0 for part in filled]
+    right = [part.accuracy or 0.0 for part in filled]
 
     def draw(axes: Axes) -> None:
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))

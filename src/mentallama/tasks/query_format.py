@@ -17,7 +17,7 @@ _QUERY_PATTERNS: dict[Form, str] = {
 
 def write_query(task: Task, question: str, form: Form, text: str) -> str:
     """The query a language model is sent, letter by letter as published."""
-    ask = task.questions[question].ask.for_form(form)
+    ask = task.questions[question].wording.for_form(form)
     if form == "instruction":
         return f'Consider this post: "{text}" Question: {ask}'
     return f"Post: {text}  Question: {ask} "
@@ -32,7 +32,7 @@ def read_query(task: Task, query: str, form: Form) -> tuple[str, str]:
         It does not have the form, or asks none of the task's questions.
     """
     for name, question in task.questions.items():
-        found = _query_pattern(form, question.ask.for_form(form)).fullmatch(query)
+        found = _query_pattern(form, question.wording.for_form(form)).fullmatch(query)
         if found:
             return name, found[1]
     raise ValueError(f"not a query of {task.set} in {form} form")

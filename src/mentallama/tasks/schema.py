@@ -29,8 +29,8 @@ class Wording(TaskFileModel):
 class Question(TaskFileModel):
     """One question of a task: how it is asked, and how people name it."""
 
-    ask: Wording
-    teacher: str | None = None
+    wording: Wording
+    teacher_instruction: str | None = None
     """What the teacher is told to look for, where it differs from the task's own instruction."""
 
 
@@ -44,7 +44,7 @@ class Label(TaskFileModel):
 
     answer: Wording
     aliases: tuple[str, ...] = ()
-    denies: tuple[str, ...] = ()
+    negated_aliases: tuple[str, ...] = ()
     """Phrases whose negation states this label, as "any mental disorder" does for the label of none."""
     because: str
     """Completes "wording that …" in explanations, as "goes with signs of depression"."""
@@ -57,15 +57,15 @@ class ExplanationTemplate(TaskFileModel):
     """
 
     evidence: str
-    against: str
-    nothing_against: str
-    little: str
-    strong: str | None = None
+    counter_evidence: str
+    no_counter_evidence: str
+    inconclusive: str
+    given_label_supported: str | None = None
     """As `evidence`, where a teacher explains a label that was given; `{question}` may stand in it too."""
-    weak: str | None = None
+    given_label_unsupported: str | None = None
     """The same for a label that the post's words hardly support. Without it, `against` and `little` are written."""
-    quote: tuple[str, str] = ("“", "”")
-    joiner: str = ", "
+    quote_marks: tuple[str, str] = ("“", "”")
+    quote_separator: str = ", "
 
 
 class ColumnMap(TaskFileModel):
@@ -119,22 +119,22 @@ class Task(TaskFileModel):
     annotation: Literal["human", "weak", "none"]
     licence: str
     obtain: str
-    agreement: bool
+    needs_agreement: bool
     """True where the source may not leave the machine without the user's word."""
     language: str
     questions: dict[str, Question] = Field(min_length=1)
     labels: dict[str, Label] = Field(min_length=2)
-    grave: str | None = None
-    """The label whose miss costs most, or none where no label is graver than the others."""
-    teacher: str
-    reason: ExplanationTemplate
-    expected: SplitCounts
+    high_risk_label: str | None = None
+    """The label whose misses cost most; None where no label stands out."""
+    teacher_instruction: str
+    explanation_template: ExplanationTemplate
+    published_rows: SplitCounts
     sources: tuple[Source, ...] = ()
 
     @model_validator(mode="after")
     def _references_exist(self) -> Task:
-        if self.grave is not None and self.grave not in self.labels:
-            raise ValueError(f"grave: {self.grave!r} is not a label")
+        if self.high_risk_label is not None and self.high_risk_label not in self.labels:
+            raise ValueError(f"high_risk_label: {self.high_risk_label!r} is not a label")
         for source in self.sources:
             if unknown := self.unknown_names(source):
                 raise ValueError(f"{source.file}: no such label or question: {unknown}")

@@ -8,22 +8,22 @@ from mentallama.tasks.schema import Task
 
 
 def task_page(task: Task) -> str:
-    """One task, with all that its file says to people."""
-    counts = task.expected
+    """One task as Markdown: source and licence, published counts, questions, labels and teacher instructions."""
+    counts = task.published_rows
     lines = [
         f"## {task.set}: {task.title}",
         "",
         f"- Platform: {task.platform}; annotation: {task.annotation}; language: {task.language}",
         f"- Licence: {task.licence}",
-        f"- To get it: {task.obtain}",
-        f"- Given by agreement or request, so sent to no remote endpoint unasked: {'yes' if task.agreement else 'no'}",
+        f"- How to obtain it: {task.obtain}",
+        f"- Given under an agreement or on request, so not sent to a remote endpoint unless allowed: {'yes' if task.needs_agreement else 'no'}",
         f"- Published rows: {counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test",
-        f"- Grave label: {task.grave or 'none is graver than the others'}",
+        f"- High-risk label: {task.high_risk_label or 'none'}",
         "",
         *_markdown_table(
             ("Question", "Instruction form", "Completion form"),
             (
-                (name, question.ask.instruction, question.ask.completion)
+                (name, question.wording.instruction, question.wording.completion)
                 for name, question in task.questions.items()
             ),
         ),
@@ -36,8 +36,12 @@ def task_page(task: Task) -> str:
             ),
         ),
         "",
-        f"The teacher is told: {task.teacher}",
-        *(f"On {name}: {question.teacher}" for name, question in task.questions.items() if question.teacher),
+        f"Instruction to the teacher: {task.teacher_instruction}",
+        *(
+            f"On {name}: {question.teacher_instruction}"
+            for name, question in task.questions.items()
+            if question.teacher_instruction
+        ),
     ]
     return "\n".join(lines)
 
@@ -45,7 +49,7 @@ def task_page(task: Task) -> str:
 def catalogue_page(tasks: Iterable[Task]) -> str:
     """All tasks on one page."""
     head = (
-        "# The task catalogue\n\nGenerated from the task files in `src/mentallama/tasks/` by "
+        "# The task catalogue\n\nGenerated from the task files in `src/mentallama/tasks/data/` by "
         "`python docs/generate.py`; do not edit by hand.\n"
     )
     return "\n".join([head, *(task_page(task) + "\n" for task in tasks)])

@@ -136,7 +136,7 @@ class TeachCounter:
                 model=model,
                 task=name,
                 label=label,
-                grave=label == tasks[name].grave,
+                grave=label == tasks[name].high_risk_label,
                 asked=counts.total(),
                 refused=counts["refused"],
                 share=round(counts["refused"] / counts.total(), 6),

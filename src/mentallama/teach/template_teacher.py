@@ -53,10 +53,10 @@ def explain(task: Task, question: str, text: str, leaning: LabelAttribution) -> 
 
     A post without words has nothing to quote: its explanation says that there is little evidence.
     """
-    reason, because = task.reason, task.labels[leaning.label].because
+    reason, because = task.explanation_template, task.labels[leaning.label].because
     passage = choose_passage(leaning.words, _word_weights(leaning))
     if passage is None:
-        return [], reason.little
+        return [], reason.inconclusive
     if _passage_weight(leaning, passage) < WEAK_LOG_ODDS:
         told = _distinct_texts(text, [_span(leaning, passage), *_distinctive_spans(leaning, passage)])
         return told, _weak_template(reason).format(
@@ -65,11 +65,13 @@ def explain(task: Task, question: str, text: str, leaning: LabelAttribution) -> 
     others = _spans_outside(leaning, passage)
     speaking = [span for span in others if (span.weight or 0) > 0][:MAX_EXTRA_SUPPORTING_QUOTES]
     told = _distinct_texts(text, [_span(leaning, passage), *speaking])
-    strong = reason.evidence if reason.strong is None else reason.strong
+    strong = reason.evidence if reason.given_label_supported is None else reason.given_label_supported
     sentences = [strong.format(quotes=_join_quotes(reason, told), because=because, question=question)]
     against = _distinct_texts(text, [span for span in others if (span.weight or 0) < 0][:MAX_OPPOSING_QUOTES])
     if against:
-        sentences.append(reason.against.format(quotes=_join_quotes(reason, against), because=because))
+        sentences.append(
+            reason.counter_evidence.format(quotes=_join_quotes(reason, against), because=because)
+        )
     return told, " ".join(sentences)
 
 
@@ -114,9 +116,13 @@ def _distinct_texts(text: str, spans: Sequence[Span]) -> list[str]:
 
 
 def _weak_template(reason: ExplanationTemplate) -> str:
-    return f"{reason.against} {reason.little}" if reason.weak is None else reason.weak
+    return (
+        f"{reason.counter_evidence} {reason.inconclusive}"
+        if reason.given_label_unsupported is None
+        else reason.given_label_unsupported
+    )
 
 
 def _join_quotes(reason: ExplanationTemplate, quotes: Sequence[str]) -> str:
-    opening, closing = reason.quote
-    return reason.joiner.join(f"{opening}{quote}{closing}" for quote in quotes)
+    opening, closing = reason.quote_marks
+    return reason.quote_separator.join(f"{opening}{quote}{closing}" for quote in quotes)

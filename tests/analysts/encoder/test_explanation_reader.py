@@ -92,11 +92,11 @@ def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
         explained(5, "yes", None, ""),
     ]
     found = score_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
-    assert (found.rows, found.told) == (4, 3)
+    assert (found.rows, found.n_predicted) == (4, 3)
     # told: yes no no –; answers: yes no yes yes: F1 yes 2/(3+1), no 2/(1+2)
-    assert found.of_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
+    assert found.f1_against_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
     # gold: yes no no yes: F1 yes 2/(2+1), no 4/(2+2)
-    assert found.of_gold == pytest.approx(100 * (2 * 2 / 3 + 2 * 1.0) / 4, abs=1e-3)
+    assert found.f1_against_gold == pytest.approx(100 * (2 * 2 / 3 + 2 * 1.0) / 4, abs=1e-3)
 
 
 def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
@@ -145,11 +145,11 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     assert any("read 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
     STAGE_REGISTRY["evaluate"].run(recipe, run_folder, tmp_path / "evaluate")
     scores = read_scores(tmp_path / "evaluate/scores.json")
-    assert scores.from_explanations is not None
-    assert list(scores.from_explanations) == ["dreaddit"]  # the reader knows no other
-    found = scores.from_explanations["dreaddit"]
-    assert (found.rows, found.told) == (12, 12)
-    assert found.of_gold < 100  # it takes all of them for stress, as they say
+    assert scores.explanation_scores is not None
+    assert list(scores.explanation_scores) == ["dreaddit"]  # the reader knows no other
+    found = scores.explanation_scores["dreaddit"]
+    assert (found.rows, found.n_predicted) == (12, 12)
+    assert found.f1_against_gold < 100  # it takes all of them for stress, as they say
     (section,) = results._explanation_labels(scores)
     (table,) = (block for block in section.blocks if isinstance(block, TableBlock))
     assert [cell.text for cell in table.rows[0].cells][:3] == ["dreaddit", "12", "12"]
@@ -167,6 +167,6 @@ def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) ->
     done = CliRunner().invoke(app, ["evaluate", *given, "--reader", str(run_folder / "train")])
     assert done.exit_code == 0, done.output
     assert "by its explanations alone" in done.output
-    found = read_scores(tmp_path / "out/scores.json").from_explanations
+    found = read_scores(tmp_path / "out/scores.json").explanation_scores
     assert found is not None
-    assert found["dreaddit"].told == 2
+    assert found["dreaddit"].n_predicted == 2

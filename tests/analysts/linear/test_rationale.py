@@ -23,9 +23,9 @@ from mentallama.tasks import ExplanationTemplate
 
 REASON = ExplanationTemplate(
     evidence="It says {quotes}, {because}.",
-    against="Against it: {quotes}.",
-    nothing_against="Nothing against it.",
-    little="Little to go by.",
+    counter_evidence="Against it: {quotes}.",
+    no_counter_evidence="Nothing against it.",
+    inconclusive="Little to go by.",
 )
 
 

@@ -190,7 +190,9 @@ class LinearAnalyst:
             reading=Reading(
                 status="read",
                 label=label,
-                explanation=write_rationale(task.reason, example.text, spans, because, bool(telling)),
+                explanation=write_rationale(
+                    task.explanation_template, example.text, spans, because, bool(telling)
+                ),
             ),
             probabilities={name: given.get(name, 0.0) for name in task.labels},
             evidence=spans,

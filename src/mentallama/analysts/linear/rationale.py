@@ -177,19 +177,19 @@ def write_rationale(
     if quotes_for:
         sentences.append(reason.evidence.format(quotes=quotes_for, because=because))
     if quotes_against:
-        sentences.append(reason.against.format(quotes=quotes_against, because=because))
+        sentences.append(reason.counter_evidence.format(quotes=quotes_against, because=because))
     elif quotes_for and informative:
-        sentences.append(reason.nothing_against)
+        sentences.append(reason.no_counter_evidence)
     if not (quotes_for and informative):
-        sentences.append(reason.little)
+        sentences.append(reason.inconclusive)
     return " ".join(sentences)
 
 
 def _quotes(reason: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
     """Quote each wording once."""
-    opening, closing = reason.quote
+    opening, closing = reason.quote_marks
     wordings: dict[str, str] = {}
     for span in spans:
         wording = text[span.start : span.end]
         wordings.setdefault(wording.lower(), wording)
-    return reason.joiner.join(f"{opening}{wording}{closing}" for wording in wordings.values())
+    return reason.quote_separator.join(f"{opening}{wording}{closing}" for wording in wordings.values())

@@ -61,7 +61,7 @@ def _ngram_set(texts: tuple[str, ...], words: int) -> frozenset[Ngram]:
 @lru_cache(maxsize=256)
 def _public_ngrams(task: Task, words: int) -> frozenset[Ngram]:
     """What the task says in public: its questions and answers."""
-    asked = [question.ask.for_form(form) for question in task.questions.values() for form in FORMS]
+    asked = [question.wording.for_form(form) for question in task.questions.values() for form in FORMS]
     answered = [label.answer.for_form(form) for label in task.labels.values() for form in FORMS]
     return _ngram_set((*asked, *answered), words)
 

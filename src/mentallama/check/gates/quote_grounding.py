@@ -162,9 +162,9 @@ def _task_terms(task: Task) -> tuple[str, ...]:
     A plural `s` does not count.
     """
     texts = [task.title, *PII_KINDS, "yes", "no", *task.questions, *task.labels]
-    texts += [question.ask.for_form(form) for question in task.questions.values() for form in FORMS]
+    texts += [question.wording.for_form(form) for question in task.questions.values() for form in FORMS]
     texts += [label.answer.for_form(form) for label in task.labels.values() for form in FORMS]
-    aliases = [alias for label in task.labels.values() for alias in (*label.aliases, *label.denies)]
+    aliases = [alias for label in task.labels.values() for alias in (*label.aliases, *label.negated_aliases)]
     texts += [
         part
         for alias in aliases

@@ -143,10 +143,10 @@ def _sources(material: DatasetCardData) -> str:
     tasks = [material.tasks[name] for name in material.sets]
     header = ("set", "task", "platform", "annotation", "licence", "how to get it", "by agreement or request")
     lines = (
-        (t.set, t.title, t.platform, t.annotation, t.licence, t.obtain, "yes" if t.agreement else "no")
+        (t.set, t.title, t.platform, t.annotation, t.licence, t.obtain, "yes" if t.needs_agreement else "no")
         for t in tasks
     )
-    kept_back = [task.set for task in tasks if task.agreement and material.has_real_posts(task.set)]
+    kept_back = [task.set for task in tasks if task.needs_agreement and material.has_real_posts(task.set)]
     text = markdown_table(header, lines)
     if kept_back:
         text += (

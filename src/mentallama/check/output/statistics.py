@@ -129,4 +129,4 @@ class SelectionCounts:
         return [place for place in order if self._responses[place]]
 
     def _is_high_risk(self, place: SetLabel) -> bool:
-        return self.tasks[place[0]].grave == place[1]
+        return self.tasks[place[0]].high_risk_label == place[1]

@@ -92,7 +92,7 @@ def _forest_figure(scores: ScoreFile, unseen: frozenset[str]) -> FigureBlock:
         ForestRow(
             paper.columns.get(name, name),
             scores.sets[name].weighted_f1,
-            scores.sets[name].interval,
+            scores.sets[name].weighted_f1_interval,
             (held_out if name in unseen else marked).get(name),
         )
         for name in order
@@ -101,10 +101,12 @@ def _forest_figure(scores: ScoreFile, unseen: frozenset[str]) -> FigureBlock:
     description = f"Weighted F1 by set, this run: {values}. The tables above give the published values."
     caption = (
         f"Weighted F1 with 95 % interval ({scores.resampling.resamples:,} resamples of posts). "
-        f"Diamond: {paper.mark} as published on the full test sets"
+        f"Diamond: {paper.highlighted_model} as published on the full test sets"
         + (", for sets held out here its held-out value." if unseen else ".")
     )
-    return FigureBlock(caption, forest_plot(whiskers, f"{paper.mark}, published", description), description)
+    return FigureBlock(
+        caption, forest_plot(whiskers, f"{paper.highlighted_model}, published", description), description
+    )
 
 
 def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
@@ -112,11 +114,11 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
     header = ("set", "rows", "published rows", "posts", *measures)
     rows: list[PageRow] = []
     for name, one in scores.sets.items():
-        expected = tasks[name].expected.test if name in tasks else None
+        expected = tasks[name].published_rows.test if name in tasks else None
         rows.append(named_row(name, _score_cells(one, expected)))
         rows += [
             named_row(question, _score_cells(part), is_subrow=True)
-            for question, part in one.questions.items()
+            for question, part in one.by_question.items()
         ]
     note = (
         "A score on fewer rows than published is no score on the published test set. "
@@ -129,7 +131,11 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
 
 
 def _score_cells(one: Scores, expected: int | None = None) -> list[Cell]:
-    interval = "–" if one.interval is None else "–".join(f"{end:.1f}" for end in one.interval)
+    interval = (
+        "–"
+        if one.weighted_f1_interval is None
+        else "–".join(f"{end:.1f}" for end in one.weighted_f1_interval)
+    )
     shares = [number_cell(share) for share in (one.accuracy, one.macro_f1, one.micro_f1)]
     counts = [count_cell(one.n), count_cell(expected), count_cell(one.posts)]
     return [*counts, number_cell(one.weighted_f1), Cell(interval, is_number=True), *shares]
@@ -138,10 +144,10 @@ def _score_cells(one: Scores, expected: int | None = None) -> list[Cell]:
 def _high_risk(scores: ScoreFile) -> list[Block]:
     rows = [
         named_row(
-            name, [Cell(grave.label), count_cell(grave.n), count_cell(grave.found), number_cell(grave.recall)]
+            name, [Cell(grave.label), count_cell(grave.n), count_cell(grave.hits), number_cell(grave.recall)]
         )
         for name, one in scores.sets.items()
-        if (grave := one.grave) is not None
+        if (grave := one.high_risk) is not None
     ]
     if not rows:
         return list(missing_note("No task here names such a label."))
@@ -211,7 +217,7 @@ def _calibration(scores: ScoreFile) -> list[Block]:
     if not found:
         return list(missing_note("These answers came without probabilities."))
     rows = [
-        named_row(name, [count_cell(one.n), number_cell(one.brier, 3), number_cell(one.ece, 3)])
+        named_row(name, [count_cell(one.n_ece), number_cell(one.brier, 3), number_cell(one.ece, 3)])
         for name, one in found.items()
     ]
     lead = (
@@ -222,7 +228,8 @@ def _calibration(scores: ScoreFile) -> list[Block]:
     plots = tuple(
         FigureBlock("", reliability_plot(one.bins, name, label), label, small=True)
         for name, one in found.items()
-        if one.n and (label := f"{name}: share right against probability; calibration error {one.ece:.3f}.")
+        if one.n_ece
+        and (label := f"{name}: share right against probability; calibration error {one.ece:.3f}.")
     )
     return [Paragraph(lead), TableBlock("Calibration.", header, tuple(rows)), BlockGroup(plots)]
 
@@ -243,8 +250,8 @@ def _as_published(scores: ScoreFile) -> Sequence[Section]:
                 number_cell(one.weighted_f1),
                 number_cell(scores.sets[name].accuracy),
                 number_cell(one.accuracy),
-                count_cell(one.by_default),
-                count_cell(one.differ),
+                count_cell(one.n_defaulted),
+                count_cell(one.n_differences),
                 Cell(one.reason or ""),
             ],
         )
@@ -265,10 +272,10 @@ def _as_published(scores: ScoreFile) -> Sequence[Section]:
 
 
 def _explanation_labels(scores: ScoreFile) -> Sequence[Section]:
-    if not scores.from_explanations:
+    if not scores.explanation_scores:
         return ()
     lead = (
-        f"A label reader ({scores.reader}) that has not seen these posts tells the label from the explanation alone, "
+        f"A label reader ({scores.label_reader}) that has not seen these posts tells the label from the explanation alone, "
         "its answer taken out. Where it agrees with the answers, explanations stand for the labels that they are "
         "given for."
     )
@@ -277,12 +284,12 @@ def _explanation_labels(scores: ScoreFile) -> Sequence[Section]:
             name,
             [
                 count_cell(one.rows),
-                count_cell(one.told),
-                number_cell(one.of_answers),
-                number_cell(one.of_gold),
+                count_cell(one.n_predicted),
+                number_cell(one.f1_against_answers),
+                number_cell(one.f1_against_gold),
             ],
         )
-        for name, one in scores.from_explanations.items()
+        for name, one in scores.explanation_scores.items()
     ]
     header = ("set", "answers", "told", "weighted F1 against the answers", "against gold")
     table = TableBlock("Labels told from explanations.", header, tuple(rows))
