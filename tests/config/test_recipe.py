@@ -177,8 +177,8 @@ def test_a_recipe_cannot_be_changed_once_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["api_key", "Authorization", "access_token", "client_secret"])
 def test_a_secret_among_a_teachers_options_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="looks like a secret") as fault:
-        Teacher(spec="remote:m@http://127.0.0.1:1/v1", options={name: "hunter2"})
+        Teacher(spec="remote:m@http://127.0.0.1:1/v1", extra_body={name: "hunter2"})
     assert "hunter2" not in fault.value.errors()[0]["msg"]
     assert Teacher(
-        spec="remote:m@http://127.0.0.1:1/v1", options={"max_completion_tokens": 9, "top_p": 1}
-    ).options
+        spec="remote:m@http://127.0.0.1:1/v1", extra_body={"max_completion_tokens": 9, "top_p": 1}
+    ).extra_body

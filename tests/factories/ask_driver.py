@@ -59,7 +59,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def main(url: str, path: str, count: str, in_flight: str, timeout: str) -> None:
-    teacher = Teacher(spec=f"remote:test-model@{url}", key="START", **PRICES)
+    teacher = Teacher(spec=f"remote:test-model@{url}", key_env_var="START", **PRICES)
     limits = Limits(max_concurrency=int(in_flight), timeout=float(timeout), initial_backoff=0.05)
     with Ledger(Path(path)) as ledger:
         dispatch_sync(calls(url, int(count)), open_endpoint(teacher, os.environ), ledger, limits)

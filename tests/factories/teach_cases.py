@@ -64,6 +64,6 @@ def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> TeachJob:
 def taught(lesson: TeachJob, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
     """Run the stage into `folder`/teach; summary, responses, what was said."""
     said: list[str] = []
-    given = {"open_analyst": no_analyst, "environ": {}, "say": said.append} | terms
+    given = {"open_analyst": no_analyst, "environ": {}, "log": said.append} | terms
     summary = run(lesson, folder / "teach", folder / "ledger.sqlite", **given)
     return summary, list(read_records(folder / "teach" / RESPONSES, Response)), said

@@ -33,7 +33,7 @@ KEY = "sk-made-up-key"
 
 def endpoint_of(server: Server, **terms: Any) -> Endpoint:
     return open_endpoint(
-        Teacher(spec=f"remote:test-model@{server.url}", key="SOME_KEY", **terms), {"SOME_KEY": KEY}
+        Teacher(spec=f"remote:test-model@{server.url}", key_env_var="SOME_KEY", **terms), {"SOME_KEY": KEY}
     )
 
 
@@ -210,7 +210,7 @@ def test_a_wrong_key_and_an_unknown_model_are_one_sentence_each(ledger: Ledger) 
         ) as found:
             dispatch_sync(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
         assert KEY not in str(found.value)
-        keyless = open_endpoint(Teacher(spec=f"remote:test-model@{server.url}", key="SOME_KEY"), {})
+        keyless = open_endpoint(Teacher(spec=f"remote:test-model@{server.url}", key_env_var="SOME_KEY"), {})
         with pytest.raises(UsageError, match="asks for a key and SOME_KEY is not set"):
             dispatch_sync(calls(server.url, 50), keyless, ledger, QUICK)
     with (
@@ -274,7 +274,7 @@ def test_an_outage_is_waited_for(ledger: Ledger) -> None:
                 dropped.append(tally.answered)
                 server.drop(for_seconds=0.3)
 
-        limits = replace(QUICK, outage=20.0, initial_backoff=0.02)
+        limits = replace(QUICK, max_outage=20.0, initial_backoff=0.02)
         tally = dispatch_sync(calls(server.url, 500), endpoint_of(server), ledger, limits, leave)
         assert dropped
         assert tally.answered == 500
@@ -332,7 +332,7 @@ def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> N
     with serving(Plan(delay=0.01)) as server:
         endpoint = endpoint_of(server, **PRICES)
         # each call costs (12 + 22) * 0.001 = 0.034, and its bound is some six times that
-        limits = replace(QUICK, budget=1.0, total=60)
+        limits = replace(QUICK, budget=1.0, total_requests=60)
         sentence = r"the budget of 1 has no room .* of 60 calls answered; .* higher"
         with pytest.raises(MentallamaError, match=sentence) as found:
             dispatch_sync(calls(server.url, 60), endpoint, ledger, limits)
@@ -472,4 +472,4 @@ def test_two_runs_share_one_ledger_and_one_budget(ledger: Ledger) -> None:
         assert all(isinstance(end, MentallamaError) for end in ends)  # a hundred calls cost 3.4
         assert ledger.total_spent() == pytest.approx(0.034 * len(states(ledger)))
         assert 3.0 - 2 * bound(one.url) < ledger.total_spent() <= 3.0
-    assert sqlite3.connect(ledger.path).execute("SELECT sum(held) FROM accounts").fetchone() == (0.0,)
+    assert sqlite3.connect(ledger.path).execute("SELECT sum(reserved) FROM accounts").fetchone() == (0.0,)

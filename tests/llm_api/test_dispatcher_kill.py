@@ -110,7 +110,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
         ledger.check_integrity()
         answers = {answer.hash: answer for answer in ledger.iter_completions()}
     assert set(answers) == wanted
-    assert all(answer.reason for answer in answers.values() if answer.state == "aside")
+    assert all(answer.reason for answer in answers.values() if answer.state == "failed")
     states = Counter(answer.state for answer in answers.values())
     assert states["answered"] > 0.9 * CALLS
     assert states["refused"] > 20

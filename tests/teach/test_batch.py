@@ -71,16 +71,16 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
     teacher = f"remote:test-model@{server.url}"
     taught(lesson_of(by_calls, few(), teacher=teacher), by_calls)
     assert server.hashes.total() == 6
-    lesson, way = lesson_of(by_batch, few(), teacher=teacher), DispatchMode(batch_folder=by_batch / "batch")
+    lesson, mode = lesson_of(by_batch, few(), teacher=teacher), DispatchMode(batch_folder=by_batch / "batch")
     with pytest.raises(MentallamaError, match="6 requests in 1 new file"):
-        taught(lesson, by_batch, way=way)
+        taught(lesson, by_batch, dispatch_mode=mode)
     assert not (by_batch / "teach" / RESPONSES).exists()
     assert server.hashes.total() == 6  # nothing was called
     assert provide(by_batch / "batch", completed_by(server)) == 6
     assert set(server.hashes.values()) == {2}  # the requests are the calls
-    summary, _, said = taught(lesson, by_batch, way=way)
+    summary, _, said = taught(lesson, by_batch, dispatch_mode=mode)
     assert server.hashes.total() == 12
-    assert summary.answers == {"test-model": {"read": 6}}
+    assert summary.outcomes == {"test-model": {"read": 6}}
     assert not any("of no call of this run" in line for line in said)
     names = sorted(path.name for path in (by_calls / "teach").iterdir())
     assert len(names) >= 4
@@ -89,11 +89,11 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
 
 
 def test_results_of_other_runs_are_said(server: Server, tmp_path: Path) -> None:
-    way = DispatchMode(batch_folder=tmp_path / "batch")
+    mode = DispatchMode(batch_folder=tmp_path / "batch")
     with pytest.raises(MentallamaError):
-        taught(lesson_of(tmp_path, few(), teacher=NOWHERE), tmp_path, way=way)
+        taught(lesson_of(tmp_path, few(), teacher=NOWHERE), tmp_path, dispatch_mode=mode)
     provide(tmp_path / "batch", completed_by(server))
-    said = taught(lesson_of(tmp_path, few(4), teacher=NOWHERE), tmp_path, way=way)[2]
+    said = taught(lesson_of(tmp_path, few(4), teacher=NOWHERE), tmp_path, dispatch_mode=mode)[2]
     assert said[-1] == f"teach: 2 results in {tmp_path / 'batch'} are of no call of this run"
 
 
@@ -103,19 +103,19 @@ def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path)
     everyone = few()
     everyone[2] = everyone[2].model_copy(update={"text": "so tired"})  # too short to be looked for
     write_records(run / "collect/posts.jsonl.zst", everyone)
-    way, results = DispatchMode(batch_folder=run / "batch"), run / "batch/results/output-0.jsonl"
+    mode, results = DispatchMode(batch_folder=run / "batch"), run / "batch/results/output-0.jsonl"
     with pytest.raises(MentallamaError):
-        taught(lesson_of(run, everyone, teacher=NOWHERE), run, way=way)
+        taught(lesson_of(run, everyone, teacher=NOWHERE), run, dispatch_mode=mode)
     provide(run / "batch", completed_by(server))
     erase(run, everyone[2].id)
     assert (
         lines(run / "batch/requests-0001.jsonl")
-        == lines(run / "batch/about-0001.jsonl")
+        == lines(run / "batch/metadata-0001.jsonl")
         == lines(results)
         == 5
     )
     rest = [post for post in everyone if post.id != everyone[2].id]
-    taught(lesson_of(run, rest, teacher=NOWHERE), run, way=way)
+    taught(lesson_of(run, rest, teacher=NOWHERE), run, dispatch_mode=mode)
     for path in (run / "batch").glob("*.jsonl"):
         path.unlink()
     erase(run, everyone[4].id)
@@ -135,7 +135,7 @@ def test_rounds_of_the_command(
             "sets=[DR]",
             "jobs=1",
             f"teach.teacher={NOWHERE}",
-            "teach.batch=true",
+            "teach.use_batch_api=true",
         ]
         changes.append(f"collect.tables={json.dumps(tables('[DR]'))}")
         given = [part for change in changes for part in ("--set", change)]
@@ -164,7 +164,7 @@ def test_rounds_of_the_command(
     provide(batch, rejected)
     code, told = teach()
     assert code == 0
-    assert f"note: teach: {DR} set aside ({DR} HTTP 400 context_length_exceeded)" in told
+    assert f"note: teach: {DR} failed ({DR} HTTP 400 context_length_exceeded)" in told
     code, told = teach("--retry")
     assert code == 1
     assert f"mentallama: {DR} requests in 1 new file in {batch} (requests-0002.jsonl)" in told
@@ -172,7 +172,7 @@ def test_rounds_of_the_command(
     provide(batch, completed_by(server))
     code, told = teach()
     assert code == 0
-    assert "set aside" not in told
+    assert "failed" not in told
     assert "teach: up to date\n" in teach()[1]
     assert "SECRET" not in told
 

@@ -88,7 +88,7 @@ def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch
 def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
     lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server))
     said: list[tuple[str, int]] = []
-    taught(lesson, tmp_path, say=lambda line: said.append((line, server.hashes.total())))
+    taught(lesson, tmp_path, log=lambda line: said.append((line, server.hashes.total())))
     ((line, seen),) = said
     assert seen == 0
     assert line.startswith("teach: test-model: an estimated 6 calls; about ")
@@ -120,11 +120,11 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
 ) -> None:
     posts = depression_posts()[:20]
     said: list[str] = []
-    lesson = lesson_of(tmp_path, posts, teacher=priced(server), in_flight=4, budget=0.02)
+    lesson = lesson_of(tmp_path, posts, teacher=priced(server), max_concurrency=4, budget=0.02)
     with pytest.raises(
         MentallamaError, match=r"the budget of 0\.02 has no room for the next call"
     ) as stopped:
-        taught(lesson, tmp_path, say=said.append)
+        taught(lesson, tmp_path, log=said.append)
     assert stopped.value.exit_code == EXIT_FAILED
     assert said[1].startswith("teach: the budget of 0.02 will hardly reach")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -135,7 +135,7 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
     summary, responses, _ = taught(lesson_of(tmp_path, posts, teacher=priced(server), budget=1.0), tmp_path)
     assert len(responses) == 20
     assert server.hashes.total() == 20
-    assert summary.answers == {"test-model": {"read": 20}}
+    assert summary.outcomes == {"test-model": {"read": 20}}
 
 
 def test_a_budget_below_any_call_sends_nothing(server: Server, tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path
         answers: list[Completion] = list(ledger.iter_completions())
         spent = ledger.total_spent()
     (row,) = summary.costs
-    assert (row.model, row.task, row.calls, row.answered, row.refused, row.aside) == (
+    assert (row.model, row.task, row.calls, row.answered, row.refused, row.failed) == (
         "test-model",
         "DR",
         8,
@@ -170,5 +170,5 @@ def test_what_stands_behind_the_bar() -> None:
     expected = CostEstimate("m", 10, 0, 100, 100, 0.5, 2.0)
     tally = RunStats(answered=3, refused=2, cost=0.1, uncertain=0.02)
     tally.failed["HTTP 500"] = 4
-    assert progress_note(tally, expected) == "cost 0.12 of about 0.5, 2 refused, 4 set aside"
+    assert progress_note(tally, expected) == "cost 0.12 of about 0.5, 2 refused, 4 failed"
     assert progress_note(RunStats(), CostEstimate("m", 1, 0, 1, 1, None, None)) == ""

@@ -83,7 +83,7 @@ def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
     empty.name, empty._set_models = "linear:none", {}
     lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
     summary, _, _ = taught(lesson, tmp_path, open_analyst=lambda _: empty)
-    assert summary.aside == {"embedded:none": {"the linear analyst was not trained on this question": 8}}
+    assert summary.failed == {"embedded:none": {"the linear analyst was not trained on this question": 8}}
 
 
 def test_two_teachers_of_which_one_is_remote(teacher: Teacher, tmp_path: Path) -> None:

@@ -57,9 +57,9 @@ def test_every_labelled_question_is_explained_in_order(server: Server, tmp_path:
         assert response.model == "test-model"
         reading = read_answer(example.task, response.text, "instruction", response.finish_reason)
         assert reading.label == example.label
-    assert summary.answers == {"test-model": {"read": 22}}
+    assert summary.outcomes == {"test-model": {"read": 22}}
     assert summary.questions == 22
-    assert (summary.prompt, summary.disagreements, summary.refusals) == ("label-given", 0, ())
+    assert (summary.prompt_mode, summary.disagreements, summary.refusals) == ("label-given", 0, ())
 
 
 def test_only_the_splits_asked_for(server: Server, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_what_leaves_the_requests_as_they_are_makes_no_call(server: Server, tmp_
     lesson = lesson_of(tmp_path, few(), teacher=remote(server))
     taught(lesson, tmp_path)
     settings = lesson.settings.model_copy(
-        update={"in_flight": 2, "attempts": 1, "timeout": 5.0, "budget": None}
+        update={"max_concurrency": 2, "max_attempts": 1, "timeout": 5.0, "budget": None}
     )
     _, responses, _ = taught(replace(lesson, settings=settings, form="completion", seed=8), tmp_path)
     assert server.hashes.total() == 12
@@ -116,7 +116,7 @@ def test_posts_of_the_same_words_are_paid_once(server: Server, tmp_path: Path) -
 
 
 def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> None:
-    terms = {"max_tokens": 77, "temperature": 0.25, "options": {"seed": 3, "top_p": 0.5}}
+    terms = {"max_tokens": 77, "temperature": 0.25, "extra_body": {"seed": 3, "top_p": 0.5}}
     taught(lesson_of(tmp_path, few(1), teacher=remote(server, **terms)), tmp_path)
     (body,) = server.bodies
     assert set(body) == {"model", "messages", "max_tokens", "temperature", "seed", "top_p"}
@@ -125,7 +125,7 @@ def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> Non
 
 def test_an_option_of_null_takes_a_key_out(server: Server, tmp_path: Path) -> None:
     options = {"max_tokens": None, "max_completion_tokens": 300}
-    taught(lesson_of(tmp_path, few(1), teacher=remote(server, options=options)), tmp_path)
+    taught(lesson_of(tmp_path, few(1), teacher=remote(server, extra_body=options)), tmp_path)
     assert "max_tokens" not in server.bodies[0]
     assert server.bodies[0]["max_completion_tokens"] == 300
 
@@ -139,7 +139,7 @@ def test_structured_answers_are_asked_for_and_read(
     lesson = lesson_of(tmp_path, few(4), teacher=remote(server, schema_mode=mode), structured=True)
     summary, responses, _ = taught(lesson, tmp_path)
     assert [body.get("response_format", {}).get("type") for body in server.bodies] == [kind] * 4
-    assert summary.answers == {"test-model": {"read": 4}}
+    assert summary.outcomes == {"test-model": {"read": 4}}
     assert responses[0].text.startswith('{"label"')
 
 
@@ -170,15 +170,15 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
         "filtered": 0.05,
     }
     with serving(Plan(reply=sensible_reply, faults=faults, seed=3)) as server:
-        lesson = lesson_of(tmp_path, depression_posts(), teacher=remote(server, **PRICED), attempts=2)
+        lesson = lesson_of(tmp_path, depression_posts(), teacher=remote(server, **PRICED), max_attempts=2)
         summary, responses, _ = taught(lesson, tmp_path)
         aside = list(read_records(tmp_path / "teach" / FAILED_REQUESTS, FailedRequest))
         questions = [each.example.id for each in labelled_questions(lesson)]
         assert sorted([r.example_id for r in responses] + [a.example_id for a in aside]) == sorted(questions)
-        counts = summary.answers["test-model"]
-        assert set(counts) == {"read", "refused", "aside"}
+        counts = summary.outcomes["test-model"]
+        assert set(counts) == {"read", "refused", "failed"}
         assert sum(counts.values()) == len(questions) == 100
-        assert counts["aside"] == len(aside) == sum(summary.aside["test-model"].values())
+        assert counts["failed"] == len(aside) == sum(summary.failed["test-model"].values())
         kinds = {"HTTP 500 server_error", "HTTP 429 server_busy", "body is no JSON", "connection cut"}
         assert {each.reason for each in aside} <= kinds
         refused = [
@@ -196,15 +196,19 @@ def test_refusals_are_counted_by_label_with_their_share(tmp_path: Path) -> None:
     # the filter meets every second of the gravest posts: 6 posts, labels yes, no, yes, no, ...
     script = ["filter", "ok", "refusal", "ok", "ok", "ok"]
     with serving(Plan(reply=sensible_reply, script=script)) as server:
-        summary, _, _ = taught(lesson_of(tmp_path, few(6), teacher=remote(server), in_flight=1), tmp_path)
-    found = {row.label: (row.asked, row.refused, row.share, row.grave) for row in summary.refusals}
+        summary, _, _ = taught(
+            lesson_of(tmp_path, few(6), teacher=remote(server), max_concurrency=1), tmp_path
+        )
+    found = {
+        row.label: (row.questions, row.refused, row.refusal_rate, row.high_risk) for row in summary.refusals
+    }
     assert found == {"yes": (3, 2, 0.666667, True), "no": (3, 0, 0.0, False)}
 
 
 def test_a_refusal_in_the_model_s_own_words_counts_too(tmp_path: Path) -> None:
     with serving(Plan(reply=lambda _: "I'm sorry, but I can't assess that.")) as server:
         summary, _, _ = taught(lesson_of(tmp_path, few(4), teacher=remote(server)), tmp_path)
-    assert summary.answers == {"test-model": {"refused": 4}}
+    assert summary.outcomes == {"test-model": {"refused": 4}}
     assert [row.refused for row in summary.refusals] == [2, 2]
 
 
@@ -228,20 +232,20 @@ def test_one_kind_of_answer_is_no_disagreement(tmp_path: Path) -> None:
     ):
         lesson = lesson_of(tmp_path, few(4), teacher=[remote(one), remote(two, "b")])
         summary, responses, _ = taught(lesson, tmp_path)
-    assert summary.answers == {"test-model": {"read": 4}, "b": {"unread": 4}}
+    assert summary.outcomes == {"test-model": {"read": 4}, "b": {"unread": 4}}
     assert summary.disagreements == 0
     assert [each.model for each in responses] == ["test-model", "b"] * 4
 
 
 def test_what_was_set_aside_is_asked_again_when_told(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, script=["500"] * 3)) as server:
-        lesson = lesson_of(tmp_path, few(3), teacher=remote(server), attempts=1)
-        assert taught(lesson, tmp_path)[0].answers == {"test-model": {"aside": 3}}
-        assert taught(lesson, tmp_path)[0].answers == {"test-model": {"aside": 3}}
+        lesson = lesson_of(tmp_path, few(3), teacher=remote(server), max_attempts=1)
+        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
+        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
         assert server.hashes.total() == 3
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             assert ledger.delete_failed() == 3
-        assert taught(lesson, tmp_path)[0].answers == {"test-model": {"read": 3}}
+        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"read": 3}}
         assert server.hashes.total() == 6
 
 
@@ -272,7 +276,7 @@ def test_few_shot_prompts_hold_the_examples(server: Server, tmp_path: Path) -> N
     lesson = lesson_of(tmp_path, few(3), teacher=remote(server), **terms)
     summary, _, _ = taught(lesson, tmp_path)
     assert [len(body["messages"]) for body in server.bodies] == [1 + 2 * 2 + 1] * 3
-    assert summary.answers == {"test-model": {"read": 3}}
+    assert summary.outcomes == {"test-model": {"read": 3}}
 
 
 def test_examples_that_stand_in_a_test_split_are_refused(server: Server, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_the_sample_s_posts_are_taught_offline_and_again_to_the_same_bytes(
     assert done.code == 0
     assert f"{DR + CLP} questions, prompts 1, label-given" in done.out
     first = results(tmp_path / "run")
-    assert {"teach/responses.jsonl.zst", "teach/set_aside.jsonl", "teach/summary.json"} < set(first)
+    assert {"teach/responses.jsonl.zst", "teach/failed_requests.jsonl", "teach/summary.json"} < set(first)
     assert not (tmp_path / "run/ledger.sqlite").exists()
     assert "teach: up to date" in teach().err
     (tmp_path / "run/teach/manifest.json").unlink()
@@ -128,7 +128,7 @@ def test_a_remote_teacher_by_one_option(teach: Teach, server: Server, tmp_path: 
     assert f"teach: test-model: an estimated {DR + CLP} calls; about " in done.err
     assert server.hashes.total() == DR + CLP
     summary = read_json(tmp_path / "run/teach/summary.json")
-    assert summary["answers"] == {"test-model": {"read": DR + CLP}}
+    assert summary["outcomes"] == {"test-model": {"read": DR + CLP}}
     assert [(row["task"], row["calls"]) for row in summary["costs"]] == [("DR", DR), ("CLP", CLP)]
 
 
@@ -158,7 +158,7 @@ def test_two_teachers_one_of_them_offline(teach: Teach, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["in_flight=3", "timeout=9", "attempts=2", "budget=5", "allow_remote=[DR]"]
+    "option", ["max_concurrency=3", "timeout=9", "max_attempts=2", "budget=5", "allow_remote=[DR]"]
 )
 def test_how_it_is_asked_is_no_reason_to_do_it_again(option: str, teach: Teach, server: Server) -> None:
     asked = remote(server, PRICES)
@@ -190,22 +190,22 @@ def test_no_secret_stands_in_any_file(teach: Teach, tmp_path: Path, monkeypatch:
 
 def test_what_was_set_aside_is_said_and_asked_again_on_demand(teach: Teach, tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, script=["500"] * 2 + ["malformed"])) as server:
-        asked = (*remote(server), "--set", "teach.attempts=1")
+        asked = (*remote(server), "--set", "teach.max_attempts=1")
         done = teach(*asked, sets="[DR]")
         assert done.code == 0
         note = next(line for line in done.err.splitlines() if line.startswith("note: teach"))
         assert note.startswith(
-            "note: teach: 3 set aside (2 HTTP 500 server_error, 1 body is no JSON); all are listed"
+            "note: teach: 3 failed (2 HTTP 500 server_error, 1 body is no JSON); all are listed"
         )
-        assert "set_aside.jsonl" in note
+        assert "failed_requests.jsonl" in note
         assert "--retry" in note
         assert note in teach(*asked, sets="[DR]").err
         assert server.hashes.total() == DR
         done = teach(*asked, "--retry", sets="[DR]")
-        assert "teach: 3 set aside before will be asked again" in done.err
+        assert "teach: 3 failed requests will be retried" in done.err
         assert "note: teach" not in done.err
         assert server.hashes.total() == DR + 3
-    assert read_json(tmp_path / "run/teach/summary.json")["answers"] == {"test-model": {"read": DR}}
+    assert read_json(tmp_path / "run/teach/summary.json")["outcomes"] == {"test-model": {"read": DR}}
 
 
 def test_refusals_are_printed_by_label(teach: Teach) -> None:
@@ -220,7 +220,7 @@ def test_refusals_are_printed_by_label(teach: Teach) -> None:
 def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teach) -> None:
     with serving(Plan(reply=sensible_reply, delay=0.03)) as server:
         given = ["--set", f"data={ROOT / 'sample'}", "--set", "sets=[DR]", "--set", "jobs=1"]
-        given += ["--set", f"collect.tables={json.dumps(tables('[DR]'))}", "--set", "teach.in_flight=3"]
+        given += ["--set", f"collect.tables={json.dumps(tables('[DR]'))}", "--set", "teach.max_concurrency=3"]
         command = [
             sys.executable,
             "-m",
@@ -271,7 +271,12 @@ def test_an_unknown_model(teach: Teach, server: Server, tmp_path: Path) -> None:
 def test_an_endpoint_that_is_down(teach: Teach, tmp_path: Path) -> None:
     with serving(Plan()) as server:
         down = remote(server)
-    told(teach(*down, "--set", "teach.in_flight=4", sets="[DR]"), 1, "no connection to 127.0.0.1", "goes on")
+    told(
+        teach(*down, "--set", "teach.max_concurrency=4", sets="[DR]"),
+        1,
+        "no connection to 127.0.0.1",
+        "goes on",
+    )
 
 
 def test_a_budget_used_up_on_the_way_loses_nothing(teach: Teach, tmp_path: Path) -> None:
@@ -344,7 +349,7 @@ def test_a_full_disk_keeps_what_was_answered(
         return commit(self, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Ledger, "commit", until_full)
-    done = teach(*remote(server), "--set", "teach.in_flight=2", sets="[DR]")
+    done = teach(*remote(server), "--set", "teach.max_concurrency=2", sets="[DR]")
     told(done, 1, "ledger.sqlite", "full")
     monkeypatch.undo()
     with Ledger(tmp_path / "run/ledger.sqlite") as ledger:
@@ -390,7 +395,7 @@ def test_a_run_whose_tables_are_real_is_refused_and_then_allowed(
     teach: Teach, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
-        "mentallama.collect.run.made_up_posts", frozenset
+        "mentallama.collect.run.synthetic_post_hashes", frozenset
     )  # the sample's posts, taken for real ones
     done = teach(*remote(server))
     told(done, 2, "posts of CLP, DR were given under an agreement", "--allow-remote CLP --allow-remote DR")
@@ -442,7 +447,7 @@ def test_the_sample_is_built_with_a_remote_teacher(
         done = teach("--set", f"teach.teacher=remote:test-model@{server.url}", stage="run", sets=sets)
     assert done.code == 0, done.err
     summary = read_json(tmp_path / "run/teach/summary.json")
-    counts = summary["answers"]["test-model"]
+    counts = summary["outcomes"]["test-model"]
     assert sum(counts.values()) == summary["questions"] == (DR + CLP if faults else 773)
     assert ("refused" in counts) == bool(faults)
     found = read_json(tmp_path / "run/check/manifest.json")["counts"]

@@ -29,7 +29,7 @@ class Teacher(Settings):
     spec: str
     """embedded, linear:DIR, or remote:MODEL@URL with the URL of an OpenAI-compatible API, as
     remote:my-model@http://127.0.0.1:8000/v1."""
-    key: str = "MENTALLAMA_API_KEY"
+    key_env_var: str = "MENTALLAMA_API_KEY"
     """The environment variable that holds the key; a server that needs none is sent none."""
     input_price: Price | None = None
     output_price: Price | None = None
@@ -41,7 +41,7 @@ class Teacher(Settings):
     """How a structured answer is asked for beside the prompt's words."""
     max_tokens: PositiveInt = 512
     temperature: float = Field(default=0.0, ge=0, le=2)
-    options: dict[str, Any] = {}
+    extra_body: dict[str, Any] = {}
     """Further keys of the request's body, as a provider wants them; null takes out one that is there by default, as
     max_tokens where a model wants max_completion_tokens instead."""
 
@@ -74,12 +74,14 @@ class Teacher(Settings):
             raise ValueError(f"{shown!r} is no teacher; there are embedded, linear:DIR and remote:MODEL@URL")
         if (self.input_price is None) != (self.output_price is None):
             raise ValueError("input_price and output_price go together")
-        taken = sorted(set(self.options) & {"model", "messages", "response_format", "stream", "n"})
+        taken = sorted(set(self.extra_body) & {"model", "messages", "response_format", "stream", "n"})
         if taken:
-            raise ValueError(f"options: {taken[0]} is set by the stage itself")
-        secret = [name for name in self.options if _SECRET_NAME.search(name)]
-        if secret:  # options are shown in manifests and reports
-            raise ValueError(f"options: {secret[0]} looks like a secret; a key belongs into the environment")
+            raise ValueError(f"extra_body: {taken[0]} is set by the stage itself")
+        secret = [name for name in self.extra_body if _SECRET_NAME.search(name)]
+        if secret:  # extra_body is shown in manifests and reports
+            raise ValueError(
+                f"extra_body: {secret[0]} looks like a secret; a key belongs into the environment"
+            )
         return self
 
 
@@ -111,19 +113,19 @@ class Teach(Settings):
     """Examples in a few-shot prompt, drawn by seed, balanced over labels."""
     splits: tuple[Split, ...] = Field(default=SPLITS, min_length=1)
     """Whose posts are asked about."""
-    in_flight: PositiveInt = 64
+    max_concurrency: PositiveInt = 64
     """The most calls at a time; fewer where the server pushes back."""
     timeout: PositiveFloat = 120.0
     """Seconds that one call may take."""
-    attempts: PositiveInt = 6
-    """Calls for one row before it is set aside."""
+    max_attempts: PositiveInt = 6
+    """Attempts per request before it counts as failed."""
     budget: Price | None = None
     """The most that all calls in the ledger may cost; checked before each call is sent."""
     allow_remote: tuple[str, ...] = ()
     """Sets with an agreement that may be sent to a remote teacher all the same."""
     ledger: Path | None = None
     """The file of paid answers; None: ledger.sqlite in the run's folder."""
-    batch: bool = False
+    use_batch_api: bool = False
     """Write the provider's batch files and read its result files, instead of calling."""
 
     @model_validator(mode="after")

@@ -210,7 +210,7 @@ def _files_to_clean(folder: Path) -> Iterator[Path]:
     """What the others are found by comes last, so that a killed run can be finished: records of batches, posts."""
     left, posts = set(folder.glob(_PARTIAL_GLOB)), folder / POSTS_PATH
     for path in sorted(
-        folder.rglob("*"), key=lambda path: (path == posts, path.name.startswith("about-"), path)
+        folder.rglob("*"), key=lambda path: (path == posts, path.name.startswith("metadata-"), path)
     ):
         data = path.name not in _KEPT_FILES and not path.name.endswith(("-wal", "-shm"))
         if path.is_file() and data and left.isdisjoint(path.parents):

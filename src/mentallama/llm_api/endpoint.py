@@ -50,7 +50,7 @@ def open_endpoint(settings: Teacher, environ: Mapping[str, str]) -> Endpoint:
         raise UsageError(
             f"teacher {shown}: write it as remote:MODEL@URL, as remote:m@http://127.0.0.1:8000/v1"
         )
-    return Endpoint(model, url.rstrip("/"), settings, _read_api_key(settings.key, environ))
+    return Endpoint(model, url.rstrip("/"), settings, _read_api_key(settings.key_env_var, environ))
 
 
 def _is_usable_url(url: str) -> bool:

@@ -12,7 +12,7 @@ def make_completion(
     endpoint: Endpoint, call: Request, outcome: AttemptOutcome, attempts: int, seconds: float = 0.0
 ) -> tuple[Completion, bool]:
     """The answer, and whether it may have cost something that nobody counted. A failure is set aside."""
-    reply = outcome if isinstance(outcome, FinalOutcome) else FinalOutcome("aside", reason=outcome.reason)
+    reply = outcome if isinstance(outcome, FinalOutcome) else FinalOutcome("failed", reason=outcome.reason)
     cost = actual_cost(endpoint.settings, reply.usage)
     lost = outcome.maybe_billed if isinstance(outcome, RetryableFailure) else reply.billed and cost is None
     answer = Completion(

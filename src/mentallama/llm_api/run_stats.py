@@ -46,7 +46,7 @@ class RunStats:
         return self.cached + self.answered + self.refused + self.failed.total()
 
     def add(self, answer: Completion) -> None:
-        if answer.state == "aside":
+        if answer.state == "failed":
             self.failed[answer.reason or ""] += 1
         else:
             self.answered += answer.state == "answered"

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mentallama.records import Record
 
-CompletionState = Literal["answered", "refused", "aside"]
+CompletionState = Literal["answered", "refused", "failed"]
 
 
 class Request(Record):

@@ -29,10 +29,25 @@ from mentallama.train.stage import train, train_inputs
 CACHE_KEY_EXCLUDES: dict[str, Any] = {
     "teach": {
         "teacher": {
-            "__all__": {"key", "input_price", "output_price", "requests_per_minute", "tokens_per_minute"}
+            "__all__": {
+                "key_env_var",
+                "input_price",
+                "output_price",
+                "requests_per_minute",
+                "tokens_per_minute",
+            }
         },
         **dict.fromkeys(
-            ("in_flight", "timeout", "attempts", "budget", "allow_remote", "ledger", "batch"), True
+            (
+                "max_concurrency",
+                "timeout",
+                "max_attempts",
+                "budget",
+                "allow_remote",
+                "ledger",
+                "use_batch_api",
+            ),
+            True,
         ),
         "examples": True,  # its content is an input
     },

@@ -94,7 +94,7 @@ def build_chat_body(lesson: TeachJob, endpoint: Endpoint, each: LabelledQuestion
         "max_tokens": teacher.max_tokens,
         "temperature": teacher.temperature,
         **_response_format_field(settings, teacher, each.task),
-        **teacher.options,
+        **teacher.extra_body,
     }
     return {key: value for key, value in body.items() if value is not None}
 

@@ -22,7 +22,11 @@ from mentallama.teach.requests import LabelledQuestion, TeachJob, labelled_quest
 from mentallama.teach.summary import TeachCounter
 from mentallama.teach.teachers import CompletionSource
 
-RESPONSES, FAILED_REQUESTS, DISAGREEMENTS = "responses.jsonl.zst", "set_aside.jsonl", "disagreements.jsonl"
+RESPONSES, FAILED_REQUESTS, DISAGREEMENTS = (
+    "responses.jsonl.zst",
+    "failed_requests.jsonl",
+    "disagreements.jsonl",
+)
 
 QUESTION_BATCH = 256
 """Questions whose answers are looked up together."""
@@ -77,11 +81,11 @@ def _write_question(
     labels = {}
     tallied.questions += 1
     for model, answer in answers.items():
-        if answer.state == "aside":
+        if answer.state == "failed":
             set_aside(
                 FailedRequest(example_id=each.example.id, model=model, reason=answer.reason or "no reason")
             )
-            tallied.add(model, each, answer, "aside")
+            tallied.add(model, each, answer, "failed")
             continue
         response = make_response(each, model, answer)
         reading = _parse_response(each, response)

@@ -2,7 +2,7 @@
 
     mentallama teach recipes/sample-build.yaml
 
-Reads posts. Writes `responses.jsonl.zst` in the order of posts, questions and teachers, `set_aside.jsonl` (questions
+Reads posts. Writes `responses.jsonl.zst` in the order of posts, questions and teachers, `failed_requests.jsonl` (questions
 without an answer, and why), `disagreements.jsonl` (questions that teachers answer differently) and `summary.json`:
 counts, refusals by label, cost by task. No file holds a clock.
 
@@ -64,7 +64,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
     open_analyst: AnalystLoader,
     environ: Mapping[str, str],
     log: LogFn,
-    way: DispatchMode = DispatchMode(),
+    dispatch_mode: DispatchMode = DispatchMode(),
 ) -> TeachSummary:
     """Ask all teachers, and write what they answered.
 
@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
         kept = opened.enter_context(Ledger(ledger)) if endpoints else None
         teachers = completion_sources(job, endpoints, kept, open_analyst)
         if kept is not None:
-            _query_remote_teachers(job, list(endpoints.values()), kept, count.total(), log, way)
+            _query_remote_teachers(job, list(endpoints.values()), kept, count.total(), log, dispatch_mode)
         summary = compose_responses(job, teachers, out, count.total()).summary(job)
     write_json(out / SUMMARY, summary.model_dump(mode="json"))
     return summary
@@ -139,7 +139,7 @@ def _query_remote_teachers(
     ledger: Ledger,
     questions: int,
     say: LogFn,
-    way: DispatchMode,
+    dispatch_mode: DispatchMode,
 ) -> None:
     """Say what it will cost, then ask one endpoint after the other, or all by batch files."""
     settings = lesson.settings
@@ -150,13 +150,19 @@ def _query_remote_teachers(
         *([f"teach: {short}"] if short else []),
     ]:
         say(line)
-    limits = Limits(settings.in_flight, settings.timeout, settings.attempts, settings.budget, questions)
-    if way.batch_folder is not None:
+    limits = Limits(
+        settings.max_concurrency, settings.timeout, settings.max_attempts, settings.budget, questions
+    )
+    if dispatch_mode.batch_folder is not None:
         streams = [(endpoint, partial(_requests, lesson, endpoint)) for endpoint in endpoints]
-        if foreign := run_batch_round(way.batch_folder, streams, ledger, limits).unmatched:
-            say(f"teach: {foreign} results in {way.batch_folder} are of no call of this run")
+        if foreign := run_batch_round(dispatch_mode.batch_folder, streams, ledger, limits).unmatched:
+            say(f"teach: {foreign} results in {dispatch_mode.batch_folder} are of no call of this run")
         return
-    sending = local_transport if way.ray_address is None else ray_transport(way.ray_address, say)
+    sending = (
+        local_transport
+        if dispatch_mode.ray_address is None
+        else ray_transport(dispatch_mode.ray_address, say)
+    )
     for endpoint, expected in zip(endpoints, estimates, strict=True):
         with progress_bar(f"teach: ask {endpoint.model}", questions) as advance:
             told = _progress_callback(advance, expected)
@@ -182,7 +188,7 @@ def _progress_callback(advance: ProgressCallback, expected: CostEstimate) -> OnC
 def progress_note(tally: RunStats, expected: CostEstimate) -> str:
     """What stands behind the bar."""
     parts = [f"{tally.refused} refused"] * bool(tally.refused)
-    parts += [f"{tally.failed.total()} set aside"] * bool(tally.failed)
+    parts += [f"{tally.failed.total()} failed"] * bool(tally.failed)
     if expected.cost is not None:
         parts.insert(0, f"cost {tally.cost + tally.uncertain:.4g} of about {expected.cost:.4g}")
     return ", ".join(parts)

@@ -46,7 +46,7 @@ def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     settings = recipe.teach
     assert settings is not None
     lesson = TeachJob(folder / POSTS_PATH, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed)
-    way = DispatchMode(folder / BATCH_FOLDER if settings.batch else None, recipe.ray)
+    way = DispatchMode(folder / BATCH_FOLDER if settings.use_batch_api else None, recipe.ray)
     summary = run(
         lesson,
         out,
@@ -56,7 +56,7 @@ def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         log_to_stderr,
         way,
     )
-    return summary.model_dump(mode="json", include={"questions", "answers", "aside", "disagreements"})
+    return summary.model_dump(mode="json", include={"questions", "outcomes", "failed", "disagreements"})
 
 
 def _open_teacher_analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
@@ -75,7 +75,7 @@ def _open_teacher_analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> 
 
 def teach_notes(folder: Path) -> Iterator[str]:
     """One line where questions were left without an answer."""
-    aside = read_json(folder / "teach/summary.json")["aside"]
+    aside = read_json(folder / "teach/summary.json")["failed"]
     reasons: Counter[str] = Counter()
     for counts in aside.values():
         reasons.update(counts)
@@ -83,8 +83,8 @@ def teach_notes(folder: Path) -> Iterator[str]:
         told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
         rest = ", ..." if len(reasons) > 3 else ""
         yield (
-            f"note: teach: {reasons.total()} set aside ({told}{rest}); all are listed in "
-            f"{folder / 'teach/set_aside.jsonl'}, mentallama teach --retry asks again"
+            f"note: teach: {reasons.total()} failed ({told}{rest}); all are listed in "
+            f"{folder / 'teach/failed_requests.jsonl'}, mentallama teach --retry retries them"
         )
 
 
@@ -95,8 +95,8 @@ def ask_again(recipe: Recipe, folder: Path, log: LogFn) -> None:
 
     path = ledger_path(recipe, folder)
     (folder / "teach/manifest.json").unlink(missing_ok=True)
-    if recipe.teach is not None and recipe.teach.batch:
+    if recipe.teach is not None and recipe.teach.use_batch_api:
         mark_failed_for_retry(folder / BATCH_FOLDER)
     if path.is_file():
         with Ledger(path) as ledger:
-            log(f"teach: {ledger.delete_failed()} set aside before will be asked again")
+            log(f"teach: {ledger.delete_failed()} failed requests will be retried")

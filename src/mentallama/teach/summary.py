@@ -29,7 +29,7 @@ class TaskCost(Record):
     calls: int
     answered: int
     refused: int
-    aside: int
+    failed: int
     tokens_in: int
     tokens_out: int
     cost: float | None
@@ -41,22 +41,22 @@ class LabelRefusals(Record):
     model: str
     task: str
     label: str
-    grave: bool
-    asked: int
+    high_risk: bool
+    questions: int
     refused: int
-    share: float
+    refusal_rate: float
 
 
 class TeachSummary(Record):
     """`answers` counts by teacher and outcome, `aside` the reasons. `refusals` has all labels of the sets where a
     teacher refused any, so that shares can be compared."""
 
-    prompts: str
-    prompt: str
+    prompts_version: str
+    prompt_mode: str
     structured: bool
     questions: int
-    answers: dict[str, dict[str, int]]
-    aside: dict[str, dict[str, int]]
+    outcomes: dict[str, dict[str, int]]
+    failed: dict[str, dict[str, int]]
     refusals: tuple[LabelRefusals, ...]
     costs: tuple[TaskCost, ...]
     disagreements: int
@@ -80,7 +80,7 @@ class TeachCounter:
         place, label = (model, each.task.set), each.example.label or ""
         self.outcomes[place][outcome] += 1
         self.labels[model, each.task.set, label][outcome] += 1
-        if outcome == "aside":
+        if outcome == "failed":
             self.failed[model][answer.reason or "no reason"] += 1
         if answer.hash and self._is_new(answer.hash):
             self.usage[place].update(
@@ -101,12 +101,12 @@ class TeachCounter:
         for (model, _), counts in self.outcomes.items():
             answers[model].update(counts)
         return TeachSummary(
-            prompts=PROMPTS_VERSION,
-            prompt=lesson.settings.prompt,
+            prompts_version=PROMPTS_VERSION,
+            prompt_mode=lesson.settings.prompt,
             structured=lesson.settings.structured,
             questions=self.questions,
-            answers={model: dict(counts) for model, counts in answers.items()},
-            aside={model: dict(counts) for model, counts in self.failed.items()},
+            outcomes={model: dict(counts) for model, counts in answers.items()},
+            failed={model: dict(counts) for model, counts in self.failed.items()},
             refusals=tuple(self._refusals(lesson.tasks)),
             costs=tuple(self._cost(*place) for place in self.outcomes),
             disagreements=self.disagreements,
@@ -122,9 +122,9 @@ class TeachCounter:
             model=model,
             task=task,
             calls=paid["calls"],
-            answered=counts.total() - counts["refused"] - counts["aside"],
+            answered=counts.total() - counts["refused"] - counts["failed"],
             refused=counts["refused"],
-            aside=counts["aside"],
+            failed=counts["failed"],
             tokens_in=paid["input"],
             tokens_out=paid["output"],
             cost=None if money is None else round(money, 9),
@@ -136,10 +136,10 @@ class TeachCounter:
                 model=model,
                 task=name,
                 label=label,
-                grave=label == tasks[name].high_risk_label,
-                asked=counts.total(),
+                high_risk=label == tasks[name].high_risk_label,
+                questions=counts.total(),
                 refused=counts["refused"],
-                share=round(counts["refused"] / counts.total(), 6),
+                refusal_rate=round(counts["refused"] / counts.total(), 6),
             )
             for (model, name, label), counts in sorted(self.labels.items())
             if self.outcomes[model, name]["refused"]

@@ -65,7 +65,7 @@ class TemplateSource:
     def _completion(self, each: LabelledQuestion) -> Completion:
         if not self.teacher.supports(each.example):
             return Completion(
-                hash="", example_id=each.example.id, model=self.model, state="aside", reason=UNTRAINED_REASON
+                hash="", example_id=each.example.id, model=self.model, state="failed", reason=UNTRAINED_REASON
             )
         text = self.teacher.respond(each.example, each.task)
         return Completion(

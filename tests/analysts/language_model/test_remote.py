@@ -141,7 +141,7 @@ def test_what_no_second_try_would_bring_is_unread_with_its_reason(monkeypatch: p
     """A post longer than the model's context, say: HTTP 400."""
     monkeypatch.setattr(
         "mentallama.llm_api.transport.http._parse_completion",
-        lambda *_: FinalOutcome("aside", reason="HTTP 400"),
+        lambda *_: FinalOutcome("failed", reason="HTTP 400"),
     )
     with serving(Plan()) as server:
         (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])

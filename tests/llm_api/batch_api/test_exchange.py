@@ -199,7 +199,7 @@ def test_an_answer_is_kept_with_what_it_is_about(folder: Path, ledger: Ledger) -
 def test_the_same_calls_give_the_same_files(tmp_path: Path, ledger: Ledger) -> None:
     waits(tmp_path / "one", ledger)
     waits(tmp_path / "two", ledger)
-    for name in ("requests-0001.jsonl", "about-0001.jsonl"):
+    for name in ("requests-0001.jsonl", "metadata-0001.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -401,9 +401,9 @@ def test_set_aside_is_asked_again_where_that_is_wanted(folder: Path, ledger: Led
         ([RetryableFailure("a")] * 3, True, 3, None),
         ([RetryableFailure("a")] * 3, False, None, None),
         ([RetryableFailure("a", connected=False)] * 3, False, 3, None),
-        ([FinalOutcome("aside", reason="x")], False, 3, FinalOutcome("aside", reason="x")),
-        ([FinalOutcome("aside", reason="x")], True, 3, None),
-        ([FinalOutcome("aside"), FinalOutcome("refused")], True, 3, FinalOutcome("refused")),
+        ([FinalOutcome("failed", reason="x")], False, 3, FinalOutcome("failed", reason="x")),
+        ([FinalOutcome("failed", reason="x")], True, 3, None),
+        ([FinalOutcome("failed"), FinalOutcome("refused")], True, 3, FinalOutcome("refused")),
         (
             [FinalOutcome("refused"), RetryableFailure("a"), FinalOutcome("answered", "t")],
             False,
@@ -463,8 +463,8 @@ def test_a_result_file_of_another_kind_is_not_passed_over(name: str, folder: Pat
 
 def test_a_missing_record_is_named(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
-    (folder / "about-0001.jsonl").unlink()
-    with pytest.raises(DataError, match=r"requests-0001.jsonl: about-0001.jsonl is missing beside it"):
+    (folder / "metadata-0001.jsonl").unlink()
+    with pytest.raises(DataError, match=r"requests-0001.jsonl: metadata-0001.jsonl is missing beside it"):
         round_of(folder, ledger)
 
 

@@ -45,7 +45,7 @@ def done(
         state=state,
         text=text,
         finish_reason="stop",
-        reason="HTTP 500" if state == "aside" else None,
+        reason="HTTP 500" if state == "failed" else None,
         usage={"input": 5, "output": number},
         cost=cost,
         seconds=0.25,
@@ -60,7 +60,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_answers_come_back_as_they_were(path: Path) -> None:
-    rows = [done(1), done(2, "é \0 \u202e 你", "refused"), done(3, "", "aside", cost=0.5)]
+    rows = [done(1), done(2, "é \0 \u202e 你", "refused"), done(3, "", "failed", cost=0.5)]
     with Ledger(path) as ledger:
         assert ledger.known_hashes([rows[0][0].hash]) == set()
         ledger.commit(rows)
@@ -86,9 +86,9 @@ def test_many_are_looked_up_in_slices_and_read_in_order(path: Path) -> None:
 
 def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> None:
     with Ledger(path) as ledger:
-        ledger.commit([done(1, "first"), done(2, "", "aside")])
+        ledger.commit([done(1, "first"), done(2, "", "failed")])
         ledger.commit([done(1, "second"), done(2, "at last")])
-        ledger.commit([done(1, "", "aside")])
+        ledger.commit([done(1, "", "failed")])
         assert [(answer.state, answer.text) for answer in ledger.iter_completions()] == [
             ("answered", "first"),
             ("answered", "at last"),
@@ -96,7 +96,7 @@ def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> N
 
 
 def test_what_was_set_aside_is_asked_again_on_demand(path: Path) -> None:
-    rows = [done(1), done(2, state="aside"), done(3, state="refused")]
+    rows = [done(1), done(2, state="failed"), done(3, state="refused")]
     with Ledger(path) as ledger:
         ledger.commit(rows)
         assert ledger.delete_failed() == 1
@@ -322,3 +322,43 @@ def test_a_thread_commits_while_another_looks_up(path: Path) -> None:
             assert now >= seen
             seen = now
         assert ledger.known_hashes(hashes) == set(hashes)
+
+
+VERSION_1 = """
+    CREATE TABLE answers (
+        id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, example_id TEXT NOT NULL, model TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('answered', 'refused', 'aside')), text TEXT NOT NULL,
+        finish_reason TEXT, reason TEXT, usage TEXT NOT NULL, cost REAL, seconds REAL NOT NULL,
+        attempts INTEGER NOT NULL, post_id TEXT NOT NULL, author TEXT, task TEXT NOT NULL, question TEXT NOT NULL,
+        label TEXT, time REAL NOT NULL);
+    CREATE TABLE accounts (
+        id INTEGER PRIMARY KEY, started REAL NOT NULL, settled REAL NOT NULL DEFAULT 0,
+        uncertain REAL NOT NULL DEFAULT 0, held REAL NOT NULL DEFAULT 0);
+    INSERT INTO answers VALUES (3, 'a1', 'e1', 'm', 'answered', 'paid for', 'stop', NULL, '{"input": 5}', 0.5, 1, 1,
+        'p1', 'someone', 'DR', 'q', 'yes', 1), (4, 'a2', 'e2', 'm', 'aside', '', NULL, 'HTTP 500', '{}', NULL, 1, 2,
+        'p2', NULL, 'DR', 'q', 'no', 1), (9, 'a3', 'e3', 'm', 'refused', 'aside', NULL, 'refusal', '{}', NULL, 1, 1,
+        'p3', NULL, 'DR', 'q', NULL, 1);
+    INSERT INTO accounts VALUES (1, 1, 0.5, 0.25, 2.0);
+"""
+
+
+def test_a_ledger_of_version_1_keeps_its_completions_and_costs(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as file:
+        file.executescript(VERSION_1)
+        file.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        file.execute("PRAGMA user_version = 1")
+    file.close()
+    for _ in range(2):  # migrated once, then opened as it is
+        with Ledger(path) as ledger:
+            stored = list(ledger.iter_completions())
+            assert [(each.hash, each.state, each.text) for each in stored] == [
+                ("a1", "answered", "paid for"),
+                ("a2", "failed", ""),
+                ("a3", "refused", "aside"),
+            ]
+            assert (stored[0].cost, stored[0].usage, stored[1].attempts) == (0.5, {"input": 5}, 2)
+            assert ledger.total_spent() == 2.75
+            assert ledger.hashes_about({"someone", "p2", "e3"}) == {"a1", "a2", "a3"}
+    with Ledger(path) as ledger:
+        assert ledger.delete_failed() == 1

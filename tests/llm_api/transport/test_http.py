@@ -31,7 +31,7 @@ from tests.factories.endpoint_server import Plan, serving
 
 KEY = "sk-made-up-key"
 SECRET = "SECRET words"
-TEACHER = Teacher(spec="remote:some-model@https://api.example.org/v1", key="SOME_KEY")
+TEACHER = Teacher(spec="remote:some-model@https://api.example.org/v1", key_env_var="SOME_KEY")
 ENDPOINT = open_endpoint(TEACHER, {"SOME_KEY": KEY})
 BODY = {"model": "test-model", "messages": [{"role": "user", "content": "a made-up post"}], "max_tokens": 9}
 
@@ -237,7 +237,7 @@ def test_statuses_that_may_be_asked_again(status: int, pushback: bool, lost: boo
 def test_a_row_that_cannot_succeed_is_set_aside_without_the_servers_words(
     status: int, body: object, reason: str
 ) -> None:
-    assert read(status, body) == FinalOutcome("aside", reason=reason)
+    assert read(status, body) == FinalOutcome("failed", reason=reason)
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
             400,
             error(code="unsupported_parameter", param="max_tokens"),
             UsageError,
-            "check the teacher's options",
+            "check the teacher's extra_body",
         ),
     ],
 )
@@ -308,7 +308,7 @@ def test_a_response_format_that_is_not_taken_stops(body: object) -> None:
 
 def test_the_words_of_a_fault_in_another_place_do_not_stop_the_run() -> None:
     body = error(param="messages") | {"detail": "response_format"}
-    assert read(400, body, formatted=True) == FinalOutcome("aside", reason="HTTP 400")
+    assert read(400, body, formatted=True) == FinalOutcome("failed", reason="HTTP 400")
 
 
 KEYS = st.sampled_from(("choices", "message", "content", "error", "code", "usage", "refusal"))
@@ -419,7 +419,7 @@ def test_a_redirect_is_not_followed_and_no_proxy_is_asked(monkeypatch: pytest.Mo
         )
         port = first.sockets[0].getsockname()[1]
         endpoint = open_endpoint(
-            Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1", key="SOME_KEY"), {"SOME_KEY": KEY}
+            Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1", key_env_var="SOME_KEY"), {"SOME_KEY": KEY}
         )
         async with open_session(endpoint, 5, 1) as session:
             with pytest.raises(UsageError, match="sends calls on to another address"):

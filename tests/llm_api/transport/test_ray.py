@@ -37,7 +37,9 @@ PRICES = {"input_price": 1.0, "output_price": 10.0}
 
 
 def endpoint(url: str, **terms: Any) -> Endpoint:
-    return open_endpoint(Teacher(spec=f"remote:test-model@{url}", key="SOME_KEY", **terms), {"SOME_KEY": KEY})
+    return open_endpoint(
+        Teacher(spec=f"remote:test-model@{url}", key_env_var="SOME_KEY", **terms), {"SOME_KEY": KEY}
+    )
 
 
 def calls(url: str, count: int) -> Iterator[Request]:
@@ -195,9 +197,9 @@ def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: 
 def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as server:
         lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
-        summary = taught(lesson, tmp_path, way=DispatchMode(ray_address="auto"))[0]
+        summary = taught(lesson, tmp_path, dispatch_mode=DispatchMode(ray_address="auto"))[0]
         assert server.hashes.total() == 6
-    assert summary.answers == {"test-model": {"read": 6}}
+    assert summary.outcomes == {"test-model": {"read": 6}}
 
 
 def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ class RemoteAnalyst:
         """
         try:
             terms = Teacher(
-                spec=f"remote:{where}", max_tokens=asking.max_new_tokens, options=dict(asking.extra_body)
+                spec=f"remote:{where}", max_tokens=asking.max_new_tokens, extra_body=dict(asking.extra_body)
             )
         except ValidationError as found:  # its own words may show what stands in the URL
             raise UsageError(f"the model: {found.errors()[0]['msg'].removeprefix('Value error, ')}") from None
@@ -145,7 +145,7 @@ class RemoteAnalyst:
             answers = [answer for _, answer in self._send([call], COMPLETIONS_PATH)]
         except UsageError:  # no such address or model; where the key is wrong, the next call says so
             return None
-        if answers[0].state == "aside" and _is_transient(answers[0].reason):
+        if answers[0].state == "failed" and _is_transient(answers[0].reason):
             raise MentallamaError(
                 f"{self._endpoint.host} gave no answer ({answers[0].reason}); try again later"
             )
@@ -257,7 +257,7 @@ class RemoteAnalyst:
         """What is said of a call that brought no text; None where it did, or where another try may."""
         if answer.state == "refused":
             return Reading(status="refused", reason=answer.reason or "the endpoint's filter declines")
-        if answer.state == "aside":
+        if answer.state == "failed":
             if not _is_transient(answer.reason):
                 return Reading(status="unread", reason=f"the endpoint gave no answer: {answer.reason}")
             self.unanswered[str(answer.reason)] += 1

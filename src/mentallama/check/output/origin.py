@@ -88,4 +88,4 @@ def _describe_prompt(recipe: Recipe, lesson: Mapping[str, Any] | None) -> str | 
     if recipe.teach is None or lesson is None or not any(each.remote for each in recipe.teach.teacher):
         return None
     form = "a JSON object" if lesson["structured"] else "an answer sentence and its reasoning"
-    return f"Prompts: {lesson['prompt']}, version {lesson['prompts']}, asking for {form}."
+    return f"Prompts: {lesson['prompt_mode']}, version {lesson['prompts_version']}, asking for {form}."

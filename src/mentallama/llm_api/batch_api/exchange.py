@@ -132,11 +132,11 @@ class _ResultReader:
         uncertain = 0.0
         for call in calls:
             known, here = answers.get(call.hash), found[call.hash]
-            if known is not None and (known.state != "aside" or not here.locations):
+            if known is not None and (known.state != "failed" or not here.locations):
                 self.batch_round.stats.cached += 1
                 continue
             end, perhaps = self._final_completion(endpoint, call, here)
-            if end is not None and (known is None or end.state != "aside"):
+            if end is not None and (known is None or end.state != "failed"):
                 done.append((call, end))
                 uncertain += perhaps
             elif known is not None:

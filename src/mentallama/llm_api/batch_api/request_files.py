@@ -1,7 +1,7 @@
 """Request files of a batch, as OpenAI's Batch API, vLLM's `run_batch` and others take them up.
 
 A folder holds `requests-0001.jsonl` and so on, to be uploaded: a line is `custom_id` (the call's hash), `method`,
-`url` and `body`. Beside each, `about-0001.jsonl` says what its requests are about, so that a person can be forgotten,
+`url` and `body`. Beside each, `metadata-0001.jsonl` says what its requests are about, so that a person can be forgotten,
 and so that it is known what is out.
 """
 
@@ -31,7 +31,7 @@ BATCH_ENDPOINT = "/v1/chat/completions"
 
 
 class RequestMetadata(Record):
-    """What a request is about. `custom_id` is the call's hash, `results` how many it had when this was written: the
+    """What a request is about. `custom_id` is the call's hash, `n_results` how many it had when this was written: the
     request is out until there is one more."""
 
     custom_id: str
@@ -41,7 +41,7 @@ class RequestMetadata(Record):
     task: str
     question: str
     label: str | None = None
-    results: int = 0
+    n_results: int = 0
 
 
 UnansweredRequest = tuple[Request, int]
@@ -53,7 +53,9 @@ RequestLines = tuple[str, bytes]
 
 def format_request(again: UnansweredRequest) -> RequestLines:
     call, results = again
-    about = RequestMetadata(custom_id=call.hash, results=results, **call.model_dump(exclude={"hash", "body"}))
+    about = RequestMetadata(
+        custom_id=call.hash, n_results=results, **call.model_dump(exclude={"hash", "body"})
+    )
     head = json.dumps({"custom_id": call.hash, "method": "POST", "url": BATCH_ENDPOINT})[:-1]
     return about.model_dump_json(exclude_defaults=True), head.encode() + b', "body": ' + encode_body(
         call.body
@@ -100,7 +102,7 @@ def _write(path: Path, beside: Path, lines: Iterable[RequestLines]) -> int:
 
 
 def _metadata_path(path: Path) -> Path:
-    return path.with_name(path.name.replace("requests", "about"))
+    return path.with_name(path.name.replace("requests", "metadata"))
 
 
 def _file_numbers(folder: Path) -> list[int]:

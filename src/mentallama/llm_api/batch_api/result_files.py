@@ -67,7 +67,7 @@ class BatchIndex:
                 PRIMARY KEY (hash, mark) ON CONFLICT IGNORE);
             CREATE INDEX by_hash ON written (hash);
         """)
-        before = ((about.custom_id, about.results) for about in read_request_metadata(folder))
+        before = ((about.custom_id, about.n_results) for about in read_request_metadata(folder))
         database.executemany("INSERT INTO written VALUES (?, ?)", before)
         self.fault = self._index_results()
 

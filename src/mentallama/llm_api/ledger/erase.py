@@ -17,7 +17,7 @@ def request_hashes_about(folder: Path, ledgers: Iterable[Path], ids: set[str]) -
     """
     found = {
         each.custom_id
-        for path in folder.rglob("about-*.jsonl")
+        for path in folder.rglob("metadata-*.jsonl")
         for each in read_records(path, RequestMetadata)
         if not ids.isdisjoint((each.post_id, each.example_id, each.author))
     }

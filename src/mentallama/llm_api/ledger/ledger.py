@@ -27,19 +27,19 @@ COST_TOLERANCE = 1e-9
 QUERY_BATCH = 512
 """Hashes or rows looked up at a time."""
 
-UPSERT_COMPLETION = """INSERT INTO answers (hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds,
+UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds,
         attempts, post_id, author, task, question, label, time)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET state = excluded.state, text = excluded.text,
         finish_reason = excluded.finish_reason, reason = excluded.reason, usage = excluded.usage,
         cost = excluded.cost, seconds = excluded.seconds, attempts = excluded.attempts, time = excluded.time
-    WHERE answers.state = 'aside'"""
+    WHERE completions.state = 'failed'"""
 """What was answered stays; what was set aside may still be answered."""
 
 COMPLETION_COLUMNS = (
     "hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds, attempts"
 )
-TOTAL_SPENT_QUERY = "SELECT coalesce(sum(settled + uncertain + held), 0) FROM accounts WHERE id IS NOT ?"
+TOTAL_SPENT_QUERY = "SELECT coalesce(sum(settled + uncertain + reserved), 0) FROM accounts WHERE id IS NOT ?"
 
 
 class Ledger:
@@ -91,7 +91,7 @@ class Ledger:
         """All answers in the order of their first commit; few are held at a time, and nothing is kept locked."""
         last = 0
         while rows := self._query(
-            f"SELECT id, {COMPLETION_COLUMNS} FROM answers WHERE id > ? ORDER BY id LIMIT {QUERY_BATCH}",
+            f"SELECT id, {COMPLETION_COLUMNS} FROM completions WHERE id > ? ORDER BY id LIMIT {QUERY_BATCH}",
             [last],
         ):
             yield from (_completion_of_row(row[1:]) for row in rows)
@@ -121,7 +121,7 @@ class Ledger:
     def delete_failed(self) -> int:
         """Drop what was set aside, so that it is asked again; returns how many."""
         with self._transaction() as file:
-            return file.execute("DELETE FROM answers WHERE state = 'aside'").rowcount
+            return file.execute("DELETE FROM completions WHERE state = 'failed'").rowcount
 
     def erase(self, ids: set[str]) -> int:
         """Remove every answer about a post, an example or an author; returns how many.
@@ -132,7 +132,7 @@ class Ledger:
         with self._transaction() as file:
             for part in batched(sorted(ids), QUERY_BATCH):
                 removed += file.execute(
-                    f"DELETE FROM answers WHERE {_about_condition(part)}", part * 3
+                    f"DELETE FROM completions WHERE {_about_condition(part)}", part * 3
                 ).rowcount
         with self._lock, translate_sqlite_errors(self.path):
             # deleted cells are zeroed, but pages that were split or merged may hold older copies in their gaps
@@ -150,7 +150,9 @@ class Ledger:
         for part in batched(sorted(ids), QUERY_BATCH):
             found.update(
                 row[0]
-                for row in self._query(f"SELECT hash FROM answers WHERE {_about_condition(part)}", part * 3)
+                for row in self._query(
+                    f"SELECT hash FROM completions WHERE {_about_condition(part)}", part * 3
+                )
             )
         return found
 
@@ -176,21 +178,24 @@ class Ledger:
         """
         with self._transaction() as file:
             others = _total_spent(file, account)
-            own, held = file.execute(
-                "SELECT settled + uncertain, held FROM accounts WHERE id = ?", [account]
+            settled, reserved = file.execute(
+                "SELECT settled + uncertain, reserved FROM accounts WHERE id = ?", [account]
             ).fetchone()
             fits = (
-                budget is None or amount <= held or others + own + amount <= budget * (1 + 2 * COST_TOLERANCE)
+                budget is None
+                or amount <= reserved
+                or others + settled + amount <= budget * (1 + 2 * COST_TOLERANCE)
             )
             if fits:
-                file.execute("UPDATE accounts SET held = ? WHERE id = ?", (amount, account))
+                file.execute("UPDATE accounts SET reserved = ? WHERE id = ?", (amount, account))
             return fits, others
 
     def release(self, account: int, uncertain: float) -> None:
         """A run has ended and holds nothing more; `uncertain` of what it had in flight may have been spent."""
         with self._transaction() as file:
             file.execute(
-                "UPDATE accounts SET held = 0, uncertain = uncertain + ? WHERE id = ?", (uncertain, account)
+                "UPDATE accounts SET reserved = 0, uncertain = uncertain + ? WHERE id = ?",
+                (uncertain, account),
             )
             file.execute("DELETE FROM accounts WHERE id = ? AND settled = 0 AND uncertain = 0", [account])
 
@@ -213,7 +218,7 @@ class Ledger:
             return self._reading.execute(query, values).fetchall()
 
     def _select(self, columns: str, hashes: list[str]) -> list[Any]:
-        return self._query(f"SELECT {columns} FROM answers WHERE hash IN {_placeholders(hashes)}", hashes)
+        return self._query(f"SELECT {columns} FROM completions WHERE hash IN {_placeholders(hashes)}", hashes)
 
 
 def _completion_row(call: Request, answer: Completion, now: float) -> tuple[object, ...]:

@@ -13,30 +13,45 @@ from mentallama.errors import DataError, MentallamaError, UsageError
 APPLICATION_ID = 0x6D6C6C67
 """Marks the file as a ledger (`PRAGMA application_id`): "mllg"."""
 
-SCHEMA_VERSION = 1
-"""Of the tables (`PRAGMA user_version`)."""
+SCHEMA_VERSION = 2
+"""Version of the tables (`PRAGMA user_version`). Version 1 called them `answers` and `held`, and failures `aside`."""
 
 BUSY_SECONDS = 60
 """How long a process waits for another that is writing."""
 
-SCHEMA = (
-    """CREATE TABLE answers (
+COLUMNS = (
+    "id, hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds, attempts, post_id, author, "
+    "task, question, label, time"
+)
+
+CREATE_COMPLETIONS = """CREATE TABLE completions (
         id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, example_id TEXT NOT NULL, model TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('answered', 'refused', 'aside')), text TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('answered', 'refused', 'failed')), text TEXT NOT NULL,
         finish_reason TEXT, reason TEXT, usage TEXT NOT NULL, cost REAL, seconds REAL NOT NULL,
         attempts INTEGER NOT NULL, post_id TEXT NOT NULL, author TEXT, task TEXT NOT NULL, question TEXT NOT NULL,
-        label TEXT, time REAL NOT NULL)""",
+        label TEXT, time REAL NOT NULL)"""
+
+SCHEMA = (
+    CREATE_COMPLETIONS,
     """CREATE TABLE accounts (
         id INTEGER PRIMARY KEY, started REAL NOT NULL, settled REAL NOT NULL DEFAULT 0,
-        uncertain REAL NOT NULL DEFAULT 0, held REAL NOT NULL DEFAULT 0)""",
+        uncertain REAL NOT NULL DEFAULT 0, reserved REAL NOT NULL DEFAULT 0)""",
     f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
+)
+
+MIGRATE_FROM_1 = (
+    CREATE_COMPLETIONS,
+    f"""INSERT INTO completions ({COLUMNS})
+        SELECT {COLUMNS.replace("state", "replace(state, 'aside', 'failed')", 1)} FROM answers""",
+    "DROP TABLE answers",
+    "ALTER TABLE accounts RENAME COLUMN held TO reserved",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # a commit is on the disk, also when the power fails
-    "PRAGMA secure_delete = ON",
 )
 
 DAMAGED_LEDGER = "the ledger is damaged: restore it from a copy, or move it away"
@@ -98,8 +113,8 @@ def open_connections(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
         ) from None
     writing = _connect(path)
     try:
-        if not _is_ledger(writing, path):
-            _create_schema(writing, path)
+        if _schema_version(writing, path) < SCHEMA_VERSION:
+            _update_schema(writing, path)
         for setting in PRAGMAS:
             writing.execute(setting)
         return writing, _connect(path)
@@ -112,25 +127,27 @@ def _connect(path: Path) -> sqlite3.Connection:
     # one connection is used by one thread at a time; the ledger sees to it
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
+    connection.execute("PRAGMA secure_delete = ON")
     return connection
 
 
-def _is_ledger(file: sqlite3.Connection, path: Path) -> bool:
-    """Whether the file is a ledger; False where it is empty, `BadData` where it is something else."""
+def _schema_version(file: sqlite3.Connection, path: Path) -> int:
+    """Version of the ledger's tables, 0 for an empty file; `DataError` if the file is no ledger or a newer one."""
     (application,), (version,) = (
         file.execute(f"PRAGMA {name}").fetchone() for name in ("application_id", "user_version")
     )
     (tables,) = file.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application == APPLICATION_ID and version > SCHEMA_VERSION:
-        raise DataError("the ledger was written by a newer version of mentallama: use that one", path)
+        raise DataError("the ledger was written by a newer version of mentallama: use that version", path)
     if application != APPLICATION_ID and (application or version or tables):
         raise DataError(NOT_A_LEDGER, path)
-    return bool(application == APPLICATION_ID)
+    return int(version)
 
 
-def _create_schema(file: sqlite3.Connection, path: Path) -> None:
-    file.execute("BEGIN IMMEDIATE")  # another process may be making it at this moment
-    if not _is_ledger(file, path):
-        for statement in SCHEMA:
-            file.execute(statement)
+def _update_schema(file: sqlite3.Connection, path: Path) -> None:
+    """Create the tables, or migrate those of an older version, in one transaction."""
+    file.execute("BEGIN IMMEDIATE")
+    version = _schema_version(file, path)  # another process may have created or migrated them in the meantime
+    for statement in () if version == SCHEMA_VERSION else MIGRATE_FROM_1 if version else SCHEMA:
+        file.execute(statement)
     file.execute("COMMIT")

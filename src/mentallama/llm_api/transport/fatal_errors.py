@@ -12,7 +12,7 @@ RESUME_HINT = "what was answered is kept, and the same command goes on"
 
 
 def _wrong_key(endpoint: Endpoint) -> MentallamaError:
-    variable = endpoint.settings.key
+    variable = endpoint.settings.key_env_var
     if endpoint.api_key is None:
         return UsageError(
             f"{endpoint.host} asks for a key and {variable} is not set: put it into that environment variable"
@@ -31,7 +31,7 @@ def _unknown_model(endpoint: Endpoint) -> MentallamaError:
 
 def _no_quota(endpoint: Endpoint) -> MentallamaError:
     return MentallamaError(
-        f"{endpoint.host} says that the account behind {endpoint.settings.key} is out of quota or money; "
+        f"{endpoint.host} says that the account behind {endpoint.settings.key_env_var} is out of quota or money; "
         f"fill it up: {RESUME_HINT}"
     )
 
@@ -53,7 +53,7 @@ def _unsupported_response_format(endpoint: Endpoint) -> MentallamaError:
 def _unsupported_parameter(endpoint: Endpoint) -> MentallamaError:
     return UsageError(
         f"{endpoint.host} does not take a key or value of the request for {endpoint.model}: "
-        "check the teacher's options, max_tokens and temperature"
+        "check the teacher's extra_body, max_tokens and temperature"
     )
 
 

@@ -70,13 +70,13 @@ class RetryableFailure:
 AttemptOutcome = FinalOutcome | RetryableFailure
 
 RETRYABLE_STATUSES = {
-    408: {"pushback": True, "lost": True},
-    429: {"pushback": True},
+    408: {"overloaded": True, "maybe_billed": True},
+    429: {"overloaded": True},
     500: {},
     502: {},
-    503: {"pushback": True},
-    504: {"pushback": True, "lost": True},
-    529: {"pushback": True},
+    503: {"overloaded": True},
+    504: {"overloaded": True, "maybe_billed": True},
+    529: {"overloaded": True},
 }
 """What a status that can be repeated means; 529 is Anthropic's and others' "overloaded"."""
 
@@ -184,7 +184,7 @@ def parse_response(
     if status in RETRYABLE_STATUSES or (status >= 500 and status not in PERMANENT_5XX):
         wait = retry_after(headers, time.time())
         return RetryableFailure(reason, wait, **RETRYABLE_STATUSES.get(status, {}))
-    return FinalOutcome("aside", reason=reason)
+    return FinalOutcome("failed", reason=reason)
 
 
 def _parse_completion(content: Any, is_text_completion: bool) -> AttemptOutcome:
