@@ -150,7 +150,7 @@ def main() -> None:
     posts = list(read_records(given.posts, Post)) if given.posts else made_up_posts(given.count, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
-            train_linear(posts, Path(folder), LinearSettings(regularisation=(2.0,)))
+            train_linear(posts, Path(folder), LinearSettings(C=(2.0,)))
         analyst = open_analyst(given.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {

@@ -183,7 +183,7 @@ def main() -> None:
     options.add_argument("--rows", type=int, default=252, help="rows of each file (0: all)")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--new-tokens", type=int, default=128)
-    options.add_argument("--tokens-at-once", type=int, default=InferenceOptions().max_batch_tokens)
+    options.add_argument("--max-batch-tokens", type=int, default=InferenceOptions().max_batch_tokens)
     options.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = options.parse_args()
     torch.set_num_threads(given.threads)
@@ -211,7 +211,7 @@ def main() -> None:
 
 def compare(opened: LoadedModel, examples: Sequence[Example], given: argparse.Namespace) -> None:
     """Examples a second of each, round by round, and how many times as fast ours are."""
-    asked = {"max_new_tokens": given.new_tokens, "tokens_at_once": given.tokens_at_once}
+    asked = {"max_new_tokens": given.new_tokens, "max_batch_tokens": given.max_batch_tokens}
     ways = {
         "plain loop": plain_loop(opened, given.new_tokens),
         "ours, with explanations": ours(opened, InferenceOptions(**asked)),

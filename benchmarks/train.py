@@ -48,7 +48,7 @@ from mentallama.train.objectives.causal_sft import (
 )
 from mentallama.train.objectives.language import SftData, sft_objective
 
-SHAPE = FromScratchSettings(hidden=256, layers=4, heads=4, vocabulary=4096)
+SHAPE = FromScratchSettings(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, vocab_size=4096)
 LONGEST = 1024
 """SFTTrainer's own default."""
 BATCH = 8
@@ -81,7 +81,7 @@ def release_rows(data: Path, count: int) -> list[Example]:
 
 def ours(rows: CausalRows, batching: str, dtype: torch.dtype) -> Work:
     """One epoch of our loop, with the checkpoint that it writes at the end."""
-    kind = {"analyst": "causal", "new": SHAPE, "batching": batching}
+    kind = {"analyst": "causal", "from_scratch": SHAPE, "batching": batching}
     settings = CausalSettings.model_validate(
         {**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH}
     )

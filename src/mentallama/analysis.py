@@ -94,7 +94,7 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
 
 def _question_keys(analyst: Analyst, spec: str, task: str | None) -> list[tuple[str, str]]:
     everything = [(name, question) for name, each in load_tasks().items() for question in each.questions]
-    answers: Collection[tuple[str, str]] = getattr(analyst, "tasks", everything)
+    answers: Collection[tuple[str, str]] = getattr(analyst, "supported_questions", everything)
     wanted = find_task(task).set if task else None
     questions = [(name, question) for name, question in answers if wanted in (None, name)]
     if not questions:

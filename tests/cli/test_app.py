@@ -395,7 +395,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `runs/sample-linear/train`, a model of two sets."""
     folder = tmp_path_factory.mktemp("trained")
     changes = [f"data={ROOT / 'sample'}", "sets=[CAMS, DR]", "jobs=1", "collect.allowed_rejects=0.2"]
-    changes += ["train.topics=[0]", "train.shifts=[false]", "train.regularisation=[1.0]"]
+    changes += ["train.topics=[0]", "train.intercept_shifts=[false]", "train.C=[1.0]"]
     sets = [part for change in changes for part in ("--set", change)]
     done = mentallama("train", ROOT / "recipes/sample-linear.yaml", *sets, cwd=folder)
     assert done.returncode == 0, done.stderr

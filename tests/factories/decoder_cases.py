@@ -37,7 +37,7 @@ def make_examples(
 
 def analyst(model: Any, tokenizer: Any, **asking: Any) -> CausalAnalyst:
     """The model in memory as an analyst that says nothing."""
-    settings = {"max_new_tokens": 24, "say": lambda _: None, **asking}
+    settings = {"max_new_tokens": 24, "log": lambda _: None, **asking}
     return CausalAnalyst(
         LoadedModel(model, tokenizer, CONTEXT, "causal:tiny", None), InferenceOptions(**settings)
     )

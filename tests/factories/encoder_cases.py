@@ -101,7 +101,7 @@ def made(folder: Path, reads: str = "posts", **settings: Any) -> Recipe:
         "epochs": 14,
         "batch_size": 8,
         "learning_rate": 5e-3,
-        "head_rate": 3,
+        "head_lr_multiplier": 3,
         "max_tokens": 40,
         **settings,
     }

@@ -28,7 +28,7 @@ from mentallama.pipeline.runner import run_recipe
 from tests.factories.project import ROOT
 
 RECIPE = ROOT / "recipes/sample-linear.yaml"
-FAST = ("train.regularisation=[1.0]", "train.topics=[0]", "train.shifts=[false]")
+FAST = ("train.C=[1.0]", "train.topics=[0]", "train.intercept_shifts=[false]")
 SMALL = (*FAST, "sets=[CLP, DR]", "jobs=1", f"data={ROOT / 'sample'}")
 NOTE = "note: "
 STAGES = tuple(read_recipe(RECIPE).stages())
@@ -128,7 +128,7 @@ def test_a_second_run_rewrites_nothing(run: Path) -> None:
         ("name=another", ["report"]),
         ("evaluate.resamples=200", ["evaluate", "report"]),
         ("predict.splits=[validation, test]", ["predict", "evaluate", "report"]),
-        ("train.min_posts=3", ["train", "predict", "evaluate", "report"]),
+        ("train.min_df=3", ["train", "predict", "evaluate", "report"]),
         ("collect.author_salt=x", list(STAGES)),
         ("collect.allowed_rejects=0.06", ["collect", "report"]),
         ("seed=8", list(STAGES)),

@@ -153,7 +153,7 @@ def test_splits_and_sets(
 
 def test_all_questions_of_all_tasks(posts: Path, tmp_path: Path) -> None:
     spec = script(tmp_path / "s.jsonl", says("instruction"))
-    summary = predict_ad_hoc(order(spec, posts, every=True), tmp_path / "out", print)
+    summary = predict_ad_hoc(order(spec, posts, all_questions=True), tmp_path / "out", print)
     everything = {(name, question) for name, task in TASKS.items() for question in task.questions}
     assert Counter((row.task, row.question) for row in asked(tmp_path / "out")) == dict.fromkeys(
         everything, 3
@@ -248,10 +248,10 @@ def test_all_questions_of_a_real_post_are_refused_by_its_own_set(posts: Path, tm
     write_records(posts, real[1:])  # SAD alone, but DR's question is asked of it too
     with serving(Plan(reply=lambda _: "No.")) as server:
         spec = f"remote:test-model@{server.url}"
-        predict_ad_hoc(order(spec, posts, mode="free", every=True), tmp_path / "out", print)
+        predict_ad_hoc(order(spec, posts, mode="free", all_questions=True), tmp_path / "out", print)
         write_records(posts, real)
         with pytest.raises(UsageError, match="posts of DR were given under an agreement"):
-            predict_ad_hoc(order(spec, posts, mode="free", every=True), tmp_path / "other", print)
+            predict_ad_hoc(order(spec, posts, mode="free", all_questions=True), tmp_path / "other", print)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_the_same_command_is_up_to_date_and_another_is_refused(posts: Path, tmp_
     spec, out = script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "out"
     predict_ad_hoc(order(spec, posts), out, print)
     before, said = contents(out), list[str]()
-    predict_ad_hoc(order(spec, posts, in_flight=3, tokens_at_once=100), out, said.append)
+    predict_ad_hoc(order(spec, posts, max_concurrency=3, max_batch_tokens=100), out, said.append)
     assert (said, contents(out)) == (["predict: up to date"], before)
     for terms in ({"sets": ("SAD",)}, {"mode": "free"}, {"form": "completion"}):
         with pytest.raises(
@@ -370,7 +370,7 @@ def test_kill_9_costs_no_more_than_the_question_at_hand(tmp_path: Path) -> None:
 
 def test_a_person_is_forgotten_in_a_folder_of_predictions(posts: Path, tmp_path: Path) -> None:
     spec, out = script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "out"
-    predict_ad_hoc(order(spec, posts, every=True), out, print)
+    predict_ad_hoc(order(spec, posts, all_questions=True), out, print)
     wanted = next(read_records(posts, Post)).id
     before = predictions(out)
     removed = erase(out, wanted)
@@ -481,7 +481,7 @@ def test_in_a_recipe_the_options_are_changes(told: Told, sample_model: Path, tmp
     assert manifest is not None
     settings = manifest.cause["settings"]["predict"]
     assert (settings["mode"], settings["labels_only"], settings["max_new_tokens"]) == ("free", True, 9)
-    assert "tokens_at_once" not in settings
+    assert "max_batch_tokens" not in settings
     assert not list((tmp_path / "run").glob("predicted-*"))
 
 

@@ -54,7 +54,7 @@ def answer(example: Example) -> Prediction:
 
 
 class Narrow(Echo):
-    tasks = (("MultiWD", "social"),)
+    supported_questions = (("MultiWD", "social"),)
 
 
 def asked(*questions: tuple[int, str]) -> list[str]:
@@ -104,7 +104,7 @@ def test_batches_hold_all_in_order_and_never_part_a_post(sizes: list[int], size:
 def test_every_labelled_question_is_answered_in_order(out: Path) -> None:
     summary = answered(Echo(), out, POSTS[1:4])
     assert written(out) == asked((1, "depression"), (2, "social"), (2, "emotional"))
-    assert (summary.posts, summary.answers, summary.left_open) == (3, {"read": 3}, {})
+    assert (summary.posts, summary.answers, summary.unsupported) == (3, {"read": 3}, {})
     assert PredictSummary.model_validate_json((out / "summary.json").read_text()) == summary
 
 
@@ -117,7 +117,7 @@ def test_the_other_form(out: Path) -> None:
 def test_what_a_model_was_not_made_for_is_left_open_and_counted(out: Path) -> None:
     summary = answered(Narrow(), out, POSTS[1:4])
     assert written(out) == asked((2, "social"))
-    assert summary.left_open == {"DR": 1, "MultiWD": 1}
+    assert summary.unsupported == {"DR": 1, "MultiWD": 1}
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ class Mortal(Echo):
             if len(self.seen) == self.lives:
                 raise KeyboardInterrupt
             self.seen.append(example.id)
-            self.counts["cut_posts"] += 1
+            self.counts["truncated_posts"] += 1
             yield answer(example)
 
 
@@ -183,7 +183,7 @@ def test_what_was_answered_before_a_stop_is_not_asked_again(out: Path) -> None:
     assert first.seen + second.seen == [example_of(post, "depression", "instruction").id for post in MANY]
     assert written(out) == first.seen + second.seen
     assert summary.answers == {"read": 700}
-    assert summary.counts == {"cut_posts": 512 + 100}
+    assert summary.counts == {"truncated_posts": 512 + 100}
 
 
 class Missing(Echo):
@@ -191,13 +191,13 @@ class Missing(Echo):
 
     def __init__(self) -> None:
         super().__init__()
-        self.missed: Counter[str] = Counter()
+        self.unanswered: Counter[str] = Counter()
 
-    def as_they_come(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         *others, last = examples
         self.batches.append(len(others) + 1)
         if len(others):
-            self.missed["time-out"] += 1
+            self.unanswered["time-out"] += 1
             yield from map(answer, reversed(others))
         else:
             yield answer(last)
@@ -260,11 +260,11 @@ def test_what_follows_a_damaged_line_is_dropped(damage: bytes, tmp_path: Path) -
     path = tmp_path / "part.jsonl"
     with Journal(path) as journal:
         journal.add(reading("a"))
-        journal.add_counts(Counter(cut_posts=2))
+        journal.add_counts(Counter(truncated_posts=2))
     whole = path.read_bytes()
     path.write_bytes(whole + damage + reading("b").model_dump_json().encode() + b"\n")
     with Journal(path) as journal:
-        assert ("a" in journal, "b" in journal, journal.counts) == (True, False, {"cut_posts": 2})
+        assert ("a" in journal, "b" in journal, journal.counts) == (True, False, {"truncated_posts": 2})
     assert path.read_bytes() == whole
 
 
@@ -293,7 +293,7 @@ def test_progress_begins_at_what_was_done(out: Path, monkeypatch: pytest.MonkeyP
 
         def __exit__(self, *_: object) -> None: ...
 
-    monkeypatch.setattr("mentallama.predict.run.progress", Bar)
+    monkeypatch.setattr("mentallama.predict.run.progress_bar", Bar)
     with pytest.raises(KeyboardInterrupt):
         answered(Mortal(5), out, MANY)
     answered(Echo(), out, MANY)

@@ -195,7 +195,7 @@ def make_run(out: Path) -> Path:
         {
             "sets": {
                 "DR": {
-                    "questions": {"depression": {"train": 480, "validation": 40, "card": card}},
+                    "questions": {"depression": {"train": 480, "validation": 40, "metadata": card}},
                     "features": 1000,
                     "seconds": 1.5,
                 }

@@ -26,7 +26,7 @@ from mentallama.train.linear.trainer import train_linear
 from tests.factories.linear_cases import cause_posts, depression_posts, wellness_posts
 from tests.factories.project import ROOT
 
-QUICK = LinearSettings(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+QUICK = LinearSettings(C=(1.0,), evidence_weights=(0.0,), topics=(0,), intercept_shifts=(False,))
 
 
 @pytest.fixture(scope="module")

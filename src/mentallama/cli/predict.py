@@ -52,7 +52,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         max_new_tokens: Annotated[
             int | None, typer.Option(metavar="COUNT", help="The longest answer.")
         ] = None,
-        tokens_at_once: Annotated[
+        max_batch_tokens: Annotated[
             int | None, typer.Option(metavar="COUNT", help="Tokens in one pass.")
         ] = None,
         device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
@@ -81,7 +81,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             "labels_only": labels_only or None,
             "template": template,
             "max_new_tokens": max_new_tokens,
-            "tokens_at_once": tokens_at_once,
+            "max_batch_tokens": max_batch_tokens,
             "device": device,
             "dtype": dtype,
             "allow_remote": allow_remote or None,

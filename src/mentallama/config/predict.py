@@ -1,4 +1,4 @@
-"""Which posts are answered, by whom and how."""
+"""Settings of the predict stage: which posts are answered, by which model, and how."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from mentallama.records import Split
 
 
 class Predict(Settings):
-    """Which posts are answered, by whom and how."""
+    """Which posts are answered, by which model, and how."""
 
     model: str | None = None
-    """An analyst's spec, as linear:DIR; None is the one that `train` made."""
+    """The analyst, as linear:DIR; default: the model that `train` of the same recipe wrote."""
     splits: tuple[Split, ...] = Field(default=("test",), min_length=1)
     mode: Literal["answer-first", "free"] = "answer-first"
-    """answer-first: a language model's label is the likeliest of the question's written answers, its explanation is
-    written after it. free: what the model writes is read, as in the paper; it may be unreadable, and has no
-    probability."""
+    """answer-first: a language model's label is the most likely of the question's written answers, and its explanation
+    is generated after that answer. free: the model's own text is parsed, as in the paper; it may be unparsed, and has
+    no probabilities."""
     labels_only: bool = False
-    """No explanations, where a language model need not write any."""
+    """Generate no explanations, for language models that can do without."""
     template: Literal["auto", "chat", "plain"] = "auto"
-    """auto: the model's chat template where it has one, else the published query as it stands."""
+    """auto: the model's chat template if it has one, otherwise the published query as plain text."""
     max_new_tokens: PositiveInt = 256
-    """The longest answer; the prompt is not counted."""
-    tokens_at_once: PositiveInt = 8192
-    """Tokens, padding counted, in one pass. Where memory is short it is halved, and said."""
+    """Longest answer in tokens, not counting the prompt."""
+    max_batch_tokens: PositiveInt = 8192
+    """Tokens in one batch, padding counted. Halved, with a warning, on out-of-memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    in_flight: PositiveInt = 64
-    """The most calls to a remote model at a time; fewer where the server pushes back."""
+    max_concurrency: PositiveInt = 64
+    """Concurrent calls to a remote model; fewer while the server pushes back."""
     timeout: PositiveFloat = 120.0
-    """Seconds that one call to a remote model may take."""
-    options: dict[str, Any] = {}
-    """Further keys of the request to a remote model, as its provider wants them; null takes one out."""
+    """Seconds before a call to a remote model times out."""
+    extra_body: dict[str, Any] = {}
+    """Further keys of the request to a remote model, as its provider expects them; null removes a key."""
     allow_remote: tuple[str, ...] = ()
-    """Sets with an agreement that may be sent to a remote model all the same."""
+    """Sets under a data agreement that may be sent to a remote model nevertheless."""

@@ -1,4 +1,4 @@
-"""How an analyst is trained: one set of settings a kind of analyst."""
+"""Settings of `train`: one model for each kind of analyst."""
 
 from __future__ import annotations
 
@@ -11,186 +11,189 @@ from mentallama.config.base import PositiveFloat, Settings, Share
 
 
 class LinearSettings(Settings):
-    """How the linear analyst is fitted. Every choice is made by cross-validation over training and validation posts,
-    scored on posts labelled as the validation posts are; test posts are never looked at."""
+    """Settings of the linear analyst. Lists are alternatives; the best is chosen by cross-validation over training and
+    validation posts, scored on posts that are labelled the way the validation posts are. Test posts are never used."""
 
     analyst: Literal["linear"] = "linear"
-    regularisation: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
-    """Inverse regularisation strengths C to choose from."""
+    C: tuple[PositiveFloat, ...] = Field(default=(0.5, 1.0, 2.0), min_length=1)
+    """Inverse regularisation strengths to try."""
     class_weights: tuple[Literal["none", "balanced"], ...] = Field(default=("balanced",), min_length=1)
-    """Weighting of labels to choose from. Cross-validated on training and validation posts, each at its
-    best strength, balanced was ahead on every set that was tried."""
+    """Class weightings to try. Cross-validated on training and validation posts, each at its best C, balanced won on
+    every set that was tried."""
     evidence_weights: tuple[Share, ...] = Field(default=(0.0, 0.3), min_length=1)
-    """Weights to choose from for the passages that annotators marked: each is learnt from as a short post of its own
-    with its post's label, worth this much of a post. 0 leaves them out."""
+    """Sample weights to try for the passages that annotators marked. Each passage is an extra training sample with its
+    post's label and this weight; a post has weight 1. 0 leaves the passages out."""
     topics: tuple[NonNegativeInt, ...] = Field(default=(0, 50), min_length=1)
-    """Numbers of latent topics to choose from (singular value decomposition of a set's tf-idf). They are fitted beside
-    the n-grams and folded back into their weights, so that evidence stays exact. 0 is none."""
-    shifts: tuple[bool, ...] = Field(default=(False, True), min_length=1)
-    """Whether calibration may move each label's intercept beside the temperature, to choose from. It helps where a
-    label is more common among validation posts than among training posts (upstream labels against the release's). The
-    second value is tried only where every question has 50 validation posts."""
-    word_ngrams: Literal[1, 2] = 2
-    character_ngrams: tuple[int, int] = (2, 5)
-    min_posts: int = Field(default=2, ge=1)
-    """A feature must stand in so many posts: one that stands in a single post names the post."""
+    """Numbers of latent topics to try (truncated SVD of a set's tf-idf matrix). Topics are fitted beside the n-grams
+    and folded back into their weights, so that evidence stays exact. 0 turns them off."""
+    intercept_shifts: tuple[bool, ...] = Field(default=(False, True), min_length=1)
+    """Whether calibration may shift each label's intercept besides fitting the temperature; alternatives to try. It
+    helps where a label is more common among validation posts than among training posts (upstream labels against the
+    release's). The second alternative is tried only if every question has 50 validation posts."""
+    max_word_ngram: Literal[1, 2] = 2
+    char_ngram_range: tuple[int, int] = (2, 5)
+    min_df: int = Field(default=2, ge=1)
+    """Smallest number of posts that contain a feature; a feature of a single post identifies that post."""
 
     @model_validator(mode="after")
     def _check_ngram_range(self) -> LinearSettings:
-        shortest, longest = self.character_ngrams
+        shortest, longest = self.char_ngram_range
         if not 1 <= shortest <= longest <= 10:
-            raise ValueError("character_ngrams must be two ascending lengths from 1 to 10")
+            raise ValueError("char_ngram_range must be two ascending lengths from 1 to 10")
         return self
 
 
 class FromScratchSettings(Settings):
-    """A model of random weights, and a tokenizer of the training texts: from nothing, offline."""
+    """A small Llama with random weights, and a tokenizer trained on the training texts; needs no download."""
 
-    hidden: PositiveInt = 256
-    layers: PositiveInt = 4
-    heads: PositiveInt = 4
-    vocabulary: int = Field(default=4096, ge=300)
+    hidden_size: PositiveInt = 256
+    num_hidden_layers: PositiveInt = 4
+    num_attention_heads: PositiveInt = 4
+    vocab_size: int = Field(default=4096, ge=300)
     """Tokens of the byte-level BPE tokenizer; 256 of them are the bytes."""
 
     @model_validator(mode="after")
     def _check_head_size(self) -> FromScratchSettings:
-        if self.hidden % (2 * self.heads):
-            raise ValueError("hidden must be a multiple of twice the heads")
+        if self.hidden_size % (2 * self.num_attention_heads):
+            raise ValueError("hidden_size must be a multiple of 2 * num_attention_heads")
         return self
 
 
 class LoraSettings(Settings):
-    """Low-rank adapters (LoRA, Hu et al. 2021); with `quantised` the base is held in 4 bits (QLoRA, Dettmers et al.
-    2023)."""
+    """Low-rank adapters (LoRA, Hu et al. 2021); with `load_in_4bit`, on a base quantised to 4 bits (QLoRA, Dettmers et
+    al. 2023)."""
 
     rank: PositiveInt = 16
     alpha: PositiveFloat = 32
     dropout: float = Field(default=0.05, ge=0, lt=1)
-    targets: tuple[str, ...] | Literal["all-linear"] = "all-linear"
-    """Names of the layers that are adapted, as q_proj."""
-    quantised: bool = False
+    target_modules: tuple[str, ...] | Literal["all-linear"] = "all-linear"
+    """Names of the layers to adapt, such as q_proj."""
+    load_in_4bit: bool = False
 
 
 class NeuralSettings(Settings):
-    """What the trainers of neural analysts share."""
+    """Settings that all neural trainers share."""
 
     base: str | None = None
-    """The model to start from: a folder, or an id on the Hugging Face hub, which is then asked for it."""
+    """The model to start from: a folder, or an id on the Hugging Face hub (downloaded on first use)."""
     max_tokens: PositiveInt = 2048
-    """The longest row. What is longer is cut in the post, never in the question or the answer, and counted."""
+    """Longest training row. A longer one is truncated in the post, never in the question or the answer; truncated posts
+    are counted."""
     epochs: PositiveInt = 3
-    steps: PositiveInt | None = None
-    """End after so many optimiser steps; None: after the epochs."""
+    max_steps: PositiveInt | None = None
+    """Stop after this many optimiser steps; None: after the last epoch."""
     batch_size: PositiveInt = 256
-    """Rows an optimiser step, over all devices."""
-    tokens_at_once: PositiveInt = 8192
-    """Tokens, padding counted, that one device holds in a pass; a step takes as many passes as it needs. Where memory
-    is short it is halved, and said."""
+    """Rows per optimiser step, over all devices."""
+    max_batch_tokens: PositiveInt = 8192
+    """Tokens, padding included, of one forward pass on one device; a step accumulates gradients over as many passes as
+    it needs. Halved, with a warning, on out-of-memory."""
     learning_rate: PositiveFloat = 1e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Share = 0.03
-    """Share of the steps in which the learning rate climbs."""
+    warmup_ratio: Share = 0.03
+    """Share of the steps over which the learning rate rises linearly."""
     weight_decay: float = Field(default=0.0, ge=0)
-    clip: PositiveFloat = 1.0
-    """Largest norm of a step's gradient."""
+    max_grad_norm: PositiveFloat = 1.0
+    """Gradients are clipped to this norm."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What passes are computed in; auto: bfloat16 on a GPU, float32 elsewhere. Weights that learn are float32."""
+    """Data type of forward and backward passes; auto: bfloat16 on a GPU, float32 elsewhere. Trainable weights are
+    always kept in float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    average: float | None = Field(default=None, gt=0, lt=1)
-    """Measure and keep a moving average of the weights in their place, with this decay a step; 0.99 averages some
-    hundred steps. It takes the memory of the weights that learn once more."""
+    ema_decay: float | None = Field(default=None, gt=0, lt=1)
+    """Evaluate and keep an exponential moving average of the weights, with this decay per step; 0.99 averages roughly
+    the last hundred steps. Takes as much memory again as the trainable weights."""
     gradient_checkpointing: bool = False
-    """Compute activations twice instead of holding them: less memory, about a third more time."""
-    evaluate_every: PositiveInt | None = None
-    """Steps between two looks at the validation rows; None: once an epoch."""
-    patience: PositiveInt | None = None
-    """End after so many looks without a better one."""
-    best_by: Literal["loss", "weighted_f1"] = "loss"
-    """What makes a checkpoint the best on validation rows; the best one is kept."""
+    """Recompute activations instead of keeping them: less memory, about a third more time."""
+    eval_steps: PositiveInt | None = None
+    """Steps between evaluations on validation rows; None: once per epoch."""
+    early_stopping_patience: PositiveInt | None = None
+    """Stop after this many evaluations without improvement."""
+    metric_for_best: Literal["loss", "weighted_f1"] = "loss"
+    """Validation metric that selects the best checkpoint, which is the one that is kept."""
     checkpoint_minutes: PositiveFloat = 10.0
-    """A killed training loses at most so much."""
+    """Time between checkpoints: the most work that a killed training loses."""
 
 
 class EncoderSettings(NeuralSettings):
-    """A fine-tuned encoder (BERT, RoBERTa, MentalBERT, MiniLM): one for all sets, with a head for each question. For
-    one of a single set, name that set in `sets`."""
+    """A fine-tuned encoder (BERT, RoBERTa, MentalBERT, MiniLM): one model for all sets, with a head per question. For a
+    model of a single set, name only that set in `sets`."""
 
     analyst: Literal["encoder"]
     base: str
     reads: Literal["posts", "explanations"] = "posts"
-    """What the label is told from. A model that reads explanations is the label reader of check and evaluate."""
+    """The input from which the label is predicted. A model that reads explanations is a label reader for check and
+    evaluate."""
     pooling: Literal["mean", "cls"] = "mean"
     class_weights: Literal["none", "balanced"] = "balanced"
-    head_rate: PositiveFloat = 10.0
-    """Learning rate of the heads, in learning rates of the encoder."""
+    head_lr_multiplier: PositiveFloat = 10.0
+    """Learning rate of the heads relative to that of the encoder."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Before the heads."""
+    """Dropout before the heads."""
     base_dropout: float | None = Field(default=None, ge=0, lt=1)
-    """Inside the base; None: as its makers have it. 0 takes about half the time on a CPU."""
+    """Dropout inside the base; None keeps the base's own. 0 takes about half the time on a CPU."""
     freeze_embeddings: bool = False
-    """Leave the base's word vectors as they are."""
+    """Do not train the base's token embeddings."""
     max_tokens: PositiveInt = 512
     epochs: PositiveInt = 5
     batch_size: PositiveInt = 32
     learning_rate: PositiveFloat = 1e-4
     schedule: Literal["cosine", "linear", "constant"] = "linear"
-    warmup: Share = 0.1
+    warmup_ratio: Share = 0.1
     weight_decay: float = Field(default=0.01, ge=0)
-    best_by: Literal["loss", "weighted_f1"] = "weighted_f1"
+    metric_for_best: Literal["loss", "weighted_f1"] = "weighted_f1"
 
 
 class CausalSettings(NeuralSettings):
-    """A decoder language model (Llama and its kin), whole or with adapters."""
+    """A decoder language model (such as Llama): all weights, or LoRA adapters."""
 
     analyst: Literal["causal"]
-    new: FromScratchSettings | None = None
-    """Start from nothing instead of a base."""
-    learns: Literal["responses", "text", "preferences"] = "responses"
-    """responses: instruction rows, loss on the response only. text: a folder of domain text (continued pre-training,
-    Gururangan et al. 2020). preferences: pairs of a better and a worse response (DPO, Rafailov et al. 2023)."""
-    adapter: LoraSettings | None = None
-    """None trains all weights."""
+    from_scratch: FromScratchSettings | None = None
+    """Start from random weights instead of a base."""
+    objective: Literal["sft", "pretrain", "dpo"] = "sft"
+    """sft: instruction rows, with the loss on the response only. pretrain: continued pre-training on a folder of domain
+    text (Gururangan et al. 2020). dpo: pairs of a preferred and a rejected response (Rafailov et al. 2023)."""
+    lora: LoraSettings | None = None
+    """LoRA adapters to train; None trains all weights."""
     batching: Literal["bucketed", "packed"] = "bucketed"
-    """bucketed: rows of like length side by side. packed: rows behind one another in one sequence, each blind to the
-    others."""
+    """bucketed: rows of similar length are padded to one length. packed: rows are concatenated into one sequence, with
+    attention blocked between rows."""
     template: Literal["auto", "chat", "plain"] = "auto"
-    """auto: the tokenizer's chat template where it has one, else the published query as it stands."""
-    text: Path | None = None
-    """A folder of .txt and .jsonl files (key text) to learn from, for learns: text."""
-    general: Path | None = None
-    """Text of no domain: its perplexity is measured before and after, so that what is forgotten is seen."""
-    pairs: Path | None = None
-    """A file of preference pairs, for learns: preferences; None: those that check's verdicts and ratings give."""
+    """Prompt format; auto: the tokenizer's chat template if it has one, else the published query as it stands."""
+    corpus: Path | None = None
+    """Folder of .txt and .jsonl files (key text) to train on, for objective: pretrain."""
+    general_corpus: Path | None = None
+    """General-domain text. Its perplexity is measured before and during training, to show what is forgotten."""
+    preference_pairs: Path | None = None
+    """File of preference pairs, for objective: dpo; None: pairs derived from check's verdicts and ratings."""
     beta: PositiveFloat = 0.1
-    """How dear it is to leave the base model (DPO)."""
+    """DPO's beta: strength of the penalty for moving away from the base model."""
 
     @model_validator(mode="after")
     def _check_combinations(self) -> CausalSettings:
-        if (self.base is None) == (self.new is None):
-            raise ValueError("give a base or new, and not both")
-        if (self.learns == "text") != (self.text is not None):
-            raise ValueError("learns: text and a folder of text go together")
-        if self.adapter is not None and self.new is not None:
-            raise ValueError("adapters need a base: a new model has nothing to adapt")
-        if self.new is not None and self.learns == "preferences":
-            raise ValueError("preferences are learnt by a model that already answers; give it as the base")
+        if (self.base is None) == (self.from_scratch is None):
+            raise ValueError("give either base or from_scratch, and not both")
+        if (self.objective == "pretrain") != (self.corpus is not None):
+            raise ValueError("objective: pretrain and a corpus go together: give both or neither")
+        if self.lora is not None and self.from_scratch is not None:
+            raise ValueError("lora needs a base: a model from scratch has nothing to adapt")
+        if self.from_scratch is not None and self.objective == "dpo":
+            raise ValueError("objective: dpo needs a model that already answers; give one as the base")
         return self
 
 
 class Seq2seqSettings(NeuralSettings):
-    """An encoder-decoder (BART, T5) on the completion form."""
+    """An encoder-decoder language model (BART, T5), usually with `form: completion`."""
 
     analyst: Literal["seq2seq"]
     base: str
     max_tokens: PositiveInt = 1024
-    """The longest text on either side. A longer query is cut in the post, never in the question, and counted; a longer
+    """Longest text on either side. A longer query is truncated in the post, never in the question, and counted; a longer
     response is an error."""
 
 
 def _analyst_kind(value: Any) -> str:
-    """Which analyst settings are for; linear where they do not say."""
-    named = value.get("analyst", "linear") if isinstance(value, dict) else getattr(value, "analyst", "linear")
-    return named if isinstance(named, str) else ""
+    """The analyst kind that settings are for; linear if they name none."""
+    kind = value.get("analyst", "linear") if isinstance(value, dict) else getattr(value, "analyst", "linear")
+    return kind if isinstance(kind, str) else ""
 
 
 TRAIN_SETTINGS: dict[str, type[Settings]] = {
@@ -199,7 +202,10 @@ TRAIN_SETTINGS: dict[str, type[Settings]] = {
     "causal": CausalSettings,
     "seq2seq": Seq2seqSettings,
 }
-"""What can be trained, by the name that a recipe and a spec have for it."""
+"""Settings by analyst kind, as recipes and specs name it."""
+
+TRAIN_CACHE_EXCLUDES = frozenset(("checkpoint_minutes", "device", "max_batch_tokens"))
+"""Settings that change how training runs, not the model that it produces."""
 
 Train = Annotated[
     Annotated[LinearSettings, Tag("linear")]

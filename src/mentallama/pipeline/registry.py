@@ -52,7 +52,7 @@ CACHE_KEY_EXCLUDES: dict[str, Any] = {
         "examples": True,  # its content is an input
     },
     "predict": dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
-    "train": dict.fromkeys(("checkpoint_minutes", "device", "tokens_at_once"), True),
+    "train": dict.fromkeys(("checkpoint_minutes", "device", "max_batch_tokens"), True),
 }
 """Settings that change how a stage gets its results, not the results."""
 

@@ -44,7 +44,7 @@ class StreamingAnalyst(Protocol):
 def local_pool(analyst: Analyst) -> AnalystPool:
     """Answer in this process."""
     missed = analyst.unanswered if isinstance(analyst, StreamingAnalyst) else Counter[str]()
-    return AnalystPool(getattr(analyst, "tasks", None), partial(_answer, analyst), missed)
+    return AnalystPool(getattr(analyst, "supported_questions", None), partial(_answer, analyst), missed)
 
 
 def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[PoolEvent]:

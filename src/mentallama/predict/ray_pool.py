@@ -70,7 +70,7 @@ class AnalystWorker:
         What stops the run is returned: raised, it would arrive with Ray's own words around it.
         """
         try:
-            tasks = getattr(self._get_analyst(), "tasks", None)
+            tasks = getattr(self._get_analyst(), "supported_questions", None)
         except MentallamaError as stop:
             return stop
         return None if tasks is None else tuple(tasks)
@@ -150,7 +150,9 @@ def _wait_until_open(ray: Any, address: str, workers: list[Any]) -> tuple[Questi
         found = set(ray.get([worker.version.remote() for worker in workers], timeout=WORKER_START_SECONDS))
         if (fault := version_mismatch(address, found, __version__)) is not None:
             raise fault
-        tasks = ray.get([worker.tasks.remote() for worker in workers])  # a large model takes minutes to open
+        tasks = ray.get(
+            [worker.supported_questions.remote() for worker in workers]
+        )  # a large model takes minutes to open
     except errors.RayTaskError:
         raise  # a fault in our own code
     except (errors.RayError, TimeoutError):

@@ -40,7 +40,7 @@ class PredictSummary(Record):
 
     posts: int
     answers: dict[str, int]
-    left_open: dict[str, int]
+    unsupported: dict[str, int]
     counts: dict[str, int] = {}
 
 
@@ -109,7 +109,10 @@ def _write_predictions(
                 write(kept.line(example.id))
                 answers[kept.status(example.id)] += 1
     return PredictSummary(
-        posts=stock.posts, answers=dict(answers), left_open=dict(stock.unsupported), counts=dict(kept.counts)
+        posts=stock.posts,
+        answers=dict(answers),
+        unsupported=dict(stock.unsupported),
+        counts=dict(kept.counts),
     )
 
 

@@ -25,7 +25,7 @@ from mentallama.tasks import Task, load_tasks
 JOURNAL_NAME = "predicted-{}.part.jsonl"
 """In the run's folder, or in that of the predictions: outside what is replaced whole, and by who answers and how."""
 
-CACHE_EXCLUDED_SETTINGS = ("in_flight", "timeout", "tokens_at_once")
+CACHE_EXCLUDED_SETTINGS = ("max_concurrency", "timeout", "max_batch_tokens")
 """Settings of how answers are got; they do not change them, and another try may go on with others."""
 
 

@@ -67,7 +67,7 @@ def _open_teacher_analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> 
     kind, _, where = spec.partition(":")
     if kind == "embedded":
         # explanations need the words' weights, not the last point of F1: one setting, nothing to choose from
-        quick = LinearSettings(regularisation=(1.0,), evidence_weights=(0.0,), topics=(0,), shifts=(False,))
+        quick = LinearSettings(C=(1.0,), evidence_weights=(0.0,), topics=(0,), intercept_shifts=(False,))
         train_linear(read_records(posts, Post), out, quick, recipe.jobs, recipe.catalogue())
         where = str(out)
     return LinearAnalyst.load(Path(where), load_tasks(recipe.tasks))

@@ -28,7 +28,7 @@ Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
 def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Train the recipe's analyst into `out`; see each trainer for what can go wrong."""
     assert recipe.train is not None
-    return TRAINERS[recipe.train.analyst, getattr(recipe.train, "learns", "responses")](recipe, folder, out)
+    return TRAINERS[recipe.train.analyst, getattr(recipe.train, "objective", "sft")](recipe, folder, out)
 
 
 def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -91,11 +91,11 @@ def _seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 
 TRAINERS: dict[tuple[str, str], Trainer] = {
-    ("linear", "responses"): _linear,
-    ("encoder", "responses"): _encoder,
-    ("causal", "responses"): _causal_sft,
-    ("causal", "text"): _pretrain,
-    ("causal", "preferences"): _dpo,
-    ("seq2seq", "responses"): _seq2seq,
+    ("linear", "sft"): _linear,
+    ("encoder", "sft"): _encoder,
+    ("causal", "sft"): _causal_sft,
+    ("causal", "pretrain"): _pretrain,
+    ("causal", "dpo"): _dpo,
+    ("seq2seq", "sft"): _seq2seq,
 }
 """By what a recipe calls the analyst, and what it learns."""

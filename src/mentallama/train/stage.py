@@ -18,7 +18,7 @@ def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         return require_files(POSTS_PATH)(recipe, folder)
     base = getattr(recipe.train, "base", None) or ""
     local = spec_files(f"base:{base}", "base") if Path(base).is_dir() else {}
-    return _INPUTS_BY_OBJECTIVE[getattr(recipe.train, "learns", "responses")](recipe, folder) | local
+    return _INPUTS_BY_OBJECTIVE[getattr(recipe.train, "objective", "sft")](recipe, folder) | local
 
 
 def _sft_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -36,11 +36,15 @@ def _pretrain_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         if recipe.collect is None
         else require_files(POSTS_PATH)(recipe, folder)
     )
-    text = spec_files(f"text:{settings.text}", "text")
+    text = spec_files(f"text:{settings.corpus}", "text")
     return (
         posts
         | text
-        | ({} if settings.general is None else spec_files(f"general:{settings.general}", "general"))
+        | (
+            {}
+            if settings.general_corpus is None
+            else spec_files(f"general:{settings.general_corpus}", "general")
+        )
     )
 
 
@@ -48,13 +52,13 @@ def _dpo_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """A file of pairs, or what they are made of; posts prove that none is about a test post."""
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    if settings.pairs is not None:
+    if settings.preference_pairs is not None:
         posts = (
             existing_files(folder, POSTS_PATH)
             if recipe.collect is None
             else require_files(POSTS_PATH)(recipe, folder)
         )
-        return posts | spec_files(f"pairs:{settings.pairs}", "pairs")
+        return posts | spec_files(f"pairs:{settings.preference_pairs}", "pairs")
     made_of = ("teach/responses.jsonl.zst", "collect/responses.jsonl.zst", "check/verdicts.jsonl.zst")
     return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, *made_of, "review/sample.csv")
 
@@ -65,9 +69,9 @@ def existing_files(folder: Path, *names: str) -> dict[str, Path]:
 
 
 _INPUTS_BY_OBJECTIVE: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {
-    "responses": _sft_inputs,
-    "text": _pretrain_inputs,
-    "preferences": _dpo_inputs,
+    "sft": _sft_inputs,
+    "pretrain": _pretrain_inputs,
+    "dpo": _dpo_inputs,
 }
 """What is read, by what is learnt."""
 

@@ -26,7 +26,10 @@ CPU = torch.device("cpu")
 
 def saved(folder: Path, hidden: int = 32) -> Path:
     model, tokenizer = random_llama(
-        FromScratchSettings(hidden=hidden, layers=1, heads=2, vocabulary=300), ["a b"], 64, seed=0
+        FromScratchSettings(hidden_size=hidden, num_hidden_layers=1, num_attention_heads=2, vocab_size=300),
+        ["a b"],
+        64,
+        seed=0,
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

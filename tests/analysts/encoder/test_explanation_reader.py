@@ -41,11 +41,13 @@ class GreyReader:
     seen: frozenset[str] = frozenset()
     read_texts: list[str] = field(default_factory=list)
 
-    def answers(self, task: Task, question: str) -> bool:
+    def supports(self, task: Task, question: str) -> bool:
         return (task.set, question) == ("DR", "depression")
 
-    def read(self, task: Task, question: str, explanations: Sequence[str]) -> list[dict[str, float]]:
-        assert self.answers(task, question)
+    def label_probabilities(
+        self, task: Task, question: str, explanations: Sequence[str]
+    ) -> list[dict[str, float]]:
+        assert self.supports(task, question)
         self.read_texts += explanations
         return [
             {"yes": 0.9, "no": 0.1} if "grey" in text else {"yes": 0.2, "no": 0.8} for text in explanations

@@ -177,22 +177,22 @@ class Block:
     """Something of a size, that may be halved down to one."""
 
     def __init__(self, size: int, parts: int = 1) -> None:
-        self.size, self.parts = size, parts
+        self.n_tokens, self.parts = size, parts
 
     def halves(self) -> list[Block]:
         if self.parts == 1:
             return [self]
         half = self.parts // 2
-        return [Block(self.size // 2, half), Block(self.size // 2, self.parts - half)]
+        return [Block(self.n_tokens // 2, half), Block(self.n_tokens // 2, self.parts - half)]
 
 
 def test_passes_hold_what_is_allowed_and_everything_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [Block(size) for size in (5, 9, 1, 7, 7, 2, 30)]
     parts = [part for part, _ in run_in_batches(blocks, TokenBudget(20, lambda _: None), len)]
-    assert [[block.size for block in part] for part in parts] == [[30], [9, 7], [7, 5], [2, 1]]
+    assert [[block.n_tokens for block in part] for part in parts] == [[30], [9, 7], [7, 5], [2, 1]]
     monkeypatch.setattr(passes, "SMALL_BATCH_TOKENS", 0)  # what differs by more than a third then runs apart
     parts = [part for part, _ in run_in_batches(blocks, TokenBudget(20, lambda _: None), len)]
-    assert [[block.size for block in part] for part in parts] == [[30], [9, 7], [7], [5], [2], [1]]
+    assert [[block.n_tokens for block in part] for part in parts] == [[30], [9, 7], [7], [5], [2], [1]]
     square = TokenBudget(1000, lambda _: None, max_mask_cells=100)
     assert [len(part) for part, _ in run_in_batches([Block(5) for _ in range(9)], square, len)] == [4, 4, 1]
 
@@ -201,7 +201,7 @@ def test_passes_that_fail_are_halved_then_their_parts() -> None:
     said: list[str] = []
 
     def run(part: Any) -> int:
-        if sum(block.size for block in part) > 10:
+        if sum(block.n_tokens for block in part) > 10:
             raise torch.OutOfMemoryError
         return sum(block.parts for block in part)
 

@@ -96,7 +96,7 @@ def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
         naive_text(model, tokenizer, example, given.reading.label, NEW)[1]
         for example, given in zip(examples, found, strict=True)
     ]
-    assert own.counts == {"cut_explanations": ends.count(False)}
+    assert own.counts == {"truncated_explanations": ends.count(False)}
     assert 0 < ends.count(False) < len(ends)
     assert {each.reading.status for each in found} == {"read"}
 
@@ -105,7 +105,7 @@ def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
 def test_batches_do_not_change_the_answers(budget: int) -> None:
     tokenizer = tiny_tokenizer()
     model, examples = ending_llama(tokenizer), make_examples(("Irf", "SAD"), posts=5)
-    together = list(analyst(model, tokenizer, tokens_at_once=budget).analyse(examples))
+    together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
     singly = analyst(model, tokenizer)
     for given, example in zip(together, examples, strict=True):
         (alone,) = singly.analyse([example])
@@ -117,11 +117,11 @@ def test_questions_on_one_post_are_read_together(monkeypatch: pytest.MonkeyPatch
     tokenizer = tiny_tokenizer()
     model, examples = tiny_llama(None, tokenizer), make_examples(posts=2)
     passes: list[list[int]] = []
-    read = causal.read_trees
+    read = causal.score_trees
     monkeypatch.setattr(
         causal,
-        "read_trees",
-        lambda *args, **more: passes.append([len(g.asks) for g in args[1]]) or read(*args, **more),
+        "score_trees",
+        lambda *args, **more: passes.append([len(g.requests) for g in args[1]]) or read(*args, **more),
     )
     list(analyst(model, tokenizer, labels_only=True).analyse(examples))
     assert passes == [[9, 9]]  # six of MultiWD, two of Irf, one of SAD: one pass over two posts
@@ -139,7 +139,7 @@ def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.Group]
     questions = [own._question(example) for example in examples]
     half = len(examples) // 2
     return [
-        causal.Group(list(range(half)), [each.request for each in part])
+        causal.ScoringGroup(list(range(half)), [each.request for each in part])
         for part in (questions[:half], questions[half:])
     ]
 
@@ -167,7 +167,7 @@ def test_free_answers_are_what_generate_writes_and_are_read(chat: bool) -> None:
             TASKS[example.task], text, "instruction", "stop" if ended else "length"
         )
     assert 0 < cut < len(found)
-    assert own.counts == {"cut_answers": cut}
+    assert own.counts == {"truncated_answers": cut}
 
 
 def test_an_answer_that_is_read_freely_can_be_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,13 +180,13 @@ def test_an_answer_that_is_read_freely_can_be_a_label(monkeypatch: pytest.Monkey
 
     def told(model: Any, rows: Any, *_: Any) -> Any:
         for row in rows:
-            row.written = answer
+            row.generated = answer
             yield row
 
     monkeypatch.setattr(causal, "generate", told)
     (given,) = own.analyse(examples)
     assert (given.reading.status, given.reading.label, given.reading.explanation) == ("read", "yes", "Rain.")
-    assert own.counts["cut_answers"] == 0
+    assert own.counts["truncated_answers"] == 0
 
 
 def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
@@ -197,13 +197,13 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
         for example in make_examples(("MultiWD",), posts=2)
     ]
     short = make_examples(("MultiWD",), posts=1)
-    own = analyst(model, tokenizer, say=said.append, max_new_tokens=12)
+    own = analyst(model, tokenizer, log=said.append, max_new_tokens=12)
     found = list(own.analyse([*long, *short]))
-    assert own.counts["cut_posts"] == 2
+    assert own.counts["truncated_posts"] == 2
     assert said == [f"causal:tiny holds {CONTEXT} tokens: longer posts are cut at their end, and counted"]
     assert all(each.reading.label for each in found)
     list(own.analyse(long))
-    assert own.counts["cut_posts"] == 4
+    assert own.counts["truncated_posts"] == 4
     assert len(said) == 1
 
 
@@ -383,7 +383,7 @@ def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pyt
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
     wanted = list(analyst(model, tokenizer).analyse(examples))
     seen = full(model, 500, monkeypatch)
-    own = analyst(model, tokenizer, say=said.append)
+    own = analyst(model, tokenizer, log=said.append)
     found = list(own.analyse(examples))
     assert [each.reading for each in found] == [each.reading for each in wanted]
     assert seen["failed"] == len(said) > 0
@@ -400,7 +400,7 @@ def test_where_one_post_is_too_much_its_questions_are_divided(monkeypatch: pytes
     whole = own._question(examples[0]).request
     wanted = list(own.analyse(examples))
     seen = full(model, len(whole.prompt) + 60, monkeypatch)
-    found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
+    found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
     assert [each.reading for each in found] == [each.reading for each in wanted]
     for one, other in zip(found, wanted, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -438,7 +438,7 @@ def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = make_examples(("SAD", "DR"), posts=2)
     wanted = list(analyst(model, tokenizer).analyse(examples))
     full(model, 150, monkeypatch)
-    found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
+    found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
     assert [each.reading for each in found] == [each.reading for each in wanted]
     assert said
 

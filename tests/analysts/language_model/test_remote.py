@@ -45,7 +45,7 @@ def opened(url: str, quick: bool = True, **settings: Any) -> tuple[RemoteAnalyst
     """The analyst, and what it says."""
     said: list[str] = []
     analyst = RemoteAnalyst.load(
-        f"test-model@{url}", InferenceOptions(**{"say": said.append, **settings}), environ={}
+        f"test-model@{url}", InferenceOptions(**{"log": said.append, **settings}), environ={}
     )
     if quick:
         analyst._limits = replace(analyst._limits, initial_backoff=0.01, max_attempts=2)
@@ -83,7 +83,7 @@ def test_free_mode_sends_the_published_query_and_reads_the_answer() -> None:
 def test_the_plain_form_goes_on_from_the_query() -> None:
     with serving(Plan(reply=yes_for_rain, chance=lambda *_: -1.0)) as server:
         analyst, _ = opened(
-            server.url, mode="free", template="plain", options={"temperature": None, "top_k": 1}
+            server.url, mode="free", template="plain", extra_body={"temperature": None, "top_k": 1}
         )
         (found,) = analyst.analyse([example("DR")])
         query = write_query(TASKS["DR"], "depression", "instruction", POSTS["rain"].text)
@@ -121,7 +121,7 @@ def test_faults_are_retried_and_what_keeps_failing_is_missed_not_answered() -> N
         return "500" if "rain" in asked or ("tea" in asked and seen == 1) else "ok"
 
     with serving(Plan(reply=yes_for_rain, fate=fate)) as server:
-        analyst, _ = opened(server.url, mode="free", in_flight=1)
+        analyst, _ = opened(server.url, mode="free", max_concurrency=1)
         found = list(analyst.analyse_stream(example("DR", post) for post in POSTS))
         assert server.outcomes == {"500": 3, "ok": 2}
     assert [each.reading.label for each in found] == ["no", "no"]
@@ -148,10 +148,10 @@ def test_what_no_second_try_would_bring_is_unread_with_its_reason(monkeypatch: p
     assert (found.reading.status, found.reading.reason) == ("unread", "the endpoint gave no answer: HTTP 400")
 
 
-def test_many_calls_are_in_flight_and_never_more_than_allowed() -> None:
+def test_many_calls_run_at_once_and_never_more_than_allowed() -> None:
     posts = [make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(60)]
     with serving(Plan(delay=0.02, reply=yes_for_rain)) as server:
-        analyst, _ = opened(server.url, mode="free", in_flight=7)
+        analyst, _ = opened(server.url, mode="free", max_concurrency=7)
         found = list(analyst.analyse([example_of(post, "depression", "instruction") for post in posts]))
         assert server.most == 7
     assert len(found) == 60
@@ -160,7 +160,7 @@ def test_many_calls_are_in_flight_and_never_more_than_allowed() -> None:
 def test_closing_the_stream_stops_asking() -> None:
     posts = (make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(10_000))
     with serving(Plan(delay=0.005, reply=yes_for_rain)) as server:
-        analyst, _ = opened(server.url, mode="free", in_flight=4)
+        analyst, _ = opened(server.url, mode="free", max_concurrency=4)
         with closing(
             analyst.analyse_stream(example_of(post, "depression", "instruction") for post in posts)
         ) as stream:
@@ -237,7 +237,7 @@ def test_a_refused_explanation_leaves_the_label() -> None:
         analyst, _ = opened(server.url)
         (found,) = analyst.analyse([example("DR")])
     assert (found.reading.status, found.reading.explanation) == ("read", "")
-    assert analyst.counts == {"no_explanations": 1, "cut_explanations": 0}
+    assert analyst.counts == {"missing_explanations": 1, "truncated_explanations": 0}
 
 
 def test_an_explanation_that_failed_is_asked_for_again_with_its_label() -> None:
@@ -306,7 +306,7 @@ def test_a_spec_that_cannot_be_used_is_one_sentence_without_its_secret(where: st
 
 
 def test_the_settings_reach_the_calls() -> None:
-    analyst, _ = opened("http://127.0.0.1:9/v1", quick=False, in_flight=3, timeout=5.0)
+    analyst, _ = opened("http://127.0.0.1:9/v1", quick=False, max_concurrency=3, timeout=5.0)
     assert analyst._limits == Limits(max_concurrency=3, timeout=5.0)
 
 

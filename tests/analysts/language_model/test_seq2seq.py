@@ -39,7 +39,7 @@ def ending_pair(kind: Kind, **config: Any) -> tuple[Any, Any]:
 
 def analyst(model: Any, tokenizer: Any, **asking: Any) -> Seq2seqAnalyst:
     """The model in memory as an analyst that says nothing."""
-    settings = {"max_new_tokens": NEW, "say": lambda _: None, **asking}
+    settings = {"max_new_tokens": NEW, "log": lambda _: None, **asking}
     return Seq2seqAnalyst(
         LoadedModel(model, tokenizer, CONTEXT, "seq2seq:tiny", None), InferenceOptions(**settings)
     )
@@ -112,7 +112,7 @@ def test_probabilities_and_explanations_are_those_of_the_naive_way(kind: Kind, f
         text, ended = naive_text(model, tokenizer, example, given.reading.label)
         assert given.reading.explanation == text
         cut += not ended
-    assert own.counts == {"cut_explanations": cut}
+    assert own.counts == {"truncated_explanations": cut}
     # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
     with torch.inference_mode():
         said = own._score_and_generate([own._question(0, example) for example in examples])
@@ -143,7 +143,7 @@ def test_free_answers_are_what_generate_writes_and_are_read(kind: Kind) -> None:
             TASKS[example.task], text, example.form, "stop" if ended else "length"
         )
     assert 0 < cut < len(found)
-    assert own.counts == {"cut_answers": cut}
+    assert own.counts == {"truncated_answers": cut}
 
 
 def test_labels_only_writes_nothing() -> None:
@@ -160,7 +160,7 @@ def test_labels_only_writes_nothing() -> None:
 def test_padding_and_batches_do_not_change_the_answers(kind: Kind, budget: int) -> None:
     model, tokenizer = ending_pair(kind)
     examples = make_examples(("Irf", "SAD"), posts=4)
-    together = list(analyst(model, tokenizer, tokens_at_once=budget).analyse(examples))
+    together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
     singly = analyst(model, tokenizer)
     for given, example in zip(together, examples, strict=True):
         (alone,) = singly.analyse([example])
@@ -199,9 +199,9 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once(kind: Kind) -
         example.model_copy(update={"text": example.text + " It rained again." * 300})
         for example in make_examples(("MultiWD",), posts=2)
     ]
-    own = analyst(model, tokenizer, say=said.append, labels_only=True)
+    own = analyst(model, tokenizer, log=said.append, labels_only=True)
     found = list(own.analyse([*long, *make_examples(("MultiWD",), posts=1)]))
-    assert own.counts["cut_posts"] == 2
+    assert own.counts["truncated_posts"] == 2
     assert said == [f"seq2seq:tiny holds {CONTEXT} tokens: longer posts are cut at their end, and counted"]
     assert all(each.reading.label for each in found)
     prompt = own._question(0, long[0]).prompt
@@ -220,7 +220,7 @@ def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
     own = Seq2seqAnalyst(LoadedModel(model, tokenizer, 80, "seq2seq:tiny", None), settings)
     (given,) = own.analyse(make_examples(("DR",), posts=1))
     assert given.reading.status == "read"
-    assert own.counts == {"cut_explanations": 1}
+    assert own.counts == {"truncated_explanations": 1}
 
 
 def test_faults_are_sentences(tmp_path: Path) -> None:
@@ -262,7 +262,7 @@ def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pyt
     examples = make_examples(("Irf", "SAD"), posts=3)
     wanted = list(analyst(model, tokenizer).analyse(examples))
     seen = full(model, 120, monkeypatch)
-    found = list(analyst(model, tokenizer, say=said.append).analyse(examples))
+    found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
     assert [each.reading for each in found] == [each.reading for each in wanted]
     assert seen["failed"] == len(said) > 0
     assert all(line.startswith("out of memory: from here on at most ") for line in said)

@@ -148,7 +148,7 @@ def test_posts_that_are_too_long_are_cut_and_counted_once_a_post(folders: dict[b
     analyst = open_analyst(f"vllm:{folders[False]}", asking)
     found = list(analyst.analyse(examples(words=" and then it rained" * 200)))
     assert [each.reading.status for each in found] == ["read"] * 4
-    assert analyst.counts["cut_posts"] == 3
+    assert analyst.counts["truncated_posts"] == 3
     assert len(said) == 1
 
 
@@ -163,7 +163,9 @@ def test_a_model_that_was_trained_here_is_known_by_its_fingerprint_and_asked_as_
     analyst = open_analyst(f"vllm:{tmp_path}", InferenceOptions(labels_only=True, dtype="bfloat16"))
     list(analyst.analyse(examples()))
     assert analyst.name == "vllm:f00d"
-    assert not analyst._prompters["instruction"].chat  # plain, as taught, though the tokenizer has a template
+    assert not analyst._prompt_encoders[
+        "instruction"
+    ].uses_chat_template  # plain, as taught, though the tokenizer has a template
     (asked,) = vllm
     assert asked["enable_prefix_caching"] is True
     assert (asked["model"], asked["dtype"]) == (str(tmp_path), "bfloat16")

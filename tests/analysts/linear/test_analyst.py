@@ -47,7 +47,7 @@ def opened(folder: Path) -> list[tuple[Featurizer, LinearHead]]:
 def parts(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Featurizer, LinearHead]]:
     """Heads as they were chosen, and heads with topics and shifts."""
     moved = tmp_path_factory.mktemp("moved")
-    train_linear(POSTS, moved, LinearSettings(regularisation=(1.0,), topics=(5,), shifts=(True,)))
+    train_linear(POSTS, moved, LinearSettings(C=(1.0,), topics=(5,), intercept_shifts=(True,)))
     heads = [*opened(folder), *opened(moved)]
     assert [(head.metadata.topics, head.metadata.shift) for _, head in heads[4:]] == [(5, True)] * 4
     return heads

@@ -93,7 +93,7 @@ def test_pairs_know_their_order() -> None:
 
 def known(*forms: str, pairs: list[tuple[str, str]] = ()) -> Featurizer:  # type: ignore[assignment]
     """A featurizer that knows whole words and pairs only, with idf 1, 2, 3, …"""
-    grams = NgramConfig(shortest=1, longest=1)
+    grams = NgramConfig(min_chars=1, max_chars=1)
     own = {form: hash_word(form, grams)[0] for form in {*forms, *(w for pair in pairs for w in pair)}}
     keys = [own[form] for form in forms]
     keys += [int(hash_bigrams(np.array([own[a], own[b]], np.uint32))[0]) for a, b in pairs]

@@ -29,11 +29,11 @@ from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_fea
 from mentallama.train.linear.trainer import SetPosts, train_linear
 from mentallama.train.run import run
 
-QUICK = LinearSettings(regularisation=(1.0,), topics=(0,), shifts=(False,))
+QUICK = LinearSettings(C=(1.0,), topics=(0,), intercept_shifts=(False,))
 PLAIN = LinearHyperparameters(
     C=1.0, class_weight="none", evidence_weight=0.0, topics=0, shift_intercepts=False
 )
-WORDS = NgramConfig(pairs=False, shortest=10, longest=10)
+WORDS = NgramConfig(word_bigrams=False, min_chars=10, max_chars=10)
 """Whole words only, as long as they are short."""
 TEXTS = ["so sad and so alone", "so glad", "sad, sad, sad", "glad and alone"]
 
@@ -222,7 +222,7 @@ def test_the_choice_is_one_for_all_questions_and_of_equals_the_first(
         )
 
     monkeypatch.setattr(fit, "_cross_validate", judge)
-    settings = LinearSettings(regularisation=(1.0, 2.0), topics=(0, 5, 9), class_weights=("none", "balanced"))
+    settings = LinearSettings(C=(1.0, 2.0), topics=(0, 5, 9), class_weights=("none", "balanced"))
     # One question with too few validation posts is enough to leave the shifts alone.
     many = fit.MIN_POSTS_TO_SHIFT
     both, first = {"a": "yes", "b": "yes"}, {"a": "yes"}
@@ -251,7 +251,7 @@ def rationales() -> list[Post]:
 @pytest.mark.parametrize("evidence", [0.0, 0.3])
 def test_a_marked_word_gets_weight_only_where_evidence_has(tmp_path: Path, evidence: float) -> None:
     settings = QUICK.model_copy(update={"evidence_weights": (evidence,)})
-    card = train_linear(rationales(), tmp_path, settings).sets["DR"].questions["depression"].card
+    card = train_linear(rationales(), tmp_path, settings).sets["DR"].questions["depression"].metadata
     assert card.evidence_weight == evidence
     grams, sets, _ = load_linear_model(tmp_path)
     logits = {
@@ -310,7 +310,7 @@ def test_a_passage_is_worth_its_weight_in_posts(balance: fit.Weighting, times: i
 def test_a_set_without_passages_is_fitted_without_evidence(tmp_path: Path) -> None:
     settings = QUICK.model_copy(update={"evidence_weights": (0.3,)})
     summary = train_linear(depression_posts(), tmp_path, settings)
-    assert summary.sets["DR"].questions["depression"].card.evidence_weight == 0
+    assert summary.sets["DR"].questions["depression"].metadata.evidence_weight == 0
 
 
 def test_passages_go_by_the_place_among_the_fitted_posts() -> None:
@@ -331,9 +331,9 @@ def test_a_label_unseen_in_a_fold_does_not_break(tmp_path: Path, rare: int, shif
     posts += [make_post("CAMS", "train", "pills and picnic", {"cause": "medication"})]
     if rare == 2:
         posts = [post for post in posts if post.labels["cause"] != "none"]
-    settings = QUICK.model_copy(update={"shifts": (shift,)})
+    settings = QUICK.model_copy(update={"intercept_shifts": (shift,)})
     summary = train_linear(posts, tmp_path, settings)
-    card = summary.sets["CAMS"].questions["cause"].card
+    card = summary.sets["CAMS"].questions["cause"].metadata
     assert len(card.labels) == 4 - rare
     assert 0.9 < card.weighted_f1 < 1
     head = head_of(tmp_path, "CAMS", "cause")
@@ -452,7 +452,7 @@ def test_a_shift_answers_for_labels_more_common_among_validation_posts(tmp_path:
     posts = [*shared("train", 100, 100), *shared("validation", 80, 20)]
     shares = {}
     for shift in (False, True):
-        settings = QUICK.model_copy(update={"shifts": (shift,)})
+        settings = QUICK.model_copy(update={"intercept_shifts": (shift,)})
         train_linear(posts, tmp_path / str(shift), settings)
         example = example_of(posts[0], "depression", "instruction")
         (prediction,) = LinearAnalyst.load(tmp_path / str(shift)).analyse([example])
@@ -467,11 +467,11 @@ def test_a_summary_counts_what_was_used(tmp_path: Path) -> None:
     assert sorted(done) == ["CAMS", "DR"]
     question = summary.sets["DR"].questions["depression"]
     assert (question.train, question.validation) == (60, 20)
-    assert question.card.C == 1.0
-    assert question.card.weighted_f1 > 0.9
+    assert question.metadata.C == 1.0
+    assert question.metadata.weighted_f1 > 0.9
     assert summary.skipped == {}
     card = read_json(tmp_path / "model.json")["sets"]["DR"]["questions"]["depression"]
-    assert card == question.card.model_dump(mode="json")
+    assert card == question.metadata.model_dump(mode="json")
 
 
 def test_test_posts_change_nothing(tmp_path: Path) -> None:
@@ -483,12 +483,12 @@ def test_test_posts_change_nothing(tmp_path: Path) -> None:
 
 def test_bytes_depend_on_posts_and_settings_only(tmp_path: Path) -> None:
     posts = [*(marked(post, post.text.split()[0]) for post in depression_posts()), *wellness_posts()]
-    settings = LinearSettings(regularisation=(1.0,), topics=(5,), shifts=(True,), evidence_weights=(0.3,))
+    settings = LinearSettings(C=(1.0,), topics=(5,), intercept_shifts=(True,), evidence_weights=(0.3,))
     train_linear(posts, tmp_path / "one", settings)
     train_linear(iter(posts), tmp_path / "two", settings, jobs=2)
     assert files(tmp_path / "one") == files(tmp_path / "two")
     assert len(files(tmp_path / "one")) == 3
-    train_linear(posts, tmp_path / "other", settings.model_copy(update={"regularisation": (2.0,)}))
+    train_linear(posts, tmp_path / "other", settings.model_copy(update={"C": (2.0,)}))
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
@@ -511,7 +511,9 @@ def test_usual_shares_are_those_of_the_posts_unless_balanced(tmp_path: Path) -> 
     for weights, usual in (("none", 40 / 60), ("balanced", 0.5)):
         settings = QUICK.model_copy(update={"class_weights": (weights,)})
         summary = train_linear(posts, tmp_path / weights, settings)
-        assert summary.sets["DR"].questions["depression"].card.usual[0] == pytest.approx(usual, abs=0.01)
+        assert summary.sets["DR"].questions["depression"].metadata.label_prior[0] == pytest.approx(
+            usual, abs=0.01
+        )
 
 
 def test_sets_without_labelled_training_posts_are_skipped_with_a_reason(tmp_path: Path) -> None:
@@ -557,7 +559,7 @@ def test_posts_that_share_no_word_are_skipped(tmp_path: Path) -> None:
         )
     ]
     with pytest.raises(UsageError, match="no 2 training posts share a word"):
-        train_linear(posts, tmp_path, LinearSettings(character_ngrams=(5, 5)))
+        train_linear(posts, tmp_path, LinearSettings(char_ngram_range=(5, 5)))
 
 
 def test_rows_are_those_of_one_split_with_an_answer() -> None:
@@ -572,12 +574,12 @@ def test_rows_are_those_of_one_split_with_an_answer() -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        {"character_ngrams": (5, 2)},
-        {"min_posts": 0},
+        {"char_ngram_range": (5, 2)},
+        {"min_df": 0},
         {"seed": 1},
-        {"regularisation": ()},
+        {"C": ()},
         {"topics": ()},
-        {"shifts": ()},
+        {"intercept_shifts": ()},
         {"evidence_weights": ()},
     ],
 )

@@ -49,13 +49,13 @@ def torchrun(recipe: Recipe, folder: Path, out: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [{}, {"adapter": {"rank": 4, "dropout": 0.0}}], ids=["full", "lora"])
+@pytest.mark.parametrize("settings", [{}, {"lora": {"rank": 4, "dropout": 0.0}}], ids=["full", "lora"])
 def test_two_processes_end_with_the_weights_of_one(
     tmp_path: Path, base: Path, settings: dict[str, Any]
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     # 8 rows a step, one at a time: each process has its own, and every step takes several passes
-    given = {"base": str(base), "tokens_at_once": 100, "epochs": 1, "learning_rate": 1e-3, **settings}
+    given = {"base": str(base), "max_batch_tokens": 100, "epochs": 1, "learning_rate": 1e-3, **settings}
     run(made(one, **given), one, one / "train")
     torchrun(made(two, **given), two, two / "train")
     left, right = weights(one / "train"), weights(two / "train")
@@ -63,7 +63,7 @@ def test_two_processes_end_with_the_weights_of_one(
     for name, tensor in left.items():
         torch.testing.assert_close(right[name], tensor, atol=1e-5, rtol=0)
     # and something was learnt that could have differed
-    begun = weights(base) if "adapter" not in settings else None
+    begun = weights(base) if "lora" not in settings else None
     if begun is not None:
         assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
     assert not (two / "checkpoints").exists()
@@ -72,7 +72,7 @@ def test_two_processes_end_with_the_weights_of_one(
 @pytest.mark.slow
 def test_two_processes_end_with_the_encoder_and_the_heads_of_one(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    given = {"epochs": 1, "tokens_at_once": 60, "dropout": 0.0, "base_dropout": 0.0, "average": 0.9}
+    given = {"epochs": 1, "max_batch_tokens": 60, "dropout": 0.0, "base_dropout": 0.0, "ema_decay": 0.9}
     run(encoder_cases.made(one, **given), one, one / "train")
     torchrun(encoder_cases.made(two, base=str(one / "base"), **given), two, two / "train")
     for name in ("model.safetensors", HEADS_FILE):
@@ -91,8 +91,11 @@ def test_the_command_runs_under_torchrun_and_again_where_all_is_done(tmp_path: P
     command = [
         *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
         *("-m", "mentallama", "train", str(sample), "--out", str(tmp_path / "run")),
-        *("--set", "sets=[DR, dreaddit]", "--set", "train.steps=2", "--set", "train.max_tokens=256"),
-        *("--set", "train.new={hidden: 32, layers: 1, heads: 2, vocabulary: 400}"),
+        *("--set", "sets=[DR, dreaddit]", "--set", "train.max_steps=2", "--set", "train.max_tokens=256"),
+        *(
+            "--set",
+            "train.from_scratch={hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 400}",
+        ),
     ]
     where = {"PYTHONPATH": source, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     for told in ("train: done in", "train: up to date"):

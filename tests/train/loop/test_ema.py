@@ -54,7 +54,7 @@ def test_the_model_has_it_only_within() -> None:
 
 def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    settings: dict[str, Any] = {"epochs": 2, "average": 0.9, "checkpoint_minutes": 1e-9, "evaluate_every": 6}
+    settings: dict[str, Any] = {"epochs": 2, "ema_decay": 0.9, "checkpoint_minutes": 1e-9, "eval_steps": 6}
     run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
     again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), **settings)
     step, done = loop._TrainingLoop._train_step, [0]
@@ -69,7 +69,7 @@ def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(KeyboardInterrupt):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     run(again, tmp_path / "killed", tmp_path / "killed/train")
-    plain = made(tmp_path / "plain", base=str(tmp_path / "whole/base"), **{**settings, "average": None})
+    plain = made(tmp_path / "plain", base=str(tmp_path / "whole/base"), **{**settings, "ema_decay": None})
     run(plain, tmp_path / "plain", tmp_path / "plain/train")
     heads = [
         load_file(tmp_path / name / "train" / HEADS_FILE)["weight"] for name in ("whole", "killed", "plain")

@@ -86,7 +86,12 @@ def made(folder: Path, **settings: Any) -> Recipe:
         **settings,
     }
     if "base" not in given:
-        given["new"] = {"hidden": 32, "layers": 2, "heads": 2, "vocabulary": 400}
+        given["from_scratch"] = {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "vocab_size": 400,
+        }
     return Recipe(name="tiny", data=folder, sets=("dreaddit",), train=given)
 
 
@@ -155,7 +160,7 @@ def test_batches_by_hand() -> None:
 
 
 def tiny() -> Any:
-    shape = FromScratchSettings(hidden=32, layers=2, heads=2, vocabulary=400)
+    shape = FromScratchSettings(hidden_size=32, num_hidden_layers=2, num_attention_heads=2, vocab_size=400)
     return random_llama(shape, [YES, NO] * 3, 200, seed=0)[0].eval()
 
 
@@ -209,7 +214,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base")
     texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
     model, tokenizer = random_llama(
-        FromScratchSettings(hidden=64, layers=2, heads=2, vocabulary=400), texts, 200, seed=0
+        FromScratchSettings(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=400),
+        texts,
+        200,
+        seed=0,
     )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -218,19 +226,19 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"batching": "packed"}, {"adapter": {"rank": 4}}, {"adapter": {"rank": 4, "quantised": True}}],
+    [{}, {"batching": "packed"}, {"lora": {"rank": 4}}, {"lora": {"rank": 4, "load_in_4bit": True}}],
     ids=["full", "packed", "lora", "qlora"],
 )
 def test_losses_fall_and_the_model_reloads_bit_for_bit(
     tmp_path: Path, base: Path, settings: dict[str, Any]
 ) -> None:
-    rate = 2e-2 if "adapter" in settings else 3e-3
+    rate = 2e-2 if "lora" in settings else 3e-3
     counts = run(
         made(tmp_path, base=str(base), epochs=4, learning_rate=rate, **settings), tmp_path, tmp_path / "train"
     )
     assert counts["rows"] == {"train": 24, "validation": 8}
     assert counts["steps"] == 12
-    assert counts["looks"][-1]["measures"]["loss"] < counts["looks"][0]["measures"]["loss"]
+    assert counts["evaluations"][-1]["metrics"]["loss"] < counts["evaluations"][0]["metrics"]["loss"]
     assert sum(counts["losses"][-3:]) < sum(counts["losses"][:3])
     assert not (tmp_path / "checkpoints").exists()
     files = {path.name for path in (tmp_path / "train").iterdir()}
@@ -246,7 +254,7 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
 def test_a_killed_training_goes_on_to_the_same_weights(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = {"base": str(base), "adapter": {"rank": 4, "dropout": 0.2}, "checkpoint_minutes": 1e-9}
+    settings = {"base": str(base), "lora": {"rank": 4, "dropout": 0.2}, "checkpoint_minutes": 1e-9}
     run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
     with monkeypatch.context() as patched:
         step = loop._TrainingLoop._train_step
@@ -274,7 +282,9 @@ def test_other_settings_do_not_go_on_from_another_training(tmp_path: Path, base:
     recipe = made(tmp_path, base=str(base), checkpoint_minutes=1e-9)
     checkpoints = tmp_path / "checkpoints"
     (checkpoints / "step-00000002").mkdir(parents=True)
-    (checkpoints / "step-00000002/state.json").write_text('{"fingerprint": "other", "step": 2, "room": 9}')
+    (checkpoints / "step-00000002/state.json").write_text(
+        '{"fingerprint": "other", "step": 2, "token_budget": 9}'
+    )
     assert run(recipe, tmp_path, tmp_path / "train")["steps"] == 6
     assert len(read_json(tmp_path / "train/summary.json")["losses"]) == 6
 
@@ -283,16 +293,16 @@ def test_short_memory_halves_the_batch_and_says_so(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = run(made(tmp_path / "a", base=str(base)), tmp_path / "a", tmp_path / "a/train")
-    loss = language.response_loss
+    loss = language.causal_loss
 
     def short(model: Any, batch: Any) -> torch.Tensor:
-        if batch.ids.numel() > 400:
+        if batch.input_ids.numel() > 400:
             raise torch.OutOfMemoryError("planted")
         return loss(model, batch)
 
     monkeypatch.setattr(language, "causal_loss", short)
     halved = run(
-        made(tmp_path / "b", base=str(base), tokens_at_once=1600), tmp_path / "b", tmp_path / "b/train"
+        made(tmp_path / "b", base=str(base), max_batch_tokens=1600), tmp_path / "b", tmp_path / "b/train"
     )
     told = capsys.readouterr().err
     assert "train: out of memory; goes on with 800 tokens at once instead of 1600" in told
@@ -316,7 +326,7 @@ def test_a_row_that_never_fits_ends_with_a_sentence(
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loss = language.response_loss
+    loss = language.causal_loss
     calls = []
 
     def broken(model: Any, batch: Any) -> torch.Tensor:
@@ -332,16 +342,24 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
 
 
 def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path, base: Path) -> None:
-    settings = {"base": str(base), "epochs": 8, "patience": 2, "learning_rate": 3.0, "schedule": "constant"}
+    settings = {
+        "base": str(base),
+        "epochs": 8,
+        "early_stopping_patience": 2,
+        "learning_rate": 3.0,
+        "schedule": "constant",
+    }
     counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
     best = counts["best"]["step"]
     assert counts["steps"] < 24
-    assert [look["step"] for look in counts["looks"]][-1] == counts["steps"]
-    assert sum(look["step"] > best for look in counts["looks"]) == 2
+    assert [look["step"] for look in counts["evaluations"]][-1] == counts["steps"]
+    assert sum(look["step"] > best for look in counts["evaluations"]) == 2
 
 
 def test_the_learning_rate_by_hand() -> None:
-    settings = CausalSettings(analyst="causal", base="b", learning_rate=1.0, warmup=0.2, schedule="linear")
+    settings = CausalSettings(
+        analyst="causal", base="b", learning_rate=1.0, warmup_ratio=0.2, schedule="linear"
+    )
     assert [loop.learning_rate_at(step, 10, settings) for step in range(10)] == pytest.approx(
         [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
     )
@@ -350,7 +368,7 @@ def test_the_learning_rate_by_hand() -> None:
 
 
 def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
-    run(made(tmp_path, base=str(base), adapter={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train")
+    run(made(tmp_path, base=str(base), lora={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train")
     done = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
     assert done.output.splitlines()[-1] == str(tmp_path / "merged")
     merged, adapted = (
@@ -379,17 +397,17 @@ def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
 
 
 def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base=str(base), adapter=LoraSettings(targets=("nowhere",)).model_dump())
+    recipe = made(tmp_path, base=str(base), lora=LoraSettings(target_modules=("nowhere",)).model_dump())
     with pytest.raises(MentallamaError, match="no layer of the model is called nowhere"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
 def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: Path) -> None:
-    settings = {"base": str(base), "epochs": 6, "learning_rate": 5e-3, "best_by": "weighted_f1"}
+    settings = {"base": str(base), "epochs": 6, "learning_rate": 5e-3, "metric_for_best": "weighted_f1"}
     counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
-    scores = [look["measures"]["weighted_f1"] for look in counts["looks"]]
+    scores = [look["metrics"]["weighted_f1"] for look in counts["evaluations"]]
     assert scores[0] == 0.0  # nothing that can be read yet
-    assert counts["best"]["measures"]["weighted_f1"] == max(scores) > 0.0
+    assert counts["best"]["metrics"]["weighted_f1"] == max(scores) > 0.0
 
 
 def test_an_unread_answer_is_a_wrong_one_by_hand() -> None:

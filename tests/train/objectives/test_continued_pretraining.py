@@ -57,11 +57,17 @@ def text_in(folder: Path, texts: list[str] | None = None) -> Path:
 
 
 def made(folder: Path, base: Path | None, **settings: Any) -> Recipe:
-    text = settings.pop("text", None) or text_in(folder / "domain")
+    text = settings.pop("corpus", None) or text_in(folder / "domain")
     (folder / "general.txt").write_text(GENERAL, encoding="utf-8")
     given = {"batch_size": 16, "epochs": 3, "learning_rate": 5e-3, "max_tokens": 32, **settings}
-    train = {"analyst": "causal", "learns": "text", "base": base and str(base), "text": text, **given}
-    return Recipe(name="tiny", data=folder, train={"general": folder / "general.txt", **train})
+    train = {
+        "analyst": "causal",
+        "objective": "pretrain",
+        "base": base and str(base),
+        "corpus": text,
+        **given,
+    }
+    return Recipe(name="tiny", data=folder, train={"general_corpus": folder / "general.txt", **train})
 
 
 def test_documents_and_where_they_stand(tmp_path: Path) -> None:
@@ -140,7 +146,7 @@ def test_perplexity_by_hand() -> None:
                 loss -= float(torch.log_softmax(logits, -1)[ids[at]])
                 tokens += 1
     held = chunk_documents(documents(*texts), tokenizer, 200)
-    settings = CausalSettings(analyst="causal", base="b", learns="text", text=Path("t"))
+    settings = CausalSettings(analyst="causal", base="b", objective="pretrain", corpus=Path("t"))
     objective = pretraining_objective(
         held, held, chunk_documents(documents(texts[0]), tokenizer, 200), settings, DistributedContext(CPU)
     )
@@ -153,17 +159,17 @@ def test_perplexity_by_hand() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"batching": "packed"}, {"adapter": {"rank": 4}, "learning_rate": 2e-2}],
+    [{}, {"batching": "packed"}, {"lora": {"rank": 4}, "learning_rate": 2e-2}],
     ids=["full", "packed", "lora"],
 )
 def test_perplexity_of_the_domain_falls_and_both_are_told(
     tmp_path: Path, base: Path, settings: dict[str, Any]
 ) -> None:
     counts = run(made(tmp_path, base, **settings), tmp_path, tmp_path / "train")
-    before, best = counts["before"], counts["best"]["measures"]
+    before, best = counts["baseline"], counts["best"]["metrics"]
     assert best["perplexity"] < 0.9 * before["perplexity"]
     assert set(best) == set(before) == {"loss", "perplexity", "general_perplexity"}
-    assert counts["documents"]["train"] + counts["documents"]["held"] == 80
+    assert counts["documents"]["train"] + counts["documents"]["validation"] == 80
     assert counts["documents"]["general"] == 2
     assert read_json(tmp_path / "train/summary.json") == json.loads(json.dumps(counts))
     card = (tmp_path / "train/README.md").read_text(encoding="utf-8")
@@ -175,14 +181,14 @@ def test_perplexity_of_the_domain_falls_and_both_are_told(
     assert f"  - general_perplexity: {best['general_perplexity']:.4g}" in card
     assert len(read_seen_hashes(tmp_path / "train")) == 80
     assert not (tmp_path / "checkpoints").exists()
-    assert not (tmp_path / "before.json").exists()
+    assert not (tmp_path / "baseline.json").exists()
 
 
 def test_answers_are_learnt_behind_text_once_the_adapter_is_merged(tmp_path: Path, base: Path) -> None:
-    run(made(tmp_path, base, adapter={"rank": 4}, epochs=1), tmp_path, tmp_path / "train")
+    run(made(tmp_path, base, lora={"rank": 4}, epochs=1), tmp_path, tmp_path / "train")
     for adapter in (None, {"rank": 4}):
-        recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "train"), adapter=adapter, epochs=1)
-        with pytest.raises(UsageError, match="this base is an adapter; make a model of its own of it first"):
+        recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "train"), lora=adapter, epochs=1)
+        with pytest.raises(UsageError, match="is a LoRA adapter; merge it first"):
             run(recipe, tmp_path / "tuned", tmp_path / "tuned/train")
     merge_lora(tmp_path / "train", tmp_path / "merged")
     recipe = made_answers(tmp_path / "tuned", base=str(tmp_path / "merged"), epochs=1)
@@ -193,9 +199,9 @@ def test_answers_are_learnt_behind_text_once_the_adapter_is_merged(tmp_path: Pat
 
 
 def test_a_model_from_nothing_learns_text_too(tmp_path: Path) -> None:
-    new = {"hidden": 32, "layers": 1, "heads": 2, "vocabulary": 400}
-    counts = run(made(tmp_path, None, new=new, general=None), tmp_path, tmp_path / "train")
-    assert counts["best"]["measures"]["perplexity"] < counts["before"]["perplexity"]
+    new = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 400}
+    counts = run(made(tmp_path, None, from_scratch=new, general_corpus=None), tmp_path, tmp_path / "train")
+    assert counts["best"]["metrics"]["perplexity"] < counts["baseline"]["perplexity"]
     opened = load_pretrained(str(tmp_path / "train"), "causal", torch.float32, CPU)
     assert opened.context == 32
 
@@ -206,7 +212,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_keeps_what_was_before
     text = text_in(tmp_path / "domain")
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    recipe = made(tmp_path, base, text=text, checkpoint_minutes=1e-9)
+    recipe = made(tmp_path, base, corpus=text, checkpoint_minutes=1e-9)
     whole = run(recipe, tmp_path / "whole", tmp_path / "whole/train")
     step = loop._TrainingLoop._train_step
 
@@ -219,7 +225,7 @@ def test_a_killed_training_goes_on_to_the_same_weights_and_keeps_what_was_before
         patched.setattr(loop._TrainingLoop, "_train_step", killed)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, tmp_path / "cut", tmp_path / "cut/train")
-    assert read_json(tmp_path / "cut/before.json")["measures"] == whole["before"]
+    assert read_json(tmp_path / "cut/baseline.json")["metrics"] == whole["baseline"]
     assert run(recipe, tmp_path / "cut", tmp_path / "cut/train") == whole
     assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
 
@@ -246,7 +252,7 @@ def test_a_test_post_among_the_text_is_refused(tmp_path: Path, base: Path, post:
     text = text_in(
         tmp_path / "domain", ["A cup of tea and a walk.", "The rain has stopped.", document, "A garden."]
     )
-    recipe = made(tmp_path, base, text=text)
+    recipe = made(tmp_path, base, corpus=text)
     with pytest.raises(
         UsageError, match=r"b\.jsonl, row 1: this document is a test post of the run or holds one, as 1"
     ):
@@ -257,7 +263,7 @@ def test_a_test_post_among_the_text_is_refused(tmp_path: Path, base: Path, post:
 def test_a_short_test_post_is_not_looked_for_inside_of_documents(tmp_path: Path, base: Path) -> None:
     posts_of(tmp_path, "Tea.")
     text = text_in(tmp_path / "domain", ["A cup of tea and a walk.", "The rain has stopped.", "A garden."])
-    assert run(made(tmp_path, base, text=text, epochs=1), tmp_path, tmp_path / "train")["steps"] == 1
+    assert run(made(tmp_path, base, corpus=text, epochs=1), tmp_path, tmp_path / "train")["steps"] == 1
 
 
 def _nothing(folder: Path) -> None:
@@ -305,9 +311,9 @@ def test_what_cannot_be_read_is_said(
 ) -> None:
     write(tmp_path / "domain")
     with pytest.raises(kind, match=sentence):
-        run(made(tmp_path, base, text=tmp_path / "domain"), tmp_path, tmp_path / "train")
+        run(made(tmp_path, base, corpus=tmp_path / "domain"), tmp_path, tmp_path / "train")
 
 
 def test_text_has_no_labels_to_choose_by(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(UsageError, match="with learns: text use best_by: loss"):
-        run(made(tmp_path, base, best_by="weighted_f1"), tmp_path, tmp_path / "train")
+    with pytest.raises(UsageError, match="with objective: pretrain use metric_for_best: loss"):
+        run(made(tmp_path, base, metric_for_best="weighted_f1"), tmp_path, tmp_path / "train")

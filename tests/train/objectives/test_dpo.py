@@ -77,7 +77,7 @@ def with_verdicts(folder: Path) -> None:
 
 def made(folder: Path, base: Path, **settings: Any) -> Recipe:
     given = {"max_tokens": 200, "epochs": 3, "batch_size": 8, "learning_rate": 2e-3, **settings}
-    train = {"analyst": "causal", "learns": "preferences", "base": str(base), **given}
+    train = {"analyst": "causal", "objective": "dpo", "base": str(base), **given}
     return Recipe(
         name="tiny",
         data=folder,
@@ -160,7 +160,7 @@ def pairs_file(path: Path, count: int = 60, **changed: str) -> Path:
 
 
 def test_pairs_from_a_file_keep_their_places(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base, pairs=str(pairs_file(tmp_path / "pairs.jsonl")))
+    recipe = made(tmp_path, base, preference_pairs=str(pairs_file(tmp_path / "pairs.jsonl")))
     found, again = load_preferences(recipe, tmp_path), load_preferences(recipe, tmp_path)
     assert found == again
     assert len(found.train) + len(found.validation) == 60
@@ -169,7 +169,9 @@ def test_pairs_from_a_file_keep_their_places(tmp_path: Path, base: Path) -> None
 
 
 def test_a_pair_of_no_question_is_told_with_its_row(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base, pairs=str(pairs_file(tmp_path / "pairs.jsonl", question="sleep")))
+    recipe = made(
+        tmp_path, base, preference_pairs=str(pairs_file(tmp_path / "pairs.jsonl", question="sleep"))
+    )
     with pytest.raises(DataError, match=r"pairs.jsonl.*row 1.*no question 'sleep' of a set 'dreaddit'"):
         load_preferences(recipe, tmp_path)
     (tmp_path / "pairs.jsonl").write_text('{"task": "dreaddit"}\n', encoding="utf-8")
@@ -186,7 +188,7 @@ def test_pairs_about_test_posts_are_refused(tmp_path: Path, base: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(UsageError, match="1 rows to train on are of posts that are test posts too"):
-        load_preferences(made(tmp_path, base, pairs=str(path)), tmp_path)
+        load_preferences(made(tmp_path, base, preference_pairs=str(path)), tmp_path)
 
 
 @pytest.mark.parametrize("adapter", [None, {"rank": 4, "dropout": 0.0}], ids=["whole", "adapter"])
@@ -195,10 +197,14 @@ def test_the_better_response_gains_on_pairs_that_are_held_back(
 ) -> None:
     with_verdicts(tmp_path)
     rate = 2e-3 if adapter is None else 2e-2
-    recipe = made(tmp_path, base, adapter=adapter, learning_rate=rate)
+    recipe = made(tmp_path, base, lora=adapter, learning_rate=rate)
     counts = run(recipe, tmp_path, tmp_path / "train")
-    first, best = counts["looks"][0]["measures"], counts["best"]["measures"]
-    assert counts["before"] == {"loss": pytest.approx(math.log(2), abs=1e-3), "margin": 0.0, "accuracy": 0.0}
+    first, best = counts["evaluations"][0]["metrics"], counts["best"]["metrics"]
+    assert counts["baseline"] == {
+        "loss": pytest.approx(math.log(2), abs=1e-3),
+        "margin": 0.0,
+        "accuracy": 0.0,
+    }
     assert best["accuracy"] > 50
     assert counts["losses"][0] == pytest.approx(math.log(2), abs=1e-3)  # nothing gained yet
     assert best["margin"] > max(first["margin"], 0.1)
@@ -219,7 +225,7 @@ def test_the_better_response_gains_on_pairs_that_are_held_back(
         )
     assert float(dpo_margins(policy, reference, 0.1).mean()) == pytest.approx(best["margin"], abs=1e-4)
     assert read_json(tmp_path / "train/summary.json")["pairs"] == {"train": 24, "validation": 8}
-    assert not (tmp_path / "before.json").exists()
+    assert not (tmp_path / "baseline.json").exists()
 
 
 def test_a_post_that_is_cut_is_the_same_for_both_responses(base: Path) -> None:
@@ -274,5 +280,5 @@ def test_a_killed_training_ends_with_the_same_weights(
 
 def test_weighted_f1_is_not_for_pairs(tmp_path: Path, base: Path) -> None:
     with_verdicts(tmp_path)
-    with pytest.raises(MentallamaError, match="with learns: preferences use best_by: loss"):
-        run(made(tmp_path, base, best_by="weighted_f1"), tmp_path, tmp_path / "train")
+    with pytest.raises(MentallamaError, match="with objective: dpo use metric_for_best: loss"):
+        run(made(tmp_path, base, metric_for_best="weighted_f1"), tmp_path, tmp_path / "train")

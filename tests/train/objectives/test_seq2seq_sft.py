@@ -145,7 +145,7 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
     counts = run(recipe, tmp_path, tmp_path / "train")
     assert counts["rows"] == {"train": 24, "validation": 8}
     assert counts["steps"] == 12
-    assert counts["looks"][-1]["measures"]["loss"] < counts["looks"][0]["measures"]["loss"]
+    assert counts["evaluations"][-1]["metrics"]["loss"] < counts["evaluations"][0]["metrics"]["loss"]
     assert sum(counts["losses"][-3:]) < sum(counts["losses"][:3])
     assert not (tmp_path / "checkpoints").exists()
     files = {path.name for path in (tmp_path / "train").iterdir()}
@@ -177,14 +177,14 @@ def test_what_is_saved_is_what_was_measured(tmp_path: Path, bases: dict[str, str
     with torch.no_grad():
         summed = sum(float(seq2seq_loss(opened.model.eval(), collate_seq2seq([row], CPU))) for row in rows)
     mean = summed / sum(len(row.target) for row in rows)
-    assert mean == pytest.approx(counts["best"]["measures"]["loss"], rel=1e-5)
+    assert mean == pytest.approx(counts["best"]["metrics"]["loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_that_knows_its_rows_by_heart_writes_them(
     tmp_path: Path, bases: dict[str, str], kind: Kind
 ) -> None:
-    settings = {"epochs": 40 if kind == "bart" else 60, "learning_rate": RATE[kind], "evaluate_every": 999}
+    settings = {"epochs": 40 if kind == "bart" else 60, "learning_rate": RATE[kind], "eval_steps": 999}
     run(made(tmp_path, bases[kind], **settings), tmp_path, tmp_path / "train")
     learnt = posts("train", 24)
     asked = [example(post.text) for post in learnt]
@@ -231,18 +231,18 @@ def test_checkpointed_activations_give_the_same_losses(
 ) -> None:
     found = []
     for name, checkpointed in (("a", False), ("b", True)):
-        settings = {"steps": 2, "gradient_checkpointing": checkpointed, "learning_rate": 3e-3}
+        settings = {"max_steps": 2, "gradient_checkpointing": checkpointed, "learning_rate": 3e-3}
         recipe = made(tmp_path / name, bases[kind], **settings)
         found.append(run(recipe, tmp_path / name, tmp_path / name / "train")["losses"])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
 def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, bases: dict[str, str]) -> None:
-    settings = {"epochs": 8, "learning_rate": 1e-2, "best_by": "weighted_f1"}
+    settings = {"epochs": 8, "learning_rate": 1e-2, "metric_for_best": "weighted_f1"}
     counts = run(made(tmp_path, bases["bart"], **settings), tmp_path, tmp_path / "train")
-    scores = [look["measures"]["weighted_f1"] for look in counts["looks"]]
+    scores = [look["metrics"]["weighted_f1"] for look in counts["evaluations"]]
     assert scores[0] == 0.0  # nothing that can be read yet
-    assert counts["best"]["measures"]["weighted_f1"] == max(scores) > 0.0
+    assert counts["best"]["metrics"]["weighted_f1"] == max(scores) > 0.0
 
 
 def test_long_posts_are_cut_and_counted_and_long_responses_said(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_no_padding_token_is_needed(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5", pad=False)
     model.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
-    counts = run(made(tmp_path, str(tmp_path / "base"), steps=1), tmp_path, tmp_path / "train")
+    counts = run(made(tmp_path, str(tmp_path / "base"), max_steps=1), tmp_path, tmp_path / "train")
     assert len(counts["losses"]) == 1
 
 
@@ -281,7 +281,7 @@ def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
 def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     # 8 rows a step, one at a time: each process has its own, and every step takes several passes
-    given = {"tokens_at_once": 100, "epochs": 1, "learning_rate": 1e-3}
+    given = {"max_batch_tokens": 100, "epochs": 1, "learning_rate": 1e-3}
     run(made(one, bases[kind], **given), one, one / "train")
     torchrun(made(two, bases[kind], **given), two, two / "train")
     left, right, begun = weights(one / "train"), weights(two / "train"), weights(Path(bases[kind]))

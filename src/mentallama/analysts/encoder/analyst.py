@@ -28,7 +28,7 @@ class EncoderAnalyst:
     Attributes
     ----------
     counts
-        `cut_posts`: posts of which only the first tokens were read.
+        `truncated_posts`: posts of which only the first tokens were read.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class EncoderAnalyst:
         heads = [self._head(example) for example in examples]
         place = {text: at for at, text in enumerate(dict.fromkeys(example.text for example in examples))}
         rows, cut = self._classifier.tokenize(list(place))
-        self.counts["cut_posts"] += cut
+        self.counts["truncated_posts"] += cut
         logits = self._classifier.logits(rows, self._token_budget)
         for example, head in zip(examples, heads, strict=True):
             yield self._predict(example, head, logits[place[example.text]])

@@ -36,8 +36,8 @@ class PredictionBuilder:
     Attributes
     ----------
     counts
-        `cut_posts`: posts that lost their end to the model's context. `cut_explanations`: explanations that ran to
-        `max_new_tokens`; their label stands. `cut_answers`: the same for answers that are read, which have no label.
+        `truncated_posts`: posts that lost their end to the model's context. `truncated_explanations`: explanations that ran to
+        `max_new_tokens`; their label stands. `truncated_answers`: the same for answers that are read, which have no label.
     """
 
     def __init__(self, name: str, context: int, say: Callable[[str], None]) -> None:
@@ -48,11 +48,11 @@ class PredictionBuilder:
         """Count a post once, however many questions are asked about it."""
         if example.post_id == self._last_truncated_post:
             return
-        if not self.counts["cut_posts"]:
+        if not self.counts["truncated_posts"]:
             self._log(
                 f"{self.name} holds {self._context} tokens: longer posts are cut at their end, and counted"
             )
-        self.counts["cut_posts"] += 1
+        self.counts["truncated_posts"] += 1
         self._last_truncated_post = example.post_id
 
     def build(self, example: Example, task: Task, said: Generation) -> Prediction:
@@ -61,11 +61,11 @@ class PredictionBuilder:
             dict(zip(task.labels, softmax(said.answer_logprobs), strict=True)) if said.answer_logprobs else {}
         )
         if shares:
-            self.counts["cut_explanations"] += said.truncated
+            self.counts["truncated_explanations"] += said.truncated
             label = list(task.labels)[argmax(said.answer_logprobs)]
             reading = Reading(status="read", label=label, explanation=said.text)
         else:
-            self.counts["cut_answers"] += said.truncated
+            self.counts["truncated_answers"] += said.truncated
             reading = read_answer(task, said.text, example.form, "length" if said.truncated else "stop")
         return Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
 

@@ -54,7 +54,7 @@ class RemoteAnalyst:
     Attributes
     ----------
     counts
-        `cut_explanations` and `no_explanations` (refused, say): their label stands.
+        `truncated_explanations` and `missing_explanations` (refused, say): their label stands.
     missed
         Why questions had no answer that another try may bring; they have no prediction.
     """
@@ -223,8 +223,8 @@ class RemoteAnalyst:
             without, found = self._failure_reading(answer), likely[call.example_id]
             if answer.state != "answered" and without is None:
                 continue
-            self.counts["cut_explanations"] += answer.finish_reason in TRUNCATED_FINISH_REASONS
-            self.counts["no_explanations"] += without is not None
+            self.counts["truncated_explanations"] += answer.finish_reason in TRUNCATED_FINISH_REASONS
+            self.counts["missing_explanations"] += without is not None
             text = "" if without is not None else answer.text.strip()
             yield found.model_copy(update={"reading": found.reading.model_copy(update={"explanation": text})})
 

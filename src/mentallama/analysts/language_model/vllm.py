@@ -44,7 +44,7 @@ class VllmAnalyst:
     Attributes
     ----------
     counts
-        `cut_posts`, `cut_explanations`, `cut_answers`, as for `causal`.
+        `truncated_posts`, `truncated_explanations`, `truncated_answers`, as for `causal`.
     """
 
     def __init__(
@@ -123,11 +123,11 @@ class VllmAnalyst:
             )
         prompt = self._prompt_encoder(example.form).encode_prompt(example, self._task(example), room)
         if prompt.truncated_chars and example.post_id != self._last_truncated_post:
-            if not self.counts["cut_posts"]:
+            if not self.counts["truncated_posts"]:
                 self._options.log(
                     f"{self.name} holds {self._context} tokens: longer posts are cut at their end, and counted"
                 )
-            self.counts["cut_posts"] += 1
+            self.counts["truncated_posts"] += 1
             self._last_truncated_post = example.post_id
         return prompt.ids
 
@@ -168,7 +168,7 @@ class VllmAnalyst:
         leads = [prompt + self._encode_explanation_prefix(example, label) for example, prompt, label in rows]
         texts = []
         for text, cut in self._generate_texts(examples, leads):
-            self.counts["cut_explanations"] += cut
+            self.counts["truncated_explanations"] += cut
             texts.append(text)
         return texts
 
@@ -176,7 +176,7 @@ class VllmAnalyst:
         self, examples: Sequence[Example], prompts: Sequence[list[int]]
     ) -> Iterator[Prediction]:
         for example, (text, cut) in zip(examples, self._generate_texts(examples, prompts), strict=True):
-            self.counts["cut_answers"] += cut
+            self.counts["truncated_answers"] += cut
             reading = read_answer(self._task(example), text, example.form, "length" if cut else "stop")
             yield Prediction(example_id=example.id, reading=reading, model=self.name)
 

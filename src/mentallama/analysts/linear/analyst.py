@@ -182,7 +182,7 @@ class LinearAnalyst:
         decision = decide(vector, head)
         label, shares = head.metadata.labels[decision.label], decision.probabilities
         spans = choose_spans(vector.words, decision.contributions)
-        telling = abs(shares[decision.label] - head.metadata.usual[decision.label]) > NEAR_PRIOR
+        telling = abs(shares[decision.label] - head.metadata.label_prior[decision.label]) > NEAR_PRIOR
         because = task.labels[label].because
         given = dict(zip(head.metadata.labels, shares.tolist(), strict=True))
         return Prediction(

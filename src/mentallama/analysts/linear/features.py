@@ -42,9 +42,9 @@ class NgramConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pairs: bool = True
-    shortest: int = Field(default=2, ge=1)
-    longest: int = Field(default=5, ge=1, le=10)
+    word_bigrams: bool = True
+    min_chars: int = Field(default=2, ge=1)
+    max_chars: int = Field(default=5, ge=1, le=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def hash_word(form: str, grams: NgramConfig) -> tuple[int, HashArray]:
     own = crc32(b"word " + word.encode("utf-8", "surrogatepass"))
     padded = f" {word} "
     keys = [own]
-    for size in range(grams.shortest, min(grams.longest, len(padded)) + 1):
+    for size in range(grams.min_chars, min(grams.max_chars, len(padded)) + 1):
         for at in range(len(padded) - size + 1):
             keys.append(crc32(padded[at : at + size].encode("utf-8", "surrogatepass")))
     return own, np.array(keys, np.uint32)
@@ -235,7 +235,7 @@ class Featurizer:
         inside = [columns for _, columns in read]
         owner = np.repeat(np.arange(len(read)), np.fromiter(map(len, inside), np.int64, len(read)))
         left = np.empty(0, np.int64)
-        if self.ngrams.pairs and len(read) > 1:
+        if self.ngrams.word_bigrams and len(read) > 1:
             pairs, known = self._lookup(hash_bigrams(np.array([own for own, _ in read], np.uint32)))
             left = np.flatnonzero(known)
             inside.append(pairs[left])

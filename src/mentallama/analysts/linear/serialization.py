@@ -31,7 +31,7 @@ class LinearHeadMetadata(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: tuple[str, ...]
-    usual: tuple[float, ...]
+    label_prior: tuple[float, ...]
     """Label shares the fit took as given: those of the posts fitted on, or even shares where it was
     class-balanced."""
     C: float
@@ -60,7 +60,7 @@ class LinearModelMetadata(BaseModel):
 
     kind: Literal["mentallama-linear"] = "mentallama-linear"
     version: Literal[1] = 1
-    grams: NgramConfig
+    ngrams: NgramConfig
     sets: dict[str, LinearSetMetadata]
 
 
@@ -134,7 +134,7 @@ def _read_set(path: Path, card: LinearSetMetadata) -> LinearSetModel:
 def save_linear_model(folder: Path, grams: NgramConfig, sets: Mapping[str, LinearSetModel]) -> None:
     """Write a model; `model.json` comes last, so a folder that holds one is whole."""
     cards = {name: _write_set(folder / f"{name}.npz", model) for name, model in sets.items()}
-    write_json(folder / MODEL_FILE, LinearModelMetadata(grams=grams, sets=cards).model_dump())
+    write_json(folder / MODEL_FILE, LinearModelMetadata(ngrams=grams, sets=cards).model_dump())
 
 
 def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetModel], str]:
@@ -157,4 +157,4 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
         places = sorted({".".join(map(str, e["loc"])) or "the file" for e in fault.errors()})
         raise DataError(f"not the card of a linear model: see {', '.join(places)}", path) from None
     sets = {name: _read_set(folder / f"{name}.npz", card) for name, card in manifest.sets.items()}
-    return manifest.grams, sets, hashlib.sha256(raw).hexdigest()[:12]
+    return manifest.ngrams, sets, hashlib.sha256(raw).hexdigest()[:12]

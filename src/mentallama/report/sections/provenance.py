@@ -98,7 +98,7 @@ def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
 
 def _chosen_cells(part: Mapping[str, Any]) -> list[Cell]:
     """One question's posts and choices; the card's F1 is a share."""
-    card = part.get("card", {})
+    card = part.get("metadata", {})
     f1 = card.get("weighted_f1")
     return [
         count_cell(part.get("train")),

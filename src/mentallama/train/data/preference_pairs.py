@@ -87,12 +87,16 @@ def load_preferences(recipe: Recipe, folder: Path) -> PreferenceData:
     """
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    found = _from_run(recipe, folder) if settings.pairs is None else _from_file(settings.pairs, recipe)
+    found = (
+        _from_run(recipe, folder)
+        if settings.preference_pairs is None
+        else _from_file(settings.preference_pairs, recipe)
+    )
     for split, pairs in (("training", found.train), ("validation", found.validation)):
         if not pairs:
             raise UsageError(
                 f"{found.source_file}: there are no {split} pairs; it takes questions with one response that passed all "
-                "gates and one that did not (several teachers), or a file of pairs (train.pairs)"
+                "gates and one that did not (several teachers), or a file of pairs (train.preference_pairs)"
             )
     if (folder / POSTS_PATH).is_file():
         posts = (pair.example.text for pair in chain(found.train, found.validation))
@@ -156,7 +160,7 @@ def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
     only_told = frozenset(recipe.check.report_only if recipe.check is not None else ())
     if not (folder / VERDICTS_PATH).is_file():
         raise UsageError(
-            f"{folder / VERDICTS_PATH}: there are no verdicts; add check to the recipe, or name train.pairs"
+            f"{folder / VERDICTS_PATH}: there are no verdicts; add check to the recipe, or name train.preference_pairs"
         )
     verdicts = read_records(folder / VERDICTS_PATH, Verdict)
     return {(each.example_id, each.model) for each in verdicts if not each.ok and each.gate not in only_told}
@@ -185,6 +189,6 @@ def _responses_by_example(path: Path) -> Mapping[str, list[Response]]:
 def _read_responses(path: Path) -> Iterable[Response]:
     if not path.is_file():
         raise UsageError(
-            f"{path}: there are no responses to compare; add teach to the recipe, or name train.pairs"
+            f"{path}: there are no responses to compare; add teach to the recipe, or name train.preference_pairs"
         )
     return read_records(path, Response)

@@ -70,11 +70,9 @@ def _fit_set(
         question: dict(zip(passages, count_features(list(passages.values()), grams), strict=True))
         for question, passages in posts.evidence_passages.items()
     }
-    keys = build_vocabulary(counted, settings.min_posts)
+    keys = build_vocabulary(counted, settings.min_df)
     if not len(keys):
-        raise UsageError(
-            f"{posts.name}: no {settings.min_posts} training posts share a word; more are needed"
-        )
+        raise UsageError(f"{posts.name}: no {settings.min_df} training posts share a word; more are needed")
     plain, idf = fit_tfidf(counted, marked, keys)
     materials = {topics: plain.with_topics(topics) for topics in settings.topics}
     chosen = _search_hyperparameters(materials, posts, list(questions), settings)
@@ -130,10 +128,8 @@ def _search_hyperparameters(
     first, *others = settings.topics
     evidence_weights = settings.evidence_weights if materials[first].evidence_passages else (0.0,)
     grid = [
-        LinearHyperparameters(C, weighting, evidence, first, settings.shifts[0])
-        for evidence, weighting, C in product(
-            evidence_weights, settings.class_weights, settings.regularisation
-        )
+        LinearHyperparameters(C, weighting, evidence, first, settings.intercept_shifts[0])
+        for evidence, weighting, C in product(evidence_weights, settings.class_weights, settings.C)
     ]
     tried = [_cross_validate_all(materials, posts, questions, setting) for setting in grid]
     best = max(tried, key=_mean_weighted_f1).hyperparameters
@@ -145,7 +141,7 @@ def _search_hyperparameters(
     if min(len(posts.indices(question, True)) for question in questions) >= MIN_POSTS_TO_SHIFT:
         tried += [
             _cross_validate_all(materials, posts, questions, replace(best, shift_intercepts=shift))
-            for shift in settings.shifts[1:]
+            for shift in settings.intercept_shifts[1:]
         ]
     return max(tried, key=_mean_weighted_f1)
 
@@ -251,7 +247,7 @@ def _fit_head(
     even = setting.class_weight == "balanced"
     card = LinearHeadMetadata(
         labels=tuple(seen),
-        usual=tuple(1 / len(seen) if even else answers.count(label) / len(answers) for label in seen),
+        label_prior=tuple(1 / len(seen) if even else answers.count(label) / len(answers) for label in seen),
         C=setting.C,
         class_weight=setting.class_weight,
         evidence_weight=setting.evidence_weight,

@@ -31,7 +31,7 @@ FeatureCounts = tuple[HashArray, NDArray[np.int64]]
 def count_features(texts: Sequence[str], grams: NgramConfig) -> list[FeatureCounts]:
     """Count the features of each text."""
     read = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, grams=grams))
-    return [_count_text(text, read, grams.pairs) for text in texts]
+    return [_count_text(text, read, grams.word_bigrams) for text in texts]
 
 
 def _count_text(

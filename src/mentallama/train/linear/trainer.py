@@ -27,8 +27,8 @@ PostIndices = NDArray[np.int64]
 
 def grams_of(settings: LinearSettings) -> NgramConfig:
     """Which n-grams the settings ask for."""
-    shortest, longest = settings.character_ngrams
-    return NgramConfig(pairs=settings.word_ngrams > 1, shortest=shortest, longest=longest)
+    shortest, longest = settings.char_ngram_range
+    return NgramConfig(word_bigrams=settings.max_word_ngram > 1, min_chars=shortest, max_chars=longest)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class QuestionSummary(Record):
 
     train: int
     validation: int
-    card: LinearHeadMetadata
+    metadata: LinearHeadMetadata
 
 
 class SetSummary(Record):
@@ -215,7 +215,7 @@ def _set_summary(job: _SetFitJob, model: LinearSetModel, seconds: float) -> SetS
         question: QuestionSummary(
             train=len(job.posts.indices(question, False)),
             validation=len(job.posts.indices(question, True)),
-            card=head.metadata,
+            metadata=head.metadata,
         )
         for question, head in model.heads.items()
     }

@@ -9,7 +9,7 @@ from typing import Any
 from mentallama.files.record_files import read_json, write_json
 from mentallama.train.loop.distributed import DistributedContext
 
-BASELINE_FILE = "before.json"
+BASELINE_FILE = "baseline.json"
 """In the run's folder, beside the checkpoints, as long as training goes on."""
 
 
@@ -23,10 +23,10 @@ def cached_baseline(
     path = folder / BASELINE_FILE
     kept = devices.broadcast(read_json(path) if devices.is_main and path.is_file() else None)
     if isinstance(kept, dict) and kept.get("fingerprint") == fingerprint:
-        return kept["measures"]
+        return kept["metrics"]
     measures = measure()
     if devices.is_main:
-        write_json(path, {"fingerprint": fingerprint, "measures": measures})
+        write_json(path, {"fingerprint": fingerprint, "metrics": measures})
     devices.barrier()
     return measures
 

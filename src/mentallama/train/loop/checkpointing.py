@@ -42,7 +42,7 @@ class Evaluation(Record):
     """One look at the validation rows: after which step, and what was measured."""
 
     step: int
-    measures: dict[str, float]
+    metrics: dict[str, float]
 
 
 class TrainingState(Record):
@@ -50,8 +50,8 @@ class TrainingState(Record):
 
     fingerprint: str
     step: int = 0
-    room: int
-    looks: tuple[Evaluation, ...] = ()
+    token_budget: int
+    evaluations: tuple[Evaluation, ...] = ()
     best: Evaluation | None = None
     losses: tuple[float, ...] = ()
     """Training loss of each step."""
@@ -96,7 +96,7 @@ class Checkpoints:
         tensors: dict[str, Any] = {
             "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
-            "averaged": ema_weights,
+            "ema": ema_weights,
         }
         path = self._write(f"step-{state.step:08d}", tensors, state)
         if self.devices.is_main:
@@ -117,7 +117,7 @@ class Checkpoints:
         tensors: dict[str, Any] = {
             "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
             "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
-            "averaged": averaged,
+            "ema": averaged,
         }
         with _ignore_single_process_warning():
             state_dict_loader.load(tensors, checkpoint_id=self.folder / f"step-{state.step:08d}")

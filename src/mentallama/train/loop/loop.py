@@ -104,12 +104,12 @@ def total_steps(objective: Objective, settings: NeuralSettings) -> int:
     """Optimiser steps of a whole training."""
     pool = len(objective.lengths)
     every = settings.epochs * math.ceil(pool / settings.batch_size)
-    return min(every, settings.steps or every)
+    return min(every, settings.max_steps or every)
 
 
 def learning_rate_at(step: int, steps: int, settings: NeuralSettings) -> float:
     """The learning rate of step 0, 1, …: linear warm-up, then the schedule down to 0."""
-    warmup = math.ceil(settings.warmup * steps)
+    warmup = math.ceil(settings.warmup_ratio * steps)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
     done = (step - warmup) / max(1, steps - warmup)
@@ -127,7 +127,11 @@ def parameter_groups(
             key = (parameter.ndim > 1, 1.0 if lr_multiplier is None else lr_multiplier(name))
             groups.setdefault(key, []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": settings.weight_decay if matrix else 0.0, "rates": rate}
+        {
+            "params": parameters,
+            "weight_decay": settings.weight_decay if matrix else 0.0,
+            "lr_multiplier": rate,
+        }
         for (matrix, rate), parameters in sorted(groups.items())
     ]
 
@@ -141,13 +145,15 @@ class _TrainingLoop:
             groups, lr=self.settings.learning_rate, betas=ADAMW_BETAS, fused=way.devices.device.type == "cuda"
         )
         self.steps = total_steps(objective, self.settings)
-        self.ema = None if self.settings.average is None else WeightEMA(model, self.settings.average)
+        self.ema = None if self.settings.ema_decay is None else WeightEMA(model, self.settings.ema_decay)
         found = way.checkpoints.resume_state(way.fingerprint)
         if found is not None:
             way.checkpoints.load(found, model, self.optimiser, self._ema_weights())
             way.log(f"train: going on from step {found.step} of {self.steps}")
             way.advance(found.step)
-        self.state = found or TrainingState(fingerprint=way.fingerprint, room=self.settings.tokens_at_once)
+        self.state = found or TrainingState(
+            fingerprint=way.fingerprint, token_budget=self.settings.max_batch_tokens
+        )
         self.last_save_time = time.monotonic()
 
     def run(self) -> None:
@@ -185,9 +191,9 @@ class _TrainingLoop:
         self.model.train()
         rate = learning_rate_at(self.state.step, self.steps, self.settings)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["rates"]
+            group["lr"] = rate * group["lr_multiplier"]
         loss = self._accumulate_gradient(rows)
-        norm = float(_full_norm(torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.clip)))
+        norm = float(_full_norm(torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.optimiser.zero_grad(set_to_none=True)
             raise self._non_finite_error()
@@ -201,7 +207,7 @@ class _TrainingLoop:
         """Sum the gradient over a step's passes, with less at once where memory is short."""
         lengths, capacity = self.objective.lengths, self.objective.packed_length
         while True:
-            room = self.state.room
+            room = self.state.token_budget
             fits = None if capacity is None else min(capacity, max(room, *(lengths[row] for row in rows), 1))
             passes = plan_micro_batches(rows, lengths, room, self.way.devices.world_size, fits)
             try:
@@ -226,13 +232,13 @@ class _TrainingLoop:
         return devices.all_reduce_sum(float(summed))[0]
 
     def _halve_token_budget(self, bins: int) -> None:
-        room, longest = self.state.room, max(self.objective.lengths)
+        room, longest = self.state.token_budget, max(self.objective.lengths)
         if (bins == 1 and room <= longest) or self.way.devices.world_size > 1:
             raise MentallamaError(
                 f"train: out of memory at step {self.state.step + 1} with {room} tokens at once; the last checkpoint "
-                "is kept. Use a smaller max_tokens or tokens_at_once, gradient_checkpointing: true, or adapters"
+                "is kept. Use a smaller max_tokens or max_batch_tokens, gradient_checkpointing: true, or adapters"
             )
-        self.state = self.state.model_copy(update={"room": room // 2})
+        self.state = self.state.model_copy(update={"token_budget": room // 2})
         self.way.log(f"train: out of memory; goes on with {room // 2} tokens at once instead of {room}")
 
     def _non_finite_error(self) -> MentallamaError:
@@ -246,7 +252,7 @@ class _TrainingLoop:
         )
 
     def _is_eval_step(self, last: bool) -> bool:
-        every = self.settings.evaluate_every
+        every = self.settings.eval_steps
         return last if every is None else self.state.step % every == 0 or self.state.step == self.steps
 
     def _evaluate(self) -> bool:
@@ -254,26 +260,31 @@ class _TrainingLoop:
         self.model.eval()
         with nullcontext() if self.ema is None else self.ema.applied_to(self.model):
             with torch.no_grad(), self.way.autocast():
-                look = Evaluation(step=self.state.step, measures=self.objective.evaluate(self.model))
+                look = Evaluation(step=self.state.step, metrics=self.objective.evaluate(self.model))
             better = self.state.best is None or self._selection_metric(look) > self._selection_metric(
                 self.state.best
             )
             best = look if better else self.state.best
-            self.state = self.state.model_copy(update={"looks": (*self.state.looks, look), "best": best})
+            self.state = self.state.model_copy(
+                update={"evaluations": (*self.state.evaluations, look), "best": best}
+            )
             if better:
                 self.way.checkpoints.save_best(self.state, self.model)
         return True
 
     def _selection_metric(self, look: Evaluation) -> float:
-        by = self.settings.best_by
-        return -look.measures["loss"] if by == "loss" else look.measures[by]
+        by = self.settings.metric_for_best
+        return -look.metrics["loss"] if by == "loss" else look.metrics[by]
 
     def _best_step(self) -> int:
         return 0 if self.state.best is None else self.state.best.step
 
     def _should_stop_early(self) -> bool:
-        since = [look for look in self.state.looks if look.step > self._best_step()]
-        return self.settings.patience is not None and len(since) >= self.settings.patience
+        since = [look for look in self.state.evaluations if look.step > self._best_step()]
+        return (
+            self.settings.early_stopping_patience is not None
+            and len(since) >= self.settings.early_stopping_patience
+        )
 
     def _ema_weights(self) -> dict[str, torch.Tensor]:
         return {} if self.ema is None else self.ema.averages

@@ -27,21 +27,23 @@ def add_lora(model: Any, adapter: LoraSettings, seed: int) -> Any:
     require_peft()
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
-    if adapter.quantised:
+    if adapter.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=adapter.rank,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
-        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+        target_modules=adapter.target_modules
+        if isinstance(adapter.target_modules, str)
+        else list(adapter.target_modules),
     )
     torch.manual_seed(seed)
     try:
         return get_peft_model(model, config)
     except ValueError:
         raise UsageError(
-            f"adapter.targets: no layer of the model is called {', '.join(adapter.targets)}; use all-linear"
+            f"adapter.targets: no layer of the model is called {', '.join(adapter.target_modules)}; use all-linear"
         ) from None
 
 

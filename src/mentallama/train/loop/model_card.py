@@ -17,7 +17,7 @@ from mentallama.safety import NOTICE
 
 SUMMARY_FILE, RECIPE_FILE, CARD_FILE, HASHES_FILE = "summary.json", "recipe.yaml", "README.md", "hashes.json"
 
-CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "cut_posts", "skipped", "origin")
+CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "truncated_posts", "skipped", "source_file")
 """Counts that the card tells."""
 
 LIMITATIONS = (
@@ -53,7 +53,7 @@ def write_hashes(folder: Path) -> None:
 def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> Iterator[str]:
     assert recipe.train is not None
     settings = _without_folders(recipe.train.model_dump(mode="json", exclude_none=True))
-    looked, before = counts.get("best") or {}, counts.get("before") or {}
+    looked, before = counts.get("best") or {}, counts.get("baseline") or {}
     yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
     yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`."
     yield f"Tuned from {_base_name(model.base)}. Open it as `{model.analyst}:FOLDER`."
@@ -69,7 +69,7 @@ def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any])
     yield from ("", *(["- before the first step:"] if before else []))
     yield from (f"  - {name}: {value:.4g}" for name, value in before.items())
     yield f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:"
-    yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("measures") or {}).items())
+    yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("metrics") or {}).items())
     yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITATIONS), "")
 
 

@@ -34,15 +34,15 @@ def random_llama(
     settings: FromScratchSettings, texts: Iterable[str], max_tokens: int, seed: int
 ) -> tuple[Any, Any]:
     """A Llama of random weights for sequences of `longest` tokens, and the tokenizer of the texts."""
-    tokenizer = train_tokenizer(texts, settings.vocabulary)
+    tokenizer = train_tokenizer(texts, settings.vocab_size)
     tokenizer.model_max_length = max_tokens
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=settings.hidden,
-        intermediate_size=-(-settings.hidden * 8 // 3 // 64)
+        hidden_size=settings.hidden_size,
+        intermediate_size=-(-settings.hidden_size * 8 // 3 // 64)
         * 64,  # SwiGLU as dear as an MLP of four times the width
-        num_hidden_layers=settings.layers,
-        num_attention_heads=settings.heads,
+        num_hidden_layers=settings.num_hidden_layers,
+        num_attention_heads=settings.num_attention_heads,
         max_position_embeddings=max_tokens,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,

@@ -27,7 +27,7 @@ from mentallama.train.loop.model_card import write_card
 CHECKPOINT_FOLDER = "checkpoints"
 """In the run's folder."""
 
-SETTINGS_WITHOUT_EFFECT = frozenset(("checkpoint_minutes", "device", "tokens_at_once"))
+SETTINGS_WITHOUT_EFFECT = frozenset(("checkpoint_minutes", "device", "max_batch_tokens"))
 """Settings that change how training goes, not what comes of it."""
 
 
@@ -97,7 +97,7 @@ def training_history(state: TrainingState) -> dict[str, Any]:
     """The course of a training, for its summary: steps, looks, the best of them, the loss of each step."""
     return {
         "steps": state.step,
-        "looks": [look.model_dump(mode="json") for look in state.looks],
+        "evaluations": [look.model_dump(mode="json") for look in state.evaluations],
         "best": None if state.best is None else state.best.model_dump(mode="json"),
         "losses": [round(loss, 6) for loss in state.losses],
     }

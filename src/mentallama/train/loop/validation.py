@@ -37,7 +37,7 @@ def summed_loss(
             if token_budget <= max(lengths) or devices.world_size > 1:
                 raise MentallamaError(
                     f"out of memory while validation rows are measured with {token_budget} tokens at once; use a smaller "
-                    "tokens_at_once or max_tokens"
+                    "max_batch_tokens or max_tokens"
                 ) from None
             token_budget //= 2
 

@@ -1,7 +1,7 @@
 """Train a decoder language model on text as it stands (continued pre-training, Gururangan et al. 2020):
-`train.analyst: causal` with `learns: text`.
+`train.analyst: causal` with `objective: pretrain`.
 
-Reads `train.text` and `train.general`, and the run's posts, where it has some, to prove that no test post is learnt
+Reads `train.corpus` and `train.general_corpus`, and the run's posts, where it has some, to prove that no test post is learnt
 from. Writes the model as `train.language` does, so that a later recipe can name the folder as its `base`. Perplexity,
 the exponential of the mean loss of a token, is measured on documents that are held back and on general text, before
 the first step and at every look.
@@ -53,13 +53,13 @@ def train_pretraining(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]
     """
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    assert settings.text is not None
-    if settings.best_by != "loss":
+    assert settings.corpus is not None
+    if settings.metric_for_best != "loss":
         raise UsageError(
-            "best_by: weighted_f1 needs labels, and text has none; with learns: text use best_by: loss"
+            "metric_for_best: weighted_f1 needs labels, and text has none; with objective: pretrain use metric_for_best: loss"
         )
     devices = init_distributed(settings.device)
-    corpus = read_corpus(settings.text, settings.general)
+    corpus = read_corpus(settings.corpus, settings.general_corpus)
     if (folder / POSTS_PATH).is_file():
         refuse_documents_with_test_posts((*corpus.train, *corpus.validation), folder / POSTS_PATH)
     start = prepare_causal_model(settings, recipe, (document.text for document in corpus.train), devices)
@@ -129,7 +129,7 @@ def pretraining_objective(
 
     def mean_loss(rows: CausalRows, model: Any) -> float:
         summed = summed_loss(
-            lambda bins: loss_of(rows, model, bins), rows.lengths, settings.tokens_at_once, devices
+            lambda bins: loss_of(rows, model, bins), rows.lengths, settings.max_batch_tokens, devices
         )
         return summed / _count_targets(rows)
 
@@ -155,16 +155,16 @@ def pretraining_summary(
     corpus: Corpus, rows: Sequence[CausalRows], before: Metrics, state: TrainingState
 ) -> dict[str, Any]:
     """What was learnt from, and how it went."""
-    names = ("train", "held", "general")
+    names = ("train", "validation", "general")
     return {
         "documents": {
             "train": len(corpus.train),
-            "held": len(corpus.validation),
+            "validation": len(corpus.validation),
             "general": len(corpus.general),
         },
         "rows": {name: len(each.rows) for name, each in zip(names, rows, strict=True)},
         "tokens": {name: _count_targets(each) for name, each in zip(names, rows, strict=True)},
         "skipped": dict(corpus.skipped),
-        "before": before,
+        "baseline": before,
         **training_history(state),
     }

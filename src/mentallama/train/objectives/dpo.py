@@ -1,5 +1,5 @@
 """Preference tuning (direct preference optimisation, Rafailov et al. 2023): `train.analyst: causal` with
-`learns: preferences`.
+`objective: dpo`.
 
 The model learns to find the better of two responses likelier, measured against how likely it found each when it began.
 What it began with is computed once, before the first step, and kept: a killed training goes on from later weights.
@@ -80,9 +80,9 @@ def train_dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    if settings.best_by != "loss":
+    if settings.metric_for_best != "loss":
         raise UsageError(
-            "best_by: weighted_f1 is for learns: responses; with learns: preferences use best_by: loss"
+            "metric_for_best: weighted_f1 is for objective: sft; with objective: dpo use metric_for_best: loss"
         )
     devices = init_distributed(settings.device)
     pairs = load_preferences(recipe, folder)
@@ -101,10 +101,10 @@ def train_dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         model.eval()
         with torch.no_grad(), computing(devices, dtype):
             found = [
-                reference_logprobs(model, rows, settings.tokens_at_once, devices) for rows in (train, held)
+                reference_logprobs(model, rows, settings.max_batch_tokens, devices) for rows in (train, held)
             ]
             begun = dpo_objective((train, held), found, settings, devices).evaluate(model)
-        return {"references": found, "before": begun}
+        return {"references": found, "baseline": begun}
 
     known = cached_baseline(folder, devices, mark, refer)
     objective = dpo_objective((train, held), known["references"], settings, devices)
@@ -122,10 +122,10 @@ def train_dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     )
     counts = {
         "pairs": {"train": len(train.chosen), "validation": len(held.chosen)},
-        "cut_posts": train.n_truncated + held.n_truncated,
+        "truncated_posts": train.n_truncated + held.n_truncated,
         "skipped": dict(pairs.skipped),
-        "origin": pairs.source_file,
-        "before": known["before"],
+        "source_file": pairs.source_file,
+        "baseline": known["baseline"],
         **training_history(state),
     }
     finalize_model(way, recipe, out, file, pairs.seen_hashes(), counts)
@@ -225,7 +225,7 @@ def dpo_objective(
 
         # Every process measures all pairs, so that each knows all margins.
         alone = replace(devices, rank=0, world_size=1)
-        loss = summed_loss(read, rows[1].lengths, settings.tokens_at_once, alone) / len(told)
+        loss = summed_loss(read, rows[1].lengths, settings.max_batch_tokens, alone) / len(told)
         return {
             "loss": loss,
             "margin": float(told.mean()),

@@ -92,7 +92,7 @@ def train_encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     model = shard_model(opened.model, devices, choose_dtype(settings.dtype, devices.device))
     with training_session(recipe, folder, devices, objective, mark) as way:
         state = fit(model, objective, way)
-    logits = reader.logits([row.ids for row in held], TokenBudget(settings.tokens_at_once, log_to_stderr))
+    logits = reader.logits([row.ids for row in held], TokenBudget(settings.max_batch_tokens, log_to_stderr))
     file = ModelMetadata(
         analyst="encoder",
         fingerprint=mark,
@@ -165,7 +165,7 @@ def encoder_objective(
 
         # Every process reads all rows, so that each has all logits.
         alone = replace(devices, rank=0, world_size=1)
-        loss = summed_loss(read, [len(row.ids) for row in held], settings.tokens_at_once, alone)
+        loss = summed_loss(read, [len(row.ids) for row in held], settings.max_batch_tokens, alone)
         return {"loss": loss / len(held), **mean_and_set_f1(heads, told, held)}
 
     return Objective(
@@ -173,7 +173,7 @@ def encoder_objective(
         loss=lambda model, bins: loss_of(train, model, bins, weights)[0],
         normalizer=lambda bins: float(sum(map(len, bins))),
         evaluate=measure,
-        lr_multiplier=partial(_lr_multiplier, settings.head_rate),
+        lr_multiplier=partial(_lr_multiplier, settings.head_lr_multiplier),
     )
 
 
@@ -275,8 +275,8 @@ def encoder_summary(
     return {
         "rows": {"train": len(train), "validation": len(held)},
         "tokens": {"train": sum(len(row.ids) for row in train)},
-        "cut_posts": n_truncated,
+        "truncated_posts": n_truncated,
         "skipped": texts.skipped,
-        "origin": texts.source_file,
+        "source_file": texts.source_file,
         **training_history(state),
     }

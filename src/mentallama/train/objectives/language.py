@@ -1,4 +1,4 @@
-"""Train a decoder language model on a run's rows: `train.analyst: causal` with `learns: responses`.
+"""Train a decoder language model on a run's rows: `train.analyst: causal` with `objective: sft`.
 
 Reads the run's rows (`train.lessons`); writes the model in transformers' layout, or its adapter in peft's, with
 `mentallama.json`, `seen.json`, the model card and `sft_summary.json`.
@@ -112,7 +112,7 @@ def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     objective = sft_objective(material, loss_of, settings, devices)
     if settings.batching == "packed":
         objective = replace(objective, packed_length=settings.max_tokens)
-    if settings.best_by == "weighted_f1":
+    if settings.metric_for_best == "weighted_f1":
         asking = label_inference_options(settings.template)
 
         def analyst_of(model: Any) -> Analyst:
@@ -164,21 +164,20 @@ def prepare_causal_model(
     WrongUse
         As `load_pretrained`; the base is an adapter, on which neither weights nor another adapter can be trained.
     """
-    if settings.new is not None:
+    if settings.from_scratch is not None:
         from mentallama.train.loop.random_init import random_llama
 
-        model, tokenizer = random_llama(settings.new, texts, settings.max_tokens, recipe.seed)
+        model, tokenizer = random_llama(settings.from_scratch, texts, settings.max_tokens, recipe.seed)
         return PreparedModel(model, tokenizer, settings.max_tokens, "none")
     assert settings.base is not None
     if (Path(settings.base) / ADAPTER_CONFIG).is_file():
         raise UsageError(
-            f"{settings.base}: this base is an adapter; make a model of its own of it first, with mentallama merge "
-            f"{settings.base} --out DIR"
+            f"{settings.base}: this base is a LoRA adapter; merge it first: mentallama merge {settings.base} --out DIR"
         )
-    adapter = settings.adapter
+    adapter = settings.lora
     held_in = torch.float32 if adapter is None else choose_dtype(settings.dtype, devices.device)
     opened = load_pretrained(
-        settings.base, "causal", held_in, None, quantised=adapter is not None and adapter.quantised
+        settings.base, "causal", held_in, None, quantised=adapter is not None and adapter.load_in_4bit
     )
     model = opened.model if adapter is None else add_lora(opened.model, adapter, recipe.seed)
     enable_gradient_checkpointing(model, settings)
@@ -204,14 +203,14 @@ def sft_objective(
     train, held = material.train, material.validation
 
     def measure(model: Any) -> Metrics:
-        room = settings.tokens_at_once
+        room = settings.max_batch_tokens
         summed = summed_loss(lambda bins: loss_of(held.rows, model, bins), held.lengths, room, devices)
-        return {"loss": summed / sum(row.learnt for row in held.rows)}
+        return {"loss": summed / sum(row.n_targets for row in held.rows)}
 
     return Objective(
         lengths=train.lengths,
         loss=lambda model, bins: loss_of(train.rows, model, bins),
-        normalizer=lambda bins: float(sum(train.rows[at].learnt for each in bins for at in each)),
+        normalizer=lambda bins: float(sum(train.rows[at].n_targets for each in bins for at in each)),
         evaluate=measure,
     )
 
@@ -240,7 +239,7 @@ def with_weighted_f1(
     """
     if devices.world_size > 1:
         raise UsageError(
-            "best_by: weighted_f1 needs the whole model in one process; under torchrun use best_by: loss"
+            "metric_for_best: weighted_f1 needs the whole model in one process; under torchrun use metric_for_best: loss"
         )
 
     def measure(model: Any) -> Metrics:
@@ -273,9 +272,9 @@ def sft_summary(material: SftData, state: TrainingState) -> dict[str, Any]:
     lessons, train, held = material.instructions, material.train, material.validation
     return {
         "rows": {"train": len(train.rows), "validation": len(held.rows)},
-        "tokens": {"train": sum(train.lengths), "learnt": sum(row.learnt for row in train.rows)},
-        "cut_posts": train.n_truncated + held.n_truncated,
+        "tokens": {"train": sum(train.lengths), "targets": sum(row.n_targets for row in train.rows)},
+        "truncated_posts": train.n_truncated + held.n_truncated,
         "skipped": dict(lessons.skipped),
-        "origin": lessons.source_file,
+        "source_file": lessons.source_file,
         **training_history(state),
     }

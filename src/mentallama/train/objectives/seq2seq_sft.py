@@ -87,7 +87,7 @@ def train_seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         )
 
     objective = sft_objective(material, loss_of, settings, devices)
-    if settings.best_by == "weighted_f1":
+    if settings.metric_for_best == "weighted_f1":
         asking = label_inference_options("plain")
 
         def analyst_of(model: Any) -> Analyst:
