@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.sparse import hstack, vstack
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from mentallama.metrics.temperature import fit_logit_scale
 from mentallama.records import stable_id
 from mentallama.text.tokenize import word_tokens
 
@@ -37,8 +37,6 @@ MAX_NOISY_SHARE = 0.25
 """The largest share of rows that is left out so; where more are unlikely, labels are hard to read."""
 MIN_NOISY_SHARE = 0.03
 """Up to this share, unlikely rows are hard ones: without them, SAD is read 0.3 worse."""
-MAX_LOGIT_SCALE = 20.0
-"""Bound of the factor that calibrates logits: a few rows can be told apart by any weights, which is no certainty."""
 PREDICT_BATCH_SIZE = 4096
 """Explanations whose features are in memory at a time."""
 
@@ -98,7 +96,7 @@ class ExplanationClassifier:
             if self.used_rows.all()
             else _out_of_fold_logits(rows, own, label_indices, folds, self.used_rows)
         )
-        self._scale = _fit_logit_scale(logits[self.used_rows], label_indices[self.used_rows])
+        self._scale = fit_logit_scale(logits[self.used_rows], label_indices[self.used_rows])
         self.out_of_fold_probabilities: FloatArray = softmax(self._scale * logits, axis=1)
         self._model = _fit(rows[self.used_rows], own, label_indices[self.used_rows])
 
@@ -181,14 +179,3 @@ def _plausible_labels(probabilities: FloatArray, truth: IntArray) -> BoolArray:
     own = probabilities[np.arange(len(truth)), truth]
     kept: BoolArray = own >= min(NOISY_LABEL_PROBABILITY, float(np.quantile(own, MAX_NOISY_SHARE)))
     return kept if np.mean(~kept) > MIN_NOISY_SHARE else np.ones(len(truth), dtype=bool)
-
-
-def _fit_logit_scale(logits: FloatArray, truth: IntArray) -> float:
-    """One factor for all logits, the likeliest under a log-normal prior around 1 (Guo et al. 2017, section 4.2)."""
-
-    def loss(log_scale: float) -> float:
-        likely = log_softmax(np.exp(log_scale) * logits, axis=1)
-        return 0.5 * log_scale**2 - float(likely[np.arange(len(truth)), truth].sum())
-
-    bounds = (-np.log(MAX_LOGIT_SCALE), np.log(MAX_LOGIT_SCALE))
-    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))

@@ -151,9 +151,14 @@ def f1_by_label(counts: ConfusionCounts) -> NDArray[np.float64]:
 
 def weighted_f1(counts: ConfusionCounts) -> NDArray[np.float64]:
     """Weighted F1 in percent for each table of a stack; shape (...)."""
+    return 100 * _weighted_mean_f1(counts)
+
+
+def _weighted_mean_f1(counts: ConfusionCounts) -> NDArray[np.float64]:
+    """Weighted F1, 0-1, of each table; shape (...)."""
     gold = counts.sum(axis=-1)
     mean: NDArray[np.float64] = (f1_by_label(counts) * gold).sum(axis=-1) / gold.sum(axis=-1)
-    return 100 * mean
+    return mean
 
 
 def macro_f1(counts: ConfusionCounts) -> float:
@@ -218,3 +223,17 @@ def round_score(value: float) -> float:
 
 def _round_interval(pair: tuple[float, float] | None) -> tuple[float, float] | None:
     return None if pair is None else (round_score(pair[0]), round_score(pair[1]))
+
+
+def weighted_f1_of_labels(truth: Sequence[object], predicted: Sequence[object]) -> float:
+    """Weighted F1, 0-1, of label pairs; 0 without any. Predictions that are no label of `truth` are only misses.
+
+    >>> weighted_f1_of_labels(["yes", "yes", "no", "no"], ["yes", "unparsed", "no", "yes"])
+    0.5833333333333333
+    """
+    if not len(truth):
+        return 0.0
+    labels, indices = np.unique([*truth, *predicted], return_inverse=True)
+    cells = indices[: len(truth)] * len(labels) + indices[len(truth) :]
+    counts = np.bincount(cells, minlength=len(labels) ** 2).reshape(len(labels), len(labels))
+    return float(_weighted_mean_f1(counts))

@@ -1,5 +1,9 @@
-"""Turn scores into probabilities on posts that the fit has not seen (Guo et al. 2017, "On Calibration of Modern
-Neural Networks", section 4.2: temperature scaling, and vector scaling with one scale for all labels).
+"""Fit temperatures that turn logits into calibrated probabilities (Guo et al. 2017, "On Calibration of Modern Neural
+Networks", section 4.2: temperature scaling, and vector scaling with one scale for all labels).
+
+Fit on posts that the model was not trained on. Both fits maximise the same posterior: the likelihood of the labels
+times a log-normal prior on the temperature around 1. On a few posts, which any weights can separate, the lowest loss
+alone would mean certainty; from a hundred posts on the prior hardly counts.
 """
 
 from __future__ import annotations
@@ -7,63 +11,91 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+from numpy.typing import NDArray
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
-from mentallama.analysts.linear.features import FloatArray
-from mentallama.train.linear.trainer import PostIndices
+FloatArray = NDArray[np.float64]
+LabelIndices = NDArray[np.int64]
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
-"""Bounds of the search: far beyond what was ever best on the published sets (0.3 to 2.4)."""
+"""Bounds of the search, far beyond the best values on the published sets (0.3 to 2.4)."""
 
 
 @dataclass(frozen=True)
 class LogitCalibration:
-    """Logits are divided by the temperature, then moved by `shifts`, shape (labels,), which sum to 0."""
+    """Logits are divided by the temperature, then `intercept_shifts` are added: shape (labels,), sum 0."""
 
     temperature: float
     intercept_shifts: FloatArray
 
     def apply(self, logits: FloatArray) -> FloatArray:
+        """Calibrated logits of the same shape, (..., labels)."""
         calibrated: FloatArray = logits / self.temperature + self.intercept_shifts
         return calibrated
 
 
-def fit_calibration(logits: FloatArray, targets: PostIndices, shift_intercepts: bool) -> LogitCalibration:
-    """The most likely calibration under a prior of none: temperature log-normal, shifts normal, deviation 1.
+def fit_calibration(logits: FloatArray, targets: LabelIndices, shift_intercepts: bool) -> LogitCalibration:
+    """The maximum a posteriori calibration; priors: temperature log-normal, shifts normal, both with deviation 1.
 
-    On a few posts, which any weights can separate, the lowest loss alone would lie at certainty; on a hundred the prior
-    no longer counts. With shifts this is vector scaling (Guo et al. 2017) with one scale for all labels.
+    With shifts this is vector scaling with one scale for all labels.
 
     Parameters
     ----------
     logits
-        Shape (posts, labels), -inf where a fit had not seen the label.
-    truth
-        Shape (posts,): the right label's column.
+        Shape (posts, labels); -inf where a fold's model did not know the label.
+    targets
+        Shape (posts,): column of the correct label.
     """
-    seen = np.isfinite(logits[np.arange(len(targets)), targets])
-    logits, targets = logits[seen], targets[seen]
-    labels = logits.shape[1]
+    known = np.isfinite(logits[np.arange(len(targets)), targets])
+    logits, targets = logits[known], targets[known]
+    n_labels = logits.shape[1]
 
-    def loss(free: FloatArray) -> float:
-        likely = log_softmax(logits / np.exp(free[0]) + free[1:], axis=1)
-        return 0.5 * float(free @ free) - float(likely[np.arange(len(targets)), targets].sum())
+    def loss(parameters: FloatArray) -> float:
+        scaled = logits / np.exp(parameters[0]) + parameters[1:]
+        return 0.5 * float(parameters @ parameters) + _negative_log_likelihood(scaled, targets)
 
     bounds = [
         tuple(np.log(TEMPERATURE_BOUNDS)),
-        *([(-5.0, 5.0) if shift_intercepts else (0.0, 0.0)] * labels),
+        *([(-5.0, 5.0) if shift_intercepts else (0.0, 0.0)] * n_labels),
     ]
-    best = minimize(loss, np.zeros(1 + labels), method="L-BFGS-B", bounds=bounds).x
+    best = minimize(loss, np.zeros(1 + n_labels), method="L-BFGS-B", bounds=bounds).x
     return LogitCalibration(float(np.exp(best[0])), best[1:] - best[1:].mean())
 
 
-def calibrate_out_of_fold(logits: FloatArray, truth: PostIndices, shift: bool, folds: int) -> FloatArray:
-    """Calibrate each fold by the others, so that the shifts are judged on posts they were not fitted to."""
-    if not shift:
-        return logits  # a temperature changes no label
+def fit_logit_scale(logits: FloatArray, targets: LabelIndices) -> float:
+    """The factor (1 / temperature) that calibrates logits of shape (rows, labels), all finite.
+
+    The posterior is that of `fit_calibration` without shifts. A bounded scalar search finds its maximum to other last
+    digits than L-BFGS-B does; scores of the label consistency gate rest on these.
+    """
+
+    def loss(log_scale: float) -> float:
+        return 0.5 * log_scale**2 + _negative_log_likelihood(np.exp(log_scale) * logits, targets)
+
+    low, high = TEMPERATURE_BOUNDS
+    bounds = (-np.log(high), np.log(1 / low))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def calibrate_out_of_fold(
+    logits: FloatArray, targets: LabelIndices, shift_intercepts: bool, n_folds: int
+) -> FloatArray:
+    """Calibrate each fold with the fit on the other folds, so that shifts are judged on posts they were not fitted to.
+
+    Row i belongs to fold i % n_folds. Without shifts the logits are returned as they are: a temperature changes no
+    label.
+    """
+    if not shift_intercepts:
+        return logits
     calibrated = logits.copy()
-    for fold in range(folds):
-        others = np.arange(len(truth)) % folds != fold
-        calibrated[~others] = fit_calibration(logits[others], truth[others], shift).apply(logits[~others])
+    for fold in range(n_folds):
+        others = np.arange(len(targets)) % n_folds != fold
+        calibration = fit_calibration(logits[others], targets[others], shift_intercepts)
+        calibrated[~others] = calibration.apply(logits[~others])
     return calibrated
+
+
+def _negative_log_likelihood(logits: FloatArray, targets: LabelIndices) -> float:
+    """In nats, summed over the rows."""
+    return -float(log_softmax(logits, axis=1)[np.arange(len(targets)), targets].sum())

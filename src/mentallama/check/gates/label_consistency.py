@@ -17,6 +17,7 @@ from mentallama.answers.strip_label import strip_label
 from mentallama.check.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_row import ResponseRow
+from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.records import Verdict, stable_id
 from mentallama.tasks import Task
 
@@ -195,14 +196,6 @@ def _report_row(
         "rows": len(pairs),
         "judged": len(judged),
         "not_judged": len(pairs) - len(judged),
-        "weighted_f1": _weighted_f1(judged) if judged else None,
+        "weighted_f1": round(100 * weighted_f1_of_labels(*zip(*judged, strict=True)), 2) if judged else None,
         "why_not": reasons.most_common(1)[0][0] if reasons else None,
     }
-
-
-def _weighted_f1(judged: Sequence[tuple[str | None, str | None]]) -> float:
-    """Mean of the labels' F1, weighted by how many answers give each label; 0-100, two digits."""
-    answered, read = Counter(answer for answer, _ in judged), Counter(label for _, label in judged)
-    hits = Counter(answer for answer, label in judged if answer == label)
-    f1 = {label: 2 * hits[label] / (rows + read[label]) for label, rows in answered.items()}
-    return round(100 * sum(f1[label] * rows for label, rows in answered.items()) / len(judged), 2)

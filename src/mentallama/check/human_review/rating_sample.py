@@ -7,7 +7,6 @@ where the mean of its raters' scores is below 2. What was written stays in the f
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from heapq import nsmallest
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_row import ResponseRow
 from mentallama.errors import DataError
 from mentallama.files.spreadsheet import SheetRow, escape_formula, read_sheet, unescape_formula, write_sheet
+from mentallama.metrics.sequential_test import sequential_test
 from mentallama.records import stable_id
 
 ASPECTS = ("consistency", "reliability", "professionality", "overall")
@@ -40,8 +40,6 @@ RATING_COLUMNS = (
 VALID_SCORES = ("0", "1", "2", "3")
 POOR_BELOW = 2.0
 """Mean overall score below which a row is poor."""
-ALPHA, BETA = 0.05, 0.10
-"""Risk of rejecting data with the acceptable share of poor rows, and of accepting data with the unacceptable one."""
 
 
 class RatingKey(NamedTuple):
@@ -65,16 +63,6 @@ class Ratings:
             if line["overall"]:
                 found[_rating_key_of_cells(line)].append(int(line["overall"]))
         return dict(found)
-
-
-@dataclass(frozen=True)
-class SequentialTestResult:
-    """Where the sequential test stands after `rated` rows; `more` is how many it takes at least, if none is poor."""
-
-    result: Literal["accept", "reject", "rate more"]
-    rated: int
-    poor: int
-    min_remaining: int
 
 
 def draw_rating_sample(
@@ -158,47 +146,6 @@ def write_rating_sample(path: Path, drawn: Sequence[ResponseRow], ratings: Ratin
     return Ratings(tuple(lines))
 
 
-def sequential_test(
-    poor: Iterable[bool],
-    acceptable: float,
-    unacceptable: float,
-    alpha: float = ALPHA,
-    beta: float = BETA,
-) -> SequentialTestResult:
-    """Wald's sequential probability ratio test on the share of poor rows (Wald 1945, section 5).
-
-    Ends at the first row that settles it; what was rated after that does not count.
-
-    Parameters
-    ----------
-    poor
-        Whether each row is poor, in the order of rating.
-    acceptable, unacceptable
-        Shares of poor rows, the first below the second.
-
-    Examples
-    --------
-    >>> sequential_test([False] * 20, 0.05, 0.15)
-    Standing(result='rate more', rated=20, poor=0, more=1)
-    >>> sequential_test([False] * 21, 0.05, 0.15).result
-    'accept'
-    """
-    if not 0 <= acceptable < unacceptable <= 1:
-        raise ValueError("the acceptable share must be below the unacceptable one, both from 0 to 1")
-    for_poor = _log_likelihood_ratio(unacceptable, acceptable)
-    for_good = _log_likelihood_ratio(1 - unacceptable, 1 - acceptable)
-    accept, reject = math.log(beta / (1 - alpha)), math.log((1 - beta) / alpha)
-    evidence, count, bad = 0.0, 0, 0
-    for count, is_poor in enumerate(poor, 1):
-        bad += is_poor
-        evidence += for_poor if is_poor else for_good
-        if evidence >= reject:
-            return SequentialTestResult("reject", count, bad, 0)
-        if evidence <= accept:
-            return SequentialTestResult("accept", count, bad, 0)
-    return SequentialTestResult("rate more", count, bad, max(1, math.ceil((evidence - accept) / -for_good)))
-
-
 def iter_poor(ratings: Ratings) -> Iterator[bool]:
     """Whether each rated row is poor, in the order of the file."""
     return (fmean(scores) < POOR_BELOW for scores in ratings.overall_scores().values())
@@ -258,9 +205,3 @@ def _has_rating_or_note(line: SheetRow) -> bool:
     """Whether a rater has written in a line."""
     given = RATING_COLUMNS[: RATING_COLUMNS.index("rater")]
     return any(text.strip() for name, text in line.items() if name not in given)
-
-
-def _log_likelihood_ratio(above: float, below: float) -> float:
-    if not below:
-        return math.inf
-    return math.log(above / below) if above else -math.inf

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import vstack
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from mentallama.analysts.linear.features import FloatArray
@@ -31,6 +30,7 @@ from mentallama.analysts.linear.serialization import (
 )
 from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
+from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.metrics.temperature import LogitCalibration, calibrate_out_of_fold, fit_calibration
 from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
 from mentallama.train.linear.trainer import PostIndices, SetPosts, grams_of
@@ -181,7 +181,7 @@ def _cross_validate(
     scored = rows[posts.same_origin_as_validation[rows]]
     truth = np.array([classes.index(label) for label in posts.labels_of(question, scored)])
     found = calibrate_out_of_fold(logits[scored], truth, setting.shift_intercepts, CV_FOLDS).argmax(axis=1)
-    score = float(f1_score(truth, found, average="weighted", zero_division=0))
+    score = weighted_f1_of_labels(truth.tolist(), found.tolist())
     heldout = posts.indices(question, True)
     answers = np.array([classes.index(label) for label in posts.labels_of(question, heldout)])
     return CrossValidationResult(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from sklearn.metrics import f1_score
 
 from mentallama.errors import MentallamaError
+from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.train.loop.batching import PackingBin, plan_micro_batches
 from mentallama.train.loop.distributed import DistributedContext
 
@@ -44,7 +44,4 @@ def summed_loss(
 
 def weighted_f1_by_set(pairs: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
     """Weighted F1 in percent of each set's rows, given as gold label and what was told."""
-    return {
-        name: 100 * float(f1_score(*zip(*own, strict=True), average="weighted", zero_division=0))
-        for name, own in pairs.items()
-    }
+    return {name: 100 * weighted_f1_of_labels(*zip(*own, strict=True)) for name, own in pairs.items()}
