@@ -149,11 +149,13 @@ def test_examples_in_python_run_as_shown(tmp_path: Path) -> None:
 
 def test_answers_are_read_as_the_page_says() -> None:
     text = (DOCS / "answers.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([\w-]+) \| `(.+)` \| (read|unread|refused|cut) \| (.+) \|$", text, re.MULTILINE)
+    rows = re.findall(
+        r"^\| ([\w-]+) \| `(.+)` \| (parsed|unparsed|refused|truncated) \| (.+) \|$", text, re.MULTILINE
+    )
     for name, answer, status, outcome in rows:
         reading = read_answer(name, answer)
         assert (reading.status, reading.label or reading.reason) == (status, outcome), answer
-    assert {status for _, _, status, _ in rows} == {"read", "unread", "refused", "cut"}
+    assert {status for _, _, status, _ in rows} == {"parsed", "unparsed", "refused", "truncated"}
     assert len(rows) >= 12
 
 

@@ -98,7 +98,7 @@ def test_an_examples_answer_reads_back(task: Task, question: str, structured: bo
         messages = teacher_prompt(task, question, "x", "few-shot", shots=[shot], structured=structured)
         answer = messages[2]["content"]
         reading = read_answer(task, answer)
-        assert (reading.status, reading.label) == ("read", label)
+        assert (reading.status, reading.label) == ("parsed", label)
         assert reading.explanation.translate({ord("“"): '"', ord("”"): '"'}) == SHOT.explanation
         assert extract_quotes(answer, reading.explanation) == ("Nobody rang",)
         assert messages[1]["content"] == messages[3]["content"].replace("\nx\n", "\nNobody rang.\n")
@@ -229,7 +229,7 @@ def test_every_answer_of_the_schema_is_read(
     name, label = asked
     fields = {"label": label, "explanation": f"Well. {explanation} Well.", "evidence": evidence}
     reading = read_answer(name, json.dumps(fields))
-    assert (reading.status, reading.label) == ("read", label)
+    assert (reading.status, reading.label) == ("parsed", label)
 
 
 def test_a_label_in_json_is_read_by_its_name_alone() -> None:
@@ -253,12 +253,12 @@ def test_a_label_in_json_is_read_by_its_name_alone() -> None:
 )
 def test_a_list_of_evidence_is_never_the_explanation(fields: dict[str, object], explanation: str) -> None:
     reading = read_answer("DR", json.dumps(fields))
-    assert (reading.status, reading.label, reading.explanation) == ("read", "yes", explanation)
+    assert (reading.status, reading.label, reading.explanation) == ("parsed", "yes", explanation)
 
 
 def test_json_that_no_machine_should_meet_is_no_crash() -> None:
     for text in ('{"label": ' + "9" * 5000 + "}", '{"a":' * 20_000, "{" * 1_000):
-        assert read_answer("DR", text).status in {"unread", "cut"}
+        assert read_answer("DR", text).status in {"unparsed", "truncated"}
 
 
 # --- other languages -----------------------------------------------------------------------------

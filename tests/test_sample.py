@@ -218,7 +218,7 @@ def test_every_explanation_reads_back_to_its_label() -> None:
         for row, answer in zip(read_release_file(file, task), answers, strict=True):
             reading = read_answer(task, row.reference, file.form)
             assert (row.question, row.text) == (answer["question"], text_in_file(BY_ID[answer["post"]]))
-            assert (reading.status, reading.label) == ("read", answer["label"])
+            assert (reading.status, reading.label) == ("parsed", answer["label"])
             assert reading.explanation == answer["explanation"].strip()
             read += 1
     assert read == 60

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Form = Literal["instruction", "completion"]
 Split = Literal["train", "validation", "test"]
-ReadingStatus = Literal["read", "unread", "refused", "cut"]
+ReadingStatus = Literal["parsed", "unparsed", "refused", "truncated"]
 
 FORMS: tuple[Form, ...] = ("instruction", "completion")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
-READING_STATUSES: tuple[ReadingStatus, ...] = ("read", "unread", "refused", "cut")
+READING_STATUSES: tuple[ReadingStatus, ...] = ("parsed", "unparsed", "refused", "truncated")
 
 
 def stable_id(*parts: str) -> str:
@@ -111,7 +111,7 @@ class Response(Record):
 class Reading(Record):
     """What an answer says.
 
-    `label` is a canonical label exactly when `status` is "read"; otherwise `reason` says why not.
+    `label` is a canonical label exactly when `status` is "parsed"; otherwise `reason` says why not.
     """
 
     status: ReadingStatus

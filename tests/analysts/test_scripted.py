@@ -38,10 +38,10 @@ def test_an_answer_to_the_example_comes_before_one_to_its_question(tmp_path: Pat
     assert found[1].probabilities == {}
 
 
-def test_an_answer_that_says_nothing_is_unread(tmp_path: Path) -> None:
+def test_an_answer_that_says_nothing_is_unparsed(tmp_path: Path) -> None:
     spec = script(tmp_path / "answers.jsonl", {"task": "DR", "question": "depression", "text": "Hm."})
     (found,) = open_analyst(spec).analyse([ask("one")])
-    assert (found.reading.status, found.reading.label) == ("unread", None)
+    assert (found.reading.status, found.reading.label) == ("unparsed", None)
 
 
 def test_an_example_without_answer_is_wrong_use(tmp_path: Path) -> None:

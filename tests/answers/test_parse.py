@@ -49,14 +49,14 @@ def test_read_is_the_inverse_of_write(
 ) -> None:
     written = write_answer(name, question, label, explanation, form)
     read = read_answer(name, written, form)
-    assert (read.status, read.label, read.explanation) == ("read", label, explanation.strip())
+    assert (read.status, read.label, read.explanation) == ("parsed", label, explanation.strip())
 
 
 @given(text=st.text(), name=st.sampled_from(sorted(load_tasks())))
 def test_any_text_has_one_of_four_outcomes(text: str, name: str) -> None:
     read = read_answer(name, text)
-    assert (read.label in load_tasks()[name].labels) == (read.status == "read")
-    assert (read.reason is None) == (read.status == "read")
+    assert (read.label in load_tasks()[name].labels) == (read.status == "parsed")
+    assert (read.reason is None) == (read.status == "parsed")
 
 
 def test_an_unknown_label_or_question_is_refused() -> None:
@@ -78,7 +78,7 @@ def test_every_published_golden_is_read_and_its_explanation_kept(data: Path, for
         for row in read_release_file(file, tasks[file.set]):
             read = read_answer(file.set, row.reference, form)
             # All published goldens have the marker; what follows it is the explanation.
-            assert read.status == "read", f"{file.path.name}, row {row.row}"
+            assert read.status == "parsed", f"{file.path.name}, row {row.row}"
             assert read.explanation == row.reference.partition("Reasoning:")[2].strip(), (
                 f"{file.path.name}, row {row.row}"
             )

@@ -59,19 +59,19 @@ def test_a_row_holds_what_its_answer_says(tmp_path: Path) -> None:
         TASKS,
         "instruction",
     )
-    assert (first.reading.status, first.reading.label) == ("read", "yes")
+    assert (first.reading.status, first.reading.label) == ("parsed", "yes")
     assert first.reading.explanation == "“The rent is due” and it comes “again”."
     assert first.quotes == ("The rent is due", "again")
     assert first.example.label == "yes"
     assert first.task is TASKS["dreaddit"]
-    assert second.reading.status != "read"
+    assert second.reading.status != "parsed"
     assert second.quotes == ()
 
 
 def test_how_a_server_ended_a_text_counts(tmp_path: Path) -> None:
     cut = answer_to(STRESS[0], "stress").model_copy(update={"finish_reason": "length"})
     (row,) = read_response_rows(*write_pair(tmp_path, STRESS, [cut]), TASKS, "instruction")
-    assert row.reading.status == "cut"
+    assert row.reading.status == "truncated"
 
 
 def test_posts_without_a_response_are_passed_over(tmp_path: Path) -> None:

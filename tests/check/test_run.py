@@ -160,7 +160,7 @@ def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> No
         "read",
         *(name for name in GATE_NAMES if name not in {"consistency", "chrf"}),
     ]
-    assert made.gates.unread[0].cut == 1
+    assert made.gates.unread[0].truncated == 1
 
 
 def test_of_several_teachers_the_first_that_passes_is_taken(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_the_report_and_the_card_say_what_was_done(tmp_path: Path) -> None:
 
 
 def test_without_pyarrow_the_lack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mentallama.check.run.writes_parquet", lambda: False)
+    monkeypatch.setattr("mentallama.check.run.has_pyarrow", lambda: False)
     made = make(tmp_path, [good(post) for post in POSTS])
     assert made.summary["notes"] == [NO_PARQUET_NOTE]
     assert NO_PARQUET_NOTE in made.text_of("gates.md")

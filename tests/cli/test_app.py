@@ -596,4 +596,4 @@ def test_a_golden_without_a_label_is_told_by_row(tmp_path: Path) -> None:
     bad = [*goldens("instruction")[:2], f"who knows, {MARKER}"]
     root = benchmark(tmp_path / "release", "instruction", bad)
     done = mentallama("evaluate", "--benchmark", root, "--responses", "golden", "--out", tmp_path / "out")
-    assert_told(done, 1, "DR.csv, row 4: the golden response is unread")
+    assert_told(done, 1, "DR.csv, row 4: the golden response is unparsed")

@@ -91,8 +91,8 @@ def test_an_unreadable_output_counts_as_no() -> None:
     assert result.weighted_f1 == pytest.approx(100 * f1, abs=1e-4)
     assert (result.n_defaulted, result.n_differences) == (2, 2)
     assert [(d.row, d.source, d.ours, d.published, d.defaulted) for d in differences] == [
-        (2, "output", "unread", "no", True),
-        (3, "output", "unread", "no", True),
+        (2, "output", "unparsed", "no", True),
+        (3, "output", "unparsed", "no", True),
     ]
 
 

@@ -56,7 +56,7 @@ def test_golden_is_100_and_empty_is_0(benchmark: Path, tmp_path: Path) -> None:
     one = golden.sets["DR"]
     assert (one.weighted_f1, one.accuracy, one.macro_f1) == (100.0, 100.0, 100.0)
     assert one.weighted_f1_interval == (100.0, 100.0)
-    assert (empty.sets["DR"].weighted_f1, empty.sets["DR"].read, empty.sets["DR"].unread) == (0.0, 0, 4)
+    assert (empty.sets["DR"].weighted_f1, empty.sets["DR"].parsed, empty.sets["DR"].unparsed) == (0.0, 0, 4)
     assert set(golden.missing) == set(load_tasks()) - {"DR"}
     assert golden.missing_reasons["CLP"] == "the benchmark has no test file of it"
 
@@ -155,7 +155,7 @@ def test_a_golden_without_a_label_is_a_fault_of_the_benchmark(tmp_path: Path) ->
     query = write_query(DR, "depression", "instruction", "made up")
     file = tmp_path / "test_data/test_instruction/DR.csv"
     write_csv(file, {"query": [query], "gpt-3.5-turbo": ["Perhaps."]})
-    with pytest.raises(DataError, match="row 2: the golden response is unread"):
+    with pytest.raises(DataError, match="row 2: the golden response is unparsed"):
         evaluate_responses(tmp_path, "instruction", "empty", tmp_path / "out")
 
 
@@ -183,7 +183,7 @@ def prediction(example_id: str, label: str = "yes", share: float = 0.75) -> Pred
     other = {"yes": "no", "no": "yes"}.get(label, "no")
     return Prediction(
         example_id=example_id,
-        reading=Reading(status="read", label=label),
+        reading=Reading(status="parsed", label=label),
         probabilities={label: share, other: 1 - share},
         model="scripted",
     )
@@ -256,7 +256,7 @@ def test_the_table_shows_both_readers(benchmark: Path, tmp_path: Path) -> None:
     table = shown(
         score_table(evaluate_responses(benchmark, "instruction", folder, tmp_path / "out", as_published=True))
     )
-    # ours: yes, unread, unread, no -> accuracy 50; theirs: yes, no ("cannot"), no by default, no -> 75
+    # ours: yes, unparsed, unparsed, no -> accuracy 50; theirs: yes, no ("cannot"), no by default, no -> 75
     assert "50.00" in table
     assert "75.00" in table
     assert "as published" in table
@@ -305,4 +305,4 @@ def test_published_goldens_are_100_and_nothing_is_0(data: Path, tmp_path: Path, 
         assert (one.weighted_f1, one.macro_f1, one.accuracy) == (100.0, 100.0, 100.0)
         assert one.weighted_f1_interval == (100.0, 100.0)
     for one in empty.sets.values():
-        assert (one.read, one.unread, one.weighted_f1, one.accuracy) == (0, one.n, 0.0, 0.0)
+        assert (one.parsed, one.unparsed, one.weighted_f1, one.accuracy) == (0, one.n, 0.0, 0.0)

@@ -48,7 +48,7 @@ def row(
         task=known.model_copy(update={"language": task_language}) if task_language else known,
         example=example,
         response=Response(example_id=example.id, text=explanation, model="teacher"),
-        reading=Reading(status="read", label=label, explanation=explanation),
+        reading=Reading(status="parsed", label=label, explanation=explanation),
         quotes=extract_quotes("", explanation),
     )
 

@@ -26,7 +26,9 @@ class Slow:
         for example in examples:
             time.sleep(0.01)
             self._log.write(example.id + "\n")
-            yield Prediction(example_id=example.id, reading=Reading(status="read", label="yes"), model="slow")
+            yield Prediction(
+                example_id=example.id, reading=Reading(status="parsed", label="yes"), model="slow"
+            )
 
 
 def main(posts: str, out: str, journal: str, log: str) -> None:

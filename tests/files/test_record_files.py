@@ -55,7 +55,7 @@ places = st.builds(
 splits = st.sampled_from(["train", "validation", "test"])
 readings = st.builds(
     Reading,
-    status=st.sampled_from(["read", "unread", "refused", "cut"]),
+    status=st.sampled_from(["parsed", "unparsed", "refused", "truncated"]),
     label=maybe,
     explanation=words,
     reason=maybe,
@@ -201,7 +201,7 @@ def test_a_bad_line_is_named_by_row_and_field_without_its_content(name: str, tmp
 
 def test_an_unknown_field_and_a_line_that_is_not_json_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"status": "read", "label": "yes", "colour": "blue"}\n', encoding="utf-8")
+    path.write_text('{"status": "parsed", "label": "yes", "colour": "blue"}\n', encoding="utf-8")
     with pytest.raises(DataError, match=r"row 1: not a Reading record: see colour$"):
         list(read_records(path, Reading))
     path.write_text("so tired today\n", encoding="utf-8")

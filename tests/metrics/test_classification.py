@@ -14,7 +14,7 @@ from mentallama.metrics.calibration import calibration_bins, calibration_scores
 from mentallama.metrics.classification import compute_scores, confusion_by_post, weighted_f1
 from mentallama.tasks import find_task
 
-LOST = ("unread", "refused", "cut")
+LOST = ("unparsed", "refused", "truncated")
 FEW = Resampling(resamples=20)
 
 
@@ -35,7 +35,7 @@ def row(
             "question": question,
             "post_id": post or f"{gold}{said}",
             "gold": gold,
-            "status": said if lost else "read",
+            "status": said if lost else "parsed",
             "predicted": None if lost else said,
             "probability": probability,
             "brier": None if probability is None else 2 * (1 - probability) ** 2,
@@ -52,21 +52,21 @@ def test_two_labels_by_hand() -> None:
     scores = compute_scores(rows, find_task("DR"), FEW)
     assert (scores.n, scores.accuracy, scores.micro_f1) == (5, 60.0, 60.0)
     assert (scores.weighted_f1, scores.macro_f1) == (60.0, 58.3333)
-    assert scores.confusion["yes"] == {"yes": 2, "no": 1, "unread": 0, "refused": 0, "cut": 0}
+    assert scores.confusion["yes"] == {"yes": 2, "no": 1, "unparsed": 0, "refused": 0, "truncated": 0}
     assert scores.per_class["yes"].recall == 66.6667
     # the grave label of DR is yes: 2 of 3 found
     assert scores.high_risk is not None
     assert scores.high_risk.model_dump() == {"label": "yes", "recall": 66.6667, "n": 3, "hits": 2}
 
 
-def test_unread_refused_and_cut_are_misses_and_no_class() -> None:
-    # gold yes: said yes, unread, refused; gold no: said no, cut.
+def test_unparsed_refused_and_truncated_are_misses_and_no_class() -> None:
+    # gold yes: said yes, unparsed, refused; gold no: said no, truncated.
     #   yes: hits 1, gold 3, predicted 1 -> F1 = 2/4; no: hits 1, gold 2, predicted 1 -> F1 = 2/3
     # weighted = (3 * 0.5 + 2 * 2/3) / 5 = 0.56667; macro over yes and no only = 0.58333
     # micro: hits 2, gold 5, predicted 2 -> 4/7
-    said = [("yes", "yes"), ("yes", "unread"), ("yes", "refused"), ("no", "no"), ("no", "cut")]
+    said = [("yes", "yes"), ("yes", "unparsed"), ("yes", "refused"), ("no", "no"), ("no", "truncated")]
     scores = compute_scores([row(*pair) for pair in said], find_task("DR"), FEW)
-    assert (scores.read, scores.unread, scores.refused, scores.cut) == (2, 1, 1, 1)
+    assert (scores.parsed, scores.unparsed, scores.refused, scores.truncated) == (2, 1, 1, 1)
     assert (scores.accuracy, scores.weighted_f1, scores.macro_f1) == (40.0, 56.6667, 58.3333)
     assert scores.micro_f1 == round(400 / 7, 4)
 
@@ -108,9 +108,9 @@ def test_no_rows_is_no_score() -> None:
 
 
 def test_counts_by_post_add_up_to_the_rows() -> None:
-    rows = [row("yes", "yes", post="a"), row("no", "cut", post="a"), row("yes", "no", post="b")]
+    rows = [row("yes", "yes", post="a"), row("no", "truncated", post="a"), row("yes", "no", post="b")]
     counts = confusion_by_post(rows, ["yes", "no"])
-    # columns: yes, no, unread, refused, cut
+    # columns: yes, no, unparsed, refused, truncated
     assert counts.tolist() == [[[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], [[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]]
 
 
@@ -130,7 +130,7 @@ def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
     gold, said = zip(*pairs, strict=True)
     occurring = [label for label in LABELS if label in gold or label in said]
     assert scores.accuracy == pytest.approx(100 * accuracy_score(gold, said), abs=1e-4)
-    # sklearn may take unread, refused and cut for classes here: without gold rows they weigh nothing
+    # sklearn may take unparsed, refused and truncated for classes here: without gold rows they weigh nothing
     assert scores.weighted_f1 == pytest.approx(
         100 * f1_score(gold, said, average="weighted", zero_division=0), abs=1e-4
     )
@@ -177,6 +177,6 @@ def test_without_probabilities_there_is_no_calibration() -> None:
 
 
 def test_calibration_when_nothing_was_read() -> None:
-    found = calibration_scores([row("yes", "cut").model_copy(update={"brier": 0.5})])
+    found = calibration_scores([row("yes", "truncated").model_copy(update={"brier": 0.5})])
     assert found is not None
     assert (found.n_brier, found.n_ece, found.ece) == (1, 0, None)

@@ -126,7 +126,7 @@ def test_a_file_of_posts(posts: Path, tmp_path: Path) -> None:
     rows = asked(tmp_path / "out")
     assert [(row.task, row.question) for row in rows] == [("DR", "depression"), ("SAD", "cause")]
     assert [row.example_id for row in rows] == list(predictions(tmp_path / "out"))
-    assert (summary.posts, summary.answers) == (3, {"read": 2})
+    assert (summary.posts, summary.answers) == (3, {"parsed": 2})
     assert sorted(contents(tmp_path / "out")) == [
         ".lock", "manifest.json", "predictions.jsonl.zst", "questions.jsonl.zst", "summary.json",
     ]  # fmt: skip
@@ -158,7 +158,7 @@ def test_all_questions_of_all_tasks(posts: Path, tmp_path: Path) -> None:
     assert Counter((row.task, row.question) for row in asked(tmp_path / "out")) == dict.fromkeys(
         everything, 3
     )
-    assert summary.answers == {"read": 3 * len(everything)}
+    assert summary.answers == {"parsed": 3 * len(everything)}
 
 
 def test_a_runs_folder(posts: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_runs_folder(posts: Path, tmp_path: Path) -> None:
     summary = predict_ad_hoc(
         order(script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "run"), tmp_path / "out", print
     )
-    assert summary.answers == {"read": 2}
+    assert summary.answers == {"parsed": 2}
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -181,7 +181,7 @@ def test_the_release_is_answered_in_its_rows_order_and_scored(
     spec = script(tmp_path / "s.jsonl", says(form))
     summary = predict_ad_hoc(order(spec, data, form=form), out, print)
     assert summary.posts == 12
-    assert summary.answers == {"read": 4 + 4 + 24}
+    assert summary.answers == {"parsed": 4 + 4 + 24}
     for name in ("DR", "SAD", "MultiWD"):
         published = [
             row[1] for row in table(tmp_path / "data/release" / release_path(name, "test", form))[1:]
@@ -258,13 +258,13 @@ def test_all_questions_of_a_real_post_are_refused_by_its_own_set(posts: Path, tm
     ("reading", "text"),
     [
         (
-            Reading(status="read", label="no", explanation="So."),
+            Reading(status="parsed", label="no", explanation="So."),
             "No, the poster does not suffer from depression. Reasoning: So.",
         ),
-        (Reading(status="read", label="yes"), "Yes, the poster suffers from depression. Reasoning:"),
-        (Reading(status="unread", reason="names no label"), ""),
-        (Reading(status="unread", explanation="Who knows.", reason="names no label"), "Who knows."),
-        (Reading(status="cut", explanation="Yes, the poster suffers from depression.", reason="length"), ""),
+        (Reading(status="parsed", label="yes"), "Yes, the poster suffers from depression. Reasoning:"),
+        (Reading(status="unparsed", reason="names no label"), ""),
+        (Reading(status="unparsed", explanation="Who knows.", reason="names no label"), "Who knows."),
+        (Reading(status="truncated", explanation="Yes, the poster suffers from depression.", reason="length"), ""),
     ],
 )  # fmt: skip
 def test_answers_as_text_say_what_was_predicted(reading: Reading, text: str) -> None:
@@ -387,7 +387,7 @@ def test_a_person_is_forgotten_in_the_journal_of_a_run(posts: Path, tmp_path: Pa
     first, second, *_ = read_records(run / "collect/posts.jsonl.zst", Post)
     ids = [example_of(first, "depression", "instruction").id, example_of(second, "cause", "instruction").id]
     made = [
-        Prediction(example_id=each, reading=Reading(status="read", label="no"), model="m") for each in ids
+        Prediction(example_id=each, reading=Reading(status="parsed", label="no"), model="m") for each in ids
     ]
     write_records(run / "predicted-0123456789abcdef.part.jsonl", made)
     removed = erase(run, first.id)

@@ -50,7 +50,7 @@ class Echo:
 
 
 def answer(example: Example) -> Prediction:
-    return Prediction(example_id=example.id, reading=Reading(status="read", label="yes"), model="echo")
+    return Prediction(example_id=example.id, reading=Reading(status="parsed", label="yes"), model="echo")
 
 
 class Narrow(Echo):
@@ -104,7 +104,7 @@ def test_batches_hold_all_in_order_and_never_part_a_post(sizes: list[int], size:
 def test_every_labelled_question_is_answered_in_order(out: Path) -> None:
     summary = answered(Echo(), out, POSTS[1:4])
     assert written(out) == asked((1, "depression"), (2, "social"), (2, "emotional"))
-    assert (summary.posts, summary.answers, summary.unsupported) == (3, {"read": 3}, {})
+    assert (summary.posts, summary.answers, summary.unsupported) == (3, {"parsed": 3}, {})
     assert PredictSummary.model_validate_json((out / "summary.json").read_text()) == summary
 
 
@@ -182,7 +182,7 @@ def test_what_was_answered_before_a_stop_is_not_asked_again(out: Path) -> None:
     summary = answered(second, out, MANY)
     assert first.seen + second.seen == [example_of(post, "depression", "instruction").id for post in MANY]
     assert written(out) == first.seen + second.seen
-    assert summary.answers == {"read": 700}
+    assert summary.answers == {"parsed": 700}
     assert summary.counts == {"truncated_posts": 512 + 100}
 
 
@@ -213,7 +213,7 @@ def test_missing_answers_are_said_and_asked_for_by_the_next_run(out: Path) -> No
     summary = answered(analyst, out, MANY)
     assert analyst.batches == [700, 1]
     assert written(out) == [example_of(post, "depression", "instruction").id for post in MANY]
-    assert summary.answers == {"read": 700}
+    assert summary.answers == {"parsed": 700}
 
 
 def test_an_analyst_that_answers_another_question_is_a_fault(out: Path) -> None:
@@ -229,7 +229,7 @@ def test_an_analyst_that_answers_another_question_is_a_fault(out: Path) -> None:
 
 
 def reading(name: str) -> Prediction:
-    return Prediction(example_id=name, reading=Reading(status="unread", reason="“so” — no"), model="m")
+    return Prediction(example_id=name, reading=Reading(status="unparsed", reason="“so” — no"), model="m")
 
 
 @given(some.integers(0, 400), some.integers(1, 6))
@@ -251,7 +251,7 @@ def test_a_journal_cut_anywhere_keeps_all_whole_lines(
         ]
     with Journal(path) as journal:
         assert "new" in journal
-        assert journal.status("new") == "unread"
+        assert journal.status("new") == "unparsed"
         assert Prediction.model_validate_json(journal.line("new")) == reading("new")
 
 

@@ -49,8 +49,8 @@ def made_up_rows(task: Task, posts: int) -> list[ScoredRow]:
         for question in task.questions:
             gold = draw.choice(list(task.labels))
             sure = draw.uniform(1 / len(task.labels), 1)
-            said = gold if draw.random() < 0.7 else draw.choice([*task.labels, "unread", "cut"])
-            lost = said in ("unread", "cut")
+            said = gold if draw.random() < 0.7 else draw.choice([*task.labels, "unparsed", "truncated"])
+            lost = said in ("unparsed", "truncated")
             rows.append(
                 ScoredRow.model_validate(
                     {
@@ -59,7 +59,7 @@ def made_up_rows(task: Task, posts: int) -> list[ScoredRow]:
                         "question": question,
                         "post_id": f"{number}",
                         "gold": gold,
-                        "status": said if lost else "read",
+                        "status": said if lost else "parsed",
                         "predicted": None if lost else said,
                         "probability": None if lost else sure,
                         "brier": 2 * (1 - sure) ** 2,
@@ -208,7 +208,7 @@ def make_run(out: Path) -> Path:
         [
             Prediction(
                 example_id="e",
-                reading=Reading(status="read", label="yes", explanation=SECRET),
+                reading=Reading(status="parsed", label="yes", explanation=SECRET),
                 probabilities={"yes": 0.9, "no": 0.1},
                 model="linear:runs/made-up/train",
             ),

@@ -233,7 +233,7 @@ def test_a_new_language_is_a_file_and_no_code(tmp_path: Path) -> None:
         for label in task.labels:
             answer = write_answer(task, None, label, "Habla de noches largas.", form)
             reading = read_answer(task, answer, form)
-            assert (reading.status, reading.label) == ("read", label)
+            assert (reading.status, reading.label) == ("parsed", label)
             assert reading.explanation == "Habla de noches largas."
 
 

@@ -80,7 +80,7 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
     assert set(server.hashes.values()) == {2}  # the requests are the calls
     summary, _, said = taught(lesson, by_batch, dispatch_mode=mode)
     assert server.hashes.total() == 12
-    assert summary.outcomes == {"test-model": {"read": 6}}
+    assert summary.outcomes == {"test-model": {"parsed": 6}}
     assert not any("of no call of this run" in line for line in said)
     names = sorted(path.name for path in (by_calls / "teach").iterdir())
     assert len(names) >= 4

@@ -135,7 +135,7 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
     summary, responses, _ = taught(lesson_of(tmp_path, posts, teacher=priced(server), budget=1.0), tmp_path)
     assert len(responses) == 20
     assert server.hashes.total() == 20
-    assert summary.outcomes == {"test-model": {"read": 20}}
+    assert summary.outcomes == {"test-model": {"parsed": 20}}
 
 
 def test_a_budget_below_any_call_sends_nothing(server: Server, tmp_path: Path) -> None:

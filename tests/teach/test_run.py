@@ -57,7 +57,7 @@ def test_every_labelled_question_is_explained_in_order(server: Server, tmp_path:
         assert response.model == "test-model"
         reading = read_answer(example.task, response.text, "instruction", response.finish_reason)
         assert reading.label == example.label
-    assert summary.outcomes == {"test-model": {"read": 22}}
+    assert summary.outcomes == {"test-model": {"parsed": 22}}
     assert summary.questions == 22
     assert (summary.prompt_mode, summary.disagreements, summary.refusals) == ("label-given", 0, ())
 
@@ -139,7 +139,7 @@ def test_structured_answers_are_asked_for_and_read(
     lesson = lesson_of(tmp_path, few(4), teacher=remote(server, schema_mode=mode), structured=True)
     summary, responses, _ = taught(lesson, tmp_path)
     assert [body.get("response_format", {}).get("type") for body in server.bodies] == [kind] * 4
-    assert summary.outcomes == {"test-model": {"read": 4}}
+    assert summary.outcomes == {"test-model": {"parsed": 4}}
     assert responses[0].text.startswith('{"label"')
 
 
@@ -176,7 +176,7 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
         questions = [each.example.id for each in labelled_questions(lesson)]
         assert sorted([r.example_id for r in responses] + [a.example_id for a in aside]) == sorted(questions)
         counts = summary.outcomes["test-model"]
-        assert set(counts) == {"read", "refused", "failed"}
+        assert set(counts) == {"parsed", "refused", "failed"}
         assert sum(counts.values()) == len(questions) == 100
         assert counts["failed"] == len(aside) == sum(summary.failed["test-model"].values())
         kinds = {"HTTP 500 server_error", "HTTP 429 server_busy", "body is no JSON", "connection cut"}
@@ -232,7 +232,7 @@ def test_one_kind_of_answer_is_no_disagreement(tmp_path: Path) -> None:
     ):
         lesson = lesson_of(tmp_path, few(4), teacher=[remote(one), remote(two, "b")])
         summary, responses, _ = taught(lesson, tmp_path)
-    assert summary.outcomes == {"test-model": {"read": 4}, "b": {"unread": 4}}
+    assert summary.outcomes == {"test-model": {"parsed": 4}, "b": {"unparsed": 4}}
     assert summary.disagreements == 0
     assert [each.model for each in responses] == ["test-model", "b"] * 4
 
@@ -245,7 +245,7 @@ def test_what_was_set_aside_is_asked_again_when_told(tmp_path: Path) -> None:
         assert server.hashes.total() == 3
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             assert ledger.delete_failed() == 3
-        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"read": 3}}
+        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"parsed": 3}}
         assert server.hashes.total() == 6
 
 
@@ -276,7 +276,7 @@ def test_few_shot_prompts_hold_the_examples(server: Server, tmp_path: Path) -> N
     lesson = lesson_of(tmp_path, few(3), teacher=remote(server), **terms)
     summary, _, _ = taught(lesson, tmp_path)
     assert [len(body["messages"]) for body in server.bodies] == [1 + 2 * 2 + 1] * 3
-    assert summary.outcomes == {"test-model": {"read": 3}}
+    assert summary.outcomes == {"test-model": {"parsed": 3}}
 
 
 def test_examples_that_stand_in_a_test_split_are_refused(server: Server, tmp_path: Path) -> None:

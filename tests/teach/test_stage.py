@@ -128,7 +128,7 @@ def test_a_remote_teacher_by_one_option(teach: Teach, server: Server, tmp_path: 
     assert f"teach: test-model: an estimated {DR + CLP} calls; about " in done.err
     assert server.hashes.total() == DR + CLP
     summary = read_json(tmp_path / "run/teach/summary.json")
-    assert summary["outcomes"] == {"test-model": {"read": DR + CLP}}
+    assert summary["outcomes"] == {"test-model": {"parsed": DR + CLP}}
     assert [(row["task"], row["calls"]) for row in summary["costs"]] == [("DR", DR), ("CLP", CLP)]
 
 
@@ -205,7 +205,7 @@ def test_what_was_set_aside_is_said_and_asked_again_on_demand(teach: Teach, tmp_
         assert "teach: 3 failed requests will be retried" in done.err
         assert "note: teach" not in done.err
         assert server.hashes.total() == DR + 3
-    assert read_json(tmp_path / "run/teach/summary.json")["outcomes"] == {"test-model": {"read": DR}}
+    assert read_json(tmp_path / "run/teach/summary.json")["outcomes"] == {"test-model": {"parsed": DR}}
 
 
 def test_refusals_are_printed_by_label(teach: Teach) -> None:
@@ -451,4 +451,4 @@ def test_the_sample_is_built_with_a_remote_teacher(
     assert sum(counts.values()) == summary["questions"] == (DR + CLP if faults else 773)
     assert ("refused" in counts) == bool(faults)
     found = read_json(tmp_path / "run/check/manifest.json")["counts"]
-    assert found["accepted"] > 0.9 * counts["read"], found["failed"]
+    assert found["accepted"] > 0.9 * counts["parsed"], found["failed"]

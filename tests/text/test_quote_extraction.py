@@ -94,7 +94,7 @@ def test_as_a_careful_reader_would(explanation: str, quotes: tuple[str, ...]) ->
 def test_the_evidence_of_a_structured_answer(fields: dict[str, object], quotes: tuple[str, ...]) -> None:
     text = f"<think>{{a}}</think>```json\n{json.dumps({'label': 'yes', **fields})}\n```"
     reading = read_answer("DR", text)
-    assert reading.status == "read"
+    assert reading.status == "parsed"
     assert extract_quotes(text, reading.explanation) == quotes
 
 

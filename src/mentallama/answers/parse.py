@@ -115,8 +115,8 @@ def read_answer(
     Returns
     -------
     Reading
-        `read` with a canonical label and the explanation; else `unread` (no label, or two with equal
-        claim), `refused`, or `cut` (the text has no end), without a label and with the reason.
+        `parsed` with a canonical label and the explanation; else `unparsed` (no label, or two with equal
+        claim), `refused`, or `truncated` (the text has no end), without a label and with the reason.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def read_answer(
     """
     task = _task(task)
     if finish_reason in _TRUNCATED_FINISH_REASONS:
-        return Reading(status="cut", reason=f"the model stopped at {finish_reason}")
+        return Reading(status="truncated", reason=f"the model stopped at {finish_reason}")
     if finish_reason in _REFUSED_FINISH_REASONS:
         return Reading(status="refused", reason=f"the model stopped at {finish_reason}")
     return _read_exact(task, text, form) or _read_free(task, text)
@@ -145,7 +145,7 @@ def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
     if found is None:
         return None
     label = next(name for name in task.labels if label_sentence(task, name, form) == found[1])
-    return Reading(status="read", label=label, explanation=text[found.end() :].strip())
+    return Reading(status="parsed", label=label, explanation=text[found.end() :].strip())
 
 
 @cache
@@ -162,9 +162,9 @@ def answer_body(text: str) -> str:
 def _read_free(task: Task, text: str) -> Reading:
     body = answer_body(text)
     if _UNCLOSED_THINKING.search(body):
-        return Reading(status="cut", reason="the text ends while the model is still thinking")
+        return Reading(status="truncated", reason="the text ends while the model is still thinking")
     if not body:
-        return Reading(status="unread", reason="the text is empty")
+        return Reading(status="unparsed", reason="the text is empty")
     return _read_json(task, body) or _read_prose(task, body)
 
 
@@ -182,8 +182,8 @@ def _read_prose(task: Task, body: str) -> Reading:
         return _reading_of_labels(weak, explanation)
     ending = _truncation_reason(task, plain)
     if ending:
-        return Reading(status="cut", reason=ending)
-    return Reading(status="unread", reason="names no label")
+        return Reading(status="truncated", reason=ending)
+    return Reading(status="unparsed", reason="names no label")
 
 
 def _straighten_quotes(text: str) -> str:
@@ -193,8 +193,8 @@ def _straighten_quotes(text: str) -> str:
 
 def _reading_of_labels(claims: frozenset[LabelName], explanation: str) -> Reading:
     if len(claims) == 1:
-        return Reading(status="read", label=next(iter(claims)), explanation=explanation)
-    return Reading(status="unread", reason=f"names more than one label: {', '.join(sorted(claims))}")
+        return Reading(status="parsed", label=next(iter(claims)), explanation=explanation)
+    return Reading(status="unparsed", reason=f"names more than one label: {', '.join(sorted(claims))}")
 
 
 def _split_reasoning(body: str) -> tuple[str, str]:
@@ -247,14 +247,14 @@ def _read_json(task: Task, body: str) -> Reading | None:
     # A list is a list of quotations, as structured answers have it; only a text explains.
     texts = (fields[key] for key in _EXPLANATION_KEYS if isinstance(fields.get(key), str))
     if not claims:
-        return Reading(status="unread", reason="the JSON object names no label")
+        return Reading(status="unparsed", reason="the JSON object names no label")
     return _reading_of_labels(claims, next(texts, "").strip())
 
 
 def _read_truncated_json(body: str) -> Reading | None:
     start = body.find("{")
     opened = start >= 0 and "}" not in body[start:] and re.search(r'\{\s*["“]?\w+["”]?\s*:', body)
-    return Reading(status="cut", reason="the text ends inside a JSON object") if opened else None
+    return Reading(status="truncated", reason="the text ends inside a JSON object") if opened else None
 
 
 _UNFINISHED_ENDING = re.compile(

@@ -72,7 +72,7 @@ class GateRun:
     @property
     def parsed_indices(self) -> list[int]:
         """Places of the rows that gates can judge."""
-        return [at for at, row in enumerate(self.rows) if row.reading.status == "read"]
+        return [at for at, row in enumerate(self.rows) if row.reading.status == "parsed"]
 
 
 def run_gates(inputs: CheckInputs, recipe: Recipe, decisions: Decisions, scratch_dir: Path) -> GateRun:
@@ -181,7 +181,7 @@ def _reference_rows(
 
 def _parsed_expert_rows(inputs: CheckInputs, tasks: Mapping[str, Task]) -> Iterator[ResponseRow]:
     if inputs.release is not None:
-        yield from (row for row in expert_rows(inputs.release, tasks) if row.reading.status == "read")
+        yield from (row for row in expert_rows(inputs.release, tasks) if row.reading.status == "parsed")
 
 
 def _count_lines(path: Path) -> int:

@@ -100,7 +100,7 @@ def _load_tasks(tasks: str) -> dict[str, Task]:
 
 
 def _judge(row: ResponseRow, gates: Mapping[str, RowGate]) -> JudgedResponse:
-    if row.reading.status != "read":
+    if row.reading.status != "parsed":
         why = f"{row.reading.status}: {row.reading.reason}"
         return JudgedResponse(row.reading, (), {PARSED_GATE: (False, why, None)}, (), "")
     found: dict[str, GateResult] = {PARSED_GATE: (True, None, None)}

@@ -45,7 +45,7 @@ def read_response_rows(
 def parse_response(post: Post, example: Example, response: Response, task: Task) -> ResponseRow:
     """Read a response and the quotations of its explanation."""
     reading = read_answer(task, response.text, example.form, response.finish_reason)
-    quotes = extract_quotes(response.text, reading.explanation) if reading.status == "read" else ()
+    quotes = extract_quotes(response.text, reading.explanation) if reading.status == "parsed" else ()
     return ResponseRow(post, task, example, response, reading, quotes)
 
 

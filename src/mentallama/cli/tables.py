@@ -10,7 +10,17 @@ from mentallama.evaluate.score_file import ScoreFile
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCORE_COLUMNS = ("set", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "unread", "refused", "cut")
+SCORE_COLUMNS = (
+    "set",
+    "rows",
+    "weighted F1",
+    "95 %",
+    "accuracy",
+    "macro F1",
+    "unparsed",
+    "refused",
+    "truncated",
+)
 PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
 
 
@@ -58,7 +68,7 @@ def _score_columns(scores: ScoreFile, name: str) -> list[str]:
         if one.weighted_f1_interval is None
         else "–".join(f"{end:.1f}" for end in one.weighted_f1_interval)
     )
-    lost = map(str, (one.unread, one.refused, one.cut))
+    lost = map(str, (one.unparsed, one.refused, one.truncated))
     measured = (format_percent(one.accuracy), format_percent(one.macro_f1))
     return [str(one.n), format_percent(one.weighted_f1), interval, *measured, *lost]
 

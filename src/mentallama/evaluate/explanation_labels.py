@@ -94,7 +94,7 @@ def score_explanations(
                 "train it on a run with collect.leak_guard: run"
             )
         name, question = each.example.task, each.example.question
-        if each.reading.status == "read" and reader.supports(tasks[name], question):
+        if each.reading.status == "parsed" and reader.supports(tasks[name], question):
             by_question[name, question].append(each)
     told: dict[str, list[tuple[AnsweredExample, str | None]]] = defaultdict(list)
     for (name, question), own in by_question.items():
@@ -141,6 +141,6 @@ def _scored_row(example: Example, gold: str, told: str | None) -> ScoredRow:
         question=example.question,
         post_id=example.post_id,
         gold=gold,
-        status="unread" if told is None else "read",
+        status="unparsed" if told is None else "parsed",
         predicted=told,
     )

@@ -66,7 +66,7 @@ class ReaderDifference(Record):
     source: str
     """Which text of the row: "golden" or "output"."""
     ours: str
-    """A label, or unread, refused or cut."""
+    """A label, or unparsed, refused or truncated."""
     published: str | None
     defaulted: bool
 

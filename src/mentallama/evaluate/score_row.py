@@ -10,7 +10,7 @@ from mentallama.records import Example, Reading, ReadingStatus, Record
 class ScoredRow(Record):
     """One labelled row and what became of it.
 
-    `predicted` is a label exactly when `status` is "read": an unread, refused or cut answer is wrong
+    `predicted` is a label exactly when `status` is "parsed": an unparsed, refused or truncated answer is wrong
     and is never a class. `probability` is the one the model gave to `predicted` (0-1); `brier` is the
     row's Brier score over all labels (0 best, 2 worst). Both are None where there are no
     probabilities.
@@ -42,7 +42,7 @@ def score_row(example: Example, reading: Reading, probabilities: Mapping[str, fl
     """
     if example.label is None:
         raise ValueError(f"example {example.id} has no label to score against")
-    predicted = reading.label if reading.status == "read" else None
+    predicted = reading.label if reading.status == "parsed" else None
     return ScoredRow(
         example_id=example.id,
         set=example.task,

@@ -1,13 +1,13 @@
-"""Metrics over scored rows, all from one table: gold label x (predicted label, unread, refused, cut).
+"""Metrics over scored rows, all from one table: gold label x (predicted label, unparsed, refused, truncated).
 
 F1 is 2·hits / (gold + predicted), and 0 where a label occurs in gold and is never hit. Means over labels:
 
 - weighted: by the label's rows in gold. A label that is only predicted has weight 0.
 - macro: over labels that occur in gold or among the predictions.
-- micro: hits, gold and predicted added up first. Equals accuracy where every answer was read.
+- micro: hits, gold and predicted added up first. Equals accuracy where every answer was parsed.
 
-These are scikit-learn's definitions (`f1_score(..., labels=occurring, zero_division=0)`); unread,
-refused and cut answers are misses of the gold label and never a label of their own.
+These are scikit-learn's definitions (`f1_score(..., labels=occurring, zero_division=0)`); unparsed,
+refused and truncated answers are misses of the gold label and never a label of their own.
 Shares are in percent, 0-100.
 """
 
@@ -28,7 +28,7 @@ ConfusionCounts = NDArray[np.int64]
 """Confusion counts, shape (..., labels, labels + 3); the last three columns are `NO_LABEL_STATUSES`."""
 
 NO_LABEL_STATUSES = READING_STATUSES[1:]
-"""unread, refused, cut: the three outcomes that are no label."""
+"""unparsed, refused, truncated: the three outcomes that are no label."""
 
 SCORE_DECIMALS = 4
 """Digits kept in files: a weighted F1 is quoted with two, an interval moves in the third."""
@@ -64,15 +64,15 @@ class Scores(Record):
     micro_f1: float
     weighted_f1_interval: tuple[float, float] | None
     """95 % of weighted F1 over posts drawn anew; None with fewer than two posts."""
-    read: int
-    unread: int
+    parsed: int
+    unparsed: int
     refused: int
-    cut: int
+    truncated: int
     high_risk: HighRiskScore | None
     calibration: CalibrationScores | None
     per_class: dict[str, ClassScore]
     confusion: dict[str, dict[str, int]]
-    """Gold label -> predicted label or unread/refused/cut -> rows."""
+    """Gold label -> predicted label or unparsed/refused/truncated -> rows."""
     by_question: dict[str, Scores] = {}
     """The same by question, for a set that asks several."""
 
@@ -110,10 +110,10 @@ def _scores_of_rows(rows: Sequence[ScoredRow], task: Task, resampling: Resamplin
         macro_f1=round_score(macro_f1(counts)),
         micro_f1=round_score(micro_f1(counts)),
         weighted_f1_interval=_round_interval(bootstrap_interval(by_post, weighted_f1, resampling)),
-        read=len(rows) - int(lost.sum()),
-        unread=int(lost[0]),
+        parsed=len(rows) - int(lost.sum()),
+        unparsed=int(lost[0]),
         refused=int(lost[1]),
-        cut=int(lost[2]),
+        truncated=int(lost[2]),
         high_risk=high_risk_score(counts, labels, task.high_risk_label),
         calibration=calibration_scores(rows),
         per_class=class_scores(counts, labels),
@@ -174,7 +174,7 @@ def micro_f1(counts: ConfusionCounts) -> float:
 
 
 def accuracy(counts: ConfusionCounts) -> float:
-    """Share of rows hit, in percent of all rows, read or not."""
+    """Share of rows hit, in percent of all rows, parsed or not."""
     hits, gold, _ = hits_and_totals(counts)
     return 100 * int(hits.sum()) / int(gold.sum())
 

@@ -53,4 +53,4 @@ def answer_text(prediction: Prediction, task: Task, question: str, form: Form) -
     if reading.label is not None:
         return write_answer(task, question, reading.label, reading.explanation, form)
     again = read_answer(task, reading.explanation, form)
-    return "" if again.status == "read" else reading.explanation
+    return "" if again.status == "parsed" else reading.explanation

@@ -80,7 +80,7 @@ def key_figures(material: RunArtifacts) -> list[tuple[str, str]]:
     if material.scores is None:
         return []
     sets = material.scores.sets.values()
-    rows, read = sum(one.n for one in sets), sum(one.read for one in sets)
+    rows, read = sum(one.n for one in sets), sum(one.parsed for one in sets)
     return [
         ("sets scored", f"{len(sets)} of {len(sets) + len(material.scores.missing)}"),
         ("test rows", f"{rows:,}"),

@@ -78,7 +78,7 @@ def test_check_has_unseen_posts_read_without_their_answers() -> None:
 def explained(number: int, gold: str, said: str | None, why: str) -> AnsweredExample:
     post = post_of("DR", f"made-up post number {number}", {"depression": gold}, "test", number)
     reading = (
-        Reading(status="read", label=said, explanation=why)
+        Reading(status="parsed", label=said, explanation=why)
         if said
         else Reading(status="refused", reason="no")
     )
@@ -120,7 +120,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Prediction(
                 example_id=example_of(post, question, "instruction").id,
                 reading=Reading(
-                    status="read", label=label, explanation="the day is heavy because the noise is heavy"
+                    status="parsed", label=label, explanation="the day is heavy because the noise is heavy"
                 ),
                 model="m",
             )

@@ -57,7 +57,7 @@ def check(
         wanted = naive_shares(naive_scores(model, tokenizer, example, NEW + 40))
         assert given.probabilities == pytest.approx(wanted, abs=CLOSE)
         assert math.isclose(sum(given.probabilities.values()), 1, abs_tol=1e-9)
-        assert given.reading.status == "read"
+        assert given.reading.status == "parsed"
         assert given.reading.label == max(wanted, key=wanted.__getitem__)
         if texts:
             assert (
@@ -98,7 +98,7 @@ def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
     ]
     assert own.counts == {"truncated_explanations": ends.count(False)}
     assert 0 < ends.count(False) < len(ends)
-    assert {each.reading.status for each in found} == {"read"}
+    assert {each.reading.status for each in found} == {"parsed"}
 
 
 @pytest.mark.parametrize("budget", [1, 1000, 100_000])
@@ -185,7 +185,11 @@ def test_an_answer_that_is_read_freely_can_be_a_label(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(causal, "generate", told)
     (given,) = own.analyse(examples)
-    assert (given.reading.status, given.reading.label, given.reading.explanation) == ("read", "yes", "Rain.")
+    assert (given.reading.status, given.reading.label, given.reading.explanation) == (
+        "parsed",
+        "yes",
+        "Rain.",
+    )
     assert own.counts["truncated_answers"] == 0
 
 

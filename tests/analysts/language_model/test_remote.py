@@ -145,7 +145,10 @@ def test_what_no_second_try_would_bring_is_unread_with_its_reason(monkeypatch: p
     )
     with serving(Plan()) as server:
         (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])
-    assert (found.reading.status, found.reading.reason) == ("unread", "the endpoint gave no answer: HTTP 400")
+    assert (found.reading.status, found.reading.reason) == (
+        "unparsed",
+        "the endpoint gave no answer: HTTP 400",
+    )
 
 
 def test_many_calls_run_at_once_and_never_more_than_allowed() -> None:
@@ -213,7 +216,7 @@ def test_the_likeliest_written_answer_is_the_label(name: str, form: Any, usage: 
         (found,) = analyst.analyse([example(name, "tea", form)])
         assert len(server.bodies) == 2  # the probe, and all answers in one call
     assert found.probabilities == pytest.approx(expected(name, "tea", form), abs=1e-9)
-    assert found.reading.status == "read"
+    assert found.reading.status == "parsed"
     assert found.reading.label == max(found.probabilities, key=found.probabilities.__getitem__)
     assert (found.reading.explanation, said) == ("", [])
 
@@ -236,7 +239,7 @@ def test_a_refused_explanation_leaves_the_label() -> None:
     with serving(Plan(chance=depends, script=["ok", "ok", "filter"])) as server:
         analyst, _ = opened(server.url)
         (found,) = analyst.analyse([example("DR")])
-    assert (found.reading.status, found.reading.explanation) == ("read", "")
+    assert (found.reading.status, found.reading.explanation) == ("parsed", "")
     assert analyst.counts == {"missing_explanations": 1, "truncated_explanations": 0}
 
 

@@ -219,7 +219,7 @@ def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
     settings = InferenceOptions(max_new_tokens=500, log=lambda _: None)
     own = Seq2seqAnalyst(LoadedModel(model, tokenizer, 80, "seq2seq:tiny", None), settings)
     (given,) = own.analyse(make_examples(("DR",), posts=1))
-    assert given.reading.status == "read"
+    assert given.reading.status == "parsed"
     assert own.counts == {"truncated_explanations": 1}
 
 

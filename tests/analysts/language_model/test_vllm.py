@@ -147,7 +147,7 @@ def test_posts_that_are_too_long_are_cut_and_counted_once_a_post(folders: dict[b
     asking = InferenceOptions(max_new_tokens=4, log=said.append)
     analyst = open_analyst(f"vllm:{folders[False]}", asking)
     found = list(analyst.analyse(examples(words=" and then it rained" * 200)))
-    assert [each.reading.status for each in found] == ["read"] * 4
+    assert [each.reading.status for each in found] == ["parsed"] * 4
     assert analyst.counts["truncated_posts"] == 3
     assert len(said) == 1
 

@@ -79,7 +79,7 @@ def test_an_answer_in_full(analyst: LinearAnalyst) -> None:
     text = "I feel hopeless and worthless and empty, crying alone. See [link]."
     prediction = one(analyst, text)
     assert prediction.model == analyst.name
-    assert (prediction.reading.status, prediction.reading.label) == ("read", "yes")
+    assert (prediction.reading.status, prediction.reading.label) == ("parsed", "yes")
     assert list(prediction.probabilities) == ["yes", "no"]
     assert prediction.probabilities["yes"] > 0.9
     assert "goes with signs of depression" in prediction.reading.explanation

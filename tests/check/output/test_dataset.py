@@ -69,7 +69,7 @@ def test_the_release_is_read_back_to_the_same_labels_and_explanations(form: Form
     for file in find_release_files(tmp_path / "release", form, TASKS):
         for line in read_release_file(file, TASKS[file.set]):
             reading = read_answer(file.set, line.reference, form)
-            assert reading.status == "read"
+            assert reading.status == "parsed"
             found.append(
                 ((file.set, file.split, line.question, reading.label, reading.explanation), line.text)
             )

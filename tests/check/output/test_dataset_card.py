@@ -279,9 +279,9 @@ def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
             LabelGateCounts(gate="words", set="SAD", label="work", grave=False, rows=10, failed=0),
         ),
         unread=(
-            UnusableAnswers(set="DR", label="no", grave=False, rows=20, refused=0, unread=1, cut=0),
-            UnusableAnswers(set="DR", label="yes", grave=True, rows=10, refused=4, unread=0, cut=1),
-            UnusableAnswers(set="SAD", label="work", grave=False, rows=10, refused=0, unread=0, cut=0),
+            UnusableAnswers(set="DR", label="no", grave=False, rows=20, refused=0, unparsed=1, truncated=0),
+            UnusableAnswers(set="DR", label="yes", grave=True, rows=10, refused=4, unparsed=0, truncated=1),
+            UnusableAnswers(set="SAD", label="work", grave=False, rows=10, refused=0, unparsed=0, truncated=0),
         ),
         teachers=(TeacherCounts(model="a|b", responses=3, passed=2, taken=1),),
         off=("chrf",),

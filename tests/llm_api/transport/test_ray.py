@@ -199,7 +199,7 @@ def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
         lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
         summary = taught(lesson, tmp_path, dispatch_mode=DispatchMode(ray_address="auto"))[0]
         assert server.hashes.total() == 6
-    assert summary.outcomes == {"test-model": {"read": 6}}
+    assert summary.outcomes == {"test-model": {"parsed": 6}}
 
 
 def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

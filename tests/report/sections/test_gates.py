@@ -38,9 +38,9 @@ FOUND = GateReport(
         LabelGateCounts(gate="read", set="SAD", label="work", grave=False, rows=100, failed=20),
     ),
     unread=(
-        UnusableAnswers(set="SAD", label="work", grave=False, rows=100, refused=5, unread=10, cut=0),
-        UnusableAnswers(set="DR", label="yes", grave=True, rows=65, refused=5, unread=0, cut=0),
-        UnusableAnswers(set="DR", label="no", grave=False, rows=35, refused=0, unread=0, cut=0),
+        UnusableAnswers(set="SAD", label="work", grave=False, rows=100, refused=5, unparsed=10, truncated=0),
+        UnusableAnswers(set="DR", label="yes", grave=True, rows=65, refused=5, unparsed=0, truncated=0),
+        UnusableAnswers(set="DR", label="no", grave=False, rows=35, refused=0, unparsed=0, truncated=0),
     ),
     sample={"result": "rate more", "rated": 4, "overall": None},
     notes=("Parquet files are left out.",),

@@ -48,7 +48,7 @@ def test_rows_stand_by_split_and_those_that_cannot_be_read_are_counted(tmp_path:
     lessons = load_instructions(recipe, tmp_path)
     assert [(each.post_id, each.label, each.response) for each in lessons.train] == [("a", "yes", YES)]
     assert [each.post_id for each in lessons.validation] == ["b"]
-    assert lessons.skipped == {"its answer is unread": 1}
+    assert lessons.skipped == {"its answer is unparsed": 1}
     assert (lessons.sets, lessons.source_file) == (("dreaddit",), "collect/responses.jsonl.zst")
     assert len(lessons.seen_hashes()) == 2
 

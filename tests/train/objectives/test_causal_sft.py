@@ -410,7 +410,7 @@ def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: P
     assert counts["best"]["metrics"]["weighted_f1"] == max(scores) > 0.0
 
 
-def test_an_unread_answer_is_a_wrong_one_by_hand() -> None:
+def test_an_unparsed_answer_is_a_wrong_one_by_hand() -> None:
     held = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
     # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
-    assert language.mean_weighted_f1(held, ["yes", "unread", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))
+    assert language.mean_weighted_f1(held, ["yes", "unparsed", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))

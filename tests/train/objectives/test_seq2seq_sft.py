@@ -197,7 +197,7 @@ def test_a_model_that_knows_its_rows_by_heart_writes_them(
     for post, one, other in zip(learnt, free, weighed, strict=True):
         label = post.labels["stress"]
         assert (one.reading.status, one.reading.label, one.reading.explanation) == (
-            "read",
+            "parsed",
             label,
             golden[label],
         )

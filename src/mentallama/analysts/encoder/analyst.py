@@ -96,7 +96,7 @@ class EncoderAnalyst:
         shares = calibrated_probabilities(logits[None, self._head_slices[place]], head)[0]
         return Prediction(
             example_id=example.id,
-            reading=Reading(status="read", label=head.labels[int(shares.argmax())]),
+            reading=Reading(status="parsed", label=head.labels[int(shares.argmax())]),
             probabilities=dict(zip(head.labels, shares.tolist(), strict=True)),
             model=self.name,
         )

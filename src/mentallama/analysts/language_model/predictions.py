@@ -63,7 +63,7 @@ class PredictionBuilder:
         if shares:
             self.counts["truncated_explanations"] += said.truncated
             label = list(task.labels)[argmax(said.answer_logprobs)]
-            reading = Reading(status="read", label=label, explanation=said.text)
+            reading = Reading(status="parsed", label=label, explanation=said.text)
         else:
             self.counts["truncated_answers"] += said.truncated
             reading = read_answer(task, said.text, example.form, "length" if said.truncated else "stop")

@@ -206,7 +206,7 @@ class RemoteAnalyst:
                 self.unanswered["without the log-probabilities of its text"] += 1
                 return None
             shares = dict(zip(labels, softmax(scores), strict=True))
-            reading = Reading(status="read", label=max(shares, key=shares.__getitem__))
+            reading = Reading(status="parsed", label=max(shares, key=shares.__getitem__))
         if reading is None:
             return None
         return Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
@@ -259,7 +259,7 @@ class RemoteAnalyst:
             return Reading(status="refused", reason=answer.reason or "the endpoint's filter declines")
         if answer.state == "failed":
             if not _is_transient(answer.reason):
-                return Reading(status="unread", reason=f"the endpoint gave no answer: {answer.reason}")
+                return Reading(status="unparsed", reason=f"the endpoint gave no answer: {answer.reason}")
             self.unanswered[str(answer.reason)] += 1
         return None
 

@@ -98,7 +98,7 @@ class VllmAnalyst:
         best = [max(shares, key=shares.__getitem__) for shares in found]
         texts = [""] * len(best) if self._options.labels_only else self._explanations(examples, prompts, best)
         for example, shares, label, text in zip(examples, found, best, texts, strict=True):
-            reading = Reading(status="read", label=label, explanation=text)
+            reading = Reading(status="parsed", label=label, explanation=text)
             yield Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
 
     def _task(self, example: Example) -> Task:

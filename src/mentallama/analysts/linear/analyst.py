@@ -188,7 +188,7 @@ class LinearAnalyst:
         return Prediction(
             example_id=example.id,
             reading=Reading(
-                status="read",
+                status="parsed",
                 label=label,
                 explanation=write_rationale(
                     task.explanation_template, example.text, spans, because, bool(telling)

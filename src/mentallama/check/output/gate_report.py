@@ -103,18 +103,18 @@ _HIGH_RISK_NOTE = "Labels whose miss costs most are marked as grave.\n\n"
 
 def _unusable_answers(found: GateReport) -> str:
     """Refusals hit the gravest posts first, so grave labels stand first."""
-    lost = [each for each in found.unread if each.refused or each.unread or each.cut]
+    lost = [each for each in found.unread if each.refused or each.unparsed or each.truncated]
     return markdown_table(
-        ("set", "label", "rows", "refused", "unread", "cut", "share"),
+        ("set", "label", "rows", "refused", "unparsed", "truncated", "share"),
         (
             (
                 each.set,
                 f"**{each.label}** (grave)" if each.grave else each.label or "no label",
                 each.rows,
                 each.refused,
-                each.unread,
-                each.cut,
-                format_percent(each.refused + each.unread + each.cut, each.rows),
+                each.unparsed,
+                each.truncated,
+                format_percent(each.refused + each.unparsed + each.truncated, each.rows),
             )
             for each in sorted(lost, key=lambda each: not each.grave)
         ),

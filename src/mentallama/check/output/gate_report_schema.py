@@ -59,8 +59,8 @@ class UnusableAnswers(Record):
     grave: bool
     rows: int
     refused: int
-    unread: int
-    cut: int
+    unparsed: int
+    truncated: int
 
 
 class AcceptedCount(Record):

@@ -104,8 +104,8 @@ class SelectionCounts:
                 grave=self._is_high_risk(place),
                 rows=self._responses[place],
                 refused=self._statuses[place, "refused"],
-                unread=self._statuses[place, "unread"],
-                cut=self._statuses[place, "cut"],
+                unparsed=self._statuses[place, "unparsed"],
+                truncated=self._statuses[place, "truncated"],
             )
             for place in self._set_labels()
         )

@@ -31,7 +31,7 @@ NO_SCORES = "There is no evaluate/scores.json in this run, so nothing is known o
 
 
 def score_sections(material: RunArtifacts, tasks: Mapping[str, Task]) -> list[Section]:
-    """Table 2, the plot, every set and question, confusion, unread answers, calibration."""
+    """Table 2, the plot, every set and question, confusion, answers without a label, calibration."""
     scores = material.scores
     if scores is None:
         return [Section("results", "Results", missing_note(NO_SCORES))]
@@ -122,7 +122,7 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
         ]
     note = (
         "A score on fewer rows than published is no score on the published test set. "
-        "Intervals come from drawing posts, not rows. Unread, refused and cut answers count as wrong."
+        "Intervals come from drawing posts, not rows. Unparsed, refused and truncated answers count as wrong."
     )
     return [
         TableBlock("Test rows by set and question; shares in percent.", header, tuple(rows)),
@@ -201,14 +201,14 @@ def _answers_without_label(scores: ScoreFile) -> list[Block]:
             name,
             [
                 count_cell(one.n),
-                count_cell(one.read),
+                count_cell(one.parsed),
                 *(count_cell(getattr(one, column)) for column in NO_LABEL_STATUSES),
-                number_cell(100 * (one.n - one.read) / one.n),
+                number_cell(100 * (one.n - one.parsed) / one.n),
             ],
         )
         for name, one in scores.sets.items()
     ]
-    header = ("set", "rows", "read", *NO_LABEL_STATUSES, "without a label, %")
+    header = ("set", "rows", "parsed", *NO_LABEL_STATUSES, "without a label, %")
     return [Paragraph(lead), TableBlock("What became of the answers.", header, tuple(rows))]
 
 

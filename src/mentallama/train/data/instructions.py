@@ -140,7 +140,7 @@ def _release_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterat
             if text is None:
                 continue
             reading = read_answer(tasks[post.set], text, recipe.form)
-            if reading.status != "read":
+            if reading.status != "parsed":
                 skipped[f"its answer is {reading.status}"] += 1
                 continue
             yield example.model_copy(update={"label": reading.label, "response": " ".join(text.split())})

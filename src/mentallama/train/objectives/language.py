@@ -243,7 +243,7 @@ def with_weighted_f1(
         )
 
     def measure(model: Any) -> Metrics:
-        told = [prediction.reading.label or "unread" for prediction in analyst_of(model).analyse(held)]
+        told = [prediction.reading.label or "unparsed" for prediction in analyst_of(model).analyse(held)]
         return {**objective.evaluate(model), "weighted_f1": mean_weighted_f1(held, told)}
 
     return replace(objective, evaluate=measure)
