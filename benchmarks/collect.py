@@ -142,7 +142,7 @@ def measure_stage(posts: int, jobs: int, work: Path) -> dict[str, float]:
     command = [
         sys.executable,
         "-m",
-        "mentallama.cli.app",
+        "mentallama",
         "collect",
         str(recipe_for(work, jobs)),
         "--out",

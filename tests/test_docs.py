@@ -81,7 +81,7 @@ def place(tmp_path: Path) -> Path:
         shutil.copytree(ROOT / name, tmp_path / name)
     tools = tmp_path / ".tools"
     tools.mkdir()
-    for name, arguments in (("mentallama", "-m mentallama.cli.app"), ("python", "")):
+    for name, arguments in (("mentallama", "-m mentallama"), ("python", "")):
         tool = tools / name
         tool.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n', encoding="utf-8")
         tool.chmod(0o755)

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
 from multiprocessing.connection import wait
@@ -46,6 +46,11 @@ def map_batches(function: Callable[[A], B], work: Iterable[A], jobs: int) -> Ite
         finally:
             for future in flying:
                 future.cancel()
+
+
+def is_torchrun(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether torchrun started this process together with others."""
+    return int(environ.get("WORLD_SIZE", "1")) > 1
 
 
 def process_pool(jobs: int) -> ProcessPoolExecutor:

@@ -81,7 +81,7 @@ def test_the_sample_is_built_offline(small: Path) -> None:
         "teach/responses.jsonl.zst",
         "teach/summary.json",
         "collect/summary.json",
-    } <= {each["name"] for each in manifest.cause["inputs"]}
+    } <= {each["name"] for each in manifest.cache_key["inputs"]}
     assert manifest.counts == summary
 
 

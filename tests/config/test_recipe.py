@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mentallama.config import STAGE_NAMES, Recipe, Teacher, read_recipe
+from mentallama.config import Recipe, Teacher, read_recipe
 from mentallama.errors import UsageError
 from mentallama.tasks import load_tasks
 from tests.factories.project import ROOT
@@ -38,7 +38,7 @@ def test_the_shipped_recipes_are_valid_and_open_with_their_command() -> None:
         read = read_recipe(path)
         assert read.name == path.stem
         assert path.read_text(encoding="utf-8").startswith(f"# mentallama run recipes/{path.name}")
-        assert read.stages() == [stage for stage in STAGE_NAMES if stage in read.stages()] != []
+        assert read.stages() == [stage for stage in Recipe.stage_names() if stage in read.stages()] != []
 
 
 def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:

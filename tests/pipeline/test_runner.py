@@ -10,9 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,9 @@ import pytest
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.manifest import digest_folder, library_versions, read_manifest
-from mentallama.pipeline import runner as stages
-from mentallama.pipeline.registry import analyst_kind
+from mentallama.pipeline.registry import STAGES as ALL_STAGES
 from mentallama.pipeline.runner import run_recipe
+from mentallama.pipeline.stage import Stage
 from tests.factories.project import ROOT
 
 RECIPE = ROOT / "recipes/sample-linear.yaml"
@@ -100,12 +99,12 @@ def test_a_manifest_says_what_a_stage_did(small: Path) -> None:
         manifest = read_manifest(small / name)
         assert manifest is not None
         assert manifest.stage == name
-        assert {"settings", "tasks", "versions", "inputs"} == set(manifest.cause)
+        assert {"settings", "tasks", "versions", "inputs"} == set(manifest.cache_key)
         assert manifest.seconds >= 0
         assert manifest.peak_memory_mb > 10
     collect = read_manifest(small / "collect")
     assert collect is not None
-    assert [each["name"] for each in collect.cause["inputs"]] == [
+    assert [each["name"] for each in collect.cache_key["inputs"]] == [
         "sources/CLP/posts.csv",
         "sources/DR/posts.jsonl",
     ]
@@ -210,20 +209,15 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
-@contextmanager
-def failing(stage: str, error: BaseException) -> Iterator[None]:
-    """A stage that writes something and then fails."""
-    whole = stages.WIRED[stage]
+def failing(name: str, error: BaseException) -> tuple[Stage, ...]:
+    """The stages, one of which writes something and then fails."""
+    whole = next(stage for stage in ALL_STAGES if stage.name == name)
 
-    def work(made: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    def run_and_fail(made: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         whole.run(made, folder, out)
         raise error
 
-    stages.WIRED[stage] = replace(whole, run=work)
-    try:
-        yield
-    finally:
-        stages.WIRED[stage] = whole
+    return tuple(replace(whole, run=run_and_fail) if stage is whole else stage for stage in ALL_STAGES)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -233,8 +227,8 @@ def test_a_failing_rerun_leaves_what_was_written(
 ) -> None:
     (run / stage / "manifest.json").unlink()  # so that this one runs again
     before = contents(run)
-    with failing(stage, error), pytest.raises(type(error)):
-        run_recipe(recipe(), run, lambda _: None)
+    with pytest.raises(type(error)):
+        run_recipe(recipe(), run, lambda _: None, stages=failing(stage, error))
     kept = {name: raw for name, raw in contents(run).items() if not name.startswith((".", "predicted-"))}
     assert kept == before
     assert ran(recipe(), run) == [stage]
@@ -275,10 +269,10 @@ def test_a_stage_that_falls_between_its_old_and_its_new_name_runs_again(
 
 def test_a_worker_ended_from_outside_is_told(run: Path) -> None:
     (run / "train/manifest.json").unlink()
-    with failing("train", BrokenProcessPool("gone")), pytest.raises(MentallamaError) as told:
-        run_recipe(recipe(), run, lambda _: None)
-    assert told.value.exit_code == 1
-    assert str(told.value).startswith("train: a worker process was ended from outside")
+    with pytest.raises(MentallamaError) as raised:
+        run_recipe(recipe(), run, lambda _: None, stages=failing("train", BrokenProcessPool("gone")))
+    assert raised.value.exit_code == 1
+    assert str(raised.value).startswith("train: a worker process was killed")
 
 
 @pytest.mark.parametrize("until", ["collect", "train", "evaluate"])
@@ -296,7 +290,7 @@ def test_stages_that_lack_what_comes_before(small: Path, tmp_path: Path) -> None
         run_recipe(no_stage, tmp_path, lambda _: None, "train")
     alone = whole.model_copy(update={"collect": None})
     with pytest.raises(
-        UsageError, match=r"collect/posts\.jsonl\.zst: there is no such file; the stage before"
+        UsageError, match=r"collect/posts\.jsonl\.zst: there is no such file; the stage that writes"
     ):
         run_recipe(alone, tmp_path, lambda _: None)
 
@@ -342,7 +336,7 @@ def start(folder: Path, *changes: str) -> Process:
     """The sample's run, as a process with a group of its own."""
     sets = [part for change in (*FAST, *changes) for part in ("--set", change)]
     return subprocess.Popen(
-        [sys.executable, "-m", "mentallama.cli.app", "run", str(RECIPE), *sets, "--out", str(folder)],
+        [sys.executable, "-m", "mentallama", "run", str(RECIPE), *sets, "--out", str(folder)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
         start_new_session=True,
@@ -492,7 +486,7 @@ def test_a_killed_worker_is_told(uninterrupted: tuple[Path, float], tmp_path: Pa
     said = end(process)
     assert process.returncode == 1
     assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("mentallama: train: a worker process was ended from outside")
+    assert said.splitlines()[-1].startswith("mentallama: train: a worker process was killed")
     assert not (tmp_path / "run/train").exists()
     assert finish(tmp_path / "run")[0] == "collect: up to date"
     assert results(tmp_path / "run") == results(uninterrupted[0])
@@ -508,7 +502,8 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode in {130, -signal.SIGINT}
     assert "Traceback" not in said
     assert (
-        said.splitlines()[-1] == "mentallama: stopped; the same command goes on from the last finished stage"
+        said.splitlines()[-1]
+        == "mentallama: interrupted; the same command resumes after the last finished stage"
     )
     assert not (tmp_path / "run/train").exists()
     wait_for(lambda: not of_group(process.pid), 10)
@@ -521,11 +516,26 @@ def test_neural_analysts_depend_on_the_libraries_that_compute_them() -> None:
     assert plain.items() < neural.items()
 
 
-def test_which_analyst_a_stage_is_about(tmp_path: Path) -> None:
+def analyst_kinds(made: Recipe, folder: Path) -> dict[str, list[str]]:
+    """The kinds of analyst whose libraries enter the cache keys, by stage."""
+    return {
+        stage.name: list(stage.analyst_kinds(made, folder))
+        for stage in ALL_STAGES
+        if stage.analyst_kinds is not None
+    }
+
+
+def test_the_analysts_that_a_stage_trains_or_asks(tmp_path: Path) -> None:
     own = recipe()
-    assert [analyst_kind(name, own, tmp_path) for name in ("collect", "train", "predict")] == ["linear"] * 3
-    train = {"analyst": "encoder", "base": "b"}
-    other = Recipe.model_validate({**own.model_dump(), "train": train})
-    assert [analyst_kind(name, other, tmp_path) for name in ("collect", "train", "predict")] == [
-        "linear", "encoder", "encoder"
-    ]  # fmt: skip
+    assert analyst_kinds(own, tmp_path) == {
+        "train": ["linear"], "predict": ["linear"], "check": [], "evaluate": []
+    }  # fmt: skip
+    neural = {
+        "train": {"analyst": "causal", "base": "b"},
+        "check": {"reader": "reader"},
+        "evaluate": {"reader": "reader"},
+    }
+    other = Recipe.model_validate({**own.model_dump(), **neural})
+    assert analyst_kinds(other, tmp_path) == {
+        "train": ["causal"], "predict": ["causal"], "check": ["encoder"], "evaluate": ["encoder"]
+    }  # fmt: skip

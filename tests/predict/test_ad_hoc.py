@@ -479,7 +479,7 @@ def test_in_a_recipe_the_options_are_changes(told: Told, sample_model: Path, tmp
     assert told(ROOT / "recipes/sample-linear.yaml", *changes, *options)[0] == 0
     manifest = read_manifest(tmp_path / "run/predict")
     assert manifest is not None
-    settings = manifest.cause["settings"]["predict"]
+    settings = manifest.cache_key["settings"]["predict"]
     assert (settings["mode"], settings["labels_only"], settings["max_new_tokens"]) == ("free", True, 9)
     assert "max_batch_tokens" not in settings
     assert not list((tmp_path / "run").glob("predicted-*"))

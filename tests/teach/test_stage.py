@@ -141,7 +141,7 @@ def test_a_model_that_was_trained_before(teach: Teach, tmp_path: Path) -> None:
     assert done.code == 0
     response = next(read_records(tmp_path / "run/teach/responses.jsonl.zst", Response))
     assert response.model.startswith("linear:")
-    inputs = read_json(tmp_path / "run/teach/manifest.json")["cause"]["inputs"]
+    inputs = read_json(tmp_path / "run/teach/manifest.json")["cache_key"]["inputs"]
     assert "teacher 0/model.json" in [each["name"] for each in inputs]
     assert not (tmp_path / "run/teach/analyst").exists()
 
@@ -185,7 +185,7 @@ def test_no_secret_stands_in_any_file(teach: Teach, tmp_path: Path, monkeypatch:
     assert [each.name for each in files if KEY.encode() in each.read_bytes()] == []
     manifest = read_manifest(tmp_path / "run/teach")
     assert manifest is not None
-    assert "key" not in manifest.cause["settings"]["teach"]["teacher"][0]
+    assert "key" not in manifest.cache_key["settings"]["teach"]["teacher"][0]
 
 
 def test_what_was_set_aside_is_said_and_asked_again_on_demand(teach: Teach, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teac
         command = [
             sys.executable,
             "-m",
-            "mentallama.cli.app",
+            "mentallama",
             "teach",
             str(RECIPE),
             "--out",
@@ -423,7 +423,7 @@ def test_options_go_to_the_keys_they_stand_for(monkeypatch: pytest.MonkeyPatch) 
         seen.append(changes)
         raise UsageError("far enough")
 
-    monkeypatch.setattr(cli, "_run_recipe", stop)
+    monkeypatch.setattr("mentallama.cli.stages.run_from_command", stop)
     monkeypatch.setattr(
         sys,
         "argv",

@@ -1,4 +1,4 @@
-"""Check, as the runner sees it."""
+"""The check stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.files.record_files import read_json
-from mentallama.pipeline.stage import require_files, spec_files
+from mentallama.pipeline.stage import LogFn, Stage, require_files, spec_files
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -48,8 +48,8 @@ def check_human_inputs(folder: Path) -> dict[str, str]:
     return human_input_digests(folder)
 
 
-def rejected_by_raters(folder: Path) -> str | None:
-    """A sentence where the sequential test on the raters' sample says that the data is not to be used."""
+def rejected_by_raters(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
+    """A sentence if the sequential test on the raters' sample rejects the data."""
     sample = read_json(folder / "check/gates.json")["sample"]
     if sample.get("result") != "reject":
         return None
@@ -68,3 +68,17 @@ def check_notes(folder: Path) -> Iterator[str]:
             f"note: check: {summary['undecided']} answers give another label than the set; decide in "
             f"{folder / 'review/disagreements.csv'}, the same command reads it"
         )
+
+
+STAGE = Stage(
+    name="check",
+    help="Judge the responses: accept those fit to train on, and give the reason for each rejection.",
+    inputs=check_inputs,
+    run=check,
+    analyst_kinds=lambda recipe, _: (
+        () if recipe.check is None or recipe.check.reader is None else ("encoder",)
+    ),
+    human_inputs=check_human_inputs,
+    notes=check_notes,
+    verdict=rejected_by_raters,
+)

@@ -1,11 +1,15 @@
-"""Scores for the terminal."""
+"""Tables for the terminal."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from mentallama.evaluate.paper_results import NO_VALUE, format_percent
-from mentallama.evaluate.score_file import ScoreFile
+from mentallama.evaluate.score_file import ScoreFile, read_scores
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +26,32 @@ SCORE_COLUMNS = (
     "truncated",
 )
 PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
+
+
+def print_scores(path: Path) -> None:
+    """Print the table of a scores.json, if there is one."""
+    if not path.is_file():
+        return
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(score_table(read_scores(path)))
+
+
+def print_teach_summary(path: Path) -> None:
+    """Print the cost table of a teach stage's summary.json, if there is one."""
+    if not path.is_file():
+        return
+    from rich.console import Console
+
+    from mentallama.cli.teach_tables import cost_table, refusal_lines
+    from mentallama.files.record_files import read_json
+    from mentallama.teach.summary import TeachSummary
+
+    summary = TeachSummary.model_validate(read_json(path))
+    Console(width=None if sys.stdout.isatty() else 160).print(cost_table(summary))
+    for line in refusal_lines(summary):
+        typer.echo(line)
 
 
 def score_table(scores: ScoreFile) -> Table:

@@ -1,4 +1,4 @@
-"""Collect, as the runner sees it."""
+"""The collect stage."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from mentallama.config import Recipe
 from mentallama.files import erasure_requests as forgotten
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import LogFn
+from mentallama.pipeline.stage import LogFn, Stage
 
 
 def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
-    """Say what was rejected; a sentence where it is more than allowed."""
+    """Log how many rows were rejected; a sentence if there are more than the recipe allows."""
     from mentallama.collect.readers import Reject
 
     summary = read_json(folder / "collect/summary.json")
@@ -48,3 +48,12 @@ def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     summary = run(recipe, out, forgotten.read_erasure_list(folder))
     return {key: summary[key] for key in ("read", "rejected", "rejects", "posts")}
+
+
+STAGE = Stage(
+    name="collect",
+    help="Gather posts: repair text, remove personal data, split, and drop what leaks into test sets.",
+    inputs=collect_inputs,
+    run=collect,
+    verdict=check_reject_share,
+)

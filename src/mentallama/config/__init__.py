@@ -4,7 +4,7 @@ from mentallama.config.check import GATE_NAMES, Check
 from mentallama.config.collect import Collect
 from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
-from mentallama.config.recipe import STAGE_NAMES, Evaluate, Recipe, Report
+from mentallama.config.recipe import Evaluate, Recipe, Report
 from mentallama.config.teach import TEACHER_KINDS, Teach, Teacher
 from mentallama.config.train import (
     TRAIN_SETTINGS,
@@ -20,7 +20,6 @@ from mentallama.config.train import (
 
 __all__ = [
     "GATE_NAMES",
-    "STAGE_NAMES",
     "TEACHER_KINDS",
     "TRAIN_SETTINGS",
     "CausalSettings",

@@ -1,33 +1,87 @@
-"""Read a recipe, and tell all its faults at once."""
+"""Read a recipe and report all its faults at once."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from mentallama.config.check import Check
-from mentallama.config.collect import Collect
-from mentallama.config.predict import Predict
-from mentallama.config.recipe import STAGE_NAMES, Evaluate, Recipe, Report
+from mentallama.config.recipe import Recipe
 from mentallama.config.suggestions import did_you_mean
-from mentallama.config.teach import Teach, Teacher
-from mentallama.config.train import TRAIN_SETTINGS, FromScratchSettings, LoraSettings
+from mentallama.config.train import TRAIN_SETTINGS
 from mentallama.errors import UsageError
-from mentallama.tasks import ColumnMap, Source, load_tasks
+from mentallama.tasks import load_tasks
+
+OLD_KEYS: dict[str, dict[str, str]] = {
+    "teach": {
+        "key": "key_env_var",
+        "options": "extra_body",
+        "in_flight": "max_concurrency",
+        "attempts": "max_attempts",
+        "batch": "use_batch_api",
+    },
+    "check": {
+        "correctness": "label_match",
+        "consistency": "min_label_consistency",
+        "reader": "label_reader",
+        "invented": "max_ungrounded_quotes",
+        "words": "length",
+        "leakage": "prompt_leakage_ngram",
+        "personal": "personal_data",
+        "boilerplate": "max_explanation_similarity",
+        "chrf": "min_chrf",
+        "sample": "rating_sample_size",
+        "acceptable": "acceptable_poor_share",
+        "unacceptable": "unacceptable_poor_share",
+    },
+    "train": {
+        "regularisation": "C",
+        "shifts": "intercept_shifts",
+        "min_posts": "min_df",
+        "word_ngrams": "max_word_ngram",
+        "character_ngrams": "char_ngram_range",
+        "hidden": "hidden_size",
+        "layers": "num_hidden_layers",
+        "heads": "num_attention_heads",
+        "vocabulary": "vocab_size",
+        "targets": "target_modules",
+        "quantised": "load_in_4bit",
+        "steps": "max_steps",
+        "tokens_at_once": "max_batch_tokens",
+        "warmup": "warmup_ratio",
+        "clip": "max_grad_norm",
+        "average": "ema_decay",
+        "evaluate_every": "eval_steps",
+        "patience": "early_stopping_patience",
+        "best_by": "metric_for_best",
+        "head_rate": "head_lr_multiplier",
+        "new": "from_scratch",
+        "learns": "objective",
+        "adapter": "lora",
+        "text": "corpus",
+        "general": "general_corpus",
+        "pairs": "preference_pairs",
+    },
+    "predict": {
+        "tokens_at_once": "max_batch_tokens",
+        "in_flight": "max_concurrency",
+        "options": "extra_body",
+    },
+}
+"""Keys that recipes had before a renaming, by stage: old name -> new name."""
 
 
-def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe and lay `--set a.b=c` changes over it.
+def read_recipe(path: Path, overrides: tuple[str, ...] = (), model: type[Recipe] = Recipe) -> Recipe:
+    """Read a recipe and apply `--set a.b=c` overrides.
 
-    A relative `data` is below the working directory, as a shell would have it.
+    A relative `data` is relative to the working directory, as in a shell. `model` is the recipe's schema.
 
     Raises
     ------
-    WrongUse
-        The file is missing or no recipe; all faults are listed at once.
+    UsageError
+        The file does not exist or is not a recipe; all faults are listed at once.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such recipe")
@@ -38,18 +92,19 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise UsageError(f"{path}: not a YAML file{f', line {where.line + 1}' if where else ''}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: not a recipe: it holds no keys")
-    content = {key: {} if value is None and key in STAGE_NAMES else value for key, value in content.items()}
-    for change in overrides:
-        _apply_override(content, change)
+    content = {
+        key: {} if value is None and key in model.stage_names() else value for key, value in content.items()
+    }
+    for override in overrides:
+        _apply_override(content, override)
     try:
-        recipe = Recipe.model_validate(content)
-    except ValidationError as found:
-        raise _recipe_error(
-            path, [_error_sentence(error) for error in found.errors()] + _unknown_sets(content)
-        ) from None
-    unknown = _unknown_sets(content) or _catalogue_faults(recipe)
-    if unknown:
-        raise _recipe_error(path, unknown)
+        recipe = model.model_validate(content)
+    except ValidationError as invalid:
+        sentences = [_error_sentence(error, model) for error in invalid.errors()]
+        raise _recipe_error(path, sentences + _unknown_sets(content)) from None
+    faults = _unknown_sets(content) or _catalogue_faults(recipe)
+    if faults:
+        raise _recipe_error(path, faults)
     return recipe
 
 
@@ -73,68 +128,67 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         raise UsageError(f"--set {override}: what follows the = is not YAML") from None
 
 
-def _error_sentence(error: Any) -> str:
-    kind, place = _error_location(error["loc"])
+def _error_sentence(error: Any, model: type[Recipe]) -> str:
+    analyst, keys = _error_location(error["loc"])
     if error["type"] != "extra_forbidden":
-        return f"{'.'.join(place) or 'the recipe'}: {error['msg'].removeprefix('Value error, ')}"
-    return f"{'.'.join(place)}: no such key; {did_you_mean(place[-1], _known_keys(place[:-1], kind))}"
+        return f"{'.'.join(keys) or 'the recipe'}: {error['msg'].removeprefix('Value error, ')}"
+    known = _known_keys(keys[:-1], analyst, model)
+    renamed = OLD_KEYS.get(keys[0], {}).get(keys[-1])
+    hint = f"did you mean {renamed}?" if renamed in known else did_you_mean(keys[-1], known)
+    return f"{'.'.join(keys)}: no such key; {hint}"
 
 
 def _error_location(loc: tuple[str | int, ...]) -> tuple[str, list[str]]:
-    """Which analyst is trained, and the place of a fault as the recipe has it: pydantic names the analyst within."""
-    place = [str(part) for part in loc]
-    if place[:1] == ["train"] and len(place) > 1 and place[1] in TRAIN_SETTINGS:
-        return place[1], [place[0], *place[2:]]
-    return "linear", place
+    """The kind of analyst that is trained, and the keys that lead to a fault; pydantic puts the kind between them."""
+    keys = [str(part) for part in loc]
+    if keys[:1] == ["train"] and len(keys) > 1 and keys[1] in TRAIN_SETTINGS:
+        return keys[1], [keys[0], *keys[2:]]
+    return "linear", keys
 
 
-def _known_keys(place: list[str], analyst: str) -> list[str]:
-    models: dict[str, type[BaseModel]] = {
-        "collect": Collect,
-        "teach": Teach,
-        "check": Check,
-        "train": TRAIN_SETTINGS[analyst],
-        "train.from_scratch": FromScratchSettings,
-        "train.lora": LoraSettings,
-        "predict": Predict,
-        "evaluate": Evaluate,
-        "report": Report,
-    }
-    if not place:
-        return list(Recipe.model_fields)
-    if place[0] == "collect" and len(place) >= 4:
-        return list((ColumnMap if "columns" in place else Source).model_fields)
-    if place[:2] == ["teach", "teacher"] and len(place) >= 3:
-        return list(Teacher.model_fields)
-    model = models.get(".".join(place)) or models.get(place[0])
-    return list(model.model_fields) if model is not None else []
+def _known_keys(keys: list[str], analyst: str, model: type[Recipe]) -> list[str]:
+    """The keys that exist below a place in the recipe."""
+    schemas: list[type[BaseModel]] = [model]
+    for depth, key in enumerate(keys):
+        fields = [schema.model_fields[key] for schema in schemas if key in schema.model_fields]
+        if depth == 0 and key == "train":
+            schemas = [TRAIN_SETTINGS[analyst]]
+        elif fields:  # else the key is the index of a list or a name in a mapping
+            schemas = [schema for field in fields for schema in _schemas_within(field.annotation)]
+    return [name for schema in schemas for name in schema.model_fields]
+
+
+def _schemas_within(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [schema for argument in get_args(annotation) for schema in _schemas_within(argument)]
 
 
 def _unknown_sets(content: dict[str, Any]) -> list[str]:
-    """Faults in set names, wherever a recipe holds some."""
+    """A sentence for every set that a recipe names and the catalogue does not have."""
     folder = content.get("tasks")
     known = list(load_tasks(Path(folder) if isinstance(folder, str) else None))
     collect, teach, predict = (
         content[stage] if isinstance(content.get(stage), dict) else {}
         for stage in ("collect", "teach", "predict")
     )
-    places = {
+    names_by_key = {
         "sets": content.get("sets"),
         "collect.held_out": collect.get("held_out"),
         "collect.tables": collect.get("tables"),
         "teach.allow_remote": teach.get("allow_remote"),
         "predict.allow_remote": predict.get("allow_remote"),
     }
-    faults = []
-    for place, names in places.items():
-        for name in names if isinstance(names, (list, tuple, dict)) else ():
-            if name not in known:
-                faults.append(f"{place}: no set is called {name!r}; {did_you_mean(str(name), known)}")
-    return faults
+    return [
+        f"{key}: no set is called {name!r}; {did_you_mean(str(name), known)}"
+        for key, names in names_by_key.items()
+        for name in (names if isinstance(names, (list, tuple, dict)) else ())
+        if name not in known
+    ]
 
 
 def _catalogue_faults(recipe: Recipe) -> list[str]:
-    """Faults in what a recipe says of sets that are known: labels, questions, and sets that are not run."""
+    """Faults in what a recipe says about known sets: labels, questions, and sets that are not part of the run."""
     if recipe.collect is None:
         return []
     known = load_tasks(recipe.tasks)

@@ -1,4 +1,4 @@
-"""One experiment: its data, and the settings of its stages."""
+"""The recipe: the data of one experiment and the settings of its stages."""
 
 from __future__ import annotations
 
@@ -15,9 +15,6 @@ from mentallama.config.train import Train
 from mentallama.records import Form
 from mentallama.tasks import Task, load_tasks
 
-STAGE_NAMES = ("collect", "teach", "check", "train", "predict", "evaluate", "report")
-"""In the order of the way through."""
-
 
 class Evaluate(Settings):
     """How predictions are scored."""
@@ -25,18 +22,18 @@ class Evaluate(Settings):
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every 95 % interval."""
     reader: Path | None = None
-    """A folder of a trained label reader (train.analyst: encoder, reads: explanations): the labels that it tells from
-    explanations alone are scored beside those of the answers. It must not have seen the posts of the test rows."""
+    """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
+    from explanations alone are scored as well. It must not have seen the posts of the test rows."""
 
 
 class Report(Settings):
-    """The page."""
+    """The page of a run."""
 
     title: str | None = None
 
 
-class Recipe(Settings):
-    """One experiment. A stage whose key is absent is not run."""
+class SharedSettings(Settings):
+    """The keys of a recipe that all stages share."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
     data: Path
@@ -46,10 +43,15 @@ class Recipe(Settings):
     seed: int = 7
     jobs: int = Field(default=2, ge=1)
     tasks: Path | None = None
-    """A folder of further task files."""
+    """A folder with additional task files."""
     ray: str | None = None
-    """The address of a Ray cluster on which teach sends its calls and predict answers, as auto or ray://HOST:10001;
-    None: this machine."""
+    """Address of a Ray cluster for the requests of teach and the analysts of predict, such as auto or
+    ray://HOST:10001; None: this machine."""
+
+
+class Recipe(SharedSettings):
+    """One experiment: the shared keys and one key for each stage. A stage whose key is absent is not run."""
+
     collect: Collect | None = None
     teach: Teach | None = None
     check: Check | None = None
@@ -59,9 +61,15 @@ class Recipe(Settings):
     report: Report | None = None
 
     def catalogue(self) -> dict[str, Task]:
-        """The tasks of this run, by set."""
+        """The tasks of this run, by the name of the set."""
         known = load_tasks(self.tasks)
         return {name: known[name] for name in (self.sets or known)}
 
+    @classmethod
+    def stage_names(cls) -> tuple[str, ...]:
+        """The keys that are stages."""
+        return tuple(name for name in cls.model_fields if name not in SharedSettings.model_fields)
+
     def stages(self) -> list[str]:
-        return [stage for stage in STAGE_NAMES if getattr(self, stage) is not None]
+        """The stages that this recipe has, in the order of its keys."""
+        return [stage for stage in self.stage_names() if getattr(self, stage) is not None]

@@ -132,7 +132,7 @@ def erase_from_runs(
     folders: Sequence[Path], wanted: str, ledgers: Sequence[Path] = ()
 ) -> Iterator[tuple[Path, ErasureReport]]:
     """Take a person out of several runs, each under its lock; `WrongUse` where none holds anything of them."""
-    from mentallama.pipeline.runner import run_lock
+    from mentallama.pipeline.run_lock import run_lock
 
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing or not folders:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama import __version__
+from mentallama.files.record_files import write_text
 
 MANIFEST_FILE = "manifest.json"
 
@@ -37,12 +38,12 @@ class FileDigest(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`cause` is what the outputs follow from; the rest is what was seen on the way."""
+    """What the outputs follow from (`cache_key`), the outputs, and what the run took."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
-    cause: dict[str, Any]
+    cache_key: dict[str, Any]
     outputs: tuple[FileDigest, ...]
     counts: dict[str, Any]
     seconds: float
@@ -62,20 +63,42 @@ def digest_folder(folder: Path) -> tuple[FileDigest, ...]:
     return tuple(digest_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
-def library_versions(analyst: str = "linear") -> dict[str, str]:
+def library_versions(*analysts: str) -> dict[str, str]:
     """Versions of Python, this project and the libraries that results depend on.
 
     Parameters
     ----------
-    analyst
-        The kind of analyst that is trained or answers, as in a spec; neural ones depend on more libraries.
+    analysts
+        Kinds of analyst that are trained or asked, as in a spec; neural ones depend on more libraries.
     """
-    more = [name for name in _TORCH_LIBRARIES if analyst in TORCH_ANALYSTS and find_spec(name) is not None]
+    neural = not TORCH_ANALYSTS.isdisjoint(analysts)
+    more = [name for name in _TORCH_LIBRARIES if neural and find_spec(name) is not None]
     return {
         "python": platform.python_version(),
         "mentallama": __version__,
         **{name: version(name) for name in (*_LIBRARIES, *more)},
     }
+
+
+def write_manifest(
+    folder: Path,
+    stage: str,
+    cache_key: dict[str, Any],
+    outputs: tuple[FileDigest, ...],
+    counts: dict[str, Any],
+    seconds: float,
+) -> Manifest:
+    """Write the manifest of a finished stage into its folder, last of all its files."""
+    manifest = Manifest(
+        stage=stage,
+        cache_key=cache_key,
+        outputs=outputs,
+        counts=counts,
+        seconds=round(seconds, 2),
+        peak_memory_mb=peak_memory_mb(),
+    )
+    write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    return manifest
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -87,8 +110,10 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def is_up_to_date(manifest: Manifest | None, cache_key: dict[str, Any], folder: Path) -> bool:
-    """Whether a stage's outputs are there unharmed and follow from the same cause."""
-    return manifest is not None and manifest.cause == cache_key and manifest.outputs == digest_folder(folder)
+    """Whether a stage's outputs are undamaged and were made with the same cache key."""
+    return (
+        manifest is not None and manifest.cache_key == cache_key and manifest.outputs == digest_folder(folder)
+    )
 
 
 def peak_memory_mb() -> int:

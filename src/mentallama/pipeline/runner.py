@@ -5,129 +5,91 @@ A stage whose manifest still matches is skipped; a killed run is resumed by the 
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from mentallama.check.stage import rejected_by_raters
-from mentallama.collect.stage import check_reject_share
 from mentallama.config import Recipe
 from mentallama.errors import MentallamaError, TooManyRejectsError, UsageError
-from mentallama.files.manifest import (
-    Manifest,
-    digest_file,
-    digest_folder,
-    is_up_to_date,
-    library_versions,
-    peak_memory_mb,
-    read_manifest,
-)
-from mentallama.files.record_files import write_text
-from mentallama.pipeline.registry import STAGE_NOTES, STAGE_REGISTRY, analyst_kind, cache_key_settings
+from mentallama.files.manifest import digest_folder, is_up_to_date, read_manifest, write_manifest
+from mentallama.pipeline.cache_key import stage_cache_key
+from mentallama.pipeline.registry import STAGES, recipe_stages
+from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import LogFn, Stage
-from mentallama.teach.stage import ask_again
 
 
 def run_recipe(
-    recipe: Recipe, folder: Path, log: LogFn, until: str | None = None, retry_failed: bool = False
+    recipe: Recipe,
+    folder: Path,
+    log: LogFn,
+    until: str | None = None,
+    retry_failed: bool = False,
+    stages: Sequence[Stage] = STAGES,
 ) -> Path:
-    """Run the recipe's stages, in the order of the way, up to `until`.
+    """Run the recipe's stages in order, the last being `until`, and return the run's folder.
 
-    With `retry`, teachers are asked again what they have been set aside for.
+    With `retry_failed`, requests that failed in earlier runs are sent again.
 
     Raises
     ------
-    TooManyRejects
-        All was done and written, but more rows were rejected than the recipe allows.
+    UsageError
+        The recipe has no stage `until`, or another process is working on this folder.
+    TooManyRejectsError
+        Everything was done and written, but more rows were rejected than the recipe allows.
     """
-    wanted = recipe.stages()
-    if until is not None:
-        if until not in wanted:
-            raise UsageError(f"the recipe {recipe.name} has no stage {until}; it has {', '.join(wanted)}")
-        wanted = wanted[: wanted.index(until) + 1]
+    wanted = _stages_until(recipe, until, stages)
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder):
         if retry_failed:
-            ask_again(recipe, folder, log)
-        for name in wanted:
-            _run_stage(name, recipe, folder, log)
-            if (done := STAGE_REGISTRY[name].on_done) is not None:
-                done(folder)
-            for line in STAGE_NOTES[name](folder) if name in STAGE_NOTES else ():
-                log(line)
-        fault = check_reject_share(recipe, folder, log) if "collect" in wanted else None
-        if "check" in wanted:
-            fault = fault or rejected_by_raters(folder)
-    if fault:
-        raise TooManyRejectsError(fault)
+            for stage in wanted:
+                if stage.retry_failed is not None:
+                    stage.retry_failed(recipe, folder, log)
+        for stage in wanted:
+            _run_stage(stage, recipe, folder, log)
+        verdicts = [stage.verdict(recipe, folder, log) for stage in wanted if stage.verdict is not None]
+    problems = [verdict for verdict in verdicts if verdict is not None]
+    if problems:
+        raise TooManyRejectsError(problems[0])
     return folder
 
 
-def _run_stage(name: str, recipe: Recipe, folder: Path, say: LogFn) -> None:
-    stage, final = STAGE_REGISTRY[name], folder / name
-    cause = _stage_cache_key(name, stage, recipe, folder)
-    if is_up_to_date(read_manifest(final), cause, final):
-        say(f"{name}: up to date")
-        return
-    partial = folder / f".{name}.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    start = time.monotonic()
-    try:
-        counts = stage.run(recipe, folder, partial)
-    except BrokenExecutor:
-        raise MentallamaError(
-            f"{name}: a worker process was ended from outside, perhaps for want of memory; the same command goes "
-            "on from the last finished stage, --set jobs=1 needs less"
-        ) from None
-    seconds = round(time.monotonic() - start, 2)
-    manifest = Manifest(
-        stage=name,
-        cause=cause,
-        outputs=digest_folder(partial),
-        counts=counts,
-        seconds=seconds,
-        peak_memory_mb=peak_memory_mb(),
-    )
-    write_text(partial / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
-    if final.exists():
-        shutil.rmtree(final)
-    partial.rename(final)
-    say(f"{name}: done in {seconds:.1f} s")
+def _stages_until(recipe: Recipe, until: str | None, stages: Sequence[Stage]) -> list[Stage]:
+    selected = recipe_stages(recipe, stages)
+    if until is None:
+        return selected
+    names = [stage.name for stage in selected]
+    if until not in names:
+        raise UsageError(f"the recipe {recipe.name} has no stage {until}; it has {', '.join(names)}")
+    return selected[: names.index(until) + 1]
 
 
-def _stage_cache_key(name: str, stage: Stage, recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """All that a stage's outputs follow from: its inputs, its settings, the tasks, the versions."""
-    tasks = json.dumps([task.model_dump(mode="json") for task in recipe.catalogue().values()])
-    common = {"form": recipe.form, "seed": recipe.seed, "sets": list(recipe.sets)}
-    cause = {
-        "settings": common | {name: cache_key_settings(name, recipe)},
-        "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
-        "versions": library_versions(analyst_kind(name, recipe, folder)),
-        "inputs": [
-            digest_file(path, shown).model_dump() for shown, path in stage.inputs(recipe, folder).items()
-        ],
-    }
-    if stage.human_inputs is not None:
-        cause["said"] = stage.human_inputs(folder)
-    return dict(json.loads(json.dumps(cause)))
-
-
-@contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """Two processes on one run folder would overwrite each other; the lock ends with the process."""
-    with (folder / ".lock").open("w") as lock:
+def _run_stage(stage: Stage, recipe: Recipe, folder: Path, log: LogFn) -> None:
+    """Bring one stage up to date and log what became of it."""
+    key = stage_cache_key(stage, recipe, folder)
+    if is_up_to_date(read_manifest(folder / stage.name), key, folder / stage.name):
+        log(f"{stage.name}: up to date")
+    else:
+        start = time.monotonic()
+        out = folder / f".{stage.name}.partial"
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                f"{folder}: another process is working on this run; wait for it or use --out"
+            counts = stage.run(recipe, folder, out)
+        except BrokenExecutor:
+            raise MentallamaError(
+                f"{stage.name}: a worker process was killed, perhaps because memory ran out; the same command resumes "
+                "after the last finished stage, --set jobs=1 needs less memory"
             ) from None
-        yield
+        seconds = time.monotonic() - start
+        write_manifest(out, stage.name, key, digest_folder(out), counts, seconds)
+        if (folder / stage.name).exists():
+            shutil.rmtree(folder / stage.name)
+        out.rename(folder / stage.name)
+        log(f"{stage.name}: done in {seconds:.1f} s")
+    if stage.on_done is not None:
+        stage.on_done(folder)
+    if stage.notes is not None:
+        for line in stage.notes(folder):
+            log(line)

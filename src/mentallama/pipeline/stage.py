@@ -1,14 +1,18 @@
-"""What a stage is to the runner, and what several of them need."""
+"""What a stage says about itself: one `Stage` object, exported as `STAGE` by every `<stage>/stage.py`.
+
+The runner, the command line and the cache key read everything they need from it and know no stage by name.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mentallama.config import Recipe
+from mentallama.config.base import Settings
 from mentallama.errors import UsageError
 
 LogFn = Callable[[str], None]
@@ -19,40 +23,83 @@ POSTS_PATH, PREDICTIONS_PATH = "collect/posts.jsonl.zst", "predict/predictions.j
 
 @dataclass(frozen=True)
 class Stage:
-    """`inputs` names the files a stage reads; `work(recipe, run folder, out)` does it and returns counts.
+    """One step of a run. `folder` below is the run's folder.
 
-    `said(run folder)` is what the stage goes by of what people have written in the run, which the work itself adds to.
-    `done(run folder)` is called whenever the stage stands finished.
+    Parameters
+    ----------
+    name
+        Command, recipe key and folder in a run.
+    help
+        The first sentence of the command's help text.
+    inputs
+        `(recipe, folder)` -> the files that the stage reads, by the names that the manifest shows.
+    run
+        `(recipe, folder, out)` does the work, writes into `out` and returns counts for the manifest.
+    settings
+        Type of the recipe key; needed only where `Recipe` does not declare the key itself.
+    cache_exclude
+        Settings that change how results are obtained but not the results, as pydantic's `exclude`.
+    cache_extra
+        `recipe` -> what enters the cache key beside the settings of the recipe key.
+    analyst_kinds
+        `(recipe, folder)` -> kinds of analyst that the stage trains or asks; the versions of their libraries enter the
+        cache key.
+    human_inputs
+        `folder` -> digests of what people wrote into the run. Not plain inputs, since the stage adds to these files.
+    notes
+        `folder` -> lines about the results, logged also when the stage was up to date.
+    verdict
+        `(recipe, folder, log)`, called once all stages are done. Returns a sentence if the run has to end with exit
+        code 3.
+    on_done
+        `folder`, called whenever the stage is finished or found up to date.
+    retry_failed
+        `(recipe, folder, log)`, called before the first stage runs if requests that failed are to be retried.
     """
 
+    name: str
+    help: str
     inputs: Callable[[Recipe, Path], dict[str, Path]]
     run: Callable[[Recipe, Path, Path], dict[str, Any]]
+    settings: type[Settings] | None = None
+    cache_exclude: Mapping[str, Any] = field(default_factory=dict)
+    cache_extra: Callable[[Recipe], dict[str, Any]] | None = None
+    analyst_kinds: Callable[[Recipe, Path], Iterable[str]] | None = None
     human_inputs: Callable[[Path], dict[str, str]] | None = None
+    notes: Callable[[Path], Iterable[str]] | None = None
+    verdict: Callable[[Recipe, Path, LogFn], str | None] | None = None
     on_done: Callable[[Path], None] | None = None
+    retry_failed: Callable[[Recipe, Path, LogFn], None] | None = None
 
 
 def require_files(*names: str) -> Callable[[Recipe, Path], dict[str, Path]]:
-    """Files of earlier stages, by their place in the run's folder."""
+    """Inputs written by earlier stages, by their paths in the run's folder.
+
+    Raises
+    ------
+    UsageError
+        One of them does not exist.
+    """
 
     def inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-        found = {name: folder / name for name in names}
-        missing = [name for name, path in found.items() if not path.is_file()]
+        paths = {name: folder / name for name in names}
+        missing = [path for path in paths.values() if not path.is_file()]
         if missing:
-            raise UsageError(f"{folder / missing[0]}: there is no such file; the stage before it has not run")
-        return found
+            raise UsageError(f"{missing[0]}: there is no such file; the stage that writes it has not run")
+        return paths
 
     return inputs
 
 
 def spec_files(spec: str, prefix: str) -> dict[str, Path]:
-    """The files behind a spec as linear:DIR, by the names that a manifest shows."""
-    _, _, where = spec.partition(":")
-    path = Path(where)
-    files = sorted(path.rglob("*")) if where and path.is_dir() else [path]
-    found = [file for file in files if file.is_file() and file.name != "manifest.json"]
-    return {f"{prefix}/{file.relative_to(path) if path.is_dir() else file.name}": file for file in found}
+    """The files behind a spec such as linear:DIR, by the names that a manifest shows."""
+    _, _, location = spec.partition(":")
+    path = Path(location)
+    candidates = sorted(path.rglob("*")) if location and path.is_dir() else [path]
+    files = [file for file in candidates if file.is_file() and file.name != "manifest.json"]
+    return {f"{prefix}/{file.relative_to(path) if path.is_dir() else file.name}": file for file in files}
 
 
 def log_to_stderr(line: str) -> None:
-    """What must be known before a stage is done."""
+    """Log while a stage is running, past its progress bar."""
     print(line, file=sys.stderr, flush=True)

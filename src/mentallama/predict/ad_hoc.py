@@ -9,8 +9,6 @@ a folder without one is not finished, and the same command goes on.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +24,12 @@ from mentallama.files.manifest import (
     MANIFEST_FILE,
     Manifest,
     digest_file,
-    library_versions,
-    peak_memory_mb,
     read_manifest,
+    write_manifest,
 )
-from mentallama.files.record_files import read_json, record_writer, write_text
+from mentallama.files.record_files import read_json, record_writer
+from mentallama.pipeline.cache_key import cache_key
+from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import LogFn, spec_files
 from mentallama.predict.analyst_pool import AnalystPool
 from mentallama.predict.imhi_output import RESPONSES_FOLDER, write_responses
@@ -68,17 +67,15 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
     WrongUse
         `out` holds something else, or what was ordered does not exist.
     """
-    from mentallama.pipeline.runner import run_lock
-
     data = open_post_source(command.data, _post_filter(command))
     out.mkdir(parents=True, exist_ok=True)
     with run_lock(out):
-        cause = _cache_key(command, data)
-        if _is_up_to_date(out, cause):
+        key = _cache_key(command, data)
+        if _is_up_to_date(out, key):
             log("predict: up to date")
             delete_journals(out)
         else:
-            _predict(command, data, out, cause)
+            _predict(command, data, out, key)
             log(f"predict: done in {_require_manifest(out).seconds:.1f} s")
         summary = PredictSummary.model_validate(read_json(out / SUMMARY_FILE))
         for line in summary_notes(summary):
@@ -125,26 +122,24 @@ def _post_filter(order: PredictCommand) -> PostFilter:
     )
 
 
-def _cache_key(order: PredictCommand, data: PostSource) -> dict[str, Any]:
-    """All that the predictions follow from."""
-    tasks = json.dumps([task.model_dump(mode="json") for task in order.job.tasks.values()])
-    wanted = {
+def _cache_key(command: PredictCommand, data: PostSource) -> dict[str, Any]:
+    """Everything that the predictions follow from."""
+    job = command.job
+    selection = {
         "form": data.filter.form,
         "splits": data.filter.splits,
-        "sets": order.sets,
-        "all": order.all_questions,
+        "sets": command.sets,
+        "all": command.all_questions,
     }
-    inputs = data.files | spec_files(order.job.spec, "model")
-    cause = {
-        "settings": {"model": order.job.spec, **wanted, **order.job.cached_settings},
-        "tasks": hashlib.sha256(tasks.encode()).hexdigest(),
-        "versions": library_versions(order.job.spec.partition(":")[0]),
-        "inputs": [digest_file(path, shown).model_dump() for shown, path in inputs.items()],
-    }
-    return dict(json.loads(json.dumps(cause)))
+    return cache_key(
+        {"model": job.spec, **selection, **job.cached_settings},
+        job.tasks,
+        (job.spec.partition(":")[0],),
+        data.files | spec_files(job.spec, "model"),
+    )
 
 
-def _is_up_to_date(out: Path, cause: dict[str, Any]) -> bool:
+def _is_up_to_date(out: Path, key: dict[str, Any]) -> bool:
     """Whether the folder holds these predictions unharmed; refuses one that holds anything else."""
     manifest = read_manifest(out)
     if manifest is None:
@@ -158,7 +153,7 @@ def _is_up_to_date(out: Path, cause: dict[str, Any]) -> bool:
                 f"{out}: this folder holds other things, as {left[0]}; name one of its own with --out"
             )
         return False
-    if manifest.cause != cause:
+    if manifest.cache_key != key:
         raise UsageError(
             f"{out}: this folder holds results of another model, other data, settings or versions; name another with "
             "--out, or delete it"
@@ -175,7 +170,7 @@ def _require_manifest(out: Path) -> Manifest:
     return manifest
 
 
-def _predict(order: PredictCommand, data: PostSource, out: Path, cause: dict[str, Any]) -> None:
+def _predict(order: PredictCommand, data: PostSource, out: Path, key: dict[str, Any]) -> None:
     start, job = time.monotonic(), order.job
     (out / MANIFEST_FILE).unlink(missing_ok=True)
     rmtree(out / RESPONSES_FOLDER, ignore_errors=True)
@@ -188,15 +183,9 @@ def _predict(order: PredictCommand, data: PostSource, out: Path, cause: dict[str
     written = [out / name for name in (PREDICTIONS_FILE, QUESTIONS_FILE, SUMMARY_FILE)] + sorted(
         (out / RESPONSES_FOLDER).glob("*.csv")
     )
-    manifest = Manifest(
-        stage="predict",
-        cause=cause,
-        outputs=tuple(digest_file(path, path.relative_to(out).as_posix()) for path in written),
-        counts=summary.model_dump(mode="json"),
-        seconds=round(time.monotonic() - start, 2),
-        peak_memory_mb=peak_memory_mb(),
-    )
-    write_text(out / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
+    outputs = tuple(digest_file(path, path.relative_to(out).as_posix()) for path in written)
+    counts = summary.model_dump(mode="json")
+    write_manifest(out, "predict", key, outputs, counts, time.monotonic() - start)
     delete_journals(out)
 
 

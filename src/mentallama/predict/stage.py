@@ -1,4 +1,4 @@
-"""Predict, as the runner sees it; and who answers, for the stage and for the command without a recipe."""
+"""The predict stage, and how its analyst is opened, also for predictions without a recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import Predict, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import POSTS_PATH, log_to_stderr, require_files, spec_files
+from mentallama.pipeline.stage import POSTS_PATH, Stage, log_to_stderr, require_files, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.questions import PostQuestions, QuestionSource, count_questions, labelled_questions
 from mentallama.predict.run import SUMMARY_FILE, PredictSummary, run
@@ -145,3 +145,15 @@ def journal_path(job: PredictJob, folder: Path) -> Path:
     tasks = [task.model_dump(mode="json") for task in job.tasks.values()]
     whole = json.dumps([job.spec, files, job.cached_settings, tasks, __version__])
     return folder / JOURNAL_NAME.format(hashlib.sha256(whole.encode()).hexdigest()[:16])
+
+
+STAGE = Stage(
+    name="predict",
+    help="Have an analyst answer the questions about the posts.",
+    inputs=predict_inputs,
+    run=predict,
+    cache_exclude=dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
+    analyst_kinds=lambda recipe, folder: (analyst_spec(recipe, folder).partition(":")[0],),
+    notes=predict_notes,
+    on_done=delete_journals,
+)

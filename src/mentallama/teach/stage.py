@@ -1,4 +1,4 @@
-"""Teach, as the runner sees it."""
+"""The teach stage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import POSTS_PATH, LogFn, log_to_stderr, require_files, spec_files
+from mentallama.pipeline.stage import POSTS_PATH, LogFn, Stage, log_to_stderr, require_files, spec_files
+from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import Post
 from mentallama.tasks import load_tasks
 
@@ -100,3 +101,38 @@ def ask_again(recipe: Recipe, folder: Path, log: LogFn) -> None:
     if path.is_file():
         with Ledger(path) as ledger:
             log(f"teach: {ledger.delete_failed()} failed requests will be retried")
+
+
+STAGE = Stage(
+    name="teach",
+    help="Have a teacher explain every labelled post.",
+    inputs=teach_inputs,
+    run=teach,
+    cache_exclude={
+        "teacher": {
+            "__all__": {
+                "key_env_var",
+                "input_price",
+                "output_price",
+                "requests_per_minute",
+                "tokens_per_minute",
+            }
+        },
+        **dict.fromkeys(
+            (
+                "max_concurrency",
+                "timeout",
+                "max_attempts",
+                "budget",
+                "allow_remote",
+                "ledger",
+                "use_batch_api",
+            ),
+            True,
+        ),
+        "examples": True,  # their content is an input
+    },
+    cache_extra=lambda _: {"prompts": PROMPTS_VERSION},
+    notes=teach_notes,
+    retry_failed=ask_again,
+)

@@ -1,14 +1,14 @@
-"""Train, as the runner sees it."""
+"""The train stage."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mentallama.config import CausalSettings, Recipe
-from mentallama.pipeline.stage import POSTS_PATH, require_files, spec_files
+from mentallama.parallel import is_torchrun
+from mentallama.pipeline.stage import POSTS_PATH, Stage, require_files, spec_files
 
 
 def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -86,29 +86,11 @@ def train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return run(recipe, folder, out)
 
 
-def is_torchrun() -> bool:
-    """Whether torchrun has started processes beside this one, which take part in training alone."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def run_worker(recipe: Recipe, folder: Path) -> None:
-    """The work of a process that is not the first: it waits for training to begin, and trains with the others."""
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-    from mentallama.train.run import run
-
-    require_torch()
-    from mentallama.train.loop.distributed import destroy_group, wait_for_main
-
-    out = wait_for_main()
-    if out is not None:
-        run(recipe, folder, Path(out))
-    destroy_group()
-
-
-def release_workers() -> None:
-    """Let the other processes end; those that still wait for training are told that there is none."""
-    from mentallama.train.loop.distributed import broadcast_to_workers, destroy_group, is_group_initialized
-
-    if not is_group_initialized():
-        broadcast_to_workers(None)
-    destroy_group()
+STAGE = Stage(
+    name="train",
+    help="Train an analyst on the collected data.",
+    inputs=train_inputs,
+    run=train,
+    cache_exclude=dict.fromkeys(("checkpoint_minutes", "device", "max_batch_tokens"), True),
+    analyst_kinds=lambda recipe, _: () if recipe.train is None else (recipe.train.analyst,),
+)

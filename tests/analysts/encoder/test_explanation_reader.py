@@ -22,7 +22,7 @@ from mentallama.evaluate.explanation_labels import AnsweredExample, score_explan
 from mentallama.evaluate.score_file import read_scores
 from mentallama.files.record_files import read_json, write_records
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.pipeline.registry import STAGE_REGISTRY
+from mentallama.pipeline.registry import STAGES
 from mentallama.records import Prediction, Reading, example_of
 from mentallama.report.page_model import TableBlock
 from mentallama.report.sections import scores as results
@@ -139,13 +139,14 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
             "evaluate": Evaluate(reader=run_folder / "train"),
         }
     )
+    stages = {stage.name: stage for stage in STAGES}
     for stage in ("check", "evaluate"):
-        assert any(name.startswith("reader/") for name in STAGE_REGISTRY[stage].inputs(recipe, run_folder))
+        assert any(name.startswith("reader/") for name in stages[stage].inputs(recipe, run_folder))
     (tmp_path / "check").mkdir()
     check_run.run(recipe, run_folder, tmp_path / "check")
     notes = read_json(tmp_path / "check/summary.json")["notes"]
     assert any("read 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
-    STAGE_REGISTRY["evaluate"].run(recipe, run_folder, tmp_path / "evaluate")
+    stages["evaluate"].run(recipe, run_folder, tmp_path / "evaluate")
     scores = read_scores(tmp_path / "evaluate/scores.json")
     assert scores.explanation_scores is not None
     assert list(scores.explanation_scores) == ["dreaddit"]  # the reader knows no other

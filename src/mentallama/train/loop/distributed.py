@@ -14,6 +14,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
 from mentallama.analysts.checkpoints.device import Device, choose_device
+from mentallama.parallel import is_torchrun
 
 PROCESS_GROUP_TIMEOUT = timedelta(days=7)
 """How long processes wait for the one that collects and checks before training begins."""
@@ -52,11 +53,6 @@ class DistributedContext:
             dist.barrier()
 
 
-def launched_by_torchrun(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether torchrun has started this process among others."""
-    return int(environ.get("WORLD_SIZE", "1")) > 1
-
-
 def init_distributed(wanted: Device, environ: Mapping[str, str] = os.environ) -> DistributedContext:
     """The devices of this training; joins the other processes where torchrun has started several.
 
@@ -66,7 +62,7 @@ def init_distributed(wanted: Device, environ: Mapping[str, str] = os.environ) ->
         A GPU is asked for and none is there.
     """
     device = choose_device(wanted, int(environ.get("LOCAL_RANK", "0")))
-    if not launched_by_torchrun(environ):
+    if not is_torchrun(environ):
         return DistributedContext(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)

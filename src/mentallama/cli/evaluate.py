@@ -1,0 +1,72 @@
+"""The command `evaluate`: the stage of a recipe, or outputs of any model against the benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mentallama.cli.predict import RunRecipe
+from mentallama.errors import UsageError
+
+
+def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
+    """Add the command; each option is one parameter."""
+
+    @app.command()
+    def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
+        recipe: Annotated[
+            Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --benchmark.")
+        ] = None,
+        benchmark: Annotated[
+            Path | None, typer.Option(metavar="DIR", help="The published release, for its test files.")
+        ] = None,
+        form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
+        responses: Annotated[
+            str | None,
+            typer.Option(metavar="DIR|golden|empty", help="A folder of SET.csv (goldens, generated_text)."),
+        ] = None,
+        as_published: Annotated[
+            bool, typer.Option(help="Also score with the published rule-based reader, side by side.")
+        ] = False,
+        reader: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="DIR",
+                help="Also score the labels that a trained label reader predicts from explanations.",
+            ),
+        ] = None,
+        overrides: Annotated[
+            list[str] | None,
+            typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe."),
+        ] = None,
+        out: Annotated[
+            Path | None,
+            typer.Option("--out", metavar="DIR", help="The run's folder, default runs/NAME; or the scores'."),
+        ] = None,
+    ) -> None:
+        """Score predictions: of a recipe's run, or a folder of any model's outputs against the benchmark."""
+        from mentallama.cli.tables import print_scores
+
+        if recipe is not None:
+            if benchmark is not None or responses is not None:
+                raise UsageError("give a recipe, or --benchmark with --responses, not both")
+            if reader is not None:
+                overrides = [*(overrides or ()), f"evaluate.reader={reader}"]
+            print_scores(run(recipe, overrides, out, "evaluate") / "evaluate" / "scores.json")
+            return
+        if benchmark is None or responses is None or out is None:
+            raise UsageError(
+                "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|golden|empty and --out DIR"
+            )
+        from mentallama.analysts.registry import open_label_reader
+        from mentallama.evaluate.run import evaluate_responses
+        from mentallama.records import FORMS
+
+        if form not in FORMS:
+            raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
+        given: Path | str = responses if responses in {"golden", "empty"} else Path(responses)
+        opened = None if reader is None else open_label_reader(reader)
+        evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
+        print_scores(out / "scores.json")

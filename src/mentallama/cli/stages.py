@@ -1,0 +1,120 @@
+"""Commands that run a recipe: `run`, and one for each stage, derived from the table of stages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mentallama.cli.evaluate import add_evaluate_command
+from mentallama.cli.predict import add_predict_command
+from mentallama.pipeline.registry import STAGES
+from mentallama.pipeline.stage import Stage
+
+RecipePath = Annotated[
+    Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/sample-linear.yaml.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override a key of the recipe, such as data=DIR or jobs=1."
+    ),
+]
+RunFolder = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; default: runs/NAME.")
+]
+
+
+def run_from_command(
+    recipe_path: Path,
+    overrides: list[str] | None,
+    out: Path | None,
+    until: str | None,
+    retry_failed: bool = False,
+) -> Path:
+    """Read a recipe, run it up to a stage and return the run's folder; a worker of torchrun exits instead."""
+    from mentallama.config import read_recipe
+    from mentallama.pipeline.registry import recipe_model
+    from mentallama.pipeline.torchrun import run_recipe_distributed
+
+    recipe = read_recipe(recipe_path, tuple(overrides or ()), recipe_model())
+    folder = out or Path("runs") / recipe.name
+    if not run_recipe_distributed(recipe, folder, _log, until, retry_failed):
+        raise typer.Exit
+    return folder
+
+
+def add_stage_commands(app: typer.Typer) -> None:
+    """Add `run` and a command for each stage, in the order in which a run executes them."""
+    app.command()(run)
+    for stage in STAGES:
+        _COMMANDS.get(stage.name, _add_plain_command)(app, stage)
+
+
+def run(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
+    """Run all stages of a recipe; finished stages are skipped, a killed run is resumed."""
+    from mentallama.cli.tables import print_scores, print_teach_summary
+
+    folder = run_from_command(recipe, overrides, out, None)
+    print_teach_summary(folder / "teach" / "summary.json")
+    print_scores(folder / "evaluate" / "scores.json")
+    page = folder / "report" / "index.html"
+    if page.is_file():
+        typer.echo(f"report: {page}")
+
+
+def _add_plain_command(app: typer.Typer, stage: Stage) -> None:
+    @app.command(name=stage.name, help=f"{stage.help} Runs the recipe up to this stage.")
+    def command(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
+        typer.echo(str(run_from_command(recipe, overrides, out, stage.name) / stage.name))
+
+
+def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
+    @app.command(name=stage.name, help=f"{stage.help} Runs the recipe up to this stage.")
+    def command(  # noqa: PLR0913, PLR0917 - one parameter an option
+        recipe: RecipePath,
+        budget: Annotated[
+            float | None,
+            typer.Option(metavar="MONEY", help="Limit on the total cost of all requests in the ledger."),
+        ] = None,
+        allow_remote: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="SET", help="Send posts of this set to remote teachers despite its data agreement."
+            ),
+        ] = None,
+        ray: Annotated[
+            str | None, typer.Option(metavar="ADDRESS", help="Address of a Ray cluster, such as auto.")
+        ] = None,
+        retry_failed: Annotated[
+            bool, typer.Option("--retry", help="Retry requests that failed permanently.")
+        ] = False,
+        overrides: Overrides = None,
+        out: RunFolder = None,
+    ) -> None:
+        from mentallama.cli.tables import print_teach_summary
+
+        given = {
+            "teach.budget": budget,
+            "teach.allow_remote": f"[{', '.join(map(json.dumps, allow_remote))}]" if allow_remote else None,
+            "ray": ray,
+        }
+        options = [f"{key}={value}" for key, value in given.items() if value is not None]
+        folder = run_from_command(recipe, [*(overrides or ()), *options], out, "teach", retry_failed)
+        print_teach_summary(folder / "teach" / "summary.json")
+        typer.echo(str(folder / "teach"))
+
+
+def _log(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+_COMMANDS: dict[str, Callable[[typer.Typer, Stage], None]] = {
+    "teach": _add_teach_command,
+    "predict": lambda app, _: add_predict_command(app, run_from_command, _log),
+    "evaluate": lambda app, _: add_evaluate_command(app, run_from_command),
+}
+"""Stages whose commands have further options."""

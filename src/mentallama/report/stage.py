@@ -1,0 +1,49 @@
+"""The report stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mentallama.config import Recipe
+from mentallama.files.manifest import MANIFEST_FILE
+from mentallama.pipeline.stage import Stage
+
+
+def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Every file that other stages wrote, except manifests, which hold times."""
+    earlier = [folder / stage for stage in type(recipe).stage_names() if stage != "report"]
+    files = (file for stage in earlier if stage.is_dir() for file in sorted(stage.iterdir()))
+    return {
+        file.relative_to(folder).as_posix(): file
+        for file in files
+        if file.is_file() and file.name != MANIFEST_FILE
+    }
+
+
+def report_settings(recipe: Recipe) -> dict[str, Any]:
+    """The settings that the page shows: the whole recipe without the data folder and the number of processes.
+
+    The salt is left out, since a page is passed on together with its manifest.
+    """
+    return recipe.model_dump(
+        mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
+    )
+
+
+def report(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.report.run import run
+
+    assert recipe.report is not None
+    settings = recipe.model_dump(mode="json", exclude={"data", "report", "jobs"}, exclude_none=True)
+    run(folder, out, recipe.report.title or recipe.name, settings, recipe.catalogue())
+    return {}
+
+
+STAGE = Stage(
+    name="report",
+    help="Write the page of a run.",
+    inputs=report_inputs,
+    run=report,
+    cache_extra=report_settings,
+)
