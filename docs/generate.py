@@ -92,12 +92,6 @@ PLAIN: dict[str, str] = {
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
     "columns.language": "Column of the language; without it, the task's own.",
-    "check.language": "The explanation is in the language of the post or of the task.",
-    "check.diagnosis": "The explanation states no diagnosis as a fact.",
-    "check.advice": "The explanation gives the writer no advice.",
-    "check.personal": "The explanation brings no personal data back.",
-    "check.acceptable": "Share of poor rows at which the data should be accepted (sequential test, Wald 1945).",
-    "check.unacceptable": "Share of poor rows at which the data should be rejected.",
     "teach.teacher": "One teacher or several, each as its spec or with its keys below; all are asked every question, "
     "and where they differ is kept.",
     "teach.ledger": "The file of paid answers; without one, `ledger.sqlite` in the run's folder.",

@@ -101,13 +101,13 @@ def leaked_handle(given: Given) -> str:
 
 
 FAULTS: Mapping[str, tuple[Callable[[Given], str], str]] = {
-    "wrong label": (wrong_label, "correctness"),
-    "explanation of the other label": (explains_other_label, "consistency"),
-    "invented quote": (invented_quote, "invented"),
-    "empty": (empty, "words"),
+    "wrong label": (wrong_label, "label_match"),
+    "explanation of the other label": (explains_other_label, "label_consistency"),
+    "invented quote": (invented_quote, "quote_grounding"),
+    "empty": (empty, "length"),
     "other language": (other_language, "language"),
-    "boilerplate": (boilerplate, "boilerplate"),
-    "leaked handle": (leaked_handle, "personal"),
+    "boilerplate": (boilerplate, "repeated_explanation"),
+    "leaked handle": (leaked_handle, "personal_data"),
 }
 """By name: how a fault is made, and whose it is to find."""
 

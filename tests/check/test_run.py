@@ -84,7 +84,7 @@ class Made:
 
 
 def recipe_of(folder: Path, **check: Any) -> Recipe:
-    settings = {"consistency": None, "sample": 3} | check
+    settings = {"min_label_consistency": None, "rating_sample_size": 3} | check
     return Recipe.model_validate(
         {"name": "made", "data": folder / "data", "sets": ("dreaddit",), "jobs": 1, "check": settings}
     )
@@ -109,7 +109,7 @@ def test_clean_responses_are_all_taken(tmp_path: Path) -> None:
     assert made.summary == read_json(made.out / "summary.json")
     assert (made.summary["responses"], made.summary["accepted"], made.summary["unanswered"]) == (6, 6, 0)
     assert set(made.summary["failed"].values()) == {0}
-    assert [each.model_dump() for each in made.gates.kept] == [
+    assert [each.model_dump() for each in made.gates.accepted_by_label] == [
         {"set": "dreaddit", "split": "train", "label": "yes", "rows": 2},
         {"set": "dreaddit", "split": "train", "label": "no", "rows": 1},
         {"set": "dreaddit", "split": "validation", "label": "no", "rows": 1},
@@ -129,23 +129,30 @@ def test_each_fault_is_dropped_by_its_gate_and_told(tmp_path: Path) -> None:
     ]
     made = make(tmp_path, [answer_to(post, "stress", text) for post, text in zip(POSTS, texts, strict=True)])
     assert made.dropped == {
-        POSTS[0].id: {"correctness": "the teacher says 'no', the set 'yes'; nobody has decided yet"},
-        POSTS[1].id: {"invented": "1 of 1 quotations not in the post"},
-        POSTS[2].id: {"invented": "1 of 1 quotations not in the post, 1 of them in another post"},
+        POSTS[0].id: {"label_match": "the teacher says 'no', the set 'yes'; nobody has decided yet"},
+        POSTS[1].id: {"quote_grounding": "1 of 1 quotations not in the post"},
+        POSTS[2].id: {"quote_grounding": "1 of 1 quotations not in the post, 1 of them in another post"},
         POSTS[3].id: {
-            "correctness": "the teacher says 'yes', the set 'no'; nobody has decided yet",
-            "words": "1 words, fewer than 5",
+            "label_match": "the teacher says 'yes', the set 'no'; nobody has decided yet",
+            "length": "1 words, fewer than 5",
         },
         POSTS[4].id: {"read": "refused: the model declines to answer"},
     }
     assert [example.post_id for example in made.accepted] == [POSTS[5].id]
-    counts = {each.gate: (each.judged, each.failed, each.alone) for each in made.gates.gates if each.failed}
-    assert counts == {"read": (6, 1, 1), "correctness": (5, 2, 1), "invented": (5, 2, 2), "words": (5, 1, 0)}
-    (refused,) = (each for each in made.gates.unread if each.refused)
-    assert (refused.label, refused.grave, refused.rows, refused.refused) == ("yes", True, 3, 1)
-    by_label = {(each.gate, each.label): (each.rows, each.failed) for each in made.gates.dropped}
-    assert by_label["correctness", "yes"] == (2, 1)
-    assert by_label["correctness", "no"] == (3, 1)
+    counts = {
+        each.gate: (each.judged, each.failed, each.sole_drops) for each in made.gates.gates if each.failed
+    }
+    assert counts == {
+        "read": (6, 1, 1),
+        "label_match": (5, 2, 1),
+        "quote_grounding": (5, 2, 2),
+        "length": (5, 1, 0),
+    }
+    (refused,) = (each for each in made.gates.unusable_answers if each.refused)
+    assert (refused.label, refused.high_risk, refused.rows, refused.refused) == ("yes", True, 3, 1)
+    by_label = {(each.gate, each.label): (each.judged, each.failed) for each in made.gates.failed_by_label}
+    assert by_label["label_match", "yes"] == (2, 1)
+    assert by_label["label_match", "no"] == (3, 1)
 
 
 def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> None:
@@ -158,9 +165,9 @@ def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> No
     assert gates_of[cut.example_id] == ["read"]
     assert gates_of[good(POSTS[1]).example_id] == [
         "read",
-        *(name for name in GATE_NAMES if name not in {"consistency", "chrf"}),
+        *(name for name in GATE_NAMES if name not in {"label_consistency", "reference_overlap"}),
     ]
-    assert made.gates.unread[0].truncated == 1
+    assert made.gates.unusable_answers[0].truncated == 1
 
 
 def test_of_several_teachers_the_first_that_passes_is_taken(tmp_path: Path) -> None:
@@ -173,9 +180,9 @@ def test_of_several_teachers_the_first_that_passes_is_taken(tmp_path: Path) -> N
     ]  # fmt: skip
     made = make(tmp_path, responses)
     assert [each.model_dump() for each in made.gates.teachers] == [
-        {"model": "a", "responses": 3, "passed": 1, "taken": 1},
-        {"model": "b", "responses": 4, "passed": 3, "taken": 2},
-        {"model": "c", "responses": 1, "passed": 1, "taken": 0},
+        {"model": "a", "responses": 3, "passed": 1, "accepted": 1},
+        {"model": "b", "responses": 4, "passed": 3, "accepted": 2},
+        {"model": "c", "responses": 1, "passed": 1, "accepted": 0},
     ]
     rows = [json.loads(line) for line in made.text_of("data/instruction/train.jsonl").splitlines()]
     assert [(row["post_id"], row["model"]) for row in rows] == [
@@ -195,42 +202,50 @@ def test_a_gate_that_only_reports_drops_nothing(tmp_path: Path) -> None:
         answer_to(POSTS[0], "stress", said(POSTS[0], quote="a boat that sank")),
         answer_to(POSTS[1], "stress", said(POSTS[1], "yes")),
     ]
-    made = make(tmp_path, responses, report_only=["invented", "correctness"])
+    made = make(tmp_path, responses, report_only=["quote_grounding", "label_match"])
     assert made.dropped == {}
     assert [(each.post_id, each.label) for each in made.accepted] == [
         (POSTS[0].id, "yes"),
         (POSTS[1].id, "yes"),
     ]
     found = {each.gate: each for each in made.gates.gates}
-    assert (found["invented"].failed, found["invented"].drops, found["invented"].alone) == (1, False, 0)
-    assert found["words"].drops
+    assert (
+        found["quote_grounding"].failed,
+        found["quote_grounding"].drops,
+        found["quote_grounding"].sole_drops,
+    ) == (1, False, 0)
+    assert found["length"].drops
     assert "drops nothing" in made.text_of("gates.md")
 
 
 def test_a_gate_that_is_off_is_not_run(tmp_path: Path) -> None:
-    off: dict[str, Any] = dict.fromkeys(("invented", "words", "leakage", "boilerplate"))
-    off |= dict.fromkeys(("correctness", "language", "diagnosis", "advice", "personal"), False)
+    off: dict[str, Any] = dict.fromkeys(
+        ("max_ungrounded_quotes", "length", "prompt_leakage_ngram", "max_explanation_similarity")
+    )
+    off |= dict.fromkeys(("label_match", "language", "diagnosis", "advice", "personal_data"), False)
     made = make(tmp_path, [answer_to(POSTS[0], "stress", said(POSTS[0], "no", "a boat that sank"))], **off)
     assert {verdict.gate for verdict in made.verdicts} == {"read"}
     assert [(each.post_id, each.label) for each in made.accepted] == [(POSTS[0].id, "no")]
-    assert set(made.gates.off) == {*off, "consistency"}
+    assert set(made.gates.disabled) == {*GATE_NAMES} - {"reference_overlap"}
     assert not (tmp_path / "review/disagreements.csv").exists()
 
 
 def test_a_bound_of_nothing_is_a_bound(tmp_path: Path) -> None:
-    """`invented: 0` allows no quotation; it does not switch the gate off."""
+    """`max_ungrounded_quotes: 0` allows no quotation; it does not switch the gate off."""
     made = make(
-        tmp_path, [answer_to(POSTS[0], "stress", said(POSTS[0], quote="a boat that sank"))], invented=0
+        tmp_path,
+        [answer_to(POSTS[0], "stress", said(POSTS[0], quote="a boat that sank"))],
+        max_ungrounded_quotes=0,
     )
-    assert "invented" not in made.gates.off
-    assert "invented" in made.dropped[POSTS[0].id]
+    assert "quote_grounding" not in made.gates.disabled
+    assert "quote_grounding" in made.dropped[POSTS[0].id]
 
 
 def test_a_post_without_a_label_goes_by_the_answer(tmp_path: Path) -> None:
     post = POSTS[0].model_copy(update={"labels": {}})
     made = make(tmp_path, [good(POSTS[0])], [post])
     assert [example.label for example in made.accepted] == ["yes"]
-    correctness = next(each for each in made.gates.gates if each.gate == "correctness")
+    correctness = next(each for each in made.gates.gates if each.gate == "label_match")
     assert (correctness.judged, correctness.note) == (0, "1 not judged: the set gives this post no label")
 
 
@@ -260,8 +275,8 @@ def test_quotations_are_placed_by_offset(tmp_path: Path) -> None:
     found = list(read_records(made.out / "quotes.jsonl.zst", QuoteMatches))
     assert [[quote.kind for quote in each.quotes] for each in found] == [
         ["exact"],
-        ["elsewhere"],
-        ["invented"],
+        ["other_post"],
+        ["not_found"],
     ]
     (span,) = found[0].quotes[0].spans
     assert WORDS[0][span.start : span.end] == WORDS[0][:18]
@@ -269,11 +284,11 @@ def test_quotations_are_placed_by_offset(tmp_path: Path) -> None:
 
 
 def test_the_report_and_the_card_say_what_was_done(tmp_path: Path) -> None:
-    made = make(tmp_path, [good(post) for post in POSTS[:4]], invented=None)
+    made = make(tmp_path, [good(post) for post in POSTS[:4]], max_ungrounded_quotes=None)
     page, card = made.text_of("gates.md"), made.text_of("README.md")
     assert "4 responses were judged and 4 accepted" in page
     assert "2 labelled questions have no response" in page
-    assert "Switched off: consistency, invented." in page
+    assert "Switched off: label_consistency, quote_grounding." in page
     assert "written by gpt-3.5-turbo" in card
     assert "dreaddit 4 of 4" in card
     assert "Not to be passed on" not in card
@@ -297,12 +312,12 @@ def test_no_response_at_all_is_told(tmp_path: Path) -> None:
 
 
 def test_a_gate_that_cannot_judge_says_so(tmp_path: Path) -> None:
-    made = make(tmp_path, [good(post) for post in POSTS], consistency=0.1, chrf=20)
+    made = make(tmp_path, [good(post) for post in POSTS], min_label_consistency=0.1, min_chrf=20)
     notes = {each.gate: each for each in made.gates.gates if each.note}
-    assert set(notes) == {"consistency", "chrf"}
-    assert (notes["consistency"].judged, notes["consistency"].failed) == (0, 0)
-    assert notes["consistency"].note in made.text_of("gates.md")
-    assert notes["chrf"].note == "6 not judged: there is no reference"
+    assert set(notes) == {"label_consistency", "reference_overlap"}
+    assert (notes["label_consistency"].judged, notes["label_consistency"].failed) == (0, 0)
+    assert notes["label_consistency"].note in made.text_of("gates.md")
+    assert notes["reference_overlap"].note == "6 not judged: there is no reference"
     assert len(made.accepted) == 6
 
 
@@ -346,12 +361,12 @@ def fill(path: Path, **cells: str) -> None:
 def test_a_decision_settles_a_disagreement(decision: str, label: str | None, tmp_path: Path) -> None:
     responses = [answer_to(POSTS[0], "stress", said(POSTS[0], "no")), good(POSTS[1])]
     made = make(tmp_path, responses)
-    assert made.gates.review == {"disagreements": 1, "decided": 0, "undecided": 1}
+    assert made.gates.disagreements == {"disagreements": 1, "decided": 0, "undecided": 1}
     fill(tmp_path / "review/disagreements.csv", decision=decision, note="seen")
     again = make(tmp_path, responses)
     found = {each.post_id: each.label for each in again.accepted}
     assert found == {POSTS[1].id: "no"} | ({POSTS[0].id: label} if label else {})
-    assert again.gates.review["undecided"] == (0 if decision else 1)
+    assert again.gates.disagreements["undecided"] == (0 if decision else 1)
     if label:
         assert "No, the poster does not suffer" in again.text_of(
             "release/train_data/instruction_data/dreaddit/train.csv"
@@ -360,7 +375,7 @@ def test_a_decision_settles_a_disagreement(decision: str, label: str | None, tmp
 
 
 @pytest.mark.parametrize(("decision", "taken"), [("teacher", 1), ("set", 0), ("drop", 0), ("", 1)])
-@pytest.mark.parametrize("check", [{"report_only": ["correctness"]}, {"correctness": False}])
+@pytest.mark.parametrize("check", [{"report_only": ["label_match"]}, {"label_match": False}])
 def test_a_decision_holds_where_the_gate_drops_nothing(
     decision: str, taken: int, check: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -390,9 +405,9 @@ def test_a_malformed_review_file_stops_the_run_and_stays(
 
 def test_raters_decide_on_the_sample(tmp_path: Path) -> None:
     responses = [good(post) for post in POSTS]
-    first = make(tmp_path, responses, sample=6)
-    assert (first.gates.sample["result"], first.gates.sample["rows"]) == ("rate more", 6)
+    first = make(tmp_path, responses, rating_sample_size=6)
+    assert (first.gates.rating_sample["result"], first.gates.rating_sample["rows"]) == ("rate more", 6)
     fill(tmp_path / "review/sample.csv", rater="ana", overall="0")
-    assert make(tmp_path, responses, sample=6).summary["sample"] == "reject"
+    assert make(tmp_path, responses, rating_sample_size=6).summary["rating_sample"] == "reject"
     fill(tmp_path / "review/sample.csv", overall="3")
-    assert make(tmp_path, responses, sample=6).gates.sample["poor"] == 0
+    assert make(tmp_path, responses, rating_sample_size=6).gates.rating_sample["poor"] == 0

@@ -21,7 +21,7 @@ from mentallama.records import Response
 from tests.factories.project import ROOT
 
 RECIPE = ROOT / "recipes/sample-build.yaml"
-SMALL = ("sets=[CLP, DR]", "jobs=1", f"data={ROOT / 'sample'}", "check.sample=10")
+SMALL = ("sets=[CLP, DR]", "jobs=1", f"data={ROOT / 'sample'}", "check.rating_sample_size=10")
 STAGES = ["collect", "teach", "check"]
 
 
@@ -105,7 +105,7 @@ def test_a_rating_reruns_check_once(run: Path) -> None:
     assert len(rows) == 10
     write_sheet(path, [rows[0] | {"rater": "ana", "overall": "3"}, *rows[1:]])
     assert ran(run) == ["check"]
-    assert read_json(run / "check/gates.json")["sample"]["rated"] == 1
+    assert read_json(run / "check/gates.json")["rating_sample"]["rated"] == 1
     assert read_sheet(path)[0]["rater"] == "ana"
     assert ran(run) == []
 
@@ -133,13 +133,13 @@ def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
     path = run / "review/disagreements.csv"
     (row,) = read_sheet(path)
     assert read_json(run / "check/summary.json")["undecided"] == 1
-    assert "correctness" in reasons(run)[turned.example_id]
+    assert "label_match" in reasons(run)[turned.example_id]
     assert ran(run) == []
     write_sheet(path, [row | {"decision": "teacher"}])
     assert ran(run) == ["check"]
     assert read_json(run / "check/summary.json")["undecided"] == 0
     # Its explanation still argues for the first label, which is for other gates to say.
-    assert "correctness" not in reasons(run).get(turned.example_id, {})
+    assert "label_match" not in reasons(run).get(turned.example_id, {})
     assert ran(run) == []
 
 
@@ -179,7 +179,7 @@ def test_what_raters_reject_is_written_and_is_an_exit_code(run: Path) -> None:
     ) as told:
         ran(run)
     assert told.value.exit_code == EXIT_TOO_MANY_REJECTS
-    assert read_json(run / "check/gates.json")["sample"]["result"] == "reject"
+    assert read_json(run / "check/gates.json")["rating_sample"]["result"] == "reject"
     with pytest.raises(TooManyRejectsError):  # also when nothing is left to do
         ran(run)
 
@@ -196,5 +196,5 @@ def test_the_command_says_what_came_of_it(run: Path) -> None:
 
 
 def test_a_changed_threshold_reruns_check_alone(run: Path) -> None:
-    assert ran(run, recipe("check.words=[5, 401]")) == ["check"]
-    assert ran(run, recipe("check.words=[5, 401]", "jobs=2")) == []
+    assert ran(run, recipe("check.length=[5, 401]")) == ["check"]
+    assert ran(run, recipe("check.length=[5, 401]", "jobs=2")) == []

@@ -124,7 +124,7 @@ def _mark_other_post_quotes(
         (quote for each in judged for quote in each.missing_quotes), read_records(posts, Post)
     )
     for at, (row, each) in enumerate(zip(rows, judged, strict=True)):
-        judged[at] = with_other_post_quotes(row, each, borrowed, settings.invented)
+        judged[at] = with_other_post_quotes(row, each, borrowed, settings.max_ungrounded_quotes)
 
 
 def _run_corpus_gates(
@@ -138,22 +138,22 @@ def _run_corpus_gates(
     """Gates that look at all rows at once, or at what people and references say of them."""
     rows = [assessed.rows[at] for at in assessed.parsed_indices]
     experts = list(_parsed_expert_rows(inputs, tasks))
-    if settings.correctness:
+    if settings.label_match:
         yield (check_label_match(row, decisions) for row in rows)
-    if settings.consistency is not None:
+    if settings.min_label_consistency is not None:
         backs = _predict_labels([*rows, *experts], settings, assessed)
         own, theirs = backs[: len(rows)], backs[len(rows) :]
         told = [*label_consistency_report(rows, own), *label_consistency_report(experts, theirs, "expert")]
         assessed.label_consistency = tuple(told)
-        yield check_label_consistency(rows, settings.consistency, own)
-    if settings.boilerplate is not None:
-        copies = count_other_posts(rows, settings.boilerplate, work).tolist()
+        yield check_label_consistency(rows, settings.min_label_consistency, own)
+    if settings.max_explanation_similarity is not None:
+        copies = count_other_posts(rows, settings.max_explanation_similarity, work).tolist()
         yield (repeated_explanation_verdict(row, count) for row, count in zip(rows, copies, strict=True))
     references = collect_references(_reference_rows(inputs, tasks, rows)) | collect_references(experts)
-    if references or settings.chrf is not None:
+    if references or settings.min_chrf is not None:
         measured = score_overlap(rows, references)
         assessed.reference_overlap = tuple(overlap_report(rows, measured))
-        yield check_reference_overlap(rows, measured, settings.chrf)
+        yield check_reference_overlap(rows, measured, settings.min_chrf)
 
 
 def _predict_labels(
@@ -161,9 +161,9 @@ def _predict_labels(
 ) -> list[ExplanationPrediction]:
     """What each explanation alone says, by the trained reader where there is one and it may judge."""
     backs = predict_from_explanations(rows)
-    if settings.reader is None:
+    if settings.label_reader is None:
         return backs
-    reader = open_label_reader(settings.reader)
+    reader = open_label_reader(settings.label_reader)
     trained = predict_with_label_reader(rows, reader)
     assessed.notes.append(
         f"{reader.name} read {len(trained)} of {len(rows)} explanations; it has not seen their posts. The others were "

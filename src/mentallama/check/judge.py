@@ -34,15 +34,15 @@ PARSED_GATE = "read"
 """The gate before all others: whether there is an answer to judge. It cannot be switched off."""
 
 ROW_GATES: Mapping[str, Callable[[Any], RowGate]] = {
-    "invented": lambda share: lambda row: check_quote_grounding(row, share),
+    "quote_grounding": lambda share: lambda row: check_quote_grounding(row, share),
     "language": lambda _: check_language,
-    "words": lambda bounds: lambda row: check_length(row, bounds),
-    "leakage": lambda count: (
+    "length": lambda bounds: lambda row: check_length(row, bounds),
+    "prompt_leakage": lambda count: (
         lambda row: check_prompt_leakage(row, prompt_instructions(row.task, row.example.question), count)
     ),
     "diagnosis": lambda _: check_diagnosis,
     "advice": lambda _: check_advice,
-    "personal": lambda _: check_personal_data,
+    "personal_data": lambda _: check_personal_data,
 }
 """Gates that look at one row alone: from the recipe's setting to the gate."""
 
@@ -83,7 +83,7 @@ def judge_batch(batch: Sequence[JoinedResponse], tasks_json: str, settings: Chec
 def enabled_row_gates(settings: Check) -> dict[str, RowGate]:
     """The gates of `ROW_GATES` that the recipe wants."""
     off = settings.disabled_gates()
-    return {name: make(getattr(settings, name)) for name, make in ROW_GATES.items() if name not in off}
+    return {name: make(settings.threshold(name)) for name, make in ROW_GATES.items() if name not in off}
 
 
 def dump_tasks(tasks: Mapping[str, Task]) -> str:
@@ -127,7 +127,9 @@ def with_other_post_quotes(
         return judged
     found = judged.results
     if threshold is not None:
-        found = found | {"invented": gate_result(check_quote_grounding(row, threshold, other_post_quotes))}
+        found = found | {
+            "quote_grounding": gate_result(check_quote_grounding(row, threshold, other_post_quotes))
+        }
     placed = mark_other_post_quotes(row, match_quotes(row), other_post_quotes)
     return judged._replace(results=found, quote_line=_quote_line(row, placed))
 

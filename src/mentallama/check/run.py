@@ -157,27 +157,27 @@ def _gate_report(
         accepted=tally.accepted,
         unanswered=_count_unanswered(inputs.posts, recipe, assessed.rows),
         gates=tuple(_gate_counts(name, settings, tally) for name in ran),
-        off=tuple(off),
+        disabled=tuple(off),
         teachers=tally.teachers(),
-        kept=tally.accepted_by_label(),
-        dropped=tally.failed_by_label(ran),
-        unread=tally.unusable_answers(),
+        accepted_by_label=tally.accepted_by_label(),
+        failed_by_label=tally.failed_by_label(ran),
+        unusable_answers=tally.unusable_answers(),
         consistency=assessed.label_consistency,
         quality=assessed.reference_overlap,
-        review=update_disagreements(people, assessed.rows) if settings.correctness else {},
-        sample=update_rating_sample(people, outcome.accepted, settings, recipe.seed),
+        disagreements=update_disagreements(people, assessed.rows) if settings.label_match else {},
+        rating_sample=update_rating_sample(people, outcome.accepted, settings, recipe.seed),
         notes=(*_notes(recipe, outcome), *assessed.notes),
     )
 
 
 def _has_no_references(name: str, settings: Check, assessed: GateRun) -> bool:
     """Whether chrF has neither a bound nor anything to compare with."""
-    return name == "chrf" and settings.chrf is None and not assessed.reference_overlap
+    return name == "reference_overlap" and settings.min_chrf is None and not assessed.reference_overlap
 
 
 def _gate_counts(name: str, settings: Check, tally: SelectionCounts) -> GateCounts:
-    threshold = getattr(settings, name, None)
-    drops = name not in settings.report_only and not (name == "chrf" and threshold is None)
+    threshold = None if name == PARSED_GATE else settings.threshold(name)
+    drops = name not in settings.report_only and not (name == "reference_overlap" and threshold is None)
     return GateCounts(
         gate=name, threshold=threshold, drops=drops, note=tally.not_judged_note(name), **tally.counts(name)
     )
@@ -207,7 +207,7 @@ def _summary(gates: GateReport) -> dict[str, object]:
         "accepted": gates.accepted,
         "unanswered": gates.unanswered,
         "failed": {each.gate: each.failed for each in gates.gates},
-        "undecided": gates.review.get("undecided"),
-        "sample": gates.sample.get("result"),
+        "undecided": gates.disagreements.get("undecided"),
+        "rating_sample": gates.rating_sample.get("result"),
         "notes": list(gates.notes),
     }

@@ -59,7 +59,7 @@ def select_responses(
             }
             decided = decisions.get(row)
             if decided in DROP_DECISIONS:  # a person's word holds where the gate only reports, or is off
-                reasons.setdefault("correctness", DECISIONS[decided])
+                reasons.setdefault("label_match", DECISIONS[decided])
             # A row that correctness let pass unjudged, or only reported, is about the label that it explains.
             label = None if reasons or taken else accepted_label(row, decisions) or row.reading.label
             taken = taken or label is not None

@@ -27,10 +27,10 @@ def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         path for path in (*told, *([] if files.references is None else [files.references])) if path.is_file()
     ]
     experts = [] if files.release is None else find_expert_files(files.release, recipe.catalogue())
-    reader = recipe.check.reader if recipe.check is not None else None
+    reader = recipe.check.label_reader if recipe.check is not None else None
     return (
         found
-        | ({} if reader is None else spec_files(f"encoder:{reader}", "reader"))
+        | ({} if reader is None else spec_files(f"encoder:{reader}", "label_reader"))
         | {path.relative_to(folder).as_posix(): path for path in more}
         | {f"expert/{each.path.name}": each.path for each in experts}
     )
@@ -50,7 +50,7 @@ def check_human_inputs(folder: Path) -> dict[str, str]:
 
 def rejected_by_raters(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     """A sentence if the sequential test on the raters' sample rejects the data."""
-    sample = read_json(folder / "check/gates.json")["sample"]
+    sample = read_json(folder / "check/gates.json")["rating_sample"]
     if sample.get("result") != "reject":
         return None
     return (
@@ -76,7 +76,7 @@ STAGE = Stage(
     inputs=check_inputs,
     run=check,
     analyst_kinds=lambda recipe, _: (
-        () if recipe.check is None or recipe.check.reader is None else ("encoder",)
+        () if recipe.check is None or recipe.check.label_reader is None else ("encoder",)
     ),
     human_inputs=check_human_inputs,
     notes=check_notes,

@@ -1,78 +1,111 @@
-"""The gates and their thresholds."""
+"""Settings of `check`: the gates, their thresholds and the sample for human raters."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import Field, PositiveInt, model_validator
 
 from mentallama.config.base import PositiveFloat, Settings, Share
 from mentallama.config.suggestions import did_you_mean
 
-GATE_NAMES = (
-    "correctness",
-    "consistency",
-    "invented",
-    "language",
-    "words",
-    "leakage",
-    "diagnosis",
-    "advice",
-    "personal",
-    "boilerplate",
-    "chrf",
-)
-"""In the order in which they are told. Before them all stands `read`: whether an answer can be read at all."""
+
+@dataclass(frozen=True)
+class GateSetting:
+    """Marks a key of `Check` as the threshold of the gate called `gate`, or as its on/off switch.
+
+    With `reports_when_null` the gate also runs without a threshold; it then scores responses and drops none.
+    """
+
+    gate: str
+    reports_when_null: bool = False
 
 
 class Check(Settings):
-    """What fits to train on: each gate with its threshold. A gate that is null only does not exist for the run; one
-    in `report_only` says what it found and drops nothing."""
+    """Quality gates and their thresholds. A gate set to `null` or `false` is disabled; a gate listed in `report_only`
+    records its verdicts but drops nothing."""
 
-    correctness: bool = True
-    """The teacher's label is the set's label; disagreements go to the review file."""
-    consistency: Share | None = 0.4
-    """Least probability of the answer's label, read back from the explanation alone. On the release's validation files
-    0.4 drops at most 3.3 % of the rows, and of explanations set beside another label it lets at most 4.7 % pass."""
-    reader: Path | None = None
-    """A folder of a trained label reader (train.analyst: encoder, reads: explanations), which then reads explanations
-    about posts that it has not seen. All others are read by the embedded reader, which learns from the rows."""
-    invented: Share | None = 0.0
-    """Largest share of an explanation's quotations that may stand nowhere in the post."""
-    language: bool = True
-    words: tuple[PositiveInt, PositiveInt] | None = (5, 400)
-    """Fewest and most words of an explanation."""
-    leakage: PositiveInt | None = 8
-    """Words in a row, taken from the prompt's instructions, that make a leak."""
-    diagnosis: bool = True
-    advice: bool = True
-    personal: bool = True
-    boilerplate: PositiveFloat | None = 90.0
-    """Likeness (0-100) from which two explanations of different posts are one text."""
-    chrf: float | None = Field(default=None, ge=0, le=100)
-    """Least chrF against a reference, where there is one; null: only reported."""
+    label_match: Annotated[bool, GateSetting("label_match")] = True
+    """The teacher's label must equal the label from the data set; disagreements go to the review file."""
+    min_label_consistency: Annotated[Share | None, GateSetting("label_consistency")] = 0.4
+    """Minimum probability of the answer's label when it is predicted from the explanation alone. On the release's
+    validation files, 0.4 drops at most 3.3 % of the rows and lets at most 4.7 % of explanations paired with a wrong
+    label pass."""
+    label_reader: Path | None = None
+    """Folder of a trained label reader (train.analyst: encoder, reads: explanations). It scores explanations of posts
+    that it was not trained on; a classifier fitted on the responses themselves scores all others."""
+    max_ungrounded_quotes: Annotated[Share | None, GateSetting("quote_grounding")] = 0.0
+    """Maximum share of an explanation's quotations that may be absent from the post."""
+    language: Annotated[bool, GateSetting("language")] = True
+    """The explanation must be in the language of the post or of the task."""
+    length: Annotated[tuple[PositiveInt, PositiveInt] | None, GateSetting("length")] = (5, 400)
+    """Minimum and maximum number of words of an explanation."""
+    prompt_leakage_ngram: Annotated[PositiveInt | None, GateSetting("prompt_leakage")] = 8
+    """Number of consecutive words copied from the prompt's instructions that counts as leakage."""
+    diagnosis: Annotated[bool, GateSetting("diagnosis")] = True
+    """The explanation must not state a diagnosis as fact."""
+    advice: Annotated[bool, GateSetting("advice")] = True
+    """The explanation must not give the author advice."""
+    personal_data: Annotated[bool, GateSetting("personal_data")] = True
+    """The explanation must not contain personal data."""
+    max_explanation_similarity: Annotated[PositiveFloat | None, GateSetting("repeated_explanation")] = 90.0
+    """Similarity (0-100) at which explanations of two different posts count as the same text."""
+    min_chrf: Annotated[
+        float | None, Field(ge=0, le=100), GateSetting("reference_overlap", reports_when_null=True)
+    ] = None
+    """Minimum chrF against the reference explanation, where there is one; null: chrF is only reported."""
     report_only: tuple[str, ...] = ()
-    """Gates that drop nothing."""
-    sample: PositiveInt = 100
-    """Rows drawn for raters, over sets and labels."""
-    acceptable: Share = 0.05
-    unacceptable: Share = 0.15
-    """Shares of poor rows at which the data should be accepted and rejected (sequential test, Wald 1945)."""
+    """Gates that record verdicts but drop nothing."""
+    rating_sample_size: PositiveInt = 100
+    """Number of accepted rows drawn for human raters, stratified by set, question and label."""
+    acceptable_poor_share: Share = 0.05
+    """Share of poor rows at which the data should be accepted (sequential test, Wald 1945)."""
+    unacceptable_poor_share: Share = 0.15
+    """Share of poor rows at which the data should be rejected."""
+
+    @classmethod
+    def gate_keys(cls) -> dict[str, str]:
+        """Gate -> its key among the settings, in the order in which gates are reported."""
+        return {setting.gate: key for key, setting in cls._gate_settings().items()}
 
     @model_validator(mode="after")
-    def _bounds_ascend(self) -> Check:
-        if self.words is not None and self.words[0] > self.words[1]:
-            raise ValueError("words must be two ascending numbers")
-        if self.acceptable >= self.unacceptable:
-            raise ValueError("acceptable must be a smaller share than unacceptable")
-        unknown = [name for name in self.report_only if name not in GATE_NAMES]
+    def _validate_bounds_and_names(self) -> Check:
+        if self.length is not None and self.length[0] > self.length[1]:
+            raise ValueError("length must be two ascending numbers")
+        if self.acceptable_poor_share >= self.unacceptable_poor_share:
+            raise ValueError("acceptable_poor_share must be smaller than unacceptable_poor_share")
+        gates = list(self.gate_keys())
+        unknown = [name for name in self.report_only if name not in gates]
         if unknown:
             raise ValueError(
-                f"report_only: no gate is called {unknown[0]!r}; {did_you_mean(unknown[0], list(GATE_NAMES))}"
+                f"report_only: no gate is called {unknown[0]!r}; {did_you_mean(unknown[0], gates)}"
             )
         return self
 
+    def threshold(self, gate: str) -> Any:
+        """A gate's setting, as the recipe has it."""
+        return getattr(self, self.gate_keys()[gate])
+
     def disabled_gates(self) -> list[str]:
-        """Gates that this run does without; chrF without a bound is not among them, it is reported."""
-        settings = {name: getattr(self, name) for name in GATE_NAMES if name != "chrf"}
-        return [name for name, value in settings.items() if value is None or value is False]
+        """Gates that this run skips. A gate that only reports when it has no threshold is not among them."""
+        return [
+            setting.gate
+            for key, setting in self._gate_settings().items()
+            if getattr(self, key) is False or (getattr(self, key) is None and not setting.reports_when_null)
+        ]
+
+    @classmethod
+    def _gate_settings(cls) -> dict[str, GateSetting]:
+        """Key -> the gate that it sets."""
+        return {
+            key: setting
+            for key, field in cls.model_fields.items()
+            for setting in field.metadata
+            if isinstance(setting, GateSetting)
+        }
+
+
+GATE_NAMES = tuple(Check.gate_keys())
+"""Every gate, in the order of its setting. The gate `parsed`, which cannot be disabled, comes before all of them."""

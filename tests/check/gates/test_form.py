@@ -46,7 +46,7 @@ def test_words_are_counted_as_a_reader_would(text: str, count: int) -> None:
 )
 def test_length_bounds_are_included(count: int, ok: bool, reason: str | None) -> None:
     verdict = check_length(row(" ".join(["word"] * count)), (5, 20))
-    assert (verdict.ok, verdict.reason, verdict.score, verdict.gate) == (ok, reason, count, "words")
+    assert (verdict.ok, verdict.reason, verdict.score, verdict.gate) == (ok, reason, count, "length")
 
 
 CLEAN = (
@@ -68,7 +68,7 @@ PERSONAL = [
 @pytest.mark.parametrize(("explanation", "reason"), PERSONAL)
 def test_personal_data_is_found(explanation: str, reason: str) -> None:
     verdict = check_personal_data(row(explanation, author="5f2a9c"))
-    assert (verdict.ok, verdict.reason, verdict.gate) == (False, reason, "personal")
+    assert (verdict.ok, verdict.reason, verdict.gate) == (False, reason, "personal_data")
 
 
 def test_placeholders_and_numbers_are_no_personal_data() -> None:
@@ -107,20 +107,31 @@ def test_few_published_answers_are_dropped(data: Path) -> None:
     """
     rows = list(published(data, "validation"))
     gates = {
-        "invented": lambda row: check_quote_grounding(row, 0.0),
+        "quote_grounding": lambda row: check_quote_grounding(row, 0.0),
         "language": check_language,
-        "words": lambda row: check_length(row, (5, 400)),
-        "leakage": lambda row: check_prompt_leakage(
+        "length": lambda row: check_length(row, (5, 400)),
+        "prompt_leakage": lambda row: check_prompt_leakage(
             row, prompt_instructions(row.task, row.example.question), 8
         ),
         "diagnosis": check_diagnosis,
         "advice": check_advice,
-        "personal": check_personal_data,
+        "personal_data": check_personal_data,
     }
     dropped = Counter(name for row in rows for name, gate in gates.items() if not gate(row).ok)
-    dropped["boilerplate"] = sum(not verdict.ok for verdict in check_repeated_explanations(rows, 90.0))
-    bounds = {"invented": 1.0, "language": 0.2, "words": 0.2, "leakage": 1.0, "diagnosis": 0.2, "advice": 1.2}
+    dropped["repeated_explanation"] = sum(
+        not verdict.ok for verdict in check_repeated_explanations(rows, 90.0)
+    )
+    bounds = {
+        "quote_grounding": 1.0,
+        "language": 0.2,
+        "length": 0.2,
+        "prompt_leakage": 1.0,
+        "diagnosis": 0.2,
+        "advice": 1.2,
+    }
     assert len(rows) > 3000
-    for name, bound in {**bounds, "personal": 0.2, "boilerplate": 3.0}.items():
+    for name, bound in {**bounds, "personal_data": 0.2, "repeated_explanation": 3.0}.items():
         assert 100 * dropped[name] / len(rows) <= bound, (name, dropped[name])
-    assert all(dropped[name] for name in ("invented", "leakage", "advice", "boilerplate"))
+    assert all(
+        dropped[name] for name in ("quote_grounding", "prompt_leakage", "advice", "repeated_explanation")
+    )

@@ -178,7 +178,7 @@ def test_explanations_of_the_other_label_are_caught_among_training_and_other_row
 def test_a_verdict_tells_what_was_read() -> None:
     rows = [*made_up(60), *made_up(2, "test", frozenset({101}), first=100)]
     good, bad = check_label_consistency(rows, THRESHOLD)[-2:]
-    assert (good.gate, good.ok, good.reason) == ("consistency", True, None)
+    assert (good.gate, good.ok, good.reason) == ("label_consistency", True, None)
     assert good.score is not None
     assert good.score > 0.9
     assert (bad.ok, bad.reason) == (False, "the explanation alone reads as 'yes'")
@@ -267,7 +267,7 @@ def test_without_training_rows_nothing_is_judged_and_that_is_said() -> None:
     }
     assert label_consistency_report(rows, predict_from_explanations(rows)) == [
         {"set": "DR", "split": "test", "rows": 30, "judged": 0, "not_judged": 30, "weighted_f1": None,
-         "why_not": "DR has 0 training rows of 0 labels to learn from; it takes 20 of 2"}
+         "not_judged_reason": "DR has 0 training rows of 0 labels to learn from; it takes 20 of 2"}
     ]  # fmt: skip
 
 
@@ -378,7 +378,7 @@ def test_the_figure_worked_by_hand() -> None:
     ]  # read yes, yes, yes, no
     # yes: 2·2/(2+3) = 0.8, no: 2·1/(2+1) = 0.667; each of weight 2 -> 73.33
     assert label_consistency_report(rows, backs, split_name="expert") == [
-        {"set": "DR", "split": "expert", "rows": 4, "judged": 4, "not_judged": 0, "weighted_f1": 73.33, "why_not": None}
+        {"set": "DR", "split": "expert", "rows": 4, "judged": 4, "not_judged": 0, "weighted_f1": 73.33, "not_judged_reason": None}
     ]  # fmt: skip
 
 

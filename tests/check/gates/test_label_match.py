@@ -23,7 +23,7 @@ def decided(word: str) -> Decisions:
 
 def test_labels_that_agree_pass() -> None:
     verdict = check_label_match(row("yes"), Decisions())
-    assert (verdict.gate, verdict.ok, verdict.reason) == ("correctness", True, None)
+    assert (verdict.gate, verdict.ok, verdict.reason) == ("label_match", True, None)
     assert accepted_label(row("yes"), Decisions()) == "yes"
 
 

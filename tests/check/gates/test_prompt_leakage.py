@@ -29,7 +29,7 @@ TOLD = ("Quote the words that count exactly as they stand in the post, and say w
 )
 def test_words_in_a_row_make_a_leak(explanation: str, words: int, reason: str | None) -> None:
     verdict = check_prompt_leakage(row(explanation), TOLD, words)
-    assert (verdict.ok, verdict.reason, verdict.gate) == (reason is None, reason, "leakage")
+    assert (verdict.ok, verdict.reason, verdict.gate) == (reason is None, reason, "prompt_leakage")
 
 
 def test_what_the_post_or_the_task_says_is_no_leak() -> None:

@@ -39,37 +39,37 @@ def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[st
     [
         ("the house is so quiet", "exact", ["the house is so quiet"]),
         ("quiet", "exact", ["quiet"]),
-        ("I can't sleep", "near", ["I can’t sleep"]),  # a straight apostrophe
-        ("The House is so QUIET", "near", ["the house is so quiet"]),
-        ("the  house\nis so quiet", "near", ["the house is so quiet"]),
-        ("I can’t sleep and the house", "near", ["I can’t sleep, and the house"]),
-        ("the hose is so quiett. Nobody", "near", ["the house is so quiet. Nobody"]),
-        ("I can’t sleep … so quiet", "near", ["I can’t sleep", "so quiet"]),
-        ("I can't sleep... Nobody calls", "near", ["I can’t sleep", "Nobody calls"]),
-        ("… so quiet", "near", ["so quiet"]),
-        ("so quiet [that] nobody calls me", "near", ["so quiet", "Nobody calls me"]),
-        ("thinking about moving", "invented", []),
+        ("I can't sleep", "similar", ["I can’t sleep"]),  # a straight apostrophe
+        ("The House is so QUIET", "similar", ["the house is so quiet"]),
+        ("the  house\nis so quiet", "similar", ["the house is so quiet"]),
+        ("I can’t sleep and the house", "similar", ["I can’t sleep, and the house"]),
+        ("the hose is so quiett. Nobody", "similar", ["the house is so quiet. Nobody"]),
+        ("I can’t sleep … so quiet", "similar", ["I can’t sleep", "so quiet"]),
+        ("I can't sleep... Nobody calls", "similar", ["I can’t sleep", "Nobody calls"]),
+        ("… so quiet", "similar", ["so quiet"]),
+        ("so quiet [that] nobody calls me", "similar", ["so quiet", "Nobody calls me"]),
+        ("thinking about moving", "not_found", []),
         (
             "moving back to her mum’s place",
-            "near",
+            "similar",
             ["moving back to my mum’s place"],
         ),  # put into another person
-        ("calling", "near", ["calls"]),
-        ("sleeping", "near", ["sleep"]),
+        ("calling", "similar", ["calls"]),
+        ("sleeping", "similar", ["sleep"]),
         ("I can’t sleep. Nobody calls me", "spliced", ["I can’t sleep", "Nobody calls me"]),
         ("moving back to the house is so quiet", "spliced", ["moving back to", "the house is so quiet"]),
-        ("house so quiet, nobody here", "invented", []),  # pieces too small to count
-        ("so quiet … I can’t sleep", "invented", []),  # the order of an ellipsis is the post's
-        ("I can sleep, and the house is so quiet", "invented", []),  # the post denies it
-        ("somebody stole my bike", "invented", []),
-        ("weary", "invented", []),
-        ("us", "invented", []),  # inside "house" only
+        ("house so quiet, nobody here", "not_found", []),  # pieces too small to count
+        ("so quiet … I can’t sleep", "not_found", []),  # the order of an ellipsis is the post's
+        ("I can sleep, and the house is so quiet", "not_found", []),  # the post denies it
+        ("somebody stole my bike", "not_found", []),
+        ("weary", "not_found", []),
+        ("us", "not_found", []),  # inside "house" only
         ("depression", "term", []),
         ("suffer from depression", "term", []),
         ("Yes, the poster suffers from depression", "term", []),
         ("handle", "term", []),
         ("No", "term", []),
-        ("show", "invented", []),  # a part of an alias, but anybody's word
+        ("show", "not_found", []),  # a part of an alias, but anybody's word
     ],
 )
 def test_a_quotation_is_placed(quote: str, kind: str, found: list[str]) -> None:
@@ -79,16 +79,16 @@ def test_a_quotation_is_placed(quote: str, kind: str, found: list[str]) -> None:
 def test_a_term_that_the_post_says_is_evidence() -> None:
     assert placed("depression", "They call it depression, I call it rain.") == ("exact", ["depression"])
     assert placed("Other cause", "The rent is due.", "SAD") == ("term", [])
-    assert placed("the rent", "The rent is due.", "SAD") == ("near", ["The rent"])
+    assert placed("the rent", "The rent is due.", "SAD") == ("similar", ["The rent"])
 
 
 @pytest.mark.parametrize(
     ("quote", "kind"),
     [
         ("今天很累", "exact"),
-        ("今天，很累", "near"),
-        ("我今天很累……谁也不找", "near"),
-        ("今天很开心", "invented"),
+        ("今天，很累", "similar"),
+        ("我今天很累……谁也不找", "similar"),
+        ("今天很开心", "not_found"),
     ],
 )
 def test_scripts_without_spaces(quote: str, kind: str) -> None:
@@ -102,9 +102,9 @@ def test_a_korean_word_may_be_quoted_without_its_ending() -> None:
 def test_a_lost_negation_is_no_small_change() -> None:
     post = "Honestly, I don’t want to stop living here with all of them anyway."
     assert placed("I want to stop living here with all of them anyway", post)[0] != "exact"
-    assert placed("I do not angry with anyone at the office these days", post)[0] == "invented"
-    assert placed("I am angry with anybodi", LONG)[0] == "invented"
-    assert placed("I am not angry with anybodi", LONG)[0] == "near"
+    assert placed("I do not angry with anyone at the office these days", post)[0] == "not_found"
+    assert placed("I am angry with anybodi", LONG)[0] == "not_found"
+    assert placed("I am not angry with anybodi", LONG)[0] == "similar"
 
 
 words_of = [found.span() for found in re.finditer(r"[\w’]+", LONG)]
@@ -136,7 +136,7 @@ def test_case_spaces_and_marks_are_near(data: st.DataObject) -> None:
     )
     made = dataclasses.replace(row("-", LONG), quotes=(changed,))
     (found,) = match_quotes(made)
-    assert found.kind == "near"
+    assert found.kind == "similar"
     assert [(span.start, span.end) for span in found.spans] == [(words_of[first][0], words_of[last][1])]
 
 
@@ -158,14 +158,14 @@ def test_two_stretches_without_a_sign_are_spliced_and_with_one_near(data: st.Dat
         assert len(found.spans) == 2
         said = " ".join(LONG[span.start : span.end] for span in found.spans)
         assert re.findall(r"[\w’]+", said.lower()) == re.findall(r"[\w’]+", joined.lower())
-    assert kinds == ["spliced", "spliced", "near"]
+    assert kinds == ["spliced", "spliced", "similar"]
 
 
 @given(post=st.text(max_size=60), quote=st.text(min_size=1, max_size=40))
 def test_offsets_lie_in_the_post_whatever_is_quoted(post: str, quote: str) -> None:
     assume(any(map(str.isalnum, quote)))
     (found,) = match_quotes(dataclasses.replace(row("-", post), quotes=(quote,)))
-    assert bool(found.spans) == (found.kind in {"exact", "near", "spliced"})
+    assert bool(found.spans) == (found.kind in {"exact", "similar", "spliced"})
     assert all(0 <= span.start < span.end <= len(post) for span in found.spans)
 
 
@@ -185,7 +185,7 @@ def test_the_share_of_invented_quotations_decides(
     explanation: str, threshold: float, ok: bool, score: float | None
 ) -> None:
     verdict = check_quote_grounding(row(explanation), threshold)
-    assert (verdict.ok, verdict.score, verdict.gate) == (ok, score, "invented")
+    assert (verdict.ok, verdict.score, verdict.gate) == (ok, score, "quote_grounding")
 
 
 def test_the_reason_counts_and_repeats_nothing() -> None:
@@ -208,8 +208,8 @@ def test_what_stands_in_another_post_is_elsewhere() -> None:
     )
     assert borrowed == {"we walked along the harbour"}
     assert [quote.kind for quote in mark_other_post_quotes(made, own, borrowed)] == [
-        "elsewhere",
-        "invented",
+        "other_post",
+        "not_found",
         "exact",
     ]
 

@@ -39,7 +39,7 @@ WORDS = (
 
 def failed(rows: list[ResponseRow], threshold: float = 90.0) -> list[int]:
     verdicts = check_repeated_explanations(rows, threshold)
-    assert [verdict.gate for verdict in verdicts] == ["boilerplate"] * len(rows)
+    assert [verdict.gate for verdict in verdicts] == ["repeated_explanation"] * len(rows)
     return [number for number, verdict in enumerate(verdicts) if not verdict.ok]
 
 

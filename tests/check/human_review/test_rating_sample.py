@@ -191,6 +191,6 @@ def test_the_report_has_the_result_and_the_means(tmp_path: Path) -> None:
     edit(path, 2, rater="ann", overall="3", reliability="2")
     double(path, 2, rater="bob", overall="2", reliability="3")
     assert rating_sample_report(read_ratings(path), 0.05, 0.15) == {
-        "result": "rate more", "rows": 2, "rated": 1, "raters": 2, "poor": 0, "settled_after": None,
-        "more_at_least": 20, "consistency": None, "reliability": 2.5, "professionality": None, "overall": 2.5,
+        "result": "rate more", "rows": 2, "rated": 1, "raters": 2, "poor": 0, "decided_after": None,
+        "min_remaining": 20, "consistency": None, "reliability": 2.5, "professionality": None, "overall": 2.5,
     }  # fmt: skip

@@ -23,26 +23,34 @@ FOUND = GateReport(
     accepted=150,
     unanswered=0,
     gates=(
-        GateCounts(gate="read", threshold=None, drops=True, judged=200, failed=20, alone=20),
-        GateCounts(gate="words", threshold=(5, 400), drops=True, judged=180, failed=36, alone=30),
-        GateCounts(gate="advice", threshold=True, drops=False, judged=180, failed=9, alone=0),
+        GateCounts(gate="read", threshold=None, drops=True, judged=200, failed=20, sole_drops=20),
+        GateCounts(gate="length", threshold=(5, 400), drops=True, judged=180, failed=36, sole_drops=30),
+        GateCounts(gate="advice", threshold=True, drops=False, judged=180, failed=9, sole_drops=0),
         GateCounts(
-            gate="chrf", threshold=None, drops=False, judged=0, failed=0, alone=0, note="no reference"
+            gate="reference_overlap",
+            threshold=None,
+            drops=False,
+            judged=0,
+            failed=0,
+            sole_drops=0,
+            note="no reference",
         ),
     ),
-    off=("language",),
-    dropped=(
-        LabelGateCounts(gate="words", set="DR", label="yes", grave=True, rows=60, failed=12),
-        LabelGateCounts(gate="words", set="DR", label="no", grave=False, rows=40, failed=4),
-        LabelGateCounts(gate="words", set="SAD", label="work", grave=False, rows=80, failed=20),
-        LabelGateCounts(gate="read", set="SAD", label="work", grave=False, rows=100, failed=20),
+    disabled=("language",),
+    failed_by_label=(
+        LabelGateCounts(gate="length", set="DR", label="yes", high_risk=True, judged=60, failed=12),
+        LabelGateCounts(gate="length", set="DR", label="no", high_risk=False, judged=40, failed=4),
+        LabelGateCounts(gate="length", set="SAD", label="work", high_risk=False, judged=80, failed=20),
+        LabelGateCounts(gate="read", set="SAD", label="work", high_risk=False, judged=100, failed=20),
     ),
-    unread=(
-        UnusableAnswers(set="SAD", label="work", grave=False, rows=100, refused=5, unparsed=10, truncated=0),
-        UnusableAnswers(set="DR", label="yes", grave=True, rows=65, refused=5, unparsed=0, truncated=0),
-        UnusableAnswers(set="DR", label="no", grave=False, rows=35, refused=0, unparsed=0, truncated=0),
+    unusable_answers=(
+        UnusableAnswers(
+            set="SAD", label="work", high_risk=False, rows=100, refused=5, unparsed=10, truncated=0
+        ),
+        UnusableAnswers(set="DR", label="yes", high_risk=True, rows=65, refused=5, unparsed=0, truncated=0),
+        UnusableAnswers(set="DR", label="no", high_risk=False, rows=35, refused=0, unparsed=0, truncated=0),
     ),
-    sample={"result": "rate more", "rated": 4, "overall": None},
+    rating_sample={"result": "rate more", "rated": 4, "overall": None},
     notes=("Parquet files are left out.",),
 )
 
@@ -66,9 +74,9 @@ def test_dropped_responses_stand_by_gate_and_set() -> None:
     assert by_set.header == ("gate", "judged", "failed", "%", "DR", "SAD")
     assert lines(by_set) == [
         ["read", "200", "20", "10.0", "–", "20"],
-        ["words", "180", "36", "20.0", "16", "20"],
+        ["length", "180", "36", "20.0", "16", "20"],
         ["advice", "180", "9", "5.0", "–", "–"],
-        ["chrf", "0", "0", "0.0", "–", "–"],
+        ["reference_overlap", "0", "0", "0.0", "–", "–"],
     ]
     assert by_set.rows[1].cells[4].heat == 16 / 100
     assert lines(refused) == [
@@ -81,7 +89,7 @@ def test_dropped_responses_stand_by_gate_and_set() -> None:
 def test_the_words_say_what_was_accepted_and_what_was_not_judged() -> None:
     assert texts()[0].startswith("Of 200 responses 150 were accepted (75.0 %).")
     assert texts()[1:] == [
-        "Only reported, not dropped: advice, chrf.",
+        "Only reported, not dropped: advice, reference_overlap.",
         "Switched off: language.",
         "Parquet files are left out.",
     ]
@@ -91,15 +99,15 @@ def test_the_plot_says_the_same_as_the_table() -> None:
     (figure,) = (block for block in blocks() if isinstance(block, FigureBlock))
     assert (
         figure.description
-        == "Responses that failed each gate: read 20 (10.0 %), words 36 (20.0 %), advice 9 (5.0 %)."
+        == "Responses that failed each gate: read 20 (10.0 %), length 36 (20.0 %), advice 9 (5.0 %)."
     )
     drawn = "".join(ElementTree.fromstring(figure.svg).itertext())
     assert "36 (20.0 %)" in drawn
-    assert "chrf" not in drawn  # it judged nothing
+    assert "reference_overlap" not in drawn  # it judged nothing
 
 
 def test_bars_are_drawn_the_same_each_time() -> None:
-    one = [BarRow("words", 20.0, 10.0, "36"), BarRow("read", 0.0, 0.0, "0")]
+    one = [BarRow("length", 20.0, 10.0, "36"), BarRow("read", 0.0, 0.0, "0")]
     assert bar_plot(one, "failed", "what") == bar_plot(one, "failed", "what")
     assert (
         bar_plot([BarRow("read", 0.0, 0.0, "0")], "failed", "all <passed>").count("all &lt;passed&gt;") == 1
@@ -128,6 +136,6 @@ def test_the_page_and_its_twin_show_the_section(tmp_path: Path) -> None:
     run(tmp_path / "run", tmp_path / "page", "A run")
     page = (tmp_path / "page/index.html").read_text(encoding="utf-8")
     assert 'href="#kept"' in page
-    assert "| words | 180 | 36 | 20.0 | 16 | 20 |" in (tmp_path / "page/report.md").read_text(
+    assert "| length | 180 | 36 | 20.0 | 16 | 20 |" in (tmp_path / "page/report.md").read_text(
         encoding="utf-8"
     )

@@ -69,7 +69,7 @@ def with_verdicts(folder: Path) -> None:
     ]
     write_records(folder / TEACH_RESPONSES_PATH, told)
     verdicts = [
-        Verdict(example_id=each.example_id, model=each.model, gate="correctness", ok=each.model == "first")
+        Verdict(example_id=each.example_id, model=each.model, gate="label_match", ok=each.model == "first")
         for each in told
     ]
     write_records(folder / VERDICTS_PATH, verdicts)
@@ -114,7 +114,7 @@ def test_pairs_of_a_run_are_made_of_verdicts(tmp_path: Path, base: Path) -> None
     for pair in found.train:
         label = pair.example.label or ""
         assert (pair.chosen, pair.rejected) == (BEST[label], WORST[label])
-    only_told = made(tmp_path, base).model_copy(update={"check": Check(report_only=("correctness",))})
+    only_told = made(tmp_path, base).model_copy(update={"check": Check(report_only=("label_match",))})
     with pytest.raises(UsageError, match="there are no training pairs"):
         load_preferences(only_told, tmp_path)
 

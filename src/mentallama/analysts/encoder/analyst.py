@@ -103,7 +103,7 @@ class EncoderAnalyst:
 
 
 class ExplanationReader:
-    """Tell labels from explanations alone: the reader of check's consistency gate, and of evaluate.
+    """Tell labels from explanations alone: the reader of check's `label_consistency` gate, and of evaluate.
 
     Attributes
     ----------

@@ -23,10 +23,10 @@ def check_length(row: ResponseRow, bounds: tuple[int, int]) -> Verdict:
     count = count_words(row.reading.explanation)
     least, most = bounds
     if count == 0:
-        return row.verdict("words", "no explanation", 0)
+        return row.verdict("length", "no explanation", 0)
     if count < least:
-        return row.verdict("words", f"{count} words, fewer than {least}", count)
-    return row.verdict("words", f"{count} words, more than {most}" if count > most else None, count)
+        return row.verdict("length", f"{count} words, fewer than {least}", count)
+    return row.verdict("length", f"{count} words, more than {most}" if count > most else None, count)
 
 
 def count_words(text: str) -> int:
@@ -53,7 +53,7 @@ def check_personal_data(row: ResponseRow) -> Verdict:
         parts.append("the author's id")
     if not parts and _masked_words(row) & set(_WORD.findall(explanation)):
         parts.append("what was masked in the post")
-    return row.verdict("personal", f"holds {', '.join(parts)}" if parts else None, len(parts))
+    return row.verdict("personal_data", f"holds {', '.join(parts)}" if parts else None, len(parts))
 
 
 def _masked_words(row: ResponseRow) -> set[str]:

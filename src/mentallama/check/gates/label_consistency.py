@@ -21,7 +21,7 @@ from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.records import Verdict, stable_id
 from mentallama.tasks import Task
 
-GATE = "consistency"
+GATE = "label_consistency"
 MIN_TRAINING_ROWS = 20
 """Training rows of a set below which its explanations are not judged."""
 MAX_TRAINING_ROWS = 6000
@@ -86,7 +86,7 @@ def label_consistency_report(
     """How well labels are read back, a line a set and split in the order of the rows.
 
     `weighted_f1` (0-100) compares the label that an explanation alone says with the label that its answer gives, over
-    the `judged` rows; None where there are none. `why_not` is the commonest reason among the `not_judged`.
+    the `judged` rows; None where there are none. `not_judged_reason` is the commonest reason among the `not_judged`.
 
     Parameters
     ----------
@@ -197,5 +197,5 @@ def _report_row(
         "judged": len(judged),
         "not_judged": len(pairs) - len(judged),
         "weighted_f1": round(100 * weighted_f1_of_labels(*zip(*judged, strict=True)), 2) if judged else None,
-        "why_not": reasons.most_common(1)[0][0] if reasons else None,
+        "not_judged_reason": reasons.most_common(1)[0][0] if reasons else None,
     }

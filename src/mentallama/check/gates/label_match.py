@@ -6,7 +6,7 @@ from mentallama.check.human_review.disagreements import DECISIONS, Decisions, di
 from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict
 
-GATE = "correctness"
+GATE = "label_match"
 
 
 def check_label_match(row: ResponseRow, decisions: Decisions) -> Verdict:

@@ -37,7 +37,7 @@ def check_prompt_leakage(row: ResponseRow, instructions: Sequence[str], ngram: i
     copied = _count_copied_words(row, text, tuple(instructions), ngram)
     parts = [f"{copied} words copied from the prompt"] if copied else []
     parts += [f"speaks of its prompt in {said} place{'s' if said > 1 else ''}"] if said else []
-    return row.verdict("leakage", "; ".join(parts) or None, said + bool(copied))
+    return row.verdict("prompt_leakage", "; ".join(parts) or None, said + bool(copied))
 
 
 def _count_copied_words(row: ResponseRow, text: str, instructions: tuple[str, ...], words: int) -> int:

@@ -29,11 +29,18 @@ from mentallama.tasks import Task
 from mentallama.text.pii import PII_KINDS
 from mentallama.text.tokenize import word_tokens
 
-QuoteMatchKind = Literal["exact", "near", "spliced", "term", "elsewhere", "invented"]
-KINDS_OF_QUOTES: tuple[QuoteMatchKind, ...] = ("exact", "near", "spliced", "term", "elsewhere", "invented")
-GROUNDED_KINDS: frozenset[QuoteMatchKind] = frozenset(("exact", "near", "spliced"))
+QuoteMatchKind = Literal["exact", "similar", "spliced", "term", "other_post", "not_found"]
+KINDS_OF_QUOTES: tuple[QuoteMatchKind, ...] = (
+    "exact",
+    "similar",
+    "spliced",
+    "term",
+    "other_post",
+    "not_found",
+)
+GROUNDED_KINDS: frozenset[QuoteMatchKind] = frozenset(("exact", "similar", "spliced"))
 """Kinds that the post bears out."""
-UNGROUNDED_KINDS: frozenset[QuoteMatchKind] = frozenset(("elsewhere", "invented"))
+UNGROUNDED_KINDS: frozenset[QuoteMatchKind] = frozenset(("other_post", "not_found"))
 
 MIN_OTHER_POST_WORDS = 4
 """Words of the shortest quotation that is looked for in other posts; shorter ones stand somewhere by chance."""
@@ -45,9 +52,9 @@ MIN_TERM_LETTERS = 5
 class QuoteMatch(Record):
     """What one quotation of a row was found to be; `spans` are offsets into the row's post.
 
-    exact: as written. near: apart from case, spaces and marks, with an ellipsis, or with small changes. spliced: put
-    together from several places without a sign of it. term: a word of the question or of its answers. elsewhere: in
-    another post of the run only. invented: in none.
+    exact: as written. similar: apart from case, spaces and marks, with an ellipsis, or with small changes. spliced: put
+    together from several places without a sign of it. term: a word of the question or of its answers. other_post: in
+    another post of the run only. not_found: in none.
     """
 
     kind: QuoteMatchKind
@@ -66,12 +73,12 @@ def _match_quote(text: str, quote: str, task: Task) -> QuoteMatch:
     if not spans and _is_task_term(quote, task):
         return QuoteMatch(kind="term")
     if spans := spans or match_gapped(text, quote):
-        return QuoteMatch(kind="near", spans=spans)
+        return QuoteMatch(kind="similar", spans=spans)
     if spans := match_spliced(text, quote):
-        return QuoteMatch(kind="near" if is_contiguous(text, spans) else "spliced", spans=spans)
+        return QuoteMatch(kind="similar" if is_contiguous(text, spans) else "spliced", spans=spans)
     if spans := match_fuzzy(text, quote):
-        return QuoteMatch(kind="near", spans=spans)
-    return QuoteMatch(kind="invented")
+        return QuoteMatch(kind="similar", spans=spans)
+    return QuoteMatch(kind="not_found")
 
 
 def check_quote_grounding(
@@ -96,17 +103,17 @@ def check_quote_grounding(
     counted = kinds.total() - kinds["term"]
     lost = sum(kinds[kind] for kind in UNGROUNDED_KINDS)
     if not counted:
-        return row.verdict("invented")
+        return row.verdict("quote_grounding")
     if lost / counted <= threshold:
-        return row.verdict("invented", score=lost / counted)
-    other = f", {kinds['elsewhere']} of them in another post" if kinds["elsewhere"] else ""
+        return row.verdict("quote_grounding", score=lost / counted)
+    other = f", {kinds['other_post']} of them in another post" if kinds["other_post"] else ""
     reason = f"{lost} of {counted} quotations not in the post{other}"
-    return row.verdict("invented", reason, lost / counted)
+    return row.verdict("quote_grounding", reason, lost / counted)
 
 
 def unplaced(row: ResponseRow, matches: Iterable[QuoteMatch]) -> tuple[str, ...]:
     """The quotations that stand nowhere in the row's own post."""
-    return tuple(text for text, quote in zip(row.quotes, matches, strict=True) if quote.kind == "invented")
+    return tuple(text for text, quote in zip(row.quotes, matches, strict=True) if quote.kind == "not_found")
 
 
 def find_in_other_posts(quotes: Iterable[str], posts: Iterable[Post]) -> frozenset[str]:
@@ -133,7 +140,7 @@ def mark_other_post_quotes(
 ) -> tuple[QuoteMatch, ...]:
     """The same quotations, with those that other posts hold told apart from the invented ones."""
     return tuple(
-        QuoteMatch(kind="elsewhere") if quote.kind == "invented" and text in borrowed else quote
+        QuoteMatch(kind="other_post") if quote.kind == "not_found" and text in borrowed else quote
         for text, quote in zip(row.quotes, placed, strict=True)
     )
 

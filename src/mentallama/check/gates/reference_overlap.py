@@ -16,6 +16,7 @@ from mentallama.metrics.text_overlap import OVERLAP_METRICS, OverlapMetric
 from mentallama.records import Verdict
 from mentallama.text.fingerprint import text_key
 
+GATE = "reference_overlap"
 CHRF = "chrf"
 
 ReferenceKey = tuple[str, str, str]
@@ -78,8 +79,8 @@ def _overlap_report_row(name: str, model: str, found: Sequence[OverlapScores]) -
 
 def _verdict(row: ResponseRow, score: float | None, threshold: float | None) -> Verdict:
     if score is None:
-        return row.verdict(CHRF).model_copy(update={"reason": "not judged: there is no reference"})
+        return row.verdict(GATE).model_copy(update={"reason": "not judged: there is no reference"})
     reason = None
     if threshold is not None and score < threshold:
         reason = f"chrF against the reference is {score:.1f}, below {threshold:g}"
-    return row.verdict(CHRF, reason, round(score, 2))
+    return row.verdict(GATE, reason, round(score, 2))

@@ -45,7 +45,7 @@ def check_repeated_explanations(rows: Sequence[ResponseRow], threshold: float) -
 def repeated_explanation_verdict(row: ResponseRow, n_other_posts: int) -> Verdict:
     """The verdict on a row whose text stands under so many other posts, one of which is kept instead; the score."""
     return row.verdict(
-        "boilerplate",
+        "repeated_explanation",
         f"says the same under {n_other_posts} other posts" if n_other_posts else None,
         n_other_posts,
     )

@@ -166,8 +166,8 @@ def rating_sample_report(ratings: Ratings, acceptable: float, unacceptable: floa
         "rated": len(rated),
         "raters": len({line["rater"] for line in ratings.rows if line["overall"]}),
         "poor": sum(iter_poor(ratings)),
-        "settled_after": test.rated if test.result != "rate more" else None,
-        "more_at_least": test.min_remaining,
+        "decided_after": test.rated if test.result != "rate more" else None,
+        "min_remaining": test.min_remaining,
         **means,
     }
 

@@ -98,7 +98,7 @@ def update_rating_sample(
     path = people.folder / "sample.csv"
     if not accepted and not path.is_file():
         return {}
-    drawn = draw_rating_sample(accepted, settings.sample, seed, people.ratings.overall_scores())
+    drawn = draw_rating_sample(accepted, settings.rating_sample_size, seed, people.ratings.overall_scores())
     path.parent.mkdir(exist_ok=True)
     ratings = write_rating_sample(path, drawn, people.ratings)
-    return rating_sample_report(ratings, settings.acceptable, settings.unacceptable)
+    return rating_sample_report(ratings, settings.acceptable_poor_share, settings.unacceptable_poor_share)

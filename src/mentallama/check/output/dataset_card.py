@@ -39,13 +39,13 @@ class DatasetCardData:
 
     @property
     def sets(self) -> list[str]:
-        return list(dict.fromkeys(each.set for each in self.gates.kept))
+        return list(dict.fromkeys(each.set for each in self.gates.accepted_by_label))
 
     def count_rows(self, name: str | None = None, split: Split | None = None) -> int:
         """Accepted rows, of one set or split or of all."""
         return sum(
             each.rows
-            for each in self.gates.kept
+            for each in self.gates.accepted_by_label
             if (name is None or each.set == name) and (split is None or each.split == split)
         )
 
@@ -123,8 +123,8 @@ _LOADING_EXAMPLE = (
 
 def _rows(material: DatasetCardData) -> str:
     splits = [split for split in SPLITS if material.count_rows(split=split)]
-    counts = {(each.set, each.split, each.label): each.rows for each in material.gates.kept}
-    labels = list(dict.fromkeys((each.set, each.label) for each in material.gates.kept))
+    counts = {(each.set, each.split, each.label): each.rows for each in material.gates.accepted_by_label}
+    labels = list(dict.fromkeys((each.set, each.label) for each in material.gates.accepted_by_label))
     lines: list[list[object]] = [
         [name, label, *(counts.get((name, split, label), 0) for split in splits)]
         for name in material.sets
@@ -175,7 +175,7 @@ def _gates(material: DatasetCardData) -> str:
     found = material.gates
     part = format_percent(found.accepted, found.responses)
     lead = f"{found.accepted:,} of {found.responses:,} responses were accepted ({part})."
-    off = f"Switched off: {', '.join(found.off)}.\n\n" if found.off else ""
+    off = f"Switched off: {', '.join(found.disabled)}.\n\n" if found.disabled else ""
     notes = "".join(f"- {note}\n" for note in found.notes)
     more = "`gates.md` tells more, by set and label.\n"
     return f"{lead}\n\n{gate_table(found)}{off}{notes}\n{more}"

@@ -10,17 +10,17 @@ from mentallama.safety import NOTICE
 
 GATE_DESCRIPTIONS: dict[str, str] = {
     "read": "the answer can be read: it names one label, is no refusal and has an end",
-    "correctness": "the teacher's label is the set's label, or a person has decided otherwise",
-    "consistency": "the label can be read back from the explanation alone",
-    "invented": "what the explanation quotes stands in the post",
+    "label_match": "the teacher's label is the set's label, or a person has decided otherwise",
+    "label_consistency": "the label can be read back from the explanation alone",
+    "quote_grounding": "what the explanation quotes stands in the post",
     "language": "the explanation is in the language of the post or of the task",
-    "words": "the explanation has no fewer and no more words than the bounds",
-    "leakage": "the explanation repeats no stretch of the prompt's instructions",
+    "length": "the explanation has no fewer and no more words than the bounds",
+    "prompt_leakage": "the explanation repeats no stretch of the prompt's instructions",
     "diagnosis": "the explanation states no diagnosis as a fact",
     "advice": "the explanation gives the writer no advice",
-    "personal": "the explanation brings no personal data back",
-    "boilerplate": "the explanation is not another post's explanation over again",
-    "chrf": "the explanation is near enough to a reference, where there is one",
+    "personal_data": "the explanation brings no personal data back",
+    "repeated_explanation": "the explanation is not another post's explanation over again",
+    "reference_overlap": "the explanation is near enough to a reference, where there is one",
 }
 """What passes each gate, in the order in which they are told."""
 
@@ -41,16 +41,19 @@ def _parts(found: GateReport) -> Iterator[str]:
         yield f"- {note}\n"
     yield "\n" if found.notes else ""
     yield "## Gates\n\n" + gate_table(found)
-    yield f"Switched off: {', '.join(found.off)}.\n\n" if found.off else ""
+    yield f"Switched off: {', '.join(found.disabled)}.\n\n" if found.disabled else ""
     yield from _section("Dropped by set and label", _failed_by_label(found))
     yield from _section("Answers that could not be used", _unusable_answers(found))
     yield from _section("Label read back from the explanation", table_of_rows(found.consistency))
     yield from _section("Quality", table_of_rows(found.quality))
     yield from _section("Teachers", table_of_rows([each.model_dump() for each in found.teachers]))
     yield from _section(
-        "Disagreements for people to decide", table_of_rows([found.review] if found.review else [])
+        "Disagreements for people to decide",
+        table_of_rows([found.disagreements] if found.disagreements else []),
     )
-    yield from _section("Sample for raters", table_of_rows([found.sample] if found.sample else []))
+    yield from _section(
+        "Sample for raters", table_of_rows([found.rating_sample] if found.rating_sample else [])
+    )
 
 
 def _section(title: str, body: str) -> Iterator[str]:
@@ -71,7 +74,7 @@ def gate_table(found: GateReport) -> str:
                 each.judged,
                 each.failed,
                 format_percent(each.failed, each.judged),
-                each.alone if each.drops else "drops nothing",
+                each.sole_drops if each.drops else "drops nothing",
                 each.note,
             )
             for each in found.gates
@@ -87,15 +90,15 @@ def format_threshold(threshold: object) -> str:
 
 
 def _failed_by_label(found: GateReport) -> str:
-    rows = [each for each in found.dropped if each.failed]
+    rows = [each for each in found.failed_by_label if each.failed]
     return "" if not rows else _HIGH_RISK_NOTE + markdown_table(
         ("gate", "set", "label", "judged", "failed", "share"),
-        ((each.gate, each.set, _label(each), each.rows, each.failed, format_percent(each.failed, each.rows)) for each in rows),
+        ((each.gate, each.set, _label(each), each.judged, each.failed, format_percent(each.failed, each.judged)) for each in rows),
     )  # fmt: skip
 
 
 def _label(line: LabelGateCounts) -> str:
-    return f"**{line.label}** (grave)" if line.grave else line.label or "no label"
+    return f"**{line.label}** (grave)" if line.high_risk else line.label or "no label"
 
 
 _HIGH_RISK_NOTE = "Labels whose miss costs most are marked as grave.\n\n"
@@ -103,19 +106,19 @@ _HIGH_RISK_NOTE = "Labels whose miss costs most are marked as grave.\n\n"
 
 def _unusable_answers(found: GateReport) -> str:
     """Refusals hit the gravest posts first, so grave labels stand first."""
-    lost = [each for each in found.unread if each.refused or each.unparsed or each.truncated]
+    lost = [each for each in found.unusable_answers if each.refused or each.unparsed or each.truncated]
     return markdown_table(
         ("set", "label", "rows", "refused", "unparsed", "truncated", "share"),
         (
             (
                 each.set,
-                f"**{each.label}** (grave)" if each.grave else each.label or "no label",
+                f"**{each.label}** (grave)" if each.high_risk else each.label or "no label",
                 each.rows,
                 each.refused,
                 each.unparsed,
                 each.truncated,
                 format_percent(each.refused + each.unparsed + each.truncated, each.rows),
             )
-            for each in sorted(lost, key=lambda each: not each.grave)
+            for each in sorted(lost, key=lambda each: not each.high_risk)
         ),
     )

@@ -36,7 +36,7 @@ class GateCounts(Record):
     drops: bool
     judged: int
     failed: int
-    alone: int
+    sole_drops: int
     note: str | None = None
 
 
@@ -46,8 +46,8 @@ class LabelGateCounts(Record):
     gate: str
     set: str
     label: str
-    grave: bool
-    rows: int
+    high_risk: bool
+    judged: int
     failed: int
 
 
@@ -56,7 +56,7 @@ class UnusableAnswers(Record):
 
     set: str
     label: str
-    grave: bool
+    high_risk: bool
     rows: int
     refused: int
     unparsed: int
@@ -78,7 +78,7 @@ class TeacherCounts(Record):
     model: str
     responses: int
     passed: int
-    taken: int
+    accepted: int
 
 
 class GateReport(Record):
@@ -89,14 +89,14 @@ class GateReport(Record):
     unanswered: int
     """Labelled questions without any response."""
     gates: tuple[GateCounts, ...]
-    off: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
     """Gates that the recipe has switched off."""
     teachers: tuple[TeacherCounts, ...] = ()
-    kept: tuple[AcceptedCount, ...] = ()
-    dropped: tuple[LabelGateCounts, ...] = ()
-    unread: tuple[UnusableAnswers, ...] = ()
+    accepted_by_label: tuple[AcceptedCount, ...] = ()
+    failed_by_label: tuple[LabelGateCounts, ...] = ()
+    unusable_answers: tuple[UnusableAnswers, ...] = ()
     consistency: tuple[GateReportRow, ...] = ()
     quality: tuple[GateReportRow, ...] = ()
-    review: GateReportRow = {}
-    sample: GateReportRow = {}
+    disagreements: GateReportRow = {}
+    rating_sample: GateReportRow = {}
     notes: tuple[str, ...] = ()

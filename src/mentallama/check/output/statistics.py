@@ -50,7 +50,7 @@ class SelectionCounts:
             self._sole_drops.update(list(fate.drop_reasons))
         model = self._by_teacher.setdefault(row.response.model, Counter())
         model.update(
-            {"responses": 1, "passed": not fate.drop_reasons, "taken": fate.accepted_label is not None}
+            {"responses": 1, "passed": not fate.drop_reasons, "accepted": fate.accepted_label is not None}
         )
         if fate.accepted_label is not None:
             self._accepted[row.task.set, row.post.split, fate.accepted_label] += 1
@@ -68,7 +68,7 @@ class SelectionCounts:
         return {
             "judged": sum(count for (name, _), count in self._judged.items() if name == gate),
             "failed": sum(count for (name, _), count in self._failed.items() if name == gate),
-            "alone": self._sole_drops[gate],
+            "sole_drops": self._sole_drops[gate],
         }
 
     def not_judged_note(self, gate: str) -> str | None:
@@ -86,8 +86,8 @@ class SelectionCounts:
                 gate=gate,
                 set=place[0],
                 label=place[1],
-                grave=self._is_high_risk(place),
-                rows=self._judged[gate, place],
+                high_risk=self._is_high_risk(place),
+                judged=self._judged[gate, place],
                 failed=self._failed[gate, place],
             )
             for gate in gates
@@ -101,7 +101,7 @@ class SelectionCounts:
             UnusableAnswers(
                 set=place[0],
                 label=place[1],
-                grave=self._is_high_risk(place),
+                high_risk=self._is_high_risk(place),
                 rows=self._responses[place],
                 refused=self._statuses[place, "refused"],
                 unparsed=self._statuses[place, "unparsed"],

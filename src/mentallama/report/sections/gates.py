@@ -40,14 +40,16 @@ def _blocks(found: GateReport) -> Iterator[Block]:
     reporting = [each.gate for each in found.gates if not each.drops]
     if reporting:
         yield Paragraph(f"Only reported, not dropped: {', '.join(reporting)}.")
-    if found.off:
-        yield Paragraph(f"Switched off: {', '.join(found.off)}.")
+    if found.disabled:
+        yield Paragraph(f"Switched off: {', '.join(found.disabled)}.")
     yield from (Paragraph(note, missing=True) for note in found.notes)
-    if any(each.refused for each in found.unread):
+    if any(each.refused for each in found.unusable_answers):
         yield _refusal_table(found)
-    if found.sample:
+    if found.rating_sample:
         values = (
-            (name.replace("_", " "), str(value)) for name, value in found.sample.items() if value is not None
+            (name.replace("_", " "), str(value))
+            for name, value in found.rating_sample.items()
+            if value is not None
         )
         yield key_value_table("The sample for raters.", ("of the sample", "value"), values)
 
@@ -67,13 +69,13 @@ def _gate_plot(found: GateReport) -> FigureBlock:
 def _gate_bar(gate: GateCounts) -> BarRow:
     share = _percent(gate.failed, gate.judged)
     said = f"{gate.failed:,} ({share:.1f} %)" if gate.failed else "0"
-    return BarRow(gate.gate, share, _percent(gate.alone, gate.judged), said)
+    return BarRow(gate.gate, share, _percent(gate.sole_drops, gate.judged), said)
 
 
 def _failures_by_set(found: GateReport) -> TableBlock:
     judged, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for each in found.dropped:
-        judged[each.gate, each.set] += each.rows
+    for each in found.failed_by_label:
+        judged[each.gate, each.set] += each.judged
         failed[each.gate, each.set] += each.failed
     sets = list(dict.fromkeys(name for _, name in judged))
     rows = tuple(
@@ -99,13 +101,15 @@ def _failed_cell(failed: int, judged: int) -> Cell:
 
 
 def _refusal_table(found: GateReport) -> TableBlock:
-    lines = sorted((each for each in found.unread if each.refused), key=lambda each: not each.grave)
+    lines = sorted(
+        (each for each in found.unusable_answers if each.refused), key=lambda each: not each.high_risk
+    )
     rows = tuple(
         named_row(
             each.set,
             [
                 Cell(each.label or "no label"),
-                Cell("grave" if each.grave else ""),
+                Cell("grave" if each.high_risk else ""),
                 count_cell(each.rows),
                 count_cell(each.refused),
                 number_cell(_percent(each.refused, each.rows), 1),
