@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.collect.leak_guard import DuplicatePost, LeakScope, find_leaks, test_train_overlap
+from mentallama.collect.leak_guard import DuplicatePost, LeakScope, find_leaks, train_test_overlap
 
 CODES = {"train": 0, "val": 1, "test": 2, "-": -1}
 
@@ -117,10 +117,10 @@ def test_overlap_counts_test_posts_by_the_sets_they_also_stand_in() -> None:
     cluster = np.array([row[2] for row in rows])
     names = [row[0] for row in rows]
     # rows: whose test posts; columns: in whose training or validation posts
-    assert test_train_overlap(names, splits, cluster, ["A", "B", "C"]) == [[0, 2, 0], [1, 1, 0], [0, 0, 0]]
+    assert train_test_overlap(names, splits, cluster, ["A", "B", "C"]) == [[0, 2, 0], [1, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("names", [[], ["A"]])
 def test_overlap_of_nothing_is_nothing(names: list[str]) -> None:
     empty = np.empty(0, dtype=np.int64)
-    assert test_train_overlap([], empty, empty, names) == [[0] * len(names) for _ in names]
+    assert train_test_overlap([], empty, empty, names) == [[0] * len(names) for _ in names]

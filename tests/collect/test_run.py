@@ -398,7 +398,7 @@ def test_release_and_upstream_meet(tmp_path: Path) -> None:
     assert found.overlap["counts"] == [[2]]
     first, second = TASKS["Irf"].questions
     # one of two rows of the first question differs: upstream says yes of the garden post, the golden says no
-    assert json.loads((found.out / "drift.json").read_text(encoding="utf-8")) == [
+    assert json.loads((found.out / "label_drift.json").read_text(encoding="utf-8")) == [
         {"set": "Irf", "question": first, "rows": 2, "differ": 1, "share": 0.5, "pairs": {"yes → no": 1}},
         {"set": "Irf", "question": second, "rows": 2, "differ": 0, "share": 0.0, "pairs": {}},
     ]

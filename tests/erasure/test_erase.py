@@ -111,7 +111,7 @@ def test_an_author_goes_with_all_posts_but_nobody_else_with_a_short_one(run: Pat
 
 def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(run: Path) -> None:
     erase(run, MINE.id)
-    raw = (run / "forgotten.json").read_text(encoding="utf-8")
+    raw = (run / "erasure_list.json").read_text(encoding="utf-8")
     assert "tomatoes" not in raw
     listed = read_erasure_list(run)
     assert listed == ErasureList(posts=(MINE.id, COPY.id), texts=(identifying_hash(TEXT),))

@@ -13,9 +13,9 @@ from mentallama.config import Teach
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records, write_records
 from mentallama.records import Post, Response
+from mentallama.run_files import RESPONSES_FILE
 from mentallama.tasks import load_tasks
 from mentallama.teach.requests import TeachJob
-from mentallama.teach.responses import RESPONSES
 from mentallama.teach.run import run
 from mentallama.teach.summary import TeachSummary
 
@@ -66,4 +66,4 @@ def taught(lesson: TeachJob, folder: Path, **terms: Any) -> tuple[TeachSummary, 
     said: list[str] = []
     given = {"open_analyst": no_analyst, "environ": {}, "log": said.append} | terms
     summary = run(lesson, folder / "teach", folder / "ledger.sqlite", **given)
-    return summary, list(read_records(folder / "teach" / RESPONSES, Response)), said
+    return summary, list(read_records(folder / "teach" / RESPONSES_FILE, Response)), said

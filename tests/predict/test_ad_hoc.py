@@ -30,9 +30,10 @@ from mentallama.files.record_files import read_records, table_writer, write_reco
 from mentallama.pipeline.runner import run_recipe
 from mentallama.predict.ad_hoc import PredictCommand, parse_options, predict_ad_hoc
 from mentallama.predict.imhi_output import answer_text
-from mentallama.predict.questions import QUESTIONS_FILE, QuestionRow
+from mentallama.predict.questions import QuestionRow
 from mentallama.predict.stage import PredictJob
 from mentallama.records import FORMS, Form, Post, Prediction, Reading, example_of
+from mentallama.run_files import QUESTIONS_FILE
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.endpoint_server import Plan, serving
 from tests.factories.linear_cases import make_post

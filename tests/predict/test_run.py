@@ -23,8 +23,9 @@ from mentallama.predict.questions import (
     labelled_questions,
     question_keys,
 )
-from mentallama.predict.run import PREDICTIONS_FILE, PredictSummary, run
+from mentallama.predict.run import PredictSummary, run
 from mentallama.records import Example, Form, Post, Prediction, Reading, example_of
+from mentallama.run_files import PREDICTIONS_FILE
 from mentallama.tasks import load_tasks
 from tests.factories.linear_cases import make_post
 

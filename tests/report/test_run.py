@@ -176,7 +176,7 @@ def make_run(out: Path) -> Path:
         },
     )
     write_json(
-        out / "collect/drift.json",
+        out / "collect/label_drift.json",
         [
             {
                 "set": "Irf",
@@ -332,7 +332,7 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
         "evaluate/scores.json",
         "collect/summary.json",
         "collect/overlap.json",
-        "collect/drift.json",
+        "collect/label_drift.json",
         "train/summary.json",
     ):
         assert f"There is no {name} in this run" in text
@@ -364,8 +364,8 @@ def test_titles_are_escaped(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    write_json(tmp_path / "collect/drift.json", [{"set": "Irf"}])
-    with pytest.raises(DataError, match=r"collect/drift.json: the report cannot read 0.differ"):
+    write_json(tmp_path / "collect/label_drift.json", [{"set": "Irf"}])
+    with pytest.raises(DataError, match=r"collect/label_drift.json: the report cannot read 0.differ"):
         report(tmp_path, "Damaged")
 
 

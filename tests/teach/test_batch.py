@@ -17,7 +17,7 @@ from mentallama.errors import MentallamaError
 from mentallama.files.record_files import write_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Post
-from mentallama.teach.responses import RESPONSES
+from mentallama.run_files import RESPONSES_FILE
 from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts
@@ -74,7 +74,7 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
     lesson, mode = lesson_of(by_batch, few(), teacher=teacher), DispatchMode(batch_folder=by_batch / "batch")
     with pytest.raises(MentallamaError, match="6 requests in 1 new file"):
         taught(lesson, by_batch, dispatch_mode=mode)
-    assert not (by_batch / "teach" / RESPONSES).exists()
+    assert not (by_batch / "teach" / RESPONSES_FILE).exists()
     assert server.hashes.total() == 6  # nothing was called
     assert provide(by_batch / "batch", completed_by(server)) == 6
     assert set(server.hashes.values()) == {2}  # the requests are the calls

@@ -15,10 +15,11 @@ from mentallama.files.record_files import read_records
 from mentallama.llm_api.dispatcher import RunStats
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Post, example_of
+from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.tasks import find_task
 from mentallama.teach import run as teaching
 from mentallama.teach.requests import labelled_questions
-from mentallama.teach.responses import DISAGREEMENTS, FAILED_REQUESTS, RESPONSES, Disagreement, FailedRequest
+from mentallama.teach.responses import Disagreement, FailedRequest
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts, make_post, wellness_posts
 from tests.factories.teach_cases import lesson_of, other_reply, sensible_reply, taught
@@ -172,7 +173,7 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, faults=faults, seed=3)) as server:
         lesson = lesson_of(tmp_path, depression_posts(), teacher=remote(server, **PRICED), max_attempts=2)
         summary, responses, _ = taught(lesson, tmp_path)
-        aside = list(read_records(tmp_path / "teach" / FAILED_REQUESTS, FailedRequest))
+        aside = list(read_records(tmp_path / "teach" / FAILED_REQUESTS_FILE, FailedRequest))
         questions = [each.example.id for each in labelled_questions(lesson)]
         assert sorted([r.example_id for r in responses] + [a.example_id for a in aside]) == sorted(questions)
         counts = summary.outcomes["test-model"]
@@ -220,7 +221,7 @@ def test_two_teachers_and_where_they_differ(tmp_path: Path) -> None:
     # one question's answers stand together, in the recipe's order of teachers
     assert [each.model for each in responses] == names * 4
     assert summary.disagreements == 4
-    found = list(read_records(tmp_path / "teach" / DISAGREEMENTS, Disagreement))
+    found = list(read_records(tmp_path / "teach" / TEACHER_DISAGREEMENTS_FILE, Disagreement))
     assert [each.labels for each in found] == [dict(zip(names, ("yes", "no"), strict=True))] * 4
     assert len(said) == 2
 
@@ -256,7 +257,7 @@ def test_an_answer_that_is_gone_from_the_ledger_is_told(
     monkeypatch.setattr(teaching, "dispatch_sync", lambda *_: RunStats())  # asks nobody
     with pytest.raises(MentallamaError, match="no longer in the ledger"):
         taught(lesson, tmp_path)
-    assert not (tmp_path / "teach" / RESPONSES).exists()
+    assert not (tmp_path / "teach" / RESPONSES_FILE).exists()
 
 
 def shots(folder: Path, text: str = "I cannot get out of bed and cry all day, nothing matters.") -> Path:

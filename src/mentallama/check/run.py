@@ -34,7 +34,7 @@ from mentallama.check.judge import PARSED_GATE
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
 from mentallama.check.output.dataset_card import dataset_card_path, render_dataset_card
 from mentallama.check.output.gate_report import render_gate_report
-from mentallama.check.output.gate_report_schema import GATE_REPORT_FILE, GateCounts, GateReport
+from mentallama.check.output.gate_report_schema import GateCounts, GateReport
 from mentallama.check.output.origin import read_stage_summaries
 from mentallama.check.output.statistics import SelectionCounts
 from mentallama.check.response_row import ResponseRow
@@ -42,6 +42,17 @@ from mentallama.check.selection import Selection, select_responses
 from mentallama.config import GATE_NAMES, Check, Recipe
 from mentallama.files.record_files import has_pyarrow, read_records, record_writer, write_json, write_text
 from mentallama.records import Post
+from mentallama.run_files import (
+    DROPPED_FILE,
+    GATE_REPORT_FILE,
+    GATE_REPORT_PAGE_FILE,
+    POSTS_PATH,
+    QUOTES_FILE,
+    RELEASE_RESPONSES_PATH,
+    SUMMARY_FILE,
+    TEACH_RESPONSES_PATH,
+    VERDICTS_FILE,
+)
 
 NO_PARQUET_NOTE = (
     "Parquet files are left out, for pyarrow is not installed: pip install 'mentallama[parquet]'."
@@ -74,27 +85,27 @@ def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, object]:
     )
     gates = _gate_report(assessed, outcome, recipe, inputs, people)
     write_json(out / GATE_REPORT_FILE, gates.model_dump(mode="json"))
-    write_text(out / "gates.md", render_gate_report(recipe.name, gates))
+    write_text(out / GATE_REPORT_PAGE_FILE, render_gate_report(recipe.name, gates))
     origin = read_stage_summaries(recipe, folder)
     material = origin.dataset_card_data(
         recipe.name, gates, outcome.parquet, sorted(outcome.languages), outcome.synthetic
     )
     write_text(dataset_card_path(out), render_dataset_card(material))
-    with record_writer(out / "quotes.jsonl.zst") as write:
+    with record_writer(out / QUOTES_FILE) as write:
         for line in filter(None, assessed.quote_lines):
             write(line)
     summary = _summary(gates)
-    write_json(out / "summary.json", summary)
+    write_json(out / SUMMARY_FILE, summary)
     return summary
 
 
 def locate_inputs(recipe: Recipe, folder: Path) -> CheckInputs:
     """The files that check reads, wherever they are to be found."""
-    collected, release = folder / "collect", recipe.data / "release"
-    goldens = collected / "responses.jsonl.zst"
+    release = recipe.data / "release"
+    goldens = folder / RELEASE_RESPONSES_PATH
     return CheckInputs(
-        posts=collected / "posts.jsonl.zst",
-        responses=goldens if recipe.teach is None else folder / "teach" / "responses.jsonl.zst",
+        posts=folder / POSTS_PATH,
+        responses=goldens if recipe.teach is None else folder / TEACH_RESPONSES_PATH,
         references=None if recipe.teach is None else goldens,
         release=release if release.is_dir() else None,
     )
@@ -121,8 +132,8 @@ def _write(selections: Iterator[Selection], recipe: Recipe, out: Path) -> _Writt
     """Write every verdict, every dropped row without its text, and the accepted rows."""
     outcome = _WrittenRows(SelectionCounts(recipe.catalogue()), has_pyarrow())
     with (
-        record_writer(out / "verdicts.jsonl.zst") as write_verdict,
-        record_writer(out / "dropped.jsonl") as write_dropped,
+        record_writer(out / VERDICTS_FILE) as write_verdict,
+        record_writer(out / DROPPED_FILE) as write_dropped,
         dataset_writer(out, recipe.form, outcome.parquet) as accept,
     ):
         for fate in selections:

@@ -9,6 +9,13 @@ from typing import Any
 from mentallama.config import Recipe
 from mentallama.files.record_files import read_json
 from mentallama.pipeline.stage import LogFn, Stage, require_files, spec_files
+from mentallama.run_files import (
+    CHECK_SUMMARY_PATH,
+    DISAGREEMENTS_PATH,
+    GATE_REPORT_PAGE_PATH,
+    GATE_REPORT_PATH,
+    RATING_SAMPLE_PATH,
+)
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -50,23 +57,23 @@ def check_human_inputs(folder: Path) -> dict[str, str]:
 
 def rejected_by_raters(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     """A sentence if the sequential test on the raters' sample rejects the data."""
-    sample = read_json(folder / "check/gates.json")["rating_sample"]
+    sample = read_json(folder / GATE_REPORT_PATH)["rating_sample"]
     if sample.get("result") != "reject":
         return None
     return (
         f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample poor, more "
-        f"than can be accepted; all is written, do not use it ({folder / 'review/sample.csv'})"
+        f"than can be accepted; all is written, do not use it ({folder / RATING_SAMPLE_PATH})"
     )
 
 
 def check_notes(folder: Path) -> Iterator[str]:
     """What was accepted, and what waits for people."""
-    summary = read_json(folder / "check/summary.json")
-    yield f"check: {summary['accepted']} of {summary['responses']} responses accepted; {folder / 'check/gates.md'}"
+    summary = read_json(folder / CHECK_SUMMARY_PATH)
+    yield f"check: {summary['accepted']} of {summary['responses']} responses accepted; {folder / GATE_REPORT_PAGE_PATH}"
     if summary["undecided"]:
         yield (
             f"note: check: {summary['undecided']} answers give another label than the set; decide in "
-            f"{folder / 'review/disagreements.csv'}, the same command reads it"
+            f"{folder / DISAGREEMENTS_PATH}, the same command reads it"
         )
 
 

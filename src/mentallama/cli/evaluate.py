@@ -9,6 +9,7 @@ import typer
 
 from mentallama.cli.predict import RunRecipe
 from mentallama.errors import UsageError
+from mentallama.run_files import SCORES_FILE, SCORES_PATH
 
 
 def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
@@ -54,7 +55,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 raise UsageError("give a recipe, or --benchmark with --responses, not both")
             if reader is not None:
                 overrides = [*(overrides or ()), f"evaluate.reader={reader}"]
-            print_scores(run(recipe, overrides, out, "evaluate") / "evaluate" / "scores.json")
+            print_scores(run(recipe, overrides, out, "evaluate") / SCORES_PATH)
             return
         if benchmark is None or responses is None or out is None:
             raise UsageError(
@@ -69,4 +70,4 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         given: Path | str = responses if responses in {"golden", "empty"} else Path(responses)
         opened = None if reader is None else open_label_reader(reader)
         evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
-        print_scores(out / "scores.json")
+        print_scores(out / SCORES_FILE)

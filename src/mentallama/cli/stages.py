@@ -13,6 +13,7 @@ from mentallama.cli.evaluate import add_evaluate_command
 from mentallama.cli.predict import add_predict_command
 from mentallama.pipeline.registry import STAGES
 from mentallama.pipeline.stage import Stage
+from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
 
 RecipePath = Annotated[
     Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/sample-linear.yaml.")
@@ -59,9 +60,9 @@ def run(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) 
     from mentallama.cli.tables import print_scores, print_teach_summary
 
     folder = run_from_command(recipe, overrides, out, None)
-    print_teach_summary(folder / "teach" / "summary.json")
-    print_scores(folder / "evaluate" / "scores.json")
-    page = folder / "report" / "index.html"
+    print_teach_summary(folder / TEACH_SUMMARY_PATH)
+    print_scores(folder / SCORES_PATH)
+    page = folder / REPORT_PAGE_PATH
     if page.is_file():
         typer.echo(f"report: {page}")
 
@@ -104,7 +105,7 @@ def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
         }
         options = [f"{key}={value}" for key, value in given.items() if value is not None]
         folder = run_from_command(recipe, [*(overrides or ()), *options], out, "teach", retry_failed)
-        print_teach_summary(folder / "teach" / "summary.json")
+        print_teach_summary(folder / TEACH_SUMMARY_PATH)
         typer.echo(str(folder / "teach"))
 
 

@@ -90,7 +90,7 @@ def _cluster_members(near: Array, splits: Array) -> Iterator[list[int]]:
         yield order[start : start + size].tolist()
 
 
-def test_train_overlap(
+def train_test_overlap(
     sets: Sequence[str], splits: Array, clusters: Array, names: Sequence[str]
 ) -> list[list[int]]:
     """Test posts of each set (rows) that also stand among the training or validation posts of each (columns)."""

@@ -15,6 +15,7 @@ from mentallama.collect.leak_guard import DuplicatePost, Removal
 from mentallama.collect.splits import DROPPED, ORIGINS, PostIndex
 from mentallama.files.record_files import open_jsonl, record_writer, write_json
 from mentallama.records import SPLITS, Form, Post, Response, example_of, stable_id
+from mentallama.run_files import LABEL_DRIFT_FILE, POSTS_FILE, REMOVED_FILE, RESPONSES_FILE
 from mentallama.text.near_duplicates import Array
 
 RELEASE_RESPONDER = "gpt-3.5-turbo"
@@ -36,8 +37,8 @@ class CollectOutput:
         """Write the kept posts and their golden responses; returns the ids of the posts numbered in `wanted`."""
         ids: dict[int, str] = {}
         with (
-            record_writer(self._out / "posts.jsonl.zst") as write_post,
-            record_writer(self._out / "responses.jsonl.zst") as write_response,
+            record_writer(self._out / POSTS_FILE) as write_post,
+            record_writer(self._out / RESPONSES_FILE) as write_response,
         ):
             for number, post, goldens in self._with_unique_ids(kept, wanted):
                 if number in wanted:
@@ -51,7 +52,7 @@ class CollectOutput:
     def write_removed(self, found: list[Removal]) -> list[dict[str, object]]:
         """Write the posts taken out, and count them by pair of sets."""
         pairs: Counter[tuple[object, ...]] = Counter()
-        with record_writer(self._out / "removed.jsonl") as write:
+        with record_writer(self._out / REMOVED_FILE) as write:
             for each in found:
                 write(each)
                 pairs[each.reason, each.how, each.set, each.split, each.against_set, each.against_split] += 1
@@ -72,7 +73,7 @@ class CollectOutput:
                 for number, line in enumerate(lines)
                 if compared[number]
             )
-            write_json(self._out / "drift.json", label_drift(posts))
+            write_json(self._out / LABEL_DRIFT_FILE, label_drift(posts))
 
     def _with_unique_ids(
         self, kept: Array, wanted: set[int]

@@ -8,7 +8,7 @@ Reads the data folder (`release/`, `sources/<set>/`). Writes
   rejects.jsonl        rows that are no posts: file, row, reason
   removed.jsonl        posts taken out, and the post each is a copy of
   overlap.json         test posts of each set among the training posts of each, before and after the guard
-  drift.json           golden labels against upstream labels
+  label_drift.json      golden labels against upstream labels
   summary.json         all counts
 """
 
@@ -26,7 +26,7 @@ import numpy as np
 
 from mentallama.collect.clean_batch import CleanedBatch, clean_batch
 from mentallama.collect.inputs import InputFile, find_input_files
-from mentallama.collect.leak_guard import TEST, find_leaks, test_train_overlap
+from mentallama.collect.leak_guard import TEST, find_leaks, train_test_overlap
 from mentallama.collect.output import CollectOutput, removal_records
 from mentallama.collect.readers import RawPost, Reject
 from mentallama.collect.splits import DROPPED, ORIGINS, PostIndex, SplitShares, assign_splits, group_by_author
@@ -36,6 +36,7 @@ from mentallama.files.record_files import record_writer, write_json
 from mentallama.parallel import batched, map_batches
 from mentallama.progress import ProgressCallback, progress_bar
 from mentallama.records import SPLITS
+from mentallama.run_files import OVERLAP_FILE, REJECTS_FILE, SUMMARY_FILE
 from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, synthetic_post_hashes
 from mentallama.text.near_duplicates import N_BUCKET_COLUMNS, Array, NearDuplicateIndex
 
@@ -55,11 +56,11 @@ def run(recipe: Recipe, out: Path, forgotten: ErasureList = NO_ERASURES) -> dict
         chosen = _assign_splits(gathered, recipe)
         withheld = _drop_held_out(chosen, roll, settings.held_out)
         made_up = _drop_synthetic(chosen, roll) if gathered.has_real_posts else []
-        before = test_train_overlap(names, chosen, gathered.near, roll.set_names)
+        before = train_test_overlap(names, chosen, gathered.near, roll.set_names)
         found = find_leaks(names, chosen, gathered.same, gathered.near, settings.leak_guard)
         kept = chosen.copy()
         kept[[each.index for each in found]] = DROPPED
-        after = test_train_overlap(names, kept, gathered.near, roll.set_names)
+        after = train_test_overlap(names, kept, gathered.near, roll.set_names)
         writer = CollectOutput(work, out, roll, gathered.same)
         named = {*made_up, *(each.index for each in found), *(each.duplicate_of for each in found)}
         ids = writer.write_posts(kept, recipe.form, named)
@@ -67,7 +68,7 @@ def run(recipe: Recipe, out: Path, forgotten: ErasureList = NO_ERASURES) -> dict
         writer.write_label_drift()
     _write_overlap(out, roll, chosen, before, after)
     summary = _summary(recipe, inputs, gathered, kept, withheld, removed, after)
-    write_json(out / "summary.json", summary)
+    write_json(out / SUMMARY_FILE, summary)
     return summary
 
 
@@ -112,7 +113,7 @@ def _clean_inputs(
         progress_bar("collect: clean", size) as advance,
         record_writer(work / "posts.jsonl") as write_post,
         record_writer(work / "goldens.jsonl") as write_goldens,
-        record_writer(out / "rejects.jsonl") as write_reject,
+        record_writer(out / REJECTS_FILE) as write_reject,
     ):
         for batch in map_batches(clean, batched(_rows(inputs, advance), BATCH_ROWS), recipe.jobs):
             for post, goldens in zip(batch.posts, batch.references, strict=True):
@@ -203,7 +204,7 @@ def _write_overlap(
 ) -> None:
     tests = [int(((roll.sets == code) & (splits == TEST)).sum()) for code in range(len(roll.set_names))]
     write_json(
-        out / "overlap.json",
+        out / OVERLAP_FILE,
         {
             "tests": roll.set_names,
             "trains": roll.set_names,

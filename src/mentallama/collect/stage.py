@@ -9,22 +9,23 @@ from mentallama.config import Recipe
 from mentallama.files import erasure_requests as forgotten
 from mentallama.files.record_files import read_json, read_records
 from mentallama.pipeline.stage import LogFn, Stage
+from mentallama.run_files import COLLECT_SUMMARY_PATH, ERASURE_LIST_PATH, REJECTS_PATH
 
 
 def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     """Log how many rows were rejected; a sentence if there are more than the recipe allows."""
     from mentallama.collect.readers import Reject
 
-    summary = read_json(folder / "collect/summary.json")
+    summary = read_json(folder / COLLECT_SUMMARY_PATH)
     if not summary["rejected"]:
         return None
     assert recipe.collect is not None
     share, allowed = summary["rejected"] / summary["read"], recipe.collect.allowed_rejects
-    first = next(read_records(folder / "collect/rejects.jsonl", Reject))
+    first = next(read_records(folder / REJECTS_PATH, Reject))
     told = (
         f"{recipe.data / first.file}, row {first.row}: {first.reason} "
         f"({summary['rejected']} of {summary['read']} rows rejected, {share:.2%}; all are listed in "
-        f"{folder / 'collect/rejects.jsonl'})"
+        f"{folder / REJECTS_PATH})"
     )
     if share > allowed:
         return f"{told}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
@@ -37,7 +38,7 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
     assert recipe.collect is not None
     inputs = find_input_files(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
-    asked = {forgotten.ERASURE_LIST_FILE: folder / forgotten.ERASURE_LIST_FILE}
+    asked = {ERASURE_LIST_PATH: folder / ERASURE_LIST_PATH}
     return {each.name: each.path for each in inputs} | {
         n: path for n, path in asked.items() if path.is_file()
     }

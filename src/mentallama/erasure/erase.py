@@ -20,9 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.errors import DataError, UsageError
-from mentallama.files import erasure_requests as forgotten_list
 from mentallama.files.erasure_requests import read_erasure_list, write_erasure_list
-from mentallama.files.manifest import MANIFEST_FILE as MANIFEST
 from mentallama.files.record_files import (
     DAMAGED_FILE_ERRORS,
     atomic_write,
@@ -32,8 +30,9 @@ from mentallama.files.record_files import (
     record_writer,
     write_json,
 )
-from mentallama.predict.questions import QUESTIONS_FILE, QuestionRow
+from mentallama.predict.questions import QuestionRow
 from mentallama.records import FORMS, Post, example_of
+from mentallama.run_files import ERASURE_LIST_PATH, LOCK_PATH, MANIFEST_FILE, POSTS_PATH, QUESTIONS_FILE
 from mentallama.tasks import load_tasks, write_query
 from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, text_key
 
@@ -42,12 +41,11 @@ class NothingToErase(UsageError):
     """A run holds nothing of the id."""
 
 
-POSTS_PATH = "collect/posts.jsonl.zst"
 _PARTIAL_GLOB = ".*.partial"
 """Folders that a killed stage left: they may be damaged, and go whole."""
 _MAX_CELL_CHARS = 1 << 30
 """Characters; the csv module's own limit is shorter than some posts."""
-_KEPT_FILES = {MANIFEST, forgotten_list.ERASURE_LIST_FILE, ".lock"}
+_KEPT_FILES = {MANIFEST_FILE, ERASURE_LIST_PATH, LOCK_PATH}
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def erase(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> Erasure
     for partial in sorted(folder.glob(_PARTIAL_GLOB)):
         shutil.rmtree(partial)
         removed.deleted_files.append(partial.name)
-    removed.stages_to_rerun = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    removed.stages_to_rerun = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_FILE}"))
     return removed
 
 

@@ -31,16 +31,11 @@ from mentallama.evaluate.published_reader import (
     load_published_rules,
     score_as_published,
 )
-from mentallama.evaluate.score_file import (
-    READER_DIFFERENCES_FILE,
-    MatchedFile,
-    ScoreFile,
-    compute_set_scores,
-    write_scores,
-)
+from mentallama.evaluate.score_file import MatchedFile, ScoreFile, compute_set_scores, write_scores
 from mentallama.files.record_files import write_json
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
+from mentallama.run_files import READER_DIFFERENCES_FILE
 from mentallama.tasks import Task, load_tasks
 
 

@@ -12,13 +12,8 @@ from mentallama.files.record_files import read_json, write_json, write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.classification import Scores, compute_scores
 from mentallama.records import Form, Record
+from mentallama.run_files import SCORED_ROWS_FILE, SCORES_FILE
 from mentallama.tasks import Task
-
-SCORES_FILE, SCORED_ROWS_FILE, READER_DIFFERENCES_FILE = (
-    "scores.json",
-    "rows.jsonl.zst",
-    "readers_differ.json",
-)
 
 
 class MatchedFile(Record):

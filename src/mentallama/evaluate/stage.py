@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Recipe
-from mentallama.pipeline.stage import POSTS_PATH, PREDICTIONS_PATH, Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.run_files import POSTS_PATH, PREDICTIONS_PATH
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:

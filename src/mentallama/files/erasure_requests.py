@@ -9,9 +9,8 @@ from pydantic import ValidationError
 from mentallama.errors import DataError
 from mentallama.files.record_files import write_text
 from mentallama.records import Post, Record
+from mentallama.run_files import ERASURE_LIST_PATH
 from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
-
-ERASURE_LIST_FILE = "forgotten.json"
 
 
 class ErasureList(Record):
@@ -56,7 +55,7 @@ def identifying_hash(text: str) -> int | None:
 
 def read_erasure_list(folder: Path) -> ErasureList:
     """The list of a run; empty where nobody has asked."""
-    path = folder / ERASURE_LIST_FILE
+    path = folder / ERASURE_LIST_PATH
     if not path.is_file():
         return ErasureList()
     try:
@@ -67,4 +66,4 @@ def read_erasure_list(folder: Path) -> ErasureList:
 
 def write_erasure_list(folder: Path, forgotten: ErasureList) -> None:
     """Write the list, atomically."""
-    write_text(folder / ERASURE_LIST_FILE, forgotten.model_dump_json(indent=2) + "\n")
+    write_text(folder / ERASURE_LIST_PATH, forgotten.model_dump_json(indent=2) + "\n")

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama import __version__
 from mentallama.files.record_files import write_text
-
-MANIFEST_FILE = "manifest.json"
+from mentallama.run_files import MANIFEST_FILE
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
 """Libraries whose version may change a result."""

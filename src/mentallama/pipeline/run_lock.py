@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mentallama.errors import UsageError
+from mentallama.run_files import LOCK_PATH
 
-LOCK_FILE = ".lock"
+LOCK_FILE = LOCK_PATH
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from typing import Any
 from mentallama.config import Recipe
 from mentallama.config.base import Settings
 from mentallama.errors import UsageError
+from mentallama.run_files import MANIFEST_FILE
 
 LogFn = Callable[[str], None]
 
-POSTS_PATH, PREDICTIONS_PATH = "collect/posts.jsonl.zst", "predict/predictions.jsonl.zst"
 """In the run's folder."""
 
 
@@ -96,7 +96,7 @@ def spec_files(spec: str, prefix: str) -> dict[str, Path]:
     _, _, location = spec.partition(":")
     path = Path(location)
     candidates = sorted(path.rglob("*")) if location and path.is_dir() else [path]
-    files = [file for file in candidates if file.is_file() and file.name != "manifest.json"]
+    files = [file for file in candidates if file.is_file() and file.name != MANIFEST_FILE]
     return {f"{prefix}/{file.relative_to(path) if path.is_dir() else file.name}": file for file in files}
 
 

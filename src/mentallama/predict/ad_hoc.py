@@ -20,22 +20,16 @@ from pydantic import ValidationError
 from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.config import Predict
 from mentallama.errors import UsageError
-from mentallama.files.manifest import (
-    MANIFEST_FILE,
-    Manifest,
-    digest_file,
-    read_manifest,
-    write_manifest,
-)
+from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
 from mentallama.files.record_files import read_json, record_writer
 from mentallama.pipeline.cache_key import cache_key
 from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import LogFn, spec_files
 from mentallama.predict.analyst_pool import AnalystPool
-from mentallama.predict.imhi_output import RESPONSES_FOLDER, write_responses
+from mentallama.predict.imhi_output import write_responses
 from mentallama.predict.post_sources import PostFilter, PostSource, open_post_source
-from mentallama.predict.questions import QUESTIONS_FILE, QuestionRow, QuestionSource, only_supported
-from mentallama.predict.run import PREDICTIONS_FILE, SUMMARY_FILE, PredictSummary, run
+from mentallama.predict.questions import QuestionRow, QuestionSource, only_supported
+from mentallama.predict.run import PredictSummary, run
 from mentallama.predict.stage import (
     JOURNAL_NAME,
     PredictJob,
@@ -46,6 +40,13 @@ from mentallama.predict.stage import (
     summary_notes,
 )
 from mentallama.records import FORMS
+from mentallama.run_files import (
+    MANIFEST_FILE,
+    PREDICTIONS_FILE,
+    QUESTIONS_FILE,
+    RESPONSES_FOLDER,
+    SUMMARY_FILE,
+)
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from mentallama.answers.parse import read_answer, write_answer
 from mentallama.files.record_files import read_records, table_writer
 from mentallama.records import Form, Prediction, Split
+from mentallama.run_files import RESPONSES_FOLDER
 from mentallama.tasks import Task
 
 IMHI_OUTPUT_COLUMNS = ("goldens", "generated_text")
-RESPONSES_FOLDER = "responses"
 
 
 @dataclass(frozen=True)

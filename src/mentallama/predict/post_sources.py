@@ -10,7 +10,6 @@ from mentallama.answers.parse import read_answer
 from mentallama.errors import UsageError
 from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, find_release_files, read_release_file
 from mentallama.files.record_files import read_records
-from mentallama.pipeline.stage import POSTS_PATH
 from mentallama.predict.imhi_output import ImhiRow
 from mentallama.predict.questions import (
     PostQuestions,
@@ -21,6 +20,7 @@ from mentallama.predict.questions import (
     question_keys,
 )
 from mentallama.records import Form, Post, Split, example_of, stable_id
+from mentallama.run_files import POSTS_PATH
 from mentallama.tasks import Task
 
 POST_FILE_SUFFIXES = (".jsonl", ".jsonl.zst", ".parquet")

@@ -12,7 +12,6 @@ from mentallama.tasks import Task
 QuestionKey = tuple[str, str]
 """A set and one of its questions."""
 
-QUESTIONS_FILE = "questions.jsonl.zst"
 """Beside predictions that were made without a recipe."""
 
 

@@ -28,8 +28,7 @@ from mentallama.predict.questions import (
 )
 from mentallama.progress import progress_bar
 from mentallama.records import Example, Prediction, Record
-
-PREDICTIONS_FILE, SUMMARY_FILE = "predictions.jsonl.zst", "summary.json"
+from mentallama.run_files import PREDICTIONS_FILE, SUMMARY_FILE
 
 
 class PredictSummary(Record):

@@ -15,11 +15,12 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import Predict, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import POSTS_PATH, Stage, log_to_stderr, require_files, spec_files
+from mentallama.pipeline.stage import Stage, log_to_stderr, require_files, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.questions import PostQuestions, QuestionSource, count_questions, labelled_questions
-from mentallama.predict.run import SUMMARY_FILE, PredictSummary, run
+from mentallama.predict.run import PredictSummary, run
 from mentallama.records import Post
+from mentallama.run_files import POSTS_PATH, PREDICT_SUMMARY_PATH, TRAIN_FOLDER
 from mentallama.tasks import Task, load_tasks
 
 JOURNAL_NAME = "predicted-{}.part.jsonl"
@@ -57,7 +58,7 @@ def analyst_spec(recipe: Recipe, folder: Path) -> str:
     """The spec of the analyst that answers: the one that is named, or the one that this run has trained."""
     assert recipe.predict is not None
     kind = "linear" if recipe.train is None else recipe.train.analyst
-    return recipe.predict.model or f"{kind}:{folder / 'train'}"
+    return recipe.predict.model or f"{kind}:{folder / TRAIN_FOLDER}"
 
 
 def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def delete_journals(folder: Path) -> None:
 
 def predict_notes(folder: Path) -> Iterator[str]:
     """One line where the analyst has counted something."""
-    summary = PredictSummary.model_validate(read_json(folder / "predict" / SUMMARY_FILE))
+    summary = PredictSummary.model_validate(read_json(folder / PREDICT_SUMMARY_PATH))
     yield from summary_notes(summary)
 
 

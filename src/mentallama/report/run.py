@@ -22,6 +22,7 @@ from mentallama.report.sections.data import data_sections
 from mentallama.report.sections.gates import gate_sections
 from mentallama.report.sections.provenance import provenance_section
 from mentallama.report.sections.scores import score_sections
+from mentallama.run_files import REPORT_PAGE_FILE, REPORT_TEXT_FILE
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task, load_tasks
 
@@ -55,9 +56,9 @@ def run(
         A file of the run does not hold what it should.
     """
     page = build_page(read_run_artifacts(folder), title, settings, load_tasks() if tasks is None else tasks)
-    write_text(out / "report.md", render_template("page.md.j2", page))
-    write_text(out / "index.html", render_template("page.html.j2", page))
-    return out / "index.html"
+    write_text(out / REPORT_TEXT_FILE, render_template("page.md.j2", page))
+    write_text(out / REPORT_PAGE_FILE, render_template("page.html.j2", page))
+    return out / REPORT_PAGE_FILE
 
 
 def build_page(

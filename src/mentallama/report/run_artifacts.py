@@ -9,12 +9,20 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from mentallama.check.output.gate_report_schema import GATE_REPORT_FILE as GATES
 from mentallama.check.output.gate_report_schema import GateReport
 from mentallama.errors import DataError
-from mentallama.evaluate.score_file import SCORES_FILE, ScoreFile
+from mentallama.evaluate.score_file import ScoreFile
 from mentallama.files.record_files import read_json, read_records
 from mentallama.records import Prediction
+from mentallama.run_files import (
+    COLLECT_SUMMARY_PATH,
+    GATE_REPORT_PATH,
+    LABEL_DRIFT_PATH,
+    OVERLAP_PATH,
+    PREDICTIONS_PATH,
+    SCORES_PATH,
+    TRAIN_SUMMARY_PATH,
+)
 
 M = TypeVar("M")
 
@@ -70,7 +78,7 @@ class OverlapCounts(LenientRecord):
 
 
 class LabelDrift(LenientRecord):
-    """One line of `collect/drift.json`; `share` is 0-1."""
+    """One line of `collect/label_drift.json`; `share` is 0-1."""
 
     set: str
     question: str
@@ -112,13 +120,13 @@ def read_run_artifacts(run: Path) -> RunArtifacts:
         A file is there and does not hold what it should.
     """
     return RunArtifacts(
-        scores=_read_if_present(run / "evaluate" / SCORES_FILE, ScoreFile),
-        collect_summary=_read_if_present(run / "collect/summary.json", CollectSummary),
-        overlap=_read_if_present(run / "collect/overlap.json", OverlapCounts),
-        drift=_read_if_present(run / "collect/drift.json", tuple[LabelDrift, ...]),
-        train_summary=_read_if_present(run / "train/summary.json", dict[str, Any]),
-        prediction_counts=count_predictions(run / "predict/predictions.jsonl.zst"),
-        gates=_read_if_present(run / "check" / GATES, GateReport),
+        scores=_read_if_present(run / SCORES_PATH, ScoreFile),
+        collect_summary=_read_if_present(run / COLLECT_SUMMARY_PATH, CollectSummary),
+        overlap=_read_if_present(run / OVERLAP_PATH, OverlapCounts),
+        drift=_read_if_present(run / LABEL_DRIFT_PATH, tuple[LabelDrift, ...]),
+        train_summary=_read_if_present(run / TRAIN_SUMMARY_PATH, dict[str, Any]),
+        prediction_counts=count_predictions(run / PREDICTIONS_PATH),
+        gates=_read_if_present(run / GATE_REPORT_PATH, GateReport),
     )
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Recipe
-from mentallama.files.manifest import MANIFEST_FILE
 from mentallama.pipeline.stage import Stage
+from mentallama.run_files import MANIFEST_FILE
 
 
 def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:

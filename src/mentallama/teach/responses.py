@@ -18,15 +18,10 @@ from mentallama.llm_api.types import Completion
 from mentallama.parallel import batched
 from mentallama.progress import progress_bar
 from mentallama.records import Reading, Record, Response
+from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.teach.requests import LabelledQuestion, TeachJob, labelled_questions
 from mentallama.teach.summary import TeachCounter
 from mentallama.teach.teachers import CompletionSource
-
-RESPONSES, FAILED_REQUESTS, DISAGREEMENTS = (
-    "responses.jsonl.zst",
-    "failed_requests.jsonl",
-    "disagreements.jsonl",
-)
 
 QUESTION_BATCH = 256
 """Questions whose answers are looked up together."""
@@ -58,7 +53,7 @@ def compose_responses(
     with ExitStack() as files:
         writers = [
             files.enter_context(record_writer(out / name))
-            for name in (RESPONSES, FAILED_REQUESTS, DISAGREEMENTS)
+            for name in (RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE)
         ]
         advance = files.enter_context(progress_bar("teach: write", questions))
         for batch in batched(labelled_questions(lesson), QUESTION_BATCH):

@@ -31,6 +31,7 @@ from mentallama.llm_api.transport.ray import ray_transport
 from mentallama.llm_api.types import Request
 from mentallama.progress import ProgressCallback, progress_bar
 from mentallama.records import Post
+from mentallama.run_files import SUMMARY_FILE
 from mentallama.teach.cost_estimate import CostEstimate, budget_warning, estimate_cost
 from mentallama.teach.few_shot import (
     FewShotRow,
@@ -42,7 +43,7 @@ from mentallama.teach.few_shot import (
 from mentallama.teach.governance import count_real_examples, count_real_posts
 from mentallama.teach.requests import TeachJob, build_requests, labelled_questions
 from mentallama.teach.responses import compose_responses
-from mentallama.teach.summary import SUMMARY, TeachSummary
+from mentallama.teach.summary import TeachSummary
 from mentallama.teach.teachers import AnalystLoader, completion_sources, open_endpoints
 
 LogFn = Callable[[str], None]
@@ -101,7 +102,7 @@ def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
         if kept is not None:
             _query_remote_teachers(job, list(endpoints.values()), kept, count.total(), log, dispatch_mode)
         summary = compose_responses(job, teachers, out, count.total()).summary(job)
-    write_json(out / SUMMARY, summary.model_dump(mode="json"))
+    write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))
     return summary
 
 

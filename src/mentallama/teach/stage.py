@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import POSTS_PATH, LogFn, Stage, log_to_stderr, require_files, spec_files
+from mentallama.pipeline.stage import LogFn, Stage, log_to_stderr, require_files, spec_files
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import Post
+from mentallama.run_files import (
+    BATCH_FOLDER,
+    FAILED_REQUESTS_PATH,
+    LEDGER_PATH,
+    POSTS_PATH,
+    TEACH_MANIFEST_PATH,
+    TEACH_SUMMARY_PATH,
+)
 from mentallama.tasks import load_tasks
 
 if TYPE_CHECKING:
     from mentallama.analysts.linear.analyst import LinearAnalyst
 
-LEDGER_FILE, BATCH_FOLDER = "ledger.sqlite", "batch"
 """In the run's folder."""
 
 
@@ -37,7 +44,7 @@ def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 def ledger_path(recipe: Recipe, folder: Path) -> Path:
     """The file of a run's paid answers: outside the stage's folder, which is replaced whole."""
-    return (recipe.teach.ledger if recipe.teach is not None else None) or folder / LEDGER_FILE
+    return (recipe.teach.ledger if recipe.teach is not None else None) or folder / LEDGER_PATH
 
 
 def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -76,7 +83,7 @@ def _open_teacher_analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> 
 
 def teach_notes(folder: Path) -> Iterator[str]:
     """One line where questions were left without an answer."""
-    aside = read_json(folder / "teach/summary.json")["failed"]
+    aside = read_json(folder / TEACH_SUMMARY_PATH)["failed"]
     reasons: Counter[str] = Counter()
     for counts in aside.values():
         reasons.update(counts)
@@ -85,7 +92,7 @@ def teach_notes(folder: Path) -> Iterator[str]:
         rest = ", ..." if len(reasons) > 3 else ""
         yield (
             f"note: teach: {reasons.total()} failed ({told}{rest}); all are listed in "
-            f"{folder / 'teach/failed_requests.jsonl'}, mentallama teach --retry retries them"
+            f"{folder / FAILED_REQUESTS_PATH}, mentallama teach --retry retries them"
         )
 
 
@@ -95,7 +102,7 @@ def ask_again(recipe: Recipe, folder: Path, log: LogFn) -> None:
     from mentallama.llm_api.ledger.ledger import Ledger
 
     path = ledger_path(recipe, folder)
-    (folder / "teach/manifest.json").unlink(missing_ok=True)
+    (folder / TEACH_MANIFEST_PATH).unlink(missing_ok=True)
     if recipe.teach is not None and recipe.teach.use_batch_api:
         mark_failed_for_retry(folder / BATCH_FOLDER)
     if path.is_file():

@@ -12,8 +12,6 @@ from mentallama.records import ReadingStatus, Record
 from mentallama.tasks import Task
 from mentallama.teach.requests import LabelledQuestion, TeachJob
 
-SUMMARY = "summary.json"
-
 TeachOutcome = ReadingStatus | str
 """How an answer reads, or `aside` where there is none."""
 

@@ -18,8 +18,7 @@ from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_records, write_json
 from mentallama.progress import progress_bar
 from mentallama.records import Post
-
-SUMMARY_FILE = "summary.json"
+from mentallama.run_files import POSTS_PATH, SUMMARY_FILE
 
 Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
 """`(recipe, run folder, out)`; returns counts for the manifest."""
@@ -37,7 +36,7 @@ def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     settings = recipe.train
     assert isinstance(settings, LinearSettings)
     with progress_bar("train: fit", None) as advance:
-        posts = read_records(folder / "collect/posts.jsonl.zst", Post)
+        posts = read_records(folder / POSTS_PATH, Post)
         summary = train_linear(posts, out, settings, recipe.jobs, recipe.catalogue(), lambda _: advance(1))
     write_json(
         out / SUMMARY_FILE, summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}})

@@ -8,7 +8,15 @@ from typing import Any
 
 from mentallama.config import CausalSettings, Recipe
 from mentallama.parallel import is_torchrun
-from mentallama.pipeline.stage import POSTS_PATH, Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.run_files import (
+    INSTRUCTIONS_PATH,
+    POSTS_PATH,
+    RATING_SAMPLE_PATH,
+    RELEASE_RESPONSES_PATH,
+    TEACH_RESPONSES_PATH,
+    VERDICTS_PATH,
+)
 
 
 def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -23,7 +31,7 @@ def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 def _sft_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Posts, and the rows with answers, where there are some."""
-    rows = "collect/responses.jsonl.zst" if recipe.check is None else "check/instructions.jsonl.zst"
+    rows = RELEASE_RESPONSES_PATH if recipe.check is None else INSTRUCTIONS_PATH
     return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, rows)
 
 
@@ -59,8 +67,8 @@ def _dpo_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
             else require_files(POSTS_PATH)(recipe, folder)
         )
         return posts | spec_files(f"pairs:{settings.preference_pairs}", "pairs")
-    made_of = ("teach/responses.jsonl.zst", "collect/responses.jsonl.zst", "check/verdicts.jsonl.zst")
-    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, *made_of, "review/sample.csv")
+    made_of = (TEACH_RESPONSES_PATH, RELEASE_RESPONSES_PATH, VERDICTS_PATH)
+    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, *made_of, RATING_SAMPLE_PATH)
 
 
 def existing_files(folder: Path, *names: str) -> dict[str, Path]:

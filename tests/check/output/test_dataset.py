@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mentallama.answers.parse import read_answer, write_answer
-from mentallama.check.output.dataset import DATASET_COLUMNS, INSTRUCTIONS, AcceptedResponse, dataset_writer
+from mentallama.check.output.dataset import DATASET_COLUMNS, AcceptedResponse, dataset_writer
 from mentallama.check.response_row import ResponseRow
 from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
 from mentallama.records import FORMS, SPLITS, Example, Form, Split
+from mentallama.run_files import INSTRUCTIONS_FILE
 from mentallama.tasks import load_tasks, read_query
 from tests.factories.check_cases import post_of, row_for
 
@@ -137,7 +138,7 @@ def test_ids_differ_between_forms_and_nowhere_else(tmp_path: Path) -> None:
 def test_examples_to_train_on_hold_label_and_answer(form: Form, tmp_path: Path) -> None:
     written = rows()
     write(tmp_path, written, form)
-    examples = list(read_records(tmp_path / INSTRUCTIONS, Example))
+    examples = list(read_records(tmp_path / INSTRUCTIONS_FILE, Example))
     assert [each.text for each in examples] == [row.post.text for row in written]
     for example, row in zip(examples, written, strict=True):
         assert example.form == form
@@ -165,9 +166,9 @@ def test_files_that_would_be_empty_do_not_come_to_be(tmp_path: Path) -> None:
     write(tmp_path, [row for row in rows() if row.post.split == "test"])
     data = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()]
     assert len(data) == 9
-    assert all("test" in name or name == INSTRUCTIONS for name in data)
+    assert all("test" in name or name == INSTRUCTIONS_FILE for name in data)
     write(tmp_path / "none", [])
-    assert [path.name for path in (tmp_path / "none").iterdir()] == [INSTRUCTIONS]
+    assert [path.name for path in (tmp_path / "none").iterdir()] == [INSTRUCTIONS_FILE]
 
 
 def test_a_fault_on_the_way_leaves_no_file(tmp_path: Path) -> None:

@@ -20,15 +20,9 @@ from mentallama.config import Check, Recipe, Teach
 from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Response, Verdict, example_of
+from mentallama.run_files import POSTS_PATH, TEACH_RESPONSES_PATH, VERDICTS_PATH
 from mentallama.tasks import load_tasks
-from mentallama.train.data.instructions import POSTS_PATH
-from mentallama.train.data.preference_pairs import (
-    RATINGS_PATH,
-    TEACH_RESPONSES_PATH,
-    VERDICTS_PATH,
-    PreferencePair,
-    load_preferences,
-)
+from mentallama.train.data.preference_pairs import RATINGS_PATH, PreferencePair, load_preferences
 from mentallama.train.loop import loop
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.objectives.causal_sft import CausalRow, collate_causal

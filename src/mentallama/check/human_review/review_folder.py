@@ -28,6 +28,13 @@ from mentallama.check.human_review.rating_sample import (
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_row import ResponseRow
 from mentallama.config import Check
+from mentallama.run_files import (
+    DISAGREEMENTS_FILE,
+    DISAGREEMENTS_PATH,
+    RATING_SAMPLE_FILE,
+    RATING_SAMPLE_PATH,
+    REVIEW_FOLDER,
+)
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,18 @@ def read_human_inputs(run: Path) -> HumanInputs:
         A file has a fault; it is left as it is.
     """
     return HumanInputs(
-        run / "review", read_decisions(disagreements_path(run)), read_ratings(rating_sample_path(run))
+        run / REVIEW_FOLDER, read_decisions(disagreements_path(run)), read_ratings(rating_sample_path(run))
     )
 
 
 def disagreements_path(run: Path) -> Path:
     """Where people decide between a teacher's label and the set's."""
-    return run / "review" / "disagreements.csv"
+    return run / DISAGREEMENTS_PATH
 
 
 def rating_sample_path(run: Path) -> Path:
     """Where raters score explanations."""
-    return run / "review" / "sample.csv"
+    return run / RATING_SAMPLE_PATH
 
 
 def human_input_digests(run: Path) -> dict[str, str]:
@@ -82,7 +89,7 @@ def human_input_digests(run: Path) -> dict[str, str]:
 def update_disagreements(people: HumanInputs, rows: Sequence[ResponseRow]) -> GateReportRow:
     """Write where teacher and set disagree, with what was decided before; the state of it in figures."""
     at_odds = [row for row in rows if disagrees(row)]
-    path = people.folder / "disagreements.csv"
+    path = people.folder / DISAGREEMENTS_FILE
     if not at_odds and not path.is_file():
         return {"disagreements": 0, "decided": 0, "undecided": 0}
     path.parent.mkdir(exist_ok=True)
@@ -95,7 +102,7 @@ def update_rating_sample(
     people: HumanInputs, accepted: Sequence[ResponseRow], settings: Check, seed: int
 ) -> GateReportRow:
     """Draw the sample from accepted rows and write it with the ratings there are; where the rating stands."""
-    path = people.folder / "sample.csv"
+    path = people.folder / RATING_SAMPLE_FILE
     if not accepted and not path.is_file():
         return {}
     drawn = draw_rating_sample(accepted, settings.rating_sample_size, seed, people.ratings.overall_scores())

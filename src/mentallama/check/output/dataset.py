@@ -13,9 +13,9 @@ from mentallama.files.imhi_release import COLUMNS as RELEASE_COLUMNS
 from mentallama.files.imhi_release import release_path
 from mentallama.files.record_files import record_writer, table_writer
 from mentallama.records import FORMS, Example, Form, Split, example_of
+from mentallama.run_files import INSTRUCTIONS_FILE
 from mentallama.tasks import write_query
 
-INSTRUCTIONS = "instructions.jsonl.zst"
 DATASET_COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
 """Of the data set's files, all text. `id` is the example's in the file's own form; `post_id` is the same in both."""
 
@@ -64,7 +64,7 @@ def dataset_writer(out: Path, form: Form, parquet: bool) -> Iterator[Callable[[A
     A file that would have no rows does not come to be, but `instructions.jsonl.zst` (in `form`) always does.
     """
     suffixes = (".jsonl", ".parquet") if parquet else (".jsonl",)
-    with record_writer(out / INSTRUCTIONS) as write_example, ExitStack() as stack:
+    with record_writer(out / INSTRUCTIONS_FILE) as write_example, ExitStack() as stack:
         files = _LazyTables(out, stack)
 
         def write(accepted: AcceptedResponse) -> None:

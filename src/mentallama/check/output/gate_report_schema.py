@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from mentallama.records import Record, Split
 
-GATE_REPORT_FILE = "gates.json"
-
 GateReportRow = dict[str, str | int | float | bool | None]
 """One line of a table, by column."""
 

@@ -11,12 +11,13 @@ from mentallama.check.output.dataset_card import DatasetCardData
 from mentallama.check.output.gate_report_schema import GateReport
 from mentallama.config import Recipe, Teacher
 from mentallama.files.record_files import read_json
+from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
 from mentallama.tasks import Task
 
 COLLECT_SUMMARY, LABEL_DRIFT, TEACH_SUMMARY = (
-    "collect/summary.json",
-    "collect/drift.json",
-    "teach/summary.json",
+    COLLECT_SUMMARY_PATH,
+    LABEL_DRIFT_PATH,
+    TEACH_SUMMARY_PATH,
 )
 RELEASE_TEACHER = "The explanations are the published release's, written by gpt-3.5-turbo."
 

@@ -158,7 +158,7 @@ def _overlap_table(caption: str, overlap: OverlapCounts, counts: Sequence[Sequen
 
 def _label_drift(material: RunArtifacts) -> Sequence[Block]:
     if material.drift is None:
-        return missing_note("There is no collect/drift.json in this run, so labels were not compared.")
+        return missing_note("There is no collect/label_drift.json in this run, so labels were not compared.")
     if not material.drift:
         return missing_note("No set is here both as released and upstream, so labels could not be compared.")
     rows = tuple(

@@ -17,11 +17,8 @@ from mentallama.config import Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post, Response, Split, example_of
+from mentallama.run_files import INSTRUCTIONS_PATH, POSTS_PATH, RELEASE_RESPONSES_PATH
 from mentallama.text.fingerprint import text_key
-
-POSTS_PATH = "collect/posts.jsonl.zst"
-INSTRUCTIONS_PATH = "check/instructions.jsonl.zst"
-RELEASE_RESPONSES_PATH = "collect/responses.jsonl.zst"
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from mentallama.config import Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post
+from mentallama.run_files import POSTS_PATH
 from mentallama.tasks import Task
 from mentallama.train.data.instructions import (
-    POSTS_PATH,
     hashes_of_test_posts,
     instruction_file,
     load_instructions,

@@ -20,19 +20,16 @@ from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post, Record, Response, Verdict, example_of, stable_id
-from mentallama.train.data.corpus import validation_hashes
-from mentallama.train.data.instructions import (
+from mentallama.run_files import (
     POSTS_PATH,
+    RATING_SAMPLE_PATH,
     RELEASE_RESPONSES_PATH,
-    hashes_of_test_posts,
-    refuse_test_posts,
+    TEACH_RESPONSES_PATH,
+    VERDICTS_PATH,
 )
+from mentallama.train.data.corpus import validation_hashes
+from mentallama.train.data.instructions import hashes_of_test_posts, refuse_test_posts
 
-TEACH_RESPONSES_PATH, VERDICTS_PATH, RATINGS_PATH = (
-    "teach/responses.jsonl.zst",
-    "check/verdicts.jsonl.zst",
-    "review/sample.csv",
-)
 POOR_BELOW = 2.0
 """Mean overall score (0-3) of its raters below which a response is poor, as in `check`."""
 
@@ -132,7 +129,7 @@ def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
 
 
 def _from_run(recipe: Recipe, folder: Path) -> PreferenceData:
-    refused = _failed_gates(recipe, folder) | _rated_poor(folder / RATINGS_PATH)
+    refused = _failed_gates(recipe, folder) | _rated_poor(folder / RATING_SAMPLE_PATH)
     responses = _responses_by_example(
         folder / (RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
     )

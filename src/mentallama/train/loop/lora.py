@@ -13,7 +13,8 @@ from mentallama.analysts.checkpoints.metadata import METADATA_FILE, SEEN_FILE
 from mentallama.analysts.checkpoints.optional_deps import require_peft
 from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
-from mentallama.train.loop.model_card import CARD_FILE, RECIPE_FILE, SUMMARY_FILE, write_hashes
+from mentallama.run_files import SUMMARY_FILE
+from mentallama.train.loop.model_card import CARD_FILE, RECIPE_FILE, write_hashes
 
 
 def add_lora(model: Any, adapter: LoraSettings, seed: int) -> Any:

@@ -13,9 +13,10 @@ from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import Recipe
 from mentallama.files.manifest import digest_folder
 from mentallama.files.record_files import write_json, write_text
+from mentallama.run_files import SUMMARY_FILE
 from mentallama.safety import NOTICE
 
-SUMMARY_FILE, RECIPE_FILE, CARD_FILE, HASHES_FILE = "summary.json", "recipe.yaml", "README.md", "hashes.json"
+RECIPE_FILE, CARD_FILE, HASHES_FILE = "recipe.yaml", "README.md", "hashes.json"
 
 CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "truncated_posts", "skipped", "source_file")
 """Counts that the card tells."""

@@ -17,7 +17,8 @@ from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.progress import progress_bar
-from mentallama.train.data.instructions import POSTS_PATH, base_seen_hashes
+from mentallama.run_files import POSTS_PATH
+from mentallama.train.data.instructions import base_seen_hashes
 from mentallama.train.loop.baseline import remove_baseline
 from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
 from mentallama.train.loop.distributed import DistributedContext

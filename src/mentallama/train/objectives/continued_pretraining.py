@@ -21,8 +21,8 @@ from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
+from mentallama.run_files import POSTS_PATH
 from mentallama.train.data.corpus import Corpus, Document, read_corpus, refuse_documents_with_test_posts
-from mentallama.train.data.instructions import POSTS_PATH
 from mentallama.train.loop.baseline import cached_baseline
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.checkpointing import TrainingState

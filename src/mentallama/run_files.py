@@ -1,0 +1,89 @@
+"""Paths of the files of a run.
+
+`..._FILE` is a file's name inside the folder of the stage that writes it; `..._PATH` is a path relative to the folder
+of the run. docs/data_formats.md describes what the files contain.
+"""
+
+from __future__ import annotations
+
+MANIFEST_FILE = "manifest.json"
+"""Inputs, outputs, settings and versions of a stage; in the folder of each finished stage."""
+SUMMARY_FILE = "summary.json"
+"""Counts of a stage; written by collect, teach, check, train and predict."""
+LOCK_PATH = ".lock"
+ERASURE_LIST_PATH = "erasure_list.json"
+
+# collect
+POSTS_FILE = "posts.jsonl.zst"
+RESPONSES_FILE = "responses.jsonl.zst"
+"""Written by collect (the published references) and by teach (what the teachers answered)."""
+REJECTS_FILE = "rejects.jsonl"
+REMOVED_FILE = "removed.jsonl"
+OVERLAP_FILE = "overlap.json"
+LABEL_DRIFT_FILE = "label_drift.json"
+
+COLLECT_SUMMARY_PATH = f"collect/{SUMMARY_FILE}"
+POSTS_PATH = f"collect/{POSTS_FILE}"
+RELEASE_RESPONSES_PATH = f"collect/{RESPONSES_FILE}"
+REJECTS_PATH = f"collect/{REJECTS_FILE}"
+OVERLAP_PATH = f"collect/{OVERLAP_FILE}"
+LABEL_DRIFT_PATH = f"collect/{LABEL_DRIFT_FILE}"
+
+# teach
+FAILED_REQUESTS_FILE = "failed_requests.jsonl"
+TEACHER_DISAGREEMENTS_FILE = "disagreements.jsonl"
+
+LEDGER_PATH = "ledger.sqlite"
+BATCH_FOLDER = "batch"
+TEACH_SUMMARY_PATH = f"teach/{SUMMARY_FILE}"
+TEACH_MANIFEST_PATH = f"teach/{MANIFEST_FILE}"
+TEACH_RESPONSES_PATH = f"teach/{RESPONSES_FILE}"
+FAILED_REQUESTS_PATH = f"teach/{FAILED_REQUESTS_FILE}"
+
+# check
+INSTRUCTIONS_FILE = "instructions.jsonl.zst"
+VERDICTS_FILE = "verdicts.jsonl.zst"
+DROPPED_FILE = "dropped.jsonl"
+QUOTES_FILE = "quotes.jsonl.zst"
+GATE_REPORT_FILE = "gates.json"
+GATE_REPORT_PAGE_FILE = "gates.md"
+
+CHECK_SUMMARY_PATH = f"check/{SUMMARY_FILE}"
+INSTRUCTIONS_PATH = f"check/{INSTRUCTIONS_FILE}"
+VERDICTS_PATH = f"check/{VERDICTS_FILE}"
+GATE_REPORT_PATH = f"check/{GATE_REPORT_FILE}"
+GATE_REPORT_PAGE_PATH = f"check/{GATE_REPORT_PAGE_FILE}"
+
+# What people fill in between two runs of `check`.
+DISAGREEMENTS_FILE = "disagreements.csv"
+RATING_SAMPLE_FILE = "sample.csv"
+
+REVIEW_FOLDER = "review"
+DISAGREEMENTS_PATH = f"{REVIEW_FOLDER}/{DISAGREEMENTS_FILE}"
+RATING_SAMPLE_PATH = f"{REVIEW_FOLDER}/{RATING_SAMPLE_FILE}"
+
+# train
+TRAIN_FOLDER = "train"
+TRAIN_SUMMARY_PATH = f"{TRAIN_FOLDER}/{SUMMARY_FILE}"
+
+# predict
+PREDICTIONS_FILE = "predictions.jsonl.zst"
+QUESTIONS_FILE = "questions.jsonl.zst"
+RESPONSES_FOLDER = "responses"
+"""A CSV file a set, in the layout that the published evaluation scripts read."""
+
+PREDICT_SUMMARY_PATH = f"predict/{SUMMARY_FILE}"
+PREDICTIONS_PATH = f"predict/{PREDICTIONS_FILE}"
+
+# evaluate
+SCORES_FILE = "scores.json"
+SCORED_ROWS_FILE = "rows.jsonl.zst"
+READER_DIFFERENCES_FILE = "readers_differ.json"
+
+SCORES_PATH = f"evaluate/{SCORES_FILE}"
+
+# report
+REPORT_PAGE_FILE = "index.html"
+REPORT_TEXT_FILE = "report.md"
+
+REPORT_PAGE_PATH = f"report/{REPORT_PAGE_FILE}"
