@@ -28,7 +28,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
-from mentallama.analysts.registry import Analyst, open_analyst
+from mentallama.analysts.base import Analyst
+from mentallama.analysts.registry import open_analyst
 from mentallama.config import LinearSettings
 from mentallama.files.record_files import read_records, write_json
 from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.base import Analyst
 from mentallama.analysts.checkpoints.metadata import METADATA_FILE, model_query_form, read_model_metadata
-from mentallama.analysts.registry import Analyst, open_analyst
+from mentallama.analysts.registry import open_analyst
 from mentallama.collect.readers import MAX_POST_CHARS
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, stable_id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -42,3 +42,12 @@ def progress_bar(description: str, total: float | None, done: int = 0) -> Iterat
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(description, total=total, completed=done, told="")
         yield lambda amount, told="": bar.update(task, advance=amount, told=told)
+
+
+LogFn = Callable[[str], None]
+"""Receives a line of log."""
+
+
+def log_to_stderr(line: str) -> None:
+    """Log to the error stream at once, past a progress bar."""
+    print(line, file=sys.stderr, flush=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from mentallama.analysts.registry import analyst_libraries
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.manifest import digest_folder, library_versions, read_manifest
@@ -510,7 +511,7 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
 
 
 def test_neural_analysts_depend_on_the_libraries_that_compute_them() -> None:
-    plain, neural = library_versions(), library_versions("causal")
+    plain, neural = library_versions(), library_versions(*analyst_libraries(("causal",)))
     assert "torch" not in plain
     assert {"torch", "transformers"} <= set(neural)
     assert plain.items() < neural.items()

@@ -1,28 +1,72 @@
-"""How a language model is asked, whatever its kind."""
+"""What every analyst has in common: the protocols, its spec and the options of inference."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
+from mentallama.progress import LogFn, log_to_stderr
+from mentallama.records import Example, Prediction
 from mentallama.tasks import Task, load_tasks
 
 InferenceMode = Literal["answer-first", "free"]
 
 
-def log_to_stderr(line: str) -> None:
-    """Say what must be known before the work is done."""
-    print(line, file=sys.stderr, flush=True)
+class Analyst(Protocol):
+    """Answers questions about posts: one prediction per example, in the order given.
+
+    An analyst may also have `supported_questions` (pairs of set and question; without it, all questions are supported)
+    and `counts` (a Counter of what users should hear about, such as truncated posts).
+    """
+
+    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
+
+
+class LabelReader(Protocol):
+    """Predicts labels from explanations alone, with their answers stripped (`answers.strip_label`).
+
+    `seen` holds hashes (`checkpoints.metadata.seen_hash`) of the posts whose explanations it was trained on or
+    selected by.
+    """
+
+    name: str
+    seen: frozenset[str]
+
+    def supports(self, task: Task, question: str) -> bool: ...
+
+    def label_probabilities(
+        self, task: Task, question: str, explanations: Sequence[str]
+    ) -> list[dict[str, float]]: ...
+
+
+@dataclass(frozen=True)
+class AnalystSpec:
+    """An analyst as users name it: `KIND:LOCATION`, for example `linear:runs/sample-linear/train`."""
+
+    kind: str
+    location: str
+
+    @classmethod
+    def parse(cls, spec: str) -> AnalystSpec:
+        """Split at the first colon; without one, the location is empty. Whether the kind exists is not checked."""
+        kind, _, location = spec.partition(":")
+        return cls(kind, location)
+
+    @property
+    def folder(self) -> Path | None:
+        """The model's folder, or None if the location is not a folder on this machine."""
+        path = Path(self.location)
+        return path if self.location and path.is_dir() else None
 
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """The settings of `predict` as analysts need them; see `config.Predict` for what they mean.
+    """The settings of `predict` as analysts take them; see `config.Predict` for their meaning.
 
-    `say` hears what must be known while the work goes on: a smaller batch, posts that were cut. A linear model takes
-    nothing but `tasks`, an encoder the device, too.
+    `log` receives messages that cannot wait until the work is done, such as a smaller batch or truncated posts. A
+    linear model uses `tasks` only, an encoder the device, dtype and batch size as well.
     """
 
     mode: InferenceMode = "answer-first"
@@ -36,4 +80,4 @@ class InferenceOptions:
     timeout: float = 120.0
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
-    log: Callable[[str], None] = log_to_stderr
+    log: LogFn = log_to_stderr

@@ -1,134 +1,150 @@
-"""The one protocol of everything that answers, and the one door to it (DESIGN 4)."""
+"""The table of analysts, and how one is opened from its spec.
+
+A new analyst is a module with a class that follows `base.Analyst`, and an entry in `ANALYSTS`. Libraries that only some
+analysts need are imported when one of these is opened.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.base import Analyst, AnalystSpec, InferenceOptions, LabelReader
+from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import UsageError
-from mentallama.records import Example, Prediction
-from mentallama.tasks import Task
+
+_TORCH = ("torch", "transformers", "tokenizers", "peft")
 
 
-class Analyst(Protocol):
-    """Answers questions about posts, one prediction an example, in the order given."""
-
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
-
-
-class LabelReader(Protocol):
-    """Tells labels from explanations alone, their answers taken out (`answer_sentence.without_answer`).
-
-    `seen` holds hashes (`model_file.seen_hash`) of the posts whose explanations it has learnt from, or was chosen by.
-    """
-
-    name: str
-    seen: frozenset[str]
-
-    def supports(self, task: Task, question: str) -> bool: ...
-
-    def label_probabilities(
-        self, task: Task, question: str, explanations: Sequence[str]
-    ) -> list[dict[str, float]]: ...
-
-
-def open_label_reader(folder: Path) -> LabelReader:
-    """Open what `train.analyst: encoder` with `reads: explanations` has written.
-
-    Raises
-    ------
-    WrongUse
-        There is no such model at that place, or torch is not installed.
-    BadData
-        A file of it is damaged, or it does not say what it has seen.
-    """
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.analysts.encoder.analyst import ExplanationReader
-
-    return ExplanationReader.load(folder)
-
-
-def _open_linear(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.linear.analyst import LinearAnalyst
-
-    return LinearAnalyst.load(Path(where), asking.tasks)
-
-
-def _open_scripted(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.scripted import ScriptedAnalyst
-
-    return ScriptedAnalyst.load(Path(where))
-
-
-def _open_encoder(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.analysts.encoder.analyst import EncoderAnalyst
-
-    return EncoderAnalyst.load(where, asking)
-
-
-def _open_causal(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.analysts.language_model.causal import CausalAnalyst
-
-    return CausalAnalyst.load(where, asking)
-
-
-def _open_seq2seq(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
-
-    return Seq2seqAnalyst.load(where, asking)
-
-
-def _open_remote(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.language_model.remote import RemoteAnalyst
-
-    return RemoteAnalyst.load(where, asking)
-
-
-def _open_vllm(where: str, asking: InferenceOptions) -> Analyst:
-    from mentallama.analysts.language_model.vllm import VllmAnalyst
-
-    return VllmAnalyst.load(where, asking)
-
-
-_LOADERS: dict[str, Callable[[str, InferenceOptions], Analyst]] = {
-    "linear": _open_linear,
-    "encoder": _open_encoder,
-    "causal": _open_causal,
-    "seq2seq": _open_seq2seq,
-    "remote": _open_remote,
-    "vllm": _open_vllm,
-    "scripted": _open_scripted,
-}
-
-
-def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
-    """Open `KIND:WHERE`, as `linear:runs/sample-linear/train`, `causal:DIR_OR_ID` or `remote:MODEL@URL`.
+@dataclass(frozen=True)
+class AnalystKind:
+    """What the project needs to know of a kind of analyst.
 
     Parameters
     ----------
-    asking
-        How language models are asked; None: answer-first, with the tasks that are shipped.
+    load
+        `(location, options)` opens one; the location is what follows the colon of the spec.
+    libraries
+        Optional libraries, by import name, whose versions can change a prediction and thus enter the cache key.
+    remote
+        Whether posts leave this machine.
+    single_cpu
+        Whether one CPU is all it uses, so that a Ray cluster runs one per CPU rather than one per node.
+    """
+
+    load: Callable[[str, InferenceOptions], Analyst]
+    libraries: tuple[str, ...] = ()
+    remote: bool = False
+    single_cpu: bool = False
+
+
+def _load_linear(location: str, options: InferenceOptions) -> Analyst:
+    from mentallama.analysts.linear.analyst import LinearAnalyst
+
+    return LinearAnalyst.load(Path(location), options.tasks)
+
+
+def _load_encoder(location: str, options: InferenceOptions) -> Analyst:
+    require_torch()
+    from mentallama.analysts.encoder.analyst import EncoderAnalyst
+
+    return EncoderAnalyst.load(location, options)
+
+
+def _load_causal(location: str, options: InferenceOptions) -> Analyst:
+    require_torch()
+    from mentallama.analysts.language_model.causal import CausalAnalyst
+
+    return CausalAnalyst.load(location, options)
+
+
+def _load_seq2seq(location: str, options: InferenceOptions) -> Analyst:
+    require_torch()
+    from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
+
+    return Seq2seqAnalyst.load(location, options)
+
+
+def _load_remote(location: str, options: InferenceOptions) -> Analyst:
+    from mentallama.analysts.language_model.remote import RemoteAnalyst
+
+    return RemoteAnalyst.load(location, options)
+
+
+def _load_vllm(location: str, options: InferenceOptions) -> Analyst:
+    from mentallama.analysts.language_model.vllm import VllmAnalyst
+
+    return VllmAnalyst.load(location, options)
+
+
+def _load_scripted(location: str, options: InferenceOptions) -> Analyst:
+    from mentallama.analysts.scripted import ScriptedAnalyst
+
+    return ScriptedAnalyst.load(Path(location), options.tasks)
+
+
+ANALYSTS: dict[str, AnalystKind] = {
+    "linear": AnalystKind(_load_linear, single_cpu=True),
+    "encoder": AnalystKind(_load_encoder, _TORCH),
+    "causal": AnalystKind(_load_causal, _TORCH),
+    "seq2seq": AnalystKind(_load_seq2seq, _TORCH),
+    "remote": AnalystKind(_load_remote, remote=True),
+    "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH)),
+    "scripted": AnalystKind(_load_scripted, single_cpu=True),
+}
+"""Analysts by the kind that their specs begin with. What trains one stands in `train.run.TRAINERS`."""
+
+
+def analyst_kind(spec: str) -> AnalystKind:
+    """The entry of a spec's kind.
 
     Raises
     ------
-    WrongUse
-        The kind is unknown, there is no model at that place, or its library is not installed.
+    UsageError
+        There is no such kind.
     """
-    kind, colon, where = spec.partition(":")
-    if not colon or kind not in _LOADERS:
-        kinds = ", ".join(f"{name}:…" for name in _LOADERS)
-        raise UsageError(f"{spec!r} is no model; a model is written {kinds}")
-    return _LOADERS[kind](where, options or InferenceOptions())
+    kind = ANALYSTS.get(AnalystSpec.parse(spec).kind)
+    if kind is None or ":" not in spec:
+        kinds = ", ".join(f"{name}:…" for name in ANALYSTS)
+        raise UsageError(f"{spec!r} is not a model; write one of {kinds}")
+    return kind
+
+
+def analyst_libraries(kinds: Iterable[str]) -> tuple[str, ...]:
+    """Optional libraries that analysts of some kinds depend on, each once."""
+    return tuple(dict.fromkeys(library for kind in kinds for library in ANALYSTS[kind].libraries))
+
+
+def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
+    """Open `KIND:LOCATION`, as `linear:runs/sample-linear/train`, `causal:DIR_OR_ID` or `remote:MODEL@URL`.
+
+    Parameters
+    ----------
+    options
+        Options of inference; None: answer-first, with the tasks of the package.
+
+    Raises
+    ------
+    UsageError
+        The kind is unknown, there is no model at that location, or its library is not installed.
+    DataError
+        A file of the model is damaged.
+    """
+    return analyst_kind(spec).load(AnalystSpec.parse(spec).location, options or InferenceOptions())
+
+
+def open_label_reader(folder: Path) -> LabelReader:
+    """Open the model that `train` wrote for `analyst: encoder` with `reads: explanations`.
+
+    Raises
+    ------
+    UsageError
+        There is no such model in the folder, or torch is not installed.
+    DataError
+        A file of it is damaged, or the list of posts it has seen is missing.
+    """
+    require_torch()
+    from mentallama.analysts.encoder.explanation_reader import ExplanationReader
+
+    return ExplanationReader.load(folder)

@@ -8,7 +8,8 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.files.record_files import read_json
-from mentallama.pipeline.stage import LogFn, Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.progress import LogFn
 from mentallama.run_files import (
     CHECK_SUMMARY_PATH,
     DISAGREEMENTS_PATH,

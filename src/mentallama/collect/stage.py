@@ -8,7 +8,8 @@ from typing import Any
 from mentallama.config import Recipe
 from mentallama.files import erasure_requests as forgotten
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import LogFn, Stage
+from mentallama.pipeline.stage import Stage
+from mentallama.progress import LogFn
 from mentallama.run_files import COLLECT_SUMMARY_PATH, ERASURE_LIST_PATH, REJECTS_PATH
 
 

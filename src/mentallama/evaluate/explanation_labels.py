@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mentallama.analysts.base import LabelReader
 from mentallama.analysts.checkpoints.metadata import seen_hash
-from mentallama.analysts.registry import LabelReader
 from mentallama.answers.parse import read_answer
 from mentallama.answers.strip_label import strip_label
 from mentallama.errors import UsageError

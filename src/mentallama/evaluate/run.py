@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mentallama.analysts.registry import LabelReader
+from mentallama.analysts.base import LabelReader
 from mentallama.errors import UsageError
 from mentallama.evaluate.benchmark import BUILTIN_RESPONSES, Benchmark, open_benchmark, score_benchmark_set
 from mentallama.evaluate.explanation_labels import (

@@ -19,12 +19,6 @@ from mentallama.run_files import MANIFEST_FILE
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
 """Libraries whose version may change a result."""
 
-TORCH_ANALYSTS = frozenset(("encoder", "causal", "seq2seq"))
-"""Kinds of analysts that compute with torch."""
-
-_TORCH_LIBRARIES = ("torch", "transformers", "tokenizers", "peft")
-"""Libraries whose version may change a result of theirs, each imported by its own name."""
-
 
 class FileDigest(BaseModel):
     """A file by name, size in bytes and SHA-256."""
@@ -62,16 +56,16 @@ def digest_folder(folder: Path) -> tuple[FileDigest, ...]:
     return tuple(digest_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
-def library_versions(*analysts: str) -> dict[str, str]:
+def library_versions(*optional: str) -> dict[str, str]:
     """Versions of Python, this project and the libraries that results depend on.
 
     Parameters
     ----------
-    analysts
-        Kinds of analyst that are trained or asked, as in a spec; neural ones depend on more libraries.
+    optional
+        Further libraries by import name, which is also the name of their distribution; those that are not installed
+        are left out.
     """
-    neural = not TORCH_ANALYSTS.isdisjoint(analysts)
-    more = [name for name in _TORCH_LIBRARIES if neural and find_spec(name) is not None]
+    more = [name for name in optional if find_spec(name) is not None]
     return {
         "python": platform.python_version(),
         "mentallama": __version__,

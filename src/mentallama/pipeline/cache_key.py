@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.registry import analyst_libraries
 from mentallama.config import Recipe
 from mentallama.files.manifest import digest_file, library_versions
 from mentallama.pipeline.stage import Stage
@@ -37,7 +38,7 @@ def cache_key(
     key: dict[str, Any] = {
         "settings": dict(settings),
         "tasks": tasks_digest(tasks),
-        "versions": library_versions(*analyst_kinds),
+        "versions": library_versions(*analyst_libraries(analyst_kinds)),
         "inputs": [digest_file(path, name).model_dump() for name, path in inputs.items()],
     }
     if human_inputs is not None:

@@ -17,7 +17,8 @@ from mentallama.files.manifest import digest_folder, is_up_to_date, read_manifes
 from mentallama.pipeline.cache_key import stage_cache_key
 from mentallama.pipeline.registry import STAGES, recipe_stages
 from mentallama.pipeline.run_lock import run_lock
-from mentallama.pipeline.stage import LogFn, Stage
+from mentallama.pipeline.stage import Stage
+from mentallama.progress import LogFn
 
 
 def run_recipe(

@@ -5,20 +5,17 @@ The runner, the command line and the cache key read everything they need from it
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.base import AnalystSpec
 from mentallama.config import Recipe
 from mentallama.config.base import Settings
 from mentallama.errors import UsageError
+from mentallama.progress import LogFn
 from mentallama.run_files import MANIFEST_FILE
-
-LogFn = Callable[[str], None]
-
-"""In the run's folder."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +90,8 @@ def require_files(*names: str) -> Callable[[Recipe, Path], dict[str, Path]]:
 
 def spec_files(spec: str, prefix: str) -> dict[str, Path]:
     """The files behind a spec such as linear:DIR, by the names that a manifest shows."""
-    _, _, location = spec.partition(":")
+    location = AnalystSpec.parse(spec).location
     path = Path(location)
     candidates = sorted(path.rglob("*")) if location and path.is_dir() else [path]
     files = [file for file in candidates if file.is_file() and file.name != MANIFEST_FILE]
     return {f"{prefix}/{file.relative_to(path) if path.is_dir() else file.name}": file for file in files}
-
-
-def log_to_stderr(line: str) -> None:
-    """Log while a stage is running, past its progress bar."""
-    print(line, file=sys.stderr, flush=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mentallama.config import Recipe
 from mentallama.parallel import is_torchrun
 from mentallama.pipeline.runner import run_recipe
-from mentallama.pipeline.stage import LogFn
+from mentallama.progress import LogFn
 
 
 def run_recipe_distributed(

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mentallama.analysts.base import AnalystSpec
 from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.config import Predict
 from mentallama.errors import UsageError
@@ -24,7 +25,7 @@ from mentallama.files.manifest import Manifest, digest_file, read_manifest, writ
 from mentallama.files.record_files import read_json, record_writer
 from mentallama.pipeline.cache_key import cache_key
 from mentallama.pipeline.run_lock import run_lock
-from mentallama.pipeline.stage import LogFn, spec_files
+from mentallama.pipeline.stage import spec_files
 from mentallama.predict.analyst_pool import AnalystPool
 from mentallama.predict.imhi_output import write_responses
 from mentallama.predict.post_sources import PostFilter, PostSource, open_post_source
@@ -39,6 +40,7 @@ from mentallama.predict.stage import (
     refuse_data_agreements,
     summary_notes,
 )
+from mentallama.progress import LogFn
 from mentallama.records import FORMS
 from mentallama.run_files import (
     MANIFEST_FILE,
@@ -135,7 +137,7 @@ def _cache_key(command: PredictCommand, data: PostSource) -> dict[str, Any]:
     return cache_key(
         {"model": job.spec, **selection, **job.cached_settings},
         job.tasks,
-        (job.spec.partition(":")[0],),
+        (AnalystSpec.parse(job.spec).kind,),
         data.files | spec_files(job.spec, "model"),
     )
 

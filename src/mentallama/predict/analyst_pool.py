@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import Protocol, runtime_checkable
 
-from mentallama.analysts.registry import Analyst
+from mentallama.analysts.base import Analyst
 from mentallama.predict.questions import QuestionKey
 from mentallama.records import Example, Prediction
 

@@ -10,7 +10,7 @@ Each node needs mentallama of the same version, and the model at the same place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,8 +18,8 @@ from typing import Any
 from uuid import uuid4
 
 from mentallama import __version__
-from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.registry import Analyst, open_analyst
+from mentallama.analysts.base import Analyst, InferenceOptions
+from mentallama.analysts.registry import analyst_kind, open_analyst
 from mentallama.errors import MentallamaError
 from mentallama.llm_api.transport.ray_cluster import (
     WORKER_START_SECONDS,
@@ -29,6 +29,7 @@ from mentallama.llm_api.transport.ray_cluster import (
 )
 from mentallama.predict.analyst_pool import AnalystPool, PoolEvent, answer_batch
 from mentallama.predict.questions import QuestionKey
+from mentallama.progress import LogFn
 from mentallama.records import Example
 
 MAX_WORKER_LOSSES = 3
@@ -36,11 +37,6 @@ MAX_WORKER_LOSSES = 3
 
 BATCHES_PER_WORKER = 2
 """Batches a worker has: one that it answers, and one that waits."""
-
-SINGLE_CPU_ANALYSTS = ("linear", "scripted")
-"""Kinds of which every CPU can have its own; the others compute with all CPUs of a node."""
-
-LogFn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -131,11 +127,10 @@ def _discard_line(_: str) -> None:
 
 def _worker_resources(ray: Any, spec: str, asking: InferenceOptions) -> tuple[int, dict[str, int]]:
     """How many workers there are to be, and what each takes of a node."""
-    kind = spec.partition(":")[0]
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = [int(node.get("CPU", 0)) for node in alive]
     gpus = sum(int(node.get("GPU", 0)) for node in alive)
-    if kind in SINGLE_CPU_ANALYSTS:
+    if analyst_kind(spec).single_cpu:
         return max(1, sum(cpus)), {"num_cpus": 1}
     if asking.device == "cuda" or (asking.device == "auto" and gpus):
         return max(1, gpus), {"num_gpus": 1, "num_cpus": 1}

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from mentallama import __version__
-from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.registry import open_analyst
+from mentallama.analysts.base import AnalystSpec, InferenceOptions
+from mentallama.analysts.registry import analyst_kind, open_analyst
 from mentallama.config import Predict, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import Stage, log_to_stderr, require_files, spec_files
+from mentallama.pipeline.stage import Stage, require_files, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.questions import PostQuestions, QuestionSource, count_questions, labelled_questions
 from mentallama.predict.run import PredictSummary, run
+from mentallama.progress import log_to_stderr
 from mentallama.records import Post
 from mentallama.run_files import POSTS_PATH, PREDICT_SUMMARY_PATH, TRAIN_FOLDER
 from mentallama.tasks import Task, load_tasks
@@ -41,7 +42,7 @@ class PredictJob:
 
     @property
     def is_remote(self) -> bool:
-        return self.spec.startswith("remote:")
+        return analyst_kind(self.spec).remote
 
     @property
     def cached_settings(self) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def open_pool(job: PredictJob) -> Iterator[AnalystPool]:
         from mentallama.analysts.language_model.remote import RemoteAnalyst
         from mentallama.llm_api.transport.ray import ray_transport as sent_from
 
-        where = job.spec.partition(":")[2]
+        where = AnalystSpec.parse(job.spec).location
         yield local_pool(
             RemoteAnalyst.load(where, inference_options(job), sending=sent_from(job.ray, log_to_stderr))
         )
@@ -154,7 +155,7 @@ STAGE = Stage(
     inputs=predict_inputs,
     run=predict,
     cache_exclude=dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
-    analyst_kinds=lambda recipe, folder: (analyst_spec(recipe, folder).partition(":")[0],),
+    analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
     notes=predict_notes,
     on_done=delete_journals,
 )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import LogFn, Stage, log_to_stderr, require_files, spec_files
+from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.progress import LogFn, log_to_stderr
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import Post
 from mentallama.run_files import (

@@ -22,7 +22,8 @@ from mentallama.analysts.checkpoints.metadata import (
     read_seen_hashes,
     seen_hash,
 )
-from mentallama.analysts.encoder.analyst import EncoderAnalyst, ExplanationReader
+from mentallama.analysts.encoder.analyst import EncoderAnalyst
+from mentallama.analysts.encoder.explanation_reader import ExplanationReader
 from mentallama.analysts.encoder.model import (
     HEADS_FILE,
     EncoderClassifier,

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from mentallama.analysts.base import AnalystSpec
 from mentallama.errors import DataError
 from mentallama.files.record_files import read_json, write_json
 from mentallama.records import Form, Record
@@ -76,9 +77,9 @@ def read_model_metadata(folder: Path) -> ModelMetadata | None:
 
 def model_query_form(spec: str) -> Form:
     """The form in which the model of a spec was trained here; of any other model, the instruction form."""
-    where = Path(spec.partition(":")[2])
-    file = read_model_metadata(where) if where.is_dir() else None
-    return file.form if file is not None else "instruction"
+    folder = AnalystSpec.parse(spec).folder
+    metadata = read_model_metadata(folder) if folder is not None else None
+    return metadata.form if metadata is not None else "instruction"
 
 
 def read_seen_hashes(folder: Path) -> frozenset[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from mentallama.analysts.base import LabelReader
 from mentallama.analysts.checkpoints.metadata import seen_hash
-from mentallama.analysts.registry import LabelReader
 from mentallama.answers.strip_label import strip_label
 from mentallama.check.gates.label_consistency import ExplanationPrediction
 from mentallama.check.response_row import ResponseRow

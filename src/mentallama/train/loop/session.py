@@ -12,11 +12,10 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from mentallama.analysts.base import log_to_stderr
 from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
-from mentallama.progress import progress_bar
+from mentallama.progress import log_to_stderr, progress_bar
 from mentallama.run_files import POSTS_PATH
 from mentallama.train.data.instructions import base_seen_hashes
 from mentallama.train.loop.baseline import remove_baseline

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from mentallama.analysts.base import log_to_stderr
 from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
@@ -32,6 +31,7 @@ from mentallama.analysts.encoder.model import (
 from mentallama.analysts.inference.batching import TokenBudget
 from mentallama.config import EncoderSettings, Recipe
 from mentallama.metrics.temperature import fit_calibration
+from mentallama.progress import log_to_stderr
 from mentallama.train.data.labelled_texts import (
     LabelledData,
     LabelledText,

@@ -13,13 +13,12 @@ from typing import Any
 
 import torch
 
-from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel, load_pretrained
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder, Template
 from mentallama.analysts.language_model.causal import CausalAnalyst
-from mentallama.analysts.registry import Analyst
 from mentallama.config import CausalSettings, NeuralSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.records import Example

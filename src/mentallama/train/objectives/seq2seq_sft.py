@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from mentallama.analysts.base import Analyst
 from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.seq2seq_encoding import Seq2seqPromptEncoder
 from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
-from mentallama.analysts.registry import Analyst
 from mentallama.config import Recipe, Seq2seqSettings
 from mentallama.records import Example
 from mentallama.tasks import Task

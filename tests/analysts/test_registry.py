@@ -1,0 +1,114 @@
+"""The table of analysts: what opens one, and whose versions its predictions depend on."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mentallama.analysts.base import AnalystSpec, InferenceOptions
+from mentallama.analysts.registry import (
+    ANALYSTS,
+    AnalystKind,
+    analyst_kind,
+    analyst_libraries,
+    open_analyst,
+)
+from mentallama.errors import UsageError
+from mentallama.files import manifest
+from mentallama.files.record_files import write_text
+from mentallama.pipeline.cache_key import cache_key
+from mentallama.records import Example, example_of
+from mentallama.tasks import load_tasks
+from tests.factories.linear_cases import make_post
+
+TORCH = {"torch", "transformers", "tokenizers", "peft"}
+
+
+def test_a_spec_is_split_at_its_first_colon(tmp_path: Path) -> None:
+    remote = AnalystSpec.parse("remote:model@http://127.0.0.1:8000/v1")
+    assert (remote.kind, remote.location, remote.folder) == (
+        "remote",
+        "model@http://127.0.0.1:8000/v1",
+        None,
+    )
+    assert AnalystSpec.parse(f"linear:{tmp_path}").folder == tmp_path
+    assert AnalystSpec.parse("linear:").folder is None
+
+
+@pytest.mark.parametrize("spec", ["", "linear", "encodr:runs/x", ":runs/x"])
+def test_an_unknown_kind_is_refused_with_the_kinds_there_are(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a model; write one of linear:…, encoder:…"):
+        open_analyst(spec)
+
+
+def test_the_location_and_the_options_reach_the_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, InferenceOptions]] = []
+
+    def load(location: str, options: InferenceOptions) -> Any:
+        calls.append((location, options))
+        return SimpleNamespace()
+
+    monkeypatch.setitem(ANALYSTS, "toy", AnalystKind(load, remote=True))
+    options = InferenceOptions(mode="free", tasks={})
+    open_analyst("toy:a:b", options)
+    assert calls == [("a:b", options)]
+    assert analyst_kind("toy:a").remote
+
+
+def test_the_kinds_that_send_posts_elsewhere() -> None:
+    assert [name for name, kind in ANALYSTS.items() if kind.remote] == ["remote"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "libraries"),
+    [
+        ((), set()),
+        (("linear", "scripted", "remote"), set()),
+        (("encoder",), TORCH),
+        (("causal",), TORCH),
+        (("seq2seq", "linear"), TORCH),
+        (("vllm",), {"vllm", *TORCH}),
+    ],
+)
+def test_libraries_whose_versions_change_predictions(kinds: tuple[str, ...], libraries: set[str]) -> None:
+    assert set(analyst_libraries(kinds)) == libraries
+
+
+@pytest.mark.parametrize("changed", ["vllm", "torch"])
+def test_another_version_of_a_library_is_another_cache_key(
+    changed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = dict.fromkeys(("vllm", *TORCH), "1.0")
+    found, version = importlib.util.find_spec, manifest.version
+    monkeypatch.setattr(manifest, "find_spec", lambda name: name in installed or found(name))
+    monkeypatch.setattr(manifest, "version", lambda name: installed.get(name) or version(name))
+
+    def keys() -> list[dict[str, Any]]:
+        return [cache_key({}, {}, (kind,), {}) for kind in ("linear", "vllm")]
+
+    before = keys()
+    assert before[1]["versions"][changed] == "1.0"
+    installed[changed] = "2.0"
+    linear, vllm = keys()
+    assert linear == before[0]
+    assert vllm != before[1]
+    assert vllm["versions"][changed] == "2.0"
+
+
+def ask(task: str) -> Example:
+    return example_of(make_post("DR", "test", "A text.", {}), "depression", "instruction", task=task)
+
+
+def test_a_scripted_analyst_answers_questions_of_the_tasks_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "answers.jsonl"
+    line = '{"task": "DR2", "question": "depression", "text": "Yes, the poster suffers from depression."}'
+    write_text(path, line + "\n")
+    tasks = {"DR2": load_tasks()["DR"].model_copy(update={"set": "DR2"})}
+    (given,) = open_analyst(f"scripted:{path}", InferenceOptions(tasks=tasks)).analyse([ask("DR2")])
+    assert given.reading.label == "yes"
+    with pytest.raises(UsageError, match="DR2"):
+        list(open_analyst(f"scripted:{path}").analyse([ask("DR2")]))
