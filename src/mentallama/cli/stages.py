@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,42 +35,46 @@ def run_from_command(
     out: Path | None,
     until: str | None,
     retry_failed: bool = False,
+    stages: Sequence[Stage] = STAGES,
 ) -> Path:
     """Read a recipe, run it up to a stage and return the run's folder; a worker of torchrun exits instead."""
     from mentallama.config import read_recipe
     from mentallama.pipeline.registry import recipe_model
     from mentallama.pipeline.torchrun import run_recipe_distributed
 
-    recipe = read_recipe(recipe_path, tuple(overrides or ()), recipe_model())
+    recipe = read_recipe(recipe_path, tuple(overrides or ()), recipe_model(stages))
     folder = out or Path("runs") / recipe.name
-    if not run_recipe_distributed(recipe, folder, _log, until, retry_failed):
+    if not run_recipe_distributed(recipe, folder, _log, until, retry_failed, stages):
         raise typer.Exit
     return folder
 
 
-def add_stage_commands(app: typer.Typer) -> None:
+def add_stage_commands(app: typer.Typer, stages: Sequence[Stage] = STAGES) -> None:
     """Add `run` and a command for each stage, in the order in which a run executes them."""
-    app.command()(run)
-    for stage in STAGES:
-        _COMMANDS.get(stage.name, _add_plain_command)(app, stage)
+
+    @app.command()
+    def run(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
+        """Run all stages of a recipe; finished stages are skipped, a killed run is resumed."""
+        from mentallama.cli.tables import print_scores, print_teach_summary
+
+        folder = run_from_command(recipe, overrides, out, None, stages=stages)
+        print_teach_summary(folder / TEACH_SUMMARY_PATH)
+        print_scores(folder / SCORES_PATH)
+        page = folder / REPORT_PAGE_PATH
+        if page.is_file():
+            typer.echo(f"report: {page}")
+
+    for stage in stages:
+        if stage.name in _COMMANDS:
+            _COMMANDS[stage.name](app, stage)
+        else:
+            _add_plain_command(app, stage, stages)
 
 
-def run(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
-    """Run all stages of a recipe; finished stages are skipped, a killed run is resumed."""
-    from mentallama.cli.tables import print_scores, print_teach_summary
-
-    folder = run_from_command(recipe, overrides, out, None)
-    print_teach_summary(folder / TEACH_SUMMARY_PATH)
-    print_scores(folder / SCORES_PATH)
-    page = folder / REPORT_PAGE_PATH
-    if page.is_file():
-        typer.echo(f"report: {page}")
-
-
-def _add_plain_command(app: typer.Typer, stage: Stage) -> None:
+def _add_plain_command(app: typer.Typer, stage: Stage, stages: Sequence[Stage]) -> None:
     @app.command(name=stage.name, help=f"{stage.help} Runs the recipe up to this stage.")
     def command(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
-        typer.echo(str(run_from_command(recipe, overrides, out, stage.name) / stage.name))
+        typer.echo(str(run_from_command(recipe, overrides, out, stage.name, stages=stages) / stage.name))
 
 
 def _add_teach_command(app: typer.Typer, stage: Stage) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field, PositiveInt, model_validator
 
 from mentallama.config.base import PositiveFloat, Settings, Share
-from mentallama.config.suggestions import did_you_mean
+from mentallama.text.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)

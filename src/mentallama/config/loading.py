@@ -9,10 +9,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from mentallama.config.recipe import Recipe
-from mentallama.config.suggestions import did_you_mean
 from mentallama.config.train import TRAIN_SETTINGS
 from mentallama.errors import UsageError
 from mentallama.tasks import load_tasks
+from mentallama.text.suggestions import did_you_mean
 
 OLD_KEYS: dict[str, dict[str, str]] = {
     "teach": {

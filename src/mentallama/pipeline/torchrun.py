@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from mentallama.config import Recipe
 from mentallama.parallel import is_torchrun
+from mentallama.pipeline.registry import STAGES
 from mentallama.pipeline.runner import run_recipe
+from mentallama.pipeline.stage import Stage
 from mentallama.progress import LogFn
 
 
 def run_recipe_distributed(
-    recipe: Recipe, folder: Path, log: LogFn, until: str | None = None, retry_failed: bool = False
+    recipe: Recipe,
+    folder: Path,
+    log: LogFn,
+    until: str | None = None,
+    retry_failed: bool = False,
+    stages: Sequence[Stage] = STAGES,
 ) -> bool:
     """Run the recipe in this process, or, in a worker that torchrun started, only train along.
 
     Returns whether this process ran the recipe.
     """
     if not is_torchrun():
-        run_recipe(recipe, folder, log, until, retry_failed)
+        run_recipe(recipe, folder, log, until, retry_failed, stages)
         return True
     if os.environ.get("RANK") != "0":
         _run_worker(recipe, folder)
         return False
-    run_recipe(recipe, folder, log, until, retry_failed)
+    run_recipe(recipe, folder, log, until, retry_failed, stages)
     _release_workers()
     return True
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from mentallama.errors import DataError, UsageError
 from mentallama.tasks.schema import Task
+from mentallama.text.suggestions import did_you_mean
 
 
 def read_task(path: Path) -> Task:
@@ -71,6 +71,4 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
     by_lower = {key.lower(): task for key, task in tasks.items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[near[0]].set}?" if near else f"there are {', '.join(tasks)}"
-    raise UsageError(f"no task is called {name!r}; {hint}")
+    raise UsageError(f"no task is called {name!r}; {did_you_mean(name, tasks, cutoff=0.6)}")

@@ -6,7 +6,6 @@ layout: a file a set, named after it, with the columns `query` and `gpt-3.5-turb
 
 from __future__ import annotations
 
-import difflib
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
@@ -25,6 +24,7 @@ from mentallama.tasks import Task, find_task
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from mentallama.text.pii import scrub
+from mentallama.text.suggestions import did_you_mean
 
 FEW_SHOT_COLUMNS = ["set", "question", "text", "label", "explanation"]
 POST_BATCH = 1000
@@ -235,11 +235,9 @@ def _match_name(name: str, known: Collection[str], what: str, file: Path, row: i
     by_lower = {each.lower(): each for each in known}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1)
-    hint = f"did you mean {by_lower[near[0]]}?" if near else f"there are {', '.join(known)}"
-    # What is long for a name may be a post in the wrong column, and is not shown.
+    # A long value may be a post in the wrong column, and is not shown.
     shown = repr(name) if len(name) <= 30 and len(name.split()) <= 3 else "what stands here"
-    raise DataError(f"{shown} is no {what}; {hint}", file, row)
+    raise DataError(f"{shown} is no {what}; {did_you_mean(name, known, cutoff=0.6)}", file, row)
 
 
 def _scrubbed(row: FewShotRow) -> dict[str, str]:
