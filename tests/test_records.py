@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError
-from mentallama.records import Post, Provenance, Rating, Span, example_of, stable_id
+from mentallama.records import Post, Provenance, Span, example_of, stable_id
 
 POST = Post(
     id="p1",
@@ -41,13 +41,7 @@ def test_a_record_cannot_be_changed_and_takes_no_unknown_field() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         POST.text = "other"
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
-        Rating(example_id="e", rater="r", aspect="a", score=1, note="x")  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize("score", [-1, 4, "three", 1.5, None])
-def test_a_rating_is_from_0_to_3(score: object) -> None:
-    with pytest.raises(ValidationError):
-        Rating(example_id="e", rater="r", aspect="a", score=score)  # type: ignore[arg-type]
+        Span(start=0, end=3, note="x")  # type: ignore[call-arg]
 
 
 def test_a_span_does_not_start_before_the_text() -> None:

@@ -19,6 +19,9 @@ FORMS: tuple[Form, ...] = ("instruction", "completion")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 READING_STATUSES: tuple[ReadingStatus, ...] = ("parsed", "unparsed", "refused", "truncated")
 
+RATING_SCORES = ("0", "1", "2", "3")
+"""What a rater may write about an explanation, from worst to best, as cells of a sheet."""
+
 
 def stable_id(*parts: str) -> str:
     """Hash content and place to 16 hexadecimal digits.
@@ -142,15 +145,6 @@ class Prediction(Record):
     probabilities: dict[str, float] = {}
     evidence: tuple[Span, ...] = ()
     model: str
-
-
-class Rating(Record):
-    """What a person thought of one explanation, 0 (worst) to 3 (best) on one aspect."""
-
-    example_id: str
-    rater: str
-    aspect: str
-    score: int = Field(ge=0, le=3)
 
 
 def example_of(

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import (
@@ -26,8 +26,8 @@ from mentallama.records import (
     Post,
     Prediction,
     Provenance,
-    Rating,
     Reading,
+    Record,
     Response,
     Span,
     Verdict,
@@ -112,8 +112,14 @@ STRATEGIES: dict[type[BaseModel], st.SearchStrategy[Any]] = {
         probabilities=st.dictionaries(words, st.floats(0, 1), max_size=3),
         evidence=st.lists(spans, max_size=2).map(tuple),
     ),
-    Rating: st.builds(Rating, example_id=words, rater=words, aspect=words, score=st.integers(0, 3)),
 }
+
+
+class Rating(Record):
+    example_id: str
+    rater: str
+    aspect: str
+    score: int = Field(ge=0, le=3)
 
 
 def ratings(count: int) -> list[Rating]:

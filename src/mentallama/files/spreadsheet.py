@@ -34,7 +34,7 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a whole post is one cell
 def escape_formula(text: str) -> str:
     """Make a cell harmless; `unescape_formula` gives the text back.
 
-    >>> shield("=1+1"), shield("it's"), shield("'-1")
+    >>> escape_formula("=1+1"), escape_formula("it's"), escape_formula("'-1")
     ("'=1+1", "it's", "''-1")
     """
     text = _UNWRITABLE.sub("\ufffd", text)

@@ -20,9 +20,9 @@ from mentallama.config import Check, Recipe, Teach
 from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Response, Verdict, example_of
-from mentallama.run_files import POSTS_PATH, TEACH_RESPONSES_PATH, VERDICTS_PATH
+from mentallama.run_files import POSTS_PATH, RATING_SAMPLE_PATH, TEACH_RESPONSES_PATH, VERDICTS_PATH
 from mentallama.tasks import load_tasks
-from mentallama.train.data.preference_pairs import RATINGS_PATH, PreferencePair, load_preferences
+from mentallama.train.data.preference_pairs import PreferencePair, load_preferences
 from mentallama.train.loop import loop
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.objectives.causal_sft import CausalRow, collate_causal
@@ -117,7 +117,7 @@ def test_a_response_that_raters_found_poor_is_the_worse_one(tmp_path: Path, base
     with_verdicts(tmp_path)
     write_records(tmp_path / VERDICTS_PATH, [])
     example = example_of(posts("train", 1)[0], "stress", "instruction")
-    path = tmp_path / RATINGS_PATH
+    path = tmp_path / RATING_SAMPLE_PATH
     path.parent.mkdir()
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -135,6 +135,38 @@ def test_a_response_that_raters_found_poor_is_the_worse_one(tmp_path: Path, base
     assert [(pair.chosen, pair.rejected) for pair in found.train] == [(NO, YES)]
     assert [pair.example.id for pair in found.validation] == [held.id]
     assert found.skipped == {"its responses are all of one kind": 30}
+
+
+@pytest.mark.parametrize(
+    ("separator", "encoding"),
+    [(",", "utf-8-sig"), (";", "utf-8-sig"), (";", "utf-8"), ("\t", "utf-16")],
+    ids=["as written", "semicolons", "no byte order mark", "UTF-16 with tabs"],
+)
+def test_ratings_are_read_as_a_spreadsheet_saves_them(
+    tmp_path: Path, base: Path, separator: str, encoding: str
+) -> None:
+    with_verdicts(tmp_path)
+    write_records(tmp_path / VERDICTS_PATH, [])
+    rated = [example_of(posts("train", 1)[0], "stress", "instruction")]
+    rated.append(example_of(posts("validation", 1, 24)[0], "stress", "instruction"))
+    path = tmp_path / RATING_SAMPLE_PATH
+    path.parent.mkdir()
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=separator)
+        writer.writerow(["rater", "example_id", "model", "overall"])
+        writer.writerows(["ana", example.id, "first", "0"] for example in rated)
+    found = load_preferences(made(tmp_path, base), tmp_path)
+    assert [(pair.chosen, pair.rejected) for pair in found.train] == [(NO, YES)]
+    assert [pair.example.id for pair in found.validation] == [rated[1].id]
+
+
+def test_a_rating_that_is_no_score_is_named_with_its_row(tmp_path: Path, base: Path) -> None:
+    with_verdicts(tmp_path)
+    path = tmp_path / RATING_SAMPLE_PATH
+    path.parent.mkdir()
+    path.write_text("example_id;model;overall\nx;first;3\nx;second;good\n", encoding="utf-8")
+    with pytest.raises(DataError, match="row 3: overall is no score; write 0, 1, 2, 3 or nothing"):
+        load_preferences(made(tmp_path, base), tmp_path)
 
 
 def pairs_file(path: Path, count: int = 60, **changed: str) -> Path:

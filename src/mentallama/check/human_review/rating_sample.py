@@ -21,7 +21,7 @@ from mentallama.check.response_row import ResponseRow
 from mentallama.errors import DataError
 from mentallama.files.spreadsheet import SheetRow, escape_formula, read_sheet, unescape_formula, write_sheet
 from mentallama.metrics.sequential_test import sequential_test
-from mentallama.records import stable_id
+from mentallama.records import RATING_SCORES, stable_id
 
 ASPECTS = ("consistency", "reliability", "professionality", "overall")
 """As in the paper's human evaluation."""
@@ -37,7 +37,6 @@ RATING_COLUMNS = (
     *ASPECTS,
     "note",
 )
-VALID_SCORES = ("0", "1", "2", "3")
 POOR_BELOW = 2.0
 """Mean overall score below which a row is poor."""
 
@@ -101,10 +100,10 @@ def read_ratings(path: Path) -> Ratings:
         line = cells | {name: cells[name].strip() for name in ("rater", *ASPECTS)}
         if not (line["example_id"] and line["model"]):
             raise DataError("example_id or model is empty", path, number)
-        wrong = [name for name in ASPECTS if line[name] and line[name] not in VALID_SCORES]
+        wrong = [name for name in ASPECTS if line[name] and line[name] not in RATING_SCORES]
         if wrong:
             raise DataError(
-                f"{wrong[0]} is no score; write {', '.join(VALID_SCORES)} or nothing", path, number
+                f"{wrong[0]} is no score; write {', '.join(RATING_SCORES)} or nothing", path, number
             )
         key = _rating_key_of_cells(line), line["rater"]
         if key in lines:

@@ -7,7 +7,6 @@ validation posts; of a file, by those about some posts that are held back (`corp
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,8 @@ from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import read_records
-from mentallama.records import Example, Post, Record, Response, Verdict, example_of, stable_id
+from mentallama.files.spreadsheet import read_sheet
+from mentallama.records import RATING_SCORES, Example, Post, Record, Response, Verdict, example_of, stable_id
 from mentallama.run_files import (
     POSTS_PATH,
     RATING_SAMPLE_PATH,
@@ -165,13 +165,13 @@ def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
 
 def _rated_poor(path: Path) -> set[tuple[str, str]]:
     """Responses, by example and model, that raters found poor; nobody need have rated any."""
-    if not path.is_file():
-        return set()
     scores: dict[tuple[str, str], list[int]] = defaultdict(list)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        for cells in csv.DictReader(lines):
-            if (cells.get("overall") or "").strip():
-                scores[cells["example_id"], cells["model"]].append(int(cells["overall"]))
+    for row, cells in read_sheet(path, ("example_id", "model", "overall")):
+        score = cells["overall"].strip()
+        if score and score not in RATING_SCORES:
+            raise DataError(f"overall is no score; write {', '.join(RATING_SCORES)} or nothing", path, row)
+        if score:
+            scores[cells["example_id"], cells["model"]].append(int(score))
     return {response for response, own in scores.items() if fmean(own) < POOR_BELOW}
 
 
