@@ -117,7 +117,7 @@ def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(ru
     assert listed == ErasureList(posts=(MINE.id, COPY.id), texts=(identifying_hash(TEXT),))
     assert listed.covers(MINE.model_copy(update={"id": "f" * 16}))
     assert not listed.covers(OTHER)
-    with pytest.raises(NothingToErase, match="no file of this run holds"):
+    with pytest.raises(NothingToErase, match="no file of this run mentions"):
         erase(run, MINE.id)
     assert read_erasure_list(run) == listed
 
@@ -142,7 +142,7 @@ def test_several_runs_at_once(run: Path, tmp_path: Path) -> None:
     done = list(erase_from_runs([other, run], MINE.id))
     assert [folder for folder, _ in done] == [run]
     lines = list(erasure_report_lines(*done[0]))
-    assert lines[0] == f"{run}: 2 posts forgotten"
+    assert lines[0] == f"{run}: 2 posts erased"
     assert "    sources/DR/posts.csv, row 1" in lines
 
 

@@ -1,10 +1,10 @@
-"""Forget a person: take their posts, and all that was written about them, out of every file of a run.
+"""Erase a person: remove their posts, and everything written about them, from every file of a run.
 
     mentallama forget ID
 
-The list of who is forgotten is written first and `collect` reads it, so that the next run does not bring them back; a
-run that was killed on the way is finished by the same command. Files that are made from all posts (a model, scores,
-the page) are made again by the next run of the recipe, for what they were made from has changed.
+The list of erasure requests is written first. `collect` reads it, so the next run does not bring the person back. If
+the command is killed, the same command finishes the erasure. Files computed from all posts (a model, scores, the page)
+are recomputed by the next run of the recipe, because their inputs have changed.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, text_key
 
 
 class NothingToErase(UsageError):
-    """A run holds nothing of the id."""
+    """No file of a run mentions the id."""
 
 
 _PARTIAL_GLOB = ".*.partial"
-"""Folders that a killed stage left: they may be damaged, and go whole."""
+"""Folders of stages that were killed: they may be damaged and are deleted."""
 _MAX_CELL_CHARS = 1 << 30
-"""Characters; the csv module's own limit is shorter than some posts."""
+"""Limit on the length of a CSV cell; the csv module's default is shorter than some posts."""
 _KEPT_FILES = {MANIFEST_FILE, ERASURE_LIST_PATH, LOCK_PATH}
 
 
 @dataclass(frozen=True)
 class PersonMatcher:
-    """How a person's rows are known: `ids` (of posts, examples and authors; whole queries), and whole texts."""
+    """Recognises a person's rows by ids (of posts, examples and authors), by whole queries, and by whole texts."""
 
     ids: frozenset[str]
     texts: tuple[str, ...] = ()
 
     def matches_text(self, text: str) -> bool:
-        """Whether a cell or a field is one of the ids, or holds one of the texts."""
+        """Whether a string is one of the ids or contains one of the texts."""
         return text in self.ids or any(each in text for each in self.texts)
 
     def matches_value(self, value: Any) -> bool:
-        """The same of any value that JSON can hold."""
+        """Whether a JSON value contains such a string, also as a key."""
         if isinstance(value, str):
             return self.matches_text(value)
         if isinstance(value, dict):
@@ -70,10 +70,18 @@ class PersonMatcher:
 
 @dataclass
 class ErasureReport:
-    """What was taken out of a run.
+    """What was removed from a run.
 
-    `rows` by file; `deleted` files that could only go whole; `sources` are the rows of the data folder that still
-    hold the posts; `again` the stages that the next run makes again.
+    Parameters
+    ----------
+    removed_rows
+        Number of rows, by file.
+    deleted_files
+        Files without rows, deleted because they mentioned the person.
+    source_rows
+        Rows of the data folder, which is left alone, that still hold the posts.
+    stages_to_rerun
+        Stages whose results the next run recomputes.
     """
 
     removed_rows: dict[str, int] = field(default_factory=dict)
@@ -84,52 +92,58 @@ class ErasureReport:
 
 
 def erase(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> ErasureReport:
-    """Take a person out of a run.
+    """Erase a person from a run.
 
     Parameters
     ----------
     folder
         The run's folder. The caller holds its lock.
-    wanted
-        The id of a post, or of an author (the hash that posts carry). A post's other copies go with it, in any set.
+    target_id
+        The id of a post, or of an author (the hash in the posts). Copies of a post are erased too, in every set.
     ledgers
-        Ledgers outside the run's folder that its teacher used.
+        Ledgers outside the run's folder that its teachers used.
 
     Raises
     ------
-    NothingFound
-        The run holds nothing of this id.
+    NothingToErase
+        No file of the run mentions this id.
     """
     from mentallama.llm_api.ledger.erase import request_hashes_about
 
-    found, removed = _find_posts(folder, target_id), ErasureReport()
-    if found:
-        authors = {target_id} if any(post.author == target_id for post in found) else set()
-        write_erasure_list(folder, read_erasure_list(folder).with_posts(found).with_authors(authors))
-    person = _build_matcher(found, target_id)
+    posts, report = _find_posts(folder, target_id), ErasureReport()
+    if posts:
+        authors = {target_id} if any(post.author == target_id for post in posts) else set()
+        write_erasure_list(folder, read_erasure_list(folder).with_posts(posts).with_authors(authors))
+    person = _build_matcher(posts, target_id)
     person = replace(person, ids=person.ids | _example_ids_about(folder, person.ids))
     person = replace(person, ids=person.ids | request_hashes_about(folder, ledgers, set(person.ids)))
-    removed.n_posts = len(found)
-    removed.source_rows = sorted({f"{post.provenance.file}, row {post.provenance.row}" for post in found})
+    report.n_posts = len(posts)
+    report.source_rows = sorted({f"{post.provenance.file}, row {post.provenance.row}" for post in posts})
     for path in _files_to_clean(folder):
-        _clean_file(path, path.relative_to(folder).as_posix(), person, removed)
+        _clean_file(path, path.relative_to(folder).as_posix(), person, report)
     for path in ledgers:
-        _add_removed_rows(removed, str(path), _clean_ledger(path, person))
-    if not (removed.removed_rows or removed.deleted_files or found):
+        _add_removed_rows(report, str(path), _clean_ledger(path, person))
+    if not (report.removed_rows or report.deleted_files or posts):
         raise NothingToErase(
-            f"{folder}: no file of this run holds {target_id!r}; an id is that of a post or an author"
+            f"{folder}: no file of this run mentions {target_id!r}; give the id of a post or of an author"
         )
     for partial in sorted(folder.glob(_PARTIAL_GLOB)):
         shutil.rmtree(partial)
-        removed.deleted_files.append(partial.name)
-    removed.stages_to_rerun = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_FILE}"))
-    return removed
+        report.deleted_files.append(partial.name)
+    report.stages_to_rerun = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST_FILE}"))
+    return report
 
 
 def erase_from_runs(
-    folders: Sequence[Path], wanted: str, ledgers: Sequence[Path] = ()
+    folders: Sequence[Path], target_id: str, ledgers: Sequence[Path] = ()
 ) -> Iterator[tuple[Path, ErasureReport]]:
-    """Take a person out of several runs, each under its lock; `WrongUse` where none holds anything of them."""
+    """Erase a person from several runs, each under its lock.
+
+    Raises
+    ------
+    UsageError
+        There is no such run, or none of them mentions the person.
+    """
     from mentallama.pipeline.run_lock import run_lock
 
     missing = [folder for folder in folders if not folder.is_dir()]
@@ -137,47 +151,51 @@ def erase_from_runs(
         raise UsageError(
             f"{missing[0]}: there is no such run" if missing else "there is no run below runs/; use --out"
         )
-    absent = []
+    nothing: list[NothingToErase] = []
     for folder in folders:
         with run_lock(folder):
             try:
-                yield folder, erase(folder, wanted, ledgers)
-            except NothingToErase as nothing:
-                absent.append(nothing)
-    if len(absent) == len(folders):
-        raise absent[0]
+                yield folder, erase(folder, target_id, ledgers)
+            except NothingToErase as error:
+                nothing.append(error)
+    if len(nothing) == len(folders):
+        raise nothing[0]
 
 
-def erasure_report_lines(folder: Path, removed: ErasureReport) -> Iterator[str]:
-    """What was removed, as people read it."""
-    yield f"{folder}: {removed.n_posts} posts forgotten"
-    yield from (f"  {name}: {rows} rows removed" for name, rows in removed.removed_rows.items())
-    yield from (f"  {name}: deleted" for name in removed.deleted_files)
-    if removed.stages_to_rerun:
-        yield f"  the next run makes again: {', '.join(removed.stages_to_rerun)}; until then, models and figures are as before"
-    if removed.source_rows:
-        yield "  the data folder still holds them; take them out there too:"
-        yield from (f"    {place}" for place in removed.source_rows)
+def erasure_report_lines(folder: Path, report: ErasureReport) -> Iterator[str]:
+    """The report as text."""
+    yield f"{folder}: {report.n_posts} posts erased"
+    yield from (f"  {name}: {rows} rows removed" for name, rows in report.removed_rows.items())
+    yield from (f"  {name}: deleted" for name in report.deleted_files)
+    if report.stages_to_rerun:
+        stages = ", ".join(report.stages_to_rerun)
+        yield f"  the next run recomputes {stages}; until then, models and figures are as before"
+    if report.source_rows:
+        yield "  the data folder still holds these posts; remove them there too:"
+        yield from (f"    {source}" for source in report.source_rows)
 
 
-def _find_posts(folder: Path, wanted: str) -> list[Post]:
-    """The posts of this id or author, and all others of the same text."""
+def _find_posts(folder: Path, target_id: str) -> list[Post]:
+    """The posts with this id or author, and all others with the same text."""
     path = folder / POSTS_PATH
     if not path.is_file():
         return []
-    own = [post for post in read_records(path, Post) if wanted in (post.id, post.author)]
-    keys = {key for post in own if len(key := text_key(post.text)) >= MIN_IDENTIFYING_LETTERS}
-    ids = {post.id for post in own}
+    matching = [post for post in read_records(path, Post) if target_id in (post.id, post.author)]
+    keys = {key for post in matching if len(key := text_key(post.text)) >= MIN_IDENTIFYING_LETTERS}
+    ids = {post.id for post in matching}
     copies = (
         post
         for post in read_records(path, Post)
         if keys and post.id not in ids and text_key(post.text) in keys
     )
-    return [*own, *copies]
+    return [*matching, *copies]
 
 
-def _build_matcher(posts: list[Post], wanted: str) -> PersonMatcher:
-    """The queries are there for posts of a few letters: their text may stand inside another person's."""
+def _build_matcher(posts: list[Post], target_id: str) -> PersonMatcher:
+    """How to recognise the rows about some posts.
+
+    Posts of a few letters are recognised by whole queries: their text may be part of another person's.
+    """
     tasks = load_tasks()
     asked = [(post, question, form) for post in posts for question in post.labels for form in FORMS]
     # `predict --all` asks the questions of all tasks
@@ -191,12 +209,12 @@ def _build_matcher(posts: list[Post], wanted: str) -> PersonMatcher:
     }
     texts = {post.text for post in posts if len(text_key(post.text)) >= MIN_IDENTIFYING_LETTERS}
     return PersonMatcher(
-        frozenset({wanted, *(post.id for post in posts), *examples, *queries}), tuple(sorted(texts))
+        frozenset({target_id, *(post.id for post in posts), *examples, *queries}), tuple(sorted(texts))
     )
 
 
 def _example_ids_about(folder: Path, ids: frozenset[str]) -> set[str]:
-    """Examples about posts or authors in a folder of predictions, which holds no posts (`predict --out`)."""
+    """Ids of examples about posts or authors in a folder of `predict --out`, which has questions but no posts."""
     path = folder / QUESTIONS_FILE
     if not path.is_file():
         return set()
@@ -205,7 +223,10 @@ def _example_ids_about(folder: Path, ids: frozenset[str]) -> set[str]:
 
 
 def _files_to_clean(folder: Path) -> Iterator[Path]:
-    """What the others are found by comes last, so that a killed run can be finished: records of batches, posts."""
+    """The files that may mention the person.
+
+    Those by which the others are found (records of batches, posts) come last, so that a killed erasure can be finished.
+    """
     left, posts = set(folder.glob(_PARTIAL_GLOB)), folder / POSTS_PATH
     for path in sorted(
         folder.rglob("*"), key=lambda path: (path == posts, path.name.startswith("metadata-"), path)
@@ -215,23 +236,23 @@ def _files_to_clean(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _add_removed_rows(removed: ErasureReport, name: str, rows: int) -> None:
+def _add_removed_rows(report: ErasureReport, name: str, rows: int) -> None:
     if rows:
-        removed.removed_rows[name] = removed.removed_rows.get(name, 0) + rows
+        report.removed_rows[name] = report.removed_rows.get(name, 0) + rows
 
 
-def _clean_file(path: Path, name: str, person: PersonMatcher, removed: ErasureReport) -> None:
-    """Take a person's rows out of one file; a file that has no rows goes whole where it holds an id or a text."""
+def _clean_file(path: Path, name: str, person: PersonMatcher, report: ErasureReport) -> None:
+    """Remove a person's rows from one file; a file that has no rows is deleted if it mentions the person."""
     ending = re.sub(r"^[^.]*", "", path.name)
     clean = next((clean for suffix, clean in _CLEANERS.items() if ending.endswith(suffix)), None)
     if clean is not None:
         try:
-            _add_removed_rows(removed, name, clean(path, person))
+            _add_removed_rows(report, name, clean(path, person))
         except (ValueError, *DAMAGED_FILE_ERRORS) as fault:
-            raise DataError("damaged, so that nobody's rows can be found in it; delete it", path) from fault
+            raise DataError("damaged, so no rows can be found in it; delete it", path) from fault
     elif _mentions_person(path, person):
         path.unlink()
-        removed.deleted_files.append(name)
+        report.deleted_files.append(name)
 
 
 def _mentions_person(path: Path, person: PersonMatcher) -> bool:
@@ -241,7 +262,7 @@ def _mentions_person(path: Path, person: PersonMatcher) -> bool:
 
 
 def _encoded_forms(text: str) -> set[bytes]:
-    """A text as pages and JSON write it."""
+    """A text as it is written in plain text, HTML and JSON."""
     from html import escape
 
     forms = {text, escape(text), escape(text, quote=False), json.dumps(text)[1:-1]}
@@ -249,7 +270,7 @@ def _encoded_forms(text: str) -> set[bytes]:
 
 
 def _clean_jsonl(path: Path, person: PersonMatcher) -> int:
-    """JSON Lines, compressed or not."""
+    """Remove lines from JSON Lines, compressed or not."""
     kept: list[bool] = []
     with open_jsonl(path, "r") as lines:
         kept = [not person.matches_value(json.loads(line)) for line in lines]
@@ -262,7 +283,7 @@ def _clean_jsonl(path: Path, person: PersonMatcher) -> int:
 
 
 def _clean_csv(path: Path, person: PersonMatcher) -> int:
-    """A byte order mark and the line ends stay as they are."""
+    """Remove rows from a CSV file, keeping its byte order mark and line ends."""
     content = path.read_bytes().decode("utf-8")
     csv.field_size_limit(_MAX_CELL_CHARS)
     rows = list(csv.reader(io.StringIO(content, newline="")))
@@ -283,7 +304,7 @@ def _clean_json(path: Path, person: PersonMatcher) -> int:
 
 
 def _prune_json(value: Any, person: PersonMatcher) -> tuple[Any, int]:
-    """Without the entries of lists and objects that are, or are called by, an id or a text."""
+    """A JSON value without the list elements and object entries that match, and how many were removed."""
     if isinstance(value, list):
         parts = [_prune_json(each, person) for each in value if not _entry_matches(each, person)]
         return [part for part, _ in parts], len(value) - len(parts) + sum(count for _, count in parts)
@@ -299,7 +320,7 @@ def _prune_json(value: Any, person: PersonMatcher) -> tuple[Any, int]:
 
 
 def _entry_matches(value: Any, person: PersonMatcher) -> bool:
-    """Whether a list's element is about the person: itself, or by one of its own fields."""
+    """Whether a list element is about the person: the string itself, or one of the object's own fields."""
     fields = value.values() if isinstance(value, dict) else [value]
     return any(isinstance(each, str) and person.matches_text(each) for each in fields)
 
@@ -319,7 +340,7 @@ def _clean_parquet(path: Path, person: PersonMatcher) -> int:
 
 
 def _decode_cell(cell: Any) -> Any:
-    """A record that stands in a cell as JSON (`store`), taken apart."""
+    """A cell of a Parquet file; nested records are stored as JSON (`files.record_files`)."""
     return json.loads(cell) if isinstance(cell, str) and cell.startswith("{") and cell.endswith("}") else cell
 
 
@@ -331,7 +352,7 @@ def _clean_ledger(path: Path, person: PersonMatcher) -> int:
 
 
 def _skip_weights(path: Path, person: PersonMatcher) -> int:
-    """Weights are numbers; the next run trains them again without the person."""
+    """Leave weights alone: they hold no text, and the next run retrains them without the person."""
     return 0
 
 
