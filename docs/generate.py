@@ -1,6 +1,6 @@
 """Write the pages of docs/ that are made from the code, or check that they are up to date.
 
-    python docs/generate.py            # writes docs/tasks.md, docs/commands.md, docs/recipes.md
+    python docs/generate.py            # writes tasks.md, commands.md, recipes.md and data_formats.md
     python docs/generate.py --check    # writes nothing; exit code 1 and the names of the stale pages
 
 The same code gives the same bytes: no clock, no machine, one width for every help page.
@@ -9,7 +9,6 @@ The same code gives the same bytes: no clock, no machine, one width for every he
 from __future__ import annotations
 
 import argparse
-import ast
 import inspect
 import json
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from data_formats import data_formats_page, field_docs
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -204,12 +204,12 @@ def recipes_page() -> str:
 
 
 def _key_table(model: type[BaseModel], prefix: str) -> str:
-    schema, said = model.model_json_schema(), _attribute_docs(model)
+    schema, meanings = model.model_json_schema(), field_docs(model)
     lines = ["| Key | Holds | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in schema["properties"].items():
         default = "required" if name in schema.get("required", ()) else _default(field.get("default"))
         default = DEFAULTS.get(prefix + name, default)
-        meaning = PLAIN.get(prefix + name) or said.get(name)
+        meaning = PLAIN.get(prefix + name) or meanings.get(name)
         if meaning is None:
             raise SystemExit(f"docs/generate.py: nothing is said of {prefix + name}; add it to PLAIN")
         shown = _SHOWN.get(model, prefix) + name
@@ -264,26 +264,6 @@ _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 _BOUNDS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
 
-def _attribute_docs(model: type[BaseModel]) -> dict[str, str]:
-    """The string below a field, which Python itself does not keep; of the classes above it too."""
-    found: dict[str, str] = {}
-    for each in reversed(model.__mro__):
-        if issubclass(each, BaseModel) and each is not BaseModel:
-            found |= _own_attribute_docs(each)
-    return found
-
-
-def _own_attribute_docs(model: type[BaseModel]) -> dict[str, str]:
-    body = ast.parse(inspect.getsource(model)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    found = {}
-    for field, below in zip(body.body, body.body[1:], strict=False):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                found[name] = text
-    return found
-
-
 def _flat(text: str) -> str:
     return " ".join(text.split())
 
@@ -292,6 +272,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "tasks.md": tasks_page,
     "commands.md": commands_page,
     "recipes.md": recipes_page,
+    "data_formats.md": data_formats_page,
 }
 
 if __name__ == "__main__":

@@ -190,8 +190,14 @@ def test_generated_pages_are_up_to_date() -> None:
 def test_a_stale_page_is_noticed_and_mended(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     docs.mkdir()
-    shutil.copy(DOCS / "generate.py", docs)
-    for name in ("tasks.md", "commands.md", "recipes.md"):
+    for name in (
+        "generate.py",
+        "data_formats.py",
+        "tasks.md",
+        "commands.md",
+        "recipes.md",
+        "data_formats.md",
+    ):
         shutil.copy(DOCS / name, docs)
     page = docs / "recipes.md"
     page.write_text(page.read_text(encoding="utf-8").replace("leak_guard", "leak_gaurd"), encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,26 @@ def test_a_manifest_says_what_a_stage_did(small: Path) -> None:
     summary = json.loads((small / "collect/summary.json").read_text(encoding="utf-8"))
     assert {name: summary[name] for name in collect.counts} == collect.counts
     assert collect.counts["read"] > collect.counts["rejected"] == sum(collect.counts["rejects"].values()) > 0
+
+
+def test_every_file_of_a_run_is_described(small: Path) -> None:
+    """docs/data_formats.md has each file in the section of its stage; SET, FORM and the like are placeholders."""
+    described: dict[str, list[str]] = {}
+    for line in (ROOT / "docs/data_formats.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            names = described.setdefault(line.removeprefix("## "), [])
+        elif entry := re.match(r"\*\*`(.+)`\*\*", line):
+            names.extend(entry[1].split(", "))
+    anywhere = described["In every stage's folder"]
+
+    def matches(name: str, stage: str) -> bool:
+        patterns = [re.sub("[A-Z]{2,}", "*", pattern) for pattern in [*described[stage], *anywhere]]
+        return any(fnmatch(name, pattern) for pattern in patterns)
+
+    files = [name.partition("/") for name in contents(small)]
+    assert [f"{stage}/{name}" for stage, _, name in files if not matches(name, stage)] == []
+    assert len(files) >= 20
+    assert not matches("other.json", "collect")
 
 
 def test_a_second_run_rewrites_nothing(run: Path) -> None:

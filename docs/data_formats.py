@@ -1,0 +1,289 @@
+"""The content of docs/data_formats.md: every file of a run, with the fields of its records read from the code."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from mentallama import run_files as names
+from mentallama.check.judge import QuoteMatches
+from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
+from mentallama.collect.leak_guard import Removal
+from mentallama.collect.readers import Reject
+from mentallama.evaluate.published_reader import ReaderDifference
+from mentallama.evaluate.score_file import ScoreFile
+from mentallama.evaluate.score_row import ScoredRow
+from mentallama.files.erasure_requests import ErasureList
+from mentallama.files.manifest import Manifest
+from mentallama.predict.questions import QuestionRow
+from mentallama.predict.run import PredictSummary
+from mentallama.records import Example, Post, Prediction, Response, Verdict
+from mentallama.teach.responses import Disagreement, FailedRequest
+from mentallama.teach.summary import TeachSummary
+
+
+class File(NamedTuple):
+    """One file: its name, a sentence, and the record behind each line (or behind the whole file)."""
+
+    name: str
+    text: str
+    record: type[BaseModel] | None = None
+
+
+SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
+    "In the run's folder": (
+        "Outside the stages' folders, which are replaced whole.",
+        (
+            File(names.LOCK_PATH, "Locked while a process works on the run; empty."),
+            File(
+                names.ERASURE_LIST_PATH,
+                "Who is to be erased from the run; `collect` skips them.",
+                ErasureList,
+            ),
+            File(
+                names.LEDGER_PATH,
+                "SQLite: every request to a teacher and its paid answer, see [Teach](teach.md).",
+            ),
+            File(f"{names.BATCH_FOLDER}/", "Requests and results of a provider's batch API."),
+            File(
+                names.DISAGREEMENTS_PATH,
+                "Teacher and data set disagree on a label; people decide, see [Check](check.md).",
+            ),
+            File(names.RATING_SAMPLE_PATH, "A sample of explanations for raters, see [Check](check.md)."),
+            File(
+                "predicted-KEY.part.jsonl",
+                "Predictions so far of a run that was interrupted; deleted when it is done.",
+            ),
+        ),
+    ),
+    "In every stage's folder": (
+        "Written last: a folder without it is not finished.",
+        (File(names.MANIFEST_FILE, "What the results depend on, and what they cost.", Manifest),),
+    ),
+    "collect": (
+        "",
+        (
+            File(names.POSTS_FILE, "The posts of the run, one a line.", Post),
+            File(names.RESPONSES_FILE, "The release's reference answers to these posts.", Response),
+            File(names.REJECTS_FILE, "Rows that are not posts.", Reject),
+            File(names.REMOVED_FILE, "Posts that were removed from a split.", Removal),
+            File(
+                names.OVERLAP_FILE,
+                "Test posts of each set that are copied in the training or validation posts of each: `tests` and "
+                "`trains` name rows and columns, `test_posts` counts the test posts of each row, `counts` and "
+                "`after_guard` are the tables before and after the leak guard.",
+            ),
+            File(
+                names.LABEL_DRIFT_FILE,
+                "For sets that have both files, where the release's label is not the upstream label: a list of `set`, "
+                "`question`, `rows` compared, rows that `differ`, their `share` from 0 to 1, and `pairs` of labels with "
+                "counts.",
+            ),
+            File(
+                names.SUMMARY_FILE,
+                "Counts: `posts` by set and split, sets that are `missing`, rows `read` and `rejected`, `rejects` by "
+                "reason, `cleaning` by step, the `leak_guard`, posts `removed` by reason and set, the `held_out` claim, "
+                "and the `files` that were read.",
+            ),
+        ),
+    ),
+    "teach": (
+        "",
+        (
+            File(
+                names.RESPONSES_FILE,
+                "The teachers' answers, in the order of posts, questions and teachers.",
+                Response,
+            ),
+            File(names.FAILED_REQUESTS_FILE, "Questions that have no answer.", FailedRequest),
+            File(
+                names.TEACHER_DISAGREEMENTS_FILE, "Questions that teachers answer differently.", Disagreement
+            ),
+            File(names.SUMMARY_FILE, "Outcomes, refusals, tokens and costs.", TeachSummary),
+        ),
+    ),
+    "check": (
+        "",
+        (
+            File(names.INSTRUCTIONS_FILE, "The accepted rows, for `train`.", Example),
+            File(
+                "data/FORM/SPLIT.jsonl, .parquet", "The same rows for `datasets.load_dataset`, in both forms."
+            ),
+            File("release/", "The same rows in the layout of the published release, which `collect` reads."),
+            File("README.md", "The dataset card."),
+            File(names.GATE_REPORT_PAGE_FILE, "The gate report for people."),
+            File(names.GATE_REPORT_FILE, "The gate report.", GateReport),
+            File(names.DROPPED_FILE, "Each response that was dropped.", DroppedResponse),
+            File(names.VERDICTS_FILE, "What every gate found about every response.", Verdict),
+            File(names.QUOTES_FILE, "Where each quotation is in its post.", QuoteMatches),
+            File(
+                names.SUMMARY_FILE,
+                "Counts: `responses`, `accepted`, `unanswered`, `failed` by gate, `undecided` disagreements, the result "
+                "of the `rating_sample`, and `notes`.",
+            ),
+        ),
+    ),
+    "train": (
+        "The folder of a model; open it as `ANALYST:FOLDER`.",
+        (
+            File("model.json", "What the model answers, and how it reads a post."),
+            File("SET.npz", "Linear analyst: the weights of one set."),
+            File(
+                "*.safetensors, config.json, tokenizer files",
+                "Neural analysts: as transformers and peft save them.",
+            ),
+            File("seen.json", "Hashes of the posts that the model was trained on, for the leak guard."),
+            File(
+                "recipe.yaml, README.md, hashes.json",
+                "Neural analysts: settings, model card and file hashes.",
+            ),
+            File(names.SUMMARY_FILE, "Counts, the settings that were chosen, and validation metrics."),
+        ),
+    ),
+    "predict": (
+        "",
+        (
+            File(names.PREDICTIONS_FILE, "One answer a line.", Prediction),
+            File(names.SUMMARY_FILE, "Counts of posts and questions.", PredictSummary),
+            File(names.QUESTIONS_FILE, "Only without a recipe: what each prediction is about.", QuestionRow),
+            File(
+                f"{names.RESPONSES_FOLDER}/SET.csv",
+                "Only without a recipe, for the published release: `goldens` and `generated_text` by row, for "
+                "`mentallama evaluate --benchmark`.",
+            ),
+        ),
+    ),
+    "evaluate": (
+        "",
+        (
+            File(names.SCORES_FILE, "The scores.", ScoreFile),
+            File(names.SCORED_ROWS_FILE, "What each score is computed from.", ScoredRow),
+            File(
+                names.READER_DIFFERENCES_FILE,
+                "With `--as-published`: where the two readers differ.",
+                ReaderDifference,
+            ),
+        ),
+    ),
+    "report": (
+        "",
+        (
+            File(names.REPORT_PAGE_FILE, "The page, complete in one file."),
+            File(names.REPORT_TEXT_FILE, "The same in Markdown."),
+        ),
+    ),
+}
+"""Section -> an introduction and the files."""
+
+
+def data_formats_page() -> str:
+    parts = [
+        "# Data formats\n\nGenerated from the records in the code by `python docs/generate.py`; do not edit by hand.\n\n"
+        "Every file of a run, below `runs/NAME/`. `.jsonl` holds one JSON object a line, `.zst` is compressed with\n"
+        "Zstandard. Rows are counted as in a spreadsheet, where the header is row 1; offsets count Unicode code points.\n"
+        "Ids are hashes of content and place. [Data](data.md) describes the files that go in.\n"
+    ]
+    nested: dict[type[BaseModel], None] = {}
+    shown: set[type[BaseModel]] = set()
+    for title, (introduction, files) in SECTIONS.items():
+        parts.append(f"## {title}\n" + (f"\n{introduction}\n" if introduction else ""))
+        for file in files:
+            parts.append(f"**`{file.name}`** {file.text}\n")
+            if file.record is not None:
+                nested |= dict.fromkeys(_nested(file.record))
+                if file.record in shown:
+                    parts.append(f"Each line is a {file.record.__name__}, as above.\n")
+                else:
+                    parts.append(
+                        f"{file.record.__name__}: {_description(file.record)}\n\n{_field_table(file.record)}"
+                    )
+                shown.add(file.record)
+    parts.append("## Nested records\n")
+    for record in nested:
+        if record not in shown:
+            parts.append(f"### {record.__name__}\n\n{_description(record)}\n\n{_field_table(record)}")
+    return "\n".join(parts)
+
+
+def _description(record: type[BaseModel]) -> str:
+    return " ".join(inspect.cleandoc(record.__doc__ or "").split())
+
+
+def _field_table(record: type[BaseModel]) -> str:
+    """Names and types, and meanings where the record documents its fields one by one."""
+    meanings = field_docs(record)
+    header = ("Field", "Type", "Meaning") if meanings else ("Field", "Type")
+    rows = [header, ("---",) * len(header)]
+    for name, field in record.model_fields.items():
+        cells = (f"`{name}`", _type_name(field.annotation), " ".join(meanings.get(name, "").split()))
+        rows.append(tuple(cell.replace("|", "\\|") for cell in cells[: len(header)]))
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def field_docs(model: type[BaseModel]) -> dict[str, str]:
+    """The string below each field, which Python itself does not keep; also of the base classes."""
+    docs: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if issubclass(base, BaseModel) and base is not BaseModel:
+            body = ast.parse(inspect.getsource(base)).body[0]
+            assert isinstance(body, ast.ClassDef)
+            for field, below in zip(body.body, body.body[1:], strict=False):
+                match field, below:
+                    case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(
+                        value=ast.Constant(value=str(text))
+                    ):
+                        docs[name] = text
+    return docs
+
+
+_PLAIN = {
+    str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null", Path: "path",
+    Any: "anything",
+}  # fmt: skip
+
+
+def _type_name(annotation: Any) -> str:
+    """A type in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation in _PLAIN:
+        name = _PLAIN[annotation]
+    elif origin is Annotated:
+        name = _type_name(arguments[0])
+    elif origin is Literal:
+        name = ", ".join(f"`{value}`" for value in arguments)
+    elif origin in {Union, types.UnionType}:
+        name = " or ".join(_type_name(argument) for argument in arguments)
+    elif origin is dict:
+        name = f"object of {_type_name(arguments[1])}"
+    elif origin is tuple and arguments[-1] is not Ellipsis:
+        name = "[" + ", ".join(map(_type_name, arguments)) + "]"
+    elif arguments:
+        name = f"list of {_type_name(arguments[0])}"
+    else:
+        name = str(annotation.__name__)
+    return name
+
+
+def _nested(record: type[BaseModel]) -> list[type[BaseModel]]:
+    """The records inside a record, at any depth; a record may hold itself."""
+    found: list[type[BaseModel]] = []
+    waiting = [record]
+    while waiting:
+        for field in waiting.pop(0).model_fields.values():
+            new = [inner for inner in _records_in(field.annotation) if inner not in found]
+            found += new
+            waiting += new
+    return found
+
+
+def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _records_in(argument)
