@@ -1,4 +1,6 @@
-"""Answers as text: `write_answer` and `read_answer` are inverse functions, one rule for references and model output."""
+"""Answers as text: `write_answer` and `read_answer` are inverse functions, with one rule for references and model
+output.
+"""
 
 from mentallama.answers.parse import read_answer, write_answer
 

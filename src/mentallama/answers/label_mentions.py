@@ -1,7 +1,7 @@
-"""Find which labels a stretch of an answer claims: whole words, longest name first, negation heeded.
+"""Find the labels that a passage of an answer claims: whole words, longest name first, negation respected.
 
-Nothing here knows a task: names come from the task file, only the words that every answer shares
-(negation, "Answer:", "therefore") are spelled here.
+Nothing here is specific to a task: label names come from the task file; only the words that all answers share
+(negation, "Answer:", "therefore") are spelled out here.
 """
 
 from __future__ import annotations
@@ -70,34 +70,34 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')\]*_]*\s+|\n+")
 
 
 def excerpt_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """Labels that a short stretch claims: its first sentence that claims any; a list of options claims none.
+    """Labels claimed by the first sentence of a short passage that claims any; a list of options claims none.
 
-    In a yes/no task an outright "yes" or "no" is the claim; a statement of the finding is one where
-    no such word stands, and a contradiction between the two is two claims.
+    In a yes/no task, an explicit "yes" or "no" is a claim, and so is a statement of the finding; where the two
+    contradict each other, both labels are returned.
     """
     for sentence in _sentences(_OPTION_LIST.sub("", text)):
-        found = _sentence_labels(task, sentence)
-        if found:
-            return found
+        labels = _sentence_labels(task, sentence)
+        if labels:
+            return labels
     return frozenset()
 
 
 def marked_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """Labels behind "Answer:", "Final answer:" (which overrides), "the most fitting label is"."""
+    """Labels after "Answer:", "Final answer:" (which takes precedence) or "the most fitting label is"."""
     final: set[LabelName] = set()
     plain: set[LabelName] = set()
-    for found in _ANSWER_MARKER.finditer(text):
-        claims = _sentence_labels(task, _first_sentence(found["value"]))
-        (final if found["final"] else plain).update(claims)
+    for match in _ANSWER_MARKER.finditer(text):
+        labels = _sentence_labels(task, _first_sentence(match["value"]))
+        (final if match["final"] else plain).update(labels)
     if not final | plain:
-        for found in _LABEL_ASSIGNMENT.finditer(text):
-            plain.update(_sentence_labels(task, found["value"]))
+        for match in _LABEL_ASSIGNMENT.finditer(text):
+            plain.update(_sentence_labels(task, match["value"]))
     return frozenset(final or plain)
 
 
 def label_sentence_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """Labels whose whole answer sentence stands in the text."""
-    said = " ".join(_strip_markdown(text).lower().split())
+    """Labels whose complete answer sentence occurs in the text."""
+    normalized = " ".join(_strip_markdown(text).lower().split())
     sentences = {
         name: " ".join(label.answer.instruction.lower().rstrip(".").split())
         for name, label in task.labels.items()
@@ -105,18 +105,18 @@ def label_sentence_labels(task: Task, text: str) -> frozenset[LabelName]:
     return frozenset(
         name
         for name, sentence in sentences.items()
-        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_CONJUNCTION.pattern})", said)
+        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_CONJUNCTION.pattern})", normalized)
     )
 
 
 def conclusion_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """Labels of a text whose answer is not set apart: its concluding sentence, else first and last."""
+    """Labels of a text without a marked answer: from its concluding sentence, else from its first and last sentence."""
     sentences = _sentences(text)
     concluding = [s for s in sentences if _CONCLUSION.search(s)]
     for chosen in (concluding[-1:], [*sentences[:1], *sentences[-1:]]):
-        found = frozenset[LabelName]().union(*(_sentence_labels(task, s) for s in chosen))
-        if found:
-            return found
+        labels = frozenset[LabelName]().union(*(_sentence_labels(task, s) for s in chosen))
+        if labels:
+            return labels
     return frozenset()
 
 
@@ -126,81 +126,86 @@ def _sentence_labels(task: Task, sentence: str) -> frozenset[LabelName]:
 
 
 def _yes_no_labels(task: Task, text: str) -> frozenset[LabelName]:
-    words = {_YES_NO_WORDS[found["word"].lower()] for found in _YES_NO.finditer(text)}
-    return frozenset(words | {claim for claim, _ in _asserted_labels(task, text)})
+    words = {_YES_NO_WORDS[match["word"].lower()] for match in _YES_NO.finditer(text)}
+    return frozenset(words | {label for label, _ in _asserted_labels(task, text)})
 
 
 def _named_labels(task: Task, text: str) -> frozenset[LabelName]:
-    stated = _asserted_labels(task, text)
+    asserted = _asserted_labels(task, text)
     related = re.search(r"\brelated to\s+(?:the\s+)?", text, re.IGNORECASE)
     end = related.end() if related else -1
     anchored: set[LabelName] = set()
-    for claim, place in stated:  # the label right behind "related to", and those joined to it
-        if place.start() == end or (anchored and _CONJUNCTION.fullmatch(text[end : place.start()])):
-            anchored.add(claim)
-            end = place.end()
-    return frozenset(anchored or {claim for claim, _ in stated})
+    for label, match in asserted:  # the label right after "related to", and those joined to it
+        if match.start() == end or (anchored and _CONJUNCTION.fullmatch(text[end : match.start()])):
+            anchored.add(label)
+            end = match.end()
+    return frozenset(anchored or {label for label, _ in asserted})
 
 
 def _asserted_labels(task: Task, text: str) -> list[tuple[LabelName, re.Match[str]]]:
-    """Labels that a text states, in order. What only a negation says counts where nothing else is said."""
-    names = _phrase_index(task)
-    said, denied = [], []
-    for found in names.pattern.finditer(text):
-        name = names.phrase_by_group[str(found.lastgroup)]
-        before = _CLAUSE_END.split(text[: found.start()])[-1]
+    """Labels that a text states, in order; labels stated by a negated phrase count where no other is stated."""
+    index = _phrase_index(task)
+    stated, stated_by_negation = [], []
+    for match in index.pattern.finditer(text):
+        phrase = index.phrase_by_group[str(match.lastgroup)]
+        before = _CLAUSE_END.split(text[: match.start()])[-1]
         if _HEDGE.search(before):
             continue
-        if name.contains_negation or not _negated(text, before, found):
-            said += [(name.label, found)] if name.label else []
-        elif name.negated_label:
-            denied.append((name.negated_label, found))
-    return [*said, *denied] if task.is_yes_no else said or denied
+        if phrase.contains_negation or not _negated(text, before, match):
+            stated += [(phrase.label, match)] if phrase.label else []
+        elif phrase.negated_label:
+            stated_by_negation.append((phrase.negated_label, match))
+    return [*stated, *stated_by_negation] if task.is_yes_no else stated or stated_by_negation
 
 
-def _negated(text: str, before: str, found: re.Match[str]) -> bool:
-    """Whether a negating word governs the match: before it in its clause, inside it, or just after."""
+def _negated(text: str, before: str, match: re.Match[str]) -> bool:
+    """Whether a negating word governs the match: before it in its clause, inside it, or right after it."""
     nearby = " ".join(before.split()[-9:])
     return bool(
-        _NEGATOR.search(nearby) or _NEGATOR.search(found[0]) or _POST_NEGATION.match(text[found.end() :])
+        _NEGATOR.search(nearby) or _NEGATOR.search(match[0]) or _POST_NEGATION.match(text[match.end() :])
     )
 
 
 class _LabelPhrase(NamedTuple):
-    """What a phrase means, plain and negated; `says_no` where the phrase itself holds the negation."""
+    """A phrase and the labels it states, as it is and negated.
 
-    phrase: str
+    `contains_negation`: the phrase itself holds the negation, as "no depression".
+    """
+
+    text: str
     label: LabelName | None
     negated_label: LabelName | None
     contains_negation: bool
 
 
 class _PhraseIndex(NamedTuple):
+    """One pattern for all phrases of a task, with a named group for each."""
+
     pattern: re.Pattern[str]
     phrase_by_group: dict[str, _LabelPhrase]
 
 
 @cache
 def _phrase_index(task: Task) -> _PhraseIndex:
-    """All names of all labels in one pattern, longest first, a named group each."""
-    names = []
+    """All phrases of all labels, the longest first."""
+    phrases = []
     for label, entry in task.labels.items():
-        own = () if task.is_yes_no else (label, *(entry.answer.for_form(form) for form in FORMS))
-        for phrase in sorted({*own, *entry.aliases}):
-            says_no = "*" not in phrase and _NEGATOR.search(phrase) is not None
-            names.append(_LabelPhrase(phrase, label, "no" if task.is_yes_no else None, says_no))
-        names += [_LabelPhrase(phrase, None, label, False) for phrase in entry.negated_aliases]
-    names.sort(key=lambda name: (-len(name.phrase), name.phrase))
-    meaning = {f"g{index}": name for index, name in enumerate(names)}
-    joined = "|".join(f"(?P<{group}>{_phrase_pattern(name.phrase)})" for group, name in meaning.items())
-    return _PhraseIndex(re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE), meaning)
+        names = () if task.is_yes_no else (label, *(entry.answer.for_form(form) for form in FORMS))
+        for text in sorted({*names, *entry.aliases}):
+            contains_negation = "*" not in text and _NEGATOR.search(text) is not None
+            phrases.append(_LabelPhrase(text, label, "no" if task.is_yes_no else None, contains_negation))
+        phrases += [_LabelPhrase(text, None, label, False) for text in entry.negated_aliases]
+    phrases.sort(key=lambda phrase: (-len(phrase.text), phrase.text))
+    by_group = {f"g{number}": phrase for number, phrase in enumerate(phrases)}
+    joined = "|".join(f"(?P<{group}>{_phrase_pattern(phrase.text)})" for group, phrase in by_group.items())
+    return _PhraseIndex(re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE), by_group)
 
 
-def _phrase_pattern(alias: str) -> str:
-    """Words in a row, each with or without a plural s; `*` is up to three words."""
+def _phrase_pattern(phrase: str) -> str:
+    """Consecutive words, each with or without a plural s; `*` matches up to three words."""
     words = [
         r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word_pattern(word) + r"[\s-]+"
-        for word in alias.rstrip(".").split()
+        for word in phrase.rstrip(".").split()
     ]
     return "".join(words).removesuffix(r"[\s-]+")
 
@@ -211,7 +216,7 @@ def _word_pattern(word: str) -> str:
 
 
 def _strip_markdown(text: str) -> str:
-    """Without Markdown emphasis, headings and list marks."""
+    """The text without Markdown emphasis, heading and list marks."""
     return re.sub(r"[*_`#]+|^\s*(?:[-•>]|\d+[.)])\s+", " ", text, flags=re.MULTILINE).strip()
 
 

@@ -1,4 +1,4 @@
-"""Take an answer's own statement of its label out of the explanation, so that the reasons must carry the label."""
+"""Remove an answer's statement of its label from the explanation, so that the label must follow from the reasons."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ _SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[
 _OPENING_CLAUSE = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
 _MARKER_PREFIX = re.compile(r"[^.:：]{1,30}[:：]")
 _SHORT_ANSWER_WORDS = 2
-"""An answer of so few words ("yes", "social relationships") is a statement only where it stands alone."""
+"""An answer of at most this many words ("yes", "social relationships") counts as a statement only on its own."""
 
 
 def strip_label(task: Task, explanation: str) -> str:
-    """The explanation without the sentences that only say the answer over again.
+    """The explanation without the sentences that merely restate the answer.
 
-    Those are sentences that hold an answer sentence of the task (of any label, in either form), that name the answer
-    behind a mark ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A conclusion in other
-    words ("so the job is the cause") is the explanation's own and stays. Where nothing else would be left, only the
-    statement itself goes and the rest of its sentence stays. An explanation that is nothing but its answer gives "".
+    Removed are sentences that contain an answer sentence of the task (of any label, in either form), sentences that
+    name the answer after a marker ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A
+    conclusion in other words ("so the job is the cause") is part of the explanation and stays. If nothing would be
+    left, only the statement itself is removed and the rest of its sentence stays. An explanation that consists of its
+    answer alone gives "".
     """
-    said = [part.strip() for part in _SENTENCES.split(explanation) if part.strip()]
-    kept = [part for at, part in enumerate(said) if not _restates_label(task, part, first=at == 0)]
+    sentences = [part.strip() for part in _SENTENCES.split(explanation) if part.strip()]
+    kept = [part for i, part in enumerate(sentences) if not _restates_label(task, part, first=i == 0)]
     if not kept:
-        kept = [_strip_restatement(task, part, first=at == 0) for at, part in enumerate(said)]
+        kept = [_strip_restatement(task, part, first=i == 0) for i, part in enumerate(sentences)]
     return " ".join(part for part in kept if word_tokens(part))
 
 
@@ -50,7 +51,7 @@ def _strip_restatement(task: Task, sentence: str, *, first: bool) -> str:
 
 
 def _opening_label_end(task: Task, sentence: str) -> int:
-    """Where the label that a sentence opens with ends; 0 where it opens with none."""
+    """End offset of the label that a sentence opens with; 0 if it opens with none."""
     head = _OPENING_CLAUSE.match(sentence)
     return head.end() if head and _joined_tokens(head[0]) in _short_answers(task) else 0
 
@@ -61,7 +62,7 @@ def _joined_tokens(text: str) -> str:
 
 @cache
 def _short_answers(task: Task) -> frozenset[str]:
-    """Answers and names of labels, as tokens with spaces between."""
+    """Answers and label names as space-separated tokens."""
     names = list(task.labels)
     if not task.is_yes_no:  # a yes/no task's aliases are parts of sentences, as "depressed"
         names += [alias for label in task.labels.values() for alias in label.aliases]
@@ -71,11 +72,16 @@ def _short_answers(task: Task) -> frozenset[str]:
 
 @cache
 def _label_sentence_pattern(task: Task) -> re.Pattern[str]:
-    """Answer sentences of more than a few words, with or without the "Yes," or "No," that they open with."""
-    found = {_joined_tokens(label.answer.for_form(form)) for label in task.labels.values() for form in FORMS}
-    opened = {sentence.partition(" ")[2] for sentence in found if sentence.partition(" ")[0] in task.labels}
+    """Matches answer sentences longer than `_SHORT_ANSWER_WORDS`, with or without their opening "Yes," or "No,"."""
+    sentences = {
+        _joined_tokens(label.answer.for_form(form)) for label in task.labels.values() for form in FORMS
+    }
+    without_opening = {
+        sentence.partition(" ")[2] for sentence in sentences if sentence.partition(" ")[0] in task.labels
+    }
     phrases = sorted(
-        (p for p in found | opened if p.count(" ") >= _SHORT_ANSWER_WORDS), key=lambda p: (-len(p), p)
+        (p for p in sentences | without_opening if p.count(" ") >= _SHORT_ANSWER_WORDS),
+        key=lambda p: (-len(p), p),
     )
     joined = "|".join(r"[\W_]*".join(map(re.escape, phrase.split(" "))) for phrase in phrases)
     return re.compile(rf"(?:{joined})" if joined else r"(?!)", re.IGNORECASE)

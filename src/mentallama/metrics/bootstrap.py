@@ -1,7 +1,7 @@
-"""Bootstrap intervals over posts.
+"""Bootstrap confidence intervals that resample posts.
 
-Posts are drawn, not rows: where a set asks several questions of a post, its rows rise and fall
-together, and an interval over rows would be too narrow.
+Posts are drawn, not rows: where a set asks several questions about a post, its rows are correlated, and an interval
+over rows would be too narrow.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from mentallama.records import Record
 
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""From summed counts of shape (resamples, ...) to one number a resample."""
+"""Summed counts of shape (resamples, ...) -> one number per resample."""
 
 MAX_DRAWN_INDICES = 4_000_000
-"""Drawn indices held at a time (32 MB): bounds memory on sets of ten thousand posts."""
+"""Drawn indices in memory at a time (32 MB), which bounds memory on sets of ten thousand posts."""
 
 
 class Resampling(Record):
-    """How an interval is drawn. 1,000 resamples leave an end's own error at about 0.1 points of F1."""
+    """Settings of an interval. With 1,000 resamples each end has a standard error of about 0.1 points of F1."""
 
     resamples: int = 1000
     confidence: float = 0.95
@@ -35,14 +35,14 @@ def bootstrap_interval(
 
     Parameters
     ----------
-    by_post
-        Counts of each post, shape (posts, ...). A resample's counts are sums of whole posts.
+    counts_by_post
+        Counts of each post, shape (posts, ...). A resample's counts are sums over the posts drawn.
     statistic
         Vectorised over the first axis.
 
     Returns
     -------
-    Low and high end in the statistic's unit; None with fewer than two posts.
+    Lower and upper end in the statistic's unit; None with fewer than two posts.
     """
     posts = len(counts_by_post)
     if posts < 2:
@@ -52,12 +52,12 @@ def bootstrap_interval(
     flat = counts_by_post.reshape(posts, -1).astype(np.float64)
 
     def resampled(drawn: NDArray[np.int64], axis: int = -1) -> NDArray[np.float64]:
-        del axis  # always the last: there is one sample
+        del axis  # always the last axis: there is one sample
         weights = count_draws(np.atleast_2d(drawn), posts)
         sums = np.rint(weights @ flat).astype(np.int64).reshape(-1, *counts_by_post.shape[1:])
         return statistic(sums).reshape(drawn.shape[:-1])
 
-    found = bootstrap(
+    result = bootstrap(
         (np.arange(posts),),
         resampled,
         vectorized=True,
@@ -67,12 +67,12 @@ def bootstrap_interval(
         confidence_level=resampling.confidence,
         rng=np.random.default_rng(resampling.seed),
     )
-    low, high = found.confidence_interval
+    low, high = result.confidence_interval
     return float(low), float(high)
 
 
 def count_draws(drawn: NDArray[np.int64], posts: int) -> NDArray[np.float64]:
-    """How often each post was drawn: indices (resamples, draws) to counts (resamples, posts).
+    """How often each post was drawn: indices of shape (resamples, draws) -> counts of shape (resamples, posts).
 
     >>> count_draws(np.array([[0, 0, 2]]), 3).tolist()
     [[2.0, 0.0, 1.0]]

@@ -1,4 +1,4 @@
-"""Overlap of an explanation with a reference: ROUGE by the tokens of `words`, chrF by sacrebleu."""
+"""Overlap of an explanation with a reference text: ROUGE on the tokens of text.tokenize, chrF by sacrebleu."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from types import MappingProxyType
 from mentallama.text.tokenize import word_tokens
 
 OverlapMetric = Callable[[Sequence[str], Sequence[str]], list[float]]
-"""Hypotheses and their references, one each -> one score each."""
+"""Hypotheses and one reference for each -> one score for each."""
 
 
 def rouge(hypothesis: str, reference: str) -> dict[str, float]:
-    """ROUGE-1, -2 and -L as F1, 0-1 (Lin 2004; F with recall and precision of equal weight, no stemming).
+    """ROUGE-1, -2 and -L as F1, 0-1 (Lin 2004; precision and recall weighted equally, no stemming).
 
-    Two texts without any n-gram of a length have 1 where their tokens are equal, else 0.
+    Where neither text has an n-gram of a length, the score is 1 if their tokens are equal, else 0.
     """
-    ours, theirs = word_tokens(hypothesis), word_tokens(reference)
+    first, second = word_tokens(hypothesis), word_tokens(reference)
     return {
-        "rouge1": _ngram_f1(ours, theirs, 1),
-        "rouge2": _ngram_f1(ours, theirs, 2),
-        "rougeL": _f1(_lcs_length(ours, theirs), len(ours), len(theirs)) if ours or theirs else 1.0,
+        "rouge1": _ngram_f1(first, second, 1),
+        "rouge2": _ngram_f1(first, second, 2),
+        "rougeL": _f1(_lcs_length(first, second), len(first), len(second)) if first or second else 1.0,
     }
 
 
-def _ngram_f1(ours: list[str], theirs: list[str], length: int) -> float:
-    first, second = _ngrams(ours, length), _ngrams(theirs, length)
-    if not first and not second:
-        return float(ours == theirs)
-    return _f1((first & second).total(), first.total(), second.total())
+def _ngram_f1(first: list[str], second: list[str], n: int) -> float:
+    first_ngrams, second_ngrams = _ngrams(first, n), _ngrams(second, n)
+    if not first_ngrams and not second_ngrams:
+        return float(first == second)
+    return _f1((first_ngrams & second_ngrams).total(), first_ngrams.total(), second_ngrams.total())
 
 
-def _ngrams(words: list[str], length: int) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(words[at : at + length]) for at in range(len(words) - length + 1))
+def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
 
 
 def _f1(common: int, first: int, second: int) -> float:
@@ -42,15 +42,15 @@ def _f1(common: int, first: int, second: int) -> float:
 
 
 def _lcs_length(first: list[str], second: list[str]) -> int:
-    """Length of the longest common subsequence, by bit vectors (Hyyrö 2004): one step a word of `second`."""
-    places: dict[str, int] = {}
-    for at, word in enumerate(first):
-        places[word] = places.get(word, 0) | 1 << at
+    """Length of the longest common subsequence, by bit vectors (Hyyrö 2004): one step per token of `second`."""
+    positions: dict[str, int] = {}
+    for i, token in enumerate(first):
+        positions[token] = positions.get(token, 0) | 1 << i
     full = (1 << len(first)) - 1
     free = full
-    for word in second:
-        met = free & places.get(word, 0)
-        free = ((free + met) | (free - met)) & full
+    for token in second:
+        matched = free & positions.get(token, 0)
+        free = ((free + matched) | (free - matched)) & full
     return len(first) - free.bit_count()
 
 
@@ -77,4 +77,4 @@ def _rouge_metric(name: str) -> OverlapMetric:
 OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
     {"chrf": _chrf} | {name: _rouge_metric(name) for name in ("rouge1", "rouge2", "rougeL")}
 )
-"""What explanations can be measured by, 0-100, higher is nearer. A learnt measure is one more line."""
+"""Metric name -> function; scores from 0 to 100, higher is closer. A learned metric (BERTScore) is one more line."""
