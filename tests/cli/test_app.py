@@ -226,14 +226,14 @@ def test_a_rejected_row_is_told_and_counts_against_the_allowed_share(
         (["evaluate", "--benchmark", "data", "--out", "o"], ["evaluate needs a recipe, or all of"]),
         (["evaluate", "recipe.yaml", "--benchmark", "data"], ["not both"]),
         (
-            ["evaluate", "--benchmark", "data", "--responses", "golden", "--out", "o", "--form", "sonnet"],
+            ["evaluate", "--benchmark", "data", "--responses", "reference", "--out", "o", "--form", "sonnet"],
             ["--form sonnet: there are instruction and completion"],
         ),
-        (["evaluate", "--benchmark", "gone", "--responses", "golden", "--out", "o"], ["gone: there is no"]),
+        (["evaluate", "--benchmark", "gone", "--responses", "reference", "--out", "o"], ["gone: there is no"]),
         (["evaluate", "--benchmark", "data", "--responses", "empty", "--out", "o"], ["data: not the publ"]),
         (["sources", "--data", "gone"], ["gone: there is no such folder; name yours with --data"]),
         (["sources", "--data", "data", "--form", "sonnet"], ["--form sonnet: there are"]),
-        (["tasks", "show", "camz"], ["no task is called 'camz'; did you mean CAMS?"]),
+        (["tasks", "show", "camz"], ["there is no task named 'camz'; did you mean CAMS?"]),
         (["analyze", MARKER], ["no trained model below runs/", "--model linear:DIR"]),
         (["analyze", MARKER, "--model", "granite"], ["'granite' is no model", "linear:…"]),
         (["analyze", MARKER, "--model", "granite:x"], ["'granite:x' is no model", "linear:…"]),
@@ -528,7 +528,7 @@ def goldens(form: Form) -> list[str]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("responses", "score"), [("golden", 100.0), ("empty", 0.0)])
+@pytest.mark.parametrize(("responses", "score"), [("reference", 100.0), ("empty", 0.0)])
 def test_stand_ins_are_scored(form: Form, responses: str, score: float, tmp_path: Path) -> None:
     root = benchmark(tmp_path / "release", form, goldens(form))
     done = mentallama(
@@ -545,7 +545,7 @@ def test_stand_ins_are_scored(form: Form, responses: str, score: float, tmp_path
 
 def test_the_published_reader_is_asked_where_it_is_wanted(tmp_path: Path) -> None:
     root = benchmark(tmp_path / "release", "instruction", goldens("instruction"))
-    command = ("evaluate", "--benchmark", root, "--responses", "golden", "--out")
+    command = ("evaluate", "--benchmark", root, "--responses", "reference", "--out")
     assert mentallama(*command, tmp_path / "without").returncode == 0
     assert mentallama(*command, tmp_path / "with", "--as-published").returncode == 0
     assert not (tmp_path / "without/readers_differ.json").exists()
@@ -559,7 +559,7 @@ def test_a_benchmark_of_the_other_form_is_wrong_use(tmp_path: Path) -> None:
         "--benchmark",
         root,
         "--responses",
-        "golden",
+        "reference",
         "--form",
         "completion",
         "--out",
@@ -572,7 +572,7 @@ def test_a_benchmark_of_the_other_form_is_wrong_use(tmp_path: Path) -> None:
     ("rows", "code", "part"),
     [
         (None, 2, "there is no such folder"),
-        ({}, 2, "no file is called after a set, as CAMS.csv"),
+        ({}, 2, "no file is named after a set, such as CAMS.csv"),
         ({"DR.csv": [["goldens", "text"], ["a", MARKER]]}, 1, "DR.csv"),
         ({"DR.csv": [["goldens", "generated_text"], [MARKER, MARKER]]}, 1, "DR.csv"),
         ({"DR.csv": []}, 1, "DR.csv, row 1: no columns"),
@@ -597,5 +597,5 @@ def test_responses_that_do_not_answer_the_benchmark(
 def test_a_golden_without_a_label_is_told_by_row(tmp_path: Path) -> None:
     bad = [*goldens("instruction")[:2], f"who knows, {MARKER}"]
     root = benchmark(tmp_path / "release", "instruction", bad)
-    done = mentallama("evaluate", "--benchmark", root, "--responses", "golden", "--out", tmp_path / "out")
-    assert_told(done, 1, "DR.csv, row 4: the golden response is unparsed")
+    done = mentallama("evaluate", "--benchmark", root, "--responses", "reference", "--out", tmp_path / "out")
+    assert_told(done, 1, "DR.csv, row 4: the reference is unparsed")

@@ -101,9 +101,9 @@ def test_lists_of_different_length_give_no_score() -> None:
     rows = [answered("CAMS", none, none, 2), answered("CAMS", work, work, 3)]
     result, differences = score_as_published(rows, load_published_rules()["CAMS"])
     assert (result.weighted_f1, result.accuracy) == (None, None)
-    assert result.reason == "its lists differ in length: 1 goldens, 2 outputs"
+    assert result.reason == "its lists differ in length: 1 references, 2 outputs"
     # its "none" golden is dropped; its "none" output is read by default, and rightly
-    assert [(d.row, d.source, d.ours, d.published) for d in differences] == [(2, "golden", "none", None)]
+    assert [(d.row, d.source, d.ours, d.published) for d in differences] == [(2, "reference", "none", None)]
 
 
 def test_swmh_drops_the_output_with_the_golden() -> None:
@@ -139,9 +139,9 @@ def test_example_outputs_of_the_release(data: Path, name: str, by_default: int) 
 def test_goldens_that_the_published_reader_drops(data: Path, name: str, labels: set[str]) -> None:
     # On the full files 107 of 625 and 142 of 684; whichever part is here, it is the same labels.
     tasks = load_tasks()
-    rows, _ = score_benchmark_set(open_benchmark(data, "instruction", tasks), tasks[name], "golden")
+    rows, _ = score_benchmark_set(open_benchmark(data, "instruction", tasks), tasks[name], "reference")
     result, differences = score_as_published(rows, load_published_rules()[name])
-    dropped = [d for d in differences if d.source == "golden"]
+    dropped = [d for d in differences if d.source == "reference"]
     of_labels = sum(row.scored_row.gold in labels for row in rows)
     assert len(dropped) == of_labels > 0
     assert {d.ours for d in dropped} == labels

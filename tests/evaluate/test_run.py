@@ -1,6 +1,5 @@
 """Evaluate from files to files: outputs brought into line with the benchmark, predictions with posts."""
 
-import csv
 import io
 from pathlib import Path
 
@@ -11,26 +10,19 @@ from rich.console import Console
 from mentallama.answers.parse import write_answer
 from mentallama.cli.tables import score_table
 from mentallama.errors import DataError, UsageError
-from mentallama.evaluate.paper_results import comparison_rows, table2
+from mentallama.evaluate.paper_results import ModelScores, comparison_rows
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.records import Post, Prediction, Provenance, Reading, example_of
 from mentallama.tasks import find_task, load_tasks, write_query
+from tests.factories.model_outputs import write_csv, write_outputs
 
 DR = find_task("DR")
 GOLD = ["yes", "no", "yes", "no"]
 EXPLANATIONS = ["made up one", 'made up two, with a \\ and a "quote"', "made up\nthree", "made up four"]
 GOLDENS = [write_answer(DR, None, label, why) for label, why in zip(GOLD, EXPLANATIONS, strict=True)]
-
-
-def write_csv(path: Path, columns: dict[str, list[str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
 
 
 @pytest.fixture
@@ -45,25 +37,20 @@ def benchmark(tmp_path: Path) -> Path:
     return root
 
 
-def outputs(folder: Path, goldens: list[str], texts: list[str]) -> Path:
-    write_csv(folder / "DR.csv", {"goldens": goldens, "generated_text": texts})
-    return folder
-
-
 def test_golden_is_100_and_empty_is_0(benchmark: Path, tmp_path: Path) -> None:
-    golden = evaluate_responses(benchmark, "instruction", "golden", tmp_path / "golden")
+    golden = evaluate_responses(benchmark, "instruction", "reference", tmp_path / "golden")
     empty = evaluate_responses(benchmark, "instruction", "empty", tmp_path / "empty")
     one = golden.sets["DR"]
-    assert (one.weighted_f1, one.accuracy, one.macro_f1) == (100.0, 100.0, 100.0)
+    assert (one.weighted_f1, one.accuracy, one.metrics["macro_f1"]) == (100.0, 100.0, 100.0)
     assert one.weighted_f1_interval == (100.0, 100.0)
     assert (empty.sets["DR"].weighted_f1, empty.sets["DR"].parsed, empty.sets["DR"].unparsed) == (0.0, 0, 4)
     assert set(golden.missing) == set(load_tasks()) - {"DR"}
-    assert golden.missing_reasons["CLP"] == "the benchmark has no test file of it"
+    assert golden.missing_reasons["CLP"] == "the benchmark has no test file for it"
 
 
 def test_what_is_written_reads_back_and_is_the_same_each_time(benchmark: Path, tmp_path: Path) -> None:
-    scores = evaluate_responses(benchmark, "instruction", "golden", tmp_path / "a", as_published=True)
-    evaluate_responses(benchmark, "instruction", "golden", tmp_path / "b", as_published=True)
+    scores = evaluate_responses(benchmark, "instruction", "reference", tmp_path / "a", as_published=True)
+    evaluate_responses(benchmark, "instruction", "reference", tmp_path / "b", as_published=True)
     assert read_scores(tmp_path / "a/scores.json") == scores
     for name in ("scores.json", "rows.jsonl.zst", "readers_differ.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -88,16 +75,16 @@ def test_outputs_written_by_pandas(benchmark: Path, tmp_path: Path, escapechar: 
 def test_outputs_in_another_order_are_put_in_order(benchmark: Path, tmp_path: Path) -> None:
     backwards = GOLDENS[::-1]
     scores = evaluate_responses(
-        benchmark, "instruction", outputs(tmp_path / "o", backwards, backwards), tmp_path / "out"
+        benchmark, "instruction", write_outputs(tmp_path / "o", backwards, backwards), tmp_path / "out"
     )
-    assert scores.matched_files["DR"].aligned_by == "goldens"
+    assert scores.matched_files["DR"].aligned_by == "references"
     assert scores.sets["DR"].accuracy == 100.0
-    assert "put in order by golden text" in shown(score_table(scores))
+    assert "reordered by reference text" in shown(score_table(scores))
 
 
 def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
     golden = [write_answer(DR, None, "yes", "by an expert")]
-    folder = outputs(tmp_path / "o", golden, ["Yes."])
+    folder = write_outputs(tmp_path / "o", golden, ["Yes."])
     scores = evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
     assert scores.matched_files["DR"].file == "human_evaluation/test_instruction_expert/DR.csv"
     assert (scores.sets["DR"].n, scores.sets["DR"].weighted_f1_interval) == (1, None)
@@ -108,14 +95,14 @@ def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
     [
         (GOLDENS[:3], 5, "3 rows where"),  # the first that is not there
         ([*GOLDENS, "Yes."], 6, "5 rows where"),
-        ([GOLDENS[0], "another", *GOLDENS[2:]], 3, "its golden is not the one"),
-        ([GOLDENS[0], GOLDENS[0], *GOLDENS[2:]], 3, "its golden is not the one"),
+        ([GOLDENS[0], "another", *GOLDENS[2:]], 3, "its reference is not the one"),
+        ([GOLDENS[0], GOLDENS[0], *GOLDENS[2:]], 3, "its reference is not the one"),
     ],
 )
 def test_outputs_of_another_file_are_a_fault(
     benchmark: Path, tmp_path: Path, goldens: list[str], row: int, what: str
 ) -> None:
-    folder = outputs(tmp_path / "o", goldens, ["Yes."] * len(goldens))
+    folder = write_outputs(tmp_path / "o", goldens, ["Yes."] * len(goldens))
     with pytest.raises(DataError, match=what) as fault:
         evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
     assert (fault.value.row, fault.value.file) == (row, str(folder / "DR.csv"))
@@ -135,18 +122,18 @@ def test_wrong_columns_and_cut_rows(benchmark: Path, tmp_path: Path) -> None:
 def test_nothing_to_evaluate(benchmark: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
     for responses, what in [
-        ("gold", "golden or empty"),
+        ("gold", "reference or empty"),
         (tmp_path / "absent", "no such folder"),
-        (tmp_path / "none", "called after a set"),
+        (tmp_path / "none", "named after a set"),
     ]:
         with pytest.raises(UsageError, match=what):
             evaluate_responses(benchmark, "instruction", responses, tmp_path / "out")
     with pytest.raises(UsageError, match="completion"):
-        evaluate_responses(benchmark, "completion", "golden", tmp_path / "out")
+        evaluate_responses(benchmark, "completion", "reference", tmp_path / "out")
 
 
 def test_files_that_are_no_set_are_named(benchmark: Path, tmp_path: Path) -> None:
-    folder = outputs(tmp_path / "o", GOLDENS, GOLDENS)
+    folder = write_outputs(tmp_path / "o", GOLDENS, GOLDENS)
     write_csv(folder / "DReaddit2.csv", {"goldens": [], "generated_text": []})
     assert evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").unused == ("DReaddit2.csv",)
 
@@ -155,7 +142,7 @@ def test_a_golden_without_a_label_is_a_fault_of_the_benchmark(tmp_path: Path) ->
     query = write_query(DR, "depression", "instruction", "made up")
     file = tmp_path / "test_data/test_instruction/DR.csv"
     write_csv(file, {"query": [query], "gpt-3.5-turbo": ["Perhaps."]})
-    with pytest.raises(DataError, match="row 2: the golden response is unparsed"):
+    with pytest.raises(DataError, match="row 2: the reference is unparsed"):
         evaluate_responses(tmp_path, "instruction", "empty", tmp_path / "out")
 
 
@@ -217,7 +204,7 @@ def test_a_set_with_missing_predictions_has_no_score(tmp_path: Path) -> None:
     assert scores.sets == {}
     assert scores.missing_reasons["DR"] == "2 labelled test rows have no prediction"
     assert scores.missing_rows == {"DR": (IDS[1], IDS[4])}
-    assert scores.missing_reasons["SAD"] == "there are no labelled test posts of it"
+    assert scores.missing_reasons["SAD"] == "there are no labelled test posts for it"
     assert read_json(tmp_path / "out/scores.json")["missing_rows"] == {"DR": [IDS[1], IDS[4]]}
 
 
@@ -232,7 +219,7 @@ def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
         ([prediction(IDS[0]), prediction(IDS[0])], POSTS, "row 2: a second prediction"),
         ([prediction(IDS[0], "perhaps")], POSTS, "row 1: a label that DR does not have"),
         ([prediction(IDS[0])], [post(0, "maybe")], "row 1: 'maybe' is not a label"),
-        ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "no task is called 'Mine'"),
+        ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "there is no task named 'Mine'"),
     ],
 )
 def test_faults_in_predictions_and_posts(
@@ -252,7 +239,7 @@ def shown(table: object) -> str:
 
 
 def test_the_table_shows_both_readers(benchmark: Path, tmp_path: Path) -> None:
-    folder = outputs(tmp_path / "o", GOLDENS, ["Yes.", "I cannot tell.", "", "No."])
+    folder = write_outputs(tmp_path / "o", GOLDENS, ["Yes.", "I cannot tell.", "", "No."])
     table = shown(
         score_table(evaluate_responses(benchmark, "instruction", folder, tmp_path / "out", as_published=True))
     )
@@ -280,9 +267,9 @@ def test_table_2_has_the_papers_numbers_and_ours_below() -> None:
         "75.31",
     ]
     assert rows[0][5] == "–"
-    printed = shown(table2({"DR": 84.9, "mine": 50.0}))
-    assert "84.90" in printed
-    assert "mine" in printed
+    header, rows = comparison_rows([ModelScores(name="this run", weighted_f1={"DR": 84.9, "mine": 50.0})])
+    assert header[-1] == "mine"
+    assert rows[-1] == ["this run", "–", "–", "84.90", *["–"] * 7, "50.00"]
 
 
 def test_table_2_of_the_held_out_tasks() -> None:
@@ -297,12 +284,12 @@ def test_table_2_of_the_held_out_tasks() -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("form", ["instruction", "completion"])
 def test_published_goldens_are_100_and_nothing_is_0(data: Path, tmp_path: Path, form: str) -> None:
-    golden = evaluate_responses(data / "release", form, "golden", tmp_path / "g")  # type: ignore[arg-type]
+    golden = evaluate_responses(data / "release", form, "reference", tmp_path / "g")  # type: ignore[arg-type]
     empty = evaluate_responses(data, form, "empty", tmp_path / "e")  # type: ignore[arg-type]
     assert len(golden.sets) >= 8
     assert sum(one.n for one in golden.sets.values()) > 4_000
     for one in golden.sets.values():
-        assert (one.weighted_f1, one.macro_f1, one.accuracy) == (100.0, 100.0, 100.0)
+        assert (one.weighted_f1, one.metrics["macro_f1"], one.accuracy) == (100.0, 100.0, 100.0)
         assert one.weighted_f1_interval == (100.0, 100.0)
     for one in empty.sets.values():
         assert (one.parsed, one.unparsed, one.weighted_f1, one.accuracy) == (0, one.n, 0.0, 0.0)

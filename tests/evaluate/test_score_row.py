@@ -2,7 +2,7 @@
 
 import pytest
 
-from mentallama.evaluate.score_row import brier_score, score_row
+from mentallama.evaluate.score_row import score_row
 from mentallama.records import Example, Reading
 
 EXAMPLE = Example(
@@ -34,9 +34,3 @@ def test_an_answer_that_is_not_read_is_still_judged_by_its_probabilities() -> No
 def test_without_a_gold_label_there_is_nothing_to_score() -> None:
     with pytest.raises(ValueError, match="e1"):
         score_row(EXAMPLE.model_copy(update={"label": None}), Reading(status="parsed", label="yes"), {})
-
-
-def test_brier_score_ends() -> None:
-    assert brier_score("a", {"a": 1.0, "b": 0.0}) == 0.0
-    assert brier_score("a", {"a": 0.0, "b": 1.0}) == 2.0
-    assert brier_score("a", {}) is None

@@ -1,182 +1,59 @@
-"""Metrics against small tables worked by hand, and against scikit-learn on any table."""
+"""Metrics over confusion counts: stacks of tables, and label pairs against scikit-learn."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import f1_score
 
-from mentallama.evaluate.score_row import ScoredRow
-from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.calibration import calibration_bins, calibration_scores
-from mentallama.metrics.classification import compute_scores, confusion_by_post, weighted_f1
-from mentallama.tasks import find_task
+from mentallama.metrics.classification import (
+    accuracy,
+    confusion_counts,
+    macro_f1,
+    micro_f1,
+    weighted_f1,
+    weighted_f1_of_labels,
+)
 
-LOST = ("unparsed", "refused", "truncated")
-FEW = Resampling(resamples=20)
-
-
-def row(
-    gold: str,
-    said: str,
-    set_: str = "DR",
-    question: str = "depression",
-    *,
-    post: str = "",
-    probability: float | None = None,
-) -> ScoredRow:
-    lost = said in LOST
-    return ScoredRow.model_validate(
-        {
-            "example_id": f"{post}{gold}{said}",
-            "set": set_,
-            "question": question,
-            "post_id": post or f"{gold}{said}",
-            "gold": gold,
-            "status": said if lost else "parsed",
-            "predicted": None if lost else said,
-            "probability": probability,
-            "brier": None if probability is None else 2 * (1 - probability) ** 2,
-        }
-    )
+LABELS = ("a", "b", "c")
+PAIRS = st.lists(
+    st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, "unparsed"])), min_size=1, max_size=60
+)
 
 
-def test_two_labels_by_hand() -> None:
-    # gold yes: 3 rows, said yes, yes, no; gold no: 2 rows, said no, yes.
-    #   yes: hits 2, gold 3, predicted 3 -> F1 = 4/6 = 0.6667
-    #   no:  hits 1, gold 2, predicted 2 -> F1 = 2/4 = 0.5
-    # weighted = (3 * 0.6667 + 2 * 0.5) / 5 = 0.6; macro = 0.58333; accuracy = micro = 3/5
-    rows = [row("yes", "yes"), row("yes", "yes"), row("yes", "no"), row("no", "no"), row("no", "yes")]
-    scores = compute_scores(rows, find_task("DR"), FEW)
-    assert (scores.n, scores.accuracy, scores.micro_f1) == (5, 60.0, 60.0)
-    assert (scores.weighted_f1, scores.macro_f1) == (60.0, 58.3333)
-    assert scores.confusion["yes"] == {"yes": 2, "no": 1, "unparsed": 0, "refused": 0, "truncated": 0}
-    assert scores.per_class["yes"].recall == 66.6667
-    # the grave label of DR is yes: 2 of 3 found
-    assert scores.high_risk is not None
-    assert scores.high_risk.model_dump() == {"label": "yes", "recall": 66.6667, "n": 3, "hits": 2}
+def test_rows_without_a_label_are_misses() -> None:
+    # gold a: predicted a, none; gold b: predicted b, a.  F1 of a: 2·1 / (2 + 2) = 1/2, of b: 2·1 / (2 + 1) = 2/3
+    counts = np.array([[1, 0, 1], [1, 1, 0]])
+    assert float(weighted_f1(counts)) == pytest.approx(100 * (2 * 1 / 2 + 2 * 2 / 3) / 4)
+    assert macro_f1(counts) == pytest.approx(100 * (1 / 2 + 2 / 3) / 2)
+    assert micro_f1(counts) == pytest.approx(100 * 2 * 2 / (4 + 3))
+    assert accuracy(counts) == 50.0
 
 
-def test_unparsed_refused_and_truncated_are_misses_and_no_class() -> None:
-    # gold yes: said yes, unparsed, refused; gold no: said no, truncated.
-    #   yes: hits 1, gold 3, predicted 1 -> F1 = 2/4; no: hits 1, gold 2, predicted 1 -> F1 = 2/3
-    # weighted = (3 * 0.5 + 2 * 2/3) / 5 = 0.56667; macro over yes and no only = 0.58333
-    # micro: hits 2, gold 5, predicted 2 -> 4/7
-    said = [("yes", "yes"), ("yes", "unparsed"), ("yes", "refused"), ("no", "no"), ("no", "truncated")]
-    scores = compute_scores([row(*pair) for pair in said], find_task("DR"), FEW)
-    assert (scores.parsed, scores.unparsed, scores.refused, scores.truncated) == (2, 1, 1, 1)
-    assert (scores.accuracy, scores.weighted_f1, scores.macro_f1) == (40.0, 56.6667, 58.3333)
-    assert scores.micro_f1 == round(400 / 7, 4)
-
-
-def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
-    # SAD, all gold "work": said work, school.  work: F1 = 2/3; school: gold 0, predicted 1 -> F1 0
-    # weighted = 2/3; macro over work and school = 1/3; the seven other labels occur nowhere
-    rows = [row("work", said, "SAD", "cause") for said in ("work", "school")]
-    scores = compute_scores(rows, find_task("SAD"), FEW)
-    assert (scores.weighted_f1, scores.macro_f1) == (66.6667, 33.3333)
-    assert scores.per_class["school"].model_dump() == {
-        "precision": 0.0,
-        "recall": None,
-        "f1": 0.0,
-        "support": 0,
-        "predicted": 1,
-    }
-    assert scores.per_class["family issues"].f1 is None
-    assert scores.high_risk is not None
-    assert (scores.high_risk.recall, scores.high_risk.n) == (None, 0)
-
-
-def test_questions_are_scored_apart_and_together() -> None:
-    rows = [
-        row("yes", "yes", "Irf", "thwarted belongingness", post="a"),
-        row("no", "yes", "Irf", "perceived burdensomeness", post="a"),
-        row("yes", "yes", "Irf", "thwarted belongingness", post="b"),
-    ]
-    scores = compute_scores(rows, find_task("Irf"), FEW)
-    assert (scores.n, scores.posts) == (3, 2)
-    assert scores.by_question["thwarted belongingness"].accuracy == 100.0
-    assert scores.by_question["perceived burdensomeness"].weighted_f1_interval is None  # one post
-    assert scores.by_question["perceived burdensomeness"].by_question == {}
-
-
-def test_no_rows_is_no_score() -> None:
-    with pytest.raises(ValueError, match="DR: no rows"):
-        compute_scores([], find_task("DR"), FEW)
-
-
-def test_counts_by_post_add_up_to_the_rows() -> None:
-    rows = [row("yes", "yes", post="a"), row("no", "truncated", post="a"), row("yes", "no", post="b")]
-    counts = confusion_by_post(rows, ["yes", "no"])
-    # columns: yes, no, unparsed, refused, truncated
-    assert counts.tolist() == [[[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], [[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]]
-
-
-LABELS = list(find_task("CAMS").labels)
-PAIR = st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, *LOST]))
-PAIRS = st.lists(PAIR, min_size=1, max_size=60)
+def test_pairs_are_counted_into_a_table() -> None:
+    assert confusion_counts([0, 0, 1], [2, 2, 1], (2, 3)).tolist() == [[0, 0, 2], [0, 1, 0]]
 
 
 @given(PAIRS)
-@settings(max_examples=200, deadline=None)
-def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
-    scores = compute_scores(
-        [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)],
-        find_task("CAMS"),
-        Resampling(resamples=2),
-    )
-    gold, said = zip(*pairs, strict=True)
-    occurring = [label for label in LABELS if label in gold or label in said]
-    assert scores.accuracy == pytest.approx(100 * accuracy_score(gold, said), abs=1e-4)
-    # sklearn may take unparsed, refused and truncated for classes here: without gold rows they weigh nothing
-    assert scores.weighted_f1 == pytest.approx(
-        100 * f1_score(gold, said, average="weighted", zero_division=0), abs=1e-4
-    )
-    for mean, ours in (("macro", scores.macro_f1), ("micro", scores.micro_f1)):
-        theirs = f1_score(gold, said, labels=occurring, average=mean, zero_division=0)
-        assert ours == pytest.approx(100 * theirs, abs=1e-4)
-    per_class = np.array(precision_recall_fscore_support(gold, said, labels=LABELS, zero_division=0)).T
-    for label, theirs in zip(LABELS, per_class, strict=True):
-        one = scores.per_class[label]
-        ours = [one.precision or 0, one.recall or 0, one.f1 or 0, 100 * one.support]
-        assert ours == pytest.approx(100 * theirs, abs=1e-4)
+def test_a_stack_of_tables_gives_the_score_of_each_table(pairs: Sequence[tuple[str, str]]) -> None:
+    columns = [*LABELS, "unparsed"]
+    tables = np.zeros((len(pairs), 3, 4), dtype=np.int64)
+    for number, (gold, predicted) in enumerate(pairs):
+        tables[: number + 1, columns.index(gold), columns.index(predicted)] += 1
+    assert weighted_f1(tables).tolist() == [float(weighted_f1(table)) for table in tables]
 
 
 @given(PAIRS)
-@settings(max_examples=50, deadline=None)
-def test_a_stack_of_tables_gives_each_table_its_own_score(pairs: Sequence[tuple[str, str]]) -> None:
-    rows = [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)]
-    counts = confusion_by_post(rows, LABELS)
-    assert weighted_f1(counts).tolist() == [weighted_f1(table) for table in counts]
+def test_weighted_f1_of_labels_is_scikit_learns_to_the_last_digit(pairs: Sequence[tuple[str, str]]) -> None:
+    gold, predicted = zip(*pairs, strict=True)
+    assert weighted_f1_of_labels(gold, predicted) == float(
+        f1_score(gold, predicted, average="weighted", zero_division=0)
+    )
 
 
-def test_calibration_by_hand() -> None:
-    # 0.9 right and 0.9 wrong share a bin: |0.9 - 0.5| = 0.4, two rows; 0.65 right: 0.35, one row
-    # ECE = (2 * 0.4 + 0.35) / 3 = 0.383333
-    rows = [
-        row("yes", "yes", probability=0.9),
-        row("no", "yes", probability=0.9),
-        row("no", "no", probability=0.65),
-    ]
-    found = calibration_scores(rows)
-    assert found is not None
-    assert (found.n_ece, found.ece) == (3, 0.383333)
-    assert [part.n for part in found.bins] == [0, 0, 0, 0, 0, 0, 1, 0, 2, 0]
-
-
-def test_bins_hold_their_upper_end() -> None:
-    # 0.3 is 0.30000000000000004 in sums: it still belongs to (0.2, 0.3]
-    bins = calibration_bins([(0.1 + 0.2, True), (0.0, False), (1.0, True)])
-    assert [part.n for part in bins] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 1]
-
-
-def test_without_probabilities_there_is_no_calibration() -> None:
-    assert calibration_scores([row("yes", "yes")]) is None
-
-
-def test_calibration_when_nothing_was_read() -> None:
-    found = calibration_scores([row("yes", "truncated").model_copy(update={"brier": 0.5})])
-    assert found is not None
-    assert (found.n_brier, found.n_ece, found.ece) == (1, 0, None)
+def test_no_pairs_score_zero() -> None:
+    assert weighted_f1_of_labels([], []) == 0.0

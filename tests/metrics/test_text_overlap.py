@@ -15,7 +15,8 @@ from mentallama.check.gates.reference_overlap import (
     score_overlap,
 )
 from mentallama.check.response_row import ResponseRow
-from mentallama.metrics.text_overlap import OVERLAP_METRICS, rouge
+from mentallama.metrics.registry import OVERLAP_METRICS
+from mentallama.metrics.text_overlap import rouge
 from mentallama.text.tokenize import word_tokens
 from tests.factories.check_cases import post_of, row_for
 

@@ -9,7 +9,8 @@ import pytest
 
 from mentallama.errors import DataError
 from mentallama.evaluate.published_reader import PublishedScore
-from mentallama.evaluate.score_file import ScoreFile, compute_set_scores, write_scores
+from mentallama.evaluate.run import score_sets, write_scores
+from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.files.record_files import write_json, write_records
 from mentallama.metrics.bootstrap import Resampling
@@ -86,7 +87,7 @@ def make_scores(out: Path) -> ScoreFile:
             form="instruction",
             source={"kind": "predictions", "model": "linear:runs/made-up/train"},
             resampling=how,
-            sets=compute_set_scores(rows, tasks, how),
+            sets=score_sets(rows, tasks, how),
             missing=("CLP", "swmh"),
             missing_reasons={
                 "CLP": "there are no labelled test posts of it",

@@ -26,7 +26,9 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
         responses: Annotated[
             str | None,
-            typer.Option(metavar="DIR|golden|empty", help="A folder of SET.csv (goldens, generated_text)."),
+            typer.Option(
+                metavar="DIR|reference|empty", help="A folder of SET.csv (goldens, generated_text)."
+            ),
         ] = None,
         as_published: Annotated[
             bool, typer.Option(help="Also score with the published rule-based reader, side by side.")
@@ -59,7 +61,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             return
         if benchmark is None or responses is None or out is None:
             raise UsageError(
-                "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|golden|empty and --out DIR"
+                "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|reference|empty and --out DIR"
             )
         from mentallama.analysts.registry import open_label_reader
         from mentallama.evaluate.run import evaluate_responses
@@ -67,7 +69,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
 
         if form not in FORMS:
             raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
-        given: Path | str = responses if responses in {"golden", "empty"} else Path(responses)
+        given: Path | str = responses if responses in {"reference", "empty"} else Path(responses)
         opened = None if reader is None else open_label_reader(reader)
         evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
         print_scores(out / SCORES_FILE)

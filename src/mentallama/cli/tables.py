@@ -10,21 +10,12 @@ import typer
 
 from mentallama.evaluate.paper_results import NO_VALUE, format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
+from mentallama.evaluate.scores import NO_LABEL_STATUSES
+from mentallama.metrics import registry
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-SCORE_COLUMNS = (
-    "set",
-    "rows",
-    "weighted F1",
-    "95 %",
-    "accuracy",
-    "macro F1",
-    "unparsed",
-    "refused",
-    "truncated",
-)
 PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
 
 
@@ -55,11 +46,11 @@ def print_teach_summary(path: Path) -> None:
 
 
 def score_table(scores: ScoreFile) -> Table:
-    """One line a set, the missing ones below with a dash; with `as_published` its columns beside ours."""
+    """One line per set, missing sets last with dashes; with `as_published`, the published scores beside ours."""
     from rich.table import Table
 
     table = Table(title=f"Test, {scores.form} form", caption=score_caption(scores), caption_justify="left")
-    for column in SCORE_COLUMNS + (PUBLISHED_COLUMNS if scores.as_published is not None else ()):
+    for column in (*_score_titles(), *(PUBLISHED_COLUMNS if scores.as_published is not None else ())):
         table.add_column(column, justify="left" if column == "set" else "right")
     for name in scores.sets:
         table.add_row(name, *_score_columns(scores, name), *_published_columns(scores, name))
@@ -69,13 +60,13 @@ def score_table(scores: ScoreFile) -> Table:
 
 
 def score_caption(scores: ScoreFile) -> str:
-    """What the numbers do not say: why sets are missing, how outputs were aligned, why no score."""
+    """Notes below the table: why sets are missing, how outputs were aligned, why there is no published score."""
     lines = [f"{name}: {reason}" for name, reason in scores.missing_reasons.items()]
     lines += [
         f"{name}: answers {against.file} ({against.rows} rows)"
-        + ("" if against.aligned_by == "rows" else ", put in order by golden text")
+        + ("" if against.aligned_by == "rows" else ", reordered by reference text")
         for name, against in scores.matched_files.items()
-        if against.aligned_by == "goldens" or not against.file.startswith("test_data")
+        if against.aligned_by == "references" or not against.file.startswith("test_data")
     ]
     lines += [f"{name}: not used" for name in scores.unused[:5]]
     lines += [
@@ -85,22 +76,28 @@ def score_caption(scores: ScoreFile) -> str:
     ]
     lines += [
         f"{name}, by its explanations alone: weighted F1 {format_percent(one.f1_against_gold)}; against the answers' labels "
-        f"{format_percent(one.f1_against_answers)} ({one.n_predicted} of {one.rows} told)"
+        f"{format_percent(one.f1_against_answers)} ({one.n_predicted} of {one.rows} predicted)"
         for name, one in (scores.explanation_scores or {}).items()
     ]
     return "\n".join(lines)
 
 
+def _terminal_metrics() -> list[registry.Metric]:
+    return [metric for metric in registry.METRICS if metric.in_terminal]
+
+
+def _score_titles() -> list[str]:
+    first, *others = (metric.title for metric in _terminal_metrics())
+    return ["set", "rows", first, "95 %", *others, *NO_LABEL_STATUSES]
+
+
 def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     one = scores.sets[name]
-    interval = (
-        NO_VALUE
-        if one.weighted_f1_interval is None
-        else "–".join(f"{end:.1f}" for end in one.weighted_f1_interval)
-    )
-    lost = map(str, (one.unparsed, one.refused, one.truncated))
-    measured = (format_percent(one.accuracy), format_percent(one.macro_f1))
-    return [str(one.n), format_percent(one.weighted_f1), interval, *measured, *lost]
+    ends = one.weighted_f1_interval
+    interval = NO_VALUE if ends is None else "–".join(f"{end:.1f}" for end in ends)
+    first, *others = (f"{one.metrics[metric.name]:.{metric.digits}f}" for metric in _terminal_metrics())
+    counts = (one.unparsed, one.refused, one.truncated)
+    return [str(one.n), first, interval, *others, *map(str, counts)]
 
 
 def _published_columns(scores: ScoreFile, name: str) -> list[str]:

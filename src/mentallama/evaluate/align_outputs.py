@@ -1,6 +1,6 @@
-"""Bring a folder of model outputs into line with a test file of the benchmark.
+"""Align a file of model outputs with a test file of the benchmark.
 
-The outputs are in the published layout: `SET.csv`, columns `goldens` and `generated_text`, one row
+Outputs are in the published layout: `SET.csv` with the columns `goldens` (the reference) and `generated_text`, one row
 for each row of the test file.
 """
 
@@ -18,13 +18,13 @@ from mentallama.files.imhi_release import ReleaseRow
 OUTPUT_COLUMNS = ["goldens", "generated_text"]
 
 # The published scripts write with pandas and escapechar "\\"; other writers leave backslashes alone.
-# Which of the two a file is shows in its goldens.
+# Both are tried: with the right one the references equal the benchmark's.
 ESCAPE_CHARS = ("\\", None)
 
 
 @dataclass(frozen=True)
 class OutputRow:
-    """One row of a model's outputs; `row` counts as a spreadsheet does."""
+    """One row of a model's outputs; `row` is its number as a spreadsheet shows it, from 2."""
 
     row: int
     reference: str
@@ -35,20 +35,20 @@ class OutputRow:
 class AlignedOutputs:
     """Outputs in the benchmark's order.
 
-    `by` is "rows" where the goldens agree row by row, "goldens" where the outputs stood in another
-    order and each golden text named its row.
+    `method` is "rows" if the references agree row by row, "references" if the outputs were in another order and were
+    matched by their reference text.
     """
 
     outputs: list[OutputRow]
-    method: Literal["rows", "goldens"]
+    method: Literal["rows", "references"]
 
 
 def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
-    """Read a file of model outputs.
+    """Read a file of model outputs; `escape` is the CSV escape character, if any.
 
     Raises
     ------
-    BadData
+    DataError
         Not UTF-8, or not a table with the two columns.
     """
     try:
@@ -59,36 +59,36 @@ def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
     header = rows[0] if rows else []
     if not set(OUTPUT_COLUMNS) <= set(header):
         raise DataError(f"no columns {' and '.join(OUTPUT_COLUMNS)} in its first row", path, 1)
-    golden, text = (header.index(name) for name in OUTPUT_COLUMNS)
+    reference, text = (header.index(name) for name in OUTPUT_COLUMNS)
     for number, cells in enumerate(rows, 1):
         if len(cells) != len(header) and cells:
             raise DataError(f"{len(cells)} cells where the header names {len(header)}", path, number)
     return [
-        OutputRow(number, cells[golden], cells[text]) for number, cells in enumerate(rows[1:], 2) if cells
+        OutputRow(number, cells[reference], cells[text]) for number, cells in enumerate(rows[1:], 2) if cells
     ]
 
 
 def align_outputs(
     path: Path, candidates: Sequence[tuple[Path, list[ReleaseRow]]]
 ) -> tuple[int, AlignedOutputs]:
-    """Find the benchmark file that the outputs answer, and put them in its order.
+    """Find the benchmark file that the outputs answer, and put the outputs in its order.
 
     Parameters
     ----------
     path
         The outputs.
     candidates
-        Files of the benchmark with their rows, the first preferred.
+        Files of the benchmark with their rows, in order of preference.
 
     Returns
     -------
-    The candidate's index, and the outputs in its order.
+    Index of the candidate, and the outputs in its order.
 
     Raises
     ------
-    BadData
-        They answer none of the candidates; the message names the first row that differs from the
-        first candidate.
+    DataError
+        The outputs answer none of the candidates; the message names the first row that differs from the first
+        candidate.
     """
     readings: list[list[OutputRow]] = []
     faults: list[DataError] = []
@@ -104,15 +104,15 @@ def align_outputs(
                 return index, aligned
     if not readings:
         raise faults[0]
-    # Of the two ways of reading, the one that agrees further is the file's own.
+    # The escape character with which more rows agree is the one the file was written with.
     faults = [mismatch_error(path, outputs, *candidates[0]) for outputs in readings]
     raise max(faults, key=lambda fault: fault.row or 0)
 
 
 def align_rows(outputs: Sequence[OutputRow], rows: Sequence[ReleaseRow]) -> AlignedOutputs | None:
-    """Outputs in the rows' order; None where they answer other rows.
+    """Outputs in the order of `rows`; None if they answer other rows.
 
-    They are reordered only where every golden stands exactly once on each side.
+    They are reordered only if every reference occurs exactly once on each side.
     """
     theirs, ours = (
         [_normalize_whitespace(output.reference) for output in outputs],
@@ -120,16 +120,16 @@ def align_rows(outputs: Sequence[OutputRow], rows: Sequence[ReleaseRow]) -> Alig
     )
     if theirs == ours:
         return AlignedOutputs(list(outputs), "rows")
-    by_golden = dict(zip(theirs, outputs, strict=True))
-    if len(by_golden) == len(theirs) == len(ours) and set(ours) == set(theirs):
-        return AlignedOutputs([by_golden[golden] for golden in ours], "goldens")
+    by_reference = dict(zip(theirs, outputs, strict=True))
+    if len(by_reference) == len(theirs) == len(ours) and set(ours) == set(theirs):
+        return AlignedOutputs([by_reference[reference] for reference in ours], "references")
     return None
 
 
 def mismatch_error(
     path: Path, outputs: Sequence[OutputRow], benchmark: Path, rows: Sequence[ReleaseRow]
 ) -> DataError:
-    """The fault that says where outputs and benchmark part; the message holds no text of either."""
+    """The error that says where outputs and benchmark first differ, without text of either."""
     pairs = zip(outputs, rows, strict=False)
     differing = next(
         (
@@ -140,12 +140,12 @@ def mismatch_error(
         None,
     )
     if len(outputs) != len(rows):
-        what = f"{len(outputs)} rows where {benchmark} has {len(rows)}; from here they differ"
-        return DataError(what, path, differing or min(len(outputs), len(rows)) + 2)
-    what = f"its golden is not the one in {benchmark}; are these outputs of another file?"
-    return DataError(what, path, differing)
+        message = f"{len(outputs)} rows where {benchmark} has {len(rows)}; from here they differ"
+        return DataError(message, path, differing or min(len(outputs), len(rows)) + 2)
+    message = f"its reference is not the one in {benchmark}; are these outputs of another file?"
+    return DataError(message, path, differing)
 
 
-def _normalize_whitespace(golden: str) -> str:
-    """White space is not compared: writers of CSV differ in it."""
-    return " ".join(golden.split())
+def _normalize_whitespace(reference: str) -> str:
+    """CSV writers differ in white space, so it is not compared."""
+    return " ".join(reference.split())

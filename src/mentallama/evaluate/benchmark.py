@@ -1,4 +1,4 @@
-"""The benchmark's rows with an answer to each: from a folder of outputs, from the goldens, or empty."""
+"""The benchmark's rows with an answer to each: outputs of a model, the references themselves, or empty text."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from mentallama.files.imhi_release import (
 from mentallama.records import Example, Form, stable_id
 from mentallama.tasks import Task
 
-BUILTIN_RESPONSES = ("golden", "empty")
-"""Answers that need no model: the goldens themselves (100 everywhere), and nothing (0 everywhere)."""
+BUILTIN_RESPONSES = ("reference", "empty")
+"""Responses that need no model: the references themselves (every score 100) and empty text (every score 0)."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Test files of one form of the release, by set; the expert-written ones stand apart."""
+    """Test files of one form of the release, by set, and the expert-written test files."""
 
     root: Path
     form: Form
@@ -36,7 +36,7 @@ class Benchmark:
     expert_files: Mapping[str, ReleaseFile]
 
     def candidate_files(self, name: str) -> list[ReleaseFile]:
-        """The files that outputs of a set may answer, the test file first."""
+        """The files that outputs of a set may answer, with the test file first."""
         return [files[name] for files in (self.test_files, self.expert_files) if name in files]
 
 
@@ -45,7 +45,7 @@ def open_benchmark(root: Path, form: Form, tasks: Mapping[str, Task]) -> Benchma
     root = root / "release" if (root / "release").is_dir() else root
     tests = {file.set: file for file in find_release_files(root, form, tasks) if file.split == "test"}
     if not tests:
-        raise UsageError(f"{root}: it holds no test files in {form} form")
+        raise UsageError(f"{root}: there are no test files in {form} form in it")
     experts = {file.set: file for file in find_expert_files(root, tasks)} if form == "instruction" else {}
     return Benchmark(root, form, tests, experts)
 
@@ -53,23 +53,23 @@ def open_benchmark(root: Path, form: Form, tasks: Mapping[str, Task]) -> Benchma
 def score_benchmark_set(
     benchmark: Benchmark, task: Task, responses: Path | str
 ) -> tuple[list[ScoredOutput], MatchedFile]:
-    """Every row of one set with its answer read and scored.
+    """Parse and score the answer to every row of one set.
 
     Raises
     ------
-    BadData
-        The outputs do not answer the benchmark's rows, or a golden does not read as a label.
+    DataError
+        The outputs do not answer the benchmark's rows, or a reference has no label that can be parsed.
     """
     files = benchmark.candidate_files(task.set)
     tables = [(file.path, list(read_release_file(file, task))) for file in files]
     index, aligned = _align_responses(task.set, responses, tables)
     path, rows = tables[index]
     name = path.relative_to(benchmark.root).as_posix()
-    answered = [
+    outputs = [
         _score_output(task, files[index], name, row, output.text)
         for row, output in zip(rows, aligned.outputs, strict=True)
     ]
-    return answered, MatchedFile(file=name, rows=len(rows), aligned_by=aligned.method)
+    return outputs, MatchedFile(file=name, rows=len(rows), aligned_by=aligned.method)
 
 
 def _align_responses(
@@ -78,18 +78,16 @@ def _align_responses(
     if isinstance(responses, Path):
         return align_outputs(responses / f"{name}.csv", tables)
     rows = tables[0][1]
-    stand_ins = [
-        OutputRow(row.row, row.reference, row.reference if responses == "golden" else "") for row in rows
+    outputs = [
+        OutputRow(row.row, row.reference, row.reference if responses == "reference" else "") for row in rows
     ]
-    return 0, AlignedOutputs(stand_ins, "rows")
+    return 0, AlignedOutputs(outputs, "rows")
 
 
 def _score_output(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, output: str) -> ScoredOutput:
     gold = read_answer(task, row.reference, file.form)
     if gold.label is None:
-        raise DataError(
-            f"the golden response is {gold.status}, not a label of {task.set}", file.path, row.row
-        )
+        raise DataError(f"the reference is {gold.status}, not a label of {task.set}", file.path, row.row)
     post_id = stable_id(task.set, file.split, row.text)
     example = Example(
         id=stable_id(post_id, row.question, file.form),

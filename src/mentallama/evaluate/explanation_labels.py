@@ -1,7 +1,7 @@
-"""A second reading of answers: the label that a trained reader tells from the explanation alone.
+"""Labels predicted from explanations alone, by a trained label reader.
 
-It says two things that the answer's own label does not: whether an explanation stands for the label that it is given
-for, and how good the labels would be that the explanations alone give away.
+They measure two things that the answers' own labels do not: whether an explanation supports the label it is given for,
+and how good the labels would be that the explanations alone imply.
 """
 
 from __future__ import annotations
@@ -19,128 +19,128 @@ from mentallama.errors import UsageError
 from mentallama.evaluate.join_predictions import iter_examples
 from mentallama.evaluate.published_reader import ScoredOutput
 from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import compute_scores
 from mentallama.files.record_files import read_records
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.classification import compute_scores
 from mentallama.records import Example, Form, Prediction, Reading, Record
 from mentallama.tasks import Task
 
 
 class ExplanationScores(Record):
-    """One set's explanations, as the reader sees them; weighted F1 in percent.
+    """Scores of one set's explanations; weighted F1 in percent.
 
-    `rows` are the answers that name a label, to questions that the reader knows; `told` of them have an explanation
-    that holds more than the answer. Where nothing is told, the reader is wrong.
+    `rows` are parsed answers to questions that the label reader supports. `n_predicted` of them have an explanation
+    with more in it than the answer; for the others no label is predicted, which counts as wrong.
     """
 
     rows: int
     n_predicted: int
     f1_against_answers: float
-    """Against the labels of the answers: whether explanations stand for them."""
+    """Against the labels of the answers: whether explanations support them."""
     f1_against_gold: float
-    """Against the set's own labels."""
+    """Against the gold labels."""
 
 
 @dataclass(frozen=True)
 class AnsweredExample:
-    """A labelled test row and what a model answered."""
+    """A labelled test row and a model's answer to it."""
 
     example: Example
     reading: Reading
 
 
-def answered_from_predictions(
+def iter_answered_predictions(
     posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
 ) -> Iterator[AnsweredExample]:
     """The labelled test rows that have a prediction."""
-    asked = {
+    examples = {
         example.id: example
         for split, example in iter_examples(posts, form, tasks)
         if split == "test" and example.label is not None
     }
     for prediction in read_records(predictions, Prediction):
-        if prediction.example_id in asked:
-            yield AnsweredExample(asked[prediction.example_id], prediction.reading)
+        if prediction.example_id in examples:
+            yield AnsweredExample(examples[prediction.example_id], prediction.reading)
 
 
-def answered_from_outputs(
-    answers: Mapping[str, Iterable[ScoredOutput]], tasks: Mapping[str, Task]
+def iter_answered_outputs(
+    outputs: Mapping[str, Iterable[ScoredOutput]], tasks: Mapping[str, Task]
 ) -> Iterator[AnsweredExample]:
-    """The benchmark's rows with the outputs that answer them."""
-    for name, answered in answers.items():
-        for each in answered:
-            reading = read_answer(tasks[name], each.output, each.example.form)
-            yield AnsweredExample(each.example, reading)
+    """The benchmark's rows with the model outputs that answer them, given by set."""
+    for name, rows in outputs.items():
+        for row in rows:
+            yield AnsweredExample(row.example, read_answer(tasks[name], row.output, row.example.form))
 
 
 def score_explanations(
-    explained: Iterable[AnsweredExample],
+    answered: Iterable[AnsweredExample],
     reader: LabelReader,
     tasks: Mapping[str, Task],
     resampling: Resampling,
 ) -> dict[str, ExplanationScores]:
-    """Have the reader tell the label of each explanation; by set, in the catalogue's order.
+    """Predict the label of each explanation and score the predictions; by set, in the catalogue's order.
 
     Raises
     ------
-    WrongUse
-        The reader has seen a post of these rows: what it says of them would be worth nothing.
+    UsageError
+        The reader was trained on one of these posts, so its predictions would prove nothing.
     """
     by_question: dict[tuple[str, str], list[AnsweredExample]] = defaultdict(list)
-    for each in explained:
-        if seen_hash(each.example.text) in reader.seen:
+    for row in answered:
+        name, question = row.example.task, row.example.question
+        if seen_hash(row.example.text) in reader.seen:
             raise UsageError(
-                f"{reader.name} has seen test posts of {each.example.task}, and cannot judge explanations of them; "
+                f"{reader.name} has seen test posts of {name}, and cannot judge explanations of them; "
                 "train it on a run with collect.leak_guard: run"
             )
-        name, question = each.example.task, each.example.question
-        if each.reading.status == "parsed" and reader.supports(tasks[name], question):
-            by_question[name, question].append(each)
-    told: dict[str, list[tuple[AnsweredExample, str | None]]] = defaultdict(list)
-    for (name, question), own in by_question.items():
-        told[name] += zip(own, _predict_labels(own, reader, tasks[name], question), strict=True)
+        if row.reading.status == "parsed" and reader.supports(tasks[name], question):
+            by_question[name, question].append(row)
+    predicted: dict[str, list[tuple[AnsweredExample, str | None]]] = defaultdict(list)
+    for (name, question), rows in by_question.items():
+        predicted[name] += zip(rows, _predict_labels(rows, reader, tasks[name], question), strict=True)
     return {
-        name: _explanation_scores(told[name], task, resampling) for name, task in tasks.items() if told[name]
+        name: _explanation_scores(predicted[name], task, resampling)
+        for name, task in tasks.items()
+        if predicted[name]
     }
 
 
 def _predict_labels(
-    own: list[AnsweredExample], reader: LabelReader, task: Task, question: str
+    rows: list[AnsweredExample], reader: LabelReader, task: Task, question: str
 ) -> Iterator[str | None]:
-    """The likeliest label of each explanation; None where it holds nothing but its answer."""
-    texts = [strip_label(task, each.reading.explanation) for each in own]
-    shares = iter(reader.label_probabilities(task, question, [text for text in texts if text]))
+    """The most probable label of each explanation; None if there is nothing in it but the answer."""
+    texts = [strip_label(task, row.reading.explanation) for row in rows]
+    probabilities = iter(reader.label_probabilities(task, question, [text for text in texts if text]))
     for text in texts:
-        found = next(shares) if text else {}
-        yield max(found, key=found.__getitem__, default=None)
+        by_label = next(probabilities) if text else {}
+        yield max(by_label, key=by_label.__getitem__, default=None)
 
 
 def _explanation_scores(
     pairs: list[tuple[AnsweredExample, str | None]], task: Task, resampling: Resampling
 ) -> ExplanationScores:
-    against = [
-        [
-            _scored_row(each.example, str(label), told)
-            for (each, told), label in zip(pairs, labels, strict=True)
+    def f1_against(labels: Iterable[str | None]) -> float:
+        rows = [
+            _scored_row(row.example, str(label), predicted)
+            for (row, predicted), label in zip(pairs, labels, strict=True)
         ]
-        for labels in ([each.reading.label for each, _ in pairs], [each.example.label for each, _ in pairs])
-    ]
-    of_answers, of_gold = (compute_scores(rows, task, resampling).weighted_f1 for rows in against)
+        return compute_scores(rows, task, resampling).weighted_f1
+
     return ExplanationScores(
         rows=len(pairs),
-        n_predicted=sum(told is not None for _, told in pairs),
-        f1_against_answers=of_answers,
-        f1_against_gold=of_gold,
+        n_predicted=sum(predicted is not None for _, predicted in pairs),
+        f1_against_answers=f1_against(row.reading.label for row, _ in pairs),
+        f1_against_gold=f1_against(row.example.label for row, _ in pairs),
     )
 
 
-def _scored_row(example: Example, gold: str, told: str | None) -> ScoredRow:
+def _scored_row(example: Example, gold: str, predicted: str | None) -> ScoredRow:
     return ScoredRow(
         example_id=example.id,
         set=example.task,
         question=example.question,
         post_id=example.post_id,
         gold=gold,
-        status="unparsed" if told is None else "parsed",
-        predicted=told,
+        status="unparsed" if predicted is None else "parsed",
+        predicted=predicted,
     )

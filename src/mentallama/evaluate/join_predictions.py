@@ -1,4 +1,4 @@
-"""Join predictions with the labelled test rows they answer."""
+"""Join predictions with the labelled test rows that they answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from mentallama.tasks import Task
 
 @dataclass
 class JoinedPredictions:
-    """Scored rows by set, and everything that found no partner."""
+    """Scored rows by set, and everything without a counterpart.
+
+    `missing_rows`: ids of labelled test rows without a prediction, by set. `unlabelled`: number of test rows without a
+    label, by set. `unused`: ids of predictions that match no row. `models`: names of the models that predicted.
+    """
 
     rows: dict[str, list[ScoredRow]] = field(default_factory=dict)
     missing_rows: dict[str, list[str]] = field(default_factory=dict)
@@ -27,19 +31,19 @@ class JoinedPredictions:
 def join_predictions(
     posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
 ) -> JoinedPredictions:
-    """Score each labelled test row of `posts` that has a prediction; list the others.
+    """Score each labelled test row of `posts` that has a prediction, and list the others.
 
     Raises
     ------
-    BadData
+    DataError
         Two predictions of one example, a post of an unknown set, or a label the task does not have.
     """
-    waiting = _predictions_by_example(predictions)
-    joined = JoinedPredictions(models={prediction.model for _, prediction in waiting.values()})
+    unmatched = _predictions_by_example(predictions)
+    joined = JoinedPredictions(models={prediction.model for _, prediction in unmatched.values()})
     for split, example in iter_examples(posts, form, tasks):
-        number, prediction = waiting.pop(example.id, (0, None))
+        number, prediction = unmatched.pop(example.id, (0, None))
         if split != "test":
-            continue  # predictions of other splits have their place, but no score
+            continue  # a prediction of another split is not unused, but has no score
         if example.label is None:
             joined.unlabelled[example.task] = joined.unlabelled.get(example.task, 0) + 1
         elif prediction is None:
@@ -48,7 +52,7 @@ def join_predictions(
             _check_labels(prediction, tasks[example.task], predictions, number)
             row = score_row(example, prediction.reading, prediction.probabilities)
             joined.rows.setdefault(example.task, []).append(row)
-    joined.unused = list(waiting)
+    joined.unused = list(unmatched)
     return joined
 
 
@@ -57,13 +61,13 @@ def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterato
 
     Raises
     ------
-    BadData
-        A post's set is not in the catalogue, or its label is none of the task's.
+    DataError
+        A post's set is not in the catalogue, or its label is not one of the task's.
     """
     for number, post in enumerate(read_records(posts, Post), 1):
         task = tasks.get(post.set)
         if task is None:
-            raise DataError(f"no task is called {post.set!r}", posts, number)
+            raise DataError(f"there is no task named {post.set!r}", posts, number)
         for question in task.questions:
             example = example_of(post, question, form)
             if example.label is not None and example.label not in task.labels:
@@ -72,21 +76,21 @@ def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterato
 
 
 def _predictions_by_example(predictions: Path) -> dict[str, tuple[int, Prediction]]:
-    found: dict[str, tuple[int, Prediction]] = {}
+    by_example: dict[str, tuple[int, Prediction]] = {}
     for number, prediction in enumerate(read_records(predictions, Prediction), 1):
-        if prediction.example_id in found:
-            first = found[prediction.example_id][0]
-            what = f"a second prediction of one example; the first is in row {first}"
-            raise DataError(what, predictions, number)
-        # Explanations are not scored here: they would fill the memory on a large set.
+        if prediction.example_id in by_example:
+            first = by_example[prediction.example_id][0]
+            message = f"a second prediction for the same example; the first is in row {first}"
+            raise DataError(message, predictions, number)
+        # Explanations are not scored here, and would fill memory on a large set.
         reading = prediction.reading.model_copy(update={"explanation": ""})
-        lean = prediction.model_copy(update={"reading": reading, "evidence": ()})
-        found[prediction.example_id] = (number, lean)
-    return found
+        without_text = prediction.model_copy(update={"reading": reading, "evidence": ()})
+        by_example[prediction.example_id] = (number, without_text)
+    return by_example
 
 
 def _check_labels(prediction: Prediction, task: Task, file: Path, number: int) -> None:
-    named = {*prediction.probabilities, *([prediction.reading.label] if prediction.reading.label else [])}
-    unknown = sorted(named - set(task.labels))
+    labels = {*prediction.probabilities, *([prediction.reading.label] if prediction.reading.label else [])}
+    unknown = sorted(labels - set(task.labels))
     if unknown:
         raise DataError(f"a label that {task.set} does not have: {unknown}", file, number)

@@ -1,21 +1,17 @@
-"""The paper's Table 2 with our row below: weighted F1 of every set."""
+"""The paper's results (Table 2: weighted F1 of every set) beside the results of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 import yaml
 
 from mentallama.records import Record
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
 NO_VALUE = "–"
-"""Stands where there is no number."""
+"""Shown in place of a missing number."""
 
 
 class ModelScores(Record):
@@ -26,11 +22,11 @@ class ModelScores(Record):
 
 
 class PaperResults(Record):
-    """The paper's numbers, from `published.yaml`."""
+    """The paper's numbers, from `paper_results.yaml`."""
 
     source: str
     columns: dict[str, str]
-    """Set -> the column's title, in the paper's order."""
+    """Set -> column title, in the paper's order."""
     highlighted_model: str
     test: tuple[ModelScores, ...]
     held_out: tuple[ModelScores, ...]
@@ -50,38 +46,25 @@ def load_paper_results() -> PaperResults:
 
 
 def comparison_rows(ours: Sequence[ModelScores], held_out: bool = False) -> tuple[list[str], list[list[str]]]:
-    """Table 2 as text: the header, then the published lines, then ours.
+    """Table 2 as text: the header, and one row per model, the published ones first and `ours` last.
 
-    Sets that the paper does not have follow its columns.
+    `held_out`: results of models that were not trained on the set. Sets that are not in the paper follow its columns.
     """
     paper = load_paper_results()
-    lines = [*(paper.held_out if held_out else paper.test), *ours]
-    sets = list(dict.fromkeys([*paper.columns, *(name for line in ours for name in line.weighted_f1)]))
+    models = [*(paper.held_out if held_out else paper.test), *ours]
+    sets = list(dict.fromkeys([*paper.columns, *(name for model in ours for name in model.weighted_f1)]))
     if held_out:
-        sets = [name for name in sets if any(name in line.weighted_f1 for line in lines)]
+        sets = [name for name in sets if any(name in model.weighted_f1 for model in models)]
     header = ["", *(paper.columns.get(name, name) for name in sets)]
     return header, [
-        [line.name, *(format_percent(line.weighted_f1.get(name)) for name in sets)] for line in lines
+        [model.name, *(format_percent(model.weighted_f1.get(name)) for name in sets)] for model in models
     ]
 
 
 def format_percent(value: float | None) -> str:
-    """A percentage as the paper prints it.
+    """A percentage with two decimals, as in the paper.
 
-    >>> two_digits(85.679), two_digits(None)
+    >>> format_percent(85.679), format_percent(None)
     ('85.68', '–')
     """
     return NO_VALUE if value is None else f"{value:.2f}"
-
-
-def table2(ours: Mapping[str, float], name: str = "this run") -> Table:
-    """Table 2 for the terminal, ours in the last row."""
-    from rich.table import Table
-
-    header, rows = comparison_rows([ModelScores(name=name, weighted_f1=dict(ours))])
-    table = Table(title="Weighted F1, test", caption=load_paper_results().source)
-    for column in header:
-        table.add_column(column, justify="left" if column == "" else "right")
-    for row in rows:
-        table.add_row(*row, style="bold" if row is rows[-1] else None)
-    return table

@@ -1,25 +1,25 @@
-"""The published scripts' way of reading answers, side by side with ours (FACTS 7).
+"""The reader of the published scripts, side by side with ours.
 
-Kept to make published numbers comparable, not because it is right: it takes "cannot tell" for no,
-"yesterday" for yes and an empty answer for the negative class.
+It exists to make published numbers comparable, not because it is right: it reads "cannot tell" as no, "yesterday" as
+yes, and an empty answer as the negative class.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Literal
 
-import numpy as np
 import yaml
 
 from mentallama.evaluate.score_row import ScoredRow
-from mentallama.metrics.classification import accuracy, round_score, weighted_f1
+from mentallama.metrics.classification import accuracy, confusion_counts, round_score, weighted_f1
 from mentallama.records import Example, Record
 
 
 class PublishedRule(Record):
-    """Keys in the order in which they are looked for, for one or several sets."""
+    """How the published scripts read the answers of some sets; `published_reader.yaml` explains the fields."""
 
     sets: tuple[str, ...]
     output_keys: dict[str, str]
@@ -29,7 +29,7 @@ class PublishedRule(Record):
 
 
 class ScoredOutput(Record):
-    """One row as it was scored, with the texts the published reader looks at, and the question as it was asked."""
+    """A scored row with its example and the texts that the published reader needs."""
 
     file: str
     row: int
@@ -40,9 +40,9 @@ class ScoredOutput(Record):
 
 
 class PublishedScore(Record):
-    """What the published scripts would have said of one set; scores in percent.
+    """Scores that the published scripts would give to one set, in percent.
 
-    `weighted_f1` and `accuracy` are None where they yield none, and `reason` says why.
+    `weighted_f1` and `accuracy` are None where the scripts give none, and `reason` says why.
     """
 
     weighted_f1: float | None
@@ -51,38 +51,40 @@ class PublishedScore(Record):
     n_references: int
     n_outputs: int
     n_defaulted: int
-    """Outputs in which no key was found, counted as the negative or last class."""
+    """Outputs without any key, counted as the negative or last class."""
     n_differences: int
-    """Places where the two readers differ: `readers_differ.json` lists them."""
+    """Texts that the two readers read differently; `readers_differ.json` lists them."""
 
 
 class ReaderDifference(Record):
-    """A row that the two readers see differently; None for a golden that the published one drops."""
+    """A text that the two readers read differently.
+
+    `ours` is a label, unparsed, refused or truncated. `published` is None for a reference that the published scripts
+    drop.
+    """
 
     set: str
     file: str
     row: int
     id: str
-    source: str
-    """Which text of the row: "golden" or "output"."""
+    source: Literal["reference", "output"]
     ours: str
-    """A label, or unparsed, refused or truncated."""
     published: str | None
     defaulted: bool
 
 
 @cache
 def load_published_rules() -> Mapping[str, PublishedRule]:
-    """The published rule of each set."""
+    """The rule of each set, by set name."""
     text = (files("mentallama.evaluate") / "published_reader.yaml").read_text(encoding="utf-8")
     table = [PublishedRule.model_validate(rule) for rule in yaml.safe_load(text)["rules"]]
     return {name: rule for rule in table for name in rule.sets}
 
 
 def first_key_label(text: str, keys: Mapping[str, str]) -> str | None:
-    """The label of the first key that stands anywhere in the text before "Reasoning:".
+    """The label of the first key that occurs anywhere in the text before "Reasoning:"; None without any.
 
-    >>> first_key("I cannot tell. Reasoning: yes", {"yes": "yes", "no": "no"})
+    >>> first_key_label("I cannot tell. Reasoning: yes", {"yes": "yes", "no": "no"})
     'no'
     """
     answer = text.partition("Reasoning:")[0].lower()
@@ -92,80 +94,92 @@ def first_key_label(text: str, keys: Mapping[str, str]) -> str | None:
 def score_as_published(
     rows: Sequence[ScoredOutput], rule: PublishedRule | None
 ) -> tuple[PublishedScore, list[ReaderDifference]]:
-    """Score one set the published way and list where the two readers differ."""
+    """Score one set as the published scripts do, and list the texts that the two readers read differently."""
     if rule is None:
         return _no_published_score("there is no published rule for this set", 0, 0, 0, 0), []
     outputs = [first_key_label(row.output, rule.output_keys) for row in rows]
-    goldens = [first_key_label(row.reference, rule.reference_keys) for row in rows]
-    differences = list(_differences(rows, outputs, goldens, rule.default_label))
+    references = [first_key_label(row.reference, rule.reference_keys) for row in rows]
+    differences = list(_differences(rows, outputs, references, rule.default_label))
     kept_outputs = [
-        label or rule.default_label
-        for label, golden in zip(outputs, goldens, strict=True)
-        if golden is not None or not rule.drop_output_too
+        output or rule.default_label
+        for output, reference in zip(outputs, references, strict=True)
+        if reference is not None or not rule.drop_output_too
     ]
-    kept_goldens = [label for label in goldens if label is not None]
-    result = _published_score(kept_goldens, kept_outputs, outputs.count(None), len(differences))
+    kept_references = [label for label in references if label is not None]
+    result = _published_score(kept_references, kept_outputs, outputs.count(None), len(differences))
     return result, differences
 
 
 def _published_score(
-    goldens: Sequence[str], outputs: Sequence[str], by_default: int, differ: int
+    references: Sequence[str], outputs: Sequence[str], n_defaulted: int, n_differences: int
 ) -> PublishedScore:
-    sizes = (len(goldens), len(outputs), by_default, differ)
-    if len(goldens) != len(outputs):
-        reason = f"its lists differ in length: {len(goldens)} goldens, {len(outputs)} outputs"
+    sizes = (len(references), len(outputs), n_defaulted, n_differences)
+    if len(references) != len(outputs):
+        reason = f"its lists differ in length: {len(references)} references, {len(outputs)} outputs"
         return _no_published_score(reason, *sizes)
-    if not goldens:
-        return _no_published_score("it reads none of the goldens", *sizes)
-    labels = sorted({*goldens, *outputs})
-    counts = np.zeros((len(labels), len(labels)), dtype=np.int64)
-    np.add.at(counts, ([labels.index(x) for x in goldens], [labels.index(x) for x in outputs]), 1)
+    if not references:
+        return _no_published_score("it reads none of the references", *sizes)
+    labels = sorted({*references, *outputs})
+    counts = confusion_counts(
+        [labels.index(label) for label in references],
+        [labels.index(label) for label in outputs],
+        (len(labels), len(labels)),
+    )
     return PublishedScore(
         weighted_f1=round_score(float(weighted_f1(counts))),
         accuracy=round_score(accuracy(counts)),
         reason=None,
-        n_references=sizes[0],
-        n_outputs=sizes[1],
-        n_defaulted=by_default,
-        n_differences=differ,
+        n_references=len(references),
+        n_outputs=len(outputs),
+        n_defaulted=n_defaulted,
+        n_differences=n_differences,
     )
 
 
 def _no_published_score(
-    reason: str, goldens: int, outputs: int, by_default: int, differ: int
+    reason: str, n_references: int, n_outputs: int, n_defaulted: int, n_differences: int
 ) -> PublishedScore:
     return PublishedScore(
         weighted_f1=None,
         accuracy=None,
         reason=reason,
-        n_references=goldens,
-        n_outputs=outputs,
-        n_defaulted=by_default,
-        n_differences=differ,
+        n_references=n_references,
+        n_outputs=n_outputs,
+        n_defaulted=n_defaulted,
+        n_differences=n_differences,
     )
 
 
 def _differences(
-    rows: Sequence[ScoredOutput], outputs: Sequence[str | None], goldens: Sequence[str | None], otherwise: str
-) -> Iterable[ReaderDifference]:
-    for row, output, golden in zip(rows, outputs, goldens, strict=True):
-        if golden != row.scored_row.gold:
-            yield _difference(row, "golden", row.scored_row.gold, golden, by_default=False)
-        ours = row.scored_row.predicted or row.scored_row.status
-        if ours != (output or otherwise):
-            yield _difference(row, "output", ours, output or otherwise, by_default=output is None)
+    rows: Sequence[ScoredOutput],
+    outputs: Sequence[str | None],
+    references: Sequence[str | None],
+    default_label: str,
+) -> Iterator[ReaderDifference]:
+    for row, output, reference in zip(rows, outputs, references, strict=True):
+        scored = row.scored_row
+        if reference != scored.gold:
+            yield _difference(row, "reference", scored.gold, reference)
+        ours = scored.predicted or scored.status
+        if ours != (output or default_label):
+            yield _difference(row, "output", ours, output or default_label, defaulted=output is None)
 
 
 def _difference(
-    row: ScoredOutput, text: str, ours: str, published: str | None, by_default: bool
+    row: ScoredOutput,
+    source: Literal["reference", "output"],
+    ours: str,
+    published: str | None,
+    *,
+    defaulted: bool = False,
 ) -> ReaderDifference:
     return ReaderDifference(
         set=row.scored_row.set,
         file=row.file,
         row=row.row,
         id=row.scored_row.example_id,
-        source=text,
+        source=source,
         ours=ours,
         published=published,
-        defaulted=by_default,
+        defaulted=defaulted,
     )

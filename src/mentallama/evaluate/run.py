@@ -1,16 +1,18 @@
-"""Evaluate: from predictions or responses to scores.
+"""Evaluate: score predictions or responses.
 
-    mentallama evaluate --benchmark DIR --responses DIR|golden|empty [--form F] [--as-published] [--reader DIR]
+    mentallama evaluate --benchmark DIR --responses DIR|reference|empty [--form F] [--as-published] [--reader DIR]
         --out DIR
 
-reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text);
-in a recipe the stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead.
-It writes `scores.json`, `rows.jsonl.zst` and, as published, `readers_differ.json`.
+reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text); in a recipe the
+stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead. Writes
+  rows.jsonl.zst       every row with its score
+  readers_differ.json  with --as-published: rows that our reader and the published one read differently
+  scores.json          metrics, intervals, counts and calibration by set; written last
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,8 @@ from mentallama.errors import UsageError
 from mentallama.evaluate.benchmark import BUILTIN_RESPONSES, Benchmark, open_benchmark, score_benchmark_set
 from mentallama.evaluate.explanation_labels import (
     AnsweredExample,
-    answered_from_outputs,
-    answered_from_predictions,
+    iter_answered_outputs,
+    iter_answered_predictions,
     score_explanations,
 )
 from mentallama.evaluate.join_predictions import join_predictions
@@ -31,11 +33,13 @@ from mentallama.evaluate.published_reader import (
     load_published_rules,
     score_as_published,
 )
-from mentallama.evaluate.score_file import MatchedFile, ScoreFile, compute_set_scores, write_scores
-from mentallama.files.record_files import write_json
+from mentallama.evaluate.score_file import MatchedFile, ScoreFile
+from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import Scores, compute_scores
+from mentallama.files.record_files import write_json, write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
-from mentallama.run_files import READER_DIFFERENCES_FILE
+from mentallama.run_files import READER_DIFFERENCES_FILE, SCORED_ROWS_FILE, SCORES_FILE
 from mentallama.tasks import Task, load_tasks
 
 
@@ -52,14 +56,13 @@ def evaluate_predictions(  # noqa: PLR0913
 ) -> ScoreFile:
     """Score an analyst's predictions on the labelled test rows of collected posts.
 
-    With a label reader, what it tells from the explanations alone is scored too.
-
-    A set is scored only where every labelled test row has its prediction; otherwise it is listed
-    under `missing` with the ids of the rows that lack one.
+    A set is scored only if every labelled test row has a prediction; otherwise it is listed under `missing`, with the
+    ids of the rows without one. With a label reader, the labels that it predicts from the explanations alone are
+    scored as well.
 
     Raises
     ------
-    BadData
+    DataError
         Two predictions of one example, or a label that the task does not have.
     """
     joined = join_predictions(posts, predictions, form, tasks)
@@ -73,14 +76,14 @@ def evaluate_predictions(  # noqa: PLR0913
             form=form,
             source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
             resampling=resampling,
-            sets=compute_set_scores(rows, tasks, resampling),
+            sets=score_sets(rows, tasks, resampling),
             missing=tuple(missing),
             missing_reasons=missing,
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
             unlabelled=joined.unlabelled,
             unused=tuple(joined.unused),
             **_explanation_fields(
-                lambda: answered_from_predictions(posts, predictions, form, tasks), reader, tasks, resampling
+                lambda: iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
             ),
         ),
         rows,
@@ -105,17 +108,17 @@ def evaluate_responses(  # noqa: PLR0913
     benchmark
         The published release, or a folder that holds it as `release/`.
     responses
-        A folder with `SET.csv` files, or "golden" or "empty".
+        A folder with `SET.csv` files, or one of `BUILTIN_RESPONSES`.
     as_published
-        Score with the published reader as well and list where the two differ.
+        Score with the published reader as well, and list the rows where the two differ.
     reader
-        Score what it tells from the explanations alone, too.
+        Score the labels that it predicts from the explanations alone as well.
 
     Raises
     ------
-    WrongUse
-        No such folder, or it holds no file that is called after a set.
-    BadData
+    UsageError
+        No such folder, or it holds no file named after a set.
+    DataError
         A file does not answer the benchmark's rows; the message names file and row.
     """
     tasks, resampling = load_tasks(), Resampling(seed=seed, resamples=resamples)
@@ -133,14 +136,16 @@ def evaluate_responses(  # noqa: PLR0913
             form=form,
             source={"kind": "responses", "responses": name},
             resampling=resampling,
-            sets=compute_set_scores(rows, tasks, resampling),
+            sets=score_sets(rows, tasks, resampling),
             missing=tuple(missing),
             missing_reasons=missing,
             unused=unused,
-            matched_files={name: against for name, (_, against) in answers.items()},
+            matched_files={name: matched for name, (_, matched) in answers.items()},
             as_published=_score_as_published(out, answers) if as_published else None,
             **_explanation_fields(
-                lambda: answered_from_outputs({name: each for name, (each, _) in answers.items()}, tasks),
+                lambda: iter_answered_outputs(
+                    {name: outputs for name, (outputs, _) in answers.items()}, tasks
+                ),
                 reader,
                 tasks,
                 resampling,
@@ -156,7 +161,7 @@ def _explanation_fields(
     tasks: Mapping[str, Task],
     resampling: Resampling,
 ) -> dict[str, Any]:
-    """The fields of a score file that a label reader fills."""
+    """The fields of a score file that need a label reader."""
     if reader is None:
         return {}
     return {
@@ -169,16 +174,32 @@ def _score_as_published(
     out: Path, answers: Mapping[str, tuple[list[ScoredOutput], MatchedFile]]
 ) -> dict[str, PublishedScore]:
     differences: list[ReaderDifference] = []
-    found = {}
-    for name, (answered, _) in answers.items():
-        found[name], differing = score_as_published(answered, load_published_rules().get(name))
+    scores = {}
+    for name, (outputs, _) in answers.items():
+        scores[name], differing = score_as_published(outputs, load_published_rules().get(name))
         differences += differing
     write_json(out / READER_DIFFERENCES_FILE, [difference.model_dump() for difference in differences])
-    return found
+    return scores
+
+
+def score_sets(
+    rows: Mapping[str, Sequence[ScoredRow]], tasks: Mapping[str, Task], resampling: Resampling
+) -> dict[str, Scores]:
+    """Score every set that has rows, in the catalogue's order."""
+    return {
+        name: compute_scores(rows[name], task, resampling) for name, task in tasks.items() if rows.get(name)
+    }
+
+
+def write_scores(out: Path, scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]]) -> ScoreFile:
+    """Write `rows.jsonl.zst`, then `scores.json`: where it exists, the other files are complete."""
+    write_records(out / SCORED_ROWS_FILE, (row for name in scores.sets for row in rows[name]))
+    write_json(out / SCORES_FILE, scores.model_dump(mode="json"))
+    return scores
 
 
 def _answered_sets(responses: Path | str, tasks: Mapping[str, Task]) -> tuple[set[str], tuple[str, ...]]:
-    """The sets that are answered, and the files that are not called after a set."""
+    """The sets that have responses, and the files that are not named after a set."""
     if isinstance(responses, str):
         if responses not in BUILTIN_RESPONSES:
             raise UsageError(f"responses {responses!r}: give a folder, or {' or '.join(BUILTIN_RESPONSES)}")
@@ -187,13 +208,13 @@ def _answered_sets(responses: Path | str, tasks: Mapping[str, Task]) -> tuple[se
         raise UsageError(f"{responses}: there is no such folder")
     stems = {path.stem for path in responses.glob("*.csv")}
     if not stems & set(tasks):
-        raise UsageError(f"{responses}: no file is called after a set, as {next(iter(tasks))}.csv")
+        raise UsageError(f"{responses}: no file is named after a set, such as {next(iter(tasks))}.csv")
     return stems & set(tasks), tuple(sorted(f"{stem}.csv" for stem in stems - set(tasks)))
 
 
 def _no_response_reason(name: str, benchmark: Benchmark, given: set[str]) -> str | None:
     if name not in benchmark.test_files and not (name in benchmark.expert_files and name in given):
-        return "the benchmark has no test file of it"
+        return "the benchmark has no test file for it"
     return None if name in given else f"there is no {name}.csv among the responses"
 
 
@@ -202,4 +223,4 @@ def _no_score_reason(
 ) -> str | None:
     if missing_rows.get(name):
         return f"{len(missing_rows[name])} labelled test rows have no prediction"
-    return None if rows.get(name) else "there are no labelled test posts of it"
+    return None if rows.get(name) else "there are no labelled test posts for it"

@@ -1,19 +1,19 @@
-"""Score one row. A scorer sees one record; a metric (`metrics.py`) sees a list."""
+"""Score one row: its gold label against what the answer says. Metrics (`scores.py`) see lists of scored rows."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from mentallama.metrics.calibration import brier_score
 from mentallama.records import Example, Reading, ReadingStatus, Record
 
 
 class ScoredRow(Record):
-    """One labelled row and what became of it.
+    """One labelled row with its score.
 
-    `predicted` is a label exactly when `status` is "parsed": an unparsed, refused or truncated answer is wrong
-    and is never a class. `probability` is the one the model gave to `predicted` (0-1); `brier` is the
-    row's Brier score over all labels (0 best, 2 worst). Both are None where there are no
-    probabilities.
+    `predicted` is a label exactly if `status` is "parsed": an unparsed, refused or truncated answer is wrong and is
+    never a class. `probability` (0-1) is the model's probability of `predicted`; `brier` is the row's Brier score over
+    all labels (0 best, 2 worst). Both are None where there are no probabilities.
     """
 
     example_id: str
@@ -28,7 +28,7 @@ class ScoredRow(Record):
 
     @property
     def correct(self) -> bool:
-        """True where the label read is the gold label."""
+        """Whether the predicted label is the gold label."""
         return self.predicted == self.gold
 
 
@@ -54,16 +54,3 @@ def score_row(example: Example, reading: Reading, probabilities: Mapping[str, fl
         probability=None if predicted is None else probabilities.get(predicted),
         brier=brier_score(example.label, probabilities),
     )
-
-
-def brier_score(gold: str, probabilities: Mapping[str, float]) -> float | None:
-    """Sum over labels of (probability - 1[label is gold])²; None without probabilities.
-
-    Brier (1950), the multi-class form with range 0-2.
-
-    >>> brier_score("yes", {"yes": 0.5, "no": 0.5})
-    0.5
-    """
-    if not probabilities:
-        return None
-    return float(sum((share - (label == gold)) ** 2 for label, share in probabilities.items()))

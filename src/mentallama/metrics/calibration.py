@@ -1,21 +1,20 @@
-"""Whether a probability means what it says: Brier score and expected calibration error."""
+"""Calibration of predicted probabilities: Brier score and expected calibration error."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mentallama.evaluate.score_row import ScoredRow
 from mentallama.records import Record
 
 N_BINS = 10
 
 
 class CalibrationBin(Record):
-    """Answers whose probability lies in (low, high]; the first bin holds 0 as well.
+    """Answers with a probability in (low, high]; the first bin holds 0 as well.
 
-    `mean_probability` and `share_right` (both 0-1) are None where the bin is empty.
+    `mean_probability` and `accuracy` (both 0-1) are None where the bin is empty.
     """
 
     low: float
@@ -28,8 +27,8 @@ class CalibrationBin(Record):
 class CalibrationScores(Record):
     """Calibration of the rows that have probabilities; all numbers are shares, not percent.
 
-    `brier` is over the `n_brier` rows with probabilities (0 best, 2 worst); `ece` over the `n` rows
-    among them that were read, as the label read is the one whose probability is judged.
+    `brier` is the mean over the `n_brier` rows with probabilities (0 best, 2 worst). `ece` is over the `n_ece` parsed
+    rows among them, since it judges the probability of the predicted label.
     """
 
     n_brier: int
@@ -39,45 +38,67 @@ class CalibrationScores(Record):
     bins: tuple[CalibrationBin, ...]
 
 
-def calibration_scores(rows: Sequence[ScoredRow]) -> CalibrationScores | None:
-    """Brier score and expected calibration error (Naeini et al. 2015) with ten equal-width bins.
+def brier_score(gold: str, probabilities: Mapping[str, float]) -> float | None:
+    """Sum over labels of (probability - 1[label is gold])²; None without probabilities.
 
+    Brier (1950), the multi-class form with range 0-2.
+
+    >>> brier_score("yes", {"yes": 0.5, "no": 0.5})
+    0.5
+    """
+    if not probabilities:
+        return None
+    return float(sum((share - (label == gold)) ** 2 for label, share in probabilities.items()))
+
+
+def calibration_scores(
+    brier_scores: Sequence[float], predictions: Sequence[tuple[float, bool]]
+) -> CalibrationScores | None:
+    """Mean Brier score and expected calibration error (Naeini et al. 2015) with ten bins of equal width.
+
+    Parameters
+    ----------
+    brier_scores
+        Of each row with probabilities.
+    predictions
+        Probability of the predicted label, and whether that label is correct, of each parsed row.
+
+    Returns
+    -------
     None where no row has probabilities.
     """
-    briers = [row.brier for row in rows if row.brier is not None]
-    if not briers:
+    if not brier_scores:
         return None
-    judged = [(row.probability, row.correct) for row in rows if row.probability is not None]
-    bins = calibration_bins(judged)
+    bins = calibration_bins(predictions)
     return CalibrationScores(
-        n_brier=len(briers),
-        brier=round(float(np.mean(briers)), 6),
-        n_ece=len(judged),
+        n_brier=len(brier_scores),
+        brier=round(float(np.mean(brier_scores)), 6),
+        n_ece=len(predictions),
         ece=expected_calibration_error(bins),
         bins=bins,
     )
 
 
 def calibration_bins(predictions: Sequence[tuple[float, bool]]) -> tuple[CalibrationBin, ...]:
-    """Sort (probability, right) pairs into `N_BINS` bins of equal width."""
-    sure = np.array([probability for probability, _ in predictions], dtype=np.float64)
-    right = np.array([hit for _, hit in predictions], dtype=np.float64)
-    # A share like 0.3 is a hair off in binary; rounding keeps it in the bin it is written in.
-    place = np.clip(np.ceil(np.round(sure * N_BINS, 9)).astype(int) - 1, 0, N_BINS - 1)
+    """Sort (probability, correct) pairs into `N_BINS` bins of equal width."""
+    probabilities = np.array([probability for probability, _ in predictions], dtype=np.float64)
+    correct = np.array([hit for _, hit in predictions], dtype=np.float64)
+    # 0.3 may be a little more in binary; rounding keeps it in the bin of its decimal value.
+    bin_of = np.clip(np.ceil(np.round(probabilities * N_BINS, 9)).astype(int) - 1, 0, N_BINS - 1)
     return tuple(
         CalibrationBin(
             low=index / N_BINS,
             high=(index + 1) / N_BINS,
-            n=int((place == index).sum()),
-            mean_probability=_mean(sure[place == index]),
-            accuracy=_mean(right[place == index]),
+            n=int((bin_of == index).sum()),
+            mean_probability=_mean(probabilities[bin_of == index]),
+            accuracy=_mean(correct[bin_of == index]),
         )
         for index in range(N_BINS)
     )
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
-    """Mean gap between probability and share right, weighted by the bins' rows; None without rows."""
+    """Mean gap between probability and accuracy, weighted by the bins' rows; None without rows."""
     total = sum(part.n for part in bins)
     if not total:
         return None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 from mentallama.text.tokenize import word_tokens
 
@@ -54,7 +53,8 @@ def _lcs_length(first: list[str], second: list[str]) -> int:
     return len(first) - free.bit_count()
 
 
-def _chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """chrF by sacrebleu with its defaults (Popović 2015), 0-100, of each pair."""
     from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF()
@@ -64,17 +64,21 @@ def _chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     ]
 
 
-def _rouge_metric(name: str) -> OverlapMetric:
-    def measure(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
-        return [
-            100 * rouge(hypothesis, reference)[name]
-            for hypothesis, reference in zip(hypotheses, references, strict=True)
-        ]
-
-    return measure
+def rouge1(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """ROUGE-1, 0-100, of each pair."""
+    return _rouge_scores("rouge1", hypotheses, references)
 
 
-OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
-    {"chrf": _chrf} | {name: _rouge_metric(name) for name in ("rouge1", "rouge2", "rougeL")}
-)
-"""Metric name -> function; scores from 0 to 100, higher is closer. A learned metric (BERTScore) is one more line."""
+def rouge2(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """ROUGE-2, 0-100, of each pair."""
+    return _rouge_scores("rouge2", hypotheses, references)
+
+
+def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """ROUGE-L, 0-100, of each pair."""
+    return _rouge_scores("rougeL", hypotheses, references)
+
+
+def _rouge_scores(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    pairs = zip(hypotheses, references, strict=True)
+    return [100 * rouge(hypothesis, reference)[name] for hypothesis, reference in pairs]

@@ -28,9 +28,9 @@ from mentallama.report.page_model import TableBlock
 from mentallama.report.sections import scores as results
 from mentallama.tasks import Task, load_tasks
 from mentallama.train.run import run as train_run
-from tests.evaluate.test_run import outputs, write_csv
 from tests.factories.check_cases import post_of, row_for
 from tests.factories.encoder_cases import made, posts
+from tests.factories.model_outputs import write_csv, write_outputs
 
 
 @dataclass
@@ -164,7 +164,7 @@ def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) ->
     query = 'Consider this post: "made-up post {}" Question: Does the poster suffer from stress?'
     columns = {"query": [query.format(at) for at in (1, 2)], "gpt-3.5-turbo": goldens}
     write_csv(tmp_path / "release/test_data/test_instruction/dreaddit.csv", columns)
-    folder = outputs(tmp_path / "mine", goldens, goldens)
+    folder = write_outputs(tmp_path / "mine", goldens, goldens)
     (folder / "DR.csv").rename(folder / "dreaddit.csv")
     given = ["--benchmark", str(tmp_path), "--responses", str(folder), "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, ["evaluate", *given, "--reader", str(run_folder / "train")])

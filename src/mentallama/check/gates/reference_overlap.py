@@ -12,7 +12,8 @@ from statistics import fmean
 
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_row import ResponseRow
-from mentallama.metrics.text_overlap import OVERLAP_METRICS, OverlapMetric
+from mentallama.metrics.registry import OVERLAP_METRICS
+from mentallama.metrics.text_overlap import OverlapMetric
 from mentallama.records import Verdict
 from mentallama.text.fingerprint import text_key
 

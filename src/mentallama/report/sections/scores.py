@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from mentallama.evaluate.paper_results import ModelScores, comparison_rows, load_paper_results
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.metrics.classification import NO_LABEL_STATUSES, Scores
+from mentallama.evaluate.scores import NO_LABEL_STATUSES, Scores
+from mentallama.metrics import registry
 from mentallama.report.page_model import (
     Block,
     BlockGroup,
@@ -110,8 +111,8 @@ def _forest_figure(scores: ScoreFile, unseen: frozenset[str]) -> FigureBlock:
 
 
 def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
-    measures = ("weighted F1", "95 %", "accuracy", "macro F1", "micro F1")
-    header = ("set", "rows", "published rows", "posts", *measures)
+    first, *others = (metric.title for metric in registry.METRICS)
+    header = ("set", "rows", "published rows", "posts", first, "95 %", *others)
     rows: list[PageRow] = []
     for name, one in scores.sets.items():
         expected = tasks[name].published_rows.test if name in tasks else None
@@ -136,9 +137,9 @@ def _score_cells(one: Scores, expected: int | None = None) -> list[Cell]:
         if one.weighted_f1_interval is None
         else "–".join(f"{end:.1f}" for end in one.weighted_f1_interval)
     )
-    shares = [number_cell(share) for share in (one.accuracy, one.macro_f1, one.micro_f1)]
+    first, *others = (number_cell(one.metrics[m.name], m.digits) for m in registry.METRICS)
     counts = [count_cell(one.n), count_cell(expected), count_cell(one.posts)]
-    return [*counts, number_cell(one.weighted_f1), Cell(interval, is_number=True), *shares]
+    return [*counts, first, Cell(interval, is_number=True), *others]
 
 
 def _high_risk(scores: ScoreFile) -> list[Block]:

@@ -1,0 +1,168 @@
+"""From scored rows to the scores of a set: the metrics of the registry, the interval, counts and calibration.
+
+Unparsed, refused and truncated answers are misses of the gold label and never a label of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mentallama.evaluate.score_row import ScoredRow
+from mentallama.metrics import registry
+from mentallama.metrics.bootstrap import Resampling, bootstrap_interval
+from mentallama.metrics.calibration import CalibrationScores, calibration_scores
+from mentallama.metrics.classification import (
+    ConfusionCounts,
+    hits_and_totals,
+    percent,
+    round_score,
+    weighted_f1,
+)
+from mentallama.records import READING_STATUSES, Record
+from mentallama.tasks import Task
+
+NO_LABEL_STATUSES = READING_STATUSES[1:]
+"""unparsed, refused, truncated: the three outcomes without a label, and the last columns of the confusion counts."""
+
+
+class ClassScore(Record):
+    """Scores of one label, in percent; None where the denominator is 0 (see `support` and `predicted`)."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+    predicted: int
+
+
+class HighRiskScore(Record):
+    """Recall, in percent, of the label whose misses cost most; None where gold has no such row."""
+
+    label: str
+    recall: float | None
+    n: int
+    hits: int
+
+
+class Scores(Record):
+    """All metrics of one list of rows. Percentages are rounded to 4 decimals."""
+
+    n: int
+    posts: int
+    metrics: dict[str, float]
+    """Name in `metrics.registry.METRICS` -> value, in percent."""
+    weighted_f1_interval: tuple[float, float] | None
+    """95 % bootstrap interval over posts; None with fewer than two posts."""
+    parsed: int
+    unparsed: int
+    refused: int
+    truncated: int
+    high_risk: HighRiskScore | None
+    calibration: CalibrationScores | None
+    per_class: dict[str, ClassScore]
+    confusion: dict[str, dict[str, int]]
+    """Gold label -> predicted label, unparsed, refused or truncated -> rows."""
+    by_question: dict[str, Scores] = {}
+    """The same by question, for a set that asks several."""
+
+    @property
+    def weighted_f1(self) -> float:
+        """Weighted F1, in percent."""
+        return self.metrics["weighted_f1"]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of all rows that are correct, in percent."""
+        return self.metrics["accuracy"]
+
+
+def compute_scores(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None = None) -> Scores:
+    """All metrics of one set's rows, and by question where the set asks several.
+
+    Raises
+    ------
+    ValueError
+        There are no rows: a set without rows has no score.
+    """
+    resampling = resampling or Resampling()
+    rows_by_question = {name: [row for row in rows if row.question == name] for name in task.questions}
+    by_question = {
+        name: _scores_of_rows(part, task, resampling)
+        for name, part in rows_by_question.items()
+        if part and len(task.questions) > 1
+    }
+    return _scores_of_rows(rows, task, resampling).model_copy(update={"by_question": by_question})
+
+
+def _scores_of_rows(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) -> Scores:
+    if not rows:
+        raise ValueError(f"{task.set}: no rows to score")
+    labels = list(task.labels)
+    by_post = confusion_by_post(rows, labels)
+    counts: ConfusionCounts = by_post.sum(axis=0)
+    unparsed, refused, truncated = (int(n) for n in counts[:, len(labels) :].sum(axis=0))
+    interval = bootstrap_interval(by_post, weighted_f1, resampling)
+    return Scores(
+        n=len(rows),
+        posts=len(by_post),
+        metrics={metric.name: round_score(metric.compute(counts)) for metric in registry.METRICS},
+        weighted_f1_interval=None
+        if interval is None
+        else (round_score(interval[0]), round_score(interval[1])),
+        parsed=len(rows) - unparsed - refused - truncated,
+        unparsed=unparsed,
+        refused=refused,
+        truncated=truncated,
+        high_risk=_high_risk_score(counts, labels, task.high_risk_label),
+        calibration=calibration_scores(
+            [row.brier for row in rows if row.brier is not None],
+            [(row.probability, row.correct) for row in rows if row.probability is not None],
+        ),
+        per_class=_class_scores(counts, labels),
+        confusion=_confusion_by_name(counts, labels),
+    )
+
+
+def confusion_by_post(rows: Sequence[ScoredRow], labels: Sequence[str]) -> ConfusionCounts:
+    """Confusion counts of each post, shape (posts, labels, labels + 3), posts in order of their first row."""
+    column = {name: index for index, name in enumerate((*labels, *NO_LABEL_STATUSES))}
+    posts: dict[str, int] = {}
+    cells = [
+        (posts.setdefault(row.post_id, len(posts)), column[row.gold], column[row.predicted or row.status])
+        for row in rows
+    ]
+    counts = np.zeros((len(posts), len(labels), len(column)), dtype=np.int64)
+    np.add.at(counts, tuple(np.array(cells).T), 1)
+    return counts
+
+
+def _class_scores(counts: ConfusionCounts, labels: Sequence[str]) -> dict[str, ClassScore]:
+    columns = zip(labels, *(column.tolist() for column in hits_and_totals(counts)), strict=True)
+    return {
+        label: ClassScore(
+            precision=percent(hits, predicted),
+            recall=percent(hits, gold),
+            f1=percent(2 * hits, gold + predicted),
+            support=gold,
+            predicted=predicted,
+        )
+        for label, hits, gold, predicted in columns
+    }
+
+
+def _high_risk_score(
+    counts: ConfusionCounts, labels: Sequence[str], high_risk_label: str | None
+) -> HighRiskScore | None:
+    if high_risk_label is None:
+        return None
+    hits, gold, _ = (int(column[labels.index(high_risk_label)]) for column in hits_and_totals(counts))
+    return HighRiskScore(label=high_risk_label, recall=percent(hits, gold), n=gold, hits=hits)
+
+
+def _confusion_by_name(counts: ConfusionCounts, labels: Sequence[str]) -> dict[str, dict[str, int]]:
+    """The confusion counts by name, zeros included."""
+    columns = (*labels, *NO_LABEL_STATUSES)
+    lines = zip(labels, counts.tolist(), strict=True)
+    return {gold: dict(zip(columns, line, strict=True)) for gold, line in lines}

@@ -1,0 +1,153 @@
+"""Scores of rows against small tables worked by hand, and against scikit-learn on any table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
+
+from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import compute_scores, confusion_by_post
+from mentallama.metrics import registry
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.metrics.registry import Metric
+from mentallama.tasks import find_task
+
+NO_LABEL = ("unparsed", "refused", "truncated")
+FEW = Resampling(resamples=20)
+
+
+def row(
+    gold: str,
+    said: str,
+    set_: str = "DR",
+    question: str = "depression",
+    *,
+    post: str = "",
+    probability: float | None = None,
+) -> ScoredRow:
+    lost = said in NO_LABEL
+    return ScoredRow.model_validate(
+        {
+            "example_id": f"{post}{gold}{said}",
+            "set": set_,
+            "question": question,
+            "post_id": post or f"{gold}{said}",
+            "gold": gold,
+            "status": said if lost else "parsed",
+            "predicted": None if lost else said,
+            "probability": probability,
+            "brier": None if probability is None else 2 * (1 - probability) ** 2,
+        }
+    )
+
+
+def test_two_labels_by_hand() -> None:
+    # gold yes: 3 rows, said yes, yes, no; gold no: 2 rows, said no, yes.
+    #   yes: hits 2, gold 3, predicted 3 -> F1 = 4/6 = 0.6667
+    #   no:  hits 1, gold 2, predicted 2 -> F1 = 2/4 = 0.5
+    # weighted = (3 * 0.6667 + 2 * 0.5) / 5 = 0.6; macro = 0.58333; accuracy = micro = 3/5
+    rows = [row("yes", "yes"), row("yes", "yes"), row("yes", "no"), row("no", "no"), row("no", "yes")]
+    scores = compute_scores(rows, find_task("DR"), FEW)
+    assert (scores.n, scores.weighted_f1, scores.accuracy) == (5, 60.0, 60.0)
+    assert scores.metrics == {"weighted_f1": 60.0, "accuracy": 60.0, "macro_f1": 58.3333, "micro_f1": 60.0}
+    assert scores.confusion["yes"] == {"yes": 2, "no": 1, "unparsed": 0, "refused": 0, "truncated": 0}
+    assert scores.per_class["yes"].recall == 66.6667
+    # the high-risk label of DR is yes: 2 of 3 found
+    assert scores.high_risk is not None
+    assert scores.high_risk.model_dump() == {"label": "yes", "recall": 66.6667, "n": 3, "hits": 2}
+
+
+def test_unparsed_refused_and_truncated_are_misses_and_no_class() -> None:
+    # gold yes: said yes, unparsed, refused; gold no: said no, truncated.
+    #   yes: hits 1, gold 3, predicted 1 -> F1 = 2/4; no: hits 1, gold 2, predicted 1 -> F1 = 2/3
+    # weighted = (3 * 0.5 + 2 * 2/3) / 5 = 0.56667; macro over yes and no only = 0.58333
+    # micro: hits 2, gold 5, predicted 2 -> 4/7
+    said = [("yes", "yes"), ("yes", "unparsed"), ("yes", "refused"), ("no", "no"), ("no", "truncated")]
+    scores = compute_scores([row(*pair) for pair in said], find_task("DR"), FEW)
+    assert (scores.parsed, scores.unparsed, scores.refused, scores.truncated) == (2, 1, 1, 1)
+    assert (scores.accuracy, scores.weighted_f1, scores.metrics["macro_f1"]) == (40.0, 56.6667, 58.3333)
+    assert scores.metrics["micro_f1"] == round(400 / 7, 4)
+
+
+def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
+    # SAD, all gold "work": said work, school.  work: F1 = 2/3; school: gold 0, predicted 1 -> F1 0
+    # weighted = 2/3; macro over work and school = 1/3; the seven other labels occur nowhere
+    rows = [row("work", said, "SAD", "cause") for said in ("work", "school")]
+    scores = compute_scores(rows, find_task("SAD"), FEW)
+    assert (scores.weighted_f1, scores.metrics["macro_f1"]) == (66.6667, 33.3333)
+    assert scores.per_class["school"].model_dump() == {
+        "precision": 0.0,
+        "recall": None,
+        "f1": 0.0,
+        "support": 0,
+        "predicted": 1,
+    }
+    assert scores.per_class["family issues"].f1 is None
+    assert scores.high_risk is not None
+    assert (scores.high_risk.recall, scores.high_risk.n) == (None, 0)
+
+
+def test_questions_are_scored_apart_and_together() -> None:
+    rows = [
+        row("yes", "yes", "Irf", "thwarted belongingness", post="a"),
+        row("no", "yes", "Irf", "perceived burdensomeness", post="a"),
+        row("yes", "yes", "Irf", "thwarted belongingness", post="b"),
+    ]
+    scores = compute_scores(rows, find_task("Irf"), FEW)
+    assert (scores.n, scores.posts) == (3, 2)
+    assert scores.by_question["thwarted belongingness"].accuracy == 100.0
+    assert scores.by_question["perceived burdensomeness"].weighted_f1_interval is None  # one post
+    assert scores.by_question["perceived burdensomeness"].by_question == {}
+
+
+def test_no_rows_is_no_score() -> None:
+    with pytest.raises(ValueError, match="DR: no rows"):
+        compute_scores([], find_task("DR"), FEW)
+
+
+def test_counts_by_post_add_up_to_the_rows() -> None:
+    rows = [row("yes", "yes", post="a"), row("no", "truncated", post="a"), row("yes", "no", post="b")]
+    counts = confusion_by_post(rows, ["yes", "no"])
+    # columns: yes, no, unparsed, refused, truncated
+    assert counts.tolist() == [[[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]], [[0, 1, 0, 0, 0], [0, 0, 0, 0, 0]]]
+
+
+LABELS = list(find_task("CAMS").labels)
+PAIR = st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, *NO_LABEL]))
+PAIRS = st.lists(PAIR, min_size=1, max_size=60)
+
+
+@given(PAIRS)
+@settings(max_examples=200, deadline=None)
+def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
+    scores = compute_scores(
+        [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)],
+        find_task("CAMS"),
+        Resampling(resamples=2),
+    )
+    gold, said = zip(*pairs, strict=True)
+    occurring = [label for label in LABELS if label in gold or label in said]
+    assert scores.accuracy == pytest.approx(100 * accuracy_score(gold, said), abs=1e-4)
+    # sklearn may take unparsed, refused and truncated for classes here: without gold rows they weigh nothing
+    assert scores.weighted_f1 == pytest.approx(
+        100 * f1_score(gold, said, average="weighted", zero_division=0), abs=1e-4
+    )
+    for mean, ours in (("macro", scores.metrics["macro_f1"]), ("micro", scores.metrics["micro_f1"])):
+        theirs = f1_score(gold, said, labels=occurring, average=mean, zero_division=0)
+        assert ours == pytest.approx(100 * theirs, abs=1e-4)
+    per_class = np.array(precision_recall_fscore_support(gold, said, labels=LABELS, zero_division=0)).T
+    for label, theirs in zip(LABELS, per_class, strict=True):
+        one = scores.per_class[label]
+        ours = [one.precision or 0, one.recall or 0, one.f1 or 0, 100 * one.support]
+        assert ours == pytest.approx(100 * theirs, abs=1e-4)
+
+
+def test_a_metric_added_to_the_registry_is_computed_and_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows_metric = Metric("rows", "rows", lambda counts: float(counts.sum()), digits=0)
+    monkeypatch.setattr(registry, "METRICS", (*registry.METRICS, rows_metric))
+    scores = compute_scores([row("yes", "yes"), row("yes", "refused")], find_task("DR"), FEW)
+    assert scores.metrics["rows"] == 2.0
+    assert scores.model_dump()["metrics"]["rows"] == 2.0
