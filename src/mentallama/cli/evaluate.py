@@ -56,7 +56,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             if benchmark is not None or responses is not None:
                 raise UsageError("give a recipe, or --benchmark with --responses, not both")
             if reader is not None:
-                overrides = [*(overrides or ()), f"evaluate.reader={reader}"]
+                overrides = [*(overrides or ()), f"evaluate.label_reader={reader}"]
             print_scores(run(recipe, overrides, out, "evaluate") / SCORES_PATH)
             return
         if benchmark is None or responses is None or out is None:

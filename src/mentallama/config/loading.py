@@ -69,6 +69,7 @@ OLD_KEYS: dict[str, dict[str, str]] = {
         "in_flight": "max_concurrency",
         "options": "extra_body",
     },
+    "evaluate": {"reader": "label_reader"},
 }
 """Keys that recipes had before a renaming, by stage: old name -> new name."""
 

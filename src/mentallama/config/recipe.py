@@ -21,7 +21,7 @@ class Evaluate(Settings):
 
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every 95 % interval."""
-    reader: Path | None = None
+    label_reader: Path | None = None
     """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
     from explanations alone are scored as well. It must not have seen the posts of the test rows."""
 

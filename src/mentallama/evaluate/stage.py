@@ -13,7 +13,7 @@ from mentallama.run_files import POSTS_PATH, PREDICTIONS_PATH
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Posts, predictions, and the label reader's own files."""
     assert recipe.evaluate is not None
-    reader = recipe.evaluate.reader
+    reader = recipe.evaluate.label_reader
     found = require_files(POSTS_PATH, PREDICTIONS_PATH)(recipe, folder)
     return found | ({} if reader is None else spec_files(f"encoder:{reader}", "reader"))
 
@@ -23,7 +23,7 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.evaluate.run import evaluate_predictions
 
     assert recipe.evaluate is not None
-    reader = recipe.evaluate.reader
+    reader = recipe.evaluate.label_reader
     scores = evaluate_predictions(
         folder / POSTS_PATH,
         folder / PREDICTIONS_PATH,
@@ -43,6 +43,6 @@ STAGE = Stage(
     inputs=evaluate_inputs,
     run=evaluate,
     analyst_kinds=lambda recipe, _: (
-        () if recipe.evaluate is None or recipe.evaluate.reader is None else ("encoder",)
+        () if recipe.evaluate is None or recipe.evaluate.label_reader is None else ("encoder",)
     ),
 )

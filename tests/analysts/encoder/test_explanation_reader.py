@@ -135,8 +135,8 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> None:
     recipe = made(run_folder).model_copy(
         update={
-            "check": Check(reader=run_folder / "train"),
-            "evaluate": Evaluate(reader=run_folder / "train"),
+            "check": Check(label_reader=run_folder / "train"),
+            "evaluate": Evaluate(label_reader=run_folder / "train"),
         }
     )
     stages = {stage.name: stage for stage in STAGES}
