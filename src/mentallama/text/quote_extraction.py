@@ -8,10 +8,11 @@ doubtful how far a quotation goes, the shorter reading is taken: it stands in th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mentallama.answers.parse import answer_body, first_json_object
+from mentallama.text.scripts import UNBORDERED_LETTER
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _TRAILING = " \t\n\r\u00a0\u3000.,;:!?…。，、；：！？-–—\\"
@@ -75,9 +76,9 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> read_quotes("", 'The writer says "I can't sleep," and later «rien ne va».')
+    >>> extract_quotes("", 'The writer says "I can't sleep," and later «rien ne va».')
     ("I can't sleep", 'rien ne va')
-    >>> read_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
+    >>> extract_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
     ('so tired',)
     """
     found = [*_quoted_texts(explanation), *_evidence_items(text, explanation)]
@@ -179,8 +180,28 @@ def _neighbours(text: str, mark: re.Match[str]) -> tuple[str, str]:
 
 
 def _is_spaced_letter(character: str) -> bool:
-    """A letter or digit of a script that puts spaces between words, where a mark inside a word is no quotation mark.
+    """Whether this is a letter or digit beside which a mark is an apostrophe rather than a quotation mark.
 
-    In Chinese, Japanese, Thai and Korean, words stand right beside quotation marks.
+    In Chinese, Japanese, Thai and Korean, words are written right beside quotation marks.
     """
-    return character.isalnum() and (character < "\u0e00" or "\u1e00" <= character < "\u2000")
+    return character.isalnum() and UNBORDERED_LETTER.match(character) is None
+
+
+_OPENING_MARKS = r"[\"'“”„‟‘’‚«»‹›「『＂]"
+_CLOSING_MARKS = r"[\"'“”‟‘’«»‹›」』＂]"
+_STRIPPED_PUNCTUATION = r"[\s,.;:!?…。，、；：！？\\–—-]*"
+"""Punctuation that `extract_quotes` removes at the ends of a quotation."""
+
+
+def replace_quotes(explanation: str, quotes: Iterable[str], placeholder: str = "“”") -> str:
+    """An explanation's own words: each of `quotes` that stands in quotation marks becomes `placeholder`.
+
+    >>> replace_quotes('The writer says "so tired," twice.', ["so tired"])
+    'The writer says “” twice.'
+    """
+    for quote in sorted(quotes, key=len, reverse=True):
+        if quote in explanation:
+            quoted = f"{_STRIPPED_PUNCTUATION}{re.escape(quote)}{_STRIPPED_PUNCTUATION}"
+            marked = f"{_OPENING_MARKS}+{quoted}{_CLOSING_MARKS}+"
+            explanation = re.sub(marked, lambda _: placeholder, explanation)
+    return explanation

@@ -6,6 +6,7 @@ import pytest
 
 from mentallama.check.gates.statements import check_advice, check_diagnosis, find_statements
 from mentallama.tasks import load_tasks
+from mentallama.text.quote_extraction import replace_quotes
 from tests.factories.gate_rows import row
 
 DIAGNOSES = [
@@ -292,9 +293,9 @@ def test_talk_of_the_prompt_is_found(sentence: str) -> None:
 
 @pytest.mark.parametrize("sentence", NO_LEAKS)
 def test_what_is_no_talk_of_the_prompt_passes(sentence: str) -> None:
-    from mentallama.check.gates.unquoted import replace_quotes
-
-    assert not list(find_statements("leak", replace_quotes(row(sentence))))
+    explained = row(sentence)
+    own_words = replace_quotes(explained.reading.explanation, explained.quotes)
+    assert not list(find_statements("leak", own_words))
 
 
 def test_what_the_post_says_of_itself_is_no_diagnosis_of_ours() -> None:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mentallama.text.scripts import UNSPACED, combining_marks
+
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]
 HashArray = NDArray[np.uint32]
@@ -80,20 +82,13 @@ def _word_pattern() -> re.Pattern[str]:
 
     `\\w` lacks the combining marks that Indic, Arabic and other scripts write their vowels with.
     """
-    marks = "".join(c for c in map(chr, range(0x20000)) if unicodedata.category(c)[0] == "M")
-    unspaced = (
-        "\u0e00-\u0e30\u0e32-\u0e33\u0e40-\u0e46\u0e80-\u0eb0\u0ec0-\u0ec6\u1000-\u102a\u1780-\u17b3"
-        "\u3005-\u3007\u3041-\u3096\u30a1-\u30fa\u30fc\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-        "\U00020000-\U0003ffff"
-    )
-    marks = f"[{re.escape(marks)}]"
-    letters = f"[^\\W_{unspaced}]+"
+    marks, letters = combining_marks(), f"[^\\W_{UNSPACED}]+"
     emoji = "[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
     after = rf"(?:{marks}|[\U0001f3fb-\U0001f3ff])"
     return re.compile(
         rf"\[[a-z]+\]"
         rf"|{letters}(?:{marks}+(?:{letters})?|['’\u200c\u200d]{letters})*"
-        rf"|[{unspaced}]{marks}*"
+        rf"|[{UNSPACED}]{marks}*"
         rf"|{emoji}{after}*(?:\u200d{emoji}{after}*)*"
     )
 

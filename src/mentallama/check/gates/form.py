@@ -7,12 +7,12 @@ import re
 from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict
 from mentallama.text.pii import PII_KINDS, PLACEHOLDER, scrub
+from mentallama.text.scripts import UNSPACED_LETTER
 from mentallama.text.tokenize import word_tokens
 
 CHARACTERS_PER_WORD = 1.6
 """Letters of a Chinese or Japanese word, on average: so many are counted as one word where words are not spaced."""
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _WORD = re.compile(r"\w+")
 _IDENTIFYING_WORD = re.compile(r"(?=\w{4})(?:[^\W\d_a-z]|\w*[\d_])")
 """A word of four letters or more that can give away somebody by itself."""
@@ -36,7 +36,7 @@ def count_words(text: str) -> int:
     (4, 6)
     """
     found = word_tokens(text.replace("'", "").replace("’", ""))
-    unspaced = sum(1 for token in found if _UNSPACED.match(token))
+    unspaced = sum(1 for token in found if UNSPACED_LETTER.match(token))
     return len(found) - unspaced + round(unspaced / CHARACTERS_PER_WORD)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from mentallama.check.gates.statements import find_statements
-from mentallama.check.gates.unquoted import replace_quotes
 from mentallama.check.response_row import ResponseRow
 from mentallama.records import FORMS, Verdict
 from mentallama.tasks import Task
+from mentallama.text.quote_extraction import replace_quotes
 from mentallama.text.tokenize import word_tokens
 
 Ngram = tuple[str, ...]
@@ -32,7 +32,7 @@ def check_prompt_leakage(row: ResponseRow, instructions: Sequence[str], ngram: i
         Chat-template marks and talk of the prompt, of a label that was given or of being a model fail too. The score
         is the number of places found.
     """
-    text = replace_quotes(row)
+    text = replace_quotes(row.reading.explanation, row.quotes)
     said = sum(1 for _ in find_statements("leak", text, row.post.text))
     copied = _count_copied_words(row, text, tuple(instructions), ngram)
     parts = [f"{copied} words copied from the prompt"] if copied else []

@@ -15,7 +15,11 @@ from collections.abc import Container, Iterable
 from functools import cache
 from typing import Literal
 
-from mentallama.check.placing import (
+from mentallama.check.response_row import ResponseRow
+from mentallama.records import FORMS, Post, Record, Span, Verdict
+from mentallama.tasks import Task
+from mentallama.text.pii import PII_KINDS
+from mentallama.text.quote_matching import (
     is_contiguous,
     match_exact,
     match_fuzzy,
@@ -23,10 +27,6 @@ from mentallama.check.placing import (
     match_normalised,
     match_spliced,
 )
-from mentallama.check.response_row import ResponseRow
-from mentallama.records import FORMS, Post, Record, Span, Verdict
-from mentallama.tasks import Task
-from mentallama.text.pii import PII_KINDS
 from mentallama.text.tokenize import word_tokens
 
 QuoteMatchKind = Literal["exact", "similar", "spliced", "term", "other_post", "not_found"]

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mentallama.check.gates.quote_grounding import GROUNDED_KINDS, match_quotes
-from mentallama.check.gates.unquoted import replace_quotes
 from mentallama.check.response_row import ResponseRow
 from mentallama.parallel import batched
 from mentallama.records import Verdict
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
+from mentallama.text.quote_extraction import replace_quotes
 
 TEXTS_IN_MEMORY = 2000
 """Rows whose texts are held in memory at a time."""
@@ -71,7 +71,7 @@ def count_other_posts(rows: Iterable[ResponseRow], threshold: float, folder: Pat
     index = NearDuplicateIndex(folder, threshold, match_prefixes=False)
     try:
         for batch in batched(rows, TEXTS_IN_MEMORY):
-            texts = [replace_quotes(row, placeholder=" ") for row in batch]
+            texts = [replace_quotes(row.reading.explanation, row.quotes, placeholder=" ") for row in batch]
             keys = [text_key(text) for text in texts]
             index.add(keys, np.array(list(map(key_hash, keys)), dtype=np.uint64), minhash_bands(texts, keys))
             for row in batch:

@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import yaml
 
-from mentallama.check.gates.unquoted import replace_quotes
 from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict
+from mentallama.text.quote_extraction import replace_quotes
 
 Subject = Literal["diagnosis", "advice", "leak"]
 
@@ -60,7 +60,10 @@ def check_advice(row: ResponseRow) -> Verdict:
 
 
 def _statement_verdict(row: ResponseRow, gate: str, subject: Subject, reason: str) -> Verdict:
-    count = sum(1 for _ in find_statements(subject, replace_quotes(row), row.post.text))
+    count = sum(
+        1
+        for _ in find_statements(subject, replace_quotes(row.reading.explanation, row.quotes), row.post.text)
+    )
     return row.verdict(gate, f"{reason}, {count} times" if count > 1 else reason if count else None, count)
 
 

@@ -1,0 +1,44 @@
+r"""Scripts written without spaces between words, and combining marks; both as contents of a regular expression's [...].
+
+The only table of its kind: tokens, the length of an explanation, features of the linear model, and where a quotation
+may begin and end are all derived from it. Ranges are those of Unicode 15, letters and vowel signs only: digits and
+punctuation of these scripts behave as elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+UNSPACED = (
+    "\u3005-\u3007\u3041-\u3096\u3099-\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
+    "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ebd\u0ec0-\u0ece\u0edc-\u0edf"  # Thai, Lao
+    "\u1780-\u17b3\u17b6-\u17d3\u17d7\u17dc"  # Khmer
+    "\u1000-\u103f\u104c-\u108f\u109a-\u109f\uaa60-\uaa7f"  # Burmese
+)
+"""A word is one or more of these characters; nothing marks where it ends."""
+
+HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
+FULL_WIDTH = "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
+"""Latin letters and digits as set in Chinese and Japanese text."""
+
+UNBORDERED = UNSPACED + HANGUL + FULL_WIDTH
+"""Characters beside which a word or quotation may begin or end without a space.
+
+Korean has spaces, but particles follow a quotation without one.
+"""
+
+UNSPACED_LETTER = re.compile(f"[{UNSPACED}]")
+UNBORDERED_LETTER = re.compile(f"[{UNBORDERED}]")
+
+
+@cache
+def combining_marks() -> str:
+    r"""All combining marks (categories Mn, Mc, Me) as a class `[...]`.
+
+    Most scripts of India and South-East Asia, Arabic and Hebrew write vowels with them, and `\w` lacks them.
+    """
+    marks = "".join(char for char in map(chr, range(0x300, 0x20000)) if unicodedata.category(char)[0] == "M")
+    return f"[{re.escape(marks)}]"
