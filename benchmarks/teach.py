@@ -51,13 +51,14 @@ def bodies(count: int) -> Iterator[dict[str, object]]:
 
 def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
     """The teacher's client with its ledger: seconds from the first call to the last commit."""
-    from mentallama.config import Teacher
-    from mentallama.llm_api.dispatcher import Limits, RunStats, dispatch_sync
+    from mentallama.config import EndpointSettings
+    from mentallama.llm_api.dispatcher import dispatch_sync
     from mentallama.llm_api.endpoint import open_endpoint
     from mentallama.llm_api.ledger.ledger import Ledger
+    from mentallama.llm_api.run_stats import Limits, RunStats
     from mentallama.llm_api.types import Request, request_hash
 
-    endpoint = open_endpoint(Teacher(spec=f"remote:{MODEL}@{url}"), {})
+    endpoint = open_endpoint(f"remote:{MODEL}@{url}", EndpointSettings(), {})
     seen: dict[str, float] = {}
 
     def look(tally: RunStats) -> None:

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mentallama.config import Teacher
-from mentallama.llm_api.dispatcher import Limits, dispatch_sync
+from mentallama.config import EndpointSettings
+from mentallama.llm_api.dispatcher import dispatch_sync
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.types import Request, request_hash
 from tests.factories.project import ROOT
 
@@ -59,10 +60,15 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def main(url: str, path: str, count: str, in_flight: str, timeout: str) -> None:
-    teacher = Teacher(spec=f"remote:test-model@{url}", key_env_var="START", **PRICES)
+    settings = EndpointSettings(key_env_var="START", **PRICES)
     limits = Limits(max_concurrency=int(in_flight), timeout=float(timeout), initial_backoff=0.05)
     with Ledger(Path(path)) as ledger:
-        dispatch_sync(calls(url, int(count)), open_endpoint(teacher, os.environ), ledger, limits)
+        dispatch_sync(
+            calls(url, int(count)),
+            open_endpoint(f"remote:test-model@{url}", settings, os.environ),
+            ledger,
+            limits,
+        )
 
 
 if __name__ == "__main__":

@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings
 from mentallama.errors import DataError, MentallamaError, UsageError
-from mentallama.llm_api.dispatcher import Limits, RunStats, dispatch, dispatch_sync
+from mentallama.llm_api.dispatcher import dispatch, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
+from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport.http import encode_body
 from mentallama.llm_api.types import Request
 from tests.factories.ask_driver import PRICES, ROOT, calls, command, environment, make
@@ -33,7 +34,9 @@ KEY = "sk-made-up-key"
 
 def endpoint_of(server: Server, **terms: Any) -> Endpoint:
     return open_endpoint(
-        Teacher(spec=f"remote:test-model@{server.url}", key_env_var="SOME_KEY", **terms), {"SOME_KEY": KEY}
+        f"remote:test-model@{server.url}",
+        EndpointSettings(key_env_var="SOME_KEY", **terms),
+        {"SOME_KEY": KEY},
     )
 
 
@@ -206,16 +209,20 @@ def test_memory_does_not_grow_with_the_calls(ledger: Ledger) -> None:
 def test_a_wrong_key_and_an_unknown_model_are_one_sentence_each(ledger: Ledger) -> None:
     with serving(Plan(key="another")) as server:
         with pytest.raises(
-            UsageError, match="does not accept the key in the environment variable SOME_KEY"
+            UsageError, match="rejects the API key in the environment variable SOME_KEY"
         ) as found:
             dispatch_sync(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
         assert KEY not in str(found.value)
-        keyless = open_endpoint(Teacher(spec=f"remote:test-model@{server.url}", key_env_var="SOME_KEY"), {})
-        with pytest.raises(UsageError, match="asks for a key and SOME_KEY is not set"):
+        keyless = open_endpoint(
+            f"remote:test-model@{server.url}", EndpointSettings(key_env_var="SOME_KEY"), {}
+        )
+        with pytest.raises(
+            UsageError, match="requires an API key, but the environment variable SOME_KEY is not set"
+        ):
             dispatch_sync(calls(server.url, 50), keyless, ledger, QUICK)
     with (
         serving(Plan(models=("another",))) as server,
-        pytest.raises(UsageError, match="knows no model test-model"),
+        pytest.raises(UsageError, match="has no model test-model"),
     ):
         dispatch_sync(calls(server.url, 50), endpoint_of(server), ledger, QUICK)
     assert states(ledger) == []
@@ -228,7 +235,7 @@ def test_a_response_format_that_is_not_taken(ledger: Ledger) -> None:
         body = call.body | {
             "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
         }
-        with pytest.raises(UsageError, match="set the teacher's schema_mode to json_object or none"):
+        with pytest.raises(UsageError, match="set schema_mode to json_object or none"):
             dispatch_sync([call.model_copy(update={"body": body})], endpoint_of(server), ledger, QUICK)
 
 
@@ -241,10 +248,12 @@ def free_port() -> int:
 @pytest.mark.parametrize("count", [1, 100])
 def test_nobody_there_from_the_start(count: int, ledger: Ledger) -> None:
     url = f"http://127.0.0.1:{free_port()}/v1"
-    teacher = Teacher(spec=f"remote:test-model@{url}", input_price=1, output_price=1)
-    sentence = r"no connection to 127\.0\.0\.1:\d+: .* the same command goes on"
+    settings = EndpointSettings(input_price=1, output_price=1)
+    sentence = r"no connection to 127\.0\.0\.1:\d+: .* the same command resumes"
     with pytest.raises(MentallamaError, match=sentence) as found:
-        dispatch_sync(calls(url, count), open_endpoint(teacher, {}), ledger, QUICK)
+        dispatch_sync(
+            calls(url, count), open_endpoint(f"remote:test-model@{url}", settings, {}), ledger, QUICK
+        )
     assert found.value.exit_code == 1
     assert states(ledger) == []
     assert ledger.total_spent() == 0.0
@@ -325,7 +334,7 @@ def test_a_day_to_wait_is_not_waited(ledger: Ledger) -> None:
 
 def bound(url: str) -> float:
     body = make(url, 1).body
-    return worst_case(Teacher(spec="remote:m@http://h", **PRICES), body, len(encode_body(body)))[1]
+    return worst_case(EndpointSettings(**PRICES), body, len(encode_body(body)))[1]
 
 
 def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> None:
@@ -333,16 +342,18 @@ def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> N
         endpoint = endpoint_of(server, **PRICES)
         # each call costs (12 + 22) * 0.001 = 0.034, and its bound is some six times that
         limits = replace(QUICK, budget=1.0, total_requests=60)
-        sentence = r"the budget of 1 has no room .* of 60 calls answered; .* higher"
+        sentence = r"the budget of 1 does not cover the next request: .* of 60 requests completed; .* higher"
         with pytest.raises(MentallamaError, match=sentence) as found:
             dispatch_sync(calls(server.url, 60), endpoint, ledger, limits)
         assert found.value.exit_code == 1
         count = len(states(ledger))
         assert ledger.total_spent() == pytest.approx(0.034 * count)
-        assert f"{ledger.total_spent():.6g} spent (0 of it perhaps), {count} of 60" in str(found.value)
+        assert f"{ledger.total_spent():.6g} spent (of which 0 is uncertain), {count} of 60" in str(
+            found.value
+        )
         assert 1.0 - bound(server.url) < ledger.total_spent() <= 1.0  # as far as it would go
         assert server.hashes.total() == count
-        with pytest.raises(MentallamaError, match="the budget of 1 has no room"):
+        with pytest.raises(MentallamaError, match="the budget of 1 does not cover the next request"):
             dispatch_sync(calls(server.url, 60), endpoint, ledger, limits)  # earlier runs count
         assert server.hashes.total() == count
         tally = dispatch_sync(calls(server.url, 60), endpoint, ledger, replace(limits, budget=5.0))

@@ -61,11 +61,11 @@ def look(path: Path, query: str) -> list[tuple[Any, ...]]:
 
 
 def rows(path: Path) -> int:
-    return sum(row[0] for row in look(path, "SELECT count(*) FROM answers"))
+    return sum(row[0] for row in look(path, "SELECT count(*) FROM completions"))
 
 
 def committed(path: Path) -> set[str]:
-    return {row[0] for row in look(path, "SELECT hash FROM answers")}
+    return {row[0] for row in look(path, "SELECT hash FROM completions")}
 
 
 def size(log: Path) -> int:

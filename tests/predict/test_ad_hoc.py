@@ -217,7 +217,7 @@ def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are
     with serving(Plan(reply=lambda _: golden("DR", "depression", 1, "instruction"))) as server:
         spec = f"remote:test-model@{server.url}"
         with pytest.raises(
-            UsageError, match=r"posts of DR were given under an agreement .* say --allow-remote DR if"
+            UsageError, match=r"posts of DR were given under an agreement .* pass --allow-remote DR if"
         ):
             predict_ad_hoc(order(spec, tmp_path, mode="free"), tmp_path / "out", print)
         assert not server.bodies

@@ -81,7 +81,7 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
     summary, _, said = taught(lesson, by_batch, dispatch_mode=mode)
     assert server.hashes.total() == 12
     assert summary.outcomes == {"test-model": {"parsed": 6}}
-    assert not any("of no call of this run" in line for line in said)
+    assert not any("of no request of this run" in line for line in said)
     names = sorted(path.name for path in (by_calls / "teach").iterdir())
     assert len(names) >= 4
     for name in names:
@@ -94,7 +94,7 @@ def test_results_of_other_runs_are_said(server: Server, tmp_path: Path) -> None:
         taught(lesson_of(tmp_path, few(), teacher=NOWHERE), tmp_path, dispatch_mode=mode)
     provide(tmp_path / "batch", completed_by(server))
     said = taught(lesson_of(tmp_path, few(4), teacher=NOWHERE), tmp_path, dispatch_mode=mode)[2]
-    assert said[-1] == f"teach: 2 results in {tmp_path / 'batch'} are of no call of this run"
+    assert said[-1] == f"teach: 2 results in {tmp_path / 'batch'} are of no request of this run"
 
 
 def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_rounds_of_the_command(
     )
     code, told = teach()
     assert code == 1
-    assert f"mentallama: {DR} requests written earlier, without a result so far" in told
+    assert f"mentallama: {DR} requests written earlier without a result yet" in told
     provide(batch, rejected)
     code, told = teach()
     assert code == 0

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from mentallama.errors import EXIT_FAILED, MentallamaError
-from mentallama.llm_api.dispatcher import RunStats
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.run_stats import RunStats
 from mentallama.llm_api.types import Completion
 from mentallama.teach import cost_estimate as cost
 from mentallama.teach.cost_estimate import (
@@ -42,7 +42,7 @@ def priced(server: Server, **terms: object) -> dict[str, object]:
 
 def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -> None:
     lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server, max_tokens=200))
-    endpoint = open_endpoint(lesson.settings.teacher[0], {})
+    endpoint = open_endpoint(lesson.settings.teacher[0].spec, lesson.settings.teacher[0], {})
     bodies = [call.body for call in build_requests(lesson, endpoint, labelled_questions(lesson))]
     weight = sum(len(json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()) for body in bodies)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -65,13 +65,18 @@ def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: 
             teacher = priced(server, max_tokens=allowed)
             lesson = lesson_of(tmp_path, depression_posts()[:2], teacher=teacher, structured=structured)
             with Ledger(tmp_path / "ledger.sqlite") as ledger:
-                found = estimate_cost(lesson, open_endpoint(lesson.settings.teacher[0], {}), ledger, 2)
+                found = estimate_cost(
+                    lesson,
+                    open_endpoint(lesson.settings.teacher[0].spec, lesson.settings.teacher[0], {}),
+                    ledger,
+                    2,
+                )
             assert found.tokens_out == 2 * min(allowed, most)
 
 
 def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lesson = lesson_of(tmp_path, depression_posts(), teacher=priced(server))
-    endpoint = open_endpoint(lesson.settings.teacher[0], {})
+    endpoint = open_endpoint(lesson.settings.teacher[0].spec, lesson.settings.teacher[0], {})
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         exact = estimate_cost(lesson, endpoint, ledger, 100)
         monkeypatch.setattr(cost, "MAX_SAMPLED_QUESTIONS", 30)  # so every fourth of the 100 is looked at
@@ -122,7 +127,7 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
     said: list[str] = []
     lesson = lesson_of(tmp_path, posts, teacher=priced(server), max_concurrency=4, budget=0.02)
     with pytest.raises(
-        MentallamaError, match=r"the budget of 0\.02 has no room for the next call"
+        MentallamaError, match=r"the budget of 0\.02 does not cover the next request"
     ) as stopped:
         taught(lesson, tmp_path, log=said.append)
     assert stopped.value.exit_code == EXIT_FAILED
@@ -140,7 +145,7 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
 
 def test_a_budget_below_any_call_sends_nothing(server: Server, tmp_path: Path) -> None:
     lesson = lesson_of(tmp_path, depression_posts()[:3], teacher=priced(server), budget=0.0)
-    with pytest.raises(MentallamaError, match=r"the budget of 0 has no room for the next call: 0 spent"):
+    with pytest.raises(MentallamaError, match=r"the budget of 0 does not cover the next request: 0 spent"):
         taught(lesson, tmp_path)
     assert not server.hashes
 

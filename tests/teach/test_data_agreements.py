@@ -58,7 +58,7 @@ def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
 def test_one_that_is_allowed_leaves_the_other_refused(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
     lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher=spec, allow_remote=["CLP"])
-    with pytest.raises(UsageError, match=r"posts of DR were given .* say --allow-remote DR if"):
+    with pytest.raises(UsageError, match=r"posts of DR were given .* pass --allow-remote DR if"):
         taught(lesson, tmp_path)
     assert not server.hashes
 

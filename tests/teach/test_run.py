@@ -12,8 +12,8 @@ import pytest
 from mentallama.answers.parse import read_answer
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.record_files import read_records
-from mentallama.llm_api.dispatcher import RunStats
 from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.run_stats import RunStats
 from mentallama.records import Post, example_of
 from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.tasks import find_task
@@ -180,7 +180,7 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
         assert set(counts) == {"parsed", "refused", "failed"}
         assert sum(counts.values()) == len(questions) == 100
         assert counts["failed"] == len(aside) == sum(summary.failed["test-model"].values())
-        kinds = {"HTTP 500 server_error", "HTTP 429 server_busy", "body is no JSON", "connection cut"}
+        kinds = {"HTTP 500 server_error", "HTTP 429 server_busy", "body is not JSON", "connection lost"}
         assert {each.reason for each in aside} <= kinds
         refused = [
             r

@@ -2,6 +2,7 @@
 
 from mentallama.config.check import GATE_NAMES, Check
 from mentallama.config.collect import Collect
+from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
 from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
 from mentallama.config.recipe import Evaluate, Recipe, Report
@@ -26,6 +27,7 @@ __all__ = [
     "Check",
     "Collect",
     "EncoderSettings",
+    "EndpointSettings",
     "Evaluate",
     "FromScratchSettings",
     "LinearSettings",
@@ -38,5 +40,6 @@ __all__ = [
     "Teach",
     "Teacher",
     "Train",
+    "parse_remote_spec",
     "read_recipe",
 ]

@@ -1,80 +1,112 @@
-"""Ask without a ledger: answers come one by one, as they are there, to a caller without an event loop."""
+"""Iterate over completions without an event loop and without a ledger."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
 
 from mentallama.llm_api.dispatcher import dispatch
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.ledger.completion_store import CallbackStore
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.local import Transport, local_transport
+from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.types import Completion, Request
 
 CompletedRequest = tuple[Request, Completion]
 
 
 def iter_completions(
-    requests: Iterable[Request], endpoint: Endpoint, limits: Limits, sending: Transport = local_transport
+    requests: Iterable[Request], endpoint: Endpoint, limits: Limits, transport: Transport = http_transport
 ) -> Iterator[CompletedRequest]:
-    """Every call with its answer, in the order in which they end; paced and retried as by `dispatch`.
+    """Yield every request with its completion, in order of completion; rate limits and retries as in `dispatch`.
 
-    `calls` is read in another thread, a little ahead of what is sent. Closing the iterator stops asking.
+    `requests` is read in a background thread, slightly ahead of what is sent. Closing the iterator cancels the rest.
 
     Raises
     ------
-    MentallamaError, WrongUse
-        As `dispatch`; what was answered before has been yielded.
+    MentallamaError, UsageError
+        As `dispatch`, after everything that was completed before has been yielded.
     """
-    found: SimpleQueue[CompletedRequest | None] = SimpleQueue()
-    asking = _DispatchThread(found)
-    thread = Thread(target=asking.run, args=(requests, endpoint, limits, sending), name="asking", daemon=True)
+    results: SimpleQueue[CompletedRequest | None] = SimpleQueue()
+    worker = _DispatchThread(results)
+    thread = Thread(
+        target=worker.run, args=(requests, endpoint, limits, transport), name="dispatch", daemon=True
+    )
     thread.start()
     try:
-        while (pair := found.get()) is not None:
-            yield pair
+        while (result := results.get()) is not None:
+            yield result
     finally:
-        asking.stop()
+        worker.stop()
         thread.join()
-    if asking.fault is not None:
-        raise asking.fault
+    if worker.error is not None:
+        raise worker.error
 
 
 class _DispatchThread:
-    """What the thread does."""
+    """Runs `dispatch` in its own event loop and puts results on a queue, None at the end."""
 
-    def __init__(self, found: SimpleQueue[CompletedRequest | None]) -> None:
-        self._results, self._started = found, Event()
+    def __init__(self, results: SimpleQueue[CompletedRequest | None]) -> None:
+        self._results, self._started = results, Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[object] | None = None
-        self.fault: BaseException | None = None
+        self.error: BaseException | None = None
 
-    def run(self, calls: Iterable[Request], endpoint: Endpoint, limits: Limits, sending: Transport) -> None:
-        books = CallbackStore(lambda call, answer: self._results.put((call, answer)))
+    def run(
+        self, requests: Iterable[Request], endpoint: Endpoint, limits: Limits, transport: Transport
+    ) -> None:
+        store = CallbackStore(lambda request, completion: self._results.put((request, completion)))
 
-        async def all_of_them() -> None:
+        async def dispatch_all() -> None:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             self._started.set()
-            await dispatch(calls, endpoint, books, limits, sending=sending)
+            await dispatch(requests, endpoint, store, limits, transport=transport)
 
         try:
-            asyncio.run(all_of_them())
+            asyncio.run(dispatch_all())
         except asyncio.CancelledError:
-            pass  # whoever listened has gone
-        except BaseException as fault:
-            self.fault = fault
+            pass  # the consumer closed the iterator
+        except BaseException as error:
+            self.error = error
         finally:
             self._started.set()
             self._results.put(None)
 
     def stop(self) -> None:
-        """End what is on its way; nothing where all has ended."""
+        """Cancel requests in flight; no effect after the end."""
         self._started.wait()
         if self._loop is not None and self._task is not None and not self._loop.is_closed():
             try:
                 self._loop.call_soon_threadsafe(self._task.cancel)
-            except RuntimeError:  # closed meanwhile
+            except RuntimeError:  # closed in the meantime
                 return
+
+
+class CallbackStore:
+    """A `CompletionStore` that passes each completion to a callback and stores nothing; it counts no costs."""
+
+    def __init__(self, callback: Callable[[Request, Completion], None]) -> None:
+        self._callback = callback
+
+    def total_spent(self) -> float:
+        return 0.0
+
+    def open_account(self) -> int:
+        return 0
+
+    def known_hashes(self, _: Sequence[str]) -> set[str]:
+        return set()
+
+    def commit(
+        self, completed: Sequence[CompletedRequest], _account: int | None = None, _uncertain: float = 0.0
+    ) -> float:
+        for request, completion in completed:
+            self._callback(request, completion)
+        return 0.0
+
+    def reserve(self, _account: int, _amount: float, _budget: float | None) -> tuple[bool, float]:
+        return True, 0.0
+
+    def release(self, _account: int, _uncertain: float) -> None:
+        """Do nothing: nothing is reserved."""

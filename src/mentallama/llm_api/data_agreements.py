@@ -1,6 +1,6 @@
-"""What may leave the machine: no post of a set with an agreement, unless the user says so for that set.
+"""Refuse to send posts of sets that are under an agreement, unless the user allows it for that set.
 
-Every URL counts as remote, also one of this machine: it may be a tunnel. Made-up posts have no agreement.
+Every URL counts as remote, including those of this machine: it may be a tunnel. Synthetic posts are under no agreement.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ def refuse_posts_under_agreement(
     allowed: Collection[str],
     alternative: str,
 ) -> None:
-    """Refuse to send posts that are under an agreement.
+    """Raise if posts that are under an agreement would be sent to a remote model.
 
     Parameters
     ----------
-    real
-        Texts by real people that would be sent, by set.
-    remote
-        Specs of the models that they would be sent to; none: nothing is refused.
+    n_real_texts
+        Number of texts by real people that would be sent, by set.
+    remote_models
+        Specs of the models that the texts would be sent to; if empty, nothing is refused.
     allowed
-        Sets that the user has named.
-    instead
-        What else can be done, for the sentence.
+        Sets that the user allowed.
+    alternative
+        What the user can do instead, for the error message.
 
     Raises
     ------
-    WrongUse
-        Names all sets at once that were not allowed, and the option that allows them.
+    UsageError
+        Names all sets that were not allowed, and the option that allows them.
     """
     refused = [
         name
@@ -42,8 +42,8 @@ def refuse_posts_under_agreement(
         if n_real_texts.get(name) and tasks[name].needs_agreement and name not in allowed
     ]
     if remote_models and refused:
-        allow = " ".join(f"--allow-remote {name}" for name in refused)
+        options = " ".join(f"--allow-remote {name}" for name in refused)
         raise UsageError(
-            f"posts of {', '.join(refused)} were given under an agreement and are not sent to {', '.join(remote_models)}: "
-            f"{alternative}, or say {allow} if the agreement permits it; nothing was sent"
+            f"posts of {', '.join(refused)} were given under an agreement and are not sent to "
+            f"{', '.join(remote_models)}: {alternative}, or pass {options} if the agreement permits it; nothing was sent"
         )

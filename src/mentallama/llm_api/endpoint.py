@@ -1,4 +1,4 @@
-"""A teacher's spec `remote:MODEL@URL` made into an endpoint that can be asked."""
+"""Open a spec `remote:MODEL@URL` as an endpoint that requests can be sent to."""
 
 from __future__ import annotations
 
@@ -6,65 +6,68 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings, parse_remote_spec
 from mentallama.errors import UsageError
 
 CHAT_PATH, COMPLETIONS_PATH = "/chat/completions", "/completions"
-"""What is asked for: an answer to a message, or what follows a text."""
+"""API paths of chat completions and of plain text completions."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A model behind an OpenAI-compatible API, and the terms on which it is asked. The key is in no repr."""
+    """A model behind an OpenAI-compatible API. The repr does not show the key."""
 
     model: str
     base_url: str
-    """The base of the API, as http://127.0.0.1:8000/v1."""
-    settings: Teacher
+    """Base of the API, for example http://127.0.0.1:8000/v1."""
+    settings: EndpointSettings
     api_key: str | None = field(default=None, repr=False)
     path: str = CHAT_PATH
 
     @property
     def host(self) -> str:
-        """Host and port, for sentences."""
+        """Host and port, for messages."""
         return urlsplit(self.base_url).netloc
 
     @property
     def request_url(self) -> str:
-        """Where the model is asked; a query of the base (Azure's api-version) stays behind the path."""
+        """URL that requests are posted to; a query of the base URL (Azure's api-version) stays after the path."""
         base = urlsplit(self.base_url)
         return base._replace(path=base.path.rstrip("/") + self.path).geturl()
 
 
-def open_endpoint(settings: Teacher, environ: Mapping[str, str]) -> Endpoint:
-    """Read the spec, and the key from the environment; nothing is sent.
+def open_endpoint(spec: str, settings: EndpointSettings, environ: Mapping[str, str]) -> Endpoint:
+    """Parse the spec and read the API key from the environment; nothing is sent.
 
     Raises
     ------
-    WrongUse
-        The spec names no remote model, the URL cannot be used, or the key cannot stand in a header.
+    UsageError
+        The spec names no remote model, its URL is invalid or holds a secret, or the key cannot be sent in a header.
     """
-    model, url = settings.model_and_url
-    if not _is_usable_url(url):
-        shown = model or settings.spec.partition(":")[0]
+    try:
+        model, url = parse_remote_spec(spec)
+    except ValueError as error:
+        raise UsageError(f"the remote model: {error}") from None
+    if not _is_valid_url(url):
         raise UsageError(
-            f"teacher {shown}: write it as remote:MODEL@URL, as remote:m@http://127.0.0.1:8000/v1"
+            f"the remote model {model}: its URL is invalid; write it as remote:MODEL@URL, for example "
+            "remote:m@http://127.0.0.1:8000/v1"
         )
     return Endpoint(model, url.rstrip("/"), settings, _read_api_key(settings.key_env_var, environ))
 
 
-def _is_usable_url(url: str) -> bool:
+def _is_valid_url(url: str) -> bool:
     try:
         base = urlsplit(url)
-        usable = bool(base.hostname) and base.port != 0
-    except ValueError:  # a port that is no number, a bracket left open
+        valid = bool(base.hostname) and base.port != 0
+    except ValueError:  # a port that is not a number, an unclosed bracket
         return False
-    return usable and url.isprintable() and " " not in url
+    return valid and url.isprintable() and " " not in url
 
 
 def _read_api_key(variable: str, environ: Mapping[str, str]) -> str | None:
     key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):  # the HTTP library would show it where it complains
+    if not (key.isascii() and key.isprintable()):  # the HTTP library would show the key in its error
         raise UsageError(
             f"the key in {variable} holds characters that cannot be sent; set the variable again"
         )

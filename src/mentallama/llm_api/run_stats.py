@@ -1,4 +1,4 @@
-"""How far a run over an endpoint may go, and what it has done."""
+"""Limits and running totals of one run over an endpoint."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from mentallama.llm_api.types import Completion
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a run may go. `total`: how many calls there are, for sentences, where that is known."""
+    """Limits of a run. `total_requests` is used in messages only; None if unknown."""
 
     max_concurrency: int = 64
     timeout: float = 120.0
+    """Seconds per attempt."""
     max_attempts: int = 6
     budget: float | None = None
     total_requests: int | None = None
     initial_backoff: float = 0.5
-    """Seconds before a second try, on average; doubled for every further one."""
+    """Mean seconds before the second attempt; doubled for each further one."""
     max_outage: float = 20.0
-    """Seconds for which an endpoint that was there may be gone."""
+    """Seconds without any connection before a run gives up on an endpoint that was reachable before."""
 
 
 @dataclass
 class RunStats:
-    """What a run has done so far. `known`: calls that the ledger had answered before. `repeated`: tries after the
-    first. Costs are this run's; `spent` is what the whole ledger says."""
+    """Running totals. `cached` counts requests that the ledger had already completed. `cost` and `uncertain` (maybe
+    billed, without a completion) belong to this run, `ledger_spent` to the whole ledger."""
 
     cached: int = 0
     attempts: int = 0
     answered: int = 0
     refused: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    """Failed requests by reason."""
     retries: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -42,14 +44,14 @@ class RunStats:
 
     @property
     def done(self) -> int:
-        """Calls with an answer of any kind in the ledger."""
+        """Requests with a completion in the ledger, whatever its state."""
         return self.cached + self.answered + self.refused + self.failed.total()
 
-    def add(self, answer: Completion) -> None:
-        if answer.state == "failed":
-            self.failed[answer.reason or ""] += 1
+    def add(self, completion: Completion) -> None:
+        if completion.state == "failed":
+            self.failed[completion.reason or ""] += 1
         else:
-            self.answered += answer.state == "answered"
-            self.refused += answer.state == "refused"
-        self.tokens_in += answer.usage.get("input", 0)
-        self.tokens_out += answer.usage.get("output", 0)
+            self.answered += completion.state == "answered"
+            self.refused += completion.state == "refused"
+        self.tokens_in += completion.usage.get("input", 0)
+        self.tokens_out += completion.usage.get("output", 0)

@@ -1,10 +1,11 @@
-"""One call to a model behind an OpenAI-compatible endpoint, and what came of it."""
+"""Requests to an OpenAI-compatible API, their completions, and the interface of what stores them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 from mentallama.records import Record
 
@@ -12,9 +13,9 @@ CompletionState = Literal["answered", "refused", "failed"]
 
 
 class Request(Record):
-    """A chat completion to ask for: the request's body (`model` and `messages` in it), and what it is about.
+    """One request: its JSON body (with `model` and `messages` or `prompt`) and the question it asks.
 
-    `post_id` and `author` are there so that one person's calls can be found again and forgotten.
+    `post_id` and `author` are kept so that everything about one person can be found and erased.
     """
 
     hash: str
@@ -28,18 +29,18 @@ class Request(Record):
 
 
 class TokenLogprobs(Record):
-    """A text's tokens as the server writes them, each with its log-probability in nats; None where it says none."""
+    """Tokens of one text as the server splits it, each with its log-probability in nats (None if not given)."""
 
     tokens: tuple[str, ...]
     logprobs: tuple[float | None, ...]
 
 
 class Completion(Record):
-    """What came of a call, as the ledger holds it.
+    """Final result of a request, as the ledger stores it.
 
-    `refused`: the provider's filter or the model declined. `aside`: it kept failing, or cannot succeed; `reason`
-    says why, without post text. `usage` counts tokens, input and output. `cost` is in the currency of the prices, None
-    where there are none.
+    `refused`: declined by the model or by the provider's content filter. `failed`: no answer after all retries, or an
+    error that a retry cannot fix; `reason` says which, without post text. `usage` holds `input` and `output` token
+    counts. `cost` is in the currency of the prices, None without prices.
     """
 
     hash: str
@@ -54,14 +55,36 @@ class Completion(Record):
     seconds: float = 0.0
     attempts: int = 1
     token_logprobs: tuple[TokenLogprobs, ...] = ()
-    """Of each text of the call, where log-probabilities were asked for; the ledger does not keep them."""
+    """One entry per text of the request, if log-probabilities were requested; not stored in the ledger."""
 
 
 def request_hash(url: str, body: dict[str, Any]) -> str:
-    """32 hexadecimal digits of all that an answer depends on: the endpoint's URL and the request's body.
+    """Hash everything that a completion depends on, the endpoint's URL and the body, to 32 hexadecimal digits.
 
-    >>> call_hash("http://a/v1", {"b": 1, "a": 2}) == call_hash("http://a/v1/", {"a": 2, "b": 1})
+    >>> request_hash("http://a/v1", {"b": 1, "a": 2}) == request_hash("http://a/v1/", {"a": 2, "b": 1})
     True
     """
     content = json.dumps([url.rstrip("/"), body], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.blake2b(content.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+class CompletionStore(Protocol):
+    """What the dispatcher needs of a ledger; `ledger.Ledger` documents each method."""
+
+    def total_spent(self) -> float: ...
+
+    def open_account(self) -> int: ...
+
+    def known_hashes(self, hashes: Sequence[str], /) -> set[str]: ...
+
+    def commit(
+        self,
+        completed: Sequence[tuple[Request, Completion]],
+        account: int | None = None,
+        uncertain: float = 0.0,
+        /,
+    ) -> float: ...
+
+    def reserve(self, account: int, amount: float, budget: float | None, /) -> tuple[bool, float]: ...
+
+    def release(self, account: int, uncertain: float, /) -> None: ...

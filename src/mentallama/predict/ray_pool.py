@@ -21,7 +21,7 @@ from mentallama import __version__
 from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.registry import analyst_kind, open_analyst
 from mentallama.errors import MentallamaError
-from mentallama.llm_api.transport.ray_cluster import (
+from mentallama.llm_api.transport.ray import (
     WORKER_START_SECONDS,
     connect_to_cluster,
     no_worker_error,

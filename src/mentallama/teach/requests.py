@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mentallama.config import Teach, Teacher
+from mentallama.config import EndpointSettings, Teach
 from mentallama.files.record_files import read_records
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.types import Request, request_hash
@@ -104,5 +104,5 @@ def _sample_shots(lesson: TeachJob, each: LabelledQuestion) -> tuple[FewShotExam
     return () if draw is None else draw(text_key(each.example.text))
 
 
-def _response_format_field(settings: Teach, teacher: Teacher, task: Task) -> dict[str, Any]:
+def _response_format_field(settings: Teach, teacher: EndpointSettings, task: Task) -> dict[str, Any]:
     return {"response_format": response_format(task, teacher.schema_mode)} if settings.structured else {}

@@ -13,7 +13,7 @@ not asked again, so a killed run is resumed by the same command.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,13 +23,14 @@ from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records, write_json
 from mentallama.llm_api.batch_api.exchange import run_batch_round
 from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
-from mentallama.llm_api.dispatcher import Limits, OnCommit, RunStats, dispatch_sync
+from mentallama.llm_api.dispatcher import OnCommit, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.transport.local import local_transport
+from mentallama.llm_api.run_stats import Limits, RunStats
+from mentallama.llm_api.transport.http import http_transport
 from mentallama.llm_api.transport.ray import ray_transport
 from mentallama.llm_api.types import Request
-from mentallama.progress import ProgressCallback, progress_bar
+from mentallama.progress import LogFn, ProgressCallback, progress_bar
 from mentallama.records import Post
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.teach.cost_estimate import CostEstimate, budget_warning, estimate_cost
@@ -45,8 +46,6 @@ from mentallama.teach.requests import TeachJob, build_requests, labelled_questio
 from mentallama.teach.responses import compose_responses
 from mentallama.teach.summary import TeachSummary
 from mentallama.teach.teachers import AnalystLoader, completion_sources, open_endpoints
-
-LogFn = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -157,12 +156,10 @@ def _query_remote_teachers(
     if dispatch_mode.batch_folder is not None:
         streams = [(endpoint, partial(_requests, lesson, endpoint)) for endpoint in endpoints]
         if foreign := run_batch_round(dispatch_mode.batch_folder, streams, ledger, limits).unmatched:
-            say(f"teach: {foreign} results in {dispatch_mode.batch_folder} are of no call of this run")
+            say(f"teach: {foreign} results in {dispatch_mode.batch_folder} are of no request of this run")
         return
     sending = (
-        local_transport
-        if dispatch_mode.ray_address is None
-        else ray_transport(dispatch_mode.ray_address, say)
+        http_transport if dispatch_mode.ray_address is None else ray_transport(dispatch_mode.ray_address, say)
     )
     for endpoint, expected in zip(endpoints, estimates, strict=True):
         with progress_bar(f"teach: ask {endpoint.model}", questions) as advance:

@@ -83,7 +83,9 @@ UNTRAINED_REASON = "the linear analyst was not trained on this question"
 
 def open_endpoints(teachers: Sequence[Teacher], environ: Mapping[str, str]) -> dict[str, Endpoint]:
     """The remote teachers' endpoints, by spec; nothing is sent."""
-    return {teacher.spec: open_endpoint(teacher, environ) for teacher in teachers if teacher.remote}
+    return {
+        teacher.spec: open_endpoint(teacher.spec, teacher, environ) for teacher in teachers if teacher.remote
+    }
 
 
 def completion_sources(

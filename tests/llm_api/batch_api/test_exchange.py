@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings
 from mentallama.errors import DataError, MentallamaError
 from mentallama.llm_api.batch_api import exchange as batch
 from mentallama.llm_api.batch_api import request_files as batch_files
@@ -42,7 +42,7 @@ Provider = Callable[[Line], Line]
 
 
 def endpoint(model: str = "test-model", **terms: Any) -> Endpoint:
-    return open_endpoint(Teacher(spec=f"remote:{model}@{URL}", **terms), {})
+    return open_endpoint(f"remote:{model}@{URL}", EndpointSettings(**terms), {})
 
 
 def make(number: int, model: str = "test-model") -> Request:
@@ -223,11 +223,11 @@ def test_what_is_out_is_not_written_again(
     assert "new file" not in waits(folder, ledger)
     provide(folder, "first.jsonl", number=0)
     sentence = waits(folder, ledger)
-    assert sentence.startswith("2 requests written earlier, without a result")
+    assert sentence.startswith("2 requests written earlier without a result")
     assert requests(folder) == before
     sentence = waits(folder, ledger, calls(range(6)))
     assert sentence.startswith(f"1 request in 1 new file in {folder} (requests-0003.jsonl)")
-    assert "2 requests written earlier, without a result" in sentence
+    assert "2 requests written earlier without a result" in sentence
     assert requests(folder)["requests-0002.jsonl"] == before["requests-0002.jsonl"]
 
 
@@ -365,7 +365,7 @@ def test_what_would_stop_calls_is_told_and_written_again(folder: Path, ledger: L
     sentence = waits(folder, ledger)
     assert sentence.startswith(f"5 requests in 1 new file in {folder} (requests-0002.jsonl)")
     assert (
-        "5 results with this fault: 127.0.0.1:9 says that the account behind MENTALLAMA_API_KEY is"
+        "5 results with this error: 127.0.0.1:9 reports that the account of the key in MENTALLAMA_API_KEY is"
         in sentence
     )
     put(folder, "output.jsonl", [result(line) | {"id": f"later {n}"} for n, line in enumerate(_last(folder))])
@@ -375,7 +375,7 @@ def test_what_would_stop_calls_is_told_and_written_again(folder: Path, ledger: L
 def test_results_of_no_call_are_counted(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "out.jsonl")
-    assert waits(folder, ledger, calls(range(2, 7))).endswith("2 results of no call of this run")
+    assert waits(folder, ledger, calls(range(2, 7))).endswith("2 results of no request of this run")
     assert sorted(answers(ledger)) == ["e2", "e3", "e4"]
 
 
@@ -422,12 +422,12 @@ def test_several_results_of_one_call(outcomes: Any, out: bool, attempts: int | N
 @pytest.mark.parametrize(
     ("line", "fault"),
     [
-        ('{"custom_id": "x", "resp', "no JSON: the file is damaged or cut off; download it again"),
-        ("[1]", "no result of a batch: it needs custom_id, and response or error"),
-        ('{"response": {"status_code": 200}}', "no result of a batch"),
-        ('{"custom_id": "x", "response": null, "error": null}', "no result of a batch"),
-        ('{"custom_id": "x", "response": {"status_code": "200"}}', "no result of a batch"),
-        ('{"custom_id": "x", "method": "POST", "url": "/v1", "body": {}}', "no result of a batch"),
+        ('{"custom_id": "x", "resp', "not JSON: the file is damaged or incomplete; download it again"),
+        ("[1]", "not a batch result: it needs custom_id, and response or error"),
+        ('{"response": {"status_code": 200}}', "not a batch result"),
+        ('{"custom_id": "x", "response": null, "error": null}', "not a batch result"),
+        ('{"custom_id": "x", "response": {"status_code": "200"}}', "not a batch result"),
+        ('{"custom_id": "x", "method": "POST", "url": "/v1", "body": {}}', "not a batch result"),
     ],
 )
 def test_a_malformed_line_is_named_and_what_stands_before_is_kept(
@@ -449,7 +449,7 @@ def test_a_malformed_line_is_named_and_what_stands_before_is_kept(
 def test_bytes_that_are_no_text_are_named(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "results/out.jsonl").write_bytes(b'{"custom_id": "\xff\xfe"}\n')
-    with pytest.raises(DataError, match=r"out.jsonl, row 1: no JSON"):
+    with pytest.raises(DataError, match=r"out.jsonl, row 1: not JSON"):
         round_of(folder, ledger)
 
 
@@ -491,19 +491,19 @@ def test_the_budget_is_never_exceeded_by_what_is_out(folder: Path, ledger: Ledge
     budget = 2.3 * WORST
     sentence = waits(folder, ledger, budget=budget, **PRICES)
     assert sentence.startswith("2 requests in 1 new file")
-    assert f"the budget of {budget:g} has no room for 3 more: 0 is spent and 0 may still be" in sentence
+    assert f"the budget of {budget:g} does not cover 3 more: 0 is spent and 0 reserved" in sentence
     sentence = waits(
         folder, ledger, budget=budget, **PRICES
     )  # the two that are out may cost the most that they can
     assert sentence.startswith("2 requests written earlier")
-    assert f"no room for 3 more: 0 is spent and {2 * WORST:.6g} may still be" in sentence
+    assert f"does not cover 3 more: 0 is spent and {2 * WORST:.6g} reserved" in sentence
     assert len(requests(folder)) == 1
     provide(folder, "out.jsonl")
     sentence = waits(folder, ledger, budget=budget, **PRICES)  # they cost less: there is room for one more
     assert ledger.total_spent() == pytest.approx(2 * COST)
     assert 2 * COST + WORST <= budget < 2 * COST + 2 * WORST
     assert sentence.startswith("1 request in 1 new file")
-    assert "no room for 2 more" in sentence
+    assert "does not cover 2 more" in sentence
 
 
 def test_what_an_answer_did_cost_is_counted_once(folder: Path, ledger: Ledger) -> None:

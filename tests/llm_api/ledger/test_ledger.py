@@ -233,7 +233,7 @@ def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
         ledger.commit(rows[:10])
         pages = ledger._writing.execute("PRAGMA page_count").fetchone()[0]
         ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3}")
-        with pytest.raises(MentallamaError, match="the disk is full; what was committed is kept") as found:
+        with pytest.raises(MentallamaError, match="the disk is full; everything committed is kept") as found:
             ledger.commit(rows[10:])
         assert type(found.value) is MentallamaError
         ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3000}")

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings
 from mentallama.llm_api.limits.budget import BudgetAccount, actual_cost, worst_case
 from mentallama.llm_api.transport.http import encode_body
 
-PRICED = Teacher(spec="remote:m@http://127.0.0.1/v1", input_price=1.0, output_price=4.0, max_tokens=100)
-FREE = Teacher(spec="remote:m@http://127.0.0.1/v1")
+PRICED = EndpointSettings(input_price=1.0, output_price=4.0, max_tokens=100)
+FREE = EndpointSettings()
 
 
 def test_the_worst_case_is_every_byte_and_all_tokens() -> None:
@@ -39,7 +39,7 @@ def test_costs() -> None:
 
 
 def test_what_is_in_flight_counts_at_its_worst() -> None:
-    account = BudgetAccount(most=10.0, others=4.0)
+    account = BudgetAccount(budget=10.0, spent_by_others=4.0)
     assert account.fits(6.0)
     assert not account.fits(6.1)
     account.add_in_flight(4.0)
@@ -55,13 +55,13 @@ def test_what_is_in_flight_counts_at_its_worst() -> None:
 
 
 def test_the_ledger_holds_before_more_is_in_flight() -> None:
-    account = BudgetAccount(most=10.0)
+    account = BudgetAccount(budget=10.0)
     assert account.reservation_needed(1.0) == 1.125
     account.reserved = 1.125
     account.add_in_flight(1.0)
     assert account.reservation_needed(0.125) is None
     assert account.reservation_needed(8.9) == pytest.approx(10.0)  # an eighth more would not fit
-    assert BudgetAccount(most=None).reservation_needed(8.0) == 9.0
+    assert BudgetAccount(budget=None).reservation_needed(8.0) == 9.0
 
 
 @given(st.integers(0, 10_000), st.floats(1, 50))

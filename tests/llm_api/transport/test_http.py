@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.transport.http import (
@@ -31,8 +31,9 @@ from tests.factories.endpoint_server import Plan, serving
 
 KEY = "sk-made-up-key"
 SECRET = "SECRET words"
-TEACHER = Teacher(spec="remote:some-model@https://api.example.org/v1", key_env_var="SOME_KEY")
-ENDPOINT = open_endpoint(TEACHER, {"SOME_KEY": KEY})
+SPEC = "remote:some-model@https://api.example.org/v1"
+SETTINGS = EndpointSettings(key_env_var="SOME_KEY")
+ENDPOINT = open_endpoint(SPEC, SETTINGS, {"SOME_KEY": KEY})
 BODY = {"model": "test-model", "messages": [{"role": "user", "content": "a made-up post"}], "max_tokens": 9}
 
 
@@ -74,12 +75,12 @@ def test_a_spec_is_an_endpoint() -> None:
     ],
 )
 def test_chat_completions_stand_below_the_base(spec: str, address: str) -> None:
-    assert open_endpoint(Teacher(spec=spec), {}).request_url == address
+    assert open_endpoint(spec, EndpointSettings(), {}).request_url == address
 
 
 def test_an_empty_key_is_none() -> None:
-    assert open_endpoint(TEACHER, {"SOME_KEY": " \n"}).api_key is None
-    assert open_endpoint(TEACHER, {"SOME_KEY": f"{KEY}\n"}).api_key == KEY
+    assert open_endpoint(SPEC, SETTINGS, {"SOME_KEY": " \n"}).api_key is None
+    assert open_endpoint(SPEC, SETTINGS, {"SOME_KEY": f"{KEY}\n"}).api_key == KEY
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_an_empty_key_is_none() -> None:
 )
 def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
     with pytest.raises(UsageError, match="write it as remote:MODEL@URL"):
-        open_endpoint(Teacher(spec=spec), {})
+        open_endpoint(spec, EndpointSettings(), {})
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
     ],
 )
 def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> None:
-    endpoint = open_endpoint(Teacher(spec=spec), {})
+    endpoint = open_endpoint(spec, EndpointSettings(), {})
     assert (endpoint.model, endpoint.base_url) == (model, url)
 
 
@@ -119,13 +120,13 @@ def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> N
     ],
 )
 def test_no_two_endpoints_have_one_name(specs: list[str], names: list[str]) -> None:
-    assert unique_names([open_endpoint(Teacher(spec=spec), {}) for spec in specs]) == names
+    assert unique_names([open_endpoint(spec, EndpointSettings(), {}) for spec in specs]) == names
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])
 def test_a_key_that_no_header_can_hold_is_not_shown(key: str) -> None:
     with pytest.raises(UsageError, match="the key in SOME_KEY holds characters") as found:
-        open_endpoint(TEACHER, {"SOME_KEY": key})
+        open_endpoint(SPEC, SETTINGS, {"SOME_KEY": key})
     assert key not in str(found.value)
 
 
@@ -181,9 +182,9 @@ def test_kinds_of_answers(message: object, finish: str | None, expected: tuple[s
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b'{"choices": [', "body is no JSON"),
-        (b"", "body is no JSON"),
-        (b"[" * 100_000, "body is no JSON"),
+        (b'{"choices": [', "body is not JSON"),
+        (b"", "body is not JSON"),
+        (b"[" * 100_000, "body is not JSON"),
         ({}, "no choices"),
         ([], "no choices"),
         ({"choices": []}, "no choices"),
@@ -260,20 +261,20 @@ def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
             401,
             error(code="invalid_api_key"),
             UsageError,
-            "does not accept the key in the environment variable SOME_KEY",
+            "rejects the API key in the environment variable SOME_KEY",
         ),
-        (403, b"", UsageError, "does not accept the key in the environment variable SOME_KEY"),
-        (404, error(code="model_not_found"), UsageError, "knows no model some-model"),
-        (404, b"<html>", UsageError, "knows no model some-model"),
-        (400, error(code="model_not_found"), UsageError, "knows no model some-model"),
-        (429, error(code="insufficient_quota"), MentallamaError, "out of quota or money"),
-        (402, b"", MentallamaError, "out of quota or money"),
-        (307, b"", UsageError, "sends calls on to another address"),
+        (403, b"", UsageError, "rejects the API key in the environment variable SOME_KEY"),
+        (404, error(code="model_not_found"), UsageError, "has no model some-model"),
+        (404, b"<html>", UsageError, "has no model some-model"),
+        (400, error(code="model_not_found"), UsageError, "has no model some-model"),
+        (429, error(code="insufficient_quota"), MentallamaError, "out of quota or credit"),
+        (402, b"", MentallamaError, "out of quota or credit"),
+        (307, b"", UsageError, "redirects requests to another URL"),
         (
             400,
             error(code="unsupported_parameter", param="max_tokens"),
             UsageError,
-            "check the teacher's extra_body",
+            "check extra_body",
         ),
     ],
 )
@@ -288,8 +289,10 @@ def test_what_no_call_can_get_past_stops_with_a_sentence(
 
 
 def test_a_missing_key_is_named_by_its_variable() -> None:
-    with pytest.raises(UsageError, match="asks for a key and SOME_KEY is not set"):
-        parse_response(open_endpoint(TEACHER, {}), 401, {}, b"")
+    with pytest.raises(
+        UsageError, match="requires an API key, but the environment variable SOME_KEY is not set"
+    ):
+        parse_response(open_endpoint(SPEC, SETTINGS, {}), 401, {}, b"")
 
 
 @pytest.mark.parametrize(
@@ -301,7 +304,7 @@ def test_a_missing_key_is_named_by_its_variable() -> None:
     ],
 )
 def test_a_response_format_that_is_not_taken_stops(body: object) -> None:
-    with pytest.raises(UsageError, match="set the teacher's schema_mode to json_object or none"):
+    with pytest.raises(UsageError, match="set schema_mode to json_object or none"):
         read(400, body, formatted=True)
     assert read(400, body) != FinalOutcome("answered")  # without one asked for, only the row is at fault
 
@@ -350,7 +353,7 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 
 def once(plan: Plan, body: dict[str, object] = BODY, timeout: float = 5.0) -> AttemptOutcome:
     with serving(plan) as server:
-        return send(open_endpoint(Teacher(spec=f"remote:test-model@{server.url}"), {}), body, timeout)
+        return send(open_endpoint(f"remote:test-model@{server.url}", EndpointSettings(), {}), body, timeout)
 
 
 def send(endpoint: Endpoint, body: dict[str, object] = BODY, timeout: float = 5.0) -> AttemptOutcome:
@@ -367,9 +370,9 @@ def send(endpoint: Endpoint, body: dict[str, object] = BODY, timeout: float = 5.
         ("429", RetryableFailure("HTTP 429 server_busy", 0.05, overloaded=True)),
         ("500", RetryableFailure("HTTP 500 server_error")),
         ("503", RetryableFailure("HTTP 503 server_busy", 0.05, overloaded=True)),
-        ("cut", RetryableFailure("connection cut", maybe_billed=True)),
-        ("malformed", RetryableFailure("body is no JSON", maybe_billed=True)),
-        ("hang", RetryableFailure("time-out", overloaded=True, maybe_billed=True)),
+        ("cut", RetryableFailure("connection lost", maybe_billed=True)),
+        ("malformed", RetryableFailure("body is not JSON", maybe_billed=True)),
+        ("hang", RetryableFailure("timeout", overloaded=True, maybe_billed=True)),
         ("filtered", FinalOutcome("refused", reason="HTTP 400 content filter")),
     ],
 )
@@ -388,7 +391,7 @@ def test_nobody_there_is_no_try() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        found = send(open_endpoint(Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1"), {}))
+        found = send(open_endpoint(f"remote:m@http://127.0.0.1:{port}/v1", EndpointSettings(), {}))
     assert found == RetryableFailure("no connection", connected=False)
 
 
@@ -419,10 +422,12 @@ def test_a_redirect_is_not_followed_and_no_proxy_is_asked(monkeypatch: pytest.Mo
         )
         port = first.sockets[0].getsockname()[1]
         endpoint = open_endpoint(
-            Teacher(spec=f"remote:m@http://127.0.0.1:{port}/v1", key_env_var="SOME_KEY"), {"SOME_KEY": KEY}
+            f"remote:m@http://127.0.0.1:{port}/v1",
+            EndpointSettings(key_env_var="SOME_KEY"),
+            {"SOME_KEY": KEY},
         )
         async with open_session(endpoint, 5, 1) as session:
-            with pytest.raises(UsageError, match="sends calls on to another address"):
+            with pytest.raises(UsageError, match="redirects requests to another URL"):
                 await send_once(session, endpoint, URL(endpoint.request_url), b"{}")
         return seen, reached
 

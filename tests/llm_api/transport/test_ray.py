@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.llm_api.dispatcher import Limits, RunStats, dispatch_sync
+from mentallama.llm_api.dispatcher import dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
+from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport import ray as module
 from mentallama.llm_api.transport.http import RetryableFailure, encode_body
 from mentallama.llm_api.transport.ray import ray_transport
@@ -38,7 +39,7 @@ PRICES = {"input_price": 1.0, "output_price": 10.0}
 
 def endpoint(url: str, **terms: Any) -> Endpoint:
     return open_endpoint(
-        Teacher(spec=f"remote:test-model@{url}", key_env_var="SOME_KEY", **terms), {"SOME_KEY": KEY}
+        f"remote:test-model@{url}", EndpointSettings(key_env_var="SOME_KEY", **terms), {"SOME_KEY": KEY}
     )
 
 
@@ -87,10 +88,10 @@ def test_every_call_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Led
     )
     with serving(plan) as server:
         sending = ray_transport("auto", said.append, n_workers=2)
-        tally = dispatch_sync(calls(server.url, 200), endpoint(server.url), ledger, LIMITS, sending=sending)
+        tally = dispatch_sync(calls(server.url, 200), endpoint(server.url), ledger, LIMITS, transport=sending)
         assert (tally.answered, tally.retries, tally.attempts) == (200, 2, 202)
         assert 2 <= server.most <= LIMITS.max_concurrency
-        again = dispatch_sync(calls(server.url, 210), endpoint(server.url), ledger, LIMITS, sending=sending)
+        again = dispatch_sync(calls(server.url, 210), endpoint(server.url), ledger, LIMITS, transport=sending)
         assert (again.cached, again.attempts) == (200, 10)
         assert server.outcomes == {"ok": 210, "500": 1, "429": 1}
     assert {each.example_id: each.text for each in ledger.iter_completions()} == {
@@ -123,7 +124,7 @@ def test_the_calls_of_a_killed_worker_are_asked_again(ledger: Ledger) -> None:
     assert 0 <= repeated <= tally.retries
     (sentence,) = said
     found = re.fullmatch(
-        r"a worker of the Ray cluster is lost; its (\d+) calls in flight are asked again", sentence
+        r"a worker of the Ray cluster was lost; its (\d+) requests in flight are retried", sentence
     )
     assert found
     assert tally.retries <= int(found[1]) <= LIMITS.max_concurrency
@@ -145,7 +146,7 @@ def workers() -> list[int]:
         except OSError:  # it has ended
             continue
         parents[int(fields["Pid"])] = int(fields["PPid"])
-        if title.startswith(b"ray::Worker"):
+        if title.startswith(b"ray::RequestWorker"):
             found.append(int(fields["Pid"]))
     return [pid for pid in found if os.getpid() in ancestors(pid, parents)]
 
@@ -162,13 +163,13 @@ def test_the_budget_stops_what_workers_send(ledger: Ledger) -> None:
         call = next(calls(server.url, 1))
         budget = 20 * worst_case(teacher.settings, call.body, len(encode_body(call.body)))[1]
         limits = replace(LIMITS, budget=budget)
-        with pytest.raises(MentallamaError, match="has no room for the next call"):
+        with pytest.raises(MentallamaError, match="does not cover the next request"):
             dispatch_sync(
                 calls(server.url, 300),
                 teacher,
                 ledger,
                 limits,
-                sending=ray_transport("auto", print, n_workers=2),
+                transport=ray_transport("auto", print, n_workers=2),
             )
         assert 20 <= server.hashes.total() < 300
     assert ledger.total_spent() <= budget
@@ -178,18 +179,18 @@ def test_the_budget_stops_what_workers_send(ledger: Ledger) -> None:
 def test_a_wrong_key_is_one_sentence(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(Plan(key="another")) as server, pytest.raises(UsageError) as told:
         dispatch_sync(
-            calls(server.url, 5), endpoint(server.url), ledger, LIMITS, sending=ray_transport("auto", print)
+            calls(server.url, 5), endpoint(server.url), ledger, LIMITS, transport=ray_transport("auto", print)
         )
-    assert str(told.value).endswith("does not accept the key in the environment variable SOME_KEY: check it")
+    assert str(told.value).endswith("rejects the API key in the environment variable SOME_KEY: check it")
     assert KEY not in "".join(capfd.readouterr())
 
 
 @pytest.mark.usefixtures("ray")
 def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "__version__", "9.9.9")
-    with pytest.raises(UsageError, match=r"and this machine 9\.9\.9: install one version everywhere"):
+    with pytest.raises(UsageError, match=r"and this machine 9\.9\.9: install the same version everywhere"):
         dispatch_sync(
-            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=ray_transport("auto", print)
+            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, transport=ray_transport("auto", print)
         )
 
 
@@ -206,7 +207,7 @@ def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"--ray needs Ray: pip install 'mentallama\[ray\]'"):
         dispatch_sync(
-            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=ray_transport("auto", print)
+            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, transport=ray_transport("auto", print)
         )
 
 
@@ -252,7 +253,7 @@ def test_an_address_where_nobody_listens(
     monkeypatch.setitem(sys.modules, "ray", NoRay(joined=False))
     with pytest.raises(MentallamaError, match=f"no Ray cluster answers at {address}: check the address"):
         dispatch_sync(
-            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, sending=ray_transport(address, print)
+            [], endpoint("http://127.0.0.1:9/v1"), ledger, LIMITS, transport=ray_transport(address, print)
         )
 
 
@@ -269,5 +270,5 @@ def test_a_cluster_that_keeps_losing_workers_ends_the_run(monkeypatch: pytest.Mo
                 await send(b"{}")
 
     asyncio.run(send_all())
-    assert said == ["a worker of the Ray cluster is lost; its 1 calls in flight are asked again"] * 7
+    assert said == ["a worker of the Ray cluster was lost; its 1 requests in flight are retried"] * 7
     assert ray.killed == 7 + 2

@@ -21,13 +21,17 @@ from pydantic import ValidationError
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.inference.logprobs import answer_logprobs, softmax
 from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
-from mentallama.config import Teacher
+from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
 from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.transport.http import PERMANENT_5XX, RETRYABLE_STATUSES
-from mentallama.llm_api.transport.local import Transport, local_transport
+from mentallama.llm_api.transport.http import (
+    PERMANENT_5XX,
+    RETRYABLE_STATUSES,
+    Transport,
+    http_transport,
+)
 from mentallama.llm_api.types import Completion, Request
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
@@ -60,7 +64,7 @@ class RemoteAnalyst:
     """
 
     def __init__(
-        self, endpoint: Endpoint, asking: InferenceOptions, sending: Transport = local_transport
+        self, endpoint: Endpoint, asking: InferenceOptions, sending: Transport = http_transport
     ) -> None:
         self.name = f"remote:{endpoint.model}"
         self.counts, self.unanswered = Counter[str](), Counter[str]()
@@ -73,7 +77,7 @@ class RemoteAnalyst:
         where: str,
         asking: InferenceOptions,
         environ: Mapping[str, str] = os.environ,
-        sending: Transport = local_transport,
+        sending: Transport = http_transport,
     ) -> RemoteAnalyst:
         """Read `MODEL@URL`, and the key from MENTALLAMA_API_KEY; nothing is sent.
 
@@ -83,12 +87,10 @@ class RemoteAnalyst:
             It is no model and URL, or holds a secret.
         """
         try:
-            terms = Teacher(
-                spec=f"remote:{where}", max_tokens=asking.max_new_tokens, extra_body=dict(asking.extra_body)
-            )
-        except ValidationError as found:  # its own words may show what stands in the URL
-            raise UsageError(f"the model: {found.errors()[0]['msg'].removeprefix('Value error, ')}") from None
-        return cls(open_endpoint(terms, environ), asking, sending)
+            settings = EndpointSettings(max_tokens=asking.max_new_tokens, extra_body=dict(asking.extra_body))
+        except ValidationError as error:  # its own message may show values of the settings
+            raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        return cls(open_endpoint(f"remote:{where}", settings, environ), asking, sending)
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer examples, in their order.

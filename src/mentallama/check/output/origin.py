@@ -9,7 +9,7 @@ from typing import Any
 
 from mentallama.check.output.dataset_card import DatasetCardData
 from mentallama.check.output.gate_report_schema import GateReport
-from mentallama.config import Recipe, Teacher
+from mentallama.config import Recipe, Teacher, parse_remote_spec
 from mentallama.files.record_files import read_json
 from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
 from mentallama.tasks import Task
@@ -79,7 +79,7 @@ def _describe_teacher(teacher: Teacher) -> str:
             "The embedded teacher writes sentences round the words that a linear model counts as evidence; no "
             "language model wrote them."
         )
-    model, _ = teacher.model_and_url
+    model, _ = parse_remote_spec(teacher.spec)
     return (
         f"{model} was asked at temperature {teacher.temperature:g} for at most {teacher.max_tokens} tokens."
     )

@@ -1,8 +1,8 @@
-"""Ask by a provider's batch files instead of calling: read the results there are, write requests for what is open.
+"""Exchange files with a provider's batch API: read result files, write request files for what is still open.
 
-A run in this mode is rounds of one command. Each reads every file in `results/` again, commits what is new to the
-ledger, and writes request files for calls that have neither an answer nor a request whose result is still out. When
-nothing is open, the run goes on. A request file that is deleted is no longer out: its calls are written anew.
+A run in this mode takes several rounds of the same command. Each round reads every file in `results/` again, commits
+new completions to the ledger, and writes request files for requests that have neither a completion nor a pending
+result. When nothing is left, the run continues. Deleting a request file makes its requests open again.
 """
 
 from __future__ import annotations
@@ -13,40 +13,57 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.errors import MentallamaError
-from mentallama.llm_api.batch_api.request_files import UnansweredRequest, write_requests
-from mentallama.llm_api.batch_api.result_files import (
+from mentallama.llm_api.batch_api.request_files import (
     RESULTS_FOLDER,
+    RETRY_MARKER,
+    UnansweredRequest,
+    write_requests,
+)
+from mentallama.llm_api.batch_api.result_files import (
     BatchIndex,
     RequestResults,
     open_index,
     parse_batch_result,
 )
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.finish_reason import make_completion
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import BudgetAccount, actual_cost, worst_case
 from mentallama.llm_api.run_stats import Limits, RunStats
-from mentallama.llm_api.transport.http import AttemptOutcome, FinalOutcome, RetryableFailure, encode_body
+from mentallama.llm_api.transport.http import (
+    AttemptOutcome,
+    FinalOutcome,
+    RetryableFailure,
+    encode_body,
+    make_completion,
+)
 from mentallama.llm_api.types import Completion, Request
 from mentallama.parallel import batched
 
 LOOKUP_BATCH = 256
-"""Calls looked up, and results committed, at a time."""
-
-RETRY_MARKER = ".retry"
+"""Requests looked up, and completions committed, at a time."""
 
 EndpointRequests = tuple[Endpoint, Callable[[], Iterable[Request]]]
-"""An endpoint, and its calls: a fresh stream of the same ones each time."""
+"""An endpoint, and a function that returns a new iterator over its requests."""
 
 
 @dataclass
 class BatchRound:
-    """What one round came to.
+    """Result of one round.
 
-    `tally` counts the results read now. `open`: calls to be written, `out`: calls whose results have not come.
-    `held`: the most that those out can cost, and tries of open calls that may have been paid for. `foreign`: results
-    of no call of this run. `stops`: what would have ended live calls, by sentence. `files`: request files written now,
-    with their numbers of requests.
+    Attributes
+    ----------
+    stats
+        Totals of the completions read in this round.
+    unsubmitted, pending
+        Open requests without, and with, a result to wait for.
+    reserved
+        Worst-case cost of pending requests, and of results of open requests that may be billed.
+    unmatched
+        Results that belong to no request of this run.
+    fatal_errors
+        Errors that would have ended a run of live requests, by message.
+    files
+        Request files written in this round, with their numbers of requests.
     """
 
     stats: RunStats = field(default_factory=RunStats)
@@ -63,9 +80,9 @@ class BatchRound:
 
 
 def mark_failed_for_retry(folder: Path) -> None:
-    """See to it that the next round writes calls again that their results would set aside.
+    """Make the next round write failed requests again.
 
-    The results stay in their files, so it is not enough to take the calls out of the ledger.
+    Their results stay in the result files, so deleting them from the ledger is not enough.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RETRY_MARKER).touch()
@@ -74,188 +91,205 @@ def mark_failed_for_retry(folder: Path) -> None:
 def run_batch_round(
     folder: Path, endpoint_requests: Sequence[EndpointRequests], ledger: Ledger, limits: Limits
 ) -> BatchRound:
-    """One round; returns where every call has an answer. Of the limits, `attempts` and `budget` are looked at.
+    """Run one round; return if every request has a completion. Only `max_attempts` and `budget` of `limits` apply.
 
     Raises
     ------
     MentallamaError
-        Calls have no answer yet: the sentence says what to upload, and what the budget has no room for.
-    BadData
-        A result file is damaged: what stands before that line is committed, and nothing is written.
+        Requests are open or pending: the message says what to upload, and what the budget does not cover.
+    DataError
+        A result file is damaged: results before that line are committed, and no request file is written.
     """
-    attempts = None if (folder / RETRY_MARKER).exists() else limits.max_attempts
+    max_attempts = None if (folder / RETRY_MARKER).exists() else limits.max_attempts
     with open_index(folder) as index:
-        now = commit_results(index, endpoint_requests, ledger, attempts)
-        if index.fault is not None:
-            raise index.fault
-        account = BudgetAccount(limits.budget, now.stats.ledger_spent + now.reserved)
-        for endpoint, calls in endpoint_requests if now.unsubmitted else ():
+        batch_round = commit_results(index, endpoint_requests, ledger, max_attempts)
+        if index.error is not None:
+            raise index.error
+        account = BudgetAccount(limits.budget, batch_round.stats.ledger_spent + batch_round.reserved)
+        for endpoint, open_requests in endpoint_requests if batch_round.unsubmitted else ():
             (folder / RESULTS_FOLDER).mkdir(parents=True, exist_ok=True)
-            now.files += write_requests(
-                folder, _unsubmitted_requests(index, endpoint, calls(), ledger, account)
-            )
-    if now.n_written == now.unsubmitted:
+            unsubmitted = _unsubmitted_requests(index, endpoint, open_requests(), ledger, account)
+            batch_round.files += write_requests(folder, unsubmitted)
+    if batch_round.n_written == batch_round.unsubmitted:
         (folder / RETRY_MARKER).unlink(missing_ok=True)
-    if now.unsubmitted or now.pending:
-        raise MentallamaError(_status_message(folder, now, limits.budget))
-    return now
+    if batch_round.unsubmitted or batch_round.pending:
+        raise MentallamaError(_status_message(folder, batch_round, limits.budget))
+    return batch_round
 
 
 def commit_results(
-    index: BatchIndex, asked: Sequence[EndpointRequests], ledger: Ledger, max_attempts: int | None
+    index: BatchIndex,
+    endpoint_requests: Sequence[EndpointRequests],
+    ledger: Ledger,
+    max_attempts: int | None,
 ) -> BatchRound:
-    """Commit what the results say; reading them again changes nothing.
+    """Commit the completions that the results determine; committing the same results again changes nothing.
 
-    `attempts`: failed results after which a call is set aside; None sets none aside.
+    A request fails after `max_attempts` failed results; None: never.
     """
-    reading = _ResultReader(index, ledger, max_attempts)
+    reader = _ResultReader(index, ledger, max_attempts)
     try:
-        for endpoint, calls in asked:
-            for part in batched(calls(), LOOKUP_BATCH):
-                reading.commit_chunk(endpoint, index.drop_repeated(part))
+        for endpoint, open_requests in endpoint_requests:
+            for batch in batched(open_requests(), LOOKUP_BATCH):
+                reader.commit_chunk(endpoint, index.drop_repeated(batch))
     finally:
-        ledger.release(reading.account, 0.0)
-    reading.batch_round.unmatched = index.count_unmatched()
-    reading.batch_round.stats.ledger_spent = ledger.total_spent()
-    return reading.batch_round
+        ledger.release(reader.account, 0.0)
+    reader.batch_round.unmatched = index.count_unmatched()
+    reader.batch_round.stats.ledger_spent = ledger.total_spent()
+    return reader.batch_round
 
 
 class _ResultReader:
-    def __init__(self, index: BatchIndex, ledger: Ledger, attempts: int | None) -> None:
-        self.index, self.ledger, self.max_attempts = index, ledger, attempts
+    """Commits completions chunk by chunk, and counts what is still open."""
+
+    def __init__(self, index: BatchIndex, ledger: Ledger, max_attempts: int | None) -> None:
+        self.index, self.ledger, self.max_attempts = index, ledger, max_attempts
         self.account, self.batch_round = ledger.open_account(), BatchRound()
 
-    def commit_chunk(self, endpoint: Endpoint, calls: Sequence[Request]) -> None:
-        """Commit the ends of some calls in one go."""
-        found, answers = self.index.lookup(calls), self.ledger.get_completions([call.hash for call in calls])
-        done: list[tuple[Request, Completion]] = []
+    def commit_chunk(self, endpoint: Endpoint, requests: Sequence[Request]) -> None:
+        """Commit the completions of some requests in one transaction."""
+        results = self.index.lookup(requests)
+        completions = self.ledger.get_completions([request.hash for request in requests])
+        completed: list[tuple[Request, Completion]] = []
         uncertain = 0.0
-        for call in calls:
-            known, here = answers.get(call.hash), found[call.hash]
-            if known is not None and (known.state != "failed" or not here.locations):
+        for request in requests:
+            known, request_results = completions.get(request.hash), results[request.hash]
+            if known is not None and (known.state != "failed" or not request_results.locations):
                 self.batch_round.stats.cached += 1
                 continue
-            end, perhaps = self._final_completion(endpoint, call, here)
-            if end is not None and (known is None or end.state != "failed"):
-                done.append((call, end))
-                uncertain += perhaps
+            final, uncertain_cost = self._final_completion(endpoint, request, request_results)
+            if final is not None and (known is None or final.state != "failed"):
+                completed.append((request, final))
+                uncertain += uncertain_cost
             elif known is not None:
                 self.batch_round.stats.cached += 1
             else:
-                self._count_unfinished(endpoint, call, here, perhaps)
-        if done:
-            self.ledger.commit(done, self.account, uncertain)
-            self._count_finished(done, uncertain)
+                self._count_unfinished(endpoint, request, request_results, uncertain_cost)
+        if completed:
+            self.ledger.commit(completed, self.account, uncertain)
+            self._count_finished(completed, uncertain)
 
     def _final_completion(
-        self, endpoint: Endpoint, call: Request, found: RequestResults
+        self, endpoint: Endpoint, request: Request, results: RequestResults
     ) -> tuple[Completion | None, float]:
-        """The end that a call's results come to, if any; and what the other results may have cost."""
+        """The completion that a request's results determine, if any, and what else they may have cost."""
         outcomes = [
-            parse_batch_result(endpoint, call, line, self.batch_round.fatal_errors) for line in found.lines()
+            parse_batch_result(endpoint, request, line, self.batch_round.fatal_errors)
+            for line in results.lines()
         ]
-        end = resolve_outcomes(outcomes, found.is_pending, self.max_attempts)
-        amount = _worst_cost(endpoint, call)
-        perhaps = sum(_possible_cost(endpoint, each, amount) for each in outcomes if each is not end)
-        if end is None:
-            return None, perhaps
-        answer, lost = make_completion(endpoint, call, end, sum(_was_executed(each) for each in outcomes))
-        return answer, perhaps + (amount if lost else 0.0)
+        final = resolve_outcomes(outcomes, results.is_pending, self.max_attempts)
+        worst_cost = _worst_cost(endpoint, request)
+        uncertain = sum(
+            _possible_cost(endpoint, outcome, worst_cost) for outcome in outcomes if outcome is not final
+        )
+        if final is None:
+            return None, uncertain
+        attempts = sum(_was_executed(outcome) for outcome in outcomes)
+        completion, cost_unknown = make_completion(endpoint, request, final, attempts)
+        return completion, uncertain + (worst_cost if cost_unknown else 0.0)
 
     def _count_unfinished(
-        self, endpoint: Endpoint, call: Request, found: RequestResults, perhaps: float
+        self, endpoint: Endpoint, request: Request, results: RequestResults, uncertain: float
     ) -> None:
-        self.batch_round.reserved += perhaps + (_worst_cost(endpoint, call) if found.is_pending else 0.0)
-        self.batch_round.pending += found.is_pending
-        self.batch_round.unsubmitted += not found.is_pending
+        pending_cost = _worst_cost(endpoint, request) if results.is_pending else 0.0
+        self.batch_round.reserved += uncertain + pending_cost
+        self.batch_round.pending += results.is_pending
+        self.batch_round.unsubmitted += not results.is_pending
 
-    def _count_finished(self, done: Sequence[tuple[Request, Completion]], uncertain: float) -> None:
-        tally = self.batch_round.stats
-        for _, answer in done:
-            tally.add(answer)
-            tally.cost += answer.cost or 0.0
-        tally.uncertain += uncertain
+    def _count_finished(self, completed: Sequence[tuple[Request, Completion]], uncertain: float) -> None:
+        stats = self.batch_round.stats
+        for _, completion in completed:
+            stats.add(completion)
+            stats.cost += completion.cost or 0.0
+        stats.uncertain += uncertain
 
 
 def resolve_outcomes(
-    outcomes: Sequence[AttemptOutcome], pending: bool, attempts: int | None
+    outcomes: Sequence[AttemptOutcome], pending: bool, max_attempts: int | None
 ) -> AttemptOutcome | None:
-    """What a call's results come to, in their order; None where it must be waited for or asked again.
+    """Choose the outcome that ends a request; None if it must be waited for or written again.
 
-    A call none of whose requests is `out` is set aside: by a result that the next request would meet again, or by
-    `attempts` failures of requests that were executed.
+    The first answer counts, else the first refusal. A request that is not `pending` fails by an outcome that a retry
+    would not change, or by `max_attempts` failures of attempts that were executed (None: never).
     """
-    replies = [each for each in outcomes if isinstance(each, FinalOutcome)]
+    final = [outcome for outcome in outcomes if isinstance(outcome, FinalOutcome)]
     for state in ("answered", "refused"):
-        for reply in replies:
-            if reply.state == state:
-                return reply
-    failures = [each for each in outcomes if isinstance(each, RetryableFailure) and each.connected]
-    if pending or attempts is None:
+        for outcome in final:
+            if outcome.state == state:
+                return outcome
+    if pending or max_attempts is None:
         return None
-    if replies:
-        return replies[-1]
-    return failures[-1] if len(failures) >= attempts else None
+    if final:
+        return final[-1]
+    failures = [outcome for outcome in outcomes if _was_executed(outcome)]
+    return failures[-1] if len(failures) >= max_attempts else None
 
 
 def _was_executed(outcome: AttemptOutcome) -> bool:
     return isinstance(outcome, FinalOutcome) or outcome.connected
 
 
-def _possible_cost(endpoint: Endpoint, outcome: AttemptOutcome, most: float) -> float:
-    """What a result may have cost beside the one that counts."""
+def _possible_cost(endpoint: Endpoint, outcome: AttemptOutcome, worst_cost: float) -> float:
+    """What a result that is not used may have cost."""
     if isinstance(outcome, RetryableFailure):
-        return most if outcome.maybe_billed else 0.0
+        return worst_cost if outcome.maybe_billed else 0.0
     cost = actual_cost(endpoint.settings, outcome.usage)
-    return (most if cost is None else cost) if outcome.billed else 0.0
+    return (worst_cost if cost is None else cost) if outcome.billed else 0.0
 
 
-def _worst_cost(endpoint: Endpoint, call: Request) -> float:
-    return worst_case(endpoint.settings, call.body, len(encode_body(call.body)))[1]
+def _worst_cost(endpoint: Endpoint, request: Request) -> float:
+    return worst_case(endpoint.settings, request.body, len(encode_body(request.body)))[1]
 
 
 def _unsubmitted_requests(
-    index: BatchIndex, endpoint: Endpoint, calls: Iterable[Request], ledger: Ledger, account: BudgetAccount
+    index: BatchIndex,
+    endpoint: Endpoint,
+    requests: Iterable[Request],
+    ledger: Ledger,
+    account: BudgetAccount,
 ) -> Iterator[UnansweredRequest]:
-    """Open calls with no request out, as many as fit the budget."""
-    for part in batched(calls, LOOKUP_BATCH):
-        fresh = {call.hash: call for call in part}
-        known, found = ledger.known_hashes(list(fresh)), index.lookup(list(fresh.values()))
-        for call in fresh.values():
-            if call.hash in known or found[call.hash].is_pending:
+    """Yield open requests without a pending result, as many as fit the budget."""
+    for batch in batched(requests, LOOKUP_BATCH):
+        by_hash = {request.hash: request for request in batch}
+        known, results = ledger.known_hashes(list(by_hash)), index.lookup(list(by_hash.values()))
+        for request in by_hash.values():
+            if request.hash in known or results[request.hash].is_pending:
                 continue
-            amount = _worst_cost(endpoint, call)
-            if not account.fits(amount):
+            cost = _worst_cost(endpoint, request)
+            if not account.fits(cost):
                 return
-            account.add_in_flight(amount)
-            results = len(found[call.hash].locations)
-            index.add_submitted(call, results)
-            yield call, results
+            account.add_in_flight(cost)
+            n_results = len(results[request.hash].locations)
+            index.add_submitted(request, n_results)
+            yield request, n_results
 
 
-def _status_message(folder: Path, now: BatchRound, budget: float | None) -> str:
-    left, parts, results = now.unsubmitted - now.n_written, [], folder / RESULTS_FOLDER
-    if now.files:
-        names = " to ".join(dict.fromkeys((now.files[0][0].name, now.files[-1][0].name)))
+def _status_message(folder: Path, batch_round: BatchRound, budget: float | None) -> str:
+    results_folder, parts = folder / RESULTS_FOLDER, []
+    if batch_round.files:
+        first, last = batch_round.files[0][0].name, batch_round.files[-1][0].name
+        names = first if first == last else f"{first} to {last}"
         parts.append(
-            f"{_pluralise(now.n_written, 'request')} in {_pluralise(len(now.files), 'new file')} in {folder} ({names}): upload "
-            f"each as a batch, put the result files into {results}, and run the same command again"
+            f"{_pluralise(batch_round.n_written, 'request')} in {_pluralise(len(batch_round.files), 'new file')} in "
+            f"{folder} ({names}): upload each as a batch, put the result files into {results_folder}, and run the same "
+            "command again"
         )
-    if now.pending:
+    if batch_round.pending:
         parts.append(
-            f"{_pluralise(now.pending, 'request')} written earlier, without a result so far: put the result files into "
-            f"{results} and run the same command again (a request file that you delete is written anew)"
+            f"{_pluralise(batch_round.pending, 'request')} written earlier without a result yet: put the result files "
+            f"into {results_folder} and run the same command again (a request file that you delete is written again)"
         )
-    if left:
+    if over_budget := batch_round.unsubmitted - batch_round.n_written:
         parts.append(
-            f"the budget of {budget:g} has no room for {left} more: {now.stats.ledger_spent:.6g} is spent and "
-            f"{now.reserved:.6g} may still be, before what is written now; a higher budget goes on"
+            f"the budget of {budget:g} does not cover {over_budget} more: {batch_round.stats.ledger_spent:.6g} is spent "
+            f"and {batch_round.reserved:.6g} reserved, not counting the new files; a higher budget resumes"
         )
     parts += [
-        f"{_pluralise(count, 'result')} with this fault: {stop}" for stop, count in now.fatal_errors.items()
+        f"{_pluralise(count, 'result')} with this error: {message}"
+        for message, count in batch_round.fatal_errors.items()
     ]
-    if now.unmatched:
-        parts.append(f"{_pluralise(now.unmatched, 'result')} of no call of this run")
+    if batch_round.unmatched:
+        parts.append(f"{_pluralise(batch_round.unmatched, 'result')} of no request of this run")
     return "; ".join(parts)
 
 

@@ -1,8 +1,8 @@
-"""Request files of a batch, as OpenAI's Batch API, vLLM's `run_batch` and others take them up.
+"""Request files for OpenAI's Batch API, vLLM's `run_batch` and compatible services.
 
-A folder holds `requests-0001.jsonl` and so on, to be uploaded: a line is `custom_id` (the call's hash), `method`,
-`url` and `body`. Beside each, `metadata-0001.jsonl` says what its requests are about, so that a person can be forgotten,
-and so that it is known what is out.
+A folder holds `requests-0001.jsonl` and so on, to be uploaded: each line has `custom_id` (the request's hash), `method`,
+`url` and `body`. Beside each, `metadata-0001.jsonl` records what its requests are about, so that a person's requests can
+be erased and pending requests are known.
 """
 
 from __future__ import annotations
@@ -20,19 +20,25 @@ from mentallama.llm_api.transport.http import encode_body
 from mentallama.llm_api.types import Request
 from mentallama.records import Record
 
+RESULTS_FOLDER = "results"
+"""Folder, below that of the request files, for the provider's result files."""
+
+RETRY_MARKER = ".retry"
+"""File that makes the next round write failed requests again."""
+
 MAX_REQUESTS_PER_FILE = 50_000
-"""Requests a file: OpenAI's limit, and Azure's is higher."""
+"""OpenAI's limit; Azure's is higher."""
 
 MAX_BYTES_PER_FILE = 190_000_000
-"""Bytes a file: OpenAI and Azure take 200 MB."""
+"""OpenAI and Azure accept 200 MB."""
 
 BATCH_ENDPOINT = "/v1/chat/completions"
-"""The one that OpenAI and vLLM know, whatever the server's own path."""
+"""The path that OpenAI and vLLM expect, whatever the base URL of the server."""
 
 
 class RequestMetadata(Record):
-    """What a request is about. `custom_id` is the call's hash, `n_results` how many it had when this was written: the
-    request is out until there is one more."""
+    """What a request is about. `custom_id` is the request's hash, `n_results` the number of results that it had when
+    it was written: it is pending until there is one more."""
 
     custom_id: str
     example_id: str
@@ -45,21 +51,19 @@ class RequestMetadata(Record):
 
 
 UnansweredRequest = tuple[Request, int]
-"""A call to be written, and how many results it has."""
+"""A request to be written, and the number of results that it has."""
 
 RequestLines = tuple[str, bytes]
-"""A line of `about`, and the line of the request that it is about."""
+"""A line of the metadata file, and the matching line of the request file."""
 
 
-def format_request(again: UnansweredRequest) -> RequestLines:
-    call, results = again
-    about = RequestMetadata(
-        custom_id=call.hash, n_results=results, **call.model_dump(exclude={"hash", "body"})
-    )
-    head = json.dumps({"custom_id": call.hash, "method": "POST", "url": BATCH_ENDPOINT})[:-1]
-    return about.model_dump_json(exclude_defaults=True), head.encode() + b', "body": ' + encode_body(
-        call.body
-    ) + b"}"
+def format_request(unanswered: UnansweredRequest) -> RequestLines:
+    request, n_results = unanswered
+    fields = request.model_dump(exclude={"hash", "body"})
+    metadata = RequestMetadata(custom_id=request.hash, n_results=n_results, **fields)
+    head = json.dumps({"custom_id": request.hash, "method": "POST", "url": BATCH_ENDPOINT})[:-1]
+    line = head.encode() + b', "body": ' + encode_body(request.body) + b"}"
+    return metadata.model_dump_json(exclude_defaults=True), line
 
 
 def split_into_files(
@@ -67,8 +71,10 @@ def split_into_files(
     max_requests: int = MAX_REQUESTS_PER_FILE,
     max_bytes: int = MAX_BYTES_PER_FILE,
 ) -> Iterator[tuple[int, RequestLines]]:
-    """Each line with the number of its file, from 0: a file has `most` lines and `size` bytes at most, line breaks
-    counted, or one line that is longer."""
+    """Yield each line with the number of its file, from 0.
+
+    A file has at most `max_requests` lines and `max_bytes` bytes, line breaks included, or one line that is longer.
+    """
     number = count = filled = 0
     for line in lines:
         length = len(line[1]) + 1
@@ -79,25 +85,25 @@ def split_into_files(
 
 
 def write_requests(folder: Path, unanswered: Iterable[UnansweredRequest]) -> Iterator[tuple[Path, int]]:
-    """Write calls as request files, streaming; yields each with its number of requests, once it is whole.
+    """Write request files, streaming; yield each path with its number of requests, once the file is complete.
 
-    Numbers go on after those there are. The same calls give the same files.
+    Numbering continues after the existing files. The same requests give the same files.
     """
     first = max(_file_numbers(folder), default=0) + 1
     for number, group in groupby(split_into_files(map(format_request, unanswered)), key=itemgetter(0)):
         path = folder / f"requests-{first + number:04d}.jsonl"
-        # the record appears first: a request file that nobody knew of would be paid for twice
-        with atomic_write(path) as partial, atomic_write(_metadata_path(path)) as beside:
-            count = _write(partial, beside, (line for _, line in group))
+        # the metadata file appears first: requests without metadata would be written, and paid for, twice
+        with atomic_write(path) as partial, atomic_write(_metadata_path(path)) as partial_metadata:
+            count = _write(partial, partial_metadata, (lines for _, lines in group))
         yield path, count
 
 
-def _write(path: Path, beside: Path, lines: Iterable[RequestLines]) -> int:
+def _write(path: Path, metadata_path: Path, lines: Iterable[RequestLines]) -> int:
     count = 0
-    with path.open("wb") as requests, open_jsonl(beside, "w") as abouts:
-        for count, (about, request) in enumerate(lines, 1):
-            requests.write(request + b"\n")
-            abouts.write(about + "\n")
+    with path.open("wb") as request_file, open_jsonl(metadata_path, "w") as metadata_file:
+        for count, (metadata, request) in enumerate(lines, 1):
+            request_file.write(request + b"\n")
+            metadata_file.write(metadata + "\n")
     return count
 
 
@@ -106,22 +112,23 @@ def _metadata_path(path: Path) -> Path:
 
 
 def _file_numbers(folder: Path) -> list[int]:
-    found = (re.fullmatch(r"requests-(\d+)\.jsonl", path.name) for path in folder.glob("requests-*.jsonl"))
-    return [int(each[1]) for each in found if each]
+    names = (re.fullmatch(r"requests-(\d+)\.jsonl", path.name) for path in folder.glob("requests-*.jsonl"))
+    return [int(match[1]) for match in names if match]
 
 
 def read_request_metadata(folder: Path) -> Iterator[RequestMetadata]:
-    """What the requests in the folder's request files are about, file by file.
+    """Yield the metadata of all requests in the folder's request files, file by file.
 
     Raises
     ------
-    BadData
-        The record of a file is missing or damaged.
+    DataError
+        The metadata file of a request file is missing or damaged.
     """
     for number in sorted(_file_numbers(folder)):
         path = folder / f"requests-{number:04d}.jsonl"
-        if not _metadata_path(path).is_file():
+        metadata_path = _metadata_path(path)
+        if not metadata_path.is_file():
             raise DataError(
-                f"{_metadata_path(path).name} is missing beside it: put it back, or delete this one too", path
+                f"{metadata_path.name} is missing beside it: restore it, or delete the request file too", path
             )
-        yield from read_records(_metadata_path(path), RequestMetadata)
+        yield from read_records(metadata_path, RequestMetadata)

@@ -1,4 +1,4 @@
-"""Which calls were about a person: in a run's ledgers, and in the records of its batch files."""
+"""Find the requests about a person, in a run's ledgers and in the metadata of its batch files."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mentallama.llm_api.ledger.ledger import Ledger
 
 
 def request_hashes_about(folder: Path, ledgers: Iterable[Path], ids: set[str]) -> set[str]:
-    """The hashes of all calls about some posts, examples or authors: results of a batch have no other name.
+    """Hashes of all requests about posts, examples or authors: batch results are identified by nothing else.
 
-    `folder` is the run's; `ledgers` are those outside it.
+    `folder` is the run's folder; `ledgers` are those outside it.
     """
-    found = {
-        each.custom_id
+    hashes = {
+        metadata.custom_id
         for path in folder.rglob("metadata-*.jsonl")
-        for each in read_records(path, RequestMetadata)
-        if not ids.isdisjoint((each.post_id, each.example_id, each.author))
+        for metadata in read_records(path, RequestMetadata)
+        if not ids.isdisjoint((metadata.post_id, metadata.example_id, metadata.author))
     }
     for path in (*folder.rglob("*.sqlite"), *ledgers):
         with Ledger(path) as ledger:
-            found |= ledger.hashes_about(ids)
-    return found
+            hashes |= ledger.hashes_about(ids)
+    return hashes

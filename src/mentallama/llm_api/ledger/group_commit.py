@@ -1,4 +1,4 @@
-"""Group commit: what finishes while the ledger is writing goes into the next transaction."""
+"""Group commit: completions that arrive while the ledger is writing share the next transaction."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from mentallama.llm_api.ledger.completion_store import CompletionStore
-from mentallama.llm_api.types import Completion, Request
+from mentallama.llm_api.types import Completion, CompletionStore, Request
 
 COMMIT_DELAY_SECONDS = 0.002
-"""Seconds that the first of a batch waits for others: a flush to the disk for each call would cost more."""
+"""Seconds that the first entry of a batch waits for others: one disk flush per request would take longer."""
 
 
 @dataclass(slots=True)
 class LedgerEntry:
-    """A finished call, or (`done` None) a try whose answer was lost. `amount` was reserved for it."""
+    """A completed request, or (`completed` None) an attempt that may be billed without a completion.
+
+    `reserved` is the amount that was reserved for it, `uncertain` the amount that may be billed.
+    """
 
     completed: tuple[Request, Completion] | None
     reserved: float
@@ -24,51 +26,55 @@ class LedgerEntry:
 
 
 class GroupCommitter:
-    """Commits entries to the ledger in one thread, and tells of each batch in the loop's thread.
+    """Commits entries to the ledger in a background thread.
 
-    `committed` is called with the entries and with what all other accounts have spent, before `keep` returns.
+    `on_committed` is called in the event loop's thread, before `commit` returns, with the entries of the batch and with
+    what all other accounts have spent.
     """
 
     def __init__(
-        self, ledger: CompletionStore, account: int, committed: Callable[[list[LedgerEntry], float], None]
+        self,
+        ledger: CompletionStore,
+        account: int,
+        on_committed: Callable[[list[LedgerEntry], float], None],
     ) -> None:
-        self._ledger, self._account, self._on_committed = ledger, account, committed
+        self._ledger, self._account, self._on_committed = ledger, account, on_committed
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         self._queue: list[tuple[LedgerEntry, asyncio.Future[None]]] = []
         self._writing: asyncio.Future[float] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.fault: BaseException | None = None
+        self.error: BaseException | None = None
 
     async def commit(self, entry: LedgerEntry) -> None:
-        """Return once the entry is on the disk.
+        """Return once the entry is on disk.
 
         Raises
         ------
         MentallamaError
             The ledger could not be written.
         """
-        kept = self._loop.create_future()
-        self._queue.append((entry, kept))
+        committed = self._loop.create_future()
+        self._queue.append((entry, committed))
         if self._writing is None and self._timer is None:
             self._timer = self._loop.call_later(COMMIT_DELAY_SECONDS, self._write)
-        await kept
+        await committed
 
     async def reserve(self, amount: float, budget: float | None) -> tuple[bool, float]:
-        """`Ledger.hold`, in its turn."""
+        """`Ledger.reserve`, in the thread that writes."""
         return await self._loop.run_in_executor(
             self._thread, self._ledger.reserve, self._account, amount, budget
         )
 
     async def close(self) -> None:
-        """Write what waits; then the thread ends."""
+        """Write what is queued, and end the thread."""
         while self._writing is not None or self._timer is not None:
             if self._timer is not None:
                 self._timer.cancel()
                 self._write()
             if self._writing is not None:
                 await asyncio.wait([self._writing])
-                await asyncio.sleep(0)  # for what follows a batch
+                await asyncio.sleep(0)  # let `_finish_batch` run
         self._thread.shutdown()
 
     def _write(self) -> None:
@@ -83,19 +89,19 @@ class GroupCommitter:
     def _finish_batch(
         self, batch: list[tuple[LedgerEntry, asyncio.Future[None]]], written: asyncio.Future[float]
     ) -> None:
-        self._writing, fault = None, written.exception()
-        self.fault = self.fault or fault
-        if fault is None:
+        self._writing, error = None, written.exception()
+        self.error = self.error or error
+        if error is None:
             try:
                 self._on_committed([entry for entry, _ in batch], written.result())
-            except Exception as found:  # whoever listens has failed; calls must not wait for ever
-                fault = found
-        for _, kept in batch:
-            if kept.done():  # its call was cancelled meanwhile
+            except Exception as callback_error:  # requests must not wait forever for their commit
+                error = callback_error
+        for _, committed in batch:
+            if committed.done():  # its request was cancelled in the meantime
                 continue
-            if fault is None:
-                kept.set_result(None)
+            if error is None:
+                committed.set_result(None)
             else:
-                kept.set_exception(fault)
+                committed.set_exception(error)
         if self._queue:
             self._timer = self._loop.call_later(COMMIT_DELAY_SECONDS, self._write)

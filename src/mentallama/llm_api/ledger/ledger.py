@@ -1,7 +1,7 @@
-"""The ledger: every finished call, in one SQLite file, committed before it counts.
+"""The ledger: all completions in one SQLite file, committed before they count.
 
-One table holds the answers, one line per request hash; another holds the money, one line per run, so that forgetting a
-person does not forget what was paid. The file is readable by its owner only.
+One table holds completions, one row per request hash; another holds costs, one row per run, so that erasing a person
+does not erase what was paid. Only the file's owner can read it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from mentallama.llm_api.types import Completion, Request
 from mentallama.parallel import batched
 
 COST_TOLERANCE = 1e-9
-"""Sums of many small costs are this exact."""
+"""Relative rounding error allowed in sums of many small costs."""
 
 QUERY_BATCH = 512
-"""Hashes or rows looked up at a time."""
+"""Hashes or rows per query."""
 
 UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds,
         attempts, post_id, author, task, question, label, time)
@@ -34,7 +34,7 @@ UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, 
         finish_reason = excluded.finish_reason, reason = excluded.reason, usage = excluded.usage,
         cost = excluded.cost, seconds = excluded.seconds, attempts = excluded.attempts, time = excluded.time
     WHERE completions.state = 'failed'"""
-"""What was answered stays; what was set aside may still be answered."""
+"""A completion is never overwritten, except one that failed."""
 
 COMPLETION_COLUMNS = (
     "hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds, attempts"
@@ -43,16 +43,16 @@ TOTAL_SPENT_QUERY = "SELECT coalesce(sum(settled + uncertain + reserved), 0) FRO
 
 
 class Ledger:
-    """Answers by request hash, and what they cost. Made where there is none.
+    """Completions by request hash, and their costs. The file is created if it does not exist.
 
-    Looking up and committing may be done from two threads; several processes may use one ledger.
+    One thread may look up while another commits; several processes may share a ledger.
 
     Raises
     ------
-    BadData
-        The file is damaged, no ledger, or one of a newer version.
+    DataError
+        The file is damaged, no ledger, or of a newer version.
     MentallamaError
-        From every method: the disk is full, or another process does not let go.
+        From every method: the disk is full, or another process holds the lock for too long.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Ledger:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
@@ -73,22 +73,22 @@ class Ledger:
         self._reading.close()
         self._writing.close()
 
-    # Answers
+    # Completions
 
     def known_hashes(self, hashes: Sequence[str]) -> set[str]:
-        """Those of the hashes that the ledger answers, refused and set aside included."""
-        return {row[0] for part in batched(hashes, QUERY_BATCH) for row in self._select("hash", part)}
+        """Return those hashes that have a completion, refused and failed ones included."""
+        return {row[0] for batch in batched(hashes, QUERY_BATCH) for row in self._select("hash", batch)}
 
     def get_completions(self, hashes: Sequence[str]) -> dict[str, Completion]:
-        """The answers there are, by hash."""
+        """Return the completions of those hashes that have one."""
         return {
             row[0]: _completion_of_row(row)
-            for part in batched(hashes, QUERY_BATCH)
-            for row in self._select(COMPLETION_COLUMNS, part)
+            for batch in batched(hashes, QUERY_BATCH)
+            for row in self._select(COMPLETION_COLUMNS, batch)
         }
 
     def iter_completions(self) -> Iterator[Completion]:
-        """All answers in the order of their first commit; few are held at a time, and nothing is kept locked."""
+        """Yield all completions in the order of their first commit, few in memory at a time and without a lock."""
         last = 0
         while rows := self._query(
             f"SELECT id, {COMPLETION_COLUMNS} FROM completions WHERE id > ? ORDER BY id LIMIT {QUERY_BATCH}",
@@ -98,16 +98,19 @@ class Ledger:
             last = rows[-1][0]
 
     def commit(
-        self, done: Sequence[tuple[Request, Completion]], account: int | None = None, uncertain: float = 0.0
+        self,
+        completed: Sequence[tuple[Request, Completion]],
+        account: int | None = None,
+        uncertain: float = 0.0,
     ) -> float:
-        """Keep finished calls in one transaction; on return they are on the disk.
+        """Store completions in one transaction; on return they are on disk.
 
-        Their costs, and `uncertain` (spent perhaps, with no answer), are put down to the account; without one, a new
-        account is opened. Returns what all other accounts have spent or hold.
+        Their costs, and `uncertain` (maybe billed, without a completion), are added to the account; without one, a new
+        account is opened. Returns what all other accounts have spent or reserved.
         """
         now = time.time()
-        rows = [_completion_row(call, answer, now) for call, answer in done]
-        settled = sum(answer.cost or 0.0 for _, answer in done)
+        rows = [_completion_row(request, completion, now) for request, completion in completed]
+        settled = sum(completion.cost or 0.0 for _, completion in completed)
         with self._transaction() as file:
             file.executemany(UPSERT_COMPLETION, rows)
             if settled or uncertain:
@@ -119,79 +122,74 @@ class Ledger:
             return _total_spent(file, account)
 
     def delete_failed(self) -> int:
-        """Drop what was set aside, so that it is asked again; returns how many."""
+        """Delete failed completions, so that their requests are sent again; return their number."""
         with self._transaction() as file:
             return file.execute("DELETE FROM completions WHERE state = 'failed'").rowcount
 
     def erase(self, ids: set[str]) -> int:
-        """Remove every answer about a post, an example or an author; returns how many.
+        """Delete all completions about posts, examples or authors; return their number.
 
-        Nothing of them is left in the file or in the log beside it. What they cost stays counted.
+        No trace of them is left in the file or in its write-ahead log. Their costs stay counted.
         """
         removed = 0
         with self._transaction() as file:
-            for part in batched(sorted(ids), QUERY_BATCH):
-                removed += file.execute(
-                    f"DELETE FROM completions WHERE {_about_condition(part)}", part * 3
-                ).rowcount
+            for batch in batched(sorted(ids), QUERY_BATCH):
+                deletion = f"DELETE FROM completions WHERE {_about_condition(batch)}"
+                removed += file.execute(deletion, batch * 3).rowcount
         with self._lock, translate_sqlite_errors(self.path):
-            # deleted cells are zeroed, but pages that were split or merged may hold older copies in their gaps
+            # secure_delete zeroes deleted cells, but pages that were split or merged may keep older copies
             self._writing.execute("VACUUM")
             busy, _, _ = self._writing.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise MentallamaError(
-                f"{self.path}: another process is reading the ledger: end it, then forget again"
+                f"{self.path}: another process is reading the ledger: stop it, then run the command again"
             )
         return removed
 
     def hashes_about(self, ids: set[str]) -> set[str]:
-        """The hashes of all calls about posts, examples or authors."""
-        found: set[str] = set()
-        for part in batched(sorted(ids), QUERY_BATCH):
-            found.update(
-                row[0]
-                for row in self._query(
-                    f"SELECT hash FROM completions WHERE {_about_condition(part)}", part * 3
-                )
-            )
-        return found
+        """Hashes of all requests about posts, examples or authors."""
+        hashes: set[str] = set()
+        for batch in batched(sorted(ids), QUERY_BATCH):
+            query = f"SELECT hash FROM completions WHERE {_about_condition(batch)}"
+            hashes.update(row[0] for row in self._query(query, batch * 3))
+        return hashes
 
     def check_integrity(self) -> None:
-        """Look through the whole file; a fault is `BadData`."""
+        """Check the whole file; raise `DataError` if it is damaged."""
         if self._query("PRAGMA integrity_check", []) != [("ok",)]:
             raise DataError(DAMAGED_LEDGER, self.path)
 
-    # Money
+    # Costs
 
     def total_spent(self) -> float:
-        """What all runs have spent, or may have: calls whose answer was lost, and what killed runs had in flight."""
+        """What all runs have spent or may have spent: attempts without a completion, and reservations of killed runs."""
         return float(self._query(TOTAL_SPENT_QUERY, [None])[0][0])
 
     def open_account(self) -> int:
-        """A line for one run's money."""
+        """Open an account for one run and return its id."""
         with self._transaction() as file:
             return _insert_account(file)
 
     def reserve(self, account: int, amount: float, budget: float | None) -> tuple[bool, float]:
-        """Write down that up to `amount` will be in flight, unless it is more than before and exceeds `most` with all
-        other accounts. Returns whether it was written, and what all other accounts have spent or hold.
+        """Record that requests in flight will cost up to `amount`.
+
+        Refused if that raises the reservation and exceeds `budget` together with all accounts. Returns whether it was
+        recorded, and what all other accounts have spent or reserved.
         """
         with self._transaction() as file:
             others = _total_spent(file, account)
             settled, reserved = file.execute(
                 "SELECT settled + uncertain, reserved FROM accounts WHERE id = ?", [account]
             ).fetchone()
-            fits = (
-                budget is None
-                or amount <= reserved
-                or others + settled + amount <= budget * (1 + 2 * COST_TOLERANCE)
-            )
+            # twice the tolerance of `BudgetAccount.fits`, so that nothing it allows is refused here
+            limit = float("inf") if budget is None else budget * (1 + 2 * COST_TOLERANCE)
+            fits = amount <= reserved or others + settled + amount <= limit
             if fits:
                 file.execute("UPDATE accounts SET reserved = ? WHERE id = ?", (amount, account))
             return fits, others
 
     def release(self, account: int, uncertain: float) -> None:
-        """A run has ended and holds nothing more; `uncertain` of what it had in flight may have been spent."""
+        """Close a run's account: drop its reservation, of which `uncertain` may have been spent."""
         with self._transaction() as file:
             file.execute(
                 "UPDATE accounts SET reserved = 0, uncertain = uncertain + ? WHERE id = ?",
@@ -209,7 +207,7 @@ class Ledger:
                 yield self._writing
                 self._writing.execute("COMMIT")
             except BaseException:
-                if self._writing.in_transaction:  # SQLite rolls back by itself when the disk is full
+                if self._writing.in_transaction:  # SQLite has already rolled back if the disk is full
                     self._writing.execute("ROLLBACK")
                 raise
 
@@ -221,39 +219,39 @@ class Ledger:
         return self._query(f"SELECT {columns} FROM completions WHERE hash IN {_placeholders(hashes)}", hashes)
 
 
-def _completion_row(call: Request, answer: Completion, now: float) -> tuple[object, ...]:
-    """In the order of `UPSERT_COMPLETION`."""
+def _completion_row(request: Request, completion: Completion, now: float) -> tuple[object, ...]:
+    """Values in the order of `UPSERT_COMPLETION`."""
     return (
-        answer.hash,
-        answer.example_id,
-        answer.model,
-        answer.state,
-        answer.text,
-        answer.finish_reason,
-        answer.reason,
-        json.dumps(answer.usage),
-        answer.cost,
-        answer.seconds,
-        answer.attempts,
-        call.post_id,
-        call.author,
-        call.task,
-        call.question,
-        call.label,
+        completion.hash,
+        completion.example_id,
+        completion.model,
+        completion.state,
+        completion.text,
+        completion.finish_reason,
+        completion.reason,
+        json.dumps(completion.usage),
+        completion.cost,
+        completion.seconds,
+        completion.attempts,
+        request.post_id,
+        request.author,
+        request.task,
+        request.question,
+        request.label,
         now,
     )
 
 
 def _completion_of_row(row: Sequence[Any]) -> Completion:
-    """In the order of `COMPLETION_COLUMNS`."""
+    """Completion from values in the order of `COMPLETION_COLUMNS`."""
     values = dict(zip(COMPLETION_COLUMNS.split(", "), row, strict=True))
     return Completion(**values | {"usage": json.loads(values["usage"])})
 
 
 def _about_condition(ids: Sequence[str]) -> str:
-    """A condition; it needs the ids three times."""
-    marks = _placeholders(ids)
-    return f"post_id IN {marks} OR example_id IN {marks} OR author IN {marks}"
+    """SQL condition that takes the ids three times as parameters."""
+    values = _placeholders(ids)
+    return f"post_id IN {values} OR example_id IN {values} OR author IN {values}"
 
 
 def _placeholders(values: Sequence[object]) -> str:

@@ -1,4 +1,4 @@
-"""The ledger's SQLite file: its tables, how it is opened, and what its faults mean to a user."""
+"""The ledger's SQLite file: its tables, opening and migrating it, and messages for its errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCHEMA_VERSION = 2
 """Version of the tables (`PRAGMA user_version`). Version 1 called them `answers` and `held`, and failures `aside`."""
 
 BUSY_SECONDS = 60
-"""How long a process waits for another that is writing."""
+"""Seconds that a process waits for another one that is writing."""
 
 COLUMNS = (
     "id, hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds, attempts, post_id, author, "
@@ -51,45 +51,51 @@ MIGRATE_FROM_1 = (
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",  # a commit is on the disk, also when the power fails
+    "PRAGMA synchronous = FULL",  # a commit survives a power failure
 )
 
-DAMAGED_LEDGER = "the ledger is damaged: restore it from a copy, or move it away"
-NOT_A_LEDGER = "not a ledger: move it away, or name another file as ledger"
+DAMAGED_LEDGER = "the ledger is damaged: restore a backup, or move the file away"
+NOT_A_LEDGER = "not a ledger: move the file away, or choose another file as ledger"
 
 SQLITE_ERRORS: dict[int, tuple[type[MentallamaError], str]] = {
     sqlite3.SQLITE_FULL: (
         MentallamaError,
-        "the disk is full; what was committed is kept: make room and go on",
+        "the disk is full; everything committed is kept: free some space and run the command again",
     ),
-    sqlite3.SQLITE_IOERR: (MentallamaError, "the disk cannot be read or written; what was committed is kept"),
-    sqlite3.SQLITE_BUSY: (MentallamaError, "another process is using the ledger: wait until it has ended"),
-    sqlite3.SQLITE_LOCKED: (MentallamaError, "another process is using the ledger: wait until it has ended"),
+    sqlite3.SQLITE_IOERR: (
+        MentallamaError,
+        "the disk cannot be read or written; everything committed is kept",
+    ),
+    sqlite3.SQLITE_BUSY: (MentallamaError, "another process is using the ledger: wait until it has finished"),
+    sqlite3.SQLITE_LOCKED: (
+        MentallamaError,
+        "another process is using the ledger: wait until it has finished",
+    ),
     sqlite3.SQLITE_READONLY: (
         UsageError,
-        "the ledger cannot be written: check the rights of the file and its folder",
+        "the ledger cannot be written: check the permissions of the file and its folder",
     ),
     sqlite3.SQLITE_PERM: (
         UsageError,
-        "the ledger cannot be written: check the rights of the file and its folder",
+        "the ledger cannot be written: check the permissions of the file and its folder",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         UsageError,
-        "the ledger cannot be opened: check the rights of the file and its folder",
+        "the ledger cannot be opened: check the permissions of the file and its folder",
     ),
     sqlite3.SQLITE_NOTADB: (DataError, NOT_A_LEDGER),
     sqlite3.SQLITE_CORRUPT: (DataError, DAMAGED_LEDGER),
 }
-"""What SQLite's primary result codes mean."""
+"""Exceptions and messages for SQLite's primary result codes."""
 
 
 @contextmanager
 def translate_sqlite_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors as sentences; one that is not in the table stays as it is."""
+    """Re-raise SQLite's errors with a message for users; codes not in `SQLITE_ERRORS` pass unchanged."""
     try:
         yield
-    except sqlite3.Error as fault:
-        code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code not in SQLITE_ERRORS:
             raise
         kind, sentence = SQLITE_ERRORS[code]
@@ -97,19 +103,21 @@ def translate_sqlite_errors(path: Path) -> Iterator[None]:
 
 
 def open_connections(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    """A connection to write by and one to read by; the file is made where there is none.
+    """Open a connection for writing and one for reading; create the file if needed, and migrate an older version.
 
     Raises
     ------
-    BadData
-        The file holds something else, or was written by a newer version; it is left as it was.
+    DataError
+        The file is no ledger, or was written by a newer version; it is left unchanged.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its other files the same rights
+        os.close(
+            os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        )  # SQLite gives its other files the same permissions
     except OSError:
         raise UsageError(
-            f"{path}: the ledger cannot be opened: check the rights of the file and its folder"
+            f"{path}: the ledger cannot be opened: check the permissions of the file and its folder"
         ) from None
     writing = _connect(path)
     try:
@@ -124,7 +132,7 @@ def open_connections(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # one connection is used by one thread at a time; the ledger sees to it
+    # `Ledger` uses each connection from one thread at a time
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
     connection.execute("PRAGMA secure_delete = ON")

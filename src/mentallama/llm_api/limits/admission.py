@@ -1,4 +1,4 @@
-"""Who may send, and when: calls in flight, pauses, limits per minute and the budget, in one turn after another."""
+"""Admission of requests: concurrency, pauses, rate limits and budget, checked for one request after another."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from mentallama.llm_api.limits.rate_limit import RateLimiter
 
 
 class BudgetExceeded(Exception):
-    """The next call does not fit, with nothing in flight that could still cost less than reserved."""
+    """The next request does not fit the budget, and no request in flight could still cost less than reserved."""
 
 
 class AdmissionControl:
-    """Slots for calls in flight. A slot is held from sending until the call is committed, or has failed."""
+    """Slots for requests in flight. A slot is taken before sending and released once the result is committed."""
 
-    def __init__(self, pace: RateLimiter, account: BudgetAccount, writer: GroupCommitter) -> None:
-        self._limiter, self._account, self._committer = pace, account, writer
+    def __init__(self, limiter: RateLimiter, account: BudgetAccount, committer: GroupCommitter) -> None:
+        self._limiter, self._account, self._committer = limiter, account, committer
         self._loop = asyncio.get_running_loop()
         self._queue_lock = asyncio.Lock()  # first come, first served
         self._slot_freed = asyncio.Event()
         self.in_flight = 0
 
-    async def acquire(self, tokens: int, amount: float) -> None:
-        """Return once a call that may use so many tokens and cost so much may be sent.
+    async def acquire(self, tokens: int, cost: float) -> None:
+        """Wait until a request that may use up to `tokens` and cost up to `cost` may be sent.
 
         Raises
         ------
-        OutOfBudget
+        BudgetExceeded
             It does not fit the budget.
         """
         async with self._queue_lock:
-            while not await self._try_admit(tokens, amount):
+            while not await self._try_admit(tokens, cost):
                 pass
             self.in_flight += 1
             self._limiter.record_sent(self._loop.time(), tokens)
-            self._account.add_in_flight(amount)
+            self._account.add_in_flight(cost)
 
     def release(self) -> None:
         self.in_flight -= 1
         self._slot_freed.set()
 
-    async def _try_admit(self, tokens: int, amount: float) -> bool:
-        """Whether nothing stands in the way; else wait for what does."""
+    async def _try_admit(self, tokens: int, cost: float) -> bool:
+        """Return True if all limits allow the request; else wait for the first that does not, and return False."""
         if self.in_flight >= self._limiter.concurrency:
             await self._wait_for_slot()
             return False
@@ -51,30 +51,29 @@ class AdmissionControl:
         if pause > 0:
             await asyncio.sleep(pause)
             return False
-        return amount == 0 or await self._fits_budget(amount)
+        return cost == 0 or await self._fits_budget(cost)
 
-    async def _fits_budget(self, amount: float) -> bool:
-        """Whether the call fits the budget, and the ledger holds enough for it; False to look again."""
+    async def _fits_budget(self, cost: float) -> bool:
+        """Whether the request fits the budget and the ledger's reservation covers it; False: check again."""
         account = self._account
-        if account.fits(amount):
-            wanted = account.reservation_needed(amount)
-            if wanted is not None:
-                await self._set_reservation(wanted)
-            return wanted is None
+        if account.fits(cost):
+            reservation = account.reservation_needed(cost)
+            if reservation is not None:
+                await self._set_reservation(reservation)
+            return reservation is None
         if account.reserved > account.in_flight or not self.in_flight:
-            await self._set_reservation(
-                account.in_flight
-            )  # others may use what is held here for nothing, and may have ended
-        if account.fits(amount):
+            # give back what is not needed here, and learn what other runs have given back
+            await self._set_reservation(account.in_flight)
+        if account.fits(cost):
             return False
         if not self.in_flight:
             raise BudgetExceeded
-        await self._wait_for_slot()  # what is in flight will cost less than was reserved for it
+        await self._wait_for_slot()  # requests in flight mostly cost less than was reserved for them
         return False
 
     async def _set_reservation(self, amount: float) -> None:
-        held, self._account.spent_by_others = await self._committer.reserve(amount, self._account.budget)
-        if held:
+        reserved, self._account.spent_by_others = await self._committer.reserve(amount, self._account.budget)
+        if reserved:
             self._account.reserved = amount
 
     async def _wait_for_slot(self) -> None:

@@ -1,18 +1,18 @@
-"""How many calls may be in flight, and when the next may go. No clock, no sleeping: every time is an argument.
+"""Adaptive concurrency and rate limits. Without a clock: every function takes the time as an argument.
 
-Times are seconds of any clock that never goes back.
+Times are seconds of any monotonic clock.
 """
 
 from __future__ import annotations
 
 MAX_PAUSE_SECONDS = 60.0
-"""Seconds of a pause that the server did not ask for."""
+"""Longest pause that the server did not ask for."""
 
 
 class TokenBucket:
-    """So many a minute, evenly: no more than one second's worth (and one call) goes at once.
+    """A limit per minute, spread evenly: a burst is at most one second's share and one request.
 
-    A call larger than the bucket waits until it is full and leaves a debt.
+    A request larger than the bucket waits until the bucket is full, and overdraws it.
     """
 
     def __init__(self, per_minute: int) -> None:
@@ -30,7 +30,7 @@ class TokenBucket:
         self.level -= amount
 
     def refund(self, amount: float) -> None:
-        """Return what a call was expected to use and did not."""
+        """Put back what a request was expected to use and did not."""
         self.level = min(self.capacity, self.level + amount)
 
     def _refill(self, now: float) -> None:
@@ -39,14 +39,19 @@ class TokenBucket:
 
 
 class RateLimiter:
-    """Calls in flight after TCP's manner: halved when the server pushes back, one more for every window of successes
-    (additive increase, multiplicative decrease: Chiu and Jain 1989), between 1 and `in_flight`.
+    """Concurrency by additive increase and multiplicative decrease (Chiu and Jain 1989), as in TCP congestion control.
+
+    The limit is halved when the server is overloaded and raised by one after a full window of successes, between 1 and
+    `max_concurrency`. Requests and tokens per minute are limited by token buckets.
     """
 
     def __init__(
-        self, in_flight: int, requests_per_minute: int | None = None, tokens_per_minute: int | None = None
+        self,
+        max_concurrency: int,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
     ) -> None:
-        self.concurrency = self.max_concurrency = in_flight
+        self.concurrency = self.max_concurrency = max_concurrency
         self.paused_until = 0.0
         self._requests = TokenBucket(requests_per_minute) if requests_per_minute else None
         self._tokens = TokenBucket(tokens_per_minute) if tokens_per_minute else None
@@ -55,7 +60,7 @@ class RateLimiter:
         self._consecutive_overloads = 0
 
     def wait_time(self, now: float, tokens: int) -> float:
-        """Seconds until a call that may use so many tokens may be sent."""
+        """Seconds until a request that may use up to `tokens` may be sent."""
         seconds = self.paused_until - now
         if self._requests is not None:
             seconds = max(seconds, self._requests.wait_time(now, 1))
@@ -69,10 +74,10 @@ class RateLimiter:
         if self._tokens is not None:
             self._tokens.take(now, tokens)
 
-    def refund_tokens(self, expected: int, tokens: int) -> None:
-        """A call that might have used `expected` tokens used `tokens`."""
+    def refund_tokens(self, expected: int, used: int) -> None:
+        """Correct the token bucket after a request that was expected to use up to `expected` tokens."""
         if self._tokens is not None:
-            self._tokens.refund(expected - tokens)
+            self._tokens.refund(expected - used)
 
     def record_success(self) -> None:
         self._consecutive_overloads = 0
@@ -81,11 +86,12 @@ class RateLimiter:
             self.concurrency, self._successes = min(self.max_concurrency, self.concurrency + 1), 0
 
     def record_overload(self, now: float, sent_at: float, retry_after: float | None) -> None:
-        """The server has too much to do; `wait`: seconds it asks for, None where it does not say.
+        """Slow down after an overload response to a request sent at `sent_at`.
 
-        Calls sent before the last cut tell nothing new: a round trip of them halves the limit once. Where the server
-        says nothing and nothing has succeeded since the last cut, the pause doubles from a second to a minute, so
-        that rows are not used up against a limit per minute.
+        `retry_after` is in seconds, None if the server gave none. Requests sent before the last decrease are no new
+        information, so one round trip halves the limit once. Without `retry_after`, and without a success since the
+        last decrease, the pause doubles from a second to a minute, so that a limit per minute does not use up the
+        attempts of every request.
         """
         if sent_at >= self._last_decrease:
             self._last_decrease, self._successes = now, 0

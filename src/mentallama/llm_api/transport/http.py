@@ -1,6 +1,6 @@
-"""One try of one call over HTTP, and what the server's answer means.
+"""Send one request over HTTP once, and interpret the response.
 
-Nothing that the server or the HTTP library says in free words goes any further: it may repeat the post or the key.
+Free text from the server or the HTTP library is never passed on: it may repeat the post or the key.
 """
 
 from __future__ import annotations
@@ -9,22 +9,27 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from mentallama.llm_api.endpoint import COMPLETIONS_PATH, Endpoint
+from mentallama.llm_api.limits.budget import actual_cost
+from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.fatal_errors import fatal_error
-from mentallama.llm_api.types import CompletionState, TokenLogprobs
+from mentallama.llm_api.types import Completion, CompletionState, Request, TokenLogprobs
 
 CONNECT_SECONDS = 10.0
-"""A host that takes longer to accept a connection is not there."""
+"""A host that takes longer to accept a connection counts as unreachable."""
 
 MAX_BODY_BYTES = 1 << 24
-"""Bytes of a body; no answer of a chat model comes near."""
+"""Limit of a response body, far above any chat completion."""
 
 CONTENT_FILTER_CODES = frozenset(
     (
@@ -40,8 +45,8 @@ CONTENT_FILTER_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FinalOutcome:
-    """The end of a call. `charged`: it was paid for, whether or not `usage` says how much. `chances`: of each of the
-    call's texts, where it asked for log-probabilities."""
+    """Result of a request that needs no retry. `billed`: the provider charges for it, even if `usage` is empty.
+    `token_logprobs`: one entry per text of the request, if log-probabilities were requested."""
 
     state: CompletionState
     text: str = ""
@@ -54,10 +59,10 @@ class FinalOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RetryableFailure:
-    """A try that may be repeated.
+    """A failed attempt that may be retried.
 
-    `wait`: seconds that the server asks for. `pushback`: it has too much to do. `lost`: it may have been paid for.
-    `reached`: a connection was made.
+    `retry_after`: seconds that the server asks to wait. `overloaded`: the server asks for fewer requests.
+    `maybe_billed`: the provider may charge for it. `connected`: a connection was established.
     """
 
     reason: str
@@ -78,14 +83,14 @@ RETRYABLE_STATUSES = {
     504: {"overloaded": True, "maybe_billed": True},
     529: {"overloaded": True},
 }
-"""What a status that can be repeated means; 529 is Anthropic's and others' "overloaded"."""
+"""Properties of failures by retryable status; 529 is "overloaded" at Anthropic and others."""
 
 PERMANENT_5XX = frozenset((501, 505))
-"""5xx that the next try would meet again."""
+"""5xx statuses that a retry would not change."""
 
 NOT_CONNECTED = RetryableFailure("no connection", connected=False)
-TIMED_OUT = RetryableFailure("time-out", overloaded=True, maybe_billed=True)
-CONNECTION_LOST = RetryableFailure("connection cut", maybe_billed=True)
+TIMED_OUT = RetryableFailure("timeout", overloaded=True, maybe_billed=True)
+CONNECTION_LOST = RetryableFailure("connection lost", maybe_billed=True)
 FAILURE_BY_EXCEPTION: tuple[tuple[type[BaseException], RetryableFailure], ...] = (
     (aiohttp.ConnectionTimeoutError, NOT_CONNECTED),
     (aiohttp.ClientConnectorError, NOT_CONNECTED),
@@ -94,11 +99,11 @@ FAILURE_BY_EXCEPTION: tuple[tuple[type[BaseException], RetryableFailure], ...] =
     (aiohttp.ClientError, CONNECTION_LOST),
     (OSError, CONNECTION_LOST),
 )
-"""The first line that fits says what an exception of the HTTP library means."""
+"""Failures by exception of the HTTP library; the first matching type applies."""
 
 
 def open_session(endpoint: Endpoint, timeout: float, max_concurrency: int) -> aiohttp.ClientSession:
-    """A session for one endpoint: `timeout` seconds a try, no proxy of the environment, no cookies."""
+    """Open a session for one endpoint: `timeout` seconds per attempt, no proxy from the environment, no cookies."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key}"
@@ -112,37 +117,51 @@ def open_session(endpoint: Endpoint, timeout: float, max_concurrency: int) -> ai
 
 
 def encode_body(body: dict[str, Any]) -> bytes:
-    """The bytes that are sent. Their number is never less than the tokens of the prompt: see `budget.worst_case`."""
+    """Encode a request body. It has at least as many bytes as the prompt has tokens: see `budget.worst_case`."""
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # half a surrogate pair
         return json.dumps(body, separators=(",", ":")).encode()
 
 
+SendRequest = Callable[[bytes], Awaitable[AttemptOutcome]]
+"""Sends one encoded body once; raises what `send_once` raises."""
+
+Transport = Callable[[Endpoint, Limits], AbstractAsyncContextManager[SendRequest]]
+"""Opens a `SendRequest` for one endpoint: `http_transport` from this process, `ray.ray_transport` from a cluster."""
+
+
+@asynccontextmanager
+async def http_transport(endpoint: Endpoint, limits: Limits) -> AsyncIterator[SendRequest]:
+    """Send requests from this process."""
+    async with open_session(endpoint, limits.timeout, limits.max_concurrency) as session:
+        yield partial(send_once, session, endpoint, URL(endpoint.request_url))
+
+
 async def send_once(
-    session: aiohttp.ClientSession, endpoint: Endpoint, request_url: Any, payload: bytes
+    session: aiohttp.ClientSession, endpoint: Endpoint, request_url: URL, payload: bytes
 ) -> AttemptOutcome:
-    """Send a call once. `address` is `endpoint.address`, parsed once for all calls.
+    """Send a request once. `request_url` is `endpoint.request_url`, parsed once for all requests.
 
     Raises
     ------
     MentallamaError
-        No call of this run can succeed: wrong key, unknown model, no quota and the like.
+        No request of this run can succeed: wrong key, unknown model, no quota and the like.
     """
     try:
-        # a redirect would carry the key and the post to a host that nobody named
+        # a redirect would send the key and the post to a host that the user did not name
         async with session.post(request_url, data=payload, allow_redirects=False) as response:
             body = await _read_body(response)
             status, headers = response.status, response.headers
-    except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-        return next(meaning for kind, meaning in FAILURE_BY_EXCEPTION if isinstance(fault, kind))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return next(failure for kind, failure in FAILURE_BY_EXCEPTION if isinstance(error, kind))
     if body is None:
         return RetryableFailure("body too large", maybe_billed=True)
     return parse_response(endpoint, status, headers, body, b'"response_format"' in payload)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
-    """The body, None where it is absurdly large."""
+    """Read the body; None if it exceeds `MAX_BODY_BYTES`."""
     if response.content_length is not None and response.content_length <= MAX_BODY_BYTES:
         return await response.read()
     chunks = bytearray()
@@ -160,7 +179,7 @@ def parse_response(
     body: bytes,
     has_response_format: bool = False,
 ) -> AttemptOutcome:
-    """What an answer means. `formatted`: the call asked for a response format.
+    """Interpret a response. `has_response_format`: whether the request had a `response_format`.
 
     Raises
     ------
@@ -177,51 +196,79 @@ def parse_response(
     codes = [word for word in (_safe_code(error.get("code")), _safe_code(error.get("type"))) if word]
     if status < 500 and (CONTENT_FILTER_CODES.intersection(codes) or _is_moderation(error)):
         return FinalOutcome("refused", reason=f"HTTP {status} content filter")
-    stop = fatal_error(endpoint, status, codes, error, has_response_format)
-    if stop is not None:
-        raise stop
+    fatal = fatal_error(endpoint, status, codes, error, has_response_format)
+    if fatal is not None:
+        raise fatal
     reason = " ".join([f"HTTP {status}", *codes[:1]])
     if status in RETRYABLE_STATUSES or (status >= 500 and status not in PERMANENT_5XX):
-        wait = retry_after(headers, time.time())
-        return RetryableFailure(reason, wait, **RETRYABLE_STATUSES.get(status, {}))
+        seconds = retry_after(headers, time.time())
+        return RetryableFailure(reason, seconds, **RETRYABLE_STATUSES.get(status, {}))
     return FinalOutcome("failed", reason=reason)
 
 
-def _parse_completion(content: Any, is_text_completion: bool) -> AttemptOutcome:
-    """What a body with status 200 says; it was paid for in any case. `texts`: texts were asked for, not messages."""
-    if content is None:
-        return RetryableFailure("body is no JSON", maybe_billed=True)
-    choice = _first_choice(content.get("choices")) if isinstance(content, dict) else None
-    message = (
-        None
-        if choice is None
-        else {"content": choice.get("text")}
-        if is_text_completion
-        else choice.get("message")
+def make_completion(
+    endpoint: Endpoint, request: Request, outcome: AttemptOutcome, attempts: int, seconds: float = 0.0
+) -> tuple[Completion, bool]:
+    """Make the completion of a request from the outcome of its last attempt; a retryable failure becomes `failed`.
+
+    Also returns whether the outcome may have been billed at an unknown cost.
+    """
+    if isinstance(outcome, FinalOutcome):
+        final = outcome
+        cost = actual_cost(endpoint.settings, final.usage)
+        cost_unknown = final.billed and cost is None
+    else:
+        final, cost, cost_unknown = FinalOutcome("failed", reason=outcome.reason), None, outcome.maybe_billed
+    completion = Completion(
+        hash=request.hash,
+        example_id=request.example_id,
+        model=endpoint.model,
+        state=final.state,
+        text=final.text,
+        finish_reason=final.finish_reason,
+        reason=final.reason,
+        usage=final.usage,
+        cost=cost,
+        seconds=round(seconds, 3),
+        attempts=attempts,
+        token_logprobs=final.token_logprobs,
     )
-    if choice is None or not isinstance(message, dict):
+    return completion, cost_unknown
+
+
+def _parse_completion(content: Any, is_text_completion: bool) -> AttemptOutcome:
+    """Interpret a body with status 2xx, which is billed in any case."""
+    if content is None:
+        return RetryableFailure("body is not JSON", maybe_billed=True)
+    choice = _first_choice(content.get("choices")) if isinstance(content, dict) else None
+    if choice is None:
+        return RetryableFailure("no choices", maybe_billed=True)
+    message = {"content": choice.get("text")} if is_text_completion else choice.get("message")
+    if not isinstance(message, dict):
         return RetryableFailure("no choices", maybe_billed=True)
     finish, usage = _safe_code(choice.get("finish_reason")), _parse_usage(content.get("usage"))
     text, refusal = _content_text(message.get("content")), _content_text(message.get("refusal"))
     if refusal or finish == "content_filter":
         reason = "refusal" if refusal else "content filter"
         return FinalOutcome("refused", refusal or text or "", finish, reason, usage, billed=True)
-    if text is None and finish != "length":  # a reasoning model may use up its tokens before it writes
+    if text is None and finish != "length":  # a reasoning model may use up its tokens before it answers
         return RetryableFailure("no content", maybe_billed=True)
-    chances = _parse_token_logprobs(content["choices"]) if is_text_completion else ()
-    return FinalOutcome("answered", text or "", finish, None, usage, billed=True, token_logprobs=chances)
+    logprobs = _parse_token_logprobs(content["choices"]) if is_text_completion else ()
+    return FinalOutcome("answered", text or "", finish, None, usage, billed=True, token_logprobs=logprobs)
 
 
 def _parse_token_logprobs(choices: list[Any]) -> tuple[TokenLogprobs, ...]:
-    """Tokens and log-probabilities of each completion, in the order of the texts; empty where one has none."""
+    """Tokens and log-probabilities of each choice, by index; empty if any choice lacks them."""
     try:
         ordered = sorted(choices, key=lambda choice: int(choice["index"]))
         logprobs = [choice["logprobs"] for choice in ordered]
-        found = [TokenLogprobs(tokens=each["tokens"], logprobs=each["token_logprobs"]) for each in logprobs]
-    except (TypeError, KeyError, ValueError):  # a record that does not fit is a ValueError too
+        parsed = [
+            TokenLogprobs(tokens=entry["tokens"], logprobs=entry["token_logprobs"]) for entry in logprobs
+        ]
+    except (TypeError, KeyError, ValueError):  # pydantic's ValidationError is a ValueError
         return ()
-    fits = all(len(each.tokens) == len(each.logprobs) for each in found)
-    return tuple(found) if fits else ()
+    complete = all(len(entry.tokens) == len(entry.logprobs) for entry in parsed)
+    return tuple(parsed) if complete else ()
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:
@@ -229,7 +276,7 @@ def _first_choice(choices: Any) -> dict[str, Any] | None:
 
 
 def _content_text(content: Any) -> str | None:
-    """Content as a string or as a list of parts; half a surrogate pair, which no file can hold, becomes `?`."""
+    """Text of a string or of a list of parts; lone surrogates, which no file can hold, become `?`."""
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "".join(part for part in parts if isinstance(part, str))
@@ -237,12 +284,12 @@ def _content_text(content: Any) -> str | None:
 
 
 def _parse_usage(usage: Any) -> dict[str, int]:
-    """Tokens as `input` and `output`; empty where the server does not count."""
+    """Token counts as `input` and `output`; empty if the server gives none."""
     if not isinstance(usage, dict):
         return {}
     counts = {"input": usage.get("prompt_tokens"), "output": usage.get("completion_tokens")}
-    sound = all(type(count) is int and 0 <= count < 1 << 40 for count in counts.values())
-    return counts if sound else {}  # type: ignore[return-value]
+    valid = all(type(count) is int and 0 <= count < 1 << 40 for count in counts.values())
+    return counts if valid else {}  # type: ignore[return-value]
 
 
 def _error_object(content: Any) -> dict[str, Any]:
@@ -254,14 +301,13 @@ def _error_object(content: Any) -> dict[str, Any]:
 
 
 def _safe_code(value: Any) -> str | None:
-    """A code as it may be shown: one word, never a sentence that could hold a piece of the post."""
-    return (
-        value if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,47}", value, re.ASCII) else None
-    )
+    """An error code that is safe to show: one word, never a sentence that could quote the post."""
+    is_code = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,47}", value, re.ASCII)
+    return value if is_code else None
 
 
 def _is_moderation(error: dict[str, Any]) -> bool:
-    """OpenRouter tells of its filter by status 403 with the reasons beside."""
+    """Whether this is OpenRouter's content filter: status 403 with `metadata.reasons`."""
     metadata = error.get("metadata")
     return isinstance(metadata, dict) and bool(metadata.get("reasons"))
 
@@ -269,11 +315,11 @@ def _is_moderation(error: dict[str, Any]) -> bool:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds that the server asks to wait: `retry-after-ms`, or `Retry-After` as seconds or as a date (RFC 9110).
 
-    `now` is in seconds since 1970.
+    `now` is Unix time in seconds. None if there is no such header, or it cannot be parsed.
     """
-    exact = _non_negative(headers.get("retry-after-ms"))
-    if exact is not None:
-        return exact / 1000
+    milliseconds = _non_negative(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
     value = headers.get("Retry-After")
     seconds = _non_negative(value)
     if seconds is not None or value is None:

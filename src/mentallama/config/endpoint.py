@@ -1,0 +1,83 @@
+"""How a model behind an OpenAI-compatible API is authenticated, priced and asked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import Field, PositiveInt, model_validator
+
+from mentallama.config.base import Price, Settings
+
+SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
+"""Names that no field of a request body has, but that a careless recipe may contain."""
+
+RESERVED_FIELDS = frozenset(("model", "messages", "response_format", "stream", "n"))
+"""Fields of the request body that the code sets itself."""
+
+
+class EndpointSettings(Settings):
+    """Key, prices, rate limits and sampling options of one endpoint."""
+
+    key_env_var: str = "MENTALLAMA_API_KEY"
+    """The environment variable that holds the API key; if it is not set, no key is sent."""
+    input_price: Price | None = None
+    output_price: Price | None = None
+    """Price per million tokens, in the currency of the budget. Needed for a budget."""
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    """The provider's rate limits; None: slow down only when the server asks for it."""
+    schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """The `response_format` that a structured answer is requested with, beside the prompt's instructions."""
+    max_tokens: PositiveInt = 512
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    extra_body: dict[str, Any] = {}
+    """Additional fields of the request body; null removes a default field, for example max_tokens for a model that
+    takes max_completion_tokens instead."""
+
+    @model_validator(mode="after")
+    def _check_prices_and_extra_body(self) -> EndpointSettings:
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("input_price and output_price go together")
+        reserved = sorted(RESERVED_FIELDS.intersection(self.extra_body))
+        if reserved:
+            raise ValueError(f"extra_body: {reserved[0]} is set by the stage itself")
+        secret = [name for name in self.extra_body if SECRET_NAME.search(name)]
+        if secret:  # extra_body is shown in manifests and reports
+            raise ValueError(f"extra_body: {secret[0]} looks like a secret; put keys into the environment")
+        return self
+
+
+def parse_remote_spec(spec: str) -> tuple[str, str]:
+    """Split `remote:MODEL@URL` into model and URL; the model's name may contain an @.
+
+    Raises
+    ------
+    ValueError
+        The spec has another form, or its URL holds a user, password, fragment or query. The message repeats nothing
+        that may be a secret.
+
+    Examples
+    --------
+    >>> parse_remote_spec("remote:@cf/meta/llama@https://api.example.org/v1")
+    ('@cf/meta/llama', 'https://api.example.org/v1')
+    """
+    match = re.fullmatch(r"remote:(?P<model>.+)@(?P<url>https?://.*)", spec, re.DOTALL)
+    if match is None or "://" in match["model"]:
+        raise ValueError("write it as remote:MODEL@URL, the URL with http:// or https://")
+    if _may_hold_secret(match["url"]):  # specs are shown in manifests and reports
+        raise ValueError(
+            f"the URL of {match['model']} holds a user, password or key; put it into the environment"
+        )
+    return match["model"], match["url"]
+
+
+def _may_hold_secret(url: str) -> bool:
+    """Whether a URL holds more than a location; Azure's api-version in the query is no secret."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not a URL; `open_endpoint` reports that
+        return False
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    return "@" in parts.netloc or bool(parts.fragment) or any(name != "api-version" for name, _ in query)
