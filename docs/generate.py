@@ -1,9 +1,9 @@
-"""Write the pages of docs/ that are made from the code, or check that they are up to date.
+"""Write the pages of docs/ that are generated from the code, or check that they are up to date.
 
     python docs/generate.py            # writes tasks.md, commands.md, recipes.md and data_formats.md
-    python docs/generate.py --check    # writes nothing; exit code 1 and the names of the stale pages
+    python docs/generate.py --check    # writes nothing; exit code 1 and the names of outdated pages
 
-The same code gives the same bytes: no clock, no machine, one width for every help page.
+The same code gives the same bytes: nothing depends on the clock or the machine, and help pages have a fixed width.
 """
 
 from __future__ import annotations
@@ -65,43 +65,43 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "evaluate": (Evaluate, "evaluate."),
     "report": (Report, "report."),
 }
-"""Section -> the model behind it and what its keys begin with."""
+"""Section -> its model, and the prefix of its keys in KEY_DOCS."""
 
-PLAIN: dict[str, str] = {
+KEY_DOCS: dict[str, str] = {
     "name": "The run's name; its folder is `runs/NAME`.",
-    "data": "The [data folder](data.md). A relative path is below the working directory.",
-    "form": "The published form in which questions are asked and answers are read.",
-    "seed": "Draws the splits that no file gives, and the bootstrap resamples.",
-    "jobs": "Processes that clean posts and fit models at a time.",
-    "collect": "Settings of the stage; see below.",
-    "teach": "Settings of the stage; see below, and [Teach](teach.md).",
-    "check": "Settings of the stage; see below, and [Check](check.md).",
-    "train": "Settings of the stage; see below.",
-    "predict": "Settings of the stage; see below.",
-    "evaluate": "Settings of the stage; see below.",
-    "report": "Settings of the stage; see below.",
-    "collect.validation_share": "Share of posts drawn for validation where a set's files give no such split.",
-    "collect.test_share": "Share of posts drawn for the test where a set's files give no such split.",
+    "data": "The [data folder](data.md). A relative path is relative to the working directory.",
+    "form": "The published form of questions and answers.",
+    "seed": "Random seed of the splits that are drawn, of training, and of the bootstrap.",
+    "jobs": "Number of processes for cleaning posts and fitting models.",
+    "collect": "Settings of the stage, see below.",
+    "teach": "Settings of the stage, see below and [Teach](teach.md).",
+    "check": "Settings of the stage, see below and [Check](check.md).",
+    "train": "Settings of the stage, see below.",
+    "predict": "Settings of the stage, see below.",
+    "evaluate": "Settings of the stage, see below.",
+    "report": "Settings of the stage, see below.",
+    "collect.validation_share": "Share of posts drawn for validation if the files of a set define no validation split.",
+    "collect.test_share": "Share of posts drawn for testing if the files of a set define no test split.",
     "table.file": "The name below `sources/SET/`: `.csv`, `.tsv`, `.jsonl`, `.xlsx` or `.parquet`.",
-    "table.columns": "Where the fields of a post stand; see below.",
-    "table.encoding": "The encoding of a `.csv` or `.tsv` file, as Python spells it.",
-    "table.codes": "What stands in the label column -> label; a label's own name needs no code.",
+    "table.columns": "Which column holds which field of a post, see below.",
+    "table.encoding": "Encoding of a `.csv` or `.tsv` file, by its name in Python.",
+    "table.codes": "Value of the label column -> label; values that are label names need no code.",
     "table.separator": "Splits an evidence cell into several spans.",
     "columns.text": "Column of the post's text.",
-    "columns.author": "Column of the author; hashed, and one author's posts stay in one split.",
+    "columns.author": "Column of the author, who is hashed; all posts of an author are put into one split.",
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
-    "columns.language": "Column of the language; without it, the task's own.",
-    "teach.teacher": "One teacher or several, each as its spec or with its keys below; all are asked every question, "
-    "and where they differ is kept.",
-    "teach.ledger": "The file of paid answers; without one, `ledger.sqlite` in the run's folder.",
+    "columns.language": "Column of the language; default: the language of the task.",
+    "teach.teacher": "One teacher or several, each as its spec or with the keys below. Every teacher gets every question; "
+    "disagreements are recorded.",
+    "teach.ledger": "File of the paid answers; default: `ledger.sqlite` in the run's folder.",
     "teacher.tokens_per_minute": "The same for tokens.",
-    "teach.prompt": "What is asked: the label and the reason (`zero-shot`), the same after examples (`few-shot`), or "
-    "the reason of the set's own label (`label-given`).",
-    "teacher.input_price": "Money per million tokens that are read. The two prices go together.",
-    "teacher.requests_per_minute": "The provider's limit; without one, only what the server's answers say.",
-    "teacher.max_tokens": "The most tokens of an answer.",
-    "teacher.temperature": "0 for the likeliest answer.",
+    "teach.prompt": "What the teacher is asked for: label and reason (`zero-shot`), the same after examples (`few-shot`), or "
+    "the reason for the data set's label (`label-given`).",
+    "teacher.input_price": "Price of a million input tokens. Give both prices or neither.",
+    "teacher.requests_per_minute": "The provider's rate limit; without one, the client only follows what the server's responses say.",
+    "teacher.max_tokens": "Maximum number of tokens of an answer.",
+    "teacher.temperature": "Sampling temperature; 0 for the most likely answer.",
     **dict.fromkeys(
         ("linear.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."
     ),
@@ -109,15 +109,15 @@ PLAIN: dict[str, str] = {
         f"{kind}.{name}": words
         for kind in ("encoder", "causal", "seq2seq")
         for name, words in {
-            "epochs": "How often every row is seen.",
-            "learning_rate": "The highest learning rate (AdamW, Loshchilov and Hutter 2019).",
+            "epochs": "Number of passes over the training rows.",
+            "learning_rate": "Peak learning rate (AdamW, Loshchilov and Hutter 2019).",
             "schedule": "How the learning rate falls after the warm-up.",
-            "weight_decay": "Decay of weight matrices; biases and norms have none.",
-            "device": "auto: a GPU where there is one.",
+            "weight_decay": "Weight decay of matrices; biases and norms have none.",
+            "device": "auto: a GPU if there is one.",
         }.items()
     },
     "encoder.base": "The encoder to start from: a folder, or an id on the Hugging Face hub.",
-    "encoder.pooling": "How tokens become one vector: their mean, or the first one.",
+    "encoder.pooling": "How token vectors become one vector: their mean, or the first one.",
     "encoder.dropout": "Dropout before the heads.",
     "seq2seq.base": "The model to start from: a folder, or an id on the Hugging Face hub.",
     "from_scratch.hidden_size": "Width of the model.",
@@ -130,26 +130,26 @@ PLAIN: dict[str, str] = {
     "encoder.class_weights": "`balanced` gives every label of a question the same total weight.",
     "linear.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
     "linear.max_word_ngram": "1: single words; 2: word pairs too.",
-    "linear.char_ngram_range": "Shortest and longest run of characters inside a word.",
-    "predict.dtype": "What passes are computed in; auto: bfloat16 on a GPU, float32 elsewhere.",
-    "predict.device": "auto: a GPU where there is one.",
+    "linear.char_ngram_range": "Shortest and longest character n-grams inside a word.",
+    "predict.dtype": "Precision of the computation; auto: bfloat16 on a GPU, float32 elsewhere.",
+    "predict.device": "auto: a GPU if there is one.",
     "predict.splits": "Splits whose labelled questions are answered; only the test split is scored.",
-    "report.title": "The page's title; without one, the recipe's name.",
+    "report.title": "Title of the page; default: the name of the recipe.",
 }
-"""Words for the keys whose model has no docstring of its own."""
+"""Meanings of the keys that the model itself does not document."""
 
 DEFAULTS = {"teach.teacher": '`"embedded"`'}
-"""Defaults that are written otherwise in a recipe than they are held."""
+"""Defaults whose spelling in a recipe differs from the value in the model."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write or check the generated pages of docs/.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
     check = parser.parse_args().check
     stale = [name for name, page in PAGES.items() if not _is(DOCS / name, page())]
     for name in stale:
         if check:
-            print(f"docs/{name} is not what the code says; run python docs/generate.py", file=sys.stderr)
+            print(f"docs/{name} is out of date; run python docs/generate.py", file=sys.stderr)
         else:
             (DOCS / name).write_text(PAGES[name](), encoding="utf-8")
             print(f"docs/{name}: written")
@@ -186,17 +186,17 @@ def _help_pages(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str
 
 
 def recipes_page() -> str:
-    """Every key of a recipe: what it may hold, its default, what it does."""
+    """Every key of a recipe: its type, default and meaning."""
     known = {prefix + name for model, prefix in MODELS.values() for name in model.model_fields}
-    gone = sorted(set(PLAIN) - known)
+    gone = sorted(set(KEY_DOCS) - known)
     if gone:
-        raise SystemExit(f"docs/generate.py: no such keys: {', '.join(gone)}; take them out of PLAIN")
+        raise SystemExit(f"docs/generate.py: no such keys: {', '.join(gone)}; remove them from KEY_DOCS")
     parts = [
         f"# Recipes\n\nGenerated from `src/mentallama/config/` {EDIT}\n\n"
         "A recipe is one YAML file: one experiment. A stage whose key is absent is not run; a key without a\n"
-        "value (`train:`) runs the stage with its defaults. The whole recipe is checked before work starts:\n"
-        "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` changes a key for\n"
-        "one run, with the keys spelled as below; tables (`collect.tables`) are written in the recipe.\n",
+        "value (`train:`) runs the stage with its defaults. The whole recipe is checked before any work starts:\n"
+        "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` overrides a key for\n"
+        "one run, spelled as below; tables (`collect.tables`) can only be written in the recipe.\n",
     ]
     for title, (model, prefix) in MODELS.items():
         parts.append(f"## {title}\n\n{_flat(inspect.getdoc(model) or '')}\n\n{_key_table(model, prefix)}\n")
@@ -209,9 +209,9 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
     for name, field in schema["properties"].items():
         default = "required" if name in schema.get("required", ()) else _default(field.get("default"))
         default = DEFAULTS.get(prefix + name, default)
-        meaning = PLAIN.get(prefix + name) or meanings.get(name)
+        meaning = KEY_DOCS.get(prefix + name) or meanings.get(name)
         if meaning is None:
-            raise SystemExit(f"docs/generate.py: nothing is said of {prefix + name}; add it to PLAIN")
+            raise SystemExit(f"docs/generate.py: {prefix + name} is not documented; add it to KEY_DOCS")
         shown = _SHOWN.get(model, prefix) + name
         cells = (f"`{shown}`", _holds(field), default, _flat(meaning))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -224,7 +224,7 @@ _SHOWN: dict[type[BaseModel], str] = {
     FromScratchSettings: "train.from_scratch.",
     LoraSettings: "train.lora.",
 }
-"""What stands before a key on the page, where it is not its section's prefix."""
+"""Prefixes shown on the page, where they differ from those in KEY_DOCS."""
 
 
 def _default(value: object) -> str:
@@ -232,7 +232,7 @@ def _default(value: object) -> str:
 
 
 def _holds(field: Mapping[str, Any]) -> str:
-    """A JSON schema in words."""
+    """What a field may hold, from its JSON schema."""
     if "anyOf" in field:
         return " or ".join(_holds(each) for each in field["anyOf"] if each.get("type") != "null")
     if "enum" in field or "const" in field:
@@ -247,7 +247,7 @@ def _number(field: Mapping[str, Any]) -> str:
 
 
 def _named(values: object) -> str:
-    """What an object holds whose keys are names; anything at all is just keys."""
+    """The values of a mapping; a mapping without a schema is shown as keys."""
     return f"name -> {_holds(values)}" if isinstance(values, dict) and values else "keys"
 
 

@@ -203,7 +203,7 @@ def test_a_stale_page_is_noticed_and_mended(tmp_path: Path) -> None:
     page.write_text(page.read_text(encoding="utf-8").replace("leak_guard", "leak_gaurd"), encoding="utf-8")
     done = generate("--check", docs=docs)
     assert done.returncode == 1
-    assert done.stderr == "docs/recipes.md is not what the code says; run python docs/generate.py\n"
+    assert done.stderr == "docs/recipes.md is out of date; run python docs/generate.py\n"
     assert generate(docs=docs).returncode == 0
     assert page.read_bytes() == (DOCS / "recipes.md").read_bytes()
 

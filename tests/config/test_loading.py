@@ -55,6 +55,7 @@ PARENTS = {
     "teach": ("teach: {{{key}: 0}}", "teach: {{teacher: [{{spec: embedded, {key}: 0}}]}}"),
     "check": ("check: {{{key}: 0}}",),
     "predict": ("predict: {{{key}: 0}}",),
+    "evaluate": ("evaluate: {{{key}: 0}}",),
 }
 """Where keys stand in a recipe, by stage."""
 

@@ -555,8 +555,8 @@ def test_the_analysts_that_a_stage_trains_or_asks(tmp_path: Path) -> None:
     }  # fmt: skip
     neural = {
         "train": {"analyst": "causal", "base": "b"},
-        "check": {"reader": "reader"},
-        "evaluate": {"reader": "reader"},
+        "check": {"label_reader": "reader"},
+        "evaluate": {"label_reader": "reader"},
     }
     other = Recipe.model_validate({**own.model_dump(), **neural})
     assert analyst_kinds(other, tmp_path) == {

@@ -33,7 +33,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         as_published: Annotated[
             bool, typer.Option(help="Also score with the published rule-based reader, side by side.")
         ] = False,
-        reader: Annotated[
+        label_reader: Annotated[
             Path | None,
             typer.Option(
                 metavar="DIR",
@@ -55,8 +55,8 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         if recipe is not None:
             if benchmark is not None or responses is not None:
                 raise UsageError("give a recipe, or --benchmark with --responses, not both")
-            if reader is not None:
-                overrides = [*(overrides or ()), f"evaluate.label_reader={reader}"]
+            if label_reader is not None:
+                overrides = [*(overrides or ()), f"evaluate.label_reader={label_reader}"]
             print_scores(run(recipe, overrides, out, "evaluate") / SCORES_PATH)
             return
         if benchmark is None or responses is None or out is None:
@@ -70,6 +70,6 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         if form not in FORMS:
             raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
         given: Path | str = responses if responses in {"reference", "empty"} else Path(responses)
-        opened = None if reader is None else open_label_reader(reader)
+        opened = None if label_reader is None else open_label_reader(label_reader)
         evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
         print_scores(out / SCORES_FILE)

@@ -1,4 +1,4 @@
-"""What all settings share."""
+"""Base class and number types of all settings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Settings(BaseModel):
-    """Base of everything in a recipe: frozen, unknown keys are faults."""
+    """Base of every section of a recipe: frozen; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-PositiveFloat = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Price = Annotated[float, Field(ge=0)]
+"""A number from 0 to 1."""

@@ -1,4 +1,4 @@
-"""How posts are gathered."""
+"""Settings of `collect`: tables, splits and the leak guard."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from mentallama.tasks import Source
 
 
 class Collect(Settings):
-    """How posts are gathered, cleaned, split and guarded."""
+    """How posts are read, cleaned, split and kept apart from test posts."""
 
     leak_guard: Literal["question", "run"] = "run"
-    """run: a training post goes if it stands in any test set of the run; needed for every model that learns several
-    sets at once and for any held-out claim. question: only if it stands in test rows of its own set."""
+    """run: drop a training post that is a copy of a test post of any set in the run; needed for a model trained on
+    several sets and for every held-out claim. question: only if it is a copy of a test post of its own set."""
     held_out: tuple[str, ...] = ()
-    """Sets whose training and validation posts are left out, to be tested on only."""
+    """Sets that are only tested on: their training and validation posts are dropped."""
     validation_share: float = Field(default=0.1, ge=0, lt=0.5)
     test_share: float = Field(default=0.0, ge=0, lt=0.5)
-    """Share of posts drawn for a split that a set's files do not give."""
+    """Share of posts drawn for a split that the files of a set do not define."""
     allowed_rejects: float = Field(default=0.01, ge=0, le=1)
-    """Share of rows that may be rejected before the command ends with exit code 3."""
+    """Largest share of rejected rows at which the command still exits with code 0 rather than 3."""
     tables: dict[str, tuple[Source, ...]] = {}
-    """Declared tables by set: files below sources/<set>/ with their field maps."""
+    """The user's tables by set: files below sources/<set>/ and their field maps."""
     author_salt: str = "mentallama"
-    """Goes into the hash of every author name."""
+    """Salt for the hashes of author names."""
 
     @model_validator(mode="after")
     def _held_out_needs_the_run_level(self) -> Collect:
         if self.held_out and self.leak_guard != "run":
             raise ValueError(
-                "held_out needs leak_guard: run, for a post may stand in another set's training rows"
+                "held_out needs leak_guard: run, because a post may be in the training rows of another set"
             )
         return self

@@ -6,9 +6,9 @@ import re
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from mentallama.config.base import Price, Settings
+from mentallama.config.base import Settings
 
 SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
 """Names that no field of a request body has, but that a careless recipe may contain."""
@@ -22,8 +22,8 @@ class EndpointSettings(Settings):
 
     key_env_var: str = "MENTALLAMA_API_KEY"
     """The environment variable that holds the API key; if it is not set, no key is sent."""
-    input_price: Price | None = None
-    output_price: Price | None = None
+    input_price: NonNegativeFloat | None = None
+    output_price: NonNegativeFloat | None = None
     """Price per million tokens, in the currency of the budget. Needed for a budget."""
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
-from mentallama.config.base import PositiveFloat, Settings
+from mentallama.config.base import Settings
 from mentallama.records import Split
 
 

@@ -20,7 +20,7 @@ class Evaluate(Settings):
     """How predictions are scored."""
 
     resamples: int = Field(default=1000, ge=100)
-    """Bootstrap resamples behind every 95 % interval."""
+    """Number of bootstrap resamples for the 95 % intervals."""
     label_reader: Path | None = None
     """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
     from explanations alone are scored as well. It must not have seen the posts of the test rows."""
@@ -38,7 +38,7 @@ class SharedSettings(Settings):
     name: str = Field(pattern=r"^[\w.-]+$")
     data: Path
     sets: tuple[str, ...] = ()
-    """Empty: all sets of the catalogue."""
+    """Sets to work on; empty: all sets of the catalogue."""
     form: Form = "instruction"
     seed: int = 7
     jobs: int = Field(default=2, ge=1)

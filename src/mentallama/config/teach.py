@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-from mentallama.config.base import PositiveFloat, Price, Settings
+from mentallama.config.base import Settings
 from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
 from mentallama.records import SPLITS, Split
 
@@ -73,7 +73,7 @@ class Teach(Settings):
     """Seconds before one request times out."""
     max_attempts: PositiveInt = 6
     """Attempts per request before it counts as failed."""
-    budget: Price | None = None
+    budget: NonNegativeFloat | None = None
     """Maximum total cost of the ledger; checked before each request is sent."""
     allow_remote: tuple[str, ...] = ()
     """Sets under an agreement whose posts may be sent to a remote teacher nevertheless."""

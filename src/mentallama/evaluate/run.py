@@ -1,6 +1,6 @@
 """Evaluate: score predictions or responses.
 
-    mentallama evaluate --benchmark DIR --responses DIR|reference|empty [--form F] [--as-published] [--reader DIR]
+    mentallama evaluate --benchmark DIR --responses DIR|reference|empty [--form F] [--as-published] [--label-reader DIR]
         --out DIR
 
 reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text); in a recipe the

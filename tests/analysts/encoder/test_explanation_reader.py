@@ -141,7 +141,9 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     )
     stages = {stage.name: stage for stage in STAGES}
     for stage in ("check", "evaluate"):
-        assert any(name.startswith("reader/") for name in stages[stage].inputs(recipe, run_folder))
+        assert any(
+            name.startswith(("reader/", "label_reader/")) for name in stages[stage].inputs(recipe, run_folder)
+        )
     (tmp_path / "check").mkdir()
     check_run.run(recipe, run_folder, tmp_path / "check")
     notes = read_json(tmp_path / "check/summary.json")["notes"]
@@ -167,7 +169,7 @@ def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) ->
     folder = write_outputs(tmp_path / "mine", goldens, goldens)
     (folder / "DR.csv").rename(folder / "dreaddit.csv")
     given = ["--benchmark", str(tmp_path), "--responses", str(folder), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, ["evaluate", *given, "--reader", str(run_folder / "train")])
+    done = CliRunner().invoke(app, ["evaluate", *given, "--label-reader", str(run_folder / "train")])
     assert done.exit_code == 0, done.output
     assert "by its explanations alone" in done.output
     found = read_scores(tmp_path / "out/scores.json").explanation_scores
