@@ -32,7 +32,12 @@ RANKS: tuple[tuple[str, ...], ...] = (
 """From the bottom to the top, by the longest matching prefix. A module imports only modules of its own or a lower rank."""
 
 BETWEEN_STAGES = {
-    "report": {"check.output.gate_report_schema", "evaluate.score_file", "evaluate.paper_results"},
+    "report": {
+        "check.output.gate_report_schema",
+        "evaluate.scores",
+        "evaluate.score_file",
+        "evaluate.paper_results",
+    },
     "predict.post_sources": {"collect.readers", "collect.clean_batch"},
     "teach.stage": {"train.linear.trainer"},
 }

@@ -78,7 +78,7 @@ def make_scores(out: Path) -> ScoreFile:
         update={
             "weighted_f1": None,
             "accuracy": None,
-            "reason": "its lists differ in length: 58 goldens, 70 outputs",
+            "reason": "its lists differ in length: 58 references, 70 outputs",
         }
     )
     return write_scores(
@@ -90,7 +90,7 @@ def make_scores(out: Path) -> ScoreFile:
             sets=score_sets(rows, tasks, how),
             missing=("CLP", "swmh"),
             missing_reasons={
-                "CLP": "there are no labelled test posts of it",
+                "CLP": "there are no labelled test posts for it",
                 "swmh": "3 labelled test rows have no prediction",
             },
             as_published={"DR": PUBLISHED, "CAMS": unscored},
@@ -311,7 +311,7 @@ def test_both_pages_say_the_same(whole: Path, name: str) -> None:
         "thwarted belongingness",
         "792",
         "swmh: 3 labelled test rows have no prediction",
-        "its lists differ in length: 58 goldens, 70 outputs",
+        "its lists differ in length: 58 references, 70 outputs",
         "Held out: CAMS, Irf. None of their posts",
         "27.22",
         "collect.leak_guard",
@@ -343,7 +343,7 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
 def test_scores_alone_are_enough(tmp_path: Path) -> None:
     make_scores(tmp_path)
     text = report(tmp_path, "Scores").read_text(encoding="utf-8")
-    assert "Results beside the paper" in text
+    assert "Results compared with the paper" in text
     assert "saw nothing of these sets" not in text  # without the leak guard's word there is no such claim
 
 

@@ -1,4 +1,4 @@
-"""What a page is made of. The HTML page and its Markdown twin are written from the same blocks."""
+"""The building blocks of a page. The HTML page and the Markdown file are rendered from the same blocks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 NO_VALUE = "–"
-"""Stands where there is no number."""
+"""Shown in place of a missing number."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table. `heat` (0-1) shades it; None leaves it plain."""
+    """One cell of a table. `heat` (0-1) is the depth of its shading; None for none."""
 
     text: str
     is_header: bool = False
@@ -22,7 +22,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class PageRow:
-    """`ours` sets a row off from the published ones around it, `part` one that is part of the row above."""
+    """One row of a table. `highlighted` marks this run among published rows; `is_subrow` a part of the row above."""
 
     cells: tuple[Cell, ...]
     highlighted: bool = False
@@ -31,7 +31,7 @@ class PageRow:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """`upright` turns column heads by 90°, for matrices with many columns."""
+    """A table. `vertical_headers` turns column headers by 90°, for matrices with many columns."""
 
     caption: str
     header: tuple[str, ...]
@@ -42,7 +42,10 @@ class TableBlock:
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """`svg` is whole and describes itself to a screen reader; `caption` is shown below it."""
+    """A plot. `svg` is a complete element with a description for screen readers; `caption` is shown below it.
+
+    `description` says the same in words, for the Markdown file.
+    """
 
     caption: str
     svg: str
@@ -53,7 +56,7 @@ class FigureBlock:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; `missing_note` marks one that says what is not there."""
+    """A paragraph; `missing` marks one that says what the run does not have."""
 
     text: str
     missing: bool = False
@@ -62,7 +65,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class BlockGroup:
-    """Blocks shown side by side where there is room; folded away behind `fold` where it is set."""
+    """Blocks shown side by side where the page is wide enough, collapsed under `collapsed_title` if it is set."""
 
     blocks: tuple[TableBlock | FigureBlock, ...]
     collapsed_title: str | None = None
@@ -74,7 +77,7 @@ Block = TableBlock | FigureBlock | Paragraph | BlockGroup
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page; `id` names it in links."""
+    """One section of the page; `id` is its anchor."""
 
     id: str
     title: str
@@ -83,7 +86,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole page. `facts` are the few numbers shown at the top, label and value."""
+    """The whole page. `key_figures` are the few numbers shown at the top, as name and value."""
 
     title: str
     notice: str
@@ -98,19 +101,19 @@ def header_cell(text: str) -> Cell:
 
 
 def number_cell(value: float | None, digits: int = 2, heat: float | None = None) -> Cell:
-    """A number with fixed digits, or a dash."""
+    """A number with fixed decimals; a dash for None."""
     return Cell(NO_VALUE if value is None else f"{value:.{digits}f}", is_number=True, heat=heat)
 
 
 def count_cell(value: int | None, heat: float | None = None) -> Cell:
-    """A whole number with thousands set apart, or a dash."""
+    """An integer with thousands separators; a dash for None."""
     return Cell(NO_VALUE if value is None else f"{value:,}", is_number=True, heat=heat)
 
 
 def named_row(
     name: str, cells: Iterable[Cell], *, highlighted: bool = False, is_subrow: bool = False
 ) -> PageRow:
-    """A row with its name first."""
+    """A row that begins with its name."""
     return PageRow((header_cell(name), *cells), highlighted=highlighted, is_subrow=is_subrow)
 
 
@@ -119,9 +122,9 @@ def key_value_table(caption: str, header: tuple[str, str], values: Iterable[tupl
     return TableBlock(caption, header, tuple(named_row(name, [Cell(value)]) for name, value in values))
 
 
-def missing_note(what: str) -> tuple[Paragraph]:
-    """The one block of a section whose material is not there."""
-    return (Paragraph(what, missing=True),)
+def missing_note(text: str) -> tuple[Paragraph]:
+    """The only block of a section whose data the run does not have."""
+    return (Paragraph(text, missing=True),)
 
 
 def heat_table(
@@ -133,9 +136,9 @@ def heat_table(
     *,
     row_totals: Sequence[int],
 ) -> TableBlock:
-    """Counts as a heat table: each cell is shaded by its share of the row's whole."""
+    """A matrix of counts; each cell is shaded by its share of the row's total."""
     rows = [
-        named_row(name, (count_cell(cell, cell / whole if whole else None) for cell in line))
-        for name, line, whole in zip(names, counts, row_totals, strict=True)
+        named_row(name, (count_cell(count, count / total if total else None) for count in line))
+        for name, line, total in zip(names, counts, row_totals, strict=True)
     ]
     return TableBlock(caption, (corner_label, *columns), tuple(rows), vertical_headers=len(columns) > 4)

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: real text, the page's own colours, the same bytes each time."""
+"""Plots as inline SVG with real text and the page's colours; the same input gives the same bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mentallama.metrics.calibration import CalibrationBin
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# matplotlib cannot draw in a page's variables, so it draws in colours that stand for them.
+# matplotlib cannot use CSS variables, so it draws in placeholder colours that are replaced afterwards.
 INK, MUTED, RULE, OURS, THEIRS = "#010101", "#020202", "#030303", "#040404", "#050505"
 CSS_VARIABLES = {INK: "--ink", MUTED: "--soft", RULE: "--rule", OURS: "--ours", THEIRS: "--theirs"}
 
-RC_PARAMS: dict[Any, Any] = {  # matplotlib types its keys as one long list of literals
+RC_PARAMS: dict[Any, Any] = {  # matplotlib types the keys as a long Literal
     "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, and is wide: the page's own needs less room
+    "font.family": "DejaVu Sans",  # ships with matplotlib and is wide: text in the page's own font fits
     "font.size": 9.0,
     "text.color": INK,
     "axes.titlesize": 10.0,
@@ -46,7 +46,7 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class BarRow:
-    """One line of a bar plot, in percent; `part` is that part of `value` which is drawn dark, `said` stands behind."""
+    """One line of a bar plot, in percent. `highlighted` is the part of `value` drawn dark; `value_label` follows the bar."""
 
     name: str
     value: float
@@ -55,93 +55,101 @@ class BarRow:
 
 
 def forest_plot(rows: Sequence[ForestRow], published_label: str, description: str) -> str:
-    """Weighted F1 of each set with its interval; the published value as a diamond beside it."""
+    """Weighted F1 of each set with its interval, and the published value as a diamond."""
 
     def draw(axes: Axes) -> None:
-        for place, one in enumerate(reversed(rows)):
-            _draw_forest_row(axes, place, one)
+        for y, row in enumerate(reversed(rows)):
+            _draw_forest_row(axes, y, row)
         axes.plot([], [], "o", color=OURS, markersize=6.5, label="this run, 95 % interval")
         axes.plot([], [], "D", color=THEIRS, markersize=5.5, markerfacecolor="none", label=published_label)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, handletextpad=0.3)
         axes.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xlabel="weighted F1, percent")
-        axes.set_yticks(range(len(rows)), [one.name for one in reversed(rows)])
+        axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
         axes.grid(axis="x", color=RULE, linewidth=0.6)
 
     return _draw_svg("forest", description, (6.4, 0.55 + 0.34 * len(rows)), draw)
 
 
-def _draw_forest_row(axes: Axes, place: int, one: ForestRow) -> None:
-    ends = ""
-    if one.interval is not None:
-        axes.plot(one.interval, (place, place), color=OURS, linewidth=2.2, solid_capstyle="round")
-        ends = "  ({:.1f}–{:.1f})".format(*one.interval)
-    axes.plot(one.value, place, "o", color=OURS, markersize=6.5)
-    if one.published is not None:
-        axes.plot(one.published, place, "D", color=THEIRS, markersize=5.5, markerfacecolor="none")
-    axes.text(103, place, f"{one.value:.1f}{ends}", va="center")
+def _draw_forest_row(axes: Axes, y: int, row: ForestRow) -> None:
+    interval = ""
+    if row.interval is not None:
+        axes.plot(row.interval, (y, y), color=OURS, linewidth=2.2, solid_capstyle="round")
+        interval = "  ({:.1f}–{:.1f})".format(*row.interval)
+    axes.plot(row.value, y, "o", color=OURS, markersize=6.5)
+    if row.published is not None:
+        axes.plot(row.published, y, "D", color=THEIRS, markersize=5.5, markerfacecolor="none")
+    axes.text(103, y, f"{row.value:.1f}{interval}", va="center")
 
 
-def bar_plot(lines: Sequence[BarRow], x_label: str, label: str) -> str:
-    """Shares as lying bars."""
-    places = range(len(lines) - 1, -1, -1)
+def bar_plot(rows: Sequence[BarRow], x_label: str, description: str) -> str:
+    """Shares as horizontal bars."""
+    positions = range(len(rows) - 1, -1, -1)
 
     def draw(axes: Axes) -> None:
-        axes.barh(places, [one.value for one in lines], height=0.62, color=OURS, alpha=0.35, linewidth=0)
-        axes.barh(places, [one.highlighted for one in lines], height=0.62, color=OURS, linewidth=0)
-        end = max([one.value for one in lines] + [1.0]) * 1.3
-        for place, one in zip(places, lines, strict=True):
-            axes.text(one.value + end / 80, place, one.value_label, va="center")
-        axes.set(xlim=(0, end), ylim=(-0.6, len(lines) - 0.4), xlabel=x_label)
-        axes.set_yticks(places, [one.name for one in lines])
+        axes.barh(positions, [row.value for row in rows], height=0.62, color=OURS, alpha=0.35, linewidth=0)
+        axes.barh(positions, [row.highlighted for row in rows], height=0.62, color=OURS, linewidth=0)
+        end = max([row.value for row in rows] + [1.0]) * 1.3
+        for y, row in zip(positions, rows, strict=True):
+            axes.text(row.value + end / 80, y, row.value_label, va="center")
+        axes.set(xlim=(0, end), ylim=(-0.6, len(rows) - 0.4), xlabel=x_label)
+        axes.set_yticks(positions, [row.name for row in rows])
         axes.grid(axis="x", color=RULE, linewidth=0.6)
 
-    return _draw_svg("bars", label, (6.4, 0.55 + 0.26 * len(lines)), draw)
+    return _draw_svg("bars", description, (6.4, 0.55 + 0.26 * len(rows)), draw)
 
 
-def reliability_plot(bins: Sequence[CalibrationBin], name: str, label: str) -> str:
-    """Share right against probability; a dot's area grows with its bin's rows."""
+def reliability_plot(bins: Sequence[CalibrationBin], name: str, description: str) -> str:
+    """Accuracy against probability; the area of a dot grows with the rows in its bin."""
     filled = [part for part in bins if part.n]
     total = sum(part.n for part in filled)
-    sure = [part.mean_probability or 0.0 for part in filled]
-    right = [part.accuracy or 0.0 for part in filled]
+    probabilities = [part.mean_probability or 0.0 for part in filled]
+    accuracies = [part.accuracy or 0.0 for part in filled]
 
     def draw(axes: Axes) -> None:
         axes.plot((0, 1), (0, 1), color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
-        axes.plot(sure, right, color=OURS, linewidth=0.7)
-        axes.scatter(sure, right, s=[10 + 110 * part.n / total for part in filled], color=OURS, linewidths=0)
-        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability", ylabel="share right", title=name)
+        axes.plot(probabilities, accuracies, color=OURS, linewidth=0.7)
+        axes.scatter(
+            probabilities,
+            accuracies,
+            s=[10 + 110 * part.n / total for part in filled],
+            color=OURS,
+            linewidths=0,
+        )
+        axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability", ylabel="accuracy", title=name)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_ticks((0, 0.5, 1), ("0", "0.5", "1"))
         axes.grid(color=RULE, linewidth=0.6)
 
-    return _draw_svg(f"reliability-{name}", label, (2.1, 2.2), draw)
+    return _draw_svg(f"reliability-{name}", description, (2.1, 2.2), draw)
 
 
-def _draw_svg(name: str, label: str, inches: tuple[float, float], draw: Callable[[Axes], None]) -> str:
-    """Draw on empty axes and return the SVG element, described by `label`."""
+def _draw_svg(name: str, description: str, inches: tuple[float, float], draw: Callable[[Axes], None]) -> str:
+    """Draw on empty axes and return the SVG element, with `description` as its label for screen readers."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    drawn = io.StringIO()
-    # The salt makes the ids inside this SVG its own, and the same each time.
+    buffer = io.StringIO()
+    # The salt makes the ids in this SVG unique on the page and the same in every run.
     with mpl.rc_context({**RC_PARAMS, "svg.hashsalt": name}):
         figure = Figure(figsize=inches)
         axes = figure.add_subplot()
         draw(axes)
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(
-            drawn, format="svg", bbox_inches="tight", pad_inches=0.04, transparent=True, metadata=nothing
+            buffer, format="svg", bbox_inches="tight", pad_inches=0.04, transparent=True, metadata=no_metadata
         )
-    return _clean_svg(drawn.getvalue()).replace("<svg", f'<svg role="img" aria-label="{escape(label)}"', 1)
+    return _clean_svg(buffer.getvalue()).replace(
+        "<svg", f'<svg role="img" aria-label="{escape(description)}"', 1
+    )
 
 
 def _clean_svg(svg: str) -> str:
-    """The svg element alone: no fixed size, no fonts or colours but the page's, no ids nobody refers to."""
+    """The svg element alone, without a fixed size, own fonts and colours, and unreferenced ids."""
     svg = svg[svg.index("<svg") :].replace("'DejaVu Sans'", "system-ui, sans-serif")
     svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(?:width|height)="[\d.]+pt"', "", svg, count=2)
-    # "figure_1" and its like stand in every plot, and an id must be the page's only one.
-    svg = re.sub(r' id="([^"]+)"', lambda found: found[0] if f"#{found[1]}" in svg else "", svg)
+    # Ids such as "figure_1" are in every plot, and an id must be unique on the page.
+    svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if f"#{match[1]}" in svg else "", svg)
     for colour, variable in CSS_VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
     return svg

@@ -1,11 +1,11 @@
-"""Report: a run's folder to one page.
+"""Report: write the page of a run.
 
     mentallama report recipes/imhi-linear.yaml
 
-Reads `collect/`, `check/`, `train/`, `predict/` and `evaluate/` of the run, whichever are there. Writes
+Reads `collect/`, `check/`, `train/`, `predict/` and `evaluate/` of the run, as far as they exist. Writes
   report/index.html   the page: no script, no network, plots inside
   report/report.md    the same in Markdown, without the plots
-No post text stands in either. The same files give the same bytes.
+Neither contains post text. The same files give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.files.record_files import write_text
-from mentallama.report.page_model import Page
+from mentallama.report import sections
+from mentallama.report.page_model import NO_VALUE, Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
-from mentallama.report.sections.data import data_sections
-from mentallama.report.sections.gates import gate_sections
-from mentallama.report.sections.provenance import provenance_section
-from mentallama.report.sections.scores import score_sections
 from mentallama.run_files import REPORT_PAGE_FILE, REPORT_TEXT_FILE
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task, load_tasks
 
 INTRO = (
     "Posts from social media, a question about each, and the answers of a model: a label and the reason "
-    "for it. This page says how often the labels were right, on which posts, and how far that can be trusted."
+    "for it. This page shows how often the labels are right, on which posts, and how far that can be trusted."
 )
 
 
@@ -46,56 +43,55 @@ def run(
     folder
         The run's folder, `runs/NAME`.
     out
-        Where the page goes, `runs/NAME/report`.
+        Folder of the page, `runs/NAME/report`.
     settings
-        Shown under "How it was made", nested keys with dots.
+        Settings shown under "Provenance", nested keys with dots.
 
     Raises
     ------
-    BadData
-        A file of the run does not hold what it should.
+    DataError
+        A file of the run does not match its schema.
     """
-    page = build_page(read_run_artifacts(folder), title, settings, load_tasks() if tasks is None else tasks)
+    artifacts = read_run_artifacts(folder, load_tasks() if tasks is None else tasks, settings)
+    page = build_page(artifacts, title)
     write_text(out / REPORT_TEXT_FILE, render_template("page.md.j2", page))
     write_text(out / REPORT_PAGE_FILE, render_template("page.html.j2", page))
     return out / REPORT_PAGE_FILE
 
 
-def build_page(
-    material: RunArtifacts, title: str, settings: Mapping[str, Any] | None, tasks: Mapping[str, Task]
-) -> Page:
-    """The page's content, in the order in which it is read."""
-    sections = (
-        *score_sections(material, tasks),
-        *gate_sections(material),
-        *data_sections(material),
-        provenance_section(material, settings),
-    )
+def build_page(artifacts: RunArtifacts, title: str) -> Page:
+    """The content of the page: the sections of `sections.SECTIONS` that apply to the run, in that order."""
+    built = (build(artifacts) for build in sections.SECTIONS)
     return Page(
-        title=title, notice=NOTICE, intro=INTRO, key_figures=tuple(key_figures(material)), sections=sections
+        title=title,
+        notice=NOTICE,
+        intro=INTRO,
+        key_figures=tuple(key_figures(artifacts)),
+        sections=tuple(section for section in built if section is not None),
     )
 
 
-def key_figures(material: RunArtifacts) -> list[tuple[str, str]]:
-    """The few numbers at the top; none of them is a mean over sets, which would hide the weak ones."""
-    if material.scores is None:
+def key_figures(artifacts: RunArtifacts) -> list[tuple[str, str]]:
+    """The few numbers at the top; none is a mean over sets, which would hide the weak ones."""
+    if artifacts.scores is None:
         return []
-    sets = material.scores.sets.values()
-    rows, read = sum(one.n for one in sets), sum(one.parsed for one in sets)
+    sets = artifacts.scores.sets.values()
+    rows, parsed = sum(scores.n for scores in sets), sum(scores.parsed for scores in sets)
+    source = artifacts.scores.source
     return [
-        ("sets scored", f"{len(sets)} of {len(sets) + len(material.scores.missing)}"),
+        ("sets scored", f"{len(sets)} of {len(sets) + len(artifacts.scores.missing)}"),
         ("test rows", f"{rows:,}"),
-        ("answers read", f"{100 * read / rows:.1f} %" if rows else "–"),
-        ("model", material.scores.source.get("model") or material.scores.source.get("responses", "–")),
+        ("answers parsed", f"{100 * parsed / rows:.1f} %" if rows else NO_VALUE),
+        ("model", source.get("model") or source.get("responses", NO_VALUE)),
     ]
 
 
 def render_template(template: str, page: Page) -> str:
-    """Fill a template; HTML is escaped, Markdown's own signs are too."""
+    """Render a page with a template of `templates/`; text is escaped for HTML and for Markdown tables."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     folder = files("mentallama.report") / "templates"
-    room = Environment(
+    environment = Environment(
         loader=FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8")),
         autoescape=template.endswith(".html.j2"),
         undefined=StrictUndefined,
@@ -103,14 +99,14 @@ def render_template(template: str, page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    room.filters["escape_markdown_cell"] = escape_markdown_cell
-    return room.get_template(template).render(page=page)
+    environment.filters["escape_markdown_cell"] = escape_markdown_cell
+    return environment.get_template(template).render(page=page)
 
 
 def escape_markdown_cell(text: str) -> str:
-    """Text for a Markdown table's cell.
+    """Escape text for a cell of a Markdown table.
 
-    >>> plain("a|b")
+    >>> escape_markdown_cell("a|b")
     'a\\\\|b'
     """
     return text.replace("|", "\\|").replace("\n", " ")

@@ -1,9 +1,9 @@
-"""Read what a run left in its folders; whatever is absent is None."""
+"""Read the files of a run that the report shows; a file that does not exist is None."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,18 +23,19 @@ from mentallama.run_files import (
     SCORES_PATH,
     TRAIN_SUMMARY_PATH,
 )
+from mentallama.tasks import Task
 
 M = TypeVar("M")
 
 
 class LenientRecord(BaseModel):
-    """Base of what other stages wrote: the page takes the fields it shows and passes over the rest."""
+    """Base of the records that other stages wrote: fields that the page does not show are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class RemovedPosts(LenientRecord):
-    """Posts the guard took out for one reason, from one set and split against another."""
+    """Number of posts removed from one set and split for one reason, because of another set and split."""
 
     reason: str = "leak"
     how: str | None = None
@@ -46,10 +47,9 @@ class RemovedPosts(LenientRecord):
 
 
 class HeldOutClaim(LenientRecord):
-    """Whether the run may say of sets that no model saw them."""
+    """Whether the run can claim that no model saw the held-out sets."""
 
     sets: tuple[str, ...] = ()
-    posts_left_out: int = 0
     test_posts_left_in_training: int = 0
     claim: bool = False
 
@@ -61,14 +61,13 @@ class CollectSummary(LenientRecord):
     read: int | None = None
     rejected: int = 0
     rejects: dict[str, int] = {}
-    cleaning: dict[str, int] = {}
     leak_guard: str | None = None
     removed: tuple[RemovedPosts, ...] = ()
     held_out: HeldOutClaim = HeldOutClaim()
 
 
 class OverlapCounts(LenientRecord):
-    """`collect/overlap.json`: rows are test sets, columns training sets."""
+    """`collect/overlap.json`: shared posts, test sets x training sets."""
 
     tests: tuple[str, ...]
     trains: tuple[str, ...]
@@ -89,7 +88,7 @@ class LabelDrift(LenientRecord):
 
 @dataclass(frozen=True)
 class PredictionCounts:
-    """What `predict` wrote, counted."""
+    """Counts over the predictions of the run."""
 
     rows: int
     models: tuple[str, ...]
@@ -100,7 +99,7 @@ class PredictionCounts:
 
 @dataclass(frozen=True)
 class RunArtifacts:
-    """Everything a page is written from."""
+    """Everything that a page is built from."""
 
     scores: ScoreFile | None = None
     collect_summary: CollectSummary | None = None
@@ -109,15 +108,20 @@ class RunArtifacts:
     train_summary: Mapping[str, Any] | None = None
     prediction_counts: PredictionCounts | None = None
     gates: GateReport | None = None
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe's settings, nested."""
 
 
-def read_run_artifacts(run: Path) -> RunArtifacts:
-    """Read a run's folder.
+def read_run_artifacts(
+    run: Path, tasks: Mapping[str, Task] | None = None, settings: Mapping[str, Any] | None = None
+) -> RunArtifacts:
+    """Read the folder of a run.
 
     Raises
     ------
-    BadData
-        A file is there and does not hold what it should.
+    DataError
+        A file exists and does not match its schema.
     """
     return RunArtifacts(
         scores=_read_if_present(run / SCORES_PATH, ScoreFile),
@@ -127,6 +131,8 @@ def read_run_artifacts(run: Path) -> RunArtifacts:
         train_summary=_read_if_present(run / TRAIN_SUMMARY_PATH, dict[str, Any]),
         prediction_counts=count_predictions(run / PREDICTIONS_PATH),
         gates=_read_if_present(run / GATE_REPORT_PATH, GateReport),
+        tasks=tasks or {},
+        settings=settings or {},
     )
 
 
@@ -136,20 +142,20 @@ def _read_if_present(path: Path, kind: type[M]) -> M | None:
     try:
         return TypeAdapter(kind).validate_python(read_json(path), strict=False)
     except ValidationError as fault:
-        fields = sorted({".".join(map(str, error["loc"])) or "the whole" for error in fault.errors()})
+        fields = sorted({".".join(map(str, error["loc"])) or "the whole file" for error in fault.errors()})
         raise DataError(f"the report cannot read {', '.join(fields[:5])}", path) from None
 
 
 def count_predictions(path: Path) -> PredictionCounts | None:
-    """Count a file of predictions; None where there is none."""
+    """Count a file of predictions; None if it does not exist."""
     if not path.is_file():
         return None
     models: set[str] = set()
-    rows = explained = shown = sure = 0
+    rows = with_explanation = with_evidence = with_probabilities = 0
     for prediction in read_records(path, Prediction):
         models.add(prediction.model)
         rows += 1
-        explained += bool(prediction.reading.explanation)
-        shown += bool(prediction.evidence)
-        sure += bool(prediction.probabilities)
-    return PredictionCounts(rows, tuple(sorted(models)), explained, shown, sure)
+        with_explanation += bool(prediction.reading.explanation)
+        with_evidence += bool(prediction.evidence)
+        with_probabilities += bool(prediction.probabilities)
+    return PredictionCounts(rows, tuple(sorted(models)), with_explanation, with_evidence, with_probabilities)

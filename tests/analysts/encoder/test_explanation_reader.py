@@ -25,7 +25,8 @@ from mentallama.metrics.bootstrap import Resampling
 from mentallama.pipeline.registry import STAGES
 from mentallama.records import Prediction, Reading, example_of
 from mentallama.report.page_model import TableBlock
-from mentallama.report.sections import scores as results
+from mentallama.report.run_artifacts import RunArtifacts
+from mentallama.report.sections.scores import explanation_labels_section
 from mentallama.tasks import Task, load_tasks
 from mentallama.train.run import run as train_run
 from tests.factories.check_cases import post_of, row_for
@@ -155,7 +156,8 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     found = scores.explanation_scores["dreaddit"]
     assert (found.rows, found.n_predicted) == (12, 12)
     assert found.f1_against_gold < 100  # it takes all of them for stress, as they say
-    (section,) = results._explanation_labels(scores)
+    section = explanation_labels_section(RunArtifacts(scores=scores))
+    assert section is not None
     (table,) = (block for block in section.blocks if isinstance(block, TableBlock))
     assert [cell.text for cell in table.rows[0].cells][:3] == ["dreaddit", "12", "12"]
 

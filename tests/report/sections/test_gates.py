@@ -1,4 +1,4 @@
-"""The page's section on what check kept and why."""
+"""The page's section on accepted responses and gates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mentallama.report.page_model import Block, FigureBlock, Paragraph, TableBlo
 from mentallama.report.plots import BarRow, bar_plot
 from mentallama.report.run import run
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
-from mentallama.report.sections.gates import gate_sections
+from mentallama.report.sections.gates import gates_section
 
 FOUND = GateReport(
     responses=200,
@@ -56,8 +56,9 @@ FOUND = GateReport(
 
 
 def blocks(found: GateReport = FOUND) -> tuple[Block, ...]:
-    (section,) = gate_sections(RunArtifacts(gates=found))
-    assert section.title == "What was kept and why"
+    section = gates_section(RunArtifacts(gates=found))
+    assert section is not None
+    assert section.title == "Accepted responses and gates"
     return section.blocks
 
 
@@ -80,7 +81,7 @@ def test_dropped_responses_stand_by_gate_and_set() -> None:
     ]
     assert by_set.rows[1].cells[4].heat == 16 / 100
     assert lines(refused) == [
-        ["DR", "yes", "grave", "65", "5", "7.7"],
+        ["DR", "yes", "high risk", "65", "5", "7.7"],
         ["SAD", "work", "", "100", "5", "5.0"],
     ]
     assert lines(sample) == [["result", "rate more"], ["rated", "4"]]
@@ -89,8 +90,8 @@ def test_dropped_responses_stand_by_gate_and_set() -> None:
 def test_the_words_say_what_was_accepted_and_what_was_not_judged() -> None:
     assert texts()[0].startswith("Of 200 responses 150 were accepted (75.0 %).")
     assert texts()[1:] == [
-        "Only reported, not dropped: advice, reference_overlap.",
-        "Switched off: language.",
+        "Reported, but not dropped: advice, reference_overlap.",
+        "Disabled: language.",
         "Parquet files are left out.",
     ]
 
@@ -117,17 +118,17 @@ def test_bars_are_drawn_the_same_each_time() -> None:
 def test_nothing_judged_has_no_plot() -> None:
     nothing = GateReport(responses=0, accepted=0, unanswered=0, gates=(), notes=("There is no response.",))
     assert texts(nothing) == [
-        "Of 0 responses 0 were accepted. A response is dropped where one gate or several find a fault; "
-        "what each gate looks for stands in check/gates.md.",
+        "Of 0 responses 0 were accepted. A response is dropped if it fails at least one gate; "
+        "check/gates.md says what each gate tests.",
         "There is no response.",
     ]
     assert len(blocks(nothing)) == 2
 
 
 def test_a_run_without_check_has_no_such_section(tmp_path: Path) -> None:
-    assert gate_sections(RunArtifacts()) == []
+    assert gates_section(RunArtifacts()) is None
     run(tmp_path / "run", tmp_path / "page", "A run")
-    assert "What was kept" not in (tmp_path / "page/index.html").read_text(encoding="utf-8")
+    assert "Accepted responses" not in (tmp_path / "page/index.html").read_text(encoding="utf-8")
 
 
 def test_the_page_and_its_twin_show_the_section(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_the_page_and_its_twin_show_the_section(tmp_path: Path) -> None:
     assert read_run_artifacts(tmp_path / "run").gates == FOUND
     run(tmp_path / "run", tmp_path / "page", "A run")
     page = (tmp_path / "page/index.html").read_text(encoding="utf-8")
-    assert 'href="#kept"' in page
+    assert 'href="#gates"' in page
     assert "| length | 180 | 36 | 20.0 | 16 | 20 |" in (tmp_path / "page/report.md").read_text(
         encoding="utf-8"
     )

@@ -1,4 +1,4 @@
-"""The section on what was kept of a teacher's responses, and why the rest was not."""
+"""Section on the gates: how many of the teachers' responses were accepted, and which gates the others failed."""
 
 from __future__ import annotations
 
@@ -22,61 +22,65 @@ from mentallama.report.plots import BarRow, bar_plot
 from mentallama.report.run_artifacts import RunArtifacts
 
 
-def gate_sections(material: RunArtifacts) -> list[Section]:
-    """No section where the run has no `check`: then nothing was judged, and nothing is missing."""
-    found = material.gates
-    return [] if found is None else [Section("kept", "What was kept and why", tuple(_blocks(found)))]
-
-
-def _blocks(found: GateReport) -> Iterator[Block]:
-    share = f" ({100 * found.accepted / found.responses:.1f} %)" if found.responses else ""
-    yield Paragraph(
-        f"Of {found.responses:,} responses {found.accepted:,} were accepted{share}. A response is dropped where one "
-        "gate or several find a fault; what each gate looks for stands in check/gates.md."
+def gates_section(artifacts: RunArtifacts) -> Section | None:
+    """Counts, plot and tables of `check/gates.json`; None for a run without the stage, where nothing is missing."""
+    report = artifacts.gates
+    return (
+        None if report is None else Section("gates", "Accepted responses and gates", tuple(_blocks(report)))
     )
-    if any(each.judged for each in found.gates):
-        yield _gate_plot(found)
-        yield _failures_by_set(found)
-    reporting = [each.gate for each in found.gates if not each.drops]
+
+
+def _blocks(report: GateReport) -> Iterator[Block]:
+    share = f" ({100 * report.accepted / report.responses:.1f} %)" if report.responses else ""
+    yield Paragraph(
+        f"Of {report.responses:,} responses {report.accepted:,} were accepted{share}. A response is dropped if it fails "
+        "at least one gate; check/gates.md says what each gate tests."
+    )
+    if any(gate.judged for gate in report.gates):
+        yield _gate_plot(report)
+        yield _failures_by_set(report)
+    reporting = [gate.gate for gate in report.gates if not gate.drops]
     if reporting:
-        yield Paragraph(f"Only reported, not dropped: {', '.join(reporting)}.")
-    if found.disabled:
-        yield Paragraph(f"Switched off: {', '.join(found.disabled)}.")
-    yield from (Paragraph(note, missing=True) for note in found.notes)
-    if any(each.refused for each in found.unusable_answers):
-        yield _refusal_table(found)
-    if found.rating_sample:
+        yield Paragraph(f"Reported, but not dropped: {', '.join(reporting)}.")
+    if report.disabled:
+        yield Paragraph(f"Disabled: {', '.join(report.disabled)}.")
+    yield from (Paragraph(note, missing=True) for note in report.notes)
+    if any(counts.refused for counts in report.unusable_answers):
+        yield _refusal_table(report)
+    if report.rating_sample:
         values = (
             (name.replace("_", " "), str(value))
-            for name, value in found.rating_sample.items()
+            for name, value in report.rating_sample.items()
             if value is not None
         )
-        yield key_value_table("The sample for raters.", ("of the sample", "value"), values)
+        yield key_value_table("Rating sample.", ("quantity", "value"), values)
 
 
-def _gate_plot(found: GateReport) -> FigureBlock:
-    gates = [each for each in found.gates if each.judged]
-    lines = [_gate_bar(each) for each in gates]
-    values = ", ".join(f"{one.name} {one.value_label}" for one in lines)
+def _gate_plot(report: GateReport) -> FigureBlock:
+    gates = [gate for gate in report.gates if gate.judged]
+    lines = [_gate_bar(gate) for gate in gates]
+    values = ", ".join(f"{row.name} {row.value_label}" for row in lines)
     description = f"Responses that failed each gate: {values}."
     caption = (
-        "Share of the judged responses that failed each gate. Dark: dropped by this gate alone; light: by others too, "
-        "or only reported."
+        "Share of the judged responses that failed each gate. Dark: dropped by this gate alone; light: dropped by "
+        "other gates too, or only reported."
     )
-    return FigureBlock(caption, bar_plot(lines, "failed, percent of those judged", description), description)
+    return FigureBlock(
+        caption, bar_plot(lines, "failed, percent of judged responses", description), description
+    )
 
 
 def _gate_bar(gate: GateCounts) -> BarRow:
     share = _percent(gate.failed, gate.judged)
-    said = f"{gate.failed:,} ({share:.1f} %)" if gate.failed else "0"
-    return BarRow(gate.gate, share, _percent(gate.sole_drops, gate.judged), said)
+    label = f"{gate.failed:,} ({share:.1f} %)" if gate.failed else "0"
+    return BarRow(gate.gate, share, _percent(gate.sole_drops, gate.judged), label)
 
 
-def _failures_by_set(found: GateReport) -> TableBlock:
+def _failures_by_set(report: GateReport) -> TableBlock:
     judged, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for each in found.failed_by_label:
-        judged[each.gate, each.set] += each.judged
-        failed[each.gate, each.set] += each.failed
+    for counts in report.failed_by_label:
+        judged[counts.gate, counts.set] += counts.judged
+        failed[counts.gate, counts.set] += counts.failed
     sets = list(dict.fromkeys(name for _, name in judged))
     rows = tuple(
         named_row(
@@ -88,7 +92,7 @@ def _failures_by_set(found: GateReport) -> TableBlock:
                 *(_failed_cell(failed[gate.gate, name], judged[gate.gate, name]) for name in sets),
             ],
         )
-        for gate in found.gates
+        for gate in report.gates
     )
     header = ("gate", "judged", "failed", "%", *sets)
     caption = "Responses that failed each gate, by set, shaded by their share of the set's responses."
@@ -96,20 +100,20 @@ def _failures_by_set(found: GateReport) -> TableBlock:
 
 
 def _failed_cell(failed: int, judged: int) -> Cell:
-    """A dash where the gate judged nothing of the set."""
+    """A dash where the gate judged no response of the set."""
     return count_cell(failed, failed / judged) if judged else count_cell(None, 0.0)
 
 
-def _refusal_table(found: GateReport) -> TableBlock:
+def _refusal_table(report: GateReport) -> TableBlock:
     lines = sorted(
-        (each for each in found.unusable_answers if each.refused), key=lambda each: not each.high_risk
+        (each for each in report.unusable_answers if each.refused), key=lambda each: not each.high_risk
     )
     rows = tuple(
         named_row(
             each.set,
             [
                 Cell(each.label or "no label"),
-                Cell("grave" if each.high_risk else ""),
+                Cell("high risk" if each.high_risk else ""),
                 count_cell(each.rows),
                 count_cell(each.refused),
                 number_cell(_percent(each.refused, each.rows), 1),
@@ -118,7 +122,7 @@ def _refusal_table(found: GateReport) -> TableBlock:
         for each in lines
     )
     header = ("set", "label", "", "responses", "refused", "%")
-    return TableBlock("Refusals by label. They hit the gravest posts first.", header, rows)
+    return TableBlock("Refusals by label, high-risk labels first.", header, rows)
 
 
 def _percent(part: int, whole: int) -> float:

@@ -1,4 +1,4 @@
-"""The section on how a run was made: settings, training, predictions."""
+"""Section on provenance: settings, training, predictions."""
 
 from __future__ import annotations
 
@@ -22,35 +22,39 @@ from mentallama.report.page_model import (
 from mentallama.report.run_artifacts import PredictionCounts, RunArtifacts
 
 SECRET_NAME_PARTS = ("salt", "secret", "token", "password", "api_key")
-"""Parts of names whose values stay off the page: with its salt, a hashed author can be found again."""
+"""Values under names with these parts are not shown: with the salt, a hashed author can be identified."""
 
 
-def provenance_section(material: RunArtifacts, settings: Mapping[str, Any] | None) -> Section:
-    """Settings as given, what training chose, what was predicted."""
+def provenance_section(artifacts: RunArtifacts) -> Section:
+    """Settings of the recipe, choices of the training, counts of predictions, and how scores were computed."""
     blocks: list[Block] = []
-    if settings:
-        blocks.append(key_value_table("Settings.", ("setting", "value"), flatten_settings(settings)))
-    blocks += _training_blocks(material.train_summary)
-    blocks += _prediction_blocks(material.prediction_counts)
-    if material.scores is not None:
-        how = material.scores.resampling
-        source = ", ".join(f"{key} {value}" for key, value in material.scores.source.items() if key != "kind")
+    if artifacts.settings:
+        blocks.append(
+            key_value_table("Settings.", ("setting", "value"), flatten_settings(artifacts.settings))
+        )
+    blocks += _training_blocks(artifacts.train_summary)
+    blocks += _prediction_blocks(artifacts.prediction_counts)
+    if artifacts.scores is not None:
+        resampling = artifacts.scores.resampling
+        source = ", ".join(
+            f"{key} {value}" for key, value in artifacts.scores.source.items() if key != "kind"
+        )
         blocks.append(
             Paragraph(
-                f"Scored: {material.scores.source.get('kind', 'answers')} ({source}), "
-                f"{material.scores.form} form; intervals from {how.resamples:,} resamples of posts, "
-                f"seed {how.seed}."
+                f"Scored: {artifacts.scores.source.get('kind', 'answers')} ({source}), "
+                f"{artifacts.scores.form} form; intervals from {resampling.resamples:,} resamples of posts, "
+                f"seed {resampling.seed}."
             )
         )
-    return Section("made", "How it was made", tuple(blocks))
+    return Section("provenance", "Provenance", tuple(blocks))
 
 
 def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Settings as dotted names and values, fit to be sent around.
+    """Settings as dotted names and values that can be shared.
 
-    Empty ones are left out; secrets (see `SECRET_NAME_PARTS`) and the folders above a path are not shown.
+    Empty values are left out; secrets (see `SECRET_NAME_PARTS`) and the parent folders of absolute paths are not shown.
 
-    >>> list(flatten({"seed": 7, "train": {"C": [0.5, 2]}, "tasks": None, "data": "/home/me/imhi"}))
+    >>> list(flatten_settings({"seed": 7, "train": {"C": [0.5, 2]}, "tasks": None, "data": "/home/me/imhi"}))
     [('seed', '7'), ('train.C', '0.5, 2'), ('data', 'imhi')]
     """
     for key, value in settings.items():
@@ -59,9 +63,9 @@ def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[
             yield from flatten_settings(value, f"{name}.")
         elif isinstance(value, str) and any(word in key.lower() for word in SECRET_NAME_PARTS):
             yield name, "not shown"
-        elif isinstance(value, (list, tuple)) and any(isinstance(each, Mapping) for each in value):
+        elif isinstance(value, (list, tuple)) and any(isinstance(item, Mapping) for item in value):
             yield from flatten_settings(
-                {str(number): each for number, each in enumerate(value, 1)}, f"{name}."
+                {str(number): item for number, item in enumerate(value, 1)}, f"{name}."
             )
         elif isinstance(value, (list, tuple)):
             if value:
@@ -71,16 +75,14 @@ def flatten_settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[
 
 
 def _shareable_text(value: object) -> str:
-    """A value as text; of a whole path only its last name, as the rest tells of its owner's machine."""
+    """A value as text; of an absolute path only the last part, as the rest may identify the user."""
     text = str(value)
     return PurePath(text).name if PurePath(text).is_absolute() else text
 
 
 def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
     if summary is None:
-        return [
-            Paragraph("There is no train/summary.json in this run: no model was trained in it.", missing=True)
-        ]
+        return [Paragraph("There is no train/summary.json in this run: no model was trained.", missing=True)]
     rows = [
         named_row(name, [Cell(question), *_chosen_cells(part)])
         for name, one in summary.get("sets", {}).items()
@@ -89,15 +91,17 @@ def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
     if not rows:
         return [key_value_table("Training.", ("setting", "value"), flatten_settings(summary))]
     header = ("set", "question", "train", "validation", "C", "class weight", "temperature", "validation F1")
-    caption = "Posts fitted on, and what the validation posts decided; F1 is weighted, in percent."
+    caption = "Posts by split, and settings chosen on validation posts; F1 is weighted, in percent."
     table = TableBlock(caption, header, tuple(rows))
     skipped = "; ".join(f"{name}: {reason}" for name, reason in summary.get("skipped", {}).items())
-    blocks: list[Block] = [BlockGroup((table,), collapsed_title=f"What training chose, {len(rows)} in all")]
+    blocks: list[Block] = [
+        BlockGroup((table,), collapsed_title=f"Settings chosen by training, {len(rows)} models")
+    ]
     return [*blocks, *([Paragraph(f"Not trained: {skipped}.", missing=True)] if skipped else [])]
 
 
 def _chosen_cells(part: Mapping[str, Any]) -> list[Cell]:
-    """One question's posts and choices; the card's F1 is a share."""
+    """Posts of one question and the settings chosen for it; F1 in the metadata is 0-1."""
     card = part.get("metadata", {})
     f1 = card.get("weighted_f1")
     return [
@@ -117,6 +121,6 @@ def _prediction_blocks(predicted: PredictionCounts | None) -> list[Block]:
         Paragraph(
             f"Answers by {', '.join(predicted.models)}: {predicted.rows:,}, of these "
             f"{predicted.with_explanation:,} with an explanation, {predicted.with_evidence:,} with evidence "
-            f"marked in the post, {predicted.with_probabilities:,} with label probabilities."
+            f"spans in the post, {predicted.with_probabilities:,} with label probabilities."
         )
     ]

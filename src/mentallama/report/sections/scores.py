@@ -1,8 +1,8 @@
-"""The sections about scores."""
+"""Sections on scores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mentallama.evaluate.paper_results import ModelScores, comparison_rows, load_paper_results
 from mentallama.evaluate.score_file import ScoreFile
@@ -28,36 +28,75 @@ from mentallama.report.run_artifacts import RunArtifacts
 from mentallama.tasks import Task
 
 THIS_RUN = "this run"
-NO_SCORES = "There is no evaluate/scores.json in this run, so nothing is known of its scores."
+NO_SCORES = "There is no evaluate/scores.json in this run, so there are no scores."
 
 
-def score_sections(material: RunArtifacts, tasks: Mapping[str, Task]) -> list[Section]:
-    """Table 2, the plot, every set and question, confusion, answers without a label, calibration."""
-    scores = material.scores
-    if scores is None:
-        return [Section("results", "Results", missing_note(NO_SCORES))]
-    return [
-        Section("results", "Results beside the paper", tuple(_paper_comparison(scores, material))),
-        Section("sets", "Every set and question", tuple(_set_table(scores, tasks))),
-        Section("grave", "The label whose miss costs most", tuple(_high_risk(scores))),
-        Section("confusion", "What was taken for what", tuple(_confusion_tables(scores))),
-        Section("unread", "Answers that gave no label", tuple(_answers_without_label(scores))),
-        Section("calibration", "Whether probabilities mean what they say", tuple(_calibration(scores))),
-        *_as_published(scores),
-        *_explanation_labels(scores),
-    ]
+def results_section(artifacts: RunArtifacts) -> Section:
+    """Weighted F1 beside the paper's models."""
+    if artifacts.scores is None:
+        return Section("results", "Results", missing_note(NO_SCORES))
+    blocks = _paper_comparison(artifacts.scores, artifacts)
+    return Section("results", "Results compared with the paper", tuple(blocks))
 
 
-def _paper_comparison(scores: ScoreFile, material: RunArtifacts) -> list[Block]:
-    unseen = _held_out_sets(material)
-    kept = {name: value for name, value in scores.weighted_f1().items() if name in unseen}
+def sets_section(artifacts: RunArtifacts) -> Section | None:
+    """All metrics of every set and question."""
+    return _section(artifacts, "sets", "Scores by set and question", lambda s: _set_table(s, artifacts.tasks))
+
+
+def high_risk_section(artifacts: RunArtifacts) -> Section | None:
+    """Recall of the labels whose misses cost most."""
+    return _section(artifacts, "high-risk", "Recall of high-risk labels", _high_risk)
+
+
+def confusion_section(artifacts: RunArtifacts) -> Section | None:
+    """A confusion matrix for each set."""
+    return _section(artifacts, "confusion", "Confusion matrices", _confusion_tables)
+
+
+def no_label_section(artifacts: RunArtifacts) -> Section | None:
+    """Counts of unparsed, refused and truncated answers."""
+    return _section(artifacts, "no-label", "Answers without a label", _answers_without_label)
+
+
+def calibration_section(artifacts: RunArtifacts) -> Section | None:
+    """Brier score, expected calibration error and reliability plots."""
+    return _section(artifacts, "calibration", "Calibration of probabilities", _calibration)
+
+
+def as_published_section(artifacts: RunArtifacts) -> Section | None:
+    """Our scores beside those of the published reader, if it was run."""
+    if artifacts.scores is None or artifacts.scores.as_published is None:
+        return None
+    return _section(artifacts, "as-published", "Scores of the published reader", _as_published)
+
+
+def explanation_labels_section(artifacts: RunArtifacts) -> Section | None:
+    """Scores of labels predicted from explanations alone, if a label reader was given."""
+    if artifacts.scores is None or not artifacts.scores.explanation_scores:
+        return None
+    return _section(artifacts, "explanations", "Labels predicted from explanations", _explanation_labels)
+
+
+def _section(
+    artifacts: RunArtifacts, section_id: str, title: str, blocks: Callable[[ScoreFile], Sequence[Block]]
+) -> Section | None:
+    """A section of blocks made from the scores; None without scores."""
+    return None if artifacts.scores is None else Section(section_id, title, tuple(blocks(artifacts.scores)))
+
+
+def _paper_comparison(scores: ScoreFile, artifacts: RunArtifacts) -> list[Block]:
+    unseen = _held_out_sets(artifacts)
+    held_out = {name: value for name, value in scores.weighted_f1().items() if name in unseen}
     blocks: list[Block] = [_paper_table(scores.weighted_f1(), "Weighted F1 on the test sets, in percent.")]
-    if kept:
+    if held_out:
         blocks.append(
-            Paragraph(f"{', '.join(kept)}: held out in this run, to be compared with the table below.")
+            Paragraph(f"{', '.join(held_out)}: held out in this run; compare with the table below.")
         )
         blocks.append(
-            _paper_table(kept, "Weighted F1 of models trained without the sets below.", held_out=True)
+            _paper_table(
+                held_out, "Weighted F1 of models that were not trained on these sets.", held_out=True
+            )
         )
     if scores.sets:
         blocks.append(_forest_figure(scores, unseen))
@@ -68,9 +107,10 @@ def _paper_comparison(scores: ScoreFile, material: RunArtifacts) -> list[Block]:
     return blocks
 
 
-def _held_out_sets(material: RunArtifacts) -> frozenset[str]:
-    """Sets that the collected data allow to be called unseen."""
-    held_out = material.collect_summary.held_out if material.collect_summary is not None else None
+def _held_out_sets(artifacts: RunArtifacts) -> frozenset[str]:
+    """Sets that no model of this run saw, as far as the collected data show."""
+    summary = artifacts.collect_summary
+    held_out = None if summary is None else summary.held_out
     return frozenset(held_out.sets) if held_out is not None and held_out.claim else frozenset()
 
 
@@ -85,28 +125,28 @@ def _paper_table(ours: Mapping[str, float], caption: str, held_out: bool = False
 
 def _forest_figure(scores: ScoreFile, unseen: frozenset[str]) -> FigureBlock:
     paper = load_paper_results()
-    marked = paper.highlighted().weighted_f1
+    full = paper.highlighted().weighted_f1
     held_out = paper.highlighted(held_out=True).weighted_f1
     order = [name for name in paper.columns if name in scores.sets]
     order += [name for name in scores.sets if name not in order]
-    whiskers = [
+    rows = [
         ForestRow(
             paper.columns.get(name, name),
             scores.sets[name].weighted_f1,
             scores.sets[name].weighted_f1_interval,
-            (held_out if name in unseen else marked).get(name),
+            (held_out if name in unseen else full).get(name),
         )
         for name in order
     ]
-    values = ", ".join(f"{one.name} {one.value:.1f}" for one in whiskers)
+    values = ", ".join(f"{row.name} {row.value:.1f}" for row in rows)
     description = f"Weighted F1 by set, this run: {values}. The tables above give the published values."
     caption = (
         f"Weighted F1 with 95 % interval ({scores.resampling.resamples:,} resamples of posts). "
         f"Diamond: {paper.highlighted_model} as published on the full test sets"
-        + (", for sets held out here its held-out value." if unseen else ".")
+        + ("; for sets held out here, its held-out score." if unseen else ".")
     )
     return FigureBlock(
-        caption, forest_plot(whiskers, f"{paper.highlighted_model}, published", description), description
+        caption, forest_plot(rows, f"{paper.highlighted_model}, published", description), description
     )
 
 
@@ -122,8 +162,8 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
             for question, part in one.by_question.items()
         ]
     note = (
-        "A score on fewer rows than published is no score on the published test set. "
-        "Intervals come from drawing posts, not rows. Unparsed, refused and truncated answers count as wrong."
+        "A score on fewer rows than published is not a score on the published test set. "
+        "Intervals resample posts, not rows. Unparsed, refused and truncated answers count as wrong."
     )
     return [
         TableBlock("Test rows by set and question; shares in percent.", header, tuple(rows)),
@@ -145,24 +185,23 @@ def _score_cells(one: Scores, expected: int | None = None) -> list[Cell]:
 def _high_risk(scores: ScoreFile) -> list[Block]:
     rows = [
         named_row(
-            name, [Cell(grave.label), count_cell(grave.n), count_cell(grave.hits), number_cell(grave.recall)]
+            name, [Cell(score.label), count_cell(score.n), count_cell(score.hits), number_cell(score.recall)]
         )
         for name, one in scores.sets.items()
-        if (grave := one.high_risk) is not None
+        if (score := one.high_risk) is not None
     ]
     if not rows:
-        return list(missing_note("No task here names such a label."))
+        return list(missing_note("No task here has a high-risk label."))
     lead = (
-        "Each task may name one label that must not be missed. "
-        "Recall is the share of its rows that was found."
+        "A task may name one label that must not be missed. Recall is the share of its rows that were found."
     )
     header = ("set", "label", "rows", "found", "recall, %")
-    return [Paragraph(lead), TableBlock("Recall of the grave label.", header, tuple(rows))]
+    return [Paragraph(lead), TableBlock("Recall of the high-risk label.", header, tuple(rows))]
 
 
 def _confusion_tables(scores: ScoreFile) -> list[Block]:
     lead = (
-        "Rows are gold labels, columns what was answered, shaded by their share of the row. "
+        "Rows are gold labels, columns are answers, shaded by their share of the row. "
         "Recall, precision and F1 are in percent."
     )
     tables = tuple(_confusion_table(name, one) for name, one in scores.sets.items())
@@ -170,12 +209,12 @@ def _confusion_tables(scores: ScoreFile) -> list[Block]:
 
 
 def _confusion_table(name: str, one: Scores) -> TableBlock:
-    lost = [column for column in NO_LABEL_STATUSES if getattr(one, column)]
-    columns = [*one.per_class, *lost]
+    outcomes = [column for column in NO_LABEL_STATUSES if getattr(one, column)]
+    columns = [*one.per_class, *outcomes]
     counts = [[one.confusion[gold][column] for column in columns] for gold in one.per_class]
-    wholes = [score.support for score in one.per_class.values()]
+    totals = [score.support for score in one.per_class.values()]
     heat = heat_table(
-        f"{name}, {one.n:,} rows", "gold", list(one.per_class), columns, counts, row_totals=wholes
+        f"{name}, {one.n:,} rows", "gold", list(one.per_class), columns, counts, row_totals=totals
     )
     rows = tuple(
         PageRow(
@@ -194,8 +233,7 @@ def _confusion_table(name: str, one: Scores) -> TableBlock:
 
 def _answers_without_label(scores: ScoreFile) -> list[Block]:
     lead = (
-        "An answer that could not be read, was refused or broke off is counted here "
-        "and is wrong everywhere else."
+        "Answers that name no label, refuse or break off are counted here and count as wrong everywhere else."
     )
     rows = [
         named_row(
@@ -210,38 +248,34 @@ def _answers_without_label(scores: ScoreFile) -> list[Block]:
         for name, one in scores.sets.items()
     ]
     header = ("set", "rows", "parsed", *NO_LABEL_STATUSES, "without a label, %")
-    return [Paragraph(lead), TableBlock("What became of the answers.", header, tuple(rows))]
+    return [Paragraph(lead), TableBlock("Answers by outcome.", header, tuple(rows))]
 
 
 def _calibration(scores: ScoreFile) -> list[Block]:
-    found = {name: one.calibration for name, one in scores.sets.items() if one.calibration is not None}
-    if not found:
-        return list(missing_note("These answers came without probabilities."))
+    by_set = {name: one.calibration for name, one in scores.sets.items() if one.calibration is not None}
+    if not by_set:
+        return list(missing_note("These answers have no probabilities."))
     rows = [
         named_row(name, [count_cell(one.n_ece), number_cell(one.brier, 3), number_cell(one.ece, 3)])
-        for name, one in found.items()
+        for name, one in by_set.items()
     ]
     lead = (
-        "Brier score: 0 is best, 2 is worst. Expected calibration error: mean gap between a label's "
-        "probability and the share of such answers that is right, over ten bins; 0 is best."
+        "Brier score: 0 is best, 2 is worst. Expected calibration error: mean gap between the probability of "
+        "an answer and the accuracy of such answers, over ten bins; 0 is best."
     )
-    header = ("set", "rows read", "Brier score", "calibration error")
+    header = ("set", "rows parsed", "Brier score", "calibration error")
     plots = tuple(
         FigureBlock("", reliability_plot(one.bins, name, label), label, small=True)
-        for name, one in found.items()
-        if one.n_ece
-        and (label := f"{name}: share right against probability; calibration error {one.ece:.3f}.")
+        for name, one in by_set.items()
+        if one.n_ece and (label := f"{name}: accuracy against probability; calibration error {one.ece:.3f}.")
     )
     return [Paragraph(lead), TableBlock("Calibration.", header, tuple(rows)), BlockGroup(plots)]
 
 
-def _as_published(scores: ScoreFile) -> Sequence[Section]:
-    if scores.as_published is None:
-        return ()
+def _as_published(scores: ScoreFile) -> list[Block]:
     lead = (
-        "The published scripts look for the first known word in what stands before “Reasoning:” and "
-        "count unreadable answers as the negative or last label. This is what they would have said of "
-        "the same answers."
+        "The published scripts look for the first known word in the text before “Reasoning:” and "
+        "count answers without one as the negative or last label. These are their scores for the same answers."
     )
     rows = [
         named_row(
@@ -256,7 +290,7 @@ def _as_published(scores: ScoreFile) -> Sequence[Section]:
                 Cell(one.reason or ""),
             ],
         )
-        for name, one in scores.as_published.items()
+        for name, one in (scores.as_published or {}).items()
     ]
     header = (
         "set",
@@ -264,20 +298,17 @@ def _as_published(scores: ScoreFile) -> Sequence[Section]:
         "as published",
         "accuracy",
         "as published",
-        "read by default",
+        "by default",
         "readers differ",
         "why there is no score",
     )
-    table = TableBlock("Our reader and the published one.", header, tuple(rows))
-    return [Section("as-published", "Read as published", (Paragraph(lead), table))]
+    return [Paragraph(lead), TableBlock("Our reader and the published one.", header, tuple(rows))]
 
 
-def _explanation_labels(scores: ScoreFile) -> Sequence[Section]:
-    if not scores.explanation_scores:
-        return ()
+def _explanation_labels(scores: ScoreFile) -> list[Block]:
     lead = (
-        f"A label reader ({scores.label_reader}) that has not seen these posts tells the label from the explanation alone, "
-        "its answer taken out. Where it agrees with the answers, explanations stand for the labels that they are "
+        f"A label reader ({scores.label_reader}) that has not seen these posts predicts the label from the explanation "
+        "alone, with the answer removed. Where it agrees with the answers, explanations support the labels they are "
         "given for."
     )
     rows = [
@@ -290,8 +321,7 @@ def _explanation_labels(scores: ScoreFile) -> Sequence[Section]:
                 number_cell(one.f1_against_gold),
             ],
         )
-        for name, one in scores.explanation_scores.items()
+        for name, one in (scores.explanation_scores or {}).items()
     ]
-    header = ("set", "answers", "told", "weighted F1 against the answers", "against gold")
-    table = TableBlock("Labels told from explanations.", header, tuple(rows))
-    return [Section("from-explanations", "Labels told from explanations", (Paragraph(lead), table))]
+    header = ("set", "answers", "predicted", "weighted F1 against the answers", "against gold")
+    return [Paragraph(lead), TableBlock("Labels predicted from explanations.", header, tuple(rows))]
