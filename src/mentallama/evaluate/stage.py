@@ -14,11 +14,12 @@ def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Posts, predictions, and the label reader's own files."""
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
-    found = require_files(POSTS_PATH, PREDICTIONS_PATH)(recipe, folder)
-    return found | ({} if reader is None else spec_files(f"encoder:{reader}", "reader"))
+    inputs = require_files(POSTS_PATH, PREDICTIONS_PATH)(recipe, folder)
+    return inputs | ({} if reader is None else spec_files(f"encoder:{reader}", "label_reader"))
 
 
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Score the run's predictions; returns weighted F1 by set and the sets without a score."""
     from mentallama.analysts.registry import open_label_reader
     from mentallama.evaluate.run import evaluate_predictions
 
