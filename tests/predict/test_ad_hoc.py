@@ -429,7 +429,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         (["--allow-remote", "XYZ"], "--allow-remote XYZ: there is no such set"),
         (["--max-new-tokens", "0"], "--max-new-tokens: Input should be greater than 0"),
         (["--set", "a=b"], "--set is for recipes"),
-        (["--model", "magic:x"], "'magic:x' is no model; a model is written linear:"),
+        (["--model", "magic:x"], "'magic:x' is not a model; write one of linear:"),
         (["--model", "linear:nowhere"], "nowhere: there is no linear model here"),
         (["--data", "nowhere"], "nowhere: no posts are there; give a file of posts"),
         (["--data", "s.jsonl"], "s.jsonl, row 1: not a Post record"),

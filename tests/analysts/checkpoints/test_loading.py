@@ -55,7 +55,7 @@ def test_a_folder_opens_with_its_context(tmp_path: Path) -> None:
     ("gone", "fault"),
     [
         ("model.safetensors", "this model folder holds no weights"),
-        ("config.json", "this folder holds no model, there is no config.json"),
+        ("config.json", "this folder holds no model: there is no config.json"),
     ],
 )
 def test_a_folder_that_lacks_something_says_what(tmp_path: Path, gone: str, fault: str) -> None:
@@ -72,14 +72,14 @@ def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
 
 
 def test_a_decoder_is_no_seq2seq(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="a llama is no seq2seq model"):
+    with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
         load_pretrained(str(saved(tmp_path / "m")), "seq2seq", torch.float32, CPU)
 
 
 def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
-        UsageError, match=r"nowhere/at-all: the model cannot be loaded .*the hub could not give it"
+        UsageError, match=r"nowhere/at-all: the model cannot be loaded .*the hub did not provide it"
     ):
         load_pretrained("nowhere/at-all", "causal", torch.float32, CPU)
 
@@ -123,13 +123,13 @@ def test_a_tokenizer_that_has_more_tokens_than_the_model(tmp_path: Path) -> None
     opened = load_pretrained(str(folder), "causal", torch.float32, CPU)
     opened.tokenizer.add_tokens(["⟨new⟩"])
     opened.tokenizer.save_pretrained(folder)
-    with pytest.raises(UsageError, match=r"its tokenizer has \d+ tokens and its model only \d+ embeddings"):
+    with pytest.raises(UsageError, match=r"its tokenizer has \d+ tokens but its model only \d+ embeddings"):
         load_pretrained(str(folder), "causal", torch.float32, CPU)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there() -> None:
-    with pytest.raises(UsageError, match="device: cuda is asked for and torch sees no GPU here"):
+    with pytest.raises(UsageError, match="device: cuda is requested, but torch sees no GPU here"):
         choose_device("cuda")
     assert choose_device("auto") == CPU
     assert choose_dtype("auto", CPU) == torch.float32
@@ -154,7 +154,7 @@ def test_what_a_model_has_seen_can_be_proved(tmp_path: Path) -> None:
     [
         ("mentallama.json", '{"analyst": "oracle"}', "not what training writes: see analyst, fingerprint"),
         ("seen.json", '{"a": 1}', "not a list of hashes"),
-        ("seen.json", None, "nobody can tell what the model has seen"),
+        ("seen.json", None, "nobody can tell which posts the model has seen"),
     ],
 )
 def test_a_damaged_model_file(tmp_path: Path, name: str, text: str | None, fault: str) -> None:

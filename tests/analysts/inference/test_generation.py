@@ -210,7 +210,7 @@ def test_passes_that_fail_are_halved_then_their_parts() -> None:
     assert sum(found) == 7
     # 4 x 16 does not fit, nor the 16 alone, nor two of 8; then 8 at a time
     assert said == [
-        f"out of memory: from here on at most {most} tokens are computed at once" for most in (32, 16, 8)
+        f"out of memory: batches are limited to {most} tokens from here on" for most in (32, 16, 8)
     ]
     with pytest.raises(MentallamaError, match="a single question of 11 tokens"):
         list(run_in_batches([Block(11)], budget, run))

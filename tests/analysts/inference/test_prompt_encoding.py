@@ -26,8 +26,8 @@ def ask(text: str, task: str = "dreaddit", question: str = "stress", form: Form 
     return Example(id="e", post_id="p", task=task, question=question, form=form, text=text)
 
 
-def prompter(layout: Layout, chat: bool, form: Form = "instruction", longest: int = 2048) -> PromptEncoder:
-    return PromptEncoder(tiny_tokenizer(chat, layout), form, "auto", longest)
+def prompter(layout: Layout, chat: bool, form: Form = "instruction", context: int = 2048) -> PromptEncoder:
+    return PromptEncoder(tiny_tokenizer(chat, layout), form, "auto", context)
 
 
 def ids_of(tokenizer: Any, text: str, special: bool = False) -> list[int]:
@@ -101,7 +101,7 @@ def test_answers_with_their_reasons_begin_with_the_answers(layout: Layout, chat:
 def test_a_long_post_loses_its_end_and_never_the_question(layout: Layout, chat: bool) -> None:
     task, text = TASKS["dreaddit"], "It rained and the exam is near. " * 40
     whole = prompter(layout, chat).encode_prompt(ask(text), task, 10)
-    own = prompter(layout, chat, longest=120)
+    own = prompter(layout, chat, context=120)
     prompt = own.encode_prompt(ask(text), task, 10)
     kept = text[: len(text) - prompt.truncated_chars]
     assert 0 < prompt.truncated_chars < len(text)
@@ -114,7 +114,7 @@ def test_a_long_post_loses_its_end_and_never_the_question(layout: Layout, chat: 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.integers(90, 130), st.sampled_from(KINDS))
 def test_no_prompt_is_longer_than_allowed(text: str, longest: int, kind: tuple[Layout, bool]) -> None:
-    own = prompter(*kind, longest=longest)
+    own = prompter(*kind, context=longest)
     prompt = own.encode_prompt(ask(text * 4), TASKS["dreaddit"], 20)
     assert len(prompt.ids) <= longest - 20
     assert (
@@ -125,9 +125,10 @@ def test_no_prompt_is_longer_than_allowed(text: str, longest: int, kind: tuple[L
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
 def test_a_context_that_does_not_hold_the_question_is_an_error(layout: Layout, chat: bool) -> None:
     with pytest.raises(
-        UsageError, match="the model holds 20 tokens, and the question of dreaddit with an answer of 9"
+        UsageError,
+        match="the model has a context of 20 tokens, too few for the question of dreaddit with an answer of 9",
     ):
-        prompter(layout, chat, longest=20).encode_prompt(ask("Rain."), TASKS["dreaddit"], 9)
+        prompter(layout, chat, context=20).encode_prompt(ask("Rain."), TASKS["dreaddit"], 9)
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
@@ -144,7 +145,7 @@ def test_control_tokens_in_a_post_are_text(layout: Layout, chat: bool) -> None:
 
 
 def test_a_template_is_asked_for_and_not_there() -> None:
-    with pytest.raises(UsageError, match="template: chat is asked for"):
+    with pytest.raises(UsageError, match="template: chat is requested"):
         PromptEncoder(tiny_tokenizer(), "instruction", "chat", 100)
 
 

@@ -135,7 +135,7 @@ def test_questions_on_one_post_are_read_together(monkeypatch: pytest.MonkeyPatch
     assert shared < tokens / 3
 
 
-def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.Group]:
+def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.ScoringGroup]:
     questions = [own._question(example) for example in examples]
     half = len(examples) // 2
     return [
@@ -204,7 +204,9 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
     own = analyst(model, tokenizer, log=said.append, max_new_tokens=12)
     found = list(own.analyse([*long, *short]))
     assert own.counts["truncated_posts"] == 2
-    assert said == [f"causal:tiny holds {CONTEXT} tokens: longer posts are cut at their end, and counted"]
+    assert said == [
+        f"causal:tiny has a context of {CONTEXT} tokens: longer posts are truncated at their end, and counted"
+    ]
     assert all(each.reading.label for each in found)
     list(own.analyse(long))
     assert own.counts["truncated_posts"] == 4
@@ -214,7 +216,9 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
 def test_a_question_that_does_not_fit_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
     own = analyst(tiny_llama(None, tokenizer), tokenizer, max_new_tokens=CONTEXT)
-    with pytest.raises(UsageError, match="the model holds 512 tokens, and the question of MultiWD"):
+    with pytest.raises(
+        UsageError, match="the model has a context of 512 tokens, too few for the question of MultiWD"
+    ):
         list(own.analyse(make_examples()))
 
 
@@ -338,7 +342,7 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
     tuned = get_peft_model(
         tiny_llama(None, tokenizer), PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)
     )
-    with pytest.raises(UsageError, match="learned tokens before the prompt"):
+    with pytest.raises(UsageError, match="prepend learned tokens to the prompt"):
         analyst(tuned, tokenizer)
 
 
@@ -391,7 +395,7 @@ def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pyt
     found = list(own.analyse(examples))
     assert [each.reading for each in found] == [each.reading for each in wanted]
     assert seen["failed"] == len(said) > 0
-    assert all(line.startswith("out of memory: from here on at most ") for line in said)
+    assert all(line.startswith("out of memory: batches are limited to ") for line in said)
     list(own.analyse(examples))
     assert len(said) == seen["failed"]
     assert seen["passes"] > 2 * seen["failed"]

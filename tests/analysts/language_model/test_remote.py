@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.inference.logprobs import answer_logprobs, softmax
-from mentallama.analysts.language_model.remote import RemoteAnalyst
+from mentallama.analysts.language_model.generative import softmax
+from mentallama.analysts.language_model.remote import RemoteAnalyst, answer_logprobs
 from mentallama.analysts.registry import open_analyst
 from mentallama.answers.parse import label_sentence, write_answer
 from mentallama.errors import MentallamaError, UsageError

@@ -202,7 +202,9 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once(kind: Kind) -
     own = analyst(model, tokenizer, log=said.append, labels_only=True)
     found = list(own.analyse([*long, *make_examples(("MultiWD",), posts=1)]))
     assert own.counts["truncated_posts"] == 2
-    assert said == [f"seq2seq:tiny holds {CONTEXT} tokens: longer posts are cut at their end, and counted"]
+    assert said == [
+        f"seq2seq:tiny has a context of {CONTEXT} tokens: longer posts are truncated at their end, and counted"
+    ]
     assert all(each.reading.label for each in found)
     prompt = own._question(0, long[0]).prompt
     assert CONTEXT - 8 < len(prompt) <= CONTEXT
@@ -226,18 +228,18 @@ def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
 def test_faults_are_sentences(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5")
     examples = make_examples(("DR",), posts=1)
-    with pytest.raises(UsageError, match="a seq2seq model reads the query as it stands"):
+    with pytest.raises(UsageError, match="a seq2seq model reads the query as plain text"):
         list(analyst(model, tokenizer, template="chat").analyse(examples))
     short = Seq2seqAnalyst(
         LoadedModel(model, tokenizer, 30, "seq2seq:tiny", None), InferenceOptions(log=lambda _: None)
     )
-    with pytest.raises(UsageError, match="the model writes 30 tokens, and an answer of SAD takes"):
+    with pytest.raises(UsageError, match="the model generates at most 30 tokens, but an answer of SAD takes"):
         short._tokenized_answers(TASKS["SAD"], short._prompt_encoder("instruction"))
     model.generation_config.decoder_start_token_id = model.config.decoder_start_token_id = None
     with pytest.raises(UsageError, match="no decoder_start_token_id"):
         list(analyst(model, tokenizer).analyse(examples))
     tiny_llama(tmp_path)
-    with pytest.raises(UsageError, match="a llama is no seq2seq model"):
+    with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
         open_analyst(f"seq2seq:{tmp_path}", InferenceOptions(device="cpu"))
 
 
@@ -265,7 +267,7 @@ def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pyt
     found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
     assert [each.reading for each in found] == [each.reading for each in wanted]
     assert seen["failed"] == len(said) > 0
-    assert all(line.startswith("out of memory: from here on at most ") for line in said)
+    assert all(line.startswith("out of memory: batches are limited to ") for line in said)
     full(model, 20, monkeypatch)
     with pytest.raises(
         MentallamaError, match=r"out of memory with a single question of \d+ tokens; use a smaller"

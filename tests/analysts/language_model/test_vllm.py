@@ -197,5 +197,5 @@ def test_without_vllm_or_a_gpu_it_says_what_is_missing(monkeypatch: pytest.Monke
         open_analyst("vllm:any")
     monkeypatch.setattr("mentallama.analysts.language_model.vllm.find_spec", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UsageError, match="vllm: needs a GPU and torch sees none here"):
+    with pytest.raises(UsageError, match="vllm: needs a GPU, and torch sees none here"):
         open_analyst("vllm:any")

@@ -255,7 +255,7 @@ def test_long_posts_are_cut_and_counted_and_long_responses_said(tmp_path: Path) 
     assert read.startswith("Post: A loud week.")
     assert read.endswith('The answer to the question "Does the poster suffers from stress?" is')
     with pytest.raises(
-        UsageError, match=r"a response takes \d+ tokens, and the model holds 100 on each side"
+        UsageError, match=r"a response takes \d+ tokens, but the context is 100 tokens on each side"
     ):
         sides.encode_target(YES * 30)
 
@@ -272,7 +272,7 @@ def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
     from tests.factories.tiny_models import tiny_llama
 
     tiny_llama(tmp_path / "llama")
-    with pytest.raises(UsageError, match="a llama is no seq2seq model"):
+    with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
         run(made(tmp_path, str(tmp_path / "llama")), tmp_path, tmp_path / "train")
 
 

@@ -1,4 +1,4 @@
-"""Where a model computes, and in which numbers."""
+"""The device and the dtype that a model runs in."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 def choose_device(wanted: Device, local_rank: int = 0) -> torch.device:
-    """The device of a setting; `place` is the process's number on its machine.
+    """The device for a setting; `local_rank` is the index of this process on its machine.
 
     Raises
     ------
-    WrongUse
-        A GPU is asked for and none is there.
+    UsageError
+        `cuda` is requested and torch sees no GPU.
     """
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
         raise UsageError(
-            "device: cuda is asked for and torch sees no GPU here; use device: cpu, or install a CUDA build of torch"
+            "device: cuda is requested, but torch sees no GPU here; use device: cpu, or install a CUDA build of torch"
         )
-    return torch.device("cuda", local_rank) if there and wanted != "cpu" else torch.device("cpu")
+    return torch.device("cuda", local_rank) if available and wanted != "cpu" else torch.device("cpu")
 
 
 def choose_dtype(wanted: Dtype, device: torch.device) -> torch.dtype:
-    """What passes are computed in."""
+    """The dtype for a setting; `auto` is bfloat16 on a GPU and float32 on a CPU."""
     if wanted == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return torch.float32 if wanted == "float32" else torch.bfloat16

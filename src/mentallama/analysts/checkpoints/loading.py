@@ -1,9 +1,10 @@
-"""Open a neural model: a folder of this project or anybody's, an adapter, or an id on the Hugging Face hub."""
+"""Load a neural model: a folder of this project or any other, an adapter, or an id on the Hugging Face hub."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,15 @@ _AUTO_CLASSES: dict[str, Any] = {
 }
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_target_positions")
 UNBOUNDED_CONTEXT = 1 << 20
-"""Tokens of models whose configuration names no longest text (T5)."""
+"""Context in tokens of models whose configuration gives no limit (T5)."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model with its tokenizer. `context`: tokens it can hold. `file`: what training here has said of it, if so."""
+    """A model with its tokenizer.
+
+    `context` is the largest number of tokens it can process, `metadata` what training in this project wrote beside it.
+    """
 
     model: Any
     tokenizer: Any
@@ -40,7 +44,7 @@ class LoadedModel:
 
 
 def load_pretrained(
-    where: str,
+    location: str,
     kind: str,
     dtype: torch.dtype,
     device: torch.device | None,
@@ -52,62 +56,66 @@ def load_pretrained(
 
     Parameters
     ----------
-    where
-        A folder, or an id on the hub as `klyang/MentaLLaMA-chat-7B-hf`. An adapter's folder brings its base with it.
+    location
+        A folder, or an id on the Hugging Face hub such as `klyang/MentaLLaMA-chat-7B-hf`. For an adapter's folder, its
+        base is loaded as well.
     kind
         `causal`, `seq2seq` or `encoder`.
+    dtype
+        Dtype of the weights.
     device
         None leaves the weights where they were loaded.
     quantised
-        Hold the weights in 4 bits (NF4), to train adapters on.
+        Quantise the weights to 4 bits (NF4), to train adapters on them.
     dropout
-        Of all the model's layers; None: as it was published.
+        Dropout probability of all layers; None keeps what was published.
 
     Raises
     ------
-    WrongUse
-        There is no model at that place, it lacks weights or a tokenizer, is of another kind, or its adapter belongs to
-        another base.
+    UsageError
+        There is no model at that location, it lacks weights or a tokenizer, is of another kind, or its adapter does not
+        fit its base.
     """
-    folder = Path(where)
+    folder = Path(location)
     if folder.is_dir():
-        _check_folder(folder, where)
+        _check_folder(folder, location)
     adapter = _read_adapter_config(folder)
-    base = where if adapter is None else str(adapter["base_model_name_or_path"])
+    base = location if adapter is None else str(adapter["base_model_name_or_path"])
     if adapter is not None and Path(base).is_dir():
         _check_folder(Path(base), base)
     model = _load_or_explain(lambda: _load_base_model(base, kind, dtype, quantised, dropout), base, "model")
     tokenizer = _load_or_explain(
-        lambda: AutoTokenizer.from_pretrained(_tokenizer_source(folder, where, base)), where, "tokenizer"
+        lambda: AutoTokenizer.from_pretrained(_tokenizer_source(folder, location, base)),
+        location,
+        "tokenizer",
     )
     if not tokenizer.is_fast:
         raise UsageError(
-            f"{where}: its tokenizer has no fast version, which is needed to cut posts; convert it first"
+            f"{location}: its tokenizer has no fast version, which is needed to truncate posts; convert it first"
         )
     if adapter is not None:
-        model = _load_adapter(model, where, base)
-    _check_vocabulary(model, tokenizer, where)
+        model = _load_adapter(model, location, base)
+    _check_vocabulary(model, tokenizer, location)
     if device is not None and not quantised:
         model = model.to(device)
-    file = read_model_metadata(folder) if folder.is_dir() else None
-    name = f"{kind}:{file.fingerprint if file else folder.name if folder.is_dir() else where}"
-    return LoadedModel(model, tokenizer, context_length(model, tokenizer), name, file)
+    metadata = read_model_metadata(folder) if folder.is_dir() else None
+    name = metadata.fingerprint if metadata else folder.name if folder.is_dir() else location
+    return LoadedModel(model, tokenizer, context_length(model, tokenizer), f"{kind}:{name}", metadata)
 
 
 def context_length(model: Any, tokenizer: Any) -> int:
-    """Tokens that a model can hold, by its configuration and its tokenizer."""
+    """Tokens that a model can process, by its configuration and its tokenizer."""
     positions = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    filler = getattr(positions, "padding_idx", None)
-    taken = (
-        0 if filler is None else filler + 1
-    )  # RoBERTa and its kin count places from behind that of padding
-    bounds = [getattr(model.config, key, 0) for key in _CONTEXT_KEYS]
-    bounds = [(bound or 0) - taken for bound in bounds] + [tokenizer.model_max_length]
-    return min((int(bound) for bound in bounds if 0 < bound < UNBOUNDED_CONTEXT), default=UNBOUNDED_CONTEXT)
+    padding_index = getattr(positions, "padding_idx", None)
+    # RoBERTa and its relatives number positions from the one after that of padding.
+    n_reserved = 0 if padding_index is None else padding_index + 1
+    limits = [(getattr(model.config, key, 0) or 0) - n_reserved for key in _CONTEXT_KEYS]
+    limits.append(tokenizer.model_max_length)
+    return min((int(limit) for limit in limits if 0 < limit < UNBOUNDED_CONTEXT), default=UNBOUNDED_CONTEXT)
 
 
 def _check_folder(folder: Path, where: str) -> None:
-    """Say what a folder lacks before a library says it in a page."""
+    """Report in a sentence which file is missing, before a library does so in a page."""
     if (folder / ADAPTER_CONFIG).is_file():
         if not any(folder.glob("adapter_model.*")):
             raise UsageError(
@@ -115,9 +123,11 @@ def _check_folder(folder: Path, where: str) -> None:
             )
         return
     if not (folder / "config.json").is_file():
-        raise UsageError(f"{where}: this folder holds no model, there is no config.json")
+        raise UsageError(f"{where}: this folder holds no model: there is no config.json")
     if not any(path for pattern in WEIGHT_PATTERNS for path in folder.glob(pattern)):
-        raise UsageError(f"{where}: this model folder holds no weights (*.safetensors); was it copied whole?")
+        raise UsageError(
+            f"{where}: this model folder holds no weights (*.safetensors); was it copied completely?"
+        )
 
 
 def _read_adapter_config(folder: Path) -> dict[str, Any] | None:
@@ -126,20 +136,20 @@ def _read_adapter_config(folder: Path) -> dict[str, Any] | None:
 
 
 def _tokenizer_source(folder: Path, where: str, base: str) -> str:
-    """An adapter published alone has its base's tokenizer."""
+    """Where to load the tokenizer from: an adapter published without one uses that of its base."""
     return base if folder.is_dir() and not any(folder.glob("tokenizer*")) else where
 
 
 def _load_or_explain(load: Callable[[], Any], where: str, what: str) -> Any:
-    """Load, and say in one sentence what a library could not."""
+    """Load, and turn the errors of the libraries into one sentence."""
     try:
         return load()
     except torch.OutOfMemoryError:
         raise MentallamaError(f"{where}: the model does not fit into the device's memory") from None
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as fault:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         local = Path(where).is_dir()
-        hint = "is the folder complete?" if local else "it is no folder, and the hub could not give it"
-        raise UsageError(f"{where}: the {what} cannot be loaded ({type(fault).__name__}); {hint}") from fault
+        hint = "is the folder complete?" if local else "it is not a folder, and the hub did not provide it"
+        raise UsageError(f"{where}: the {what} cannot be loaded ({type(error).__name__}); {hint}") from error
 
 
 def _load_base_model(
@@ -151,24 +161,24 @@ def _load_base_model(
             if name.endswith(("dropout", "dropout_prob")) and getattr(config, name) is not None:
                 setattr(config, name, dropout)
     if bool(config.is_encoder_decoder) != (kind == "seq2seq"):
-        raise UsageError(f"{where}: a {config.model_type} is no {kind} model")
-    more: dict[str, Any] = {}
+        raise UsageError(f"{where}: a {config.model_type} is not a {kind} model")
+    extra: dict[str, Any] = {}
     if quantised:
         from transformers import BitsAndBytesConfig
 
-        more["quantization_config"] = BitsAndBytesConfig(
+        extra["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
         )
-    return _AUTO_CLASSES[kind].from_pretrained(where, dtype=dtype, config=config, **more)
+    return _AUTO_CLASSES[kind].from_pretrained(where, dtype=dtype, config=config, **extra)
 
 
 def _load_adapter(model: Any, where: str, base: str) -> Any:
     """The model with its adapter.
 
-    peft leaves out what it cannot place and says so in a warning; an adapter that does not fit is a fault here.
+    peft only warns about weights that it cannot place; here an adapter that does not fit is an error.
     """
     require_peft()
     from peft import PeftModel
@@ -179,10 +189,10 @@ def _load_adapter(model: Any, where: str, base: str) -> Any:
         raise UsageError(
             f"{where}: this adapter does not fit its base {base}; it was made for another model"
         ) from None
-    found = adapted.load_adapter(where, adapter_name="default")
-    left = [*found.unexpected_keys, *(key for key in found.missing_keys if "lora_" in key)]
-    if left:
-        raise UsageError(f"{where}: {len(left)} of the adapter's weights have no place in its base {base}")
+    result = adapted.load_adapter(where, adapter_name="default")
+    unplaced = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
+    if unplaced:
+        raise UsageError(f"{where}: {len(unplaced)} of the adapter's weights do not fit its base {base}")
     return adapted
 
 
@@ -190,5 +200,41 @@ def _check_vocabulary(model: Any, tokenizer: Any, where: str) -> None:
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
         raise UsageError(
-            f"{where}: its tokenizer has {len(tokenizer)} tokens and its model only {rows} embeddings"
+            f"{where}: its tokenizer has {len(tokenizer)} tokens but its model only {rows} embeddings"
         )
+
+
+def unwrap_peft(loaded: LoadedModel) -> Any:
+    """The model with its adapters, without the wrapper of peft.
+
+    Raises
+    ------
+    UsageError
+        The adapter is a prompt-learning one.
+    """
+    configs = getattr(loaded.model, "peft_config", None)
+    if configs is None or not hasattr(loaded.model, "get_base_model"):
+        return loaded.model
+    if any(config.is_prompt_learning for config in configs.values()):
+        raise UsageError(
+            f"{loaded.name}: adapters that prepend learned tokens to the prompt are not supported; merge it or use LoRA"
+        )
+    return loaded.model.get_base_model()
+
+
+def published_eos_ids(model: Any) -> list[int]:
+    """The end-of-sequence tokens of a model's published generation configuration."""
+    eos = model.generation_config.eos_token_id
+    return eos if isinstance(eos, list) else [] if eos is None else [eos]
+
+
+@contextmanager
+def inference_mode(model: Any) -> Iterator[None]:
+    """Run without gradients and dropout; afterwards the model is back in its previous mode."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)

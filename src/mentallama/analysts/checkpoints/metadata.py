@@ -1,8 +1,8 @@
-"""What a folder of a trained neural model says of itself: `mentallama.json`, and `seen.json`.
+"""What this project writes beside a trained neural model: `mentallama.json` and `seen.json`.
 
-The weights and the tokenizer beside them are in transformers' own layout, safetensors only, so that any tool reads
-them. `seen.json` holds hashes of the posts that training and its choices saw: with it, anyone who has the posts can
-prove that none of them was among them, and nobody can read a post from it.
+The weights and the tokenizer are in the layout of transformers, as safetensors only, so any tool can read them.
+`seen.json` holds hashes of the posts that training or model selection used: whoever has the posts can prove that none of
+them was among these, and nobody can recover a post from it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ METADATA_FILE, SEEN_FILE = "mentallama.json", "seen.json"
 
 
 class EncoderHead(Record):
-    """One question that an encoder answers: its labels in the order of the head's outputs, and its temperature."""
+    """The head of one question: its labels in the order of its outputs, and the temperature of its softmax."""
 
     set: str
     question: str
@@ -33,10 +33,10 @@ class EncoderHead(Record):
 
 
 class ModelMetadata(Record):
-    """How a model was made, as far as it must be known to use it.
+    """How a model was trained, as far as it must be known to use it.
 
-    `fingerprint` names the model in predictions: a hash of the rows, the settings and the base. `max_tokens` is the
-    longest row in training. `sets` are the sets that were trained on.
+    `fingerprint` names the model in predictions: a hash of rows, settings and base. `max_tokens` is the length of the
+    longest training row, `sets` are the sets trained on.
     """
 
     analyst: Literal["encoder", "causal", "seq2seq"]
@@ -52,55 +52,53 @@ class ModelMetadata(Record):
 
 
 def write_model_metadata(folder: Path, model: ModelMetadata, seen: Iterable[str]) -> None:
-    """Write both files; `seen` are the hashes of `seen_hash`."""
+    """Write both files; `seen` are hashes made by `seen_hash`."""
     write_json(folder / SEEN_FILE, sorted(set(seen)))
     write_json(folder / METADATA_FILE, model.model_dump(mode="json"))
 
 
 def read_model_metadata(folder: Path) -> ModelMetadata | None:
-    """What the folder says; None where it is a model that was not trained here.
+    """Metadata of a model, or None if it was not trained by this project.
 
     Raises
     ------
-    BadData
-        The file does not hold what it should.
+    DataError
+        The file is not valid metadata.
     """
     path = folder / METADATA_FILE
     if not path.is_file():
         return None
     try:
         return ModelMetadata.model_validate(read_json(path))
-    except ValidationError as fault:
-        fields = sorted({".".join(map(str, error["loc"])) for error in fault.errors()})
+    except ValidationError as error:
+        fields = sorted({".".join(map(str, detail["loc"])) for detail in error.errors()})
         raise DataError(f"not what training writes: see {', '.join(fields)}; train again", path) from None
 
 
 def model_query_form(spec: str) -> Form:
-    """The form in which the model of a spec was trained here; of any other model, the instruction form."""
+    """The form of query that the model of a spec was trained on; `instruction` if it was not trained here."""
     folder = AnalystSpec.parse(spec).folder
     metadata = read_model_metadata(folder) if folder is not None else None
     return metadata.form if metadata is not None else "instruction"
 
 
 def read_seen_hashes(folder: Path) -> frozenset[str]:
-    """Hashes of the posts that a model has seen.
+    """Hashes of the posts that a model was trained on or selected by.
 
     Raises
     ------
-    BadData
-        The file is missing or damaged: then nothing can be proved.
+    DataError
+        The file is missing or damaged, so that leakage cannot be ruled out.
     """
     path = folder / SEEN_FILE
     if not path.is_file():
-        raise DataError(
-            "there is no such file, so that nobody can tell what the model has seen; train again", path
-        )
+        raise DataError("missing, so nobody can tell which posts the model has seen; train again", path)
     hashes = read_json(path)
-    if not isinstance(hashes, list) or not all(isinstance(each, str) for each in hashes):
+    if not isinstance(hashes, list) or not all(isinstance(item, str) for item in hashes):
         raise DataError("not a list of hashes; train again", path)
     return frozenset(hashes)
 
 
 def seen_hash(text: str) -> str:
-    """The hash of a cleaned post, the same for copies that differ in case, marks or mis-decoding."""
+    """Hash of a cleaned post; copies that differ only in case, punctuation or encoding damage share it."""
     return hashlib.blake2b(text_key(text).encode(), digest_size=12).hexdigest()

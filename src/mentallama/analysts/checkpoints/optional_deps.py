@@ -1,7 +1,4 @@
-"""torch and transformers, imported where they are needed: with one sentence where they are not there, and silent.
-
-Nothing here reaches for the network: telemetry and progress bars of the libraries are switched off before they load.
-"""
+"""Guards in front of optional libraries: a sentence where one is missing, no telemetry and no chatter where it is not."""
 
 from __future__ import annotations
 
@@ -15,9 +12,10 @@ QUIET_ENV = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_SYMLINKS_WARNING": "1",
     "DO_NOT_TRACK": "1",
-    "TOKENIZERS_PARALLELISM": "false",  # tokenizers warn, and may hang, in processes that fork
+    "TOKENIZERS_PARALLELISM": "false",  # tokenizers warn, and may deadlock, in processes that fork
     "BITSANDBYTES_NOWELCOME": "1",
 }
+"""Set before the libraries are imported."""
 
 
 def require_torch() -> None:
@@ -25,8 +23,8 @@ def require_torch() -> None:
 
     Raises
     ------
-    WrongUse
-        They are not installed.
+    UsageError
+        One of them is not installed.
     """
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
@@ -40,6 +38,6 @@ def require_torch() -> None:
 
 
 def require_peft() -> None:
-    """Call before peft is imported; `WrongUse` where it is not there."""
+    """Call before peft is imported; raises `UsageError` if it is not installed."""
     if find_spec("peft") is None:
         raise UsageError("adapters need peft: pip install 'mentallama[train]'")

@@ -1,7 +1,7 @@
-"""How likely a decoder holds given answers: one pass over a post's questions and all their written answers.
+"""Log-likelihoods of given answers under a decoder: one pass over a post's questions with all their written answers.
 
-The probability of an answer is that of its tokens behind the prompt, p(y|x) = prod_t p(y_t | x, y_<t). Logits are
-computed only where an answer's token is foretold.
+The likelihood of an answer is that of its tokens after the prompt, p(y|x) = prod_t p(y_t | x, y_<t). Logits are computed
+only at the positions that predict a token of an answer.
 """
 
 from __future__ import annotations
@@ -21,62 +21,62 @@ LayerKeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of each layer, of shape (rows, heads, tokens, width)."""
 
 LOGITS_CHUNK = 512
-"""Places whose logits are held in float32 together: 512 x 128,000 words are 250 MiB."""
+"""Positions whose logits are converted to float32 together: 512 x a vocabulary of 128,000 are 250 MiB."""
 
 
 @dataclass(frozen=True)
 class ScoringRequest:
-    """One question as tokens: its prompt, and the answers it may have, each behind the prompt."""
+    """A question as tokens: its prompt, and its possible answers, each to be scored after the prompt."""
 
     prompt: list[int]
     answers: tuple[list[int], ...] = ()
 
     @property
     def sequences(self) -> list[list[int]]:
-        """All that is read: the prompt with each answer, or the prompt alone where none is given."""
+        """The prompt followed by each answer, or the prompt alone if there are no answers."""
         return [self.prompt + answer for answer in self.answers] or [self.prompt]
 
 
 @dataclass(frozen=True)
 class ScoringGroup:
-    """Questions that are read together, about one post; `numbers` are theirs among all that are asked."""
+    """Questions about one post, scored as one tree; `indices` are their positions among all questions."""
 
     indices: list[int]
     requests: list[ScoringRequest]
 
     @cached_property
     def tree(self) -> TokenTree:
-        """All that is read for the group."""
-        return build_token_tree([sequence for ask in self.requests for sequence in ask.sequences])
+        """All sequences of the group."""
+        return build_token_tree([sequence for request in self.requests for sequence in request.sequences])
 
     @property
     def n_tokens(self) -> int:
-        """Tokens to read, each once."""
+        """Nodes of the tree: shared prefixes count once."""
         return len(self.tree.tokens)
 
     def halves(self) -> list[ScoringGroup]:
-        """The group as two with half of the questions each; as it is where it has but one."""
+        """Two groups with half of the questions each; the group itself if it has only one."""
         middle = len(self.requests) // 2
-        parts = [
+        halves = [
             (self.indices[:middle], self.requests[:middle]),
             (self.indices[middle:], self.requests[middle:]),
         ]
-        return [ScoringGroup(numbers, asks) for numbers, asks in parts if asks]
+        return [ScoringGroup(indices, requests) for indices, requests in halves if requests]
 
     def paths(self) -> Iterator[tuple[list[list[int]], list[list[int]]]]:
-        """Each question's paths through the tree, and the parts of them behind its prompt."""
+        """For each question the tree paths of its sequences, and their parts after the prompt (the answers)."""
         paths = iter(self.tree.paths)
-        for ask in self.requests:
-            own = [next(paths) for _ in ask.sequences]
-            yield own, [path[len(ask.prompt) :] for path in own[: len(ask.answers)]]
+        for request in self.requests:
+            sequence_paths = [next(paths) for _ in request.sequences]
+            answer_paths = [path[len(request.prompt) :] for path in sequence_paths[: len(request.answers)]]
+            yield sequence_paths, answer_paths
 
 
 @dataclass(frozen=True)
 class ScoredPrompt:
-    """What a pass found for one question.
+    """Scores of one question: log-likelihoods of its answers in nats, and the tree paths of its sequences.
 
-    `scores` are the answers' log-likelihoods in nats, `paths` the nodes of its sequences. Where the pass has kept
-    `layers`, the tree is their row `row`.
+    If the pass kept its keys and values, the tree is row `cache_row` of `cached_layers`.
     """
 
     answer_logprobs: list[float]
@@ -86,48 +86,52 @@ class ScoredPrompt:
 
 
 def score_trees(model: Any, groups: Sequence[ScoringGroup], keep_cache: bool) -> list[list[ScoredPrompt]]:
-    """Read each group as one tree, all in one pass; for each group, what was found for its questions.
+    """Score each group as one tree, all groups in one pass; returns the scored questions of each group.
 
     Parameters
     ----------
-    keep
-        Keep keys and values, to write behind an answer without reading the prompt again.
+    keep_cache
+        Keep keys and values, so that generation can continue after an answer without reading the prompt again.
     """
     width = max(group.n_tokens for group in groups)
-    before = _predecessors(groups, width)
+    predecessors = _predecessors(groups, width)
     inputs = _tree_inputs([group.tree for group in groups], width, model)
     cache = DynamicCache() if keep_cache else None
-    with logits_at_positions(model, list(before.values()) or [0]):
+    with logits_at_positions(model, list(predecessors.values()) or [0]):
         logits = model(**inputs, past_key_values=cache, use_cache=keep_cache).logits[0]
-    tokens = inputs["input_ids"].flatten()[list(before)]
-    chances = dict(zip(before, token_logprobs(logits, tokens), strict=True))
+    tokens = inputs["input_ids"].flatten()[list(predecessors)]
+    logprobs = dict(zip(predecessors, token_logprobs(logits, tokens), strict=True))
     layers = None if cache is None else [(layer.keys, layer.values) for layer in cache.layers]
     return [
         [
             ScoredPrompt(
-                [sum(chances[row * width + node] for node in path) for path in behind], paths, layers, row
+                [sum(logprobs[row * width + node] for node in path) for path in answer_paths],
+                sequence_paths,
+                layers,
+                row,
             )
-            for paths, behind in group.paths()
+            for sequence_paths, answer_paths in group.paths()
         ]
         for row, group in enumerate(groups)
     ]
 
 
 def _predecessors(groups: Sequence[ScoringGroup], width: int) -> dict[int, int]:
-    """Place of each answer's token -> place of the token before it, in the flattened pass."""
-    found: dict[int, int] = {}
+    """Position of each answer token -> position of the token before it, in the flattened batch."""
+    predecessors: dict[int, int] = {}
     for row, group in enumerate(groups):
-        for paths, behind in group.paths():
-            for path, answer in zip(paths, behind, strict=False):
-                above = path[-len(answer) - 1 : -1]
-                found |= {
-                    row * width + node: row * width + one for node, one in zip(answer, above, strict=True)
+        for sequence_paths, answer_paths in group.paths():
+            for path, answer in zip(sequence_paths, answer_paths, strict=False):
+                before = path[-len(answer) - 1 : -1]
+                predecessors |= {
+                    row * width + node: row * width + previous
+                    for node, previous in zip(answer, before, strict=True)
                 }
-    return found
+    return predecessors
 
 
 def _tree_inputs(trees: Sequence[TokenTree], width: int, model: Any) -> dict[str, torch.Tensor]:
-    """Tokens, positions and mask of a pass. What fills up a tree sees itself only, and nobody sees it."""
+    """Tokens, positions and attention mask of a batch. Padding attends only to itself, and nothing attends to it."""
     device, shape = model.device, (len(trees), width)
     tokens, depths = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
     ends = torch.arange(1, width + 1).repeat(len(trees), 1)
@@ -136,32 +140,32 @@ def _tree_inputs(trees: Sequence[TokenTree], width: int, model: Any) -> dict[str
         tokens[row, :size] = torch.tensor(tree.tokens)
         depths[row, :size] = torch.tensor(tree.depths)
         ends[row, :size] = torch.tensor(tree.subtree_ends)
-    places = torch.arange(width, device=device)
-    above = (places <= places[:, None]) & (places[:, None] < ends.to(device)[:, None, :])
+    nodes = torch.arange(width, device=device)
+    is_ancestor = (nodes <= nodes[:, None]) & (nodes[:, None] < ends.to(device)[:, None, :])
     return {
         "input_ids": tokens.to(device),
         "position_ids": depths.to(device),
-        "attention_mask": additive_mask(above[:, None], model.dtype),
+        "attention_mask": additive_mask(is_ancestor[:, None], model.dtype),
     }
 
 
-def additive_mask(seen: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A mask to add to attention's scores: 0 where `seen`, else the lowest number there is."""
-    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(
-        ~seen, torch.finfo(dtype).min
+def additive_mask(visible: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Mask to add to attention scores: 0 where `visible`, otherwise the smallest number of the dtype."""
+    return torch.zeros(visible.shape, dtype=dtype, device=visible.device).masked_fill_(
+        ~visible, torch.finfo(dtype).min
     )
 
 
 @contextmanager
 def logits_at_positions(model: Any, positions: Sequence[int]) -> Iterator[None]:
-    """Within, logits have shape (1, places, words): those of some places of the flattened batch only."""
-    chosen = torch.tensor(positions, device=model.device)
+    """Compute logits only at some positions of the flattened batch; they have shape (1, positions, vocabulary)."""
+    selected = torch.tensor(positions, device=model.device)
 
-    def choose(module: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    def select(module: Any, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         hidden = inputs[0]
-        return (hidden.reshape(-1, hidden.shape[-1])[chosen.to(hidden.device)][None], *inputs[1:])
+        return (hidden.reshape(-1, hidden.shape[-1])[selected.to(hidden.device)][None], *inputs[1:])
 
-    hook = model.get_output_embeddings().register_forward_pre_hook(choose)
+    hook = model.get_output_embeddings().register_forward_pre_hook(select)
     try:
         yield
     finally:
@@ -169,10 +173,10 @@ def logits_at_positions(model: Any, positions: Sequence[int]) -> Iterator[None]:
 
 
 def token_logprobs(logits: torch.Tensor, tokens: torch.Tensor) -> list[float]:
-    """Log-probabilities of `tokens` (places,) by logits (places, words); in float32 whatever the logits are."""
-    found: list[float] = []
+    """Log-probabilities of `tokens` (positions,) under logits (positions, vocabulary), computed in float32."""
+    logprobs: list[float] = []
     for start in range(0, len(tokens), LOGITS_CHUNK):
-        part = logits[start : start + LOGITS_CHUNK].float()
-        told = part.gather(1, tokens[start : start + LOGITS_CHUNK, None].to(part.device))[:, 0]
-        found += (told - part.logsumexp(-1)).tolist()
-    return found
+        chunk = logits[start : start + LOGITS_CHUNK].float()
+        selected = chunk.gather(1, tokens[start : start + LOGITS_CHUNK, None].to(chunk.device))[:, 0]
+        logprobs += (selected - chunk.logsumexp(-1)).tolist()
+    return logprobs

@@ -1,4 +1,4 @@
-"""Work in passes of bounded size; where memory is short, smaller ones."""
+"""Batches of bounded size, halved on out-of-memory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from typing import Protocol, Self, TypeVar
 import torch
 
 from mentallama.errors import MentallamaError
+from mentallama.progress import LogFn
 
-MAX_LENGTH_RATIO, SMALL_BATCH_TOKENS = 4 / 3, 512
-"""Items of one pass differ by no more than this factor, so that little is filled up; where a pass has not even so many
-tokens, they may."""
+MAX_LENGTH_RATIO = 4 / 3
+"""The longest item of a batch is at most this many times as long as the shortest, to limit padding."""
+
+SMALL_BATCH_TOKENS = 512
+"""Batches of at most this many tokens may mix any lengths: one more pass would cost more than the padding."""
 
 
 class Batchable(Protocol):
-    """What a pass holds: `size` tokens, and perhaps parts that can be done one after the other."""
+    """An item of `n_tokens` tokens that may be split; one that cannot be split returns itself from `halves`."""
 
     @property
     def n_tokens(self) -> int: ...
@@ -31,21 +34,21 @@ Result = TypeVar("Result")
 
 @dataclass
 class TokenBudget:
-    """How many tokens a pass may hold, padding counted, and how many cells (tokens x tokens) its mask."""
+    """Limits of one batch: tokens, padding counted, and cells (tokens x tokens) of its attention mask."""
 
     max_tokens: int
-    log: Callable[[str], None]
+    log: LogFn
     max_mask_cells: int = 1 << 28
 
     def fits(self, count: int, longest: int, shortest: int) -> bool:
-        """Whether so many items may be filled up to the longest and run together."""
+        """Whether `count` items may be padded to the longest and processed together."""
         fits = count * longest <= self.max_tokens and count * longest * longest <= self.max_mask_cells
         return fits and (shortest * MAX_LENGTH_RATIO >= longest or count * longest <= SMALL_BATCH_TOKENS)
 
     def shrink(self, failed_tokens: int) -> None:
-        """Halve after a pass of `failed` tokens had no room, and say so."""
+        """Halve the limit, with a warning, after a batch of `failed_tokens` tokens ran out of memory."""
         self.max_tokens = max(1, min(self.max_tokens, failed_tokens) // 2)
-        self.log(f"out of memory: from here on at most {self.max_tokens} tokens are computed at once")
+        self.log(f"out of memory: batches are limited to {self.max_tokens} tokens from here on")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
@@ -60,37 +63,37 @@ def out_of_memory_error(tokens: int) -> MentallamaError:
 def run_in_batches(
     items: Iterable[Item], budget: TokenBudget, run: Callable[[Sequence[Item]], Result]
 ) -> Iterator[tuple[list[Item], Result]]:
-    """Run items of like size together, the largest first; give each pass's items with what it found.
+    """Run items of similar length together, the longest first; yield each batch with its result.
 
     Raises
     ------
     MentallamaError
-        Memory does not even hold one part of one item.
+        Memory does not suffice for a single item, split as far as possible.
     """
     waiting = deque(sorted(items, key=lambda item: -item.n_tokens))
     while waiting:
-        part = [waiting.popleft()]
+        batch = [waiting.popleft()]
         while waiting:
-            sizes = part[0].n_tokens, waiting[0].n_tokens
-            if not budget.fits(len(part) + 1, max(sizes), min(sizes)):
+            lengths = batch[0].n_tokens, waiting[0].n_tokens
+            if not budget.fits(len(batch) + 1, max(lengths), min(lengths)):
                 break
-            part.append(waiting.popleft())
-        found = unless_out_of_memory(lambda part=part: run(part))  # type: ignore[misc]
-        if found is not None:
-            yield part, found[0]
+            batch.append(waiting.popleft())
+        result = unless_out_of_memory(lambda batch=batch: run(batch))  # type: ignore[misc]
+        if result is not None:
+            yield batch, result[0]
             continue
-        size = max(item.n_tokens for item in part)
-        pieces = part if len(part) > 1 else part[0].halves()
+        longest = max(item.n_tokens for item in batch)
+        pieces = batch if len(batch) > 1 else batch[0].halves()
         if len(pieces) == 1:
-            raise out_of_memory_error(size)
-        budget.shrink(len(part) * size)
+            raise out_of_memory_error(longest)
+        budget.shrink(len(batch) * longest)
         waiting.extendleft(reversed(pieces))
 
 
 def unless_out_of_memory(run: Callable[[], Result]) -> tuple[Result] | None:
-    """What was found, or None where memory was short.
+    """The result in a tuple, or None on out-of-memory.
 
-    Only a return leaves the handler, which holds all that the failed pass had computed.
+    The error must not be kept beyond the handler: its traceback refers to all tensors of the failed batch.
     """
     try:
         return (run(),)

@@ -1,7 +1,7 @@
-"""Write on greedily behind what has been read: many rows at once, each leaving when it ends.
+"""Greedy generation for many rows at once, with rows entering and leaving the batch as they end (continuous batching).
 
-Keys and values of what a tree pass has read are taken over, not computed again. All rows stand flush at one column, so
-that a step writes one column of a buffer that was made beforehand; a mask hides what lies before a row's beginning.
+Keys and values computed by a tree pass are reused. All rows are right-aligned, so that a step writes one column of a
+preallocated cache; a mask hides the columns before the start of a row.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ from mentallama.analysts.inference.answer_scoring import LayerKeyValues, additiv
 from mentallama.analysts.inference.batching import TokenBudget, out_of_memory_error, unless_out_of_memory
 
 STEPS_PER_SYNC = 16
-"""Steps between two looks at which rows have ended: a look waits for the device, and dropping rows copies."""
+"""Steps between two checks for ended rows: a check waits for the device, and dropping rows copies the cache."""
 
 COMPACT_WHEN = 8
-"""One row in so many has ended before the others are moved together, or new ones let in."""
+"""The batch is compacted, or new rows enter it, once one in this many rows has ended (or is new)."""
 
 PREALLOCATED_COLUMNS = 4 * STEPS_PER_SYNC
-"""Columns that are made beforehand."""
+"""Columns of the cache allocated in advance."""
 
 CACHE_BUDGET_FACTOR = 4
-"""Rows hold so many times the tokens of a pass, of which they compute but one each at a time."""
+"""The cache may hold this many times the tokens of a batch, since a step computes only one token per row."""
 
 
 @dataclass
 class GenerationSlot:
-    """A text to be written on.
+    """A text to be continued.
 
-    `tokens` is all of it so far. Where a pass has kept `layers`, `nodes` are the places of its first tokens in their
-    row `place`; at least one token is left to read. `written` holds what was chosen, with the token that ended it.
+    `tokens` is the whole text so far. If a tree pass kept its keys and values, those of the first tokens are at
+    `cached_nodes` of row `cache_row` of `cached_layers`; at least one token is not cached. `generated` holds the new
+    tokens, including the stop token.
     """
 
     index: int
@@ -50,7 +51,7 @@ class GenerationSlot:
 
 @dataclass(frozen=True)
 class StopCriteria:
-    """Where writing stops: `ends` are tokens that end a text, `longest` the tokens that the model holds."""
+    """When generation stops; `context` is the largest number of tokens that the model can process."""
 
     stop_token_ids: frozenset[int]
     max_new_tokens: int
@@ -58,7 +59,7 @@ class StopCriteria:
 
 
 class PreallocatedCacheLayer(DynamicLayer):  # type: ignore[misc]
-    """One layer's keys and values, with room behind the first `filled` columns."""
+    """Keys and values of one layer, with free columns after the first `filled`."""
 
     def __init__(self, keys: torch.Tensor, values: torch.Tensor, filled: int) -> None:
         super().__init__()
@@ -79,9 +80,9 @@ class PreallocatedCacheLayer(DynamicLayer):  # type: ignore[misc]
 
 @dataclass
 class KVBatch:
-    """Rows that are written together: all end at column `filled` of the shelves, each begins at its `starts`.
+    """Rows that are generated together: all end at column `filled` of the cache, each begins at its column in `starts`.
 
-    `last` (rows,) are tokens that have been chosen and not yet been read.
+    `last_tokens` (rows,) have been generated but not yet been fed to the model.
     """
 
     slots: list[GenerationSlot]
@@ -95,21 +96,20 @@ class KVBatch:
 
     @property
     def free_columns(self) -> int:
-        """Free columns."""
         return int(self.layers[0].keys.shape[2]) - self.filled
 
 
 def generate(
     model: Any, slots: Iterable[GenerationSlot], stop: StopCriteria, budget: TokenBudget
 ) -> Iterator[GenerationSlot]:
-    """Write each row to its end or its bound; rows come back as they are done.
+    """Generate each row until a stop criterion is met; rows are yielded as they end.
 
-    Rows are taken when there is room for them, so that what they go on from can be computed in the meantime.
+    `slots` are consumed only as fast as there is space for them, so they can be produced in the meantime.
 
     Raises
     ------
     MentallamaError
-        Memory does not even hold one row.
+        Memory does not suffice for a single row.
     """
     waiting = _SlotQueue(slots, stop)
     batch: KVBatch | None = None
@@ -119,9 +119,9 @@ def generate(
         together = [*alive, *fresh]
         if not together:
             return
-        found = unless_out_of_memory(lambda batch=batch, fresh=fresh: _advance(model, batch, fresh, stop))  # type: ignore[misc]
-        if found is not None:
-            batch = found[0]
+        result = unless_out_of_memory(lambda batch=batch, fresh=fresh: _advance(model, batch, fresh, stop))  # type: ignore[misc]
+        if result is not None:
+            batch = result[0]
         else:
             batch = None
             longest = max(len(row.tokens) for row in together)
@@ -133,17 +133,17 @@ def generate(
 
 
 class _SlotQueue:
-    """Rows that are not written yet."""
+    """Rows that have not started yet."""
 
-    def __init__(self, rows: Iterable[GenerationSlot], bounds: StopCriteria) -> None:
-        self._rows, self._returned, self._bounds = iter(rows), deque[GenerationSlot](), bounds
+    def __init__(self, rows: Iterable[GenerationSlot], stop: StopCriteria) -> None:
+        self._rows, self._returned, self._stop = iter(rows), deque[GenerationSlot](), stop
 
     def max_width(self, rows: Sequence[GenerationSlot]) -> int:
-        """Tokens of the longest row when it is done, at most."""
-        return max(len(row.tokens) - len(row.generated) for row in rows) + self._bounds.max_new_tokens
+        """Upper bound of the length that the longest row reaches."""
+        return max(len(row.tokens) - len(row.generated) for row in rows) + self._stop.max_new_tokens
 
     def take(self, alive: Sequence[GenerationSlot], token_budget: int) -> list[GenerationSlot]:
-        """As many as `room` tokens hold beside those that are written; none where it is hardly worth the move."""
+        """As many rows as fit into `token_budget` besides those alive; none if they are too few to justify compacting."""
         fresh: list[GenerationSlot] = []
         for row in iter(self._next, None):
             together = [*alive, *fresh, row]
@@ -164,135 +164,134 @@ class _SlotQueue:
 
 
 def _advance(
-    model: Any, batch: KVBatch | None, fresh: Sequence[GenerationSlot], bounds: StopCriteria
+    model: Any, batch: KVBatch | None, fresh: Sequence[GenerationSlot], stop: StopCriteria
 ) -> KVBatch:
-    """Let fresh rows in and ended ones out where it is worth it, and write a stretch."""
-    parts = [_prefill(model, list(rows), bounds) for _, rows in groupby(fresh, key=_prefill_key)]
-    held = [*([batch] if batch else []), *parts]
-    alive = [row for part in held for row in part.slots if not row.ended]
+    """Add fresh rows, drop ended ones if enough have ended, and generate `STEPS_PER_SYNC` tokens."""
+    prefilled = [_prefill(model, list(rows), stop) for _, rows in groupby(fresh, key=_prefill_key)]
+    batches = [*([batch] if batch else []), *prefilled]
+    alive = [row for part in batches for row in part.slots if not row.ended]
     if not alive:
-        return held[0]
-    ended = len(held[0].slots) - len(alive)
-    if len(held) > 1 or ended * COMPACT_WHEN >= len(alive) or held[0].free_columns < STEPS_PER_SYNC:
-        held = [_compact(held)]
-    _decode_steps(model, held[0], bounds)
-    return held[0]
+        return batches[0]
+    ended = len(batches[0].slots) - len(alive)
+    if len(batches) > 1 or ended * COMPACT_WHEN >= len(alive) or batches[0].free_columns < STEPS_PER_SYNC:
+        batches = [_compact(batches)]
+    _decode_steps(model, batches[0], stop)
+    return batches[0]
 
 
 def _prefill_key(row: GenerationSlot) -> tuple[int, int]:
-    """Rows of one pass with equally many tokens to read begin together."""
+    """Rows of one tree pass with equally many uncached tokens are prefilled together."""
     return id(row.cached_layers), len(row.tokens) - len(row.cached_nodes)
 
 
-def _prefill(model: Any, rows: list[GenerationSlot], bounds: StopCriteria) -> KVBatch:
-    """Read what has not been read of kindred rows, and choose their first tokens."""
-    rest = len(rows[0].tokens) - len(rows[0].cached_nodes)
-    known = max(len(row.cached_nodes) for row in rows)
-    shelves = _gather_cache(rows, known, rest)
-    cache = Cache(layers=shelves) if shelves else DynamicCache()
-    starts = [known - len(row.cached_nodes) for row in rows]
-    columns, first = (
-        torch.arange(known + rest, device=model.device),
-        torch.tensor(starts, device=model.device),
-    )
-    seen = (columns >= first[:, None, None]) & (columns <= columns[known:, None])
-    with logits_at_positions(model, [(row + 1) * rest - 1 for row in range(len(rows))]):
+def _prefill(model: Any, rows: list[GenerationSlot], stop: StopCriteria) -> KVBatch:
+    """Feed the uncached tokens of rows with equal keys, and generate their first tokens."""
+    n_new = len(rows[0].tokens) - len(rows[0].cached_nodes)
+    n_cached = max(len(row.cached_nodes) for row in rows)
+    layers = _gather_cache(rows, n_cached, n_new)
+    cache = Cache(layers=layers) if layers else DynamicCache()
+    starts = [n_cached - len(row.cached_nodes) for row in rows]
+    columns = torch.arange(n_cached + n_new, device=model.device)
+    first = torch.tensor(starts, device=model.device)
+    visible = (columns >= first[:, None, None]) & (columns <= columns[n_cached:, None])
+    with logits_at_positions(model, [(row + 1) * n_new - 1 for row in range(len(rows))]):
         logits = model(
-            input_ids=torch.tensor([row.tokens[-rest:] for row in rows], device=model.device),
-            position_ids=columns[known:] - first[:, None],
-            attention_mask=additive_mask(seen[:, None], model.dtype),
+            input_ids=torch.tensor([row.tokens[-n_new:] for row in rows], device=model.device),
+            position_ids=columns[n_cached:] - first[:, None],
+            attention_mask=additive_mask(visible[:, None], model.dtype),
             past_key_values=cache,
             use_cache=True,
         ).logits
-    shelves = shelves or [PreallocatedCacheLayer(layer.keys, layer.values, rest) for layer in cache.layers]
-    last = logits[0].argmax(-1)
-    _record_tokens(rows, last[:, None].tolist(), bounds)
-    return KVBatch(rows, starts, shelves, last)
+    layers = layers or [PreallocatedCacheLayer(layer.keys, layer.values, n_new) for layer in cache.layers]
+    tokens = logits[0].argmax(-1)
+    _record_tokens(rows, tokens[:, None].tolist(), stop)
+    return KVBatch(rows, starts, layers, tokens)
 
 
-def _gather_cache(rows: Sequence[GenerationSlot], known: int, rest: int) -> list[PreallocatedCacheLayer]:
-    """What a pass has kept of the rows, flush right before `rest` free columns; nothing where none was kept."""
+def _gather_cache(rows: Sequence[GenerationSlot], n_cached: int, n_new: int) -> list[PreallocatedCacheLayer]:
+    """The cached keys and values of the rows, right-aligned before `n_new` free columns; empty if nothing is cached."""
     layers = rows[0].cached_layers
     if layers is None:
         return []
     device = layers[0][0].device
     nodes = torch.tensor(
-        [[0] * (known - len(row.cached_nodes)) + row.cached_nodes for row in rows], device=device
+        [[0] * (n_cached - len(row.cached_nodes)) + row.cached_nodes for row in rows], device=device
     )
-    places = torch.tensor([[row.cache_row] for row in rows], device=device)
+    cache_rows = torch.tensor([[row.cache_row] for row in rows], device=device)
 
-    def taken(kept: torch.Tensor) -> torch.Tensor:
-        shelf = kept.new_zeros((len(rows), kept.shape[1], known + rest, kept.shape[3]))
-        shelf[:, :, :known] = kept[places, :, nodes].transpose(
-            1, 2
-        )  # indexing brings the columns to the front
-        return shelf
+    def gather(cached: torch.Tensor) -> torch.Tensor:
+        columns = cached.new_zeros((len(rows), cached.shape[1], n_cached + n_new, cached.shape[3]))
+        # Indexing moves the columns in front of the heads.
+        columns[:, :, :n_cached] = cached[cache_rows, :, nodes].transpose(1, 2)
+        return columns
 
-    return [PreallocatedCacheLayer(taken(keys), taken(values), known) for keys, values in layers]
+    return [PreallocatedCacheLayer(gather(keys), gather(values), n_cached) for keys, values in layers]
 
 
 def _compact(parts: Sequence[KVBatch]) -> KVBatch:
-    """Rows of several batches as one, without those that have ended, flush right and with room behind them."""
-    kept = [[number for number, row in enumerate(part.slots) if not row.ended] for part in parts]
-    pairs = [(part, chosen) for part, chosen in zip(parts, kept, strict=True) if chosen]
-    width = max(part.filled - part.starts[number] for part, chosen in pairs for number in chosen)
-    shelves = []
-    for layer in range(len(parts[0].layers)):
-        sides = [(part.layers[layer], chosen) for part, chosen in pairs]
-        keys = _gather_rows([(shelf.keys, shelf.filled, chosen) for shelf, chosen in sides], width)
-        values = _gather_rows([(shelf.values, shelf.filled, chosen) for shelf, chosen in sides], width)
-        shelves.append(PreallocatedCacheLayer(keys, values, width))
+    """Merge batches into one without their ended rows, right-aligned and with free columns after them."""
+    alive = [[row for row, slot in enumerate(part.slots) if not slot.ended] for part in parts]
+    pairs = [(part, rows) for part, rows in zip(parts, alive, strict=True) if rows]
+    width = max(part.filled - part.starts[row] for part, rows in pairs for row in rows)
+    layers = []
+    for index in range(len(parts[0].layers)):
+        sources = [(part.layers[index], rows) for part, rows in pairs]
+        keys = _gather_rows([(layer.keys, layer.filled, rows) for layer, rows in sources], width)
+        values = _gather_rows([(layer.values, layer.filled, rows) for layer, rows in sources], width)
+        layers.append(PreallocatedCacheLayer(keys, values, width))
     return KVBatch(
-        slots=[part.slots[number] for part, chosen in pairs for number in chosen],
-        starts=[width - part.filled + part.starts[number] for part, chosen in pairs for number in chosen],
-        layers=shelves,
-        last_tokens=torch.cat([part.last_tokens[chosen] for part, chosen in pairs]),
+        slots=[part.slots[row] for part, rows in pairs for row in rows],
+        starts=[width - part.filled + part.starts[row] for part, rows in pairs for row in rows],
+        layers=layers,
+        last_tokens=torch.cat([part.last_tokens[rows] for part, rows in pairs]),
     )
 
 
-def _gather_rows(sides: Sequence[tuple[torch.Tensor, int, list[int]]], width: int) -> torch.Tensor:
-    """Chosen rows of (rows, heads, columns, size), whose filled columns then end at column `width`."""
-    first, count = sides[0][0], sum(len(chosen) for _, _, chosen in sides)
-    moved = first.new_zeros((count, first.shape[1], width + PREALLOCATED_COLUMNS, first.shape[3]))
-    row = 0
-    for side, filled, chosen in sides:
-        reach = min(width, filled)
-        moved[row : row + len(chosen), :, width - reach : width] = side[chosen, :, filled - reach : filled]
-        row += len(chosen)
-    return moved
+def _gather_rows(sources: Sequence[tuple[torch.Tensor, int, list[int]]], width: int) -> torch.Tensor:
+    """Selected rows of tensors (rows, heads, columns, size) in one tensor, their filled columns ending at `width`."""
+    first, n_rows = sources[0][0], sum(len(rows) for _, _, rows in sources)
+    gathered = first.new_zeros((n_rows, first.shape[1], width + PREALLOCATED_COLUMNS, first.shape[3]))
+    offset = 0
+    for source, filled, rows in sources:
+        n_columns = min(width, filled)
+        gathered[offset : offset + len(rows), :, width - n_columns : width] = source[
+            rows, :, filled - n_columns : filled
+        ]
+        offset += len(rows)
+    return gathered
 
 
-def _decode_steps(model: Any, batch: KVBatch, bounds: StopCriteria) -> None:
-    """Write some tokens on every row of a batch."""
-    left = max(bounds.max_new_tokens - len(row.generated) for row in batch.slots if not row.ended)
-    steps, filled, cache = min(STEPS_PER_SYNC, left), batch.filled, Cache(layers=batch.layers)
+def _decode_steps(model: Any, batch: KVBatch, stop: StopCriteria) -> None:
+    """Generate up to `STEPS_PER_SYNC` tokens for every row of a batch."""
+    remaining = max(stop.max_new_tokens - len(row.generated) for row in batch.slots if not row.ended)
+    steps, filled, cache = min(STEPS_PER_SYNC, remaining), batch.filled, Cache(layers=batch.layers)
     starts = torch.tensor(batch.starts, device=model.device)[:, None]
     columns = torch.arange(filled + steps, device=model.device)
     mask = additive_mask((columns >= starts)[:, None, None], model.dtype)
-    chosen = []
+    generated = []
     for column in range(filled, filled + steps):
         batch.last_tokens = model(
             input_ids=batch.last_tokens[:, None],
-            # rows that have ended may run on to the next look, past what the model holds
-            position_ids=(column - starts).clamp_max(bounds.context - 1),
+            # rows that have ended run on until the next check, possibly beyond the context
+            position_ids=(column - starts).clamp_max(stop.context - 1),
             attention_mask=mask[..., : column + 1],
             past_key_values=cache,
             use_cache=True,
         ).logits[:, -1].argmax(-1)  # fmt: skip
-        chosen.append(batch.last_tokens)
-    _record_tokens(batch.slots, torch.stack(chosen, 1).tolist(), bounds)
+        generated.append(batch.last_tokens)
+    _record_tokens(batch.slots, torch.stack(generated, 1).tolist(), stop)
 
 
 def _record_tokens(
-    rows: Sequence[GenerationSlot], chosen: Sequence[Sequence[int]], bounds: StopCriteria
+    rows: Sequence[GenerationSlot], generated: Sequence[Sequence[int]], stop: StopCriteria
 ) -> None:
-    """Write down what was chosen for each row, up to its end."""
-    for row, tokens in zip(rows, chosen, strict=True):
-        row.cached_nodes, row.cached_layers = [], None  # from here on, it is the batch that holds the row
-        for token in islice(tokens, bounds.max_new_tokens - len(row.generated)):
+    """Append the generated tokens to each row, up to the one that ends it."""
+    for row, tokens in zip(rows, generated, strict=True):
+        row.cached_nodes, row.cached_layers = [], None  # the batch now has the keys and values
+        for token in islice(tokens, stop.max_new_tokens - len(row.generated)):
             if row.ended:
                 break
             row.tokens.append(token)
             row.generated.append(token)
-            row.ended = token in bounds.stop_token_ids
-        row.ended = row.ended or len(row.generated) >= bounds.max_new_tokens
+            row.ended = token in stop.stop_token_ids
+        row.ended = row.ended or len(row.generated) >= stop.max_new_tokens

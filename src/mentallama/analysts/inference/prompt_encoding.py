@@ -1,8 +1,8 @@
 """From an example to the tokens that a decoder language model reads, the same in training and in prediction.
 
-A prompt is the published query, alone or as the user's turn of the tokenizer's chat template. The answer follows it as
-it would in one text: its tokens are those that stand behind the prompt's last characters, so that tokenizers of both
-families (sentencepiece with its marks of spaces, byte-level BPE) give what joint tokenization gives.
+A prompt is the published query, alone or as the user's turn of the tokenizer's chat template. The answer is tokenized
+as the continuation of the prompt's last characters, which gives what joint tokenization would give for both families of
+tokenizers: sentencepiece, which marks spaces, and byte-level BPE.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from mentallama.tasks import Task, write_query
 Template = Literal["auto", "chat", "plain"]
 
 _SUFFIX_CHARS = 12
-"""Last characters of a prompt that may decide how an answer's first token is cut."""
+"""Last characters of a prompt that may influence how the first token of an answer is split."""
 
 _PLACEHOLDER_ANSWER = "Answer"
-"""Stands for an answer where a chat template is asked what it writes around one."""
+"""Stands for an answer when a chat template is asked what it puts around one."""
 
 
 @dataclass(frozen=True)
 class EncodedPrompt:
-    """Tokens of a prompt; `cut` counts the characters that were left out at the post's end."""
+    """Tokens of a prompt; `truncated_chars` is the number of characters cut off the end of the post."""
 
     ids: list[int]
     truncated_chars: int = 0
 
 
 class PromptEncoder:
-    """Write prompts and answers as tokens.
+    """Tokenizes prompts and answers for a decoder.
 
     Parameters
     ----------
@@ -43,50 +43,51 @@ class PromptEncoder:
     form
         The published form of queries.
     template
-        `auto`: the chat template where the tokenizer has one.
-    longest
-        Tokens that the model can hold, prompt and answer together.
+        `auto`: the chat template if the tokenizer has one.
+    context
+        Tokens that the model can process, prompt and answer together.
 
     Raises
     ------
-    WrongUse
-        `chat` is asked for and the tokenizer has no template.
+    UsageError
+        `chat` is requested and the tokenizer has no template.
     """
 
-    def __init__(self, tokenizer: Any, form: Form, template: Template, longest: int) -> None:
+    def __init__(self, tokenizer: Any, form: Form, template: Template, context: int) -> None:
         if template == "chat" and not tokenizer.chat_template:
             raise UsageError(
-                "template: chat is asked for, but the model's tokenizer has no chat template; use plain"
+                "template: chat is requested, but the model's tokenizer has no chat template; use plain"
             )
-        self.tokenizer, self.form, self.context = tokenizer, form, longest
+        self.tokenizer, self.form, self.context = tokenizer, form, context
         self.uses_chat_template = template != "plain" and bool(tokenizer.chat_template)
         self._special_tokens = [token for token in tokenizer.all_special_tokens if len(token) > 1]
 
     def encode_prompt(self, example: Example, task: Task, reserved_tokens: int) -> EncodedPrompt:
-        """The tokens of an example's prompt, with `room` tokens left for the answer.
+        """Tokenize an example's prompt, leaving `reserved_tokens` of the context for the answer.
 
-        A post that is too long loses its end; the question is never cut.
+        A post that is too long is truncated at its end; the question never is.
 
         Raises
         ------
-        WrongUse
-            The model's context does not even hold the question.
+        UsageError
+            The question alone exceeds the model's context.
         """
         text, allowed = self._escape_special_tokens(example.text), self.context - reserved_tokens
-        kept = len(text)
+        n_kept = len(text)
         while True:
-            ids, starts = self._tokenize_with_offsets(self.render_prompt(task, example.question, text[:kept]))
+            prompt = self.render_prompt(task, example.question, text[:n_kept])
+            ids, starts = self._tokenize_with_offsets(prompt)
             if len(ids) <= allowed:
-                return EncodedPrompt(ids, len(text) - kept)
-            if kept == 0:
+                return EncodedPrompt(ids, len(text) - n_kept)
+            if n_kept == 0:
                 raise UsageError(
-                    f"the model holds {self.context} tokens, and the question of {task.set} with an answer of {reserved_tokens} "
-                    "takes more; ask for shorter answers or take another model"
+                    f"the model has a context of {self.context} tokens, too few for the question of {task.set} with an "
+                    f"answer of {reserved_tokens}; ask for shorter answers or use another model"
                 )
-            # The excess is cut where the post's own last tokens begin; once more where cutting made other tokens.
-            inside = self._post_token_starts(task, example.question, text[:kept], starts)
+            # Cut where the excess tokens of the post begin; again if the shorter text tokenizes differently.
+            post_starts = self._post_token_starts(task, example.question, text[:n_kept], starts)
             excess = len(ids) - allowed
-            kept = inside[-excess] if excess <= len(inside) else 0
+            n_kept = post_starts[-excess] if excess <= len(post_starts) else 0
 
     def render_prompt(self, task: Task, question: str, text: str) -> str:
         """The prompt as text."""
@@ -94,49 +95,51 @@ class PromptEncoder:
         return self._apply_chat_template(query) if self.uses_chat_template else query
 
     def encode_answer(self, text: str, add_stop_token: bool = True) -> list[int]:
-        """The tokens of an answer behind a prompt; `ended`: with the token that ends it."""
-        lead, tail = self._answer_delimiters
-        written, anchor = lead + text + (tail if add_stop_token else ""), self._prompt_suffix
-        before, after = self._tokenize(anchor), self._tokenize(anchor + written)
-        # Where the anchor's last token has grown, the answer stands by itself.
-        ids = after[len(before) :] if after[: len(before)] == before else self._tokenize(written.lstrip())
-        return (
-            [*ids, self.stop_token_ids[0]] if add_stop_token and ids[-1:] != [self.stop_token_ids[0]] else ids
-        )
+        """Tokenize an answer as the continuation of a prompt."""
+        before_answer, after_answer = self._answer_delimiters
+        continuation = before_answer + text + (after_answer if add_stop_token else "")
+        suffix = self._tokenize(self._prompt_suffix)
+        joint = self._tokenize(self._prompt_suffix + continuation)
+        # If the last token of the prompt would absorb part of the answer, the answer is tokenized separately.
+        extends = joint[: len(suffix)] == suffix
+        ids = joint[len(suffix) :] if extends else self._tokenize(continuation.lstrip())
+        if add_stop_token and ids[-1:] != [self.stop_token_ids[0]]:
+            ids = [*ids, self.stop_token_ids[0]]
+        return ids
 
     def decode_answer(self, ids: Sequence[int]) -> str:
-        """The text of an answer's tokens, without its end."""
+        """The text of an answer's tokens, without special tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
     @cached_property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """Tokens that end an answer, the one that training writes first.
+        """Tokens that end an answer; the first is the one that training appends.
 
         Raises
         ------
-        WrongUse
+        UsageError
             The tokenizer has no end-of-sequence token.
         """
         eos = self.tokenizer.eos_token_id
         if eos is None:
             raise UsageError(
-                "the model's tokenizer has no end-of-sequence token, so that an answer has no end"
+                "the model's tokenizer has no end-of-sequence token, so the end of an answer cannot be recognised"
             )
-        turn = self._tokenize(self._answer_delimiters[1].lstrip())[:1]
-        return tuple(dict.fromkeys([*turn, eos]))
+        end_of_turn = self._tokenize(self._answer_delimiters[1].lstrip())[:1]
+        return tuple(dict.fromkeys([*end_of_turn, eos]))
 
     @cached_property
     def _answer_delimiters(self) -> tuple[str, str]:
-        """What stands between prompt and answer, and behind the answer."""
+        """The text between prompt and answer, and the text after the answer."""
         if not self.uses_chat_template:
             return " ", ""
         prompt = self._apply_chat_template("?")
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER_ANSWER}]
-        whole = self.tokenizer.apply_chat_template(turns, tokenize=False)
-        if not whole.startswith(prompt) or whole.count(_PLACEHOLDER_ANSWER) != 1:
+        conversation = self.tokenizer.apply_chat_template(turns, tokenize=False)
+        if not conversation.startswith(prompt) or conversation.count(_PLACEHOLDER_ANSWER) != 1:
             return "", self.tokenizer.eos_token or ""
-        lead, _, tail = whole[len(prompt) :].partition(_PLACEHOLDER_ANSWER)
-        return lead, tail.rstrip()
+        before_answer, _, after_answer = conversation[len(prompt) :].partition(_PLACEHOLDER_ANSWER)
+        return before_answer, after_answer.rstrip()
 
     @cached_property
     def _prompt_suffix(self) -> str:
@@ -150,25 +153,24 @@ class PromptEncoder:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _tokenize_with_offsets(self, prompt: str) -> tuple[list[int], list[int]]:
-        """Tokens, and the character at which each begins; a chat template has written its own first token."""
-        found = self.tokenizer(
+        """Tokens and the character offset of each. A chat template has already written the first special token."""
+        encoding = self.tokenizer(
             prompt, add_special_tokens=not self.uses_chat_template, return_offsets_mapping=True
         )
-        ids, starts = list(found["input_ids"]), [start for start, _ in found["offset_mapping"]]
-        if (
-            not self.uses_chat_template and ids and ids[-1] == self.tokenizer.eos_token_id
-        ):  # some tokenizers close what they read
+        ids, starts = list(encoding["input_ids"]), [start for start, _ in encoding["offset_mapping"]]
+        # Some tokenizers append an end-of-sequence token.
+        if not self.uses_chat_template and ids and ids[-1] == self.tokenizer.eos_token_id:
             ids, starts = ids[:-1], starts[:-1]
         return ids, starts
 
     def _post_token_starts(self, task: Task, question: str, text: str, starts: Sequence[int]) -> list[int]:
-        """Where tokens begin inside the post, in its own characters."""
+        """Character offsets within the post at which its tokens begin."""
         begin = self.render_prompt(task, question, text).rindex(text) if text else 0
         return sorted({start - begin for start in starts if begin <= start < begin + len(text)})
 
     def _escape_special_tokens(self, text: str) -> str:
-        """A post that spells a control token is text, not control."""
-        for mark in self._special_tokens:
-            if mark in text:
-                text = text.replace(mark, f"{mark[0]} {mark[1:]}")
+        """Break up special tokens that a post spells out, so that they are tokenized as plain text."""
+        for token in self._special_tokens:
+            if token in text:
+                text = text.replace(token, f"{token[0]} {token[1:]}")
         return text

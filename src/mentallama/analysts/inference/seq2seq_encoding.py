@@ -1,12 +1,13 @@
 """From an example to the tokens of both sides of an encoder-decoder, the same in training and in prediction.
 
-The encoder reads the published query, closed as its tokenizer closes a text. The decoder writes the answer as its
-tokenizer writes a target: behind the token that starts every text, and those that stand in front of every target (BART
-has one of each, T5 only the first).
+The encoder reads the published query, ended the way its tokenizer ends a text. The decoder's target is the answer,
+preceded by the decoder's start token and by the tokens that the tokenizer puts in front of every target: BART has one of
+each, T5 only the start token.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mentallama.analysts.inference.prompt_encoding import EncodedPrompt, PromptEncoder, Template
@@ -16,101 +17,102 @@ from mentallama.tasks import Task
 
 
 class Seq2seqPromptEncoder:
-    """Write both sides of an encoder-decoder as tokens.
+    """Tokenizes both sides of an encoder-decoder.
 
     Parameters
     ----------
+    model
+        The model, for its configuration.
     tokenizer
         A fast tokenizer of transformers; it needs no padding token.
-    longest
-        Tokens that the model can hold, on each side.
+    context
+        Tokens that the model can process, on each side.
 
     Raises
     ------
-    WrongUse
-        A chat template is asked for, or the model's configuration names no token to start with.
+    UsageError
+        A chat template is requested, or the model's configuration names no decoder start token.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, form: Form, template: Template, longest: int) -> None:
+    def __init__(self, model: Any, tokenizer: Any, form: Form, template: Template, context: int) -> None:
         if template == "chat":
-            raise UsageError(
-                "template: chat is for decoder models; a seq2seq model reads the query as it stands"
-            )
-        self.form, self.context = form, longest
+            raise UsageError("template: chat is for decoders; a seq2seq model reads the query as plain text")
+        self.form, self.context = form, context
         self._source_suffix = _source_suffix(tokenizer)
-        self._prompt_encoder = PromptEncoder(tokenizer, form, "plain", longest - len(self._source_suffix))
+        self._prompt_encoder = PromptEncoder(tokenizer, form, "plain", context - len(self._source_suffix))
         self._tokenizer = tokenizer
         start = _configured_token_id(model, "decoder_start_token_id")
         if start is None:
             raise UsageError(
-                "the model's configuration names no decoder_start_token_id, so that no answer can begin"
+                "the model's configuration has no decoder_start_token_id, so decoding cannot start"
             )
         self.decoder_start_id = start
-        """The token that every text of the decoder starts with."""
+        """The first token of every decoder input."""
         forced = _configured_token_id(model, "forced_bos_token_id")
         self.target_prefix = _target_prefix(tokenizer) if forced is None else [forced]
-        """What stands in front of every target."""
+        """The tokens in front of every target."""
 
     @property
     def decoder_prefix(self) -> list[int]:
-        """What the decoder is given before an answer."""
+        """Decoder input in front of an answer."""
         return [self.decoder_start_id, *self.target_prefix]
 
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
-        """Tokens that end an answer, the one that training writes first."""
+        """Tokens that end an answer; the first is the one that training appends."""
         return self._prompt_encoder.stop_token_ids
 
     def encode_prompt(self, example: Example, task: Task) -> EncodedPrompt:
-        """The encoder's tokens. A post that is too long loses its end; the question is never cut.
+        """Tokenize the encoder's input. A post that is too long is truncated at its end; the question never is.
 
         Raises
         ------
-        WrongUse
-            The model does not even hold the question.
+        UsageError
+            The question alone exceeds the model's context.
         """
         prompt = self._prompt_encoder.encode_prompt(example, task, 0)
         return EncodedPrompt([*prompt.ids, *self._source_suffix], prompt.truncated_chars)
 
-    def encode_answer(self, text: str) -> list[int]:
-        """The tokens of an answer, without what opens and ends it."""
-        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+    def encode_answer(self, text: str, add_stop_token: bool = True) -> list[int]:
+        """Tokenize an answer, without the tokens in front of it."""
+        ids = list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        return [*ids, self.stop_token_ids[0]] if add_stop_token else ids
 
     def encode_target(self, text: str) -> list[int]:
-        """All that the decoder is to write for an answer.
+        """Everything that the decoder is trained to produce for an answer.
 
         Raises
         ------
-        WrongUse
-            It is longer than the model can hold.
+        UsageError
+            It exceeds the model's context.
         """
-        target = [*self.target_prefix, *self.encode_answer(text), self.stop_token_ids[0]]
+        target = [*self.target_prefix, *self.encode_answer(text)]
         if len(target) > self.context:
             raise UsageError(
-                f"a response takes {len(target)} tokens, and the model holds {self.context} on each side; give it a "
-                "larger max_tokens where its base can hold more, or leave such rows out"
+                f"a response takes {len(target)} tokens, but the context is {self.context} tokens on each side; raise "
+                "max_tokens if the base allows it, or leave such rows out"
             )
         return target
 
-    def decode_answer(self, ids: list[int]) -> str:
+    def decode_answer(self, ids: Sequence[int]) -> str:
         """The text of an answer's tokens."""
         return self._prompt_encoder.decode_answer(ids)
 
 
 def _configured_token_id(model: Any, key: str) -> int | None:
-    """A token that the way of generating names, or an older configuration of the model."""
-    found = getattr(model.generation_config, key, None)
-    return getattr(model.config, key, None) if found is None else found
+    """A token id of the generation configuration, or of the model configuration where older models have it."""
+    token_id = getattr(model.generation_config, key, None)
+    return getattr(model.config, key, None) if token_id is None else token_id
 
 
 def _source_suffix(tokenizer: Any) -> list[int]:
-    """The token behind every text, if the tokenizer writes one."""
+    """The token that the tokenizer puts after every source text, if it does."""
     ids = list(tokenizer("?")["input_ids"])
     return ids[-1:] if ids[-1] == tokenizer.eos_token_id else []
 
 
 def _target_prefix(tokenizer: Any) -> list[int]:
-    """The tokens in front of every target."""
-    written = tokenizer(text_target="?", return_special_tokens_mask=True)
-    marks = list(written["special_tokens_mask"])
-    return list(written["input_ids"])[: marks.index(0)]
+    """The tokens that the tokenizer puts in front of every target."""
+    encoding = tokenizer(text_target="?", return_special_tokens_mask=True)
+    is_special = list(encoding["special_tokens_mask"])
+    return list(encoding["input_ids"])[: is_special.index(0)]

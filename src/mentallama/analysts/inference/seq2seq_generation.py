@@ -1,11 +1,11 @@
-"""What an encoder has read, and what its decoder makes of it: likelihoods of given answers, and greedy texts.
+"""Encoder-decoders: log-likelihoods of given answers and greedy generation, from one encoding of each row.
 
-The encoder reads every row once; the decoder's keys and values of what was read are computed once, too, and shared by
-all answers and all that is written.
+Each row is encoded once, and the decoder's cross-attention keys and values are computed once; all answers and the
+generated text share them.
 
-All rows stand at one place of the decoder: a row whose given tokens reach further than another's is fed them one after
-the other while the other already writes. So positions are right for every architecture, learned or relative, and
-nothing is filled up in front.
+All rows are at the same decoder position: a row with a longer prefix is still fed its prefix, token by token, while
+another already generates. So positions are right for every architecture, absolute or relative, and no left padding is
+needed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from mentallama.analysts.inference.answer_scoring import token_logprobs
 from mentallama.analysts.inference.generation import COMPACT_WHEN, STEPS_PER_SYNC, StopCriteria
 
 UNFORCED = -1
-"""Stands for a token that the model chooses."""
+"""Marks a position at which the model chooses the token."""
 
 
 @dataclass
 class EncodedBatch:
-    """Rows that the encoder has read: `states` (rows, tokens, width), `mask` (rows, tokens).
+    """Encoded rows: `hidden_states` (rows, tokens, width) and `mask` (rows, tokens).
 
-    `crossed` holds the decoder's keys and values of them, from its first pass on.
+    `cross_cache` holds the decoder's cross-attention keys and values, from its first pass on.
     """
 
     model: Any
@@ -38,7 +38,7 @@ class EncodedBatch:
     cross_cache: DynamicCache
 
     def decode(self, ids: torch.Tensor, self_cache: DynamicCache) -> torch.Tensor:
-        """Logits (rows, tokens, words) behind `ids` (rows, tokens), which stand behind those in `own`; it grows."""
+        """Logits (rows, tokens, vocabulary) after `ids` (rows, tokens), which follow those in `self_cache` and enter it."""
         logits: torch.Tensor = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self.hidden_states),
             attention_mask=self.mask,
@@ -48,15 +48,15 @@ class EncodedBatch:
         ).logits
         return logits
 
-    def select_rows(self, kept: list[int]) -> EncodedBatch:
-        """Some rows alone."""
+    def select_rows(self, rows: list[int]) -> EncodedBatch:
+        """A batch of some of the rows."""
         return EncodedBatch(
-            self.model, self.hidden_states[kept], self.mask[kept], select_cache_rows(self.cross_cache, kept)
+            self.model, self.hidden_states[rows], self.mask[rows], select_cache_rows(self.cross_cache, rows)
         )
 
 
 def encode(model: Any, prompts: Sequence[Sequence[int]]) -> EncodedBatch:
-    """Read prompts side by side. What fills them up is masked, so that any token does."""
+    """Encode prompts in one batch. Padding is masked, so token 0 serves for any tokenizer."""
     longest = max(map(len, prompts))
     ids = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts], device=model.device)
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
@@ -68,43 +68,44 @@ def encode(model: Any, prompts: Sequence[Sequence[int]]) -> EncodedBatch:
 def score_answers(
     encoded: EncodedBatch, decoder_prefix: Sequence[int], answers: Sequence[Sequence[list[int]]]
 ) -> list[list[float]]:
-    """Log-likelihoods in nats of each row's answers behind `begun`."""
-    own = DynamicCache()
-    first = encoded.decode(
-        torch.tensor([list(decoder_prefix)] * len(answers), device=encoded.hidden_states.device), own
-    )[:, -1:]
+    """Log-likelihoods in nats of each row's answers after `decoder_prefix`."""
+    cache = DynamicCache()
+    prefixes = torch.tensor([list(decoder_prefix)] * len(answers), device=encoded.hidden_states.device)
+    first_logits = encoded.decode(prefixes, cache)[:, -1:]
     scores: list[list[float]] = [[] for _ in answers]
-    for place in range(max(map(len, answers))):
-        told = [each[place] if place < len(each) else [] for each in answers]
-        for found, chance, row in zip(
-            scores, _answer_logprobs(encoded, first, own, told), answers, strict=True
-        ):
-            if place < len(row):
-                found.append(chance)
+    for index in range(max(map(len, answers))):
+        texts = [row[index] if index < len(row) else [] for row in answers]
+        logprobs = _answer_logprobs(encoded, first_logits, cache, texts)
+        for row_scores, logprob, row in zip(scores, logprobs, answers, strict=True):
+            if index < len(row):
+                row_scores.append(logprob)
     return scores
 
 
 def _answer_logprobs(
-    encoded: EncodedBatch, first: torch.Tensor, own: DynamicCache, told: Sequence[Sequence[int]]
+    encoded: EncodedBatch,
+    first_logits: torch.Tensor,
+    cache: DynamicCache,
+    texts: Sequence[Sequence[int]],
 ) -> list[float]:
-    """Log-likelihood of one text a row, of which `first` (rows, 1, words) foretells the first token."""
-    width = max(map(len, told))
-    ids = torch.tensor([[*each, *[0] * (width - len(each))] for each in told], device=first.device)
-    logits = first
+    """Log-likelihood of one text per row; `first_logits` (rows, 1, vocabulary) predict its first token."""
+    width = max(map(len, texts))
+    ids = torch.tensor([[*text, *[0] * (width - len(text))] for text in texts], device=first_logits.device)
+    logits = first_logits
     if width > 1:
-        copied = DynamicCache([(layer.keys, layer.values) for layer in own.layers])
-        logits = torch.cat([first, encoded.decode(ids[:, :-1], copied)], 1)
-    rows = [row for row, each in enumerate(told) for _ in each]
-    columns = [column for each in told for column in range(len(each))]
-    chances = iter(token_logprobs(logits[rows, columns], ids[rows, columns]))
-    return [sum(next(chances) for _ in each) for each in told]
+        copied = DynamicCache([(layer.keys, layer.values) for layer in cache.layers])
+        logits = torch.cat([first_logits, encoded.decode(ids[:, :-1], copied)], 1)
+    rows = [row for row, text in enumerate(texts) for _ in text]
+    columns = [column for text in texts for column in range(len(text))]
+    logprobs = iter(token_logprobs(logits[rows, columns], ids[rows, columns]))
+    return [sum(next(logprobs) for _ in text) for text in texts]
 
 
 @dataclass
 class DecoderSlot:
-    """A text that is written: its tokens from the decoder's start on, the first `given` of them given.
+    """A text being generated: its tokens from the decoder's start token on, the first `prefix_length` of them given.
 
-    `limit`: tokens at which it ends in any case.
+    `max_tokens`: length at which it ends in any case.
     """
 
     tokens: list[int]
@@ -124,56 +125,56 @@ class DecoderSlot:
 def generate_seq2seq(
     encoded: EncodedBatch, decoder_prefixes: Sequence[Sequence[int]], stop: StopCriteria
 ) -> list[list[int]]:
-    """Write behind what each row has begun with, greedily; what is written holds the token that ended it."""
-    lines = [
-        DecoderSlot(list(own), len(own), min(len(own) + stop.max_new_tokens, stop.context))
-        for own in decoder_prefixes
+    """Generate greedily after each row's prefix; the result includes the stop token."""
+    slots = [
+        DecoderSlot(list(prefix), len(prefix), min(len(prefix) + stop.max_new_tokens, stop.context))
+        for prefix in decoder_prefixes
     ]
-    alive, column, own = lines, min(map(len, decoder_prefixes)), DynamicCache()
+    active, column, cache = slots, min(map(len, decoder_prefixes)), DynamicCache()
     ids = torch.tensor(
-        [list(each[:column]) for each in decoder_prefixes], device=encoded.hidden_states.device
+        [list(prefix[:column]) for prefix in decoder_prefixes], device=encoded.hidden_states.device
     )
-    foretold = encoded.decode(ids, own)[:, -1].argmax(-1)
-    while kept := [row for row, line in enumerate(alive) if not line.ended(stop.stop_token_ids)]:
-        if (len(alive) - len(kept)) * COMPACT_WHEN >= len(alive):
-            alive, encoded, own, foretold = (
-                [alive[row] for row in kept],
-                encoded.select_rows(kept),
-                select_cache_rows(own, kept),
-                foretold[kept],
+    predicted = encoded.decode(ids, cache)[:, -1].argmax(-1)
+    while alive := [row for row, slot in enumerate(active) if not slot.ended(stop.stop_token_ids)]:
+        if (len(active) - len(alive)) * COMPACT_WHEN >= len(active):
+            active, encoded, cache, predicted = (
+                [active[row] for row in alive],
+                encoded.select_rows(alive),
+                select_cache_rows(cache, alive),
+                predicted[alive],
             )
-        foretold = _decode_steps(encoded, own, alive, column, foretold, stop)
+        predicted = _decode_steps(encoded, cache, active, column, predicted, stop)
         column += STEPS_PER_SYNC
-    return [line.generated for line in lines]
+    return [slot.generated for slot in slots]
 
 
 def _decode_steps(
     encoded: EncodedBatch,
-    own: DynamicCache,
-    lines: Sequence[DecoderSlot],
+    cache: DynamicCache,
+    slots: Sequence[DecoderSlot],
     column: int,
-    foretold: torch.Tensor,
-    bounds: StopCriteria,
+    predicted: torch.Tensor,
+    stop: StopCriteria,
 ) -> torch.Tensor:
-    """Feed every row the tokens of some columns, given or foretold; returns what is foretold behind them."""
-    steps = min(STEPS_PER_SYNC, max(line.max_tokens for line in lines) - column)
-    given = [line.tokens[column : column + steps] for line in lines]
-    fixed = torch.tensor(
-        [[*each, *[UNFORCED] * (steps - len(each))] for each in given], device=foretold.device
+    """Decode up to `STEPS_PER_SYNC` columns, with tokens of the prefix or predicted ones; returns the next prediction."""
+    steps = min(STEPS_PER_SYNC, max(slot.max_tokens for slot in slots) - column)
+    prefixes = [slot.tokens[column : column + steps] for slot in slots]
+    forced = torch.tensor(
+        [[*prefix, *[UNFORCED] * (steps - len(prefix))] for prefix in prefixes], device=predicted.device
     )
-    chosen = []
+    columns = []
     for step in range(steps):
-        last = torch.where(fixed[:, step] == UNFORCED, foretold, fixed[:, step])
-        chosen.append(last)
-        foretold = encoded.decode(last[:, None], own)[:, -1].argmax(-1)
-    for line, tokens in zip(lines, torch.stack(chosen, 1).tolist(), strict=True):
-        for token in tokens[max(0, len(line.tokens) - column) :]:
-            if line.ended(bounds.stop_token_ids):
+        tokens = torch.where(forced[:, step] == UNFORCED, predicted, forced[:, step])
+        columns.append(tokens)
+        predicted = encoded.decode(tokens[:, None], cache)[:, -1].argmax(-1)
+    for slot, row in zip(slots, torch.stack(columns, 1).tolist(), strict=True):
+        for token in row[max(0, len(slot.tokens) - column) :]:
+            if slot.ended(stop.stop_token_ids):
                 break
-            line.tokens.append(token)
-    return foretold
+            slot.tokens.append(token)
+    return predicted
 
 
-def select_cache_rows(cache: DynamicCache, kept: list[int]) -> DynamicCache:
-    """A cache of some rows."""
-    return DynamicCache([(layer.keys[kept], layer.values[kept]) for layer in cache.layers])
+def select_cache_rows(cache: DynamicCache, rows: list[int]) -> DynamicCache:
+    """A cache of some of the rows."""
+    return DynamicCache([(layer.keys[rows], layer.values[rows]) for layer in cache.layers])

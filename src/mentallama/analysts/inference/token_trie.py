@@ -1,8 +1,8 @@
-"""Sequences of tokens as one tree, so that what they begin with in common is read once.
+"""Token sequences merged into one tree, so that shared prefixes are computed once.
 
-All questions about a post share the post, and the answers to a question share the question. A model reads the tree in
-one pass: tokens stand in the order of a walk through it, each at the position of its depth, and sees only those above
-it (tree attention: Miao et al. 2024, SpecInfer, section 4.2).
+All questions about a post share the post, and the answers to a question share the question. A model processes the tree
+in one pass: tokens are laid out in depth-first order, each at the position given by its depth, and each attends only to
+its ancestors (tree attention: Miao et al. 2024, SpecInfer, section 4.2).
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TokenTree:
-    """Nodes in the order of a walk from the root, each before those below it.
+    """Nodes in depth-first order, each before its descendants.
 
-    Node `i` and all below it are `i` to `ends[i]` (excluded). So `j` stands above `i`, or is `i`, exactly where
-    `j <= i < ends[j]`. `paths` gives each sequence's nodes, in the order in which the sequences were given.
+    Node `i` and its descendants are `i` to `subtree_ends[i]` (exclusive). So `j` is an ancestor of `i`, or `i` itself,
+    exactly if `j <= i < subtree_ends[j]`. `paths` holds the nodes of each sequence, in the order the sequences were
+    given.
     """
 
     tokens: list[int]
@@ -26,12 +27,12 @@ class TokenTree:
 
 
 def build_token_tree(sequences: Sequence[Sequence[int]]) -> TokenTree:
-    """Merge sequences of tokens: each beginning that differs from all others becomes one node.
+    """Merge token sequences: each distinct prefix becomes one node.
 
-    >>> tree = grow([[5, 6, 8], [5, 6, 7]])
+    >>> tree = build_token_tree([[5, 6, 8], [5, 6, 7]])
     >>> tree.tokens, tree.depths, tree.paths
     ([5, 6, 7, 8], [0, 1, 2, 2], [[0, 1, 3], [0, 1, 2]])
-    >>> tree.ends
+    >>> tree.subtree_ends
     [4, 4, 3, 4]
     """
     tokens: list[int] = []
@@ -39,26 +40,26 @@ def build_token_tree(sequences: Sequence[Sequence[int]]) -> TokenTree:
     ends: list[int] = []
     paths: list[list[int]] = [[] for _ in sequences]
     path: list[int] = []
-    last: Sequence[int] = ()
-    # In sorted order, a sequence shares most with the one before it, and nothing comes back to a node once left.
-    for place in sorted(range(len(sequences)), key=lambda number: list(sequences[number])):
-        sequence = sequences[place]
-        shared = common_prefix_length(last, sequence)
-        for node in path[shared:]:
+    previous: Sequence[int] = ()
+    # In sorted order a sequence shares its longest prefix with its predecessor, so a node once left is never revisited.
+    for index in sorted(range(len(sequences)), key=lambda number: list(sequences[number])):
+        sequence = sequences[index]
+        n_shared = common_prefix_length(previous, sequence)
+        for node in path[n_shared:]:
             ends[node] = len(tokens)
-        new = range(len(tokens), len(tokens) + len(sequence) - shared)
-        path = path[:shared] + list(new)
-        tokens += sequence[shared:]
-        depths += range(shared, len(sequence))
-        ends += [0] * len(new)
-        paths[place], last = path, sequence
+        new_nodes = range(len(tokens), len(tokens) + len(sequence) - n_shared)
+        path = path[:n_shared] + list(new_nodes)
+        tokens += sequence[n_shared:]
+        depths += range(n_shared, len(sequence))
+        ends += [0] * len(new_nodes)
+        paths[index], previous = path, sequence
     for node in path:
         ends[node] = len(tokens)
     return TokenTree(tokens, depths, ends, paths)
 
 
-def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many tokens two sequences begin with in common."""
+def common_prefix_length(first: Sequence[object], second: Sequence[object]) -> int:
+    """Length of the longest common prefix of two sequences."""
     for count, (one, other) in enumerate(zip(first, second, strict=False)):
         if one != other:
             return count

@@ -1,7 +1,7 @@
-"""The plain way: every prompt with every answer a row of its own.
+"""Scoring and generation without shared prefixes: every pair of prompt and answer is a row of its own.
 
-For decoders whose layers do not see all that stands before a token (sliding windows, recurrent layers), or that place
-tokens in ways of their own, so that a tree cannot be laid out for them.
+For decoders that cannot process token trees: their layers do not attend to all previous tokens (sliding windows,
+recurrent layers), or positions cannot be passed to them.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
 from mentallama.analysts.inference.generation import GenerationSlot, StopCriteria
 
 _MASKABLE_ATTENTION = {"sdpa", "eager"}
-"""Kinds of attention that take any mask."""
-
+"""Attention implementations that accept an arbitrary mask."""
 
 _UNBATCHED_MODEL_TYPES = {"rwkv"}
-"""Models that write other things where several rows are written at once (RWKV of transformers 5.17)."""
+"""Models whose output changes when several rows are generated together (RWKV of transformers 5.17)."""
 
 
 def max_tree_length(model: Any, context: int) -> int:
-    """Tokens that a sequence may have to be read as part of a tree; 0 where the model cannot read trees."""
+    """Longest sequence, in tokens, that may be part of a tree; 0 if the model cannot process trees."""
     config = model.config.get_text_config(decoder=True)
-    takes_places = "position_ids" in inspect.signature(model.forward).parameters
-    if not takes_places or getattr(config, "alibi", False) or getattr(model, "_is_stateful", False):
+    takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+    if not takes_positions or getattr(config, "alibi", False) or getattr(model, "_is_stateful", False):
         return 0
     if config._attn_implementation not in _MASKABLE_ATTENTION:
         return 0
@@ -41,14 +40,14 @@ def max_tree_length(model: Any, context: int) -> int:
     if any(type(layer) not in {DynamicLayer, DynamicSlidingWindowLayer} for layer in layers):
         return 0
     windows = [int(layer.sliding_window) for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)]
-    if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo's own word for windows
+    if "local" in getattr(config, "attention_layers", ()):  # what GPT-Neo calls sliding windows
         windows.append(int(config.window_size))
     return min([context, *windows])
 
 
 @dataclass(frozen=True)
 class SingleAnswer:
-    """One answer to one question, by their numbers."""
+    """One answer to one question, each by its index, with the request for it alone."""
 
     index: int
     answer_index: int
@@ -59,46 +58,46 @@ class SingleAnswer:
         return len(self.request.sequences[0])
 
     def halves(self) -> list[SingleAnswer]:
-        """It has no parts."""
+        """A single answer cannot be split."""
         return [self]
 
 
 def score_unshared(
     model: Any, requests: dict[int, ScoringRequest], budget: TokenBudget
 ) -> dict[int, list[float]]:
-    """Log-likelihoods in nats of each question's answers."""
+    """Log-likelihoods in nats of the answers to each question."""
     singles = [
-        SingleAnswer(number, place, ScoringRequest(ask.prompt, (answer,)))
-        for number, ask in requests.items()
-        for place, answer in enumerate(ask.answers)
+        SingleAnswer(index, answer_index, ScoringRequest(request.prompt, (answer,)))
+        for index, request in requests.items()
+        for answer_index, answer in enumerate(request.answers)
     ]
-    scores = {number: [0.0] * len(ask.answers) for number, ask in requests.items()}
-    for part, found in run_in_batches(singles, budget, lambda part: _score_batch(model, part)):
-        for single, score in zip(part, found, strict=True):
+    scores = {index: [0.0] * len(request.answers) for index, request in requests.items()}
+    for batch, logprobs in run_in_batches(singles, budget, lambda batch: _score_batch(model, batch)):
+        for single, score in zip(batch, logprobs, strict=True):
             scores[single.index][single.answer_index] = score
     return scores
 
 
-def _score_batch(model: Any, part: Sequence[SingleAnswer]) -> list[float]:
-    """Each row's score. What fills rows up stands behind them, where no layer looks from."""
-    width = max(single.n_tokens for single in part)
-    tokens = torch.zeros((len(part), width), dtype=torch.long)
-    for row, single in enumerate(part):
+def _score_batch(model: Any, batch: Sequence[SingleAnswer]) -> list[float]:
+    """Log-likelihood of each row's answer. Rows are padded on the right, which no earlier token attends to."""
+    width = max(single.n_tokens for single in batch)
+    tokens = torch.zeros((len(batch), width), dtype=torch.long)
+    for row, single in enumerate(batch):
         tokens[row, : single.n_tokens] = torch.tensor(single.request.sequences[0])
-    told = [
+    answer_positions = [
         [row * width + column for column in range(len(single.request.prompt), single.n_tokens)]
-        for row, single in enumerate(part)
+        for row, single in enumerate(batch)
     ]
-    places = [place for row in told for place in row]
-    with logits_at_positions(model, [place - 1 for place in places]):
+    positions = [position for row in answer_positions for position in row]
+    with logits_at_positions(model, [position - 1 for position in positions]):
         logits = model(input_ids=tokens.to(model.device), use_cache=False).logits[0]
-    chances = iter(token_logprobs(logits, tokens.flatten()[places]))
-    return [sum(next(chances) for _ in row) for row in told]
+    logprobs = iter(token_logprobs(logits, tokens.flatten()[positions]))
+    return [sum(next(logprobs) for _ in row) for row in answer_positions]
 
 
 @dataclass(frozen=True)
 class EqualLengthGroup:
-    """Rows of equal length: they need no filling up, which recurrent layers would read."""
+    """Rows of equal length: they need no padding, which recurrent layers would process."""
 
     slots: list[GenerationSlot]
 
@@ -114,39 +113,41 @@ class EqualLengthGroup:
 def generate_unshared(
     model: Any, slots: Sequence[GenerationSlot], stop: StopCriteria, budget: TokenBudget
 ) -> Iterator[GenerationSlot]:
-    """Write each row to its end or its bound, with the model's own way of generating."""
+    """Generate each row until a stop criterion is met, with the model's own `generate`."""
     limit = 1 if model.config.model_type in _UNBATCHED_MODEL_TYPES else budget.max_tokens
     ordered = sorted(slots, key=lambda row: len(row.tokens))
-    kin = []
-    for length, found in groupby(ordered, key=lambda row: len(row.tokens)):
-        equal, most = list(found), max(1, limit // length)
-        kin += [EqualLengthGroup(equal[start : start + most]) for start in range(0, len(equal), most)]
-    for part, written in run_in_batches(
-        kin, budget, lambda part: [_generate(model, each, stop) for each in part]
+    groups: list[EqualLengthGroup] = []
+    for length, members in groupby(ordered, key=lambda row: len(row.tokens)):
+        rows, max_rows = list(members), max(1, limit // length)
+        groups += [
+            EqualLengthGroup(rows[start : start + max_rows]) for start in range(0, len(rows), max_rows)
+        ]
+    for batch, results in run_in_batches(
+        groups, budget, lambda batch: [_generate(model, group, stop) for group in batch]
     ):
-        for each, tokens in zip(part, written, strict=True):
-            for row, own in zip(each.slots, tokens, strict=True):
-                row.generated = _until_stop_token(own, stop.stop_token_ids)
+        for group, generated in zip(batch, results, strict=True):
+            for row, tokens in zip(group.slots, generated, strict=True):
+                row.generated = _until_stop_token(tokens, stop.stop_token_ids)
                 row.ended = True
                 yield row
 
 
-def _generate(model: Any, kin: EqualLengthGroup, bounds: StopCriteria) -> list[list[int]]:
-    prompts = torch.tensor([row.tokens for row in kin.slots], device=model.device)
+def _generate(model: Any, group: EqualLengthGroup, stop: StopCriteria) -> list[list[int]]:
+    prompts = torch.tensor([row.tokens for row in group.slots], device=model.device)
     greedy = GenerationConfig(
         do_sample=False,
-        max_new_tokens=bounds.max_new_tokens,
-        eos_token_id=sorted(bounds.stop_token_ids),
-        pad_token_id=min(bounds.stop_token_ids),
+        max_new_tokens=stop.max_new_tokens,
+        eos_token_id=sorted(stop.stop_token_ids),
+        pad_token_id=min(stop.stop_token_ids),
     )
     with _default_generation_config(model):
-        found = model.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=greedy)
-    return [row[len(kin.slots[0].tokens) :] for row in found.tolist()]
+        output = model.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=greedy)
+    return [row[len(group.slots[0].tokens) :] for row in output.tolist()]
 
 
 @contextmanager
 def _default_generation_config(model: Any) -> Iterator[None]:
-    """Within, nothing that was published beside a model (penalties, temperatures) changes what is written."""
+    """Ignore the generation configuration published with a model (penalties, temperatures)."""
     published, model.generation_config = model.generation_config, GenerationConfig()
     try:
         yield
@@ -154,6 +155,6 @@ def _default_generation_config(model: Any) -> Iterator[None]:
         model.generation_config = published
 
 
-def _until_stop_token(tokens: list[int], ends: frozenset[int]) -> list[int]:
-    last = next((place for place, token in enumerate(tokens) if token in ends), len(tokens))
+def _until_stop_token(tokens: list[int], stop_token_ids: frozenset[int]) -> list[int]:
+    last = next((index for index, token in enumerate(tokens) if token in stop_token_ids), len(tokens))
     return tokens[: last + 1]

@@ -1,7 +1,8 @@
-"""Ask a decoder language model: the likeliest of the question's written answers, then its reasons (DESIGN 4).
+"""The causal analyst: a decoder language model scores the written answers, then explains the most likely one.
 
-The probability of a label is that of its written answer behind the prompt, among the question's answers. All questions
-about a post are read as one tree, and what is written behind an answer goes on from what was read.
+The probability of a label is the likelihood of its written answer after the prompt, normalised over the answers of the
+question. All questions about a post are scored as one token tree, and generation continues from the cached keys and
+values of the chosen answer.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from itertools import chain
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.loading import (
+    LoadedModel,
+    inference_mode,
+    load_pretrained,
+    published_eos_ids,
+    unwrap_peft,
+)
 from mentallama.analysts.inference.answer_scoring import (
     ScoredPrompt,
     ScoringGroup,
@@ -25,22 +32,20 @@ from mentallama.analysts.inference.generation import GenerationSlot, StopCriteri
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.inference.token_trie import common_prefix_length
 from mentallama.analysts.inference.unshared import generate_unshared, max_tree_length, score_unshared
-from mentallama.analysts.language_model.predictions import (
+from mentallama.analysts.language_model.generative import (
     Generation,
-    PredictionBuilder,
+    GenerativeAnalyst,
     argmax,
-    inference_mode,
-    published_eos_ids,
-    unwrap_peft,
+    decode_generated,
+    trained_template,
 )
-from mentallama.answers.parse import REASONING_MARKER, label_sentence
 from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
 
 
 @dataclass(frozen=True)
 class CausalQuestion:
-    """An example as the model is asked it. `leads` are the answers with the word that reasons follow; by label."""
+    """An example as the model is asked it. `explanation_prefixes` as in `AnswerTokens`."""
 
     example: Example
     task: Task
@@ -51,190 +56,157 @@ class CausalQuestion:
 
 @dataclass
 class CausalOutput:
-    """What the model has said: the answers' log-likelihoods, and what it has written, if it was to write."""
+    """Log-likelihoods of the answers, and the generated text if there is any."""
 
     answer_logprobs: list[float]
     slot: GenerationSlot | None = None
 
 
-class CausalAnalyst:
-    """Answer with a decoder language model.
+class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
+    """Answers with a decoder language model.
 
     Parameters
     ----------
-    opened
-        The model, in memory; it is left in the mode (training or not) in which it comes.
-    asking
-        How it is asked.
-
-    Attributes
-    ----------
-    counts
-        What was cut; see `PredictionBuilder`.
+    loaded
+        The model, in memory. It keeps its mode (training or evaluation).
+    options
+        Options of inference.
     """
 
     def __init__(self, loaded: LoadedModel, options: InferenceOptions) -> None:
-        self._loaded, self._options = loaded, options
-        self._builder = PredictionBuilder(loaded.name, loaded.context, options.log)
-        self.name, self.counts = loaded.name, self._builder.counts
+        super().__init__(loaded.name, loaded.context, options)
+        self._tokenizer, self._metadata = loaded.tokenizer, loaded.metadata
         self._model = unwrap_peft(loaded)
-        self._prompt_encoders: dict[Form, PromptEncoder] = {}
-        self._answers: dict[tuple[str, Form], tuple[tuple[list[int], ...], tuple[list[int], ...]]] = {}
         self._token_budget = TokenBudget(options.max_batch_tokens, options.log)
         self._max_tree_length = max_tree_length(self._model, loaded.context)
-        self._generates = options.mode == "free" or not options.labels_only
 
     @classmethod
-    def load(cls, where: str, asking: InferenceOptions) -> CausalAnalyst:
+    def load(cls, location: str, options: InferenceOptions) -> CausalAnalyst:
         """Open a folder, an adapter's folder or an id on the hub.
 
         Raises
         ------
-        WrongUse
-            There is no such model, or not the device that is asked for.
+        UsageError
+            There is no such model, or the requested device is missing.
         """
-        device = choose_device(asking.device)
-        return cls(load_pretrained(where, "causal", choose_dtype(asking.dtype, device), device), asking)
+        device = choose_device(options.device)
+        dtype = choose_dtype(options.dtype, device)
+        return cls(load_pretrained(location, "causal", dtype, device), options)
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Answer examples together; predictions come in their order.
+        """Answer a batch of examples; predictions come in their order.
 
         Raises
         ------
-        WrongUse
-            An example is of an unknown task, or its question alone is longer than the model's context.
+        UsageError
+            An example belongs to an unknown task, or its question alone exceeds the model's context.
         MentallamaError
-            Memory does not even hold one question.
+            Memory does not suffice for a single question.
         """
         questions = [self._question(example) for example in examples]
         with inference_mode(self._model):
-            answers = self._score_and_generate(questions)
-        for question, answer in zip(questions, answers, strict=True):
-            said = Generation(answer.answer_logprobs, *self._decode(question, answer.slot))
-            yield self._builder.build(question.example, question.task, said)
+            outputs = self._score_and_generate(questions)
+        for question, output in zip(questions, outputs, strict=True):
+            generation = Generation(output.answer_logprobs, *self._decode(question, output.slot))
+            yield self._builder.build(question.example, question.task, generation)
 
     def _question(self, example: Example) -> CausalQuestion:
-        task, prompter = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
-        answers, leads = self._tokenized_answers(task, prompter)
-        behind = [len(ids) for ids in (leads if self._generates else answers)]
-        prompt = prompter.encode_prompt(example, task, max(behind, default=0) + self._reserved_tokens)
+        task, encoder = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
+        tokens = self._tokenized_answers(task, encoder)
+        after_prompt = tokens.explanation_prefixes if self._generates else tokens.answers
+        longest = max(map(len, after_prompt), default=0)
+        prompt = encoder.encode_prompt(example, task, longest + self._reserved_tokens)
         if prompt.truncated_chars:
             self._builder.count_truncated_post(example)
-        return CausalQuestion(example, task, prompter, ScoringRequest(prompt.ids, answers), leads)
+        request = ScoringRequest(prompt.ids, tokens.answers)
+        return CausalQuestion(example, task, encoder, request, tokens.explanation_prefixes)
 
     @property
     def _reserved_tokens(self) -> int:
         return self._options.max_new_tokens if self._generates else 0
 
-    def _prompt_encoder(self, form: Form) -> PromptEncoder:
-        if form not in self._prompt_encoders:
-            file, template = self._loaded.metadata, self._options.template
-            # A model that was trained here is asked as it was taught.
-            chosen = file.template if file is not None and template == "auto" else template
-            self._prompt_encoders[form] = PromptEncoder(
-                self._loaded.tokenizer, form, chosen, self._loaded.context
-            )
-        return self._prompt_encoders[form]
-
-    def _tokenized_answers(
-        self, task: Task, prompter: PromptEncoder
-    ) -> tuple[tuple[list[int], ...], tuple[list[int], ...]]:
-        """The answers to a task's questions as tokens, and the same with the word that reasons follow; by label."""
-        if self._options.mode == "free":
-            return (), ()
-        key = (task.set, prompter.form)
-        if key not in self._answers:
-            sentences = [label_sentence(task, label, prompter.form) for label in task.labels]
-            self._answers[key] = (
-                tuple(prompter.encode_answer(sentence, add_stop_token=False) for sentence in sentences),
-                tuple(
-                    prompter.encode_answer(f"{sentence} {REASONING_MARKER}", add_stop_token=False)
-                    for sentence in sentences
-                ),
-            )
-        return self._answers[key]
+    def _new_prompt_encoder(self, form: Form) -> PromptEncoder:
+        template = trained_template(self._options.template, self._metadata)
+        return PromptEncoder(self._tokenizer, form, template, self._context)
 
     def _score_and_generate(self, questions: Sequence[CausalQuestion]) -> list[CausalOutput]:
-        """Read all questions, in trees where that can be, and write behind them where that is asked."""
-        answers = [CausalOutput([]) for _ in questions]
+        """Score the answers to all questions, as trees where the model allows it, and generate explanations."""
+        outputs = [CausalOutput([]) for _ in questions]
         fits = [self._fits_tree(question) for question in questions]
-        tree = [number for number, fit in enumerate(fits) if fit]
-        alone = [number for number, fit in enumerate(fits) if not fit]
-        rows = self._score_in_trees(questions, tree, answers)
-        bounds = self._stop_criteria(questions)
-        for row in generate(self._model, rows, bounds, self._token_budget):
-            answers[row.index].slot = row
-        for row in generate_unshared(
-            self._model, self._score_unshared(questions, alone, answers), bounds, self._token_budget
-        ):
-            answers[row.index].slot = row
-        return answers
+        in_trees = [index for index, fit in enumerate(fits) if fit]
+        unshared = [index for index, fit in enumerate(fits) if not fit]
+        slots = self._score_in_trees(questions, in_trees, outputs)
+        stop = self._stop_criteria(questions)
+        for slot in generate(self._model, slots, stop, self._token_budget):
+            outputs[slot.index].slot = slot
+        rest = self._score_unshared(questions, unshared, outputs)
+        for slot in generate_unshared(self._model, rest, stop, self._token_budget):
+            outputs[slot.index].slot = slot
+        return outputs
 
     def _fits_tree(self, question: CausalQuestion) -> bool:
-        behind = max(
-            (len(ids) for ids in (question.explanation_prefixes or question.request.answers)), default=0
-        )
-        return len(question.request.prompt) + behind + self._reserved_tokens <= self._max_tree_length
+        after_prompt = question.explanation_prefixes or question.request.answers
+        longest = max(map(len, after_prompt), default=0)
+        return len(question.request.prompt) + longest + self._reserved_tokens <= self._max_tree_length
 
     def _stop_criteria(self, questions: Sequence[CausalQuestion]) -> StopCriteria:
-        own = chain.from_iterable(question.prompt_encoder.stop_token_ids for question in questions)
+        encoder_ids = chain.from_iterable(question.prompt_encoder.stop_token_ids for question in questions)
         return StopCriteria(
-            frozenset(chain(published_eos_ids(self._model), own)),
+            frozenset(chain(published_eos_ids(self._model), encoder_ids)),
             self._options.max_new_tokens,
-            self._loaded.context,
+            self._context,
         )
 
     def _score_in_trees(
-        self, questions: Sequence[CausalQuestion], numbers: Sequence[int], answers: Sequence[CausalOutput]
+        self, questions: Sequence[CausalQuestion], indices: Sequence[int], outputs: Sequence[CausalOutput]
     ) -> Iterator[GenerationSlot]:
-        """Fill in scores pass by pass; give the rows to be written on."""
+        """Fill in scores batch by batch; yield the slots for generation."""
         by_post: dict[str, list[int]] = defaultdict(list)
-        for number in numbers:
-            by_post[questions[number].example.text].append(number)
+        for index in indices:
+            by_post[questions[index].example.text].append(index)
         groups = [
-            ScoringGroup(own, [questions[number].request for number in own]) for own in by_post.values()
+            ScoringGroup(members, [questions[index].request for index in members])
+            for members in by_post.values()
         ]
-        for part, found in run_in_batches(groups, self._token_budget, self._score_groups):
-            for group, reads in zip(part, found, strict=True):
-                for number, read in zip(group.indices, reads, strict=True):
-                    answers[number].answer_logprobs = read.answer_logprobs
+        for batch, results in run_in_batches(groups, self._token_budget, self._score_groups):
+            for group, scored_prompts in zip(batch, results, strict=True):
+                for index, scored in zip(group.indices, scored_prompts, strict=True):
+                    outputs[index].answer_logprobs = scored.answer_logprobs
                     if self._generates:
-                        yield _generation_slot(number, questions[number], read)
+                        yield _generation_slot(index, questions[index], scored)
 
     def _score_groups(self, groups: Sequence[ScoringGroup]) -> list[list[ScoredPrompt]]:
         return score_trees(self._model, groups, keep_cache=self._generates)
 
     def _score_unshared(
-        self, questions: Sequence[CausalQuestion], numbers: Sequence[int], answers: Sequence[CausalOutput]
+        self, questions: Sequence[CausalQuestion], indices: Sequence[int], outputs: Sequence[CausalOutput]
     ) -> list[GenerationSlot]:
-        scores = score_unshared(
-            self._model, {number: questions[number].request for number in numbers}, self._token_budget
-        )
-        for number in numbers:
-            answers[number].answer_logprobs = scores[number]
+        requests = {index: questions[index].request for index in indices}
+        scores = score_unshared(self._model, requests, self._token_budget)
+        for index in indices:
+            outputs[index].answer_logprobs = scores[index]
         return [
-            _generation_slot(number, questions[number], ScoredPrompt(scores[number], []))
-            for number in numbers
+            _generation_slot(index, questions[index], ScoredPrompt(scores[index], []))
+            for index in indices
             if self._generates
         ]
 
-    def _decode(self, question: CausalQuestion, row: GenerationSlot | None) -> tuple[str, bool]:
-        """What was written, without the token that ended it; and whether it had none."""
-        if row is None:
+    def _decode(self, question: CausalQuestion, slot: GenerationSlot | None) -> tuple[str, bool]:
+        """The generated text, and whether it was truncated."""
+        if slot is None:
             return "", False
-        ids, ends = row.generated, self._stop_criteria([question]).stop_token_ids
-        whole = bool(ids) and ids[-1] in ends
-        return question.prompt_encoder.decode_answer(ids[:-1] if whole else ids), not whole
+        stop_token_ids = self._stop_criteria([question]).stop_token_ids
+        return decode_generated(question.prompt_encoder, slot.generated, stop_token_ids)
 
 
-def _generation_slot(number: int, question: CausalQuestion, read: ScoredPrompt) -> GenerationSlot:
-    """Where to write on: behind the likeliest answer and the word that reasons follow, or behind the prompt."""
-    likeliest = argmax(read.answer_logprobs) if read.answer_logprobs else 0
-    tokens = question.request.prompt + (
-        question.explanation_prefixes[likeliest] if question.explanation_prefixes else []
-    )
-    if read.cached_layers is None:
-        return GenerationSlot(number, tokens)
-    # At least one token is read again: behind it stands the first that is written.
-    known = min(common_prefix_length(question.request.sequences[likeliest], tokens), len(tokens) - 1)
-    return GenerationSlot(number, tokens, read.paths[likeliest][:known], read.cached_layers, read.cache_row)
+def _generation_slot(index: int, question: CausalQuestion, scored: ScoredPrompt) -> GenerationSlot:
+    """Where generation starts: after the most likely answer and the reasoning marker, or after the prompt."""
+    best = argmax(scored.answer_logprobs) if scored.answer_logprobs else 0
+    prefix = question.explanation_prefixes[best] if question.explanation_prefixes else []
+    tokens = question.request.prompt + prefix
+    if scored.cached_layers is None:
+        return GenerationSlot(index, tokens)
+    # At least one token is computed again: its logits give the first generated token.
+    n_cached = min(common_prefix_length(question.request.sequences[best], tokens), len(tokens) - 1)
+    nodes = scored.paths[best][:n_cached]
+    return GenerationSlot(index, tokens, nodes, scored.cached_layers, scored.cache_row)

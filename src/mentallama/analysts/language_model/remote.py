@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import fsum
 from typing import Any
 
 from pydantic import ValidationError
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.inference.logprobs import answer_logprobs, softmax
+from mentallama.analysts.inference.token_trie import common_prefix_length
+from mentallama.analysts.language_model.generative import softmax
 from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
 from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
@@ -32,7 +34,7 @@ from mentallama.llm_api.transport.http import (
     Transport,
     http_transport,
 )
-from mentallama.llm_api.types import Completion, Request
+from mentallama.llm_api.types import Completion, Request, TokenLogprobs
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, find_task, write_query
@@ -285,3 +287,30 @@ def _is_transient(reason: str | None) -> bool:
         return True
     number = int(status[1])
     return number in RETRYABLE_STATUSES or (number >= 500 and number not in PERMANENT_5XX)
+
+
+def answer_logprobs(completion: Completion | None, count: int) -> list[float] | None:
+    """Log-likelihoods in nats of `count` texts from the log-probabilities of their tokens, without the shared prefix.
+
+    The prefix that all texts share (the query) does not tell which is more likely. None if log-probabilities are
+    missing.
+    """
+    if completion is None or len(completion.token_logprobs) != count:
+        return None
+    # A server generates one token after each text or none; the token count tells which.
+    n_generated, rest = divmod(completion.usage.get("output", count), count)
+    if rest or n_generated > 1:
+        return None
+    texts = [_drop_last_tokens(logprobs, n_generated) for logprobs in completion.token_logprobs]
+    n_shared = min(common_prefix_length(texts[0].tokens, text.tokens) for text in texts)
+    if not n_shared:  # The first token has no log-probability.
+        return None
+    scored = [text.logprobs[n_shared:] for text in texts]
+    if any(None in logprobs for logprobs in scored):
+        return None
+    return [fsum(logprob for logprob in logprobs if logprob is not None) for logprobs in scored]
+
+
+def _drop_last_tokens(logprobs: TokenLogprobs, count: int) -> TokenLogprobs:
+    end = len(logprobs.tokens) - count
+    return TokenLogprobs(tokens=logprobs.tokens[:end], logprobs=logprobs.logprobs[:end])

@@ -1,8 +1,8 @@
-"""Ask an encoder-decoder (BART, T5): the likeliest of the question's written answers, then its reasons (DESIGN 4).
+"""The seq2seq analyst: an encoder-decoder (BART, T5) scores the written answers, then explains the most likely one.
 
-The probability of a label is that of its written answer as the decoder's first words, among the question's answers.
-The question stands in the encoder's text, so that what is read once is a post with one question; all its answers, and
-the reasons behind the likeliest, come from that one reading.
+The probability of a label is the likelihood of its written answer as the decoder's output, normalised over the answers
+of the question. The question is part of the encoder's input, so each pair of post and question is encoded once; all its
+answers and the explanation reuse that encoding.
 """
 
 from __future__ import annotations
@@ -12,20 +12,24 @@ from dataclasses import dataclass
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.loading import (
+    LoadedModel,
+    inference_mode,
+    load_pretrained,
+    published_eos_ids,
+    unwrap_peft,
+)
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
 from mentallama.analysts.inference.generation import StopCriteria
 from mentallama.analysts.inference.seq2seq_encoding import Seq2seqPromptEncoder
 from mentallama.analysts.inference.seq2seq_generation import encode, generate_seq2seq, score_answers
-from mentallama.analysts.language_model.predictions import (
+from mentallama.analysts.language_model.generative import (
+    AnswerTokens,
     Generation,
-    PredictionBuilder,
+    GenerativeAnalyst,
     argmax,
-    inference_mode,
-    published_eos_ids,
-    unwrap_peft,
+    decode_generated,
 )
-from mentallama.answers.parse import REASONING_MARKER, label_sentence
 from mentallama.errors import UsageError
 from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
@@ -33,152 +37,115 @@ from mentallama.tasks import Task, find_task
 
 @dataclass(frozen=True)
 class Seq2seqQuestion:
-    """An example as the model is asked it. `leads` are the answers with the word that reasons follow; by label."""
+    """An example as the model is asked it, and its index in the batch."""
 
     index: int
     example: Example
     task: Task
     prompt_encoder: Seq2seqPromptEncoder
     prompt: list[int]
-    answers: tuple[list[int], ...] = ()
-    explanation_prefixes: tuple[list[int], ...] = ()
+    tokens: AnswerTokens
 
     @property
     def n_tokens(self) -> int:
-        """Tokens to read, on both sides."""
-        return (
-            len(self.prompt)
-            + max((len(ids) for ids in self.explanation_prefixes), default=0)
-            + len(self.prompt_encoder.decoder_prefix)
-        )
+        """Tokens on both sides, before anything is generated."""
+        longest = max(map(len, self.tokens.explanation_prefixes), default=0)
+        return len(self.prompt) + longest + len(self.prompt_encoder.decoder_prefix)
 
     def halves(self) -> list[Seq2seqQuestion]:
-        """It has no parts."""
+        """A single question cannot be split."""
         return [self]
 
 
-class Seq2seqAnalyst:
-    """Answer with an encoder-decoder.
+class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
+    """Answers with an encoder-decoder.
 
     Parameters
     ----------
-    opened
-        The model, in memory; it is left in the mode (training or not) in which it comes.
-    asking
-        How it is asked.
-
-    Attributes
-    ----------
-    counts
-        What was cut; see `PredictionBuilder`.
+    loaded
+        The model, in memory. It keeps its mode (training or evaluation).
+    options
+        Options of inference.
     """
 
     def __init__(self, loaded: LoadedModel, options: InferenceOptions) -> None:
-        self._loaded, self._options = loaded, options
-        self._builder = PredictionBuilder(loaded.name, loaded.context, options.log)
-        self.name, self.counts = loaded.name, self._builder.counts
-        self._model = unwrap_peft(loaded)
-        self._prompt_encoders: dict[Form, Seq2seqPromptEncoder] = {}
-        self._answers: dict[tuple[str, Form], tuple[tuple[list[int], ...], tuple[list[int], ...]]] = {}
+        super().__init__(loaded.name, loaded.context, options)
+        self._tokenizer, self._model = loaded.tokenizer, unwrap_peft(loaded)
         self._token_budget = TokenBudget(options.max_batch_tokens, options.log)
-        self._generates = options.mode == "free" or not options.labels_only
 
     @classmethod
-    def load(cls, where: str, asking: InferenceOptions) -> Seq2seqAnalyst:
+    def load(cls, location: str, options: InferenceOptions) -> Seq2seqAnalyst:
         """Open a folder, an adapter's folder or an id on the hub.
 
         Raises
         ------
-        WrongUse
-            There is no such model, it is of another kind, or there is not the device that is asked for.
+        UsageError
+            There is no such model, it is not an encoder-decoder, or the requested device is missing.
         """
-        device = choose_device(asking.device)
-        return cls(load_pretrained(where, "seq2seq", choose_dtype(asking.dtype, device), device), asking)
+        device = choose_device(options.device)
+        dtype = choose_dtype(options.dtype, device)
+        return cls(load_pretrained(location, "seq2seq", dtype, device), options)
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Answer examples together; predictions come in their order.
+        """Answer a batch of examples; predictions come in their order.
 
         Raises
         ------
-        WrongUse
-            An example is of an unknown task, or the model does not hold its question or its answers.
+        UsageError
+            An example belongs to an unknown task, or its question or its answers exceed the model's context.
         MentallamaError
-            Memory does not even hold one question.
+            Memory does not suffice for a single question.
         """
-        questions = [self._question(number, example) for number, example in enumerate(examples)]
-        said: dict[int, Generation] = {}
+        questions = [self._question(index, example) for index, example in enumerate(examples)]
+        generations: dict[int, Generation] = {}
         with inference_mode(self._model):
-            for part, found in run_in_batches(questions, self._token_budget, self._score_and_generate):
-                said.update(zip((question.index for question in part), found, strict=True))
+            for batch, results in run_in_batches(questions, self._token_budget, self._score_and_generate):
+                generations.update(zip((question.index for question in batch), results, strict=True))
         for question in questions:
-            yield self._builder.build(question.example, question.task, said[question.index])
+            yield self._builder.build(question.example, question.task, generations[question.index])
 
-    def _question(self, number: int, example: Example) -> Seq2seqQuestion:
-        task, sides = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
-        prompt = sides.encode_prompt(example, task)
+    def _question(self, index: int, example: Example) -> Seq2seqQuestion:
+        task, encoder = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
+        prompt = encoder.encode_prompt(example, task)
         if prompt.truncated_chars:
             self._builder.count_truncated_post(example)
         return Seq2seqQuestion(
-            number, example, task, sides, prompt.ids, *self._tokenized_answers(task, sides)
+            index, example, task, encoder, prompt.ids, self._tokenized_answers(task, encoder)
         )
 
-    def _prompt_encoder(self, form: Form) -> Seq2seqPromptEncoder:
-        if form not in self._prompt_encoders:
-            opened = self._loaded
-            self._prompt_encoders[form] = Seq2seqPromptEncoder(
-                self._model, opened.tokenizer, form, self._options.template, opened.context
+    def _new_prompt_encoder(self, form: Form) -> Seq2seqPromptEncoder:
+        return Seq2seqPromptEncoder(self._model, self._tokenizer, form, self._options.template, self._context)
+
+    def _tokenized_answers(self, task: Task, encoder: Seq2seqPromptEncoder) -> AnswerTokens:
+        tokens = super()._tokenized_answers(task, encoder)
+        longest = len(encoder.decoder_prefix) + max(map(len, tokens.explanation_prefixes), default=0)
+        if longest > encoder.context:
+            raise UsageError(
+                f"the model generates at most {encoder.context} tokens, but an answer of {task.set} takes {longest}; use "
+                "another model"
             )
-        return self._prompt_encoders[form]
+        return tokens
 
-    def _tokenized_answers(
-        self, task: Task, sides: Seq2seqPromptEncoder
-    ) -> tuple[tuple[list[int], ...], tuple[list[int], ...]]:
-        """The answers to a task's questions as tokens, and the same with the word that reasons follow; by label."""
-        if self._options.mode == "free":
-            return (), ()
-        key = (task.set, sides.form)
-        if key not in self._answers:
-            sentences = [label_sentence(task, label, sides.form) for label in task.labels]
-            answers = tuple(sides.encode_answer(sentence) for sentence in sentences)
-            leads = tuple(sides.encode_answer(f"{sentence} {REASONING_MARKER}") for sentence in sentences)
-            longest = len(sides.decoder_prefix) + max(map(len, leads))
-            if longest > sides.context:
-                raise UsageError(
-                    f"the model writes {sides.context} tokens, and an answer of {task.set} takes {longest}; "
-                    "take another model"
-                )
-            self._answers[key] = answers, leads
-        return self._answers[key]
-
-    def _score_and_generate(self, part: Sequence[Seq2seqQuestion]) -> list[Generation]:
-        """Read some questions together, weigh their answers, and write where that is asked."""
-        encoded = encode(self._model, [question.prompt for question in part])
-        begun, scores = part[0].prompt_encoder.decoder_prefix, [list[float]() for _ in part]
-        if part[0].answers:
-            scores = score_answers(encoded, begun, [question.answers for question in part])
+    def _score_and_generate(self, batch: Sequence[Seq2seqQuestion]) -> list[Generation]:
+        """Encode a batch of questions, score their answers, and generate the explanations."""
+        encoder = batch[0].prompt_encoder
+        encoded, prefix = encode(self._model, [question.prompt for question in batch]), encoder.decoder_prefix
+        scores = [list[float]() for _ in batch]
+        if batch[0].tokens.answers:
+            scores = score_answers(encoded, prefix, [question.tokens.answers for question in batch])
         if not self._generates:
-            return [Generation(own) for own in scores]
-        behind = [
-            [*begun, *(question.explanation_prefixes[argmax(own)] if own else [])]
-            for question, own in zip(part, scores, strict=True)
+            return [Generation(logprobs) for logprobs in scores]
+        starts = [
+            [*prefix, *(question.tokens.explanation_prefixes[argmax(logprobs)] if logprobs else [])]
+            for question, logprobs in zip(batch, scores, strict=True)
         ]
-        bounds = self._stop_criteria(part[0].prompt_encoder)
-        written = generate_seq2seq(encoded, behind, bounds)
+        stop = self._stop_criteria(encoder)
+        generated = generate_seq2seq(encoded, starts, stop)
         return [
-            _generation(question, own, ids, bounds)
-            for question, own, ids in zip(part, scores, written, strict=True)
+            Generation(logprobs, *decode_generated(question.prompt_encoder, ids, stop.stop_token_ids))
+            for question, logprobs, ids in zip(batch, scores, generated, strict=True)
         ]
 
-    def _stop_criteria(self, sides: Seq2seqPromptEncoder) -> StopCriteria:
-        ends = frozenset((*published_eos_ids(self._model), *sides.stop_token_ids))
-        return StopCriteria(ends, self._options.max_new_tokens, sides.context)
-
-
-def _generation(
-    question: Seq2seqQuestion, scores: list[float], ids: list[int], bounds: StopCriteria
-) -> Generation:
-    """What was written as text, without the token that ended it."""
-    whole = bool(ids) and ids[-1] in bounds.stop_token_ids
-    return Generation(
-        scores, question.prompt_encoder.decode_answer(ids[:-1] if whole else ids), truncated=not whole
-    )
+    def _stop_criteria(self, encoder: Seq2seqPromptEncoder) -> StopCriteria:
+        stop_token_ids = frozenset((*published_eos_ids(self._model), *encoder.stop_token_ids))
+        return StopCriteria(stop_token_ids, self._options.max_new_tokens, encoder.context)

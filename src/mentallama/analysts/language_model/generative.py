@@ -1,0 +1,166 @@
+"""What the analysts that run a language model share: encoded answers, and predictions from scores and text."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, fsum
+from typing import Generic, Protocol, TypeVar
+
+from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.metadata import ModelMetadata
+from mentallama.analysts.inference.prompt_encoding import Template
+from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
+from mentallama.progress import LogFn
+from mentallama.records import Example, Form, Prediction, Reading
+from mentallama.tasks import Task
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Output of a model for one question.
+
+    `answer_logprobs` are log-likelihoods of the written answers, in the order of the task's labels; empty in free mode.
+    `text` is what was generated after the most likely answer (or after the prompt); `truncated` if it was stopped by
+    `max_new_tokens` rather than a stop token.
+    """
+
+    answer_logprobs: Sequence[float]
+    text: str = ""
+    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class AnswerTokens:
+    """Token ids of a task's written answers, in the order of its labels.
+
+    `explanation_prefixes` are the same answers followed by the word that introduces the explanation. Both are empty in
+    free mode.
+    """
+
+    answers: tuple[list[int], ...] = ()
+    explanation_prefixes: tuple[list[int], ...] = ()
+
+
+class PredictionBuilder:
+    """Turns a model's output into predictions, and counts what was truncated.
+
+    Attributes
+    ----------
+    counts
+        `truncated_posts`: posts that lost their end because they exceed the model's context. `truncated_explanations`:
+        explanations stopped by `max_new_tokens`; their label is valid. `truncated_answers`: the same in free mode,
+        where such an answer has no label.
+    """
+
+    def __init__(self, name: str, context: int, log: LogFn) -> None:
+        self.name, self.counts = name, Counter[str]()
+        self._context, self._log, self._last_truncated_post = context, log, ""
+
+    def count_truncated_post(self, example: Example) -> None:
+        """Count a post once, however many consecutive questions are asked about it."""
+        if example.post_id == self._last_truncated_post:
+            return
+        if not self.counts["truncated_posts"]:
+            self._log(
+                f"{self.name} has a context of {self._context} tokens: longer posts are truncated at their end, and counted"
+            )
+        self.counts["truncated_posts"] += 1
+        self._last_truncated_post = example.post_id
+
+    def build(self, example: Example, task: Task, generation: Generation) -> Prediction:
+        """The most likely label with its explanation; in free mode, the label parsed from the text."""
+        scores, probabilities = generation.answer_logprobs, dict[str, float]()
+        if scores:
+            probabilities = dict(zip(task.labels, softmax(scores), strict=True))
+            self.counts["truncated_explanations"] += generation.truncated
+            reading = Reading(
+                status="parsed", label=list(task.labels)[argmax(scores)], explanation=generation.text
+            )
+        else:
+            self.counts["truncated_answers"] += generation.truncated
+            finish_reason = "length" if generation.truncated else "stop"
+            reading = read_answer(task, generation.text, example.form, finish_reason)
+        return Prediction(
+            example_id=example.id, reading=reading, probabilities=probabilities, model=self.name
+        )
+
+
+class AnswerEncoder(Protocol):
+    """The part of a prompt encoder that writes and reads answers."""
+
+    form: Form
+
+    def encode_answer(self, text: str, add_stop_token: bool) -> list[int]: ...
+
+    def decode_answer(self, ids: Sequence[int]) -> str: ...
+
+
+EncoderT = TypeVar("EncoderT", bound=AnswerEncoder)
+
+
+class GenerativeAnalyst(ABC, Generic[EncoderT]):
+    """Base of `causal`, `seq2seq` and `vllm`: one prompt encoder per form, answers tokenized once per task.
+
+    Attributes
+    ----------
+    counts
+        What was truncated; see `PredictionBuilder`.
+    """
+
+    def __init__(self, name: str, context: int, options: InferenceOptions) -> None:
+        self.name, self._context, self._options = name, context, options
+        self._builder = PredictionBuilder(name, context, options.log)
+        self.counts = self._builder.counts
+        self._prompt_encoders: dict[Form, EncoderT] = {}
+        self._answer_tokens: dict[tuple[str, Form], AnswerTokens] = {}
+        self._generates = options.mode == "free" or not options.labels_only
+
+    @abstractmethod
+    def _new_prompt_encoder(self, form: Form) -> EncoderT: ...
+
+    def _prompt_encoder(self, form: Form) -> EncoderT:
+        if form not in self._prompt_encoders:
+            self._prompt_encoders[form] = self._new_prompt_encoder(form)
+        return self._prompt_encoders[form]
+
+    def _tokenized_answers(self, task: Task, encoder: EncoderT) -> AnswerTokens:
+        if self._options.mode == "free":
+            return AnswerTokens()
+        key = (task.set, encoder.form)
+        if key not in self._answer_tokens:
+            sentences = [label_sentence(task, label, encoder.form) for label in task.labels]
+            with_marker = [f"{sentence} {REASONING_MARKER}" for sentence in sentences]
+            self._answer_tokens[key] = AnswerTokens(
+                tuple(encoder.encode_answer(text, add_stop_token=False) for text in sentences),
+                tuple(encoder.encode_answer(text, add_stop_token=False) for text in with_marker),
+            )
+        return self._answer_tokens[key]
+
+
+def trained_template(template: Template, metadata: ModelMetadata | None) -> Template:
+    """The template to prompt a model with: for `auto`, the one it was trained with in this project, if it was."""
+    return metadata.template if metadata is not None and template == "auto" else template
+
+
+def decode_generated(
+    encoder: AnswerEncoder, ids: Sequence[int], stop_token_ids: frozenset[int]
+) -> tuple[str, bool]:
+    """Generated text without its stop token, and whether it was truncated, that is, has none."""
+    complete = bool(ids) and ids[-1] in stop_token_ids
+    return encoder.decode_answer(ids[:-1] if complete else ids), not complete
+
+
+def argmax(scores: Sequence[float]) -> int:
+    """Index of the highest score, the first of equals."""
+    return max(range(len(scores)), key=scores.__getitem__)
+
+
+def softmax(logprobs: Sequence[float]) -> list[float]:
+    """Probabilities from log-likelihoods in nats. In pure Python, as `remote` runs without numpy or torch."""
+    highest = max(logprobs)
+    weights = [exp(logprob - highest) for logprob in logprobs]
+    total = fsum(weights)
+    return [weight / total for weight in weights]
