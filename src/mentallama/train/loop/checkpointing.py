@@ -1,8 +1,8 @@
-"""What a killed training goes on from, and the best weights so far.
+"""Checkpoints to resume from, and the best weights so far.
 
-A checkpoint is a folder that appears whole or not at all; only the newest is kept. It holds the weights that learn, the
-optimiser's state and `state.json`. It stands outside the stage's folder, which is replaced whole, and is removed when
-training is done.
+A checkpoint is a folder that appears whole or not at all; only the newest is kept. It holds the trainable weights, the
+optimiser's state and `state.json`. It lies outside the stage's folder, which is replaced as a whole, and is removed when
+training has finished.
 """
 
 from __future__ import annotations
@@ -32,21 +32,20 @@ from mentallama.train.loop.distributed import DistributedContext
 
 STATE_FILE = "state.json"
 TRAINABLE_ONLY = StateDictOptions(ignore_frozen_params=True, strict=False)
-"""Only weights that learn are saved: an adapter's, not its base's."""
-
+"""Save trainable weights only: an adapter's, not its base's."""
 
 Tensors = dict[str, torch.Tensor]
 
 
 class Evaluation(Record):
-    """One look at the validation rows: after which step, and what was measured."""
+    """Validation metrics after `step` optimiser steps."""
 
     step: int
     metrics: dict[str, float]
 
 
 class TrainingState(Record):
-    """Where a training stands after `step` optimiser steps. `room` is tokens_at_once, perhaps halved."""
+    """Progress after `step` optimiser steps. `token_budget` is `max_batch_tokens`, halved on every out-of-memory."""
 
     fingerprint: str
     step: int = 0
@@ -54,23 +53,23 @@ class TrainingState(Record):
     evaluations: tuple[Evaluation, ...] = ()
     best: Evaluation | None = None
     losses: tuple[float, ...] = ()
-    """Training loss of each step."""
+    """Mean training loss of each step."""
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The folder of one training's checkpoints."""
+    """Checkpoint folder of one run."""
 
     folder: Path
     devices: DistributedContext
 
     def resume_state(self, fingerprint: str) -> TrainingState | None:
-        """Where to go on; what another training left is removed. None: at the beginning."""
+        """State to resume from, or None. Checkpoints of a run with another fingerprint are deleted."""
         state = self._latest_state(fingerprint) if self.devices.is_main else None
         if self.devices.is_main and state is None and self.folder.exists():
             shutil.rmtree(self.folder)
-        agreed: TrainingState | None = self.devices.broadcast(state)
-        return agreed
+        resumed: TrainingState | None = self.devices.broadcast(state)
+        return resumed
 
     def _latest_state(self, fingerprint: str) -> TrainingState | None:
         for path in sorted(self.folder.glob("step-*"), reverse=True):
@@ -89,16 +88,9 @@ class Checkpoints:
         optimiser: torch.optim.Optimizer,
         ema_weights: Tensors,
     ) -> Path:
-        """Write a checkpoint, with the `averaged` weights.
-
-        Once it is whole, older ones go, and best weights that it does not name.
-        """
-        tensors: dict[str, Any] = {
-            "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
-            "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
-            "ema": ema_weights,
-        }
-        path = self._write(f"step-{state.step:08d}", tensors, state)
+        """Write a checkpoint, then delete older ones and best weights that are no longer the best."""
+        tensors = _checkpoint_tensors(model, optimiser, ema_weights)
+        path = self._write(_checkpoint_name(state), tensors, state)
         if self.devices.is_main:
             kept = {path.name, *([] if state.best is None else [_best_name(state.best)])}
             for other in self.folder.iterdir():
@@ -111,28 +103,24 @@ class Checkpoints:
         state: TrainingState,
         model: torch.nn.Module,
         optimiser: torch.optim.Optimizer,
-        averaged: Tensors,
+        ema_weights: Tensors,
     ) -> None:
-        """Put a checkpoint's weights, optimiser state and averaged weights in place."""
-        tensors: dict[str, Any] = {
-            "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
-            "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
-            "ema": averaged,
-        }
+        """Load weights, optimiser state and EMA weights of a checkpoint, in place."""
+        tensors = _checkpoint_tensors(model, optimiser, ema_weights)
         with _ignore_single_process_warning():
-            state_dict_loader.load(tensors, checkpoint_id=self.folder / f"step-{state.step:08d}")
+            state_dict_loader.load(tensors, checkpoint_id=self.folder / _checkpoint_name(state))
         set_model_state_dict(model, tensors["model"], options=TRAINABLE_ONLY)
         set_optimizer_state_dict(model, optimiser, tensors["optimiser"], options=TRAINABLE_ONLY)
 
     def save_best(self, state: TrainingState, model: torch.nn.Module) -> Path:
-        """Keep the weights of the best look so far; a checkpoint that names it should follow."""
+        """Write the best weights so far; the next checkpoint refers to them."""
         assert state.best is not None
         return self._write(
             _best_name(state.best), {"model": get_model_state_dict(model, options=TRAINABLE_ONLY)}, state
         )
 
     def load_best(self, state: TrainingState, model: torch.nn.Module) -> None:
-        """Put the best look's weights in place."""
+        """Load the best weights into the model."""
         assert state.best is not None
         tensors: dict[str, Any] = {"model": get_model_state_dict(model, options=TRAINABLE_ONLY)}
         with _ignore_single_process_warning():
@@ -160,13 +148,27 @@ class Checkpoints:
         return final
 
 
-def _best_name(look: Evaluation) -> str:
-    return f"best-{look.step:08d}"
+def _checkpoint_tensors(
+    model: torch.nn.Module, optimiser: torch.optim.Optimizer, ema_weights: Tensors
+) -> dict[str, Any]:
+    return {
+        "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
+        "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
+        "ema": ema_weights,
+    }
+
+
+def _checkpoint_name(state: TrainingState) -> str:
+    return f"step-{state.step:08d}"
+
+
+def _best_name(evaluation: Evaluation) -> str:
+    return f"best-{evaluation.step:08d}"
 
 
 @contextmanager
 def _ignore_single_process_warning() -> Iterator[None]:
-    """torch warns of every checkpoint that a single process writes."""
+    """Silence torch's warning about every checkpoint that a single process writes."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield

@@ -1,5 +1,8 @@
-"""A moving average of the weights that learn: it swings less than they do, and is often the better model (Polyak and
-Juditsky 1992; with exponential weights as in Tarvainen and Valpola 2017)."""
+"""Exponential moving average (EMA) of the trainable weights: less noisy than the weights, and often the better model
+(Polyak and Juditsky 1992; with exponential weights as in Tarvainen and Valpola 2017).
+
+torch's `AveragedModel` copies the frozen weights as well and has a fixed decay, hence a class of our own.
+"""
 
 from __future__ import annotations
 
@@ -10,33 +13,28 @@ import torch
 
 
 class WeightEMA:
-    """The average of a model's learning weights.
-
-    Attributes
-    ----------
-    held
-        The average of each weight, by its name.
-    """
+    """EMA of a model's trainable weights; `averages` holds them by parameter name."""
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.decay = decay
         self.averages = {name: weight.detach().clone() for name, weight in _trainable_parameters(model)}
 
     def update(self, model: torch.nn.Module, step: int) -> None:
-        """Take the weights after `step` steps in; in the first steps they count for more, for little was averaged."""
-        share = 1 - min(self.decay, (1 + step) / (10 + step))
+        """Update with the weights after `step` steps. The decay starts at (1 + step) / (10 + step), so that the initial
+        weights are soon forgotten."""
+        weight_of_new = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, weight in _trainable_parameters(model):
-            self.averages[name].lerp_(weight.detach(), share)
+            self.averages[name].lerp_(weight.detach(), weight_of_new)
 
     @contextmanager
     def applied_to(self, model: torch.nn.Module) -> Iterator[None]:
-        """For the time of the block, the model has the average in place of its weights."""
-        own = {name: weight.detach().clone() for name, weight in _trainable_parameters(model)}
+        """Within the block, the model has the averages in place of its weights."""
+        original = {name: weight.detach().clone() for name, weight in _trainable_parameters(model)}
         _copy_weights(model, self.averages)
         try:
             yield
         finally:
-            _copy_weights(model, own)
+            _copy_weights(model, original)
 
 
 def _trainable_parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:

@@ -1,8 +1,8 @@
 """The optimiser loop that all neural trainers share.
 
-A step's loss is the sum over all its rows, over all devices and passes, divided by their whole weight (tokens, or
-rows): how a step is divided among passes and devices changes nothing but rounding. Chance (dropout) hangs on the seed
-and the step alone, so that a resumed training goes on as if it had not been killed.
+A step's loss is summed over all its rows, over all devices and micro-batches, and divided by their total weight (tokens
+or rows), so that splitting a step differently changes nothing but rounding. Dropout depends on the seed and the step
+alone, so that a resumed run continues as if it had never been killed.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.ema import WeightEMA
 
 ADAMW_BETAS = (0.9, 0.95)
-"""Of AdamW; the second as usual for language models (Llama, Touvron et al. 2023)."""
+"""Betas of AdamW; the second is the usual one for language models (Llama, Touvron et al. 2023)."""
 
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """What is to be made small.
+    """A loss to minimise, and how to validate it.
 
     Attributes
     ----------
     lengths
         Tokens of each training row.
     loss
-        The summed loss of some bins of rows.
-    weight
-        What that sum counts as: its tokens, or its rows.
-    measure
-        A look at the validation rows: `loss`, and what else there is.
-    capacity
-        Pack rows into sequences of so many tokens.
-    rates
-        How many learning rates a parameter has, by its name; None: one.
+        `loss(model, bins)`: loss summed over the rows of some bins, in nats.
+    normalizer
+        `normalizer(bins)`: the number of targets (tokens or rows) that the summed loss is divided by.
+    evaluate
+        `evaluate(model)`: metrics on the validation rows; `loss` is always among them.
+    packed_length
+        Pack rows into sequences of this many tokens; None: every row is a sequence of its own.
+    lr_multiplier
+        `lr_multiplier(parameter_name)`: factor on the learning rate; None: 1 for all.
     """
 
     lengths: Sequence[int]
@@ -60,9 +60,9 @@ class Objective:
 
 @dataclass(frozen=True)
 class TrainingSession:
-    """How the loop goes: its settings, devices, checkpoints, and who hears of it.
+    """Settings, devices, checkpoints and callbacks of one run.
 
-    `inherited` holds hashes of the posts that the base was trained on: what comes of it has seen them too.
+    `base_seen_hashes` are hashes of the posts that the base was trained on; the tuned model has seen them too.
     """
 
     settings: NeuralSettings
@@ -76,12 +76,12 @@ class TrainingSession:
     base_seen_hashes: frozenset[str] = frozenset()
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """As `computing`."""
-        return computing(self.devices, self.dtype)
+        """As `mixed_precision`."""
+        return mixed_precision(self.devices, self.dtype)
 
 
-def computing(devices: DistributedContext, dtype: torch.dtype) -> AbstractContextManager[Any]:
-    """bfloat16 in passes on one device; sharded weights bring their own policy."""
+def mixed_precision(devices: DistributedContext, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    """Autocast to `dtype` on a single device; sharded weights have a mixed-precision policy of their own."""
     if devices.world_size > 1 or dtype == torch.float32:
         return nullcontext()
     return torch.autocast(devices.device.type, dtype)
@@ -93,7 +93,7 @@ def fit(model: torch.nn.Module, objective: Objective, session: TrainingSession) 
     Raises
     ------
     MentallamaError
-        The loss is no number any more, or one row does not fit into memory. The last good checkpoint is kept.
+        The loss became NaN or infinite, or a single row does not fit into memory. The last good checkpoint is kept.
     """
     run = _TrainingLoop(model, objective, session)
     run.run()
@@ -101,58 +101,64 @@ def fit(model: torch.nn.Module, objective: Objective, session: TrainingSession) 
 
 
 def total_steps(objective: Objective, settings: NeuralSettings) -> int:
-    """Optimiser steps of a whole training."""
-    pool = len(objective.lengths)
-    every = settings.epochs * math.ceil(pool / settings.batch_size)
-    return min(every, settings.max_steps or every)
+    """Optimiser steps of a whole run, early stopping left out."""
+    steps = settings.epochs * math.ceil(len(objective.lengths) / settings.batch_size)
+    return min(steps, settings.max_steps or steps)
 
 
 def learning_rate_at(step: int, steps: int, settings: NeuralSettings) -> float:
-    """The learning rate of step 0, 1, …: linear warm-up, then the schedule down to 0."""
+    """Learning rate of step 0, 1, …: linear warm-up, then the schedule down to 0.
+
+    transformers' schedules are the same from the end of the warm-up on, but take the first step with a rate of 0.
+    """
     warmup = math.ceil(settings.warmup_ratio * steps)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    falls = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
-    return settings.learning_rate * falls[settings.schedule]
+    progress = (step - warmup) / max(1, steps - warmup)
+    factors = {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}
+    return settings.learning_rate * factors[settings.schedule]
 
 
 def parameter_groups(
     model: torch.nn.Module, settings: NeuralSettings, lr_multiplier: Callable[[str], float] | None
 ) -> list[Any]:
-    """Parameters that learn, by decay (only matrices have one) and by how many learning rates they have."""
+    """Trainable parameters, grouped by weight decay (matrices only) and learning-rate multiplier."""
     groups: dict[tuple[bool, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (parameter.ndim > 1, 1.0 if lr_multiplier is None else lr_multiplier(name))
+            multiplier = 1.0 if lr_multiplier is None else lr_multiplier(name)
+            key = (parameter.ndim > 1, multiplier)
             groups.setdefault(key, []).append(parameter)
     return [
         {
             "params": parameters,
             "weight_decay": settings.weight_decay if matrix else 0.0,
-            "lr_multiplier": rate,
+            "lr_multiplier": multiplier,
         }
-        for (matrix, rate), parameters in sorted(groups.items())
+        for (matrix, multiplier), parameters in sorted(groups.items())
     ]
 
 
 class _TrainingLoop:
-    def __init__(self, model: torch.nn.Module, objective: Objective, way: TrainingSession) -> None:
-        self.model, self.objective, self.way, self.settings = model, objective, way, way.settings
+    def __init__(self, model: torch.nn.Module, objective: Objective, session: TrainingSession) -> None:
+        self.model, self.objective, self.session, self.settings = model, objective, session, session.settings
         groups = parameter_groups(model, self.settings, objective.lr_multiplier)
         self.trainable = [parameter for group in groups for parameter in group["params"]]
         self.optimiser = torch.optim.AdamW(
-            groups, lr=self.settings.learning_rate, betas=ADAMW_BETAS, fused=way.devices.device.type == "cuda"
+            groups,
+            lr=self.settings.learning_rate,
+            betas=ADAMW_BETAS,
+            fused=session.devices.device.type == "cuda",
         )
         self.steps = total_steps(objective, self.settings)
         self.ema = None if self.settings.ema_decay is None else WeightEMA(model, self.settings.ema_decay)
-        found = way.checkpoints.resume_state(way.fingerprint)
-        if found is not None:
-            way.checkpoints.load(found, model, self.optimiser, self._ema_weights())
-            way.log(f"train: going on from step {found.step} of {self.steps}")
-            way.advance(found.step)
-        self.state = found or TrainingState(
-            fingerprint=way.fingerprint, token_budget=self.settings.max_batch_tokens
+        resumed = session.checkpoints.resume_state(session.fingerprint)
+        if resumed is not None:
+            session.checkpoints.load(resumed, model, self.optimiser, self._ema_weights())
+            session.log(f"train: resuming from step {resumed.step} of {self.steps}")
+            session.advance(resumed.step)
+        self.state = resumed or TrainingState(
+            fingerprint=session.fingerprint, token_budget=self.settings.max_batch_tokens
         )
         self.last_save_time = time.monotonic()
 
@@ -162,28 +168,30 @@ class _TrainingLoop:
             self.state = self.state.model_copy(
                 update={"step": self.state.step + 1, "losses": (*self.state.losses, loss)}
             )
-            self.way.advance(1, f"epoch {epoch + 1}, loss {loss:.3f}")
-            looked = self._is_eval_step(last) and self._evaluate()
-            if looked or self._checkpoint_due():
+            self.session.advance(1, f"epoch {epoch + 1}, loss {loss:.3f}")
+            evaluated = self._is_eval_step(last)
+            if evaluated:
+                self._evaluate()
+            if evaluated or self._checkpoint_due():
                 self._save_checkpoint()
             if self._should_stop_early():
-                self.way.log(
-                    f"train: ends at step {self.state.step}, no better look since {self._best_step()}"
+                self.session.log(
+                    f"train: stopping early at step {self.state.step}, no improvement since step {self._best_step()}"
                 )
                 break
         if self.state.best is not None:
-            self.way.checkpoints.load_best(self.state, self.model)
+            self.session.checkpoints.load_best(self.state, self.model)
 
     def _remaining_steps(self) -> Iterator[tuple[int, bool, tuple[int, ...]]]:
-        """The steps that are left: epoch, whether it is the epoch's last, rows."""
+        """Steps still to take: epoch, whether the step is the epoch's last, and its rows."""
         number = 0
         for epoch in range(self.settings.epochs):
-            plan = plan_steps(self.objective.lengths, self.settings.batch_size, self.way.seed, epoch)
-            for at, rows in enumerate(plan):
+            plan = plan_steps(self.objective.lengths, self.settings.batch_size, self.session.seed, epoch)
+            for index, rows in enumerate(plan):
                 if number == self.steps or (number == self.state.step and self._should_stop_early()):
                     return
                 if number >= self.state.step:
-                    yield epoch, at == len(plan) - 1 or number == self.steps - 1, rows
+                    yield epoch, index == len(plan) - 1 or number == self.steps - 1, rows
                 number += 1
 
     def _train_step(self, rows: tuple[int, ...]) -> float:
@@ -204,83 +212,87 @@ class _TrainingLoop:
         return loss
 
     def _accumulate_gradient(self, rows: tuple[int, ...]) -> float:
-        """Sum the gradient over a step's passes, with less at once where memory is short."""
-        lengths, capacity = self.objective.lengths, self.objective.packed_length
+        """Accumulate the gradient over a step's micro-batches; on out-of-memory, with half the tokens in each."""
+        lengths, packed_length = self.objective.lengths, self.objective.packed_length
         while True:
-            room = self.state.token_budget
-            fits = None if capacity is None else min(capacity, max(room, *(lengths[row] for row in rows), 1))
-            passes = plan_micro_batches(rows, lengths, room, self.way.devices.world_size, fits)
+            budget = self.state.token_budget
+            if packed_length is not None:
+                packed_length = min(packed_length, max(budget, *(lengths[row] for row in rows), 1))
+            micro_batches = plan_micro_batches(
+                rows, lengths, budget, self.session.devices.world_size, packed_length
+            )
             try:
-                return self._run_micro_batches(passes)
+                return self._run_micro_batches(micro_batches)
             except torch.OutOfMemoryError:
                 self.optimiser.zero_grad(set_to_none=True)
-                self._halve_token_budget(max(len(part) for each in passes for part in each))
+                self._halve_token_budget(max(len(bins) for batch in micro_batches for bins in batch))
 
-    def _run_micro_batches(self, passes: Sequence[MicroBatch]) -> float:
-        """The mean loss over all devices; gradients are left in the parameters."""
-        devices, objective = self.way.devices, self.objective
-        whole = sum(objective.normalizer(part) for each in passes for part in each)
+    def _run_micro_batches(self, micro_batches: Sequence[MicroBatch]) -> float:
+        """Mean loss over all devices; gradients are left in the parameters."""
+        devices, objective = self.session.devices, self.objective
+        total = sum(objective.normalizer(bins) for batch in micro_batches for bins in batch)
         summed = torch.zeros((), device=devices.device)
-        for number, each in enumerate(passes):
-            torch.manual_seed(_micro_batch_seed(self.way.seed, self.state.step, number, devices.rank))
-            mine = each[devices.rank]
-            # All devices take part in every pass, or sharded weights could not be gathered.
-            with self.way.autocast():
-                loss = objective.loss(self.model, mine or each[0]) * bool(mine) / max(whole, 1.0)
+        for number, batch in enumerate(micro_batches):
+            torch.manual_seed(_micro_batch_seed(self.session.seed, self.state.step, number, devices.rank))
+            own_bins = batch[devices.rank]
+            # Every device takes part in every pass, because sharded weights are gathered from all.
+            with self.session.autocast():
+                loss = objective.loss(self.model, own_bins or batch[0]) * bool(own_bins) / max(total, 1.0)
             (loss * devices.world_size).backward()  # type: ignore[no-untyped-call]  # FSDP averages over devices
-            summed += loss.detach()  # read once a step: a GPU need not wait in between
+            summed += loss.detach()  # read once per step, so that the GPU is not synchronised in between
         return devices.all_reduce_sum(float(summed))[0]
 
-    def _halve_token_budget(self, bins: int) -> None:
-        room, longest = self.state.token_budget, max(self.objective.lengths)
-        if (bins == 1 and room <= longest) or self.way.devices.world_size > 1:
+    def _halve_token_budget(self, n_bins: int) -> None:
+        budget, longest = self.state.token_budget, max(self.objective.lengths)
+        if (n_bins == 1 and budget <= longest) or self.session.devices.world_size > 1:
             raise MentallamaError(
-                f"train: out of memory at step {self.state.step + 1} with {room} tokens at once; the last checkpoint "
-                "is kept. Use a smaller max_tokens or max_batch_tokens, gradient_checkpointing: true, or adapters"
+                f"train: out of memory at step {self.state.step + 1} with {budget} tokens in a batch; the last "
+                "checkpoint is kept. Use a smaller max_tokens or max_batch_tokens, gradient_checkpointing: true, or lora"
             )
-        self.state = self.state.model_copy(update={"token_budget": room // 2})
-        self.way.log(f"train: out of memory; goes on with {room // 2} tokens at once instead of {room}")
+        self.state = self.state.model_copy(update={"token_budget": budget // 2})
+        self.session.log(
+            f"train: out of memory; continuing with {budget // 2} tokens per batch instead of {budget}"
+        )
 
     def _non_finite_error(self) -> MentallamaError:
         step = self.state.step + 1
         if self.state.step:
             self._save_checkpoint()
-        kept = f"the weights after step {self.state.step} are kept in {self.way.checkpoints.folder}"
+        kept = f"the weights after step {self.state.step} are kept in {self.session.checkpoints.folder}"
         return MentallamaError(
-            f"train: the loss is no number at step {step}; "
-            f"{kept if self.state.step else 'nothing was learnt yet'}. Use a lower learning rate or dtype: float32"
+            f"train: the loss became NaN or infinite at step {step}; "
+            f"{kept if self.state.step else 'there is no earlier step to keep'}. Use a lower learning_rate, or dtype: float32"
         )
 
     def _is_eval_step(self, last: bool) -> bool:
         every = self.settings.eval_steps
         return last if every is None else self.state.step % every == 0 or self.state.step == self.steps
 
-    def _evaluate(self) -> bool:
-        """Measure the validation rows; the best weights are kept."""
+    def _evaluate(self) -> None:
+        """Evaluate the validation rows; save the weights if they are the best so far."""
         self.model.eval()
         with nullcontext() if self.ema is None else self.ema.applied_to(self.model):
-            with torch.no_grad(), self.way.autocast():
-                look = Evaluation(step=self.state.step, metrics=self.objective.evaluate(self.model))
-            better = self.state.best is None or self._selection_metric(look) > self._selection_metric(
+            with torch.no_grad(), self.session.autocast():
+                evaluation = Evaluation(step=self.state.step, metrics=self.objective.evaluate(self.model))
+            better = self.state.best is None or self._selection_metric(evaluation) > self._selection_metric(
                 self.state.best
             )
-            best = look if better else self.state.best
+            best = evaluation if better else self.state.best
             self.state = self.state.model_copy(
-                update={"evaluations": (*self.state.evaluations, look), "best": best}
+                update={"evaluations": (*self.state.evaluations, evaluation), "best": best}
             )
             if better:
-                self.way.checkpoints.save_best(self.state, self.model)
-        return True
+                self.session.checkpoints.save_best(self.state, self.model)
 
-    def _selection_metric(self, look: Evaluation) -> float:
-        by = self.settings.metric_for_best
-        return -look.metrics["loss"] if by == "loss" else look.metrics[by]
+    def _selection_metric(self, evaluation: Evaluation) -> float:
+        name = self.settings.metric_for_best
+        return -evaluation.metrics["loss"] if name == "loss" else evaluation.metrics[name]
 
     def _best_step(self) -> int:
         return 0 if self.state.best is None else self.state.best.step
 
     def _should_stop_early(self) -> bool:
-        since = [look for look in self.state.evaluations if look.step > self._best_step()]
+        since = [each for each in self.state.evaluations if each.step > self._best_step()]
         return (
             self.settings.early_stopping_patience is not None
             and len(since) >= self.settings.early_stopping_patience
@@ -290,18 +302,18 @@ class _TrainingLoop:
         return {} if self.ema is None else self.ema.averages
 
     def _checkpoint_due(self) -> bool:
-        over = time.monotonic() - self.last_save_time > 60 * self.settings.checkpoint_minutes
-        return bool(self.way.devices.broadcast(over))
+        elapsed = time.monotonic() - self.last_save_time
+        return bool(self.session.devices.broadcast(elapsed > 60 * self.settings.checkpoint_minutes))
 
     def _save_checkpoint(self) -> None:
-        self.way.checkpoints.save(self.state, self.model, self.optimiser, self._ema_weights())
+        self.session.checkpoints.save(self.state, self.model, self.optimiser, self._ema_weights())
         self.last_save_time = time.monotonic()
 
 
 def _micro_batch_seed(seed: int, step: int, number: int, rank: int) -> int:
-    return hash((seed, step, number, rank)) % (1 << 62)  # of integers, so the same in every process
+    return hash((seed, step, number, rank)) % (1 << 62)  # hashes of integers are the same in every process
 
 
 def _full_norm(norm: torch.Tensor) -> torch.Tensor:
-    """A norm over sharded gradients as one number."""
+    """Norm over all shards of the gradients."""
     return norm.full_tensor() if hasattr(norm, "full_tensor") else norm

@@ -1,4 +1,4 @@
-"""Low-rank adapters on a frozen base (LoRA, Hu et al. 2021; QLoRA, Dettmers et al. 2023), and merged back into it."""
+"""Low-rank adapters on a frozen base (LoRA, Hu et al. 2021; QLoRA, Dettmers et al. 2023): adding and merging them."""
 
 from __future__ import annotations
 
@@ -17,52 +17,51 @@ from mentallama.run_files import SUMMARY_FILE
 from mentallama.train.loop.model_card import CARD_FILE, RECIPE_FILE, write_hashes
 
 
-def add_lora(model: Any, adapter: LoraSettings, seed: int) -> Any:
-    """The model with new adapters, which alone learn; a quantised base is prepared for it.
+def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
+    """Wrap a model with new adapters, the only trainable weights; a quantised base is prepared for training.
 
     Raises
     ------
     WrongUse
-        No layer of the model is called by one of the targets.
+        The model has no layer named in `target_modules`.
     """
     require_peft()
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
-    if adapter.load_in_4bit:
+    if settings.load_in_4bit:
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
-        r=adapter.rank,
-        lora_alpha=adapter.alpha,
-        lora_dropout=adapter.dropout,
-        target_modules=adapter.target_modules
-        if isinstance(adapter.target_modules, str)
-        else list(adapter.target_modules),
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=settings.target_modules
+        if isinstance(settings.target_modules, str)
+        else list(settings.target_modules),
     )
     torch.manual_seed(seed)
     try:
         return get_peft_model(model, config)
     except ValueError:
         raise UsageError(
-            f"adapter.targets: no layer of the model is called {', '.join(adapter.target_modules)}; use all-linear"
+            f"lora.target_modules: the model has no layer named {', '.join(settings.target_modules)}; use all-linear"
         ) from None
 
 
 def merge_lora(folder: Path, out: Path) -> None:
-    """Write a model of its own, in which the adapter of a folder is added to its base; float32.
+    """Merge the adapter in `folder` into its base and write the result, in float32, to `out`.
 
-    What the folder says of itself (`mentallama.json`, `seen.json`, the card and the recipe) goes with it. `out` appears
-    whole or not at all.
+    Metadata, `seen.json`, model card, recipe and summary are copied along. `out` appears whole or not at all.
 
     Raises
     ------
     WrongUse
-        The folder holds no adapter, its base cannot be loaded, or there is something at `out`.
+        The folder holds no adapter, its base cannot be loaded, or `out` exists.
     """
     if not (folder / ADAPTER_CONFIG).is_file():
-        raise UsageError(f"{folder}: there is no adapter to merge, no {ADAPTER_CONFIG}")
+        raise UsageError(f"{folder}: there is no adapter to merge (no {ADAPTER_CONFIG})")
     if out.exists():
-        raise UsageError(f"{out}: there is something already; name a folder that does not exist")
+        raise UsageError(f"{out} exists already; name a new folder")
     require_peft()
     opened = load_pretrained(str(folder), "causal", torch.float32, None)
     partial = out.with_name(f".{out.name}.partial")

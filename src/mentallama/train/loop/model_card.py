@@ -1,4 +1,4 @@
-"""The model card: what a folder with weights says to people, beside the recipe it came from."""
+"""The model card (`README.md`) of a trained model, with the recipe, counts and hashes beside it."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ from mentallama.safety import NOTICE
 RECIPE_FILE, CARD_FILE, HASHES_FILE = "recipe.yaml", "README.md", "hashes.json"
 
 CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "truncated_posts", "skipped", "source_file")
-"""Counts that the card tells."""
+"""Counts that the card shows."""
 
 LIMITATIONS = (
     "A label says what annotators, or a rule over subreddits, called a post; some sets are labelled weakly.",
-    "The sets are mostly English, from Reddit, Twitter and SMS. Nothing is known about other people and places.",
+    "The sets are mostly English, from Reddit, Twitter and SMS. Nothing is known about other populations.",
     "An explanation is text that is likely to follow, not an account of how the label came about.",
-    "What the base model has read, and what it may repeat, is not known here.",
+    "What the base model was trained on, and what it may reproduce, is not known here.",
 )
 
 
 def write_card(out: Path, recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> None:
     """Write `README.md`, `recipe.yaml`, `summary.json` and the hashes of all files beside the weights.
 
-    Recipe and card have no salt and no place of a file in them: a model is handed on.
+    Models are shared, so recipe and card contain neither the author salt nor paths of this machine.
     """
-    kept = recipe.model_dump(
+    shareable = recipe.model_dump(
         mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
     )
     write_json(out / SUMMARY_FILE, counts)
-    write_text(out / RECIPE_FILE, yaml.safe_dump(_without_folders(kept), sort_keys=False, allow_unicode=True))
+    write_text(
+        out / RECIPE_FILE, yaml.safe_dump(_without_folders(shareable), sort_keys=False, allow_unicode=True)
+    )
     write_text(out / CARD_FILE, "\n".join(_card_lines(recipe, model, counts)))
     write_hashes(out)
 
 
 def write_hashes(folder: Path) -> None:
-    """Write the hashes of all files of a model's folder."""
+    """Write the SHA-256 of every file in a model folder to `hashes.json`."""
     write_json(
         folder / HASHES_FILE,
         {each.name: each.sha256 for each in digest_folder(folder) if each.name != HASHES_FILE},
@@ -54,36 +56,38 @@ def write_hashes(folder: Path) -> None:
 def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> Iterator[str]:
     assert recipe.train is not None
     settings = _without_folders(recipe.train.model_dump(mode="json", exclude_none=True))
-    looked, before = counts.get("best") or {}, counts.get("baseline") or {}
+    best, baseline = counts.get("best") or {}, counts.get("baseline") or {}
     yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
-    yield f"An analyst of the kind `{model.analyst}`, fingerprint `{model.fingerprint}`."
-    yield f"Tuned from {_base_name(model.base)}. Open it as `{model.analyst}:FOLDER`."
+    yield f"Analyst kind: `{model.analyst}`, fingerprint `{model.fingerprint}`."
+    yield f"Base: {_base_name(model.base)}. Open it as `{model.analyst}:FOLDER`."
     yield from ("", "## Data", "")
     yield f"- Sets: {', '.join(model.sets) or 'none'}; {model.form} form, {model.template} prompts."
     yield from (f"- {name}: {_as_text(counts[name])}" for name in CARD_COUNTS if name in counts)
-    yield "- `seen.json` holds a hash of every post that training or its choices saw; no test post is among them."
+    yield (
+        "- `seen.json` holds a hash of every post that was used for training or model selection; none is a test post."
+    )
     yield from ("", "## Settings", "")
     yield from (f"- {name}: {_as_text(value)}" for name, value in settings.items())
     yield f"- seed: {recipe.seed}"
     yield from ("", "## Scores", "")
-    yield "On validation rows, by which the weights were chosen; scores on test rows are the report's."
-    yield from ("", *(["- before the first step:"] if before else []))
-    yield from (f"  - {name}: {value:.4g}" for name, value in before.items())
-    yield f"- after step {looked.get('step', '–')} of {counts.get('steps', '–')}:"
-    yield from (f"  - {name}: {value:.4g}" for name, value in (looked.get("metrics") or {}).items())
-    yield from ("", "## Limits", "", *(f"- {limit}" for limit in LIMITATIONS), "")
+    yield "On validation rows, which selected the weights; test scores are in the report."
+    yield from ("", *(["- before the first step:"] if baseline else []))
+    yield from (f"  - {name}: {value:.4g}" for name, value in baseline.items())
+    yield f"- after step {best.get('step', '–')} of {counts.get('steps', '–')}:"
+    yield from (f"  - {name}: {value:.4g}" for name, value in (best.get("metrics") or {}).items())
+    yield from ("", "## Limitations", "", *(f"- {limit}" for limit in LIMITATIONS), "")
 
 
 def _base_name(base: str | None) -> str:
-    return "nothing" if base in (None, "none") else f"`{_without_folders(base)}`"
+    return "none (trained from scratch)" if base in (None, "none") else f"`{_without_folders(base)}`"
 
 
 def _without_folders(value: Any) -> Any:
-    """Settings in which a place on a disk is the name alone: where it lies is nobody else's business."""
+    """The same settings with absolute paths reduced to file names, so that no path of this machine is published."""
     if isinstance(value, Mapping):
-        return {key: _without_folders(each) for key, each in value.items()}
+        return {key: _without_folders(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_folders(each) for each in value]
+        return [_without_folders(item) for item in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 

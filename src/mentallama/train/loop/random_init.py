@@ -1,4 +1,4 @@
-"""A tokenizer and a small Llama from nothing: no download, no other people's text."""
+"""A small Llama with random weights and a tokenizer trained on the training texts; needs no download."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from mentallama.config import FromScratchSettings
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
 
 
-def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
-    """A byte-level BPE tokenizer (Sennrich et al. 2016) of the texts; it can write any text."""
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Any:
+    """Train a byte-level BPE tokenizer (Sennrich et al. 2016); being byte-level, it encodes any text."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary, special_tokens=[BOS, EOS, PAD], initial_alphabet=alphabet, show_progress=False
+        vocab_size=vocab_size, special_tokens=[BOS, EOS, PAD], initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(texts, trainer)
     bpe.post_processor = processors.TemplateProcessing(
@@ -33,14 +33,13 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Any:
 def random_llama(
     settings: FromScratchSettings, texts: Iterable[str], max_tokens: int, seed: int
 ) -> tuple[Any, Any]:
-    """A Llama of random weights for sequences of `longest` tokens, and the tokenizer of the texts."""
+    """Create a Llama with random weights for sequences of `max_tokens` tokens, and a tokenizer trained on the texts."""
     tokenizer = train_tokenizer(texts, settings.vocab_size)
     tokenizer.model_max_length = max_tokens
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
-        intermediate_size=-(-settings.hidden_size * 8 // 3 // 64)
-        * 64,  # SwiGLU as dear as an MLP of four times the width
+        intermediate_size=_swiglu_width(settings.hidden_size),
         num_hidden_layers=settings.num_hidden_layers,
         num_attention_heads=settings.num_attention_heads,
         max_position_embeddings=max_tokens,
@@ -51,3 +50,8 @@ def random_llama(
     )
     torch.manual_seed(seed)
     return LlamaForCausalLM(config), tokenizer
+
+
+def _swiglu_width(hidden_size: int) -> int:
+    """Width of a SwiGLU layer with as many weights as an MLP of 4 * hidden_size, rounded up to a multiple of 64."""
+    return -(-hidden_size * 8 // 3 // 64) * 64

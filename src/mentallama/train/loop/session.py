@@ -1,10 +1,10 @@
-"""What every neural trainer does around the loop: devices and checkpoints before it, the model's folder after it."""
+"""What all neural trainers do before and after the loop: fingerprint, session, baseline metrics, model folder."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_
 from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
+from mentallama.config.train import TRAIN_CACHE_EXCLUDES
+from mentallama.files.record_files import read_json, write_json
 from mentallama.progress import log_to_stderr, progress_bar
 from mentallama.run_files import POSTS_PATH
 from mentallama.train.data.instructions import base_seen_hashes
-from mentallama.train.loop.baseline import remove_baseline
 from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.loop import Objective, TrainingSession, total_steps
@@ -27,14 +28,14 @@ from mentallama.train.loop.model_card import write_card
 CHECKPOINT_FOLDER = "checkpoints"
 """In the run's folder."""
 
-SETTINGS_WITHOUT_EFFECT = frozenset(("checkpoint_minutes", "device", "max_batch_tokens"))
-"""Settings that change how training goes, not what comes of it."""
+BASELINE_FILE = "baseline.json"
+"""In the run's folder, beside the checkpoints, until training has finished."""
 
 
 def training_fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> str:
-    """16 hexadecimal digits of what a model follows from: its settings, its rows, and the model it began with."""
+    """Hash (16 hexadecimal digits) of all that determines a trained model: settings, rows and base."""
     assert recipe.train is not None
-    settings = recipe.train.model_dump(mode="json", exclude=set(SETTINGS_WITHOUT_EFFECT))
+    settings = recipe.train.model_dump(mode="json", exclude=set(TRAIN_CACHE_EXCLUDES))
     digest = hashlib.blake2b(json.dumps([settings, recipe.form, recipe.seed, base]).encode(), digest_size=8)
     for row in rows:
         digest.update(repr(row).encode())
@@ -43,9 +44,9 @@ def training_fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> s
 
 @contextmanager
 def training_session(
-    recipe: Recipe, folder: Path, devices: DistributedContext, objective: Objective, mark: str
+    recipe: Recipe, folder: Path, devices: DistributedContext, objective: Objective, fingerprint: str
 ) -> Iterator[TrainingSession]:
-    """The loop's surroundings, with progress; `finalize_model` ends what is begun here.
+    """Open a session with a progress bar; end it with `finalize_model`.
 
     Raises
     ------
@@ -55,57 +56,74 @@ def training_session(
     settings = recipe.train
     assert isinstance(settings, NeuralSettings)
     inherited = base_seen_hashes(settings.base, folder / POSTS_PATH)
-    say = log_to_stderr if devices.is_main else _ignore_message
     with progress_bar("train: fit", total_steps(objective, settings)) as advance:
         yield TrainingSession(
             settings=settings,
             devices=devices,
             dtype=choose_dtype(settings.dtype, devices.device),
             checkpoints=Checkpoints(folder / CHECKPOINT_FOLDER, devices),
-            fingerprint=mark,
+            fingerprint=fingerprint,
             seed=recipe.seed,
             advance=advance,
-            log=say,
+            log=log_to_stderr if devices.is_main else _ignore_message,
             base_seen_hashes=inherited,
         )
+
+
+def cached_baseline(
+    folder: Path, devices: DistributedContext, fingerprint: str, measure: Callable[[], Any]
+) -> Any:
+    """Result of `measure()` on the untrained model, as plain JSON values.
+
+    A resumed run, whose model already has later weights, reads it from `BASELINE_FILE`. All processes must call it.
+    """
+    path = folder / BASELINE_FILE
+    saved = devices.broadcast(read_json(path) if devices.is_main and path.is_file() else None)
+    if isinstance(saved, dict) and saved.get("fingerprint") == fingerprint:
+        return saved["metrics"]
+    metrics = measure()
+    if devices.is_main:
+        write_json(path, {"fingerprint": fingerprint, "metrics": metrics})
+    devices.barrier()
+    return metrics
 
 
 def finalize_model(
     session: TrainingSession,
     recipe: Recipe,
     out: Path,
-    file: ModelMetadata,
-    seen: Collection[str],
+    metadata: ModelMetadata,
+    seen_hashes: Collection[str],
     counts: Mapping[str, Any],
 ) -> None:
-    """Write what stands beside the weights, then remove what a killed training would have gone on from.
+    """Write metadata and model card beside the weights, then remove checkpoints and baseline.
 
-    `seen` are hashes of the posts that training or its choices saw; those that the base saw are added.
+    `seen_hashes` are hashes of the posts used for training or model selection; those that the base saw are added.
     """
     if session.devices.is_main:
-        write_model_metadata(out, file, {*seen, *session.base_seen_hashes})
-        write_card(out, recipe, file, counts)
+        write_model_metadata(out, metadata, {*seen_hashes, *session.base_seen_hashes})
+        write_card(out, recipe, metadata, counts)
         session.checkpoints.remove()
-        remove_baseline(session.checkpoints.folder.parent)
+        (session.checkpoints.folder.parent / BASELINE_FILE).unlink(missing_ok=True)
 
 
 def _ignore_message(line: str) -> None:
-    """Of many processes one speaks."""
+    """Log function of all processes but the main one."""
 
 
 def training_history(state: TrainingState) -> dict[str, Any]:
-    """The course of a training, for its summary: steps, looks, the best of them, the loss of each step."""
+    """Progress of a run for `summary.json`: steps, evaluations, the best one, the loss of each step."""
     return {
         "steps": state.step,
-        "evaluations": [look.model_dump(mode="json") for look in state.evaluations],
+        "evaluations": [evaluation.model_dump(mode="json") for evaluation in state.evaluations],
         "best": None if state.best is None else state.best.model_dump(mode="json"),
         "losses": [round(loss, 6) for loss in state.losses],
     }
 
 
 def full_state_dict(model: torch.nn.Module, devices: DistributedContext) -> dict[str, Any]:
-    """All weights on the CPU of the first process, tied ones once; all processes call it."""
+    """All weights, gathered on the CPU of the main process, tied ones once; all processes must call it."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=devices.world_size > 1)
     weights = dict(get_model_state_dict(model, options=options))
-    tied = getattr(model, "all_tied_weights_keys", None) or ()  # gathered, they no longer share their memory
+    tied = getattr(model, "all_tied_weights_keys", None) or ()  # once gathered, they no longer share memory
     return {name: tensor for name, tensor in weights.items() if name not in tied}

@@ -1,4 +1,4 @@
-"""How well rows that are not learnt from are done: their loss, with less at once where memory is short, and labels."""
+"""Loss and weighted F1 on validation rows."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ def summed_loss(
     token_budget: int,
     devices: DistributedContext,
 ) -> float:
-    """The summed loss of all rows, over all devices; each row is a sequence of its own.
+    """Loss summed over all rows and devices, each row a sequence of its own; on out-of-memory, the budget is halved.
 
     Raises
     ------
     MentallamaError
-        Not even the longest row alone fits into memory.
+        Not even the longest row fits into memory, or several devices train, on which the budget is fixed.
     """
     while True:
-        passes = plan_micro_batches(range(len(lengths)), lengths, token_budget, devices.world_size)
+        micro_batches = plan_micro_batches(range(len(lengths)), lengths, token_budget, devices.world_size)
         try:
-            # All devices take part in every pass; one that has no rows counts for nothing.
-            mine = sum(
-                float(loss(each[devices.rank] or each[0])) * bool(each[devices.rank]) for each in passes
+            # Every device takes part in every pass; one without rows repeats another's and counts it as 0.
+            own_sum = sum(
+                float(loss(batch[devices.rank] or batch[0])) * bool(batch[devices.rank])
+                for batch in micro_batches
             )
-            return devices.all_reduce_sum(mine)[0]
+            return devices.all_reduce_sum(own_sum)[0]
         except torch.OutOfMemoryError:
             if token_budget <= max(lengths) or devices.world_size > 1:
                 raise MentallamaError(
-                    f"out of memory while validation rows are measured with {token_budget} tokens at once; use a smaller "
+                    f"out of memory while evaluating validation rows with {token_budget} tokens per batch; use a smaller "
                     "max_batch_tokens or max_tokens"
                 ) from None
             token_budget //= 2

@@ -21,14 +21,14 @@ from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
-from mentallama.run_files import POSTS_PATH
 from mentallama.train.data.corpus import Corpus, Document, read_corpus, refuse_documents_with_test_posts
-from mentallama.train.loop.baseline import cached_baseline
+from mentallama.train.data.instructions import POSTS_PATH
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.checkpointing import TrainingState
 from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model
 from mentallama.train.loop.loop import Metrics, Objective, fit
 from mentallama.train.loop.session import (
+    cached_baseline,
     finalize_model,
     training_fingerprint,
     training_history,

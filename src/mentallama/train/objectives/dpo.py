@@ -22,11 +22,11 @@ from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.tasks import Task
 from mentallama.train.data.preference_pairs import PreferencePair, load_preferences
-from mentallama.train.loop.baseline import cached_baseline
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model
-from mentallama.train.loop.loop import Metrics, Objective, computing, fit
+from mentallama.train.loop.loop import Metrics, Objective, fit, mixed_precision
 from mentallama.train.loop.session import (
+    cached_baseline,
     finalize_model,
     training_fingerprint,
     training_history,
@@ -99,7 +99,7 @@ def train_dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     def refer() -> dict[str, Any]:
         model.eval()
-        with torch.no_grad(), computing(devices, dtype):
+        with torch.no_grad(), mixed_precision(devices, dtype):
             found = [
                 reference_logprobs(model, rows, settings.max_batch_tokens, devices) for rows in (train, held)
             ]
