@@ -1,10 +1,10 @@
-"""One process or many: what torchrun has started, and the model sharded over it (FSDP2, Zhao et al. 2023)."""
+"""Training in one process, or under torchrun in several, with the model sharded over them (FSDP2, Zhao et al. 2023)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,12 +17,12 @@ from mentallama.analysts.checkpoints.device import Device, choose_device
 from mentallama.parallel import is_torchrun
 
 PROCESS_GROUP_TIMEOUT = timedelta(days=7)
-"""How long processes wait for the one that collects and checks before training begins."""
+"""How long workers wait for the main process, which runs the stages before training alone."""
 
 
 @dataclass(frozen=True)
 class DistributedContext:
-    """This process among all: `rank` of `world`, and the device it computes on."""
+    """This process: its rank among `world_size` processes, and the device that it computes on."""
 
     device: torch.device
     rank: int = 0
@@ -33,20 +33,24 @@ class DistributedContext:
         return self.rank == 0
 
     def all_reduce_sum(self, *numbers: float) -> list[float]:
-        """Sums over all processes, the same on each."""
+        """Sum each number over all processes; every process gets the sums."""
         if self.world_size == 1:
             return list(numbers)
         sums = torch.tensor(numbers, dtype=torch.float64, device=self.device)
         dist.all_reduce(sums)
-        return [float(each) for each in sums]
+        return [float(total) for total in sums]
 
     def broadcast(self, value: Any) -> Any:
-        """What the first process says."""
+        """The main process's value, on every process."""
         if self.world_size == 1:
             return value
-        said = [value]
-        dist.broadcast_object_list(said, src=0)
-        return said[0]
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
+
+    def single_process(self) -> DistributedContext:
+        """The same device as if this process were the only one: for work that every process does in full."""
+        return replace(self, rank=0, world_size=1)
 
     def barrier(self) -> None:
         if self.world_size > 1:
@@ -54,12 +58,12 @@ class DistributedContext:
 
 
 def init_distributed(wanted: Device, environ: Mapping[str, str] = os.environ) -> DistributedContext:
-    """The devices of this training; joins the other processes where torchrun has started several.
+    """Choose the device, and join the process group if torchrun has started several processes.
 
     Raises
     ------
     WrongUse
-        A GPU is asked for and none is there.
+        A GPU was requested and there is none.
     """
     device = choose_device(wanted, int(environ.get("LOCAL_RANK", "0")))
     if not is_torchrun(environ):
@@ -72,30 +76,30 @@ def init_distributed(wanted: Device, environ: Mapping[str, str] = os.environ) ->
 
 
 def wait_for_main() -> Any:
-    """What a process that is not the first waits for: the word of the first, None where there is no work."""
+    """Block a worker until the main process broadcasts its message; None means that there is no work."""
     return init_distributed("auto").broadcast(None)
 
 
 def broadcast_to_workers(message: Any) -> None:
-    """Give the other processes the word they wait for."""
+    """Send the message that `wait_for_main` returns in the workers."""
     init_distributed("auto").broadcast(message)
 
 
 def is_group_initialized() -> bool:
-    """Whether the processes have found each other."""
+    """Whether this process has joined a process group."""
     return dist.is_initialized()
 
 
 def destroy_group() -> None:
-    """End the group, where there is one."""
+    """Leave the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def shard_model(model: torch.nn.Module, devices: DistributedContext, dtype: torch.dtype) -> torch.nn.Module:
-    """Lay the weights over all devices, a layer at a time; with one device they only move there.
+    """Shard the weights over all devices, layer by layer; with a single device, move them there.
 
-    Passes compute in `dtype`; gradients are summed, and weights held, in float32.
+    Sharded passes compute in `dtype`; gradients are reduced, and weights kept, in float32.
     """
     if devices.world_size == 1:
         return model.to(devices.device)

@@ -1,31 +1,52 @@
-"""Tune a decoder language model on instruction rows: the loss is that of the response alone.
+"""Supervised fine-tuning of a decoder language model: `train.analyst: causal` with `objective: sft`.
 
-What a row teaches is the prompt as prediction writes it (`models.prompting`) and the response behind it with the token
-that ends it. Only the response's tokens have a target, so only they are sent through the model's head.
+A row is the prompt as prediction writes it (`analysts.inference.prompt_encoding`), followed by the response and its end
+token. Only the response's tokens have targets, so only their positions go through the model's head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
+from mentallama.analysts.checkpoints.device import choose_dtype
+from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
+from mentallama.analysts.language_model.causal import CausalAnalyst
+from mentallama.analysts.registry import Analyst
+from mentallama.config import CausalSettings, Recipe
+from mentallama.errors import UsageError
 from mentallama.records import Example
 from mentallama.tasks import Task
+from mentallama.train.data.instructions import load_instructions
 from mentallama.train.loop.batching import PackingBin
-
-IGNORE_INDEX = -100
-"""The target of a token that no loss is taken of; torch's own word."""
+from mentallama.train.loop.distributed import DistributedContext, init_distributed
+from mentallama.train.loop.lora import add_lora
+from mentallama.train.loop.session import training_fingerprint
+from mentallama.train.objectives.sft import (
+    IGNORE_INDEX,
+    PreparedModel,
+    SftData,
+    TokenizedRows,
+    TrainingJob,
+    enable_gradient_checkpointing,
+    fit_and_save,
+    head_on_positions,
+    label_inference_options,
+    sft_objective,
+    with_weighted_f1,
+)
 
 
 @dataclass(frozen=True)
 class CausalRow:
-    """Tokens of one row, the first `prompt` of them without a target."""
+    """Token ids of one row; the first `n_prompt` of them have no target."""
 
     ids: Sequence[int]
     n_prompt: int
@@ -35,61 +56,120 @@ class CausalRow:
         return len(self.ids) - self.n_prompt
 
 
-class TokenizedExample(Protocol):
-    """A row as tokens: all of them, and how many have a target."""
-
-    @property
-    def ids(self) -> Sequence[int]: ...
-
-    @property
-    def n_targets(self) -> int: ...
-
-
-ExampleT = TypeVar("ExampleT", bound=TokenizedExample)
-
-
-@dataclass(frozen=True)
-class TokenizedRows(Generic[ExampleT]):
-    """Rows as tokens; `cut` of them lost the end of their post."""
-
-    rows: list[ExampleT]
-    n_truncated: int
-
-    @property
-    def lengths(self) -> list[int]:
-        return [len(row.ids) for row in self.rows]
-
-
 CausalRows = TokenizedRows[CausalRow]
-"""Of a decoder."""
+
+
+def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Fine-tune on responses; returns the counts for the manifest.
+
+    Raises
+    ------
+    UsageError
+        As `load_instructions`, `prepare_causal_model`; a question and its answer exceed the model's context.
+    MentallamaError
+        As `fit`.
+    """
+    settings = recipe.train
+    assert isinstance(settings, CausalSettings)
+    devices = init_distributed(settings.device)
+    instructions = load_instructions(recipe, folder)
+    texts = (f"{example.text} {example.response}" for example in instructions.train)
+    prepared = prepare_causal_model(settings, recipe, texts, devices)
+    prompter = causal_prompt_encoder(prepared, settings, recipe)
+    tasks = recipe.catalogue()
+    train, validation = (
+        tokenize_causal(rows, tasks, prompter) for rows in (instructions.train, instructions.validation)
+    )
+    data = SftData(instructions, train, validation)
+
+    def loss_of(rows: Sequence[CausalRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
+        return causal_loss(model, collate_causal(rows, bins, devices.device))
+
+    def analyst_of(model: Any) -> Analyst:
+        loaded = LoadedModel(model, prepared.tokenizer, prepared.max_context_tokens, "trained", None)
+        return CausalAnalyst(loaded, label_inference_options(settings.template))
+
+    objective = sft_objective(data, loss_of, settings, devices)
+    if settings.batching == "packed":
+        objective = replace(objective, packed_length=settings.max_tokens)
+    if settings.metric_for_best == "weighted_f1":
+        objective = with_weighted_f1(objective, instructions.validation, analyst_of, devices)
+    metadata = ModelMetadata(
+        analyst="causal",
+        fingerprint=training_fingerprint(recipe, data.token_ids, prepared.base),
+        form=recipe.form,
+        max_tokens=prompter.context,
+        sets=instructions.sets,
+        template="chat" if prompter.uses_chat_template else "plain",
+        base=prepared.base,
+    )
+    return fit_and_save(TrainingJob(recipe, folder, out, devices), prepared, objective, data, metadata)
+
+
+def prepare_causal_model(
+    settings: CausalSettings, recipe: Recipe, texts: Iterable[str], devices: DistributedContext
+) -> PreparedModel:
+    """Load the base, with new LoRA adapters if there are any, or create a model and a tokenizer from scratch.
+
+    Trainable weights are in float32. `texts` train the tokenizer of a model from scratch.
+
+    Raises
+    ------
+    UsageError
+        As `load_pretrained`; the base is an adapter, on which neither weights nor another adapter can be trained.
+    """
+    if settings.from_scratch is not None:
+        from mentallama.train.loop.random_init import random_llama
+
+        model, tokenizer = random_llama(settings.from_scratch, texts, settings.max_tokens, recipe.seed)
+        return PreparedModel(model, tokenizer, settings.max_tokens, "none")
+    assert settings.base is not None
+    if (Path(settings.base) / ADAPTER_CONFIG).is_file():
+        raise UsageError(
+            f"{settings.base}: this base is a LoRA adapter; merge it first: mentallama merge {settings.base} --out DIR"
+        )
+    lora = settings.lora
+    dtype = torch.float32 if lora is None else choose_dtype(settings.dtype, devices.device)
+    loaded = load_pretrained(
+        settings.base, "causal", dtype, None, quantised=lora is not None and lora.load_in_4bit
+    )
+    model = loaded.model if lora is None else add_lora(loaded.model, lora, recipe.seed)
+    enable_gradient_checkpointing(model, settings)
+    return PreparedModel(model, loaded.tokenizer, loaded.context, loaded.name)
+
+
+def causal_prompt_encoder(prepared: PreparedModel, settings: CausalSettings, recipe: Recipe) -> PromptEncoder:
+    """Prompt encoder for rows of at most `max_tokens` tokens, and never more than the model's context."""
+    longest = min(settings.max_tokens, prepared.max_context_tokens)
+    return PromptEncoder(prepared.tokenizer, recipe.form, settings.template, longest)
 
 
 def tokenize_causal(
     examples: Sequence[Example], tasks: dict[str, Task], prompter: PromptEncoder
 ) -> CausalRows:
-    """Turn examples with their responses into tokens.
+    """Encode examples with their responses.
 
     Raises
     ------
-    WrongUse
-        A response leaves no room for its question.
+    UsageError
+        A response is so long that its question no longer fits.
     """
-    rows, cut = [], 0
+    rows, n_truncated = [], 0
     for example in examples:
         response = prompter.encode_answer(example.response or "")
         prompt = prompter.encode_prompt(example, tasks[example.task], len(response))
-        cut += prompt.truncated_chars > 0
+        n_truncated += prompt.truncated_chars > 0
         rows.append(CausalRow([*prompt.ids, *response], len(prompt.ids)))
-    return CausalRows(rows, cut)
+    return CausalRows(rows, n_truncated)
 
 
 @dataclass(frozen=True)
 class CausalBatch:
-    """Sequences side by side, shape (sequences, tokens).
+    """Padded sequences; all tensors have the shape (sequences, tokens).
 
-    `targets` holds the token that should follow each, or UNLEARNT. `positions` is None where every sequence is one row:
-    then rows stand to the left, and what is behind them is seen by none of their tokens. Packed rows each begin at
-    position 0, which transformers takes for a border that attention does not cross.
+    `targets` holds the token that follows each position, or `IGNORE_INDEX`. `position_ids` is None if every sequence is
+    a single row: padding is on the right, where causal attention never sees it. In packed sequences each row starts again
+    at position 0, which transformers takes as a border that attention does not cross.
     """
 
     input_ids: torch.Tensor
@@ -100,49 +180,35 @@ class CausalBatch:
 def collate_causal(
     rows: Sequence[CausalRow], bins: Sequence[PackingBin], device: torch.device
 ) -> CausalBatch:
-    """Lay bins of rows side by side."""
-    longest = max(sum(len(rows[at].ids) for at in each) for each in bins)
-    packed = any(len(each) > 1 for each in bins)
-    ids, targets, positions = [], [], []
-    for each in bins:
-        line = [token for at in each for token in rows[at].ids]
-        wanted = [token for at in each for token in _targets(rows[at])]
-        begun = [place for at in each for place in range(len(rows[at].ids))]
-        free = longest - len(line)
-        ids.append(line + [0] * free)
-        targets.append(wanted + [IGNORE_INDEX] * free)
-        positions.append(begun + list(range(free)))
+    """Concatenate the rows of each bin, and pad the bins to one length."""
+    rows_of_bins = [[rows[index] for index in each] for each in bins]
+    width = max(sum(len(row.ids) for row in each) for each in rows_of_bins)
+    is_packed = any(len(each) > 1 for each in rows_of_bins)
+    input_ids, targets, position_ids = [], [], []
+    for each in rows_of_bins:
+        tokens = [token for row in each for token in row.ids]
+        next_tokens = [token for row in each for token in _targets(row)]
+        positions = [position for row in each for position in range(len(row.ids))]
+        n_padding = width - len(tokens)
+        input_ids.append(tokens + [0] * n_padding)
+        targets.append(next_tokens + [IGNORE_INDEX] * n_padding)
+        position_ids.append(positions + list(range(n_padding)))
     return CausalBatch(
-        torch.tensor(ids, device=device),
+        torch.tensor(input_ids, device=device),
         torch.tensor(targets, device=device),
-        torch.tensor(positions, device=device) if packed else None,
+        torch.tensor(position_ids, device=device) if is_packed else None,
     )
 
 
 def _targets(row: CausalRow) -> list[int]:
-    """What should follow each token: the response's tokens, and nothing behind the last."""
+    """The token that follows each position: the response's tokens, and `IGNORE_INDEX` elsewhere."""
     return [IGNORE_INDEX] * (row.n_prompt - 1) + list(row.ids[row.n_prompt :]) + [IGNORE_INDEX]
 
 
 def causal_loss(model: Any, batch: CausalBatch) -> torch.Tensor:
-    """Summed cross-entropy of all targets, in nats."""
-    learnt = batch.targets != IGNORE_INDEX
-    more = {} if batch.position_ids is None else {"position_ids": batch.position_ids}
-    with head_on_positions(model, learnt):
-        logits = model(input_ids=batch.input_ids, use_cache=False, **more).logits
-    return cross_entropy(logits.float(), batch.targets[learnt], reduction="sum")
-
-
-@contextmanager
-def head_on_positions(model: Any, mask: torch.Tensor) -> Iterator[None]:
-    """Send only some tokens through the model's head: its logits then have the shape (wanted tokens, vocabulary).
-
-    `wanted` has the shape (sequences, tokens). The head is often the dearest layer of a pass, and most tokens are the
-    post's. A hook does it for every architecture, within the forward pass of sharded and adapted models too.
-    """
-    head = model.get_output_embeddings()
-    hook = head.register_forward_pre_hook(lambda _, args: (args[0][mask],))
-    try:
-        yield
-    finally:
-        hook.remove()
+    """Cross-entropy summed over all targets, in nats."""
+    has_target = batch.targets != IGNORE_INDEX
+    packing = {} if batch.position_ids is None else {"position_ids": batch.position_ids}
+    with head_on_positions(model, has_target):
+        logits = model(input_ids=batch.input_ids, use_cache=False, **packing).logits
+    return cross_entropy(logits.float(), batch.targets[has_target], reduction="sum")

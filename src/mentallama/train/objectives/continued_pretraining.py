@@ -1,17 +1,15 @@
-"""Train a decoder language model on text as it stands (continued pre-training, Gururangan et al. 2020):
-`train.analyst: causal` with `objective: pretrain`.
+"""Continued pre-training on text (Gururangan et al. 2020): `train.analyst: causal` with `objective: pretrain`.
 
-Reads `train.corpus` and `train.general_corpus`, and the run's posts, where it has some, to prove that no test post is learnt
-from. Writes the model as `train.language` does, so that a later recipe can name the folder as its `base`. Perplexity,
-the exponential of the mean loss of a token, is measured on documents that are held back and on general text, before
-the first step and at every look.
+Reads `train.corpus` and `train.general_corpus`, and the run's posts, if it has some, to make sure that no test post is
+trained on. Writes a model folder that a later recipe can name as its `base`. Perplexity, the exponential of the mean
+loss per token, is measured on validation documents and on general text, before the first step and at every evaluation.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,9 @@ from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
-from mentallama.train.data.corpus import Corpus, Document, read_corpus, refuse_documents_with_test_posts
-from mentallama.train.data.instructions import POSTS_PATH
+from mentallama.train.data.corpus import Corpus, Document, read_corpus
+from mentallama.run_files import POSTS_PATH
+from mentallama.train.data.test_leakage import refuse_documents_with_test_posts
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.checkpointing import TrainingState
 from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model
@@ -35,18 +34,24 @@ from mentallama.train.loop.session import (
     training_session,
 )
 from mentallama.train.loop.validation import summed_loss
-from mentallama.train.objectives.causal_sft import CausalRow, CausalRows, causal_loss, collate_causal
-from mentallama.train.objectives.language import prepare_causal_model, save_language_model
+from mentallama.train.objectives.causal_sft import (
+    CausalRow,
+    CausalRows,
+    causal_loss,
+    collate_causal,
+    prepare_causal_model,
+)
+from mentallama.train.objectives.sft import save_language_model
 
 
 def train_pretraining(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Train on text; returns the counts of the manifest.
+    """Train on text; returns the counts for the manifest.
 
     Raises
     ------
-    WrongUse
-        As `read_corpus` and `open_weights`; a document is a test post of the run or holds one.
-    BadData
+    UsageError
+        As `read_corpus`, `prepare_causal_model` and `refuse_documents_with_test_posts`.
+    DataError
         As `read_corpus`.
     MentallamaError
         As `fit`.
@@ -54,117 +59,117 @@ def train_pretraining(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
     assert settings.corpus is not None
-    if settings.metric_for_best != "loss":
-        raise UsageError(
-            "metric_for_best: weighted_f1 needs labels, and text has none; with objective: pretrain use metric_for_best: loss"
-        )
     devices = init_distributed(settings.device)
     corpus = read_corpus(settings.corpus, settings.general_corpus)
     if (folder / POSTS_PATH).is_file():
         refuse_documents_with_test_posts((*corpus.train, *corpus.validation), folder / POSTS_PATH)
-    start = prepare_causal_model(settings, recipe, (document.text for document in corpus.train), devices)
-    longest = min(settings.max_tokens, start.max_context_tokens)
-    train, held, general = (
-        chunk_documents(part, start.tokenizer, longest)
+    prepared = prepare_causal_model(settings, recipe, (document.text for document in corpus.train), devices)
+    max_tokens = min(settings.max_tokens, prepared.max_context_tokens)
+    train, validation, general = (
+        chunk_documents(part, prepared.tokenizer, max_tokens)
         for part in (corpus.train, corpus.validation, corpus.general)
     )
-    objective = pretraining_objective(train, held, general, settings, devices)
-    mark = training_fingerprint(
-        recipe, (row.ids for row in (*train.rows, *held.rows, *general.rows)), start.base
-    )
-    model = shard_model(start.model, devices, choose_dtype(settings.dtype, devices.device))
-    with training_session(recipe, folder, devices, objective, mark) as way:
+    objective = pretraining_objective(train, validation, general, settings, devices)
+    token_ids = (row.ids for row in (*train.rows, *validation.rows, *general.rows))
+    fingerprint = training_fingerprint(recipe, token_ids, prepared.base)
+    model = shard_model(prepared.model, devices, choose_dtype(settings.dtype, devices.device))
+    with training_session(recipe, folder, devices, objective, fingerprint) as session:
 
         def measure() -> Metrics:
             model.eval()
-            with torch.no_grad(), way.autocast():
+            with torch.no_grad(), session.autocast():
                 return objective.evaluate(model)
 
-        before = cached_baseline(folder, devices, mark, measure)
-        state = fit(model, objective, way)
-    save_language_model(start, model, devices, out)
-    file = ModelMetadata(
-        analyst="causal", fingerprint=mark, form=recipe.form, max_tokens=longest, sets=(), base=start.base
+        baseline = cached_baseline(folder, devices, fingerprint, measure)
+        state = fit(model, objective, session)
+    save_language_model(prepared, model, devices, out)
+    metadata = ModelMetadata(
+        analyst="causal",
+        fingerprint=fingerprint,
+        form=recipe.form,
+        max_tokens=max_tokens,
+        sets=(),
+        base=prepared.base,
     )
-    counts = pretraining_summary(corpus, (train, held, general), before, state)
-    finalize_model(way, recipe, out, file, corpus.seen_hashes(), counts)
+    rows = {"train": train, "validation": validation, "general": general}
+    counts = pretraining_summary(corpus, rows, baseline, state)
+    finalize_model(session, recipe, out, metadata, corpus.seen_hashes(), counts)
     return counts
 
 
-def chunk_documents(documents: Iterable[Document], tokenizer: Any, longest: int) -> CausalRows:
-    """Documents as tokens, in rows of at most `longest`.
+def chunk_documents(documents: Iterable[Document], tokenizer: Any, max_tokens: int) -> CausalRows:
+    """Encode documents and split them into rows of at most `max_tokens` tokens.
 
-    A document begins with the tokenizer's first token (its end token, where it has no other) and ends with its end
-    token. A row goes on with the last token of the one before it, so that every token but the first is foretold once.
+    A document starts with the tokenizer's BOS token (its EOS token, if it has no other) and ends with its EOS token. A
+    row starts with the last token of the row before it, so that every token but the document's first is predicted once.
 
     Raises
     ------
-    WrongUse
-        The tokenizer has no end token.
+    UsageError
+        The tokenizer has no EOS token.
     """
     end = tokenizer.eos_token_id
     if end is None:
         raise UsageError(
-            "the model's tokenizer has no end-of-sequence token, so that documents cannot be told apart"
+            "the model's tokenizer has no end-of-sequence token, which is needed to separate documents"
         )
     first = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
     rows = []
     for document in documents:
         ids = array("i", [first, *tokenizer(document.text, add_special_tokens=False)["input_ids"], end])
-        rows += [CausalRow(ids[at : at + longest], 1) for at in range(0, len(ids) - 1, longest - 1)]
+        rows += [
+            CausalRow(ids[start : start + max_tokens], 1) for start in range(0, len(ids) - 1, max_tokens - 1)
+        ]
     return CausalRows(rows, 0)
 
 
 def pretraining_objective(
     train: CausalRows,
-    held: CausalRows,
+    validation: CausalRows,
     general: CausalRows,
     settings: CausalSettings,
     devices: DistributedContext,
 ) -> Objective:
-    """Cross-entropy of all tokens behind the first; `loss` and perplexities are those of a token."""
+    """Cross-entropy of all tokens after a row's first; `loss` and perplexities are per token."""
 
     def loss_of(rows: CausalRows, model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
         return causal_loss(model, collate_causal(rows.rows, bins, devices.device))
 
     def mean_loss(rows: CausalRows, model: Any) -> float:
-        summed = summed_loss(
+        total = summed_loss(
             lambda bins: loss_of(rows, model, bins), rows.lengths, settings.max_batch_tokens, devices
         )
-        return summed / _count_targets(rows)
+        return total / rows.n_targets
 
-    def measure(model: Any) -> Metrics:
-        loss = mean_loss(held, model)
-        found = {"loss": loss, "perplexity": math.exp(loss)}
-        return found | ({"general_perplexity": math.exp(mean_loss(general, model))} if general.rows else {})
+    def evaluate(model: Any) -> Metrics:
+        loss = mean_loss(validation, model)
+        metrics = {"loss": loss, "perplexity": math.exp(loss)}
+        if general.rows:
+            metrics["general_perplexity"] = math.exp(mean_loss(general, model))
+        return metrics
 
     return Objective(
         lengths=train.lengths,
         loss=lambda model, bins: loss_of(train, model, bins),
-        normalizer=lambda bins: float(sum(train.rows[at].n_targets for each in bins for at in each)),
-        evaluate=measure,
+        normalizer=lambda bins: float(sum(train.rows[index].n_targets for each in bins for index in each)),
+        evaluate=evaluate,
         packed_length=settings.max_tokens if settings.batching == "packed" else None,
     )
 
 
-def _count_targets(rows: CausalRows) -> int:
-    return sum(row.n_targets for row in rows.rows)
-
-
 def pretraining_summary(
-    corpus: Corpus, rows: Sequence[CausalRows], before: Metrics, state: TrainingState
+    corpus: Corpus, rows: Mapping[str, CausalRows], baseline: Metrics, state: TrainingState
 ) -> dict[str, Any]:
-    """What was learnt from, and how it went."""
-    names = ("train", "validation", "general")
+    """Counts of documents, rows and tokens, metrics before the first step, and the training history."""
     return {
         "documents": {
             "train": len(corpus.train),
             "validation": len(corpus.validation),
             "general": len(corpus.general),
         },
-        "rows": {name: len(each.rows) for name, each in zip(names, rows, strict=True)},
-        "tokens": {name: _count_targets(each) for name, each in zip(names, rows, strict=True)},
+        "rows": {name: len(each.rows) for name, each in rows.items()},
+        "tokens": {name: each.n_targets for name, each in rows.items()},
         "skipped": dict(corpus.skipped),
-        "baseline": before,
+        "baseline": baseline,
         **training_history(state),
     }

@@ -1,7 +1,7 @@
-"""Fine-tune an encoder with a head for each question: `train.analyst: encoder`.
+"""Fine-tuning of an encoder with a classification head per question: `train.analyst: encoder`.
 
-All sets are learnt together. A text counts as one however many questions it answers; with balanced class weights,
-labels weigh by how rare they are among the training rows of their question. Each head is calibrated on validation rows.
+All sets are trained together. A text counts once, however many questions it has labels for; balanced class weights are
+inverse to a label's frequency among the training rows of its question. Each head is calibrated on validation rows.
 """
 
 from __future__ import annotations
@@ -50,28 +50,29 @@ from mentallama.train.loop.session import (
     training_session,
 )
 from mentallama.train.loop.validation import summed_loss, weighted_f1_by_set
+from mentallama.train.objectives.sft import enable_gradient_checkpointing
 
 TEXT_LOADERS = {"posts": load_labelled_posts, "explanations": load_labelled_explanations}
 """By `train.reads`."""
 
 LabelWeights = dict[int, list[float]]
-"""What each label of each head weighs in the loss."""
+"""Head index -> loss weight of each of its labels."""
 
 
 @dataclass(frozen=True)
 class EncoderRow:
-    """A text's tokens, and its label's place in each head that it teaches."""
+    """Token ids of a text, and its label index in each head that it has a label for."""
 
     ids: Sequence[int]
     targets: Mapping[int, int]
 
 
 def train_encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Fine-tune an encoder; returns the counts of the manifest.
+    """Fine-tune an encoder; returns the counts for the manifest.
 
     Raises
     ------
-    WrongUse
+    UsageError
         As `load_labelled_posts`, `load_labelled_explanations` and `load_pretrained`.
     MentallamaError
         As `fit`.
@@ -80,99 +81,100 @@ def train_encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     assert isinstance(settings, EncoderSettings)
     devices = init_distributed(settings.device)
     texts = TEXT_LOADERS[settings.reads](recipe, folder)
-    opened = prepare_encoder(settings, recipe.seed, sum(len(head.labels) for head in texts.heads))
-    reader = EncoderClassifier(opened.model, opened.tokenizer, min(settings.max_tokens, opened.context))
-    (train, cut), (held, cut_held) = (
-        tokenize_labelled(part, texts.heads, reader) for part in (texts.train, texts.validation)
+    loaded = prepare_encoder(settings, recipe.seed, sum(len(head.labels) for head in texts.heads))
+    classifier = EncoderClassifier(loaded.model, loaded.tokenizer, min(settings.max_tokens, loaded.context))
+    (train, n_truncated), (validation, n_truncated_validation) = (
+        tokenize_labelled(part, texts.heads, classifier) for part in (texts.train, texts.validation)
     )
-    objective = encoder_objective(train, held, texts.heads, reader, settings, devices)
-    mark = training_fingerprint(
-        recipe, ((list(row.ids), sorted(row.targets.items())) for row in (*train, *held)), opened.name
+    objective = encoder_objective(train, validation, texts.heads, classifier, settings, devices)
+    hashed_rows = ((list(row.ids), sorted(row.targets.items())) for row in (*train, *validation))
+    fingerprint = training_fingerprint(recipe, hashed_rows, loaded.name)
+    model = shard_model(loaded.model, devices, choose_dtype(settings.dtype, devices.device))
+    with training_session(recipe, folder, devices, objective, fingerprint) as session:
+        state = fit(model, objective, session)
+    logits = classifier.logits(
+        [row.ids for row in validation], TokenBudget(settings.max_batch_tokens, log_to_stderr)
     )
-    model = shard_model(opened.model, devices, choose_dtype(settings.dtype, devices.device))
-    with training_session(recipe, folder, devices, objective, mark) as way:
-        state = fit(model, objective, way)
-    logits = reader.logits([row.ids for row in held], TokenBudget(settings.max_batch_tokens, log_to_stderr))
-    file = ModelMetadata(
+    metadata = ModelMetadata(
         analyst="encoder",
-        fingerprint=mark,
+        fingerprint=fingerprint,
         form=recipe.form,
-        max_tokens=reader.max_length,
+        max_tokens=classifier.max_length,
         sets=texts.sets,
-        base=opened.name,
+        base=loaded.name,
         reads=settings.reads,
         pooling=settings.pooling,
-        heads=heads_with_temperature(texts.heads, logits, held),
+        heads=heads_with_temperature(texts.heads, logits, validation),
     )
-    save_encoder(model, opened, devices, out)
-    counts = encoder_summary(texts, train, held, cut + cut_held, state)
-    finalize_model(way, recipe, out, file, texts.seen_hashes(), counts)
+    save_encoder(model, loaded, devices, out)
+    counts = encoder_summary(texts, train, validation, n_truncated + n_truncated_validation, state)
+    finalize_model(session, recipe, out, metadata, texts.seen_hashes(), counts)
     return counts
 
 
-def prepare_encoder(settings: EncoderSettings, seed: int, labels: int) -> LoadedModel:
-    """The base with new heads; what does not learn is frozen."""
-    opened = load_pretrained(settings.base, "encoder", torch.float32, None, dropout=settings.base_dropout)
-    if settings.gradient_checkpointing:
-        opened.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+def prepare_encoder(settings: EncoderSettings, seed: int, n_labels: int) -> LoadedModel:
+    """Load the base, add new heads for `n_labels` labels, and freeze what is not trained."""
+    loaded = load_pretrained(settings.base, "encoder", torch.float32, None, dropout=settings.base_dropout)
+    enable_gradient_checkpointing(loaded.model, settings)
     torch.manual_seed(seed)
-    model = MultiTaskEncoder(opened.model, labels, settings.pooling, settings.dropout)
-    still = ("encoder.pooler.", *(("encoder.embeddings.",) if settings.freeze_embeddings else ()))
+    model = MultiTaskEncoder(loaded.model, n_labels, settings.pooling, settings.dropout)
+    frozen = ("encoder.pooler.", *(("encoder.embeddings.",) if settings.freeze_embeddings else ()))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad = not name.startswith(still)
-    return replace(opened, model=model)
+        parameter.requires_grad = not name.startswith(frozen)
+    return replace(loaded, model=model)
 
 
 def tokenize_labelled(
-    texts: Sequence[LabelledText], heads: Sequence[EncoderHead], reader: EncoderClassifier
+    texts: Sequence[LabelledText], heads: Sequence[EncoderHead], classifier: EncoderClassifier
 ) -> tuple[list[EncoderRow], int]:
-    """Texts as rows, and how many lost their end."""
-    place = {(head.set, head.question): at for at, head in enumerate(heads)}
-    ids, cut = reader.tokenize([each.text for each in texts])
+    """Encode texts; returns the rows, and how many of them were truncated."""
+    head_index = {(head.set, head.question): index for index, head in enumerate(heads)}
+    ids_of_texts, n_truncated = classifier.tokenize([text.text for text in texts])
     rows = []
-    for each, own in zip(texts, ids, strict=True):
-        asked = {place[each.set, question]: label for question, label in each.labels.items()}
-        rows.append(EncoderRow(own, {at: heads[at].labels.index(label) for at, label in asked.items()}))
-    return rows, cut
+    for text, ids in zip(texts, ids_of_texts, strict=True):
+        labels = {head_index[text.set, question]: label for question, label in text.labels.items()}
+        targets = {head: heads[head].labels.index(label) for head, label in labels.items()}
+        rows.append(EncoderRow(ids, targets))
+    return rows, n_truncated
 
 
 def encoder_objective(
     train: Sequence[EncoderRow],
-    held: Sequence[EncoderRow],
+    validation: Sequence[EncoderRow],
     heads: Sequence[EncoderHead],
-    reader: EncoderClassifier,
+    classifier: EncoderClassifier,
     settings: EncoderSettings,
     devices: DistributedContext,
 ) -> Objective:
-    """Cross-entropy of the labels, weighted in training; validation rows are measured without weights."""
+    """Cross-entropy of the labels, with class weights in training and without them in validation."""
     weights = balanced_label_weights(train, heads) if settings.class_weights == "balanced" else None
-    own = head_slices(heads)
+    head_columns = head_slices(heads)
 
-    def loss_of(
+    def loss_and_logits(
         rows: Sequence[EncoderRow], model: Any, bins: Sequence[PackingBin], weights: LabelWeights | None
     ) -> tuple[Any, Any]:
-        chosen = [rows[at] for each in bins for at in each]
-        logits = model(*pad_batch([row.ids for row in chosen], reader.pad_token_id, devices.device))
-        return label_loss(logits, chosen, own, weights), logits
+        batch = [rows[index] for each in bins for index in each]
+        logits = model(*pad_batch([row.ids for row in batch], classifier.pad_token_id, devices.device))
+        return label_loss(logits, batch, head_columns, weights), logits
 
-    def measure(model: Any) -> Metrics:
-        told: Logits = np.zeros((len(held), own[-1].stop))
+    def evaluate(model: Any) -> Metrics:
+        all_logits: Logits = np.zeros((len(validation), head_columns[-1].stop))
 
-        def read(bins: Sequence[PackingBin]) -> torch.Tensor:
-            loss, logits = loss_of(held, model, bins, None)
-            told[[at for each in bins for at in each]] = logits.float().cpu().numpy()
+        def loss_of(bins: Sequence[PackingBin]) -> torch.Tensor:
+            loss, logits = loss_and_logits(validation, model, bins, None)
+            all_logits[[index for each in bins for index in each]] = logits.float().cpu().numpy()
             return torch.as_tensor(loss)
 
-        # Every process reads all rows, so that each has all logits.
-        alone = replace(devices, rank=0, world_size=1)
-        loss = summed_loss(read, [len(row.ids) for row in held], settings.max_batch_tokens, alone)
-        return {"loss": loss / len(held), **mean_and_set_f1(heads, told, held)}
+        # Every process evaluates all rows, so that each has all logits.
+        lengths = [len(row.ids) for row in validation]
+        total = summed_loss(loss_of, lengths, settings.max_batch_tokens, devices.single_process())
+        return {"loss": total / len(validation), **mean_and_set_f1(heads, all_logits, validation)}
 
     return Objective(
         lengths=[len(row.ids) for row in train],
-        loss=lambda model, bins: loss_of(train, model, bins, weights)[0],
+        loss=lambda model, bins: loss_and_logits(train, model, bins, weights)[0],
         normalizer=lambda bins: float(sum(map(len, bins))),
-        evaluate=measure,
+        evaluate=evaluate,
         lr_multiplier=partial(_lr_multiplier, settings.head_lr_multiplier),
     )
 
@@ -183,47 +185,57 @@ def label_loss(
     head_columns: Sequence[slice],
     weights: LabelWeights | None,
 ) -> torch.Tensor:
-    """Cross-entropy in nats: the mean over a row's questions, summed over rows.
+    """Cross-entropy in nats: mean over a row's questions, summed over rows.
 
     Parameters
     ----------
     logits
         Shape (rows, labels of all heads).
-    own
-        Each head's labels among them.
+    head_columns
+        The columns of each head's labels.
+    weights
+        Class weights; None: all 1.
     """
-    summed = logits.sum() * 0.0
+    total = logits.sum() * 0.0
     for head in sorted({head for row in rows for head in row.targets}):
-        places = [at for at, row in enumerate(rows) if head in row.targets]
-        targets = torch.tensor([rows[at].targets[head] for at in places], device=logits.device)
-        shares = torch.tensor([1 / len(rows[at].targets) for at in places], device=logits.device)
-        losses = cross_entropy(logits[places, head_columns[head]].float(), targets, reduction="none")
+        indices = [index for index, row in enumerate(rows) if head in row.targets]
+        targets = torch.tensor([rows[index].targets[head] for index in indices], device=logits.device)
+        factors = torch.tensor([1 / len(rows[index].targets) for index in indices], device=logits.device)
+        losses = cross_entropy(logits[indices, head_columns[head]].float(), targets, reduction="none")
         if weights is not None:
-            shares = shares * torch.tensor(weights[head], device=logits.device)[targets]
-        summed = summed + (losses * shares).sum()
-    return summed
+            factors = factors * torch.tensor(weights[head], device=logits.device)[targets]
+        total = total + (losses * factors).sum()
+    return total
 
 
 def balanced_label_weights(rows: Sequence[EncoderRow], heads: Sequence[EncoderHead]) -> LabelWeights:
-    """rows / (labels that occur x rows of the label): each label weighs as much as another, a row 1 in the mean."""
-    found = {}
-    for at, head in enumerate(heads):
-        targets = [row.targets[at] for row in rows if at in row.targets]
+    """Weight of a label: rows / (labels that occur * rows of the label), so that the mean over rows is 1.
+
+    scikit-learn's "balanced", except that labels without a row have weight 0.
+    """
+    weights = {}
+    for index, head in enumerate(heads):
+        targets = [row.targets[index] for row in rows if index in row.targets]
         counts = np.bincount(targets, minlength=len(head.labels))
-        occur = np.count_nonzero(counts)
-        found[at] = [len(targets) / (occur * count) if count else 0.0 for count in counts.tolist()]
-    return found
+        n_occurring = np.count_nonzero(counts)
+        weights[index] = [
+            len(targets) / (n_occurring * count) if count else 0.0 for count in counts.tolist()
+        ]
+    return weights
 
 
 def mean_and_set_f1(heads: Sequence[EncoderHead], logits: Logits, rows: Sequence[EncoderRow]) -> Metrics:
     """Weighted F1 in percent: `weighted_f1`, the mean over sets, and `weighted_f1 SET` of each."""
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for at, (head, own) in enumerate(zip(heads, head_slices(heads), strict=True)):
-        places, truth = _targets_of_head(rows, at)
-        told = logits[places, own].argmax(axis=1)
-        named = [(head.labels[right], head.labels[said]) for right, said in zip(truth, told, strict=True)]
-        pairs.setdefault(head.set, []).extend(named)
-    by_set = weighted_f1_by_set(pairs)
+    pairs_by_set: dict[str, list[tuple[str, str]]] = {}
+    for index, (head, columns) in enumerate(zip(heads, head_slices(heads), strict=True)):
+        row_indices, targets = _targets_of_head(rows, index)
+        predicted = logits[row_indices, columns].argmax(axis=1)
+        pairs = [
+            (head.labels[target], head.labels[label])
+            for target, label in zip(targets, predicted, strict=True)
+        ]
+        pairs_by_set.setdefault(head.set, []).extend(pairs)
+    by_set = weighted_f1_by_set(pairs_by_set)
     mean = sum(by_set.values()) / len(by_set)
     return {"weighted_f1": mean, **{f"weighted_f1 {name}": score for name, score in by_set.items()}}
 
@@ -231,49 +243,49 @@ def mean_and_set_f1(heads: Sequence[EncoderHead], logits: Logits, rows: Sequence
 def heads_with_temperature(
     heads: Sequence[EncoderHead], logits: Logits, rows: Sequence[EncoderRow]
 ) -> tuple[EncoderHead, ...]:
-    """The heads with the temperatures that validation rows ask for."""
-    found = []
-    for at, (head, own) in enumerate(zip(heads, head_slices(heads), strict=True)):
-        places, truth = _targets_of_head(rows, at)
-        temperature = fit_calibration(logits[places, own], truth, shift_intercepts=False).temperature
-        found.append(head.model_copy(update={"temperature": round(temperature, 4)}))
-    return tuple(found)
+    """The heads with the temperatures that fit the validation rows."""
+    calibrated = []
+    for index, (head, columns) in enumerate(zip(heads, head_slices(heads), strict=True)):
+        row_indices, targets = _targets_of_head(rows, index)
+        calibration = fit_calibration(logits[row_indices, columns], targets, shift_intercepts=False)
+        calibrated.append(head.model_copy(update={"temperature": round(calibration.temperature, 4)}))
+    return tuple(calibrated)
 
 
 def _targets_of_head(rows: Sequence[EncoderRow], head: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of the rows that answer a question, and their labels' places."""
-    places = [at for at, row in enumerate(rows) if head in row.targets]
-    return np.array(places, np.int64), np.array([rows[at].targets[head] for at in places], np.int64)
+    """Indices of the rows with a label for a head, and their label indices."""
+    indices = [index for index, row in enumerate(rows) if head in row.targets]
+    return np.array(indices, np.int64), np.array([rows[index].targets[head] for index in indices], np.int64)
 
 
 def _lr_multiplier(of_heads: float, name: str) -> float:
     return of_heads if name.startswith("heads.") else 1.0
 
 
-def save_encoder(model: Any, opened: LoadedModel, devices: DistributedContext, out: Path) -> None:
-    """Write encoder, heads and tokenizer, safetensors only; all processes call it."""
+def save_encoder(model: Any, loaded: LoadedModel, devices: DistributedContext, out: Path) -> None:
+    """Write encoder, heads and tokenizer, safetensors only; all processes must call it."""
     weights = full_state_dict(model, devices)
     if devices.is_main:
         parts = {part: {} for part in ("encoder", "heads")}  # type: dict[str, dict[str, torch.Tensor]]
         for name, tensor in weights.items():
-            part, _, own = name.partition(".")
-            parts[part][own] = tensor.contiguous()
-        opened.model.encoder.save_pretrained(out, state_dict=parts["encoder"], safe_serialization=True)
+            part, _, name_in_part = name.partition(".")
+            parts[part][name_in_part] = tensor.contiguous()
+        loaded.model.encoder.save_pretrained(out, state_dict=parts["encoder"], safe_serialization=True)
         save_heads(out, parts["heads"])
-        opened.tokenizer.save_pretrained(out)
+        loaded.tokenizer.save_pretrained(out)
     devices.barrier()
 
 
 def encoder_summary(
     texts: LabelledData,
     train: Sequence[EncoderRow],
-    held: Sequence[EncoderRow],
+    validation: Sequence[EncoderRow],
     n_truncated: int,
     state: TrainingState,
 ) -> dict[str, Any]:
-    """What was learnt from, and how it went."""
+    """Counts of the training data, and the training history."""
     return {
-        "rows": {"train": len(train), "validation": len(held)},
+        "rows": {"train": len(train), "validation": len(validation)},
         "tokens": {"train": sum(len(row.ids) for row in train)},
         "truncated_posts": n_truncated,
         "skipped": texts.skipped,

@@ -1,8 +1,7 @@
-"""Train an encoder-decoder (BART, T5) on a run's rows: `train.analyst: seq2seq`.
+"""Supervised fine-tuning of an encoder-decoder (BART, T5): `train.analyst: seq2seq`.
 
-Reads the run's rows (`train.lessons`); writes what `train.language` writes. The encoder reads the prompt as prediction
-writes it (`models.sides`), the decoder learns the response with the token that ends it; the loss is that of what the
-decoder writes.
+The encoder reads the prompt as prediction writes it (`analysts.inference.seq2seq_encoding`); the decoder is trained to
+write the response and its end token. The loss is that of the decoder's tokens.
 """
 
 from __future__ import annotations
@@ -27,13 +26,15 @@ from mentallama.train.data.instructions import load_instructions
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.distributed import init_distributed
 from mentallama.train.loop.session import training_fingerprint
-from mentallama.train.objectives.causal_sft import IGNORE_INDEX, TokenizedRows, head_on_positions
-from mentallama.train.objectives.language import (
+from mentallama.train.objectives.sft import (
+    IGNORE_INDEX,
     PreparedModel,
     SftData,
+    TokenizedRows,
     TrainingJob,
     enable_gradient_checkpointing,
     fit_and_save,
+    head_on_positions,
     label_inference_options,
     sft_objective,
     with_weighted_f1,
@@ -42,7 +43,7 @@ from mentallama.train.objectives.language import (
 
 @dataclass(frozen=True)
 class Seq2seqRow:
-    """Tokens of one row: what the encoder reads, and what the decoder is to write behind `start`."""
+    """Token ids of one row: the encoder's input, and the decoder's output after `decoder_start_id`."""
 
     prompt: Sequence[int]
     target: Sequence[int]
@@ -50,7 +51,7 @@ class Seq2seqRow:
 
     @property
     def ids(self) -> Sequence[int]:
-        """The tokens of both sides."""
+        """Token ids of both sides."""
         return [*self.prompt, *self.target]
 
     @property
@@ -59,84 +60,82 @@ class Seq2seqRow:
 
 
 def train_seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Tune on responses; returns the counts of the manifest.
+    """Fine-tune on responses; returns the counts for the manifest.
 
     Raises
     ------
-    WrongUse
-        As `load_instructions`, `load_pretrained`, `Seq2seqPromptEncoder`; a question or a response is longer than the model can hold.
+    UsageError
+        As `load_instructions`, `load_pretrained`, `Seq2seqPromptEncoder`; a question or a response exceeds the context.
     MentallamaError
         As `fit`.
     """
     settings = recipe.train
     assert isinstance(settings, Seq2seqSettings)
     devices = init_distributed(settings.device)
-    lessons = load_instructions(recipe, folder)
-    opened = load_pretrained(settings.base, "seq2seq", torch.float32, None)
-    enable_gradient_checkpointing(opened.model, settings)
-    start = PreparedModel(opened.model, opened.tokenizer, opened.context, opened.name)
-    longest = min(settings.max_tokens, opened.context)
-    sides = Seq2seqPromptEncoder(opened.model, opened.tokenizer, recipe.form, "plain", longest)
+    instructions = load_instructions(recipe, folder)
+    loaded = load_pretrained(settings.base, "seq2seq", torch.float32, None)
+    enable_gradient_checkpointing(loaded.model, settings)
+    prepared = PreparedModel(loaded.model, loaded.tokenizer, loaded.context, loaded.name)
+    max_tokens = min(settings.max_tokens, loaded.context)
+    prompter = Seq2seqPromptEncoder(loaded.model, loaded.tokenizer, recipe.form, "plain", max_tokens)
     tasks = recipe.catalogue()
-    train, held = (tokenize_seq2seq(rows, tasks, sides) for rows in (lessons.train, lessons.validation))
-    material = SftData(lessons, train, held)
+    train, validation = (
+        tokenize_seq2seq(rows, tasks, prompter) for rows in (instructions.train, instructions.validation)
+    )
+    data = SftData(instructions, train, validation)
 
     def loss_of(rows: Sequence[Seq2seqRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
-        return seq2seq_loss(
-            model, collate_seq2seq([rows[at] for each in bins for at in each], devices.device)
-        )
+        rows_of_batch = [rows[index] for each in bins for index in each]
+        return seq2seq_loss(model, collate_seq2seq(rows_of_batch, devices.device))
 
-    objective = sft_objective(material, loss_of, settings, devices)
+    def analyst_of(model: Any) -> Analyst:
+        trained = LoadedModel(model, prepared.tokenizer, prepared.max_context_tokens, "trained", None)
+        return Seq2seqAnalyst(trained, label_inference_options("plain"))
+
+    objective = sft_objective(data, loss_of, settings, devices)
     if settings.metric_for_best == "weighted_f1":
-        asking = label_inference_options("plain")
-
-        def analyst_of(model: Any) -> Analyst:
-            return Seq2seqAnalyst(
-                LoadedModel(model, start.tokenizer, start.max_context_tokens, "trained", None), asking
-            )
-
-        objective = with_weighted_f1(objective, lessons.validation, analyst_of, devices)
-    file = ModelMetadata(
+        objective = with_weighted_f1(objective, instructions.validation, analyst_of, devices)
+    metadata = ModelMetadata(
         analyst="seq2seq",
-        fingerprint=training_fingerprint(recipe, material.token_ids, start.base),
+        fingerprint=training_fingerprint(recipe, data.token_ids, prepared.base),
         form=recipe.form,
-        max_tokens=longest,
-        sets=lessons.sets,
-        base=start.base,
+        max_tokens=max_tokens,
+        sets=instructions.sets,
+        base=prepared.base,
     )
-    return fit_and_save(TrainingJob(recipe, folder, out, devices), start, objective, material, file)
+    return fit_and_save(TrainingJob(recipe, folder, out, devices), prepared, objective, data, metadata)
 
 
 def tokenize_seq2seq(
-    examples: Sequence[Example], tasks: dict[str, Task], prompt_encoder: Seq2seqPromptEncoder
+    examples: Sequence[Example], tasks: dict[str, Task], prompter: Seq2seqPromptEncoder
 ) -> TokenizedRows[Seq2seqRow]:
-    """Turn examples with their responses into tokens.
+    """Encode examples with their responses.
 
     Raises
     ------
-    WrongUse
-        A question or a response does not fit.
+    UsageError
+        A question or a response exceeds the context.
     """
-    rows, cut = [], 0
+    rows, n_truncated = [], 0
     for example in examples:
-        prompt = prompt_encoder.encode_prompt(example, tasks[example.task])
-        cut += prompt.truncated_chars > 0
+        prompt = prompter.encode_prompt(example, tasks[example.task])
+        n_truncated += prompt.truncated_chars > 0
         rows.append(
             Seq2seqRow(
                 prompt.ids,
-                prompt_encoder.encode_target(example.response or ""),
-                prompt_encoder.decoder_start_id,
+                prompter.encode_target(example.response or ""),
+                prompter.decoder_start_id,
             )
         )
-    return TokenizedRows(rows, cut)
+    return TokenizedRows(rows, n_truncated)
 
 
 @dataclass(frozen=True)
 class Seq2seqBatch:
-    """Rows side by side: `read` and `mask` (rows, encoder tokens), `given` and `targets` (rows, decoder tokens).
+    """Padded rows: the encoder's tensors have the shape (rows, encoder tokens), the decoder's (rows, decoder tokens).
 
-    `targets` holds the token that should follow each that is given, or UNLEARNT. What fills up the decoder's rows
-    stands behind them, where none of their tokens looks.
+    `targets` holds the token that follows each decoder input, or `IGNORE_INDEX`. The decoder's padding is on the right,
+    where causal attention never sees it.
     """
 
     input_ids: torch.Tensor
@@ -146,28 +145,28 @@ class Seq2seqBatch:
 
 
 def collate_seq2seq(rows: Sequence[Seq2seqRow], device: torch.device) -> Seq2seqBatch:
-    """Lay rows side by side; they need no padding token, as no place that is filled up is looked at."""
-    reads, writes = max(len(row.prompt) for row in rows), max(len(row.target) for row in rows)
+    """Pad rows to one length. Masks and targets leave padding out, so that any token id will do for it."""
+    n_encoder, n_decoder = max(len(row.prompt) for row in rows), max(len(row.target) for row in rows)
 
-    def laid(lines: Sequence[Sequence[int]], width: int, filler: int) -> torch.Tensor:
-        return torch.tensor([[*line, *[filler] * (width - len(line))] for line in lines], device=device)
+    def padded(sequences: Sequence[Sequence[int]], width: int, value: int) -> torch.Tensor:
+        return torch.tensor([[*ids, *[value] * (width - len(ids))] for ids in sequences], device=device)
 
     return Seq2seqBatch(
-        input_ids=laid([row.prompt for row in rows], reads, 0),
-        attention_mask=laid([[1] * len(row.prompt) for row in rows], reads, 0),
-        decoder_input_ids=laid([[row.decoder_start_id, *row.target[:-1]] for row in rows], writes, 0),
-        targets=laid([row.target for row in rows], writes, IGNORE_INDEX),
+        input_ids=padded([row.prompt for row in rows], n_encoder, 0),
+        attention_mask=padded([[1] * len(row.prompt) for row in rows], n_encoder, 0),
+        decoder_input_ids=padded([[row.decoder_start_id, *row.target[:-1]] for row in rows], n_decoder, 0),
+        targets=padded([row.target for row in rows], n_decoder, IGNORE_INDEX),
     )
 
 
 def seq2seq_loss(model: Any, batch: Seq2seqBatch) -> torch.Tensor:
-    """Summed cross-entropy of all targets, in nats."""
-    learnt = batch.targets != IGNORE_INDEX
-    with head_on_positions(model, learnt):
+    """Cross-entropy summed over all targets, in nats."""
+    has_target = batch.targets != IGNORE_INDEX
+    with head_on_positions(model, has_target):
         logits = model(
             input_ids=batch.input_ids,
             attention_mask=batch.attention_mask,
             decoder_input_ids=batch.decoder_input_ids,
             use_cache=False,
         ).logits
-    return cross_entropy(logits.float(), batch.targets[learnt], reduction="sum")
+    return cross_entropy(logits.float(), batch.targets[has_target], reduction="sum")
