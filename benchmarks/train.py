@@ -46,7 +46,7 @@ from mentallama.train.objectives.causal_sft import (
     collate_causal,
     tokenize_causal,
 )
-from mentallama.train.objectives.language import SftData, sft_objective
+from mentallama.train.objectives.sft import SftData, sft_objective
 
 SHAPE = FromScratchSettings(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, vocab_size=4096)
 LONGEST = 1024

@@ -13,9 +13,11 @@ import torch
 from mentallama.config import Recipe
 from mentallama.train.loop.distributed import destroy_group
 from mentallama.train.run import run
+from tests.factories.training import first_gradients_saved
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     recipe, folder, out = (Path(argument) for argument in sys.argv[1:])
-    run(Recipe.model_validate_json(recipe.read_text(encoding="utf-8")), folder, out)
+    with first_gradients_saved(folder):
+        run(Recipe.model_validate_json(recipe.read_text(encoding="utf-8")), folder, out)
     destroy_group()

@@ -177,6 +177,10 @@ class CausalSettings(NeuralSettings):
             raise ValueError("lora needs a base: a model from scratch has nothing to adapt")
         if self.from_scratch is not None and self.objective == "dpo":
             raise ValueError("objective: dpo needs a model that already answers; give one as the base")
+        if self.objective != "sft" and self.metric_for_best != "loss":
+            raise ValueError(
+                f"metric_for_best: weighted_f1 needs labels; with objective: {self.objective} use metric_for_best: loss"
+            )
         return self
 
 

@@ -2,10 +2,10 @@
 
     mentallama train recipes/imhi-linear.yaml
 
-Reads rows of the splits train and validation; test rows are not looked at. What is read depends on the analyst:
-posts (`collect/posts.jsonl.zst`), or rows with answers (`check/instructions.jsonl.zst`; without check, the release's
-own `collect/responses.jsonl.zst`). Writes the model's folder, to be opened as `ANALYST:runs/NAME/train`, and
-`summary.json`. No file holds a clock.
+Reads rows of the splits train and validation, never test rows: posts (`collect/posts.jsonl.zst`), rows with answers
+(`check/instructions.jsonl.zst`; without check, the release's own `collect/responses.jsonl.zst`), preference pairs or
+text, depending on analyst and objective. Writes the model's folder, to be opened as `ANALYST:runs/NAME/train`, and
+`summary.json`. No file contains a time stamp.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.checkpoints.optional_deps import require_torch
+from mentallama.analysts.registry import ANALYSTS
 from mentallama.config import LinearSettings, Recipe
 from mentallama.files.record_files import read_records, write_json
 from mentallama.progress import progress_bar
@@ -21,16 +23,21 @@ from mentallama.records import Post
 from mentallama.run_files import POSTS_PATH, SUMMARY_FILE
 
 Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
-"""`(recipe, run folder, out)`; returns counts for the manifest."""
+"""`trainer(recipe, run folder, out)` writes the model to `out` and returns the counts for the manifest."""
 
 
 def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Train the recipe's analyst into `out`; see each trainer for what can go wrong."""
+    """Train the recipe's analyst and write it to `out`; raises what its trainer raises."""
     assert recipe.train is not None
-    return TRAINERS[recipe.train.analyst, getattr(recipe.train, "objective", "sft")](recipe, folder, out)
+    kind, objective = recipe.train.analyst, getattr(recipe.train, "objective", "sft")
+    if ANALYSTS[kind].libraries:
+        require_torch()
+    trainer = TRAINERS[kind, objective]()
+    return trainer(recipe, folder, out)
 
 
-def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+def train_linear_stage(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Train the linear analyst on the run's posts; returns the counts for the manifest."""
     from mentallama.train.linear.trainer import train_linear
 
     settings = recipe.train
@@ -44,57 +51,42 @@ def _linear(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return summary.model_dump(mode="json")
 
 
-def _causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.train.objectives.language import train_causal_sft
-
-    return train_causal_sft(recipe, folder, out)
-
-
-def _pretrain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.train.objectives.continued_pretraining import train_pretraining
-
-    return train_pretraining(recipe, folder, out)
-
-
-def _dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
-    from mentallama.train.objectives.dpo import train_dpo
-
-    return train_dpo(recipe, folder, out)
-
-
-def _encoder(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
-
-    require_torch()
+def _encoder() -> Trainer:
     from mentallama.train.objectives.encoder_classification import train_encoder
 
-    return train_encoder(recipe, folder, out)
+    return train_encoder
 
 
-def _seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    from mentallama.analysts.checkpoints.optional_deps import require_torch
+def _causal_sft() -> Trainer:
+    from mentallama.train.objectives.causal_sft import train_causal_sft
 
-    require_torch()
+    return train_causal_sft
+
+
+def _causal_pretraining() -> Trainer:
+    from mentallama.train.objectives.continued_pretraining import train_pretraining
+
+    return train_pretraining
+
+
+def _causal_dpo() -> Trainer:
+    from mentallama.train.objectives.dpo import train_dpo
+
+    return train_dpo
+
+
+def _seq2seq() -> Trainer:
     from mentallama.train.objectives.seq2seq_sft import train_seq2seq
 
-    return train_seq2seq(recipe, folder, out)
+    return train_seq2seq
 
 
-TRAINERS: dict[tuple[str, str], Trainer] = {
-    ("linear", "sft"): _linear,
+TRAINERS: dict[tuple[str, str], Callable[[], Trainer]] = {
+    ("linear", "sft"): lambda: train_linear_stage,
     ("encoder", "sft"): _encoder,
     ("causal", "sft"): _causal_sft,
-    ("causal", "pretrain"): _pretrain,
-    ("causal", "dpo"): _dpo,
+    ("causal", "pretrain"): _causal_pretraining,
+    ("causal", "dpo"): _causal_dpo,
     ("seq2seq", "sft"): _seq2seq,
 }
-"""By what a recipe calls the analyst, and what it learns."""
+"""Trainers by analyst kind and objective, each imported when it is used, because torch is optional."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import CausalSettings, Recipe
+from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.parallel import is_torchrun
 from mentallama.pipeline.stage import Stage, require_files, spec_files
 from mentallama.run_files import (
@@ -20,60 +21,52 @@ from mentallama.run_files import (
 
 
 def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts, and for neural analysts all else that is learnt from, and the base's own files."""
+    """Posts; for neural analysts also the data of their objective and the files of a local base."""
     assert recipe.train is not None
     if recipe.train.analyst == "linear":
         return require_files(POSTS_PATH)(recipe, folder)
     base = getattr(recipe.train, "base", None) or ""
-    local = spec_files(f"base:{base}", "base") if Path(base).is_dir() else {}
-    return _INPUTS_BY_OBJECTIVE[getattr(recipe.train, "objective", "sft")](recipe, folder) | local
+    base_files = spec_files(f"base:{base}", "base") if Path(base).is_dir() else {}
+    objective = getattr(recipe.train, "objective", "sft")
+    return _INPUTS_BY_OBJECTIVE[objective](recipe, folder) | base_files
 
 
 def _sft_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts, and the rows with answers, where there are some."""
+    """Posts, and the rows with answers, if there are some."""
     rows = RELEASE_RESPONSES_PATH if recipe.check is None else INSTRUCTIONS_PATH
     return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, rows)
 
 
 def _pretrain_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Text of the domain and general text; posts only prove that none of them is a test post."""
+    """The corpus and the general corpus; posts only serve to exclude test posts."""
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    posts = (
-        existing_files(folder, POSTS_PATH)
-        if recipe.collect is None
-        else require_files(POSTS_PATH)(recipe, folder)
-    )
-    text = spec_files(f"text:{settings.corpus}", "text")
-    return (
-        posts
-        | text
-        | (
-            {}
-            if settings.general_corpus is None
-            else spec_files(f"general:{settings.general_corpus}", "general")
-        )
-    )
+    files = _posts_if_any(recipe, folder) | spec_files(f"text:{settings.corpus}", "text")
+    if settings.general_corpus is not None:
+        files |= spec_files(f"general:{settings.general_corpus}", "general")
+    return files
 
 
 def _dpo_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """A file of pairs, or what they are made of; posts prove that none is about a test post."""
+    """A file of pairs, or the files that pairs are derived from; posts also serve to exclude test posts."""
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
     if settings.preference_pairs is not None:
-        posts = (
-            existing_files(folder, POSTS_PATH)
-            if recipe.collect is None
-            else require_files(POSTS_PATH)(recipe, folder)
-        )
-        return posts | spec_files(f"pairs:{settings.preference_pairs}", "pairs")
-    made_of = (TEACH_RESPONSES_PATH, RELEASE_RESPONSES_PATH, VERDICTS_PATH)
-    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, *made_of, RATING_SAMPLE_PATH)
+        return _posts_if_any(recipe, folder) | spec_files(f"pairs:{settings.preference_pairs}", "pairs")
+    sources = (TEACH_RESPONSES_PATH, RELEASE_RESPONSES_PATH, VERDICTS_PATH, RATING_SAMPLE_PATH)
+    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, *sources)
 
 
-def existing_files(folder: Path, *names: str) -> dict[str, Path]:
-    """Those of some files in the run's folder that exist."""
-    return {name: folder / name for name in names if (folder / name).is_file()}
+def _posts_if_any(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """The run's posts; they are required if the recipe collects some."""
+    if recipe.collect is None:
+        return existing_files(folder, POSTS_PATH)
+    return require_files(POSTS_PATH)(recipe, folder)
+
+
+def existing_files(folder: Path, *paths: str) -> dict[str, Path]:
+    """Those of some paths in the run's folder that are files."""
+    return {path: folder / path for path in paths if (folder / path).is_file()}
 
 
 _INPUTS_BY_OBJECTIVE: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {
@@ -81,10 +74,10 @@ _INPUTS_BY_OBJECTIVE: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {
     "pretrain": _pretrain_inputs,
     "dpo": _dpo_inputs,
 }
-"""What is read, by what is learnt."""
 
 
 def train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Run the stage; under torchrun, tell the waiting workers to train too."""
     from mentallama.train.run import run
 
     if is_torchrun():
@@ -99,6 +92,6 @@ STAGE = Stage(
     help="Train an analyst on the collected data.",
     inputs=train_inputs,
     run=train,
-    cache_exclude=dict.fromkeys(("checkpoint_minutes", "device", "max_batch_tokens"), True),
+    cache_exclude=dict.fromkeys(TRAIN_CACHE_EXCLUDES, True),
     analyst_kinds=lambda recipe, _: () if recipe.train is None else (recipe.train.analyst,),
 )

@@ -11,7 +11,8 @@ from mentallama.config import Check, Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import write_records
 from mentallama.records import Post, Provenance, Response, Split, example_of
-from mentallama.train.data.instructions import base_seen_hashes, load_instructions
+from mentallama.train.data.instructions import load_instructions
+from mentallama.train.data.leakage import base_seen_hashes
 
 WHERE = Provenance(file="made-up.csv", row=2, origin="release")
 
@@ -64,7 +65,7 @@ def test_with_check_its_instructions_are_the_rows(tmp_path: Path) -> None:
 def test_a_test_post_of_another_set_is_refused(tmp_path: Path) -> None:
     copy = post("e", "test", "The week was LONG, and loud!", "DR")
     recipe = written(tmp_path, [*POSTS, copy], {"a": YES, "b": YES})
-    with pytest.raises(UsageError, match=r"^1 rows to train on are of posts that are test posts too"):
+    with pytest.raises(UsageError, match=r"^1 rows to train on are about posts that are test posts too"):
         load_instructions(recipe, tmp_path)
 
 

@@ -24,9 +24,10 @@ from mentallama.files.record_files import read_json, write_records
 from mentallama.metrics.temperature import LogitCalibration, calibrate_out_of_fold, fit_calibration
 from mentallama.records import Post, example_of
 from mentallama.train.linear import fit
+from mentallama.train.linear.dataset import SetPosts
 from mentallama.train.linear.fit import LinearHyperparameters
 from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
-from mentallama.train.linear.trainer import SetPosts, train_linear
+from mentallama.train.linear.trainer import train_linear
 from mentallama.train.run import run
 
 QUICK = LinearSettings(C=(1.0,), topics=(0,), intercept_shifts=(False,))
@@ -521,7 +522,7 @@ def test_sets_without_labelled_training_posts_are_skipped_with_a_reason(tmp_path
     summary = train_linear([*depression_posts(), *tests_only], tmp_path, QUICK)
     assert list(summary.sets) == ["DR"]
     assert summary.skipped == {
-        "CAMS, cause": "0 labelled training posts of 0 labels; at least two labels are needed"
+        "CAMS, cause": "0 labelled training posts with 0 different labels; at least two are needed"
     }
 
 
@@ -564,11 +565,11 @@ def test_posts_that_share_no_word_are_skipped(tmp_path: Path) -> None:
 
 def test_rows_are_those_of_one_split_with_an_answer() -> None:
     posts = SetPosts.from_posts("MultiWD", wellness_posts())
-    assert len(posts.indices("social", False)) == 60
-    assert len(posts.indices("social", True)) == 20
-    assert len(posts.indices("physical", False)) == 0
+    assert len(posts.indices("social", validation=False)) == 60
+    assert len(posts.indices("social", validation=True)) == 20
+    assert len(posts.indices("physical", validation=False)) == 0
     none_heldout = replace(posts, is_validation=np.zeros(80, np.bool_))
-    assert len(none_heldout.indices("social", False)) == 80
+    assert len(none_heldout.indices("social", validation=False)) == 80
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.factories.encoder_cases import made
+from tests.factories.training import killed_at_step
 
 from mentallama.analysts.encoder.model import HEADS_FILE
-from mentallama.train.loop import loop
 from mentallama.train.loop.ema import WeightEMA
 from mentallama.train.run import run
 
@@ -52,21 +52,12 @@ def test_the_model_has_it_only_within() -> None:
     assert average.averages["weight"].item() == 1.0
 
 
-def test_a_killed_training_goes_on_averaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_training_resumes_averaging(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     settings: dict[str, Any] = {"epochs": 2, "ema_decay": 0.9, "checkpoint_minutes": 1e-9, "eval_steps": 6}
     run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
     again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), **settings)
-    step, done = loop._TrainingLoop._train_step, [0]
-
-    def dies(self: Any, rows: tuple[int, ...]) -> float:
-        done[0] += 1
-        if done[0] == 8:
-            raise KeyboardInterrupt
-        return step(self, rows)
-
-    monkeypatch.setattr(loop._TrainingLoop, "_train_step", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at_step(8):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     run(again, tmp_path / "killed", tmp_path / "killed/train")
     plain = made(tmp_path / "plain", base=str(tmp_path / "whole/base"), **{**settings, "ema_decay": None})

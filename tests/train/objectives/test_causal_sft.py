@@ -7,92 +7,43 @@ from typing import Any
 
 import pytest
 import torch
+from tests.factories.causal_cases import NO, YES, made, posts, same, save_llama, weights
+from tests.factories.training import killed_at_step
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
 from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.cli.app import app
-from mentallama.config import CausalSettings, FromScratchSettings, LoraSettings, Recipe
+from mentallama.config import CausalSettings, FromScratchSettings, LoraSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.manifest import digest_folder
-from mentallama.files.record_files import read_json, write_records
-from mentallama.records import Example, Post, Provenance, Response, Split, example_of
+from mentallama.files.record_files import read_json
+from mentallama.records import Example
 from mentallama.tasks import load_tasks
 from mentallama.train.loop import loop
 from mentallama.train.loop.lora import merge_lora
 from mentallama.train.loop.random_init import random_llama, train_tokenizer
-from mentallama.train.objectives import language
+from mentallama.train.objectives import causal_sft
 from mentallama.train.objectives.causal_sft import (
-    IGNORE_INDEX,
     CausalRow,
     causal_loss,
     collate_causal,
     tokenize_causal,
 )
+from mentallama.train.objectives.sft import IGNORE_INDEX, mean_weighted_f1
 from mentallama.train.run import run
 
 CPU = torch.device("cpu")
-YES = "Yes, the poster suffers from stress. Reasoning: the days are long."
-NO = "No, the poster does not suffer from stress. Reasoning: the tone is calm."
 CHAT = (
     "{% for m in messages %}{% if m['role'] == 'user' %}<s>[INST] {{ m['content'] }} [/INST]"
     "{% else %} {{ m['content'] }} </s>{% endif %}{% endfor %}"
 )
-WORDS = ("rent", "bus", "tea", "rain", "work", "sleep", "garden", "letter", "noise", "walk", "stairs", "soup")
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def posts(split: Split, count: int, first: int = 0) -> list[Post]:
-    """Made-up posts: those that name noise or rent have stress."""
-    found = []
-    for at in range(first, first + count):
-        text = f"Day {at}: the {WORDS[at % 12]} and the {WORDS[at * 5 % 12]} again, number {at * 37}."
-        stress = "yes" if "noise" in text or "rent" in text else "no"
-        where = Provenance(file="made-up.csv", row=at + 2, origin="release")
-        labels = {"stress": stress}
-        found.append(
-            Post(id=f"p{at}", set="dreaddit", split=split, text=text, labels=labels, provenance=where)
-        )
-    return found
-
-
-def made(folder: Path, **settings: Any) -> Recipe:
-    """A run with 24 training rows and 8 validation rows."""
-    everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
-    answers = {"yes": YES, "no": NO}
-    write_records(folder / "collect/posts.jsonl.zst", everything)
-    write_records(
-        folder / "collect/responses.jsonl.zst",
-        [
-            Response(
-                example_id=example_of(each, "stress", "instruction").id,
-                text=answers[each.labels["stress"]],
-                model="m",
-            )
-            for each in everything
-        ],
-    )
-    given = {
-        "analyst": "causal",
-        "max_tokens": 200,
-        "epochs": 2,
-        "batch_size": 8,
-        "learning_rate": 3e-3,
-        **settings,
-    }
-    if "base" not in given:
-        given["from_scratch"] = {
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "vocab_size": 400,
-        }
-    return Recipe(name="tiny", data=folder, sets=("dreaddit",), train=given)
 
 
 def example(text: str) -> Example:
@@ -197,30 +148,11 @@ def test_the_loss_is_that_of_the_responses_however_rows_are_laid(bins: list[tupl
     assert found == pytest.approx(naive, rel=1e-5)
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
-    name = "adapter_model.safetensors" if (folder / "adapter_config.json").is_file() else "model.safetensors"
-    return dict(load_file(folder / name))
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny Llama of random weights."""
     folder = tmp_path_factory.mktemp("base")
-    texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
-    model, tokenizer = random_llama(
-        FromScratchSettings(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=400),
-        texts,
-        200,
-        seed=0,
-    )
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_llama(folder)
     return folder
 
 
@@ -251,31 +183,17 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
         assert torch.equal(first.model(input_ids=asked).logits, second.model(input_ids=asked).logits)
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_training_resumes_to_the_same_weights(
+    tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"base": str(base), "lora": {"rank": 4, "dropout": 0.2}, "checkpoint_minutes": 1e-9}
     run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
-    with monkeypatch.context() as patched:
-        step = loop._TrainingLoop._train_step
-
-        def killed(self: Any, rows: tuple[int, ...]) -> float:
-            if self.state.step == 4:
-                raise KeyboardInterrupt
-            return step(self, rows)
-
-        patched.setattr(loop._TrainingLoop, "_train_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(made(tmp_path / "cut", **settings), tmp_path / "cut", tmp_path / "cut/train")
-    steps = []
-    monkeypatch.setattr(
-        loop._TrainingLoop,
-        "_train_step",
-        lambda self, rows: steps.append(self.state.step) or step(self, rows),
-    )
-    run(made(tmp_path / "cut", **settings), tmp_path / "cut", tmp_path / "cut/train")
-    assert steps == [4, 5]
-    assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
+    killed = made(tmp_path / "killed", **settings)
+    with killed_at_step(5):
+        run(killed, tmp_path / "killed", tmp_path / "killed/train")
+    run(killed, tmp_path / "killed", tmp_path / "killed/train")
+    assert "resuming from step 4 of 6" in capsys.readouterr().err
+    assert same(weights(tmp_path / "killed/train"), weights(tmp_path / "whole/train"))
 
 
 def test_other_settings_do_not_go_on_from_another_training(tmp_path: Path, base: Path) -> None:
@@ -293,20 +211,20 @@ def test_short_memory_halves_the_batch_and_says_so(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = run(made(tmp_path / "a", base=str(base)), tmp_path / "a", tmp_path / "a/train")
-    loss = language.causal_loss
+    loss = causal_sft.causal_loss
 
     def short(model: Any, batch: Any) -> torch.Tensor:
         if batch.input_ids.numel() > 400:
             raise torch.OutOfMemoryError("planted")
         return loss(model, batch)
 
-    monkeypatch.setattr(language, "causal_loss", short)
+    monkeypatch.setattr(causal_sft, "causal_loss", short)
     halved = run(
         made(tmp_path / "b", base=str(base), max_batch_tokens=1600), tmp_path / "b", tmp_path / "b/train"
     )
     told = capsys.readouterr().err
-    assert "train: out of memory; goes on with 800 tokens at once instead of 1600" in told
-    assert "goes on with 400 tokens at once instead of 800" in told
+    assert "train: out of memory; continuing with 800 tokens per batch instead of 1600" in told
+    assert "continuing with 400 tokens per batch instead of 800" in told
     assert halved["losses"] == pytest.approx(whole["losses"], rel=1e-4)
 
 
@@ -316,9 +234,9 @@ def test_a_row_that_never_fits_ends_with_a_sentence(
     def never(model: Any, batch: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("planted")
 
-    monkeypatch.setattr(language, "causal_loss", never)
+    monkeypatch.setattr(causal_sft, "causal_loss", never)
     with pytest.raises(
-        MentallamaError, match=r"out of memory at step 1 with \d+ tokens at once; the last checkpoint"
+        MentallamaError, match=r"out of memory at step 1 with \d+ tokens in a batch; the last checkpoint"
     ):
         run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
 
@@ -326,16 +244,16 @@ def test_a_row_that_never_fits_ends_with_a_sentence(
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loss = language.causal_loss
+    loss = causal_sft.causal_loss
     calls = []
 
     def broken(model: Any, batch: Any) -> torch.Tensor:
         calls.append(1)
         return loss(model, batch) * (float("nan") if len(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(language, "causal_loss", broken)
+    monkeypatch.setattr(causal_sft, "causal_loss", broken)
     with pytest.raises(
-        MentallamaError, match=r"the loss is no number at step 3; the weights after step 2 are kept"
+        MentallamaError, match=r"the loss became NaN or infinite at step 3; the weights after step 2 are kept"
     ):
         run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
     assert (tmp_path / "checkpoints/step-00000002/state.json").is_file()
@@ -392,13 +310,13 @@ def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
     with pytest.raises(UsageError, match="there is no adapter to merge"):
         merge_lora(base, tmp_path / "merged")
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(UsageError, match="there is something already"):
+    with pytest.raises(UsageError, match="exists already"):
         merge_lora(tmp_path, base)
 
 
 def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:
     recipe = made(tmp_path, base=str(base), lora=LoraSettings(target_modules=("nowhere",)).model_dump())
-    with pytest.raises(MentallamaError, match="no layer of the model is called nowhere"):
+    with pytest.raises(MentallamaError, match="the model has no layer named nowhere"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
@@ -413,4 +331,4 @@ def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: P
 def test_an_unparsed_answer_is_a_wrong_one_by_hand() -> None:
     held = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
     # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
-    assert language.mean_weighted_f1(held, ["yes", "unparsed", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))
+    assert mean_weighted_f1(held, ["yes", "unparsed", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))

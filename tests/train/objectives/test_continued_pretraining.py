@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.factories.causal_cases import made as made_answers
+from tests.factories.causal_cases import same, weights
 from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
-from tests.train.objectives.test_causal_sft import made as made_answers
-from tests.train.objectives.test_causal_sft import same, weights
+from tests.factories.training import killed_at_step
 
 from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.analysts.checkpoints.metadata import read_seen_hashes, seen_hash
@@ -21,7 +22,6 @@ from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Post, Provenance
 from mentallama.train.data.corpus import VALIDATION_SHARE, read_corpus, read_documents, validation_hashes
-from mentallama.train.loop import loop
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.lora import merge_lora
 from mentallama.train.objectives.continued_pretraining import chunk_documents, pretraining_objective
@@ -206,28 +206,19 @@ def test_a_model_from_nothing_learns_text_too(tmp_path: Path) -> None:
     assert opened.context == 32
 
 
-def test_a_killed_training_goes_on_to_the_same_weights_and_keeps_what_was_before(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_killed_training_resumes_to_the_same_weights_and_keeps_its_baseline(
+    tmp_path: Path, base: Path
 ) -> None:
-    text = text_in(tmp_path / "domain")
-    for name in ("whole", "cut"):
+    corpus = text_in(tmp_path / "domain")
+    for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-    recipe = made(tmp_path, base, corpus=text, checkpoint_minutes=1e-9)
+    recipe = made(tmp_path, base, corpus=corpus, checkpoint_minutes=1e-9)
     whole = run(recipe, tmp_path / "whole", tmp_path / "whole/train")
-    step = loop._TrainingLoop._train_step
-
-    def killed(self: Any, rows: tuple[int, ...]) -> float:
-        if self.state.step == 7:
-            raise KeyboardInterrupt
-        return step(self, rows)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(loop._TrainingLoop, "_train_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(recipe, tmp_path / "cut", tmp_path / "cut/train")
-    assert read_json(tmp_path / "cut/baseline.json")["metrics"] == whole["baseline"]
-    assert run(recipe, tmp_path / "cut", tmp_path / "cut/train") == whole
-    assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
+    with killed_at_step(8):
+        run(recipe, tmp_path / "killed", tmp_path / "killed/train")
+    assert read_json(tmp_path / "killed/baseline.json")["metrics"] == whole["baseline"]
+    assert run(recipe, tmp_path / "killed", tmp_path / "killed/train") == whole
+    assert same(weights(tmp_path / "killed/train"), weights(tmp_path / "whole/train"))
 
 
 def posts_of(folder: Path, text: str) -> None:
@@ -254,7 +245,7 @@ def test_a_test_post_among_the_text_is_refused(tmp_path: Path, base: Path, post:
     )
     recipe = made(tmp_path, base, corpus=text)
     with pytest.raises(
-        UsageError, match=r"b\.jsonl, row 1: this document is a test post of the run or holds one, as 1"
+        UsageError, match=r"b\.jsonl, row 1: this document is or contains a test post of the run, as do 1"
     ):
         run(recipe, tmp_path, tmp_path / "train")
     assert not (tmp_path / "checkpoints").exists()
@@ -297,11 +288,11 @@ def _other_encoding(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("write", "kind", "sentence"),
     [
-        (_nothing, UsageError, r"domain: there is no \.txt or \.jsonl file to learn from"),
-        (_empty, UsageError, r"domain: there is no \.txt or \.jsonl file to learn from"),
-        (_no_text, DataError, r"a\.jsonl, row 2: no text: a row is an object whose key text holds one"),
+        (_nothing, UsageError, r"domain: there is no \.txt or \.jsonl file to train on"),
+        (_empty, UsageError, r"domain: there is no \.txt or \.jsonl file to train on"),
+        (_no_text, DataError, r"a\.jsonl, row 2: a row must be an object with a string under the key text"),
         (_no_json, DataError, r"a\.jsonl, row 2: not a JSON object"),
-        (_one_document, UsageError, r"domain: there are too few documents, 1 with a letter in it"),
+        (_one_document, UsageError, r"domain: too few documents, 1 with a letter in it"),
         (_other_encoding, DataError, r"a\.txt: not UTF-8 text; convert it first"),
     ],
     ids=["missing", "empty", "no text", "no json", "one document", "encoding"],
@@ -315,5 +306,5 @@ def test_what_cannot_be_read_is_said(
 
 
 def test_text_has_no_labels_to_choose_by(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(UsageError, match="with objective: pretrain use metric_for_best: loss"):
+    with pytest.raises(ValueError, match="with objective: pretrain use metric_for_best: loss"):
         run(made(tmp_path, base, metric_for_best="weighted_f1"), tmp_path, tmp_path / "train")

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tests.factories import encoder_cases
 from tests.factories.encoder_cases import made, made_post, posts, saved_bert, saved_roberta
+from tests.factories.training import killed_at_step
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.loading import load_pretrained
@@ -39,7 +40,6 @@ from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Example, Prediction, example_of
 from mentallama.tasks import load_tasks
-from mentallama.train.loop import loop
 from mentallama.train.objectives.encoder_classification import (
     EncoderRow,
     balanced_label_weights,
@@ -197,32 +197,23 @@ def test_memory_that_runs_out_halves_the_pass(trained: Path, monkeypatch: pytest
         return forward(self, ids, mask)
 
     monkeypatch.setattr(MultiTaskEncoder, "forward", short)
-    found = told(trained, asked(), say=said.append)
+    found = told(trained, asked(), log=said.append)
     assert any("out of memory" in line for line in said)
     for one, other in zip(found, whole, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
 
 def test_a_killed_training_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = made(tmp_path / "whole", epochs=3)
     run(recipe, tmp_path / "whole", tmp_path / "whole/train")
     again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), epochs=3, checkpoint_minutes=1e-9)
-    step, done = loop._TrainingLoop._train_step, [0]
-
-    def dies(self: Any, rows: tuple[int, ...]) -> float:
-        done[0] += 1
-        if done[0] == 14:
-            raise KeyboardInterrupt
-        return step(self, rows)
-
-    monkeypatch.setattr(loop._TrainingLoop, "_train_step", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with killed_at_step(14):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     assert list((tmp_path / "killed/checkpoints").glob("step-*13"))
     run(again, tmp_path / "killed", tmp_path / "killed/train")
-    assert done[0] == 14 + 27 - 13
+    assert "resuming from step 13 of 27" in capsys.readouterr().err
     for name in ("model.safetensors", HEADS_FILE):
         assert (tmp_path / "whole/train" / name).read_bytes() == (
             tmp_path / "killed/train" / name
@@ -266,7 +257,7 @@ def test_a_test_post_among_the_rows_ends_it(tmp_path: Path) -> None:
     recipe = made(tmp_path)
     leaked = made_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
     write_records(tmp_path / "collect/posts.jsonl.zst", [*posts(), leaked])
-    with pytest.raises(UsageError, match="1 rows to train on are of posts that are test posts too"):
+    with pytest.raises(UsageError, match="1 rows to train on are about posts that are test posts too"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
@@ -285,7 +276,7 @@ def test_what_it_has_seen_is_told_and_no_test_post_is_in_it(trained: Path) -> No
     [
         (
             lambda post: post.model_copy(update={"labels": dict.fromkeys(post.labels, "no")}),
-            "it takes two labels",
+            "at least two are needed",
         ),
         (
             lambda post: post if post.split != "validation" else post.model_copy(update={"labels": {}}),
@@ -313,7 +304,7 @@ def test_a_question_of_one_label_is_left_out_and_said(tmp_path: Path) -> None:
     write_records(tmp_path / "collect/posts.jsonl.zst", found)
     run(recipe, tmp_path, tmp_path / "train")
     assert read_json(tmp_path / "train/summary.json")["skipped"]["MultiWD, social"].startswith(
-        "36 training rows of 1"
+        "36 training rows with 1"
     )
     with pytest.raises(
         UsageError, match=r"was not trained on MultiWD \(social\); it answers .*MultiWD \(vocational\)"
@@ -338,7 +329,7 @@ def test_damaged_heads_are_told(tmp_path: Path, trained: Path) -> None:
 
 def test_a_loss_that_is_no_number_ends_it(tmp_path: Path) -> None:
     recipe = made(tmp_path, learning_rate=1e30, max_grad_norm=1e30, warmup_ratio=0.0)
-    with pytest.raises(MentallamaError, match="the loss is no number"):
+    with pytest.raises(MentallamaError, match="the loss became NaN or infinite"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
@@ -354,7 +345,7 @@ def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
         seen_hash(post.text) for post in posts() if post.set == "dreaddit" and post.split == "train"
     } < reader.seen
     assert not {seen_hash(post.text) for post in posts() if post.split == "test"} & reader.seen
-    with pytest.raises(UsageError, match="it is a label reader for check and evaluate"):
+    with pytest.raises(UsageError, match="use it as the label reader of check and evaluate"):
         open_analyst(f"encoder:{tmp_path / 'train'}")
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from tests.factories.causal_cases import posts, same, weights
 from tests.factories.tiny_models import Kind, tiny_pair
-from tests.train.loop.test_distributed import torchrun
-from tests.train.objectives.test_causal_sft import posts, same, weights
+from tests.factories.training import assert_two_processes_train_as_one, killed_at_step
 from torch.nn.functional import cross_entropy
 
 from mentallama.analysts.base import InferenceOptions
@@ -21,14 +21,13 @@ from mentallama.errors import UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Example, Response, example_of
 from mentallama.tasks import load_tasks, write_query
-from mentallama.train.loop import loop
 from mentallama.train.objectives.seq2seq_sft import (
-    UNLEARNT,
     Seq2seqRow,
     collate_seq2seq,
     seq2seq_loss,
     tokenize_seq2seq,
 )
+from mentallama.train.objectives.sft import IGNORE_INDEX
 from mentallama.train.run import run
 
 CPU = torch.device("cpu")
@@ -121,7 +120,7 @@ def test_batches_by_hand() -> None:
     assert batch.input_ids.tolist() == [[5, 9, 3, 7], [8, 4, 0, 0]]
     assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
     assert batch.decoder_input_ids.tolist() == [[2, 6, 0, 0], [2, 11, 12, 13]]
-    assert batch.targets.tolist() == [[6, 2, UNLEARNT, UNLEARNT], [11, 12, 13, 2]]
+    assert batch.targets.tolist() == [[6, 2, IGNORE_INDEX, IGNORE_INDEX], [11, 12, 13, 2]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -205,24 +204,14 @@ def test_a_model_that_knows_its_rows_by_heart_writes_them(
         assert other.probabilities[label] > 0.5
 
 
-def test_a_killed_training_goes_on_to_the_same_weights(
-    tmp_path: Path, bases: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, bases: dict[str, str]) -> None:
     settings = {"checkpoint_minutes": 1e-9, "learning_rate": 3e-3}
     run(made(tmp_path / "whole", bases["t5"], **settings), tmp_path / "whole", tmp_path / "whole/train")
-    step = loop._TrainingLoop._train_step
-
-    def killed(self: Any, rows: tuple[int, ...]) -> float:
-        if self.state.step == 4:
-            raise KeyboardInterrupt
-        return step(self, rows)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(loop._TrainingLoop, "_train_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run(made(tmp_path / "cut", bases["t5"], **settings), tmp_path / "cut", tmp_path / "cut/train")
-    run(made(tmp_path / "cut", bases["t5"], **settings), tmp_path / "cut", tmp_path / "cut/train")
-    assert same(weights(tmp_path / "cut/train"), weights(tmp_path / "whole/train"))
+    killed = made(tmp_path / "killed", bases["t5"], **settings)
+    with killed_at_step(5):
+        run(killed, tmp_path / "killed", tmp_path / "killed/train")
+    run(killed, tmp_path / "killed", tmp_path / "killed/train")
+    assert same(weights(tmp_path / "killed/train"), weights(tmp_path / "whole/train"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -278,16 +267,12 @@ def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_processes_end_with_the_weights_of_one(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
+def test_two_processes_train_as_one(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    # 8 rows a step, one at a time: each process has its own, and every step takes several passes
+    # 8 rows per step, one in each batch: each process has its own, and every step takes several passes
     given = {"max_batch_tokens": 100, "epochs": 1, "learning_rate": 1e-3}
-    run(made(one, bases[kind], **given), one, one / "train")
-    torchrun(made(two, bases[kind], **given), two, two / "train")
-    left, right, begun = weights(one / "train"), weights(two / "train"), weights(Path(bases[kind]))
-    assert left.keys() == right.keys()
-    for name, tensor in left.items():
-        torch.testing.assert_close(right[name], tensor, atol=1e-5, rtol=0)
-    # and something was learnt that could have differed
-    assert max(float((left[name] - begun[name]).abs().max()) for name in left) > 1e-3
-    assert not (two / "checkpoints").exists()
+    assert_two_processes_train_as_one(
+        made(one, bases[kind], **given), one, made(two, bases[kind], **given), two
+    )
+    trained, begun = weights(two / "train"), weights(Path(bases[kind]))
+    assert max(float((trained[name] - begun[name]).abs().max()) for name in trained) > 1e-3

@@ -1,7 +1,7 @@
-"""The rows that language models learn from: instructions that `check` accepted, or the release's own goldens.
+"""Instruction rows for fine-tuning: those that `check` accepted or, without check, the release's own responses.
 
-Rows of test posts are never among them. That is proved on the texts themselves: a post of a training or validation row
-that stands in a test row too, of any set, ends the training before it begins.
+Rows of test posts are left out, and the run is refused if the text of a training or validation post is a test post of
+any set.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mentallama.analysts.checkpoints.metadata import read_model_metadata, read_seen_hashes, seen_hash
+from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.answers.parse import read_answer
 from mentallama.config import Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post, Response, Split, example_of
 from mentallama.run_files import INSTRUCTIONS_PATH, POSTS_PATH, RELEASE_RESPONSES_PATH
-from mentallama.text.fingerprint import text_key
+from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
 
 
 @dataclass(frozen=True)
 class InstructionData:
-    """Examples with a response to learn from, by split; `skipped` counts rows that are not used, by reason."""
+    """Examples with a response, by split; `skipped` counts rows that were left out, by reason."""
 
     train: list[Example]
     validation: list[Example]
@@ -32,16 +32,16 @@ class InstructionData:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets that are learnt from, in the order of the rows."""
+        """The sets of the training rows, in the order of the rows."""
         return tuple(dict.fromkeys(example.task for example in self.train))
 
     def seen_hashes(self) -> set[str]:
-        """Hashes of all posts that training or its choices see."""
+        """Hashes of all posts used for training or model selection."""
         return {seen_hash(example.text) for example in (*self.train, *self.validation)}
 
 
 def instruction_file(recipe: Recipe) -> str:
-    """The file of rows, in the run's folder."""
+    """Path of the file of rows, relative to the run's folder."""
     return RELEASE_RESPONSES_PATH if recipe.check is None else INSTRUCTIONS_PATH
 
 
@@ -50,71 +50,25 @@ def load_instructions(recipe: Recipe, folder: Path) -> InstructionData:
 
     Raises
     ------
-    WrongUse
-        There are no training rows or no validation rows, or one of their posts is a test post too.
+    UsageError
+        There are no training or no validation rows, or one of their posts is a test post too.
     """
-    splits, tests = _splits_and_test_hashes(folder / POSTS_PATH)
+    posts = list(read_records(folder / POSTS_PATH, Post))
+    splits = {post.id: post.split for post in posts}
     skipped: Counter[str] = Counter()
     by_split: dict[Split, list[Example]] = {"train": [], "validation": [], "test": []}
-    read = _release_rows if recipe.check is None else _accepted_rows
-    for example in read(recipe, folder, skipped):
+    read_rows = _release_rows if recipe.check is None else _accepted_rows
+    for example in read_rows(recipe, folder, skipped):
         by_split[splits[example.post_id]].append(example)
-    lessons = InstructionData(by_split["train"], by_split["validation"], instruction_file(recipe), skipped)
-    _require_both_splits(lessons, folder / lessons.source_file)
-    refuse_test_posts((each.text for each in (*lessons.train, *lessons.validation)), tests)
-    return lessons
-
-
-def hashes_of_test_posts(posts: Path) -> frozenset[str]:
-    """Hashes of the test posts of a run, of all its sets."""
-    return _splits_and_test_hashes(posts)[1]
-
-
-def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
-    """Hashes of the posts that a base was trained on here; none where it comes from elsewhere.
-
-    Raises
-    ------
-    WrongUse
-        One of them is a test post of this run: what is tuned from the base could have learnt it by heart.
-    BadData
-        The base does not say what it has seen.
-    """
-    if base is None or read_model_metadata(Path(base)) is None:
-        return frozenset()
-    seen = read_seen_hashes(Path(base))
-    leaked = len(seen & hashes_of_test_posts(posts)) if posts.is_file() else 0
-    if leaked:
-        raise UsageError(
-            f"{base}: this base was trained on {leaked} posts that are test posts of this run; train it anew without "
-            "them (the same data, collect.leak_guard: run), or start from another"
-        )
-    return seen
-
-
-def refuse_test_posts(texts: Iterator[str], tests: frozenset[str]) -> None:
-    """Raise `WrongUse` where a text that is learnt from is a test post of any set."""
-    leaked = sum(seen_hash(text) in tests for text in texts)
-    if leaked:
-        raise UsageError(
-            f"{leaked} rows to train on are of posts that are test posts too, of their own or of another set; a model "
-            "of several sets needs collect.leak_guard: run"
-        )
-
-
-def _splits_and_test_hashes(posts: Path) -> tuple[dict[str, Split], frozenset[str]]:
-    """The split of each post, and the hashes of the test posts. A post without a letter is nobody's in particular."""
-    splits: dict[str, Split] = {}
-    tests = set()
-    for post in read_records(posts, Post):
-        splits[post.id] = post.split
-        if post.split == "test" and text_key(post.text):
-            tests.add(seen_hash(post.text))
-    return splits, frozenset(tests)
+    data = InstructionData(by_split["train"], by_split["validation"], instruction_file(recipe), skipped)
+    _require_both_splits(data, folder / data.source_file)
+    texts = (example.text for example in (*data.train, *data.validation))
+    refuse_test_posts(texts, hashes_of_test_posts(posts))
+    return data
 
 
 def _accepted_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
-    """What check accepted, of the recipe's sets."""
+    """Rows that check accepted, of the recipe's sets."""
     tasks = recipe.catalogue()
     for example in read_records(folder / INSTRUCTIONS_PATH, Example):
         if example.task in tasks:
@@ -124,10 +78,12 @@ def _accepted_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Itera
 
 
 def _release_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterator[Example]:
-    """The release's responses; one that cannot be read teaches no answer and is passed over, with its count."""
+    """The release's responses; one whose answer cannot be parsed is skipped and counted."""
     path = folder / RELEASE_RESPONSES_PATH
     responses = (
-        {each.example_id: each.text for each in read_records(path, Response)} if path.is_file() else {}
+        {response.example_id: response.text for response in read_records(path, Response)}
+        if path.is_file()
+        else {}
     )
     tasks = recipe.catalogue()
     for post in read_records(folder / POSTS_PATH, Post):
@@ -143,8 +99,8 @@ def _release_rows(recipe: Recipe, folder: Path, skipped: Counter[str]) -> Iterat
             yield example.model_copy(update={"label": reading.label, "response": " ".join(text.split())})
 
 
-def _require_both_splits(lessons: InstructionData, path: Path) -> None:
-    for split, rows in (("train", lessons.train), ("validation", lessons.validation)):
+def _require_both_splits(data: InstructionData, path: Path) -> None:
+    for split, rows in (("train", data.train), ("validation", data.validation)):
         if not rows:
             raise UsageError(
                 f"{path}: there are no {split} rows with an answer; add teach and check to the recipe, or data that "

@@ -1,7 +1,6 @@
-"""What encoders learn from: texts with the labels of the questions that they answer.
+"""Labelled texts for encoders: posts, or explanations without their answers, with the labels of their questions.
 
-Posts with their labels, or explanations, their answers taken out, with the label that each is for. In both cases no
-post of any test split is among them, which is proved on the texts of the posts.
+The run is refused if the text of a training or validation post is a test post of any set.
 """
 
 from __future__ import annotations
@@ -21,17 +20,13 @@ from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post
 from mentallama.run_files import POSTS_PATH
 from mentallama.tasks import Task
-from mentallama.train.data.instructions import (
-    hashes_of_test_posts,
-    instruction_file,
-    load_instructions,
-    refuse_test_posts,
-)
+from mentallama.train.data.instructions import instruction_file, load_instructions
+from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
 
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A text and its labels by question; `seen` is the hash of the post it is, or is about."""
+    """A text and its labels by question; `post_hash` is the hash of the post that it is, or is about."""
 
     set: str
     text: str
@@ -41,9 +36,9 @@ class LabelledText:
 
 @dataclass(frozen=True)
 class LabelledData:
-    """Texts to learn from, by split, and the heads they teach.
+    """Texts by split, and the classification heads that they have labels for.
 
-    `skipped` counts texts, and names questions, that are not used, with the reason.
+    `skipped` counts texts that were left out, by reason, and gives the reason for each question without a head.
     """
 
     train: list[LabelledText]
@@ -54,47 +49,48 @@ class LabelledData:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets that are learnt from, in the order of the catalogue."""
+        """The sets of the heads, in the order of the catalogue."""
         return tuple(dict.fromkeys(head.set for head in self.heads))
 
     def seen_hashes(self) -> set[str]:
-        """Hashes of all posts that training or its choices see."""
-        return {each.post_hash for each in chain(self.train, self.validation)}
+        """Hashes of all posts used for training or model selection."""
+        return {text.post_hash for text in chain(self.train, self.validation)}
 
 
 def load_labelled_posts(recipe: Recipe, folder: Path) -> LabelledData:
-    """The posts of the splits train and validation.
+    """Read the labelled posts of the splits train and validation.
 
     Raises
     ------
-    WrongUse
-        There is nothing to learn, a question has no validation posts, a label is none of its task's, or a post is a
-        test post too.
+    UsageError
+        There is nothing to train on, a question has no validation posts, a task does not have a post's label, or a post
+        is a test post too.
     """
     tasks = recipe.catalogue()
-    kept: dict[str, list[LabelledText]] = {"train": [], "validation": [], "test": []}
-    for post in read_records(folder / POSTS_PATH, Post):
+    by_split: dict[str, list[LabelledText]] = {"train": [], "validation": [], "test": []}
+    posts = list(read_records(folder / POSTS_PATH, Post))
+    for post in posts:
         if post.set in tasks and post.labels:
-            kept[post.split].append(LabelledText(post.set, post.text, post.labels, seen_hash(post.text)))
-    refuse_test_posts(
-        (each.text for each in chain(kept["train"], kept["validation"])),
-        hashes_of_test_posts(folder / POSTS_PATH),
-    )
-    return _with_heads(kept["train"], kept["validation"], tasks, POSTS_PATH)
+            by_split[post.split].append(LabelledText(post.set, post.text, post.labels, seen_hash(post.text)))
+    train, validation = by_split["train"], by_split["validation"]
+    texts = (text.text for text in chain(train, validation))
+    refuse_test_posts(texts, hashes_of_test_posts(posts))
+    return _with_heads(train, validation, tasks, POSTS_PATH)
 
 
 def load_labelled_explanations(recipe: Recipe, folder: Path) -> LabelledData:
-    """The explanations of the run's rows, each with the label that its answer gives where that is the set's own.
+    """Read the explanations of the run's rows, each with the label of its answer.
 
     Raises
     ------
-    WrongUse
+    UsageError
         As `load_labelled_posts` and `load_instructions`.
     """
-    tasks, lessons = recipe.catalogue(), load_instructions(recipe, folder)
-    skipped = Counter(lessons.skipped)
+    tasks, instructions = recipe.catalogue(), load_instructions(recipe, folder)
+    skipped = Counter(instructions.skipped)
     train, validation = (
-        list(_explanation_texts(rows, tasks, skipped)) for rows in (lessons.train, lessons.validation)
+        list(_explanation_texts(rows, tasks, skipped))
+        for rows in (instructions.train, instructions.validation)
     )
     texts = _with_heads(train, validation, tasks, instruction_file(recipe))
     texts.skipped.update(skipped)
@@ -109,56 +105,60 @@ def _explanation_texts(
         reading = read_answer(task, row.response or "", row.form)
         text = strip_label(task, reading.explanation)
         if not text:
-            skipped["nothing is left of the explanation once its answer is taken out"] += 1
+            skipped["no explanation is left without its answer"] += 1
         elif reading.label is not None:
             yield LabelledText(row.task, text, {row.question: reading.label}, seen_hash(row.text))
 
 
 def _with_heads(
-    train: list[LabelledText], validation: list[LabelledText], tasks: Mapping[str, Task], origin: str
+    train: list[LabelledText], validation: list[LabelledText], tasks: Mapping[str, Task], source_file: str
 ) -> LabelledData:
-    """A head for each question that can be learnt; the others' labels are taken out."""
-    counts = _label_counts(train), _label_counts(validation)
+    """Create a head for each question that can be trained, and drop the labels of all others."""
+    train_counts, validation_counts = _label_counts(train), _label_counts(validation)
     heads, skipped = [], dict[str, str | int]()
     for name, question in ((name, question) for name, task in tasks.items() for question in task.questions):
-        learnt, held = (each[name, question] for each in counts)
-        foreign = sorted((set(learnt) | set(held)) - set(tasks[name].labels))
-        if foreign:
-            raise UsageError(f"{name}, {question}: the task has no label {', '.join(map(repr, foreign))}")
-        if len(learnt) < 2:
-            rows = learnt.total()
+        in_train, in_validation = train_counts[name, question], validation_counts[name, question]
+        unknown = sorted((set(in_train) | set(in_validation)) - set(tasks[name].labels))
+        if unknown:
+            raise UsageError(f"{name}, {question}: the task has no label {', '.join(map(repr, unknown))}")
+        if len(in_train) < 2:
             skipped[f"{name}, {question}"] = (
-                f"{rows} training rows of {len(learnt)} labels; it takes two labels"
+                f"{in_train.total()} training rows with {len(in_train)} different labels; at least two are needed"
             )
-        elif not held:
+        elif not in_validation:
             raise UsageError(
-                f"{name}, {question}: there are {learnt.total()} training rows but no validation rows; have collect "
+                f"{name}, {question}: there are {in_train.total()} training rows but no validation rows; have collect "
                 "draw some with validation_share"
             )
         else:
             heads.append(EncoderHead(set=name, question=question, labels=tuple(tasks[name].labels)))
     if not heads:
-        raise UsageError(
-            f"there is nothing to train on ({'; '.join(f'{a}: {b}' for a, b in skipped.items())})"
-        )
-    asked = {(head.set, head.question) for head in heads}
+        reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items())
+        raise UsageError(f"there is nothing to train on ({reasons})")
+    questions = {(head.set, head.question) for head in heads}
     return LabelledData(
-        _keep_questions(train, asked), _keep_questions(validation, asked), tuple(heads), origin, skipped
+        _keep_questions(train, questions),
+        _keep_questions(validation, questions),
+        tuple(heads),
+        source_file,
+        skipped,
     )
 
 
 def _label_counts(texts: Iterable[LabelledText]) -> dict[tuple[str, str], Counter[str]]:
+    """Counts of the labels, by set and question."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    for each in texts:
-        for question, label in each.labels.items():
-            counts[each.set, question][label] += 1
+    for text in texts:
+        for question, label in text.labels.items():
+            counts[text.set, question][label] += 1
     return counts
 
 
-def _keep_questions(texts: Iterable[LabelledText], asked: set[tuple[str, str]]) -> list[LabelledText]:
-    """Texts with the labels of these questions, and no others."""
-    left = (
-        (each, {question: label for question, label in each.labels.items() if (each.set, question) in asked})
-        for each in texts
-    )
-    return [replace(each, labels=labels) for each, labels in left if labels]
+def _keep_questions(texts: Iterable[LabelledText], questions: set[tuple[str, str]]) -> list[LabelledText]:
+    """Texts with their labels for some questions only; texts without any are dropped."""
+    kept = []
+    for text in texts:
+        labels = {name: label for name, label in text.labels.items() if (text.set, name) in questions}
+        if labels:
+            kept.append(replace(text, labels=labels))
+    return kept

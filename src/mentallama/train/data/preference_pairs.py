@@ -1,14 +1,14 @@
-"""Pairs of a better and a worse response to one question: what preference tuning learns from.
+"""Preference pairs for DPO: a chosen and a rejected response to one question about a post.
 
-They come from a file, or from the run: of an example with several responses, one that all gates of `check` passed is
-better than one that a gate refused, or that raters found poor (`review/sample.csv`). Weights are chosen by pairs about
-validation posts; of a file, by those about some posts that are held back (`corpus.HELD_SHARE`).
+Pairs come from a file or from the run: of an example with several responses, one that passed all gates of `check` is
+chosen over one that failed a gate, or that raters scored as poor (`review/sample.csv`). Validation pairs are those about
+validation posts; for a file, those about a share of its posts (`corpus.VALIDATION_SHARE`).
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -28,14 +28,14 @@ from mentallama.run_files import (
     VERDICTS_PATH,
 )
 from mentallama.train.data.corpus import validation_hashes
-from mentallama.train.data.instructions import hashes_of_test_posts, refuse_test_posts
+from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
 
 POOR_BELOW = 2.0
-"""Mean overall score (0-3) of its raters below which a response is poor, as in `check`."""
+"""Mean overall rating (0-3) below which a response is poor, as in `check`."""
 
 
 class PreferenceRow(Record):
-    """A line of a file of pairs: the post's text, the question of a set, and two answers."""
+    """A line of a file of pairs: a post's text, a question of a set, and two responses."""
 
     task: str
     question: str
@@ -46,7 +46,7 @@ class PreferenceRow(Record):
 
 @dataclass(frozen=True)
 class PreferencePair:
-    """One question about a post, with a better and a worse response."""
+    """One question about a post, with a chosen and a rejected response."""
 
     example: Example
     chosen: str
@@ -55,7 +55,7 @@ class PreferencePair:
 
 @dataclass(frozen=True)
 class PreferenceData:
-    """Pairs by split; `skipped` counts, by reason, what gave none."""
+    """Pairs by split; `skipped` counts examples that gave no pair, by reason."""
 
     train: list[PreferencePair]
     validation: list[PreferencePair]
@@ -64,46 +64,43 @@ class PreferenceData:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets that are learnt from, in the order of the pairs."""
+        """The sets of the training pairs, in the order of the pairs."""
         return tuple(dict.fromkeys(pair.example.task for pair in self.train))
 
     def seen_hashes(self) -> set[str]:
-        """Hashes of all posts that training or its choices see."""
+        """Hashes of all posts used for training or model selection."""
         return {seen_hash(pair.example.text) for pair in chain(self.train, self.validation)}
 
 
 def load_preferences(recipe: Recipe, folder: Path) -> PreferenceData:
-    """The pairs of the recipe's file, or else of the run.
+    """Read the pairs of `train.preference_pairs`, or derive them from the run.
 
     Raises
     ------
-    WrongUse
-        There are no pairs to train on or none to choose by, or one is about a test post of the run.
-    BadData
-        A row of the file is no pair of a known set and question.
+    UsageError
+        There are no training or no validation pairs, or one is about a test post of the run.
+    DataError
+        A row of the file is about an unknown set or question.
     """
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    found = (
-        _from_run(recipe, folder)
-        if settings.preference_pairs is None
-        else _from_file(settings.preference_pairs, recipe)
-    )
-    for split, pairs in (("training", found.train), ("validation", found.validation)):
+    path = settings.preference_pairs
+    data = _from_run(recipe, folder) if path is None else _from_file(path, recipe)
+    for split, pairs in (("training", data.train), ("validation", data.validation)):
         if not pairs:
             raise UsageError(
-                f"{found.source_file}: there are no {split} pairs; it takes questions with one response that passed all "
-                "gates and one that did not (several teachers), or a file of pairs (train.preference_pairs)"
+                f"{data.source_file}: there are no {split} pairs; a pair takes a question with one response that passed "
+                "all gates and one that did not (several teachers), or comes from a file (train.preference_pairs)"
             )
     if (folder / POSTS_PATH).is_file():
-        posts = (pair.example.text for pair in chain(found.train, found.validation))
-        refuse_test_posts(posts, hashes_of_test_posts(folder / POSTS_PATH))
-    return found
+        texts = (pair.example.text for pair in chain(data.train, data.validation))
+        refuse_test_posts(texts, hashes_of_test_posts(read_records(folder / POSTS_PATH, Post)))
+    return data
 
 
 def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
     tasks = recipe.catalogue()
-    told = []
+    pairs = []
     for number, row in enumerate(read_records(path, PreferenceRow), 1):
         if row.task not in tasks or row.question not in tasks[row.task].questions:
             raise DataError(
@@ -118,53 +115,55 @@ def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
             form=recipe.form,
             text=row.text,
         )
-        told.append(PreferencePair(example, row.chosen, row.rejected))
-    found, held = (
-        PreferenceData([], [], path.name),
-        validation_hashes(seen_hash(pair.example.text) for pair in told),
-    )
-    for pair in told:
-        (found.validation if seen_hash(pair.example.text) in held else found.train).append(pair)
-    return found
+        pairs.append(PreferencePair(example, row.chosen, row.rejected))
+    data = PreferenceData([], [], path.name)
+    validation = validation_hashes(seen_hash(pair.example.text) for pair in pairs)
+    for pair in pairs:
+        in_validation = seen_hash(pair.example.text) in validation
+        (data.validation if in_validation else data.train).append(pair)
+    return data
 
 
 def _from_run(recipe: Recipe, folder: Path) -> PreferenceData:
-    refused = _failed_gates(recipe, folder) | _rated_poor(folder / RATING_SAMPLE_PATH)
+    bad = _failed_gates(recipe, folder) | _rated_poor(folder / RATING_SAMPLE_PATH)
     responses = _responses_by_example(
         folder / (RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
     )
-    found = PreferenceData([], [], VERDICTS_PATH)
-    by_split = {"train": found.train, "validation": found.validation}
+    data = PreferenceData([], [], VERDICTS_PATH)
+    by_split = {"train": data.train, "validation": data.validation}
     tasks = recipe.catalogue()
     for post in read_records(folder / POSTS_PATH, Post):
         if post.split not in by_split:
             continue
         for question in tasks[post.set].questions if post.set in tasks else ():
             example = example_of(post, question, recipe.form)
-            own = responses.get(example.id, [])
-            better = [each.text for each in own if (each.example_id, each.model) not in refused]
-            worse = [
-                each.text for each in own if (each.example_id, each.model) in refused and each.text.strip()
+            candidates = responses.get(example.id, [])
+            good_texts = [each.text for each in candidates if (each.example_id, each.model) not in bad]
+            bad_texts = [
+                each.text for each in candidates if (each.example_id, each.model) in bad and each.text.strip()
             ]
-            if own and not (better and worse):
-                found.skipped["its responses are all of one kind"] += 1
-            by_split[post.split] += (PreferencePair(example, better[0], each) for each in worse if better)
-    return found
+            if good_texts:
+                by_split[post.split] += [PreferencePair(example, good_texts[0], text) for text in bad_texts]
+            if candidates and not (good_texts and bad_texts):
+                data.skipped["its responses are all good or all bad"] += 1
+    return data
 
 
 def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
-    """Responses, by example and model, that a gate refused; gates that only report refuse nothing."""
-    only_told = frozenset(recipe.check.report_only if recipe.check is not None else ())
+    """Responses, as (example id, model), that failed a gate; gates in `report_only` do not count."""
+    report_only = frozenset(recipe.check.report_only if recipe.check is not None else ())
     if not (folder / VERDICTS_PATH).is_file():
         raise UsageError(
             f"{folder / VERDICTS_PATH}: there are no verdicts; add check to the recipe, or name train.preference_pairs"
         )
     verdicts = read_records(folder / VERDICTS_PATH, Verdict)
-    return {(each.example_id, each.model) for each in verdicts if not each.ok and each.gate not in only_told}
+    return {
+        (each.example_id, each.model) for each in verdicts if not each.ok and each.gate not in report_only
+    }
 
 
 def _rated_poor(path: Path) -> set[tuple[str, str]]:
-    """Responses, by example and model, that raters found poor; nobody need have rated any."""
+    """Responses, as (example id, model), that raters scored as poor; empty if nothing was rated."""
     scores: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, cells in read_sheet(path, ("example_id", "model", "overall")):
         score = cells["overall"].strip()
@@ -172,20 +171,16 @@ def _rated_poor(path: Path) -> set[tuple[str, str]]:
             raise DataError(f"overall is no score; write {', '.join(RATING_SCORES)} or nothing", path, row)
         if score:
             scores[cells["example_id"], cells["model"]].append(int(score))
-    return {response for response, own in scores.items() if fmean(own) < POOR_BELOW}
+    return {response for response, ratings in scores.items() if fmean(ratings) < POOR_BELOW}
 
 
 def _responses_by_example(path: Path) -> Mapping[str, list[Response]]:
-    """Responses by example, in the order of the teachers."""
-    found: dict[str, list[Response]] = defaultdict(list)
-    for response in _read_responses(path):
-        found[response.example_id].append(response)
-    return found
-
-
-def _read_responses(path: Path) -> Iterable[Response]:
+    """Responses by example id, in the order of the teachers."""
     if not path.is_file():
         raise UsageError(
             f"{path}: there are no responses to compare; add teach to the recipe, or name train.preference_pairs"
         )
-    return read_records(path, Response)
+    by_example: dict[str, list[Response]] = defaultdict(list)
+    for response in read_records(path, Response):
+        by_example[response.example_id].append(response)
+    return by_example

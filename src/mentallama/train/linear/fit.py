@@ -1,10 +1,10 @@
-"""Fit the linear model of one set: vocabulary, tf-idf, a logistic regression for each label against the rest.
+"""Fit the linear model of one set: vocabulary, tf-idf, and a one-vs-rest logistic regression per question.
 
-C, class weights, the weight of the annotators' evidence, topics and shifts are chosen, one choice for all questions
-of the set, by cross-validation over training and validation posts, scored on those that are labelled as the
-validation posts are: a set whose training posts come from upstream files while its validation posts carry the
-release's labels is judged on the latter alone. Each question is calibrated on the validation posts. The weights that
-are kept are fitted on all. Evidence is learnt from as in Zaidan et al. 2007, "Using Annotator Rationales".
+C, class weights, evidence weight, topics and intercept shifts are chosen once for all questions of the set, by
+cross-validation over training and validation posts. Only posts labelled like the validation posts are scored: if the
+training posts come from upstream files and the validation posts carry the release's labels, the latter decide. Each
+question is calibrated on the validation posts; the final weights are fitted on all posts. Training on marked evidence
+follows Zaidan et al. 2007, "Using Annotator Rationales".
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
 from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.metrics.temperature import LogitCalibration, calibrate_out_of_fold, fit_calibration
+from mentallama.train.linear.dataset import PostIndices, SetPosts, ngram_config
 from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
-from mentallama.train.linear.trainer import PostIndices, SetPosts, grams_of
 
 MIN_POSTS_TO_SHIFT = 50
-"""Validation posts of every question below which a second choice of shifts is not tried: on fewer, chance alone makes a
-label a third more or less common than it is."""
+"""Validation posts that every question needs for a second alternative of intercept shifts to be tried: with fewer, chance
+alone makes a label appear a third more or less common than it is."""
 
 CV_FOLDS = 3
-"""Of training and validation posts; every post is judged by a fit that has not seen it."""
+"""Folds over training and validation posts; every post is scored by a fit that has not seen it."""
 
 
 def fit_set(
     posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings
 ) -> LinearSetModel:
-    """Fit one set; `WrongUse` where its training posts share no word.
+    """Fit one set.
 
     Parameters
     ----------
@@ -55,8 +55,13 @@ def fit_set(
     questions
         The questions to fit, each with all its labels in the task's order. Each needs validation
         posts, and training posts of two labels.
+
+    Raises
+    ------
+    UsageError
+        No word occurs in `min_df` posts.
     """
-    # On several threads the sums of a dot product come in an order that varies, and so do the weights.
+    # With several threads the order of summation in a dot product varies, and so would the weights.
     with threadpool_limits(1):
         return _fit_set(posts, questions, settings)
 
@@ -64,21 +69,21 @@ def fit_set(
 def _fit_set(
     posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings
 ) -> LinearSetModel:
-    grams = grams_of(settings)
-    counted = count_features(posts.texts, grams)
-    marked = {
-        question: dict(zip(passages, count_features(list(passages.values()), grams), strict=True))
+    ngrams = ngram_config(settings)
+    counted = count_features(posts.texts, ngrams)
+    passage_counts = {
+        question: dict(zip(passages, count_features(list(passages.values()), ngrams), strict=True))
         for question, passages in posts.evidence_passages.items()
     }
     keys = build_vocabulary(counted, settings.min_df)
     if not len(keys):
         raise UsageError(f"{posts.name}: no {settings.min_df} training posts share a word; more are needed")
-    plain, idf = fit_tfidf(counted, marked, keys)
-    materials = {topics: plain.with_topics(topics) for topics in settings.topics}
-    chosen = _search_hyperparameters(materials, posts, list(questions), settings)
+    plain, idf = fit_tfidf(counted, passage_counts, keys)
+    data_by_topics = {topics: plain.with_topics(topics) for topics in settings.topics}
+    chosen = _search_hyperparameters(data_by_topics, posts, list(questions), settings)
     heads = {
         question: _fit_head(
-            materials[chosen.hyperparameters.topics],
+            data_by_topics[chosen.hyperparameters.topics],
             posts,
             question,
             labels,
@@ -92,7 +97,7 @@ def _fit_set(
 
 @dataclass(frozen=True)
 class LinearHyperparameters:
-    """One way to fit."""
+    """One combination of hyperparameters."""
 
     C: float
     class_weight: ClassWeight
@@ -103,7 +108,7 @@ class LinearHyperparameters:
 
 @dataclass(frozen=True)
 class CrossValidationResult:
-    """What the posts left out of the fits said of one question: weighted F1 (0-1), its rows, the calibration."""
+    """Out-of-fold result of one question: weighted F1 (0-1), number of scored rows, and the calibration."""
 
     weighted_f1: float
     n_rows: int
@@ -112,102 +117,106 @@ class CrossValidationResult:
 
 @dataclass(frozen=True)
 class LinearCandidate:
-    """The setting chosen for a set, and what was said of each question."""
+    """Hyperparameters, and their cross-validation result for each question of a set."""
 
     hyperparameters: LinearHyperparameters
     results: Mapping[str, CrossValidationResult]
 
 
 def _search_hyperparameters(
-    materials: Mapping[int, TfidfData], posts: SetPosts, questions: Sequence[str], settings: LinearSettings
+    data_by_topics: Mapping[int, TfidfData],
+    posts: SetPosts,
+    questions: Sequence[str],
+    settings: LinearSettings,
 ) -> LinearCandidate:
-    """Try all settings on all questions together: a choice for each alone would follow the noise of few posts.
+    """Choose the hyperparameters with the best mean weighted F1 over all questions; of equals, the first.
 
-    Of equals the first is kept.
+    Choosing for each question separately would follow the noise of few posts.
     """
     first, *others = settings.topics
-    evidence_weights = settings.evidence_weights if materials[first].evidence_passages else (0.0,)
+    evidence_weights = settings.evidence_weights if data_by_topics[first].evidence_passages else (0.0,)
     grid = [
         LinearHyperparameters(C, weighting, evidence, first, settings.intercept_shifts[0])
         for evidence, weighting, C in product(evidence_weights, settings.class_weights, settings.C)
     ]
-    tried = [_cross_validate_all(materials, posts, questions, setting) for setting in grid]
+    tried = [_cross_validate_all(data_by_topics, posts, questions, candidate) for candidate in grid]
     best = max(tried, key=_mean_weighted_f1).hyperparameters
-    # Topics and shifts change little of the rest: each is tried with the best of the other settings only.
+    # Topics and shifts hardly interact with the rest: each is tried with the best of the others only.
     tried += [
-        _cross_validate_all(materials, posts, questions, replace(best, topics=topics)) for topics in others
+        _cross_validate_all(data_by_topics, posts, questions, replace(best, topics=topics))
+        for topics in others
     ]
     best = max(tried, key=_mean_weighted_f1).hyperparameters
-    if min(len(posts.indices(question, True)) for question in questions) >= MIN_POSTS_TO_SHIFT:
+    if min(len(posts.indices(question, validation=True)) for question in questions) >= MIN_POSTS_TO_SHIFT:
         tried += [
-            _cross_validate_all(materials, posts, questions, replace(best, shift_intercepts=shift))
+            _cross_validate_all(data_by_topics, posts, questions, replace(best, shift_intercepts=shift))
             for shift in settings.intercept_shifts[1:]
         ]
     return max(tried, key=_mean_weighted_f1)
 
 
 def _cross_validate_all(
-    materials: Mapping[int, TfidfData],
+    data_by_topics: Mapping[int, TfidfData],
     posts: SetPosts,
     questions: Sequence[str],
-    setting: LinearHyperparameters,
+    candidate: LinearHyperparameters,
 ) -> LinearCandidate:
-    material = materials[setting.topics]
-    return LinearCandidate(
-        setting, {question: _cross_validate(material, posts, question, setting) for question in questions}
-    )
+    data = data_by_topics[candidate.topics]
+    results = {question: _cross_validate(data, posts, question, candidate) for question in questions}
+    return LinearCandidate(candidate, results)
 
 
 def _mean_weighted_f1(tried: LinearCandidate) -> float:
-    """Weighted F1 over all questions, each by its rows."""
-    scores, rows = zip(*((found.weighted_f1, found.n_rows) for found in tried.results.values()), strict=True)
+    """Mean weighted F1 over all questions, weighted by their rows."""
+    scores, rows = zip(
+        *((result.weighted_f1, result.n_rows) for result in tried.results.values()), strict=True
+    )
     return float(np.average(scores, weights=rows))
 
 
 def _cross_validate(
-    material: TfidfData, posts: SetPosts, question: str, setting: LinearHyperparameters
+    data: TfidfData, posts: SetPosts, question: str, candidate: LinearHyperparameters
 ) -> CrossValidationResult:
-    """Fit on all folds but one, answer that one; score the posts that are labelled as the validation posts are."""
-    rows = np.union1d(posts.indices(question, False), posts.indices(question, True))
+    """Score every post with a fit on the other folds; only posts labelled like the validation posts count."""
+    validation = posts.indices(question, validation=True)
+    rows = np.union1d(posts.indices(question, validation=False), validation)
     classes = sorted(set(posts.labels_of(question, rows)))
     logits = np.full((len(posts.texts), len(classes)), -np.inf)
     for fold in range(CV_FOLDS):
-        held = rows[fold::CV_FOLDS]
-        known, weights, intercepts = _fit_weights(
-            material, posts, question, np.setdiff1d(rows, held), setting
+        left_out = rows[fold::CV_FOLDS]
+        fold_classes, weights, intercepts = _fit_weights(
+            data, posts, question, np.setdiff1d(rows, left_out), candidate
         )
-        columns = np.array([classes.index(label) for label in known])
-        logits[np.ix_(held, columns)] = np.asarray(material.posts[held] @ weights) + intercepts
+        columns = np.array([classes.index(label) for label in fold_classes])
+        logits[np.ix_(left_out, columns)] = np.asarray(data.posts[left_out] @ weights) + intercepts
     scored = rows[posts.same_origin_as_validation[rows]]
-    truth = np.array([classes.index(label) for label in posts.labels_of(question, scored)])
-    found = calibrate_out_of_fold(logits[scored], truth, setting.shift_intercepts, CV_FOLDS).argmax(axis=1)
-    score = weighted_f1_of_labels(truth.tolist(), found.tolist())
-    heldout = posts.indices(question, True)
-    answers = np.array([classes.index(label) for label in posts.labels_of(question, heldout)])
-    return CrossValidationResult(
-        score, len(scored), fit_calibration(logits[heldout], answers, setting.shift_intercepts)
-    )
+    targets = np.array([classes.index(label) for label in posts.labels_of(question, scored)])
+    calibrated = calibrate_out_of_fold(logits[scored], targets, candidate.shift_intercepts, CV_FOLDS)
+    score = weighted_f1_of_labels(targets.tolist(), calibrated.argmax(axis=1).tolist())
+    validation_targets = np.array([classes.index(label) for label in posts.labels_of(question, validation)])
+    calibration = fit_calibration(logits[validation], validation_targets, candidate.shift_intercepts)
+    return CrossValidationResult(score, len(scored), calibration)
 
 
 def _fit_weights(
-    material: TfidfData, posts: SetPosts, question: str, rows: PostIndices, setting: LinearHyperparameters
+    data: TfidfData, posts: SetPosts, question: str, rows: PostIndices, candidate: LinearHyperparameters
 ) -> tuple[list[str], FloatArray, FloatArray]:
-    """Fit every label against the rest; returns labels, weights (features, labels) and intercepts (labels,).
+    """Fit each label against the rest; returns labels, weights (features, labels) and intercepts (labels,).
 
     Both sum to 0 over the labels.
     """
-    matrix, answers, worth = material.posts[rows], posts.labels_of(question, rows), np.ones(len(rows))
-    if setting.evidence_weight and question in material.evidence_passages:
-        places, passages = material.evidence_passages[question]
-        used = np.isin(places, rows)
+    matrix, targets, sample_weights = data.posts[rows], posts.labels_of(question, rows), np.ones(len(rows))
+    if candidate.evidence_weight and question in data.evidence_passages:
+        indices, passages = data.evidence_passages[question]
+        used = np.isin(indices, rows)
         matrix = vstack([matrix, passages[used]]).tocsr()
-        answers = answers + posts.labels_of(question, places[used])
-        worth = np.r_[worth, np.full(int(used.sum()), setting.evidence_weight)]
-    classes, labels = sorted(set(answers)), np.array(answers)
-    if len(classes) == 1:  # all that a fold leaves over: there is nothing to tell apart
+        targets = targets + posts.labels_of(question, indices[used])
+        sample_weights = np.r_[sample_weights, np.full(int(used.sum()), candidate.evidence_weight)]
+    classes, labels = sorted(set(targets)), np.array(targets)
+    if len(classes) == 1:  # the other folds have a single label: nothing to fit
         return classes, np.zeros((matrix.shape[1], 1)), np.zeros(1)
     fits = [
-        _fit_binary(matrix, labels == label, worth, setting)
+        _fit_binary(matrix, labels == label, sample_weights, candidate)
         for label in (classes if len(classes) > 2 else classes[1:])
     ]
     weights, intercepts = np.stack([w for w, _ in fits], axis=1), np.array([b for _, b in fits])
@@ -215,62 +224,68 @@ def _fit_weights(
 
 
 def _fit_binary(
-    matrix: Any, positive: NDArray[np.bool_], worth: FloatArray, setting: LinearHyperparameters
+    matrix: Any, positive: NDArray[np.bool_], sample_weights: FloatArray, candidate: LinearHyperparameters
 ) -> tuple[FloatArray, float]:
     """Logistic regression of one label against the rest: weights (features,) and intercept."""
-    if setting.class_weight == "balanced":
-        total = worth.sum()
-        worth = worth * np.where(
-            positive, total / (2 * worth[positive].sum()), total / (2 * worth[~positive].sum())
+    if candidate.class_weight == "balanced":
+        total = sample_weights.sum()
+        sample_weights = sample_weights * np.where(
+            positive,
+            total / (2 * sample_weights[positive].sum()),
+            total / (2 * sample_weights[~positive].sum()),
         )
-    model = LogisticRegression(C=setting.C, solver="liblinear", random_state=0).fit(
-        matrix, positive, sample_weight=worth
+    model = LogisticRegression(C=candidate.C, solver="liblinear", random_state=0).fit(
+        matrix, positive, sample_weight=sample_weights
     )
     return model.coef_[0], float(model.intercept_[0])
 
 
 def _fit_head(
-    material: TfidfData,
+    data: TfidfData,
     posts: SetPosts,
     question: str,
     labels: Sequence[str],
-    setting: LinearHyperparameters,
-    judged: CrossValidationResult,
+    chosen: LinearHyperparameters,
+    result: CrossValidationResult,
 ) -> LinearHead:
-    """Fit the weights to keep, and put them into the task's order of labels."""
-    rows = np.union1d(posts.indices(question, False), posts.indices(question, True))
-    answers = posts.labels_of(question, rows)
-    classes, weights, intercepts = _fit_weights(material, posts, question, rows, setting)
-    seen = [label for label in labels if label in classes]
-    order = [classes.index(label) for label in seen]
-    weights, calibration = material.fold_topics(weights), judged.calibration
-    even = setting.class_weight == "balanced"
-    card = LinearHeadMetadata(
-        labels=tuple(seen),
-        label_prior=tuple(1 / len(seen) if even else answers.count(label) / len(answers) for label in seen),
-        C=setting.C,
-        class_weight=setting.class_weight,
-        evidence_weight=setting.evidence_weight,
-        topics=setting.topics,
-        shift=setting.shift_intercepts,
+    """Fit the final weights on all posts, with the labels in the task's order."""
+    rows = np.union1d(posts.indices(question, validation=False), posts.indices(question, validation=True))
+    targets = posts.labels_of(question, rows)
+    classes, weights, intercepts = _fit_weights(data, posts, question, rows, chosen)
+    fitted = [label for label in labels if label in classes]
+    order = [classes.index(label) for label in fitted]
+    weights, calibration = data.fold_topics(weights), result.calibration
+    balanced = chosen.class_weight == "balanced"
+    prior = (1 / len(fitted) if balanced else targets.count(label) / len(targets) for label in fitted)
+    metadata = LinearHeadMetadata(
+        labels=tuple(fitted),
+        label_prior=tuple(prior),
+        C=chosen.C,
+        class_weight=chosen.class_weight,
+        evidence_weight=chosen.evidence_weight,
+        topics=chosen.topics,
+        shift=chosen.shift_intercepts,
         temperature=calibration.temperature,
-        weighted_f1=judged.weighted_f1,
+        weighted_f1=result.weighted_f1,
     )
     return LinearHead(
-        card,
-        _as_read_from_file(weights[:, order] / calibration.temperature),
-        _as_read_from_file(calibration.apply(intercepts)[order]),
+        metadata,
+        _as_stored(weights[:, order] / calibration.temperature),
+        _as_stored(calibration.apply(intercepts)[order]),
     )
 
 
 def _centred(weights: FloatArray) -> FloatArray:
-    """Weights of all classes, summing to 0 over the last axis; the softmax is the same."""
+    """Weights of all classes, shifted to sum to 0 over the last axis, which leaves the softmax unchanged.
+
+    A single column is a binary fit: half of its weights go to each class, with opposite signs.
+    """
     if weights.shape[-1] == 1:
         return np.concatenate([-weights / 2, weights / 2], axis=-1)
     means: FloatArray = weights.mean(axis=-1, keepdims=True)
     return weights - means
 
 
-def _as_read_from_file(weights: FloatArray) -> NDArray[np.float32]:
-    """As they will be read back from the file."""
+def _as_stored(weights: FloatArray) -> NDArray[np.float32]:
+    """The weights as they will be read back from the model file."""
     return restore_last_label(weights[..., :-1].astype(np.float32))

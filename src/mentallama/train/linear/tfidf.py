@@ -1,4 +1,4 @@
-"""Tf-idf of a set's posts, of the passages that annotators marked in them, and of their latent topics."""
+"""Tf-idf features of a set's posts and of the passages that annotators marked in them, with latent topics."""
 
 from __future__ import annotations
 
@@ -22,55 +22,58 @@ from mentallama.analysts.linear.features import (
     hash_word,
     split_words,
 )
-from mentallama.train.linear.trainer import PostIndices
+from mentallama.train.linear.dataset import PostIndices
 
 FeatureCounts = tuple[HashArray, NDArray[np.int64]]
-"""Features of one post, ascending, and how often each occurs."""
+"""Features (hashes) of one text, ascending, and how often each occurs."""
 
 
-def count_features(texts: Sequence[str], grams: NgramConfig) -> list[FeatureCounts]:
+def count_features(texts: Sequence[str], ngrams: NgramConfig) -> list[FeatureCounts]:
     """Count the features of each text."""
-    read = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, grams=grams))
-    return [_count_text(text, read, grams.word_bigrams) for text in texts]
+    cached_word_keys = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, grams=ngrams))
+    return [_count_text(text, cached_word_keys, ngrams.word_bigrams) for text in texts]
 
 
 def _count_text(
-    text: str, cached_word_keys: Callable[[str], tuple[int, HashArray]], pairs: bool
+    text: str, cached_word_keys: Callable[[str], tuple[int, HashArray]], bigrams: bool
 ) -> FeatureCounts:
     words = [cached_word_keys(form) for form in split_words(text).forms]
-    keys = [inside for _, inside in words]
-    if pairs:
-        keys.append(hash_bigrams(np.array([own for own, _ in words], np.uint32)))
+    keys = [ngrams for _, ngrams in words]
+    if bigrams:
+        keys.append(hash_bigrams(np.array([word for word, _ in words], np.uint32)))
     return np.unique(np.concatenate([*keys, np.empty(0, np.uint32)]), return_counts=True)
 
 
 def build_vocabulary(counted: Sequence[FeatureCounts], min_df: int) -> HashArray:
-    """Features that stand in at least `min_posts` posts, the most frequent first."""
-    keys, posts = np.unique(np.concatenate([keys for keys, _ in counted]), return_counts=True)
-    frequent = posts >= min_df
-    return keys[frequent][np.argsort(-posts[frequent], kind="stable")]
+    """Features that occur in at least `min_df` posts, the most frequent first."""
+    keys, document_counts = np.unique(np.concatenate([keys for keys, _ in counted]), return_counts=True)
+    frequent = document_counts >= min_df
+    return keys[frequent][np.argsort(-document_counts[frequent], kind="stable")]
 
 
 @dataclass(frozen=True)
 class TfidfData:
-    """Tf-idf rows: `posts` of shape (posts, features), and each question's marked passages by post."""
+    """Tf-idf matrices: `posts` has the shape (posts, features).
+
+    `evidence_passages` holds, for each question, the posts' indices and the matrix of the passages marked in them.
+    """
 
     posts: Any
     evidence_passages: Mapping[str, tuple[PostIndices, Any]]
     topic_loadings: FloatArray
-    """Shape (features, topics): what each feature adds to each topic. The last columns of all rows are topics."""
+    """Shape (features, topics): what each feature adds to each topic. Topics are the last columns of all matrices."""
 
     def with_topics(self, topics: int) -> TfidfData:
-        """The same rows with so many topics behind their features."""
-        latent = _fit_topics(self.posts, topics)
+        """The same matrices with this many topics appended to the features."""
+        loadings = _fit_topics(self.posts, topics)
         passages = {
-            question: (places, _append_topics(latent, rows))
-            for question, (places, rows) in self.evidence_passages.items()
+            question: (indices, _append_topics(loadings, rows))
+            for question, (indices, rows) in self.evidence_passages.items()
         }
-        return TfidfData(_append_topics(latent, self.posts), passages, latent)
+        return TfidfData(_append_topics(loadings, self.posts), passages, loadings)
 
     def fold_topics(self, weights: FloatArray) -> FloatArray:
-        """Weights of features and topics, (features + topics, ...), as weights of features alone: the same decision."""
+        """Turn weights of features and topics, (features + topics, ...), into weights of features with the same logits."""
         features = len(self.topic_loadings)
         folded: FloatArray = weights[:features] + self.topic_loadings @ weights[features:]
         return folded
@@ -81,34 +84,34 @@ def fit_tfidf(
     passage_counts: Mapping[str, Mapping[int, FeatureCounts]],
     keys: HashArray,
 ) -> tuple[TfidfData, NDArray[np.float32]]:
-    """Weigh posts and passages by the idf of the posts; returns the idf as well."""
+    """Tf-idf of posts and passages, both with the idf of the posts, which is returned as well."""
     counts = _count_matrix(counted, keys)
     tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
-    # The file holds 32 bits; training sees the same numbers as the analyst will.
+    # The model file holds 32 bits; training must see the same numbers as the analyst will.
     tfidf.idf_ = tfidf.idf_.astype(np.float32).astype(np.float64)
-    passages = {
+    evidence_passages = {
         question: (
-            np.array(list(found), np.int64),
-            tfidf.transform(_count_matrix(list(found.values()), keys)),
+            np.array(list(passages), np.int64),
+            tfidf.transform(_count_matrix(list(passages.values()), keys)),
         )
-        for question, found in passage_counts.items()
+        for question, passages in passage_counts.items()
     }
-    plain = TfidfData(tfidf.transform(counts), passages, np.zeros((len(keys), 0)))
-    return plain, tfidf.idf_.astype(np.float32)
+    data = TfidfData(tfidf.transform(counts), evidence_passages, np.zeros((len(keys), 0)))
+    return data, tfidf.idf_.astype(np.float32)
 
 
 def _fit_topics(matrix: Any, topics: int) -> FloatArray:
-    """Latent semantic analysis (Deerwester et al. 1990): shape (features, topics), fewer where there is less."""
-    most = min(topics, min(matrix.shape) - 1)
-    if most < 1:
+    """Latent semantic analysis (Deerwester et al. 1990): shape (features, topics), with fewer topics for tiny matrices."""
+    n_topics = min(topics, min(matrix.shape) - 1)
+    if n_topics < 1:
         return np.zeros((matrix.shape[1], 0))
-    found: FloatArray = TruncatedSVD(most, random_state=0).fit(matrix).components_.T
-    return found
+    loadings: FloatArray = TruncatedSVD(n_topics, random_state=0).fit(matrix).components_.T
+    return loadings
 
 
-def _append_topics(topics: FloatArray, matrix: Any) -> Any:
-    """The rows with their topics behind their features."""
-    return hstack([matrix, csr_matrix(matrix @ topics)]).tocsr()
+def _append_topics(loadings: FloatArray, matrix: Any) -> Any:
+    """The matrix with topics appended to its features."""
+    return hstack([matrix, csr_matrix(matrix @ loadings)]).tocsr()
 
 
 def _count_matrix(counted: Sequence[FeatureCounts], keys: HashArray) -> Any:

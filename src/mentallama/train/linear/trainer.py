@@ -1,4 +1,4 @@
-"""Train a linear model on the posts of all sets that have training posts."""
+"""Train the linear analyst: one model for all sets that have training posts."""
 
 from __future__ import annotations
 
@@ -9,69 +9,18 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mentallama.analysts.linear.features import NgramConfig
 from mentallama.analysts.linear.serialization import LinearHeadMetadata, LinearSetModel, save_linear_model
 from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
 from mentallama.parallel import process_pool
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
-
-FIT_SPLITS = ("train", "validation")
-
-PostIndices = NDArray[np.int64]
-
-
-def grams_of(settings: LinearSettings) -> NgramConfig:
-    """Which n-grams the settings ask for."""
-    shortest, longest = settings.char_ngram_range
-    return NgramConfig(word_bigrams=settings.max_word_ngram > 1, min_chars=shortest, max_chars=longest)
-
-
-@dataclass(frozen=True)
-class SetPosts:
-    """The labelled posts of one set; `heldout` marks those for validation.
-
-    `alike` marks the posts that come from the same kind of file (release, upstream, table) as the validation posts, so
-    that their labels mean the same. `passages` holds, for each question, the text that annotators marked in a post, by
-    the post's place.
-    """
-
-    name: str
-    texts: Sequence[str]
-    labels: Sequence[Mapping[str, str]]
-    is_validation: NDArray[np.bool_]
-    same_origin_as_validation: NDArray[np.bool_]
-    evidence_passages: Mapping[str, Mapping[int, str]]
-
-    @classmethod
-    def from_posts(cls, name: str, posts: Iterable[Post]) -> SetPosts:
-        kept = [post for post in posts if post.split in FIT_SPLITS and post.labels]
-        heldout = np.array([post.split == "validation" for post in kept], np.bool_)
-        origins = {post.provenance.origin for post in kept if post.split == "validation"}
-        alike = np.array([post.provenance.origin in origins for post in kept], np.bool_)
-        passages: dict[str, dict[int, str]] = defaultdict(dict)
-        for place, post in enumerate(kept):
-            for question, spans in post.evidence.items():
-                passages[question][place] = "\n".join(post.text[span.start : span.end] for span in spans)
-        return cls(
-            name, [post.text for post in kept], [post.labels for post in kept], heldout, alike, passages
-        )
-
-    def indices(self, question: str, heldout: bool) -> PostIndices:
-        """Places of the posts of one split that have an answer to the question."""
-        asked = np.array([question in labels for labels in self.labels], np.bool_)
-        return np.flatnonzero(asked & (self.is_validation == heldout))
-
-    def labels_of(self, question: str, indices: PostIndices) -> list[str]:
-        return [self.labels[row][question] for row in indices]
+from mentallama.train.linear.dataset import SetPosts, ngram_config
+from mentallama.train.linear.fit import fit_set
 
 
 class QuestionSummary(Record):
-    """One question: posts fitted on, and what cross-validation decided."""
+    """One question: numbers of posts, and the hyperparameters that cross-validation chose."""
 
     train: int
     validation: int
@@ -79,7 +28,7 @@ class QuestionSummary(Record):
 
 
 class SetSummary(Record):
-    """One set: its questions, the size of its vocabulary, and the time it took."""
+    """One set: its questions, the size of its vocabulary, and the seconds that fitting took."""
 
     questions: dict[str, QuestionSummary]
     features: int
@@ -87,7 +36,7 @@ class SetSummary(Record):
 
 
 class LinearSummary(Record):
-    """What a training did. `skipped` says why for each set or question without a model."""
+    """All sets of a run. `skipped` gives the reason for each set or question without a model."""
 
     sets: dict[str, SetSummary]
     skipped: dict[str, str]
@@ -95,7 +44,7 @@ class LinearSummary(Record):
 
 @dataclass(frozen=True)
 class _SetFitJob:
-    """All one process needs to fit one set."""
+    """All that a process needs to fit one set."""
 
     posts: SetPosts
     questions: Mapping[str, Sequence[str]]
@@ -115,43 +64,43 @@ def train_linear(
     Parameters
     ----------
     posts
-        Posts of any sets and splits; those for testing are passed over.
+        Posts of any sets and splits; test posts are ignored.
     out
         The model's folder.
     settings
-        How to train.
+        The alternatives to choose from.
     jobs
-        Sets fitted at a time, each in a process of its own; the result is the same to the byte.
+        Sets fitted in parallel, each in a process of its own; the result is the same to the byte.
     tasks
-        Tasks by set name; None: those shipped.
+        Tasks by set name; None: those of the package.
     advance
-        Called with a set's name when the set is done.
+        Called with the set's name when a set has been fitted.
 
     Raises
     ------
-    WrongUse
+    UsageError
         A set has training posts but no validation posts, a label that its task does not have, or
-        training posts without a common word; or there is nothing to train on at all.
+        training posts without a word in common; or there is nothing to train on.
     """
-    work, skipped = _fit_jobs(posts, settings, tasks)
-    if not work:
+    fit_jobs, skipped = _fit_jobs(posts, settings, tasks)
+    if not fit_jobs:
         reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items()) or "no posts"
         raise UsageError(f"there is nothing to train on ({reasons})")
     models: dict[str, LinearSetModel] = {}
     seconds: dict[str, float] = {}
-    for name, model, took in _fit_all(work, jobs):
-        models[name], seconds[name] = model, took
+    for name, model, duration in _fit_all(fit_jobs, jobs):
+        models[name], seconds[name] = model, duration
         if advance is not None:
             advance(name)
-    save_linear_model(out, grams_of(settings), {name: models[name] for name in work})
-    sets = {name: _set_summary(work[name], models[name], seconds[name]) for name in work}
+    save_linear_model(out, ngram_config(settings), {name: models[name] for name in fit_jobs})
+    sets = {name: _set_summary(fit_jobs[name], models[name], seconds[name]) for name in fit_jobs}
     return LinearSummary(sets=sets, skipped=skipped)
 
 
 def _fit_jobs(
     posts: Iterable[Post], settings: LinearSettings, tasks: Mapping[str, Task] | None
 ) -> tuple[dict[str, _SetFitJob], dict[str, str]]:
-    """Sort posts by set; returns the jobs in the order of set names, and why others are left out."""
+    """Group posts by set; returns the jobs by set name in alphabetical order, and the reasons for what is skipped."""
     by_set: dict[str, list[Post]] = defaultdict(list)
     for post in posts:
         by_set[post.set].append(post)
@@ -168,16 +117,17 @@ def _fit_jobs(
 
 
 def _skip_reason(posts: SetPosts, task: Task, question: str) -> str | None:
-    """Why a question cannot be trained, or None where it can."""
-    train, heldout = posts.indices(question, False), posts.indices(question, True)
-    seen = Counter(posts.labels_of(question, train))
-    foreign = (set(seen) | set(posts.labels_of(question, heldout))) - set(task.labels)
-    if foreign:
-        names = ", ".join(map(repr, sorted(foreign)))
+    """Why a question is not trained, or None if it is."""
+    train = posts.indices(question, validation=False)
+    validation = posts.indices(question, validation=True)
+    counts = Counter(posts.labels_of(question, train))
+    unknown = (set(counts) | set(posts.labels_of(question, validation))) - set(task.labels)
+    if unknown:
+        names = ", ".join(map(repr, sorted(unknown)))
         raise UsageError(f"{task.set}, {question}: the task has no label {names}")
-    if len(seen) < 2:
-        return f"{len(train)} labelled training posts of {len(seen)} labels; at least two labels are needed"
-    if not len(heldout):
+    if len(counts) < 2:
+        return f"{len(train)} labelled training posts with {len(counts)} different labels; at least two are needed"
+    if not len(validation):
         raise UsageError(
             f"{task.set}, {question}: there are {len(train)} training posts but no validation posts; "
             "have collect draw a validation split"
@@ -186,35 +136,33 @@ def _skip_reason(posts: SetPosts, task: Task, question: str) -> str | None:
 
 
 def _fit_all(jobs: Mapping[str, _SetFitJob], workers: int) -> Iterator[tuple[str, LinearSetModel, float]]:
-    """Fit all sets as processes come free, the longest work first."""
+    """Fit all sets, the most expensive first; yields name, model and seconds as they finish."""
     order = sorted(jobs, key=lambda name: (-_relative_cost(jobs[name]), name))
     if workers == 1 or len(jobs) == 1:
         yield from (_timed_fit(name, jobs[name]) for name in order)
         return
     with process_pool(min(workers, len(jobs))) as pool:
-        for done in as_completed([pool.submit(_timed_fit, name, jobs[name]) for name in order]):
-            yield done.result()
+        for future in as_completed([pool.submit(_timed_fit, name, jobs[name]) for name in order]):
+            yield future.result()
 
 
 def _relative_cost(job: _SetFitJob) -> int:
-    """Characters times weight vectors: what the time of a fit goes by."""
+    """Characters times weight vectors, to which the time of a fit is proportional."""
     vectors = sum(len(labels) if len(labels) > 2 else 1 for labels in job.questions.values())
     return sum(map(len, job.posts.texts)) * vectors
 
 
 def _timed_fit(name: str, job: _SetFitJob) -> tuple[str, LinearSetModel, float]:
-    from mentallama.train.linear.fit import fit_set
-
-    begun = time.perf_counter()
+    started = time.perf_counter()
     model = fit_set(job.posts, job.questions, job.settings)
-    return name, model, time.perf_counter() - begun
+    return name, model, time.perf_counter() - started
 
 
 def _set_summary(job: _SetFitJob, model: LinearSetModel, seconds: float) -> SetSummary:
     questions = {
         question: QuestionSummary(
-            train=len(job.posts.indices(question, False)),
-            validation=len(job.posts.indices(question, True)),
+            train=len(job.posts.indices(question, validation=False)),
+            validation=len(job.posts.indices(question, validation=True)),
             metadata=head.metadata,
         )
         for question, head in model.heads.items()

@@ -62,7 +62,7 @@ def init_distributed(wanted: Device, environ: Mapping[str, str] = os.environ) ->
 
     Raises
     ------
-    WrongUse
+    UsageError
         A GPU was requested and there is none.
     """
     device = choose_device(wanted, int(environ.get("LOCAL_RANK", "0")))

@@ -22,7 +22,7 @@ def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
 
     Raises
     ------
-    WrongUse
+    UsageError
         The model has no layer named in `target_modules`.
     """
     require_peft()
@@ -55,7 +55,7 @@ def merge_lora(folder: Path, out: Path) -> None:
 
     Raises
     ------
-    WrongUse
+    UsageError
         The folder holds no adapter, its base cannot be loaded, or `out` exists.
     """
     if not (folder / ADAPTER_CONFIG).is_file():

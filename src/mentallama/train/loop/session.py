@@ -19,7 +19,7 @@ from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.files.record_files import read_json, write_json
 from mentallama.progress import log_to_stderr, progress_bar
 from mentallama.run_files import POSTS_PATH
-from mentallama.train.data.instructions import base_seen_hashes
+from mentallama.train.data.leakage import base_seen_hashes
 from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.loop import Objective, TrainingSession, total_steps
@@ -50,7 +50,7 @@ def training_session(
 
     Raises
     ------
-    WrongUse, BadData
+    UsageError, DataError
         As `base_seen_hashes`.
     """
     settings = recipe.train

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
+from mentallama.analysts.base import Analyst
 from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel, load_pretrained
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.language_model.causal import CausalAnalyst
-from mentallama.analysts.registry import Analyst
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.records import Example

@@ -19,9 +19,9 @@ from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
-from mentallama.train.data.corpus import Corpus, Document, read_corpus
 from mentallama.run_files import POSTS_PATH
-from mentallama.train.data.test_leakage import refuse_documents_with_test_posts
+from mentallama.train.data.corpus import Corpus, Document, read_corpus
+from mentallama.train.data.leakage import refuse_documents_with_test_posts
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.checkpointing import TrainingState
 from mentallama.train.loop.distributed import DistributedContext, init_distributed, shard_model

@@ -218,9 +218,7 @@ def balanced_label_weights(rows: Sequence[EncoderRow], heads: Sequence[EncoderHe
         targets = [row.targets[index] for row in rows if index in row.targets]
         counts = np.bincount(targets, minlength=len(head.labels))
         n_occurring = np.count_nonzero(counts)
-        weights[index] = [
-            len(targets) / (n_occurring * count) if count else 0.0 for count in counts.tolist()
-        ]
+        weights[index] = [len(targets) / (n_occurring * count) if count else 0.0 for count in counts.tolist()]
     return weights
 
 

@@ -15,11 +15,10 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
-from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import Template
-from mentallama.analysts.registry import Analyst
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.records import Example
@@ -203,9 +202,7 @@ def fit_and_save(
     return counts
 
 
-def save_language_model(
-    prepared: PreparedModel, model: Any, devices: DistributedContext, out: Path
-) -> None:
+def save_language_model(prepared: PreparedModel, model: Any, devices: DistributedContext, out: Path) -> None:
     """Write weights (safetensors only) and tokenizer; all processes must call it."""
     weights = full_state_dict(model, devices)
     if devices.is_main:

@@ -1,0 +1,89 @@
+"""Refuses training data that contains test posts.
+
+Posts are compared by the hashes of their normalised text (`seen_hash`), over all sets of the run, before training starts.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from mentallama.analysts.checkpoints.metadata import read_model_metadata, read_seen_hashes, seen_hash
+from mentallama.errors import UsageError
+from mentallama.files.record_files import read_records
+from mentallama.records import Post
+from mentallama.text.fingerprint import text_key
+from mentallama.train.data.corpus import Document
+
+MIN_SUBSTRING_CHARS = 40
+"""Letters and digits of the shortest test post that is searched for inside documents. A shorter one must be the whole
+document, because its few words may occur in any text."""
+
+
+def hashes_of_test_posts(posts: Iterable[Post]) -> frozenset[str]:
+    """Hashes of the test posts among some posts, of all sets; a post without a letter is nobody's in particular."""
+    return frozenset(seen_hash(post.text) for post in posts if post.split == "test" and text_key(post.text))
+
+
+def refuse_test_posts(texts: Iterable[str], test_hashes: frozenset[str]) -> None:
+    """Raise `UsageError` if a text to train on is a test post of any set."""
+    n_leaked = sum(seen_hash(text) in test_hashes for text in texts)
+    if n_leaked:
+        raise UsageError(
+            f"{n_leaked} rows to train on are about posts that are test posts too, of the same or of another set; a model "
+            "of several sets needs collect.leak_guard: run"
+        )
+
+
+def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
+    """Hashes of the posts that a base was trained on by this project; empty for any other base.
+
+    Raises
+    ------
+    UsageError
+        One of them is a test post of this run: a model tuned from the base could have memorised it.
+    DataError
+        The base has no record of the posts that it was trained on.
+    """
+    if base is None or read_model_metadata(Path(base)) is None:
+        return frozenset()
+    seen = read_seen_hashes(Path(base))
+    n_leaked = len(seen & hashes_of_test_posts(read_records(posts, Post))) if posts.is_file() else 0
+    if n_leaked:
+        raise UsageError(
+            f"{base}: this base was trained on {n_leaked} posts that are test posts of this run; train it again without "
+            "them (the same data, collect.leak_guard: run), or start from another base"
+        )
+    return seen
+
+
+def refuse_documents_with_test_posts(documents: Iterable[Document], posts: Path) -> None:
+    """Raise `UsageError` if a document is, or contains, a test post of any set in a file of posts."""
+    whole, inside = _test_keys(posts)
+    leaked = [document for document in documents if _holds_test_post(text_key(document.text), whole, inside)]
+    if leaked:
+        first = leaked[0]
+        raise UsageError(
+            f"{first.file}, row {first.row}: this document is or contains a test post of the run, as do {len(leaked)} "
+            "documents in all; remove them"
+        )
+
+
+def _test_keys(posts: Path) -> tuple[set[str], dict[str, list[str]]]:
+    """Keys of all test posts; and those long enough to be searched for, by their first characters."""
+    whole = {text_key(post.text) for post in read_records(posts, Post) if post.split == "test"} - {""}
+    inside: dict[str, list[str]] = defaultdict(list)
+    for key in whole:
+        if len(key) >= MIN_SUBSTRING_CHARS:
+            inside[key[:MIN_SUBSTRING_CHARS]].append(key)
+    return whole, dict(inside)
+
+
+def _holds_test_post(key: str, whole: set[str], inside: dict[str, list[str]]) -> bool:
+    starts = range(len(key) - MIN_SUBSTRING_CHARS + 1) if inside else ()
+    return key in whole or any(
+        key.startswith(post, start)
+        for start in starts
+        for post in inside.get(key[start : start + MIN_SUBSTRING_CHARS], ())
+    )
