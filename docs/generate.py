@@ -1,6 +1,6 @@
 """Write the pages of docs/ that are generated from the code, or check that they are up to date.
 
-    python docs/generate.py            # writes tasks.md, commands.md, recipes.md and data_formats.md
+    python docs/generate.py            # tasks, commands, recipes, data_formats, the map in architecture
     python docs/generate.py --check    # writes nothing; exit code 1 and the names of outdated pages
 
 The same code gives the same bytes: nothing depends on the clock or the machine, and help pages have a fixed width.
@@ -9,8 +9,10 @@ The same code gives the same bytes: nothing depends on the clock or the machine,
 from __future__ import annotations
 
 import argparse
+import ast
 import inspect
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from data_formats import data_formats_page, field_docs
 from pydantic import BaseModel
 from typer.main import get_command
 
+import mentallama
 from mentallama.cli.app import app
 from mentallama.config import (
     CausalSettings,
@@ -268,11 +271,41 @@ def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
+def architecture_page() -> str:
+    """The page as it is, with a new map of the modules."""
+    head, _, rest = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("<!-- map -->\n")
+    tail = rest.partition("<!-- /map -->\n")[2]
+    return f"{head}<!-- map -->\n{_module_map()}<!-- /map -->\n{tail}"
+
+
+def _module_map() -> str:
+    """A table of modules for each package, with the first sentence of each docstring."""
+    root = Path(inspect.getfile(mentallama)).parent
+    packages: dict[Path, list[Path]] = {}
+    for path in sorted(root.rglob("*.py")):
+        if path.name not in {"__init__.py", "__main__.py"}:
+            packages.setdefault(path.parent, []).append(path)
+    parts = []
+    for package, paths in sorted(packages.items()):
+        name = package.relative_to(root).as_posix()
+        lines = [f"| `{path.relative_to(root).as_posix()}` | {_first_sentence(path)} |" for path in paths]
+        title = "mentallama" if name == "." else name
+        parts.append("\n".join([f"### {title}\n", "| Module | Contents |", "| --- | --- |", *lines, ""]))
+    return "\n".join(parts)
+
+
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = _flat(docstring.partition("\n\n")[0])
+    return re.split(r"(?<=[a-z)`])\. (?=[A-Z])", paragraph)[0].removesuffix(".").replace("|", "\\|") + "."
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "tasks.md": tasks_page,
     "commands.md": commands_page,
     "recipes.md": recipes_page,
     "data_formats.md": data_formats_page,
+    "architecture.md": architecture_page,
 }
 
 if __name__ == "__main__":

@@ -197,6 +197,7 @@ def test_a_stale_page_is_noticed_and_mended(tmp_path: Path) -> None:
         "commands.md",
         "recipes.md",
         "data_formats.md",
+        "architecture.md",
     ):
         shutil.copy(DOCS / name, docs)
     page = docs / "recipes.md"
@@ -206,6 +207,16 @@ def test_a_stale_page_is_noticed_and_mended(tmp_path: Path) -> None:
     assert done.stderr == "docs/recipes.md is out of date; run python docs/generate.py\n"
     assert generate(docs=docs).returncode == 0
     assert page.read_bytes() == (DOCS / "recipes.md").read_bytes()
+
+
+def test_the_architecture_page_names_files_that_exist() -> None:
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("<!-- map -->")[0]
+    paths = set(re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", text))
+    missing = [
+        path for path in paths if not any((base / path).exists() for base in (ROOT / "src/mentallama", ROOT))
+    ]
+    assert missing == []
+    assert len(paths) >= 60
 
 
 def outside_code(markdown: str) -> str:
