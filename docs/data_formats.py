@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pydantic import BaseModel
 
 from mentallama import run_files as names
-from mentallama.check.judge import QuoteMatches
+from mentallama.check.gate_runner import QuoteMatches
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
 from mentallama.collect.leak_guard import Removal
 from mentallama.collect.readers import Reject

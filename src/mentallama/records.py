@@ -21,6 +21,8 @@ READING_STATUSES: tuple[ReadingStatus, ...] = ("parsed", "unparsed", "refused", 
 
 RATING_SCORES = ("0", "1", "2", "3")
 """What a rater may write about an explanation, from worst to best, as cells of a sheet."""
+POOR_RATING_BELOW = 2.0
+"""Mean overall score below which a rated explanation is poor."""
 
 
 def stable_id(*parts: str) -> str:

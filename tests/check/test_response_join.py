@@ -101,7 +101,7 @@ OTHER_FORM = answer_to(STRESS[0], "stress", form="completion")
 @pytest.mark.parametrize(
     ("responses", "row", "fault"),
     [
-        ([ANSWERS[1], ANSWERS[0]], 2, "does not stand in the order of posts.jsonl.zst"),
+        ([ANSWERS[1], ANSWERS[0]], 2, "is not in the order of posts.jsonl.zst"),
         ([ANSWERS[0], ANSWERS[0]], 2, "a second response by teacher to one example"),
         ([ANSWERS[0], STRANGER, ANSWERS[2]], 2, "to no post of posts.jsonl.zst"),
         ([OTHER_FORM], 1, "to no post of posts.jsonl.zst in instruction form"),
@@ -120,7 +120,7 @@ def test_a_response_in_the_wrong_place_is_told(
 def test_responses_to_one_example_stand_together(tmp_path: Path) -> None:
     first, second = FACTORS
     mixed = [answer_to(RISKS, first, model="a"), answer_to(RISKS, second), answer_to(RISKS, first, model="b")]
-    with pytest.raises(DataError, match="do not stand together") as told:
+    with pytest.raises(DataError, match="are not adjacent") as told:
         pairs(tmp_path, [RISKS], mixed)
     assert told.value.row == 3
 

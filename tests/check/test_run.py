@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mentallama.answers.parse import write_answer
-from mentallama.check.judge import QuoteMatches
+from mentallama.check.gate_runner import QuoteMatches
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
 from mentallama.check.run import NO_PARQUET_NOTE, NO_RESPONSES_NOTE, run
 from mentallama.config import GATE_NAMES, Recipe
@@ -136,14 +136,14 @@ def test_each_fault_is_dropped_by_its_gate_and_told(tmp_path: Path) -> None:
             "label_match": "the teacher says 'yes', the set 'no'; nobody has decided yet",
             "length": "1 words, fewer than 5",
         },
-        POSTS[4].id: {"read": "refused: the model declines to answer"},
+        POSTS[4].id: {"parsed": "refused: the model declines to answer"},
     }
     assert [example.post_id for example in made.accepted] == [POSTS[5].id]
     counts = {
         each.gate: (each.judged, each.failed, each.sole_drops) for each in made.gates.gates if each.failed
     }
     assert counts == {
-        "read": (6, 1, 1),
+        "parsed": (6, 1, 1),
         "label_match": (5, 2, 1),
         "quote_grounding": (5, 2, 2),
         "length": (5, 1, 0),
@@ -162,9 +162,9 @@ def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> No
         each: [verdict.gate for verdict in made.verdicts if verdict.example_id == each]
         for each in (cut.example_id, good(POSTS[1]).example_id)
     }
-    assert gates_of[cut.example_id] == ["read"]
+    assert gates_of[cut.example_id] == ["parsed"]
     assert gates_of[good(POSTS[1]).example_id] == [
-        "read",
+        "parsed",
         *(name for name in GATE_NAMES if name not in {"label_consistency", "reference_overlap"}),
     ]
     assert made.gates.unusable_answers[0].truncated == 1
@@ -224,7 +224,7 @@ def test_a_gate_that_is_off_is_not_run(tmp_path: Path) -> None:
     )
     off |= dict.fromkeys(("label_match", "language", "diagnosis", "advice", "personal_data"), False)
     made = make(tmp_path, [answer_to(POSTS[0], "stress", said(POSTS[0], "no", "a boat that sank"))], **off)
-    assert {verdict.gate for verdict in made.verdicts} == {"read"}
+    assert {verdict.gate for verdict in made.verdicts} == {"parsed"}
     assert [(each.post_id, each.label) for each in made.accepted] == [(POSTS[0].id, "no")]
     assert set(made.gates.disabled) == {*GATE_NAMES} - {"reference_overlap"}
     assert not (tmp_path / "review/disagreements.csv").exists()
@@ -288,10 +288,10 @@ def test_the_report_and_the_card_say_what_was_done(tmp_path: Path) -> None:
     page, card = made.text_of("gates.md"), made.text_of("README.md")
     assert "4 responses were judged and 4 accepted" in page
     assert "2 labelled questions have no response" in page
-    assert "Switched off: label_consistency, quote_grounding." in page
+    assert "Disabled: label_consistency, quote_grounding." in page
     assert "written by gpt-3.5-turbo" in card
     assert "dreaddit 4 of 4" in card
-    assert "Not to be passed on" not in card
+    assert "Do not redistribute" not in card
 
 
 def test_without_pyarrow_the_lack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

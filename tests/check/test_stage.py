@@ -162,7 +162,7 @@ def test_a_malformed_file_stops_before_anything_is_touched(run: Path) -> None:
     rows = read_sheet(path)
     write_sheet(path, [rows[0] | {"overall": "very good"}, *rows[1:]])
     before = results(run)
-    with pytest.raises(DataError, match=r"sample\.csv, row 2: overall is no score"):
+    with pytest.raises(DataError, match=r"sample\.csv, row 2: overall is not a score"):
         ran(run)
     assert results(run) == before
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mentallama.answers.parse import write_answer
-from mentallama.check.response_join import parse_response
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_row import ResponseRow, parse_response
 from mentallama.files.record_files import write_records
 from mentallama.records import Form, Post, Provenance, Response, Split, example_of
 from mentallama.tasks import find_task

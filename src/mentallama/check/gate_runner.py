@@ -1,187 +1,226 @@
-"""All responses of a run, read and judged by every gate of the recipe."""
+"""Parse all responses of a run and judge them with every gate that the recipe enables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from itertools import tee
 from pathlib import Path
+from typing import NamedTuple
 
-from mentallama.analysts.registry import open_label_reader
-from mentallama.check.gates.label_consistency import (
-    ExplanationPrediction,
-    check_label_consistency,
-    label_consistency_report,
-    predict_from_explanations,
+from pydantic import TypeAdapter
+
+from mentallama.check.gate import CorpusGate, Gate, ResponseCorpus, RowGate
+from mentallama.check.gates import GATES, PARSED_GATE
+from mentallama.check.gates.quote_grounding import GATE as QUOTE_GROUNDING
+from mentallama.check.gates.quote_grounding import (
+    QuoteMatch,
+    check_quote_grounding,
+    find_in_other_posts,
+    mark_other_post_quotes,
+    match_quotes,
+    missing_quotes,
 )
-from mentallama.check.gates.label_match import check_label_match
-from mentallama.check.gates.quote_grounding import find_in_other_posts
-from mentallama.check.gates.reference_overlap import (
-    check_reference_overlap,
-    collect_references,
-    overlap_report,
-    score_overlap,
-)
-from mentallama.check.gates.repeated_explanation import count_other_posts, repeated_explanation_verdict
-from mentallama.check.gates.trained_reader import predict_with_label_reader
 from mentallama.check.human_review.disagreements import Decisions
-from mentallama.check.judge import (
-    GateResult,
-    JudgedResponse,
-    dump_tasks,
-    gate_result,
-    judge_batch,
-    with_other_post_quotes,
-)
-from mentallama.check.output.gate_report_schema import GateReportRow
-from mentallama.check.response_join import expert_rows, join_responses, read_response_rows
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.output.gate_report_schema import GateTable
+from mentallama.check.response_join import CheckInputs, JoinedResponse, join_responses
+from mentallama.check.response_row import ResponseRow, parse_response
 from mentallama.config import Check, Recipe
 from mentallama.files.record_files import open_jsonl, read_records
 from mentallama.parallel import batched, map_batches
 from mentallama.progress import progress_bar
-from mentallama.records import Post, Verdict
+from mentallama.records import Post, Reading, Record, Verdict
 from mentallama.tasks import Task
 
 JOIN_BATCH_SIZE = 256
 
+GateResult = tuple[bool, str | None, float | None]
+"""The part of a verdict that is kept in memory for every row and gate: ok, reason, score."""
 
-@dataclass(frozen=True)
-class CheckInputs:
-    """Files that check reads. `goldens` are the release's responses where teachers wrote others; `release` is the
-    published release, for its expert-written part."""
 
-    posts: Path
-    responses: Path
-    references: Path | None = None
-    release: Path | None = None
+class QuoteMatches(Record):
+    """One line of `quotes.jsonl.zst`: how each quotation of an explanation matches the post, in their order."""
+
+    example_id: str
+    model: str
+    quotes: tuple[QuoteMatch, ...]
+
+
+class JudgedResponse(NamedTuple):
+    """What a worker process returns for one response.
+
+    `missing_quotes` are the quotations that are not in the post; `quote_line` is the JSON of a `QuoteMatches`, "" if
+    nothing is quoted.
+    """
+
+    reading: Reading
+    quotes: tuple[str, ...]
+    results: dict[str, GateResult]
+    missing_quotes: tuple[str, ...]
+    quote_line: str
 
 
 @dataclass
 class GateRun:
-    """Rows in the order of the responses, and of each row what every gate found and where its quotations stand."""
+    """Rows in the order of the responses, each with its gate results and the JSON of its quotations.
+
+    `gates` are those that judged rows, `parsed` first, in the order in which they are reported.
+    """
 
     rows: list[ResponseRow]
     results: list[dict[str, GateResult]]
     quote_lines: list[str]
-    label_consistency: tuple[GateReportRow, ...] = ()
-    reference_overlap: tuple[GateReportRow, ...] = ()
+    gates: list[str] = field(default_factory=list)
+    tables: list[GateTable] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property
     def parsed_indices(self) -> list[int]:
-        """Places of the rows that gates can judge."""
-        return [at for at, row in enumerate(self.rows) if row.reading.status == "parsed"]
+        """Indices of the rows that gates can judge."""
+        return [index for index, row in enumerate(self.rows) if row.reading.status == "parsed"]
 
 
-def run_gates(inputs: CheckInputs, recipe: Recipe, decisions: Decisions, scratch_dir: Path) -> GateRun:
-    """Read and judge every response.
+def run_gates(
+    inputs: CheckInputs,
+    recipe: Recipe,
+    decisions: Decisions,
+    scratch_dir: Path,
+    gates: Sequence[Gate] = GATES,
+) -> GateRun:
+    """Parse and judge every response.
 
     Parameters
     ----------
     decisions
-        What people have decided about disagreements.
-    work
-        A folder for what does not fit into memory.
+        People's decisions on label disagreements.
+    scratch_dir
+        An empty folder for data that does not fit into memory.
     """
     settings, tasks = recipe.check, recipe.catalogue()
     assert settings is not None
-    assessed = _run_row_gates(inputs, recipe, tasks, settings)
+    disabled = settings.disabled_gates()
+    enabled = [gate for gate in gates if gate.name not in disabled]
+    gate_run = _run_row_gates(inputs, recipe, tasks, [gate for gate in enabled if isinstance(gate, RowGate)])
+    rows = [gate_run.rows[index] for index in gate_run.parsed_indices]
+    corpus = ResponseCorpus(rows, inputs, tasks, decisions, settings.label_reader, scratch_dir)
+    gate_run.gates = [PARSED_GATE]
     with progress_bar("check: compare", None):
-        for verdicts in _run_corpus_gates(inputs, assessed, settings, tasks, decisions, scratch_dir):
-            for at, verdict in zip(assessed.parsed_indices, verdicts, strict=True):
-                assessed.results[at][verdict.gate] = gate_result(verdict)
-    return assessed
+        for gate in enabled:
+            if isinstance(gate, RowGate) or _run_corpus_gate(gate, corpus, settings, gate_run):
+                gate_run.gates.append(gate.name)
+    return gate_run
 
 
 def _run_row_gates(
-    inputs: CheckInputs, recipe: Recipe, tasks: Mapping[str, Task], settings: Check
+    inputs: CheckInputs, recipe: Recipe, tasks: Mapping[str, Task], gates: Sequence[RowGate]
 ) -> GateRun:
-    """Gates that look at one row, on several processes."""
-    work = partial(judge_batch, tasks_json=dump_tasks(tasks), settings=settings)
-    stream = batched(join_responses(inputs.posts, inputs.responses, tasks, recipe.form), JOIN_BATCH_SIZE)
-    ours, theirs = tee(stream)
+    """Parse all responses and judge each on its own, in several processes."""
+    assert recipe.check is not None
+    judge = partial(judge_batch, tasks_json=dump_tasks(tasks), settings=recipe.check, gates=gates)
+    batches = batched(join_responses(inputs.posts, inputs.responses, tasks, recipe.form), JOIN_BATCH_SIZE)
+    own_batches, worker_batches = tee(batches)
     rows: list[ResponseRow] = []
     judged: list[JudgedResponse] = []
     with progress_bar("check: judge", _count_lines(inputs.responses)) as advance:
-        for batch, found in zip(ours, map_batches(work, theirs, recipe.jobs), strict=True):
+        results = map_batches(judge, worker_batches, recipe.jobs)
+        for batch, batch_judged in zip(own_batches, results, strict=True):
             rows += (
                 ResponseRow(post, tasks[post.set], example, response, each.reading, each.quotes)
-                for (post, example, response), each in zip(batch, found, strict=True)
+                for (post, example, response), each in zip(batch, batch_judged, strict=True)
             )
-            judged += found
+            judged += batch_judged
             advance(len(batch))
-    _mark_other_post_quotes(inputs.posts, rows, judged, settings)
+    judged = _mark_other_post_quotes(inputs.posts, rows, judged, recipe.check)
     return GateRun(rows, [each.results for each in judged], [each.quote_line for each in judged])
 
 
+def judge_batch(
+    batch: Sequence[JoinedResponse], tasks_json: str, settings: Check, gates: Sequence[RowGate]
+) -> list[JudgedResponse]:
+    """Parse and judge a batch of responses; a pure function, run in worker processes.
+
+    `tasks_json` is the output of `dump_tasks`.
+    """
+    tasks = _load_tasks(tasks_json)
+    thresholds = [(gate, settings.threshold(gate.name)) for gate in gates]
+    rows = (parse_response(post, example, response, tasks[post.set]) for post, example, response in batch)
+    return [_judge(row, thresholds) for row in rows]
+
+
+def _judge(row: ResponseRow, thresholds: Sequence[tuple[RowGate, object]]) -> JudgedResponse:
+    if row.reading.status != "parsed":
+        reason = f"{row.reading.status}: {row.reading.reason}"
+        return JudgedResponse(row.reading, (), {PARSED_GATE: (False, reason, None)}, (), "")
+    results: dict[str, GateResult] = {PARSED_GATE: (True, None, None)}
+    results |= {gate.name: _gate_result(gate.judge(row, threshold)) for gate, threshold in thresholds}
+    matches = match_quotes(row) if row.quotes else ()
+    return JudgedResponse(
+        row.reading, row.quotes, results, missing_quotes(row, matches), _quote_line(row, matches)
+    )
+
+
+def dump_tasks(tasks: Mapping[str, Task]) -> str:
+    """Serialise tasks. A worker caches the tasks that it has loaded, and all that was derived from them, by this text."""
+    return _TASKS_ADAPTER.dump_json(dict(tasks)).decode()
+
+
+_TASKS_ADAPTER = TypeAdapter(dict[str, Task])
+
+
+@cache
+def _load_tasks(tasks_json: str) -> dict[str, Task]:
+    return _TASKS_ADAPTER.validate_json(tasks_json)
+
+
 def _mark_other_post_quotes(
-    posts: Path, rows: Sequence[ResponseRow], judged: list[JudgedResponse], settings: Check
-) -> None:
-    """Tell quotations from other posts apart from those that stand in none."""
-    borrowed = find_in_other_posts(
+    posts: Path, rows: Sequence[ResponseRow], judged: Sequence[JudgedResponse], settings: Check
+) -> list[JudgedResponse]:
+    """Distinguish quotations that come from another post from those that are in no post."""
+    other_post_quotes = find_in_other_posts(
         (quote for each in judged for quote in each.missing_quotes), read_records(posts, Post)
     )
-    for at, (row, each) in enumerate(zip(rows, judged, strict=True)):
-        judged[at] = with_other_post_quotes(row, each, borrowed, settings.max_ungrounded_quotes)
+    return [
+        _with_other_post_quotes(row, each, other_post_quotes, settings.max_ungrounded_quotes)
+        for row, each in zip(rows, judged, strict=True)
+    ]
 
 
-def _run_corpus_gates(
-    inputs: CheckInputs,
-    assessed: GateRun,
-    settings: Check,
-    tasks: Mapping[str, Task],
-    decisions: Decisions,
-    work: Path,
-) -> Iterator[Iterable[Verdict]]:
-    """Gates that look at all rows at once, or at what people and references say of them."""
-    rows = [assessed.rows[at] for at in assessed.parsed_indices]
-    experts = list(_parsed_expert_rows(inputs, tasks))
-    if settings.label_match:
-        yield (check_label_match(row, decisions) for row in rows)
-    if settings.min_label_consistency is not None:
-        backs = _predict_labels([*rows, *experts], settings, assessed)
-        own, theirs = backs[: len(rows)], backs[len(rows) :]
-        told = [*label_consistency_report(rows, own), *label_consistency_report(experts, theirs, "expert")]
-        assessed.label_consistency = tuple(told)
-        yield check_label_consistency(rows, settings.min_label_consistency, own)
-    if settings.max_explanation_similarity is not None:
-        copies = count_other_posts(rows, settings.max_explanation_similarity, work).tolist()
-        yield (repeated_explanation_verdict(row, count) for row, count in zip(rows, copies, strict=True))
-    references = collect_references(_reference_rows(inputs, tasks, rows)) | collect_references(experts)
-    if references or settings.min_chrf is not None:
-        measured = score_overlap(rows, references)
-        assessed.reference_overlap = tuple(overlap_report(rows, measured))
-        yield check_reference_overlap(rows, measured, settings.min_chrf)
+def _with_other_post_quotes(
+    row: ResponseRow, judged: JudgedResponse, other_post_quotes: frozenset[str], threshold: float | None
+) -> JudgedResponse:
+    if other_post_quotes.isdisjoint(judged.missing_quotes):
+        return judged
+    results = judged.results
+    if QUOTE_GROUNDING in results and threshold is not None:
+        verdict = check_quote_grounding(row, threshold, other_post_quotes)
+        results = results | {QUOTE_GROUNDING: _gate_result(verdict)}
+    matches = mark_other_post_quotes(row, match_quotes(row), other_post_quotes)
+    return judged._replace(results=results, quote_line=_quote_line(row, matches))
 
 
-def _predict_labels(
-    rows: Sequence[ResponseRow], settings: Check, assessed: GateRun
-) -> list[ExplanationPrediction]:
-    """What each explanation alone says, by the trained reader where there is one and it may judge."""
-    backs = predict_from_explanations(rows)
-    if settings.label_reader is None:
-        return backs
-    reader = open_label_reader(settings.label_reader)
-    trained = predict_with_label_reader(rows, reader)
-    assessed.notes.append(
-        f"{reader.name} read {len(trained)} of {len(rows)} explanations; it has not seen their posts. The others were "
-        "read by the embedded reader."
-    )
-    return [trained.get(at, back) for at, back in enumerate(backs)]
+def _run_corpus_gate(gate: CorpusGate, corpus: ResponseCorpus, settings: Check, gate_run: GateRun) -> bool:
+    """Add the gate's verdicts, table and notes to `gate_run`; False if there was nothing for it to judge."""
+    found = gate.check(corpus, settings.threshold(gate.name))
+    if found is None:
+        return False
+    for index, verdict in zip(gate_run.parsed_indices, found.verdicts, strict=True):
+        gate_run.results[index][gate.name] = _gate_result(verdict)
+    if found.table:
+        gate_run.tables.append(GateTable(gate=gate.name, title=gate.table_title, rows=found.table))
+    gate_run.notes += found.notes
+    return True
 
 
-def _reference_rows(
-    inputs: CheckInputs, tasks: Mapping[str, Task], rows: Sequence[ResponseRow]
-) -> Iterator[ResponseRow]:
-    if inputs.references is not None and rows:
-        yield from read_response_rows(inputs.posts, inputs.references, tasks, rows[0].example.form)
+def _gate_result(verdict: Verdict) -> GateResult:
+    return verdict.ok, verdict.reason, verdict.score
 
 
-def _parsed_expert_rows(inputs: CheckInputs, tasks: Mapping[str, Task]) -> Iterator[ResponseRow]:
-    if inputs.release is not None:
-        yield from (row for row in expert_rows(inputs.release, tasks) if row.reading.status == "parsed")
+def _quote_line(row: ResponseRow, matches: tuple[QuoteMatch, ...]) -> str:
+    if not matches:
+        return ""
+    record = QuoteMatches(example_id=row.example.id, model=row.response.model, quotes=matches)
+    return record.model_dump_json(exclude_defaults=True)
 
 
 def _count_lines(path: Path) -> int:

@@ -1,75 +1,80 @@
-"""Join posts and responses to the rows that gates look at, in the order of the posts, streaming.
+"""Join posts and responses to rows, streaming, in the order of the posts.
 
-Both files come from this project's own writers: posts, and of each post its responses, by question and then by
-teacher in the recipe's order. What stands otherwise is a fault that is told, never a row that is lost.
+Both files are written by this project: the responses to one post are adjacent, by question and then by teacher in the
+recipe's order. Anything else raises an error; no row is skipped silently.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_row import ResponseRow, parse_response
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import find_expert_files, read_release_file
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Form, Post, Provenance, Response, example_of, stable_id
 from mentallama.tasks import Task
 from mentallama.text.pii import scrub
-from mentallama.text.quote_extraction import extract_quotes
 
 EXPERT = "expert"
-"""Stands where a model's name would."""
+"""Used as the model's name for explanations that experts wrote."""
 
 JoinedResponse = tuple[Post, Example, Response]
+
+
+@dataclass(frozen=True)
+class CheckInputs:
+    """Files that check reads.
+
+    `references` are the release's responses where `responses` are those of other teachers; `release` is the folder of
+    the published release, for the explanations that experts wrote.
+    """
+
+    posts: Path
+    responses: Path
+    references: Path | None = None
+    release: Path | None = None
 
 
 def read_response_rows(
     posts: Path, responses: Path, tasks: Mapping[str, Task], form: Form
 ) -> Iterator[ResponseRow]:
-    """Yield every response as a row, read once.
-
-    Posts without a response are passed over.
+    """Yield every response as a parsed row. Posts without a response are skipped.
 
     Raises
     ------
-    BadData
-        A response belongs to no post, stands out of order, or is a second one by the same model; a post is of a set
+    DataError
+        A response belongs to no post, is out of order, or is a second one by the same model; a post belongs to a set
         that the recipe has no task for.
     """
     for post, example, response in join_responses(posts, responses, tasks, form):
         yield parse_response(post, example, response, tasks[post.set])
 
 
-def parse_response(post: Post, example: Example, response: Response, task: Task) -> ResponseRow:
-    """Read a response and the quotations of its explanation."""
-    reading = read_answer(task, response.text, example.form, response.finish_reason)
-    quotes = extract_quotes(response.text, reading.explanation) if reading.status == "parsed" else ()
-    return ResponseRow(post, task, example, response, reading, quotes)
-
-
 def join_responses(
     posts: Path, responses: Path, tasks: Mapping[str, Task], form: Form
 ) -> Iterator[JoinedResponse]:
-    """Yield posts, questions and responses, one line a response."""
-    waiting = _ResponseCursor(responses)
+    """Yield each response with its post and example. Raises as `read_response_rows` does."""
+    cursor = _ResponseCursor(responses)
     for post in read_records(posts, Post):
-        if waiting.done:
+        if cursor.done:
             return
         if post.set not in tasks:
             raise DataError(
-                f"post {post.id} is of the set {post.set}, which is not among this recipe's sets", posts
+                f"post {post.id} belongs to the set {post.set}, which is not among this recipe's sets", posts
             )
         examples = {each.id: each for each in (example_of(post, q, form) for q in tasks[post.set].questions)}
-        for response in waiting.take(examples):
+        for response in cursor.take(examples):
             yield post, examples[response.example_id], response
-    if not waiting.done:
-        raise _misplaced_response_error(waiting, posts, tasks, form)
+    if not cursor.done:
+        raise _misplaced_response_error(cursor, posts, tasks, form)
 
 
-def expert_rows(release: Path, tasks: Mapping[str, Task]) -> Iterator[ResponseRow]:
-    """What experts wrote, from a release's `human_evaluation` folder, as rows of test posts with their labels."""
+def read_expert_rows(release: Path, tasks: Mapping[str, Task]) -> Iterator[ResponseRow]:
+    """Yield the explanations in a release's `human_evaluation` folder, as rows of labelled test posts."""
     for file in find_expert_files(release, tasks):
         task = tasks[file.set]
         for line in read_release_file(file, task):
@@ -90,7 +95,7 @@ def expert_rows(release: Path, tasks: Mapping[str, Task]) -> Iterator[ResponseRo
 
 
 class _ResponseCursor:
-    """Responses in the order of their file; `number` is the row of the one that waits for its post."""
+    """Reads responses in file order; `row_number` is the row of the response that waits for its post."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.row_number = path, 0
@@ -108,15 +113,13 @@ class _ResponseCursor:
         return self._next.example_id
 
     def take(self, examples: Mapping[str, Example]) -> Iterator[Response]:
-        """The responses to these examples that stand next."""
-        answered: dict[str, set[str]] = {}
+        """Yield the next responses as long as they answer one of these examples."""
+        models_by_example: dict[str, set[str]] = {}
         while self._next is not None and self._next.example_id in examples:
             example, model = self._next.example_id, self._next.model
-            models = answered.setdefault(example, set())
-            if next(reversed(answered)) != example:
-                raise DataError(
-                    "the responses to one example do not stand together", self.path, self.row_number
-                )
+            models = models_by_example.setdefault(example, set())
+            if next(reversed(models_by_example)) != example:
+                raise DataError("the responses to one example are not adjacent", self.path, self.row_number)
             if model in models:
                 raise DataError(f"a second response by {model} to one example", self.path, self.row_number)
             models.add(model)
@@ -129,17 +132,17 @@ class _ResponseCursor:
 
 
 def _misplaced_response_error(
-    waiting: _ResponseCursor, posts: Path, tasks: Mapping[str, Task], form: Form
+    cursor: _ResponseCursor, posts: Path, tasks: Mapping[str, Task], form: Form
 ) -> DataError:
-    """Why a response found no post, looked up only once it has happened."""
+    """Find out why a response matches no post; this reads the posts once more."""
     known = (
-        example_of(post, question, form).id == waiting.example_id
+        example_of(post, question, form).id == cursor.example_id
         for post in read_records(posts, Post)
         for question in tasks[post.set].questions
     )
-    what = (
-        f"a response that does not stand in the order of {posts.name}"
+    problem = (
+        f"a response is not in the order of {posts.name}"
         if any(known)
         else f"a response to no post of {posts.name} in {form} form"
     )
-    return DataError(f"{what}; make both files again", waiting.path, waiting.row_number)
+    return DataError(f"{problem}; make both files again", cursor.path, cursor.row_number)

@@ -1,45 +1,46 @@
-"""Check: gates decide which responses are fit to train on, and say why.
+"""Check: gates decide which responses are fit to train on, and give the reason for each that is not.
 
     mentallama check recipes/sample-build.yaml
 
-Reads posts, and the responses of `teach` or, without it, those of the release. Writes
+Reads the posts, and the responses of `teach` or, in a recipe without `teach`, those of the published release. Writes
   instructions.jsonl.zst   the accepted examples with label and answer, in the recipe's form
   data/                    the same in both forms as JSON Lines and Parquet, by split
   release/                 the same in the layout of the published files
   README.md                the dataset card
-  verdicts.jsonl.zst       what every gate found of every response
-  quotes.jsonl.zst         where the quotations of every explanation stand in its post
+  verdicts.jsonl.zst       every gate's verdict on every response
+  quotes.jsonl.zst         where the quotations of each explanation are in its post
   dropped.jsonl            which responses were dropped by which gates, without text
   gates.json, gates.md     the gate report
   summary.json             counts
-Beside the stage's folder, in `review/`, stand the files that people write in; a run carries over what they wrote.
+The files that people fill in are beside the stage's folder, in `review/`; a new run keeps what they wrote.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mentallama.check.gate_runner import CheckInputs, GateRun, run_gates
+from mentallama.check.gate import Gate
+from mentallama.check.gate_runner import GateRun, run_gates
+from mentallama.check.gates import GATES, PARSED_GATE, PARSED_PASSES_IF
 from mentallama.check.human_review.review_folder import (
     HumanInputs,
     read_human_inputs,
     update_disagreements,
     update_rating_sample,
 )
-from mentallama.check.judge import PARSED_GATE
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
-from mentallama.check.output.dataset_card import dataset_card_path, render_dataset_card
+from mentallama.check.output.dataset_card import collect_card_data, dataset_card_path, render_dataset_card
 from mentallama.check.output.gate_report import render_gate_report
 from mentallama.check.output.gate_report_schema import GateCounts, GateReport
-from mentallama.check.output.origin import read_stage_summaries
 from mentallama.check.output.statistics import SelectionCounts
+from mentallama.check.response_join import CheckInputs
 from mentallama.check.response_row import ResponseRow
 from mentallama.check.selection import Selection, select_responses
-from mentallama.config import GATE_NAMES, Check, Recipe
+from mentallama.config import Check, Recipe
 from mentallama.files.record_files import has_pyarrow, read_records, record_writer, write_json, write_text
 from mentallama.records import Post
 from mentallama.run_files import (
@@ -55,65 +56,64 @@ from mentallama.run_files import (
 )
 
 NO_PARQUET_NOTE = (
-    "Parquet files are left out, for pyarrow is not installed: pip install 'mentallama[parquet]'."
+    "Parquet files are omitted because pyarrow is not installed: pip install 'mentallama[parquet]'."
 )
 NO_RESPONSES_NOTE = (
-    "There is no response to judge: no teacher wrote any, and no release with answers is in the data folder."
+    "There are no responses to judge: no teacher wrote any, and the data folder has no release with answers."
 )
 LABEL_GIVEN_NOTE = (
-    "The teacher was told the label and asked for the explanation only, so that correctness says whether it kept to "
-    "the label, not whether it would have found it."
+    "The prompt gave the teacher the label and asked for the explanation only. The gate label_match therefore shows "
+    "whether the teacher kept to the label, not whether it would have found it."
 )
 
 
-def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, object]:
+def run(recipe: Recipe, folder: Path, out: Path, gates: Sequence[Gate] = GATES) -> dict[str, object]:
     """Check a run's responses into `out`; returns the summary that is also written.
 
     Raises
     ------
-    BadData
-        A response has no post, or a file that people write in has a fault; what they wrote is left as it is.
+    DataError
+        A response has no post, or a file that people fill in is malformed; that file is left unchanged.
     """
     settings = recipe.check
     assert settings is not None
-    people = read_human_inputs(folder)
+    human_inputs = read_human_inputs(folder)
     inputs = locate_inputs(recipe, folder)
-    with TemporaryDirectory(dir=out, prefix=".work-") as work:
-        assessed = run_gates(inputs, recipe, people.decisions, Path(work))
-    outcome = _write(
-        select_responses(assessed, people.decisions, frozenset(settings.report_only)), recipe, out
-    )
-    gates = _gate_report(assessed, outcome, recipe, inputs, people)
-    write_json(out / GATE_REPORT_FILE, gates.model_dump(mode="json"))
-    write_text(out / GATE_REPORT_PAGE_FILE, render_gate_report(recipe.name, gates))
-    origin = read_stage_summaries(recipe, folder)
-    material = origin.dataset_card_data(
-        recipe.name, gates, outcome.parquet, sorted(outcome.languages), outcome.synthetic
-    )
-    write_text(dataset_card_path(out), render_dataset_card(material))
+    with TemporaryDirectory(dir=out, prefix=".work-") as scratch_dir:
+        gate_run = run_gates(inputs, recipe, human_inputs.decisions, Path(scratch_dir), gates)
+    selections = select_responses(gate_run, human_inputs.decisions, frozenset(settings.report_only))
+    written = _write(selections, recipe, out)
     with record_writer(out / QUOTES_FILE) as write:
-        for line in filter(None, assessed.quote_lines):
+        for line in filter(None, gate_run.quote_lines):
             write(line)
-    summary = _summary(gates)
+    descriptions = {PARSED_GATE: PARSED_PASSES_IF} | {gate.name: gate.passes_if for gate in gates}
+    report = _gate_report(gate_run, written, recipe, inputs, human_inputs, descriptions)
+    write_json(out / GATE_REPORT_FILE, report.model_dump(mode="json"))
+    write_text(out / GATE_REPORT_PAGE_FILE, render_gate_report(recipe.name, report))
+    card = collect_card_data(
+        recipe, folder, report, written.parquet, sorted(written.languages), written.synthetic
+    )
+    write_text(dataset_card_path(out), render_dataset_card(card))
+    summary = _summary(report)
     write_json(out / SUMMARY_FILE, summary)
     return summary
 
 
 def locate_inputs(recipe: Recipe, folder: Path) -> CheckInputs:
-    """The files that check reads, wherever they are to be found."""
+    """Paths of the files that check reads."""
     release = recipe.data / "release"
-    goldens = folder / RELEASE_RESPONSES_PATH
+    release_responses = folder / RELEASE_RESPONSES_PATH
     return CheckInputs(
         posts=folder / POSTS_PATH,
-        responses=goldens if recipe.teach is None else folder / TEACH_RESPONSES_PATH,
-        references=None if recipe.teach is None else goldens,
+        responses=release_responses if recipe.teach is None else folder / TEACH_RESPONSES_PATH,
+        references=None if recipe.teach is None else release_responses,
         release=release if release.is_dir() else None,
     )
 
 
 @dataclass
 class _WrittenRows:
-    """What was found while the accepted rows were written. `made_up` counts, by set, those about made-up posts."""
+    """The accepted rows and counts over all rows. `synthetic` counts the accepted rows about synthetic posts, by set."""
 
     counts: SelectionCounts
     parquet: bool
@@ -130,95 +130,89 @@ class _WrittenRows:
 
 def _write(selections: Iterator[Selection], recipe: Recipe, out: Path) -> _WrittenRows:
     """Write every verdict, every dropped row without its text, and the accepted rows."""
-    outcome = _WrittenRows(SelectionCounts(recipe.catalogue()), has_pyarrow())
+    written = _WrittenRows(SelectionCounts(recipe.catalogue()), has_pyarrow())
     with (
         record_writer(out / VERDICTS_FILE) as write_verdict,
         record_writer(out / DROPPED_FILE) as write_dropped,
-        dataset_writer(out, recipe.form, outcome.parquet) as accept,
+        dataset_writer(out, recipe.form, written.parquet) as write_accepted,
     ):
-        for fate in selections:
-            outcome.counts.add(fate)
-            for verdict in fate.verdicts:
+        for selection in selections:
+            written.counts.add(selection)
+            for verdict in selection.verdicts:
                 write_verdict(verdict)
-            if fate.drop_reasons:
-                write_dropped(fate.dropped_record())
-            if fate.accepted_label is not None:
-                accepted = AcceptedResponse(fate.row, fate.accepted_label)
-                accept(accepted)
-                outcome.add(accepted)
-    return outcome
+            if selection.drop_reasons:
+                write_dropped(selection.dropped_record())
+            if selection.accepted_label is not None:
+                accepted = AcceptedResponse(selection.row, selection.accepted_label)
+                write_accepted(accepted)
+                written.add(accepted)
+    return written
 
 
 def _gate_report(
-    assessed: GateRun, outcome: _WrittenRows, recipe: Recipe, inputs: CheckInputs, people: HumanInputs
+    gate_run: GateRun,
+    written: _WrittenRows,
+    recipe: Recipe,
+    inputs: CheckInputs,
+    human_inputs: HumanInputs,
+    descriptions: dict[str, str],
 ) -> GateReport:
-    settings, tally = recipe.check, outcome.counts
+    settings, counts = recipe.check, written.counts
     assert settings is not None
-    off = settings.disabled_gates()
-    ran = [
-        PARSED_GATE,
-        *(
-            name
-            for name in GATE_NAMES
-            if name not in off and not _has_no_references(name, settings, assessed)
-        ),
-    ]
     return GateReport(
-        responses=tally.responses,
-        accepted=tally.accepted,
-        unanswered=_count_unanswered(inputs.posts, recipe, assessed.rows),
-        gates=tuple(_gate_counts(name, settings, tally) for name in ran),
-        disabled=tuple(off),
-        teachers=tally.teachers(),
-        accepted_by_label=tally.accepted_by_label(),
-        failed_by_label=tally.failed_by_label(ran),
-        unusable_answers=tally.unusable_answers(),
-        consistency=assessed.label_consistency,
-        quality=assessed.reference_overlap,
-        disagreements=update_disagreements(people, assessed.rows) if settings.label_match else {},
-        rating_sample=update_rating_sample(people, outcome.accepted, settings, recipe.seed),
-        notes=(*_notes(recipe, outcome), *assessed.notes),
+        responses=counts.responses,
+        accepted=counts.accepted,
+        unanswered=_count_unanswered(inputs.posts, recipe, gate_run.rows),
+        gates=tuple(_gate_counts(gate, descriptions[gate], settings, counts) for gate in gate_run.gates),
+        disabled=tuple(settings.disabled_gates()),
+        teachers=counts.teachers(),
+        accepted_by_label=counts.accepted_by_label(),
+        failed_by_label=counts.failed_by_label(gate_run.gates),
+        unusable_answers=counts.unusable_answers(),
+        tables=tuple(gate_run.tables),
+        disagreements=update_disagreements(human_inputs, gate_run.rows) if settings.label_match else {},
+        rating_sample=update_rating_sample(human_inputs, written.accepted, settings, recipe.seed),
+        notes=(*_notes(recipe, written), *gate_run.notes),
     )
 
 
-def _has_no_references(name: str, settings: Check, assessed: GateRun) -> bool:
-    """Whether chrF has neither a bound nor anything to compare with."""
-    return name == "reference_overlap" and settings.min_chrf is None and not assessed.reference_overlap
-
-
-def _gate_counts(name: str, settings: Check, tally: SelectionCounts) -> GateCounts:
-    threshold = None if name == PARSED_GATE else settings.threshold(name)
-    drops = name not in settings.report_only and not (name == "reference_overlap" and threshold is None)
+def _gate_counts(gate: str, passes_if: str, settings: Check, counts: SelectionCounts) -> GateCounts:
+    threshold = None if gate == PARSED_GATE else settings.threshold(gate)
     return GateCounts(
-        gate=name, threshold=threshold, drops=drops, note=tally.not_judged_note(name), **tally.counts(name)
+        gate=gate,
+        passes_if=passes_if,
+        threshold=threshold,
+        drops=gate == PARSED_GATE or (threshold is not None and gate not in settings.report_only),
+        note=counts.not_judged_note(gate),
+        **counts.counts(gate),
     )
 
 
 def _count_unanswered(posts: Path, recipe: Recipe, rows: list[ResponseRow]) -> int:
-    """Labelled questions of the splits that were asked about, without a response."""
+    """Number of labelled questions without a response, in the splits that teachers were asked about."""
     splits = None if recipe.teach is None else recipe.teach.splits
-    asked = sum(
+    n_questions = sum(
         len(post.labels) for post in read_records(posts, Post) if splits is None or post.split in splits
     )
-    return max(0, asked - len({row.example.id for row in rows if row.example.label is not None}))
+    return max(0, n_questions - len({row.example.id for row in rows if row.example.label is not None}))
 
 
-def _notes(recipe: Recipe, outcome: _WrittenRows) -> Iterator[str]:
-    if not outcome.counts.responses:
+def _notes(recipe: Recipe, written: _WrittenRows) -> Iterator[str]:
+    if not written.counts.responses:
         yield NO_RESPONSES_NOTE
-    if not outcome.parquet:
+    if not written.parquet:
         yield NO_PARQUET_NOTE
     if recipe.teach is not None and recipe.teach.prompt == "label-given":
         yield LABEL_GIVEN_NOTE
 
 
-def _summary(gates: GateReport) -> dict[str, object]:
+def _summary(report: GateReport) -> dict[str, object]:
     return {
-        "responses": gates.responses,
-        "accepted": gates.accepted,
-        "unanswered": gates.unanswered,
-        "failed": {each.gate: each.failed for each in gates.gates},
-        "undecided": gates.disagreements.get("undecided"),
-        "rating_sample": gates.rating_sample.get("result"),
-        "notes": list(gates.notes),
+        "responses": report.responses,
+        "accepted": report.accepted,
+        "unanswered": report.unanswered,
+        "failed": {gate.gate: gate.failed for gate in report.gates},
+        "undecided": report.disagreements.get("undecided"),
+        "rating_sample": report.rating_sample.get("result"),
+        "notes": list(report.notes),
     }

@@ -1,28 +1,25 @@
-"""Which responses are taken: of each example's that pass all gates, the first in the order of the recipe's teachers."""
+"""Select the accepted responses: for each example, the first that passes all gates, in the recipe's order of teachers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
 from mentallama.check.gate_runner import GateRun
-from mentallama.check.gates.label_match import accepted_label
-from mentallama.check.human_review.disagreements import DECISIONS, DROP_DECISIONS, Decisions
-from mentallama.check.judge import PARSED_GATE, GateResult
+from mentallama.check.gates.label_match import GATE as LABEL_MATCH
+from mentallama.check.human_review.disagreements import DECISIONS, DROP_DECISIONS, Decisions, disagrees
 from mentallama.check.output.gate_report_schema import DroppedResponse
 from mentallama.check.response_row import ResponseRow
-from mentallama.config import GATE_NAMES
 from mentallama.records import Verdict
-
-GATE_ORDER = (PARSED_GATE, *GATE_NAMES)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What becomes of a response: `reasons` say why it is dropped, by gate; `label` is what it is taken with.
+    """Whether a response is accepted, and why not.
 
-    One that passes and is not taken has neither: another teacher's was taken.
+    `drop_reasons` say why it is dropped, by gate; `accepted_label` is the label that it is accepted with. A response
+    that passes all gates but comes after another teacher's accepted one has neither.
     """
 
     row: ResponseRow
@@ -45,38 +42,48 @@ class Selection:
 
 
 def select_responses(
-    assessed: GateRun, decisions: Decisions, report_only: frozenset[str]
+    gate_run: GateRun, decisions: Decisions, report_only: frozenset[str]
 ) -> Iterator[Selection]:
-    """The fate of every response, in their order; those to one example stand together, by teacher."""
-    pairs = zip(assessed.rows, assessed.results, strict=True)
+    """Yield the selection of every response, in the order of the rows; rows of one example must be adjacent."""
+    pairs = zip(gate_run.rows, gate_run.results, strict=True)
     for _, group in groupby(pairs, key=lambda pair: pair[0].example.id):
-        taken = False
-        for row, found in group:
-            reasons = {
-                gate: found[gate][1] or ""
-                for gate in GATE_ORDER
-                if gate in found and not found[gate][0] and gate not in report_only
+        one_accepted = False
+        for row, results in group:
+            judged = [(gate, *results[gate]) for gate in gate_run.gates if gate in results]
+            drop_reasons = {
+                gate: reason or "" for gate, ok, reason, _ in judged if not ok and gate not in report_only
             }
-            decided = decisions.get(row)
-            if decided in DROP_DECISIONS:  # a person's word holds where the gate only reports, or is off
-                reasons.setdefault("label_match", DECISIONS[decided])
-            # A row that correctness let pass unjudged, or only reported, is about the label that it explains.
-            label = None if reasons or taken else accepted_label(row, decisions) or row.reading.label
-            taken = taken or label is not None
-            yield Selection(row, to_verdicts(row, found), reasons, label)
+            decision = decisions.get(row)
+            if decision in DROP_DECISIONS:  # holds even where the gate is disabled or only reports
+                drop_reasons.setdefault(LABEL_MATCH, DECISIONS[decision])
+            # A row that label_match did not judge or only reported is about the label that it explains.
+            accepts = not drop_reasons and not one_accepted
+            label = accepted_label(row, decisions) or row.reading.label if accepts else None
+            one_accepted = one_accepted or label is not None
+            yield Selection(row, _verdicts(row, judged), drop_reasons, label)
 
 
-def to_verdicts(row: ResponseRow, found: dict[str, GateResult]) -> tuple[Verdict, ...]:
-    """As records, in the order of the gates."""
-    return tuple(_verdict(row, gate, *found[gate]) for gate in GATE_ORDER if gate in found)
-
-
-def _verdict(row: ResponseRow, gate: str, ok: bool, reason: str | None, score: float | None) -> Verdict:
-    return Verdict(
-        example_id=row.example.id,
-        model=row.response.model,
-        gate=gate,
-        ok=ok,
-        reason=reason,
-        score=score,
+def _verdicts(
+    row: ResponseRow, judged: Iterable[tuple[str, bool, str | None, float | None]]
+) -> tuple[Verdict, ...]:
+    return tuple(
+        Verdict(
+            example_id=row.example.id,
+            model=row.response.model,
+            gate=gate,
+            ok=ok,
+            reason=reason,
+            score=score,
+        )
+        for gate, ok, reason, score in judged
     )
+
+
+def accepted_label(row: ResponseRow, decisions: Decisions) -> str | None:
+    """The label that a passing row is accepted with: the data set's, or the teacher's if a reviewer decided so.
+
+    None if the labels disagree and no reviewer decided for the teacher's, and if there is no label at all.
+    """
+    if disagrees(row):
+        return row.reading.label if decisions.get(row) == "teacher" else None
+    return row.example.label or row.reading.label

@@ -12,36 +12,37 @@ from mentallama.pipeline.stage import Stage, require_files, spec_files
 from mentallama.progress import LogFn
 from mentallama.run_files import (
     CHECK_SUMMARY_PATH,
+    COLLECT_SUMMARY_PATH,
     DISAGREEMENTS_PATH,
     GATE_REPORT_PAGE_PATH,
     GATE_REPORT_PATH,
+    LABEL_DRIFT_PATH,
     RATING_SAMPLE_PATH,
+    TEACH_SUMMARY_PATH,
 )
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    from mentallama.check.output.origin import COLLECT_SUMMARY, LABEL_DRIFT, TEACH_SUMMARY
+    """Posts and responses; where they exist, also references, summaries for the card, expert files and a label reader."""
     from mentallama.check.run import locate_inputs
     from mentallama.files.imhi_release import find_expert_files
 
     files = locate_inputs(recipe, folder)
-    given = {path.relative_to(folder).as_posix(): path for path in (files.posts, files.responses)}
-    told = [
-        folder / name
-        for name in (COLLECT_SUMMARY, LABEL_DRIFT, *([] if recipe.teach is None else [TEACH_SUMMARY]))
-    ]
-    found = require_files(*given)(recipe, folder)
-    more = [
-        path for path in (*told, *([] if files.references is None else [files.references])) if path.is_file()
-    ]
-    experts = [] if files.release is None else find_expert_files(files.release, recipe.catalogue())
-    reader = recipe.check.label_reader if recipe.check is not None else None
-    return (
-        found
-        | ({} if reader is None else spec_files(f"encoder:{reader}", "label_reader"))
-        | {path.relative_to(folder).as_posix(): path for path in more}
-        | {f"expert/{each.path.name}": each.path for each in experts}
-    )
+    required = [path.relative_to(folder).as_posix() for path in (files.posts, files.responses)]
+    optional = [folder / COLLECT_SUMMARY_PATH, folder / LABEL_DRIFT_PATH]
+    if recipe.teach is not None:
+        optional.append(folder / TEACH_SUMMARY_PATH)
+    if files.references is not None:
+        optional.append(files.references)
+    inputs = require_files(*required)(recipe, folder)
+    label_reader = recipe.check.label_reader if recipe.check is not None else None
+    if label_reader is not None:
+        inputs |= spec_files(f"encoder:{label_reader}", "label_reader")
+    inputs |= {path.relative_to(folder).as_posix(): path for path in optional if path.is_file()}
+    if files.release is not None:
+        expert_files = find_expert_files(files.release, recipe.catalogue())
+        inputs |= {f"expert/{each.path.name}": each.path for each in expert_files}
+    return inputs
 
 
 def check(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -62,19 +63,19 @@ def rejected_by_raters(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     if sample.get("result") != "reject":
         return None
     return (
-        f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample poor, more "
-        f"than can be accepted; all is written, do not use it ({folder / RATING_SAMPLE_PATH})"
+        f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample poor, which "
+        f"is too many; the files were written, but do not use them ({folder / RATING_SAMPLE_PATH})"
     )
 
 
 def check_notes(folder: Path) -> Iterator[str]:
-    """What was accepted, and what waits for people."""
+    """How many responses were accepted, and how many wait for a reviewer's decision."""
     summary = read_json(folder / CHECK_SUMMARY_PATH)
     yield f"check: {summary['accepted']} of {summary['responses']} responses accepted; {folder / GATE_REPORT_PAGE_PATH}"
     if summary["undecided"]:
         yield (
-            f"note: check: {summary['undecided']} answers give another label than the set; decide in "
-            f"{folder / DISAGREEMENTS_PATH}, the same command reads it"
+            f"note: check: {summary['undecided']} answers give another label than the data set; decide in "
+            f"{folder / DISAGREEMENTS_PATH}, then run the same command again"
         )
 
 

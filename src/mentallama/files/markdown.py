@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
-from mentallama.check.output.gate_report_schema import GateReportRow
+from collections.abc import Iterable, Mapping, Sequence
 
 EMPTY_CELL = "–"
 """Stands where there is no value."""
@@ -34,7 +32,7 @@ def format_cell(value: object) -> str:
     return " ".join(str(value).replace("|", "\\|").split())
 
 
-def table_of_rows(lines: Sequence[GateReportRow]) -> str:
+def table_of_rows(lines: Sequence[Mapping[str, object]]) -> str:
     """Lines of the same columns as a table."""
     header = [name.replace("_", " ") for name in lines[0]] if lines else []
     return markdown_table(header, (list(line.values()) for line in lines))

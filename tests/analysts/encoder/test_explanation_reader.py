@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.answers.parse import write_answer
 from mentallama.check import run as check_run
-from mentallama.check.gates.trained_reader import predict_with_label_reader
+from mentallama.check.gates.label_consistency import predict_with_label_reader
 from mentallama.check.response_row import ResponseRow
 from mentallama.cli.app import app
 from mentallama.config import Check, Evaluate
@@ -148,7 +148,7 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     (tmp_path / "check").mkdir()
     check_run.run(recipe, run_folder, tmp_path / "check")
     notes = read_json(tmp_path / "check/summary.json")["notes"]
-    assert any("read 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
+    assert any("scored 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
     stages["evaluate"].run(recipe, run_folder, tmp_path / "evaluate")
     scores = read_scores(tmp_path / "evaluate/scores.json")
     assert scores.explanation_scores is not None

@@ -26,15 +26,23 @@ from mentallama.check.gates.label_consistency import (
     label_consistency_report,
     predict_from_explanations,
 )
-from mentallama.check.response_join import parse_response
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_row import ResponseRow, parse_response
 from mentallama.files.imhi_release import (
     ReleaseFile,
     find_expert_files,
     find_release_files,
     read_release_file,
 )
-from mentallama.records import FORMS, Post, Provenance, Response, Split, example_of, stable_id
+from mentallama.records import (
+    FORMS,
+    Post,
+    Provenance,
+    Response,
+    Split,
+    Verdict,
+    example_of,
+    stable_id,
+)
 from mentallama.tasks import find_task, load_tasks
 from tests.factories.check_cases import post_of, row_for
 
@@ -160,9 +168,14 @@ def made_up(
     return rows
 
 
+def check(rows: Sequence[ResponseRow], threshold: float = THRESHOLD) -> list[Verdict]:
+    """Verdicts from predictions of classifiers trained on the same rows."""
+    return check_label_consistency(rows, threshold, predict_from_explanations(rows))
+
+
 def failed(rows: Sequence[ResponseRow]) -> set[int]:
     """Places of the rows that fail."""
-    return {at for at, verdict in enumerate(check_label_consistency(rows, THRESHOLD)) if not verdict.ok}
+    return {at for at, verdict in enumerate(check(rows)) if not verdict.ok}
 
 
 def test_explanations_of_the_other_label_are_caught_among_training_and_other_rows() -> None:
@@ -177,7 +190,7 @@ def test_explanations_of_the_other_label_are_caught_among_training_and_other_row
 
 def test_a_verdict_tells_what_was_read() -> None:
     rows = [*made_up(60), *made_up(2, "test", frozenset({101}), first=100)]
-    good, bad = check_label_consistency(rows, THRESHOLD)[-2:]
+    good, bad = check(rows)[-2:]
     assert (good.gate, good.ok, good.reason) == ("label_consistency", True, None)
     assert good.score is not None
     assert good.score > 0.9
@@ -192,9 +205,9 @@ def test_the_answer_itself_does_not_help() -> None:
     bare = post_of("DR", "Another.", {"depression": "yes"}, "test", 999)
     for explanation in ("", "Yes, the poster suffers from depression."):
         text = write_answer("DR", None, "yes", explanation)
-        verdict = check_label_consistency([*rows, row_for(bare, "depression", text)], THRESHOLD)[-1]
+        verdict = check([*rows, row_for(bare, "depression", text)])[-1]
         assert (verdict.ok, verdict.score) == (False, None)
-        assert verdict.reason == "nothing is left of the explanation once its answer is taken out"
+        assert verdict.reason == "nothing is left of the explanation once its answer is removed"
 
 
 def test_an_explanation_for_neither_label_is_told_so() -> None:
@@ -260,7 +273,7 @@ def test_rows_taken_for_faulty_are_left_out_of_the_learning() -> None:
 
 def test_without_training_rows_nothing_is_judged_and_that_is_said() -> None:
     rows = made_up(30, "test")
-    verdicts = check_label_consistency(rows, THRESHOLD)
+    verdicts = check(rows)
     assert all(each.ok and each.score is None for each in verdicts)
     assert {each.reason for each in verdicts} == {
         "not judged: DR has 0 training rows of 0 labels to learn from; it takes 20 of 2"
@@ -283,9 +296,7 @@ def test_a_label_that_no_training_row_has_is_not_judged() -> None:
         )
 
     rows = [sad(("school", "work")[at % 2], at, "train") for at in range(40)]
-    verdicts = check_label_consistency(
-        [*rows, sad("social relationships", 50, "test"), sad("work", 51, "test")], THRESHOLD
-    )[-2:]
+    verdicts = check([*rows, sad("social relationships", 50, "test"), sad("work", 51, "test")])[-2:]
     assert [(each.ok, each.reason) for each in verdicts] == [
         (True, "not judged: no training row has the answer's label"), (True, None)
     ]  # fmt: skip
@@ -294,9 +305,9 @@ def test_a_label_that_no_training_row_has_is_not_judged() -> None:
 def test_an_explanation_in_words_that_nobody_used_is_not_judged() -> None:
     post = post_of("DR", "Otro.", {"depression": "no"}, "test", 999)
     foreign = row_for(post, "depression", write_answer("DR", None, "no", "Всё спокойно, никакой тоски."))
-    verdict = check_label_consistency([*made_up(60), foreign], THRESHOLD)[-1]
+    verdict = check([*made_up(60), foreign])[-1]
     assert (verdict.ok, verdict.score) == (True, None)
-    assert verdict.reason == "not judged: hardly a word of the explanation stands in training rows"
+    assert verdict.reason == "not judged: hardly any word of the explanation occurs in the training rows"
 
 
 def test_chinese_which_puts_no_spaces_between_words_is_read_back_too() -> None:
@@ -308,7 +319,7 @@ def test_chinese_which_puts_no_spaces_between_words_is_read_back_too() -> None:
         said = "，".join(chance.sample(dark if label == "yes" else light, 2))
         post = post_of("DR", f"第{at}条", {"depression": label}, number=at)
         rows.append(row_for(post, "depression", write_answer("DR", None, label, f"帖子里说{said}。")))
-    verdicts = check_label_consistency(rows, THRESHOLD)
+    verdicts = check(rows)
     assert [each.reason for each in verdicts] == [None] * 60
 
 
@@ -322,8 +333,8 @@ def test_explanations_that_share_no_word_are_not_judged(monkeypatch: pytest.Monk
         raise NoSharedFeatures
 
     monkeypatch.setattr(gate, "ExplanationClassifier", nothing)
-    verdicts = check_label_consistency(made_up(60), THRESHOLD)
-    why = "not judged: the explanations of training rows have nothing in common to learn from"
+    verdicts = check(made_up(60))
+    why = "not judged: the explanations of the training rows share no words to learn from"
     assert [(each.ok, each.reason) for each in verdicts] == [(True, why)] * 60
 
 

@@ -22,22 +22,22 @@ TOLD = ("Quote the words that count exactly as they stand in the post, and say w
         (TOLD[0], 8, "17 words copied from the prompt"),
         ("In the post, and say: be brief.", 5, "5 words copied from the prompt"),
         ("what they tell. Be brief.", 4, None),  # two instructions are two texts
-        ("<|im_end|> The house is quiet.", 8, "speaks of its prompt in 1 place"),
-        ("<|im_end|> As an AI language model, it is hard.", 8, "speaks of its prompt in 2 places"),
+        ("<|im_end|> The house is quiet.", 8, "mentions its prompt in 1 place"),
+        ("<|im_end|> As an AI language model, it is hard.", 8, "mentions its prompt in 2 places"),
         ("", 8, None),
     ],
 )
 def test_words_in_a_row_make_a_leak(explanation: str, words: int, reason: str | None) -> None:
-    verdict = check_prompt_leakage(row(explanation), TOLD, words)
+    verdict = check_prompt_leakage(row(explanation), words, TOLD)
     assert (verdict.ok, verdict.reason, verdict.gate) == (reason is None, reason, "prompt_leakage")
 
 
 def test_what_the_post_or_the_task_says_is_no_leak() -> None:
     said = "the words that count exactly as they stand in the post"
-    assert check_prompt_leakage(row(said, post=f"I like {said}."), TOLD, 8).ok
-    assert check_prompt_leakage(row(f"The poster writes “{said}”."), TOLD, 8).ok
+    assert check_prompt_leakage(row(said, post=f"I like {said}."), 8, TOLD).ok
+    assert check_prompt_leakage(row(f"The poster writes “{said}”."), 8, TOLD).ok
     question = "Does the poster suffer from depression?"
-    assert check_prompt_leakage(row(f"{question} The house is quiet."), (f"Answer: {question}",), 5).ok
+    assert check_prompt_leakage(row(f"{question} The house is quiet."), 5, (f"Answer: {question}",)).ok
 
 
 def test_every_shipped_instruction_is_found_when_it_is_copied_and_no_answer_is() -> None:
@@ -48,11 +48,11 @@ def test_every_shipped_instruction_is_found_when_it_is_copied_and_no_answer_is()
             for text in told:
                 if len(text.split()) >= 12:
                     assert not check_prompt_leakage(
-                        row(f"The house is quiet. {text}", task=task.set, label="-"), told, 8
+                        row(f"The house is quiet. {text}", task=task.set, label="-"), 8, told
                     ).ok
                     checked += 1
             for label in task.labels.values():
                 assert check_prompt_leakage(
-                    row(label.answer.instruction, task=task.set, label="-"), told, 8
+                    row(label.answer.instruction, task=task.set, label="-"), 8, told
                 ).ok
     assert checked > 50

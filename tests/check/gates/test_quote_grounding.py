@@ -14,7 +14,7 @@ from mentallama.check.gates.quote_grounding import (
     find_in_other_posts,
     mark_other_post_quotes,
     match_quotes,
-    unplaced,
+    missing_quotes,
 )
 from mentallama.records import Post
 from tests.factories.gate_rows import POST, row
@@ -201,7 +201,7 @@ def other(text: str) -> Post:
 def test_what_stands_in_another_post_is_elsewhere() -> None:
     made = row("It says “we walked along the harbour”, “a plain and simple lie” and “so quiet”.")
     own = match_quotes(made)
-    missing = unplaced(made, own)
+    missing = missing_quotes(made, own)
     assert missing == ("we walked along the harbour", "a plain and simple lie")
     borrowed = find_in_other_posts(
         missing, [other("Rain."), other("Today WE walked, along the harbour wall.")]

@@ -47,7 +47,7 @@ def test_the_first_of_several_posts_keeps_a_text() -> None:
     rows = [row(EMPTY, post) for post in POSTS]
     assert failed(rows) == [1, 2, 3]
     verdict = check_repeated_explanations(rows, 90.0)[1]
-    assert (verdict.reason, verdict.score) == ("says the same under 3 other posts", 3)
+    assert (verdict.reason, verdict.score) == ("repeated under 3 other posts", 3)
 
 
 def test_small_changes_make_no_new_text() -> None:

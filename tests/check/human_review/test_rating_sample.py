@@ -150,8 +150,8 @@ def test_ratings_written_while_a_run_works_are_not_lost(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "what"),
     [
-        ({"overall": "4"}, "overall is no score; write 0, 1, 2, 3 or nothing"),
-        ({"reliability": "good"}, "reliability is no score"),
+        ({"overall": "4"}, "overall is not a score; write 0, 1, 2, 3 or nothing"),
+        ({"reliability": "good"}, "reliability is not a score"),
         ({"example_id": ""}, "example_id or model is empty"),
     ],
 )

@@ -14,13 +14,15 @@ import yaml
 
 from mentallama import config
 from mentallama.answers.parse import write_answer
+from mentallama.check.gates import GATES
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
 from mentallama.check.output.dataset_card import DatasetCardData, front_matter, render_dataset_card
-from mentallama.check.output.gate_report import GATE_DESCRIPTIONS, render_gate_report
+from mentallama.check.output.gate_report import render_gate_report
 from mentallama.check.output.gate_report_schema import (
     AcceptedCount,
     GateCounts,
     GateReport,
+    GateTable,
     LabelGateCounts,
     TeacherCounts,
     UnusableAnswers,
@@ -50,8 +52,16 @@ def kept_of(rows: Sequence[ResponseRow]) -> tuple[AcceptedCount, ...]:
 
 def gates_of(kept: tuple[AcceptedCount, ...], **more: Any) -> GateReport:
     gates = (
-        GateCounts(gate="read", threshold=True, drops=True, judged=1200, failed=0, sole_drops=0),
-        GateCounts(gate="length", threshold=(5, 400), drops=True, judged=1200, failed=30, sole_drops=12),
+        GateCounts(gate="parsed", threshold=True, drops=True, judged=1200, failed=0, sole_drops=0),
+        GateCounts(
+            gate="length",
+            threshold=(5, 400),
+            drops=True,
+            judged=1200,
+            failed=30,
+            sole_drops=12,
+            passes_if="it is neither short nor long",
+        ),
         GateCounts(
             gate="label_consistency",
             threshold=0.1,
@@ -231,11 +241,11 @@ def test_the_card_says_what_users_are_owed() -> None:
     assert TASKS["DR"].licence in text
     assert TASKS["SAD"].obtain in text
     assert TASKS["CAMS"].obtain not in text
-    assert "**Not to be passed on: DR.**" in text
+    assert "**Do not redistribute: DR.**" in text
     assert "1,050 of 1,200 responses were accepted (87.5 %)" in text
-    assert "| length | " + GATE_DESCRIPTIONS["length"] + " | 5 to 400 | 1,200 | 30 | 2.5 % | 12 | – |" in text
+    assert "| length | it is neither short nor long | 5 to 400 | 1,200 | 30 | 2.5 % | 12 | – |" in text
     assert "| 0.1 | 0 | 0 | – | drops nothing | no training rows |" in text
-    assert "7 posts were taken out" in text
+    assert "7 posts were removed" in text
     assert "No set was held out" in text
     assert "Prompts of version 1." in text
 
@@ -243,15 +253,20 @@ def test_the_card_says_what_users_are_owed() -> None:
 def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
     text = render_dataset_card(material(TWO, synthetic={"DR": 1000, "SAD": 0}))
     assert "DR 1,000 of 1,000" in text
-    assert "Not to be passed on" not in text
-    assert "**Not to be passed on: DR.**" in render_dataset_card(material(TWO, synthetic={"DR": 999}))
+    assert "Do not redistribute" not in text
+    assert "**Do not redistribute: DR.**" in render_dataset_card(material(TWO, synthetic={"DR": 999}))
 
 
 @pytest.mark.parametrize(
     ("sets", "claim", "left", "said"),
     [
-        (["SAD"], True, 0, "Held out for testing: SAD; no copy"),
-        (["SAD", "DR"], False, 1200, "Held out: SAD, DR, but 1,200 test posts still stand in training"),
+        (["SAD"], True, 0, "Held out for testing: SAD; training contains no copy"),
+        (
+            ["SAD", "DR"],
+            False,
+            1200,
+            "Held out: SAD, DR, but 1,200 of their test posts are still in training",
+        ),
     ],
 )
 def test_only_a_claim_that_holds_is_made(sets: list[str], claim: bool, left: int, said: str) -> None:
@@ -270,8 +285,8 @@ def test_known_drift_is_told() -> None:
 # --- the gate report -----------------------------------------------------------------------------------
 
 
-def test_every_gate_of_the_recipe_has_words() -> None:
-    assert list(GATE_DESCRIPTIONS) == ["read", *config.GATE_NAMES]
+def test_every_gate_has_a_key_in_the_recipe() -> None:
+    assert [gate.name for gate in GATES] == list(config.GATE_NAMES)
 
 
 def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
@@ -288,24 +303,29 @@ def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
         ),
         teachers=(TeacherCounts(model="a|b", responses=3, passed=2, accepted=1),),
         disabled=("reference_overlap",),
-        consistency=({"set": "DR", "split": "test", "rows": 4, "weighted_f1": 93.456},),
-        quality=(),
+        tables=(
+            GateTable(
+                gate="label_consistency",
+                title="Predicted labels",
+                rows=({"set": "DR", "split": "test", "rows": 4, "weighted_f1": 93.456},),
+            ),
+        ),
         disagreements={"undecided": 4},
         notes=("consistency: no training rows.",),
     )  # fmt: skip
     page = render_gate_report("sample-build", found)
     assert NOTICE in page
-    assert "| length | DR | **yes** (grave) | 10 | 3 | 30.0 % |" in page
+    assert "| length | DR | **yes** (high risk) | 10 | 3 | 30.0 % |" in page
     assert "| length | SAD |" not in page
     grave, other = (
-        page.index("| DR | **yes** (grave) | 10 | 4 | 0 | 1 | 50.0 % |"),
+        page.index("| DR | **yes** (high risk) | 10 | 4 | 0 | 1 | 50.0 % |"),
         page.index("| DR | no | 20 | 0 | 1 | 0 | 5.0 % |"),
     )
     assert grave < other
     assert "| a\\|b | 3 | 2 | 1 |" in page
-    assert "Switched off: chrf." in page
+    assert "Disabled: reference_overlap." in page
     assert "| set | split | rows | weighted f1 |" in page
     assert "| DR | test | 4 | 93.46 |" in page
     assert "| undecided |" in page
-    assert "## Quality" not in page
+    assert "## Predicted labels" in page
     assert "- consistency: no training rows." in page

@@ -23,7 +23,7 @@ FOUND = GateReport(
     accepted=150,
     unanswered=0,
     gates=(
-        GateCounts(gate="read", threshold=None, drops=True, judged=200, failed=20, sole_drops=20),
+        GateCounts(gate="parsed", threshold=None, drops=True, judged=200, failed=20, sole_drops=20),
         GateCounts(gate="length", threshold=(5, 400), drops=True, judged=180, failed=36, sole_drops=30),
         GateCounts(gate="advice", threshold=True, drops=False, judged=180, failed=9, sole_drops=0),
         GateCounts(
@@ -41,7 +41,7 @@ FOUND = GateReport(
         LabelGateCounts(gate="length", set="DR", label="yes", high_risk=True, judged=60, failed=12),
         LabelGateCounts(gate="length", set="DR", label="no", high_risk=False, judged=40, failed=4),
         LabelGateCounts(gate="length", set="SAD", label="work", high_risk=False, judged=80, failed=20),
-        LabelGateCounts(gate="read", set="SAD", label="work", high_risk=False, judged=100, failed=20),
+        LabelGateCounts(gate="parsed", set="SAD", label="work", high_risk=False, judged=100, failed=20),
     ),
     unusable_answers=(
         UnusableAnswers(
@@ -74,7 +74,7 @@ def test_dropped_responses_stand_by_gate_and_set() -> None:
     by_set, refused, sample = (block for block in blocks() if isinstance(block, TableBlock))
     assert by_set.header == ("gate", "judged", "failed", "%", "DR", "SAD")
     assert lines(by_set) == [
-        ["read", "200", "20", "10.0", "–", "20"],
+        ["parsed", "200", "20", "10.0", "–", "20"],
         ["length", "180", "36", "20.0", "16", "20"],
         ["advice", "180", "9", "5.0", "–", "–"],
         ["reference_overlap", "0", "0", "0.0", "–", "–"],
@@ -100,7 +100,7 @@ def test_the_plot_says_the_same_as_the_table() -> None:
     (figure,) = (block for block in blocks() if isinstance(block, FigureBlock))
     assert (
         figure.description
-        == "Responses that failed each gate: read 20 (10.0 %), length 36 (20.0 %), advice 9 (5.0 %)."
+        == "Responses that failed each gate: parsed 20 (10.0 %), length 36 (20.0 %), advice 9 (5.0 %)."
     )
     drawn = "".join(ElementTree.fromstring(figure.svg).itertext())
     assert "36 (20.0 %)" in drawn
@@ -108,10 +108,10 @@ def test_the_plot_says_the_same_as_the_table() -> None:
 
 
 def test_bars_are_drawn_the_same_each_time() -> None:
-    one = [BarRow("length", 20.0, 10.0, "36"), BarRow("read", 0.0, 0.0, "0")]
+    one = [BarRow("length", 20.0, 10.0, "36"), BarRow("parsed", 0.0, 0.0, "0")]
     assert bar_plot(one, "failed", "what") == bar_plot(one, "failed", "what")
     assert (
-        bar_plot([BarRow("read", 0.0, 0.0, "0")], "failed", "all <passed>").count("all &lt;passed&gt;") == 1
+        bar_plot([BarRow("parsed", 0.0, 0.0, "0")], "failed", "all <passed>").count("all &lt;passed&gt;") == 1
     )
 
 

@@ -1,8 +1,10 @@
-"""Gate: the label can be read back from the explanation alone.
+"""Gate: the label can be predicted from the explanation alone.
 
-A classifier is trained on the explanations of training posts and the set's labels, and asked what the explanation says
-once the answer is taken out of it. A training row is judged by a model that saw no row of its post. Where there is
-nothing to learn from, nothing is judged: the verdict passes, has no score, and its reason begins with "not judged".
+A classifier is trained on the explanations of training posts and the set's labels, then predicts a label from each
+explanation with the answer removed. A training row is scored by a model that saw no row of its post. Where there is too
+little to train on nothing is judged: the verdict passes, has no score, and its reason begins with "not judged".
+
+A trained label reader, where the recipe names one, replaces the classifier for posts that it was not trained on.
 """
 
 from __future__ import annotations
@@ -13,8 +15,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mentallama.analysts.base import LabelReader
+from mentallama.analysts.checkpoints.metadata import seen_hash
+from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.strip_label import strip_label
 from mentallama.check.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
+from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_row import ResponseRow
 from mentallama.metrics.classification import weighted_f1_of_labels
@@ -23,20 +29,20 @@ from mentallama.tasks import Task
 
 GATE = "label_consistency"
 MIN_TRAINING_ROWS = 20
-"""Training rows of a set below which its explanations are not judged."""
+"""Minimum number of training rows in a set for its explanations to be judged."""
 MAX_TRAINING_ROWS = 6000
-"""Rows of a set that are learnt from; SAD has 5,547. Of a larger set so many are drawn, whole posts at a time."""
+"""Maximum number of training rows per set; SAD has 5,547. Larger sets are subsampled by whole posts."""
 MIN_KNOWN_TERMS = 3
-"""Words or word pairs of an explanation that must stand in others: in a language of its own it says nothing here."""
-NOT_JUDGED = "not judged"
-NO_SHARED_FEATURES_REASON = "the explanations of training rows have nothing in common to learn from"
+"""Minimum number of an explanation's words or word pairs that occur in the training rows. An explanation in another
+language than the training rows has fewer, and cannot be judged."""
+NO_SHARED_FEATURES_REASON = "the explanations of the training rows share no words to learn from"
 
 
 @dataclass(frozen=True)
 class ExplanationPrediction:
-    """What an explanation alone says: probabilities of all labels, or why it could not be judged.
+    """Label probabilities predicted from an explanation alone, or the reason why there are none.
 
-    `empty`: nothing is left once the answer is taken out.
+    `empty`: nothing is left of the explanation once the answer is removed.
     """
 
     probabilities: dict[str, float] = field(default_factory=dict)
@@ -45,150 +51,195 @@ class ExplanationPrediction:
 
     @property
     def label(self) -> str | None:
-        """The likeliest label."""
+        """The most probable label."""
         return max(self.probabilities, key=self.probabilities.__getitem__, default=None)
 
 
-def predict_from_explanations(rows: Sequence[ResponseRow]) -> list[ExplanationPrediction]:
-    """Read the label of each row from its explanation, by what the training rows among them teach.
+def judge_label_consistency(corpus: ResponseCorpus, threshold: float) -> CorpusVerdicts:
+    """Predict the labels of all rows and of the experts' explanations, which appear in the table only."""
+    rows = [*corpus.rows, *corpus.expert_rows]
+    predictions = predict_from_explanations(rows)
+    notes: tuple[str, ...] = ()
+    if corpus.label_reader is not None:
+        reader = open_label_reader(corpus.label_reader)
+        by_reader = predict_with_label_reader(rows, reader)
+        predictions = [by_reader.get(index, prediction) for index, prediction in enumerate(predictions)]
+        notes = (
+            f"{reader.name} scored {len(by_reader)} of {len(rows)} explanations, whose posts it was not trained on. "
+            "A classifier trained on the responses scored the others.",
+        )
+    n = len(corpus.rows)
+    table = (
+        *label_consistency_report(corpus.rows, predictions[:n]),
+        *label_consistency_report(corpus.expert_rows, predictions[n:], "expert"),
+    )
+    return CorpusVerdicts(check_label_consistency(corpus.rows, threshold, predictions[:n]), table, notes)
 
-    Rows of all sets may come together. What is learnt from are rows of training posts whose answer gives the set's
-    label; an answer that gives another belongs to the review.
+
+def predict_from_explanations(rows: Sequence[ResponseRow]) -> list[ExplanationPrediction]:
+    """Predict each row's label from its explanation with classifiers trained on the rows themselves, one per set.
+
+    Rows of all sets may be mixed. Training rows are those of training posts whose answer gives the set's label; an
+    answer that gives another label is a matter for reviewers.
     """
     by_set: dict[str, list[int]] = defaultdict(list)
-    for at, row in enumerate(rows):
-        by_set[row.task.set].append(at)
-    found: dict[int, ExplanationPrediction] = {}
-    for places in by_set.values():
-        found |= zip(places, _predict_set([rows[at] for at in places]), strict=True)
-    return [found[at] for at in range(len(rows))]
+    for index, row in enumerate(rows):
+        by_set[row.task.set].append(index)
+    predictions: dict[int, ExplanationPrediction] = {}
+    for indices in by_set.values():
+        predictions |= zip(indices, _predict_set([rows[index] for index in indices]), strict=True)
+    return [predictions[index] for index in range(len(rows))]
+
+
+def predict_with_label_reader(
+    rows: Sequence[ResponseRow], reader: LabelReader
+) -> dict[int, ExplanationPrediction]:
+    """Predictions by row index, for the questions that the reader supports and the posts that it was not trained on."""
+    by_question: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        if reader.supports(row.task, row.example.question) and seen_hash(row.post.text) not in reader.seen:
+            by_question[row.task.set, row.example.question].append(index)
+    predictions: dict[int, ExplanationPrediction] = {}
+    for (_, question), indices in by_question.items():
+        task = rows[indices[0]].task
+        texts = {index: strip_label(task, rows[index].reading.explanation) for index in indices}
+        non_empty = [index for index in indices if texts[index]]
+        probabilities = reader.label_probabilities(task, question, [texts[index] for index in non_empty])
+        predictions |= {index: ExplanationPrediction(empty=True) for index in indices}
+        predictions |= {
+            index: ExplanationPrediction(dict(row_probabilities))
+            for index, row_probabilities in zip(non_empty, probabilities, strict=True)
+        }
+    return predictions
 
 
 def check_label_consistency(
-    rows: Sequence[ResponseRow], threshold: float, predictions: Sequence[ExplanationPrediction] | None = None
+    rows: Sequence[ResponseRow], threshold: float, predictions: Sequence[ExplanationPrediction]
 ) -> list[Verdict]:
-    """Judge each row: the score is the probability of its answer's label, and fails below the threshold.
+    """Judge each row by its prediction: the score is the probability of the answer's label, and fails below `threshold`.
 
-    An explanation that holds nothing but its answer fails without a score.
-
-    Parameters
-    ----------
-    backs
-        What `predict_from_explanations` gave for the same rows, where it was called before.
+    An explanation that consists of nothing but its answer fails without a score.
     """
-    predictions = predict_from_explanations(rows) if predictions is None else predictions
-    return [_verdict(row, back, threshold) for row, back in zip(rows, predictions, strict=True)]
+    return [_verdict(row, prediction, threshold) for row, prediction in zip(rows, predictions, strict=True)]
 
 
 def label_consistency_report(
-    rows: Sequence[ResponseRow], backs: Sequence[ExplanationPrediction], split_name: str | None = None
+    rows: Sequence[ResponseRow], predictions: Sequence[ExplanationPrediction], split_name: str | None = None
 ) -> list[GateReportRow]:
-    """How well labels are read back, a line a set and split in the order of the rows.
+    """How well labels are predicted, one line per set and split in the order of the rows.
 
-    `weighted_f1` (0-100) compares the label that an explanation alone says with the label that its answer gives, over
-    the `judged` rows; None where there are none. `not_judged_reason` is the commonest reason among the `not_judged`.
+    `weighted_f1` (0-100) compares the label predicted from the explanation alone with the label of its answer, over the
+    `judged` rows; None if there are none. `not_judged_reason` is the most frequent reason among the others.
 
     Parameters
     ----------
-    part
-        Named in place of the split, as "expert".
+    split_name
+        Shown instead of the split, such as "expert".
     """
-    lines: dict[tuple[str, str], list[tuple[ResponseRow, ExplanationPrediction]]] = defaultdict(list)
-    for row, back in zip(rows, backs, strict=True):
-        lines[row.task.set, split_name or row.post.split].append((row, back))
-    return [_report_row(name, split, pairs) for (name, split), pairs in lines.items()]
+    groups: dict[tuple[str, str], list[tuple[ResponseRow, ExplanationPrediction]]] = defaultdict(list)
+    for row, prediction in zip(rows, predictions, strict=True):
+        groups[row.task.set, split_name or row.post.split].append((row, prediction))
+    return [_report_row(name, split, pairs) for (name, split), pairs in groups.items()]
 
 
-def _verdict(row: ResponseRow, back: ExplanationPrediction, threshold: float) -> Verdict:
-    if back.empty:
-        return row.verdict(GATE, "nothing is left of the explanation once its answer is taken out")
-    if back.not_judged_reason is not None:
-        told = f"{NOT_JUDGED}: {back.not_judged_reason}"
-        return row.verdict(GATE).model_copy(update={"reason": told})
-    score = back.probabilities[_answer_label(row)]
-    reason = None if score >= threshold else f"the explanation alone reads as {back.label!r}"
-    if reason is not None and back.label == row.reading.label:
+def _verdict(row: ResponseRow, prediction: ExplanationPrediction, threshold: float) -> Verdict:
+    if prediction.empty:
+        return row.verdict(GATE, "nothing is left of the explanation once its answer is removed")
+    if prediction.not_judged_reason is not None:
+        return row.not_judged(GATE, prediction.not_judged_reason)
+    score = prediction.probabilities[_answer_label(row)]
+    reason = None if score >= threshold else f"the explanation alone reads as {prediction.label!r}"
+    if reason is not None and prediction.label == row.reading.label:
         reason = "the explanation alone does not say which label it is for"
     return row.verdict(GATE, reason, round(score, 4))
 
 
 def _answer_label(row: ResponseRow) -> str:
     if row.reading.label is None:
-        raise ValueError(f"example {row.example.id}: an answer without a label is not judged by any gate")
+        raise ValueError(f"example {row.example.id}: gates judge only answers with a label")
     return row.reading.label
 
 
 def _predict_set(rows: list[ResponseRow]) -> Iterator[ExplanationPrediction]:
     task = rows[0].task
     texts = [strip_label(task, row.reading.explanation) for row in rows]
-    drawn = _training_indices(rows, texts)
-    taught = Counter(rows[at].example.label for at in drawn)
-    if len(drawn) < MIN_TRAINING_ROWS or len(taught) < 2:
-        why = f"{task.set} has {len(drawn)} training rows of {len(taught)} labels to learn from; it takes {MIN_TRAINING_ROWS} of 2"
-        yield from (ExplanationPrediction(not_judged_reason=why, empty=not text) for text in texts)
+    training = _training_indices(rows, texts)
+    label_counts = Counter(rows[index].example.label for index in training)
+    if len(training) < MIN_TRAINING_ROWS or len(label_counts) < 2:
+        reason = (
+            f"{task.set} has {len(training)} training rows of {len(label_counts)} labels to learn from; it takes "
+            f"{MIN_TRAINING_ROWS} of 2"
+        )
+        yield from (ExplanationPrediction(not_judged_reason=reason, empty=not text) for text in texts)
         return
     try:
-        probabilities, known = _probabilities(task, rows, texts, drawn)
+        probabilities, n_known_terms = _probabilities(task, rows, texts, training)
     except NoSharedFeatures:
         yield from (
             ExplanationPrediction(not_judged_reason=NO_SHARED_FEATURES_REASON, empty=not text)
             for text in texts
         )
         return
-    for row, text, shares, words in zip(rows, texts, probabilities, known, strict=True):
+    for row, text, row_probabilities, n_known in zip(rows, texts, probabilities, n_known_terms, strict=True):
         if not text:
             yield ExplanationPrediction(empty=True)
-        elif not taught[row.reading.label]:
+        elif not label_counts[row.reading.label]:
             yield ExplanationPrediction(not_judged_reason="no training row has the answer's label")
-        elif words < MIN_KNOWN_TERMS:
+        elif n_known < MIN_KNOWN_TERMS:
             yield ExplanationPrediction(
-                not_judged_reason="hardly a word of the explanation stands in training rows"
+                not_judged_reason="hardly any word of the explanation occurs in the training rows"
             )
         else:
-            yield ExplanationPrediction(dict(zip(task.labels, shares.tolist(), strict=True)))
+            yield ExplanationPrediction(dict(zip(task.labels, row_probabilities.tolist(), strict=True)))
 
 
 def _training_indices(rows: list[ResponseRow], texts: list[str]) -> list[int]:
-    """Places of the rows to learn from, in order."""
-    fit = [
-        at
-        for at, row in enumerate(rows)
-        if row.post.split == "train" and texts[at] and row.example.label == row.reading.label is not None
+    """Indices of the rows to train on, ascending."""
+    usable = [
+        index
+        for index, row in enumerate(rows)
+        if row.post.split == "train" and texts[index] and row.example.label == row.reading.label is not None
     ]
-    if len(fit) <= MAX_TRAINING_ROWS:
-        return fit
-    by_chance = sorted({rows[at].post.id for at in fit}, key=lambda post: stable_id("drawn", post))
-    rows_of = Counter(rows[at].post.id for at in fit)
-    total, taken = 0, set()
-    for post in by_chance:
-        total += rows_of[post]
+    if len(usable) <= MAX_TRAINING_ROWS:
+        return usable
+    shuffled_posts = sorted(
+        {rows[index].post.id for index in usable}, key=lambda post: stable_id("drawn", post)
+    )
+    rows_per_post = Counter(rows[index].post.id for index in usable)
+    total, drawn_posts = 0, set()
+    for post in shuffled_posts:
+        total += rows_per_post[post]
         if total > MAX_TRAINING_ROWS:
             break
-        taken.add(post)
-    return [at for at in fit if rows[at].post.id in taken]
+        drawn_posts.add(post)
+    return [index for index in usable if rows[index].post.id in drawn_posts]
 
 
 def _probabilities(
-    task: Task, rows: list[ResponseRow], texts: list[str], drawn: list[int]
+    task: Task, rows: list[ResponseRow], texts: list[str], training: list[int]
 ) -> tuple[FloatArray, list[int]]:
-    """Shape (rows, labels), and how many words of each row are known."""
-    place = {label: at for at, label in enumerate(task.labels)}
-    truth = np.array([place[str(rows[at].example.label)] for at in drawn], dtype=np.int64)
-    own_words = [label.because for label in task.labels.values()]
-    reader = ExplanationClassifier(
-        [texts[at] for at in drawn], truth, [rows[at].post.id for at in drawn], own_words
+    """Label probabilities, shape (rows, labels), and the number of known terms of each row."""
+    label_index = {label: index for index, label in enumerate(task.labels)}
+    labels = np.array([label_index[str(rows[index].example.label)] for index in training], dtype=np.int64)
+    classifier = ExplanationClassifier(
+        [texts[index] for index in training],
+        labels,
+        [rows[index].post.id for index in training],
+        [label.because for label in task.labels.values()],
     )
-    probabilities = reader.predict_proba(texts)
-    probabilities[drawn] = reader.out_of_fold_probabilities
-    return probabilities, reader.count_known_terms(texts).tolist()
+    probabilities = classifier.predict_proba(texts)
+    probabilities[training] = classifier.out_of_fold_probabilities
+    return probabilities, classifier.count_known_terms(texts).tolist()
 
 
 def _report_row(
     name: str, split: str, pairs: list[tuple[ResponseRow, ExplanationPrediction]]
 ) -> GateReportRow:
-    judged = [(row.reading.label, back.label) for row, back in pairs if back.probabilities]
+    judged = [(row.reading.label, prediction.label) for row, prediction in pairs if prediction.probabilities]
     reasons = Counter(
-        back.not_judged_reason or "nothing but the answer" for _, back in pairs if not back.probabilities
+        prediction.not_judged_reason or "nothing but the answer"
+        for _, prediction in pairs
+        if not prediction.probabilities
     )
     return {
         "set": name,

@@ -1,11 +1,11 @@
-"""Evidence: does what an explanation quotes stand in the post?
+"""Gate: what the explanation quotes is in the post.
 
-A quotation that the post says as it is costs some 10 microseconds; only what is not found so is looked for in the
-dearer ways, up to some milliseconds in a long post (rapidfuzz). Measured on the release: 0.1 ms a row.
+A verbatim quotation takes some 10 microseconds. Only quotations that are not found verbatim go through the slower
+matchers, which take up to a few milliseconds in a long post (rapidfuzz). Measured on the release: 0.1 ms a row.
 
-No length is exempt. Among the 2,206 quotations of the release's training and validation answers, 1,252 have one or two
-words, and of the 639 of one word only 8 are not in the post: to let short ones pass as figures of speech would leave
-more than half of the evidence unchecked to spare a row in a thousand.
+Short quotations are checked as well. Of the 2,206 quotations in the release's training and validation answers, 1,252
+have one or two words, and of the 639 with one word only 8 are not in the post: exempting short ones as figures of speech
+would leave more than half of the evidence unchecked to spare one row in a thousand.
 """
 
 from __future__ import annotations
@@ -29,32 +29,26 @@ from mentallama.text.quote_matching import (
 )
 from mentallama.text.tokenize import word_tokens
 
+GATE = "quote_grounding"
+
 QuoteMatchKind = Literal["exact", "similar", "spliced", "term", "other_post", "not_found"]
-KINDS_OF_QUOTES: tuple[QuoteMatchKind, ...] = (
-    "exact",
-    "similar",
-    "spliced",
-    "term",
-    "other_post",
-    "not_found",
-)
 GROUNDED_KINDS: frozenset[QuoteMatchKind] = frozenset(("exact", "similar", "spliced"))
-"""Kinds that the post bears out."""
+"""Kinds whose text is in the post."""
 UNGROUNDED_KINDS: frozenset[QuoteMatchKind] = frozenset(("other_post", "not_found"))
 
 MIN_OTHER_POST_WORDS = 4
-"""Words of the shortest quotation that is looked for in other posts; shorter ones stand somewhere by chance."""
+"""Minimum number of words of a quotation that is searched for in other posts; shorter ones match by chance."""
 
 MIN_TERM_LETTERS = 5
-"""Letters of the shortest part of a question or an answer that is a term: "the" and "show" are anybody's words."""
+"""Minimum length of a part of a question or an answer that counts as a term; "the" and "show" are too common."""
 
 
 class QuoteMatch(Record):
-    """What one quotation of a row was found to be; `spans` are offsets into the row's post.
+    """How one quotation matches the row's post; `spans` are offsets into the post's text.
 
-    exact: as written. similar: apart from case, spaces and marks, with an ellipsis, or with small changes. spliced: put
-    together from several places without a sign of it. term: a word of the question or of its answers. other_post: in
-    another post of the run only. not_found: in none.
+    exact: verbatim. similar: up to case, spacing and punctuation, with an ellipsis, or with small changes. spliced:
+    joined from several passages without an ellipsis. term: a word of the question or of its answers. other_post: only in
+    another post of the run. not_found: in no post.
     """
 
     kind: QuoteMatchKind
@@ -62,7 +56,7 @@ class QuoteMatch(Record):
 
 
 def match_quotes(row: ResponseRow) -> tuple[QuoteMatch, ...]:
-    """What each of `row.quotes` is, in their order; `find_in_other_posts` is told apart by `mark_other_post_quotes` only."""
+    """Match each of `row.quotes` against the post, in order. Other posts are left to `mark_other_post_quotes`."""
     return tuple(_match_quote(row.post.text, quote, row.task) for quote in row.quotes)
 
 
@@ -84,69 +78,78 @@ def _match_quote(text: str, quote: str, task: Task) -> QuoteMatch:
 def check_quote_grounding(
     row: ResponseRow, threshold: float, other_post_quotes: Container[str] = frozenset()
 ) -> Verdict:
-    """Pass a row where at most this share of its quotations, terms left out, stands nowhere in the post.
+    """Pass a row if at most `threshold` of its quotations, not counting terms, are absent from the post.
 
     Parameters
     ----------
     threshold
-        0-1.
-    borrowed
-        Quotations that stand in other posts, as `find_in_other_posts` gives them. They only make the reason more telling:
-        `find_in_other_posts` and `check_quote_grounding` weigh the same.
+        Maximum share, 0-1.
+    other_post_quotes
+        Quotations that are in other posts, from `find_in_other_posts`. They change the reason only, not the share.
 
     Returns
     -------
     Verdict
-        The score is the share; None where the explanation quotes nothing, which passes.
+        The score is the share of absent quotations; None if the explanation quotes nothing, which passes.
     """
     kinds = Counter(quote.kind for quote in mark_other_post_quotes(row, match_quotes(row), other_post_quotes))
-    counted = kinds.total() - kinds["term"]
-    lost = sum(kinds[kind] for kind in UNGROUNDED_KINDS)
-    if not counted:
-        return row.verdict("quote_grounding")
-    if lost / counted <= threshold:
-        return row.verdict("quote_grounding", score=lost / counted)
+    n_counted = kinds.total() - kinds["term"]
+    n_absent = sum(kinds[kind] for kind in UNGROUNDED_KINDS)
+    if not n_counted:
+        return row.verdict(GATE)
+    if n_absent / n_counted <= threshold:
+        return row.verdict(GATE, score=n_absent / n_counted)
     other = f", {kinds['other_post']} of them in another post" if kinds["other_post"] else ""
-    reason = f"{lost} of {counted} quotations not in the post{other}"
-    return row.verdict("quote_grounding", reason, lost / counted)
+    reason = f"{n_absent} of {n_counted} quotations not in the post{other}"
+    return row.verdict(GATE, reason, n_absent / n_counted)
 
 
-def unplaced(row: ResponseRow, matches: Iterable[QuoteMatch]) -> tuple[str, ...]:
-    """The quotations that stand nowhere in the row's own post."""
-    return tuple(text for text, quote in zip(row.quotes, matches, strict=True) if quote.kind == "not_found")
+def missing_quotes(row: ResponseRow, matches: Iterable[QuoteMatch]) -> tuple[str, ...]:
+    """The quotations that are not in the row's own post."""
+    return tuple(text for text, match in zip(row.quotes, matches, strict=True) if match.kind == "not_found")
 
 
 def find_in_other_posts(quotes: Iterable[str], posts: Iterable[Post]) -> frozenset[str]:
-    """Those of the quotations, each not in its own post, that stand in one of the posts, word by word in any case.
+    """The quotations that occur in one of the posts word for word, ignoring case.
 
-    Reads the posts once and holds the quotations only. Those of fewer than BORROWED words are never found.
+    Parameters
+    ----------
+    quotes
+        Quotations that are missing from their own posts. Those of fewer than `MIN_OTHER_POST_WORDS` words are skipped.
+    posts
+        Read once, streaming.
     """
-    waiting: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
+    by_opening: defaultdict[tuple[str, ...], dict[str, str]] = defaultdict(dict)
     for quote in quotes:
         words = word_tokens(quote)
         if len(words) >= MIN_OTHER_POST_WORDS:
-            waiting[tuple(words[:MIN_OTHER_POST_WORDS])][quote] = _space_joined(words)
+            by_opening[tuple(words[:MIN_OTHER_POST_WORDS])][quote] = _space_joined(words)
     found: set[str] = set()
-    for post in posts if waiting else ():
+    for post in posts if by_opening else ():
         words = word_tokens(post.text)
-        begun = {start for start in _opening_ngrams(words) if start in waiting}
-        line = _space_joined(words) if begun else ""
-        found.update(quote for start in begun for quote, wanted in waiting[start].items() if wanted in line)
+        openings = {opening for opening in _opening_ngrams(words) if opening in by_opening}
+        text = _space_joined(words) if openings else ""
+        found.update(
+            quote
+            for opening in openings
+            for quote, quote_text in by_opening[opening].items()
+            if quote_text in text
+        )
     return frozenset(found)
 
 
 def mark_other_post_quotes(
-    row: ResponseRow, placed: tuple[QuoteMatch, ...], borrowed: Container[str]
+    row: ResponseRow, matches: tuple[QuoteMatch, ...], other_post_quotes: Container[str]
 ) -> tuple[QuoteMatch, ...]:
-    """The same quotations, with those that other posts hold told apart from the invented ones."""
+    """The same matches, with `other_post` in place of `not_found` for quotations that are in another post."""
     return tuple(
-        QuoteMatch(kind="other_post") if quote.kind == "not_found" and text in borrowed else quote
-        for text, quote in zip(row.quotes, placed, strict=True)
+        QuoteMatch(kind="other_post") if match.kind == "not_found" and text in other_post_quotes else match
+        for text, match in zip(row.quotes, matches, strict=True)
     )
 
 
 def _opening_ngrams(words: list[str]) -> Iterable[tuple[str, ...]]:
-    return zip(*(words[at:] for at in range(MIN_OTHER_POST_WORDS)), strict=False)
+    return zip(*(words[offset:] for offset in range(MIN_OTHER_POST_WORDS)), strict=False)
 
 
 def _space_joined(words: list[str]) -> str:
@@ -154,19 +157,19 @@ def _space_joined(words: list[str]) -> str:
 
 
 def _is_task_term(quote: str, task: Task) -> bool:
-    """Whether the quotation only names a label, a question or an answer, or is a placeholder's word."""
+    """Whether the quotation only names a label, a question, an answer or a placeholder."""
     words = [word.removesuffix("s") for word in word_tokens(quote)]
-    line = _space_joined(words)
+    text = _space_joined(words)
     if words and sum(map(len, words)) < MIN_TERM_LETTERS:
-        return line in _task_terms(task)
-    return any(line in term for term in _task_terms(task))
+        return text in _task_terms(task)
+    return any(text in term for term in _task_terms(task))
 
 
 @cache
 def _task_terms(task: Task) -> tuple[str, ...]:
-    """The task's own words, each text with spaces at its ends: a part of one, cut at words, is a term.
+    """The task's own wording, each text padded with spaces so that any run of its words is a substring.
 
-    A plural `s` does not count.
+    Without a plural `s`.
     """
     texts = [task.title, *PII_KINDS, "yes", "no", *task.questions, *task.labels]
     texts += [question.wording.for_form(form) for question in task.questions.values() for form in FORMS]

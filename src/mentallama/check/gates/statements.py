@@ -1,7 +1,7 @@
-"""What an explanation states that it must not: a diagnosis as fact, advice to the poster, talk of its own prompt.
+"""Gates: the explanation does not state a diagnosis as fact, and gives the author no advice.
 
-The patterns stand in statements.yaml, by language; all languages are tried, for an answer may change its language. Where
-no pattern meets, which is most rows, each of the three subjects costs about 0.3 ms a row.
+The patterns are in statements.yaml, by language. All languages are tried, since an answer may switch languages. Most
+rows match no pattern; each of the three subjects then takes about 0.3 ms a row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import yaml
 
 from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict
-from mentallama.text.quote_extraction import replace_quotes
 
 Subject = Literal["diagnosis", "advice", "leak"]
 
@@ -26,67 +25,64 @@ _CLAUSE_END = re.compile(
     r"(?<!\bvs)[.!?;。！？；\n]+|,? (?:therefore|thus|hence|however|so that)\b,?"
     r"|, (?:and|so|but|which|y|et|und)\b|, (?=it(?:'s| is| would))"
 )
-"""What ends a clause: a hedge before it says nothing about what follows."""
+"""Ends a clause: a hedge before it does not apply to what follows."""
 _PATTERN_NAME = re.compile(r"<(\w+)>")
 _NAMED_GROUP = re.compile(r"\(\?P<\w+>")
 
 
 @dataclass(frozen=True)
 class StatementPatterns:
-    """What one language says on one subject."""
+    """Patterns of one language for one subject."""
 
     combined: re.Pattern[str]
-    """All of them as one: meets wherever one of them does."""
+    """The alternation of all `patterns`, a quick test."""
     patterns: tuple[re.Pattern[str], ...]
     unless: re.Pattern[str] | None
     reported: re.Pattern[str] | None
 
 
 def check_diagnosis(row: ResponseRow) -> Verdict:
-    """Pass an explanation that states no diagnosis as a fact of its own.
+    """Pass an explanation that does not itself state a diagnosis as fact.
 
-    The published answers ("the poster suffers from depression"), hedged wording and what the post says of itself are
-    none. The score is the number of statements found.
+    The published answers ("the poster suffers from depression"), hedged wording and repetitions of the post do not
+    count. The score is the number of statements found.
     """
     return _statement_verdict(row, "diagnosis", "diagnosis", "states a diagnosis as fact")
 
 
 def check_advice(row: ResponseRow) -> Verdict:
-    """Pass an explanation that gives the poster, or whoever is near, no advice and names no hotline.
+    """Pass an explanation that gives the poster or people close to them no advice and names no hotline.
 
-    That the poster asks for advice, gives it or was given it is no advice. The score is the number of places found.
+    Reporting that the poster asks for, gives or received advice does not count. The score is the number of findings.
     """
     return _statement_verdict(row, "advice", "advice", "gives advice")
 
 
 def _statement_verdict(row: ResponseRow, gate: str, subject: Subject, reason: str) -> Verdict:
-    count = sum(
-        1
-        for _ in find_statements(subject, replace_quotes(row.reading.explanation, row.quotes), row.post.text)
-    )
+    count = sum(1 for _ in find_statements(subject, row.unquoted_explanation(), row.post.text))
     return row.verdict(gate, f"{reason}, {count} times" if count > 1 else reason if count else None, count)
 
 
 def find_statements(subject: Subject, text: str, post: str = "") -> Iterator[tuple[int, int]]:
-    """Where a text without quotations speaks of the subject, as offsets into it.
+    """Yield the spans of a text, given without its quotations, that match the subject's patterns.
 
     Parameters
     ----------
     post
-        What excuses a statement that only repeats it.
+        Statements that only repeat this text are excused.
     """
     plain = text.translate(_STRAIGHTEN_QUOTES)
     lowered = plain.lower()
-    if len(lowered) != len(plain):  # a letter whose lower case is two: offsets would shift
+    if len(lowered) != len(plain):  # some letter has a two-character lower case, which would shift offsets
         lowered = "".join(c.lower() if len(c.lower()) == 1 else c for c in plain)
-    told = post.translate(_STRAIGHTEN_QUOTES).lower()
+    post_text = post.translate(_STRAIGHTEN_QUOTES).lower()
     end = 0
     for patterns in _load_patterns()[subject]:
         if not patterns.combined.search(lowered):
             continue
-        found = [match for each in patterns.patterns for match in each.finditer(lowered)]
-        for match in sorted(found, key=lambda match: match.span()):
-            if match.start() >= end and not _is_excused(match, patterns, told):
+        matches = [match for each in patterns.patterns for match in each.finditer(lowered)]
+        for match in sorted(matches, key=lambda match: match.span()):
+            if match.start() >= end and not _is_excused(match, patterns, post_text):
                 end = match.end()
                 yield match.span()
         end = 0
@@ -94,10 +90,10 @@ def find_statements(subject: Subject, text: str, post: str = "") -> Iterator[tup
 
 def _is_excused(match: re.Match[str], patterns: StatementPatterns, post: str) -> bool:
     groups = match.groupdict()
-    named = groups.get("condition") or groups.get("plain")
-    if named and named.strip() in post:
+    condition = groups.get("condition") or groups.get("plain")
+    if condition and condition.strip() in post:
         return True
-    if groups.get("told") and patterns.reported and patterns.reported.search(post):
+    if groups.get("reported") and patterns.reported and patterns.reported.search(post):
         return True
     before = _CLAUSE_END.split(match.string[: match.start()])[-1]
     return bool(patterns.unless and patterns.unless.search(before + match[0][:1]))
@@ -117,17 +113,17 @@ def _load_patterns() -> Mapping[Subject, tuple[StatementPatterns, ...]]:
 def _compile_patterns(block: Mapping[str, Any], subject: Mapping[str, Any]) -> StatementPatterns:
     names = block.get("names", {})
 
-    def named(pattern: str) -> str:
+    def expand(pattern: str) -> str:
         return _PATTERN_NAME.sub(
-            lambda found: named(names[found[1]]) if found[1] in names else found[0], pattern
+            lambda match: expand(names[match[1]]) if match[1] in names else match[0], pattern
         )
 
-    patterns = [named(pattern) for pattern in subject["find"]]
+    patterns = [expand(pattern) for pattern in subject["find"]]
     return StatementPatterns(
         combined=re.compile("|".join(_NAMED_GROUP.sub("(?:", pattern) for pattern in patterns)),
         patterns=tuple(map(re.compile, patterns)),
         unless=_compile_optional(subject.get("unless")),
-        reported=_compile_optional(block.get("told")),
+        reported=_compile_optional(block.get("reported")),
     )
 
 

@@ -1,31 +1,30 @@
-"""The review file: where a teacher's label is not the set's, a person decides.
+"""The review file of label disagreements: where a teacher's label differs from the data set's, a person decides.
 
-runs/NAME/review/disagreements.csv has a line for each such response. The person writes one word into `decision`:
+runs/NAME/review/disagreements.csv has a row for each such response. The reviewer writes one word into `decision`:
 
-- `set`: the set's label is right. The response is dropped, for it argues for a wrong label.
+- `set`: the data set's label is right. The response is dropped, as it argues for a wrong label.
 - `teacher`: the teacher's label is right. The response is accepted with the teacher's label.
-- `drop`: neither label is right, or the response is no good. It is dropped.
+- `drop`: neither label is right, or the response is unusable. It is dropped.
 - nothing: not yet decided. It is dropped for now.
 
-`note` is free text, and so is any column that a person adds. A decision holds for the two labels it was made about: a
-teacher that answers otherwise another time is another line. What a person wrote is never lost: lines with a decision, a
-note or text in a column of their own stay in the file, also when their response is no longer a disagreement.
+`note` is free text, and so is any column that a reviewer adds. A decision applies to the two labels it was made about;
+if the teacher answers differently another time, that is another row. What reviewers wrote is never lost: rows with a
+decision, a note or text in an added column stay in the file even if their response is no longer a disagreement.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from mentallama.check.human_review.review_sheet import digest_human_input, has_human_input, read_keyed_rows
 from mentallama.check.response_row import ResponseRow
-from mentallama.errors import DataError
-from mentallama.files.spreadsheet import SheetRow, read_sheet, write_sheet
+from mentallama.files.spreadsheet import SheetRow, write_sheet
 
-DISAGREEMENT_COLUMNS = (
+GENERATED_COLUMNS = (
     "example_id",
     "model",
     "set",
@@ -34,9 +33,8 @@ DISAGREEMENT_COLUMNS = (
     "teacher_label",
     "post",
     "explanation",
-    "decision",
-    "note",
 )
+DISAGREEMENT_COLUMNS = (*GENERATED_COLUMNS, "decision", "note")
 DECISIONS: Mapping[str, str] = MappingProxyType(
     {
         "set": "the set's label is right; the response is dropped",
@@ -44,14 +42,14 @@ DECISIONS: Mapping[str, str] = MappingProxyType(
         "drop": "the response is dropped, whichever label is right",
     }
 )
-"""The words that `decision` may hold, and what each does."""
+"""Allowed values of `decision`, and their effects."""
 
 DROP_DECISIONS = ("set", "drop")
-"""Those that drop the response."""
+"""Decisions that drop the response."""
 
 
 class DecisionKey(NamedTuple):
-    """What a decision is about: a response, and the two labels at odds."""
+    """Identifies what a decision is about: a response and the two labels that disagree."""
 
     example_id: str
     model: str
@@ -61,88 +59,81 @@ class DecisionKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Decisions:
-    """The lines of a review file, in its order."""
+    """The rows of a review file, in its order."""
 
     rows: Mapping[DecisionKey, SheetRow] = field(default_factory=dict)
 
     def get(self, row: ResponseRow) -> str:
-        """What a person decided of a response; "" where nobody has."""
-        line = self.rows.get(decision_key(row))
-        return "" if line is None else line["decision"]
+        """The decision on a response; "" if there is none yet."""
+        cells = self.rows.get(decision_key(row))
+        return "" if cells is None else cells["decision"]
 
     @property
     def decided(self) -> dict[DecisionKey, str]:
-        """Decisions that were made."""
-        return {key: line["decision"] for key, line in self.rows.items() if line["decision"]}
+        """All decisions made so far."""
+        return {key: cells["decision"] for key, cells in self.rows.items() if cells["decision"]}
 
 
 def read_decisions(path: Path) -> Decisions:
-    """Read a review file whole; without a file nothing has been decided.
+    """Read a review file; without a file nothing has been decided.
 
     Raises
     ------
-    BadData
-        No table, a column is missing, a word in `decision` that means nothing, two lines about the same response and
-        labels. The file is left as it is.
+    DataError
+        The file is not a table, a column is missing, a `decision` is not an allowed word, or two rows are about the
+        same response and labels.
     """
-    lines: dict[DecisionKey, SheetRow] = {}
-    rows_of: dict[DecisionKey, int] = {}
-    for number, cells in read_sheet(path, DISAGREEMENT_COLUMNS):
-        line = cells | {"decision": cells["decision"].strip().lower()}
-        key = DecisionKey(*(line[name] for name in DecisionKey._fields))
-        if not all(key):
-            raise DataError("example_id, model, label or teacher_label is empty", path, number)
-        if line["decision"] and line["decision"] not in DECISIONS:
-            allowed = ", ".join(DECISIONS)
-            raise DataError(
-                f"decision holds a word that means nothing; write {allowed} or nothing", path, number
-            )
-        if key in lines:
-            raise DataError(f"the same response as row {rows_of[key]}; keep one of them", path, number)
-        lines[key], rows_of[key] = line, number
-    return Decisions(lines)
+    return Decisions(read_keyed_rows(path, DISAGREEMENT_COLUMNS, _parse_row, same="response"))
 
 
-def write_disagreements(path: Path, disagreements: Iterable[ResponseRow], decisions: Decisions) -> int:
-    """Write the disagreements, in their order, then all lines that a person has written in; returns those undecided.
+def _parse_row(cells: SheetRow) -> tuple[DecisionKey, SheetRow]:
+    row = cells | {"decision": cells["decision"].strip().lower()}
+    key = DecisionKey(*(row[name] for name in DecisionKey._fields))
+    if not all(key):
+        raise ValueError("example_id, model, label or teacher_label is empty")
+    if row["decision"] and row["decision"] not in DECISIONS:
+        raise ValueError(f"decision is not one of {', '.join(DECISIONS)}; write one of them or nothing")
+    return key, row
+
+
+def write_disagreements(path: Path, disagreements: Iterable[ResponseRow], decisions: Decisions) -> None:
+    """Write the disagreements, in their order, then all other rows that a person has written in.
 
     Parameters
     ----------
     disagreements
-        Rows whose answer gives another label than the set.
+        Rows whose answer gives another label than the data set.
     decisions
-        What was read when the run began. The file is read once more, for a person may have worked in it meanwhile.
+        What was read when the run began. The file is read again, as someone may have edited it since.
 
     Raises
     ------
-    BadData
-        As for `read_decisions`; the file is left as it is.
+    DataError
+        As for `read_decisions`; the file is left unchanged.
     """
-    known = {key: line for key, line in decisions.rows.items() if _has_decision_or_note(line)}
-    known |= read_decisions(path).rows
-    lines = {decision_key(row): _disagreement_row(row) for row in disagreements}
-    for key, written in known.items():
-        if key in lines:
-            lines[key] = written | lines[key] | {name: written[name] for name in ("decision", "note")}
-        elif _has_decision_or_note(written):
-            lines[key] = written
-    write_sheet(path, DISAGREEMENT_COLUMNS, lines.values())
-    return sum(not line["decision"] for line in lines.values())
+    written = {key: row for key, row in decisions.rows.items() if has_human_input(row, GENERATED_COLUMNS)}
+    written |= read_decisions(path).rows
+    rows = {decision_key(row): _disagreement_row(row) for row in disagreements}
+    for key, old_row in written.items():
+        if key in rows:
+            rows[key] = old_row | rows[key] | {name: old_row[name] for name in ("decision", "note")}
+        elif has_human_input(old_row, GENERATED_COLUMNS):
+            rows[key] = old_row
+    write_sheet(path, DISAGREEMENT_COLUMNS, rows.values())
 
 
 def decisions_digest(path: Path) -> str:
-    """64 hexadecimal digits of all decisions: the same whatever is undecided, noted, or in which order they stand."""
-    decided = sorted((*key, decision) for key, decision in read_decisions(path).decided.items())
-    return hashlib.sha256(repr(decided).encode("utf-8", "surrogatepass")).hexdigest()
+    """Digest of all decisions; notes, undecided rows and the order of rows do not change it."""
+    return digest_human_input((*key, decision) for key, decision in read_decisions(path).decided.items())
 
 
 def disagrees(row: ResponseRow) -> bool:
-    """Whether the answer gives another label than the set; False where either gives none."""
+    """Whether the answer gives another label than the data set; False if either gives none."""
     return row.reading.label is not None and row.example.label not in (None, row.reading.label)
 
 
 def decision_key(row: ResponseRow) -> DecisionKey:
-    """What a decision about this response is filed under."""
+    """The key of a decision about this response."""
     return DecisionKey(row.example.id, row.response.model, row.example.label or "", row.reading.label or "")
 
 
@@ -160,9 +151,3 @@ def _disagreement_row(row: ResponseRow) -> SheetRow:
         "decision": "",
         "note": "",
     }
-
-
-def _has_decision_or_note(line: SheetRow) -> bool:
-    """Whether a person has written in a line."""
-    own = (text for name, text in line.items() if name not in DISAGREEMENT_COLUMNS)
-    return any(text.strip() for text in (line["decision"], line["note"], *own))

@@ -1,11 +1,10 @@
-"""The files of a run that people write in: decisions on disagreements, ratings of a sample.
+"""The files of a run that people fill in: decisions on label disagreements, and ratings of a sample.
 
-They lie in `runs/NAME/review/`, beside the stages' folders, which are replaced whole.
+They are in `runs/NAME/review/`, beside the folders of the stages, which a new run replaces as a whole.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,94 +17,72 @@ from mentallama.check.human_review.disagreements import (
     write_disagreements,
 )
 from mentallama.check.human_review.rating_sample import (
-    ASPECTS,
     Ratings,
     draw_rating_sample,
     rating_sample_report,
+    ratings_digest,
     read_ratings,
     write_rating_sample,
 )
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_row import ResponseRow
 from mentallama.config import Check
-from mentallama.run_files import (
-    DISAGREEMENTS_FILE,
-    DISAGREEMENTS_PATH,
-    RATING_SAMPLE_FILE,
-    RATING_SAMPLE_PATH,
-    REVIEW_FOLDER,
-)
+from mentallama.run_files import DISAGREEMENTS_PATH, RATING_SAMPLE_PATH
 
 
 @dataclass(frozen=True)
 class HumanInputs:
-    """What people have written so far. Read before a run works, so that a file with a fault stops it at once."""
+    """What people have written so far. Read before any work is done, so that a malformed file stops the run at once."""
 
-    folder: Path
+    run: Path
     decisions: Decisions
     ratings: Ratings
 
 
 def read_human_inputs(run: Path) -> HumanInputs:
-    """Read both files of a run; a file that is not there says nothing.
+    """Read both files of a run; either may be absent.
 
     Raises
     ------
-    BadData
-        A file has a fault; it is left as it is.
+    DataError
+        A file is malformed; it is left unchanged.
     """
-    return HumanInputs(
-        run / REVIEW_FOLDER, read_decisions(disagreements_path(run)), read_ratings(rating_sample_path(run))
-    )
-
-
-def disagreements_path(run: Path) -> Path:
-    """Where people decide between a teacher's label and the set's."""
-    return run / DISAGREEMENTS_PATH
-
-
-def rating_sample_path(run: Path) -> Path:
-    """Where raters score explanations."""
-    return run / RATING_SAMPLE_PATH
+    return HumanInputs(run, read_decisions(run / DISAGREEMENTS_PATH), read_ratings(run / RATING_SAMPLE_PATH))
 
 
 def human_input_digests(run: Path) -> dict[str, str]:
-    """Digests of what people have decided and rated: the same as long as nobody has written in the files."""
-    given = sorted(
-        (
-            line["example_id"],
-            line["model"],
-            line["explanation"],
-            line["rater"],
-            *(line[name] for name in ASPECTS),
-        )
-        for line in read_ratings(rating_sample_path(run)).rows
-        if any(line[name] for name in ASPECTS)
-    )
-    ratings = hashlib.sha256(repr(given).encode("utf-8", "surrogatepass")).hexdigest()
-    return {"decisions": decisions_digest(disagreements_path(run)), "ratings": ratings}
+    """Digests of the decisions and of the ratings; they change only when a decision or a score changes."""
+    return {
+        "decisions": decisions_digest(run / DISAGREEMENTS_PATH),
+        "ratings": ratings_digest(run / RATING_SAMPLE_PATH),
+    }
 
 
-def update_disagreements(people: HumanInputs, rows: Sequence[ResponseRow]) -> GateReportRow:
-    """Write where teacher and set disagree, with what was decided before; the state of it in figures."""
-    at_odds = [row for row in rows if disagrees(row)]
-    path = people.folder / DISAGREEMENTS_FILE
-    if not at_odds and not path.is_file():
+def update_disagreements(human_inputs: HumanInputs, rows: Sequence[ResponseRow]) -> GateReportRow:
+    """Write the disagreements between teacher and data set with the decisions so far; returns their counts."""
+    disagreements = [row for row in rows if disagrees(row)]
+    path = human_inputs.run / DISAGREEMENTS_PATH
+    if not disagreements and not path.is_file():
         return {"disagreements": 0, "decided": 0, "undecided": 0}
     path.parent.mkdir(exist_ok=True)
-    write_disagreements(path, at_odds, people.decisions)
-    undecided = sum(not people.decisions.get(row) for row in at_odds)
-    return {"disagreements": len(at_odds), "decided": len(at_odds) - undecided, "undecided": undecided}
+    write_disagreements(path, disagreements, human_inputs.decisions)
+    undecided = sum(not human_inputs.decisions.get(row) for row in disagreements)
+    return {
+        "disagreements": len(disagreements),
+        "decided": len(disagreements) - undecided,
+        "undecided": undecided,
+    }
 
 
 def update_rating_sample(
-    people: HumanInputs, accepted: Sequence[ResponseRow], settings: Check, seed: int
+    human_inputs: HumanInputs, accepted: Sequence[ResponseRow], settings: Check, seed: int
 ) -> GateReportRow:
-    """Draw the sample from accepted rows and write it with the ratings there are; where the rating stands."""
-    path = people.folder / RATING_SAMPLE_FILE
+    """Draw the sample from the accepted rows and write it with the ratings so far; returns the state of the rating."""
+    path = human_inputs.run / RATING_SAMPLE_PATH
     if not accepted and not path.is_file():
         return {}
-    drawn = draw_rating_sample(accepted, settings.rating_sample_size, seed, people.ratings.overall_scores())
+    already_rated = human_inputs.ratings.overall_scores()
+    drawn = draw_rating_sample(accepted, settings.rating_sample_size, seed, already_rated)
     path.parent.mkdir(exist_ok=True)
-    ratings = write_rating_sample(path, drawn, people.ratings)
+    ratings = write_rating_sample(path, drawn, human_inputs.ratings)
     return rating_sample_report(ratings, settings.acceptable_poor_share, settings.unacceptable_poor_share)

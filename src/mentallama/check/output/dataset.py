@@ -1,4 +1,4 @@
-"""Write the accepted rows, streaming: as examples to train on, as a data set in both forms, as a release."""
+"""Write the accepted rows, streaming: as training examples, as a data set in both forms, and as a release."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from mentallama.run_files import INSTRUCTIONS_FILE
 from mentallama.tasks import write_query
 
 DATASET_COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
-"""Of the data set's files, all text. `id` is the example's in the file's own form; `post_id` is the same in both."""
+"""Columns of the data set's files, all text. `id` is that of the example in the file's form; `post_id` is the same in both."""
 
 
 @dataclass(frozen=True)
 class AcceptedResponse:
-    """A row that is taken, and the label that goes with it."""
+    """A row and the label that it is accepted with."""
 
     row: ResponseRow
     label: str
 
     def example(self, form: Form) -> Example:
-        """The example with its label, and the answer as `write_answer` has it."""
+        """The training example, with its label and the answer written by `write_answer`."""
         row = self.row
         question = row.example.question
         answer = write_answer(row.task, question, self.label, row.reading.explanation, form)
@@ -53,15 +53,15 @@ class AcceptedResponse:
 
 
 def dataset_path(form: Form, split: Split, suffix: str) -> Path:
-    """A file of the data set, below the stage's folder."""
+    """Path of a file of the data set, relative to the stage's folder."""
     return Path("data") / form / f"{split}{suffix}"
 
 
 @contextmanager
 def dataset_writer(out: Path, form: Form, parquet: bool) -> Iterator[Callable[[AcceptedResponse], None]]:
-    """Yield a function that writes one accepted row to all files it belongs to.
+    """Yield a function that writes one accepted row to all files that it belongs to.
 
-    A file that would have no rows does not come to be, but `instructions.jsonl.zst` (in `form`) always does.
+    Files without rows are not created, except `instructions.jsonl.zst` (in `form`), which always is.
     """
     suffixes = (".jsonl", ".parquet") if parquet else (".jsonl",)
     with record_writer(out / INSTRUCTIONS_FILE) as write_example, ExitStack() as stack:
@@ -70,18 +70,18 @@ def dataset_writer(out: Path, form: Form, parquet: bool) -> Iterator[Callable[[A
         def write(accepted: AcceptedResponse) -> None:
             write_example(accepted.example(form))
             name, split = accepted.row.task.set, accepted.row.post.split
-            for each in FORMS:
-                cells = accepted.dataset_row(each)
+            for row_form in FORMS:
+                cells = accepted.dataset_row(row_form)
                 for suffix in suffixes:
-                    files.write(dataset_path(each, split, suffix), DATASET_COLUMNS, tuple(cells.values()))
-                published = Path("release") / release_path(name, split, each)
-                files.write(published, RELEASE_COLUMNS, (cells["query"], cells["response"]))
+                    files.write(dataset_path(row_form, split, suffix), DATASET_COLUMNS, tuple(cells.values()))
+                release_file = Path("release") / release_path(name, split, row_form)
+                files.write(release_file, RELEASE_COLUMNS, (cells["query"], cells["response"]))
 
         yield write
 
 
 class _LazyTables:
-    """Tables that are opened by their first row and finished together."""
+    """Tables that are opened when their first row is written, and all closed by the same exit stack."""
 
     def __init__(self, out: Path, stack: ExitStack) -> None:
         self._out, self._stack = out, stack

@@ -1,4 +1,4 @@
-"""The dataset card: `README.md` of the stage's folder, as `datasets.load_dataset` and people read it."""
+"""The dataset card: `README.md` of the stage's folder, read by people and by `datasets.load_dataset`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,31 @@ import yaml
 from mentallama.check.output.dataset import dataset_path
 from mentallama.check.output.gate_report import gate_table
 from mentallama.check.output.gate_report_schema import GateReport
+from mentallama.config import Recipe, Teacher, parse_remote_spec
 from mentallama.files.markdown import format_cell, format_percent, markdown_table, table_of_rows
+from mentallama.files.record_files import read_json
 from mentallama.records import FORMS, SPLITS, Form, Split
+from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
 
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-"""Below so many rows -> the hub's word for it."""
+"""Upper bound of the number of rows -> the Hugging Face Hub's name of the size category."""
 LARGEST_SIZE_CATEGORY = "1M<n<10M"
+RELEASE_TEACHER = "The explanations are the published release's, written by gpt-3.5-turbo."
+TEMPLATE_TEACHER = (
+    "The embedded teacher fills sentence templates with the words that a linear model counts as evidence; no language "
+    "model wrote them."
+)
 
 
 @dataclass(frozen=True)
 class DatasetCardData:
-    """What a card is written from. `made_up` holds how many posts of each set were written for this project."""
+    """Everything that a card is rendered from.
+
+    `synthetic` counts the accepted rows about synthetic posts, by set; `teachers` describes each teacher in a sentence,
+    `prompt` the prompts. `collect_summary` and `label_drift` are the files of those names, empty if absent.
+    """
 
     name: str
     gates: GateReport
@@ -50,55 +62,102 @@ class DatasetCardData:
         )
 
     def has_real_posts(self, name: str) -> bool:
-        """Whether some accepted row of a set is about a post that a person wrote to others."""
+        """Whether any accepted row of a set is about a post that a person wrote."""
         return self.synthetic.get(name, 0) < self.count_rows(name)
 
 
-def render_dataset_card(material: DatasetCardData) -> str:
-    """The card's text. A split without rows is not named in it."""
-    matter = yaml.safe_dump(front_matter(material), sort_keys=False, allow_unicode=True)
-    return f"---\n{matter}---\n\n# {material.name}\n\n" + "".join(_parts(material))
+def collect_card_data(
+    recipe: Recipe,
+    folder: Path,
+    gates: GateReport,
+    parquet: bool,
+    languages: Sequence[str],
+    synthetic: Mapping[str, int],
+) -> DatasetCardData:
+    """Gather the data of a card from the recipe and from the summaries that earlier stages wrote into the run."""
+    teach = recipe.teach
+    teach_summary = None if teach is None else _read_optional_json(folder / TEACH_SUMMARY_PATH)
+    return DatasetCardData(
+        name=recipe.name,
+        gates=gates,
+        tasks=recipe.catalogue(),
+        parquet=parquet,
+        languages=languages,
+        synthetic=synthetic,
+        teachers=[RELEASE_TEACHER] if teach is None else [_describe_teacher(each) for each in teach.teacher],
+        prompt=_describe_prompt(recipe, teach_summary),
+        collect_summary=_read_optional_json(folder / COLLECT_SUMMARY_PATH) or {},
+        label_drift=_read_optional_json(folder / LABEL_DRIFT_PATH) or (),
+    )
 
 
-def front_matter(material: DatasetCardData) -> dict[str, Any]:
-    """What the hub and `load_dataset` read of a card."""
-    rows = material.count_rows()
+def _read_optional_json(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+def _describe_teacher(teacher: Teacher) -> str:
+    """One sentence about a teacher, without the URL of its endpoint."""
+    if not teacher.remote:
+        return TEMPLATE_TEACHER
+    model, _ = parse_remote_spec(teacher.spec)
+    return (
+        f"{model} was asked at temperature {teacher.temperature:g} for at most {teacher.max_tokens} tokens."
+    )
+
+
+def _describe_prompt(recipe: Recipe, teach_summary: Mapping[str, Any] | None) -> str | None:
+    if recipe.teach is None or teach_summary is None or not any(each.remote for each in recipe.teach.teacher):
+        return None
+    form = "a JSON object" if teach_summary["structured"] else "an answer sentence and its reasoning"
+    mode, version = teach_summary["prompt_mode"], teach_summary["prompts_version"]
+    return f"Prompts: {mode}, version {version}, asking for {form}."
+
+
+def render_dataset_card(card: DatasetCardData) -> str:
+    """The content of the card. Splits without rows are not mentioned."""
+    matter = yaml.safe_dump(front_matter(card), sort_keys=False, allow_unicode=True)
+    return f"---\n{matter}---\n\n# {card.name}\n\n" + "".join(_parts(card))
+
+
+def front_matter(card: DatasetCardData) -> dict[str, Any]:
+    """The YAML metadata of the card, which the Hugging Face Hub and `load_dataset` read."""
+    rows = card.count_rows()
     matter: dict[str, Any] = {
-        "pretty_name": material.name,
+        "pretty_name": card.name,
         "license": "other",
         "license_name": "terms-of-each-source",
-        "language": sorted(set(material.languages)),
+        "language": sorted(set(card.languages)),
         "task_categories": ["text-classification", "text-generation"],
         "tags": ["mental-health", "explanations", "instruction-tuning", "social-media"],
         "size_categories": [
-            next((word for bound, word in SIZE_CATEGORIES if rows < bound), LARGEST_SIZE_CATEGORY)
+            next((name for bound, name in SIZE_CATEGORIES if rows < bound), LARGEST_SIZE_CATEGORY)
         ],
     }
-    configs = [_config(form, material) for form in FORMS] if rows else []
+    configs = [_config(form, card) for form in FORMS] if rows else []
     return matter | ({"configs": configs} if configs else {})
 
 
-def _config(form: Form, material: DatasetCardData) -> dict[str, Any]:
-    suffix = ".parquet" if material.parquet else ".jsonl"
+def _config(form: Form, card: DatasetCardData) -> dict[str, Any]:
+    suffix = ".parquet" if card.parquet else ".jsonl"
     files = [
         {"split": split, "path": dataset_path(form, split, suffix).as_posix()}
         for split in SPLITS
-        if material.count_rows(split=split)
+        if card.count_rows(split=split)
     ]
     default = {"default": True} if form == FORMS[0] else {}
     return {"config_name": form, **default, "data_files": files}
 
 
-def _parts(material: DatasetCardData) -> Iterator[str]:
+def _parts(card: DatasetCardData) -> Iterator[str]:
     yield f"> {NOTICE}\n\n"
     yield _INTRODUCTION
-    yield from _section("Rows", _rows(material))
-    yield from _section("Sources and terms", _sources(material))
-    yield from _section("Who wrote the explanations", _teachers(material))
-    yield from _section("Gates", _gates(material))
-    yield from _section("Copies between splits and sets", _leaks(material.collect_summary))
-    yield from _section("Labels that differ from upstream", _drift(material.label_drift))
-    yield from _section("How to load it", _LOADING_EXAMPLE if material.count_rows() else "")
+    yield from _section("Rows", _rows(card))
+    yield from _section("Sources and terms", _sources(card))
+    yield from _section("Authors of the explanations", _teachers(card))
+    yield from _section("Gates", _gates(card))
+    yield from _section("Copies between splits and sets", _leaks(card.collect_summary))
+    yield from _section("Labels that differ from upstream", _drift(card.label_drift))
+    yield from _section("How to load it", _LOADING_EXAMPLE if card.count_rows() else "")
 
 
 def _section(title: str, body: str) -> Iterator[str]:
@@ -110,101 +169,101 @@ _INTRODUCTION = (
     "Posts from social media, a question about each, and an answer with its reason, for research into models that "
     "explain themselves. A label says what a post's words show to a reader. It is never a diagnosis of the person who "
     "wrote it, and neither this data nor a model trained on it is fit for decisions about people.\n\n"
-    "Personal details were replaced by marks as `[name]` and `[handle]`. Do not try to find out who wrote a post.\n\n"
+    "Personal details were replaced by placeholders such as `[name]` and `[handle]`. Do not try to identify the authors.\n\n"
 )
 _LOADING_EXAMPLE = (
     '```python\nfrom datasets import load_dataset\n\nload_dataset("FOLDER")  # instruction form\n'
     'load_dataset("FOLDER", "completion")\n```\n\n'
     "`FOLDER` is the folder of this card. The columns are `id`, `set`, `question`, `query`, `response`, `label`, "
-    "`explanation`, `model` and `post_id`. The same rows stand in `release/` in the layout of the published IMHI "
+    "`explanation`, `model` and `post_id`. The same rows are in `release/` in the layout of the published IMHI "
     "files; there the column of responses is called `gpt-3.5-turbo` whoever wrote them.\n"
 )
 
 
-def _rows(material: DatasetCardData) -> str:
-    splits = [split for split in SPLITS if material.count_rows(split=split)]
-    counts = {(each.set, each.split, each.label): each.rows for each in material.gates.accepted_by_label}
-    labels = list(dict.fromkeys((each.set, each.label) for each in material.gates.accepted_by_label))
+def _rows(card: DatasetCardData) -> str:
+    splits = [split for split in SPLITS if card.count_rows(split=split)]
+    counts = {(each.set, each.split, each.label): each.rows for each in card.gates.accepted_by_label}
+    labels = list(dict.fromkeys((each.set, each.label) for each in card.gates.accepted_by_label))
     lines: list[list[object]] = [
         [name, label, *(counts.get((name, split, label), 0) for split in splits)]
-        for name in material.sets
-        for label in material.tasks[name].labels
+        for name in card.sets
+        for label in card.tasks[name].labels
         if (name, label) in labels
     ]
     if not lines:
         return "No row was accepted.\n"
-    lines.append(["all", "", *(material.count_rows(split=split) for split in splits)])
-    return "Accepted rows; a row is a question about a post.\n\n" + markdown_table(
+    lines.append(["all", "", *(card.count_rows(split=split) for split in splits)])
+    return "Accepted rows; a row is one question about one post.\n\n" + markdown_table(
         ("set", "label", *splits), lines
     )
 
 
-def _sources(material: DatasetCardData) -> str:
-    tasks = [material.tasks[name] for name in material.sets]
+def _sources(card: DatasetCardData) -> str:
+    tasks = [card.tasks[name] for name in card.sets]
     header = ("set", "task", "platform", "annotation", "licence", "how to get it", "by agreement or request")
     lines = (
         (t.set, t.title, t.platform, t.annotation, t.licence, t.obtain, "yes" if t.needs_agreement else "no")
         for t in tasks
     )
-    kept_back = [task.set for task in tasks if task.needs_agreement and material.has_real_posts(task.set)]
+    restricted = [task.set for task in tasks if task.needs_agreement and card.has_real_posts(task.set)]
     text = markdown_table(header, lines)
-    if kept_back:
+    if restricted:
         text += (
-            f"**Not to be passed on: {', '.join(kept_back)}.** "
-            "The posts of these sets were given by agreement or on request. Take them out before "
+            f"**Do not redistribute: {', '.join(restricted)}.** "
+            "The posts of these sets are available by agreement or on request only. Remove them before "
             "this folder leaves the machine it was made on.\n\n"
         )
-    made_up = {name: count for name, count in material.synthetic.items() if count and name in material.sets}
-    if made_up:
-        told = ", ".join(
-            f"{name} {format_cell(count)} of {format_cell(material.count_rows(name))}"
-            for name, count in made_up.items()
+    synthetic = {name: count for name, count in card.synthetic.items() if count and name in card.sets}
+    if synthetic:
+        counts = ", ".join(
+            f"{name} {format_cell(count)} of {format_cell(card.count_rows(name))}"
+            for name, count in synthetic.items()
         )
-        text += f"Rows about made-up posts, which no person wrote about themselves: {told}.\n"
+        text += f"Rows about synthetic posts, which no person wrote about themselves: {counts}.\n"
     return text
 
 
-def _teachers(material: DatasetCardData) -> str:
-    text = f"{' '.join(material.teachers)}\n\n" if material.teachers else ""
-    if material.prompt:
-        text += f"{material.prompt}\n\n"
-    return text + table_of_rows([each.model_dump() for each in material.gates.teachers])
+def _teachers(card: DatasetCardData) -> str:
+    text = f"{' '.join(card.teachers)}\n\n" if card.teachers else ""
+    if card.prompt:
+        text += f"{card.prompt}\n\n"
+    return text + table_of_rows([each.model_dump() for each in card.gates.teachers])
 
 
-def _gates(material: DatasetCardData) -> str:
-    found = material.gates
-    part = format_percent(found.accepted, found.responses)
-    lead = f"{found.accepted:,} of {found.responses:,} responses were accepted ({part})."
-    off = f"Switched off: {', '.join(found.disabled)}.\n\n" if found.disabled else ""
-    notes = "".join(f"- {note}\n" for note in found.notes)
-    more = "`gates.md` tells more, by set and label.\n"
-    return f"{lead}\n\n{gate_table(found)}{off}{notes}\n{more}"
+def _gates(card: DatasetCardData) -> str:
+    report = card.gates
+    share = format_percent(report.accepted, report.responses)
+    lead = f"{report.accepted:,} of {report.responses:,} responses were accepted ({share})."
+    disabled = f"Disabled: {', '.join(report.disabled)}.\n\n" if report.disabled else ""
+    notes = "".join(f"- {note}\n" for note in report.notes)
+    more = "See `gates.md` for counts by set and label.\n"
+    return f"{lead}\n\n{gate_table(report)}{disabled}{notes}\n{more}"
 
 
-def _leaks(collected: Mapping[str, Any]) -> str:
-    if not collected:
+def _leaks(summary: Mapping[str, Any]) -> str:
+    if not summary:
         return ""
-    held_out = collected["held_out"]
-    level = collected["leak_guard"]
-    words = {
-        "run": "no training post of any set stands, equal or nearly, among the test posts of any set",
-        "question": "training posts were taken out where they stand among the test posts of their own set only",
+    held_out = summary["held_out"]
+    level = summary["leak_guard"]
+    meanings = {
+        "run": "no training post is a copy or near copy of a test post of any set",
+        "question": "training posts were removed only if they are copies of test posts of their own set",
     }
-    removed = sum(each["posts"] for each in collected["removed"])
-    text = f"Leak guard `{level}`: {words[level]}; {removed:,} posts were taken out.\n\n"
+    removed = sum(each["posts"] for each in summary["removed"])
+    text = f"Leak guard `{level}`: {meanings[level]}; {removed:,} posts were removed.\n\n"
     names = ", ".join(held_out["sets"])
     if held_out["claim"]:
-        return text + f"Held out for testing: {names}; no copy of their test posts is left in training.\n"
+        return text + f"Held out for testing: {names}; training contains no copy of their test posts.\n"
     if names:
         left = held_out["test_posts_left_in_training"]
         return (
             text
-            + f"Held out: {names}, but {left:,} test posts still stand in training: they are not unseen.\n"
+            + f"Held out: {names}, but {left:,} of their test posts are still in training, so they are not unseen.\n"
         )
     return text + "No set was held out, so nothing here supports a claim of unseen sets.\n"
 
 
-def _drift(drift: Sequence[Mapping[str, Any]]) -> str:
+def _drift(label_drift: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         (
             each["set"],
@@ -213,14 +272,16 @@ def _drift(drift: Sequence[Mapping[str, Any]]) -> str:
             each["differ"],
             format_percent(each["differ"], each["rows"]),
         )
-        for each in drift
+        for each in label_drift
     ]
     if not lines:
-        return "No set is here both as released and upstream, so labels could not be compared.\n"
-    lead = "Posts that stand both in the release and in their upstream file, and how often the label differs.\n\n"
+        return (
+            "No set is present both as released and as its upstream file, so labels could not be compared.\n"
+        )
+    lead = "Posts that are both in the release and in their upstream file, and how often their labels differ.\n\n"
     return lead + markdown_table(("set", "question", "posts compared", "labels differ", "share"), lines)
 
 
 def dataset_card_path(out: Path) -> Path:
-    """Where the card stands: the hub and `load_dataset` look for this name."""
+    """Path of the card, under the name that the Hugging Face Hub and `load_dataset` look for."""
     return out / "README.md"

@@ -1,4 +1,4 @@
-"""What `gates.json` holds: how the responses were judged, in counts. No post, no explanation, no name."""
+"""Schema of `gates.json`: how the responses were judged, in counts. It contains no post, explanation or name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ GateReportRow = dict[str, str | int | float | bool | None]
 
 
 class DroppedResponse(Record):
-    """One line of `dropped.jsonl`: a response that did not pass, without its text."""
+    """One line of `dropped.jsonl`: a response that failed at least one gate, without its text. `reasons`: by gate."""
 
     example_id: str
     post_id: str
@@ -19,14 +19,14 @@ class DroppedResponse(Record):
     label: str | None
     split: Split
     reasons: dict[str, str]
-    """Gate -> why."""
 
 
 class GateCounts(Record):
-    """One gate over all responses.
+    """Counts of one gate over all responses.
 
-    `threshold` is the recipe's setting; `drops` is False where the gate only reports; `alone` counts the responses
-    that no other gate would have dropped; `note` says why it could judge none, or some not.
+    `passes_if` completes "a response passes if ..."; `threshold` is the recipe's setting; `drops` is False if the gate
+    only reports; `sole_drops` counts the responses that no other gate would have dropped; `note` says why the gate
+    could not judge some responses.
     """
 
     gate: str
@@ -35,11 +35,12 @@ class GateCounts(Record):
     judged: int
     failed: int
     sole_drops: int
+    passes_if: str = ""
     note: str | None = None
 
 
 class LabelGateCounts(Record):
-    """One gate over the responses about one set and label, the set's own; `rows` are those it judged."""
+    """Counts of one gate over the responses about one set and label; the label is the data set's."""
 
     gate: str
     set: str
@@ -50,7 +51,7 @@ class LabelGateCounts(Record):
 
 
 class UnusableAnswers(Record):
-    """What became of the answers about one label, before any other gate."""
+    """Answers about one label that could not be parsed, by status; `rows` counts all answers."""
 
     set: str
     label: str
@@ -71,12 +72,20 @@ class AcceptedCount(Record):
 
 
 class TeacherCounts(Record):
-    """One teacher's responses: how many there were, passed all gates, and were taken."""
+    """One teacher's responses: all, those that passed all gates, and those accepted."""
 
     model: str
     responses: int
     passed: int
     accepted: int
+
+
+class GateTable(Record):
+    """A gate's own table, such as its mean scores by set."""
+
+    gate: str
+    title: str
+    rows: tuple[GateReportRow, ...]
 
 
 class GateReport(Record):
@@ -88,13 +97,12 @@ class GateReport(Record):
     """Labelled questions without any response."""
     gates: tuple[GateCounts, ...]
     disabled: tuple[str, ...] = ()
-    """Gates that the recipe has switched off."""
+    """Gates that the recipe disables."""
     teachers: tuple[TeacherCounts, ...] = ()
     accepted_by_label: tuple[AcceptedCount, ...] = ()
     failed_by_label: tuple[LabelGateCounts, ...] = ()
     unusable_answers: tuple[UnusableAnswers, ...] = ()
-    consistency: tuple[GateReportRow, ...] = ()
-    quality: tuple[GateReportRow, ...] = ()
+    tables: tuple[GateTable, ...] = ()
     disagreements: GateReportRow = {}
     rating_sample: GateReportRow = {}
     notes: tuple[str, ...] = ()

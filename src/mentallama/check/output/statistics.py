@@ -1,4 +1,4 @@
-"""Count what became of every response: by gate, set and label; by state of reading; by split."""
+"""Count all responses by gate, set and label, by status of the answer, and by split."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from mentallama.check.output.gate_report_schema import (
     TeacherCounts,
     UnusableAnswers,
 )
+from mentallama.check.response_row import NOT_JUDGED_PREFIX
 from mentallama.check.selection import Selection
 from mentallama.records import SPLITS, ReadingStatus, Split
 from mentallama.tasks import Task
 
 SetLabel = tuple[str, str]
-"""Set and label, the set's own; "" where the post has none."""
+"""Set, and the label from the data set; "" if the post has none."""
 
 
 @dataclass
 class SelectionCounts:
-    """`add` every response once, then read the counts."""
+    """Counts over all responses: `add` every selection once, then read them."""
 
     tasks: Mapping[str, Task]
     _responses: Counter[SetLabel] = field(default_factory=Counter)
@@ -34,26 +35,30 @@ class SelectionCounts:
     _accepted: Counter[tuple[str, Split, str]] = field(default_factory=Counter)
     _by_teacher: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def add(self, fate: Selection) -> None:
-        """Count a response."""
-        row, verdicts = fate.row, fate.verdicts
-        place = (row.task.set, row.example.label or "")
-        self._responses[place] += 1
-        self._statuses[place, row.reading.status] += 1
+    def add(self, selection: Selection) -> None:
+        """Count one response."""
+        row, verdicts = selection.row, selection.verdicts
+        key = (row.task.set, row.example.label or "")
+        self._responses[key] += 1
+        self._statuses[key, row.reading.status] += 1
         for each in verdicts:
-            if each.ok and each.reason:  # it passes because it could not be judged
+            if each.ok and each.reason:  # passes because it could not be judged
                 self._unjudged[each.gate, each.reason] += 1
             else:
-                self._judged[each.gate, place] += 1
-                self._failed[each.gate, place] += not each.ok
-        if len(fate.drop_reasons) == 1:
-            self._sole_drops.update(list(fate.drop_reasons))
+                self._judged[each.gate, key] += 1
+                self._failed[each.gate, key] += not each.ok
+        if len(selection.drop_reasons) == 1:
+            self._sole_drops.update(list(selection.drop_reasons))
         model = self._by_teacher.setdefault(row.response.model, Counter())
         model.update(
-            {"responses": 1, "passed": not fate.drop_reasons, "accepted": fate.accepted_label is not None}
+            {
+                "responses": 1,
+                "passed": not selection.drop_reasons,
+                "accepted": selection.accepted_label is not None,
+            }
         )
-        if fate.accepted_label is not None:
-            self._accepted[row.task.set, row.post.split, fate.accepted_label] += 1
+        if selection.accepted_label is not None:
+            self._accepted[row.task.set, row.post.split, selection.accepted_label] += 1
 
     @property
     def responses(self) -> int:
@@ -64,7 +69,7 @@ class SelectionCounts:
         return self._accepted.total()
 
     def counts(self, gate: str) -> dict[str, int]:
-        """How many responses a gate judged and failed, and dropped where no other gate would have."""
+        """How many responses a gate judged, how many failed, and how many no other gate would have dropped."""
         return {
             "judged": sum(count for (name, _), count in self._judged.items() if name == gate),
             "failed": sum(count for (name, _), count in self._failed.items() if name == gate),
@@ -72,46 +77,48 @@ class SelectionCounts:
         }
 
     def not_judged_note(self, gate: str) -> str | None:
-        """How many responses a gate could not judge, and the commonest reason; None where it judged all."""
-        reasons = Counter({why: count for (name, why), count in self._unjudged.items() if name == gate})
+        """How many responses a gate could not judge and the most frequent reason; None if it judged all."""
+        reasons = Counter({reason: count for (name, reason), count in self._unjudged.items() if name == gate})
         if not reasons:
             return None
-        why = reasons.most_common(1)[0][0].removeprefix("not judged: ")
-        return f"{reasons.total():,} not judged: {why}" + (", and other reasons" if len(reasons) > 1 else "")
+        reason = reasons.most_common(1)[0][0].removeprefix(NOT_JUDGED_PREFIX)
+        return f"{reasons.total():,} not judged: {reason}" + (
+            ", and other reasons" if len(reasons) > 1 else ""
+        )
 
     def failed_by_label(self, gates: Sequence[str]) -> tuple[LabelGateCounts, ...]:
-        """Counts in the order of the gates, then of the catalogue."""
+        """Counts by gate, set and label, in the order of the gates and then of the task catalogue."""
         return tuple(
             LabelGateCounts(
                 gate=gate,
-                set=place[0],
-                label=place[1],
-                high_risk=self._is_high_risk(place),
-                judged=self._judged[gate, place],
-                failed=self._failed[gate, place],
+                set=key[0],
+                label=key[1],
+                high_risk=self._is_high_risk(key),
+                judged=self._judged[gate, key],
+                failed=self._failed[gate, key],
             )
             for gate in gates
-            for place in self._set_labels()
-            if self._judged[gate, place]
+            for key in self._set_labels()
+            if self._judged[gate, key]
         )
 
     def unusable_answers(self) -> tuple[UnusableAnswers, ...]:
-        """States of reading, in the order of the catalogue."""
+        """Statuses of the answers by set and label, in the order of the task catalogue."""
         return tuple(
             UnusableAnswers(
-                set=place[0],
-                label=place[1],
-                high_risk=self._is_high_risk(place),
-                rows=self._responses[place],
-                refused=self._statuses[place, "refused"],
-                unparsed=self._statuses[place, "unparsed"],
-                truncated=self._statuses[place, "truncated"],
+                set=key[0],
+                label=key[1],
+                high_risk=self._is_high_risk(key),
+                rows=self._responses[key],
+                refused=self._statuses[key, "refused"],
+                unparsed=self._statuses[key, "unparsed"],
+                truncated=self._statuses[key, "truncated"],
             )
-            for place in self._set_labels()
+            for key in self._set_labels()
         )
 
     def accepted_by_label(self) -> tuple[AcceptedCount, ...]:
-        """Accepted rows, in the order of the catalogue, then by split and label."""
+        """Accepted rows by set, split and label, in the order of the task catalogue."""
         return tuple(
             AcceptedCount(set=name, split=split, label=label, rows=self._accepted[name, split, label])
             for name, task in self.tasks.items()
@@ -121,12 +128,12 @@ class SelectionCounts:
         )
 
     def teachers(self) -> tuple[TeacherCounts, ...]:
-        """In the order in which they were first seen."""
+        """Counts by teacher, in the order of their first response."""
         return tuple(TeacherCounts(model=model, **counts) for model, counts in self._by_teacher.items())
 
     def _set_labels(self) -> list[SetLabel]:
         order = ((name, label) for name, task in self.tasks.items() for label in (*task.labels, ""))
-        return [place for place in order if self._responses[place]]
+        return [key for key in order if self._responses[key]]
 
-    def _is_high_risk(self, place: SetLabel) -> bool:
-        return self.tasks[place[0]].high_risk_label == place[1]
+    def _is_high_risk(self, key: SetLabel) -> bool:
+        return self.tasks[key[0]].high_risk_label == key[1]

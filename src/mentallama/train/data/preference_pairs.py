@@ -19,7 +19,17 @@ from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import read_records
 from mentallama.files.spreadsheet import read_sheet
-from mentallama.records import RATING_SCORES, Example, Post, Record, Response, Verdict, example_of, stable_id
+from mentallama.records import (
+    POOR_RATING_BELOW,
+    RATING_SCORES,
+    Example,
+    Post,
+    Record,
+    Response,
+    Verdict,
+    example_of,
+    stable_id,
+)
 from mentallama.run_files import (
     POSTS_PATH,
     RATING_SAMPLE_PATH,
@@ -29,9 +39,6 @@ from mentallama.run_files import (
 )
 from mentallama.train.data.corpus import validation_hashes
 from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
-
-POOR_BELOW = 2.0
-"""Mean overall rating (0-3) below which a response is poor, as in `check`."""
 
 
 class PreferenceRow(Record):
@@ -171,7 +178,7 @@ def _rated_poor(path: Path) -> set[tuple[str, str]]:
             raise DataError(f"overall is no score; write {', '.join(RATING_SCORES)} or nothing", path, row)
         if score:
             scores[cells["example_id"], cells["model"]].append(int(score))
-    return {response for response, ratings in scores.items() if fmean(ratings) < POOR_BELOW}
+    return {response for response, ratings in scores.items() if fmean(ratings) < POOR_RATING_BELOW}
 
 
 def _responses_by_example(path: Path) -> Mapping[str, list[Response]]:
