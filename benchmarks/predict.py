@@ -34,7 +34,7 @@ from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
 from mentallama.analysts.inference.answer_scoring import ScoringGroup, ScoringRequest, score_trees
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.language_model.causal import CausalAnalyst
-from mentallama.answers.parse import label_sentence
+from mentallama.answers.format import label_sentence
 from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, read_release_file, release_path
 from mentallama.predict.analyst_pool import BATCH_SIZE
 from mentallama.predict.questions import batches_by_post

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.answers.parse import label_sentence, read_answer
+from mentallama.answers.format import label_sentence
+from mentallama.answers.parse import read_answer
 from mentallama.prompts import (
     PROMPT_MODES,
     PROMPTS_VERSION,

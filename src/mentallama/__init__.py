@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mentallama.analysts.registry import open_analyst
-    from mentallama.answers.parse import read_answer, write_answer
+    from mentallama.answers.format import write_answer
+    from mentallama.answers.parse import read_answer
     from mentallama.tasks import load_tasks
 
 __all__ = ["load_tasks", "open_analyst", "read_answer", "write_answer"]
@@ -20,7 +21,7 @@ _HOMES = {
     "load_tasks": "mentallama.tasks",
     "open_analyst": "mentallama.analysts.registry",
     "read_answer": "mentallama.answers.parse",
-    "write_answer": "mentallama.answers.parse",
+    "write_answer": "mentallama.answers.format",
 }
 
 

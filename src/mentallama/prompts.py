@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
-from mentallama.answers.parse import REASONING_MARKER, label_sentence, write_answer
+from mentallama.answers.format import REASONING_MARKER, label_sentence, write_answer
 from mentallama.records import Record
 from mentallama.tasks import Task
 from mentallama.text.quote_extraction import extract_quotes

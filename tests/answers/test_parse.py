@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.files.imhi_release import find_expert_files, find_release_files, read_release_file
 from mentallama.records import FORMS, READING_STATUSES, Form
 from mentallama.tasks import load_tasks

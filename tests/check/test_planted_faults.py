@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.check.run import run as check
 from mentallama.config import read_recipe
 from mentallama.files.record_files import read_records, write_records

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.check.gate_runner import QuoteMatches
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
 from mentallama.check.run import NO_PARQUET_NOTE, NO_RESPONSES_NOTE, run

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.cli import app as cli
 from mentallama.collect.readers import MAX_POST_CHARS, Reject
 from mentallama.files.record_files import read_records

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.collect.readers import (
     MAX_POST_CHARS,
     RawPost,

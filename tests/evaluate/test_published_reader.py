@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.evaluate.benchmark import open_benchmark, score_benchmark_set
 from mentallama.evaluate.published_reader import (
     ScoredOutput,

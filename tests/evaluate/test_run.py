@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.cli.tables import score_table
 from mentallama.errors import DataError, UsageError
 from mentallama.evaluate.paper_results import ModelScores, comparison_rows

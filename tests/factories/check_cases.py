@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.check.response_row import ResponseRow, parse_response
 from mentallama.files.record_files import write_records
 from mentallama.records import Form, Post, Provenance, Response, Split, example_of

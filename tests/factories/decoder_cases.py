@@ -11,7 +11,7 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.language_model.causal import CausalAnalyst
-from mentallama.answers.parse import REASONING_MARKER, label_sentence
+from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.records import Example, Form, stable_id
 from mentallama.tasks import load_tasks
 from tests.factories.tiny_models import made_up_posts

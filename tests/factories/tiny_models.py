@@ -34,7 +34,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from mentallama.answers.parse import label_sentence
+from mentallama.answers.format import label_sentence
 from mentallama.records import FORMS
 from mentallama.tasks import load_tasks, write_query
 

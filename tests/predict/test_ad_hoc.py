@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, model_query_form, write_model_metadata
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.cli import app as cli
 from mentallama.config import Predict, read_recipe
 from mentallama.erasure.erase import erase

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError, UsageError
 from mentallama.records import FORMS
 from mentallama.tasks import Source, find_task, load_tasks, read_query, read_task, write_query

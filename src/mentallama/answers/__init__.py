@@ -2,6 +2,7 @@
 output.
 """
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 
 __all__ = ["read_answer", "write_answer"]

@@ -1,8 +1,8 @@
-"""Write an answer and read it back: inverse functions, one rule for goldens and for model output.
+"""Parse an answer: its label and explanation, or why it has no label. One rule for references and model output.
 
-`write_answer` gives the published form, letter by letter. `read_answer` reads that form exactly, and
-whatever else models write by falling back, step by step, from the plainest statement of a label to
-the weakest. Where two labels have an equal claim it does not choose.
+`read_answer` is the inverse of `format.write_answer`: it reads the published form exactly. Other texts are read step by
+step, from the most explicit statement of a label to the weakest; docs/answers.md lists the steps. Where two labels are
+stated equally strongly, it does not choose between them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from functools import cache
 from typing import Any
 
+from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.label_mentions import (
     LabelName,
     conclusion_labels,
@@ -21,8 +22,6 @@ from mentallama.answers.label_mentions import (
 )
 from mentallama.records import FORMS, Form, Reading
 from mentallama.tasks import Task, find_task
-
-REASONING_MARKER = "Reasoning:"
 
 _REASONING_HEADING = re.compile(
     r"[ \t]*[*_#>\[]*\b(?:reasoning|explanation|rationale|justification|razonamiento|explicación|推理|解释|이유|설명)"
@@ -38,7 +37,7 @@ _TRUNCATED_FINISH_REASONS = {"length", "max_tokens", "model_length", "incomplete
 _REFUSED_FINISH_REASONS = {"content_filter", "refusal", "safety", "blocked"}
 
 _REFUSAL = re.compile(
-    # Somebody speaking of themselves, or a sentence without a subject; a poster who "can't help it" is neither.
+    # The subject is the speaker, or there is none; it is not the poster, who may well "can't help it".
     r"(?:\b(?:i|i'm|we|me)\b[^.!?\n]{0,40}?|^\W*|[.!?\n]\W*|\bit (?:is|would be|'s) )"
     r"\b(?:can(?:no|')?t|can ?not|could ?n[o']t|won'?t|will not|unable to|not able to|not (?:qualified|comfortable|"
     r"appropriate|allowed|permitted|equipped|in a position)|inappropriate|must decline|have to decline|decline to|"
@@ -58,65 +57,30 @@ _STRAIGHT_QUOTES = str.maketrans(
 )
 
 
-def write_answer(
-    task: Task | str, question: str | None, label: str, explanation: str, form: Form = "instruction"
-) -> str:
-    """Write an answer in a published form.
-
-    Parameters
-    ----------
-    question
-        May be None where the task asks only one.
-    label
-        A canonical label of the task.
-
-    Raises
-    ------
-    ValueError
-        No such question or label.
-
-    Examples
-    --------
-    >>> write_answer("dreaddit", "stress", "no", "The tone is calm.")
-    'No, the poster does not suffer from stress. Reasoning: The tone is calm.'
-    >>> write_answer("CAMS", None, "none", "No cause is named.", "completion")
-    'none. Reasoning: No cause is named.'
-    """
-    task = _task(task)
-    task.resolve_question(question)
-    return f"{label_sentence(task, label, form)} {REASONING_MARKER} {explanation.strip()}".rstrip()
-
-
-def label_sentence(task: Task, label: str, form: Form = "instruction") -> str:
-    """The sentence that states a label, with its full stop; in the completion form the label's own words.
-
-    Raises
-    ------
-    ValueError
-        No such label.
-    """
-    if label not in task.labels:
-        raise ValueError(f"{label!r} is not a label of {task.set}; there are {', '.join(task.labels)}")
-    return task.labels[label].answer.for_form(form).rstrip(".") + "."
-
-
 def read_answer(
     task: Task | str, text: str, form: Form = "instruction", finish_reason: str | None = None
 ) -> Reading:
-    """Read what an answer says.
+    """Parse an answer.
 
     Parameters
     ----------
+    task
+        A task, or the name of a task that ships with the package.
     form
         The form that was asked for; an answer in the other form is read as well.
     finish_reason
-        What the model's server said of the end, in any provider's word; None where unknown.
+        Why the model stopped, as its server reports it, in the terms of any provider; None where unknown.
 
     Returns
     -------
     Reading
-        `parsed` with a canonical label and the explanation; else `unparsed` (no label, or two with equal
-        claim), `refused`, or `truncated` (the text has no end), without a label and with the reason.
+        "parsed", with a canonical label and the explanation; or, with the reason instead of a label, "unparsed" (no
+        label, or two stated equally strongly), "refused", or "truncated" (the text breaks off).
+
+    Raises
+    ------
+    UsageError
+        There is no task of that name.
 
     Examples
     --------
@@ -127,7 +91,7 @@ def read_answer(
     >>> read_answer("SAD", "It is either work or school.").reason
     'names more than one label: school, work'
     """
-    task = _task(task)
+    task = find_task(task) if isinstance(task, str) else task
     if finish_reason in _TRUNCATED_FINISH_REASONS:
         return Reading(status="truncated", reason=f"the model stopped at {finish_reason}")
     if finish_reason in _REFUSED_FINISH_REASONS:
@@ -135,17 +99,13 @@ def read_answer(
     return _read_exact(task, text, form) or _read_free(task, text)
 
 
-def _task(task: Task | str) -> Task:
-    return find_task(task) if isinstance(task, str) else task
-
-
 def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
-    """The inverse of `write_answer`, whatever the explanation holds."""
-    found = _published_pattern(task, form).match(text)
-    if found is None:
+    """The exact inverse of `write_answer`, for any explanation; None for a text in another form."""
+    match = _published_pattern(task, form).match(text)
+    if match is None:
         return None
-    label = next(name for name in task.labels if label_sentence(task, name, form) == found[1])
-    return Reading(status="parsed", label=label, explanation=text[found.end() :].strip())
+    label = next(name for name in task.labels if label_sentence(task, name, form) == match[1])
+    return Reading(status="parsed", label=label, explanation=text[match.end() :].strip())
 
 
 @cache
@@ -155,7 +115,7 @@ def _published_pattern(task: Task, form: Form) -> re.Pattern[str]:
 
 
 def answer_body(text: str) -> str:
-    """An answer without what the model thought before it, and without the marks of chat templates."""
+    """An answer without the thoughts before it and without special tokens of chat templates."""
     return _SPECIAL_TOKENS.sub(" ", _THINKING.sub(" ", text)).strip()
 
 
@@ -172,37 +132,37 @@ def _read_prose(task: Task, body: str) -> Reading:
     head, explanation = _split_reasoning(body)
     plain = _straighten_quotes(body)
     plain_head = _straighten_quotes(head)
-    strong = marked_labels(task, plain) or label_sentence_labels(task, plain_head or plain)
-    if len(strong) == 1:
-        return _reading_of_labels(strong, explanation)
+    explicit = marked_labels(task, plain) or label_sentence_labels(task, plain_head or plain)
+    if len(explicit) == 1:
+        return _reading_of_labels(explicit, explanation)
     if _REFUSAL.search(plain_head):
         return Reading(status="refused", reason="the model declines to answer")
-    weak = strong or excerpt_labels(task, plain_head) or conclusion_labels(task, plain)
-    if weak:
-        return _reading_of_labels(weak, explanation)
-    ending = _truncation_reason(task, plain)
-    if ending:
-        return Reading(status="truncated", reason=ending)
+    labels = explicit or excerpt_labels(task, plain_head) or conclusion_labels(task, plain)
+    if labels:
+        return _reading_of_labels(labels, explanation)
+    truncation = _truncation_reason(task, plain)
+    if truncation:
+        return Reading(status="truncated", reason=truncation)
     return Reading(status="unparsed", reason="names no label")
 
 
 def _straighten_quotes(text: str) -> str:
-    """With straight quotation marks, also where an apostrophe was mis-decoded."""
+    """The text with straight quotation marks, including apostrophes that were decoded wrongly."""
     return text.replace("‚Äô", "'").replace("â€™", "'").translate(_STRAIGHT_QUOTES)
 
 
-def _reading_of_labels(claims: frozenset[LabelName], explanation: str) -> Reading:
-    if len(claims) == 1:
-        return Reading(status="parsed", label=next(iter(claims)), explanation=explanation)
-    return Reading(status="unparsed", reason=f"names more than one label: {', '.join(sorted(claims))}")
+def _reading_of_labels(labels: frozenset[LabelName], explanation: str) -> Reading:
+    if len(labels) == 1:
+        return Reading(status="parsed", label=next(iter(labels)), explanation=explanation)
+    return Reading(status="unparsed", reason=f"names more than one label: {', '.join(sorted(labels))}")
 
 
 def _split_reasoning(body: str) -> tuple[str, str]:
-    """Text before the reasoning, and the reasoning; without a marker all of it is head and reasoning."""
-    found = _REASONING_HEADING.search(body)
-    if found is None:
+    """Split into the text before the reasoning and the reasoning; without a heading, both are the whole text."""
+    match = _REASONING_HEADING.search(body)
+    if match is None:
         return body, body
-    return body[: found.start()].strip(), body[found.end() :].strip()
+    return body[: match.start()].strip(), body[match.end() :].strip()
 
 
 _ANSWER_KEYS = (
@@ -220,19 +180,19 @@ _EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justifi
 
 
 def first_json_object(text: str) -> dict[str, Any] | None:
-    """The fields of the first JSON object in a text, by lower-case name; None where it holds none that is whole."""
+    """Fields of the first JSON object in a text, by lower-case name; None if there is no complete object."""
     start = text.find("{")
     if start < 0:
         return None
     try:
         value, _ = json.JSONDecoder(strict=False).raw_decode(text, start)
-    except (ValueError, RecursionError):  # not JSON, a number of thousands of digits, or nested without end
+    except (ValueError, RecursionError):  # not JSON, a number with thousands of digits, or nested too deeply
         return None
     return {str(key).lower(): item for key, item in value.items()} if isinstance(value, dict) else None
 
 
 def _read_json(task: Task, body: str) -> Reading | None:
-    """An object with a label and perhaps an explanation; None where there is none."""
+    """Read a JSON object with a label and possibly an explanation; None if there is no such object."""
     fields = first_json_object(body)
     if fields is None:
         return _read_truncated_json(body)
@@ -241,20 +201,20 @@ def _read_json(task: Task, body: str) -> Reading | None:
         stated = "yes" if stated else "no"
     if not isinstance(stated, str):
         return None
-    claims = (
+    labels = (
         frozenset([stated]) if stated in task.labels else excerpt_labels(task, _straighten_quotes(stated))
     )
-    # A list is a list of quotations, as structured answers have it; only a text explains.
+    # Structured answers have lists of quotations under such keys; only a string is an explanation.
     texts = (fields[key] for key in _EXPLANATION_KEYS if isinstance(fields.get(key), str))
-    if not claims:
+    if not labels:
         return Reading(status="unparsed", reason="the JSON object names no label")
-    return _reading_of_labels(claims, next(texts, "").strip())
+    return _reading_of_labels(labels, next(texts, "").strip())
 
 
 def _read_truncated_json(body: str) -> Reading | None:
     start = body.find("{")
-    opened = start >= 0 and "}" not in body[start:] and re.search(r'\{\s*["“]?\w+["”]?\s*:', body)
-    return Reading(status="truncated", reason="the text ends inside a JSON object") if opened else None
+    is_open = start >= 0 and "}" not in body[start:] and re.search(r'\{\s*["“]?\w+["”]?\s*:', body)
+    return Reading(status="truncated", reason="the text ends inside a JSON object") if is_open else None
 
 
 _UNFINISHED_ENDING = re.compile(
@@ -267,11 +227,11 @@ _UNFINISHED_ENDING = re.compile(
 
 
 def _truncation_reason(task: Task, plain: str) -> str | None:
-    """Why a text that claims no label has no end, if it has none."""
-    last = re.split(r"[.!?\n]\s+", plain.lower())[-1].strip()
+    """Why a text that names no label seems to be truncated; None if it does not."""
+    last_sentence = re.split(r"[.!?\n]\s+", plain.lower())[-1].strip()
     sentences = (
         label_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS
     )
-    if len(last) >= 4 and any(s.startswith(last) and s != last for s in sentences):
+    if len(last_sentence) >= 4 and any(s.startswith(last_sentence) and s != last_sentence for s in sentences):
         return "the text ends inside the answer sentence"
     return "the text ends in the middle of a sentence" if _UNFINISHED_ENDING.search(plain) else None

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.files.record_files import read_records, table_writer
 from mentallama.records import Form, Prediction, Split
 from mentallama.run_files import RESPONSES_FOLDER

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from mentallama.analysts.linear.analyst import LabelAttribution, LinearAnalyst
 from mentallama.analysts.linear.features import FloatArray
 from mentallama.analysts.linear.rationale import WordRange, choose_passage, choose_spans
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.prompts import PromptMode
 from mentallama.records import Example, Span
 from mentallama.tasks import ExplanationTemplate, Task

@@ -11,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from mentallama.analysts.checkpoints.metadata import seen_hash
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.check import run as check_run
 from mentallama.check.gates.label_consistency import predict_with_label_reader
 from mentallama.check.response_row import ResponseRow

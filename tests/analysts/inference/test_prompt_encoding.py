@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
-from mentallama.answers.parse import label_sentence, write_answer
+from mentallama.answers.format import label_sentence, write_answer
 from mentallama.errors import UsageError
 from mentallama.records import FORMS, Example, Form
 from mentallama.tasks import load_tasks, write_query

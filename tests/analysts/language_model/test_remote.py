@@ -18,7 +18,7 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.language_model.generative import softmax
 from mentallama.analysts.language_model.remote import RemoteAnalyst, answer_logprobs
 from mentallama.analysts.registry import open_analyst
-from mentallama.answers.parse import label_sentence, write_answer
+from mentallama.answers.format import label_sentence, write_answer
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.http import FinalOutcome

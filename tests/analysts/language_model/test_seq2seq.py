@@ -13,7 +13,8 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
 from mentallama.analysts.registry import open_analyst
-from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
+from mentallama.answers.format import REASONING_MARKER, label_sentence
+from mentallama.answers.parse import read_answer
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.records import FORMS, Example, Form
 from mentallama.tasks import write_query

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.answers.strip_label import strip_label
 from mentallama.check.explanation_classifier import (
     N_FOLDS,

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mentallama.answers.parse import read_answer, write_answer
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
 from mentallama.check.output.dataset import DATASET_COLUMNS, AcceptedResponse, dataset_writer
 from mentallama.check.response_row import ResponseRow
 from mentallama.files.imhi_release import find_release_files, read_release_file

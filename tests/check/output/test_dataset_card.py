@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mentallama import config
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.check.gates import GATES
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
 from mentallama.check.output.dataset_card import DatasetCardData, front_matter, render_dataset_card

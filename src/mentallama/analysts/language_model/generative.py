@@ -12,7 +12,8 @@ from typing import Generic, Protocol, TypeVar
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import Template
-from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
+from mentallama.answers.format import REASONING_MARKER, label_sentence
+from mentallama.answers.parse import read_answer
 from mentallama.progress import LogFn
 from mentallama.records import Example, Form, Prediction, Reading
 from mentallama.tasks import Task

@@ -22,7 +22,8 @@ from pydantic import ValidationError
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.inference.token_trie import common_prefix_length
 from mentallama.analysts.language_model.generative import softmax
-from mentallama.answers.parse import REASONING_MARKER, label_sentence, read_answer
+from mentallama.answers.format import REASONING_MARKER, label_sentence
+from mentallama.answers.parse import read_answer
 from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions

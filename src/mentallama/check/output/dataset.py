@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.check.response_row import ResponseRow
 from mentallama.files.imhi_release import COLUMNS as RELEASE_COLUMNS
 from mentallama.files.imhi_release import release_path
