@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mentallama.analysis import analyse_post
     from mentallama.analysts.registry import open_analyst
     from mentallama.answers.format import write_answer
     from mentallama.answers.parse import read_answer
     from mentallama.tasks import load_tasks
 
-__all__ = ["load_tasks", "open_analyst", "read_answer", "write_answer"]
+__all__ = ["analyse_post", "load_tasks", "open_analyst", "read_answer", "write_answer"]
 
-_HOMES = {
+_MODULES = {
+    "analyse_post": "mentallama.analysis",
     "load_tasks": "mentallama.tasks",
     "open_analyst": "mentallama.analysts.registry",
     "read_answer": "mentallama.answers.parse",
@@ -26,9 +28,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for, so that `mentallama --help` stays quick."""
-    if name not in _HOMES:
+    """Import a public name on first use, so that importing the package loads nothing."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'mentallama' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -1,4 +1,4 @@
-"""`python -m mentallama`, as torchrun starts it."""
+"""`python -m mentallama`, which torchrun starts as a module."""
 
 from mentallama.cli.app import main
 
