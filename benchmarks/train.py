@@ -1,6 +1,6 @@
 """Tokens a second in training, beside TRL's SFTTrainer on the same small Llama and the same rows of the release.
 
-    python benchmarks/train.py --data ../shared/imhi            # on the CPU
+    python benchmarks/train.py --data DATA            # on the CPU
 
 Trained for one epoch on instruction rows of the published training files (DR, dreaddit, SAD): our loop, bucketed and
 packed; SFTTrainer at its own defaults (8 rows a batch, padded, activations computed twice); the same packed, without
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, default=Path("../shared/imhi"))
+    parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
