@@ -431,7 +431,7 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
         (["--set", "a=b"], "--set is for recipes"),
         (["--model", "magic:x"], "'magic:x' is not a model; write one of linear:"),
         (["--model", "linear:nowhere"], "nowhere: there is no linear model here"),
-        (["--data", "nowhere"], "nowhere: no posts are there; give a file of posts"),
+        (["--data", "nowhere"], "nowhere: there are no posts here; give a file of posts"),
         (["--data", "s.jsonl"], "s.jsonl, row 1: not a Post record"),
         (["--data", "."], "not the published release"),
         (["--split", "validation"], "there are no such posts; choose other splits or sets"),
@@ -467,7 +467,7 @@ def test_options_reach_the_analyst(told: Told, posts: Path, tmp_path: Path) -> N
 def test_a_model_that_answers_none_of_the_questions(told: Told, posts: Path, sample_model: Path) -> None:
     code, err = told("--model", f"linear:{sample_model}", "--data", posts, "--out", "out", "--sets", "SAD")
     assert code == 2
-    assert "none asks what this model answers (they ask of SAD)" in err
+    assert "has a question that this model supports (they are of SAD)" in err
 
 
 SAMPLE = ("sets=[DR]", f"data={ROOT / 'sample'}", "jobs=1")

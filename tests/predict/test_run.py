@@ -124,8 +124,11 @@ def test_what_a_model_was_not_made_for_is_left_open_and_counted(out: Path) -> No
 @pytest.mark.parametrize(
     ("posts", "sentence"),
     [
-        (POSTS[:1], r"these posts: of 1 posts none asks what this model answers \(they ask of DR\)"),
-        (POSTS[3:4], "these posts: of 1 posts none has a label; choose other splits, or ask all questions"),
+        (
+            POSTS[:1],
+            r"these posts: none of 1 posts has a question that this model supports \(they are of DR\)",
+        ),
+        (POSTS[3:4], "these posts: none of 1 posts has a label; choose other splits, or ask all questions"),
         ([], "these posts: there are no such posts"),
     ],
 )

@@ -112,8 +112,15 @@ def analyst_kind(spec: str) -> AnalystKind:
 
 
 def analyst_libraries(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Optional libraries that analysts of some kinds depend on, each once."""
-    return tuple(dict.fromkeys(library for kind in kinds for library in ANALYSTS[kind].libraries))
+    """Optional libraries that analysts of some kinds depend on, each once.
+
+    Raises
+    ------
+    UsageError
+        There is no such kind.
+    """
+    libraries = (library for kind in kinds for library in analyst_kind(f"{kind}:").libraries)
+    return tuple(dict.fromkeys(libraries))
 
 
 def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:

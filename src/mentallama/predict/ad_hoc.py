@@ -2,9 +2,9 @@
 
     mentallama predict --model SPEC --data PATH --out DIR
 
-Writes what the stage writes, and `questions.jsonl.zst`: of each prediction, the post and the question. Where the posts
-are the published release, `responses/SET.csv` as well, for `mentallama evaluate --benchmark`. The manifest comes last:
-a folder without one is not finished, and the same command goes on.
+Writes what the stage writes and `questions.jsonl.zst`, the post and question of each prediction; for posts of the
+published release also `responses/SET.csv`, for `mentallama evaluate --benchmark`. The manifest is written last: the same
+command resumes a folder that has none.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from mentallama.analysts.base import AnalystSpec
 from mentallama.analysts.checkpoints.metadata import model_query_form
+from mentallama.analysts.registry import analyst_kind
 from mentallama.config import Predict
 from mentallama.errors import UsageError
 from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
@@ -53,7 +54,7 @@ from mentallama.run_files import (
 
 @dataclass(frozen=True)
 class PredictCommand:
-    """What was asked for on the command line; `form` None: the model's own."""
+    """The arguments of the command line. `form` None means the form that the model was trained on."""
 
     job: PredictJob
     data: Path
@@ -63,13 +64,14 @@ class PredictCommand:
 
 
 def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSummary:
-    """Answer, or see that it was done before.
+    """Predict, unless `out` already holds these predictions.
 
     Raises
     ------
-    WrongUse
-        `out` holds something else, or what was ordered does not exist.
+    UsageError
+        `out` holds something else; or the model, the posts or a set does not exist.
     """
+    analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
     data = open_post_source(command.data, _post_filter(command))
     out.mkdir(parents=True, exist_ok=True)
     with run_lock(out):
@@ -83,50 +85,50 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
         summary = PredictSummary.model_validate(read_json(out / SUMMARY_FILE))
         for line in summary_notes(summary):
             log(line)
-        if without := sum(row.example_id is None for row in data.imhi_rows):
-            log(f"note: predict: {without} rows hold no post (empty or damaged text) and have no answer")
+        if n_empty := sum(row.example_id is None for row in data.imhi_rows):
+            log(f"note: predict: {n_empty} rows hold no post (empty or damaged text) and have no answer")
     return summary
 
 
 def parse_options(options: dict[str, Any]) -> Predict:
-    """Settings from options; `WrongUse` names the options at fault."""
+    """Validate command-line options as settings; the `UsageError` names the options at fault."""
     try:
         return Predict.model_validate({key: value for key, value in options.items() if value is not None})
-    except ValidationError as found:
-        told = (
+    except ValidationError as invalid:
+        messages = (
             f"{_option_name(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
-            for error in found.errors()
+            for error in invalid.errors()
         )
-        raise UsageError("; ".join(dict.fromkeys(told))) from None
+        raise UsageError("; ".join(dict.fromkeys(messages))) from None
 
 
-def _option_name(place: tuple[int | str, ...]) -> str:
+def _option_name(location: tuple[int | str, ...]) -> str:
     """A setting as the command line spells it."""
-    name = str(place[0])
+    name = str(location[0])
     return "--split" if name == "splits" else f"--{name.replace('_', '-')}"
 
 
-def _post_filter(order: PredictCommand) -> PostFilter:
-    tasks = order.job.tasks
-    named = {"--sets": order.sets, "--allow-remote": order.job.settings.allow_remote}
+def _post_filter(command: PredictCommand) -> PostFilter:
+    tasks = command.job.tasks
+    named = {"--sets": command.sets, "--allow-remote": command.job.settings.allow_remote}
     for option, names in named.items():
         unknown = [name for name in names if name not in tasks]
         if unknown:
             raise UsageError(f"{option} {unknown[0]}: there is no such set; there are {', '.join(tasks)}")
-    form = next((each for each in FORMS if each == order.form), None)
-    if order.form is not None and form is None:
-        raise UsageError(f"--form {order.form}: there are {' and '.join(FORMS)}")
+    form = next((known for known in FORMS if known == command.form), None)
+    if command.form is not None and form is None:
+        raise UsageError(f"--form {command.form}: there are {' and '.join(FORMS)}")
     return PostFilter(
-        form or model_query_form(order.job.spec),
-        order.job.settings.splits,
-        order.sets,
+        form or model_query_form(command.job.spec),
+        command.job.settings.splits,
+        command.sets,
         tasks,
-        order.all_questions,
+        command.all_questions,
     )
 
 
 def _cache_key(command: PredictCommand, data: PostSource) -> dict[str, Any]:
-    """Everything that the predictions follow from."""
+    """Everything that the predictions depend on."""
     job = command.job
     selection = {
         "form": data.filter.form,
@@ -143,17 +145,17 @@ def _cache_key(command: PredictCommand, data: PostSource) -> dict[str, Any]:
 
 
 def _is_up_to_date(out: Path, key: dict[str, Any]) -> bool:
-    """Whether the folder holds these predictions unharmed; refuses one that holds anything else."""
+    """Whether the folder holds these predictions, undamaged; raises `UsageError` if it holds anything else."""
     manifest = read_manifest(out)
     if manifest is None:
         ours = {MANIFEST_FILE, PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER}
-        left = [
+        others = [
             path.name for path in sorted(out.iterdir())
             if path.name not in ours and not path.name.startswith(".") and not path.match(JOURNAL_NAME.format("*"))
         ]  # fmt: skip
-        if left:
+        if others:
             raise UsageError(
-                f"{out}: this folder holds other things, as {left[0]}; name one of its own with --out"
+                f"{out}: this folder holds other things, as {others[0]}; name one of its own with --out"
             )
         return False
     if manifest.cache_key != key:
@@ -162,8 +164,8 @@ def _is_up_to_date(out: Path, key: dict[str, Any]) -> bool:
             "--out, or delete it"
         )
     return all(
-        (out / each.name).is_file() and digest_file(out / each.name, each.name) == each
-        for each in manifest.outputs
+        (out / file.name).is_file() and digest_file(out / file.name, file.name) == file
+        for file in manifest.outputs
     )
 
 
@@ -173,15 +175,15 @@ def _require_manifest(out: Path) -> Manifest:
     return manifest
 
 
-def _predict(order: PredictCommand, data: PostSource, out: Path, key: dict[str, Any]) -> None:
-    start, job = time.monotonic(), order.job
+def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str, Any]) -> None:
+    start, job = time.monotonic(), command.job
     (out / MANIFEST_FILE).unlink(missing_ok=True)
     rmtree(out / RESPONSES_FOLDER, ignore_errors=True)
     refuse_data_agreements(job, data.questions())
-    with open_pool(job) as crew:
-        questions = data.questions(crew.supported_questions)
-        summary = run(crew, questions, out, journal_path(job, out), data.name)
-        _write_questions(out / QUESTIONS_FILE, questions, crew)
+    with open_pool(job) as pool:
+        questions = data.questions(pool.supported_questions)
+        summary = run(pool, questions, out, journal_path(job, out), data.name)
+        _write_questions(out / QUESTIONS_FILE, questions, pool)
     write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form)
     written = [out / name for name in (PREDICTIONS_FILE, QUESTIONS_FILE, SUMMARY_FILE)] + sorted(
         (out / RESPONSES_FOLDER).glob("*.csv")
@@ -192,11 +194,11 @@ def _predict(order: PredictCommand, data: PostSource, out: Path, key: dict[str, 
     delete_journals(out)
 
 
-def _write_questions(path: Path, questions: QuestionSource, crew: AnalystPool) -> None:
+def _write_questions(path: Path, questions: QuestionSource, pool: AnalystPool) -> None:
     with record_writer(path) as write:
-        for asked in questions():
-            post = asked.post
-            for example in only_supported(asked, crew.supported_questions).examples:
+        for post_questions in questions():
+            post = post_questions.post
+            for example in only_supported(post_questions, pool.supported_questions).examples:
                 write(
                     QuestionRow(
                         example_id=example.id,

@@ -1,4 +1,4 @@
-"""Who answers: an analyst in this process, or several on a Ray cluster (`on_ray`)."""
+"""The analysts that answer: one in this process, or several on a Ray cluster (`ray_pool`)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from mentallama.predict.questions import QuestionKey
 from mentallama.records import Example, Prediction
 
 BATCH_SIZE = 256
-"""Examples handed to the analyst at a time; enough for any accelerator, little for memory."""
+"""Examples per call of the analyst: enough to fill any accelerator, few enough for memory."""
 
 PoolEvent = Prediction | Counter[str]
-"""An answer, or what has been counted since the last count."""
+"""A prediction, or what the analyst has counted since the previous counts."""
 
 
 @dataclass(frozen=True)
 class AnalystPool:
-    """Whoever answers. `tasks`: the questions that are answered, None: all. `missed`: why some have no answer.
+    """One or more analysts.
 
-    Answers need not come in the order of the examples.
+    `supported_questions`: None means all. `answer` takes batches of examples; predictions may come in any order.
+    `unanswered` counts, by reason, the questions that have no prediction.
     """
 
     supported_questions: Collection[QuestionKey] | None
@@ -34,7 +35,7 @@ class AnalystPool:
 
 @runtime_checkable
 class StreamingAnalyst(Protocol):
-    """An analyst that is not held up by batches, and may miss some: `missed` counts why."""
+    """An analyst that takes a stream rather than batches. It may skip examples; `unanswered` counts the reasons."""
 
     unanswered: Counter[str]
 
@@ -42,9 +43,9 @@ class StreamingAnalyst(Protocol):
 
 
 def local_pool(analyst: Analyst) -> AnalystPool:
-    """Answer in this process."""
-    missed = analyst.unanswered if isinstance(analyst, StreamingAnalyst) else Counter[str]()
-    return AnalystPool(getattr(analyst, "supported_questions", None), partial(_answer, analyst), missed)
+    """A pool of one analyst, in this process."""
+    unanswered = analyst.unanswered if isinstance(analyst, StreamingAnalyst) else Counter[str]()
+    return AnalystPool(getattr(analyst, "supported_questions", None), partial(_answer, analyst), unanswered)
 
 
 def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[PoolEvent]:
@@ -56,7 +57,7 @@ def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[Pool
 
 
 def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[PoolEvent]:
-    """Answer one batch, wherever the analyst is: an answer for each example, then what was counted."""
+    """Answer one batch: a prediction for each example, then the counts if there are new ones."""
     predictions = analyst.analyse(batch)
     yield from _with_new_counts(
         analyst, (_check_example_id(*pair) for pair in zip(batch, predictions, strict=True))
@@ -64,7 +65,7 @@ def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[PoolEve
 
 
 def _check_example_id(example: Example, prediction: Prediction) -> Prediction:
-    assert prediction.example_id == example.id, "the analyst has answered another question than it was asked"
+    assert prediction.example_id == example.id, "the analyst answered another question than it was asked"
     return prediction
 
 

@@ -1,4 +1,4 @@
-"""Predictions as the published outputs are: a table a set, in the order of its published rows."""
+"""Predictions in the layout of the published outputs: one table per set, in the order of its published rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMHI_OUTPUT_COLUMNS = ("goldens", "generated_text")
 
 @dataclass(frozen=True)
 class ImhiRow:
-    """A published row, and the example that asks it; None where its text is no post."""
+    """A row of the release and the example made of it; None if its text is not a post (empty or damaged)."""
 
     set: str
     split: Split
@@ -31,27 +31,31 @@ class ImhiRow:
 def write_responses(
     out: Path, predictions: Path, rows: Sequence[ImhiRow], tasks: Mapping[str, Task], form: Form
 ) -> None:
-    """Write `responses/SET.csv` for each set's test rows, as `mentallama evaluate --responses` reads it.
+    """Write `responses/SET.csv` for each set's test rows, which `mentallama evaluate --benchmark` reads.
 
-    A row without a prediction has an empty answer.
+    The answer of a row without a prediction is empty.
     """
-    tests = [row for row in rows if row.split == "test"]
-    asked = {row.example_id: (tasks[row.set], row.question) for row in tests}
-    found = read_records(predictions, Prediction)
-    texts = {e.example_id: answer_text(e, *asked[e.example_id], form) for e in found if e.example_id in asked}
-    for name, own in groupby(tests, key=lambda row: row.set):
+    test_rows = [row for row in rows if row.split == "test"]
+    questions = {row.example_id: (tasks[row.set], row.question) for row in test_rows}
+    texts = {
+        prediction.example_id: answer_text(prediction, *questions[prediction.example_id], form)
+        for prediction in read_records(predictions, Prediction)
+        if prediction.example_id in questions
+    }
+    for name, set_rows in groupby(test_rows, key=lambda row: row.set):
         with table_writer(out / RESPONSES_FOLDER / f"{name}.csv", IMHI_OUTPUT_COLUMNS) as write:
-            for row in own:
+            for row in set_rows:
                 write((row.reference, texts.get(row.example_id or "", "")))
 
 
 def answer_text(prediction: Prediction, task: Task, question: str, form: Form) -> str:
-    """The answer in its published form; of one that could not be read, what there is of it.
+    """The answer in its published form; for a prediction without a label, the text it was parsed from.
 
-    What is read again must say the same: a text that would be read as a label is left out.
+    Parsing the result gives the same label as the prediction, or none: a text that would be parsed as a label is left
+    out.
     """
     reading = prediction.reading
     if reading.label is not None:
         return write_answer(task, question, reading.label, reading.explanation, form)
-    again = read_answer(task, reading.explanation, form)
-    return "" if again.status == "parsed" else reading.explanation
+    parsed = read_answer(task, reading.explanation, form)
+    return "" if parsed.status == "parsed" else reading.explanation

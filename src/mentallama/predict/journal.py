@@ -1,7 +1,8 @@
-"""The journal: every answer on the disk as it is made, so that a killed run is not asked twice.
+"""The journal: every prediction on disk as soon as it is made, so that a resumed run repeats no question.
 
-One JSON line an answer, appended, in the order in which they come; a line that a kill has cut is dropped when the file
-is opened again. It stands outside the stage's folder, which is replaced whole, and ends with the stage.
+One JSON line per prediction, in the order in which they arrive; a line cut off by a kill is dropped when the file is
+opened again. The journal lies outside the stage's folder, which is replaced as a whole, and is deleted when the stage is
+complete.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from pydantic import ValidationError
 from mentallama.records import Prediction, ReadingStatus, Record
 
 SYNC_SECONDS = 2.0
-"""What a power failure may cost; a kill costs nothing, for every line is handed to the system at once."""
+"""Work that a power failure may cost. A kill costs nothing: every line is flushed to the system at once."""
 
 _COUNTS_PREFIX = b'{"counts":'
 
 
 class JournalCounts(Record):
-    """What has been counted since the line before that."""
+    """Counts since the previous line of counts."""
 
     counts: Counter[str]
 
 
 class Journal:
-    """Answers by example. Made where there is no file, taken up where there is one.
+    """Predictions by example id; created if there is no file, continued if there is one.
 
-    `counts` are what analysts have counted (posts that were cut, say), over all that was journaled. What is counted in
-    the batch in which a run is killed is lost.
+    `counts` sums what analysts report (truncated posts, for example) over everything in the journal. What was counted
+    in a batch during which the run was killed is lost.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,7 +50,10 @@ class Journal:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, at: TracebackType | None
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self._file.close()
 
@@ -60,22 +64,22 @@ class Journal:
         return len(self._offsets)
 
     def add(self, prediction: Prediction) -> None:
-        """Append an answer."""
+        """Append a prediction."""
         self._offsets[prediction.example_id] = self._end, prediction.reading.status
         self._append(prediction.model_dump_json(exclude_defaults=True).encode())
 
     def add_counts(self, counts: Counter[str]) -> None:
-        """Append what has been counted since the last time."""
+        """Append what has been counted since the previous call."""
         self.counts += counts
         self._append(JournalCounts(counts=counts).model_dump_json().encode())
 
     def line(self, example_id: str) -> str:
-        """An answer as the JSON line that it stands in."""
+        """The JSON line of a prediction."""
         self._file.seek(self._offsets[example_id][0])
         return self._file.readline().decode("utf-8").rstrip("\n")
 
     def status(self, example_id: str) -> ReadingStatus:
-        """What came of an answer."""
+        """The status of a prediction."""
         return self._offsets[example_id][1]
 
     def _append(self, line: bytes) -> None:
@@ -86,7 +90,7 @@ class Journal:
             self._synced = self._clock()
 
     def _recover(self) -> int:
-        """Read what is there up to the first line that is damaged; what follows it is cut off."""
+        """Index the file up to the first damaged line, cut off the rest, and return the end of what is valid."""
         end = 0
         self._file.seek(0)
         for line in self._file:
@@ -96,13 +100,13 @@ class Journal:
         self._file.truncate(end)
         return end
 
-    def _index_line(self, line: bytes, place: int) -> bool:
+    def _index_line(self, line: bytes, offset: int) -> bool:
         try:
             if line.startswith(_COUNTS_PREFIX):
                 self.counts += JournalCounts.model_validate_json(line).counts
             else:
-                found = Prediction.model_validate_json(line)
-                self._offsets[found.example_id] = place, found.reading.status
+                prediction = Prediction.model_validate_json(line)
+                self._offsets[prediction.example_id] = offset, prediction.reading.status
         except ValidationError:
             return False
         return True

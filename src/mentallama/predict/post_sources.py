@@ -1,4 +1,4 @@
-"""What a model is to answer without a recipe: a file of posts, a run, or the published release."""
+"""Where posts come from without a recipe: a file of posts, a run's folder, or the published release."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ POST_FILE_SUFFIXES = (".jsonl", ".jsonl.zst", ".parquet")
 
 @dataclass(frozen=True)
 class PostFilter:
-    """Which posts are asked about, and what. `every_question`: all questions of all tasks, not only those that have a label."""
+    """Which posts are selected, and which questions are asked: the labelled ones or, with `all_questions`, all."""
 
     form: Form
     splits: tuple[Split, ...]
@@ -39,9 +39,10 @@ class PostFilter:
 
 @dataclass(frozen=True)
 class PostSource:
-    """Posts, and what is asked of them where not everything is. `files` hold them, by the names a manifest shows.
+    """Posts with their questions.
 
-    `rows` are those of the published files, in their order.
+    `files` are where they come from, by the names that the manifest shows; `imhi_rows` are the rows of the published
+    files, in their order.
     """
 
     name: str
@@ -52,7 +53,7 @@ class PostSource:
     imhi_rows: list[ImhiRow] = field(default_factory=list)
 
     def questions(self, supported: Collection[QuestionKey] | None = None) -> QuestionSource:
-        """What is asked of an analyst that answers some questions; None: all."""
+        """The questions for an analyst; `supported` None means that it supports all."""
         if not self.filter.all_questions:
             return self.default_questions
         pairs = question_keys(self.filter.tasks) if supported is None else supported
@@ -60,14 +61,14 @@ class PostSource:
 
 
 def open_post_source(path: Path, wanted: PostFilter) -> PostSource:
-    """Find posts behind a path.
+    """Find out what lies at a path, and open it.
 
     Raises
     ------
-    WrongUse
-        There is nothing at the path that holds posts.
-    BadData
-        A row of the release is no query.
+    UsageError
+        There are no posts at the path.
+    DataError
+        A row of the release is not a query.
     """
     if path.is_file() and path.name.endswith(POST_FILE_SUFFIXES):
         return _from_file(path, wanted)
@@ -76,7 +77,7 @@ def open_post_source(path: Path, wanted: PostFilter) -> PostSource:
     if path.is_dir():
         return _from_release(path / "release" if (path / "release").is_dir() else path, wanted)
     raise UsageError(
-        f"{path}: no posts are there; give a file of posts ({', '.join(POST_FILE_SUFFIXES)}), a run's folder, or a folder with "
+        f"{path}: there are no posts here; give a file of posts ({', '.join(POST_FILE_SUFFIXES)}), a run's folder, or a folder with "
         "the published release"
     )
 
@@ -102,29 +103,29 @@ def _describe(path: Path, wanted: PostFilter) -> str:
 
 
 def _from_release(root: Path, wanted: PostFilter) -> PostSource:
-    """The release's files, cleaned and scrubbed as `collect` does it; texts that repeat are one post."""
+    """Posts of the release's files, cleaned and scrubbed as `collect` does; repeated texts are one post."""
     names = wanted.sets or tuple(wanted.tasks)
     tasks = {name: wanted.tasks[name] for name in names}
     files = [file for file in find_release_files(root, wanted.form, tasks) if file.split in wanted.splits]
-    asked: list[PostQuestions] = []
-    rows: list[ImhiRow] = []
+    questions: list[PostQuestions] = []
+    imhi_rows: list[ImhiRow] = []
     for file in files:
-        found = list(read_release_file(file, tasks[file.set]))
-        posts = _clean_release_posts(file, tasks[file.set], found, file.path.relative_to(root).as_posix())
-        asked += _post_questions(found, posts, wanted.form)
-        rows += [_imhi_row(file, row, posts.get(row.text), wanted.form) for row in found]
+        rows = list(read_release_file(file, tasks[file.set]))
+        posts = _clean_release_posts(file, tasks[file.set], rows, file.path.relative_to(root).as_posix())
+        questions += _post_questions(rows, posts, wanted.form)
+        imhi_rows += [_imhi_row(file, row, posts.get(row.text), wanted.form) for row in rows]
     return PostSource(
         _describe(root, wanted),
         {file.path.relative_to(root).as_posix(): file.path for file in files},
-        lambda: (each.post for each in asked),
-        lambda: iter(asked),
+        lambda: (post_questions.post for post_questions in questions),
+        lambda: iter(questions),
         wanted,
-        rows,
+        imhi_rows,
     )
 
 
 def _clean_release_posts(file: ReleaseFile, task: Task, rows: list[ReleaseRow], name: str) -> dict[str, Post]:
-    """The posts by their published text; a text that is none (empty, damaged) is left out."""
+    """Posts by their published text; texts that are not posts (empty, damaged) are left out."""
     from mentallama.collect.clean_batch import clean_batch
     from mentallama.collect.readers import RawPost
     from mentallama.text.fingerprint import synthetic_post_hashes
@@ -143,14 +144,14 @@ def _clean_release_posts(file: ReleaseFile, task: Task, rows: list[ReleaseRow], 
 
 
 def _post_questions(rows: list[ReleaseRow], posts: Mapping[str, Post], form: Form) -> Iterator[PostQuestions]:
-    """What the rows ask of each post, whether or not their golden answer can be read."""
+    """The questions that the rows ask about each post, whether or not their reference can be parsed."""
     questions: dict[str, dict[str, None]] = {}
     for row in rows:
         questions.setdefault(row.text, {})[row.question] = None
-    for text, own in questions.items():
+    for text, names in questions.items():
         if text in posts:
             yield PostQuestions(
-                posts[text], tuple(example_of(posts[text], question, form) for question in own)
+                posts[text], tuple(example_of(posts[text], question, form) for question in names)
             )
 
 

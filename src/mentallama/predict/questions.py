@@ -1,4 +1,4 @@
-"""What is asked: posts with their questions, those on one post always together."""
+"""Posts and the questions asked about them; the questions about one post always stay together."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from mentallama.records import Example, Form, Post, Record, example_of
 from mentallama.tasks import Task
 
 QuestionKey = tuple[str, str]
-"""A set and one of its questions."""
+"""A set and the name of one of its questions."""
 
 """Beside predictions that were made without a recipe."""
 
 
 class QuestionRow(Record):
-    """What an example is about: the post and its place, the set and the question. It holds no text."""
+    """The post, set and question behind a prediction, without text. Written beside predictions without a recipe."""
 
     example_id: str
     post_id: str
@@ -29,18 +29,18 @@ class QuestionRow(Record):
 
 @dataclass(frozen=True)
 class PostQuestions:
-    """A post, and what is asked about it."""
+    """A post and the questions about it, as examples."""
 
     post: Post
     examples: tuple[Example, ...]
 
 
 QuestionSource = Callable[[], Iterator[PostQuestions]]
-"""All that is asked, from the beginning each time."""
+"""Iterates over all posts and questions from the start each time it is called."""
 
 
 def labelled_questions(posts: Iterable[Post], form: Form) -> Iterator[PostQuestions]:
-    """Every labelled question of the posts; a post without labels is asked nothing."""
+    """The labelled questions of each post; none for a post without labels."""
     for post in posts:
         yield PostQuestions(post, tuple(example_of(post, question, form) for question in post.labels))
 
@@ -48,7 +48,7 @@ def labelled_questions(posts: Iterable[Post], form: Form) -> Iterator[PostQuesti
 def every_question(
     posts: Iterable[Post], form: Form, keys: Collection[QuestionKey]
 ) -> Iterator[PostQuestions]:
-    """All questions of all sets on every post, whatever set it is from."""
+    """The questions in `keys` about every post, whatever set it belongs to."""
     for post in posts:
         yield PostQuestions(
             post, tuple(example_of(post, question, form, task=name) for name, question in keys)
@@ -56,15 +56,15 @@ def every_question(
 
 
 def question_keys(tasks: Mapping[str, Task]) -> tuple[QuestionKey, ...]:
-    """All questions there are."""
+    """All questions of all tasks."""
     return tuple((name, question) for name, task in tasks.items() for question in task.questions)
 
 
 @dataclass
 class QuestionCounts:
-    """What there is to ask: posts, questions that the analyst answers, the others by set.
+    """Numbers of posts, of supported questions, and of unsupported ones by set.
 
-    `real` are posts by real people that would be asked about, by set.
+    `real_posts` counts the posts with a supported question that were written by real people, by set.
     """
 
     posts: int = 0
@@ -76,30 +76,31 @@ class QuestionCounts:
 def count_questions(
     questions: Iterable[PostQuestions], supported: Collection[QuestionKey] | None = None
 ) -> QuestionCounts:
-    """Count what is asked; `answered` are the questions that the analyst answers, None: all."""
-    stock = QuestionCounts()
-    for asked in questions:
-        own = len(only_supported(asked, supported).examples)
-        stock.posts += 1
-        stock.questions += own
-        if own < len(asked.examples):
-            stock.unsupported.update(
-                e.task for e in asked.examples if (e.task, e.question) not in (supported or ())
+    """Count posts and questions; `supported` are the questions that the analyst supports, None means all."""
+    counts = QuestionCounts()
+    for post_questions in questions:
+        n_supported = len(only_supported(post_questions, supported).examples)
+        counts.posts += 1
+        counts.questions += n_supported
+        if n_supported < len(post_questions.examples):
+            counts.unsupported.update(
+                e.task for e in post_questions.examples if (e.task, e.question) not in (supported or ())
             )
-        if own and not asked.post.provenance.synthetic:
-            stock.real_posts[asked.post.set] += 1
-    return stock
+        if n_supported and not post_questions.post.provenance.synthetic:
+            counts.real_posts[post_questions.post.set] += 1
+    return counts
 
 
-def only_supported(asked: PostQuestions, answered: Collection[QuestionKey] | None) -> PostQuestions:
-    """Only the questions that the analyst answers."""
-    if answered is None:
-        return asked
-    return replace(asked, examples=tuple(e for e in asked.examples if (e.task, e.question) in answered))
+def only_supported(post_questions: PostQuestions, supported: Collection[QuestionKey] | None) -> PostQuestions:
+    """A post with its supported questions only; None means that all are supported."""
+    if supported is None:
+        return post_questions
+    examples = tuple(e for e in post_questions.examples if (e.task, e.question) in supported)
+    return replace(post_questions, examples=examples)
 
 
 def batches_by_post(groups: Iterable[Sequence[Example]], size: int) -> Iterator[list[Example]]:
-    """Batches of `size` examples or a few more: the questions on one post are never parted."""
+    """Batches of at least `size` examples (except the last), since the questions about one post stay together."""
     batch: list[Example] = []
     for group in groups:
         batch += group

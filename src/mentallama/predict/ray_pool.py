@@ -1,11 +1,11 @@
-"""Answer on a Ray cluster: `--ray ADDRESS`.
+"""Analysts on a Ray cluster: `--ray ADDRESS`.
 
-Each worker opens the analyst once and answers whole batches by the same function as here. There is a worker a GPU;
-where there is none, a worker a node for neural models, and a worker a CPU for the others. No more than two batches a
-worker are out at a time, so a long stream is never held. The driver journals what comes back. Ray replaces a worker
-that is lost and gives its batches to the new one.
+Each worker opens the analyst once and answers whole batches with the same function as a local run. There is one worker
+per GPU; without GPUs, one per node for neural models and one per CPU for the others. At most two batches per worker are
+pending, so the stream of posts is never held in memory. The driver writes the journal. Ray replaces a lost worker and
+gives its batches to the new one.
 
-Each node needs mentallama of the same version, and the model at the same place.
+Each node needs the same version of mentallama, and the model at the same path.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from mentallama.progress import LogFn
 from mentallama.records import Example
 
 MAX_WORKER_LOSSES = 3
-"""A batch with which so many workers are lost ends the run: it may be what kills them."""
+"""A batch during which this many workers were lost ends the run, since it may be what kills them."""
 
 BATCHES_PER_WORKER = 2
-"""Batches a worker has: one that it answers, and one that waits."""
+"""Pending batches per worker: one in progress and one waiting."""
 
 
 @dataclass(frozen=True)
 class BatchResult:
-    """What came of a batch. `worker` changes when a worker was lost and replaced."""
+    """Result of a batch. `worker` changes if the worker was lost and replaced."""
 
     worker: str
     events: list[PoolEvent]
@@ -50,35 +50,35 @@ class BatchResult:
 
 
 class AnalystWorker:
-    """One process of the cluster, with an analyst of its own."""
+    """A process of the cluster with its own analyst."""
 
-    def __init__(self, spec: str, asking: InferenceOptions) -> None:
+    def __init__(self, spec: str, options: InferenceOptions) -> None:
         self._name, self._log_lines = uuid4().hex, list[str]()
-        self._open = partial(open_analyst, spec, replace(asking, log=self._log_lines.append))
+        self._open = partial(open_analyst, spec, replace(options, log=self._log_lines.append))
         self._analyst: Analyst | None = None
 
     def version(self) -> str:
         return __version__
 
     def supported_questions(self) -> tuple[QuestionKey, ...] | MentallamaError | None:
-        """The questions that the analyst answers, None for all; or why it does not open.
+        """The questions that the analyst supports, None for all; or the error that keeps it from opening.
 
-        What stops the run is returned: raised, it would arrive with Ray's own words around it.
+        The error is returned because Ray would wrap a raised one in its own.
         """
         try:
-            tasks = getattr(self._get_analyst(), "supported_questions", None)
-        except MentallamaError as stop:
-            return stop
-        return None if tasks is None else tuple(tasks)
+            supported = getattr(self._get_analyst(), "supported_questions", None)
+        except MentallamaError as error:
+            return error
+        return None if supported is None else tuple(supported)
 
     def answer(self, batch: list[Example]) -> BatchResult:
         try:
-            told, fault = list(answer_batch(self._get_analyst(), batch)), None
-        except MentallamaError as stop:
-            told, fault = [], stop
-        said = self._log_lines.copy()
+            events, error = list(answer_batch(self._get_analyst(), batch)), None
+        except MentallamaError as raised:
+            events, error = [], raised
+        log_lines = self._log_lines.copy()
         self._log_lines.clear()
-        return BatchResult(self._name, told, said, fault)
+        return BatchResult(self._name, events, log_lines, error)
 
     def _get_analyst(self) -> Analyst:
         self._analyst = self._analyst or self._open()
@@ -86,114 +86,114 @@ class AnalystWorker:
 
 
 @contextmanager
-def ray_pool(address: str, spec: str, asking: InferenceOptions, log: LogFn) -> Iterator[AnalystPool]:
-    """Workers of a cluster, as a crew.
+def ray_pool(address: str, spec: str, options: InferenceOptions, log: LogFn) -> Iterator[AnalystPool]:
+    """Workers of a cluster as a pool.
 
-    `say` hears of workers that are lost, and what their analysts have to say.
+    `log` receives the log lines of the workers' analysts, and a line for each lost worker.
 
     Raises
     ------
-    WrongUse
+    UsageError
         Ray is not installed, the nodes have another version of mentallama, or the analyst does not open.
     MentallamaError
-        No cluster answers at the address, or it starts no worker. Later: it keeps losing workers.
+        There is no cluster at the address, or it starts no worker. Later: it keeps losing workers.
     """
-    ray, own = connect_to_cluster(address)
+    ray, connected_here = connect_to_cluster(address)
     workers: list[Any] = []
     try:
-        count, room = _worker_resources(ray, spec, asking)
-        options = {
-            **room,
+        n_workers, resources = _worker_resources(ray, spec, options)
+        actor_options = {
+            **resources,
             "max_restarts": -1,
             "max_task_retries": MAX_WORKER_LOSSES,
             "scheduling_strategy": "SPREAD",
         }
         workers += [
-            ray.remote(**options)(AnalystWorker).remote(spec, replace(asking, log=_discard_line))
-            for _ in range(count)
+            ray.remote(**actor_options)(AnalystWorker).remote(spec, replace(options, log=_discard_line))
+            for _ in range(n_workers)
         ]
-        tasks = _wait_until_open(ray, address, workers)
-        yield AnalystPool(tasks, partial(_dispatch_batches, ray, address, workers, log))
+        supported = _wait_until_open(ray, address, workers)
+        yield AnalystPool(supported, partial(_dispatch_batches, ray, address, workers, log))
     finally:
         for worker in workers:
             ray.kill(worker)
-        if own:
+        if connected_here:
             ray.shutdown()
 
 
 def _discard_line(_: str) -> None:
-    """A worker hears for itself."""
+    """Workers collect log lines themselves."""
 
 
-def _worker_resources(ray: Any, spec: str, asking: InferenceOptions) -> tuple[int, dict[str, int]]:
-    """How many workers there are to be, and what each takes of a node."""
+def _worker_resources(ray: Any, spec: str, options: InferenceOptions) -> tuple[int, dict[str, int]]:
+    """Number of workers, and the resources that each takes of its node."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cpus = [int(node.get("CPU", 0)) for node in alive]
     gpus = sum(int(node.get("GPU", 0)) for node in alive)
     if analyst_kind(spec).single_cpu:
         return max(1, sum(cpus)), {"num_cpus": 1}
-    if asking.device == "cuda" or (asking.device == "auto" and gpus):
+    if options.device == "cuda" or (options.device == "auto" and gpus):
         return max(1, gpus), {"num_gpus": 1, "num_cpus": 1}
-    useful = [count for count in cpus if count]
-    return max(1, len(useful)), {"num_cpus": min(useful, default=1)}
+    cpus_per_node = [count for count in cpus if count]
+    return max(1, len(cpus_per_node)), {"num_cpus": min(cpus_per_node, default=1)}
 
 
 def _wait_until_open(ray: Any, address: str, workers: list[Any]) -> tuple[QuestionKey, ...] | None:
-    """Wait until all analysts are open; the questions that they answer."""
+    """Wait until all analysts are open; returns the questions that they support."""
     errors = ray.exceptions
     try:
-        found = set(ray.get([worker.version.remote() for worker in workers], timeout=WORKER_START_SECONDS))
-        if (fault := version_mismatch(address, found, __version__)) is not None:
-            raise fault
-        tasks = ray.get(
-            [worker.supported_questions.remote() for worker in workers]
-        )  # a large model takes minutes to open
+        versions = set(ray.get([worker.version.remote() for worker in workers], timeout=WORKER_START_SECONDS))
+        if (mismatch := version_mismatch(address, versions, __version__)) is not None:
+            raise mismatch
+        # No time-out: a large model takes minutes to open.
+        answers = ray.get([worker.supported_questions.remote() for worker in workers])
     except errors.RayTaskError:
-        raise  # a fault in our own code
+        raise  # a bug in this package
     except (errors.RayError, TimeoutError):
         raise no_worker_error(address) from None
-    for each in tasks:
-        if isinstance(each, MentallamaError):
-            raise each
-    answered: tuple[QuestionKey, ...] | None = tasks[0]
-    return answered
+    for answer in answers:
+        if isinstance(answer, MentallamaError):
+            raise answer
+    supported: tuple[QuestionKey, ...] | None = answers[0]
+    return supported
 
 
 def _dispatch_batches(
-    ray: Any, address: str, workers: list[Any], say: LogFn, batches: Iterator[list[Example]]
+    ray: Any, address: str, workers: list[Any], log: LogFn, batches: Iterator[list[Example]]
 ) -> Iterator[PoolEvent]:
-    flying: dict[Any, int] = {}
+    """Give each batch to the worker with the fewest pending ones; yield results as they arrive."""
+    pending: dict[Any, int] = {}
     names: dict[int, str] = {}
     for batch in batches:
-        if len(flying) >= BATCHES_PER_WORKER * len(workers):
-            yield from _next_result(ray, address, flying, names, say)
-        held = list(flying.values())
-        place = min(range(len(workers)), key=held.count)
-        flying[workers[place].answer.remote(batch)] = place
-    while flying:
-        yield from _next_result(ray, address, flying, names, say)
+        if len(pending) >= BATCHES_PER_WORKER * len(workers):
+            yield from _next_result(ray, address, pending, names, log)
+        busy = list(pending.values())
+        index = min(range(len(workers)), key=busy.count)
+        pending[workers[index].answer.remote(batch)] = index
+    while pending:
+        yield from _next_result(ray, address, pending, names, log)
 
 
 def _next_result(
-    ray: Any, address: str, flying: dict[Any, int], names: dict[int, str], say: LogFn
+    ray: Any, address: str, pending: dict[Any, int], names: dict[int, str], log: LogFn
 ) -> list[PoolEvent]:
-    """Wait for the first batch that is done."""
-    (done, *_), _ = ray.wait(list(flying), num_returns=1)
-    place = flying.pop(done)
+    """Wait for the next batch to finish."""
+    (done, *_), _ = ray.wait(list(pending), num_returns=1)
+    index = pending.pop(done)
     try:
-        part: BatchResult = ray.get(done)
+        result: BatchResult = ray.get(done)
     except ray.exceptions.RayTaskError:
-        raise  # a fault in our own code
+        raise  # a bug in this package
     except ray.exceptions.RayError:
         raise MentallamaError(
-            f"the Ray cluster at {address} keeps losing workers: look at its logs; what was answered is kept, and the "
-            "same command goes on"
+            f"the Ray cluster at {address} keeps losing workers: see its logs; what was answered is kept, and the "
+            "same command resumes"
         ) from None
-    for line in part.log_lines:
-        say(line)
-    if part.error is not None:
-        raise part.error
-    if names.setdefault(place, part.worker) != part.worker:
-        say("a worker of the Ray cluster was lost; its batches are asked again")
-        names[place] = part.worker
-    return part.events
+    for line in result.log_lines:
+        log(line)
+    if result.error is not None:
+        raise result.error
+    if names.setdefault(index, result.worker) != result.worker:
+        log("a worker of the Ray cluster was lost; its batches are repeated")
+        names[index] = result.worker
+    return result.events

@@ -3,9 +3,9 @@
     mentallama predict recipes/imhi-linear.yaml
     mentallama predict --model SPEC --data PATH --out DIR
 
-Reads posts. Writes `predictions.jsonl.zst`, one `Prediction` a line, in the order of the posts and, for each post, of
-its questions; and `summary.json`. Answers go into a journal as they are made, so a killed run is resumed by the same
-command. Posts are streamed: memory holds one batch of them.
+Reads posts. Writes `predictions.jsonl.zst`, one `Prediction` per line in the order of the posts and of their questions,
+and `summary.json`. Every prediction enters a journal as soon as it is made, so the same command resumes a killed run.
+Posts are streamed: memory holds one batch of them.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from mentallama.run_files import PREDICTIONS_FILE, SUMMARY_FILE
 
 
 class PredictSummary(Record):
-    """What a run did: posts, answers by status, labelled questions left open by set, what the analyst has counted.
+    """Counts of a run.
 
-    A question is left open where the analyst was not made for it.
+    `answers` counts predictions by status, `unsupported` the questions that the analyst does not support, by set, and
+    `counts` what the analyst reports, such as truncated posts.
     """
 
     posts: int
@@ -46,88 +47,90 @@ class PredictSummary(Record):
 def run(
     pool: AnalystPool, questions: QuestionSource, out: Path, journal: Path, source: str
 ) -> PredictSummary:
-    """Answer all questions and write the predictions into `out`.
+    """Answer all supported questions and write the predictions into `out`.
 
     Parameters
     ----------
-    crew
-        Who answers. What it was not made for is left open.
+    pool
+        The analyst, or several of them.
+    questions
+        Posts with their questions; iterated several times.
     journal
-        The file of answers so far. It stays, until whoever called has put `out` in its place.
-    where
-        What the questions are about, for sentences.
+        File of the predictions made so far. The caller deletes it once `out` is complete.
+    source
+        Where the posts come from, for messages.
 
     Raises
     ------
-    WrongUse
-        Not one question can be answered.
+    UsageError
+        There is no question that the analyst supports.
     MentallamaError
-        Some questions had no answer; those that had are kept.
+        Some questions were not answered; all other predictions are in the journal.
     """
-    stock = count_questions(questions(), pool.supported_questions)
-    if not stock.questions:
-        raise UsageError(_nothing_to_answer_message(source, stock))
-    with Journal(journal) as kept:
-        _answer_remaining(pool, questions, kept, stock.questions)
-        summary = _write_predictions(pool, questions, kept, out, stock)
+    counts = count_questions(questions(), pool.supported_questions)
+    if not counts.questions:
+        raise UsageError(_nothing_to_answer_message(source, counts))
+    with Journal(journal) as open_journal:
+        _answer_remaining(pool, questions, open_journal, counts.questions)
+        summary = _write_predictions(pool, questions, open_journal, out, counts)
     write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))
     return summary
 
 
-def _answer_remaining(crew: AnalystPool, questions: QuestionSource, kept: Journal, total: int) -> None:
-    """Have answered what the journal does not hold."""
-    done = sum(example.id in kept for asked in _supported(crew, questions) for example in asked.examples)
-    open_ones = (_remaining(asked, kept) for asked in _supported(crew, questions))
+def _answer_remaining(pool: AnalystPool, questions: QuestionSource, journal: Journal, total: int) -> None:
+    """Answer the questions that are not in the journal yet."""
+    done = sum(example.id in journal for post in _supported(pool, questions) for example in post.examples)
+    remaining = (_remaining(post, journal) for post in _supported(pool, questions))
     with progress_bar("predict: answer", total, done) as advance:
-        for told in crew.answer(batches_by_post(open_ones, BATCH_SIZE)):
-            if isinstance(told, Prediction):
-                kept.add(told)
+        for event in pool.answer(batches_by_post(remaining, BATCH_SIZE)):
+            if isinstance(event, Prediction):
+                journal.add(event)
                 advance(1)
             else:
-                kept.add_counts(told)
+                journal.add_counts(event)
 
 
-def _supported(crew: AnalystPool, questions: QuestionSource) -> Iterator[PostQuestions]:
-    return (only_supported(asked, crew.supported_questions) for asked in questions())
+def _supported(pool: AnalystPool, questions: QuestionSource) -> Iterator[PostQuestions]:
+    return (only_supported(post, pool.supported_questions) for post in questions())
 
 
-def _remaining(asked: PostQuestions, kept: Journal) -> list[Example]:
-    return [example for example in asked.examples if example.id not in kept]
+def _remaining(post: PostQuestions, journal: Journal) -> list[Example]:
+    return [example for example in post.examples if example.id not in journal]
 
 
 def _write_predictions(
-    crew: AnalystPool, questions: QuestionSource, kept: Journal, out: Path, stock: QuestionCounts
+    pool: AnalystPool, questions: QuestionSource, journal: Journal, out: Path, counts: QuestionCounts
 ) -> PredictSummary:
-    """Write the answers in the order of the questions."""
+    """Write the predictions in the order of the questions."""
     answers: Counter[str] = Counter()
     with record_writer(out / PREDICTIONS_FILE) as write:
-        for asked in _supported(crew, questions):
-            for example in asked.examples:
-                if example.id not in kept:
-                    raise MentallamaError(_unanswered_message(crew, questions, kept))
-                write(kept.line(example.id))
-                answers[kept.status(example.id)] += 1
+        for post in _supported(pool, questions):
+            for example in post.examples:
+                if example.id not in journal:
+                    raise MentallamaError(_unanswered_message(pool, questions, journal))
+                write(journal.line(example.id))
+                answers[journal.status(example.id)] += 1
     return PredictSummary(
-        posts=stock.posts,
+        posts=counts.posts,
         answers=dict(answers),
-        unsupported=dict(stock.unsupported),
-        counts=dict(kept.counts),
+        unsupported=dict(counts.unsupported),
+        counts=dict(journal.counts),
     )
 
 
-def _unanswered_message(crew: AnalystPool, questions: QuestionSource, kept: Journal) -> str:
-    missing = sum(len(_remaining(asked, kept)) for asked in _supported(crew, questions))
-    why = ", ".join(f"{count} {reason}" for reason, count in crew.unanswered.most_common(3))
+def _unanswered_message(pool: AnalystPool, questions: QuestionSource, journal: Journal) -> str:
+    missing = sum(len(_remaining(post, journal)) for post in _supported(pool, questions))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in pool.unanswered.most_common(3))
     return (
-        f"predict: {missing} questions have no answer{f' ({why})' if why else ''}; what was answered is kept, and the "
-        "same command asks for the rest"
+        f"predict: {missing} questions have no answer{f' ({reasons})' if reasons else ''}; what was answered is kept, and "
+        "the same command asks the rest"
     )
 
 
-def _nothing_to_answer_message(where: str, stock: QuestionCounts) -> str:
-    if stock.unsupported:
-        others = ", ".join(sorted(stock.unsupported))
-        return f"{where}: of {stock.posts} posts none asks what this model answers (they ask of {others})"
-    if stock.posts:
-        return f"{where}: of {stock.posts} posts none has a label; choose other splits, or ask all questions (--all)"
-    return f"{where}: there are no such posts; choose other splits or sets"
+def _nothing_to_answer_message(source: str, counts: QuestionCounts) -> str:
+    if counts.unsupported:
+        sets = ", ".join(sorted(counts.unsupported))
+        return f"{source}: none of {counts.posts} posts has a question that this model supports (they are of {sets})"
+    if counts.posts:
+        return f"{source}: none of {counts.posts} posts has a label; choose other splits, or ask all questions (--all)"
+    return f"{source}: there are no such posts; choose other splits or sets"

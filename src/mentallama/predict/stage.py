@@ -25,15 +25,15 @@ from mentallama.run_files import POSTS_PATH, PREDICT_SUMMARY_PATH, TRAIN_FOLDER
 from mentallama.tasks import Task, load_tasks
 
 JOURNAL_NAME = "predicted-{}.part.jsonl"
-"""In the run's folder, or in that of the predictions: outside what is replaced whole, and by who answers and how."""
+"""In the run's folder, or beside ad hoc predictions; the name depends on the analyst and its options."""
 
 CACHE_EXCLUDED_SETTINGS = ("max_concurrency", "timeout", "max_batch_tokens")
-"""Settings of how answers are got; they do not change them, and another try may go on with others."""
+"""Settings that do not change the predictions, so that a run may be resumed with other values."""
 
 
 @dataclass(frozen=True)
 class PredictJob:
-    """Who answers, and how. `ray`: the address of a cluster, None for this machine."""
+    """The analyst that answers, and its settings. `ray` is the address of a cluster, None for this machine."""
 
     spec: str
     settings: Predict
@@ -46,23 +46,25 @@ class PredictJob:
 
     @property
     def cached_settings(self) -> dict[str, Any]:
-        """The settings that answers follow from."""
-        left = {*CACHE_EXCLUDED_SETTINGS, "model", "splits", "allow_remote"}
-        return self.settings.model_dump(mode="json", exclude=left)
+        """The settings that the predictions depend on."""
+        excluded = {*CACHE_EXCLUDED_SETTINGS, "model", "splits", "allow_remote"}
+        return self.settings.model_dump(mode="json", exclude=excluded)
 
 
 def predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """The posts, and the files of the model."""
     return require_files(POSTS_PATH)(recipe, folder) | spec_files(analyst_spec(recipe, folder), "model")
 
 
 def analyst_spec(recipe: Recipe, folder: Path) -> str:
-    """The spec of the analyst that answers: the one that is named, or the one that this run has trained."""
+    """The recipe's `predict.model`, or else the model that the run trained."""
     assert recipe.predict is not None
     kind = "linear" if recipe.train is None else recipe.train.analyst
     return recipe.predict.model or f"{kind}:{folder / TRAIN_FOLDER}"
 
 
 def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Answer the labelled questions of the chosen splits; returns the counts of `PredictSummary`."""
     settings = recipe.predict
     assert settings is not None
     job = PredictJob(analyst_spec(recipe, folder), settings, load_tasks(recipe.tasks), recipe.ray)
@@ -72,81 +74,82 @@ def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         return labelled_questions(posts, recipe.form)
 
     refuse_data_agreements(job, questions)
-    with open_pool(job) as crew:
-        where = f"{folder / POSTS_PATH} ({' and '.join(settings.splits)})"
-        return run(crew, questions, out, journal_path(job, folder), where).model_dump(mode="json")
+    with open_pool(job) as pool:
+        source = f"{folder / POSTS_PATH} ({' and '.join(settings.splits)})"
+        return run(pool, questions, out, journal_path(job, folder), source).model_dump(mode="json")
 
 
 def delete_journals(folder: Path) -> None:
-    """The stage stands: the journals are no longer needed."""
+    """Delete the journals once the predictions are complete."""
     for path in folder.glob(JOURNAL_NAME.format("*")):
         path.unlink()
 
 
 def predict_notes(folder: Path) -> Iterator[str]:
-    """One line where the analyst has counted something."""
+    """One line if the analyst reports counts, such as truncated posts."""
     summary = PredictSummary.model_validate(read_json(folder / PREDICT_SUMMARY_PATH))
     yield from summary_notes(summary)
 
 
 def summary_notes(summary: PredictSummary) -> Iterator[str]:
+    """One line if the analyst reports counts, such as truncated posts."""
     if summary.counts:
-        told = ", ".join(
+        counts = ", ".join(
             f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.counts.items())
         )
-        yield f"note: predict: {told}"
+        yield f"note: predict: {counts}"
 
 
 def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:
-    """Refuse to send posts of sets with an agreement; `WrongUse` names them."""
+    """Raise `UsageError` if posts under a data agreement would be sent to a remote model without permission."""
     if job.is_remote:
         from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
 
-        real, allowed = count_questions(questions()).real_posts, job.settings.allow_remote
-        instead = "choose other sets, or a model of this machine"
-        refuse_posts_under_agreement(real, job.tasks, [job.spec], allowed, instead)
+        real_posts, allowed = count_questions(questions()).real_posts, job.settings.allow_remote
+        alternative = "choose other sets, or a model on this machine"
+        refuse_posts_under_agreement(real_posts, job.tasks, [job.spec], allowed, alternative)
 
 
 @contextmanager
 def open_pool(job: PredictJob) -> Iterator[AnalystPool]:
-    """Open the analyst, here or on the cluster."""
+    """Open the analyst, on this machine or on the cluster."""
     if job.ray is None:
         yield local_pool(open_analyst(job.spec, inference_options(job)))
     elif job.is_remote:
         from mentallama.analysts.language_model.remote import RemoteAnalyst
-        from mentallama.llm_api.transport.ray import ray_transport as sent_from
+        from mentallama.llm_api.transport.ray import ray_transport
 
-        where = AnalystSpec.parse(job.spec).location
-        yield local_pool(
-            RemoteAnalyst.load(where, inference_options(job), sending=sent_from(job.ray, log_to_stderr))
-        )
+        location = AnalystSpec.parse(job.spec).location
+        transport = ray_transport(job.ray, log_to_stderr)
+        yield local_pool(RemoteAnalyst.load(location, inference_options(job), transport=transport))
     else:
         from mentallama.predict.ray_pool import ray_pool
 
-        with ray_pool(job.ray, job.spec, inference_options(job), log_to_stderr) as crew:
-            yield crew
+        with ray_pool(job.ray, job.spec, inference_options(job), log_to_stderr) as pool:
+            yield pool
 
 
 def inference_options(job: PredictJob) -> InferenceOptions:
-    """The settings as analysts take them."""
-    names = {each.name for each in fields(InferenceOptions)} & set(Predict.model_fields)
+    """The settings as analysts take them: every option that is also a key of the recipe, tasks and log."""
+    names = {option.name for option in fields(InferenceOptions)} & set(Predict.model_fields)
     return InferenceOptions(
         **{name: getattr(job.settings, name) for name in names}, tasks=job.tasks, log=log_to_stderr
     )
 
 
 def journal_path(job: PredictJob, folder: Path) -> Path:
-    """The file of answers so far: another for every model, for other settings, tasks or versions.
+    """The journal's file; it differs with the model, the settings, the tasks and the version of this package.
 
-    A model's files are known by place, size and time: they may be large, and are read when the analyst opens.
+    The model's files are identified by path, size and modification time rather than content: they may be large, and are
+    read anyway when the analyst opens.
     """
     files = [
         (str(path), path.stat().st_size, path.stat().st_mtime_ns)
         for path in spec_files(job.spec, "").values()
     ]
     tasks = [task.model_dump(mode="json") for task in job.tasks.values()]
-    whole = json.dumps([job.spec, files, job.cached_settings, tasks, __version__])
-    return folder / JOURNAL_NAME.format(hashlib.sha256(whole.encode()).hexdigest()[:16])
+    identity = json.dumps([job.spec, files, job.cached_settings, tasks, __version__])
+    return folder / JOURNAL_NAME.format(hashlib.sha256(identity.encode()).hexdigest()[:16])
 
 
 STAGE = Stage(

@@ -291,7 +291,10 @@ def test_a_probe_that_fails_for_now_is_no_answer() -> None:
 def test_a_wrong_key_is_said_in_either_mode() -> None:
     with serving(Plan(chance=depends, key="another")) as server:
         for mode in ("free", "answer-first"):
-            with pytest.raises(UsageError, match="asks for a key and MENTALLAMA_API_KEY is not set"):
+            with pytest.raises(
+                UsageError,
+                match="requires an API key, but the environment variable MENTALLAMA_API_KEY is not set",
+            ):
                 list(opened(server.url, mode=mode)[0].analyse([example("DR")]))
 
 

@@ -1,9 +1,8 @@
-"""Ask a language model behind an OpenAI-compatible endpoint: `remote:MODEL@URL`, many calls in flight.
+"""The remote analyst: a language model behind an OpenAI-compatible endpoint, `remote:MODEL@URL`, with concurrent calls.
 
-Free mode sends the published query as the user's message and reads what comes back. Answer-first needs
-log-probabilities of given texts (`/completions` with `echo` and `logprobs`, as vLLM has it); where an endpoint has
-none, it is said and answers are read instead. Nothing here knows which posts may leave the machine: that is seen to
-before (`endpoint.governance`).
+Free mode sends the published query as the user's message and parses the reply. Answer-first needs log-probabilities of
+given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them); if an endpoint has none, this is logged and
+free mode is used. Which posts may leave the machine is decided before, in `llm_api.data_agreements`.
 """
 
 from __future__ import annotations
@@ -42,81 +41,87 @@ from mentallama.tasks import Task, find_task, write_query
 from mentallama.text.pii import scrub
 
 SCORING_CHUNK = 256
-"""Questions whose answers are weighed before the first explanation is asked for; what a kill may cost."""
+"""Questions that are scored before the first explanation is requested: the work that a kill may cost."""
 
 LOGPROBS_PROBE = ("The sky is blue.", "The sky is green.")
-"""Texts whose log-probabilities are asked for to see whether there are any."""
+"""Texts whose log-probabilities are requested to find out whether the endpoint provides them."""
 
 TRUNCATED_FINISH_REASONS = ("length", "max_tokens")
 
 
 class RemoteAnalyst:
-    """Answer with a model that somebody serves.
+    """Answers with a model served by somebody else.
 
     Parameters
     ----------
-    sending
-        From where calls are sent.
+    endpoint
+        The model and its address.
+    options
+        Options of inference.
+    transport
+        Sends the requests, from this process or from the nodes of a cluster.
 
     Attributes
     ----------
     counts
-        `truncated_explanations` and `missing_explanations` (refused, say): their label stands.
-    missed
-        Why questions had no answer that another try may bring; they have no prediction.
+        `truncated_explanations`, and `missing_explanations` (refused, for example); their labels are valid.
+    unanswered
+        Questions without a prediction that a later run may answer, by reason.
     """
 
     def __init__(
-        self, endpoint: Endpoint, asking: InferenceOptions, sending: Transport = http_transport
+        self, endpoint: Endpoint, options: InferenceOptions, transport: Transport = http_transport
     ) -> None:
         self.name = f"remote:{endpoint.model}"
         self.counts, self.unanswered = Counter[str](), Counter[str]()
-        self._endpoint, self._options, self._transport = endpoint, asking, sending
-        self._limits = Limits(max_concurrency=asking.max_concurrency, timeout=asking.timeout)
+        self._endpoint, self._options, self._transport = endpoint, options, transport
+        self._limits = Limits(max_concurrency=options.max_concurrency, timeout=options.timeout)
 
     @classmethod
     def load(
         cls,
-        where: str,
-        asking: InferenceOptions,
+        location: str,
+        options: InferenceOptions,
         environ: Mapping[str, str] = os.environ,
-        sending: Transport = http_transport,
+        transport: Transport = http_transport,
     ) -> RemoteAnalyst:
-        """Read `MODEL@URL`, and the key from MENTALLAMA_API_KEY; nothing is sent.
+        """Parse `MODEL@URL` and take the key from the environment variable MENTALLAMA_API_KEY; sends nothing.
 
         Raises
         ------
-        WrongUse
-            It is no model and URL, or holds a secret.
+        UsageError
+            The location is not a model and a URL, or contains a secret; or `extra_body` is invalid.
         """
         try:
-            settings = EndpointSettings(max_tokens=asking.max_new_tokens, extra_body=dict(asking.extra_body))
+            settings = EndpointSettings(
+                max_tokens=options.max_new_tokens, extra_body=dict(options.extra_body)
+            )
         except ValidationError as error:  # its own message may show values of the settings
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
-        return cls(open_endpoint(f"remote:{where}", settings, environ), asking, sending)
+        return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport)
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Answer examples, in their order.
+        """Answer a batch of examples; predictions come in their order.
 
         Raises
         ------
-        WrongUse
-            The key, the model or the way of asking is wrong.
+        UsageError
+            The key, the model or a field of the request is wrong.
         MentallamaError
             The endpoint cannot be reached, or keeps failing.
         """
-        found = {prediction.example_id: prediction for prediction in self.analyse_stream(examples)}
-        if not all(example.id in found for example in examples):
-            why = ", ".join(self.unanswered)
-            raise MentallamaError(f"{self._endpoint.host} gave no answer ({why}); try again later")
-        yield from (found[example.id] for example in examples)
+        predictions = {prediction.example_id: prediction for prediction in self.analyse_stream(examples)}
+        if not all(example.id in predictions for example in examples):
+            reasons = ", ".join(self.unanswered)
+            raise MentallamaError(f"{self._endpoint.host} gave no answer ({reasons}); try again later")
+        yield from (predictions[example.id] for example in examples)
 
     def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
-        """Answer a stream of examples, in any order; some may be missed, and are counted.
+        """Answer a stream of examples, in any order; some may stay unanswered and are counted.
 
         Raises
         ------
-        WrongUse, MentallamaError
+        UsageError, MentallamaError
             As for `analyse`.
         """
         if not self._scores_answers:
@@ -127,122 +132,129 @@ class RemoteAnalyst:
 
     @cached_property
     def _scores_answers(self) -> bool:
-        """Whether answers are weighed before anything is written: asked for, and possible here."""
+        """Whether answers are scored before anything is generated: requested, and possible with this endpoint."""
         if self._options.mode == "free":
             return False
         if self._options.template == "chat":
-            why = "with a chat template, a remote model gives no log-probabilities of an answer"
+            reason = "with a chat template, a remote model gives no log-probabilities of an answer"
         elif answer_logprobs(self._probe(LOGPROBS_PROBE), len(LOGPROBS_PROBE)) is None:
-            why = f"{self._endpoint.host} gives no log-probabilities of a given text"
+            reason = f"{self._endpoint.host} gives no log-probabilities of a given text"
         else:
             return True
         self._options.log(
-            f"{why}: {self._endpoint.model} is asked in free mode, its labels are read and have no probability"
+            f"{reason}: {self._endpoint.model} is asked in free mode, its labels are parsed and have no probability"
         )
         return False
 
     def _probe(self, texts: Sequence[str]) -> Completion | None:
-        """Weigh some texts; None where the endpoint does not know how."""
-        call = Request(
+        """Request log-probabilities of some texts; None if the endpoint rejects the request."""
+        request = Request(
             hash="probe", body=self._scoring_body(texts), example_id="", post_id="", task="", question=""
         )
         try:
-            answers = [answer for _, answer in self._send([call], COMPLETIONS_PATH)]
-        except UsageError:  # no such address or model; where the key is wrong, the next call says so
+            (completion,) = [completion for _, completion in self._send([request], COMPLETIONS_PATH)]
+        except UsageError:  # no such path or model; if the key is wrong, the next request reports it
             return None
-        if answers[0].state == "failed" and _is_transient(answers[0].reason):
+        if completion.state == "failed" and _is_transient(completion.reason):
             raise MentallamaError(
-                f"{self._endpoint.host} gave no answer ({answers[0].reason}); try again later"
+                f"{self._endpoint.host} gave no answer ({completion.reason}); try again later"
             )
-        return answers[0]
+        return completion
 
-    def _send(self, calls: Iterable[Request], door: str) -> Iterator[tuple[Request, Completion]]:
-        return iter_completions(calls, replace(self._endpoint, path=door), self._limits, self._transport)
+    def _send(self, requests: Iterable[Request], path: str) -> Iterator[tuple[Request, Completion]]:
+        return iter_completions(requests, replace(self._endpoint, path=path), self._limits, self._transport)
 
     # Free mode
 
     def _analyse_free(self, examples: Iterable[Example]) -> Iterator[Prediction]:
-        waiting: dict[str, Example] = {}
-        door = COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
+        pending: dict[str, Example] = {}
+        path = COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
 
-        def calls() -> Iterator[Request]:
+        def requests() -> Iterator[Request]:
             for example in examples:
-                waiting[example.id] = example
+                pending[example.id] = example
                 query = self._query(example)
-                asked = (
+                prompt = (
                     {"prompt": query}
-                    if door == COMPLETIONS_PATH
+                    if path == COMPLETIONS_PATH
                     else {"messages": [{"role": "user", "content": query}]}
                 )
-                yield _example_request(example, self._request_body(asked))
+                yield _example_request(example, self._request_body(prompt))
 
-        for call, answer in self._send(calls(), door):
-            example = waiting.pop(call.example_id)
-            reading = self._failure_reading(answer)
-            if reading is None and answer.state == "answered":
-                reading = read_answer(self._task(example), answer.text, example.form, answer.finish_reason)
+        for request, completion in self._send(requests(), path):
+            example = pending.pop(request.example_id)
+            reading = self._failure_reading(completion)
+            if reading is None and completion.state == "answered":
+                reading = read_answer(
+                    self._task(example), completion.text, example.form, completion.finish_reason
+                )
             if reading is not None:
                 yield Prediction(example_id=example.id, reading=reading, model=self.name)
 
     # Answer-first
 
     def _analyse_answer_first(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """The likeliest answer of each, then, where they are wanted, the reasons behind it."""
-        asked = {example.id: example for example in examples}
-        likely: dict[str, Prediction] = {}
-        calls = (
+        """Score the answers to each question; then request the explanations, if they are wanted."""
+        by_id = {example.id: example for example in examples}
+        unexplained: dict[str, Prediction] = {}
+        requests = (
             _example_request(example, self._scoring_body(self._answer_texts(example)))
-            for example in asked.values()
+            for example in by_id.values()
         )
-        for call, answer in self._send(calls, COMPLETIONS_PATH):
-            found = self._best_answer(asked[call.example_id], answer)
-            if found is not None and found.probabilities and not self._options.labels_only:
-                likely[call.example_id] = found
-            elif found is not None:
-                yield found
-        yield from self._add_explanations(asked, likely)
+        for request, completion in self._send(requests, COMPLETIONS_PATH):
+            prediction = self._best_answer(by_id[request.example_id], completion)
+            if prediction is not None and prediction.probabilities and not self._options.labels_only:
+                unexplained[request.example_id] = prediction
+            elif prediction is not None:
+                yield prediction
+        yield from self._add_explanations(by_id, unexplained)
 
-    def _best_answer(self, example: Example, answer: Completion) -> Prediction | None:
+    def _best_answer(self, example: Example, completion: Completion) -> Prediction | None:
         labels = list(self._task(example).labels)
-        reading, shares = self._failure_reading(answer), dict[str, float]()
-        if reading is None and answer.state == "answered":
-            scores = answer_logprobs(answer, len(labels))
+        reading, probabilities = self._failure_reading(completion), dict[str, float]()
+        if reading is None and completion.state == "answered":
+            scores = answer_logprobs(completion, len(labels))
             if scores is None:
                 self.unanswered["without the log-probabilities of its text"] += 1
                 return None
-            shares = dict(zip(labels, softmax(scores), strict=True))
-            reading = Reading(status="parsed", label=max(shares, key=shares.__getitem__))
+            probabilities = dict(zip(labels, softmax(scores), strict=True))
+            reading = Reading(status="parsed", label=max(probabilities, key=probabilities.__getitem__))
         if reading is None:
             return None
-        return Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
+        return Prediction(
+            example_id=example.id, reading=reading, probabilities=probabilities, model=self.name
+        )
 
     def _add_explanations(
-        self, asked: Mapping[str, Example], likely: Mapping[str, Prediction]
+        self, examples: Mapping[str, Example], predictions: Mapping[str, Prediction]
     ) -> Iterator[Prediction]:
-        def calls() -> Iterator[Request]:
-            for name, found in likely.items():
-                lead = f"{self._answer_text(asked[name], str(found.reading.label))} {REASONING_MARKER}"
-                yield _example_request(asked[name], self._request_body({"prompt": lead}))
+        def requests() -> Iterator[Request]:
+            for example_id, prediction in predictions.items():
+                example = examples[example_id]
+                answer = self._answer_text(example, str(prediction.reading.label))
+                yield _example_request(
+                    example, self._request_body({"prompt": f"{answer} {REASONING_MARKER}"})
+                )
 
-        for call, answer in self._send(calls(), COMPLETIONS_PATH):
-            without, found = self._failure_reading(answer), likely[call.example_id]
-            if answer.state != "answered" and without is None:
+        for request, completion in self._send(requests(), COMPLETIONS_PATH):
+            failure, prediction = self._failure_reading(completion), predictions[request.example_id]
+            if completion.state != "answered" and failure is None:
                 continue
-            self.counts["truncated_explanations"] += answer.finish_reason in TRUNCATED_FINISH_REASONS
-            self.counts["missing_explanations"] += without is not None
-            text = "" if without is not None else answer.text.strip()
-            yield found.model_copy(update={"reading": found.reading.model_copy(update={"explanation": text})})
+            self.counts["truncated_explanations"] += completion.finish_reason in TRUNCATED_FINISH_REASONS
+            self.counts["missing_explanations"] += failure is not None
+            text = "" if failure is not None else completion.text.strip()
+            reading = prediction.reading.model_copy(update={"explanation": text})
+            yield prediction.model_copy(update={"reading": reading})
 
-    # Calls and answers
+    # Requests and completions
 
     def _task(self, example: Example) -> Task:
         return find_task(example.task, self._options.tasks)
 
     def _query(self, example: Example) -> str:
-        """The published query; the post is scrubbed once more, whoever wrote the file of posts."""
-        return write_query(
-            self._task(example), example.question, example.form, scrub(example.text)[0]
-        ).rstrip()
+        """The published query. The post is scrubbed again, since its file may not come from `collect`."""
+        text, _ = scrub(example.text)
+        return write_query(self._task(example), example.question, example.form, text).rstrip()
 
     def _answer_texts(self, example: Example) -> list[str]:
         return [self._answer_text(example, label) for label in self._task(example).labels]
@@ -250,27 +262,28 @@ class RemoteAnalyst:
     def _answer_text(self, example: Example, label: str) -> str:
         return f"{self._query(example)} {label_sentence(self._task(example), label, example.form)}"
 
-    def _request_body(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        terms = {"max_tokens": self._options.max_new_tokens, "temperature": 0.0, **self._options.extra_body}
-        return {"model": self._endpoint.model, **asked, **{k: v for k, v in terms.items() if v is not None}}
+    def _request_body(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
+        params = {"max_tokens": self._options.max_new_tokens, "temperature": 0.0, **self._options.extra_body}
+        given = {name: value for name, value in params.items() if value is not None}
+        return {"model": self._endpoint.model, **prompt, **given}
 
     def _scoring_body(self, texts: Sequence[str]) -> dict[str, Any]:
-        # some servers write one token at the least
+        # Some servers generate at least one token.
         return self._request_body({"prompt": list(texts)}) | {"max_tokens": 1, "echo": True, "logprobs": 1}
 
-    def _failure_reading(self, answer: Completion) -> Reading | None:
-        """What is said of a call that brought no text; None where it did, or where another try may."""
-        if answer.state == "refused":
-            return Reading(status="refused", reason=answer.reason or "the endpoint's filter declines")
-        if answer.state == "failed":
-            if not _is_transient(answer.reason):
-                return Reading(status="unparsed", reason=f"the endpoint gave no answer: {answer.reason}")
-            self.unanswered[str(answer.reason)] += 1
+    def _failure_reading(self, completion: Completion) -> Reading | None:
+        """The reading of a request that brought no text; None if it did, or if a later run may succeed."""
+        if completion.state == "refused":
+            return Reading(status="refused", reason=completion.reason or "the endpoint's filter declines")
+        if completion.state == "failed":
+            if not _is_transient(completion.reason):
+                return Reading(status="unparsed", reason=f"the endpoint gave no answer: {completion.reason}")
+            self.unanswered[str(completion.reason)] += 1
         return None
 
 
 def _example_request(example: Example, body: dict[str, Any]) -> Request:
-    """Known by its example: nothing is looked up."""
+    """A request identified by its example rather than its content: nothing is cached."""
     return Request(
         hash=example.id,
         body=body,
@@ -282,7 +295,7 @@ def _example_request(example: Example, body: dict[str, Any]) -> Request:
 
 
 def _is_transient(reason: str | None) -> bool:
-    """Whether what kept an answer away may be over by the next try; a post that is too long never is."""
+    """Whether a failure may be gone in a later run; a post that exceeds the context fails for good."""
     status = re.match(r"HTTP (\d{3})", reason or "")
     if status is None:
         return True
