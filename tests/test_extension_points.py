@@ -5,23 +5,41 @@ A test passes its own table where the package takes one as an argument; what it 
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from mentallama.answers.format import write_answer
+from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, RowGate
+from mentallama.check.gates import GATES
+from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
+from mentallama.check.response_row import ResponseRow
+from mentallama.check.run import run as run_check
 from mentallama.cli.stages import add_stage_commands
 from mentallama.config import Recipe, read_recipe
 from mentallama.config.base import Settings
+from mentallama.config.check import Check, GateSetting
 from mentallama.errors import TooManyRejectsError, UsageError
 from mentallama.files.manifest import read_manifest
-from mentallama.files.record_files import read_json, write_json
+from mentallama.files.record_files import read_json, read_records, write_json, write_records
 from mentallama.pipeline.registry import STAGES, recipe_model
 from mentallama.pipeline.runner import run_recipe
 from mentallama.pipeline.stage import Stage
 from mentallama.progress import LogFn
+from mentallama.records import Verdict
+from mentallama.run_files import (
+    DROPPED_FILE,
+    GATE_REPORT_FILE,
+    GATE_REPORT_PAGE_FILE,
+    POSTS_PATH,
+    RELEASE_RESPONSES_PATH,
+)
+from tests.factories.check_cases import answer_to, post_of
 
 # --- a stage: config/count.py, count/run.py, count/stage.py, and a line in pipeline.registry.STAGES ----
 
@@ -118,3 +136,76 @@ def test_a_stage_has_a_command(recipe_path: Path) -> None:
     done = runner.invoke(app, ["count", str(recipe_path), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-1] == str(out / "count")
+
+
+# --- gates: a module in check/gates, a key in config/check.py, and a line in check.gates.GATES ---------
+
+
+class CheckWithToyGates(Check):
+    """Settings of check with the keys of two more gates."""
+
+    max_capitals: Annotated[int | None, GateSetting("capitals")] = None
+    same_length: Annotated[bool, GateSetting("same_length")] = True
+
+
+def check_capitals(row: ResponseRow, threshold: int) -> Verdict:
+    count = sum(character.isupper() for character in row.reading.explanation)
+    return row.verdict("capitals", f"{count} capitals" if count > threshold else None, count)
+
+
+def judge_same_length(corpus: ResponseCorpus, enabled: bool) -> CorpusVerdicts:
+    lengths = Counter(len(row.reading.explanation) for row in corpus.rows)
+    verdicts = (
+        row.verdict("same_length", "not unique" if lengths[len(row.reading.explanation)] > 1 else None)
+        for row in corpus.rows
+    )
+    return CorpusVerdicts(verdicts, ({"lengths": len(lengths)},))
+
+
+WITH_GATES = (
+    *GATES,
+    RowGate("capitals", "it shouts little", check_capitals),
+    CorpusGate("same_length", "no other is as long", judge_same_length, table_title="Lengths"),
+)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_gates_judge_drop_and_are_reported(jobs: int, tmp_path: Path) -> None:
+    texts = [
+        "The tired cat sleeps in the sun.",
+        "I AM TIRED of ALL this noise.",
+        "I AM tired of all this noise.",
+    ]
+    posts = [post_of("dreaddit", text, {"stress": "yes"}, number=n) for n, text in enumerate(texts)]
+    answers = [
+        write_answer("dreaddit", "stress", "yes", f"Signs of strain are plain here: {text}") for text in texts
+    ]
+    responses = [answer_to(post, "stress", answer) for post, answer in zip(posts, answers, strict=True)]
+    write_records(tmp_path / POSTS_PATH, posts)
+    write_records(tmp_path / RELEASE_RESPONSES_PATH, responses)
+    settings = CheckWithToyGates(max_capitals=8, min_label_consistency=None)
+    recipe = Recipe(name="toy", data=tmp_path, sets=("dreaddit",), jobs=jobs, check=settings)
+    out = tmp_path / "check"
+    out.mkdir()
+    run_check(recipe, tmp_path, out, WITH_GATES)
+
+    dropped = {each.post_id: each.reasons for each in read_records(out / DROPPED_FILE, DroppedResponse)}
+    assert dropped == {
+        posts[1].id: {"capitals": "12 capitals", "same_length": "not unique"},
+        posts[2].id: {"same_length": "not unique"},
+    }
+    report = GateReport.model_validate(read_json(out / GATE_REPORT_FILE))
+    counts = {
+        gate.gate: (gate.passes_if, gate.threshold, gate.failed, gate.sole_drops) for gate in report.gates
+    }
+    assert counts["capitals"] == ("it shouts little", 8, 1, 0)
+    assert counts["same_length"] == ("no other is as long", True, 2, 1)
+    page = (out / GATE_REPORT_PAGE_FILE).read_text(encoding="utf-8")
+    assert "## Lengths\n\n| lengths |\n| --- |\n| 2 |" in page
+
+
+def test_the_keys_of_a_gate_disable_it_and_let_it_only_report() -> None:
+    assert "capitals" in CheckWithToyGates().disabled_gates()
+    assert CheckWithToyGates(report_only=("same_length",)).report_only == ("same_length",)
+    with pytest.raises(ValidationError, match="no gate is called 'same_size'; did you mean same_length"):
+        CheckWithToyGates(report_only=("same_size",))

@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mentallama import config
 from mentallama.answers.format import write_answer
-from mentallama.check.gates import GATES
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
 from mentallama.check.output.dataset_card import DatasetCardData, front_matter, render_dataset_card
 from mentallama.check.output.gate_report import render_gate_report
@@ -283,10 +281,6 @@ def test_known_drift_is_told() -> None:
 
 
 # --- the gate report -----------------------------------------------------------------------------------
-
-
-def test_every_gate_has_a_key_in_the_recipe() -> None:
-    assert [gate.name for gate in GATES] == list(config.GATE_NAMES)
 
 
 def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
