@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
-from mentallama.config import Teach
+from mentallama.config import Teach, Teacher
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records, write_records
 from mentallama.records import Post, Response
@@ -50,8 +50,8 @@ def other_reply(body: dict[str, Any]) -> str:
     return sensible_reply(body, 1)
 
 
-def no_analyst(spec: str) -> LinearAnalyst:
-    raise UsageError(f"{spec}: this run has no such teacher")
+def no_analyst(teacher: Teacher) -> LinearAnalyst:
+    raise UsageError(f"{teacher.spec}: this run has no such teacher")
 
 
 def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> TeachJob:
@@ -64,6 +64,6 @@ def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> TeachJob:
 def taught(lesson: TeachJob, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
     """Run the stage into `folder`/teach; summary, responses, what was said."""
     said: list[str] = []
-    given = {"open_analyst": no_analyst, "environ": {}, "log": said.append} | terms
+    given = {"load_analyst": no_analyst, "environ": {}, "log": said.append} | terms
     summary = run(lesson, folder / "teach", folder / "ledger.sqlite", **given)
     return summary, list(read_records(folder / "teach" / RESPONSES_FILE, Response)), said

@@ -96,14 +96,14 @@ def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> N
     taught(lesson, tmp_path, log=lambda line: said.append((line, server.hashes.total())))
     ((line, seen),) = said
     assert seen == 0
-    assert line.startswith("teach: test-model: an estimated 6 calls; about ")
-    assert "tokens in and 810 out (at 4 bytes a token), cost about 0.0" in line  # 6 times 135
+    assert line.startswith("teach: test-model: an estimated 6 requests; about ")
+    assert "tokens in and 810 out (at 4 bytes per token), cost about 0.0" in line  # 6 times 135
 
 
 def test_without_prices_no_money_is_named() -> None:
     assert CostEstimate("m", 1200, 30, 5000, 400, None, None).describe() == (
-        "m: an estimated 1,200 calls, 30 more are answered in the ledger; about 5,000 tokens in and 400 out "
-        "(at 4 bytes a token)"
+        "m: an estimated 1,200 requests, 30 more are in the ledger; about 5,000 tokens in and 400 out "
+        "(at 4 bytes per token)"
     )
 
 
@@ -114,7 +114,7 @@ def test_a_budget_that_will_not_reach() -> None:
     assert budget_warning([known, free], 0.5, 0.0) is None
     told = budget_warning([known, known], 0.9, 0.0)
     assert told is not None
-    assert told.startswith("the budget of 0.9 will hardly reach: the estimate is 1;")
+    assert told.startswith("the budget of 0.9 will probably not suffice: the estimate is 1;")
     spent = budget_warning([known], 0.9, 0.5)
     assert spent is not None
     assert "of 0.9, of which 0.5 is spent, will" in spent
@@ -131,7 +131,7 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
     ) as stopped:
         taught(lesson, tmp_path, log=said.append)
     assert stopped.value.exit_code == EXIT_FAILED
-    assert said[1].startswith("teach: the budget of 0.02 will hardly reach")
+    assert said[1].startswith("teach: the budget of 0.02 will probably not suffice")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         kept, spent = len(list(ledger.iter_completions())), ledger.total_spent()
     assert 0 < kept < 20

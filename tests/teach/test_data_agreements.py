@@ -12,7 +12,7 @@ from mentallama.errors import EXIT_USAGE, UsageError
 from mentallama.files.tables import read_table
 from mentallama.records import Post
 from mentallama.teach.few_shot import FewShotRow
-from mentallama.teach.governance import count_real_examples
+from mentallama.teach.few_shot import count_real_examples
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import cause_posts, depression_posts, make_post
 from tests.factories.project import ROOT
@@ -82,7 +82,7 @@ def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
     empty = LinearAnalyst.__new__(LinearAnalyst)
     empty.name, empty._set_models = "linear:none", {}
     lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
-    summary, _, _ = taught(lesson, tmp_path, open_analyst=lambda _: empty)
+    summary, _, _ = taught(lesson, tmp_path, load_analyst=lambda _: empty)
     assert summary.failed == {"embedded:none": {"the linear analyst was not trained on this question": 8}}
 
 

@@ -117,12 +117,12 @@ GOOD = ["DR", "depression", "fine here", "no", "It says so."]
 @pytest.mark.parametrize(
     ("place", "value", "fault"),
     [
-        (0, "dreadit", "'dreadit' is no set; did you mean dreaddit?"),
-        (0, "weather", "'weather' is no set; there are CAMS, CLP, DR"),
-        (0, "", "'' is no set"),
-        (1, "depresion", "'depresion' is no question of DR; did you mean depression?"),
-        (3, "nope", "'nope' is no label of DR; did you mean no?"),
-        (3, "maybe", "'maybe' is no label of DR; there are yes, no"),
+        (0, "dreadit", "'dreadit' is not a set; did you mean dreaddit?"),
+        (0, "weather", "'weather' is not a set; known are CAMS, CLP, DR"),
+        (0, "", "'' is not a set"),
+        (1, "depresion", "'depresion' is not a question of DR; did you mean depression?"),
+        (3, "nope", "'nope' is not a label of DR; did you mean no?"),
+        (3, "maybe", "'maybe' is not a label of DR; known are yes, no"),
         (2, "  ", "the text is empty"),
         (4, "", "the explanation is empty"),
     ],
@@ -139,13 +139,13 @@ def test_a_fault_names_file_row_and_what_may_have_been_meant(
 
 def test_a_fault_shows_no_post_that_stands_in_the_wrong_column(tmp_path: Path) -> None:
     path = table(tmp_path, ["DR", "", "no", "my neighbour sings every night", "It says so."])
-    with pytest.raises(DataError, match="what stands here is no label of DR") as found:
+    with pytest.raises(DataError, match="the value is not a label of DR") as found:
         read_few_shot_rows(path, TASKS)
     assert "neighbour" not in str(found.value)
 
 
 def test_a_question_must_be_named_where_there_are_several(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'' is no question of Irf; there are thwarted belongingness"):
+    with pytest.raises(DataError, match="'' is not a question of Irf; known are thwarted belongingness"):
         read_few_shot_rows(table(tmp_path, ["Irf", "", "x", "no", "y"]), TASKS)
 
 
@@ -166,10 +166,15 @@ QUERY = 'Consider this post: "fine here" Question: Does the poster suffer from d
 @pytest.mark.parametrize(
     ("name", "query", "answer", "fault"),
     [
-        ("DR.csv", QUERY, "It may rain.", ", row 2: the answer cannot be read: names no label"),
+        ("DR.csv", QUERY, "It may rain.", ", row 2: the answer cannot be parsed: names no label"),
         ("DR.csv", QUERY, "No, the poster does not suffer from depression.", None),
         ("DR.csv", "fine here", "No.", ", row 2: not a query of DR in instruction form"),
-        ("DRR.csv", QUERY, "No.", ": a file of examples is named after its set: no task is called 'DRR'"),
+        (
+            "DRR.csv",
+            QUERY,
+            "No.",
+            ": a file of examples is named after its set: there is no task named 'DRR'",
+        ),
         (
             "dr.csv",
             QUERY,
@@ -206,10 +211,7 @@ def test_an_example_that_is_a_test_post_is_refused(copy: str) -> None:
     rows[1] = rows[1].model_copy(update={"row": 7})
     with pytest.raises(DataError) as found:
         refuse_test_overlap(rows, [post("unlike the others"), post(LONG, "Irf"), post(LONG, "SAD")])
-    assert (
-        str(found.value)
-        == "e.csv, row 7: the example's text stands in the test split of Irf; take the row out"
-    )
+    assert str(found.value) == "e.csv, row 7: the example's text is in the test split of Irf; remove the row"
 
 
 def test_all_rows_to_take_out_are_named_at_once() -> None:
@@ -218,7 +220,7 @@ def test_all_rows_to_take_out_are_named_at_once() -> None:
     with pytest.raises(DataError) as found:
         refuse_test_overlap(rows, [post(LONG), post("so tired", "DR")])
     assert str(found.value) == (
-        "e.csv, row 2: the example's text stands in the test split of SAD; take the row out, "
+        "e.csv, row 2: the example's text is in the test split of SAD; remove the row, "
         "and these rows as well: e.csv 5, 9; f.csv 3"
     )
 
@@ -312,7 +314,7 @@ def test_labels_without_an_example_are_listed() -> None:
 
 
 def test_too_few_examples_are_said() -> None:
-    with pytest.raises(UsageError, match="has 4 for DR where 5 shots are wanted"):
+    with pytest.raises(UsageError, match="has 4 for DR, but 5 shots are requested"):
         build_shot_sampler(many("DR", "depression", 2), TASKS["DR"], "depression", 5, 1)
 
 

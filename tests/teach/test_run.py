@@ -82,7 +82,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(server: Server, tmp
     assert seen == 12
     assert server.hashes.total() == seen
     assert files(tmp_path) == first
-    assert said == ["teach: test-model: nothing to send, 12 more are answered in the ledger"]
+    assert said == ["teach: test-model: nothing to send, 12 more are in the ledger"]
 
 
 def test_what_leaves_the_requests_as_they_are_makes_no_call(server: Server, tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_examples_that_stand_in_a_test_split_are_refused(server: Server, tmp_pat
     examples = shots(tmp_path, next(post.text for post in posts if post.split == "test"))
     lesson = lesson_of(tmp_path, posts, teacher=remote(server), prompt="few-shot", examples=examples, shots=2)
     with pytest.raises(
-        MentallamaError, match=r"examples.csv, row 2: the example's text stands in the test split of DR"
+        MentallamaError, match=r"examples.csv, row 2: the example's text is in the test split of DR"
     ):
         taught(lesson, tmp_path)
     assert not server.hashes

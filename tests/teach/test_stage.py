@@ -125,7 +125,7 @@ def test_the_sample_s_posts_are_taught_offline_and_again_to_the_same_bytes(
 def test_a_remote_teacher_by_one_option(teach: Teach, server: Server, tmp_path: Path) -> None:
     done = teach("--set", f"teach.teacher=remote:test-model@{server.url}")
     assert done.code == 0
-    assert f"teach: test-model: an estimated {DR + CLP} calls; about " in done.err
+    assert f"teach: test-model: an estimated {DR + CLP} requests; about " in done.err
     assert server.hashes.total() == DR + CLP
     summary = read_json(tmp_path / "run/teach/summary.json")
     assert summary["outcomes"] == {"test-model": {"parsed": DR + CLP}}
@@ -171,7 +171,7 @@ def test_how_it_is_asked_is_no_reason_to_do_it_again(option: str, teach: Teach, 
 def test_another_form_is_composed_from_the_ledger(teach: Teach, server: Server) -> None:
     teach(*remote(server), sets="[DR]")
     done = teach(*remote(server), "--set", "form=completion", sets="[DR]")
-    assert f"nothing to send, {DR} more are answered" in done.err
+    assert f"nothing to send, {DR} more are in the ledger" in done.err
     assert "teach: done" in done.err
     assert server.hashes.total() == DR
 
@@ -214,7 +214,7 @@ def test_refusals_are_printed_by_label(teach: Teach) -> None:
     lines = [line for line in done.out.splitlines() if line.startswith("test-model, DR, ")]
     assert [line.partition(":")[0] for line in lines] == ["test-model, DR, no", "test-model, DR, yes *"]
     assert all(line.endswith("refused (100.0%)") for line in lines)
-    assert "* the set's gravest label" in done.out
+    assert "* the set's high-risk label" in done.out
 
 
 def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teach) -> None:
@@ -287,12 +287,12 @@ def test_a_budget_used_up_on_the_way_loses_nothing(teach: Teach, tmp_path: Path)
         assert 0 < kept < DR
         again = teach(*first, "--budget", "0.012", sets="[DR]")
         assert "teach: the budget of 0.012, of which 0.0" in again.err
-        assert "is spent, will hardly reach" in again.err
+        assert "is spent, will probably not suffice" in again.err
         assert server.hashes.total() == kept
         done = teach(*first, "--budget", "1.5", sets="[DR]")
         assert done.code == 0
         assert server.hashes.total() == DR
-        assert f"an estimated {DR - kept} calls, {kept} more are answered in the ledger" in done.err
+        assert f"an estimated {DR - kept} calls, {kept} more are in the ledger" in done.err
 
 
 def test_no_budget_at_all(teach: Teach, server: Server) -> None:
@@ -369,13 +369,13 @@ def test_a_ledger_that_is_none(teach: Teach, server: Server, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("teacher", "part"),
     [
-        ("gpt", "'gpt' is no teacher; choose embedded, linear:DIR or remote:MODEL@URL"),
+        ("gpt", "'gpt' is not a teacher; choose embedded, linear:DIR or remote:MODEL@URL"),
         ("remote:m", "write it as remote:MODEL@URL"),
         ("remote:m@ftp://x", "write it as remote:MODEL@URL"),
         ("remote:m@ftp://me:pw@x/v1", "write it as remote:MODEL@URL"),
         ("remote:m@https://me:pw@http://x/v1", "write it as remote:MODEL@URL"),
-        ("https://me:pw@x/v1", "'https' is no teacher"),
-        ("'linear:'", "is no teacher"),
+        ("https://me:pw@x/v1", "'https' is not a teacher"),
+        ("'linear:'", "is not a teacher"),
         ("remote:m@http://me:pw@x/v1", "the URL of m holds a user, password or key"),
         ("[]", "name a teacher"),
         ("linear:gone", "gone: there is no linear model here"),

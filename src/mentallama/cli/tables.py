@@ -14,8 +14,13 @@ from mentallama.evaluate.scores import NO_LABEL_STATUSES
 from mentallama.metrics import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
+    from mentallama.teach.summary import TaskCost, TeachSummary
+
+COST_COLUMNS = ("calls", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
 PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
 
 
@@ -35,7 +40,6 @@ def print_teach_summary(path: Path) -> None:
         return
     from rich.console import Console
 
-    from mentallama.cli.teach_tables import cost_table, refusal_lines
     from mentallama.files.record_files import read_json
     from mentallama.teach.summary import TeachSummary
 
@@ -43,6 +47,43 @@ def print_teach_summary(path: Path) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(cost_table(summary))
     for line in refusal_lines(summary):
         typer.echo(line)
+
+
+def cost_table(summary: TeachSummary) -> Table:
+    """One row per teacher and task, and the total."""
+    from rich.table import Table
+
+    table = Table(
+        title=f"Teach: {summary.questions:,} questions, prompts {summary.prompts_version}, {summary.prompt_mode}"
+    )
+    table.add_column("teacher")
+    table.add_column("task")
+    for column in COST_COLUMNS:
+        table.add_column(column, justify="right")
+    for row in summary.costs:
+        table.add_row(row.model, row.task, *_total_cells([row]))
+    table.add_section()
+    table.add_row("all", "", *_total_cells(summary.costs))
+    return table
+
+
+def _total_cells(rows: Sequence[TaskCost]) -> list[str]:
+    names = ("calls", "answered", "refused", "failed", "tokens_in", "tokens_out")
+    costs = [row.cost for row in rows if row.cost is not None]
+    return [f"{sum(getattr(row, name) for row in rows):,}" for name in names] + [
+        f"{sum(costs):.4f}" if costs else "-"
+    ]
+
+
+def refusal_lines(summary: TeachSummary) -> list[str]:
+    """One line per label that a teacher refused; a star marks the set's high-risk label."""
+    refused = [row for row in summary.refusals if row.refused]
+    lines = [
+        f"{row.model}, {row.task}, {row.label}{' *' if row.high_risk else ''}: "
+        f"{row.refused:,} of {row.questions:,} refused ({row.refusal_rate:.1%})"
+        for row in refused
+    ]
+    return [*lines, "* the set's high-risk label"] if any(row.high_risk for row in refused) else lines
 
 
 def score_table(scores: ScoreFile) -> Table:

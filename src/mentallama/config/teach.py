@@ -49,7 +49,7 @@ class Teacher(EndpointSettings):
             parse_remote_spec(self.spec)
         elif self.kind not in TEACHER_KINDS or (self.kind == "linear") != bool(self.location):
             shown = self.kind if "@" in self.spec else self.spec  # an @ may be part of a URL with a password
-            raise ValueError(f"{shown!r} is no teacher; choose embedded, linear:DIR or remote:MODEL@URL")
+            raise ValueError(f"{shown!r} is not a teacher; choose embedded, linear:DIR or remote:MODEL@URL")
         return self
 
 

@@ -1,4 +1,4 @@
-"""What a run will cost, estimated before anything is sent."""
+"""Estimate the cost of a run before anything is sent."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from mentallama.llm_api.transport.http import encode_body
 from mentallama.teach.requests import TeachJob, build_request, labelled_questions
 
 BYTES_PER_TOKEN = 4
-"""Of UTF-8: about four letters of English, two of Urdu, one and a third of Chinese. Tokenizers differ by a fifth or
-so, and by more for languages they saw little of."""
+"""UTF-8 bytes per token: about four letters of English, two of Urdu, one and a third of Chinese. Tokenizers differ by
+about a fifth, and by more for languages that they were hardly trained on."""
 
 TYPICAL_ANSWER_TOKENS = 135
-"""Tokens of an answer: the mean of 7,685 answers of the published release, at the same measure."""
+"""Mean length of the 7,685 answers of the published release, at the same bytes per token."""
 
 TYPICAL_EVIDENCE_TOKENS = 40
-"""Tokens that a structured answer's list of quotations and its braces come to beside."""
+"""Additional tokens of a structured answer: its list of quotations and the JSON syntax."""
 
 MAX_SAMPLED_QUESTIONS = 2000
-"""Requests that are written to estimate the rest by; a longer look would not be more exact than the measure is."""
+"""Questions that the estimate is based on; more would not help, given the error of `BYTES_PER_TOKEN`."""
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What is still to be sent to one teacher: calls, tokens, and money where prices are known.
+    """Requests still to be sent to one teacher: their number, tokens, and cost if prices are known.
 
-    `answered`: calls that the ledger answers. `most`: what the calls cost where each is as long as it may be.
+    `cached` counts requests that the ledger has completed. `max_cost` is the cost if every answer had maximal length.
     """
 
     model: str
@@ -42,54 +42,57 @@ class CostEstimate:
     max_cost: float | None
 
     def describe(self) -> str:
-        known = f", {self.cached:,} more are answered in the ledger" if self.cached else ""
+        cached = f", {self.cached:,} more are in the ledger" if self.cached else ""
         if not self.calls:
-            return f"{self.model}: nothing to send{known}"
-        money = "" if self.cost is None else f", cost about {self.cost:.4g} and at most {self.max_cost:.4g}"
+            return f"{self.model}: nothing to send{cached}"
+        cost = "" if self.cost is None else f", cost about {self.cost:.4g} and at most {self.max_cost:.4g}"
         return (
-            f"{self.model}: an estimated {self.calls:,} calls{known}; about {self.tokens_in:,} tokens in and "
-            f"{self.tokens_out:,} out (at {BYTES_PER_TOKEN} bytes a token){money}"
+            f"{self.model}: an estimated {self.calls:,} requests{cached}; about {self.tokens_in:,} tokens in and "
+            f"{self.tokens_out:,} out (at {BYTES_PER_TOKEN} bytes per token){cost}"
         )
 
 
-def estimate_cost(lesson: TeachJob, endpoint: Endpoint, ledger: Ledger, questions: int) -> CostEstimate:
-    """Look at up to `MAX_SAMPLED_QUESTIONS` of the questions, evenly spread; exact in calls where that is all of them."""
-    teacher, step = endpoint.settings, max(1, -(-questions // MAX_SAMPLED_QUESTIONS))
-    looked = 0
-    calls: dict[str, tuple[int, float]] = {}
-    for each in islice(labelled_questions(lesson), 0, None, step):
-        call = build_request(lesson, endpoint, each)
-        looked += 1
-        payload = len(encode_body(call.body))
-        calls[call.hash] = payload, worst_case(teacher, call.body, payload)[1]
-    known = ledger.known_hashes(list(calls))
-    left = [call for key, call in calls.items() if key not in known]
-    share = questions / looked if looked else 0.0
-    sent, worst_cost = sum(size for size, _ in left), sum(cost for _, cost in left)
-    written = TYPICAL_ANSWER_TOKENS + (TYPICAL_EVIDENCE_TOKENS if lesson.settings.structured else 0)
+def estimate_cost(job: TeachJob, endpoint: Endpoint, ledger: Ledger, n_questions: int) -> CostEstimate:
+    """Estimate from up to `MAX_SAMPLED_QUESTIONS` questions, evenly spaced over all `n_questions`.
+
+    The number of requests is exact if that covers all of them.
+    """
+    settings, step = endpoint.settings, max(1, -(-n_questions // MAX_SAMPLED_QUESTIONS))
+    n_sampled = 0
+    sizes_and_costs: dict[str, tuple[int, float]] = {}
+    for question in islice(labelled_questions(job), 0, None, step):
+        request = build_request(job, endpoint, question)
+        n_sampled += 1
+        n_bytes = len(encode_body(request.body))
+        sizes_and_costs[request.hash] = n_bytes, worst_case(settings, request.body, n_bytes)[1]
+    known = ledger.known_hashes(list(sizes_and_costs))
+    unsent = [value for key, value in sizes_and_costs.items() if key not in known]
+    scale = n_questions / n_sampled if n_sampled else 0.0
+    total_bytes, total_max_cost = sum(size for size, _ in unsent), sum(cost for _, cost in unsent)
+    answer_tokens = TYPICAL_ANSWER_TOKENS + (TYPICAL_EVIDENCE_TOKENS if job.settings.structured else 0)
     tokens = {
-        "input": round(share * sent / BYTES_PER_TOKEN),
-        "output": round(share * len(left)) * min(written, teacher.max_tokens),
+        "input": round(scale * total_bytes / BYTES_PER_TOKEN),
+        "output": round(scale * len(unsent)) * min(answer_tokens, settings.max_tokens),
     }
-    cost = actual_cost(teacher, tokens)
+    cost = actual_cost(settings, tokens)
     return CostEstimate(
         model=endpoint.model,
-        calls=round(share * len(left)),
-        cached=round(share * len(known)),
+        calls=round(scale * len(unsent)),
+        cached=round(scale * len(known)),
         tokens_in=tokens["input"],
         tokens_out=tokens["output"],
         cost=cost,
-        max_cost=None if cost is None else share * worst_cost,
+        max_cost=None if cost is None else scale * total_max_cost,
     )
 
 
 def budget_warning(estimates: Iterable[CostEstimate], budget: float | None, spent: float) -> str | None:
-    """A sentence where the budget will not reach, by the estimate; `spent` is what the ledger says."""
-    wanted = sum(each.cost or 0.0 for each in estimates)
-    if budget is None or spent + wanted <= budget:
+    """Warn if the estimates exceed the budget; `spent` is the total of the ledger."""
+    estimated = sum(estimate.cost or 0.0 for estimate in estimates)
+    if budget is None or spent + estimated <= budget:
         return None
     already = f", of which {spent:.4g} is spent," if spent else ""
     return (
-        f"the budget of {budget:g}{already} will hardly reach: the estimate is {wanted:.4g}; what is answered until "
-        "it is used up is kept"
+        f"the budget of {budget:g}{already} will probably not suffice: the estimate is {estimated:.4g}; requests "
+        "completed until it is used up are kept"
     )

@@ -1,12 +1,13 @@
-"""Expert-written examples for few-shot prompts: read, kept apart from test posts, drawn by seed.
+"""Expert-written examples for few-shot prompts: reading, a check against test posts, and sampling by seed.
 
-A file of examples is a table with the columns set, question, text, label, explanation, or stands in the published
-layout: a file a set, named after it, with the columns `query` and `gpt-3.5-turbo`.
+A file of examples is a table with the columns set, question, text, label, explanation, or has the published layout: one
+file per set, named after it, with the columns `query` and `gpt-3.5-turbo`.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -18,24 +19,25 @@ from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError, UsageError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
 from mentallama.files.tables import read_table, require_columns
+from mentallama.parallel import batched
 from mentallama.prompts import FewShotExample
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
-from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, synthetic_post_hashes, text_key
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.suggestions import did_you_mean
 
 FEW_SHOT_COLUMNS = ["set", "question", "text", "label", "explanation"]
 POST_BATCH = 1000
-"""Test posts whose keys and bands are computed at a time."""
+"""Test posts whose keys and MinHash bands are computed at a time."""
 
 ShotSampler = Callable[[str], tuple[FewShotExample, ...]]
-"""From the key (`text_key`) of the post that is asked about to the examples to show with it."""
+"""Maps the key (`text_key`) of a post to the examples in its prompt."""
 
 
 class FewShotRow(Record):
-    """One example, and where it stands. Text and explanation are scrubbed, as posts are."""
+    """An example and its position in a file. Text and explanation are scrubbed, as posts are."""
 
     set: str
     question: str
@@ -50,111 +52,120 @@ class FewShotRow(Record):
 
 
 def read_few_shot_rows(path: Path, tasks: Mapping[str, Task]) -> list[FewShotRow]:
-    """Read a file of examples, or all tables of a folder, in the order of their names.
+    """Read a file of examples, or all tables of a folder, sorted by name.
 
     Parameters
     ----------
     tasks
-        All tasks that are known, also those that the run leaves out.
+        All known tasks, including those that the run does not use.
 
     Raises
     ------
-    WrongUse
+    UsageError
         There is no such file, or no table in the folder.
-    BadData
-        An unknown set, question or label, an empty text or explanation, an answer that cannot be read.
+    DataError
+        Unknown set, question or label, empty text or explanation, or an answer that cannot be parsed.
     """
     rows = [row for file in _table_files(path) for row in _read_file(file, tasks)]
     return [row.model_copy(update=_scrubbed(row)) for row in rows]
 
 
 def refuse_test_overlap(rows: Sequence[FewShotRow], posts: Iterable[Post]) -> None:
-    """Refuse examples that are, exactly or nearly, a post of a test split; posts of other splits are not looked at.
+    """Raise if an example is a duplicate or near-duplicate of a post in a test split.
 
-    Near means what it means to `collect`: the same grouping is applied to examples and test posts together.
+    Near-duplicates are defined as in `collect`: examples and test posts are clustered together.
 
     Raises
     ------
-    BadData
-        Names the first such example, the set whose test split it stands in, and the rows of all further ones.
+    DataError
+        Names the first such example, the set whose test split contains it, and the rows of all others.
     """
     with TemporaryDirectory() as folder:
         index, sets = NearDuplicateIndex(Path(folder)), list[str]()
         _add_to_index(index, [row.text for row in rows])
-        tests = (post for post in posts if post.split == "test")
-        while batch := list(islice(tests, POST_BATCH)):
+        for batch in batched((post for post in posts if post.split == "test"), POST_BATCH):
             _add_to_index(index, [post.text for post in batch])
             sets += [post.set for post in batch]
-        near = index.clusters()[1].tolist()
+        clusters = index.clusters()[1].tolist()
         index.close()
-    standing = dict(zip(reversed(near[len(rows) :]), reversed(sets), strict=True))  # of several, the first
-    found = [
-        (row, standing[cluster]) for row, cluster in zip(rows, near, strict=False) if cluster in standing
+    # reversed: of several sets, the first counts
+    test_clusters = dict(zip(reversed(clusters[len(rows) :]), reversed(sets), strict=True))
+    overlapping = [
+        (row, test_clusters[cluster])
+        for row, cluster in zip(rows, clusters, strict=False)
+        if cluster in test_clusters
     ]
-    if found:
-        (first, name), *more = found
-        fault = (
-            f"the example's text stands in the test split of {name}; take the row out{_rows_by_file(more)}"
-        )
-        raise DataError(fault, first.file, first.row)
+    if overlapping:
+        (first, name), *others = overlapping
+        message = f"the example's text is in the test split of {name}; remove the row{_rows_by_file(others)}"
+        raise DataError(message, first.file, first.row)
 
 
-def _rows_by_file(found: Iterable[tuple[FewShotRow, str]]) -> str:
+def _rows_by_file(overlapping: Iterable[tuple[FewShotRow, str]]) -> str:
     rows: dict[str, list[str]] = {}
-    for row, _ in found:
+    for row, _ in overlapping:
         rows.setdefault(Path(row.file).name, []).append(str(row.row))
     listed = "; ".join(f"{file} {', '.join(numbers)}" for file, numbers in rows.items())
-    return f", and these rows as well: {listed}" if listed else ""
+    return f", and these rows too: {listed}" if listed else ""
 
 
 def build_shot_sampler(
     rows: Sequence[FewShotRow], task: Task, question: str, shots: int, seed: int
 ) -> ShotSampler:
-    """Prepare to draw the examples of one question: once a question, then a call a post.
+    """Build the sampler of one question's examples: once per question, then called once per post.
 
-    The draw depends on the seed alone, so all posts of a question are shown the same examples, in the same order, and
-    a server can keep what it computed for them. Only a post that is itself an example, exactly, is shown another in
-    its place (or one fewer where there is no other). All labels come before a second example of any, and so on;
-    where there are fewer shots than labels, the seed says which labels are left out.
+    The sample depends on the seed alone: all posts of a question get the same examples in the same order, so that a
+    server can cache the common prefix. Only a post that is itself an example, exactly, gets another in its place (or
+    one fewer if there is none). Every label comes before a second example of any label, and so on; with fewer shots
+    than labels, the seed determines which labels are left out.
 
     Raises
     ------
-    WrongUse
+    UsageError
         A label of the question has no example, or there are fewer examples than shots.
     """
-    own = [row for row in rows if (row.set, row.question) == (task.set, question)]
-    _require_enough_shots(own, task, question, shots)
-    drawn = random.Random(f"{seed} {task.set} {question}")
-    piles = [[row for row in own if row.label == label] for label in task.labels]
-    drawn.shuffle(piles)
-    for pile in piles:
-        drawn.shuffle(pile)
-    places = {id(row): place for place, row in enumerate(drawn.sample(own, len(own)))}
-    keyed = [[(text_key(row.text), row.shot(), places[id(row)]) for row in pile] for pile in piles]
-    keys = {key for pile in keyed for key, _, _ in pile}
-    usual = _pick_balanced(keyed, shots, "")
-    return lambda but: _pick_balanced(keyed, shots, but) if but in keys else usual
+    examples = [row for row in rows if (row.set, row.question) == (task.set, question)]
+    _require_enough_shots(examples, task, question, shots)
+    rng = random.Random(f"{seed} {task.set} {question}")
+    by_label = [[row for row in examples if row.label == label] for label in task.labels]
+    rng.shuffle(by_label)
+    for label_rows in by_label:
+        rng.shuffle(label_rows)
+    positions = {id(row): position for position, row in enumerate(rng.sample(examples, len(examples)))}
+    candidates = [
+        [(text_key(row.text), row.shot(), positions[id(row)]) for row in label_rows]
+        for label_rows in by_label
+    ]
+    keys = {key for label_candidates in candidates for key, _, _ in label_candidates}
+    default = _pick_balanced(candidates, shots, "")
+    return lambda key: _pick_balanced(candidates, shots, key) if key in keys else default
 
 
 def _pick_balanced(
     by_label: Sequence[Sequence[tuple[str, FewShotExample, int]]], shots: int, excluded_key: str
 ) -> tuple[FewShotExample, ...]:
-    """One example of each pile, then a second, until there are enough; shown in the order of their places."""
-    left = [[card for card in pile if not excluded_key or card[0] != excluded_key] for pile in by_label]
-    rounds = (card for round_ in zip_longest(*left) for card in round_ if card is not None)
-    return tuple(shot for _, shot, _ in sorted(islice(rounds, shots), key=lambda card: card[2]))
+    """Pick one example per label, then a second, until there are enough; return them in the order of positions."""
+    allowed = [
+        [candidate for candidate in candidates if not excluded_key or candidate[0] != excluded_key]
+        for candidates in by_label
+    ]
+    interleaved = (
+        candidate for round_ in zip_longest(*allowed) for candidate in round_ if candidate is not None
+    )
+    picked = sorted(islice(interleaved, shots), key=lambda candidate: candidate[2])
+    return tuple(example for _, example, _ in picked)
 
 
-def _require_enough_shots(own: Sequence[FewShotRow], task: Task, question: str, shots: int) -> None:
-    asked = task.set if len(task.questions) == 1 else f"{task.set}, {question}"
-    missing = [label for label in task.labels if label not in {row.label for row in own}]
+def _require_enough_shots(examples: Sequence[FewShotRow], task: Task, question: str, shots: int) -> None:
+    where = task.set if len(task.questions) == 1 else f"{task.set}, {question}"
+    missing = [label for label in task.labels if label not in {row.label for row in examples}]
     if missing:
         raise UsageError(
-            f"the examples file has none for {asked} with the label {', '.join(missing)}; add some"
+            f"the examples file has none for {where} with the label {', '.join(missing)}; add some"
         )
-    if len(own) < shots:
+    if len(examples) < shots:
         raise UsageError(
-            f"the examples file has {len(own)} for {asked} where {shots} shots are wanted; add some"
+            f"the examples file has {len(examples)} for {where}, but {shots} shots are requested; add some"
         )
 
 
@@ -167,10 +178,10 @@ def _table_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     suffixes = (".csv", ".tsv", ".jsonl", ".jsonl.zst", ".xlsx", ".parquet")
-    found = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(suffixes))
-    if not found:
-        raise UsageError(f"{path}: no table of examples stands in this folder")
-    return found
+    tables = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(suffixes))
+    if not tables:
+        raise UsageError(f"{path}: there is no table of examples in this folder")
+    return tables
 
 
 def _read_file(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewShotRow]:
@@ -202,7 +213,7 @@ def _read_release_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewS
     for row in read_release_file(ReleaseFile(task.set, "test", "instruction", file), task):
         reading = read_answer(task, row.reference)
         if reading.label is None:
-            raise DataError(f"the answer cannot be read: {reading.reason}", file, row.row)
+            raise DataError(f"the answer cannot be parsed: {reading.reason}", file, row.row)
         yield _require_text(
             FewShotRow(
                 set=task.set,
@@ -219,8 +230,8 @@ def _read_release_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewS
 def _task_of(file: Path, tasks: Mapping[str, Task]) -> Task:
     try:
         return find_task(file.name.partition(".")[0], tasks)
-    except UsageError as fault:
-        raise DataError(f"a file of examples is named after its set: {fault}", file) from None
+    except UsageError as error:
+        raise DataError(f"a file of examples is named after its set: {error}", file) from None
 
 
 def _require_text(row: FewShotRow) -> FewShotRow:
@@ -230,15 +241,26 @@ def _require_text(row: FewShotRow) -> FewShotRow:
     return row
 
 
-def _match_name(name: str, known: Collection[str], what: str, file: Path, row: int) -> str:
-    """The name as it is spelled, found in any case."""
-    by_lower = {each.lower(): each for each in known}
+def _match_name(name: str, known: Collection[str], kind: str, file: Path, row: int) -> str:
+    """Return the known name that matches regardless of case."""
+    by_lower = {known_name.lower(): known_name for known_name in known}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
     # A long value may be a post in the wrong column, and is not shown.
-    shown = repr(name) if len(name) <= 30 and len(name.split()) <= 3 else "what stands here"
-    raise DataError(f"{shown} is no {what}; {did_you_mean(name, known, cutoff=0.6)}", file, row)
+    shown = repr(name) if len(name) <= 30 and len(name.split()) <= 3 else "the value"
+    raise DataError(f"{shown} is not a {kind}; {did_you_mean(name, known, cutoff=0.6)}", file, row)
 
 
 def _scrubbed(row: FewShotRow) -> dict[str, str]:
     return {"text": scrub(row.text)[0], "explanation": scrub(row.explanation)[0]}
+
+
+def count_real_examples(rows: Sequence[FewShotRow]) -> Counter[str]:
+    """Number of examples by real people (not synthetic ones), by set; texts too short to identify count as real."""
+    synthetic = synthetic_post_hashes() if rows else frozenset()
+    return Counter(row.set for row in rows if not _is_synthetic(row.text, synthetic))
+
+
+def _is_synthetic(text: str, synthetic: frozenset[int]) -> bool:
+    key = text_key(text)
+    return len(key) >= MIN_IDENTIFYING_LETTERS and key_hash(key) in synthetic

@@ -1,7 +1,8 @@
-"""What a teacher is asked: every labelled question of the posts, and the request that asks it."""
+"""Questions that teachers are asked: every labelled question of the posts, and the request that asks it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +22,9 @@ from mentallama.text.pii import scrub
 
 @dataclass(frozen=True)
 class TeachJob:
-    """All that a run asks about, and how.
+    """Posts, tasks and settings of a run.
 
-    `posts` is a file of posts; `draws` draws the examples of a few-shot prompt, by set and question.
+    `posts` is a file of posts; `shot_samplers` draw the examples of few-shot prompts, by set and question.
     """
 
     posts: Path
@@ -36,7 +37,7 @@ class TeachJob:
 
 @dataclass(frozen=True)
 class LabelledQuestion:
-    """One question about one post; `example.label` is the set's own label."""
+    """One question about one post; `example.label` is the label in the data set."""
 
     post: Post
     example: Example
@@ -44,7 +45,7 @@ class LabelledQuestion:
 
 
 def labelled_questions(job: TeachJob) -> Iterator[LabelledQuestion]:
-    """Every labelled question of the posts of the lesson's splits, in the order of posts and of a task's questions."""
+    """Yield every labelled question of the posts in the job's splits, by post, then in the task's order."""
     for post in read_records(job.posts, Post):
         if post.split in job.settings.splits and post.labels:
             task = find_task(post.set, job.tasks)
@@ -53,56 +54,61 @@ def labelled_questions(job: TeachJob) -> Iterator[LabelledQuestion]:
                     yield LabelledQuestion(post, example_of(post, question, job.form), task)
 
 
+def count_real_posts(questions: Iterable[LabelledQuestion]) -> Counter[str]:
+    """Number of questions about posts by real people (not synthetic ones), by set."""
+    return Counter(question.post.set for question in questions if not question.post.provenance.synthetic)
+
+
 def build_requests(
-    lesson: TeachJob, endpoint: Endpoint, questions: Iterable[LabelledQuestion]
+    job: TeachJob, endpoint: Endpoint, questions: Iterable[LabelledQuestion]
 ) -> Iterator[Request]:
-    """The questions as calls to one endpoint, streaming."""
-    for each in questions:
-        yield build_request(lesson, endpoint, each)
+    """Yield the request of each question to one endpoint."""
+    for question in questions:
+        yield build_request(job, endpoint, question)
 
 
-def build_request(lesson: TeachJob, endpoint: Endpoint, each: LabelledQuestion) -> Request:
-    """One question as a call. Its hash follows from the URL and the body alone: how answers are read plays no part."""
-    body = build_chat_body(lesson, endpoint, each)
+def build_request(job: TeachJob, endpoint: Endpoint, question: LabelledQuestion) -> Request:
+    """Build the request of one question. Its hash depends on URL and body alone, not on how answers are parsed."""
+    body = build_chat_body(job, endpoint, question)
     return Request(
         hash=request_hash(endpoint.base_url, body),
         body=body,
-        example_id=each.example.id,
-        post_id=each.post.id,
-        author=each.post.author,
-        task=each.task.set,
-        question=each.example.question,
-        label=each.example.label,
+        example_id=question.example.id,
+        post_id=question.post.id,
+        author=question.post.author,
+        task=question.task.set,
+        question=question.example.question,
+        label=question.example.label,
     )
 
 
-def build_chat_body(lesson: TeachJob, endpoint: Endpoint, each: LabelledQuestion) -> dict[str, Any]:
-    """The body of a chat completion. The post is scrubbed once more, whoever wrote the file of posts."""
-    settings, teacher = lesson.settings, endpoint.settings
+def build_chat_body(job: TeachJob, endpoint: Endpoint, question: LabelledQuestion) -> dict[str, Any]:
+    """Build the body of a chat completion. The post is scrubbed again, wherever the file of posts comes from."""
+    settings, example = job.settings, question.example
     messages = teacher_prompt(
-        each.task,
-        each.example.question,
-        scrub(each.example.text)[0],
+        question.task,
+        example.question,
+        scrub(example.text)[0],
         settings.prompt,
-        label=each.example.label if settings.prompt == "label-given" else None,
-        shots=_sample_shots(lesson, each),
+        label=example.label if settings.prompt == "label-given" else None,
+        shots=_sample_shots(job, question),
         structured=settings.structured,
     )
     body = {
         "model": endpoint.model,
         "messages": messages,
-        "max_tokens": teacher.max_tokens,
-        "temperature": teacher.temperature,
-        **_response_format_field(settings, teacher, each.task),
-        **teacher.extra_body,
+        "max_tokens": endpoint.settings.max_tokens,
+        "temperature": endpoint.settings.temperature,
+        **_response_format_field(settings, endpoint.settings, question.task),
+        **endpoint.settings.extra_body,
     }
     return {key: value for key, value in body.items() if value is not None}
 
 
-def _sample_shots(lesson: TeachJob, each: LabelledQuestion) -> tuple[FewShotExample, ...]:
-    draw = lesson.shot_samplers.get((each.task.set, each.example.question))
-    return () if draw is None else draw(text_key(each.example.text))
+def _sample_shots(job: TeachJob, question: LabelledQuestion) -> tuple[FewShotExample, ...]:
+    sample = job.shot_samplers.get((question.task.set, question.example.question))
+    return () if sample is None else sample(text_key(question.example.text))
 
 
-def _response_format_field(settings: Teach, teacher: EndpointSettings, task: Task) -> dict[str, Any]:
-    return {"response_format": response_format(task, teacher.schema_mode)} if settings.structured else {}
+def _response_format_field(teach: Teach, endpoint: EndpointSettings, task: Task) -> dict[str, Any]:
+    return {"response_format": response_format(task, endpoint.schema_mode)} if teach.structured else {}

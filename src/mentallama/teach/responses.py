@@ -1,7 +1,7 @@
-"""The second pass: responses from what was answered, in the order of posts, questions and teachers.
+"""Second pass of the stage: write responses from completions, in the order of posts, questions and teachers.
 
-It reads the ledger and calls nobody, so a change in how answers are read is a matter of this pass alone. Memory holds
-one batch of questions.
+It reads completions and sends nothing, so a change in how answers are parsed affects this pass alone. One batch of
+questions is in memory at a time.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from mentallama.teach.summary import TeachCounter
 from mentallama.teach.teachers import CompletionSource
 
 QUESTION_BATCH = 256
-"""Questions whose answers are looked up together."""
+"""Questions whose completions are looked up together."""
+
+WriteRecord = Callable[[BaseModel], None]
 
 
 class FailedRequest(Record):
-    """A question without an answer, and why."""
+    """A question that a teacher did not answer, and the reason."""
 
     example_id: str
     model: str
@@ -36,77 +38,73 @@ class FailedRequest(Record):
 
 
 class Disagreement(Record):
-    """A question that teachers answer differently: each one's label, where its answer could be read."""
+    """A question that teachers answered with different labels: the label of each answer that could be parsed."""
 
     example_id: str
     labels: dict[str, str]
 
 
-WriteRecord = Callable[[BaseModel], None]
-
-
 def compose_responses(
-    lesson: TeachJob, sources: Sequence[CompletionSource], out: Path, questions: int
+    job: TeachJob, sources: Sequence[CompletionSource], out: Path, n_questions: int
 ) -> TeachCounter:
-    """Write the stage's files; returns the counts."""
-    tallied = TeachCounter()
+    """Write responses, failed requests and disagreements into `out`; return the counts."""
+    counter = TeachCounter()
+    models = [source.model for source in sources]
     with ExitStack() as files:
         writers = [
             files.enter_context(record_writer(out / name))
             for name in (RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE)
         ]
-        advance = files.enter_context(progress_bar("teach: write", questions))
-        for batch in batched(labelled_questions(lesson), QUESTION_BATCH):
-            answers = [teacher.completions_for(batch) for teacher in sources]
-            for each, *given in zip(batch, *answers, strict=True):
-                models = [teacher.model for teacher in sources]
-                _write_question(each, dict(zip(models, given, strict=True)), writers, tallied)
+        advance = files.enter_context(progress_bar("teach: write", n_questions))
+        for batch in batched(labelled_questions(job), QUESTION_BATCH):
+            by_source = [source.completions_for(batch) for source in sources]
+            for question, *completions in zip(batch, *by_source, strict=True):
+                _write_question(question, dict(zip(models, completions, strict=True)), writers, counter)
             advance(len(batch))
-    return tallied
+    return counter
 
 
 def _write_question(
-    each: LabelledQuestion,
-    answers: dict[str, Completion],
+    question: LabelledQuestion,
+    completions: dict[str, Completion],
     writers: Sequence[WriteRecord],
-    tallied: TeachCounter,
+    counter: TeachCounter,
 ) -> None:
-    """All answers to one question."""
-    respond, set_aside, disagree = writers
-    labels = {}
-    tallied.questions += 1
-    for model, answer in answers.items():
-        if answer.state == "failed":
-            set_aside(
-                FailedRequest(example_id=each.example.id, model=model, reason=answer.reason or "no reason")
-            )
-            tallied.add(model, each, answer, "failed")
+    """Write and count the completions of one question, by model."""
+    write_response, write_failed, write_disagreement = writers
+    example_id, labels = question.example.id, {}
+    counter.questions += 1
+    for model, completion in completions.items():
+        if completion.state == "failed":
+            reason = completion.reason or "no reason"
+            write_failed(FailedRequest(example_id=example_id, model=model, reason=reason))
+            counter.add(model, question, completion, "failed")
             continue
-        response = make_response(each, model, answer)
-        reading = _parse_response(each, response)
-        respond(response)
-        tallied.add(model, each, answer, reading.status)
+        response = make_response(question, model, completion)
+        reading = _parse_response(question, response)
+        write_response(response)
+        counter.add(model, question, completion, reading.status)
         if reading.label is not None:
             labels[model] = reading.label
     if len(set(labels.values())) > 1:
-        disagree(Disagreement(example_id=each.example.id, labels=labels))
-        tallied.disagreements += 1
+        write_disagreement(Disagreement(example_id=example_id, labels=labels))
+        counter.disagreements += 1
 
 
-def make_response(each: LabelledQuestion, model: str, answer: Completion) -> Response:
-    """An answer as a response. A provider tells of a refusal in many ways; the record has two words for it."""
-    finish = answer.finish_reason
-    if answer.state == "refused":
-        finish = "refusal" if answer.reason == "refusal" else "content_filter"
+def make_response(question: LabelledQuestion, model: str, completion: Completion) -> Response:
+    """Turn a completion into a response. Refusals, which providers report in many ways, get one of two reasons."""
+    finish_reason = completion.finish_reason
+    if completion.state == "refused":
+        finish_reason = "refusal" if completion.reason == "refusal" else "content_filter"
     return Response(
-        example_id=each.example.id,
-        text=answer.text,
+        example_id=question.example.id,
+        text=completion.text,
         model=model,
-        finish_reason=finish,
-        usage=answer.usage,
-        request_hash=answer.hash or None,
+        finish_reason=finish_reason,
+        usage=completion.usage,
+        request_hash=completion.hash or None,
     )
 
 
-def _parse_response(each: LabelledQuestion, response: Response) -> Reading:
-    return read_answer(each.task, response.text, each.example.form, response.finish_reason)
+def _parse_response(question: LabelledQuestion, response: Response) -> Reading:
+    return read_answer(question.task, response.text, question.example.form, response.finish_reason)

@@ -1,13 +1,13 @@
-"""Teach: every labelled question of the posts is asked of each teacher, and answered with an explanation.
+"""Teach: ask each teacher to explain every labelled question of the posts.
 
     mentallama teach recipes/sample-build.yaml
 
-Reads posts. Writes `responses.jsonl.zst` in the order of posts, questions and teachers, `failed_requests.jsonl` (questions
-without an answer, and why), `disagreements.jsonl` (questions that teachers answer differently) and `summary.json`:
-counts, refusals by label, cost by task. No file holds a clock.
+Reads posts. Writes `responses.jsonl.zst` in the order of posts, questions and teachers, `failed_requests.jsonl`
+(questions without an answer, and why), `disagreements.jsonl` (questions that teachers answered with different labels)
+and `summary.json` (counts, refusals by label, cost by task). No file contains a time.
 
-Every finished call is in the ledger, a file outside the stage's folder, before it counts. What the ledger answers is
-not asked again, so a killed run is resumed by the same command.
+Every completion is committed to the ledger, a file outside the stage's folder, before it counts. Requests that the
+ledger has completed are not sent again, so the same command resumes a killed run.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from mentallama.teach.few_shot import (
     FewShotRow,
     ShotSampler,
     build_shot_sampler,
+    count_real_examples,
     read_few_shot_rows,
     refuse_test_overlap,
 )
-from mentallama.teach.governance import count_real_examples, count_real_posts
-from mentallama.teach.requests import TeachJob, build_requests, labelled_questions
+from mentallama.teach.requests import TeachJob, build_requests, count_real_posts, labelled_questions
 from mentallama.teach.responses import compose_responses
 from mentallama.teach.summary import TeachSummary
 from mentallama.teach.teachers import AnalystLoader, completion_sources, open_endpoints
@@ -50,143 +50,146 @@ from mentallama.teach.teachers import AnalystLoader, completion_sources, open_en
 
 @dataclass(frozen=True)
 class DispatchMode:
-    """How endpoints are asked: by batch files in the folder `batch`, by calls from the Ray cluster at `ray`, or, where
-    there is neither, by calls from here."""
+    """How requests are sent: by batch files in `batch_folder`, from the Ray cluster at `ray_address`, or, if both are
+    None, from this process."""
 
     batch_folder: Path | None = None
     ray_address: str | None = None
 
 
-def run(  # noqa: PLR0913, PLR0917 - what a stage cannot know by itself
+def run(  # noqa: PLR0913, PLR0917 - everything that a stage cannot know by itself
     job: TeachJob,
     out: Path,
-    ledger: Path,
-    open_analyst: AnalystLoader,
+    ledger_path: Path,
+    load_analyst: AnalystLoader,
     environ: Mapping[str, str],
     log: LogFn,
     dispatch_mode: DispatchMode = DispatchMode(),
 ) -> TeachSummary:
-    """Ask all teachers, and write what they answered.
+    """Ask all teachers, and write their responses into `out`.
 
     Parameters
     ----------
-    ledger
-        The file of paid answers; made where there is none. Only remote teachers need it.
-    open_analyst
-        Opens the analyst behind `embedded` or `linear:DIR`.
+    ledger_path
+        The file of paid completions; created if needed. Used by remote teachers only.
+    load_analyst
+        Loads the analyst of a teacher `embedded` or `linear:DIR`.
     environ
-        Holds the endpoints' keys.
-    say
-        Is told the estimate, before anything is sent.
+        Holds the API keys of the endpoints.
+    log
+        Receives the cost estimate, before anything is sent.
 
     Raises
     ------
-    WrongUse
-        There is nothing to ask; a set with an agreement would be sent; a key, a model or an example is wrong.
+    UsageError
+        There is no question to ask; posts under an agreement would be sent; a key, a model or an example is wrong.
     MentallamaError
-        The endpoint is down or the budget used up: what was answered is kept. Or batch files wait for their results.
+        The endpoint is down or the budget is used up: completed requests are kept. Or batch requests await results.
     """
-    count = Counter((each.task.set, each.example.question) for each in labelled_questions(job))
-    if not count:
-        raise UsageError(
-            f"{job.posts}: no post of {' and '.join(job.settings.splits)} has a label to explain"
-        )
-    rows = [row for row in _load_few_shot_rows(job) if (row.set, row.question) in count]
-    _refuse_posts_under_agreement(job, rows)
-    job = replace(job, shot_samplers=_shot_samplers(job, rows, count))
+    counts = Counter((question.task.set, question.example.question) for question in labelled_questions(job))
+    if not counts:
+        splits = " and ".join(job.settings.splits)
+        raise UsageError(f"{job.posts}: no post of {splits} has a label to explain")
+    few_shot_rows = [row for row in _load_few_shot_rows(job) if (row.set, row.question) in counts]
+    _refuse_posts_under_agreement(job, few_shot_rows)
+    job = replace(job, shot_samplers=_shot_samplers(job, few_shot_rows, counts))
     endpoints = open_endpoints(job.settings.teacher, environ)
-    with ExitStack() as opened:
-        kept = opened.enter_context(Ledger(ledger)) if endpoints else None
-        teachers = completion_sources(job, endpoints, kept, open_analyst)
-        if kept is not None:
-            _query_remote_teachers(job, list(endpoints.values()), kept, count.total(), log, dispatch_mode)
-        summary = compose_responses(job, teachers, out, count.total()).summary(job)
+    with ExitStack() as stack:
+        ledger = stack.enter_context(Ledger(ledger_path)) if endpoints else None
+        sources = completion_sources(job, endpoints, ledger, load_analyst)
+        if ledger is not None:
+            _query_remote_teachers(job, list(endpoints.values()), ledger, counts.total(), log, dispatch_mode)
+        summary = compose_responses(job, sources, out, counts.total()).summary(job)
     write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))
     return summary
 
 
-def _refuse_posts_under_agreement(lesson: TeachJob, rows: Sequence[FewShotRow]) -> None:
-    settings, real = lesson.settings, count_real_posts(labelled_questions(lesson)) + count_real_examples(rows)
-    remote = [teacher.spec for teacher in settings.teacher if teacher.remote]
-    instead = "choose other sets or teacher: embedded"
-    refuse_posts_under_agreement(real, lesson.tasks, remote, settings.allow_remote, instead)
+def _refuse_posts_under_agreement(job: TeachJob, few_shot_rows: Sequence[FewShotRow]) -> None:
+    n_real_texts = count_real_posts(labelled_questions(job)) + count_real_examples(few_shot_rows)
+    remote_models = [teacher.spec for teacher in job.settings.teacher if teacher.remote]
+    alternative = "choose other sets or teacher: embedded"
+    refuse_posts_under_agreement(
+        n_real_texts, job.tasks, remote_models, job.settings.allow_remote, alternative
+    )
 
 
-def _load_few_shot_rows(lesson: TeachJob) -> list[FewShotRow]:
-    """The examples of few-shot prompts; none of them may stand in a test split."""
-    if lesson.settings.examples is None:
+def _load_few_shot_rows(job: TeachJob) -> list[FewShotRow]:
+    """Read the examples of few-shot prompts; raise if one is in a test split."""
+    if job.settings.examples is None:
         return []
-    rows = read_few_shot_rows(lesson.settings.examples, lesson.tasks)
-    refuse_test_overlap(rows, read_records(lesson.posts, Post))
+    rows = read_few_shot_rows(job.settings.examples, job.tasks)
+    refuse_test_overlap(rows, read_records(job.posts, Post))
     return rows
 
 
 def _shot_samplers(
-    lesson: TeachJob, rows: Sequence[FewShotRow], wanted: Iterable[tuple[str, str]]
+    job: TeachJob, rows: Sequence[FewShotRow], set_questions: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], ShotSampler]:
-    settings = lesson.settings
-    if settings.prompt != "few-shot":
+    if job.settings.prompt != "few-shot":
         return {}
     return {
-        (name, question): build_shot_sampler(rows, lesson.tasks[name], question, settings.shots, lesson.seed)
-        for name, question in wanted
+        (name, question): build_shot_sampler(rows, job.tasks[name], question, job.settings.shots, job.seed)
+        for name, question in set_questions
     }
 
 
 def _query_remote_teachers(
-    lesson: TeachJob,
+    job: TeachJob,
     endpoints: Sequence[Endpoint],
     ledger: Ledger,
-    questions: int,
-    say: LogFn,
+    n_questions: int,
+    log: LogFn,
     dispatch_mode: DispatchMode,
 ) -> None:
-    """Say what it will cost, then ask one endpoint after the other, or all by batch files."""
-    settings = lesson.settings
-    estimates = [estimate_cost(lesson, endpoint, ledger, questions) for endpoint in endpoints]
-    short = budget_warning(estimates, settings.budget, ledger.total_spent())
-    for line in [
-        *(f"teach: {each.describe()}" for each in estimates),
-        *([f"teach: {short}"] if short else []),
-    ]:
-        say(line)
+    """Log the cost estimates, then query one endpoint after the other, or all by batch files."""
+    settings = job.settings
+    estimates = [estimate_cost(job, endpoint, ledger, n_questions) for endpoint in endpoints]
+    for estimate in estimates:
+        log(f"teach: {estimate.describe()}")
+    if warning := budget_warning(estimates, settings.budget, ledger.total_spent()):
+        log(f"teach: {warning}")
     limits = Limits(
-        settings.max_concurrency, settings.timeout, settings.max_attempts, settings.budget, questions
+        settings.max_concurrency, settings.timeout, settings.max_attempts, settings.budget, n_questions
     )
     if dispatch_mode.batch_folder is not None:
-        streams = [(endpoint, partial(_requests, lesson, endpoint)) for endpoint in endpoints]
-        if foreign := run_batch_round(dispatch_mode.batch_folder, streams, ledger, limits).unmatched:
-            say(f"teach: {foreign} results in {dispatch_mode.batch_folder} are of no request of this run")
+        streams = [(endpoint, partial(_requests, job, endpoint)) for endpoint in endpoints]
+        batch_round = run_batch_round(dispatch_mode.batch_folder, streams, ledger, limits)
+        if batch_round.unmatched:
+            log(
+                f"teach: {batch_round.unmatched} results in {dispatch_mode.batch_folder} are of no request of this run"
+            )
         return
-    sending = (
-        http_transport if dispatch_mode.ray_address is None else ray_transport(dispatch_mode.ray_address, say)
-    )
-    for endpoint, expected in zip(endpoints, estimates, strict=True):
-        with progress_bar(f"teach: ask {endpoint.model}", questions) as advance:
-            told = _progress_callback(advance, expected)
-            dispatch_sync(_requests(lesson, endpoint), endpoint, ledger, limits, told, sending)
+    address = dispatch_mode.ray_address
+    transport = http_transport if address is None else ray_transport(address, log)
+    for endpoint, estimate in zip(endpoints, estimates, strict=True):
+        with progress_bar(f"teach: ask {endpoint.model}", n_questions) as advance:
+            on_commit = _progress_callback(advance, estimate)
+            dispatch_sync(_requests(job, endpoint), endpoint, ledger, limits, on_commit, transport)
 
 
-def _requests(lesson: TeachJob, endpoint: Endpoint) -> Iterator[Request]:
-    return build_requests(lesson, endpoint, labelled_questions(lesson))
+def _requests(job: TeachJob, endpoint: Endpoint) -> Iterator[Request]:
+    return build_requests(job, endpoint, labelled_questions(job))
 
 
-def _progress_callback(advance: ProgressCallback, expected: CostEstimate) -> OnCommit:
-    """Move the bar by what is done since it was last told, with the money beside it."""
+def _progress_callback(advance: ProgressCallback, estimate: CostEstimate) -> OnCommit:
+    """Advance the progress bar by the requests completed since the last call."""
     shown = 0
 
-    def told(tally: RunStats) -> None:
+    def on_commit(stats: RunStats) -> None:
         nonlocal shown
-        advance(tally.done - shown, progress_note(tally, expected))
-        shown = tally.done
+        advance(stats.done - shown, progress_note(stats, estimate))
+        shown = stats.done
 
-    return told
+    return on_commit
 
 
-def progress_note(tally: RunStats, expected: CostEstimate) -> str:
-    """What stands behind the bar."""
-    parts = [f"{tally.refused} refused"] * bool(tally.refused)
-    parts += [f"{tally.failed.total()} failed"] * bool(tally.failed)
-    if expected.cost is not None:
-        parts.insert(0, f"cost {tally.cost + tally.uncertain:.4g} of about {expected.cost:.4g}")
+def progress_note(stats: RunStats, estimate: CostEstimate) -> str:
+    """Text beside the progress bar: cost, refusals and failures so far."""
+    parts = []
+    if estimate.cost is not None:
+        parts.append(f"cost {stats.cost + stats.uncertain:.4g} of about {estimate.cost:.4g}")
+    if stats.refused:
+        parts.append(f"{stats.refused} refused")
+    if stats.failed:
+        parts.append(f"{stats.failed.total()} failed")
     return ", ".join(parts)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mentallama.config import LinearSettings, Recipe
+from mentallama.config import LinearSettings, Recipe, Teacher
 from mentallama.files.record_files import read_json, read_records
 from mentallama.pipeline.stage import Stage, require_files, spec_files
 from mentallama.progress import LogFn, log_to_stderr
@@ -27,24 +27,22 @@ from mentallama.tasks import load_tasks
 if TYPE_CHECKING:
     from mentallama.analysts.linear.analyst import LinearAnalyst
 
-"""In the run's folder."""
-
 
 def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     assert recipe.teach is not None
-    found = require_files(POSTS_PATH)(recipe, folder)
+    inputs = require_files(POSTS_PATH)(recipe, folder)
     for number, teacher in enumerate(recipe.teach.teacher):
-        if teacher.spec.startswith("linear:"):
-            found |= spec_files(teacher.spec, f"teacher {number}")
+        if teacher.kind == "linear":
+            inputs |= spec_files(teacher.spec, f"teacher {number}")
     examples = recipe.teach.examples
     if examples is not None:
         files = sorted(examples.iterdir()) if examples.is_dir() else [examples]
-        found |= {f"examples/{file.name}": file for file in files if file.is_file()}
-    return found
+        inputs |= {f"examples/{file.name}": file for file in files if file.is_file()}
+    return inputs
 
 
 def ledger_path(recipe: Recipe, folder: Path) -> Path:
-    """The file of a run's paid answers: outside the stage's folder, which is replaced whole."""
+    """The file of a run's paid completions, outside the stage's folder, which is replaced as a whole."""
     return (recipe.teach.ledger if recipe.teach is not None else None) or folder / LEDGER_PATH
 
 
@@ -54,51 +52,48 @@ def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     settings = recipe.teach
     assert settings is not None
-    lesson = TeachJob(folder / POSTS_PATH, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed)
-    way = DispatchMode(folder / BATCH_FOLDER if settings.use_batch_api else None, recipe.ray)
     summary = run(
-        lesson,
+        TeachJob(folder / POSTS_PATH, load_tasks(recipe.tasks), settings, recipe.form, recipe.seed),
         out,
         ledger_path(recipe, folder),
-        lambda spec: _open_teacher_analyst(spec, recipe, folder / POSTS_PATH, out / "analyst"),
+        lambda teacher: _load_analyst(teacher, recipe, folder / POSTS_PATH, out / "analyst"),
         os.environ,
         log_to_stderr,
-        way,
+        DispatchMode(folder / BATCH_FOLDER if settings.use_batch_api else None, recipe.ray),
     )
     return summary.model_dump(mode="json", include={"questions", "outcomes", "failed", "disagreements"})
 
 
-def _open_teacher_analyst(spec: str, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
-    """The analyst behind a teacher: a trained one, or for `embedded` one that is quickly fitted into `out`."""
+def _load_analyst(teacher: Teacher, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
+    """Load the analyst of `linear:DIR`, or fit one for `embedded` into `out`."""
     from mentallama.analysts.linear.analyst import LinearAnalyst
     from mentallama.train.linear.trainer import train_linear
 
-    kind, _, where = spec.partition(":")
-    if kind == "embedded":
-        # explanations need the words' weights, not the last point of F1: one setting, nothing to choose from
+    folder = Path(teacher.location)
+    if teacher.kind == "embedded":
+        # explanations need the weights of words, not the best F1: one setting instead of a search
         quick = LinearSettings(C=(1.0,), evidence_weights=(0.0,), topics=(0,), intercept_shifts=(False,))
         train_linear(read_records(posts, Post), out, quick, recipe.jobs, recipe.catalogue())
-        where = str(out)
-    return LinearAnalyst.load(Path(where), load_tasks(recipe.tasks))
+        folder = out
+    return LinearAnalyst.load(folder, load_tasks(recipe.tasks))
 
 
 def teach_notes(folder: Path) -> Iterator[str]:
-    """One line where questions were left without an answer."""
-    aside = read_json(folder / TEACH_SUMMARY_PATH)["failed"]
+    """Yield a line about failed requests, if there are any."""
     reasons: Counter[str] = Counter()
-    for counts in aside.values():
+    for counts in read_json(folder / TEACH_SUMMARY_PATH)["failed"].values():
         reasons.update(counts)
     if reasons:
-        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
+        frequent = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
         rest = ", ..." if len(reasons) > 3 else ""
         yield (
-            f"note: teach: {reasons.total()} failed ({told}{rest}); all are listed in "
+            f"note: teach: {reasons.total()} failed ({frequent}{rest}); all are listed in "
             f"{folder / FAILED_REQUESTS_PATH}, mentallama teach --retry retries them"
         )
 
 
-def ask_again(recipe: Recipe, folder: Path, log: LogFn) -> None:
-    """Take what was set aside out of the ledger; the stage is marked as not done first, should this be killed."""
+def retry_failed(recipe: Recipe, folder: Path, log: LogFn) -> None:
+    """Delete failed completions from the ledger; the stage is marked as not done first, in case this is killed."""
     from mentallama.llm_api.batch_api.exchange import mark_failed_for_retry
     from mentallama.llm_api.ledger.ledger import Ledger
 
@@ -142,5 +137,5 @@ STAGE = Stage(
     },
     cache_extra=lambda _: {"prompts": PROMPTS_VERSION},
     notes=teach_notes,
-    retry_failed=ask_again,
+    retry_failed=retry_failed,
 )

@@ -1,4 +1,4 @@
-"""What a run of `teach` came to: answers by what they are, refusals by label, money by task."""
+"""Summary of a run of `teach`: outcomes, refusals by label, costs by task."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from mentallama.tasks import Task
 from mentallama.teach.requests import LabelledQuestion, TeachJob
 
 TeachOutcome = ReadingStatus | str
-"""How an answer reads, or `aside` where there is none."""
+"""Status of a parsed answer, or `failed` without one."""
 
 
 class TaskCost(Record):
-    """What one teacher did for one task. Answers that several posts share are paid for, and counted, once.
+    """Requests, tokens and cost of one teacher for one task. A request that several posts share is counted once.
 
-    `refused` counts all that reads as a refusal, `aside` what has no answer; `cost` is None without prices.
+    `refused` counts every answer that reads as a refusal, `failed` questions without an answer; `cost` is None without
+    prices.
     """
 
     model: str
@@ -34,7 +35,7 @@ class TaskCost(Record):
 
 
 class LabelRefusals(Record):
-    """How many questions of one set and label a teacher refused. Content filters meet the gravest posts first."""
+    """Questions of one set and label that a teacher refused. Content filters act mostly on posts of high risk."""
 
     model: str
     task: str
@@ -46,8 +47,8 @@ class LabelRefusals(Record):
 
 
 class TeachSummary(Record):
-    """`answers` counts by teacher and outcome, `aside` the reasons. `refusals` has all labels of the sets where a
-    teacher refused any, so that shares can be compared."""
+    """Contents of summary.json. `outcomes` counts by teacher and outcome, `failed` by teacher and reason. `refusals` has
+    every label of the sets where a teacher refused any question, so that rates can be compared."""
 
     prompts_version: str
     prompt_mode: str
@@ -62,83 +63,84 @@ class TeachSummary(Record):
 
 @dataclass
 class TeachCounter:
-    """Counts while answers are read, in the order of teachers and tasks as they come."""
+    """Counts completions as they are read; keys are in the order of teachers and tasks as they appear."""
 
     questions: int = 0
     disagreements: int = 0
     outcomes: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """By model and task."""
     labels: dict[tuple[str, str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Outcomes by model, task and label."""
     failed: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Reasons by model."""
     usage: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     cost: dict[tuple[str, str], float] = field(default_factory=dict)
     _seen_hashes: set[int] = field(default_factory=set)
 
-    def add(self, model: str, each: LabelledQuestion, answer: Completion, outcome: TeachOutcome) -> None:
-        """Count one answer of one teacher."""
-        place, label = (model, each.task.set), each.example.label or ""
-        self.outcomes[place][outcome] += 1
-        self.labels[model, each.task.set, label][outcome] += 1
+    def add(
+        self, model: str, question: LabelledQuestion, completion: Completion, outcome: TeachOutcome
+    ) -> None:
+        """Count one completion of one teacher."""
+        key, label = (model, question.task.set), question.example.label or ""
+        self.outcomes[key][outcome] += 1
+        self.labels[*key, label][outcome] += 1
         if outcome == "failed":
-            self.failed[model][answer.reason or "no reason"] += 1
-        if answer.hash and self._is_new(answer.hash):
-            self.usage[place].update(
-                calls=1, input=answer.usage.get("input", 0), output=answer.usage.get("output", 0)
-            )
-            if answer.cost is not None:
-                self.cost[place] = self.cost.get(place, 0.0) + answer.cost
+            self.failed[model][completion.reason or "no reason"] += 1
+        if completion.hash and self._is_new(completion.hash):
+            tokens_in, tokens_out = (completion.usage.get(name, 0) for name in ("input", "output"))
+            self.usage[key].update(calls=1, input=tokens_in, output=tokens_out)
+            if completion.cost is not None:
+                self.cost[key] = self.cost.get(key, 0.0) + completion.cost
 
     def _is_new(self, digest: str) -> bool:
-        key = int(digest[:16], 16)
-        if key in self._seen_hashes:
+        short = int(digest[:16], 16)
+        if short in self._seen_hashes:
             return False
-        self._seen_hashes.add(key)
+        self._seen_hashes.add(short)
         return True
 
-    def summary(self, lesson: TeachJob) -> TeachSummary:
-        answers: dict[str, Counter[str]] = defaultdict(Counter)
+    def summary(self, job: TeachJob) -> TeachSummary:
+        outcomes: dict[str, Counter[str]] = defaultdict(Counter)
         for (model, _), counts in self.outcomes.items():
-            answers[model].update(counts)
+            outcomes[model].update(counts)
         return TeachSummary(
             prompts_version=PROMPTS_VERSION,
-            prompt_mode=lesson.settings.prompt,
-            structured=lesson.settings.structured,
+            prompt_mode=job.settings.prompt,
+            structured=job.settings.structured,
             questions=self.questions,
-            outcomes={model: dict(counts) for model, counts in answers.items()},
+            outcomes={model: dict(counts) for model, counts in outcomes.items()},
             failed={model: dict(counts) for model, counts in self.failed.items()},
-            refusals=tuple(self._refusals(lesson.tasks)),
-            costs=tuple(self._cost(*place) for place in self.outcomes),
+            refusals=tuple(self._refusals(job.tasks)),
+            costs=tuple(self._cost(*key) for key in self.outcomes),
             disagreements=self.disagreements,
         )
 
     def _cost(self, model: str, task: str) -> TaskCost:
-        counts, paid, money = (
-            self.outcomes[model, task],
-            self.usage[model, task],
-            self.cost.get((model, task)),
-        )
+        outcomes, usage = self.outcomes[model, task], self.usage[model, task]
+        cost = self.cost.get((model, task))
         return TaskCost(
             model=model,
             task=task,
-            calls=paid["calls"],
-            answered=counts.total() - counts["refused"] - counts["failed"],
-            refused=counts["refused"],
-            failed=counts["failed"],
-            tokens_in=paid["input"],
-            tokens_out=paid["output"],
-            cost=None if money is None else round(money, 9),
+            calls=usage["calls"],
+            answered=outcomes.total() - outcomes["refused"] - outcomes["failed"],
+            refused=outcomes["refused"],
+            failed=outcomes["failed"],
+            tokens_in=usage["input"],
+            tokens_out=usage["output"],
+            cost=None if cost is None else round(cost, 9),
         )
 
     def _refusals(self, tasks: Mapping[str, Task]) -> list[LabelRefusals]:
         return [
             LabelRefusals(
                 model=model,
-                task=name,
+                task=task,
                 label=label,
-                high_risk=label == tasks[name].high_risk_label,
+                high_risk=label == tasks[task].high_risk_label,
                 questions=counts.total(),
                 refused=counts["refused"],
                 refusal_rate=round(counts["refused"] / counts.total(), 6),
             )
-            for (model, name, label), counts in sorted(self.labels.items())
-            if self.outcomes[model, name]["refused"]
+            for (model, task, label), counts in sorted(self.labels.items())
+            if self.outcomes[model, task]["refused"]
         ]

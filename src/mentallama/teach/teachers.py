@@ -1,4 +1,4 @@
-"""Who answers: the teachers of a recipe, each with one way to get its answers to a batch of questions."""
+"""Teachers of a recipe, each as a source of completions for batches of questions."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from mentallama.llm_api.types import Completion
 from mentallama.teach.requests import LabelledQuestion, TeachJob, build_request
 from mentallama.teach.template_teacher import TemplateTeacher
 
-AnalystLoader = Callable[[str], LinearAnalyst]
-"""From a spec, `embedded` or `linear:DIR`, to the analyst behind it."""
+AnalystLoader = Callable[[Teacher], LinearAnalyst]
+"""Loads the analyst of a teacher `embedded` or `linear:DIR`."""
+
+UNTRAINED_REASON = "the linear analyst was not trained on this question"
 
 
 class CompletionSource(Protocol):
-    """A teacher whose answers are there to be read; `model` is what its responses name."""
+    """A teacher whose completions are available; `model` is its name in responses."""
 
     @property
     def model(self) -> str: ...
 
     def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
-        """One answer a question, in their order."""
+        """One completion per question, in the same order."""
         ...
 
 
 @dataclass(frozen=True)
 class LedgerSource:
-    """A remote teacher: its answers stand in the ledger."""
+    """A remote teacher: its completions are in the ledger."""
 
     model: str
     job: TeachJob
@@ -40,18 +42,19 @@ class LedgerSource:
     ledger: Ledger
 
     def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
-        hashes = [build_request(self.job, self.endpoint, each).hash for each in batch]
-        answers = self.ledger.get_completions(hashes)
-        if not answers.keys() >= set(hashes):
+        hashes = [build_request(self.job, self.endpoint, question).hash for question in batch]
+        completions = self.ledger.get_completions(hashes)
+        if not completions.keys() >= set(hashes):
             raise MentallamaError(
-                f"{self.ledger.path}: an answer of {self.model} is no longer in the ledger; the same command asks again"
+                f"{self.ledger.path}: an answer of {self.model} is no longer in the ledger; "
+                "run the same command again to request it"
             )
-        return [answers[key] for key in hashes]
+        return [completions[key] for key in hashes]
 
 
 @dataclass(frozen=True)
 class TemplateSource:
-    """An embedded teacher: its answers are written as they are read."""
+    """A template teacher: its completions are written on demand."""
 
     teacher: TemplateTeacher
 
@@ -60,62 +63,59 @@ class TemplateSource:
         return self.teacher.model
 
     def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
-        return [self._completion(each) for each in batch]
+        return [self._completion(question) for question in batch]
 
-    def _completion(self, each: LabelledQuestion) -> Completion:
-        if not self.teacher.supports(each.example):
+    def _completion(self, question: LabelledQuestion) -> Completion:
+        example = question.example
+        if not self.teacher.supports(example):
             return Completion(
-                hash="", example_id=each.example.id, model=self.model, state="failed", reason=UNTRAINED_REASON
+                hash="", example_id=example.id, model=self.model, state="failed", reason=UNTRAINED_REASON
             )
-        text = self.teacher.respond(each.example, each.task)
         return Completion(
             hash="",
-            example_id=each.example.id,
+            example_id=example.id,
             model=self.model,
             state="answered",
-            text=text,
+            text=self.teacher.respond(example, question.task),
             finish_reason="stop",
         )
 
 
-UNTRAINED_REASON = "the linear analyst was not trained on this question"
-
-
 def open_endpoints(teachers: Sequence[Teacher], environ: Mapping[str, str]) -> dict[str, Endpoint]:
-    """The remote teachers' endpoints, by spec; nothing is sent."""
+    """Open the endpoints of the remote teachers, by spec; nothing is sent."""
     return {
         teacher.spec: open_endpoint(teacher.spec, teacher, environ) for teacher in teachers if teacher.remote
     }
 
 
 def completion_sources(
-    lesson: TeachJob, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, open_analyst: AnalystLoader
+    job: TeachJob, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, load_analyst: AnalystLoader
 ) -> list[CompletionSource]:
-    """The teachers in the recipe's order."""
+    """One source per teacher, in the recipe's order."""
     names = dict(zip(endpoints, unique_names(list(endpoints.values())), strict=True))
-    teachers: list[CompletionSource] = []
-    for teacher in lesson.settings.teacher:
+    sources: list[CompletionSource] = []
+    for teacher in job.settings.teacher:
         endpoint = endpoints.get(teacher.spec)
         if endpoint is None:
-            teachers.append(TemplateSource(_template_teacher(lesson, teacher.spec, open_analyst)))
+            sources.append(TemplateSource(_template_teacher(job, teacher, load_analyst)))
         else:
             assert ledger is not None
-            teachers.append(LedgerSource(names[teacher.spec], lesson, endpoint, ledger))
-    return teachers
+            sources.append(LedgerSource(names[teacher.spec], job, endpoint, ledger))
+    return sources
 
 
 def unique_names(endpoints: Sequence[Endpoint]) -> list[str]:
-    """What responses call each endpoint, no two the same: the model, if need be with its host, or with all its URL.
+    """Name each endpoint in responses: the model, or MODEL@HOST or MODEL@URL where models have the same name.
 
-    Responses are told apart by these names alone.
+    Nothing else distinguishes responses of different endpoints.
     """
     models = [endpoint.model for endpoint in endpoints]
     hosts = [f"{endpoint.model}@{endpoint.host}" for endpoint in endpoints]
-    unlike = (names for names in (models, hosts) if len(set(names)) == len(names))
-    return next(unlike, [f"{endpoint.model}@{endpoint.base_url}" for endpoint in endpoints])
+    unique = (names for names in (models, hosts) if len(set(names)) == len(names))
+    return next(unique, [f"{endpoint.model}@{endpoint.base_url}" for endpoint in endpoints])
 
 
-def _template_teacher(lesson: TeachJob, spec: str, open_analyst: AnalystLoader) -> TemplateTeacher:
-    kind, analyst = spec.partition(":")[0], open_analyst(spec)
+def _template_teacher(job: TeachJob, teacher: Teacher, load_analyst: AnalystLoader) -> TemplateTeacher:
+    analyst = load_analyst(teacher)
     digest = analyst.name.partition(":")[2]
-    return TemplateTeacher(analyst, f"{kind}:{digest}", lesson.settings.prompt, lesson.settings.structured)
+    return TemplateTeacher(analyst, f"{teacher.kind}:{digest}", job.settings.prompt, job.settings.structured)

@@ -1,7 +1,7 @@
-"""The embedded teacher: explains a label offline, from the linear analyst's evidence and the task's own sentences.
+"""Template teacher: explain a label offline, from a linear analyst's evidence and the task's sentence templates.
 
-It says less than a language model would, and nothing that is not so: every quotation stands in the post, letter by
-letter, and a label that the words hardly support is said to be such.
+It says less than a language model would, and nothing untrue: every quotation is in the post verbatim, and a label that
+the words hardly support is reported as such.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ WEAK_LOG_ODDS = 0.2
 """Log-odds below which the strongest passage moves an even probability by less than 5 %."""
 
 MAX_EXTRA_SUPPORTING_QUOTES, MAX_OPPOSING_QUOTES = 2, 1
-"""Quotations beside the strongest passage."""
+"""Numbers of quotations in addition to the strongest passage."""
 
 
 @dataclass(frozen=True)
 class TemplateTeacher:
-    """An analyst as a teacher; `model` is what its responses name."""
+    """A linear analyst as a teacher; `model` is its name in responses."""
 
     analyst: LinearAnalyst
     model: str
@@ -39,90 +39,92 @@ class TemplateTeacher:
         return (example.task, example.question) in self.analyst.supported_questions
 
     def respond(self, example: Example, task: Task) -> str:
-        """Explain the set's label (`label-given`), or the analyst's own (`zero-shot`), in the example's form."""
-        leaning = self.analyst.explain(example, example.label if self.mode == "label-given" else None)
-        quotes, explanation = explain(task, example.question, example.text, leaning)
+        """Explain the label in the data (`label-given`), or the predicted one (`zero-shot`), in the example's form."""
+        attribution = self.analyst.explain(example, example.label if self.mode == "label-given" else None)
+        quotes, explanation = explain(task, example.question, example.text, attribution)
         if self.structured:
-            fields = {"label": leaning.label, "explanation": explanation, "evidence": quotes}
+            fields = {"label": attribution.label, "explanation": explanation, "evidence": quotes}
             return json.dumps(fields, ensure_ascii=False)
-        return write_answer(task, example.question, leaning.label, explanation, example.form)
+        return write_answer(task, example.question, attribution.label, explanation, example.form)
 
 
-def explain(task: Task, question: str, text: str, leaning: LabelAttribution) -> tuple[list[str], str]:
-    """Quotations for a label, the weightiest first, and an explanation that quotes them.
+def explain(task: Task, question: str, text: str, attribution: LabelAttribution) -> tuple[list[str], str]:
+    """Return quotations for a label, the weightiest first, and an explanation that quotes them.
 
     A post without words has nothing to quote: its explanation says that there is little evidence.
     """
-    reason, because = task.explanation_template, task.labels[leaning.label].because
-    passage = choose_passage(leaning.words, _word_weights(leaning))
+    template, because = task.explanation_template, task.labels[attribution.label].because
+    passage = choose_passage(attribution.words, _word_weights(attribution))
     if passage is None:
-        return [], reason.inconclusive
-    if _passage_weight(leaning, passage) < WEAK_LOG_ODDS:
-        told = _distinct_texts(text, [_span(leaning, passage), *_distinctive_spans(leaning, passage)])
-        return told, _weak_template(reason).format(
-            quotes=_join_quotes(reason, told), because=because, question=question
+        return [], template.inconclusive
+    if _passage_weight(attribution, passage) < WEAK_LOG_ODDS:
+        spans = [_span(attribution, passage), *_distinctive_spans(attribution, passage)]
+        quotes = _distinct_texts(text, spans)
+        sentence = _weak_template(template).format(
+            quotes=_join_quotes(template, quotes), because=because, question=question
         )
-    others = _spans_outside(leaning, passage)
-    speaking = [span for span in others if (span.weight or 0) > 0][:MAX_EXTRA_SUPPORTING_QUOTES]
-    told = _distinct_texts(text, [_span(leaning, passage), *speaking])
-    strong = reason.evidence if reason.given_label_supported is None else reason.given_label_supported
-    sentences = [strong.format(quotes=_join_quotes(reason, told), because=because, question=question)]
-    against = _distinct_texts(text, [span for span in others if (span.weight or 0) < 0][:MAX_OPPOSING_QUOTES])
-    if against:
-        sentences.append(
-            reason.counter_evidence.format(quotes=_join_quotes(reason, against), because=because)
-        )
-    return told, " ".join(sentences)
+        return quotes, sentence
+    others = _spans_outside(attribution, passage)
+    supporting = [span for span in others if (span.weight or 0) > 0][:MAX_EXTRA_SUPPORTING_QUOTES]
+    opposing = [span for span in others if (span.weight or 0) < 0][:MAX_OPPOSING_QUOTES]
+    quotes = _distinct_texts(text, [_span(attribution, passage), *supporting])
+    supported = template.given_label_supported
+    strong = template.evidence if supported is None else supported
+    sentences = [strong.format(quotes=_join_quotes(template, quotes), because=because, question=question)]
+    counter_quotes = _distinct_texts(text, opposing)
+    if counter_quotes:
+        joined = _join_quotes(template, counter_quotes)
+        sentences.append(template.counter_evidence.format(quotes=joined, because=because))
+    return quotes, " ".join(sentences)
 
 
-def _word_weights(leaning: LabelAttribution) -> FloatArray:
-    """What each word says for the label; of a label never seen, what it says at all."""
-    return leaning.tfidf_shares if leaning.contributions is None else leaning.contributions
+def _word_weights(attribution: LabelAttribution) -> FloatArray:
+    """Contribution of each word to the label; for a label without training posts, its share of the tf-idf weight."""
+    return attribution.tfidf_shares if attribution.contributions is None else attribution.contributions
 
 
-def _passage_weight(leaning: LabelAttribution, passage: WordRange) -> float:
-    if leaning.contributions is None:
+def _passage_weight(attribution: LabelAttribution, passage: WordRange) -> float:
+    if attribution.contributions is None:
         return 0.0
-    at, length = passage
-    return float(leaning.contributions[at : at + length].sum())
+    start, length = passage
+    return float(attribution.contributions[start : start + length].sum())
 
 
-def _distinctive_spans(leaning: LabelAttribution, passage: WordRange) -> list[Span]:
-    """The passage that sets the post apart from others, beside the one that is chosen."""
-    other = choose_passage(leaning.words, leaning.tfidf_shares, passage)
-    return [] if other is None else [_span(leaning, other)]
+def _distinctive_spans(attribution: LabelAttribution, passage: WordRange) -> list[Span]:
+    """The most distinctive passage by tf-idf outside the chosen one, if there is any."""
+    other = choose_passage(attribution.words, attribution.tfidf_shares, passage)
+    return [] if other is None else [_span(attribution, other)]
 
 
-def _spans_outside(leaning: LabelAttribution, passage: WordRange) -> tuple[Span, ...]:
-    """Evidence outside the passage."""
-    at, length = passage
-    taken = leaning.words.is_placeholder.copy()
-    taken[at : at + length] = True
-    return choose_spans(replace(leaning.words, is_placeholder=taken), _word_weights(leaning))
+def _spans_outside(attribution: LabelAttribution, passage: WordRange) -> tuple[Span, ...]:
+    """Evidence spans outside the passage."""
+    start, length = passage
+    excluded = attribution.words.is_placeholder.copy()
+    excluded[start : start + length] = True
+    return choose_spans(replace(attribution.words, is_placeholder=excluded), _word_weights(attribution))
 
 
-def _span(leaning: LabelAttribution, passage: WordRange) -> Span:
-    at, length = passage
-    return Span(start=int(leaning.words.starts[at]), end=int(leaning.words.ends[at + length - 1]))
+def _span(attribution: LabelAttribution, passage: WordRange) -> Span:
+    start, length = passage
+    words = attribution.words
+    return Span(start=int(words.starts[start]), end=int(words.ends[start + length - 1]))
 
 
 def _distinct_texts(text: str, spans: Sequence[Span]) -> list[str]:
-    """What the spans say, each wording once."""
-    wordings: dict[str, str] = {}
+    """Texts of the spans, without repetitions that differ in case only."""
+    by_lower: dict[str, str] = {}
     for span in spans:
-        wording = text[span.start : span.end]
-        wordings.setdefault(wording.lower(), wording)
-    return list(wordings.values())
+        quote = text[span.start : span.end]
+        by_lower.setdefault(quote.lower(), quote)
+    return list(by_lower.values())
 
 
-def _weak_template(reason: ExplanationTemplate) -> str:
-    return (
-        f"{reason.counter_evidence} {reason.inconclusive}"
-        if reason.given_label_unsupported is None
-        else reason.given_label_unsupported
-    )
+def _weak_template(template: ExplanationTemplate) -> str:
+    if template.given_label_unsupported is not None:
+        return template.given_label_unsupported
+    return f"{template.counter_evidence} {template.inconclusive}"
 
 
-def _join_quotes(reason: ExplanationTemplate, quotes: Sequence[str]) -> str:
-    opening, closing = reason.quote_marks
-    return reason.quote_separator.join(f"{opening}{quote}{closing}" for quote in quotes)
+def _join_quotes(template: ExplanationTemplate, quotes: Sequence[str]) -> str:
+    opening, closing = template.quote_marks
+    return template.quote_separator.join(f"{opening}{quote}{closing}" for quote in quotes)
