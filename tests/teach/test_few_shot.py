@@ -221,7 +221,7 @@ def test_all_rows_to_take_out_are_named_at_once() -> None:
         refuse_test_overlap(rows, [post(LONG), post("so tired", "DR")])
     assert str(found.value) == (
         "e.csv, row 2: the example's text is in the test split of SAD; remove the row, "
-        "and these rows as well: e.csv 5, 9; f.csv 3"
+        "and these rows too: e.csv 5, 9; f.csv 3"
     )
 
 
