@@ -20,7 +20,7 @@ from zipfile import ZipFile, ZipInfo
 import yaml
 from openpyxl import Workbook
 
-from mentallama.answers.parse import write_answer
+from mentallama.answers.format import write_answer
 from mentallama.files.tables import read_table
 from mentallama.tasks import Source, Task, load_tasks, write_query
 from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
