@@ -48,7 +48,7 @@ class QuoteMatches(Record):
 
 
 class JudgedResponse(NamedTuple):
-    """What a worker process returns for one response.
+    """The result of a worker process for one response.
 
     `missing_quotes` are the quotations that are not in the post; `quote_line` is the JSON of a `QuoteMatches`, "" if
     nothing is quoted.
@@ -201,14 +201,14 @@ def _with_other_post_quotes(
 
 def _run_corpus_gate(gate: CorpusGate, corpus: ResponseCorpus, settings: Check, gate_run: GateRun) -> bool:
     """Add the gate's verdicts, table and notes to `gate_run`; False if there was nothing for it to judge."""
-    found = gate.check(corpus, settings.threshold(gate.name))
-    if found is None:
+    judged = gate.check(corpus, settings.threshold(gate.name))
+    if judged is None:
         return False
-    for index, verdict in zip(gate_run.parsed_indices, found.verdicts, strict=True):
+    for index, verdict in zip(gate_run.parsed_indices, judged.verdicts, strict=True):
         gate_run.results[index][gate.name] = _gate_result(verdict)
-    if found.table:
-        gate_run.tables.append(GateTable(gate=gate.name, title=gate.table_title, rows=found.table))
-    gate_run.notes += found.notes
+    if judged.table:
+        gate_run.tables.append(GateTable(gate=gate.name, title=gate.table_title, rows=judged.table))
+    gate_run.notes += judged.notes
     return True
 
 

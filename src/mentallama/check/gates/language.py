@@ -62,8 +62,7 @@ def check_language(row: ResponseRow) -> Verdict:
     if row.post.language and not _is_identifiable(row.post.language):
         return row.verdict("language")
     score = _total_probability(probabilities, expected)
-    detected = _confident_language(probabilities)
-    if score < MIN_EXPECTED_PROBABILITY and detected:
+    if score < MIN_EXPECTED_PROBABILITY and (detected := _confident_language(probabilities)):
         names = {row.task.language} | ({row.post.language} if row.post.language else set())
         reason = f"written in {detected}, where {' or '.join(sorted(names))} was expected"
         return row.verdict("language", reason, score)

@@ -167,9 +167,9 @@ def _is_task_term(quote: str, task: Task) -> bool:
 
 @cache
 def _task_terms(task: Task) -> tuple[str, ...]:
-    """The task's own wording, each text padded with spaces so that any run of its words is a substring.
+    """The task's own wording, as texts padded with spaces so that any run of whole words is a substring.
 
-    Without a plural `s`.
+    A trailing `s` is removed from every word, to ignore plurals.
     """
     texts = [task.title, *PII_KINDS, "yes", "no", *task.questions, *task.labels]
     texts += [question.wording.for_form(form) for question in task.questions.values() for form in FORMS]
