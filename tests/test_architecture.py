@@ -154,7 +154,6 @@ def graph() -> Graph:
     return import_graph(SOURCE)
 
 
-@pytest.mark.xfail(reason="files and metrics still import stages")
 def test_modules_import_only_their_own_and_lower_layers(graph: Graph) -> None:
     assert layer_violations(graph) == []
 
@@ -170,7 +169,6 @@ def test_no_exception_between_stages_is_out_of_use(graph: Graph) -> None:
         assert allowed <= used
 
 
-@pytest.mark.xfail(reason="train.linear")
 def test_no_modules_import_each_other(graph: Graph) -> None:
     assert import_cycles(graph) == []
 
