@@ -21,17 +21,29 @@ from mentallama.check.output.gate_report_schema import DroppedResponse, GateRepo
 from mentallama.check.response_row import ResponseRow
 from mentallama.check.run import run as run_check
 from mentallama.cli.stages import add_stage_commands
+from mentallama.cli.tables import score_table
 from mentallama.config import Recipe, read_recipe
 from mentallama.config.base import Settings
 from mentallama.config.check import Check, GateSetting
 from mentallama.errors import TooManyRejectsError, UsageError
+from mentallama.evaluate.run import score_sets, write_scores
+from mentallama.evaluate.score_file import ScoreFile
+from mentallama.evaluate.score_row import ScoredRow
 from mentallama.files.manifest import read_manifest
 from mentallama.files.record_files import read_json, read_records, write_json, write_records
+from mentallama.metrics import registry as metric_registry
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.metrics.classification import accuracy
+from mentallama.metrics.registry import Metric
 from mentallama.pipeline.registry import STAGES, recipe_model
 from mentallama.pipeline.runner import run_recipe
 from mentallama.pipeline.stage import Stage
 from mentallama.progress import LogFn
 from mentallama.records import Verdict
+from mentallama.report import sections
+from mentallama.report.page_model import Paragraph, Section
+from mentallama.report.run import run as report_run
+from mentallama.report.run_artifacts import RunArtifacts
 from mentallama.run_files import (
     DROPPED_FILE,
     GATE_REPORT_FILE,
@@ -39,6 +51,7 @@ from mentallama.run_files import (
     POSTS_PATH,
     RELEASE_RESPONSES_PATH,
 )
+from mentallama.tasks import load_tasks
 from tests.factories.check_cases import answer_to, post_of
 
 # --- a stage: config/count.py, count/run.py, count/stage.py, and a line in pipeline.registry.STAGES ----
@@ -209,3 +222,52 @@ def test_the_keys_of_a_gate_disable_it_and_let_it_only_report() -> None:
     assert CheckWithToyGates(report_only=("same_length",)).report_only == ("same_length",)
     with pytest.raises(ValidationError, match="no gate is called 'same_size'; did you mean same_length"):
         CheckWithToyGates(report_only=("same_size",))
+
+
+# --- a metric: a function in metrics/, and a line in metrics.registry.METRICS -----------------------------------
+
+
+def test_a_metric_is_in_scores_json_the_terminal_table_and_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error_rate = Metric("error_rate", "error rate", lambda counts: 100 - accuracy(counts), digits=1)
+    monkeypatch.setattr(metric_registry, "METRICS", (*metric_registry.METRICS, error_rate))
+    row = ScoredRow(
+        example_id="e",
+        set="DR",
+        question="depression",
+        post_id="p",
+        gold="yes",
+        status="parsed",
+        predicted="no",
+    )
+    resampling, rows = Resampling(resamples=10), {"DR": [row]}
+    scores = ScoreFile(
+        form="instruction",
+        source={"kind": "responses"},
+        resampling=resampling,
+        sets=score_sets(rows, load_tasks(), resampling),
+        missing=(),
+        missing_reasons={},
+    )
+    write_scores(tmp_path / "run/evaluate", scores, rows)
+    written = read_json(tmp_path / "run/evaluate/scores.json")
+    assert written["sets"]["DR"]["metrics"]["error_rate"] == 100.0
+    titles = [column.header for column in score_table(scores).columns]
+    assert "error rate" in titles
+    report_run(tmp_path / "run", tmp_path / "report", "A run")
+    assert "| error rate |" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
+
+
+# --- a report section: report/sections/limits.py, and a line in report.sections.SECTIONS --------------------
+
+
+def test_a_report_section_is_on_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def limits_section(artifacts: RunArtifacts) -> Section | None:
+        return Section("limits", "Limits", (Paragraph("Ten posts are few."),)) if artifacts.tasks else None
+
+    monkeypatch.setattr(sections, "SECTIONS", (*sections.SECTIONS, limits_section))
+    page = report_run(tmp_path / "run", tmp_path / "report", "A run")
+    html, markdown = (path.read_text(encoding="utf-8") for path in (page, page.with_name("report.md")))
+    assert 'href="#limits"' in html
+    assert "## Limits\n\nTen posts are few." in markdown

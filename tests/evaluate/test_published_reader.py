@@ -1,4 +1,4 @@
-"""The published reader, rule by rule, and the counts of FACTS 7 on the real files."""
+"""The published reader, rule by rule, and the counts on the published files."""
 
 from pathlib import Path
 

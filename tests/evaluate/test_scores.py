@@ -10,9 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_su
 
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.evaluate.scores import compute_scores, confusion_by_post
-from mentallama.metrics import registry
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.registry import Metric
 from mentallama.tasks import find_task
 
 NO_LABEL = ("unparsed", "refused", "truncated")
@@ -143,11 +141,3 @@ def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
         one = scores.per_class[label]
         ours = [one.precision or 0, one.recall or 0, one.f1 or 0, 100 * one.support]
         assert ours == pytest.approx(100 * theirs, abs=1e-4)
-
-
-def test_a_metric_added_to_the_registry_is_computed_and_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows_metric = Metric("rows", "rows", lambda counts: float(counts.sum()), digits=0)
-    monkeypatch.setattr(registry, "METRICS", (*registry.METRICS, rows_metric))
-    scores = compute_scores([row("yes", "yes"), row("yes", "refused")], find_task("DR"), FEW)
-    assert scores.metrics["rows"] == 2.0
-    assert scores.model_dump()["metrics"]["rows"] == 2.0

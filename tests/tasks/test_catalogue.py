@@ -18,8 +18,8 @@ TASK_FILES = Path(str(files("mentallama.tasks"))) / "data"
 TASKS = load_tasks()
 every_set = pytest.mark.parametrize("name", TASKS)
 
-# FACTS 1: rows of train, validation, test; labels; questions
-FACTS: dict[str, tuple[tuple[int, int, int], str, int]] = {
+# As published: rows of train, validation, test; labels; questions
+PUBLISHED: dict[str, tuple[tuple[int, int, int], str, int]] = {
     "DR": ((1003, 430, 405), "yes, no", 1),
     "CLP": ((456, 196, 299), "yes, no", 1),
     "dreaddit": ((2837, 300, 414), "yes, no", 1),
@@ -36,14 +36,14 @@ FACTS: dict[str, tuple[tuple[int, int, int], str, int]] = {
 
 
 def test_there_are_ten_sets_each_in_a_file_of_its_name() -> None:
-    assert set(TASKS) == set(FACTS)
+    assert set(TASKS) == set(PUBLISHED)
     folder = TASK_FILES
-    assert sorted(path.stem for path in folder.glob("*.yaml")) == sorted(name.lower() for name in FACTS)
+    assert sorted(path.stem for path in folder.glob("*.yaml")) == sorted(name.lower() for name in PUBLISHED)
 
 
 @every_set
 def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
-    task, (rows, labels, questions) = TASKS[name], FACTS[name]
+    task, (rows, labels, questions) = TASKS[name], PUBLISHED[name]
     assert (task.published_rows.train, task.published_rows.validation, task.published_rows.test) == rows
     assert set(task.labels) == set(labels.split(", "))
     assert len(task.questions) == questions
@@ -51,7 +51,7 @@ def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
 
 
 def test_totals_are_the_published_ones() -> None:
-    # FACTS 1: the rows add up to 72,093, 14,346 and 19,353
+    # The published rows add up to 72,093, 14,346 and 19,353
     counts = [task.published_rows for task in TASKS.values()]
     assert [sum(getattr(c, s) for c in counts) for s in ("train", "validation", "test")] == [
         72093,
@@ -109,7 +109,7 @@ def test_a_task_is_found_in_any_case(name: str) -> None:
     [
         ("dreadit", "did you mean dreaddit?"),
         ("multi-wd", "did you mean MultiWD?"),
-        ("quux", "there are CAMS, CLP, DR"),
+        ("quux", "known are CAMS, CLP, DR"),
     ],
 )
 def test_a_name_that_is_none_gets_a_hint(name: str, hint: str) -> None:

@@ -1,5 +1,5 @@
-"""The task catalogue: one YAML file per task, the only place where a question, a label, an alias
-or an answer sentence is spelled. A new task, in any language, is a new file and no code.
+"""The task catalogue: one YAML file per task in `data/`, the only place where a question, a label, an alias or an
+answer sentence is spelled out. A new task, in any language, is a new file and needs no code.
 """
 
 from mentallama.tasks.catalogue import find_task, load_tasks, read_task

@@ -1,4 +1,4 @@
-"""Find and read task files."""
+"""Read task files and find tasks by name."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def read_task(path: Path) -> Task:
 
     Raises
     ------
-    BadData
-        Not YAML, or not a task; every fault is named.
+    DataError
+        The file is not YAML, or not a task; the message names every fault.
     """
     try:
         return Task.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -41,31 +41,31 @@ def _shipped_tasks() -> Mapping[str, Task]:
 
 
 def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
-    """All tasks by set name, read-only: those shipped, and those in `folder` over them.
+    """All tasks by set name, read-only: those of the package, overridden and extended by those in `folder`.
 
     >>> list(load_tasks())
     ['CAMS', 'CLP', 'DR', 'dreaddit', 'Irf', 'loneliness', 'MultiWD', 'SAD', 'swmh', 't-sid']
 
     Raises
     ------
-    WrongUse
+    UsageError
         There is no such folder.
     """
     if folder is None:
         return _shipped_tasks()
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder of task files")
-    own = {task.set: task for task in map(read_task, sorted(folder.glob("*.yaml")))}
-    return MappingProxyType({**_shipped_tasks(), **own})
+    added = {task.set: task for task in map(read_task, sorted(folder.glob("*.yaml")))}
+    return MappingProxyType({**_shipped_tasks(), **added})
 
 
 def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
-    """The task of this name, in any case.
+    """The task of this name; case does not matter.
 
     Raises
     ------
-    WrongUse
-        There is none; the message says which one may have been meant.
+    UsageError
+        There is none; the message suggests a similar name.
     """
     tasks = load_tasks() if tasks is None else tasks
     by_lower = {key.lower(): task for key, task in tasks.items()}

@@ -1,4 +1,4 @@
-"""What a task file holds."""
+"""The schema of a task file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mentallama.records import Form, Split
 
 
 class TaskFileModel(BaseModel):
-    """Base of everything in a task file: frozen, unknown keys are faults."""
+    """Base of the models of a task file: frozen, unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,33 +27,33 @@ class Wording(TaskFileModel):
 
 
 class Question(TaskFileModel):
-    """One question of a task: how it is asked, and how people name it."""
+    """One question of a task: its wording, and an instruction to teachers."""
 
     wording: Wording
     teacher_instruction: str | None = None
-    """What the teacher is told to look for, where it differs from the task's own instruction."""
+    """Added to the task's instruction to teachers, for tasks with several questions."""
 
 
 class Label(TaskFileModel):
-    """One answer: the sentence that states it in each form, and other ways models put it.
+    """One label: the sentence that states it in each form, and other phrases by which models state it.
 
-    An alias is matched as whole words, in any case, with a plural `s` or without.
-    In a yes/no task the aliases of "yes" state the finding ("signs of depression"); the same words
-    negated are read as "no". A `*` stands for up to three words.
+    An alias matches whole words, in any case, with or without a plural `s`; `*` matches up to three words. In a yes/no
+    task the aliases of "yes" state the finding ("signs of depression"); negated, the same words are read as "no".
     """
 
     answer: Wording
     aliases: tuple[str, ...] = ()
     negated_aliases: tuple[str, ...] = ()
-    """Phrases whose negation states this label, as "any mental disorder" does for the label of none."""
+    """Phrases whose negation states this label, such as "any mental disorder" for "no mental disorders"."""
     because: str
-    """Completes "wording that …" in explanations, as "goes with signs of depression"."""
+    """Why a quotation speaks for the label, as "wording that goes with signs of depression"; `{because}` in templates."""
 
 
 class ExplanationTemplate(TaskFileModel):
-    """The sentences of an explanation that is written from evidence.
+    """Sentences of an explanation that is generated from evidence.
 
-    `{quotes}` stands for quotations from the post, `{because}` for the label's own words.
+    `{quotes}` is replaced by quotations from the post, `{because}` by the label's `because`. `evidence` is for quotations
+    that support the label, `counter_evidence` for those against it, `inconclusive` for posts with little of either.
     """
 
     evidence: str
@@ -61,24 +61,24 @@ class ExplanationTemplate(TaskFileModel):
     no_counter_evidence: str
     inconclusive: str
     given_label_supported: str | None = None
-    """As `evidence`, where a teacher explains a label that was given; `{question}` may stand in it too."""
+    """Instead of `evidence`, where the label was given to the teacher; may also contain `{question}`."""
     given_label_unsupported: str | None = None
-    """The same for a label that the post's words hardly support. Without it, `against` and `little` are written."""
+    """The same, for a label that the post hardly supports. Without it, `counter_evidence` and `inconclusive` are used."""
     quote_marks: tuple[str, str] = ("“", "”")
     quote_separator: str = ", "
 
 
 class ColumnMap(TaskFileModel):
-    """Where the fields of a post stand in a table (a declared field map)."""
+    """Field map of a table: which column holds which field of a post."""
 
     text: str
     labels: dict[str, str] = {}
-    """Question -> column. Empty: the file has no labels."""
+    """Question -> column. Empty for a file without labels."""
     evidence: dict[str, str] = {}
     """Question -> column with the annotators' evidence spans."""
     author: str | None = None
     thread: str | None = None
-    """What a row is a part of, where rows are parts of longer posts: parts stay in one split."""
+    """Column with the thread of a row; rows of one thread stay in one split."""
     time: str | None = None
     split: str | None = None
     language: str | None = None
@@ -87,19 +87,19 @@ class ColumnMap(TaskFileModel):
 class Source(TaskFileModel):
     """One upstream file of a set, or one table declared in a recipe.
 
-    `codes` maps what stands in the label column to a canonical label; a canonical label stands for
-    itself. `separator` splits a cell into several evidence spans.
+    `codes` maps values of the label column to canonical labels; canonical labels need no code. `separator` splits an
+    evidence cell into several spans.
     """
 
     file: str
     columns: ColumnMap
     encoding: str = "utf-8"
     split: Split | None = None
-    """None: the file has no published split, it is drawn by seed."""
+    """None for a file without a published split; the split is then drawn by seed."""
     codes: dict[str, str] = {}
     separator: str | None = None
     skip: dict[str, tuple[str, ...]] = {}
-    """Column -> values: rows of the file that are not part of the task."""
+    """Column -> values; rows with such a value are not part of the task."""
 
 
 class SplitCounts(TaskFileModel):
@@ -120,7 +120,7 @@ class Task(TaskFileModel):
     licence: str
     obtain: str
     needs_agreement: bool
-    """True where the source may not leave the machine without the user's word."""
+    """Whether posts must not be sent to a remote endpoint unless the user allows it."""
     language: str
     questions: dict[str, Question] = Field(min_length=1)
     labels: dict[str, Label] = Field(min_length=2)
@@ -141,7 +141,7 @@ class Task(TaskFileModel):
         return self
 
     def unknown_names(self, source: Source) -> list[str]:
-        """Labels and questions that a file's field map names and the task has not."""
+        """Labels and questions in a file's field map that the task does not have, sorted."""
         unknown = set(source.codes.values()) - set(self.labels)
         return sorted(unknown | {*source.columns.labels, *source.columns.evidence} - set(self.questions))
 
@@ -150,11 +150,17 @@ class Task(TaskFileModel):
 
     @cached_property
     def is_yes_no(self) -> bool:
-        """True for yes/no questions."""
+        """Whether the labels are "yes" and "no"."""
         return set(self.labels) == {"yes", "no"}
 
     def resolve_question(self, question: str | None = None) -> str:
-        """The question named, or the only one there is; `ValueError` otherwise."""
+        """The given question, or the only one of the task if None.
+
+        Raises
+        ------
+        ValueError
+            There is no such question, or several to choose from.
+        """
         if question is None and len(self.questions) == 1:
             return next(iter(self.questions))
         if question not in self.questions:
