@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
+from mentallama.analysts.linear.features import NgramConfig
+from mentallama.analysts.linear.serialization import LinearHead, load_linear_model
+from mentallama.config import LinearSettings
 from mentallama.records import Post, Provenance, Span, Split, stable_id
+from mentallama.train.linear.dataset import SetPosts
+from mentallama.train.linear.fit import LinearHyperparameters
+from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
 
 GLOOM = ["tired", "empty", "hopeless", "worthless", "crying", "numb", "alone", "dark", "heavy", "sleepless"]
 CHEER = ["garden", "recipe", "bicycle", "holiday", "music", "football", "painting", "picnic", "puppy", "fair"]
@@ -81,3 +90,56 @@ def wellness_posts(seed: int = 3) -> list[Post]:
             labels = {"emotional": "yes" if number % 2 else "no", "social": "yes" if number % 3 else "no"}
             posts.append(make_post("MultiWD", split, sentence(words, draw), labels))
     return posts
+
+
+QUICK = LinearSettings(C=(1.0,), topics=(0,), intercept_shifts=(False,))
+
+PLAIN = LinearHyperparameters(
+    C=1.0, class_weight="none", evidence_weight=0.0, topics=0, shift_intercepts=False
+)
+
+WORDS = NgramConfig(word_bigrams=False, min_chars=10, max_chars=10)
+"""Whole words only, as long as they are short."""
+
+TEXTS = ["so sad and so alone", "so glad", "sad, sad, sad", "glad and alone"]
+
+
+def material_of(posts: SetPosts, grams: NgramConfig = WORDS) -> TfidfData:
+    """Tf-idf of posts and passages, every feature kept."""
+    counted = count_features(posts.texts, grams)
+    passages = {
+        question: dict(zip(found, count_features(list(found.values()), grams), strict=True))
+        for question, found in posts.evidence_passages.items()
+    }
+    return fit_tfidf(counted, passages, build_vocabulary(counted, 1))[0]
+
+
+def row_of(word: str, posts: SetPosts) -> int:
+    """The place of a word's feature among those of `material_of`."""
+    ((key,), _) = count_features([word], WORDS)[0]
+    return int(np.flatnonzero(build_vocabulary(count_features(posts.texts, WORDS), 1) == key)[0])
+
+
+def set_posts(*posts: tuple[str, str]) -> SetPosts:
+    """Training posts of DR as (text, label)."""
+    return SetPosts.from_posts(
+        "DR", [make_post("DR", "train", text, {"depression": label}) for text, label in posts]
+    )
+
+
+def head_of(folder: Path, name: str = "DR", question: str = "depression") -> LinearHead:
+    return load_linear_model(folder)[1][name].heads[question]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def rationales() -> list[Post]:
+    """Posts that are all the same, so that nothing but the marked passages tells them apart."""
+    return [
+        marked(make_post("DR", split, "pagoda kayak", {"depression": label}), passage)
+        for split, count in (("train", 6), ("validation", 3))
+        for _ in range(count)
+        for label, passage in (("yes", "pagoda"), ("no", "kayak"))
+    ]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from safetensors.torch import load_file
+
 from tests.factories import causal_cases, encoder_cases
 from tests.factories.project import ROOT
 from tests.factories.training import assert_two_processes_train_as_one

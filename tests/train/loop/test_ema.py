@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.factories.encoder_cases import made
-from tests.factories.training import killed_at_step
 
 from mentallama.analysts.encoder.model import HEADS_FILE
 from mentallama.train.loop.ema import WeightEMA
 from mentallama.train.run import run
+from tests.factories.encoder_cases import made
+from tests.factories.training import killed_at_step
 
 
 def line(value: float) -> torch.nn.Linear:

@@ -7,24 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.factories.causal_cases import NO, YES, made, posts, same, save_llama, weights
-from tests.factories.training import killed_at_step
 from torch.nn.functional import cross_entropy
-from typer.testing import CliRunner
 
 from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
-from mentallama.cli.app import app
-from mentallama.config import CausalSettings, FromScratchSettings, LoraSettings
-from mentallama.errors import MentallamaError, UsageError
-from mentallama.files.manifest import digest_folder
+from mentallama.config import FromScratchSettings
 from mentallama.files.record_files import read_json
 from mentallama.records import Example
 from mentallama.tasks import load_tasks
-from mentallama.train.loop import loop
-from mentallama.train.loop.lora import merge_lora
 from mentallama.train.loop.random_init import random_llama, train_tokenizer
-from mentallama.train.objectives import causal_sft
 from mentallama.train.objectives.causal_sft import (
     CausalRow,
     causal_loss,
@@ -33,6 +24,8 @@ from mentallama.train.objectives.causal_sft import (
 )
 from mentallama.train.objectives.sft import IGNORE_INDEX, mean_weighted_f1
 from mentallama.train.run import run
+from tests.factories.causal_cases import NO, YES, made, posts, same, save_llama, weights
+from tests.factories.training import killed_at_step
 
 CPU = torch.device("cpu")
 CHAT = (
@@ -44,6 +37,14 @@ CHAT = (
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny Llama of random weights."""
+    folder = tmp_path_factory.mktemp("base")
+    save_llama(folder)
+    return folder
 
 
 def example(text: str) -> Example:
@@ -148,14 +149,6 @@ def test_the_loss_is_that_of_the_responses_however_rows_are_laid(bins: list[tupl
     assert found == pytest.approx(naive, rel=1e-5)
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny Llama of random weights."""
-    folder = tmp_path_factory.mktemp("base")
-    save_llama(folder)
-    return folder
-
-
 @pytest.mark.parametrize(
     "settings",
     [{}, {"batching": "packed"}, {"lora": {"rank": 4}}, {"lora": {"rank": 4, "load_in_4bit": True}}],
@@ -194,130 +187,6 @@ def test_a_killed_training_resumes_to_the_same_weights(
     run(killed, tmp_path / "killed", tmp_path / "killed/train")
     assert "resuming from step 4 of 6" in capsys.readouterr().err
     assert same(weights(tmp_path / "killed/train"), weights(tmp_path / "whole/train"))
-
-
-def test_other_settings_do_not_go_on_from_another_training(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base=str(base), checkpoint_minutes=1e-9)
-    checkpoints = tmp_path / "checkpoints"
-    (checkpoints / "step-00000002").mkdir(parents=True)
-    (checkpoints / "step-00000002/state.json").write_text(
-        '{"fingerprint": "other", "step": 2, "token_budget": 9}'
-    )
-    assert run(recipe, tmp_path, tmp_path / "train")["steps"] == 6
-    assert len(read_json(tmp_path / "train/summary.json")["losses"]) == 6
-
-
-def test_short_memory_halves_the_batch_and_says_so(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    whole = run(made(tmp_path / "a", base=str(base)), tmp_path / "a", tmp_path / "a/train")
-    loss = causal_sft.causal_loss
-
-    def short(model: Any, batch: Any) -> torch.Tensor:
-        if batch.input_ids.numel() > 400:
-            raise torch.OutOfMemoryError("planted")
-        return loss(model, batch)
-
-    monkeypatch.setattr(causal_sft, "causal_loss", short)
-    halved = run(
-        made(tmp_path / "b", base=str(base), max_batch_tokens=1600), tmp_path / "b", tmp_path / "b/train"
-    )
-    told = capsys.readouterr().err
-    assert "train: out of memory; continuing with 800 tokens per batch instead of 1600" in told
-    assert "continuing with 400 tokens per batch instead of 800" in told
-    assert halved["losses"] == pytest.approx(whole["losses"], rel=1e-4)
-
-
-def test_a_row_that_never_fits_ends_with_a_sentence(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(model: Any, batch: Any) -> torch.Tensor:
-        raise torch.OutOfMemoryError("planted")
-
-    monkeypatch.setattr(causal_sft, "causal_loss", never)
-    with pytest.raises(
-        MentallamaError, match=r"out of memory at step 1 with \d+ tokens in a batch; the last checkpoint"
-    ):
-        run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
-
-
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
-    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    loss = causal_sft.causal_loss
-    calls = []
-
-    def broken(model: Any, batch: Any) -> torch.Tensor:
-        calls.append(1)
-        return loss(model, batch) * (float("nan") if len(calls) == 3 else 1.0)
-
-    monkeypatch.setattr(causal_sft, "causal_loss", broken)
-    with pytest.raises(
-        MentallamaError, match=r"the loss became NaN or infinite at step 3; the weights after step 2 are kept"
-    ):
-        run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
-    assert (tmp_path / "checkpoints/step-00000002/state.json").is_file()
-
-
-def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path, base: Path) -> None:
-    settings = {
-        "base": str(base),
-        "epochs": 8,
-        "early_stopping_patience": 2,
-        "learning_rate": 3.0,
-        "schedule": "constant",
-    }
-    counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
-    best = counts["best"]["step"]
-    assert counts["steps"] < 24
-    assert [look["step"] for look in counts["evaluations"]][-1] == counts["steps"]
-    assert sum(look["step"] > best for look in counts["evaluations"]) == 2
-
-
-def test_the_learning_rate_by_hand() -> None:
-    settings = CausalSettings(
-        analyst="causal", base="b", learning_rate=1.0, warmup_ratio=0.2, schedule="linear"
-    )
-    assert [loop.learning_rate_at(step, 10, settings) for step in range(10)] == pytest.approx(
-        [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
-    )
-    cosine = settings.model_copy(update={"schedule": "cosine"})
-    assert loop.learning_rate_at(6, 10, cosine) == pytest.approx(0.5)
-
-
-def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
-    run(made(tmp_path, base=str(base), lora={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train")
-    done = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
-    assert done.output.splitlines()[-1] == str(tmp_path / "merged")
-    merged, adapted = (
-        load_pretrained(str(tmp_path / name), "causal", torch.float32, CPU) for name in ("merged", "train")
-    )
-    asked = torch.tensor([[5, 9, 3, 7]])
-    with torch.no_grad():
-        torch.testing.assert_close(
-            merged.model(input_ids=asked).logits, adapted.model(input_ids=asked).logits
-        )
-    assert not (tmp_path / "merged/adapter_config.json").exists()
-    assert merged.name == adapted.name
-    hashes = read_json(tmp_path / "merged/hashes.json")
-    assert hashes == {
-        each.name: each.sha256 for each in digest_folder(tmp_path / "merged") if each.name != "hashes.json"
-    }
-    assert {"model.safetensors", "mentallama.json", "seen.json", "README.md"} < set(hashes)
-
-
-def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
-    with pytest.raises(UsageError, match="there is no adapter to merge"):
-        merge_lora(base, tmp_path / "merged")
-    (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(UsageError, match="exists already"):
-        merge_lora(tmp_path, base)
-
-
-def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base=str(base), lora=LoraSettings(target_modules=("nowhere",)).model_dump())
-    with pytest.raises(MentallamaError, match="the model has no layer named nowhere"):
-        run(recipe, tmp_path, tmp_path / "train")
 
 
 def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: Path) -> None:

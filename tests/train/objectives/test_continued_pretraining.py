@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tests.factories.causal_cases import made as made_answers
-from tests.factories.causal_cases import same, weights
-from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
-from tests.factories.training import killed_at_step
 
 from mentallama.analysts.checkpoints.loading import load_pretrained
-from mentallama.analysts.checkpoints.metadata import read_seen_hashes, seen_hash
+from mentallama.analysts.checkpoints.metadata import read_seen_hashes
 from mentallama.config import CausalSettings, Recipe
-from mentallama.errors import DataError, MentallamaError, UsageError
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_json, write_records
 from mentallama.records import Post, Provenance
-from mentallama.train.data.corpus import VALIDATION_SHARE, read_corpus, read_documents, validation_hashes
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.lora import merge_lora
 from mentallama.train.objectives.continued_pretraining import chunk_documents, pretraining_objective
 from mentallama.train.run import run
+from tests.factories.causal_cases import made as made_answers
+from tests.factories.causal_cases import same, weights
+from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
+from tests.factories.training import killed_at_step
 
 CPU = torch.device("cpu")
 LONG = "The bus was late again, and all of the stairs were steep."
@@ -68,47 +66,6 @@ def made(folder: Path, base: Path | None, **settings: Any) -> Recipe:
         **given,
     }
     return Recipe(name="tiny", data=folder, train={"general_corpus": folder / "general.txt", **train})
-
-
-def test_documents_and_where_they_stand(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "a.txt").write_text("\nOne line,\nand its neighbour.\n\n \nAnother one.\n", encoding="utf-8")
-    (tmp_path / "deep/b.jsonl").write_text(
-        '{"text": "A row.\\n\\nOf two parts.", "id": 4}\n', encoding="utf-8"
-    )
-    (tmp_path / "c.csv").write_text("text\nnot read\n", encoding="utf-8")
-    found = [(each.text, each.file.name, each.row) for each in read_documents(tmp_path)]
-    assert found == [
-        ("One line,\nand its neighbour.", "a.txt", 2),
-        ("Another one.", "a.txt", 6),
-        ("A row.\n\nOf two parts.", "b.jsonl", 1),
-    ]
-
-
-def test_personal_data_is_taken_out(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("Write to mara@example.org about the garden.", encoding="utf-8")
-    (document,) = read_documents(tmp_path / "a.txt")
-    assert document.text == "Write to [mail] about the garden."
-
-
-def test_a_document_keeps_its_side_when_others_come() -> None:
-    hashes = [seen_hash(f"document {at}") for at in range(2000)]
-    held, more = validation_hashes(hashes[:1000]), validation_hashes(hashes)
-    assert held == more & set(hashes[:1000])
-    assert len(more) / 2000 == pytest.approx(VALIDATION_SHARE, abs=0.015)
-    few = sorted(hashes)[-3:]
-    assert validation_hashes(few) == {few[0]}  # one at least
-
-
-def test_copies_and_blank_rows_are_counted_and_general_text_is_not_learnt_from(tmp_path: Path) -> None:
-    text = text_in(
-        tmp_path / "domain", ["A long walk.", "a LONG walk!", "...", "A short rest.", "Some soup."]
-    )
-    (tmp_path / "general.txt").write_text("Some soup.\n\nA map of roads.", encoding="utf-8")
-    corpus = read_corpus(text, tmp_path / "general.txt")
-    assert corpus.skipped == {"copies of another document": 1, "without a letter": 1}
-    assert (len(corpus.train), len(corpus.validation)) == (2, 1)
-    assert [document.text for document in corpus.general] == ["A map of roads."]
 
 
 def test_every_token_is_foretold_once_however_long_a_document_is() -> None:
@@ -255,54 +212,6 @@ def test_a_short_test_post_is_not_looked_for_inside_of_documents(tmp_path: Path,
     posts_of(tmp_path, "Tea.")
     text = text_in(tmp_path / "domain", ["A cup of tea and a walk.", "The rain has stopped.", "A garden."])
     assert run(made(tmp_path, base, corpus=text, epochs=1), tmp_path, tmp_path / "train")["steps"] == 1
-
-
-def _nothing(folder: Path) -> None:
-    assert not folder.exists()
-
-
-def _empty(folder: Path) -> None:
-    folder.mkdir()
-
-
-def _no_text(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "a.jsonl").write_text('{"text": "A walk."}\n{"body": "A walk."}\n')
-
-
-def _no_json(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "a.jsonl").write_text('{"text": "A walk."}\n\nA walk.\n')
-
-
-def _one_document(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "a.txt").write_text("A walk.\n\n...\n")
-
-
-def _other_encoding(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "a.txt").write_bytes("Ein schöner Tag.".encode("latin-1"))
-
-
-@pytest.mark.parametrize(
-    ("write", "kind", "sentence"),
-    [
-        (_nothing, UsageError, r"domain: there is no \.txt or \.jsonl file to train on"),
-        (_empty, UsageError, r"domain: there is no \.txt or \.jsonl file to train on"),
-        (_no_text, DataError, r"a\.jsonl, row 2: a row must be an object with a string under the key text"),
-        (_no_json, DataError, r"a\.jsonl, row 2: not a JSON object"),
-        (_one_document, UsageError, r"domain: too few documents, 1 with a letter in it"),
-        (_other_encoding, DataError, r"a\.txt: not UTF-8 text; convert it first"),
-    ],
-    ids=["missing", "empty", "no text", "no json", "one document", "encoding"],
-)
-def test_what_cannot_be_read_is_said(
-    tmp_path: Path, base: Path, write: Callable[[Path], None], kind: type[MentallamaError], sentence: str
-) -> None:
-    write(tmp_path / "domain")
-    with pytest.raises(kind, match=sentence):
-        run(made(tmp_path, base, corpus=tmp_path / "domain"), tmp_path, tmp_path / "train")
 
 
 def test_text_has_no_labels_to_choose_by(tmp_path: Path, base: Path) -> None:

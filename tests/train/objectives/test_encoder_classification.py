@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.factories import encoder_cases
-from tests.factories.encoder_cases import made, made_post, posts, saved_bert, saved_roberta
-from tests.factories.training import killed_at_step
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.loading import load_pretrained
@@ -49,6 +46,9 @@ from mentallama.train.objectives.encoder_classification import (
     prepare_encoder,
 )
 from mentallama.train.run import run
+from tests.factories import encoder_cases
+from tests.factories.encoder_cases import made, made_post, posts, saved_bert, saved_roberta
+from tests.factories.training import killed_at_step
 
 HEAD_A = EncoderHead(set="dreaddit", question="stress", labels=("yes", "no"))
 HEAD_B = EncoderHead(set="SAD", question="cause", labels=("work", "school", "family"))

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.factories.causal_cases import posts, same, weights
-from tests.factories.tiny_models import Kind, tiny_pair
-from tests.factories.training import assert_two_processes_train_as_one, killed_at_step
 from torch.nn.functional import cross_entropy
 
 from mentallama.analysts.base import InferenceOptions
@@ -29,6 +26,9 @@ from mentallama.train.objectives.seq2seq_sft import (
 )
 from mentallama.train.objectives.sft import IGNORE_INDEX
 from mentallama.train.run import run
+from tests.factories.causal_cases import posts, same, weights
+from tests.factories.tiny_models import Kind, tiny_pair
+from tests.factories.training import assert_two_processes_train_as_one, killed_at_step
 
 CPU = torch.device("cpu")
 KINDS = ("bart", "t5")

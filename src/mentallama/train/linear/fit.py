@@ -80,9 +80,9 @@ def _fit_set(
         raise UsageError(f"{posts.name}: no {settings.min_df} training posts share a word; more are needed")
     plain, idf = fit_tfidf(counted, passage_counts, keys)
     data_by_topics = {topics: plain.with_topics(topics) for topics in settings.topics}
-    chosen = _search_hyperparameters(data_by_topics, posts, list(questions), settings)
+    chosen = search_hyperparameters(data_by_topics, posts, list(questions), settings)
     heads = {
-        question: _fit_head(
+        question: fit_head(
             data_by_topics[chosen.hyperparameters.topics],
             posts,
             question,
@@ -123,7 +123,7 @@ class LinearCandidate:
     results: Mapping[str, CrossValidationResult]
 
 
-def _search_hyperparameters(
+def search_hyperparameters(
     data_by_topics: Mapping[int, TfidfData],
     posts: SetPosts,
     questions: Sequence[str],
@@ -139,34 +139,34 @@ def _search_hyperparameters(
         LinearHyperparameters(C, weighting, evidence, first, settings.intercept_shifts[0])
         for evidence, weighting, C in product(evidence_weights, settings.class_weights, settings.C)
     ]
-    tried = [_cross_validate_all(data_by_topics, posts, questions, candidate) for candidate in grid]
-    best = max(tried, key=_mean_weighted_f1).hyperparameters
+    tried = [_evaluate_candidate(data_by_topics, posts, questions, candidate) for candidate in grid]
+    best = max(tried, key=mean_weighted_f1).hyperparameters
     # Topics and shifts hardly interact with the rest: each is tried with the best of the others only.
     tried += [
-        _cross_validate_all(data_by_topics, posts, questions, replace(best, topics=topics))
+        _evaluate_candidate(data_by_topics, posts, questions, replace(best, topics=topics))
         for topics in others
     ]
-    best = max(tried, key=_mean_weighted_f1).hyperparameters
+    best = max(tried, key=mean_weighted_f1).hyperparameters
     if min(len(posts.indices(question, validation=True)) for question in questions) >= MIN_POSTS_TO_SHIFT:
         tried += [
-            _cross_validate_all(data_by_topics, posts, questions, replace(best, shift_intercepts=shift))
+            _evaluate_candidate(data_by_topics, posts, questions, replace(best, shift_intercepts=shift))
             for shift in settings.intercept_shifts[1:]
         ]
-    return max(tried, key=_mean_weighted_f1)
+    return max(tried, key=mean_weighted_f1)
 
 
-def _cross_validate_all(
+def _evaluate_candidate(
     data_by_topics: Mapping[int, TfidfData],
     posts: SetPosts,
     questions: Sequence[str],
     candidate: LinearHyperparameters,
 ) -> LinearCandidate:
     data = data_by_topics[candidate.topics]
-    results = {question: _cross_validate(data, posts, question, candidate) for question in questions}
+    results = {question: cross_validate(data, posts, question, candidate) for question in questions}
     return LinearCandidate(candidate, results)
 
 
-def _mean_weighted_f1(tried: LinearCandidate) -> float:
+def mean_weighted_f1(tried: LinearCandidate) -> float:
     """Mean weighted F1 over all questions, weighted by their rows."""
     scores, rows = zip(
         *((result.weighted_f1, result.n_rows) for result in tried.results.values()), strict=True
@@ -174,7 +174,7 @@ def _mean_weighted_f1(tried: LinearCandidate) -> float:
     return float(np.average(scores, weights=rows))
 
 
-def _cross_validate(
+def cross_validate(
     data: TfidfData, posts: SetPosts, question: str, candidate: LinearHyperparameters
 ) -> CrossValidationResult:
     """Score every post with a fit on the other folds; only posts labelled like the validation posts count."""
@@ -184,7 +184,7 @@ def _cross_validate(
     logits = np.full((len(posts.texts), len(classes)), -np.inf)
     for fold in range(CV_FOLDS):
         left_out = rows[fold::CV_FOLDS]
-        fold_classes, weights, intercepts = _fit_weights(
+        fold_classes, weights, intercepts = fit_weights(
             data, posts, question, np.setdiff1d(rows, left_out), candidate
         )
         columns = np.array([classes.index(label) for label in fold_classes])
@@ -198,7 +198,7 @@ def _cross_validate(
     return CrossValidationResult(score, len(scored), calibration)
 
 
-def _fit_weights(
+def fit_weights(
     data: TfidfData, posts: SetPosts, question: str, rows: PostIndices, candidate: LinearHyperparameters
 ) -> tuple[list[str], FloatArray, FloatArray]:
     """Fit each label against the rest; returns labels, weights (features, labels) and intercepts (labels,).
@@ -220,7 +220,7 @@ def _fit_weights(
         for label in (classes if len(classes) > 2 else classes[1:])
     ]
     weights, intercepts = np.stack([w for w, _ in fits], axis=1), np.array([b for _, b in fits])
-    return classes, _centred(weights), _centred(intercepts)
+    return classes, centred(weights), centred(intercepts)
 
 
 def _fit_binary(
@@ -240,7 +240,7 @@ def _fit_binary(
     return model.coef_[0], float(model.intercept_[0])
 
 
-def _fit_head(
+def fit_head(
     data: TfidfData,
     posts: SetPosts,
     question: str,
@@ -251,7 +251,7 @@ def _fit_head(
     """Fit the final weights on all posts, with the labels in the task's order."""
     rows = np.union1d(posts.indices(question, validation=False), posts.indices(question, validation=True))
     targets = posts.labels_of(question, rows)
-    classes, weights, intercepts = _fit_weights(data, posts, question, rows, chosen)
+    classes, weights, intercepts = fit_weights(data, posts, question, rows, chosen)
     fitted = [label for label in labels if label in classes]
     order = [classes.index(label) for label in fitted]
     weights, calibration = data.fold_topics(weights), result.calibration
@@ -275,7 +275,7 @@ def _fit_head(
     )
 
 
-def _centred(weights: FloatArray) -> FloatArray:
+def centred(weights: FloatArray) -> FloatArray:
     """Weights of all classes, shifted to sum to 0 over the last axis, which leaves the softmax unchanged.
 
     A single column is a binary fit: half of its weights go to each class, with opposite signs.

@@ -44,5 +44,5 @@ def summed_loss(
 
 
 def weighted_f1_by_set(pairs: Mapping[str, Sequence[tuple[str, str]]]) -> dict[str, float]:
-    """Weighted F1 in percent of each set's rows, given as gold label and what was told."""
-    return {name: 100 * weighted_f1_of_labels(*zip(*own, strict=True)) for name, own in pairs.items()}
+    """Weighted F1 of each set in percent, from pairs of gold and predicted label."""
+    return {name: 100 * weighted_f1_of_labels(*zip(*of_set, strict=True)) for name, of_set in pairs.items()}
