@@ -9,7 +9,7 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from mentallama.metrics.temperature import calibrate_out_of_fold, fit_calibration
+from mentallama.metrics.temperature import calibrate_out_of_fold, fit_calibration, fit_logit_scale
 
 
 def test_the_temperature_by_hand() -> None:
@@ -95,3 +95,11 @@ def test_shifts_are_judged_on_posts_they_were_not_fitted_to() -> None:
     other = calibrate_out_of_fold(logits, np.where(first, 1 - truth, truth), True, 3)
     np.testing.assert_array_equal(other[first], found[first])
     assert not np.allclose(other[~first], found[~first])
+
+
+def test_the_logit_scale_is_the_inverse_of_the_temperature() -> None:
+    # Both maximise one posterior, by different searches.
+    logits, targets = np.tile([2.0, -2.0], (4000, 1)), np.tile([0, 0, 0, 1], 1000)
+    scale = fit_logit_scale(logits, targets)
+    assert scale == pytest.approx(np.log(3) / 4, rel=5e-3)
+    assert scale == pytest.approx(1 / fit_calibration(logits, targets, False).temperature, rel=1e-4)

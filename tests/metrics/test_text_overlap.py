@@ -1,51 +1,14 @@
-"""Overlap with references: tokens by script, ROUGE worked by hand and against rouge-score, chrF, figures by set."""
+"""ROUGE worked by hand and against rouge-score; chrF worked by hand."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from mentallama.check.gates.reference_overlap import (
-    check_reference_overlap,
-    collect_references,
-    overlap_report,
-    score_overlap,
-)
-from mentallama.check.response_row import ResponseRow
 from mentallama.metrics.registry import OVERLAP_METRICS
 from mentallama.metrics.text_overlap import rouge
 from mentallama.text.tokenize import word_tokens
-from tests.factories.check_cases import post_of, row_for
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Calm, steady – CALM!", ["calm", "steady", "calm"]),
-        ("It's 3 a.m.", ["it", "s", "3", "a", "m"]),
-        ("我睡不着。", ["我", "睡", "不", "着"]),
-        ("3点 ok了", ["3", "点", "ok", "了"]),
-        ("ひとり、カタ", ["ひ", "と", "り", "カ", "タ"]),
-        ("나는 너무 지쳤다.", ["나는", "너무", "지쳤다"]),
-        ("میں تھک گیا ہوں۔", ["میں", "تھک", "گیا", "ہوں"]),
-        ("मैं थका हूँ।", ["मैं", "थका", "हूँ"]),  # vowel signs are marks and stay with their word
-        ("ฉันดี", ["ฉั", "น", "ดี"]),
-        ("ខ្ញុំ", ["ខ្", "ញុំ"]),
-        ("cafe\u0301 CAFÉ", ["café", "café"]),
-        ("می\u200cروم", ["می\u200cروم"]),
-        ("… — !", []),
-    ],
-)
-def test_tokens_are_what_readers_of_the_language_take_for_words(text: str, expected: list[str]) -> None:
-    assert word_tokens(text) == expected
-
-
-@given(st.text(st.characters(max_codepoint=127)))
-def test_plain_text_has_the_same_tokens_by_the_short_way(text: str) -> None:
-    assert word_tokens(text) == [token for token in word_tokens(text + " é") if token != "é"]
 
 
 def test_rouge_worked_by_hand() -> None:
@@ -130,47 +93,3 @@ def test_chrf_worked_by_hand() -> None:
     # Characters of "ab" and "ac": 1-grams share 1 of 2 and 2, 2-grams none of 1 and 1; longer ones stand in neither and
     # do not count. Mean precision = mean recall = (0.5 + 0) / 2 = 0.25, so F = 0.25.
     assert OVERLAP_METRICS["chrf"](["ab"], ["ac"]) == pytest.approx([25.0])
-
-
-def answered(number: int, explanation: str, model: str = "teacher", name: str = "DR") -> ResponseRow:
-    post = post_of(name, f"Grey week number {number} has come.", {"depression": "no"}, number=number)
-    text = f"No, the poster does not suffer from depression. Reasoning: {explanation}"
-    return row_for(post, "depression", text, model=model)
-
-
-def test_rows_are_measured_against_references_of_the_same_post_and_question() -> None:
-    rows = [answered(1, "The tone is calm."), answered(2, "The tone is calm.")]
-    references = collect_references(
-        [answered(2, "The tone is calm.", "golden"), answered(3, "It is grey.", "golden")]
-    )
-    found = score_overlap(rows, references)
-    assert found[0] == {}
-    assert found[1] == pytest.approx({"chrf": 100, "rouge1": 100, "rouge2": 100, "rougeL": 100})
-
-
-def test_the_gate_judges_by_chrf_where_there_is_a_bound_and_a_reference() -> None:
-    rows = [answered(1, "x"), answered(2, "y"), answered(3, "z")]
-    measured: list[dict[str, float]] = [{"chrf": 30.0}, {"chrf": 29.9}, {}]
-    verdicts = check_reference_overlap(rows, measured, 30)
-    assert [(each.ok, each.score) for each in verdicts] == [(True, 30.0), (False, 29.9), (True, None)]
-    assert verdicts[1].reason == "chrF against the reference is 29.9, below 30"
-    assert verdicts[2].reason == "not judged: there is no reference"
-    assert all(each.ok for each in check_reference_overlap(rows, measured, None))
-
-
-def test_figures_are_means_by_set_and_teacher() -> None:
-    rows = [answered(1, "x"), answered(2, "y"), answered(3, "z"), answered(3, "z", "other")]
-    measured: list[dict[str, float]] = [{"chrf": 20.0}, {"chrf": 30.0}, {}, {"chrf": 7.0}]
-    assert overlap_report(rows, measured) == [
-        {"set": "DR", "model": "teacher", "references": 2, "chrf": 25.0},
-        {"set": "DR", "model": "other", "references": 1, "chrf": 7.0},
-    ]
-
-
-def test_another_measure_is_one_more_line() -> None:
-    def length(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
-        return [float(len(each) - len(other)) for each, other in zip(hypotheses, references, strict=True)]
-
-    rows = [answered(1, "Calm."), answered(2, "Calm and steady.")]
-    found = score_overlap(rows, collect_references([answered(2, "Calm.", "golden")]), {"length": length})
-    assert found == [{}, {"length": 11.0}]

@@ -9,6 +9,7 @@ from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import NO_LABEL_STATUSES, Scores
 from mentallama.metrics import registry
 from mentallama.report.page_model import (
+    NO_VALUE,
     Block,
     BlockGroup,
     Cell,
@@ -35,7 +36,7 @@ def results_section(artifacts: RunArtifacts) -> Section:
     """Weighted F1 beside the paper's models."""
     if artifacts.scores is None:
         return Section("results", "Results", missing_note(NO_SCORES))
-    blocks = _paper_comparison(artifacts.scores, artifacts)
+    blocks = _paper_comparison(artifacts.scores, _held_out_sets(artifacts))
     return Section("results", "Results compared with the paper", tuple(blocks))
 
 
@@ -85,8 +86,7 @@ def _section(
     return None if artifacts.scores is None else Section(section_id, title, tuple(blocks(artifacts.scores)))
 
 
-def _paper_comparison(scores: ScoreFile, artifacts: RunArtifacts) -> list[Block]:
-    unseen = _held_out_sets(artifacts)
+def _paper_comparison(scores: ScoreFile, unseen: frozenset[str]) -> list[Block]:
     held_out = {name: value for name, value in scores.weighted_f1().items() if name in unseen}
     blocks: list[Block] = [_paper_table(scores.weighted_f1(), "Weighted F1 on the test sets, in percent.")]
     if held_out:
@@ -154,12 +154,12 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
     first, *others = (metric.title for metric in registry.METRICS)
     header = ("set", "rows", "published rows", "posts", first, "95 %", *others)
     rows: list[PageRow] = []
-    for name, one in scores.sets.items():
+    for name, set_scores in scores.sets.items():
         expected = tasks[name].published_rows.test if name in tasks else None
-        rows.append(named_row(name, _score_cells(one, expected)))
+        rows.append(named_row(name, _score_cells(set_scores, expected)))
         rows += [
             named_row(question, _score_cells(part), is_subrow=True)
-            for question, part in one.by_question.items()
+            for question, part in set_scores.by_question.items()
         ]
     note = (
         "A score on fewer rows than published is not a score on the published test set. "
@@ -171,14 +171,14 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
     ]
 
 
-def _score_cells(one: Scores, expected: int | None = None) -> list[Cell]:
+def _score_cells(set_scores: Scores, expected: int | None = None) -> list[Cell]:
     interval = (
-        "–"
-        if one.weighted_f1_interval is None
-        else "–".join(f"{end:.1f}" for end in one.weighted_f1_interval)
+        NO_VALUE
+        if set_scores.weighted_f1_interval is None
+        else "–".join(f"{end:.1f}" for end in set_scores.weighted_f1_interval)
     )
-    first, *others = (number_cell(one.metrics[m.name], m.digits) for m in registry.METRICS)
-    counts = [count_cell(one.n), count_cell(expected), count_cell(one.posts)]
+    first, *others = (number_cell(set_scores.metrics[m.name], m.digits) for m in registry.METRICS)
+    counts = [count_cell(set_scores.n), count_cell(expected), count_cell(set_scores.posts)]
     return [*counts, first, Cell(interval, is_number=True), *others]
 
 
@@ -187,8 +187,8 @@ def _high_risk(scores: ScoreFile) -> list[Block]:
         named_row(
             name, [Cell(score.label), count_cell(score.n), count_cell(score.hits), number_cell(score.recall)]
         )
-        for name, one in scores.sets.items()
-        if (score := one.high_risk) is not None
+        for name, set_scores in scores.sets.items()
+        if (score := set_scores.high_risk) is not None
     ]
     if not rows:
         return list(missing_note("No task here has a high-risk label."))
@@ -204,17 +204,22 @@ def _confusion_tables(scores: ScoreFile) -> list[Block]:
         "Rows are gold labels, columns are answers, shaded by their share of the row. "
         "Recall, precision and F1 are in percent."
     )
-    tables = tuple(_confusion_table(name, one) for name, one in scores.sets.items())
+    tables = tuple(_confusion_table(name, set_scores) for name, set_scores in scores.sets.items())
     return [Paragraph(lead), BlockGroup(tables)]
 
 
-def _confusion_table(name: str, one: Scores) -> TableBlock:
-    outcomes = [column for column in NO_LABEL_STATUSES if getattr(one, column)]
-    columns = [*one.per_class, *outcomes]
-    counts = [[one.confusion[gold][column] for column in columns] for gold in one.per_class]
-    totals = [score.support for score in one.per_class.values()]
+def _confusion_table(name: str, set_scores: Scores) -> TableBlock:
+    outcomes = [column for column in NO_LABEL_STATUSES if getattr(set_scores, column)]
+    columns = [*set_scores.per_class, *outcomes]
+    counts = [[set_scores.confusion[gold][column] for column in columns] for gold in set_scores.per_class]
+    totals = [score.support for score in set_scores.per_class.values()]
     heat = heat_table(
-        f"{name}, {one.n:,} rows", "gold", list(one.per_class), columns, counts, row_totals=totals
+        f"{name}, {set_scores.n:,} rows",
+        "gold",
+        list(set_scores.per_class),
+        columns,
+        counts,
+        row_totals=totals,
     )
     rows = tuple(
         PageRow(
@@ -225,7 +230,7 @@ def _confusion_table(name: str, one: Scores) -> TableBlock:
                 number_cell(score.f1, 1),
             )
         )
-        for line, score in zip(heat.rows, one.per_class.values(), strict=True)
+        for line, score in zip(heat.rows, set_scores.per_class.values(), strict=True)
     )
     header = (*heat.header, "recall", "precision", "F1")
     return TableBlock(heat.caption, header, rows, vertical_headers=heat.vertical_headers)
@@ -239,13 +244,13 @@ def _answers_without_label(scores: ScoreFile) -> list[Block]:
         named_row(
             name,
             [
-                count_cell(one.n),
-                count_cell(one.parsed),
-                *(count_cell(getattr(one, column)) for column in NO_LABEL_STATUSES),
-                number_cell(100 * (one.n - one.parsed) / one.n),
+                count_cell(set_scores.n),
+                count_cell(set_scores.parsed),
+                *(count_cell(getattr(set_scores, column)) for column in NO_LABEL_STATUSES),
+                number_cell(100 * (set_scores.n - set_scores.parsed) / set_scores.n),
             ],
         )
-        for name, one in scores.sets.items()
+        for name, set_scores in scores.sets.items()
     ]
     header = ("set", "rows", "parsed", *NO_LABEL_STATUSES, "without a label, %")
     return [Paragraph(lead), TableBlock("Answers by outcome.", header, tuple(rows))]
