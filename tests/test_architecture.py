@@ -33,6 +33,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
 
 BETWEEN_STAGES = {
     "report": {
+        "collect.summary",
         "check.output.gate_report_schema",
         "evaluate.scores",
         "evaluate.score_file",

@@ -1,7 +1,7 @@
-"""The plain records that stages hand to each other (DESIGN 2).
+"""Records exchanged between stages.
 
-All are frozen and reject unknown fields. Offsets count Unicode code points in `Post.text`.
-Ids are stable hashes of content and place, made by `stable_id`, never row numbers.
+All are frozen and reject unknown fields. Offsets count Unicode code points in `Post.text`. Ids are hashes of content
+and position, never row numbers.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Form = Literal["instruction", "completion"]
 Split = Literal["train", "validation", "test"]
+Origin = Literal["release", "upstream", "table"]
 ReadingStatus = Literal["parsed", "unparsed", "refused", "truncated"]
 
 FORMS: tuple[Form, ...] = ("instruction", "completion")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+ORIGINS: tuple[Origin, ...] = ("release", "upstream", "table")
+"""In order of preference: the first origin that provides a split of a set is used for it."""
 READING_STATUSES: tuple[ReadingStatus, ...] = ("parsed", "unparsed", "refused", "truncated")
 
 RATING_SCORES = ("0", "1", "2", "3")
@@ -26,7 +29,7 @@ POOR_RATING_BELOW = 2.0
 
 
 def stable_id(*parts: str) -> str:
-    """Hash content and place to 16 hexadecimal digits.
+    """Hash strings, in order, to 16 hexadecimal digits; no two lists of parts concatenate to the same input.
 
     >>> stable_id("DR", "test", "some text") == stable_id("DR", "test", "some text")
     True
@@ -41,15 +44,15 @@ def stable_id(*parts: str) -> str:
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, unknown fields are faults."""
+    """Base class of all records: frozen, unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Span(Record):
-    """Characters `start` (included) to `end` (excluded) of a post's text.
+    """Characters `start` (inclusive) to `end` (exclusive) of a post's text.
 
-    `weight` is the span's share in a decision, in log-odds; None for spans that people marked.
+    `weight` is the span's contribution to a decision, in log-odds; None for spans marked by annotators.
     """
 
     start: int = Field(ge=0)
@@ -58,20 +61,21 @@ class Span(Record):
 
 
 class Provenance(Record):
-    """Where a post comes from: the file under the data folder, its first row, the kind of file.
+    """Source of a post: path below the data folder, first row in it, and kind of file.
 
-    `original` is the text as it stood in the file, kept only where cleaning changed it.
+    `original_text` is the text before repair, with personal data masked; None where repair changed nothing.
+    `synthetic`: the post was written for this project.
     """
 
     file: str
     row: int
-    origin: Literal["release", "upstream", "table"]
+    origin: Origin
     synthetic: bool = False
-    original: str | None = None
+    original_text: str | None = None
 
 
 class Post(Record):
-    """One text by one person, cleaned and scrubbed."""
+    """One text by one author, repaired and with personal data masked. `labels` and `evidence` are by question."""
 
     id: str
     set: str
@@ -88,8 +92,8 @@ class Post(Record):
 class Example(Record):
     """A post and one question about it.
 
-    The query sent to a language model is `tasks.write_query(...)` of these fields; it is not stored
-    a second time.
+    `label` and `response` are the references, where there are any. The query for a language model is
+    `tasks.write_query(...)` of these fields and is not stored.
     """
 
     id: str
@@ -103,7 +107,7 @@ class Example(Record):
 
 
 class Response(Record):
-    """What a teacher or a model wrote. `finish_reason` is in the server's words."""
+    """Text that a teacher or a model wrote. `finish_reason` is as the server reported it."""
 
     example_id: str
     text: str
@@ -114,9 +118,9 @@ class Response(Record):
 
 
 class Reading(Record):
-    """What an answer says.
+    """Result of parsing an answer.
 
-    `label` is a canonical label exactly when `status` is "parsed"; otherwise `reason` says why not.
+    `label` is set, to a canonical label, exactly when `status` is "parsed"; otherwise `reason` explains the status.
     """
 
     status: ReadingStatus
@@ -126,7 +130,7 @@ class Reading(Record):
 
 
 class Verdict(Record):
-    """What a gate found about one response to an example."""
+    """Result of one gate for one response to an example."""
 
     example_id: str
     model: str
@@ -139,7 +143,7 @@ class Verdict(Record):
 class Prediction(Record):
     """An analyst's answer to one example.
 
-    `probabilities` covers all labels of the question and sums to 1; empty where the analyst has none.
+    `probabilities` covers all labels of the question and sums to 1; empty if the analyst provides none.
     """
 
     example_id: str
@@ -149,18 +153,24 @@ class Prediction(Record):
     model: str
 
 
+def example_id(post_id: str, question: str, form: str, task: str | None = None) -> str:
+    """Id of the example that asks `question` about a post; `task` only where it is not the set of the post."""
+    parts = (question, form) if task is None else (task, question, form)
+    return stable_id(post_id, *parts)
+
+
 def example_of(
     post: Post, question: str, form: Form, response: str | None = None, task: str | None = None
 ) -> Example:
-    """Put one question to a post. `task` is the set whose question it is, where that is not the post's own."""
-    own = task in {None, post.set}
+    """Ask one question about a post. `task` is the set that the question belongs to; None means the post's own."""
+    own_task = task in {None, post.set}
     return Example(
-        id=stable_id(post.id, question, form) if own else stable_id(post.id, str(task), question, form),
+        id=example_id(post.id, question, form, None if own_task else task),
         post_id=post.id,
         task=task or post.set,
         question=question,
         form=form,
         text=post.text,
-        label=post.labels.get(question) if own else None,
+        label=post.labels.get(question) if own_task else None,
         response=response,
     )

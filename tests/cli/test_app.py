@@ -187,7 +187,7 @@ def test_a_rejected_row_is_told_and_counts_against_the_allowed_share(
     assert (reject.file, reject.row) == ("sources/CLP/posts.csv", row)
     assert reason in reject.reason
     assert MARKER not in (out / "rejects.jsonl").read_text(encoding="utf-8")
-    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["read"] == 10
+    assert json.loads((out / "summary.json").read_text(encoding="utf-8"))["rows_read"] == 10
     again = mentallama(*command, cwd=tmp_path)
     assert "collect: up to date" in again.stderr
     assert again.returncode == done.returncode

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from mentallama.collect.label_drift import label_drift
+from mentallama.collect.summary import LabelDrift
 from mentallama.records import Post, Provenance
 
 
@@ -26,8 +27,8 @@ def test_labels_that_differ_are_counted_by_question_and_pair() -> None:
         (4, post("release", {"a": "no"})),  # not upstream: not compared
     ]
     assert label_drift(posts) == [
-        {"set": "Irf", "question": "a", "rows": 3, "differ": 2, "share": 0.6667, "pairs": {"no → yes": 2}},
-        {"set": "Irf", "question": "b", "rows": 2, "differ": 1, "share": 0.5, "pairs": {"yes → no": 1}},
+        LabelDrift(set="Irf", question="a", rows=3, differ=2, share=0.6667, pairs={"no → yes": 2}),
+        LabelDrift(set="Irf", question="b", rows=2, differ=1, share=0.5, pairs={"yes → no": 1}),
     ]
 
 
@@ -39,7 +40,7 @@ def test_a_post_that_stands_upstream_with_two_labels_is_not_compared() -> None:
     ]
     assert label_drift(posts) == []
     posts[2] = (1, post("upstream", {"a": "no"}))  # twice with the same label is one label
-    assert [row["differ"] for row in label_drift(posts)] == [1]
+    assert [row.differ for row in label_drift(posts)] == [1]
 
 
 def test_the_same_text_in_another_set_is_another_post() -> None:
@@ -51,7 +52,7 @@ def test_the_same_text_in_another_set_is_another_post() -> None:
 def test_every_golden_row_counts_also_of_repeated_posts() -> None:
     posts = [(1, post("release", {"a": "yes"}))] * 2 + [(1, post("table", {"a": "no"}))]
     (row,) = label_drift(posts)
-    assert (row["rows"], row["differ"], row["share"]) == (2, 2, 1.0)
+    assert (row.rows, row.differ, row.share) == (2, 2, 1.0)
 
 
 def test_no_posts_no_rows() -> None:

@@ -15,8 +15,8 @@ from rapidfuzz import fuzz
 from sample.make import SAMPLE, corpus
 
 import mentallama.collect.run as collect
-from mentallama.collect.leak_guard import Removal
 from mentallama.collect.readers import Reject
+from mentallama.collect.summary import Removal
 from mentallama.config import Collect, Recipe, read_recipe
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
@@ -62,7 +62,7 @@ class Run:
 def collected(recipe: Recipe, out: Path) -> Run:
     out.mkdir()
     summary = collect.run(recipe, out)
-    return Run(out, json.loads(json.dumps(summary)))
+    return Run(out, summary.model_dump(mode="json"))
 
 
 def sample_recipe(*changes: str) -> Recipe:
@@ -90,7 +90,7 @@ def ratio(left: str, right: str) -> float:
 
 def test_every_row_is_accounted_for(run: Run) -> None:
     kept = sum(sum(splits.values()) for splits in run.summary["posts"].values())
-    assert run.summary["read"] == len(POSTS) == kept + len(run.removed) + len(run.rejects)
+    assert run.summary["rows_read"] == len(POSTS) == kept + len(run.removed) + len(run.rejects)
     assert kept == len(run.posts)
     assert Counter((post.set, post.split) for post in run.posts) == {
         (name, split): count
@@ -117,7 +117,7 @@ def test_the_same_posts_come_out_as_their_writers_meant_them(run: Run) -> None:
 
 
 def test_the_empty_posts_are_rejected_each_with_its_row(run: Run) -> None:
-    assert run.summary["rejects"] == {"the text is empty": 10}
+    assert run.summary["reject_reasons"] == {"the text is empty": 10}
     assert [reject.reason for reject in run.rejects] == ["the text is empty"] * 10
     for reject in run.rejects:
         name = reject.file.split("/")[1]
@@ -134,7 +134,7 @@ def test_every_planted_leak_of_published_splits_is_found(run: Run) -> None:
         if how and not {post["set"], BY_ID[original]["set"]} & DRAWN:
             wanted[post["set"], BY_ID[original]["set"], how] += 1
     found = Counter(
-        (each.set, each.against_set, each.how)
+        (each.set, each.duplicate_of_set, each.match)
         for each in run.removed
         if each.reason == "leak" and each.split != "test"
     )
@@ -168,8 +168,8 @@ def test_no_two_splits_share_a_post_when_every_pair_is_compared(run: Run) -> Non
 
 def test_the_overlap_is_seen_before_the_guard_and_gone_after_it(run: Run) -> None:
     overlap = run.overlap
-    assert overlap["tests"] == overlap["trains"] == list(TASKS)
-    assert sum(map(sum, overlap["counts"])) >= 20
+    assert overlap["test_sets"] == overlap["train_sets"] == list(TASKS)
+    assert sum(map(sum, overlap["before_guard"])) >= 20
     assert overlap["after_guard"] == [[0] * 10] * 10
     assert overlap["test_posts"] == [run.summary["posts"][name]["test"] for name in TASKS]
 
@@ -188,18 +188,20 @@ def test_duplicates_within_a_set_are_taken_out_of_training_only(run: Run) -> Non
 
 def test_a_removal_names_a_post_that_stays(run: Run) -> None:
     kept = {post.id: post for post in run.posts}
-    against = [each for each in run.removed if each.against_id]
+    against = [each for each in run.removed if each.duplicate_of_id]
     assert len(against) >= 25
     for each in against:
-        assert each.against_id is not None
-        stays = kept[each.against_id]
-        assert (stays.set, stays.split) == (each.against_set, each.against_split)
+        assert each.duplicate_of_id is not None
+        stays = kept[each.duplicate_of_id]
+        assert (stays.set, stays.split) == (each.duplicate_of_set, each.duplicate_of_split)
         assert each.id not in kept
 
 
 def test_the_summary_counts_what_the_file_lists(run: Run) -> None:
-    listed = Counter((e.reason, e.how, e.set, e.split, e.against_set, e.against_split) for e in run.removed)
-    names = ("reason", "how", "set", "split", "against_set", "against_split")
+    listed = Counter(
+        (e.reason, e.match, e.set, e.split, e.duplicate_of_set, e.duplicate_of_split) for e in run.removed
+    )
+    names = ("reason", "match", "set", "split", "duplicate_of_set", "duplicate_of_split")
     counted = {tuple(row[name] for name in names): row["posts"] for row in run.summary["removed"]}
     assert counted == listed
 
@@ -221,16 +223,16 @@ def test_evidence_is_placed_on_the_words_that_were_marked(run: Run) -> None:
                     post.id
                 )
     assert total > 130
-    assert run.summary["cleaning"]["evidence not placed"] == 1  # "all would do well alone" in syn-irf-018
+    assert run.summary["cleaning"]["evidence not found"] == 1  # "all would do well alone" in syn-irf-018
 
 
 def test_originals_are_kept_only_where_the_text_was_repaired(run: Run) -> None:
     broken = {clean(post["text"]) for post in POSTS if "misdecode" in post}
-    repaired = [post for post in run.posts if post.provenance.original is not None]
+    repaired = [post for post in run.posts if post.provenance.original_text is not None]
     assert len(repaired) >= 20
     assert len([post for post in repaired if post.text in broken]) >= 20
     for post in repaired:
-        assert post.provenance.original != post.text
+        assert post.provenance.original_text != post.text
 
 
 def test_no_handle_address_or_author_is_left(run: Run) -> None:
@@ -280,7 +282,7 @@ def test_at_level_question_other_sets_leaks_stay_and_are_counted(tmp_path: Path)
     after = found.overlap["after_guard"]
     assert [after[n][n] for n in range(10)] == [0] * 10
     assert sum(map(sum, after)) == found.summary["held_out"]["test_posts_left_in_training"] > 0
-    assert all(each.set == each.against_set for each in found.removed)
+    assert all(each.set == each.duplicate_of_set for each in found.removed)
 
 
 def test_a_held_out_set_is_tested_on_only_and_claimed(run: Run, tmp_path: Path) -> None:
@@ -290,11 +292,15 @@ def test_a_held_out_set_is_tested_on_only_and_claimed(run: Run, tmp_path: Path) 
         ("t-sid", "test"),
     }
     held = found.summary["held_out"]
-    assert (held["sets"], held["claim"], held["test_posts_left_in_training"]) == (["Irf", "t-sid"], True, 0)
+    assert (held["sets"], held["verified"], held["test_posts_left_in_training"]) == (
+        ["Irf", "t-sid"],
+        True,
+        0,
+    )
     # Irf: 50 posts, t-sid: 55; each has one empty post and ten test posts
     assert held["posts_left_out"] == (50 - 11) + (55 - 11)
     assert run.summary["held_out"] == {
-        "sets": [], "posts_left_out": 0, "test_posts_left_in_training": 0, "claim": False,
+        "sets": [], "posts_left_out": 0, "test_posts_left_in_training": 0, "verified": False,
     }  # fmt: skip
     # what remains of other sets holds no copy of their test posts either
     tests = [p.text for p in found.posts if p.set in {"Irf", "t-sid"}]
@@ -394,8 +400,10 @@ def release_folder(folder: Path) -> Recipe:
 def test_release_and_upstream_meet(tmp_path: Path) -> None:
     found = collected(release_folder(tmp_path), tmp_path / "collect")
     assert found.summary["posts"]["Irf"] == {"train": 1, "validation": 0, "test": 2}
-    assert [(e.reason, e.how, e.against_split) for e in found.removed] == [("leak", "exact", "test")] * 2
-    assert found.overlap["counts"] == [[2]]
+    assert [(e.reason, e.match, e.duplicate_of_split) for e in found.removed] == [
+        ("leak", "exact", "test")
+    ] * 2
+    assert found.overlap["before_guard"] == [[2]]
     first, second = TASKS["Irf"].questions
     # one of two rows of the first question differs: upstream says yes of the garden post, the golden says no
     assert json.loads((found.out / "label_drift.json").read_text(encoding="utf-8")) == [
@@ -427,7 +435,7 @@ def test_a_run_whose_rows_are_all_passed_over_is_empty(tmp_path: Path) -> None:
         }
     )
     found = collected(recipe, tmp_path / "collect")
-    assert (found.posts, found.summary["read"], found.summary["missing"]) == ([], 0, ["DR"])
+    assert (found.posts, found.summary["rows_read"], found.summary["missing"]) == ([], 0, ["DR"])
 
 
 def test_nothing_is_left_behind_when_a_file_is_at_fault(tmp_path: Path) -> None:
@@ -453,7 +461,7 @@ def test_no_copy_of_a_real_cams_test_post_is_trained_on(data: Path, tmp_path: Pa
     assert recipe.collect is not None
     assert recipe.collect.leak_guard == "question"
     found = collected(recipe, tmp_path / "collect")
-    names, before, after = (found.overlap[key] for key in ("tests", "counts", "after_guard"))
+    names, before, after = (found.overlap[key] for key in ("test_sets", "before_guard", "after_guard"))
     cams = names.index("CAMS")
     assert found.overlap["test_posts"][cams] == 300
     assert before[cams][cams] >= 299

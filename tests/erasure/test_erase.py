@@ -13,11 +13,12 @@ from pyarrow import parquet
 from mentallama.config import read_recipe
 from mentallama.erasure.erase import NothingToErase, erase, erase_from_runs, erasure_report_lines
 from mentallama.errors import DataError
-from mentallama.files.erasure_requests import ErasureList, identifying_hash, read_erasure_list
+from mentallama.files.erasure_requests import ErasureList, read_erasure_list
 from mentallama.files.record_files import read_records, write_json, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Provenance, Response, example_of
 from mentallama.tasks import find_task, write_query
+from mentallama.text.fingerprint import identifying_hash
 from tests.factories.project import ROOT
 
 TEXT = "I water the tomatoes twice a day and still everything wilts on me"
@@ -114,7 +115,7 @@ def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(ru
     raw = (run / "erasure_list.json").read_text(encoding="utf-8")
     assert "tomatoes" not in raw
     listed = read_erasure_list(run)
-    assert listed == ErasureList(posts=(MINE.id, COPY.id), texts=(identifying_hash(TEXT),))
+    assert listed == ErasureList(post_ids=(MINE.id, COPY.id), text_hashes=(identifying_hash(TEXT),))
     assert listed.covers(MINE.model_copy(update={"id": "f" * 16}))
     assert not listed.covers(OTHER)
     with pytest.raises(NothingToErase, match="no file of this run mentions"):
@@ -165,7 +166,7 @@ def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
     assert not [each for each in after if wanted in (each.id, each.author)]
     assert len(after) < len(before)
     summary = json.loads((folder / "collect/summary.json").read_text(encoding="utf-8"))
-    assert summary["cleaning"]["posts forgotten"] >= 1
+    assert summary["cleaning"]["posts erased"] >= 1
     said.clear()
     run_recipe(recipe, folder, said.append, until="collect")
     assert "collect: up to date" in said

@@ -31,7 +31,7 @@ def row(
     """One explanation of one post, its quotations read as they are in a run."""
     known = find_task(task)
     question = next(iter(known.questions))
-    place = Provenance(file="made-up.csv", row=2, origin="table", synthetic=True, original=original)
+    place = Provenance(file="made-up.csv", row=2, origin="table", synthetic=True, original_text=original)
     about = Post(
         id=stable_id(task, post),
         set=task,

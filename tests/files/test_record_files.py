@@ -50,7 +50,7 @@ places = st.builds(
     row=st.integers(),
     origin=st.sampled_from(["release", "upstream", "table"]),
     synthetic=st.booleans(),
-    original=maybe,
+    original_text=maybe,
 )
 splits = st.sampled_from(["train", "validation", "test"])
 readings = st.builds(

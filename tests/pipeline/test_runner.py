@@ -113,7 +113,12 @@ def test_a_manifest_says_what_a_stage_did(small: Path) -> None:
     ]
     summary = json.loads((small / "collect/summary.json").read_text(encoding="utf-8"))
     assert {name: summary[name] for name in collect.counts} == collect.counts
-    assert collect.counts["read"] > collect.counts["rejected"] == sum(collect.counts["rejects"].values()) > 0
+    assert (
+        collect.counts["rows_read"]
+        > collect.counts["rejected"]
+        == sum(collect.counts["reject_reasons"].values())
+        > 0
+    )
 
 
 def test_every_file_of_a_run_is_described(small: Path) -> None:

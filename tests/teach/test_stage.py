@@ -395,7 +395,7 @@ def test_a_run_whose_tables_are_real_is_refused_and_then_allowed(
     teach: Teach, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
-        "mentallama.collect.run.synthetic_post_hashes", frozenset
+        "mentallama.collect.clean_inputs.synthetic_post_hashes", frozenset
     )  # the sample's posts, taken for real ones
     done = teach(*remote(server))
     told(done, 2, "posts of CLP, DR were given under an agreement", "--allow-remote CLP --allow-remote DR")

@@ -1,4 +1,4 @@
-"""One batch of raw posts to cleaned posts with their keys: a pure function, run in worker processes."""
+"""Clean a batch of raw posts: repair, mask personal data, locate evidence, compute keys. Runs in worker processes."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mentallama.collect.evidence_spans import locate_evidence
-from mentallama.collect.readers import Origin, RawPost, Reject, rejection_reason
+from mentallama.collect.readers import RawPost, Reject, rejection_reason
 from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
-from mentallama.records import Post, Provenance, Span, Split, stable_id
+from mentallama.records import Origin, Post, Provenance, Span, Split, stable_id
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import Array, minhash_bands
 from mentallama.text.pii import scrub
+from mentallama.text.quote_matching import find_quote
 from mentallama.text.repair import repair
 
 
 @dataclass
 class CleanedBatch:
-    """Cleaned posts in order, what identifies them, and what was counted on the way.
+    """Cleaned posts in order, their keys and hashes, and counts of what was changed.
 
-    `posts` are JSON lines of `Post`; `goldens` one dict a post; `keys` (n,), `hashes` and `authors` uint64 (n,),
-    `bands` uint64 (n, COLUMNS). `places` holds each post's set, published split or None, origin, and whether it is
-    one of the project's own made-up posts.
+    `posts`: JSON lines of `Post`. `references`: published responses of each post, by question. `metadata`: set,
+    published split or None, origin, and whether the post is synthetic. `keys`: text keys (n,). `hashes` (of the keys)
+    and `authors`: uint64 (n,). `bands`: MinHash bands, uint64 (n, N_BUCKET_COLUMNS).
     """
 
     posts: list[str] = field(default_factory=list)
@@ -43,16 +43,16 @@ def clean_batch(
     synthetic_hashes: frozenset[int],
     erasures: ErasureList = NO_ERASURES,
 ) -> CleanedBatch:
-    """Repair, scrub, place evidence and take the keys of a batch.
+    """Repair and mask a batch of posts, locate their evidence and compute their keys.
 
     Parameters
     ----------
     salt
-        Goes into the hash of every author, so that hashes of two runs with other salts do not meet.
-    synthetic
-        Key hashes of the project's own made-up posts, marked wherever they turn up.
-    forgotten
-        Who has asked to be left out.
+        Hashed with every author name, so that hashes of runs with different salts cannot be joined.
+    synthetic_hashes
+        Key hashes of synthetic posts, which are marked as such.
+    erasures
+        Posts to leave out.
     """
     batch = CleanedBatch()
     texts, authors = [], []
@@ -70,14 +70,14 @@ def clean_batch(
             original = _scrubbed_original(raw.text, repaired, found)
             batch.counts["posts repaired"] += original is not None
             batch.counts["posts scrubbed"] += bool(found)
-            made_up = key_hash(key) in synthetic_hashes
-            post = _post(raw, text, original, batch.counts, salt, made_up)
+            synthetic = key_hash(key) in synthetic_hashes
+            post = _post(raw, text, original, batch.counts, salt, synthetic)
             if erasures.covers(post):
-                batch.counts["posts forgotten"] += 1
+                batch.counts["posts erased"] += 1
                 continue
             batch.posts.append(post.model_dump_json(exclude_defaults=True))
             batch.references.append(raw.references)
-            batch.metadata.append((raw.set, raw.split, raw.origin, made_up))
+            batch.metadata.append((raw.set, raw.split, raw.origin, synthetic))
             batch.keys.append(key)
             texts.append(text)
             authors.append(_group_hash(raw, salt))
@@ -88,15 +88,15 @@ def clean_batch(
 
 
 def _group_hash(raw: RawPost, salt: str) -> int:
-    """Who or what keeps posts in one split: the author, else the thread; 0 where neither is known."""
+    """Hash of what keeps posts in one split: the author, else the thread; 0 if neither is known."""
     name = raw.author or raw.thread
     return int(stable_id(salt, raw.set if not raw.author else "", name), 16) if name else 0
 
 
 def _scrubbed_original(raw: str, repaired: str, found: dict[str, int]) -> str | None:
-    """The text before its repair, scrubbed as well; None where nothing was repaired.
+    """The text before repair, with personal data masked; None if nothing was repaired.
 
-    Where a name could only be seen once the text was repaired, the original would give it away: it is not kept.
+    None also where a name was only recognised after the repair, as the text before it would reveal the name.
     """
     if raw.strip() == repaired:
         return None
@@ -110,15 +110,15 @@ def _post(
     evidence: dict[str, tuple[Span, ...]] = {}
     for question, cell in raw.evidence.items():
         spans, lost = locate_evidence(text, scrub(repair(cell))[0], raw.evidence_separator)
-        counts["evidence placed"] += len(spans)
-        counts["evidence not placed"] += lost
+        counts["evidence located"] += len(spans)
+        counts["evidence not found"] += lost
         if spans:
             evidence[question] = spans
     return Post(
-        # Copies of a text in one file share this id until all are known; `run` then tells them apart.
+        # Copies of a text in one file share this id until all are known; `CollectOutput` then makes ids unique.
         id=stable_id(raw.set, raw.origin, raw.file, raw.text),
         set=raw.set,
-        split=raw.split or "train",  # a post without a published split is given its own once all are known
+        split=raw.split or "train",  # posts without a published split are assigned one once all are known
         text=text,
         labels=raw.labels,
         evidence=evidence,
@@ -126,6 +126,36 @@ def _post(
         time=raw.time,
         language=raw.language,
         provenance=Provenance(
-            file=raw.file, row=raw.row, origin=raw.origin, synthetic=synthetic, original=original
+            file=raw.file, row=raw.row, origin=raw.origin, synthetic=synthetic, original_text=original
         ),
     )
+
+
+def locate_evidence(text: str, cell: str, separator: str | None) -> tuple[tuple[Span, ...], int]:
+    """Locate annotators' evidence, given as quotations, in a cleaned post.
+
+    The whole cell is tried first, then its parts, since the separator may also occur within a quotation.
+
+    Parameters
+    ----------
+    text
+        The cleaned post.
+    cell
+        The annotators' text, repaired and masked as the post was.
+    separator
+        Separator of several quotations in the cell; None if the cell holds one.
+
+    Returns
+    -------
+    tuple
+        Spans ordered by position, without duplicates, and the number of quotations that were not found.
+    """
+    quotes = [cell.strip(" \n\"'")]
+    if not quotes[0]:
+        return (), 0
+    whole = find_quote(text, quotes[0], fuzzy=separator is None or separator not in cell)
+    if whole is None and separator:
+        quotes = [part for part in (piece.strip(" \n\"'") for piece in cell.split(separator)) if part]
+    found = [whole] if whole else [find_quote(text, quote) for quote in quotes]
+    spans = {span for span in found if span}
+    return tuple(sorted(spans, key=lambda span: (span.start, span.end))), sum(span is None for span in found)

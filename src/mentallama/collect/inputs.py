@@ -1,7 +1,7 @@
-"""Which files a data folder holds, and what `mentallama sources` says of each set.
+"""Find the input files in a data folder.
 
 A data folder has `release/` (the published layout) and `sources/<set>/<file>` (upstream files under their own
-names). Either may be partial: what is missing is said, not guessed.
+names). Both are optional and may be incomplete.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.collect.readers import Origin, RawPost, Reject, read_release_posts, read_table_posts
+from mentallama.collect.readers import RawPost, Reject, read_release_posts, read_table_posts
 from mentallama.errors import UsageError
 from mentallama.files.imhi_release import ReleaseFile, find_release_files
-from mentallama.records import Form
+from mentallama.records import Form, Origin
 from mentallama.tasks import Source, Task
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file to collect from. `name` is its path below the data folder."""
+    """An input file. `name` is its path below the data folder."""
 
     task: Task
     origin: Origin
@@ -36,17 +36,17 @@ class InputFile:
 def find_input_files(
     data: Path, tasks: Mapping[str, Task], form: Form, declared: Mapping[str, Sequence[Source]] | None = None
 ) -> list[InputFile]:
-    """All files of the sets in `tasks` that are there, by set; the release before upstream before declared tables.
+    """Find the files of the sets in `tasks`, ordered by set; within a set release, upstream, declared tables.
 
     Parameters
     ----------
     declared
-        Tables that a recipe declares by set; they must exist.
+        Tables that a recipe declares, by set; these must exist.
 
     Raises
     ------
-    WrongUse
-        No such data folder, a declared table is missing, or nothing at all was found.
+    UsageError
+        The data folder or a declared table does not exist, or no file was found.
     """
     if not data.is_dir():
         raise UsageError(f"{data}: there is no such data folder")
@@ -74,59 +74,3 @@ def find_input_files(
 
 def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | ReleaseFile) -> InputFile:
     return InputFile(task, origin, path.relative_to(data).as_posix(), path, source)
-
-
-@dataclass(frozen=True)
-class SourceSurvey:
-    """What is expected of a set and what a data folder holds: rows by release split, upstream files with rows."""
-
-    task: Task
-    release: dict[str, int]
-    upstream: dict[str, int]
-    missing: tuple[str, ...]
-
-
-def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[SourceSurvey]:
-    """Count what is there, set by set; nothing is required."""
-    release = data / "release"
-    published = find_release_files(release, form, tasks) if release.is_dir() else []
-    return [
-        _survey(data, task, [file for file in published if file.set == task.set]) for task in tasks.values()
-    ]
-
-
-def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurvey:
-    from mentallama.files.tables import read_table
-
-    rows: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
-    folder, upstream = data / "sources" / task.set, {}
-    for source in task.sources:
-        if (folder / source.file).is_file():
-            upstream[source.file] = sum(1 for _ in read_table(folder / source.file, source.encoding))
-    others = (
-        sorted(p.name for p in folder.glob("*") if p.is_file())
-        if not task.sources and folder.is_dir()
-        else []
-    )
-    upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
-    missing = tuple(source.file for source in task.sources if source.file not in upstream)
-    return SourceSurvey(task, rows, upstream, missing)
-
-
-def format_survey(found: SourceSurvey) -> list[str]:
-    """What is known of a set, as lines of text."""
-    task, expected = found.task, found.task.published_rows.model_dump()
-    release = ", ".join(
-        f"{split} {found.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
-    )
-    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in found.upstream.items()) or "nothing"
-    lines = [
-        f"{task.set}: {task.title} ({task.platform})",
-        f"  licence   {task.licence}",
-        f"  get it    {task.obtain}",
-        f"  release   {release} rows",
-        f"  upstream  {upstream}",
-    ]
-    if found.missing:
-        lines.append(f"  missing   {', '.join(found.missing)}")
-    return lines

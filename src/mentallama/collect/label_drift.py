@@ -1,16 +1,15 @@
-"""Where the published golden label is not the label of the upstream file the post came from."""
+"""Label drift: published labels that differ from the label in the upstream file the post came from."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
+from mentallama.collect.summary import LabelDrift
 from mentallama.records import Post
 
-Origin = str
 
-
-def label_drift(posts: Iterable[tuple[int, Post]]) -> list[dict[str, object]]:
+def label_drift(posts: Iterable[tuple[int, Post]]) -> list[LabelDrift]:
     """Compare labels of the release with those upstream, post by post.
 
     Parameters
@@ -20,41 +19,36 @@ def label_drift(posts: Iterable[tuple[int, Post]]) -> list[dict[str, object]]:
 
     Returns
     -------
-    list
-        A row a set and question: `rows` compared, `differ`, `share` (0-1), and `pairs`, how often each upstream
-        label became which other golden label. Posts that stand upstream with two labels are not compared.
+    list of LabelDrift
+        One item for each set and question. Posts that have two different labels upstream are not compared.
     """
     upstream: dict[tuple[str, str, int], set[str]] = {}
-    goldens: list[tuple[str, str, int, str]] = []
+    published: list[tuple[str, str, int, str]] = []
     for key, post in posts:
         for question, label in post.labels.items():
             if post.provenance.origin == "release":
-                goldens.append((post.set, question, key, label))
+                published.append((post.set, question, key, label))
             else:
                 upstream.setdefault((post.set, question, key), set()).add(label)
     rows: Counter[tuple[str, str]] = Counter()
     pairs: dict[tuple[str, str], Counter[str]] = {}
-    for name, question, key, golden in goldens:
-        labels = upstream.get((name, question, key), set())
+    for set_name, question, key, reference in published:
+        labels = upstream.get((set_name, question, key), set())
         if len(labels) != 1:
             continue
-        rows[name, question] += 1
+        rows[set_name, question] += 1
         label = next(iter(labels))
-        if label != golden:
-            pairs.setdefault((name, question), Counter())[f"{label} → {golden}"] += 1
-    return [
-        _row(name, question, count, pairs.get((name, question), Counter()))
-        for (name, question), count in rows.items()
-    ]
+        if label != reference:
+            pairs.setdefault((set_name, question), Counter())[f"{label} → {reference}"] += 1
+    return [_drift(*place, count, pairs.get(place, Counter())) for place, count in rows.items()]
 
 
-def _row(name: str, question: str, rows: int, pairs: Counter[str]) -> dict[str, object]:
-    differ = sum(pairs.values())
-    return {
-        "set": name,
-        "question": question,
-        "rows": rows,
-        "differ": differ,
-        "share": round(differ / rows, 4),
-        "pairs": dict(pairs.most_common()),
-    }
+def _drift(set_name: str, question: str, rows: int, pairs: Counter[str]) -> LabelDrift:
+    return LabelDrift(
+        set=set_name,
+        question=question,
+        rows=rows,
+        differ=pairs.total(),
+        share=round(pairs.total() / rows, 4),
+        pairs=dict(pairs.most_common()),
+    )

@@ -1,26 +1,23 @@
-"""Raw posts: what the readers hand to cleaning, and the reasons for which a row is left out."""
+"""Read raw posts from release files and tables, and give the reason for each row that cannot be used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from mentallama.answers.parse import read_answer
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
 from mentallama.files.tables import NUL_STAND_IN, read_table, require_columns
-from mentallama.records import Record, Split
+from mentallama.records import Origin, Record, Split
 from mentallama.tasks import Source, Task
 
-Origin = Literal["release", "upstream", "table"]
-
 MAX_POST_CHARS = 100_000
-"""Characters; Reddit's own bound is 40,000. A longer cell is a damaged file, not a post."""
+"""Reddit's own limit is 40,000; a longer cell means a damaged file, not a post."""
 
 
 class Reject(Record):
-    """A row that was left out: `row` as a spreadsheet counts it; the reason holds no post text."""
+    """A row that was left out: `row` as a spreadsheet numbers it; `reason` holds no post text."""
 
     file: str
     row: int
@@ -29,7 +26,7 @@ class Reject(Record):
 
 @dataclass(frozen=True)
 class RawPost:
-    """A post as it stands in a file. `split` is None where the file has no published split."""
+    """A post as read from a file. `split` is None if the file has no published split."""
 
     set: str
     split: Split | None
@@ -48,9 +45,9 @@ class RawPost:
 
 
 def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[RawPost | Reject]:
-    """Rows of a release file, gathered to posts: a text with its labels and goldens by question.
+    """Read a release file, grouping its rows by post: one text with labels and references by question.
 
-    A text that repeats a question starts another post, so that every published row is kept.
+    A text that repeats a question starts a new post, so that every published row is kept.
     """
     posts: dict[tuple[str, int], RawPost] = {}
     asked: dict[tuple[str, str], int] = {}
@@ -61,9 +58,9 @@ def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[Raw
                 file=name, row=row.row, reason=f"the golden response is {reading.status}: {reading.reason}"
             )
             continue
-        turn = asked[row.text, row.question] = asked.get((row.text, row.question), -1) + 1
+        repeat = asked[row.text, row.question] = asked.get((row.text, row.question), -1) + 1
         post = posts.setdefault(
-            (row.text, turn),
+            (row.text, repeat),
             RawPost(task.set, file.split, "release", name, row.row, row.text, {}, task.language),
         )
         post.labels[row.question] = reading.label
@@ -74,11 +71,11 @@ def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[Raw
 def read_table_posts(
     path: Path, source: Source, task: Task, name: str, origin: Origin
 ) -> Iterator[RawPost | Reject]:
-    """Rows of an upstream file or a declared table, by its field map.
+    """Read an upstream file or a declared table according to its field map.
 
     Raises
     ------
-    BadData
+    DataError
         The file lacks a column that the field map names.
     """
     columns = source.columns
@@ -152,7 +149,7 @@ _SPLIT_ALIASES: dict[str, Split] = {
 
 
 def _describe_cell(cell: str) -> str:
-    """A cell that should hold a label, for a message; a longer one may be a post and is not shown."""
+    """A cell without a valid label, for an error message; a long one may be a post and is not shown."""
     cell = cell.strip()
     if len(cell.split()) == 1 and len(cell) <= 20:
         return repr(cell)
@@ -164,7 +161,7 @@ def _parse_split(cell: str) -> Split | None:
 
 
 def rejection_reason(raw: RawPost) -> str | None:
-    """Why a post's text cannot be used, if it cannot."""
+    """Why a post's text cannot be used; None if it can."""
     if NUL_STAND_IN in raw.text:
         return "the text holds NUL bytes; the file is damaged or binary"
     if len(raw.text) > MAX_POST_CHARS:

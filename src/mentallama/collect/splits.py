@@ -1,4 +1,4 @@
-"""Choose which file gives which split of a set, draw what no file gives, keep persons and copies together."""
+"""Assign posts to splits: as published where a file has the split, else drawn; authors and copies stay together."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from mentallama.records import SPLITS
-from mentallama.text.near_duplicates import Array
+from mentallama.text.near_duplicates import Array, connected_components
 
 DROPPED = -1
-"""Split code of a post that is not used; 0, 1, 2 are train, validation, test."""
+"""Split code of a post that is not used."""
+TRAIN, VALIDATION, TEST = range(len(SPLITS))
+"""Split codes: indices into SPLITS."""
 
 
 @dataclass(frozen=True)
 class SplitShares:
-    """Share of groups drawn for a split that a set's files do not give, 0 to below 1."""
+    """Share of groups (0 to below 1) drawn for a split that a set's files do not have."""
 
     validation: float
     test: float
@@ -24,10 +26,10 @@ class SplitShares:
 
 @dataclass(frozen=True)
 class PostIndex:
-    """What the choice needs of every post, as arrays of shape (posts,).
+    """Columns of all posts, as arrays of shape (posts,).
 
-    `sets` int16: index into `names`. `published` int8: index into SPLITS, or DROPPED where the file has no split.
-    `origins` int8: index into ORIGINS. `hashes` and `authors` uint64, author 0 is nobody. `synthetic` bool.
+    `sets` int16: index into `set_names`. `published_splits` int8: index into SPLITS, or DROPPED where the file has no
+    split. `origins` int8: index into ORIGINS. `hashes` and `authors` uint64; author 0 is unknown. `synthetic` bool.
     """
 
     set_names: list[str]
@@ -39,46 +41,42 @@ class PostIndex:
     authors: Array
 
 
-def assign_splits(roll: PostIndex, groups: Array, shares: SplitShares, seed: int) -> Array:
-    """Give every post its split, or none.
+def assign_splits(posts: PostIndex, groups: Array, shares: SplitShares, seed: int) -> Array:
+    """Assign each post to a split, or drop it.
 
-    For each set and split the first origin that has it gives it: the release, else upstream files, else declared
-    tables. Posts without a published split count as training posts; from them, where the set has no validation
-    split, one is drawn (and a test split, where the set has none, from its unsplit posts only).
+    Each split of a set is taken from the first origin that has it: the release, else upstream files, else declared
+    tables. Posts without a published split count as training posts. Where a set has no validation split, one is drawn
+    from its training posts; where it has no test split, one is drawn from its posts without a published split.
 
     Parameters
     ----------
     groups
-        int64 (posts,): posts of one number stay together (copies, one author's posts).
+        int64 (posts,): posts with the same number stay together (copies, posts of one author).
 
     Returns
     -------
-    int8 (posts,): index into SPLITS, or DROPPED for a post of an origin that was not needed.
+    int8 (posts,): index into SPLITS, or DROPPED for a post of an origin that is not used.
     """
-    place = _uniform_draws(groups, roll.hashes, seed)
-    named = np.where(roll.published_splits == DROPPED, 0, roll.published_splits)
-    splits = np.full(len(named), DROPPED, dtype=np.int8)
-    for code in range(len(roll.set_names)):
-        mine = roll.sets == code
+    draws = _uniform_draws(groups, posts.hashes, seed)
+    published = np.where(posts.published_splits == DROPPED, TRAIN, posts.published_splits)
+    splits = np.full(len(published), DROPPED, dtype=np.int8)
+    for code in range(len(posts.set_names)):
+        in_set = posts.sets == code
         for split in range(len(SPLITS)):
-            there = mine & (named == split)
-            if there.any():
-                splits[there & (roll.origins == roll.origins[there].min())] = split
-        has = [bool((mine & (splits == split)).any()) for split in range(len(SPLITS))]
-        test = 0.0 if has[2] else shares.test
-        validation = 0.0 if has[1] else shares.validation
-        train = mine & (splits == 0)
-        splits[train & (roll.published_splits == DROPPED) & (place < test)] = 2
-        splits[train & (splits == 0) & (place >= test) & (place < test + validation)] = 1
+            candidates = in_set & (published == split)
+            if candidates.any():
+                splits[candidates & (posts.origins == posts.origins[candidates].min())] = split
+        has = [bool((in_set & (splits == split)).any()) for split in range(len(SPLITS))]
+        test = 0.0 if has[TEST] else shares.test
+        validation = 0.0 if has[VALIDATION] else shares.validation
+        train = in_set & (splits == TRAIN)
+        splits[train & (posts.published_splits == DROPPED) & (draws < test)] = TEST
+        splits[train & (splits == TRAIN) & (draws >= test) & (draws < test + validation)] = VALIDATION
     return splits
 
 
-ORIGINS = ("release", "upstream", "table")
-"""In the order in which they are preferred."""
-
-
 def _uniform_draws(groups: Array, hashes: Array, seed: int) -> Array:
-    """A number in [0, 1) a post, the same for a whole group, from the group's content and the seed."""
+    """Uniform number in [0, 1) for each post, equal within a group, derived from the group's content and the seed."""
     size = len(groups)
     first = np.full(size, np.iinfo(np.uint64).max, dtype=np.uint64)
     np.minimum.at(first, groups, hashes)
@@ -91,18 +89,11 @@ def _uniform_draws(groups: Array, hashes: Array, seed: int) -> Array:
 
 
 def group_by_author(clusters: Array, authors: Array) -> Array:
-    """Join clusters that share an author (hash 0 is nobody); int64 (posts,), the group's first post."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
+    """Merge clusters that share an author (hash 0: unknown); int64 (posts,), the first post of each group."""
     size = len(clusters)
     if not size:
         return clusters
     _, first, inverse = np.unique(authors, return_index=True, return_inverse=True)
     known = authors != 0
     left = np.r_[np.arange(size), np.flatnonzero(known)]
-    right = np.r_[clusters, first[inverse][known]]
-    graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
-    _, start = np.unique(component, return_index=True)
-    return np.asarray(start[component])
+    return connected_components(size, left, np.r_[clusters, first[inverse][known]])

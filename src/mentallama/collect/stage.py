@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Recipe
-from mentallama.files import erasure_requests as forgotten
+from mentallama.files.erasure_requests import read_erasure_list
 from mentallama.files.record_files import read_json, read_records
 from mentallama.pipeline.stage import Stage
 from mentallama.progress import LogFn
@@ -16,21 +16,22 @@ from mentallama.run_files import COLLECT_SUMMARY_PATH, ERASURE_LIST_PATH, REJECT
 def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     """Log how many rows were rejected; a sentence if there are more than the recipe allows."""
     from mentallama.collect.readers import Reject
+    from mentallama.collect.summary import CollectSummary
 
-    summary = read_json(folder / COLLECT_SUMMARY_PATH)
-    if not summary["rejected"]:
+    summary = CollectSummary.model_validate(read_json(folder / COLLECT_SUMMARY_PATH))
+    if not summary.rejected or not summary.rows_read:
         return None
     assert recipe.collect is not None
-    share, allowed = summary["rejected"] / summary["read"], recipe.collect.allowed_rejects
+    share, allowed = summary.rejected / summary.rows_read, recipe.collect.allowed_rejects
     first = next(read_records(folder / REJECTS_PATH, Reject))
-    told = (
+    sentence = (
         f"{recipe.data / first.file}, row {first.row}: {first.reason} "
-        f"({summary['rejected']} of {summary['read']} rows rejected, {share:.2%}; all are listed in "
+        f"({summary.rejected} of {summary.rows_read} rows rejected, {share:.2%}; all are listed in "
         f"{folder / REJECTS_PATH})"
     )
     if share > allowed:
-        return f"{told}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
-    log(f"note: {told}")
+        return f"{sentence}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
+    log(f"note: {sentence}")
     return None
 
 
@@ -39,17 +40,16 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
     assert recipe.collect is not None
     inputs = find_input_files(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
-    asked = {ERASURE_LIST_PATH: folder / ERASURE_LIST_PATH}
-    return {each.name: each.path for each in inputs} | {
-        n: path for n, path in asked.items() if path.is_file()
-    }
+    files = {each.name: each.path for each in inputs}
+    erasures = folder / ERASURE_LIST_PATH
+    return files | ({ERASURE_LIST_PATH: erasures} if erasures.is_file() else {})
 
 
 def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.collect.run import run
 
-    summary = run(recipe, out, forgotten.read_erasure_list(folder))
-    return {key: summary[key] for key in ("read", "rejected", "rejects", "posts")}
+    summary = run(recipe, out, read_erasure_list(folder))
+    return summary.model_dump(include={"rows_read", "rejected", "reject_reasons", "posts"})
 
 
 STAGE = Stage(

@@ -34,7 +34,7 @@ from mentallama.predict.questions import QuestionRow
 from mentallama.records import FORMS, Post, example_of
 from mentallama.run_files import ERASURE_LIST_PATH, LOCK_PATH, MANIFEST_FILE, POSTS_PATH, QUESTIONS_FILE
 from mentallama.tasks import load_tasks, write_query
-from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, text_key
+from mentallama.text.fingerprint import is_identifying, text_key
 
 
 class NothingToErase(UsageError):
@@ -181,7 +181,7 @@ def _find_posts(folder: Path, target_id: str) -> list[Post]:
     if not path.is_file():
         return []
     matching = [post for post in read_records(path, Post) if target_id in (post.id, post.author)]
-    keys = {key for post in matching if len(key := text_key(post.text)) >= MIN_IDENTIFYING_LETTERS}
+    keys = {key for post in matching if is_identifying(key := text_key(post.text))}
     ids = {post.id for post in matching}
     copies = (
         post
@@ -207,7 +207,7 @@ def _build_matcher(posts: list[Post], target_id: str) -> PersonMatcher:
     queries = {
         write_query(tasks[p.set], question, form, p.text) for p, question, form in asked if p.set in tasks
     }
-    texts = {post.text for post in posts if len(text_key(post.text)) >= MIN_IDENTIFYING_LETTERS}
+    texts = {post.text for post in posts if is_identifying(text_key(post.text))}
     return PersonMatcher(
         frozenset({target_id, *(post.id for post in posts), *examples, *queries}), tuple(sorted(texts))
     )

@@ -1,4 +1,4 @@
-"""Who has asked to be forgotten in a run: `forgotten.json` in the run's folder, without text or name."""
+"""Erasure requests of a run: `erasure_list.json` in the run's folder, which holds neither texts nor names."""
 
 from __future__ import annotations
 
@@ -10,60 +10,54 @@ from mentallama.errors import DataError
 from mentallama.files.record_files import write_text
 from mentallama.records import Post, Record
 from mentallama.run_files import ERASURE_LIST_PATH
-from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
+from mentallama.text.fingerprint import identifying_hash
 
 
 class ErasureList(Record):
-    """Ids of posts, hashes of authors, and hashes of the keys of texts, each ascending.
+    """Posts to leave out, by post id, author hash, and hash of the text's key; each sorted.
 
-    Texts are there because the same post stands in several sets under other ids. A text of a few letters may be
-    another person's too: it is known by the post's id alone.
+    Text hashes are needed because the same post occurs in several sets under different ids. Texts too short to
+    identify one post are listed by id only.
     """
 
-    posts: tuple[str, ...] = ()
-    authors: tuple[str, ...] = ()
-    texts: tuple[int, ...] = ()
+    post_ids: tuple[str, ...] = ()
+    author_hashes: tuple[str, ...] = ()
+    text_hashes: tuple[int, ...] = ()
 
     def covers(self, post: Post) -> bool:
         """Whether a post is to be left out."""
-        known = post.id in self.posts or post.author in self.authors
-        return known or (bool(self.texts) and identifying_hash(post.text) in self.texts)
+        listed = post.id in self.post_ids or post.author in self.author_hashes
+        return listed or (bool(self.text_hashes) and identifying_hash(post.text) in self.text_hashes)
 
     def with_posts(self, posts: list[Post]) -> ErasureList:
-        """This list and some posts more."""
+        """A copy of this list with `posts` added."""
         return ErasureList(
-            posts=tuple(sorted({*self.posts, *(post.id for post in posts)})),
-            authors=self.authors,
-            texts=tuple(
-                sorted({*self.texts, *(mark for post in posts if (mark := identifying_hash(post.text)))})
+            post_ids=tuple(sorted({*self.post_ids, *(post.id for post in posts)})),
+            author_hashes=self.author_hashes,
+            text_hashes=tuple(
+                sorted({*self.text_hashes, *(key for post in posts if (key := identifying_hash(post.text)))})
             ),
         )
 
     def with_authors(self, authors: set[str]) -> ErasureList:
-        """This list and some authors more."""
-        return self.model_copy(update={"authors": tuple(sorted({*self.authors, *authors}))})
+        """A copy of this list with `authors` added."""
+        return self.model_copy(update={"author_hashes": tuple(sorted({*self.author_hashes, *authors}))})
 
 
 NO_ERASURES = ErasureList()
 
 
-def identifying_hash(text: str) -> int | None:
-    """The hash of a text's key; None where it is too short to tell one person from another."""
-    key = text_key(text)
-    return key_hash(key) if len(key) >= MIN_IDENTIFYING_LETTERS else None
-
-
 def read_erasure_list(folder: Path) -> ErasureList:
-    """The list of a run; empty where nobody has asked."""
+    """Read the list of a run; empty if there were no requests."""
     path = folder / ERASURE_LIST_PATH
     if not path.is_file():
         return ErasureList()
     try:
         return ErasureList.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as fault:
-        raise DataError("not a list of who is to be forgotten", path) from fault
+        raise DataError("not an erasure list", path) from fault
 
 
-def write_erasure_list(folder: Path, forgotten: ErasureList) -> None:
+def write_erasure_list(folder: Path, erasures: ErasureList) -> None:
     """Write the list, atomically."""
-    write_text(folder / ERASURE_LIST_PATH, forgotten.model_dump_json(indent=2) + "\n")
+    write_text(folder / ERASURE_LIST_PATH, erasures.model_dump_json(indent=2) + "\n")

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from mentallama.check.output.gate_report_schema import GateReport
+from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap
 from mentallama.errors import DataError
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.files.record_files import read_json, read_records
@@ -26,64 +27,6 @@ from mentallama.run_files import (
 from mentallama.tasks import Task
 
 M = TypeVar("M")
-
-
-class LenientRecord(BaseModel):
-    """Base of the records that other stages wrote: fields that the page does not show are ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class RemovedPosts(LenientRecord):
-    """Number of posts removed from one set and split for one reason, because of another set and split."""
-
-    reason: str = "leak"
-    how: str | None = None
-    set: str
-    split: str
-    against_set: str | None = None
-    against_split: str | None = None
-    posts: int
-
-
-class HeldOutClaim(LenientRecord):
-    """Whether the run can claim that no model saw the held-out sets."""
-
-    sets: tuple[str, ...] = ()
-    test_posts_left_in_training: int = 0
-    claim: bool = False
-
-
-class CollectSummary(LenientRecord):
-    """`collect/summary.json`."""
-
-    posts: dict[str, dict[str, int]] = {}
-    read: int | None = None
-    rejected: int = 0
-    rejects: dict[str, int] = {}
-    leak_guard: str | None = None
-    removed: tuple[RemovedPosts, ...] = ()
-    held_out: HeldOutClaim = HeldOutClaim()
-
-
-class OverlapCounts(LenientRecord):
-    """`collect/overlap.json`: shared posts, test sets x training sets."""
-
-    tests: tuple[str, ...]
-    trains: tuple[str, ...]
-    test_posts: tuple[int, ...]
-    counts: tuple[tuple[int, ...], ...]
-    after_guard: tuple[tuple[int, ...], ...] | None = None
-
-
-class LabelDrift(LenientRecord):
-    """One line of `collect/label_drift.json`; `share` is 0-1."""
-
-    set: str
-    question: str
-    rows: int
-    differ: int
-    share: float
 
 
 @dataclass(frozen=True)
@@ -103,7 +46,7 @@ class RunArtifacts:
 
     scores: ScoreFile | None = None
     collect_summary: CollectSummary | None = None
-    overlap: OverlapCounts | None = None
+    overlap: Overlap | None = None
     drift: tuple[LabelDrift, ...] | None = None
     train_summary: Mapping[str, Any] | None = None
     prediction_counts: PredictionCounts | None = None
@@ -126,7 +69,7 @@ def read_run_artifacts(
     return RunArtifacts(
         scores=_read_if_present(run / SCORES_PATH, ScoreFile),
         collect_summary=_read_if_present(run / COLLECT_SUMMARY_PATH, CollectSummary),
-        overlap=_read_if_present(run / OVERLAP_PATH, OverlapCounts),
+        overlap=_read_if_present(run / OVERLAP_PATH, Overlap),
         drift=_read_if_present(run / LABEL_DRIFT_PATH, tuple[LabelDrift, ...]),
         train_summary=_read_if_present(run / TRAIN_SUMMARY_PATH, dict[str, Any]),
         prediction_counts=count_predictions(run / PREDICTIONS_PATH),

@@ -23,7 +23,7 @@ from mentallama.parallel import batched
 from mentallama.prompts import FewShotExample
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
-from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, synthetic_post_hashes, text_key
+from mentallama.text.fingerprint import identifying_hash, synthetic_post_hashes
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.suggestions import did_you_mean
@@ -258,9 +258,4 @@ def _scrubbed(row: FewShotRow) -> dict[str, str]:
 def count_real_examples(rows: Sequence[FewShotRow]) -> Counter[str]:
     """Number of examples by real people (not synthetic ones), by set; texts too short to identify count as real."""
     synthetic = synthetic_post_hashes() if rows else frozenset()
-    return Counter(row.set for row in rows if not _is_synthetic(row.text, synthetic))
-
-
-def _is_synthetic(text: str, synthetic: frozenset[int]) -> bool:
-    key = text_key(text)
-    return len(key) >= MIN_IDENTIFYING_LETTERS and key_hash(key) in synthetic
+    return Counter(row.set for row in rows if identifying_hash(row.text) not in synthetic)

@@ -1,4 +1,4 @@
-"""What makes two texts the same post: a key that survives case, punctuation and mis-decoding."""
+"""Fingerprints that identify a post: a key that survives case, punctuation and mis-decoding, and its hashes."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from mentallama.text.pii import PLACEHOLDER
 _NOT_ASCII_ALNUM = re.compile(r"[^a-z0-9]+")
 _WORD = re.compile(r"[a-z0-9]+")
 MIN_IDENTIFYING_LETTERS = 20
-"""Letters of the shortest made-up post that is known by its key: a real person may have written a shorter one."""
+"""Length of the shortest key that identifies one post: several people may have written the same shorter text."""
 SHINGLE_SIZE = 2
-"""Words (or characters where a script has no spaces) in a row that make one feature of a near-duplicate."""
+"""Words (characters in scripts other than Latin) per shingle of a near-duplicate comparison."""
 
 
 def text_key(text: str) -> str:
-    """A cleaned text's letters and digits: ASCII ones where they are most of it, else all, without accents.
+    """Letters and digits of a cleaned text: only ASCII ones where they are the majority, else all, without accents.
 
     Mis-decoded marks are never ASCII, so posts in Latin script keep their key whether or not they could be
     repaired; a text in another script needs its own letters. Placeholders do not count: one copy of a post
     may have been masked elsewhere.
 
-    >>> key_of("Don't — STOP, @me") == key_of("don‚Äôt stop me")
+    >>> text_key("Don't — STOP, @me") == text_key("don‚Äôt stop me")
     True
-    >>> key_of("我今天很累")
+    >>> text_key("我今天很累")
     '我今天很累'
     """
     bare = PLACEHOLDER.sub("", text)
@@ -40,14 +40,25 @@ def text_key(text: str) -> str:
 
 
 def key_hash(key: str) -> int:
-    """A 64-bit hash of a key, the same in every process."""
+    """64-bit hash of a key, the same in every process."""
     return int.from_bytes(
         hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little"
     )
 
 
+def is_identifying(key: str) -> bool:
+    """Whether a key is long enough to identify one post."""
+    return len(key) >= MIN_IDENTIFYING_LETTERS
+
+
+def identifying_hash(text: str) -> int | None:
+    """Hash of a text's key; None if the key is too short to identify one post."""
+    key = text_key(text)
+    return key_hash(key) if is_identifying(key) else None
+
+
 def shingles(text: str) -> list[str]:
-    """Word pairs of a text in Latin script, character pairs of others: the features near-duplicates share."""
+    """Word pairs of a text in Latin script, character pairs in other scripts; near-duplicates share most of them."""
     key = text_key(text)
     if key.isascii():
         words = _WORD.findall(PLACEHOLDER.sub("", text).lower())
@@ -56,6 +67,6 @@ def shingles(text: str) -> list[str]:
 
 
 def synthetic_post_hashes() -> frozenset[int]:
-    """Key hashes of the posts that were written for this project."""
+    """Key hashes of the synthetic posts: those written for this project."""
     text = files("mentallama.text").joinpath("synthetic_posts.txt").read_text(encoding="ascii")
     return frozenset(int(line, 16) for line in text.split() if not line.startswith("#"))

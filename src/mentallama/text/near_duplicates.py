@@ -102,7 +102,9 @@ class NearDuplicateIndex:
         same = _first_with_same_hash(hashes, letters == 0)
         unique = np.flatnonzero(same == np.arange(len(same)))
         pairs = list(self._near_pairs(unique[letters[unique] >= MIN_NEAR_KEY_LETTERS], letters, advance))
-        return same, _connected_components(same, pairs)
+        near = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        posts = np.arange(len(same))
+        return same, connected_components(len(same), np.r_[posts, near[:, 0]], np.r_[same, near[:, 1]])
 
     def close(self) -> None:
         for file in (self._keys, *self._bands):
@@ -168,17 +170,19 @@ def _bucket_pairs(bucket: list[int]) -> Iterable[tuple[int, int]]:
     return [*pairwise(bucket), *((bucket[0], b) for b in bucket[2:])]
 
 
-def _connected_components(same: Array, pairs: list[tuple[int, int]]) -> Array:
-    """Connected components of equal and near posts, each named by its first post."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+def connected_components(size: int, left: Array, right: Array) -> Array:
+    """Label `size` nodes by connected component, given edges `left[i]`-`right[i]`.
 
-    size = len(same)
+    Returns
+    -------
+    int64 (size,)
+        The lowest node of each node's component.
+    """
+    from scipy.sparse import coo_array, csgraph
+
     if not size:
-        return same
-    near = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-    left, right = np.r_[np.arange(size), near[:, 0]], np.r_[same, near[:, 1]]
+        return np.empty(0, dtype=np.int64)
     graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
+    _, component = csgraph.connected_components(graph, directed=False)
     _, first = np.unique(component, return_index=True)
     return np.asarray(first[component])

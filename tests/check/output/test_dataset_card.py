@@ -36,7 +36,7 @@ TASKS = load_tasks()
 LEAKS = {
     "leak_guard": "run",
     "removed": [{"posts": 3}, {"posts": 4}],
-    "held_out": {"sets": [], "claim": False, "test_posts_left_in_training": 0},
+    "held_out": {"sets": [], "verified": False, "test_posts_left_in_training": 0},
 }
 
 
@@ -268,7 +268,7 @@ def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
     ],
 )
 def test_only_a_claim_that_holds_is_made(sets: list[str], claim: bool, left: int, said: str) -> None:
-    held_out = {"sets": sets, "claim": claim, "test_posts_left_in_training": left}
+    held_out = {"sets": sets, "verified": claim, "test_posts_left_in_training": left}
     assert said in render_dataset_card(material(TWO, collect_summary={**LEAKS, "held_out": held_out}))
 
 

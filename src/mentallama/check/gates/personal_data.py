@@ -34,7 +34,7 @@ def _masked_words(row: ResponseRow) -> set[str]:
 
     Other masked words may be parts of a link, such as "help" in the address of a page about depression.
     """
-    original = row.post.provenance.original
+    original = row.post.provenance.original_text
     if original is None or not PLACEHOLDER.search(row.post.text):
         return set()
     remaining = {word.casefold() for word in _WORD.findall(row.post.text)}

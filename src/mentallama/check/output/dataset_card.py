@@ -252,7 +252,7 @@ def _leaks(summary: Mapping[str, Any]) -> str:
     removed = sum(each["posts"] for each in summary["removed"])
     text = f"Leak guard `{level}`: {meanings[level]}; {removed:,} posts were removed.\n\n"
     names = ", ".join(held_out["sets"])
-    if held_out["claim"]:
+    if held_out["verified"]:
         return text + f"Held out for testing: {names}; training contains no copy of their test posts.\n"
     if names:
         left = held_out["test_posts_left_in_training"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from mentallama.collect.summary import CollectSummary, HeldOut, Overlap, RemovalCount
 from mentallama.records import SPLITS
 from mentallama.report.page_model import (
     NO_VALUE,
@@ -20,13 +21,7 @@ from mentallama.report.page_model import (
     named_row,
     number_cell,
 )
-from mentallama.report.run_artifacts import (
-    CollectSummary,
-    HeldOutClaim,
-    OverlapCounts,
-    RemovedPosts,
-    RunArtifacts,
-)
+from mentallama.report.run_artifacts import RunArtifacts
 
 NO_COLLECT_SUMMARY = "There is no collect/summary.json in this run"
 
@@ -81,10 +76,10 @@ def _post_counts(collected: CollectSummary | None) -> Sequence[Block]:
 
 
 def _reject_table(collected: CollectSummary) -> Block:
-    of_read = "" if collected.read is None else f" of {collected.read:,} rows read"
-    if not collected.rejects:
+    of_read = "" if collected.rows_read is None else f" of {collected.rows_read:,} rows read"
+    if not collected.reject_reasons:
         return Paragraph(f"No rows were rejected{of_read}.")
-    rows = tuple(named_row(reason, [count_cell(times)]) for reason, times in collected.rejects.items())
+    rows = tuple(named_row(reason, [count_cell(times)]) for reason, times in collected.reject_reasons.items())
     return TableBlock(f"Rows rejected: {collected.rejected:,}{of_read}.", ("reason", "rows"), rows)
 
 
@@ -104,9 +99,9 @@ def _leak_guard(collected: CollectSummary | None) -> Sequence[Block]:
     ]
 
 
-def _held_out_claim(held_out: HeldOutClaim) -> str:
+def _held_out_claim(held_out: HeldOut) -> str:
     names = ", ".join(held_out.sets)
-    if held_out.claim:
+    if held_out.verified:
         return (
             f"Held out: {names}. None of their posts, and no copy of one of their test posts, "
             "was used in training."
@@ -122,13 +117,13 @@ def _held_out_claim(held_out: HeldOutClaim) -> str:
 RemovalKey = tuple[str, str, str]
 
 
-def _count_removals(removed: Sequence[RemovedPosts]) -> dict[RemovalKey, Counter[str]]:
+def _count_removals(removed: Sequence[RemovalCount]) -> dict[RemovalKey, Counter[str]]:
     """Count removed posts: (removed from, reason, duplicates of) -> kind of match -> posts."""
     removals: dict[RemovalKey, Counter[str]] = {}
     for removal in removed:
-        duplicates_of = " ".join(filter(None, (removal.against_set, removal.against_split))) or NO_VALUE
+        duplicates_of = " ".join(filter(None, (removal.duplicate_of_set, removal.duplicate_of_split))) or NO_VALUE
         key = (f"{removal.set} {removal.split}", removal.reason, duplicates_of)
-        removals.setdefault(key, Counter())[removal.how or ""] += removal.posts
+        removals.setdefault(key, Counter())[removal.match or ""] += removal.posts
     return removals
 
 
@@ -138,13 +133,13 @@ def _removal_row(key: RemovalKey, matches: Counter[str]) -> PageRow:
     return named_row(removed_from, [Cell(REMOVAL_REASONS.get(reason, reason)), Cell(duplicates_of), *counts])
 
 
-def _overlap(overlap: OverlapCounts | None) -> Sequence[Block]:
+def _overlap(overlap: Overlap | None) -> Sequence[Block]:
     if overlap is None:
         return missing_note("There is no collect/overlap.json in this run, so shared posts are unknown.")
     caption = (
         "Test posts of a set (row) of which a copy or near-duplicate is in training data of a set (column)."
     )
-    blocks: list[Block] = [_overlap_table(caption + " Before the leak guard.", overlap, overlap.counts)]
+    blocks: list[Block] = [_overlap_table(caption + " Before the leak guard.", overlap, overlap.before_guard)]
     if overlap.after_guard is None:
         return blocks
     left = sum(map(sum, overlap.after_guard))
@@ -154,17 +149,17 @@ def _overlap(overlap: OverlapCounts | None) -> Sequence[Block]:
     return [*blocks, _overlap_table(after, overlap, overlap.after_guard)]
 
 
-def _overlap_table(caption: str, overlap: OverlapCounts, counts: Sequence[Sequence[int]]) -> TableBlock:
+def _overlap_table(caption: str, overlap: Overlap, counts: Sequence[Sequence[int]]) -> TableBlock:
     tested = [index for index, posts in enumerate(overlap.test_posts) if posts]
-    names = [overlap.tests[index] for index in tested]
+    names = [overlap.test_sets[index] for index in tested]
     posts = [overlap.test_posts[index] for index in tested]
     lines = [counts[index] for index in tested]
-    heat = heat_table(caption, "test set", names, overlap.trains, lines, row_totals=posts)
+    heat = heat_table(caption, "test set", names, overlap.train_sets, lines, row_totals=posts)
     rows = tuple(
         PageRow((line.cells[0], count_cell(size), *line.cells[1:]))
         for line, size in zip(heat.rows, posts, strict=True)
     )
-    return TableBlock(caption, ("test set", "test posts", *overlap.trains), rows, vertical_headers=True)
+    return TableBlock(caption, ("test set", "test posts", *overlap.train_sets), rows, vertical_headers=True)
 
 
 def _label_drift(artifacts: RunArtifacts) -> Sequence[Block]:

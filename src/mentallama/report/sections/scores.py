@@ -111,7 +111,7 @@ def _held_out_sets(artifacts: RunArtifacts) -> frozenset[str]:
     """Sets that no model of this run saw, as far as the collected data show."""
     summary = artifacts.collect_summary
     held_out = None if summary is None else summary.held_out
-    return frozenset(held_out.sets) if held_out is not None and held_out.claim else frozenset()
+    return frozenset(held_out.sets) if held_out is not None and held_out.verified else frozenset()
 
 
 def _paper_table(ours: Mapping[str, float], caption: str, held_out: bool = False) -> TableBlock:

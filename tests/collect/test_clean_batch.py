@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.collect.evidence_spans import locate_evidence
+from mentallama.collect.clean_batch import locate_evidence
 from mentallama.text.quote_matching import find_quote
 from mentallama.text.repair import repair
 
