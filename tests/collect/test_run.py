@@ -15,6 +15,7 @@ from rapidfuzz import fuzz
 from sample.make import SAMPLE, corpus
 
 import mentallama.collect.run as collect
+from mentallama.collect import clean_inputs
 from mentallama.collect.readers import Reject
 from mentallama.collect.summary import Removal
 from mentallama.config import Collect, Recipe, read_recipe
@@ -257,7 +258,7 @@ def test_another_salt_gives_authors_other_names_and_posts_the_same_places(run: R
 def test_the_same_bytes_whatever_the_number_of_processes_and_the_size_of_batches(
     jobs: int, batch: int, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collect, "BATCH_ROWS", batch)
+    monkeypatch.setattr(clean_inputs, "BATCH_ROWS", batch)
     other = collected(sample_recipe(f"jobs={jobs}"), tmp_path / "collect")
     files = sorted(path.name for path in run.out.iterdir())
     assert files == sorted(path.name for path in other.out.iterdir())
