@@ -23,7 +23,7 @@ from mentallama.parallel import batched
 from mentallama.prompts import FewShotExample
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
-from mentallama.text.fingerprint import identifying_hash, synthetic_post_hashes
+from mentallama.text.fingerprint import identifying_hash, key_hash, synthetic_post_hashes, text_key
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.suggestions import did_you_mean

@@ -121,7 +121,9 @@ def _count_removals(removed: Sequence[RemovalCount]) -> dict[RemovalKey, Counter
     """Count removed posts: (removed from, reason, duplicates of) -> kind of match -> posts."""
     removals: dict[RemovalKey, Counter[str]] = {}
     for removal in removed:
-        duplicates_of = " ".join(filter(None, (removal.duplicate_of_set, removal.duplicate_of_split))) or NO_VALUE
+        duplicates_of = (
+            " ".join(filter(None, (removal.duplicate_of_set, removal.duplicate_of_split))) or NO_VALUE
+        )
         key = (f"{removal.set} {removal.split}", removal.reason, duplicates_of)
         removals.setdefault(key, Counter())[removal.match or ""] += removal.posts
     return removals
