@@ -6,6 +6,7 @@ A test passes its own table where the package takes one as an argument; what it 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
+from mentallama.analysis import analyse_post
+from mentallama.analysts.registry import ANALYSTS, AnalystKind
 from mentallama.answers.format import write_answer
 from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, RowGate
 from mentallama.check.gates import GATES
@@ -22,7 +25,7 @@ from mentallama.check.response_row import ResponseRow
 from mentallama.check.run import run as run_check
 from mentallama.cli.stages import add_stage_commands
 from mentallama.cli.tables import score_table
-from mentallama.config import Recipe, read_recipe
+from mentallama.config import Predict, Recipe, read_recipe
 from mentallama.config.base import Settings
 from mentallama.config.check import Check, GateSetting
 from mentallama.errors import TooManyRejectsError, UsageError
@@ -38,8 +41,10 @@ from mentallama.metrics.registry import Metric
 from mentallama.pipeline.registry import STAGES, recipe_model
 from mentallama.pipeline.runner import run_recipe
 from mentallama.pipeline.stage import Stage
+from mentallama.predict.ad_hoc import PredictCommand, predict_ad_hoc
+from mentallama.predict.stage import PredictJob
 from mentallama.progress import LogFn
-from mentallama.records import Verdict
+from mentallama.records import Example, Prediction, Reading, Verdict
 from mentallama.report import sections
 from mentallama.report.page_model import Paragraph, Section
 from mentallama.report.run import run as report_run
@@ -53,6 +58,7 @@ from mentallama.run_files import (
 )
 from mentallama.tasks import load_tasks
 from tests.factories.check_cases import answer_to, post_of
+from tests.factories.linear_cases import make_post
 
 # --- a stage: config/count.py, count/run.py, count/stage.py, and a line in pipeline.registry.STAGES ----
 
@@ -149,6 +155,43 @@ def test_a_stage_has_a_command(recipe_path: Path) -> None:
     done = runner.invoke(app, ["count", str(recipe_path), "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[-1] == str(out / "count")
+
+
+# --- an analyst: a module in analysts/, and a line in analysts.registry.ANALYSTS -----------------------
+
+
+class ConstantAnalyst:
+    """Gives every question the label after which it is named, if the question has it."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        for example in examples:
+            reading = Reading(status="parsed", label=self.label, explanation="Always.")
+            yield Prediction(example_id=example.id, reading=reading, model=f"constant:{self.label}")
+
+
+def test_an_analyst_answers_one_post_and_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    kind = AnalystKind(lambda location, _: ConstantAnalyst(location), libraries=("typer",))
+    monkeypatch.setitem(ANALYSTS, "constant", kind)
+    (answer,) = analyse_post("The bus is late.", "constant:no", "DR").predictions
+    assert (answer.reading.label, answer.model) == ("no", "constant:no")
+
+    posts = tmp_path / "posts.jsonl"
+    write_records(
+        posts,
+        [
+            make_post("DR", "test", f"The bus number {number} is late.", {"depression": "no"})
+            for number in range(3)
+        ],
+    )
+    job = PredictJob("constant:no", Predict(), load_tasks())
+    summary = predict_ad_hoc(PredictCommand(job, posts), tmp_path / "out", print)
+    assert (summary.posts, summary.answers) == (3, {"parsed": 3})
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest is not None
+    assert "typer" in manifest.cache_key["versions"]
 
 
 # --- gates: a module in check/gates, a key in config/check.py, and a line in check.gates.GATES ---------
