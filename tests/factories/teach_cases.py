@@ -1,4 +1,4 @@
-"""What the tests of `teach` share: replies of a sensible teacher, and a lesson on made-up posts."""
+"""What the tests of `teach` share: replies of a plausible teacher, and jobs on synthetic posts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def sensible_reply(body: dict[str, Any], choice: int = 0) -> str:
 
 
 def other_reply(body: dict[str, Any]) -> str:
-    """A teacher of another mind."""
+    """A teacher that chooses another label."""
     return sensible_reply(body, 1)
 
 
@@ -54,16 +54,16 @@ def no_analyst(teacher: Teacher) -> LinearAnalyst:
     raise UsageError(f"{teacher.spec}: this run has no such teacher")
 
 
-def lesson_of(folder: Path, posts: Iterable[Post], **settings: Any) -> TeachJob:
-    """A lesson on a file of posts."""
+def make_job(folder: Path, posts: Iterable[Post], **settings: Any) -> TeachJob:
+    """Write the posts to a file and make a job of them."""
     path = folder / "posts.jsonl"
     write_records(path, posts)
     return TeachJob(path, load_tasks(), Teach.model_validate(settings))
 
 
-def taught(lesson: TeachJob, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
+def run_teach(job: TeachJob, folder: Path, **terms: Any) -> tuple[TeachSummary, list[Response], list[str]]:
     """Run the stage into `folder`/teach; summary, responses, what was said."""
     said: list[str] = []
     given = {"load_analyst": no_analyst, "environ": {}, "log": said.append} | terms
-    summary = run(lesson, folder / "teach", folder / "ledger.sqlite", **given)
+    summary = run(job, folder / "teach", folder / "ledger.sqlite", **given)
     return summary, list(read_records(folder / "teach" / RESPONSES_FILE, Response)), said

@@ -21,7 +21,7 @@ from mentallama.run_files import RESPONSES_FILE
 from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts
-from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 from tests.teach.test_stage import DR, RECIPE, ROOT, tables
 
 Body = dict[str, Any]
@@ -69,16 +69,16 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
     by_calls.mkdir()
     by_batch.mkdir()
     teacher = f"remote:test-model@{server.url}"
-    taught(lesson_of(by_calls, few(), teacher=teacher), by_calls)
+    run_teach(make_job(by_calls, few(), teacher=teacher), by_calls)
     assert server.hashes.total() == 6
-    lesson, mode = lesson_of(by_batch, few(), teacher=teacher), DispatchMode(batch_folder=by_batch / "batch")
+    job, mode = make_job(by_batch, few(), teacher=teacher), DispatchMode(batch_folder=by_batch / "batch")
     with pytest.raises(MentallamaError, match="6 requests in 1 new file"):
-        taught(lesson, by_batch, dispatch_mode=mode)
+        run_teach(job, by_batch, dispatch_mode=mode)
     assert not (by_batch / "teach" / RESPONSES_FILE).exists()
     assert server.hashes.total() == 6  # nothing was called
     assert provide(by_batch / "batch", completed_by(server)) == 6
     assert set(server.hashes.values()) == {2}  # the requests are the calls
-    summary, _, said = taught(lesson, by_batch, dispatch_mode=mode)
+    summary, _, said = run_teach(job, by_batch, dispatch_mode=mode)
     assert server.hashes.total() == 12
     assert summary.outcomes == {"test-model": {"parsed": 6}}
     assert not any("of no request of this run" in line for line in said)
@@ -91,9 +91,9 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
 def test_results_of_other_runs_are_said(server: Server, tmp_path: Path) -> None:
     mode = DispatchMode(batch_folder=tmp_path / "batch")
     with pytest.raises(MentallamaError):
-        taught(lesson_of(tmp_path, few(), teacher=NOWHERE), tmp_path, dispatch_mode=mode)
+        run_teach(make_job(tmp_path, few(), teacher=NOWHERE), tmp_path, dispatch_mode=mode)
     provide(tmp_path / "batch", completed_by(server))
-    said = taught(lesson_of(tmp_path, few(4), teacher=NOWHERE), tmp_path, dispatch_mode=mode)[2]
+    said = run_teach(make_job(tmp_path, few(4), teacher=NOWHERE), tmp_path, dispatch_mode=mode)[2]
     assert said[-1] == f"teach: 2 results in {tmp_path / 'batch'} are of no request of this run"
 
 
@@ -105,7 +105,7 @@ def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path)
     write_records(run / "collect/posts.jsonl.zst", everyone)
     mode, results = DispatchMode(batch_folder=run / "batch"), run / "batch/results/output-0.jsonl"
     with pytest.raises(MentallamaError):
-        taught(lesson_of(run, everyone, teacher=NOWHERE), run, dispatch_mode=mode)
+        run_teach(make_job(run, everyone, teacher=NOWHERE), run, dispatch_mode=mode)
     provide(run / "batch", completed_by(server))
     erase(run, everyone[2].id)
     assert (
@@ -115,7 +115,7 @@ def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path)
         == 5
     )
     rest = [post for post in everyone if post.id != everyone[2].id]
-    taught(lesson_of(run, rest, teacher=NOWHERE), run, dispatch_mode=mode)
+    run_teach(make_job(run, rest, teacher=NOWHERE), run, dispatch_mode=mode)
     for path in (run / "batch").glob("*.jsonl"):
         path.unlink()
     erase(run, everyone[4].id)

@@ -25,7 +25,7 @@ from mentallama.teach.requests import build_requests, labelled_questions
 from mentallama.teach.run import progress_note
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts
-from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 
 PRICES = {"input_price": 2.0, "output_price": 10.0}
 
@@ -41,12 +41,12 @@ def priced(server: Server, **terms: object) -> dict[str, object]:
 
 
 def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server, max_tokens=200))
-    endpoint = open_endpoint(lesson.settings.teacher[0].spec, lesson.settings.teacher[0], {})
-    bodies = [call.body for call in build_requests(lesson, endpoint, labelled_questions(lesson))]
+    job = make_job(tmp_path, depression_posts()[:6], teacher=priced(server, max_tokens=200))
+    endpoint = open_endpoint(job.settings.teacher[0].spec, job.settings.teacher[0], {})
+    bodies = [call.body for call in build_requests(job, endpoint, labelled_questions(job))]
     weight = sum(len(json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()) for body in bodies)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        found = estimate_cost(lesson, endpoint, ledger, 6)
+        found = estimate_cost(job, endpoint, ledger, 6)
     assert (found.calls, found.cached) == (6, 0)
     assert found.tokens_in == round(weight / 4)
     assert found.tokens_out == 6 * TYPICAL_ANSWER_TOKENS
@@ -63,11 +63,11 @@ def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: 
     ):
         for allowed in (50, 5000):
             teacher = priced(server, max_tokens=allowed)
-            lesson = lesson_of(tmp_path, depression_posts()[:2], teacher=teacher, structured=structured)
+            job = make_job(tmp_path, depression_posts()[:2], teacher=teacher, structured=structured)
             with Ledger(tmp_path / "ledger.sqlite") as ledger:
                 found = estimate_cost(
-                    lesson,
-                    open_endpoint(lesson.settings.teacher[0].spec, lesson.settings.teacher[0], {}),
+                    job,
+                    open_endpoint(job.settings.teacher[0].spec, job.settings.teacher[0], {}),
                     ledger,
                     2,
                 )
@@ -75,12 +75,12 @@ def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: 
 
 
 def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lesson = lesson_of(tmp_path, depression_posts(), teacher=priced(server))
-    endpoint = open_endpoint(lesson.settings.teacher[0].spec, lesson.settings.teacher[0], {})
+    job = make_job(tmp_path, depression_posts(), teacher=priced(server))
+    endpoint = open_endpoint(job.settings.teacher[0].spec, job.settings.teacher[0], {})
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        exact = estimate_cost(lesson, endpoint, ledger, 100)
+        exact = estimate_cost(job, endpoint, ledger, 100)
         monkeypatch.setattr(cost, "MAX_SAMPLED_QUESTIONS", 30)  # so every fourth of the 100 is looked at
-        sampled = estimate_cost(lesson, endpoint, ledger, 100)
+        sampled = estimate_cost(job, endpoint, ledger, 100)
     assert (
         (sampled.calls, sampled.tokens_out)
         == (exact.calls, exact.tokens_out)
@@ -91,9 +91,9 @@ def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch
 
 
 def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=priced(server))
+    job = make_job(tmp_path, depression_posts()[:6], teacher=priced(server))
     said: list[tuple[str, int]] = []
-    taught(lesson, tmp_path, log=lambda line: said.append((line, server.hashes.total())))
+    run_teach(job, tmp_path, log=lambda line: said.append((line, server.hashes.total())))
     ((line, seen),) = said
     assert seen == 0
     assert line.startswith("teach: test-model: an estimated 6 requests; about ")
@@ -125,11 +125,11 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
 ) -> None:
     posts = depression_posts()[:20]
     said: list[str] = []
-    lesson = lesson_of(tmp_path, posts, teacher=priced(server), max_concurrency=4, budget=0.02)
+    job = make_job(tmp_path, posts, teacher=priced(server), max_concurrency=4, budget=0.02)
     with pytest.raises(
         MentallamaError, match=r"the budget of 0\.02 does not cover the next request"
     ) as stopped:
-        taught(lesson, tmp_path, log=said.append)
+        run_teach(job, tmp_path, log=said.append)
     assert stopped.value.exit_code == EXIT_FAILED
     assert said[1].startswith("teach: the budget of 0.02 will probably not suffice")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -137,22 +137,22 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
     assert 0 < kept < 20
     assert spent <= 0.02
     assert not (tmp_path / "teach").exists()
-    summary, responses, _ = taught(lesson_of(tmp_path, posts, teacher=priced(server), budget=1.0), tmp_path)
+    summary, responses, _ = run_teach(make_job(tmp_path, posts, teacher=priced(server), budget=1.0), tmp_path)
     assert len(responses) == 20
     assert server.hashes.total() == 20
     assert summary.outcomes == {"test-model": {"parsed": 20}}
 
 
 def test_a_budget_below_any_call_sends_nothing(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, depression_posts()[:3], teacher=priced(server), budget=0.0)
+    job = make_job(tmp_path, depression_posts()[:3], teacher=priced(server), budget=0.0)
     with pytest.raises(MentallamaError, match=r"the budget of 0 does not cover the next request: 0 spent"):
-        taught(lesson, tmp_path)
+        run_teach(job, tmp_path)
     assert not server.hashes
 
 
 def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, depression_posts()[:8], teacher=priced(server))
-    summary, _, _ = taught(lesson, tmp_path)
+    job = make_job(tmp_path, depression_posts()[:8], teacher=priced(server))
+    summary, _, _ = run_teach(job, tmp_path)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         answers: list[Completion] = list(ledger.iter_completions())
         spent = ledger.total_spent()

@@ -15,7 +15,7 @@ from mentallama.teach.few_shot import FewShotRow, count_real_examples
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import cause_posts, depression_posts, make_post
 from tests.factories.project import ROOT
-from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 
 
 def real(post: Post) -> Post:
@@ -46,7 +46,7 @@ def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
 ) -> None:
     server, spec = teacher
     with pytest.raises(UsageError) as refused:
-        taught(lesson_of(tmp_path, real_ones("DR", "CLP", "CAMS"), teacher=spec), tmp_path)
+        run_teach(make_job(tmp_path, real_ones("DR", "CLP", "CAMS"), teacher=spec), tmp_path)
     assert "posts of CLP, DR were given under an agreement" in str(refused.value)
     assert "--allow-remote CLP --allow-remote DR" in str(refused.value)
     assert refused.value.exit_code == EXIT_USAGE
@@ -56,9 +56,9 @@ def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
 
 def test_one_that_is_allowed_leaves_the_other_refused(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
-    lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher=spec, allow_remote=["CLP"])
+    job = make_job(tmp_path, real_ones("DR", "CLP"), teacher=spec, allow_remote=["CLP"])
     with pytest.raises(UsageError, match=r"posts of DR were given .* pass --allow-remote DR if"):
-        taught(lesson, tmp_path)
+        run_teach(job, tmp_path)
     assert not server.hashes
 
 
@@ -67,28 +67,28 @@ def test_what_is_allowed_without_agreement_or_made_up_is_sent(
     names: tuple[str, ...], allowed: tuple[str, ...], teacher: Teacher, tmp_path: Path
 ) -> None:
     server, spec = teacher
-    taught(lesson_of(tmp_path, real_ones(*names), teacher=spec, allow_remote=allowed), tmp_path)
+    run_teach(make_job(tmp_path, real_ones(*names), teacher=spec, allow_remote=allowed), tmp_path)
     assert server.hashes.total() == 8
 
 
 def test_a_real_post_outside_the_splits_stands_in_nobodys_way(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
-    taught(lesson_of(tmp_path, real_ones("CLP"), teacher=spec, splits=["train"]), tmp_path)
+    run_teach(make_job(tmp_path, real_ones("CLP"), teacher=spec, splits=["train"]), tmp_path)
     assert server.hashes.total() == 7  # the CLP post is a test post
 
 
 def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
     empty = LinearAnalyst.__new__(LinearAnalyst)
     empty.name, empty._set_models = "linear:none", {}
-    lesson = lesson_of(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
-    summary, _, _ = taught(lesson, tmp_path, load_analyst=lambda _: empty)
+    job = make_job(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
+    summary, _, _ = run_teach(job, tmp_path, load_analyst=lambda _: empty)
     assert summary.failed == {"embedded:none": {"the linear analyst was not trained on this question": 8}}
 
 
 def test_two_teachers_of_which_one_is_remote(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
     with pytest.raises(UsageError, match="not sent to remote:test-model@"):
-        taught(lesson_of(tmp_path, real_ones("DR"), teacher=["embedded", spec]), tmp_path)
+        run_teach(make_job(tmp_path, real_ones("DR"), teacher=["embedded", spec]), tmp_path)
     assert not server.hashes
 
 
@@ -121,9 +121,7 @@ def test_real_examples_of_a_set_with_an_agreement_are_not_sent_either(
         'DR,depression,"The picnic by the lake was lovely.",no,"It is calm."\n',
         encoding="utf-8",
     )
-    lesson = lesson_of(
-        tmp_path, depression_posts()[:4], teacher=spec, prompt="few-shot", examples=path, shots=2
-    )
+    job = make_job(tmp_path, depression_posts()[:4], teacher=spec, prompt="few-shot", examples=path, shots=2)
     with pytest.raises(UsageError, match="posts of DR were given under an agreement"):
-        taught(lesson, tmp_path)
+        run_teach(job, tmp_path)
     assert not server.hashes

@@ -22,7 +22,7 @@ from mentallama.teach.requests import labelled_questions
 from mentallama.teach.responses import Disagreement, FailedRequest
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts, make_post, wellness_posts
-from tests.factories.teach_cases import lesson_of, other_reply, sensible_reply, taught
+from tests.factories.teach_cases import make_job, other_reply, run_teach, sensible_reply
 
 PRICED = {"input_price": 1.0, "output_price": 2.0}
 
@@ -43,8 +43,8 @@ def few(count: int = 12) -> list[Post]:
 
 def test_every_labelled_question_is_explained_in_order(server: Server, tmp_path: Path) -> None:
     posts = [*few(), *wellness_posts()[:5], make_post("DR", "train", "Nobody labelled this.", {})]
-    lesson = lesson_of(tmp_path, posts, teacher=remote(server))
-    summary, responses, _ = taught(lesson, tmp_path)
+    job = make_job(tmp_path, posts, teacher=remote(server))
+    summary, responses, _ = run_teach(job, tmp_path)
     # a task's questions come in the task's order, whatever the order of a post's labels
     expected = [
         example_of(post, question, "instruction")
@@ -65,8 +65,8 @@ def test_every_labelled_question_is_explained_in_order(server: Server, tmp_path:
 
 def test_only_the_splits_asked_for(server: Server, tmp_path: Path) -> None:
     posts = depression_posts()
-    lesson = lesson_of(tmp_path, posts, teacher=remote(server), splits=["test"])
-    _, responses, _ = taught(lesson, tmp_path)
+    job = make_job(tmp_path, posts, teacher=remote(server), splits=["test"])
+    _, responses, _ = run_teach(job, tmp_path)
     assert len(responses) == sum(post.split == "test" for post in posts) == 20
 
 
@@ -75,10 +75,10 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_second_run_asks_nothing_and_writes_the_same_bytes(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, few(), teacher=remote(server))
-    taught(lesson, tmp_path)
+    job = make_job(tmp_path, few(), teacher=remote(server))
+    run_teach(job, tmp_path)
     seen, first = server.hashes.total(), files(tmp_path)
-    _, _, said = taught(lesson, tmp_path)
+    _, _, said = run_teach(job, tmp_path)
     assert seen == 12
     assert server.hashes.total() == seen
     assert files(tmp_path) == first
@@ -86,12 +86,12 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(server: Server, tmp
 
 
 def test_what_leaves_the_requests_as_they_are_makes_no_call(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, few(), teacher=remote(server))
-    taught(lesson, tmp_path)
-    settings = lesson.settings.model_copy(
+    job = make_job(tmp_path, few(), teacher=remote(server))
+    run_teach(job, tmp_path)
+    settings = job.settings.model_copy(
         update={"max_concurrency": 2, "max_attempts": 1, "timeout": 5.0, "budget": None}
     )
-    _, responses, _ = taught(replace(lesson, settings=settings, form="completion", seed=8), tmp_path)
+    _, responses, _ = run_teach(replace(job, settings=settings, form="completion", seed=8), tmp_path)
     assert server.hashes.total() == 12
     # the answers are now those to examples of the other form
     assert [each.example_id for each in responses] == [
@@ -100,16 +100,16 @@ def test_what_leaves_the_requests_as_they_are_makes_no_call(server: Server, tmp_
 
 
 def test_another_prompt_is_another_call(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, few(), teacher=remote(server))
-    taught(lesson, tmp_path)
-    taught(lesson_of(tmp_path, few(), teacher=remote(server), prompt="zero-shot"), tmp_path)
-    taught(lesson_of(tmp_path, few(), teacher=remote(server, temperature=0.5)), tmp_path)
+    job = make_job(tmp_path, few(), teacher=remote(server))
+    run_teach(job, tmp_path)
+    run_teach(make_job(tmp_path, few(), teacher=remote(server), prompt="zero-shot"), tmp_path)
+    run_teach(make_job(tmp_path, few(), teacher=remote(server, temperature=0.5)), tmp_path)
     assert server.hashes.total() == len(server.hashes) == 3 * 12
 
 
 def test_posts_of_the_same_words_are_paid_once(server: Server, tmp_path: Path) -> None:
     posts = [*few(2), make_post("DR", "test", few(1)[0].text, few(1)[0].labels)]
-    summary, responses, _ = taught(lesson_of(tmp_path, posts, teacher=remote(server, **PRICED)), tmp_path)
+    summary, responses, _ = run_teach(make_job(tmp_path, posts, teacher=remote(server, **PRICED)), tmp_path)
     assert server.hashes.total() == 2
     assert len({each.example_id for each in responses}) == 3
     assert responses[0].text == responses[2].text
@@ -118,7 +118,7 @@ def test_posts_of_the_same_words_are_paid_once(server: Server, tmp_path: Path) -
 
 def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> None:
     terms = {"max_tokens": 77, "temperature": 0.25, "extra_body": {"seed": 3, "top_p": 0.5}}
-    taught(lesson_of(tmp_path, few(1), teacher=remote(server, **terms)), tmp_path)
+    run_teach(make_job(tmp_path, few(1), teacher=remote(server, **terms)), tmp_path)
     (body,) = server.bodies
     assert set(body) == {"model", "messages", "max_tokens", "temperature", "seed", "top_p"}
     assert (body["max_tokens"], body["temperature"], body["seed"]) == (77, 0.25, 3)
@@ -126,7 +126,7 @@ def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> Non
 
 def test_an_option_of_null_takes_a_key_out(server: Server, tmp_path: Path) -> None:
     options = {"max_tokens": None, "max_completion_tokens": 300}
-    taught(lesson_of(tmp_path, few(1), teacher=remote(server, extra_body=options)), tmp_path)
+    run_teach(make_job(tmp_path, few(1), teacher=remote(server, extra_body=options)), tmp_path)
     assert "max_tokens" not in server.bodies[0]
     assert server.bodies[0]["max_completion_tokens"] == 300
 
@@ -137,8 +137,8 @@ def test_an_option_of_null_takes_a_key_out(server: Server, tmp_path: Path) -> No
 def test_structured_answers_are_asked_for_and_read(
     mode: str, kind: str | None, server: Server, tmp_path: Path
 ) -> None:
-    lesson = lesson_of(tmp_path, few(4), teacher=remote(server, schema_mode=mode), structured=True)
-    summary, responses, _ = taught(lesson, tmp_path)
+    job = make_job(tmp_path, few(4), teacher=remote(server, schema_mode=mode), structured=True)
+    summary, responses, _ = run_teach(job, tmp_path)
     assert [body.get("response_format", {}).get("type") for body in server.bodies] == [kind] * 4
     assert summary.outcomes == {"test-model": {"parsed": 4}}
     assert responses[0].text.startswith('{"label"')
@@ -148,16 +148,16 @@ def test_posts_leave_scrubbed(server: Server, tmp_path: Path) -> None:
     posts = [
         make_post("DR", "train", "My name is Robin, ask @robin_7 or robin@example.org.", {"depression": "no"})
     ]
-    taught(lesson_of(tmp_path, posts, teacher=remote(server)), tmp_path)
+    run_teach(make_job(tmp_path, posts, teacher=remote(server)), tmp_path)
     sent = server.bodies[0]["messages"][-1]["content"]
     assert "My name is [name], ask [handle] or [mail]." in sent
     assert "obin" not in sent
 
 
 def test_nothing_to_explain_is_wrong_use(server: Server, tmp_path: Path) -> None:
-    lesson = lesson_of(tmp_path, few(), teacher=remote(server), splits=["validation"])
+    job = make_job(tmp_path, few(), teacher=remote(server), splits=["validation"])
     with pytest.raises(UsageError, match="no post of validation has a label to explain"):
-        taught(lesson, tmp_path)
+        run_teach(job, tmp_path)
 
 
 def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
@@ -171,10 +171,10 @@ def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
         "filtered": 0.05,
     }
     with serving(Plan(reply=sensible_reply, faults=faults, seed=3)) as server:
-        lesson = lesson_of(tmp_path, depression_posts(), teacher=remote(server, **PRICED), max_attempts=2)
-        summary, responses, _ = taught(lesson, tmp_path)
+        job = make_job(tmp_path, depression_posts(), teacher=remote(server, **PRICED), max_attempts=2)
+        summary, responses, _ = run_teach(job, tmp_path)
         aside = list(read_records(tmp_path / "teach" / FAILED_REQUESTS_FILE, FailedRequest))
-        questions = [each.example.id for each in labelled_questions(lesson)]
+        questions = [each.example.id for each in labelled_questions(job)]
         assert sorted([r.example_id for r in responses] + [a.example_id for a in aside]) == sorted(questions)
         counts = summary.outcomes["test-model"]
         assert set(counts) == {"parsed", "refused", "failed"}
@@ -197,8 +197,8 @@ def test_refusals_are_counted_by_label_with_their_share(tmp_path: Path) -> None:
     # the filter meets every second of the gravest posts: 6 posts, labels yes, no, yes, no, ...
     script = ["filter", "ok", "refusal", "ok", "ok", "ok"]
     with serving(Plan(reply=sensible_reply, script=script)) as server:
-        summary, _, _ = taught(
-            lesson_of(tmp_path, few(6), teacher=remote(server), max_concurrency=1), tmp_path
+        summary, _, _ = run_teach(
+            make_job(tmp_path, few(6), teacher=remote(server), max_concurrency=1), tmp_path
         )
     found = {
         row.label: (row.questions, row.refused, row.refusal_rate, row.high_risk) for row in summary.refusals
@@ -208,15 +208,15 @@ def test_refusals_are_counted_by_label_with_their_share(tmp_path: Path) -> None:
 
 def test_a_refusal_in_the_model_s_own_words_counts_too(tmp_path: Path) -> None:
     with serving(Plan(reply=lambda _: "I'm sorry, but I can't assess that.")) as server:
-        summary, _, _ = taught(lesson_of(tmp_path, few(4), teacher=remote(server)), tmp_path)
+        summary, _, _ = run_teach(make_job(tmp_path, few(4), teacher=remote(server)), tmp_path)
     assert summary.outcomes == {"test-model": {"refused": 4}}
     assert [row.refused for row in summary.refusals] == [2, 2]
 
 
 def test_two_teachers_and_where_they_differ(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as one, serving(Plan(reply=other_reply)) as two:
-        lesson = lesson_of(tmp_path, few(4), teacher=[remote(one), remote(two)], prompt="zero-shot")
-        summary, responses, said = taught(lesson, tmp_path)
+        job = make_job(tmp_path, few(4), teacher=[remote(one), remote(two)], prompt="zero-shot")
+        summary, responses, said = run_teach(job, tmp_path)
     names = [f"test-model@127.0.0.1:{each.url.split(':')[2].split('/')[0]}" for each in (one, two)]
     # one question's answers stand together, in the recipe's order of teachers
     assert [each.model for each in responses] == names * 4
@@ -231,8 +231,8 @@ def test_one_kind_of_answer_is_no_disagreement(tmp_path: Path) -> None:
         serving(Plan(reply=sensible_reply)) as one,
         serving(Plan(reply=lambda _: "Hm.", models=("b",))) as two,
     ):
-        lesson = lesson_of(tmp_path, few(4), teacher=[remote(one), remote(two, "b")])
-        summary, responses, _ = taught(lesson, tmp_path)
+        job = make_job(tmp_path, few(4), teacher=[remote(one), remote(two, "b")])
+        summary, responses, _ = run_teach(job, tmp_path)
     assert summary.outcomes == {"test-model": {"parsed": 4}, "b": {"unparsed": 4}}
     assert summary.disagreements == 0
     assert [each.model for each in responses] == ["test-model", "b"] * 4
@@ -240,23 +240,23 @@ def test_one_kind_of_answer_is_no_disagreement(tmp_path: Path) -> None:
 
 def test_what_was_set_aside_is_asked_again_when_told(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, script=["500"] * 3)) as server:
-        lesson = lesson_of(tmp_path, few(3), teacher=remote(server), max_attempts=1)
-        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
-        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
+        job = make_job(tmp_path, few(3), teacher=remote(server), max_attempts=1)
+        assert run_teach(job, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
+        assert run_teach(job, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
         assert server.hashes.total() == 3
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
             assert ledger.delete_failed() == 3
-        assert taught(lesson, tmp_path)[0].outcomes == {"test-model": {"parsed": 3}}
+        assert run_teach(job, tmp_path)[0].outcomes == {"test-model": {"parsed": 3}}
         assert server.hashes.total() == 6
 
 
 def test_an_answer_that_is_gone_from_the_ledger_is_told(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lesson = lesson_of(tmp_path, few(3), teacher=remote(server))
+    job = make_job(tmp_path, few(3), teacher=remote(server))
     monkeypatch.setattr(teaching, "dispatch_sync", lambda *_: RunStats())  # asks nobody
     with pytest.raises(MentallamaError, match="no longer in the ledger"):
-        taught(lesson, tmp_path)
+        run_teach(job, tmp_path)
     assert not (tmp_path / "teach" / RESPONSES_FILE).exists()
 
 
@@ -274,8 +274,8 @@ def shots(folder: Path, text: str = "I cannot get out of bed and cry all day, no
 def test_few_shot_prompts_hold_the_examples(server: Server, tmp_path: Path) -> None:
     # these examples are not among the made-up posts that are known by their keys, so they count as real ones
     terms = {"prompt": "few-shot", "examples": shots(tmp_path), "shots": 2, "allow_remote": ["DR"]}
-    lesson = lesson_of(tmp_path, few(3), teacher=remote(server), **terms)
-    summary, _, _ = taught(lesson, tmp_path)
+    job = make_job(tmp_path, few(3), teacher=remote(server), **terms)
+    summary, _, _ = run_teach(job, tmp_path)
     assert [len(body["messages"]) for body in server.bodies] == [1 + 2 * 2 + 1] * 3
     assert summary.outcomes == {"test-model": {"parsed": 3}}
 
@@ -283,9 +283,9 @@ def test_few_shot_prompts_hold_the_examples(server: Server, tmp_path: Path) -> N
 def test_examples_that_stand_in_a_test_split_are_refused(server: Server, tmp_path: Path) -> None:
     posts = depression_posts()
     examples = shots(tmp_path, next(post.text for post in posts if post.split == "test"))
-    lesson = lesson_of(tmp_path, posts, teacher=remote(server), prompt="few-shot", examples=examples, shots=2)
+    job = make_job(tmp_path, posts, teacher=remote(server), prompt="few-shot", examples=examples, shots=2)
     with pytest.raises(
         MentallamaError, match=r"examples.csv, row 2: the example's text is in the test split of DR"
     ):
-        taught(lesson, tmp_path)
+        run_teach(job, tmp_path)
     assert not server.hashes

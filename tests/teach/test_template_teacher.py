@@ -178,13 +178,13 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Post], list[R
     run_recipe(recipe, folder, lambda _: None, "teach")
     assert recipe.teach is not None
     responses = list(read_records(folder / "teach/responses.jsonl.zst", Response))
-    lesson = TeachJob(folder / "collect/posts.jsonl.zst", recipe.catalogue(), recipe.teach)
-    return list(read_records(lesson.posts, Post)), responses, lesson
+    job = TeachJob(folder / "collect/posts.jsonl.zst", recipe.catalogue(), recipe.teach)
+    return list(read_records(job.posts, Post)), responses, job
 
 
 def test_the_sample_is_explained_word_for_word(sample: tuple[list[Post], list[Response], TeachJob]) -> None:
-    _, responses, lesson = sample
-    questions = list(labelled_questions(lesson))
+    _, responses, job = sample
+    questions = list(labelled_questions(job))
     assert len(questions) == len(responses) > 700
     quoted = 0
     for each, response in zip(questions, responses, strict=True):
@@ -200,11 +200,11 @@ def test_few_explanations_of_different_posts_are_alike(
     sample: tuple[list[Post], list[Response], TeachJob],
 ) -> None:
     """At the likeness (90) from which the check stage takes two explanations for one text."""
-    _, responses, lesson = sample
-    posts = np.array([each.post.id for each in labelled_questions(lesson)])
+    _, responses, job = sample
+    posts = np.array([each.post.id for each in labelled_questions(job)])
     explanations = [
         read_answer(each.task, r.text).explanation
-        for each, r in zip(labelled_questions(lesson), responses, strict=True)
+        for each, r in zip(labelled_questions(job), responses, strict=True)
     ]
     alike = process.cdist(explanations, explanations, scorer=fuzz.ratio, score_cutoff=90, dtype=np.uint8) > 0
     share = (alike & (posts[:, None] != posts[None, :])).any(axis=1).mean()

@@ -30,7 +30,7 @@ from mentallama.llm_api.types import Request, request_hash
 from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, serving
 from tests.factories.linear_cases import depression_posts
-from tests.factories.teach_cases import lesson_of, sensible_reply, taught
+from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 
 LIMITS = Limits(max_concurrency=16, timeout=10.0, max_attempts=3, initial_backoff=0.01)
 KEY = "sk-made-up-key"
@@ -197,8 +197,8 @@ def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: 
 @pytest.mark.usefixtures("ray")
 def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as server:
-        lesson = lesson_of(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
-        summary = taught(lesson, tmp_path, dispatch_mode=DispatchMode(ray_address="auto"))[0]
+        job = make_job(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
+        summary = run_teach(job, tmp_path, dispatch_mode=DispatchMode(ray_address="auto"))[0]
         assert server.hashes.total() == 6
     assert summary.outcomes == {"test-model": {"parsed": 6}}
 
