@@ -1,13 +1,13 @@
-"""How fast a post is analysed with its reason, beside plain scikit-learn without one.
+"""Speed of analysing a post with its explanation, compared with plain scikit-learn without one.
 
-    python benchmarks/analyse.py                                   # a made-up stream, a model trained on it
+    python benchmarks/analyse.py                                   # synthetic posts, a model trained on them
     python benchmarks/analyse.py --model linear:runs/NAME/train --posts runs/NAME/collect/posts.jsonl.zst
 
-Reported, on one core: posts a second with label, probabilities, evidence and explanation; the median and
-95th percentile of a single post after load; the same for scikit-learn's `predict_proba` on the same
-n-grams and training posts, which gives no reason. Both answer the same posts in turn, round by round,
-so that whatever else the machine does falls on both. With `--model` the posts asked about are the test
-posts, and the baseline is fitted on the training posts of the same set.
+Measured on one core: posts per second with label, probabilities, evidence and explanation; the median and 95th
+percentile for a single post after loading; and the same for `predict_proba` of scikit-learn on the same n-grams and
+training posts, which gives no explanation. Both answer the same posts in alternating rounds, so that other load on the
+machine affects both. With `--model`, the test posts are answered, and the baseline is fitted to the training posts of the
+same set.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ SYLLABLES = [a + b for a in "bdfghklmnprstvw" for b in ("a", "e", "i", "o", "u",
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-def made_up_posts(count: int, seed: int) -> list[Post]:
-    """A third each of training, validation and test posts of about 100 words, drawn like language: a few
-    words often, most rarely; the label shifts which words are frequent."""
+def synthetic_posts(count: int, seed: int) -> list[Post]:
+    """A third each of training, validation and test posts of about 100 words, with a Zipf-like distribution of words that
+    differs between the labels."""
     draw = random.Random(seed)
     words = sorted({"".join(draw.choices(SYLLABLES, k=draw.randint(1, 4))) for _ in range(20_000)})
     draw.shuffle(words)
@@ -69,18 +69,18 @@ def made_up_posts(count: int, seed: int) -> list[Post]:
 
 
 def questions(posts: Sequence[Post], analyst: Analyst) -> list[Example]:
-    """The first labelled question of each test post that the analyst answers."""
-    able = set(getattr(analyst, "tasks", ()))
-    firsts = ([q for q in post.labels if (post.set, q) in able][:1] for post in posts)
+    """The first labelled question of each test post that the analyst supports."""
+    supported = set(getattr(analyst, "supported_questions", ()))
+    first = ([q for q in post.labels if (post.set, q) in supported][:1] for post in posts)
     return [
-        example_of(post, asked[0], "instruction")
-        for post, asked in zip(posts, firsts, strict=True)
-        if asked and post.split == "test"
+        example_of(post, question[0], "instruction")
+        for post, question in zip(posts, first, strict=True)
+        if question and post.split == "test"
     ]
 
 
 def baseline(posts: Sequence[Post], examples: Sequence[Example]) -> Answer:
-    """scikit-learn as it comes: the same n-grams, `predict_proba`, one pipeline for each set."""
+    """scikit-learn's `predict_proba` on the same n-grams, one pipeline per question."""
 
     def fit(name: str, question: str) -> Any:
         kept = [p for p in posts if p.set == name and p.split != "test" and question in p.labels]
@@ -116,7 +116,7 @@ def milliseconds(answer: Answer, examples: Sequence[Example]) -> list[float]:
 
 
 def measure(answers: dict[str, Answer], examples: list[Example], rounds: int) -> dict[str, dict[str, float]]:
-    """Median over the rounds; the first sees every word for the first time and is reported as `cold`."""
+    """Medians over the rounds; the first one, with empty caches, is also reported as `cold`."""
     speeds: dict[str, list[float]] = {name: [] for name in answers}
     singles: dict[str, list[float]] = {name: [] for name in answers}
     for _ in range(rounds):
@@ -141,22 +141,22 @@ def show(results: dict[str, dict[str, float]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--model", help="linear:DIR; default: trained here on made-up posts")
-    parser.add_argument("--posts", type=Path, help="posts.jsonl.zst; default: a made-up stream")
-    parser.add_argument("--count", type=int, default=3000, help="made-up posts")
+    parser.add_argument("--model", help="linear:DIR; default: trained on synthetic posts")
+    parser.add_argument("--posts", type=Path, help="posts.jsonl.zst; default: synthetic posts")
+    parser.add_argument("--count", type=int, default=3000, help="number of synthetic posts")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--out", type=Path, help="write the figures as JSON")
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
     given = parser.parse_args()
-    posts = list(read_records(given.posts, Post)) if given.posts else made_up_posts(given.count, given.seed)
+    posts = list(read_records(given.posts, Post)) if given.posts else synthetic_posts(given.count, given.seed)
     with tempfile.TemporaryDirectory() as folder:
         if given.model is None:
             train_linear(posts, Path(folder), LinearSettings(C=(2.0,)))
         analyst = open_analyst(given.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {
-        "mentallama, with reasons": lambda batch: list(analyst.analyse(batch)),
-        "scikit-learn, without reasons": baseline(posts, examples),
+        "mentallama, with explanations": lambda batch: list(analyst.analyse(batch)),
+        "scikit-learn, without explanations": baseline(posts, examples),
     }
     words = statistics.mean(len(example.text.split()) for example in examples)
     print(f"{len(examples)} posts of {words:.0f} words on average, {given.rounds} rounds, one core")

@@ -1,8 +1,8 @@
-"""Put questions to one post, as `mentallama analyze` does and any other front end may."""
+"""Ask questions about one post: the entry point of `mentallama analyze` and of any other front end."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from mentallama.analysts.registry import open_analyst
 from mentallama.collect.readers import MAX_POST_CHARS
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, stable_id
+from mentallama.run_files import TRAIN_FOLDER
 from mentallama.safety import NOTICE
 from mentallama.tasks import find_task, load_tasks
 from mentallama.text.pii import scrub
@@ -21,21 +22,25 @@ from mentallama.text.repair import repair
 
 @dataclass(frozen=True)
 class PostAnalysis:
-    """What was asked of `text` (cleaned and scrubbed; offsets count in it) and what was answered, in pairs."""
+    """Questions about a post and their predictions, in pairs.
+
+    `text` is the post after cleaning and scrubbing; offsets of evidence refer to it.
+    """
 
     text: str
     model: str
     examples: tuple[Example, ...]
     predictions: tuple[Prediction, ...]
 
+    def __iter__(self) -> Iterator[tuple[Example, Prediction]]:
+        return zip(self.examples, self.predictions, strict=True)
+
     def as_json(self) -> dict[str, Any]:
-        """Plain values for JSON, with the notice."""
+        """JSON-compatible values, with the non-clinical notice."""
         return {
             "text": self.text,
             "model": self.model,
-            "answers": [
-                _answer_as_json(e, p, self.text) for e, p in zip(self.examples, self.predictions, strict=True)
-            ],
+            "answers": [_answer_as_json(example, prediction, self.text) for example, prediction in self],
             "notice": NOTICE,
         }
 
@@ -59,27 +64,27 @@ def _answer_as_json(example: Example, prediction: Prediction, text: str) -> dict
 
 
 def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
-    """Clean a post as `collect` does and put questions to it.
+    """Clean a post as `collect` does, and ask questions about it.
 
     Parameters
     ----------
     spec
-        The analyst, as `linear:runs/NAME/train`.
+        The analyst, for example `linear:runs/NAME/train`.
     task
-        Ask the questions of this set; None asks all that the analyst answers.
+        Ask only the questions of this set; None asks all that the analyst supports.
 
     Raises
     ------
-    WrongUse
-        The post is empty or too long, or the model does not answer the set's questions.
+    UsageError
+        The post is empty or too long, or the analyst supports no question of the set.
     """
     cleaned, _ = scrub(repair(text))
     if not cleaned:
-        raise UsageError("the post is empty; give its text, or - to read it from standard input")
+        raise UsageError("the post is empty; pass its text, or - to read it from standard input")
     if len(cleaned) > MAX_POST_CHARS:
         raise UsageError(f"the post has {len(cleaned):,} characters; at most {MAX_POST_CHARS:,} are analysed")
     analyst, form = open_analyst(spec), model_query_form(spec)
-    asked = tuple(
+    examples = tuple(
         Example(
             id=stable_id(cleaned, name, question),
             post_id=stable_id(cleaned),
@@ -90,28 +95,36 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
         )
         for name, question in _question_keys(analyst, spec, task)
     )
-    return PostAnalysis(cleaned, spec, asked, tuple(analyst.analyse(asked)))
+    return PostAnalysis(cleaned, spec, examples, tuple(analyst.analyse(examples)))
 
 
 def _question_keys(analyst: Analyst, spec: str, task: str | None) -> list[tuple[str, str]]:
-    everything = [(name, question) for name, each in load_tasks().items() for question in each.questions]
-    answers: Collection[tuple[str, str]] = getattr(analyst, "supported_questions", everything)
+    everything = [(name, question) for name, item in load_tasks().items() for question in item.questions]
+    supported: Collection[tuple[str, str]] = getattr(analyst, "supported_questions", everything)
     wanted = find_task(task).set if task else None
-    questions = [(name, question) for name, question in answers if wanted in (None, name)]
+    questions = [(name, question) for name, question in supported if wanted in (None, name)]
     if not questions:
-        known = ", ".join(dict.fromkeys(name for name, _ in answers))
+        known = ", ".join(dict.fromkeys(name for name, _ in supported))
         raise UsageError(f"{spec} does not answer {wanted}; it answers {known}")
     return questions
 
 
 def newest_model(runs: Path) -> str:
-    """The model of the run that was trained last, as a spec."""
-    found = [path for name in ("model.json", METADATA_FILE) for path in runs.glob(f"*/train/{name}")]
-    if not found:
+    """Spec of the most recently trained model among the runs in a folder.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    from mentallama.analysts.linear.serialization import MODEL_FILE
+
+    files = [path for name in (MODEL_FILE, METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")]
+    if not files:
         raise UsageError(
-            f"no trained model below {runs}/; run `mentallama run recipes/sample-linear.yaml` first, or name one "
+            f"there is no trained model in {runs}/; run `mentallama run recipes/sample-linear.yaml` first, or name one "
             "with --model linear:DIR"
         )
-    folder = max(found, key=lambda path: path.stat().st_mtime).parent
-    file = read_model_metadata(folder)
-    return f"{file.analyst if file else 'linear'}:{folder}"
+    folder = max(files, key=lambda path: path.stat().st_mtime).parent
+    metadata = read_model_metadata(folder)
+    return f"{metadata.analyst if metadata else 'linear'}:{folder}"

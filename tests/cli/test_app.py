@@ -234,7 +234,7 @@ def test_a_rejected_row_is_told_and_counts_against_the_allowed_share(
         (["sources", "--data", "gone"], ["gone: there is no such folder; name yours with --data"]),
         (["sources", "--data", "data", "--form", "sonnet"], ["--form sonnet: there are"]),
         (["tasks", "show", "camz"], ["there is no task named 'camz'; did you mean CAMS?"]),
-        (["analyze", MARKER], ["no trained model below runs/", "--model linear:DIR"]),
+        (["analyze", MARKER], ["there is no trained model in runs/", "--model linear:DIR"]),
         (["analyze", MARKER, "--model", "granite"], ["'granite' is not a model", "linear:…"]),
         (["analyze", MARKER, "--model", "granite:x"], ["'granite:x' is not a model", "linear:…"]),
         (["analyze", MARKER, "--model", "linear:gone"], ["gone: there is no linear model here"]),
@@ -486,10 +486,14 @@ def test_a_set_that_the_model_does_not_know_is_wrong_use(trained: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "damage", "part"),
     [
-        ("model.json", lambda raw: raw[: len(raw) // 2], "model.json: not the card of a linear model"),
-        ("model.json", lambda raw: raw[:0], "model.json: not the card of a linear model"),
-        ("model.json", lambda raw: b"\xff" + raw, "model.json: not the card of a linear model"),
-        ("model.json", lambda raw: raw.replace(b'"version": 1', b'"version": 2'), "model.json: not the card"),
+        ("model.json", lambda raw: raw[: len(raw) // 2], "model.json: not the metadata of a linear model"),
+        ("model.json", lambda raw: raw[:0], "model.json: not the metadata of a linear model"),
+        ("model.json", lambda raw: b"\xff" + raw, "model.json: not the metadata of a linear model"),
+        (
+            "model.json",
+            lambda raw: raw.replace(b'"version": 1', b'"version": 2'),
+            "model.json: not the metadata",
+        ),
         ("DR.npz", lambda raw: raw[:-1] + b"x", "DR.npz: damaged"),
         ("DR.npz", None, "DR.npz: this part of the model is missing"),
     ],

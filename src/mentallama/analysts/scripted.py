@@ -1,7 +1,7 @@
 """The scripted analyst: fixed answers from a file, for tests and for outputs made elsewhere.
 
-One JSON object a line: `text`, and either `example_id`, or `task` and `question` for an answer that
-fits every post.
+The file has one JSON object per line: `text` and either `example_id`, or `task` and `question` for an answer that is
+given for every post.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mentallama.tasks import Task, find_task
 
 
 class ScriptedAnswer(Record):
-    """One fixed answer, and what it answers."""
+    """A fixed answer, and the example or the question that it belongs to."""
 
     text: str
     example_id: str | None = None
@@ -27,14 +27,14 @@ class ScriptedAnswer(Record):
     question: str | None = None
 
     @model_validator(mode="after")
-    def _answers_something(self) -> ScriptedAnswer:
+    def _require_target(self) -> ScriptedAnswer:
         if self.example_id is None and (self.task is None or self.question is None):
             raise ValueError("an answer needs an example_id, or a task and a question")
         return self
 
 
 class ScriptedAnalyst:
-    """Answer with what the file says; an answer to the example itself comes first."""
+    """Gives the answers of a file; one for the example takes precedence over one for its question."""
 
     def __init__(self, lines: Iterable[ScriptedAnswer], tasks: Mapping[str, Task] | None = None) -> None:
         self._tasks = tasks
@@ -46,25 +46,25 @@ class ScriptedAnalyst:
 
         Raises
         ------
-        WrongUse
+        UsageError
             There is no such file.
-        BadData
+        DataError
             A line is not an answer.
         """
         return cls(read_records(file, ScriptedAnswer), tasks)
 
     def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
-        """Read the answer of each example with the one rule for all answers.
+        """Parse the answer to each example, as the output of any other model is parsed.
 
         Raises
         ------
-        WrongUse
+        UsageError
             There is no answer for an example.
         """
         for example in examples:
             text = self._texts.get(example.id, self._texts.get((example.task, example.question)))
             if text is None:
-                asked = f"example {example.id} or for {example.task} ({example.question})"
-                raise UsageError(f"no answer is scripted for {asked}")
+                target = f"example {example.id} or for {example.task} ({example.question})"
+                raise UsageError(f"no answer is scripted for {target}")
             reading = read_answer(find_task(example.task, self._tasks), text, example.form)
             yield Prediction(example_id=example.id, reading=reading, model="scripted")

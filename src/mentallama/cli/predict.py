@@ -1,4 +1,4 @@
-"""The command `predict`: the stage of a recipe, or any model on any posts."""
+"""The command `predict`: the stage of a recipe, or any model on any posts without one."""
 
 from __future__ import annotations
 
@@ -12,70 +12,80 @@ import typer
 from mentallama.errors import UsageError
 
 RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None], Path]
-"""Runs a recipe with changes into a folder, up to a stage."""
+"""Runs a recipe: `(recipe, changes, folder, last stage)`."""
 
 
 def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
-    """Add the command; its options are one parameter each."""
+    """Add the command to the application."""
 
     @app.command()
-    def predict(  # noqa: PLR0913, PLR0917 - one parameter an option
+    def predict(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
-            Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --model, --data and --out.")
+            Path | None,
+            typer.Argument(metavar="RECIPE", help="A recipe; without one, use --model, --data and --out."),
         ] = None,
         model: Annotated[
             str | None,
-            typer.Option(metavar="SPEC", help="As causal:DIR_OR_ID, encoder:DIR, remote:MODEL@URL."),
+            typer.Option(
+                metavar="SPEC", help="The analyst: causal:DIR_OR_ID, encoder:DIR, remote:MODEL@URL, …"
+            ),
         ] = None,
         data: Annotated[
             Path | None,
-            typer.Option(metavar="PATH", help="A file of posts, a run's folder, or one with the release."),
+            typer.Option(
+                metavar="PATH", help="A file of posts, a run's folder, or a folder with the release."
+            ),
         ] = None,
         split: Annotated[
-            list[str] | None, typer.Option(metavar="SPLIT", help="train, validation or test; default test.")
+            list[str] | None, typer.Option(metavar="SPLIT", help="train, validation or test; default: test.")
         ] = None,
         sets: Annotated[list[str] | None, typer.Option(metavar="SET", help="Only posts of this set.")] = None,
         every: Annotated[
             bool,
-            typer.Option("--all", help="Ask all questions of every post, not only those that have a label."),
+            typer.Option("--all", help="Ask all questions about every post, not only the labelled ones."),
         ] = False,
         form: Annotated[
             str | None,
-            typer.Option(help="instruction or completion; default: the model's own, else instruction."),
+            typer.Option(help="instruction or completion; default: the form the model was trained on."),
         ] = None,
         mode: Annotated[
             str | None,
-            typer.Option(help="answer-first (the likeliest written answer; default) or free (read it)."),
+            typer.Option(
+                help="answer-first (the most likely written answer; default) or free (parse the text)."
+            ),
         ] = None,
-        labels_only: Annotated[bool, typer.Option("--labels-only", help="No explanations.")] = False,
+        labels_only: Annotated[bool, typer.Option("--labels-only", help="Generate no explanations.")] = False,
         template: Annotated[str | None, typer.Option(help="auto, chat or plain.")] = None,
         max_new_tokens: Annotated[
-            int | None, typer.Option(metavar="COUNT", help="The longest answer.")
+            int | None, typer.Option(metavar="COUNT", help="Longest answer, in tokens.")
         ] = None,
         max_batch_tokens: Annotated[
-            int | None, typer.Option(metavar="COUNT", help="Tokens in one pass.")
+            int | None, typer.Option(metavar="COUNT", help="Tokens in one batch, padding counted.")
         ] = None,
         device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
         dtype: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
         allow_remote: Annotated[
             list[str] | None,
-            typer.Option(metavar="SET", help="Send posts of this set to a remote model all the same."),
+            typer.Option(
+                metavar="SET", help="Send posts of this set to a remote model despite its data agreement."
+            ),
         ] = None,
         ray: Annotated[
-            str | None, typer.Option(metavar="ADDRESS", help="Work on a Ray cluster, as auto.")
+            str | None,
+            typer.Option(metavar="ADDRESS", help="Predict on a Ray cluster; auto finds a running one."),
         ] = None,
         tasks: Annotated[
-            Path | None, typer.Option(metavar="DIR", help="A folder of further task files.")
+            Path | None, typer.Option(metavar="DIR", help="A folder with additional task files.")
         ] = None,
         changes: Annotated[
             list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
         ] = None,
         out: Annotated[
             Path | None,
-            typer.Option(metavar="DIR", help="The run's folder, default runs/NAME; or the predictions'."),
+            typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME) or of the predictions."),
         ] = None,
     ) -> None:
-        """Answer posts: of a recipe's run up to this stage, or with any model, any posts."""
+        """Predict: run a recipe up to this stage, or apply any model to any posts."""
         settings: dict[str, Any] = {
             "mode": mode,
             "labels_only": labels_only or None,
@@ -87,7 +97,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             "allow_remote": allow_remote or None,
         }
         settings = {key: value for key, value in settings.items() if value is not None}
-        alone = {
+        without_recipe = {
             "--model": model,
             "--data": data,
             "--split": split,
@@ -95,15 +105,15 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             "--all": every,
             "--form": form,
         }
-        given = [name for name, value in {**alone, "--tasks": tasks}.items() if value]
+        given = [name for name, value in {**without_recipe, "--tasks": tasks}.items() if value]
         if recipe is not None:
             if given:
                 raise UsageError(
                     f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE"
                 )
-            said = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
-            said += [f"ray={ray}"] if ray else []
-            typer.echo(str(run(recipe, [*(changes or ()), *said], out, "predict") / "predict"))
+            overrides = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
+            overrides += [f"ray={ray}"] if ray else []
+            typer.echo(str(run(recipe, [*(changes or ()), *overrides], out, "predict") / "predict"))
             return
         if model is None or data is None or out is None:
             raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
@@ -113,7 +123,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         from mentallama.predict.stage import PredictJob
         from mentallama.tasks import load_tasks
 
-        whose = {"model": model, "splits": split or None}
-        job = PredictJob(model, parse_options({**settings, **whose}), load_tasks(tasks), ray)
+        selection = {"model": model, "splits": split or None}
+        job = PredictJob(model, parse_options({**settings, **selection}), load_tasks(tasks), ray)
         predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every), out, log)
         typer.echo(str(out))

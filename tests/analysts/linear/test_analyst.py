@@ -224,7 +224,7 @@ def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"DR\.npz: this part of the model is missing"):
         LinearAnalyst.load(copy)
     (copy / MODEL_FILE).write_text('{"kind": "something else"}')
-    with pytest.raises(DataError, match=r"model\.json: not the card of a linear model: see .*kind"):
+    with pytest.raises(DataError, match=r"model\.json: not the metadata of a linear model: see .*kind"):
         LinearAnalyst.load(copy)
     (copy / MODEL_FILE).write_text("{")
     with pytest.raises(DataError, match="see the file"):

@@ -1,7 +1,7 @@
-"""The linear analyst: n-grams, one weight a label, and a reason that is the decision itself.
+"""The linear analyst: n-gram features, one weight per label, and an explanation that is the decision itself.
 
-`linear:DIR` needs no network, no accelerator and no words of anybody in its files. It is the default
-and the yardstick: whoever wants more than a linear model has to beat it.
+`linear:DIR` needs no network and no accelerator, and its files contain no words of any post. It is the default and the
+baseline that a larger model has to beat.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from mentallama.tasks import Task, load_tasks
 
 @dataclass(frozen=True)
 class Decision:
-    """What the weights of one question say about one post.
+    """The answer of a linear model to one question about one post.
 
-    `logits` has shape (labels,), is calibrated and sums to 0; `label` is the place of the highest, or of the
-    one that was asked about. `contributions` divides the label's lead among the words: its logit minus the
-    mean logit of the others, which for two labels is the log-odds. Contributions and `intercept` add up to
-    `lead`.
+    `logits` has shape (labels,), is calibrated and sums to 0; `label` is the index of the highest, or of a given label.
+    `margin` is the label's logit minus the mean logit of the others, which for two labels is the log-odds. It is the sum
+    of `contributions`, one per word, and `intercept`.
     """
 
     logits: FloatArray
@@ -39,17 +38,17 @@ class Decision:
     @property
     def probabilities(self) -> FloatArray:
         """Softmax of the calibrated logits, shape (labels,)."""
-        odds: FloatArray = np.exp(self.logits - self.logits.max())
-        shares: FloatArray = odds / odds.sum()
-        return shares
+        weights: FloatArray = np.exp(self.logits - self.logits.max())
+        probabilities: FloatArray = weights / weights.sum()
+        return probabilities
 
 
 @dataclass(frozen=True)
 class LabelAttribution:
-    """How the words of a post lean to one label, whether or not it is the likeliest.
+    """Contribution of each word of a post to one label, whether or not it is the most likely.
 
-    `contributions` has shape (words,), in log-odds; None where the model never saw the label. `rarity` has the same
-    shape: each word's share of the post's tf-idf.
+    `contributions` has shape (words,), in log-odds; None if the label did not occur in training. `tfidf_shares` has the
+    same shape: each word's share of the post's tf-idf.
     """
 
     label: str
@@ -59,7 +58,7 @@ class LabelAttribution:
 
 
 def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> Decision:
-    """Put one question to a vector; `label` is the place of the label to speak of, None: of the highest logit."""
+    """Apply the head of one question to a vector. `label` is the index of the label to explain; None: the most likely."""
     weights = head.weights.take(vector.columns, axis=0).astype(np.float64)
     intercepts = head.intercepts.astype(np.float64)
     logits = vector.values @ weights + intercepts
@@ -67,23 +66,23 @@ def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> D
     # Logits sum to 0, so the mean of the others is -logit / (labels - 1).
     scale = len(logits) / (len(logits) - 1)
     contributions = vector.attribute_to_words(weights[:, label] * scale)
-    intercept, lead = float(intercepts[label] * scale), float(logits[label] * scale)
-    return Decision(logits, label, contributions, intercept, lead)
+    intercept, margin = float(intercepts[label] * scale), float(logits[label] * scale)
+    return Decision(logits, label, contributions, intercept, margin)
 
 
 class LinearAnalyst:
-    """Answer with a linear model, and give the words that decided.
+    """Answers with a linear model and names the words that the decision rests on.
 
     Parameters
     ----------
-    grams
+    ngrams
         The n-grams that are features.
-    sets
+    set_models
         The model of each set.
     name
-        What predictions call the model.
+        The model's name in predictions.
     tasks
-        Tasks by set name; None: those shipped.
+        Tasks by set name; None: those of the package.
     """
 
     def __init__(
@@ -96,7 +95,9 @@ class LinearAnalyst:
         self.name = name
         self._set_models = dict(set_models)
         self._catalogue = load_tasks() if tasks is None else tasks
-        self._featurizers: dict[str, Featurizer] = {s: m.featurizer(ngrams) for s, m in set_models.items()}
+        self._featurizers: dict[str, Featurizer] = {
+            name: model.featurizer(ngrams) for name, model in set_models.items()
+        }
 
     @classmethod
     def load(cls, folder: Path, tasks: Mapping[str, Task] | None = None) -> LinearAnalyst:
@@ -104,13 +105,13 @@ class LinearAnalyst:
 
         Raises
         ------
-        WrongUse
+        UsageError
             There is no model in the folder.
-        BadData
+        DataError
             A file of it is missing or damaged.
         """
-        grams, sets, digest = load_linear_model(folder)
-        return cls(grams, sets, f"linear:{digest}", tasks)
+        ngrams, set_models, digest = load_linear_model(folder)
+        return cls(ngrams, set_models, f"linear:{digest}", tasks)
 
     @property
     def supported_questions(self) -> tuple[tuple[str, str], ...]:
@@ -118,30 +119,29 @@ class LinearAnalyst:
         return tuple((name, question) for name, model in self._set_models.items() for question in model.heads)
 
     def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
-        """Answer one example after the other.
+        """Answer examples one by one.
 
         Raises
         ------
-        WrongUse
-            The model was not trained on an example's set or question, or its task file is missing or has
-            other labels.
+        UsageError
+            The model was not trained on an example's set or question, or its task file is missing or has other labels.
         """
-        place, vector = None, None
+        key, vector = None, None
         for example in examples:
             head = self._head(example)
             task = self._task(example.task, head)
-            # The questions about one post come one after the other; it is read once.
-            if vector is None or place != (example.task, example.text):
-                place = (example.task, example.text)
+            # Consecutive questions about the same post share its features.
+            if vector is None or key != (example.task, example.text):
+                key = (example.task, example.text)
                 vector = self._featurizers[example.task].transform(example.text)
             yield self._predict(example, vector, head, task)
 
     def explain(self, example: Example, label: str | None = None) -> LabelAttribution:
-        """Divide a given label's lead among the words of a post; without a label, that of the answer.
+        """Divide the margin of a label among the words of a post; without a label, that of the most likely one.
 
         Raises
         ------
-        WrongUse
+        UsageError
             As for `analyse`.
         """
         head = self._head(example)
@@ -160,14 +160,14 @@ class LinearAnalyst:
         model = self._set_models.get(example.task)
         if model is None or example.question not in model.heads:
             known = ", ".join(f"{name} ({question})" for name, question in self.supported_questions)
-            asked = f"{example.task} ({example.question})"
-            raise UsageError(f"{self.name} was not trained on {asked}; it answers {known}")
+            question = f"{example.task} ({example.question})"
+            raise UsageError(f"{self.name} was not trained on {question}; it answers {known}")
         return model.heads[example.question]
 
     def _task(self, name: str, head: LinearHead) -> Task:
         if name not in self._catalogue:
             raise UsageError(
-                f"{self.name} answers {name}, but no task file describes {name}; give its folder"
+                f"{self.name} answers {name}, but no task file describes {name}; pass the folder of its file"
             )
         task = self._catalogue[name]
         unknown = set(head.metadata.labels) - set(task.labels)
@@ -180,21 +180,22 @@ class LinearAnalyst:
 
     def _predict(self, example: Example, vector: TfidfVector, head: LinearHead, task: Task) -> Prediction:
         decision = decide(vector, head)
-        label, shares = head.metadata.labels[decision.label], decision.probabilities
+        label, probabilities = head.metadata.labels[decision.label], decision.probabilities
         spans = choose_spans(vector.words, decision.contributions)
-        telling = abs(shares[decision.label] - head.metadata.label_prior[decision.label]) > NEAR_PRIOR
+        prior = head.metadata.label_prior[decision.label]
+        informative = abs(probabilities[decision.label] - prior) > NEAR_PRIOR
         because = task.labels[label].because
-        given = dict(zip(head.metadata.labels, shares.tolist(), strict=True))
+        known = dict(zip(head.metadata.labels, probabilities.tolist(), strict=True))
         return Prediction(
             example_id=example.id,
             reading=Reading(
                 status="parsed",
                 label=label,
                 explanation=write_rationale(
-                    task.explanation_template, example.text, spans, because, bool(telling)
+                    task.explanation_template, example.text, spans, because, bool(informative)
                 ),
             ),
-            probabilities={name: given.get(name, 0.0) for name in task.labels},
+            probabilities={name: known.get(name, 0.0) for name in task.labels},
             evidence=spans,
             model=self.name,
         )

@@ -1,9 +1,9 @@
-"""Words of a post, and the n-grams in them as hashes.
+"""Hashed n-gram features of a post, each attributed to its words.
 
-A feature is a word, a pair of neighbouring words, or a run of characters inside one word. Features
-are known only by a 32-bit hash, so a model file holds no words of the posts it was trained on. Every
-occurrence of a feature belongs to one word (of a pair, half to each), which makes a decision
-divisible among the words exactly: see `TfidfVector.per_word`.
+A feature is a word, a pair of neighbouring words, or a character n-gram inside one word. Features are stored only as
+32-bit hashes, so a model file contains no words of the posts it was trained on. Every occurrence of a feature belongs to
+one word (a pair to both, by half), so a decision can be divided exactly among the words: see
+`TfidfVector.attribute_to_words`.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ IndexArray = NDArray[np.int64]
 HashArray = NDArray[np.uint32]
 
 WORD_CACHE_SIZE = 1 << 16
-"""Distinct words kept; posts repeat theirs, and one entry takes about 300 bytes."""
+"""Distinct words in the cache; one entry takes about 300 bytes."""
 
 MAX_WORD_CHARS = 40
-"""Characters of a word that are looked at: beyond it stand pasted codes, not words."""
+"""Characters of a word that are used; longer ones are pasted codes rather than words."""
 
 _WITHIN_CLAUSE = re.compile(r"[\t,/&、，،-]*")
-"""What may stand between the words of one clause, beside blanks."""
+"""Characters that may separate the words of one clause, besides spaces."""
 
 _HASH_MULTIPLIER = np.uint32(2654435769)
-"""2**32 over the golden ratio, odd: tells the pair (a, b) from (b, a) (Knuth, TAOCP 3, 6.4)."""
+"""2**32 over the golden ratio, odd: distinguishes the pair (a, b) from (b, a) (Knuth, TAOCP 3, 6.4)."""
 
 
 class NgramConfig(BaseModel):
-    """Which n-grams are features."""
+    """Which n-grams are features, besides words: pairs of words, and character n-grams of `min_chars` to `max_chars`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,10 +51,10 @@ class NgramConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class WordSequence:
-    """The words of a post in order; every array has one entry a word.
+    """The words of a post in order; every array has one entry per word.
 
-    `starts` and `ends` are code-point offsets. Words of one `clause` have nothing but blanks, commas
-    and hyphens between them. `scrubbed` marks placeholders as "[link]", which nobody wrote.
+    `starts` and `ends` are code-point offsets. Words with the same number in `clauses` are separated only by spaces,
+    commas and hyphens. `is_placeholder` marks placeholders such as "[link]", which nobody wrote.
     """
 
     forms: list[str]
@@ -65,10 +65,10 @@ class WordSequence:
 
 
 class _WordChunk(NamedTuple):
-    """The words in a stretch of text without blanks.
+    """The words in a piece of text without spaces.
 
-    `places` has shape (words, 4): start, end, whether a clause begins here, whether it is a placeholder.
-    `ends_clause`: whether what follows the last word ends a clause.
+    `word_table` has shape (words, 4): start, end, whether a clause begins here, whether it is a placeholder.
+    `ends_clause`: whether the characters after the last word end a clause.
     """
 
     forms: tuple[str, ...]
@@ -80,89 +80,89 @@ class _WordChunk(NamedTuple):
 def _word_pattern() -> re.Pattern[str]:
     """A placeholder, a character of a script written without spaces, a word, or an emoji.
 
-    `\\w` lacks the combining marks that Indic, Arabic and other scripts write their vowels with.
+    `\\w` lacks the combining marks with which Indic, Arabic and other scripts write vowels.
     """
     marks, letters = combining_marks(), f"[^\\W_{UNSPACED}]+"
     emoji = "[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
-    after = rf"(?:{marks}|[\U0001f3fb-\U0001f3ff])"
+    modifiers = rf"(?:{marks}|[\U0001f3fb-\U0001f3ff])"
     return re.compile(
         rf"\[[a-z]+\]"
         rf"|{letters}(?:{marks}+(?:{letters})?|['’\u200c\u200d]{letters})*"
         rf"|[{UNSPACED}]{marks}*"
-        rf"|{emoji}{after}*(?:\u200d{emoji}{after}*)*"
+        rf"|{emoji}{modifiers}*(?:\u200d{emoji}{modifiers}*)*"
     )
 
 
 def split_words(text: str) -> WordSequence:
-    """Find the words of a text in any script.
+    """Split a text in any script into words.
 
     >>> split_words("I can't sleep, 眠れ 😢").forms
     ['I', "can't", 'sleep', '眠', 'れ', '😢']
     """
     pieces = text.split(" ")
-    runs = (
+    chunks = (
         _split_chunk_cached(piece) if len(piece) <= MAX_WORD_CHARS else _split_chunk(piece)
         for piece in pieces
     )
-    forms, places, ends = zip(*runs, strict=True)
+    forms, tables, clause_ends = zip(*chunks, strict=True)
     counts = np.fromiter(map(len, forms), np.int64, len(pieces))
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces)) + 1
-    ended = np.fromiter(ends, np.int64, len(pieces))
+    ended = np.fromiter(clause_ends, np.int64, len(pieces))
     offsets = np.repeat(np.cumsum(lengths) - lengths, counts)
-    start, end, parted, scrubbed = np.concatenate(places).T
-    clauses = np.cumsum(parted) + np.repeat(np.cumsum(ended) - ended, counts)
+    start, end, begins_clause, is_placeholder = np.concatenate(tables).T
+    clauses = np.cumsum(begins_clause) + np.repeat(np.cumsum(ended) - ended, counts)
     return WordSequence(
-        list(chain.from_iterable(forms)), start + offsets, end + offsets, clauses, scrubbed > 0
+        list(chain.from_iterable(forms)), start + offsets, end + offsets, clauses, is_placeholder > 0
     )
 
 
-def _split_chunk(run: str) -> _WordChunk:
-    forms, places, last, scrubbed = [], [], 0, False
-    for word in _word_pattern().finditer(run):
-        parted = scrubbed or not _WITHIN_CLAUSE.fullmatch(run, last, word.start())
-        scrubbed, last = word[0].startswith("["), word.end()
+def _split_chunk(chunk: str) -> _WordChunk:
+    forms, table, end, is_placeholder = [], [], 0, False
+    for word in _word_pattern().finditer(chunk):
+        begins_clause = is_placeholder or not _WITHIN_CLAUSE.fullmatch(chunk, end, word.start())
+        is_placeholder, end = word[0].startswith("["), word.end()
         forms.append(word[0])
-        places.append((word.start(), last, parted or scrubbed, scrubbed))
-    ends_clause = scrubbed or not _WITHIN_CLAUSE.fullmatch(run, last)
-    return _WordChunk(tuple(forms), np.array(places, np.int64).reshape(-1, 4), ends_clause)
+        table.append((word.start(), end, begins_clause or is_placeholder, is_placeholder))
+    ends_clause = is_placeholder or not _WITHIN_CLAUSE.fullmatch(chunk, end)
+    return _WordChunk(tuple(forms), np.array(table, np.int64).reshape(-1, 4), ends_clause)
 
 
 _split_chunk_cached = lru_cache(WORD_CACHE_SIZE)(_split_chunk)
 
 
 def _normalise(form: str) -> str:
-    """One spelling for all shapes of a word: case, width, font variants, apostrophes."""
+    """One spelling for all variants of a word: case, width, fonts, apostrophes."""
     return unicodedata.normalize("NFKC", form).lower().replace("’", "'")[:MAX_WORD_CHARS]
 
 
-def hash_word(form: str, grams: NgramConfig) -> tuple[int, HashArray]:
-    """Hash of a word, and the features inside it: the word itself and the runs of its characters.
+def hash_word(form: str, ngrams: NgramConfig) -> tuple[int, HashArray]:
+    """Hash of a word, and of the features inside it: the word itself and its character n-grams.
 
-    The word is padded with a blank on both sides, as scikit-learn's `char_wb` does, so that
-    beginnings and ends are features of their own.
+    The word is padded with a space on both sides, as in scikit-learn's `char_wb`, so that n-grams at its start and end
+    are distinct features.
     """
     word = _normalise(form)
-    own = crc32(b"word " + word.encode("utf-8", "surrogatepass"))
+    word_hash = crc32(b"word " + word.encode("utf-8", "surrogatepass"))
     padded = f" {word} "
-    keys = [own]
-    for size in range(grams.min_chars, min(grams.max_chars, len(padded)) + 1):
-        for at in range(len(padded) - size + 1):
-            keys.append(crc32(padded[at : at + size].encode("utf-8", "surrogatepass")))
-    return own, np.array(keys, np.uint32)
+    keys = [word_hash]
+    for size in range(ngrams.min_chars, min(ngrams.max_chars, len(padded)) + 1):
+        for start in range(len(padded) - size + 1):
+            keys.append(crc32(padded[start : start + size].encode("utf-8", "surrogatepass")))
+    return word_hash, np.array(keys, np.uint32)
 
 
-def hash_bigrams(words: HashArray) -> HashArray:
-    """Hashes of neighbouring words, from the words' own hashes; one less than there are words."""
-    return words[:-1] * _HASH_MULTIPLIER + words[1:]
+def hash_bigrams(word_hashes: HashArray) -> HashArray:
+    """Hashes of pairs of neighbouring words, from the hashes of the words; one fewer than there are words."""
+    return word_hashes[:-1] * _HASH_MULTIPLIER + word_hashes[1:]
 
 
 @dataclass(frozen=True, slots=True)
 class TfidfVector:
     """A post as occurrences of known features.
 
-    `values[i]` is the share of occurrence `i` in its feature's value; shares of one feature are
-    equal and add up to the L2-normalised, sublinear tf-idf. Occurrences inside words come first
-    (`owner`: which word), then those of pairs (`left`: the pair's first word).
+    `values[i]` is the share of occurrence `i` in its feature's value; the shares of a feature are equal and add up to
+    its L2-normalised, sublinear tf-idf. Occurrences inside words come first (`word_index` is their word), then those of
+    pairs (`bigram_index` is the first word of the pair).
     """
 
     words: WordSequence
@@ -177,7 +177,7 @@ class TfidfVector:
         Parameters
         ----------
         weights
-            One weight an occurrence, in the order of `columns`.
+            One weight per occurrence, in the order of `columns`.
 
         Returns
         -------
@@ -198,47 +198,48 @@ class Featurizer:
     Parameters
     ----------
     keys
-        Hashes of the known features, at least one. With the most frequent first, the numbers that most
-        posts need lie side by side in memory, which makes reading a post a fifth faster.
+        Hashes of the known features, at least one. If the most frequent come first, the numbers that most posts need
+        are adjacent in memory, which makes featurizing a post a fifth faster.
     idf
         Inverse document frequency of each, in the same order.
-    grams
-        Which n-grams were features when the vocabulary was made.
+    ngrams
+        Which n-grams were features when the vocabulary was built.
     """
 
-    def __init__(self, keys: HashArray, idf: FloatArray, grams: NgramConfig) -> None:
-        self.idf, self.ngrams = idf, grams
+    def __init__(self, keys: HashArray, idf: FloatArray, ngrams: NgramConfig) -> None:
+        self.idf, self.ngrams = idf, ngrams
         self._order = np.argsort(keys)
         self._sorted = keys[self._order]
         self._word_columns_cached = lru_cache(WORD_CACHE_SIZE)(self._word_columns)
 
     def _lookup(self, keys: HashArray) -> tuple[IndexArray, NDArray[np.bool_]]:
-        """Columns of the keys, and which of them are known; the column of an unknown key is void."""
-        at = np.searchsorted(self._sorted, keys)
-        at[at == len(self._sorted)] = 0
-        return self._order[at], self._sorted[at] == keys
+        """Columns of the keys, and which keys are known; the column of an unknown key is arbitrary."""
+        positions = np.searchsorted(self._sorted, keys)
+        positions[positions == len(self._sorted)] = 0
+        return self._order[positions], self._sorted[positions] == keys
 
     def _word_columns(self, form: str) -> tuple[int, IndexArray]:
-        own, keys = hash_word(form, self.ngrams)
+        word_hash, keys = hash_word(form, self.ngrams)
         columns, known = self._lookup(keys)
-        return own, columns[known]
+        return word_hash, columns[known]
 
     def transform(self, text: str) -> TfidfVector:
-        """Featurize a text; words and pairs that are not in the vocabulary leave no occurrence."""
+        """Featurize a text; features that are not in the vocabulary are dropped."""
         words = split_words(text)
-        read = [self._word_columns_cached(form) for form in words.forms]
-        inside = [columns for _, columns in read]
-        owner = np.repeat(np.arange(len(read)), np.fromiter(map(len, inside), np.int64, len(read)))
-        left = np.empty(0, np.int64)
-        if self.ngrams.word_bigrams and len(read) > 1:
-            pairs, known = self._lookup(hash_bigrams(np.array([own for own, _ in read], np.uint32)))
-            left = np.flatnonzero(known)
-            inside.append(pairs[left])
-        columns = np.concatenate(inside) if inside else np.empty(0, np.int64)
-        return TfidfVector(words, columns, self._tfidf_shares(columns), owner, left)
+        hashed = [self._word_columns_cached(form) for form in words.forms]
+        parts = [columns for _, columns in hashed]
+        word_index = np.repeat(np.arange(len(hashed)), np.fromiter(map(len, parts), np.int64, len(hashed)))
+        bigram_index = np.empty(0, np.int64)
+        if self.ngrams.word_bigrams and len(hashed) > 1:
+            word_hashes = np.array([word_hash for word_hash, _ in hashed], np.uint32)
+            bigram_columns, known = self._lookup(hash_bigrams(word_hashes))
+            bigram_index = np.flatnonzero(known)
+            parts.append(bigram_columns[bigram_index])
+        columns = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return TfidfVector(words, columns, self._tfidf_shares(columns), word_index, bigram_index)
 
     def _tfidf_shares(self, columns: IndexArray) -> FloatArray:
-        """Shares of each occurrence: (1 + ln tf) idf / tf, over the L2 norm of the whole features.
+        """Share of each occurrence: (1 + ln tf) idf / tf, divided by the L2 norm of the tf-idf vector.
 
         The weighting is scikit-learn's `TfidfTransformer(sublinear_tf=True)`.
         """

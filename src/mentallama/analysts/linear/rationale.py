@@ -1,7 +1,7 @@
-"""Evidence: the stretches of a post that a decision rests on, and the reason written from them.
+"""Evidence spans of a linear decision, and the explanation written from them.
 
-The input is one contribution a word, in log-odds; their sum and the intercept are the decision. So
-what is quoted is what decided, not a guess made afterwards.
+The input is one contribution per word, in log-odds; with the intercept they add up to the decision. So the quotes are
+what the decision rests on, not a post-hoc approximation.
 """
 
 from __future__ import annotations
@@ -17,36 +17,36 @@ from mentallama.records import Span
 from mentallama.tasks import ExplanationTemplate
 
 MAX_QUOTE_WORDS = 6
-"""Words in one quotation: more is no longer read at a glance."""
+"""Words in one quotation; longer ones are not taken in at a glance."""
 
 MAX_PASSAGE_WORDS = 14
-"""Words in a passage that is quoted to be understood by itself; a clause is mostly shorter."""
+"""Words in a passage that is quoted on its own; most clauses are shorter."""
 
 MAX_SUPPORTING_QUOTES, MAX_OPPOSING_QUOTES = 4, 2
-"""Quotations on either side; the reasons in the published release name two to four."""
+"""Quotations for and against; explanations in the published release have two to four."""
 
 MIN_LOG_ODDS = 0.02
-"""Log-odds below which a stretch moves a probability by less than half a percent."""
+"""Log-odds below which a span changes a probability by less than half a percent."""
 
 MIN_RELATIVE_WEIGHT = 0.25
-"""Share of the strongest stretch's weight below which a stretch is not worth a quotation."""
+"""Fraction of the strongest span's weight below which a span is not quoted."""
 
 NEAR_PRIOR = 0.05
-"""A probability this close to the label's usual share says little more than the share did."""
+"""A probability this close to the label's prior is hardly more informative than the prior."""
 
 WordRange = tuple[int, int]
 """First word and number of words."""
 
 
 def choose_spans(words: WordSequence, contributions: FloatArray) -> tuple[Span, ...]:
-    """Pick the stretches that speak most clearly for and against a decision.
+    """Pick the spans that support and oppose a decision most clearly.
 
     Parameters
     ----------
     words
         The words of the post.
     contributions
-        Each word's part in the decision, in log-odds; positive speaks for it.
+        Each word's contribution to the decision, in log-odds; positive supports it.
 
     Returns
     -------
@@ -58,57 +58,58 @@ def choose_spans(words: WordSequence, contributions: FloatArray) -> tuple[Span, 
         return ()
     sums, quotable = _score_ranges(words, contributions)
     floor = max(MIN_LOG_ODDS, MIN_RELATIVE_WEIGHT * float(np.abs(sums[quotable]).max(initial=0)))
-    # A word joins a stretch only where it adds more than half an average word does: short is clear.
+    # A span grows by a word only if that adds more than half the average contribution of a word: short spans are clearer.
     price = np.abs(contributions).mean() / 2 * np.arange(MAX_QUOTE_WORDS)[:, None]
     chosen = _pick_best(np.where(quotable & (sums >= floor), sums - price, -np.inf), MAX_SUPPORTING_QUOTES)
     against = np.where(quotable & (sums <= -floor), -sums - price, -np.inf)
-    for stretch in chosen:
-        _mask_overlapping(against, stretch)
+    for word_range in chosen:
+        _mask_overlapping(against, word_range)
     chosen += _pick_best(against, MAX_OPPOSING_QUOTES)
-    spans = [_span(words, sums, stretch) for stretch in chosen]
+    spans = [_span(words, sums, word_range) for word_range in chosen]
     return tuple(sorted(spans, key=_strongest_first))
 
 
 def choose_passage(
     words: WordSequence, contributions: FloatArray, exclude: WordRange = (0, 0)
 ) -> WordRange | None:
-    """Find the passage that speaks most for a decision.
+    """Find the passage that supports a decision most.
 
     Parameters
     ----------
     words, contributions
         As for `choose_spans`.
-    without
-        Words that the passage may not share.
+    exclude
+        Words that the passage must not contain.
 
     Returns
     -------
-    A whole clause, or as much of a longer one as `MAX_PASSAGE_WORDS` allows; of equals the first. None where nothing
-    can be quoted.
+    A whole clause, or the best `MAX_PASSAGE_WORDS` words of a longer one; the first of equals. None if nothing can be
+    quoted.
     """
     before = np.concatenate([[0.0], np.cumsum(contributions)])
     best, most = None, -np.inf
     for start, end in _clauses(words):
-        for at in range(start, max(start, end - MAX_PASSAGE_WORDS) + 1):
-            behind = min(end, at + MAX_PASSAGE_WORDS)
-            weight = before[behind] - before[at]
-            if weight > most and (behind <= exclude[0] or at >= sum(exclude)):
-                best, most = (at, behind - at), weight
+        for first in range(start, max(start, end - MAX_PASSAGE_WORDS) + 1):
+            stop = min(end, first + MAX_PASSAGE_WORDS)
+            weight = before[stop] - before[first]
+            if weight > most and (stop <= exclude[0] or first >= sum(exclude)):
+                best, most = (first, stop - first), weight
     return best
 
 
 def _clauses(words: WordSequence) -> list[tuple[int, int]]:
-    """First word and the one behind the last, of each clause but placeholders, which stand for themselves."""
+    """First word and the one after the last of each clause, except placeholders, which are clauses by themselves."""
     borders = [0, *(np.flatnonzero(np.diff(words.clauses)) + 1).tolist(), len(words.forms)]
     return [
         (start, end) for start, end in pairwise(borders) if start < end and not words.is_placeholder[start]
     ]
 
 
-def _span(words: WordSequence, sums: FloatArray, stretch: WordRange) -> Span:
-    at, length = stretch
-    last = at + length - 1
-    return Span(start=int(words.starts[at]), end=int(words.ends[last]), weight=float(sums[length - 1, at]))
+def _span(words: WordSequence, sums: FloatArray, word_range: WordRange) -> Span:
+    first, length = word_range
+    last = first + length - 1
+    weight = float(sums[length - 1, first])
+    return Span(start=int(words.starts[first]), end=int(words.ends[last]), weight=weight)
 
 
 def _strongest_first(span: Span) -> tuple[bool, float]:
@@ -117,59 +118,58 @@ def _strongest_first(span: Span) -> tuple[bool, float]:
 
 
 def _score_ranges(words: WordSequence, contributions: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Rate all stretches of words that are short enough.
+    """Score all ranges of at most `MAX_QUOTE_WORDS` words.
 
     Returns
     -------
-    Two arrays of shape (LONGEST_QUOTE, words); [n, i] is about the n + 1 words from word i on. The
-    first has the sum of their contributions, the second whether they can be quoted: all stand in one
-    clause, and none is a placeholder.
+    Two arrays of shape (MAX_QUOTE_WORDS, words); [n, i] is about the n + 1 words from word i on. The first is the sum of
+    their contributions, the second whether they can be quoted: all are in one clause, and none is a placeholder.
     """
     count = len(words.forms)
     first = np.arange(count)
-    beyond = first + np.arange(1, MAX_QUOTE_WORDS + 1)[:, None]
-    inside = np.minimum(beyond, count)
+    stop = first + np.arange(1, MAX_QUOTE_WORDS + 1)[:, None]
+    inside = np.minimum(stop, count)
     before = np.concatenate([[0.0], np.cumsum(contributions)])
-    quotable = (beyond <= count) & (words.clauses[inside - 1] == words.clauses) & ~words.is_placeholder
+    quotable = (stop <= count) & (words.clauses[inside - 1] == words.clauses) & ~words.is_placeholder
     return before[inside] - before[:count], quotable
 
 
 def _pick_best(scores: FloatArray, most: int) -> list[WordRange]:
-    """Take the best stretches one after the other, none sharing a word with another; changes `scores`."""
+    """Pick the best ranges greedily, without overlaps; modifies `scores`."""
     chosen: list[WordRange] = []
     while len(chosen) < most:
-        length, at = divmod(int(scores.argmax()), scores.shape[1])
-        if not scores[length, at] > 0:
+        row, first = divmod(int(scores.argmax()), scores.shape[1])
+        if not scores[row, first] > 0:
             break
-        chosen.append((at, length + 1))
+        chosen.append((first, row + 1))
         _mask_overlapping(scores, chosen[-1])
     return chosen
 
 
-def _mask_overlapping(scores: FloatArray, stretch: WordRange) -> None:
-    """Bar every stretch that shares a word with this one."""
-    at, taken = stretch
+def _mask_overlapping(scores: FloatArray, word_range: WordRange) -> None:
+    """Exclude every range that shares a word with this one."""
+    first, n_words = word_range
     for length in range(1, len(scores) + 1):
-        scores[length - 1, max(0, at - length + 1) : at + taken] = -np.inf
+        scores[length - 1, max(0, first - length + 1) : first + n_words] = -np.inf
 
 
 def write_rationale(
     reason: ExplanationTemplate, text: str, spans: Sequence[Span], because: str, informative: bool
 ) -> str:
-    """Write an explanation that quotes only what stands in the post.
+    """Write an explanation whose quotes are verbatim from the post.
 
     Parameters
     ----------
     reason
-        The task's own sentences.
+        The task's explanation template.
     text
         The post.
     spans
-        Evidence as `choose_spans` gives it.
+        Evidence from `choose_spans`.
     because
-        The label's words for what such wording goes with.
-    telling
-        False where the decision is hardly more than what is usual; the explanation then says so.
+        The label's phrase for what such wording indicates.
+    informative
+        False if the probability is hardly different from the label's prior; the explanation then says so.
     """
     quotes_for = _quotes(reason, text, [span for span in spans if (span.weight or 0) > 0])
     quotes_against = _quotes(reason, text, [span for span in spans if (span.weight or 0) < 0])
@@ -186,7 +186,7 @@ def write_rationale(
 
 
 def _quotes(reason: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
-    """Quote each wording once."""
+    """The quoted spans, each wording once."""
     opening, closing = reason.quote_marks
     wordings: dict[str, str] = {}
     for span in spans:

@@ -1,6 +1,6 @@
-"""A linear model on disk: `model.json` and one `SET.npz` a set.
+"""A linear model on disk: `model.json` and one `SET.npz` per set.
 
-No pickle, no words, no clock: the same input gives the same bytes.
+The files contain no pickle, no words and no time stamps: the same model gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConfig
 from mentallama.errors import DataError, UsageError
+from mentallama.files.manifest import digest_file
 from mentallama.files.record_files import atomic_write, write_json
 
 MODEL_FILE = "model.json"
@@ -26,14 +27,13 @@ ClassWeight = Literal["none", "balanced"]
 
 
 class LinearHeadMetadata(BaseModel):
-    """How the weights of one question came about, and what they answer."""
+    """The labels of one question, and how its weights were fitted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     labels: tuple[str, ...]
     label_prior: tuple[float, ...]
-    """Label shares the fit took as given: those of the posts fitted on, or even shares where it was
-    class-balanced."""
+    """Label distribution assumed by the fit: that of the training posts, or uniform if the classes were balanced."""
     C: float
     class_weight: ClassWeight
     evidence_weight: float
@@ -44,7 +44,7 @@ class LinearHeadMetadata(BaseModel):
 
 
 class LinearSetMetadata(BaseModel):
-    """One set's part of a model: its questions, and the digest of its file of weights."""
+    """One set's part of a model: its questions, and the digest of its weights file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ class LinearSetMetadata(BaseModel):
 
 
 class LinearModelMetadata(BaseModel):
-    """What `model.json` holds."""
+    """Content of `model.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,7 +69,7 @@ class LinearHead:
     """Weights of one question.
 
     `weights` has shape (features, labels) and sums to 0 over the labels of each feature; so do
-    `intercepts`. Logits are calibrated: the temperature is divided out.
+    `intercepts`. They are divided by the temperature, so logits are calibrated.
     """
 
     metadata: LinearHeadMetadata
@@ -79,23 +79,18 @@ class LinearHead:
 
 @dataclass(frozen=True)
 class LinearSetModel:
-    """Vocabulary of a set and the weights of its questions."""
+    """Vocabulary of a set, and the weights of its questions."""
 
     keys: HashArray
     idf: NDArray[np.float32]
     heads: Mapping[str, LinearHead]
 
-    def featurizer(self, grams: NgramConfig) -> Featurizer:
-        return Featurizer(self.keys, self.idf.astype(np.float64), grams)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def featurizer(self, ngrams: NgramConfig) -> Featurizer:
+        return Featurizer(self.keys, self.idf.astype(np.float64), ngrams)
 
 
 def _write_set(path: Path, model: LinearSetModel) -> LinearSetMetadata:
-    """Write one file of weights; the last label is left out, it is minus the sum of the others."""
+    """Write a weights file. The last label is left out, since it is minus the sum of the others."""
     arrays: dict[str, NDArray[np.generic]] = {"keys": model.keys, "idf": model.idf}
     for number, head in enumerate(model.heads.values()):
         arrays[f"weights{number}"] = head.weights[:, :-1]
@@ -103,18 +98,20 @@ def _write_set(path: Path, model: LinearSetModel) -> LinearSetMetadata:
     with atomic_write(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     questions = {question: head.metadata for question, head in model.heads.items()}
-    return LinearSetMetadata(digest=_digest(path), features=len(model.keys), questions=questions)
+    return LinearSetMetadata(
+        digest=digest_file(path, path.name).sha256, features=len(model.keys), questions=questions
+    )
 
 
 def restore_last_label(stored: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put back the last label, so that the last axis sums to 0; rows lie together in memory."""
+    """Append the last label, so that the last axis sums to 0; the result is contiguous by rows."""
     return np.ascontiguousarray(np.concatenate([stored, -stored.sum(axis=-1, keepdims=True)], axis=-1))
 
 
-def _read_set(path: Path, card: LinearSetMetadata) -> LinearSetModel:
+def _read_set(path: Path, metadata: LinearSetMetadata) -> LinearSetModel:
     if not path.is_file():
-        raise DataError("this part of the model is missing; train again or copy the whole folder", path)
-    if _digest(path) != card.digest:
+        raise DataError("this part of the model is missing; train again, or copy the whole folder", path)
+    if digest_file(path, path.name).sha256 != metadata.digest:
         raise DataError("damaged: not the file that the model was saved with", path)
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -124,17 +121,17 @@ def _read_set(path: Path, card: LinearSetMetadata) -> LinearSetModel:
                     restore_last_label(arrays[f"weights{i}"]),
                     restore_last_label(arrays[f"intercepts{i}"]),
                 )
-                for i, (question, head) in enumerate(card.questions.items())
+                for i, (question, head) in enumerate(metadata.questions.items())
             }
             return LinearSetModel(arrays["keys"], arrays["idf"], heads)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as fault:
-        raise DataError("not a file of weights", path) from fault
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+        raise DataError("not a weights file", path) from error
 
 
-def save_linear_model(folder: Path, grams: NgramConfig, sets: Mapping[str, LinearSetModel]) -> None:
-    """Write a model; `model.json` comes last, so a folder that holds one is whole."""
-    cards = {name: _write_set(folder / f"{name}.npz", model) for name, model in sets.items()}
-    write_json(folder / MODEL_FILE, LinearModelMetadata(ngrams=grams, sets=cards).model_dump())
+def save_linear_model(folder: Path, ngrams: NgramConfig, sets: Mapping[str, LinearSetModel]) -> None:
+    """Write a model; `model.json` is written last, so a folder that has one is complete."""
+    metadata = {name: _write_set(folder / f"{name}.npz", model) for name, model in sets.items()}
+    write_json(folder / MODEL_FILE, LinearModelMetadata(ngrams=ngrams, sets=metadata).model_dump())
 
 
 def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetModel], str]:
@@ -142,9 +139,9 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
 
     Raises
     ------
-    WrongUse
+    UsageError
         There is no model in the folder.
-    BadData
+    DataError
         A file is missing, damaged, or of another version.
     """
     path = folder / MODEL_FILE
@@ -152,9 +149,9 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
         raise UsageError(f"{folder}: there is no linear model here (no {MODEL_FILE}); train one first")
     raw = path.read_bytes()
     try:
-        manifest = LinearModelMetadata.model_validate_json(raw)
-    except ValidationError as fault:
-        places = sorted({".".join(map(str, e["loc"])) or "the file" for e in fault.errors()})
-        raise DataError(f"not the card of a linear model: see {', '.join(places)}", path) from None
-    sets = {name: _read_set(folder / f"{name}.npz", card) for name, card in manifest.sets.items()}
-    return manifest.ngrams, sets, hashlib.sha256(raw).hexdigest()[:12]
+        metadata = LinearModelMetadata.model_validate_json(raw)
+    except ValidationError as error:
+        fields = sorted({".".join(map(str, detail["loc"])) or "the file" for detail in error.errors()})
+        raise DataError(f"not the metadata of a linear model: see {', '.join(fields)}", path) from None
+    sets = {name: _read_set(folder / f"{name}.npz", entry) for name, entry in metadata.sets.items()}
+    return metadata.ngrams, sets, hashlib.sha256(raw).hexdigest()[:12]

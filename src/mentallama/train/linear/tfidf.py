@@ -30,7 +30,7 @@ FeatureCounts = tuple[HashArray, NDArray[np.int64]]
 
 def count_features(texts: Sequence[str], ngrams: NgramConfig) -> list[FeatureCounts]:
     """Count the features of each text."""
-    cached_word_keys = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, grams=ngrams))
+    cached_word_keys = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, ngrams=ngrams))
     return [_count_text(text, cached_word_keys, ngrams.word_bigrams) for text in texts]
 
 
