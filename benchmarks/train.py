@@ -1,11 +1,11 @@
-"""Tokens a second in training, beside TRL's SFTTrainer on the same small Llama and the same rows of the release.
+"""Training throughput in tokens per second, compared with TRL's SFTTrainer on the same small Llama and the same rows.
 
     python benchmarks/train.py --data DATA            # on the CPU
 
-Trained for one epoch on instruction rows of the published training files (DR, dreaddit, SAD): our loop, bucketed and
-packed; SFTTrainer at its own defaults (8 rows a batch, padded, activations computed twice); the same packed, without
-computing activations twice, at several batch sizes, of which the best counts. All take turns, round by round, from the
-same weights, so that whatever else the machine does falls on all. Tokens are those of the rows, padding not counted.
+One epoch on instruction rows of the published training files: our loop, bucketed and packed; SFTTrainer with its own
+defaults (8 rows per batch, padded, with gradient checkpointing); and SFTTrainer packed, without gradient checkpointing,
+at several batch sizes, of which the best counts. All start from the same weights and take turns, round by round, so that
+other load on the machine affects all alike. Tokens are those of the rows, without padding.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ Work = Callable[[Any], object]
 
 
 def release_rows(data: Path, count: int) -> list[Example]:
-    """Every n-th instruction row of the training files, so that all sets are there."""
+    """Every n-th instruction row of the training files, so that all sets are included."""
     files = [
         file
         for file in find_release_files(data / "release", "instruction", load_tasks())
         if file.split == "train"
     ]
-    found = [
+    examples = [
         Example(
             id=f"{file.set} {row.row}",
             post_id=f"{file.set} {row.row}",
@@ -76,31 +76,31 @@ def release_rows(data: Path, count: int) -> list[Example]:
         for file in files
         for row in read_release_file(file, find_task(file.set))
     ]
-    return found[:: max(1, len(found) // count)][:count]
+    return examples[:: max(1, len(examples) // count)][:count]
 
 
 def ours(rows: CausalRows, batching: str, dtype: torch.dtype) -> Work:
-    """One epoch of our loop, with the checkpoint that it writes at the end."""
+    """One epoch of our loop, including the checkpoint at its end."""
     kind = {"analyst": "causal", "from_scratch": SHAPE, "batching": batching}
     settings = CausalSettings.model_validate(
         {**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH}
     )
     devices = DistributedContext(torch.device("cpu"))
-    material = SftData(InstructionData([], [], "the release"), rows, CausalRows(rows.rows[:1], 0))
+    data = SftData(InstructionData([], [], "the release"), rows, CausalRows(rows.rows[:1], 0))
 
-    def loss_of(some: Sequence[CausalRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
-        return causal_loss(model, collate_causal(some, bins, devices.device))
+    def loss_of(batch: Sequence[CausalRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
+        return causal_loss(model, collate_causal(batch, bins, devices.device))
 
     def work(model: Any) -> object:
-        objective = sft_objective(material, loss_of, settings, devices)
+        objective = sft_objective(data, loss_of, settings, devices)
         if batching == "packed":
             objective = replace(objective, packed_length=settings.max_tokens)
         with tempfile.TemporaryDirectory() as folder:
             checkpoints = Checkpoints(Path(folder) / "checkpoints", devices)
-            way = TrainingSession(
+            session = TrainingSession(
                 settings, devices, dtype, checkpoints, "benchmark", 7, lambda *_: None, print
             )
-            return fit(model, objective, way)
+            return fit(model, objective, session)
 
     return work
 
@@ -124,18 +124,18 @@ def trl(examples: Sequence[Example], tokenizer: Any, **settings: Any) -> Work:
             trainer = SFTTrainer(model, args=arguments, train_dataset=data, processing_class=tokenizer)
             begun = time.perf_counter()
             trainer.train()
-            return time.perf_counter() - begun  # without the tokenising, which ours has done before as well
+            return time.perf_counter() - begun  # without tokenising, which ours did beforehand as well
 
     return work
 
 
 def seconds(work: Work, state: dict[str, torch.Tensor], config: Any) -> float:
-    """How long the work takes from the same weights; the work's own word where it has one."""
+    """Seconds that the work takes from the same weights; its own measurement if it returns one."""
     model = LlamaForCausalLM(config)
     model.load_state_dict(state)
     begun = time.perf_counter()
-    told = work(model)
-    return told if isinstance(told, float) else time.perf_counter() - begun
+    measured = work(model)
+    return measured if isinstance(measured, float) else time.perf_counter() - begun
 
 
 def main() -> None:

@@ -64,6 +64,10 @@ RATING_SAMPLE_PATH = f"{REVIEW_FOLDER}/{RATING_SAMPLE_FILE}"
 
 # train
 TRAIN_FOLDER = "train"
+CHECKPOINTS_FOLDER = "checkpoints"
+"""Checkpoints to resume from; in the run's folder until training has finished, as is the baseline."""
+BASELINE_FILE = "baseline.json"
+"""Metrics of the untrained model."""
 TRAIN_SUMMARY_PATH = f"{TRAIN_FOLDER}/{SUMMARY_FILE}"
 
 # predict

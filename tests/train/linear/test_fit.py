@@ -10,6 +10,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from mentallama.analysts.linear.features import NgramConfig
+from mentallama.analysts.linear.serialization import ClassWeight
 from mentallama.config import LinearSettings
 from mentallama.metrics.temperature import LogitCalibration
 from mentallama.train.linear import fit
@@ -164,7 +165,7 @@ def test_passages_are_used_only_for_posts_that_are_fitted() -> None:
 
 @pytest.mark.parametrize("balance", ["none", "balanced"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_passage_is_worth_its_weight_in_posts(balance: fit.Weighting, times: int) -> None:
+def test_a_passage_is_worth_its_weight_in_posts(balance: ClassWeight, times: int) -> None:
     # The weight of two posts is the same as two posts with the passage's words and the label.
     texts = [("gloom rain", "yes"), ("cheer rain", "no"), ("gloom sun", "yes"), ("gloom cheer", "no")]
     posts = set_posts(*texts)

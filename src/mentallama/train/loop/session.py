@@ -18,18 +18,12 @@ from mentallama.config import NeuralSettings, Recipe
 from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.files.record_files import read_json, write_json
 from mentallama.progress import log_to_stderr, progress_bar
-from mentallama.run_files import POSTS_PATH
+from mentallama.run_files import BASELINE_FILE, CHECKPOINTS_FOLDER, POSTS_PATH
 from mentallama.train.data.leakage import base_seen_hashes
 from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.loop import Objective, TrainingSession, total_steps
 from mentallama.train.loop.model_card import write_card
-
-CHECKPOINT_FOLDER = "checkpoints"
-"""In the run's folder."""
-
-BASELINE_FILE = "baseline.json"
-"""In the run's folder, beside the checkpoints, until training has finished."""
 
 
 def training_fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> str:
@@ -61,7 +55,7 @@ def training_session(
             settings=settings,
             devices=devices,
             dtype=choose_dtype(settings.dtype, devices.device),
-            checkpoints=Checkpoints(folder / CHECKPOINT_FOLDER, devices),
+            checkpoints=Checkpoints(folder / CHECKPOINTS_FOLDER, devices),
             fingerprint=fingerprint,
             seed=recipe.seed,
             advance=advance,

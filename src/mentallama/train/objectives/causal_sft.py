@@ -94,15 +94,8 @@ def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         objective = replace(objective, packed_length=settings.max_tokens)
     if settings.metric_for_best == "weighted_f1":
         objective = with_weighted_f1(objective, instructions.validation, analyst_of, devices)
-    metadata = ModelMetadata(
-        analyst="causal",
-        fingerprint=training_fingerprint(recipe, data.token_ids, prepared.base),
-        form=recipe.form,
-        max_tokens=prompter.context,
-        sets=instructions.sets,
-        template="chat" if prompter.uses_chat_template else "plain",
-        base=prepared.base,
-    )
+    fingerprint = training_fingerprint(recipe, data.token_ids, prepared.base)
+    metadata = causal_metadata(fingerprint, recipe, prompter, instructions.sets, prepared.base)
     return fit_and_save(TrainingJob(recipe, folder, out, devices), prepared, objective, data, metadata)
 
 
@@ -142,6 +135,21 @@ def causal_prompt_encoder(prepared: PreparedModel, settings: CausalSettings, rec
     """Prompt encoder for rows of at most `max_tokens` tokens, and never more than the model's context."""
     longest = min(settings.max_tokens, prepared.max_context_tokens)
     return PromptEncoder(prepared.tokenizer, recipe.form, settings.template, longest)
+
+
+def causal_metadata(
+    fingerprint: str, recipe: Recipe, prompter: PromptEncoder, sets: tuple[str, ...], base: str
+) -> ModelMetadata:
+    """Metadata of a model that was trained on prompts."""
+    return ModelMetadata(
+        analyst="causal",
+        fingerprint=fingerprint,
+        form=recipe.form,
+        max_tokens=prompter.context,
+        sets=sets,
+        template="chat" if prompter.uses_chat_template else "plain",
+        base=base,
+    )
 
 
 def tokenize_causal(

@@ -16,7 +16,6 @@ import torch
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from mentallama.analysts.checkpoints.device import choose_dtype
-from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.config import CausalSettings, Recipe
 from mentallama.tasks import Task
@@ -36,6 +35,7 @@ from mentallama.train.loop.validation import summed_loss
 from mentallama.train.objectives.causal_sft import (
     CausalBatch,
     CausalRow,
+    causal_metadata,
     causal_prompt_encoder,
     collate_causal,
     prepare_causal_model,
@@ -105,15 +105,7 @@ def train_dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     with training_session(recipe, folder, devices, objective, fingerprint) as session:
         state = fit(model, objective, session)
     save_language_model(prepared, model, devices, out)
-    metadata = ModelMetadata(
-        analyst="causal",
-        fingerprint=fingerprint,
-        form=recipe.form,
-        max_tokens=prompter.context,
-        sets=pairs.sets,
-        template="chat" if prompter.uses_chat_template else "plain",
-        base=prepared.base,
-    )
+    metadata = causal_metadata(fingerprint, recipe, prompter, pairs.sets, prepared.base)
     counts = dpo_summary(pairs, train, validation, before["baseline"], state)
     finalize_model(session, recipe, out, metadata, pairs.seen_hashes(), counts)
     return counts
