@@ -231,3 +231,13 @@ def _llama(vocabulary: int) -> str:
     made = json.loads(tokenizer.to_str())
     made["added_tokens"] = made["added_tokens"][:3]  # bytes are words of the vocabulary, not control tokens
     return json.dumps(made)
+
+
+def bfloat16_attention_works() -> bool:
+    """Whether torch computes bfloat16 attention on this CPU; some of its kernels exist for AVX-512 alone."""
+    rows = torch.ones(1, 2, 64, 8, dtype=torch.bfloat16)
+    try:
+        torch.nn.functional.scaled_dot_product_attention(rows, rows, rows, is_causal=True)
+    except RuntimeError:
+        return False
+    return True

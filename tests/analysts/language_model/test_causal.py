@@ -30,7 +30,7 @@ from tests.factories.decoder_cases import (
     naive_shares,
     naive_text,
 )
-from tests.factories.tiny_models import Layout, tiny_llama, tiny_tokenizer
+from tests.factories.tiny_models import Layout, bfloat16_attention_works, tiny_llama, tiny_tokenizer
 
 CLOSE = 1e-4
 NEW = 24
@@ -245,6 +245,7 @@ def test_a_model_in_training_is_asked_without_dropout_and_goes_on_training() -> 
     model(torch.tensor([[5, 6, 7]])).logits.sum().backward()  # weights are as trainable as before
 
 
+@pytest.mark.skipif(not bfloat16_attention_works(), reason="torch has no bfloat16 attention for this CPU")
 def test_bfloat16_gives_nearly_the_same_probabilities() -> None:
     tokenizer = tiny_tokenizer()
     examples = make_examples(("Irf", "CAMS"))
