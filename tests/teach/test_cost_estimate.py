@@ -47,7 +47,7 @@ def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -
     weight = sum(len(json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()) for body in bodies)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         found = estimate_cost(job, endpoint, ledger, 6)
-    assert (found.calls, found.cached) == (6, 0)
+    assert (found.requests, found.cached) == (6, 0)
     assert found.tokens_in == round(weight / 4)
     assert found.tokens_out == 6 * TYPICAL_ANSWER_TOKENS
     # in currency a million: input 2, output 10
@@ -82,8 +82,8 @@ def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch
         monkeypatch.setattr(cost, "MAX_SAMPLED_QUESTIONS", 30)  # so every fourth of the 100 is looked at
         sampled = estimate_cost(job, endpoint, ledger, 100)
     assert (
-        (sampled.calls, sampled.tokens_out)
-        == (exact.calls, exact.tokens_out)
+        (sampled.requests, sampled.tokens_out)
+        == (exact.requests, exact.tokens_out)
         == (100, 100 * TYPICAL_ANSWER_TOKENS)
     )
     assert sampled.tokens_in == pytest.approx(exact.tokens_in, rel=0.02)
@@ -157,7 +157,7 @@ def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path
         answers: list[Completion] = list(ledger.iter_completions())
         spent = ledger.total_spent()
     (row,) = summary.costs
-    assert (row.model, row.task, row.calls, row.answered, row.refused, row.failed) == (
+    assert (row.model, row.task, row.requests, row.answered, row.refused, row.failed) == (
         "test-model",
         "DR",
         8,

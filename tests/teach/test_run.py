@@ -113,7 +113,7 @@ def test_posts_of_the_same_words_are_paid_once(server: Server, tmp_path: Path) -
     assert server.hashes.total() == 2
     assert len({each.example_id for each in responses}) == 3
     assert responses[0].text == responses[2].text
-    assert [(cost.calls, cost.answered) for cost in summary.costs] == [(2, 3)]
+    assert [(cost.requests, cost.answered) for cost in summary.costs] == [(2, 3)]
 
 
 def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> None:

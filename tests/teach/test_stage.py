@@ -129,7 +129,7 @@ def test_a_remote_teacher_by_one_option(teach: Teach, server: Server, tmp_path: 
     assert server.hashes.total() == DR + CLP
     summary = read_json(tmp_path / "run/teach/summary.json")
     assert summary["outcomes"] == {"test-model": {"parsed": DR + CLP}}
-    assert [(row["task"], row["calls"]) for row in summary["costs"]] == [("DR", DR), ("CLP", CLP)]
+    assert [(row["task"], row["requests"]) for row in summary["costs"]] == [("DR", DR), ("CLP", CLP)]
 
 
 def test_a_model_that_was_trained_before(teach: Teach, tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_budget_used_up_on_the_way_loses_nothing(teach: Teach, tmp_path: Path)
         done = teach(*first, "--budget", "1.5", sets="[DR]")
         assert done.code == 0
         assert server.hashes.total() == DR
-        assert f"an estimated {DR - kept} calls, {kept} more are in the ledger" in done.err
+        assert f"an estimated {DR - kept} requests, {kept} more are in the ledger" in done.err
 
 
 def test_no_budget_at_all(teach: Teach, server: Server) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mentallama.teach.summary import TaskCost, TeachSummary
 
-COST_COLUMNS = ("calls", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
+COST_COLUMNS = ("requests", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
 PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
 
 
@@ -68,7 +68,7 @@ def cost_table(summary: TeachSummary) -> Table:
 
 
 def _total_cells(rows: Sequence[TaskCost]) -> list[str]:
-    names = ("calls", "answered", "refused", "failed", "tokens_in", "tokens_out")
+    names = ("requests", "answered", "refused", "failed", "tokens_in", "tokens_out")
     costs = [row.cost for row in rows if row.cost is not None]
     return [f"{sum(getattr(row, name) for row in rows):,}" for name in names] + [
         f"{sum(costs):.4f}" if costs else "-"

@@ -34,7 +34,7 @@ class CostEstimate:
     """
 
     model: str
-    calls: int
+    requests: int
     cached: int
     tokens_in: int
     tokens_out: int
@@ -43,11 +43,11 @@ class CostEstimate:
 
     def describe(self) -> str:
         cached = f", {self.cached:,} more are in the ledger" if self.cached else ""
-        if not self.calls:
+        if not self.requests:
             return f"{self.model}: nothing to send{cached}"
         cost = "" if self.cost is None else f", cost about {self.cost:.4g} and at most {self.max_cost:.4g}"
         return (
-            f"{self.model}: an estimated {self.calls:,} requests{cached}; about {self.tokens_in:,} tokens in and "
+            f"{self.model}: an estimated {self.requests:,} requests{cached}; about {self.tokens_in:,} tokens in and "
             f"{self.tokens_out:,} out (at {BYTES_PER_TOKEN} bytes per token){cost}"
         )
 
@@ -77,7 +77,7 @@ def estimate_cost(job: TeachJob, endpoint: Endpoint, ledger: Ledger, n_questions
     cost = actual_cost(settings, tokens)
     return CostEstimate(
         model=endpoint.model,
-        calls=round(scale * len(unsent)),
+        requests=round(scale * len(unsent)),
         cached=round(scale * len(known)),
         tokens_in=tokens["input"],
         tokens_out=tokens["output"],

@@ -25,7 +25,7 @@ class TaskCost(Record):
 
     model: str
     task: str
-    calls: int
+    requests: int
     answered: int
     refused: int
     failed: int
@@ -88,7 +88,7 @@ class TeachCounter:
             self.failed[model][completion.reason or "no reason"] += 1
         if completion.hash and self._is_new(completion.hash):
             tokens_in, tokens_out = (completion.usage.get(name, 0) for name in ("input", "output"))
-            self.usage[key].update(calls=1, input=tokens_in, output=tokens_out)
+            self.usage[key].update(requests=1, input=tokens_in, output=tokens_out)
             if completion.cost is not None:
                 self.cost[key] = self.cost.get(key, 0.0) + completion.cost
 
@@ -121,7 +121,7 @@ class TeachCounter:
         return TaskCost(
             model=model,
             task=task,
-            calls=usage["calls"],
+            requests=usage["requests"],
             answered=outcomes.total() - outcomes["refused"] - outcomes["failed"],
             refused=outcomes["refused"],
             failed=outcomes["failed"],
