@@ -82,13 +82,15 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File(
                 names.LABEL_DRIFT_FILE,
                 "For sets that have both files, where the release's label is not the upstream label: a list of `set`, "
-                "`question`, `rows` compared, rows that `differ`, their `share` from 0 to 1, and `pairs` of labels with "
+                "`question`, `rows` compared, rows that `differ`, their `share` from 0 to 1, and `pairs` of "
+                "labels with "
                 "counts.",
             ),
             File(
                 names.SUMMARY_FILE,
                 "Counts: `posts` by set and split, sets that are `missing`, rows `read` and `rejected`, `rejects` by "
-                "reason, `cleaning` by step, the `leak_guard`, posts `removed` by reason and set, the `held_out` claim, "
+                "reason, `cleaning` by step, the `leak_guard`, posts `removed` by reason and set, the `held_out` "
+                "claim, "
                 "and the `files` that were read.",
             ),
         ),
@@ -124,7 +126,8 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File(names.QUOTES_FILE, "Where each quotation is in its post.", QuoteMatches),
             File(
                 names.SUMMARY_FILE,
-                "Counts: `responses`, `accepted`, `unanswered`, `failed` by gate, `undecided` disagreements, the result "
+                "Counts: `responses`, `accepted`, `unanswered`, `failed` by gate, `undecided` disagreements, the "
+                "result "
                 "of the `rating_sample`, and `notes`.",
             ),
         ),
@@ -184,9 +187,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
 
 def data_formats_page() -> str:
     parts = [
-        "# Data formats\n\nGenerated from the records in the code by `python docs/generate.py`; do not edit by hand.\n\n"
+        "# Data formats\n\nGenerated from the records in the code by `python docs/generate.py`; do not edit by "
+        "hand.\n\n"
         "Every file of a run, below `runs/NAME/`. `.jsonl` holds one JSON object a line, `.zst` is compressed with\n"
-        "Zstandard. Rows are counted as in a spreadsheet, where the header is row 1; offsets count Unicode code points.\n"
+        "Zstandard. Rows are counted as in a spreadsheet, where the header is row 1; offsets count Unicode code "
+        "points.\n"
         "Ids are hashes of content and place. [Data](data.md) describes the files that go in.\n"
     ]
     nested: dict[type[BaseModel], None] = {}

@@ -95,14 +95,17 @@ KEY_DOCS: dict[str, str] = {
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
     "columns.language": "Column of the language; default: the language of the task.",
-    "teach.teacher": "One teacher or several, each as its spec or with the keys below. Every teacher gets every question; "
+    "teach.teacher": "One teacher or several, each as its spec or with the keys below. Every teacher gets every "
+    "question; "
     "disagreements are recorded.",
     "teach.ledger": "File of the paid answers; default: `ledger.sqlite` in the run's folder.",
     "teacher.tokens_per_minute": "The same for tokens.",
-    "teach.prompt": "What the teacher is asked for: label and reason (`zero-shot`), the same after examples (`few-shot`), or "
+    "teach.prompt": "What the teacher is asked for: label and reason (`zero-shot`), the same after examples "
+    "(`few-shot`), or "
     "the reason for the data set's label (`label-given`).",
     "teacher.input_price": "Price of a million input tokens. Give both prices or neither.",
-    "teacher.requests_per_minute": "The provider's rate limit; without one, the client only follows what the server's responses say.",
+    "teacher.requests_per_minute": "The provider's rate limit; without one, the client only follows what the "
+    "server's responses say.",
     "teacher.max_tokens": "Maximum number of tokens of an answer.",
     "teacher.temperature": "Sampling temperature; 0 for the most likely answer.",
     **dict.fromkeys(

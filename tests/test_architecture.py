@@ -29,7 +29,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__init__", "__main__"),
 )
-"""From the bottom to the top, by the longest matching prefix. A module imports only modules of its own or a lower rank."""
+"""From the bottom to the top, by the longest matching prefix. A module imports only modules of its own or a lower
+rank."""
 
 BETWEEN_STAGES = {
     "report": {

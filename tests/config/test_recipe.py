@@ -76,7 +76,10 @@ def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> 
             "check: report_only: no gate is called 'repeated_explanations'; did you mean repeated_explanation?",
         ),
         ("check: {length: [40, 4]}", "check: length must be two ascending numbers"),
-        ("check: {acceptable_poor_share: 0.2}", "check: acceptable_poor_share must be smaller than unacceptable_poor_share"),
+        (
+            "check: {acceptable_poor_share: 0.2}",
+            "check: acceptable_poor_share must be smaller than unacceptable_poor_share",
+        ),
         ("jobs: 0", "jobs: Input should be greater than or equal to 1"),
         ("jobs: two", "jobs: Input should be a valid integer"),
         ("collect: 5", "collect: Input should be a valid dictionary"),

@@ -87,8 +87,8 @@ def torchrun(recipe: Recipe, folder: Path, out: Path) -> None:
 def assert_two_processes_train_as_one(one: Recipe, one_folder: Path, two: Recipe, two_folder: Path) -> None:
     """Train one recipe in this process and the other in two; gradients and losses must agree up to rounding.
 
-    Weights are not compared one by one: AdamW divides a gradient by its own size, so that a weight whose gradient is all
-    rounding moves by a whole learning rate, up or down.
+    Weights are not compared one by one: AdamW divides a gradient by its own size, so that a weight whose gradient is
+    all rounding moves by a whole learning rate, up or down.
     """
     with first_gradients_saved(one_folder):
         alone = run(one, one_folder, one_folder / "train")

@@ -1,8 +1,8 @@
 """A linear classifier that predicts labels from explanations, trained on rows whose labels may be noisy.
 
 All constants were chosen on training and validation files of the published release and on the sample, none on test
-files. There is one classifier per set, over all its questions: on the validation rows of Irf and MultiWD this is as good
-as one per question (weighted F1 92.5 and 94.2 against 92.2 and 94.9), and on small sets it is better.
+files. There is one classifier per set, over all its questions: on the validation rows of Irf and MultiWD this is as
+good as one per question (weighted F1 92.5 and 94.2 against 92.2 and 94.9), and on small sets it is better.
 """
 
 from __future__ import annotations
@@ -179,7 +179,8 @@ def _out_of_fold_logits(
 
 
 def _plausible_labels(probabilities: FloatArray, labels: IntArray) -> BoolArray:
-    """Which rows' labels are not treated as noisy (after Northcutt et al. 2021, "Confident Learning"), shape (rows,)."""
+    """Which rows' labels are not treated as noisy (after Northcutt et al. 2021, "Confident Learning"), shape
+    (rows,)."""
     own = probabilities[np.arange(len(labels)), labels]
     plausible: BoolArray = own >= min(NOISY_LABEL_PROBABILITY, float(np.quantile(own, MAX_NOISY_SHARE)))
     return plausible if np.mean(~plausible) > MIN_NOISY_SHARE else np.ones(len(labels), dtype=bool)

@@ -161,7 +161,8 @@ def _judge(row: ResponseRow, thresholds: Sequence[tuple[RowGate, object]]) -> Ju
 
 
 def dump_tasks(tasks: Mapping[str, Task]) -> str:
-    """Serialise tasks. A worker caches the tasks that it has loaded, and all that was derived from them, by this text."""
+    """Serialise tasks. A worker caches the tasks that it has loaded, and all that was derived from them, by this
+    text."""
     return _TASKS_ADAPTER.dump_json(dict(tasks)).decode()
 
 

@@ -113,7 +113,8 @@ def locate_inputs(recipe: Recipe, folder: Path) -> CheckInputs:
 
 @dataclass
 class _WrittenRows:
-    """The accepted rows and counts over all rows. `synthetic` counts the accepted rows about synthetic posts, by set."""
+    """The accepted rows and counts over all rows. `synthetic` counts the accepted rows about synthetic posts, by
+    set."""
 
     counts: SelectionCounts
     parquet: bool

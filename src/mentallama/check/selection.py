@@ -1,4 +1,5 @@
-"""Select the accepted responses: for each example, the first that passes all gates, in the recipe's order of teachers."""
+"""Select the accepted responses: for each example, the first that passes all gates, in the recipe's order of
+teachers."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ from mentallama.run_files import (
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts and responses; where they exist, also references, summaries for the card, expert files and a label reader."""
+    """Posts and responses; where they exist, also references, summaries for the card, expert files and a label
+    reader."""
     from mentallama.check.run import locate_inputs
     from mentallama.files.imhi_release import find_expert_files
 
@@ -63,7 +64,8 @@ def rejected_by_raters(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     if sample.get("result") != "reject":
         return None
     return (
-        f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample poor, which "
+        f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample "
+        "poor, which "
         f"is too many; the files were written, but do not use them ({folder / RATING_SAMPLE_PATH})"
     )
 

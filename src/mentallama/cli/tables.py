@@ -116,7 +116,8 @@ def score_caption(scores: ScoreFile) -> str:
         if result.reason
     ]
     lines += [
-        f"{name}, by its explanations alone: weighted F1 {format_percent(one.f1_against_gold)}; against the answers' labels "
+        f"{name}, by its explanations alone: weighted F1 {format_percent(one.f1_against_gold)}; against the "
+        "answers' labels "
         f"{format_percent(one.f1_against_answers)} ({one.n_predicted} of {one.rows} predicted)"
         for name, one in (scores.explanation_scores or {}).items()
     ]

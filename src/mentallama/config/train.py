@@ -190,8 +190,8 @@ class Seq2seqSettings(NeuralSettings):
     analyst: Literal["seq2seq"]
     base: str
     max_tokens: PositiveInt = 1024
-    """Longest text on either side. A longer query is truncated in the post, never in the question, and counted; a longer
-    response is an error."""
+    """Longest text on either side. A longer query is truncated in the post, never in the question, and counted; a
+    longer response is an error."""
 
 
 def _analyst_kind(value: Any) -> str:

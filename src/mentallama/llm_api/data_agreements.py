@@ -45,5 +45,6 @@ def refuse_posts_under_agreement(
         options = " ".join(f"--allow-remote {name}" for name in refused)
         raise UsageError(
             f"posts of {', '.join(refused)} were given under an agreement and are not sent to "
-            f"{', '.join(remote_models)}: {alternative}, or pass {options} if the agreement permits it; nothing was sent"
+            f"{', '.join(remote_models)}: {alternative}, or pass {options} if the agreement permits it; nothing "
+            "was sent"
         )

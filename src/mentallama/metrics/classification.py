@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ConfusionCounts = NDArray[np.int64]
-"""Rows by gold and predicted label, shape (..., labels, labels + k); the last k >= 0 columns count rows without a label."""
+"""Rows by gold and predicted label, shape (..., labels, labels + k); the last k >= 0 columns count rows without a
+label."""
 
 SCORE_DECIMALS = 4
 """Decimals of scores in files: a weighted F1 is quoted with two, its interval varies in the third."""

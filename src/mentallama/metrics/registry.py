@@ -36,8 +36,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("macro_f1", "macro F1", macro_f1),
     Metric("micro_f1", "micro F1", micro_f1, in_terminal=False),
 )
-"""Label metrics in the order of the tables' columns; the first one has an interval. Micro F1 equals accuracy where every
-answer has a label, so the terminal leaves it out.
+"""Label metrics in the order of the tables' columns; the first one has an interval. Micro F1 equals accuracy where
+every answer has a label, so the terminal leaves it out.
 """
 
 OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(

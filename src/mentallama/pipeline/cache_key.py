@@ -1,4 +1,5 @@
-"""The cache key of a result: everything it follows from. A manifest holds it; while it matches, nothing is recomputed."""
+"""The cache key of a result: everything it follows from. A manifest holds it; while it matches, nothing is
+recomputed."""
 
 from __future__ import annotations
 

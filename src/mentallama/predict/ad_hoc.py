@@ -3,8 +3,8 @@
     mentallama predict --model SPEC --data PATH --out DIR
 
 Writes what the stage writes and `questions.jsonl.zst`, the post and question of each prediction; for posts of the
-published release also `responses/SET.csv`, for `mentallama evaluate --benchmark`. The manifest is written last: the same
-command resumes a folder that has none.
+published release also `responses/SET.csv`, for `mentallama evaluate --benchmark`. The manifest is written last: the
+same command resumes a folder that has none.
 """
 
 from __future__ import annotations

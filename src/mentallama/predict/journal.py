@@ -1,8 +1,8 @@
 """The journal: every prediction on disk as soon as it is made, so that a resumed run repeats no question.
 
 One JSON line per prediction, in the order in which they arrive; a line cut off by a kill is dropped when the file is
-opened again. The journal lies outside the stage's folder, which is replaced as a whole, and is deleted when the stage is
-complete.
+opened again. The journal lies outside the stage's folder, which is replaced as a whole, and is deleted when the stage
+is complete.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def open_post_source(path: Path, wanted: PostFilter) -> PostSource:
     if path.is_dir():
         return _from_release(path / "release" if (path / "release").is_dir() else path, wanted)
     raise UsageError(
-        f"{path}: there are no posts here; give a file of posts ({', '.join(POST_FILE_SUFFIXES)}), a run's folder, or a folder with "
+        f"{path}: there are no posts here; give a file of posts ({', '.join(POST_FILE_SUFFIXES)}), a run's "
+        "folder, or a folder with "
         "the published release"
     )
 

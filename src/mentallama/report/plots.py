@@ -46,7 +46,8 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class BarRow:
-    """One line of a bar plot, in percent. `highlighted` is the part of `value` drawn dark; `value_label` follows the bar."""
+    """One line of a bar plot, in percent. `highlighted` is the part of `value` drawn dark; `value_label` follows the
+    bar."""
 
     name: str
     value: float

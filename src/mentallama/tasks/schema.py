@@ -46,14 +46,16 @@ class Label(TaskFileModel):
     negated_aliases: tuple[str, ...] = ()
     """Phrases whose negation states this label, such as "any mental disorder" for "no mental disorders"."""
     because: str
-    """Why a quotation speaks for the label, as "wording that goes with signs of depression"; `{because}` in templates."""
+    """Why a quotation speaks for the label, as "wording that goes with signs of depression"; `{because}` in
+    templates."""
 
 
 class ExplanationTemplate(TaskFileModel):
     """Sentences of an explanation that is generated from evidence.
 
-    `{quotes}` is replaced by quotations from the post, `{because}` by the label's `because`. `evidence` is for quotations
-    that support the label, `counter_evidence` for those against it, `inconclusive` for posts with little of either.
+    `{quotes}` is replaced by quotations from the post, `{because}` by the label's `because`. `evidence` is for
+    quotations that support the label, `counter_evidence` for those against it, `inconclusive` for posts with little of
+    either.
     """
 
     evidence: str
@@ -63,7 +65,8 @@ class ExplanationTemplate(TaskFileModel):
     given_label_supported: str | None = None
     """Instead of `evidence`, where the label was given to the teacher; may also contain `{question}`."""
     given_label_unsupported: str | None = None
-    """The same, for a label that the post hardly supports. Without it, `counter_evidence` and `inconclusive` are used."""
+    """The same, for a label that the post hardly supports. Without it, `counter_evidence` and `inconclusive` are
+    used."""
     quote_marks: tuple[str, str] = ("“", "”")
     quote_separator: str = ", "
 

@@ -47,8 +47,8 @@ class LabelRefusals(Record):
 
 
 class TeachSummary(Record):
-    """Contents of summary.json. `outcomes` counts by teacher and outcome, `failed` by teacher and reason. `refusals` has
-    every label of the sets where a teacher refused any question, so that rates can be compared."""
+    """Contents of summary.json. `outcomes` counts by teacher and outcome, `failed` by teacher and reason. `refusals`
+    has every label of the sets where a teacher refused any question, so that rates can be compared."""
 
     prompts_version: str
     prompt_mode: str

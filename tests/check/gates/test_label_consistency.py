@@ -390,7 +390,8 @@ def test_the_figure_worked_by_hand() -> None:
     ]  # read yes, yes, yes, no
     # yes: 2·2/(2+3) = 0.8, no: 2·1/(2+1) = 0.667; each of weight 2 -> 73.33
     assert label_consistency_report(rows, backs, split_name="expert") == [
-        {"set": "DR", "split": "expert", "rows": 4, "judged": 4, "not_judged": 0, "weighted_f1": 73.33, "not_judged_reason": None}
+        {"set": "DR", "split": "expert", "rows": 4, "judged": 4, "not_judged": 0, "weighted_f1": 73.33,
+         "not_judged_reason": None}
     ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """What this project writes beside a trained neural model: `mentallama.json` and `seen.json`.
 
 The weights and the tokenizer are in the layout of transformers, as safetensors only, so any tool can read them.
-`seen.json` holds hashes of the posts that training or model selection used: whoever has the posts can prove that none of
-them was among these, and nobody can recover a post from it.
+`seen.json` holds hashes of the posts that training or model selection used: whoever has the posts can prove that none
+of them was among these, and nobody can recover a post from it.
 """
 
 from __future__ import annotations

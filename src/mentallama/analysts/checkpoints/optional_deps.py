@@ -1,4 +1,5 @@
-"""Guards in front of optional libraries: a sentence where one is missing, no telemetry and no chatter where it is not."""
+"""Guards in front of optional libraries: a sentence where one is missing, no telemetry and no chatter where it is
+not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Log-likelihoods of given answers under a decoder: one pass over a post's questions with all their written answers.
 
-The likelihood of an answer is that of its tokens after the prompt, p(y|x) = prod_t p(y_t | x, y_<t). Logits are computed
-only at the positions that predict a token of an answer.
+The likelihood of an answer is that of its tokens after the prompt, p(y|x) = prod_t p(y_t | x, y_<t). Logits are
+computed only at the positions that predict a token of an answer.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ class _SlotQueue:
         return max(len(row.tokens) - len(row.generated) for row in rows) + self._stop.max_new_tokens
 
     def take(self, alive: Sequence[GenerationSlot], token_budget: int) -> list[GenerationSlot]:
-        """As many rows as fit into `token_budget` besides those alive; none if they are too few to justify compacting."""
+        """As many rows as fit into `token_budget` besides those alive; none if they are too few to justify
+        compacting."""
         fresh: list[GenerationSlot] = []
         for row in iter(self._next, None):
             together = [*alive, *fresh, row]

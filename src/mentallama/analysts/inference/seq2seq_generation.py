@@ -38,7 +38,8 @@ class EncodedBatch:
     cross_cache: DynamicCache
 
     def decode(self, ids: torch.Tensor, self_cache: DynamicCache) -> torch.Tensor:
-        """Logits (rows, tokens, vocabulary) after `ids` (rows, tokens), which follow those in `self_cache` and enter it."""
+        """Logits (rows, tokens, vocabulary) after `ids` (rows, tokens), which follow those in `self_cache` and enter
+        it."""
         logits: torch.Tensor = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=self.hidden_states),
             attention_mask=self.mask,
@@ -156,7 +157,8 @@ def _decode_steps(
     predicted: torch.Tensor,
     stop: StopCriteria,
 ) -> torch.Tensor:
-    """Decode up to `STEPS_PER_SYNC` columns, with tokens of the prefix or predicted ones; returns the next prediction."""
+    """Decode up to `STEPS_PER_SYNC` columns, with tokens of the prefix or predicted ones; returns the next
+    prediction."""
     steps = min(STEPS_PER_SYNC, max(slot.max_tokens for slot in slots) - column)
     prefixes = [slot.tokens[column : column + steps] for slot in slots]
     forced = torch.tensor(

@@ -66,7 +66,8 @@ class PredictionBuilder:
             return
         if not self.counts["truncated_posts"]:
             self._log(
-                f"{self.name} has a context of {self._context} tokens: longer posts are truncated at their end, and counted"
+                f"{self.name} has a context of {self._context} tokens: longer posts are truncated at their end, "
+                "and counted"
             )
         self.counts["truncated_posts"] += 1
         self._last_truncated_post = example.post_id

@@ -1,8 +1,8 @@
 """The remote analyst: a language model behind an OpenAI-compatible endpoint, `remote:MODEL@URL`, with concurrent calls.
 
 Free mode sends the published query as the user's message and parses the reply. Answer-first needs log-probabilities of
-given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them); if an endpoint has none, this is logged and
-free mode is used. Which posts may leave the machine is decided before, in `llm_api.data_agreements`.
+given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them); if an endpoint has none, this is logged
+and free mode is used. Which posts may leave the machine is decided before, in `llm_api.data_agreements`.
 """
 
 from __future__ import annotations

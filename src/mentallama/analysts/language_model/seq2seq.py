@@ -121,7 +121,8 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         longest = len(encoder.decoder_prefix) + max(map(len, tokens.explanation_prefixes), default=0)
         if longest > encoder.context:
             raise UsageError(
-                f"the model generates at most {encoder.context} tokens, but an answer of {task.set} takes {longest}; use "
+                f"the model generates at most {encoder.context} tokens, but an answer of {task.set} takes "
+                f"{longest}; use "
                 "another model"
             )
         return tokens

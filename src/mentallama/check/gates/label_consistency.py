@@ -116,7 +116,8 @@ def predict_with_label_reader(
 def check_label_consistency(
     rows: Sequence[ResponseRow], threshold: float, predictions: Sequence[ExplanationPrediction]
 ) -> list[Verdict]:
-    """Judge each row by its prediction: the score is the probability of the answer's label, and fails below `threshold`.
+    """Judge each row by its prediction: the score is the probability of the answer's label, and fails below
+    `threshold`.
 
     An explanation that consists of nothing but its answer fails without a score.
     """

@@ -11,7 +11,8 @@ from mentallama.check.response_row import ResponseRow
 from mentallama.records import Verdict
 
 MIN_LETTERS = 20
-"""Minimum number of letters for language identification; a character of a syllabic or logographic script counts as 3."""
+"""Minimum number of letters for language identification; a character of a syllabic or logographic script counts as
+3."""
 MIN_EXPECTED_PROBABILITY = 0.05
 """Total probability of the expected languages below which an explanation may be in another one."""
 CONFIDENT_PROBABILITY = 0.9

@@ -4,8 +4,8 @@ A verbatim quotation takes some 10 microseconds. Only quotations that are not fo
 matchers, which take up to a few milliseconds in a long post (rapidfuzz). Measured on the release: 0.1 ms a row.
 
 Short quotations are checked as well. Of the 2,206 quotations in the release's training and validation answers, 1,252
-have one or two words, and of the 639 with one word only 8 are not in the post: exempting short ones as figures of speech
-would leave more than half of the evidence unchecked to spare one row in a thousand.
+have one or two words, and of the 639 with one word only 8 are not in the post: exempting short ones as figures of
+speech would leave more than half of the evidence unchecked to spare one row in a thousand.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class QuoteMatch(Record):
     """How one quotation matches the row's post; `spans` are offsets into the post's text.
 
     exact: verbatim. similar: up to case, spacing and punctuation, with an ellipsis, or with small changes. spliced:
-    joined from several passages without an ellipsis. term: a word of the question or of its answers. other_post: only in
-    another post of the run. not_found: in no post.
+    joined from several passages without an ellipsis. term: a word of the question or of its answers. other_post: only
+    in another post of the run. not_found: in no post.
     """
 
     kind: QuoteMatchKind

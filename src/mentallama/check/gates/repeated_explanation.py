@@ -51,7 +51,8 @@ def check_repeated_explanations(rows: Sequence[ResponseRow], threshold: float) -
 
 
 def _repeated_explanation_verdict(row: ResponseRow, n_other_posts: int) -> Verdict:
-    """Fail a row whose text also occurs under other posts, unless it is the copy that is kept. The score is how many."""
+    """Fail a row whose text also occurs under other posts, unless it is the copy that is kept. The score is how
+    many."""
     reason = f"repeated under {n_other_posts} other posts" if n_other_posts else None
     return row.verdict("repeated_explanation", reason, n_other_posts)
 

@@ -2,7 +2,8 @@
 
 runs/NAME/review/sample.csv has a row for each drawn response. A rater writes their name and a score of 0 (worst) to 3
 (best) on each aspect; a second rater copies the row and writes another name. Only `overall` decides: a row is poor if
-the mean of its raters' overall scores is below 2. What raters wrote stays in the file even if its row is no longer drawn.
+the mean of its raters' overall scores is below 2. What raters wrote stays in the file even if its row is no longer
+drawn.
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ def iter_poor(ratings: Ratings) -> Iterator[bool]:
 
 
 def rating_sample_report(ratings: Ratings, acceptable: float, unacceptable: float) -> GateReportRow:
-    """State of the rating: counts, the result of the sequential test, and each aspect's mean score (None without scores).
+    """State of the rating: counts, the result of the sequential test, and each aspect's mean score (None without
+    scores).
 
     `decided_after` is the number of rated rows after which the test decided, `min_remaining` how many more it takes at
     least. `acceptable` and `unacceptable` are shares of poor rows.

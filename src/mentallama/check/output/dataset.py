@@ -17,7 +17,8 @@ from mentallama.run_files import INSTRUCTIONS_FILE
 from mentallama.tasks import write_query
 
 DATASET_COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
-"""Columns of the data set's files, all text. `id` is that of the example in the file's form; `post_id` is the same in both."""
+"""Columns of the data set's files, all text. `id` is that of the example in the file's form; `post_id` is the same in
+both."""
 
 
 @dataclass(frozen=True)

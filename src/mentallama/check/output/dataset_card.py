@@ -169,7 +169,8 @@ _INTRODUCTION = (
     "Posts from social media, a question about each, and an answer with its reason, for research into models that "
     "explain themselves. A label says what a post's words show to a reader. It is never a diagnosis of the person who "
     "wrote it, and neither this data nor a model trained on it is fit for decisions about people.\n\n"
-    "Personal details were replaced by placeholders such as `[name]` and `[handle]`. Do not try to identify the authors.\n\n"
+    "Personal details were replaced by placeholders such as `[name]` and `[handle]`. Do not try to identify the "
+    "authors.\n\n"
 )
 _LOADING_EXAMPLE = (
     '```python\nfrom datasets import load_dataset\n\nload_dataset("FOLDER")  # instruction form\n'

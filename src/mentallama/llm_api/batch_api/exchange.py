@@ -281,7 +281,8 @@ def _status_message(folder: Path, batch_round: BatchRound, budget: float | None)
         )
     if over_budget := batch_round.unsubmitted - batch_round.n_written:
         parts.append(
-            f"the budget of {budget:g} does not cover {over_budget} more: {batch_round.stats.ledger_spent:.6g} is spent "
+            f"the budget of {budget:g} does not cover {over_budget} more: {batch_round.stats.ledger_spent:.6g} "
+            "is spent "
             f"and {batch_round.reserved:.6g} reserved, not counting the new files; a higher budget resumes"
         )
     parts += [

@@ -1,8 +1,8 @@
 """Request files for OpenAI's Batch API, vLLM's `run_batch` and compatible services.
 
-A folder holds `requests-0001.jsonl` and so on, to be uploaded: each line has `custom_id` (the request's hash), `method`,
-`url` and `body`. Beside each, `metadata-0001.jsonl` records what its requests are about, so that a person's requests can
-be erased and pending requests are known.
+A folder holds `requests-0001.jsonl` and so on, to be uploaded: each line has `custom_id` (the request's hash),
+`method`, `url` and `body`. Beside each, `metadata-0001.jsonl` records what its requests are about, so that a person's
+requests can be erased and pending requests are known.
 """
 
 from __future__ import annotations

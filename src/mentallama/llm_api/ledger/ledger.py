@@ -27,8 +27,8 @@ COST_TOLERANCE = 1e-9
 QUERY_BATCH = 512
 """Hashes or rows per query."""
 
-UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, text, finish_reason, reason, usage, cost, seconds,
-        attempts, post_id, author, task, question, label, time)
+UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, text, finish_reason, reason, usage, cost,
+        seconds, attempts, post_id, author, task, question, label, time)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET state = excluded.state, text = excluded.text,
         finish_reason = excluded.finish_reason, reason = excluded.reason, usage = excluded.usage,
@@ -162,7 +162,8 @@ class Ledger:
     # Costs
 
     def total_spent(self) -> float:
-        """What all runs have spent or may have spent: attempts without a completion, and reservations of killed runs."""
+        """What all runs have spent or may have spent: attempts without a completion, and reservations of killed
+        runs."""
         return float(self._query(TOTAL_SPENT_QUERY, [None])[0][0])
 
     def open_account(self) -> int:

@@ -29,7 +29,8 @@ def _unknown_model(endpoint: Endpoint) -> MentallamaError:
 
 def _no_quota(endpoint: Endpoint) -> MentallamaError:
     return MentallamaError(
-        f"{endpoint.host} reports that the account of the key in {endpoint.settings.key_env_var} is out of quota or credit; "
+        f"{endpoint.host} reports that the account of the key in {endpoint.settings.key_env_var} is out of quota "
+        "or credit; "
         f"top it up: {RESUME_HINT}"
     )
 

@@ -33,7 +33,8 @@ def gates_section(artifacts: RunArtifacts) -> Section | None:
 def _blocks(report: GateReport) -> Iterator[Block]:
     share = f" ({100 * report.accepted / report.responses:.1f} %)" if report.responses else ""
     yield Paragraph(
-        f"Of {report.responses:,} responses {report.accepted:,} were accepted{share}. A response is dropped if it fails "
+        f"Of {report.responses:,} responses {report.accepted:,} were accepted{share}. A response is dropped if "
+        "it fails "
         "at least one gate; check/gates.md says what each gate tests."
     )
     if any(gate.judged for gate in report.gates):

@@ -1,6 +1,7 @@
 """Refuses training data that contains test posts.
 
-Posts are compared by the hashes of their normalised text (`seen_hash`), over all sets of the run, before training starts.
+Posts are compared by the hashes of their normalised text (`seen_hash`), over all sets of the run, before training
+starts.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def refuse_test_posts(texts: Iterable[str], test_hashes: frozenset[str]) -> None
     n_leaked = sum(seen_hash(text) in test_hashes for text in texts)
     if n_leaked:
         raise UsageError(
-            f"{n_leaked} rows to train on are about posts that are test posts too, of the same or of another set; a model "
+            f"{n_leaked} rows to train on are about posts that are test posts too, of the same or of another "
+            "set; a model "
             "of several sets needs collect.leak_guard: run"
         )
 
@@ -52,7 +54,8 @@ def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
     n_leaked = len(seen & hashes_of_test_posts(read_records(posts, Post))) if posts.is_file() else 0
     if n_leaked:
         raise UsageError(
-            f"{base}: this base was trained on {n_leaked} posts that are test posts of this run; train it again without "
+            f"{base}: this base was trained on {n_leaked} posts that are test posts of this run; train it again "
+            "without "
             "them (the same data, collect.leak_guard: run), or start from another base"
         )
     return seen

@@ -1,8 +1,8 @@
 """Preference pairs for DPO: a chosen and a rejected response to one question about a post.
 
 Pairs come from a file or from the run: of an example with several responses, one that passed all gates of `check` is
-chosen over one that failed a gate, or that raters scored as poor (`review/sample.csv`). Validation pairs are those about
-validation posts; for a file, those about a share of its posts (`corpus.VALIDATION_SHARE`).
+chosen over one that failed a gate, or that raters scored as poor (`review/sample.csv`). Validation pairs are those
+about validation posts; for a file, those about a share of its posts (`corpus.VALIDATION_SHARE`).
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ def load_preferences(recipe: Recipe, folder: Path) -> PreferenceData:
     for split, pairs in (("training", data.train), ("validation", data.validation)):
         if not pairs:
             raise UsageError(
-                f"{data.source_file}: there are no {split} pairs; a pair takes a question with one response that passed "
+                f"{data.source_file}: there are no {split} pairs; a pair takes a question with one response that "
+                "passed "
                 "all gates and one that did not (several teachers), or comes from a file (train.preference_pairs)"
             )
     if (folder / POSTS_PATH).is_file():

@@ -36,8 +36,8 @@ from mentallama.train.linear.dataset import PostIndices, SetPosts, ngram_config
 from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
 
 MIN_POSTS_TO_SHIFT = 50
-"""Validation posts that every question needs for a second alternative of intercept shifts to be tried: with fewer, chance
-alone makes a label appear a third more or less common than it is."""
+"""Validation posts that every question needs for a second alternative of intercept shifts to be tried: with fewer,
+chance alone makes a label appear a third more or less common than it is."""
 
 CV_FOLDS = 3
 """Folds over training and validation posts; every post is scored by a fit that has not seen it."""

@@ -73,7 +73,8 @@ class TfidfData:
         return TfidfData(_append_topics(loadings, self.posts), passages, loadings)
 
     def fold_topics(self, weights: FloatArray) -> FloatArray:
-        """Turn weights of features and topics, (features + topics, ...), into weights of features with the same logits."""
+        """Turn weights of features and topics, (features + topics, ...), into weights of features with the same
+        logits."""
         features = len(self.topic_loadings)
         folded: FloatArray = weights[:features] + self.topic_loadings @ weights[features:]
         return folded
@@ -101,7 +102,8 @@ def fit_tfidf(
 
 
 def _fit_topics(matrix: Any, topics: int) -> FloatArray:
-    """Latent semantic analysis (Deerwester et al. 1990): shape (features, topics), with fewer topics for tiny matrices."""
+    """Latent semantic analysis (Deerwester et al. 1990): shape (features, topics), with fewer topics for tiny
+    matrices."""
     n_topics = min(topics, min(matrix.shape) - 1)
     if n_topics < 1:
         return np.zeros((matrix.shape[1], 0))

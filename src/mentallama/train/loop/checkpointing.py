@@ -1,8 +1,8 @@
 """Checkpoints to resume from, and the best weights so far.
 
 A checkpoint is a folder that appears whole or not at all; only the newest is kept. It holds the trainable weights, the
-optimiser's state and `state.json`. It lies outside the stage's folder, which is replaced as a whole, and is removed when
-training has finished.
+optimiser's state and `state.json`. It lies outside the stage's folder, which is replaced as a whole, and is removed
+when training has finished.
 """
 
 from __future__ import annotations

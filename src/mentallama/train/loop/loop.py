@@ -247,7 +247,8 @@ class _TrainingLoop:
         if (n_bins == 1 and budget <= longest) or self.session.devices.world_size > 1:
             raise MentallamaError(
                 f"train: out of memory at step {self.state.step + 1} with {budget} tokens in a batch; the last "
-                "checkpoint is kept. Use a smaller max_tokens or max_batch_tokens, gradient_checkpointing: true, or lora"
+                "checkpoint is kept. Use a smaller max_tokens or max_batch_tokens, gradient_checkpointing: true, "
+                "or lora"
             )
         self.state = self.state.model_copy(update={"token_budget": budget // 2})
         self.session.log(
@@ -261,7 +262,8 @@ class _TrainingLoop:
         kept = f"the weights after step {self.state.step} are kept in {self.session.checkpoints.folder}"
         return MentallamaError(
             f"train: the loss became NaN or infinite at step {step}; "
-            f"{kept if self.state.step else 'there is no earlier step to keep'}. Use a lower learning_rate, or dtype: float32"
+            f"{kept if self.state.step else 'there is no earlier step to keep'}. Use a lower learning_rate, or "
+            "dtype: float32"
         )
 
     def _is_eval_step(self, last: bool) -> bool:

@@ -37,7 +37,8 @@ def summed_loss(
         except torch.OutOfMemoryError:
             if token_budget <= max(lengths) or devices.world_size > 1:
                 raise MentallamaError(
-                    f"out of memory while evaluating validation rows with {token_budget} tokens per batch; use a smaller "
+                    f"out of memory while evaluating validation rows with {token_budget} tokens per batch; use a "
+                    "smaller "
                     "max_batch_tokens or max_tokens"
                 ) from None
             token_budget //= 2

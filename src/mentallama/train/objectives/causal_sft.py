@@ -176,8 +176,8 @@ class CausalBatch:
     """Padded sequences; all tensors have the shape (sequences, tokens).
 
     `targets` holds the token that follows each position, or `IGNORE_INDEX`. `position_ids` is None if every sequence is
-    a single row: padding is on the right, where causal attention never sees it. In packed sequences each row starts again
-    at position 0, which transformers takes as a border that attention does not cross.
+    a single row: padding is on the right, where causal attention never sees it. In packed sequences each row starts
+    again at position 0, which transformers takes as a border that attention does not cross.
     """
 
     input_ids: torch.Tensor

@@ -1,8 +1,8 @@
 """Supervised fine-tuning (SFT) on responses: what decoders and encoder-decoders share.
 
-The model is trained on the rows of a run (`train.data.instructions`); the loss is that of the response alone. Writes the
-model in the layout of transformers, or its adapter in that of peft, with `mentallama.json`, `seen.json`, the model card
-and `summary.json`.
+The model is trained on the rows of a run (`train.data.instructions`); the loss is that of the response alone. Writes
+the model in the layout of transformers, or its adapter in that of peft, with `mentallama.json`, `seen.json`, the model
+card and `summary.json`.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def with_weighted_f1(
     """
     if devices.world_size > 1:
         raise UsageError(
-            "metric_for_best: weighted_f1 needs the whole model in one process; under torchrun use metric_for_best: loss"
+            "metric_for_best: weighted_f1 needs the whole model in one process; under torchrun use "
+            "metric_for_best: loss"
         )
 
     def evaluate(model: Any) -> Metrics:
