@@ -6,8 +6,8 @@
 Measured on one core: posts per second with label, probabilities, evidence and explanation; the median and 95th
 percentile for a single post after loading; and the same for `predict_proba` of scikit-learn on the same n-grams and
 training posts, which gives no explanation. Both answer the same posts in alternating rounds, so that other load on the
-machine affects both. With `--model`, the test posts are answered, and the baseline is fitted to the training posts of the
-same set.
+machine affects both. With `--model`, the test posts are answered, and the baseline is fitted to the training posts of
+the same set.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 def synthetic_posts(count: int, seed: int) -> list[Post]:
-    """A third each of training, validation and test posts of about 100 words, with a Zipf-like distribution of words that
-    differs between the labels."""
+    """A third each of training, validation and test posts of about 100 words, with a Zipf-like distribution of words
+    that differs between the labels."""
     draw = random.Random(seed)
     words = sorted({"".join(draw.choices(SYLLABLES, k=draw.randint(1, 4))) for _ in range(20_000)})
     draw.shuffle(words)

@@ -4,8 +4,8 @@
 
 One epoch on instruction rows of the published training files: our loop, bucketed and packed; SFTTrainer with its own
 defaults (8 rows per batch, padded, with gradient checkpointing); and SFTTrainer packed, without gradient checkpointing,
-at several batch sizes, of which the best counts. All start from the same weights and take turns, round by round, so that
-other load on the machine affects all alike. Tokens are those of the rows, without padding.
+at several batch sizes, of which the best counts. All start from the same weights and take turns, round by round, so
+that other load on the machine affects all alike. Tokens are those of the rows, without padding.
 """
 
 from __future__ import annotations

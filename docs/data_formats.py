@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from mentallama import run_files as names
 from mentallama.check.gate_runner import QuoteMatches
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
-from mentallama.collect.leak_guard import Removal
 from mentallama.collect.readers import Reject
+from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Removal
 from mentallama.evaluate.published_reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.score_row import ScoredRow
@@ -75,24 +75,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File(names.REMOVED_FILE, "Posts that were removed from a split.", Removal),
             File(
                 names.OVERLAP_FILE,
-                "Test posts of each set that are copied in the training or validation posts of each: `tests` and "
-                "`trains` name rows and columns, `test_posts` counts the test posts of each row, `counts` and "
-                "`after_guard` are the tables before and after the leak guard.",
+                "How many test posts of each set also occur in the training data of each set.",
+                Overlap,
             ),
-            File(
-                names.LABEL_DRIFT_FILE,
-                "For sets that have both files, where the release's label is not the upstream label: a list of `set`, "
-                "`question`, `rows` compared, rows that `differ`, their `share` from 0 to 1, and `pairs` of "
-                "labels with "
-                "counts.",
-            ),
-            File(
-                names.SUMMARY_FILE,
-                "Counts: `posts` by set and split, sets that are `missing`, rows `read` and `rejected`, `rejects` by "
-                "reason, `cleaning` by step, the `leak_guard`, posts `removed` by reason and set, the `held_out` "
-                "claim, "
-                "and the `files` that were read.",
-            ),
+            File(names.LABEL_DRIFT_FILE, "Where release and upstream labels differ; a list.", LabelDrift),
+            File(names.SUMMARY_FILE, "All counts of the stage.", CollectSummary),
         ),
     ),
     "teach": (

@@ -96,9 +96,9 @@ def assert_two_processes_train_as_one(one: Recipe, one_folder: Path, two: Recipe
     together = read_json(two_folder / "train/summary.json")
     expected, found = (load_file(folder / GRADIENTS_FILE) for folder in (one_folder, two_folder))
     assert expected.keys() == found.keys()
-    # A gradient is a sum over the targets of a step, fewer than 1,000; in another order, a float32 sum of n terms differs
-    # by at most n * 2**-24 of the sum of their magnitudes (Higham 2002, section 4.2). Gradients that cancel to 0, as those
-    # of attention's key biases, are all rounding; hence the scale is the largest gradient of all.
+    # A gradient is a sum over the targets of a step, fewer than 1,000; in another order, a float32 sum of n terms
+    # differs by at most n * 2**-24 of the sum of their magnitudes (Higham 2002, section 4.2). Gradients that cancel to
+    # 0, as those of attention's key biases, are all rounding; hence the scale is the largest gradient of all.
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1000 * 2**-24 * largest, rtol=1000 * 2**-24)

@@ -25,8 +25,8 @@ class Decision:
     """The answer of a linear model to one question about one post.
 
     `logits` has shape (labels,), is calibrated and sums to 0; `label` is the index of the highest, or of a given label.
-    `margin` is the label's logit minus the mean logit of the others, which for two labels is the log-odds. It is the sum
-    of `contributions`, one per word, and `intercept`.
+    `margin` is the label's logit minus the mean logit of the others, which for two labels is the log-odds. It is the
+    sum of `contributions`, one per word, and `intercept`.
     """
 
     logits: FloatArray
@@ -58,7 +58,8 @@ class LabelAttribution:
 
 
 def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> Decision:
-    """Apply the head of one question to a vector. `label` is the index of the label to explain; None: the most likely."""
+    """Apply the head of one question to a vector. `label` is the index of the label to explain; None: the most
+    likely."""
     weights = head.weights.take(vector.columns, axis=0).astype(np.float64)
     intercepts = head.intercepts.astype(np.float64)
     logits = vector.values @ weights + intercepts

@@ -1,8 +1,8 @@
 """Hashed n-gram features of a post, each attributed to its words.
 
 A feature is a word, a pair of neighbouring words, or a character n-gram inside one word. Features are stored only as
-32-bit hashes, so a model file contains no words of the posts it was trained on. Every occurrence of a feature belongs to
-one word (a pair to both, by half), so a decision can be divided exactly among the words: see
+32-bit hashes, so a model file contains no words of the posts it was trained on. Every occurrence of a feature belongs
+to one word (a pair to both, by half), so a decision can be divided exactly among the words: see
 `TfidfVector.attribute_to_words`.
 """
 
@@ -40,7 +40,8 @@ _HASH_MULTIPLIER = np.uint32(2654435769)
 
 
 class NgramConfig(BaseModel):
-    """Which n-grams are features, besides words: pairs of words, and character n-grams of `min_chars` to `max_chars`."""
+    """Which n-grams are features, besides words: pairs of words, and character n-grams of `min_chars` to
+    `max_chars`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -58,7 +58,8 @@ def choose_spans(words: WordSequence, contributions: FloatArray) -> tuple[Span, 
         return ()
     sums, quotable = _score_ranges(words, contributions)
     floor = max(MIN_LOG_ODDS, MIN_RELATIVE_WEIGHT * float(np.abs(sums[quotable]).max(initial=0)))
-    # A span grows by a word only if that adds more than half the average contribution of a word: short spans are clearer.
+    # A span grows by a word only if that adds more than half the average contribution of a word: short spans are
+    # clearer.
     price = np.abs(contributions).mean() / 2 * np.arange(MAX_QUOTE_WORDS)[:, None]
     chosen = _pick_best(np.where(quotable & (sums >= floor), sums - price, -np.inf), MAX_SUPPORTING_QUOTES)
     against = np.where(quotable & (sums <= -floor), -sums - price, -np.inf)
@@ -122,7 +123,7 @@ def _score_ranges(words: WordSequence, contributions: FloatArray) -> tuple[Float
 
     Returns
     -------
-    Two arrays of shape (MAX_QUOTE_WORDS, words); [n, i] is about the n + 1 words from word i on. The first is the sum of
+    Two arrays, shape (MAX_QUOTE_WORDS, words); [n, i] is about the n + 1 words from word i on. The first is the sum of
     their contributions, the second whether they can be quoted: all are in one clause, and none is a placeholder.
     """
     count = len(words.forms)

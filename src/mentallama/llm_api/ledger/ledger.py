@@ -27,8 +27,8 @@ COST_TOLERANCE = 1e-9
 QUERY_BATCH = 512
 """Hashes or rows per query."""
 
-UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, text, finish_reason, reason, usage, cost,
-        seconds, attempts, post_id, author, task, question, label, time)
+UPSERT_COMPLETION = """INSERT INTO completions (hash, example_id, model, state, text, finish_reason, reason, usage,
+        cost, seconds, attempts, post_id, author, task, question, label, time)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (hash) DO UPDATE SET state = excluded.state, text = excluded.text,
         finish_reason = excluded.finish_reason, reason = excluded.reason, usage = excluded.usage,
