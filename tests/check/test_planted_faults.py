@@ -1,7 +1,8 @@
-"""Faults planted in the sample's explanations: each gate finds those of its own kind and leaves the others alone.
+"""Faults planted in the sample's explanations: each gate finds those of its own kind and passes clean rows.
 
-Two data sets: in one, a tenth of all explanations argues for another label, so that the classifier has to learn from
-rows of which as many are wrong; in the other, a twentieth of all responses has each of the other six faults.
+There are two data sets: in one, a tenth of all explanations argues for another label, so the classifier has to learn
+from rows of which as many are wrong; in the other, each of the other six faults is planted in a twentieth of all
+responses.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from mentallama.teach.template_teacher import TemplateTeacher
 from tests.factories.project import ROOT
 
 CAUGHT, DROPPED = 0.95, 0.05
-"""Of a gate's own faults and of the clean rows."""
+"""Minimum share of a gate's own faults that it finds; maximum share of clean rows that are dropped."""
 
 RECIPE = read_recipe(ROOT / "recipes/sample-build.yaml", (f"data={ROOT / 'sample'}",))
 
@@ -49,7 +50,7 @@ SAME = "The {} and the general mood of this text are in line with what is usual,
 
 @dataclass(frozen=True)
 class Given:
-    """What a fault is planted in: the example, its post's language and its clean explanation."""
+    """A clean response to plant a fault in: the example, its post's language and its explanation."""
 
     example: Example
     language: str
@@ -63,7 +64,7 @@ class Given:
 
     @property
     def other_label(self) -> str:
-        """The label after the set's own one in the task's order."""
+        """The label that follows the example's own in the order of the task."""
         labels = list(find_task(self.example.task).labels)
         return labels[(labels.index(str(self.example.label)) + 1) % len(labels)]
 
@@ -110,11 +111,11 @@ FAULTS: Mapping[str, tuple[Callable[[Given], str], str]] = {
     "boilerplate": (boilerplate, "repeated_explanation"),
     "leaked handle": (leaked_handle, "personal_data"),
 }
-"""By name: how a fault is made, and whose it is to find."""
+"""Fault -> how it is made, and the gate that must find it."""
 
 TOGETHER = (("explanation of the other label",), tuple(name for name in FAULTS if "explanation" not in name))
 SHARES = (10, 20)
-"""The faults of each data set, and of how many responses one has each of them."""
+"""The faults of each data set; in each, one of so many responses has a given fault."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Found]:
-    """What the gates find in each data set."""
+    """Gate results for each data set."""
     return [
         checked(taught, tmp_path_factory.mktemp("planted"), names, share)
         for names, share in zip(TOGETHER, SHARES, strict=True)
@@ -189,7 +190,7 @@ def test_a_gate_finds_the_faults_of_its_kind(fault: str, found: list[Found]) -> 
 
 
 @pytest.mark.parametrize("number", range(len(TOGETHER)))
-def test_clean_rows_are_left_alone(number: int, found: list[Found]) -> None:
+def test_clean_rows_pass(number: int, found: list[Found]) -> None:
     clean = found[number].clean()
     dropped = sum(map(bool, clean))
     print(f"{dropped} of {len(clean)}", Counter(gate for gates in clean for gate in gates))

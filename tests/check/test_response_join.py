@@ -1,4 +1,4 @@
-"""Rows: posts and responses joined in order, read once, and nothing lost without a word."""
+"""Posts and responses are joined in order, and anything out of order is an error."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_response_becomes_a_row_in_the_order_of_the_posts(form: Form, tmp_
     assert len(expected) == 12
 
 
-def test_a_row_holds_what_its_answer_says(tmp_path: Path) -> None:
+def test_a_row_contains_its_parsed_answer(tmp_path: Path) -> None:
     text = "Yes, the poster suffers from stress. Reasoning: “The rent is due” and it comes “again”."
     first, second = read_response_rows(
         *write_pair(
@@ -68,13 +68,13 @@ def test_a_row_holds_what_its_answer_says(tmp_path: Path) -> None:
     assert second.quotes == ()
 
 
-def test_how_a_server_ended_a_text_counts(tmp_path: Path) -> None:
+def test_the_finish_reason_counts(tmp_path: Path) -> None:
     cut = answer_to(STRESS[0], "stress").model_copy(update={"finish_reason": "length"})
     (row,) = read_response_rows(*write_pair(tmp_path, STRESS, [cut]), TASKS, "instruction")
     assert row.reading.status == "truncated"
 
 
-def test_posts_without_a_response_are_passed_over(tmp_path: Path) -> None:
+def test_posts_without_a_response_are_skipped(tmp_path: Path) -> None:
     responses = [answer_to(STRESS[1], "stress"), answer_to(RISKS, "perceived burdensomeness")]
     found = pairs(tmp_path, [*STRESS, RISKS], responses)
     assert [place[:2] for place in found] == [
@@ -108,7 +108,7 @@ OTHER_FORM = answer_to(STRESS[0], "stress", form="completion")
     ],
     ids=["out of order", "twice", "of no post", "of the other form"],
 )  # fmt: skip
-def test_a_response_in_the_wrong_place_is_told(
+def test_a_misplaced_response_is_an_error(
     responses: list[Response], row: int, fault: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=fault) as told:
@@ -117,7 +117,7 @@ def test_a_response_in_the_wrong_place_is_told(
     assert told.value.file.endswith("responses.jsonl.zst")
 
 
-def test_responses_to_one_example_stand_together(tmp_path: Path) -> None:
+def test_responses_to_one_example_must_be_adjacent(tmp_path: Path) -> None:
     first, second = FACTORS
     mixed = [answer_to(RISKS, first, model="a"), answer_to(RISKS, second), answer_to(RISKS, first, model="b")]
     with pytest.raises(DataError, match="are not adjacent") as told:
@@ -125,7 +125,7 @@ def test_responses_to_one_example_stand_together(tmp_path: Path) -> None:
     assert told.value.row == 3
 
 
-def test_a_post_of_a_set_without_a_task_is_told(tmp_path: Path) -> None:
+def test_a_post_of_a_set_without_a_task_is_an_error(tmp_path: Path) -> None:
     paths = write_pair(tmp_path, STRESS, ANSWERS)
     with pytest.raises(DataError, match="set dreaddit, which is not among this recipe's sets"):
         list(read_response_rows(*paths, {"Irf": TASKS["Irf"]}, "instruction"))
@@ -149,7 +149,7 @@ def test_any_part_of_the_responses_is_joined_and_any_other_order_is_not(
                 pairs(Path(folder), [*STRESS[:3], RISKS], shuffled)
 
 
-def test_several_teachers_stand_side_by_side(tmp_path: Path) -> None:
+def test_responses_of_several_teachers_are_adjacent(tmp_path: Path) -> None:
     responses = [answer_to(RISKS, q, model=m) for q in FACTORS for m in ("a", "b", "c")]
     rows = list(read_response_rows(*write_pair(tmp_path, [RISKS], responses), TASKS, "instruction"))
     assert [row.response.model for row in rows] == ["a", "b", "c"] * 2

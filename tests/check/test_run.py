@@ -1,4 +1,4 @@
-"""Check as a whole: which responses are taken, what is written, and what people's words change."""
+"""The check stage as a whole: which responses are accepted, which files are written, and what reviewers change."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ REASONS = {
 
 
 def said(post: Post, label: str | None = None, quote: str | None = None) -> str:
-    """A good answer, or one with another label or quotation than the post's."""
+    """An answer that passes all gates, or one with the given label or quotation instead of the post's."""
     label = label or post.labels["stress"]
     return write_answer("dreaddit", "stress", label, REASONS[label].format(quote or post.text[:18]))
 
@@ -54,7 +54,7 @@ def good(post: Post, model: str = "teacher") -> Response:
 
 @dataclass
 class Made:
-    """A run's folder with posts and responses, and what check made of them."""
+    """A run's folder, and the outputs of check in it."""
 
     folder: Path
     out: Path
@@ -70,7 +70,7 @@ class Made:
 
     @property
     def dropped(self) -> dict[str, dict[str, str]]:
-        """Post id -> why, by gate."""
+        """Post id -> reasons by gate."""
         return {
             each.post_id: each.reasons for each in read_records(self.out / "dropped.jsonl", DroppedResponse)
         }
@@ -98,10 +98,10 @@ def make(folder: Path, responses: Sequence[Response], posts: Sequence[Post] = PO
     return Made(folder, out, run(recipe_of(folder, **check), folder, out))
 
 
-# --- which are taken -----------------------------------------------------------------------------------
+# --- which are accepted -----------------------------------------------------------------------------------
 
 
-def test_clean_responses_are_all_taken(tmp_path: Path) -> None:
+def test_clean_responses_are_all_accepted(tmp_path: Path) -> None:
     made = make(tmp_path, [good(post) for post in POSTS])
     assert [example.post_id for example in made.accepted] == [post.id for post in POSTS]
     assert [example.label for example in made.accepted] == list(LABELS)
@@ -118,7 +118,7 @@ def test_clean_responses_are_all_taken(tmp_path: Path) -> None:
     ]
 
 
-def test_each_fault_is_dropped_by_its_gate_and_told(tmp_path: Path) -> None:
+def test_each_fault_is_dropped_by_its_gate_with_a_reason(tmp_path: Path) -> None:
     texts = [
         said(POSTS[0], "no"),  # another label than the set's
         said(POSTS[1], quote="my uncle sold the boat"),  # quotes what stands nowhere
@@ -155,7 +155,7 @@ def test_each_fault_is_dropped_by_its_gate_and_told(tmp_path: Path) -> None:
     assert by_label["label_match", "no"] == (3, 1)
 
 
-def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> None:
+def test_an_answer_that_cannot_be_parsed_is_judged_by_no_other_gate(tmp_path: Path) -> None:
     cut = good(POSTS[0]).model_copy(update={"finish_reason": "length"})
     made = make(tmp_path, [cut, good(POSTS[1])])
     gates_of = {
@@ -170,7 +170,7 @@ def test_what_could_not_be_read_is_judged_by_no_other_gate(tmp_path: Path) -> No
     assert made.gates.unusable_answers[0].truncated == 1
 
 
-def test_of_several_teachers_the_first_that_passes_is_taken(tmp_path: Path) -> None:
+def test_of_several_teachers_the_first_that_passes_is_accepted(tmp_path: Path) -> None:
     responses = [
         answer_to(POSTS[0], "stress", said(POSTS[0], quote="a boat that sank"), model="a"),
         good(POSTS[0], "b"), good(POSTS[0], "c"),
@@ -218,7 +218,7 @@ def test_a_gate_that_only_reports_drops_nothing(tmp_path: Path) -> None:
     assert "drops nothing" in made.text_of("gates.md")
 
 
-def test_a_gate_that_is_off_is_not_run(tmp_path: Path) -> None:
+def test_a_disabled_gate_is_not_run(tmp_path: Path) -> None:
     off: dict[str, Any] = dict.fromkeys(
         ("max_ungrounded_quotes", "length", "prompt_leakage_ngram", "max_explanation_similarity")
     )
@@ -230,8 +230,8 @@ def test_a_gate_that_is_off_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "review/disagreements.csv").exists()
 
 
-def test_a_bound_of_nothing_is_a_bound(tmp_path: Path) -> None:
-    """`max_ungrounded_quotes: 0` allows no quotation; it does not switch the gate off."""
+def test_a_threshold_of_zero_does_not_disable_the_gate(tmp_path: Path) -> None:
+    """`max_ungrounded_quotes: 0` allows no ungrounded quotation; it does not disable the gate."""
     made = make(
         tmp_path,
         [answer_to(POSTS[0], "stress", said(POSTS[0], quote="a boat that sank"))],
@@ -241,7 +241,7 @@ def test_a_bound_of_nothing_is_a_bound(tmp_path: Path) -> None:
     assert "quote_grounding" in made.dropped[POSTS[0].id]
 
 
-def test_a_post_without_a_label_goes_by_the_answer(tmp_path: Path) -> None:
+def test_a_post_without_a_label_is_accepted_with_the_answers_label(tmp_path: Path) -> None:
     post = POSTS[0].model_copy(update={"labels": {}})
     made = make(tmp_path, [good(POSTS[0])], [post])
     assert [example.label for example in made.accepted] == ["yes"]
@@ -252,7 +252,7 @@ def test_a_post_without_a_label_goes_by_the_answer(tmp_path: Path) -> None:
 # --- what is written -----------------------------------------------------------------------------------
 
 
-def test_only_the_data_holds_posts_and_explanations(tmp_path: Path) -> None:
+def test_only_the_data_contains_posts_and_explanations(tmp_path: Path) -> None:
     texts = [said(POSTS[0], "no"), *(said(post) for post in POSTS[1:])]
     made = make(tmp_path, [answer_to(post, "stress", text) for post, text in zip(POSTS, texts, strict=True)])
     told = ["dropped.jsonl", "gates.json", "gates.md", "README.md", "summary.json"]
@@ -269,7 +269,7 @@ def test_only_the_data_holds_posts_and_explanations(tmp_path: Path) -> None:
     assert [text for text in texts if text not in data] == [WORDS[0][:18]]  # the one that was dropped
 
 
-def test_quotations_are_placed_by_offset(tmp_path: Path) -> None:
+def test_quotations_have_offsets(tmp_path: Path) -> None:
     texts = [said(POSTS[0]), said(POSTS[1], quote=WORDS[0][:25]), said(POSTS[2], quote="a boat that sank")]
     made = make(tmp_path, [answer_to(post, "stress", text) for post, text in zip(POSTS, texts, strict=False)])
     found = list(read_records(made.out / "quotes.jsonl.zst", QuoteMatches))
@@ -283,7 +283,7 @@ def test_quotations_are_placed_by_offset(tmp_path: Path) -> None:
     assert found[1].quotes[0].spans == ()
 
 
-def test_the_report_and_the_card_say_what_was_done(tmp_path: Path) -> None:
+def test_the_report_and_the_card_contain_the_counts(tmp_path: Path) -> None:
     made = make(tmp_path, [good(post) for post in POSTS[:4]], max_ungrounded_quotes=None)
     page, card = made.text_of("gates.md"), made.text_of("README.md")
     assert "4 responses were judged and 4 accepted" in page
@@ -294,7 +294,7 @@ def test_the_report_and_the_card_say_what_was_done(tmp_path: Path) -> None:
     assert "Do not redistribute" not in card
 
 
-def test_without_pyarrow_the_lack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pyarrow_a_note_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mentallama.check.run.has_pyarrow", lambda: False)
     made = make(tmp_path, [good(post) for post in POSTS])
     assert made.summary["notes"] == [NO_PARQUET_NOTE]
@@ -303,7 +303,7 @@ def test_without_pyarrow_the_lack_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     assert list(made.out.rglob("*.parquet")) == []
 
 
-def test_no_response_at_all_is_told(tmp_path: Path) -> None:
+def test_without_responses_a_note_says_so(tmp_path: Path) -> None:
     made = make(tmp_path, [])
     assert made.summary["notes"] == [NO_RESPONSES_NOTE]
     assert made.accepted == []
@@ -341,7 +341,7 @@ def test_the_same_run_gives_the_same_bytes_on_one_process_and_on_two(tmp_path: P
     assert [name for name in contents[0] if ".work" in name or name.endswith(".partial")] == []
 
 
-# --- what people write ---------------------------------------------------------------------------------
+# --- what people fill in ---------------------------------------------------------------------------------
 
 
 def fill(path: Path, **cells: str) -> None:

@@ -1,4 +1,4 @@
-"""mentallama check as a stage: what people write makes it run again, and what they reject is an exit code."""
+"""The check stage in a run: reviewers' edits rerun it, and data that raters reject ends with an exit code."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(small: Path, tmp_path: Path) -> Path:
-    """A finished run of one's own."""
+    """A copy of a finished run."""
     return Path(shutil.copytree(small, tmp_path / "run"))
 
 
@@ -119,7 +119,7 @@ def test_a_sorted_file_reruns_nothing(run: Path) -> None:
     assert ran(run) == []
 
 
-def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
+def test_a_decision_reruns_check_and_accepts_the_row(run: Path) -> None:
     responses = list(read_records(run / "teach/responses.jsonl.zst", Response))
     turned = responses[0].model_copy(update={"text": _turned(responses[0].text)})
     # As another teacher would have answered: the stage's manifest is told, so that teach itself stays up to date.
@@ -144,7 +144,7 @@ def test_a_decision_reruns_check_and_takes_the_row(run: Path) -> None:
 
 
 def reasons(run: Path) -> dict[str, dict[str, str]]:
-    """Example id -> why it was dropped, by gate."""
+    """Example id -> reasons for dropping it, by gate."""
     return {
         each.example_id: each.reasons for each in read_records(run / "check/dropped.jsonl", DroppedResponse)
     }
@@ -157,7 +157,7 @@ def _turned(text: str) -> str:
     return text.replace(yes, no, 1) if text.startswith(yes) else text.replace(no, yes, 1)
 
 
-def test_a_malformed_file_stops_before_anything_is_touched(run: Path) -> None:
+def test_a_malformed_file_stops_the_run_before_any_change(run: Path) -> None:
     path = run / "review/sample.csv"
     rows = read_sheet(path)
     write_sheet(path, [rows[0] | {"overall": "very good"}, *rows[1:]])
@@ -172,7 +172,7 @@ def reject(run: Path) -> None:
     write_sheet(path, [row | {"rater": "ana", "overall": "0"} for row in read_sheet(path)])
 
 
-def test_what_raters_reject_is_written_and_is_an_exit_code(run: Path) -> None:
+def test_rejected_data_is_written_and_ends_with_an_exit_code(run: Path) -> None:
     reject(run)
     with pytest.raises(
         TooManyRejectsError, match="raters found 10 of 10 explanations of the sample poor"
@@ -184,7 +184,7 @@ def test_what_raters_reject_is_written_and_is_an_exit_code(run: Path) -> None:
         ran(run)
 
 
-def test_the_command_says_what_came_of_it(run: Path) -> None:
+def test_the_command_prints_the_result(run: Path) -> None:
     changes = [part for change in SMALL for part in ("--set", change)]
     done = CliRunner().invoke(app, ["check", str(RECIPE), *changes, "--out", str(run)])
     assert done.exit_code == 0

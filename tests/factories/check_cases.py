@@ -1,4 +1,4 @@
-"""Made-up posts and responses for the tests of check's rows, files and run."""
+"""Synthetic posts and responses for the tests of check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def post_of(
     *,
     synthetic: bool = True,
 ) -> Post:
-    """A post of a set; its id tells what it is."""
+    """A post of a set, with an id made of set, split and number."""
     return Post(
         id=f"{name}-{split}-{number}",
         set=name,
@@ -45,13 +45,13 @@ def answer_to(
 def row_for(
     post: Post, question: str, text: str | None = None, *, model: str = "teacher", form: Form = "instruction"
 ) -> ResponseRow:
-    """A response as gates look at it."""
+    """A parsed row with one response."""
     response = answer_to(post, question, text, model=model, form=form)
     return parse_response(post, example_of(post, question, form), response, find_task(post.set))
 
 
 def write_pair(folder: Path, posts: Iterable[Post], responses: Iterable[Response]) -> tuple[Path, Path]:
-    """Both files, as collect writes them."""
+    """Write both files, as collect does; returns their paths."""
     paths = folder / "posts.jsonl.zst", folder / "responses.jsonl.zst"
     write_records(paths[0], posts)
     write_records(paths[1], responses)

@@ -1,4 +1,4 @@
-"""Rows for the tests of gates: a made-up post and what was written about it."""
+"""Rows for the tests of gates: a synthetic post and an explanation of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def row(
     original: str | None = None,
     task_language: str | None = None,
 ) -> ResponseRow:
-    """One explanation of one post, its quotations read as they are in a run."""
+    """A row with one explanation of one post, its quotations extracted as in a run."""
     known = find_task(task)
     question = next(iter(known.questions))
     place = Provenance(file="made-up.csv", row=2, origin="table", synthetic=True, original_text=original)
@@ -54,7 +54,7 @@ def row(
 
 
 def published(data: Path, split: Split) -> Iterator[ResponseRow]:
-    """Every answer of one split of the release, about the post as `collect` would have it."""
+    """A row for every answer of one split of the release, with its post as `collect` cleans it."""
     tasks = load_tasks()
     for file in find_release_files(data / "release", "instruction", tasks):
         if file.split != split:

@@ -1,4 +1,4 @@
-"""Consistency: the answer is taken out, and the label read back from what is left of the explanation."""
+"""Labels are predicted from explanations after their answers are removed."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ THRESHOLD = 0.4
         ("DR", "Yes, the poster suffers from depression。天天都很灰暗。", "天天都很灰暗。"),
     ],
 )
-def test_sentences_that_say_the_answer_are_taken_out(name: str, explanation: str, left: str) -> None:
+def test_sentences_that_state_the_answer_are_removed(name: str, explanation: str, left: str) -> None:
     assert strip_label(find_task(name), explanation) == left
 
 
@@ -91,7 +91,7 @@ def test_sentences_that_say_the_answer_are_taken_out(name: str, explanation: str
         ("SAD", "Work, since the shifts are long.", "since the shifts are long."),
     ],
 )
-def test_where_nothing_else_is_said_the_rest_of_the_sentence_stays(
+def test_the_rest_of_the_sentence_stays_if_nothing_else_is_left(
     name: str, explanation: str, left: str
 ) -> None:
     assert strip_label(find_task(name), explanation).split() == left.split()
@@ -130,7 +130,7 @@ WORDS = st.lists(
 
 
 @given(WORDS)
-def test_taking_the_answer_out_adds_no_word(words: list[str]) -> None:
+def test_removing_the_answer_adds_no_word(words: list[str]) -> None:
     text = " ".join(words)
     for name in ("DR", "SAD"):
         left = strip_label(find_task(name), text)
@@ -149,7 +149,7 @@ ASIDE = ("it is about a week in spring", "a cat is named", "the bus was late", "
 
 
 def explain(label: str, chance: random.Random) -> str:
-    """A made-up explanation: two reasons for the label and something beside the point, in any order."""
+    """A synthetic explanation: two reasons for the label and one irrelevant sentence, in any order."""
     said = [*chance.sample(HEAVY if label == "yes" else LIGHT, 2), chance.choice(ASIDE)]
     chance.shuffle(said)
     return ". ".join(part.capitalize() for part in said) + "."
@@ -158,7 +158,7 @@ def explain(label: str, chance: random.Random) -> str:
 def made_up(
     count: int, split: Split = "train", faulty: frozenset[int] = frozenset(), first: int = 0
 ) -> list[ResponseRow]:
-    """Rows of DR; the faulty ones are explained as the other label would be."""
+    """Rows of DR; the faulty ones have explanations for the other label."""
     rows = []
     for number in range(first, first + count):
         chance, label = random.Random(number), ("yes", "no")[number % 2]
@@ -175,7 +175,7 @@ def check(rows: Sequence[ResponseRow], threshold: float = THRESHOLD) -> list[Ver
 
 
 def failed(rows: Sequence[ResponseRow]) -> set[int]:
-    """Places of the rows that fail."""
+    """Indices of the rows that fail."""
     return {at for at, verdict in enumerate(check(rows)) if not verdict.ok}
 
 
@@ -189,7 +189,7 @@ def test_explanations_of_the_other_label_are_caught_among_training_and_other_row
     assert any(at < 140 for at in found & faulty)
 
 
-def test_a_verdict_tells_what_was_read() -> None:
+def test_the_reason_names_the_predicted_label() -> None:
     rows = [*made_up(60), *made_up(2, "test", frozenset({101}), first=100)]
     good, bad = check(rows)[-2:]
     assert (good.gate, good.ok, good.reason) == ("label_consistency", True, None)
@@ -211,14 +211,14 @@ def test_the_answer_itself_does_not_help() -> None:
         assert verdict.reason == "nothing is left of the explanation once its answer is removed"
 
 
-def test_an_explanation_for_neither_label_is_told_so() -> None:
+def test_an_explanation_for_neither_label_fails_with_that_reason() -> None:
     row = made_up(1)[0]
     verdict = check_label_consistency([row], 0.9, [ExplanationPrediction({"yes": 0.6, "no": 0.4})])[0]
     assert (verdict.ok, verdict.score) == (False, 0.6)
     assert verdict.reason == "the explanation alone does not say which label it is for"
 
 
-def test_test_and_validation_rows_teach_nothing() -> None:
+def test_test_and_validation_rows_are_not_trained_on() -> None:
     rows = made_up(60)
     lone = made_up(1, "test", first=100)
     alone = predict_from_explanations([*rows, *lone])[-1]
@@ -251,13 +251,13 @@ def test_a_training_row_is_judged_by_models_that_saw_no_row_of_its_post() -> Non
     assert np.bincount(folds).tolist() == [18] * N_FOLDS
 
 
-def test_labels_are_dealt_evenly() -> None:
+def test_folds_spread_labels_evenly() -> None:
     truth = np.array([0] * 10 + [1] * 10)
     folds = assign_folds(truth, [str(at) for at in range(20)])
     assert np.bincount(folds[:10]).tolist() == np.bincount(folds[10:]).tolist() == [2] * N_FOLDS
 
 
-def test_rows_taken_for_faulty_are_left_out_of_the_learning() -> None:
+def test_noisy_rows_are_left_out_of_the_training() -> None:
     chance = random.Random(3)
     truth = np.array([at % 2 for at in range(100)])
     texts = [explain(("no", "yes")[label], chance) for label in truth]
@@ -272,7 +272,7 @@ def test_rows_taken_for_faulty_are_left_out_of_the_learning() -> None:
     assert reader.out_of_fold_probabilities.sum(axis=1) == pytest.approx(np.ones(100))
 
 
-def test_without_training_rows_nothing_is_judged_and_that_is_said() -> None:
+def test_without_training_rows_nothing_is_judged_for_a_stated_reason() -> None:
     rows = made_up(30, "test")
     verdicts = check(rows)
     assert all(each.ok and each.score is None for each in verdicts)
@@ -303,7 +303,7 @@ def test_a_label_that_no_training_row_has_is_not_judged() -> None:
     ]  # fmt: skip
 
 
-def test_an_explanation_in_words_that_nobody_used_is_not_judged() -> None:
+def test_an_explanation_in_unknown_words_is_not_judged() -> None:
     post = post_of("DR", "Otro.", {"depression": "no"}, "test", 999)
     foreign = row_for(post, "depression", write_answer("DR", None, "no", "Всё спокойно, никакой тоски."))
     verdict = check([*made_up(60), foreign])[-1]
@@ -311,7 +311,7 @@ def test_an_explanation_in_words_that_nobody_used_is_not_judged() -> None:
     assert verdict.reason == "not judged: hardly any word of the explanation occurs in the training rows"
 
 
-def test_chinese_which_puts_no_spaces_between_words_is_read_back_too() -> None:
+def test_labels_are_predicted_from_chinese_without_spaces() -> None:
     dark = ("夜里总是睡不着", "什么都没有意思", "觉得自己毫无用处")
     light = ("周末去爬了山", "和朋友吃饭很开心", "新工作很顺利")
     chance, rows = random.Random(2), []
@@ -339,7 +339,9 @@ def test_explanations_that_share_no_word_are_not_judged(monkeypatch: pytest.Monk
     assert [(each.ok, each.reason) for each in verdicts] == [(True, why)] * 60
 
 
-def test_an_answer_with_another_label_than_the_sets_teaches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_with_another_label_than_the_sets_is_not_trained_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(gate, "MIN_TRAINING_ROWS", 60)
     rows = made_up(60)
     post = rows[0].post.model_copy(update={"labels": {"depression": "no"}})
@@ -348,7 +350,7 @@ def test_an_answer_with_another_label_than_the_sets_teaches_nothing(monkeypatch:
     assert "59 training rows" in str(predict_from_explanations([other, *rows[1:]])[0].not_judged_reason)
 
 
-def test_of_a_large_set_whole_posts_are_drawn_to_learn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_sets_are_subsampled_by_whole_posts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = made_up(200)
     monkeypatch.setattr(gate, "MAX_TRAINING_ROWS", 50)
     drawn = gate._training_indices(rows, ["text"] * 200)
@@ -358,7 +360,7 @@ def test_of_a_large_set_whole_posts_are_drawn_to_learn_from(monkeypatch: pytest.
     assert len(failed(rows)) <= 10
 
 
-def test_sets_are_judged_apart_and_in_the_order_of_the_rows() -> None:
+def test_sets_are_judged_separately_in_the_order_of_the_rows() -> None:
     rows = made_up(60)
     posts = [
         post_of("CLP", f"Note {at}.", {"depression": ("yes", "no")[at % 2]}, number=at) for at in range(60)
@@ -383,7 +385,7 @@ def test_sets_are_judged_apart_and_in_the_order_of_the_rows() -> None:
     assert all(float(line["weighted_f1"] or 0) >= 95 for line in report)
 
 
-def test_the_figure_worked_by_hand() -> None:
+def test_the_report_worked_by_hand() -> None:
     rows = made_up(4)  # answers yes, no, yes, no
     backs = [
         ExplanationPrediction({"yes": share, "no": 1 - share}) for share in (0.9, 0.8, 0.7, 0.2)
@@ -420,7 +422,7 @@ def released(file: ReleaseFile) -> Iterator[ResponseRow]:
 
 @pytest.mark.data
 @pytest.mark.slow
-def test_labels_are_read_back_on_the_real_release(data: Path) -> None:
+def test_labels_are_predicted_on_the_real_release(data: Path) -> None:
     tasks = {name: find_task(name) for name in SETS}
     files = find_release_files(data / "release", "instruction", tasks)
     rows = [row for file in files for row in released(file)]

@@ -1,4 +1,4 @@
-"""Correctness: the teacher's label against the set's, and what a person decided."""
+"""The teacher's label against the data set's, and reviewers' decisions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_labels_that_agree_pass() -> None:
         ("teacher", "yes", None),
     ],
 )
-def test_a_disagreement_goes_by_the_decision(word: str, accepted: str | None, why: str | None) -> None:
+def test_a_decision_settles_a_label_disagreement(word: str, accepted: str | None, why: str | None) -> None:
     decisions = decided(word) if word else Decisions()
     verdict = check_label_match(row("no"), decisions)
     assert verdict.ok == (why is None)

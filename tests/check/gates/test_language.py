@@ -1,4 +1,4 @@
-"""An explanation is in the task's language or in the post's."""
+"""The explanation is in the language of the task or of the post."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SAID = {
 @pytest.mark.parametrize("written", SAID)
 @pytest.mark.parametrize("asked", ["en", "es", "zh", "tr"])
 @pytest.mark.parametrize("posted", ["en", "ko", "es"])
-def test_only_the_tasks_and_the_posts_languages_pass(written: str, asked: str, posted: str) -> None:
+def test_only_the_languages_of_the_task_and_the_post_pass(written: str, asked: str, posted: str) -> None:
     verdict = check_language(row(SAID[written], SAID[posted], task_language=asked, language=posted))
     assert verdict.gate == "language"
     assert verdict.ok == (written in {asked, posted})
@@ -33,7 +33,7 @@ def test_only_the_tasks_and_the_posts_languages_pass(written: str, asked: str, p
 
 
 @pytest.mark.parametrize("posted", SAID)
-def test_the_posts_language_is_detected_where_it_is_not_given(posted: str) -> None:
+def test_the_language_of_a_post_is_detected_if_not_given(posted: str) -> None:
     assert check_language(row(SAID[posted], SAID[posted], task_language="en")).ok
     other = "de" if posted != "de" else "fr"
     if posted != "en":
@@ -54,12 +54,12 @@ def test_quotations_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("short", ["", "Yes.", "Tired, alone.", "累", "“so quiet”"])
-def test_what_is_too_short_to_tell_passes_without_a_score(short: str) -> None:
+def test_a_text_too_short_to_identify_passes_without_a_score(short: str) -> None:
     verdict = check_language(row(short))
     assert (verdict.ok, verdict.score) == (True, None)
 
 
-def test_a_drift_into_another_script_is_found() -> None:
+def test_a_switch_to_another_script_is_found() -> None:
     drifted = (
         "The poster describes sleepless nights and says that nobody calls, 因此发帖人感到非常孤独和绝望。"
     )
@@ -69,12 +69,12 @@ def test_a_drift_into_another_script_is_found() -> None:
     assert check_language(row(drifted, SAID["zh"], language="zh")).ok  # the post's own script is no drift
 
 
-def test_english_words_in_another_script_are_no_drift() -> None:
+def test_english_words_in_another_script_pass() -> None:
     text = "发帖人在 Reddit 上写道自己睡不着，提到 Netflix 和 Spotify，并说没有人打过电话给自己。"
     assert check_language(row(text, SAID["zh"], language="zh", task_language="zh")).ok
 
 
-def test_a_language_the_identifier_cannot_tell_passes_without_a_score() -> None:
+def test_a_language_that_the_identifier_does_not_know_passes_without_a_score() -> None:
     roman = "Likhne wala kehta hai ke usay raat ko neend nahi aati aur ghar bohat khamosh hai."
     verdict = check_language(row(roman, "raat ko neend nahi aati mujhe aaj kal", language="ur-Latn"))
     assert (verdict.ok, verdict.score) == (True, None)

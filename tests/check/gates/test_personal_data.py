@@ -29,7 +29,7 @@ def test_personal_data_is_found(explanation: str, reason: str) -> None:
     assert (verdict.ok, verdict.reason, verdict.gate) == (False, reason, "personal_data")
 
 
-def test_placeholders_and_numbers_are_no_personal_data() -> None:
+def test_placeholders_and_numbers_are_not_personal_data() -> None:
     verdict = check_personal_data(row(CLEAN, author="5f2a9c"))
     assert (verdict.ok, verdict.score) == (True, 0)
 
@@ -49,7 +49,7 @@ def test_what_was_masked_in_the_post_is_personal_data(explanation: str, ok: bool
     assert check_personal_data(row(explanation, post, original=original)).ok == ok
 
 
-def test_repaired_letters_are_not_what_was_masked() -> None:
+def test_repaired_letters_are_not_masked_words() -> None:
     original = "Canâ€™t sleep, ask @maple_7. Zoë rang."
     assert check_personal_data(
         row("Can’t sleep, for Zoë rang.", "Can’t sleep, ask [handle]. Zoë rang.", original=original)

@@ -1,4 +1,4 @@
-"""Words copied from the prompt, chat-template marks and talk of the prompt."""
+"""Words copied from the prompt, chat-template tokens and mentions of the prompt."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ TOLD = ("Quote the words that count exactly as they stand in the post, and say w
         ("", 8, None),
     ],
 )
-def test_words_in_a_row_make_a_leak(explanation: str, words: int, reason: str | None) -> None:
+def test_consecutive_words_of_the_prompt_are_a_leak(explanation: str, words: int, reason: str | None) -> None:
     verdict = check_prompt_leakage(row(explanation), words, TOLD)
     assert (verdict.ok, verdict.reason, verdict.gate) == (reason is None, reason, "prompt_leakage")
 
 
-def test_what_the_post_or_the_task_says_is_no_leak() -> None:
+def test_words_of_the_post_or_the_task_are_not_a_leak() -> None:
     said = "the words that count exactly as they stand in the post"
     assert check_prompt_leakage(row(said, post=f"I like {said}."), 8, TOLD).ok
     assert check_prompt_leakage(row(f"The poster writes “{said}”."), 8, TOLD).ok
@@ -40,7 +40,7 @@ def test_what_the_post_or_the_task_says_is_no_leak() -> None:
     assert check_prompt_leakage(row(f"{question} The house is quiet."), 5, (f"Answer: {question}",)).ok
 
 
-def test_every_shipped_instruction_is_found_when_it_is_copied_and_no_answer_is() -> None:
+def test_every_shipped_instruction_is_a_leak_and_no_answer_is() -> None:
     checked = 0
     for task in load_tasks().values():
         for question in task.questions:

@@ -1,4 +1,4 @@
-"""Every quotation is placed: exact, near, spliced, a term, from elsewhere, or invented."""
+"""Quotations are matched: exact, similar, spliced, a term, from another post, or not found."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LONG = (
 
 
 def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[str]]:
-    """The kind of one quotation, and what the post says where it was placed."""
+    """The kind of one quotation, and the passages of the post that it matches."""
     made = dataclasses.replace(row("-", post, task), quotes=(quote,))
     (found,) = match_quotes(made)
     return found.kind, [post[span.start : span.end] for span in found.spans]
@@ -72,7 +72,7 @@ def placed(quote: str, post: str = POST, task: str = "DR") -> tuple[str, list[st
         ("show", "not_found", []),  # a part of an alias, but anybody's word
     ],
 )
-def test_a_quotation_is_placed(quote: str, kind: str, found: list[str]) -> None:
+def test_kind_and_spans_of_a_quotation(quote: str, kind: str, found: list[str]) -> None:
     assert placed(quote) == (kind, found)
 
 
@@ -99,7 +99,7 @@ def test_a_korean_word_may_be_quoted_without_its_ending() -> None:
     assert placed("잠이 안 오", "요즘 잠이 안 오고 힘들어요.") == ("exact", ["잠이 안 오"])
 
 
-def test_a_lost_negation_is_no_small_change() -> None:
+def test_a_lost_negation_is_not_a_small_change() -> None:
     post = "Honestly, I don’t want to stop living here with all of them anyway."
     assert placed("I want to stop living here with all of them anyway", post)[0] != "exact"
     assert placed("I do not angry with anyone at the office these days", post)[0] == "not_found"
@@ -111,7 +111,7 @@ words_of = [found.span() for found in re.finditer(r"[\w’]+", LONG)]
 
 
 @given(data=st.data())
-def test_what_is_cut_from_a_post_is_exact_at_its_place(data: st.DataObject) -> None:
+def test_an_excerpt_of_a_post_is_exact_and_has_its_span(data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(words_of) - 1))
     last = data.draw(st.integers(first, len(words_of) - 1))
     start, end = words_of[first][0], words_of[last][1]
@@ -125,7 +125,7 @@ def test_what_is_cut_from_a_post_is_exact_at_its_place(data: st.DataObject) -> N
 
 
 @given(data=st.data())
-def test_case_spaces_and_marks_are_near(data: st.DataObject) -> None:
+def test_changes_of_case_spacing_and_punctuation_are_similar(data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(words_of) - 4))
     last = data.draw(st.integers(first + 3, len(words_of) - 1))
     cut = LONG[words_of[first][0] : words_of[last][1]]
@@ -141,8 +141,8 @@ def test_case_spaces_and_marks_are_near(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-def test_two_stretches_without_a_sign_are_spliced_and_with_one_near(data: st.DataObject) -> None:
-    """Stretches of four words or more, eight words or more apart, in order for the ellipsis.
+def test_two_passages_are_spliced_without_an_ellipsis_and_similar_with_one(data: st.DataObject) -> None:
+    """Passages of four words or more, eight words or more apart, in order for the ellipsis.
 
     Where the words at both borders are the same, the border may lie on either side; the words do not change.
     """
@@ -181,14 +181,14 @@ def test_offsets_lie_in_the_post_whatever_is_quoted(post: str, quote: str) -> No
         ("The answer is “yes”, for “I lost my job” shows.", 0.5, False, 1.0),
     ],
 )
-def test_the_share_of_invented_quotations_decides(
+def test_the_share_of_absent_quotations_decides(
     explanation: str, threshold: float, ok: bool, score: float | None
 ) -> None:
     verdict = check_quote_grounding(row(explanation), threshold)
     assert (verdict.ok, verdict.score, verdict.gate) == (ok, score, "quote_grounding")
 
 
-def test_the_reason_counts_and_repeats_nothing() -> None:
+def test_the_reason_counts_quotations_without_repeating_them() -> None:
     made = row("It says “we walked along the harbour” and “a plain lie” and “so quiet”.")
     verdict = check_quote_grounding(made, 0.0, other_post_quotes={"we walked along the harbour"})
     assert verdict.reason == "2 of 3 quotations not in the post, 1 of them in another post"
@@ -198,7 +198,7 @@ def other(text: str) -> Post:
     return row("-", text).post
 
 
-def test_what_stands_in_another_post_is_elsewhere() -> None:
+def test_a_quotation_from_another_post_is_marked() -> None:
     made = row("It says “we walked along the harbour”, “a plain and simple lie” and “so quiet”.")
     own = match_quotes(made)
     missing = missing_quotes(made, own)
@@ -214,11 +214,11 @@ def test_what_stands_in_another_post_is_elsewhere() -> None:
     ]
 
 
-def test_a_few_common_words_are_not_looked_for_elsewhere() -> None:
+def test_a_few_common_words_are_not_searched_for_in_other_posts() -> None:
     assert find_in_other_posts(["I love you"], [other("I love you")]) == frozenset()
 
 
-def test_elsewhere_reads_the_posts_once_and_not_at_all_without_a_question() -> None:
+def test_other_posts_are_read_once_and_only_if_needed() -> None:
     def never() -> Post:
         raise AssertionError("posts were read")
 

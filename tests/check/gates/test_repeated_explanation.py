@@ -1,4 +1,4 @@
-"""One explanation under several posts."""
+"""The same explanation under several posts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_first_of_several_posts_keeps_a_text() -> None:
     assert (verdict.reason, verdict.score) == ("repeated under 3 other posts", 3)
 
 
-def test_small_changes_make_no_new_text() -> None:
+def test_small_changes_do_not_make_a_different_text() -> None:
     changed = EMPTY.replace("hard", "difficult").upper()
     assert failed([row(EMPTY, POSTS[0]), row(changed, POSTS[1])]) == [1]
     assert failed([row(EMPTY, POSTS[0]), row(changed, POSTS[1])], threshold=99.0) == []
@@ -61,14 +61,14 @@ def test_different_texts_pass() -> None:
     assert failed(rows) == []
 
 
-def test_a_template_round_different_quotations_passes() -> None:
+def test_a_template_with_different_quotations_passes() -> None:
     template = "The post says “{}”, wording that goes with signs of depression in such posts."
     rows = [row(template.format(post[4:22]), post) for post in POSTS]
     assert all(each.quotes for each in rows)
     assert failed(rows) == []
 
 
-def test_a_template_round_invented_or_equal_quotations_does_not() -> None:
+def test_a_template_with_ungrounded_or_equal_quotations_fails() -> None:
     template = "The post says “{}”, wording that goes with signs of depression in such posts."
     invented = [
         row(template.format(word), post) for word, post in zip(("gloom", "despair"), POSTS, strict=False)
@@ -78,13 +78,13 @@ def test_a_template_round_invented_or_equal_quotations_does_not() -> None:
     assert failed(equal) == [1]
 
 
-def test_one_post_under_several_questions_teachers_or_sets_is_no_repetition() -> None:
+def test_answers_about_one_post_are_not_repeats() -> None:
     same = [row(EMPTY, POSTS[0]), row(EMPTY, POSTS[0], "Irf"), row(EMPTY, POSTS[0].upper(), "CLP")]
     assert failed(same) == []
     assert failed([*same, row(EMPTY, POSTS[1])]) == [3]
 
 
-def test_a_text_under_two_labels_of_one_question_explains_neither() -> None:
+def test_a_text_under_two_labels_of_one_question_is_not_kept_at_all() -> None:
     rows = [row(EMPTY, POSTS[0]), row(EMPTY, POSTS[1], label="no"), row(EMPTY, POSTS[2])]
     assert failed(rows) == [0, 1, 2]
     rows = [row(EMPTY, POSTS[0]), row(EMPTY, POSTS[1], "dreaddit", label="no")]

@@ -1,4 +1,4 @@
-"""Diagnosis, advice and talk of the prompt: made-up sentences that state them, and sentences that look alike."""
+"""Diagnosis, advice and mentions of the prompt: synthetic sentences that contain them, and similar ones that do not."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def test_a_diagnosis_stated_as_fact_is_found(sentence: str) -> None:
 
 
 @pytest.mark.parametrize("sentence", NO_DIAGNOSES)
-def test_what_is_no_diagnosis_passes(sentence: str) -> None:
+def test_other_statements_than_diagnoses_pass(sentence: str) -> None:
     assert check_diagnosis(row(sentence)).ok
 
 
@@ -282,23 +282,23 @@ def test_advice_is_found(sentence: str) -> None:
 
 
 @pytest.mark.parametrize("sentence", NO_ADVICE)
-def test_what_is_no_advice_passes(sentence: str) -> None:
+def test_other_statements_than_advice_pass(sentence: str) -> None:
     assert check_advice(row(sentence)).ok
 
 
 @pytest.mark.parametrize("sentence", LEAKS)
-def test_talk_of_the_prompt_is_found(sentence: str) -> None:
+def test_mentions_of_the_prompt_are_found(sentence: str) -> None:
     assert list(find_statements("leak", sentence))
 
 
 @pytest.mark.parametrize("sentence", NO_LEAKS)
-def test_what_is_no_talk_of_the_prompt_passes(sentence: str) -> None:
+def test_other_statements_than_mentions_of_the_prompt_pass(sentence: str) -> None:
     explained = row(sentence)
     own_words = replace_quotes(explained.reading.explanation, explained.quotes)
     assert not list(find_statements("leak", own_words))
 
 
-def test_what_the_post_says_of_itself_is_no_diagnosis_of_ours() -> None:
+def test_repeating_the_post_is_not_a_diagnosis() -> None:
     said = "Two doctors told me it is bipolar disorder, I was diagnosed with it in May."
     assert check_diagnosis(row("The poster has bipolar disorder.", said)).ok
     assert check_diagnosis(row("The poster was diagnosed with a disorder.", said)).ok
@@ -306,17 +306,17 @@ def test_what_the_post_says_of_itself_is_no_diagnosis_of_ours() -> None:
     assert not check_diagnosis(row("The poster was diagnosed with a disorder.", "The rain again.")).ok
 
 
-def test_a_hotline_that_the_post_names_is_no_advice() -> None:
+def test_a_hotline_that_the_post_names_is_not_advice() -> None:
     assert check_advice(row("The writer once dialled 988.", "I called 988 last night.")).ok
     assert not check_advice(row("Help is a call away at 988.", "The rain again.")).ok
 
 
-def test_an_excuse_holds_for_its_own_clause_only() -> None:
+def test_a_hedge_applies_to_its_own_clause_only() -> None:
     assert not check_advice(row("The poster mentions the rain, and it is important to seek help.")).ok
     assert not check_diagnosis(row("The poster may be tired. The poster has clinical depression.")).ok
 
 
-def test_a_statement_is_found_once_and_at_its_place() -> None:
+def test_a_statement_is_found_once_with_its_span() -> None:
     text = "It rains. YOU SHOULD seek help. You’re not alone."
     assert [text[start:end] for start, end in find_statements("advice", text)] == [
         "YOU SHOULD",
@@ -325,7 +325,7 @@ def test_a_statement_is_found_once_and_at_its_place() -> None:
     assert check_advice(row(text)).reason == "gives advice, 2 times"
 
 
-def test_offsets_hold_where_lower_case_is_longer() -> None:
+def test_offsets_are_right_if_the_lower_case_is_longer() -> None:
     text = "İİİİ. You should rest."
     assert [text[start:end] for start, end in find_statements("advice", text)] == ["You should"]
 

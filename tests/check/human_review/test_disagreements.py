@@ -1,4 +1,4 @@
-"""The review file: what a person writes is read strictly, and is never lost or overwritten."""
+"""The review file: what reviewers write is validated, and never lost or overwritten."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def disagreement(
 
 
 def edit(path: Path, row: int, **cells: str) -> None:
-    """Do as a person with a spreadsheet: `row` counts from 1, the header is row 1."""
+    """Edit a row as a reviewer would; the header is row 1."""
     lines = [cells for _, cells in read_sheet(path, DISAGREEMENT_COLUMNS)]
     lines[row - 2] |= cells
     write_sheet(path, DISAGREEMENT_COLUMNS, lines)
@@ -54,7 +54,7 @@ def n_undecided(path: Path) -> int:
     return len(decisions.rows) - len(decisions.decided)
 
 
-def test_a_disagreement_is_written_with_all_a_person_needs(tmp_path: Path) -> None:
+def test_a_disagreement_is_written_with_everything_a_reviewer_needs(tmp_path: Path) -> None:
     path, row = tmp_path / "review" / "disagreements.csv", disagreement()
     write_disagreements(path, [row], Decisions())
     assert n_undecided(path) == 1
@@ -82,7 +82,7 @@ def test_what_is_decided_is_read_and_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_work_on_rows_that_are_gone_stays_and_lines_without_work_go(tmp_path: Path) -> None:
+def test_rows_that_are_gone_stay_only_if_a_reviewer_wrote_in_them(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(n) for n in range(1, 5)]
     write_disagreements(path, rows, Decisions())
     edit(path, 2, decision="drop")
@@ -102,7 +102,7 @@ def test_work_on_rows_that_are_gone_stays_and_lines_without_work_go(tmp_path: Pa
     ]  # fmt: skip
 
 
-def test_a_column_of_a_persons_own_is_kept(tmp_path: Path) -> None:
+def test_a_column_that_a_reviewer_added_is_kept(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2)]
     write_disagreements(path, rows, Decisions())
     edit(path, 3, colour="green")
@@ -110,7 +110,7 @@ def test_a_column_of_a_persons_own_is_kept(tmp_path: Path) -> None:
     assert [line[-1] for line in raw_lines(path)] == ["colour", "", "green"]
 
 
-def test_what_is_written_while_a_run_works_is_not_lost(tmp_path: Path) -> None:
+def test_decisions_written_during_a_run_are_not_lost(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2)]
     write_disagreements(path, rows, Decisions())
     edit(path, 2, decision="set")
@@ -123,7 +123,7 @@ def test_what_is_written_while_a_run_works_is_not_lost(tmp_path: Path) -> None:
     assert [line[-2] for line in raw_lines(path)[1:]] == ["set", ""]
 
 
-def test_a_decision_holds_for_the_labels_it_was_made_about(tmp_path: Path) -> None:
+def test_a_decision_applies_to_the_labels_it_was_made_about(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     post = post_of("SAD", "It is all too much.", {"cause": "school"})
     about_work = row_for(
@@ -142,7 +142,7 @@ def test_a_decision_holds_for_the_labels_it_was_made_about(tmp_path: Path) -> No
     assert read_decisions(path).decided == {decision_key(about_work): "teacher"}
 
 
-def test_teachers_are_decided_apart(tmp_path: Path) -> None:
+def test_each_teacher_has_its_own_decision(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(model="one"), disagreement(model="two")]
     write_disagreements(path, rows, Decisions())
     edit(path, 3, decision="teacher")
@@ -171,14 +171,14 @@ def broken(path: Path, what: str, row: int | None) -> None:
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_a_word_that_means_nothing_is_told_with_those_that_do(tmp_path: Path) -> None:
+def test_an_invalid_decision_is_an_error_that_lists_the_valid_ones(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     write_disagreements(path, [disagreement(1), disagreement(2)], Decisions())
     edit(path, 3, decision="keep")
     broken(path, "decision is not one of set, teacher, drop; write one of them or nothing", 3)
 
 
-def test_a_line_that_stands_twice_is_told(tmp_path: Path) -> None:
+def test_a_duplicate_row_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "d.csv"
     write_disagreements(path, [disagreement(1), disagreement(2)], Decisions())
     text = path.read_bytes()
@@ -207,7 +207,7 @@ def test_a_line_that_stands_twice_is_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_review_file_is_told_and_left_alone(
+def test_a_malformed_file_is_an_error_and_left_unchanged(
     content: bytes, what: str, row: int | None, tmp_path: Path
 ) -> None:
     path = tmp_path / "d.csv"
@@ -229,7 +229,7 @@ def test_a_file_is_read_as_spreadsheets_save_it(separator: str, encoding: str, t
     assert next(iter(decisions.rows.values()))["post"] == "a, b; c\n“d”"
 
 
-def test_the_digest_is_of_decisions_only(tmp_path: Path) -> None:
+def test_only_decisions_change_the_digest(tmp_path: Path) -> None:
     path, rows = tmp_path / "d.csv", [disagreement(1), disagreement(2)]
     nothing = decisions_digest(path)
     write_disagreements(path, rows, Decisions())
@@ -275,7 +275,7 @@ def test_harmless_text_is_written_as_it_is() -> None:
 @given(
     st.text(alphabet=st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("'=+-@\t\r\n,;\"")))
 )
-def test_a_shielded_text_comes_back_and_is_no_formula(text: str) -> None:
+def test_an_escaped_text_is_no_formula_and_is_read_back(text: str) -> None:
     text = text.replace("\0", "")
     assert unescape_formula(escape_formula(text)) == text
     assert not escape_formula(text).startswith(tuple("=+-@\t\r"))

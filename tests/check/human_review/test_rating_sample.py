@@ -1,4 +1,4 @@
-"""The sample for raters: who is drawn, what raters write, and when the sequential test ends."""
+"""The rating sample: which rows are drawn, and how ratings are read, kept and summarised."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def labels(rows: list[ResponseRow]) -> Counter[str | None]:
 
 
 def edit(path: Path, row: int, **cells: str) -> None:
-    """Do as a rater with a spreadsheet: the header is row 1."""
+    """Edit a row as a rater would; the header is row 1."""
     lines = [cells for _, cells in read_sheet(path, RATING_COLUMNS)]
     lines[row - 2] |= cells
     write_sheet(path, RATING_COLUMNS, lines)
@@ -123,7 +123,7 @@ def test_ratings_are_carried_and_count_for_the_drawn_rows_only(tmp_path: Path) -
     assert list(again.overall_scores().values()) == [[3], [1, 2]]
 
 
-def test_an_explanation_that_was_written_anew_has_not_been_rated(tmp_path: Path) -> None:
+def test_a_rewritten_explanation_has_not_been_rated(tmp_path: Path) -> None:
     path = tmp_path / "sample.csv"
     write_rating_sample(path, [accepted(1)], Ratings())
     edit(path, 2, rater="ann", overall="3")
@@ -134,7 +134,7 @@ def test_an_explanation_that_was_written_anew_has_not_been_rated(tmp_path: Path)
     assert list(same.overall_scores().values()) == [[3]]  # a spreadsheet may change line ends
 
 
-def test_ratings_written_while_a_run_works_are_not_lost(tmp_path: Path) -> None:
+def test_ratings_written_during_a_run_are_not_lost(tmp_path: Path) -> None:
     path, rows = tmp_path / "sample.csv", [accepted(n) for n in range(2)]
     write_rating_sample(path, rows, Ratings())
     edit(path, 2, rater="ann", overall="3")
@@ -155,7 +155,9 @@ def test_ratings_written_while_a_run_works_are_not_lost(tmp_path: Path) -> None:
         ({"example_id": ""}, "example_id or model is empty"),
     ],
 )
-def test_what_is_no_rating_is_told_with_its_row(cells: dict[str, str], what: str, tmp_path: Path) -> None:
+def test_an_invalid_score_is_an_error_that_names_the_row(
+    cells: dict[str, str], what: str, tmp_path: Path
+) -> None:
     path = tmp_path / "sample.csv"
     write_rating_sample(path, [accepted(1), accepted(2)], Ratings())
     edit(path, 3, **cells)
@@ -167,7 +169,7 @@ def test_what_is_no_rating_is_told_with_its_row(cells: dict[str, str], what: str
     assert path.read_bytes() == before
 
 
-def test_one_rater_rates_a_row_once(tmp_path: Path) -> None:
+def test_two_rows_of_one_response_by_one_rater_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "sample.csv"
     write_rating_sample(path, [accepted(1)], Ratings())
     edit(path, 2, rater="ann", overall="3")
@@ -176,7 +178,7 @@ def test_one_rater_rates_a_row_once(tmp_path: Path) -> None:
         read_ratings(path)
 
 
-def test_a_row_is_poor_where_its_raters_mean_is_below_two() -> None:
+def test_a_row_is_poor_if_its_raters_mean_is_below_two() -> None:
     lines = [
         {"example_id": row, "model": "m", "explanation": "e", "rater": rater, "overall": score}
         for row, rater, score in [("a", "x", "2"), ("b", "x", "1"), ("b", "y", "3"), ("c", "x", "1"), ("c", "y", "2"),

@@ -1,4 +1,4 @@
-"""Accepted rows on disk: in both forms, readable again by every reader they are written for."""
+"""Accepted rows on disk, in both forms, can be read by every reader that they are written for."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def write(out: Path, some: Sequence[ResponseRow], form: Form = "instruction", pa
 
 
 def contents(row: ResponseRow) -> tuple[str, str, str, str | None, str]:
-    """What must survive any form."""
+    """The fields that every form must preserve."""
     return (row.task.set, row.post.split, row.example.question, row.reading.label, row.reading.explanation)
 
 
@@ -79,7 +79,7 @@ def test_the_release_is_read_back_to_the_same_labels_and_explanations(form: Form
     assert len(found) == 15
 
 
-def test_the_release_lies_where_the_published_one_does(tmp_path: Path) -> None:
+def test_the_release_has_the_paths_of_the_published_one(tmp_path: Path) -> None:
     write(tmp_path, rows())
     names = {
         path.relative_to(tmp_path / "release").as_posix() for path in (tmp_path / "release").rglob("*.csv")
@@ -163,7 +163,7 @@ def test_without_pyarrow_there_is_no_parquet(tmp_path: Path) -> None:
     assert {path.suffix for path in (tmp_path / "data").rglob("*.*")} == {".jsonl"}
 
 
-def test_files_that_would_be_empty_do_not_come_to_be(tmp_path: Path) -> None:
+def test_files_that_would_be_empty_are_not_created(tmp_path: Path) -> None:
     write(tmp_path, [row for row in rows() if row.post.split == "test"])
     data = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()]
     assert len(data) == 9
@@ -172,7 +172,7 @@ def test_files_that_would_be_empty_do_not_come_to_be(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "none").iterdir()] == [INSTRUCTIONS_FILE]
 
 
-def test_a_fault_on_the_way_leaves_no_file(tmp_path: Path) -> None:
+def test_an_error_leaves_no_file(tmp_path: Path) -> None:
     last = rows()[0]
     broken = [*rows(), replace(last, reading=last.reading.model_copy(update={"label": "perhaps"}))]
     with pytest.raises(ValueError, match="'perhaps' is not a label of dreaddit"):

@@ -122,7 +122,7 @@ print(json.dumps([{split: list(rows) for split, rows in each.items()} for each i
 
 
 def load(folder: Path, cache: Path) -> list[dict[str, list[dict[str, str]]]]:
-    """What the library's users get, from a process that may not reach for the network."""
+    """What users of the library load, in a process without network access."""
     import json
 
     offline = {
@@ -248,7 +248,7 @@ def test_the_card_says_what_users_are_owed() -> None:
     assert "Prompts of version 1." in text
 
 
-def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
+def test_synthetic_posts_are_counted_and_under_no_agreement() -> None:
     text = render_dataset_card(material(TWO, synthetic={"DR": 1000, "SAD": 0}))
     assert "DR 1,000 of 1,000" in text
     assert "Do not redistribute" not in text
@@ -267,12 +267,14 @@ def test_made_up_posts_are_told_and_bound_by_no_agreement() -> None:
         ),
     ],
 )
-def test_only_a_claim_that_holds_is_made(sets: list[str], claim: bool, left: int, said: str) -> None:
+def test_held_out_sets_are_claimed_only_without_copies_in_training(
+    sets: list[str], claim: bool, left: int, said: str
+) -> None:
     held_out = {"sets": sets, "verified": claim, "test_posts_left_in_training": left}
     assert said in render_dataset_card(material(TWO, collect_summary={**LEAKS, "held_out": held_out}))
 
 
-def test_known_drift_is_told() -> None:
+def test_label_drift_is_reported() -> None:
     drift = [{"set": "Irf", "question": "thwarted belongingness", "rows": 200, "differ": 50, "share": 0.25}]
     assert "| Irf | thwarted belongingness | 200 | 50 | 25.0 % |" in render_dataset_card(
         material(TWO, label_drift=drift)
@@ -283,7 +285,7 @@ def test_known_drift_is_told() -> None:
 # --- the gate report -----------------------------------------------------------------------------------
 
 
-def test_the_gate_report_marks_grave_labels_and_puts_them_first() -> None:
+def test_the_gate_report_marks_high_risk_labels_and_puts_them_first() -> None:
     found = gates_of(
         TWO,
         failed_by_label=(
