@@ -1,16 +1,16 @@
-"""Examples a second of a decoder on the release's MultiWD and Irf test files, beside a plain loop with generate().
+"""Examples per second of a decoder on the release's MultiWD and Irf test files, compared with a loop over `generate`.
 
     python benchmarks/predict.py                                # a small Llama with random weights
-    python benchmarks/predict.py --model causal:runs/NAME/train # one that was trained, whose answers end
+    python benchmarks/predict.py --model causal:runs/NAME/train # a trained model, whose answers end
 
-The plain loop takes the rows in file order, pads batches of 8 on the left and lets transformers' `generate` write each
-answer from scratch, greedily, with the same bound of new tokens. Ours gives every label's probability: with labels
-only, and with explanations written behind the likeliest answer. All answer the same rows in turn, round by round, in
-one process, so that whatever else the machine does falls on all.
+The plain loop takes the rows in file order, pads batches of 8 on the left and generates each answer from scratch with
+`generate` of transformers, greedily, with the same limit of new tokens. The analyst gives the probability of every
+label: with labels only, and with explanations generated after the most likely answer. All process the same rows in
+alternating rounds in one process, so that other load on the machine affects all.
 
-The Llama that is made here has 4 layers of 256 and 4,096 words; its tokenizer is trained on the release's own files.
-With random weights no answer ends before the bound, for either side. Before the clock starts, log-likelihoods and
-probabilities of some rows are compared with those computed one answer at a time, without cache or tree.
+The random Llama has 4 layers of width 256 and a vocabulary of 4,096; its tokenizer is trained on the release's files.
+With random weights, no answer ends before the limit on either side. Before the measurement, log-likelihoods and
+probabilities of some rows are compared with those computed one answer at a time, without cache or token tree.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def examples_of(release: Path, name: str, count: int | None) -> list[Example]:
 
 
 def small_llama(release: Path, seed: int = 0) -> LoadedModel:
-    """A Llama of 4 layers with random weights, and byte-level BPE of 4,096 words from the test files."""
+    """A Llama of 4 layers with random weights, and a byte-level BPE tokenizer trained on the test files."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -100,7 +100,7 @@ def small_llama(release: Path, seed: int = 0) -> LoadedModel:
 
 
 def plain_loop(opened: LoadedModel, new_tokens: int) -> Callable[[Sequence[Example]], int]:
-    """Batches of 8 in file order, padded on the left, each row generated from scratch; gives the tokens written."""
+    """Batches of 8 in file order, padded on the left, each row generated from scratch; returns the tokens generated."""
     tokenizer, model = opened.tokenizer, opened.model
     tokenizer.padding_side = "left"
     template = opened.metadata.template if opened.metadata else "auto"
@@ -113,38 +113,39 @@ def plain_loop(opened: LoadedModel, new_tokens: int) -> Callable[[Sequence[Examp
     )
 
     def run(examples: Sequence[Example]) -> int:
-        written = 0
+        n_tokens = 0
         with torch.inference_mode():
             for start in range(0, len(examples), PEER_BATCH):
-                part = examples[start : start + PEER_BATCH]
+                batch = examples[start : start + PEER_BATCH]
                 prompts = [
-                    prompter.encode_prompt(each, find_task(each.task), new_tokens).ids for each in part
+                    prompter.encode_prompt(example, find_task(example.task), new_tokens).ids
+                    for example in batch
                 ]
-                batch = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
-                found = model.generate(**batch, generation_config=greedy)
-                new = found[:, batch["input_ids"].shape[1] :]
-                written += int((new != tokenizer.pad_token_id).sum())
+                inputs = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
+                output = model.generate(**inputs, generation_config=greedy)
+                new = output[:, inputs["input_ids"].shape[1] :]
+                n_tokens += int((new != tokenizer.pad_token_id).sum())
                 for ids in new.tolist():
                     tokenizer.decode(ids, skip_special_tokens=True)
-        return written
+        return n_tokens
 
     return run
 
 
-def ours(opened: LoadedModel, asking: InferenceOptions) -> Callable[[Sequence[Example]], int]:
-    """The analyst, handed batches as `predict` hands them; gives the labels found."""
+def ours(opened: LoadedModel, inference: InferenceOptions) -> Callable[[Sequence[Example]], int]:
+    """The analyst, with the batches that `predict` makes; returns the number of labels."""
 
     def run(examples: Sequence[Example]) -> int:
-        analyst = CausalAnalyst(opened, asking)
+        analyst = CausalAnalyst(opened, inference)
         posts = (list(group) for _, group in groupby(examples, key=lambda example: example.post_id))
         answers = chain.from_iterable(analyst.analyse(batch) for batch in batches_by_post(posts, BATCH_SIZE))
-        return sum(bool(each.reading.label) for each in answers)
+        return sum(bool(prediction.reading.label) for prediction in answers)
 
     return run
 
 
 def furthest_apart(opened: LoadedModel, examples: Sequence[Example]) -> tuple[float, float]:
-    """The largest differences from one pass an answer: of probabilities, and of log-likelihoods in nats."""
+    """Largest differences from one pass per answer: of probabilities, and of log-likelihoods in nats."""
     predictions = CausalAnalyst(opened, InferenceOptions(labels_only=True)).analyse(examples)
     template = opened.metadata.template if opened.metadata else "auto"
     prompter = PromptEncoder(opened.tokenizer, "instruction", template, opened.context)
@@ -168,9 +169,9 @@ def furthest_apart(opened: LoadedModel, examples: Sequence[Example]) -> tuple[fl
 
 @torch.inference_mode()
 def score(model: Any, prompt: list[int], answer: list[int]) -> float:
-    """Log-likelihood of an answer, by its own pass."""
-    chances = model(torch.tensor([prompt + answer], device=model.device)).logits[0].float().log_softmax(-1)
-    return float(sum(chances[len(prompt) + place - 1, token] for place, token in enumerate(answer)))
+    """Log-likelihood of an answer, by a pass of its own."""
+    logprobs = model(torch.tensor([prompt + answer], device=model.device)).logits[0].float().log_softmax(-1)
+    return float(sum(logprobs[len(prompt) + index - 1, token] for index, token in enumerate(answer)))
 
 
 def main() -> None:
@@ -178,7 +179,7 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--data", type=Path, default=DATA, help="the folder that holds release/")
+    options.add_argument("--data", type=Path, default=DATA, help="folder with release/")
     options.add_argument("--model", metavar="causal:WHERE", help="a trained model instead of random weights")
     options.add_argument("--rows", type=int, default=252, help="rows of each file (0: all)")
     options.add_argument("--rounds", type=int, default=3)
@@ -194,15 +195,15 @@ def main() -> None:
     else:
         opened = small_llama(release)
     examples = list(chain.from_iterable(examples_of(release, name, given.rows or None) for name in SETS))
-    size = sum(each.numel() for each in opened.model.parameters()) / 1e6
+    size = sum(parameter.numel() for parameter in opened.model.parameters()) / 1e6
     print(
-        f"{opened.name}, {size:.1f}M parameters, {len(examples)} rows, {given.new_tokens} new tokens at most"
+        f"{opened.name}, {size:.1f}M parameters, {len(examples)} rows, at most {given.new_tokens} new tokens"
     )
     sample = [*examples[:12], *examples[-12:]]
     apart, nats = furthest_apart(opened, sample)
     print(
-        f"{len(sample)} rows: probabilities at most {apart:.1e}, log-likelihoods at most {nats:.1e} from one pass an "
-        "answer"
+        f"{len(sample)} rows: probabilities differ by at most {apart:.1e}, log-likelihoods by at most {nats:.1e} "
+        "from one pass per answer"
     )
     if apart > CLOSE:
         sys.exit(f"that is more than {CLOSE}")
@@ -210,18 +211,18 @@ def main() -> None:
 
 
 def compare(opened: LoadedModel, examples: Sequence[Example], given: argparse.Namespace) -> None:
-    """Examples a second of each, round by round, and how many times as fast ours are."""
-    asked = {"max_new_tokens": given.new_tokens, "max_batch_tokens": given.max_batch_tokens}
-    ways = {
+    """Examples per second of each, round by round, and the speed relative to the plain loop."""
+    settings = {"max_new_tokens": given.new_tokens, "max_batch_tokens": given.max_batch_tokens}
+    runs = {
         "plain loop": plain_loop(opened, given.new_tokens),
-        "ours, with explanations": ours(opened, InferenceOptions(**asked)),
-        "ours, labels only": ours(opened, InferenceOptions(labels_only=True, **asked)),
+        "ours, with explanations": ours(opened, InferenceOptions(**settings)),
+        "ours, labels only": ours(opened, InferenceOptions(labels_only=True, **settings)),
     }
-    for run in ways.values():  # once for what is only done once
+    for run in runs.values():  # warm-up
         run(examples[:PEER_BATCH])
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+    rates: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(given.rounds):
-        for name, run in ways.items():
+        for name, run in runs.items():
             start = time.perf_counter()
             run(examples)
             rates[name].append(len(examples) / (time.perf_counter() - start))
