@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from itertools import pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from mentallama.answers.format import label_sentence
 from mentallama.answers.parse import read_answer
 from mentallama.prompts import (
-    PROMPT_MODES,
     PROMPTS_VERSION,
     FewShotExample,
     PromptMode,
@@ -58,7 +58,7 @@ def test_golden_files_change_only_with_the_version() -> None:
 
 
 @every_question
-@pytest.mark.parametrize("mode", PROMPT_MODES)
+@pytest.mark.parametrize("mode", get_args(PromptMode))
 @pytest.mark.parametrize("structured", [False, True])
 def test_a_prompt_says_what_is_asked(task: Task, question: str, mode: PromptMode, structured: bool) -> None:
     messages = sample_prompt(task, question, mode, structured)
@@ -112,7 +112,7 @@ def test_instructions_are_in_the_prompts_and_leave_out_what_may_be_repeated(
     said = prompt_instructions(task, question)
     asked = [
         shown(sample_prompt(task, question, mode, structured))
-        for mode in PROMPT_MODES
+        for mode in get_args(PromptMode)
         for structured in (False, True)
     ]
     assert [each for each in said if not any(each in prompt for prompt in asked)] == []
@@ -290,5 +290,5 @@ def test_a_task_in_another_language_keeps_its_own_words() -> None:
 
 def test_modes_differ() -> None:
     for task, question in ASKED:
-        contents = [shown(sample_prompt(task, question, mode)) for mode in PROMPT_MODES]
+        contents = [shown(sample_prompt(task, question, mode)) for mode in get_args(PromptMode)]
         assert all(one != two for one, two in pairwise([*contents, contents[0]]))

@@ -12,7 +12,7 @@ from mentallama.analysts.checkpoints.metadata import METADATA_FILE, model_query_
 from mentallama.analysts.registry import open_analyst
 from mentallama.collect.readers import MAX_POST_CHARS
 from mentallama.errors import UsageError
-from mentallama.records import Example, Prediction, stable_id
+from mentallama.records import Example, Prediction, example_id, stable_id
 from mentallama.run_files import TRAIN_FOLDER
 from mentallama.safety import NOTICE
 from mentallama.tasks import find_task, load_tasks
@@ -86,7 +86,7 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
     analyst, form = open_analyst(spec), model_query_form(spec)
     examples = tuple(
         Example(
-            id=stable_id(cleaned, name, question),
+            id=example_id(stable_id(cleaned), question, form, name),
             post_id=stable_id(cleaned),
             task=name,
             question=question,

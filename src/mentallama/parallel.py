@@ -1,4 +1,4 @@
-"""Run a function of one batch over many batches on several processes, in order, with bounded memory."""
+"""Map a function over batches on several processes, in order and with bounded memory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ B = TypeVar("B")
 
 
 def batched(items: Iterable[A], size: int) -> Iterator[list[A]]:
-    """Cut a stream into lists of `size`; the last may be shorter."""
+    """Split a stream into lists of `size` items; the last may be shorter. (`itertools.batched` needs Python 3.12.)"""
     stream = iter(items)
     while batch := list(islice(stream, size)):
         yield batch
 
 
 def map_batches(function: Callable[[A], B], work: Iterable[A], jobs: int) -> Iterator[B]:
-    """Yield `function(each)` in order.
+    """Yield `function(batch)` for each batch of `work`, in order.
 
-    Runs in this process where one job is asked for or there is only one batch. At most two batches a process are
-    in flight, so a long stream is never held. `function` and its results must be picklable.
+    Runs in this process if `jobs` is 1 or there is only one batch. At most two batches per process are in flight, so
+    memory stays bounded. `function`, batches and results must be picklable.
     """
     stream = iter(work)
     head = list(islice(stream, 2))
@@ -35,34 +35,34 @@ def map_batches(function: Callable[[A], B], work: Iterable[A], jobs: int) -> Ite
         yield from map(function, chain(head, stream))
         return
     with process_pool(jobs) as pool:
-        flying: deque[Future[B]] = deque()
+        pending: deque[Future[B]] = deque()
         try:
-            for each in chain(head, stream):
-                flying.append(pool.submit(function, each))
-                if len(flying) >= 2 * jobs:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
+            for batch in chain(head, stream):
+                pending.append(pool.submit(function, batch))
+                if len(pending) >= 2 * jobs:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in flying:
+            for future in pending:
                 future.cancel()
 
 
 def is_torchrun(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether torchrun started this process together with others."""
+    """Whether torchrun started this process as one of several."""
     return int(environ.get("WORLD_SIZE", "1")) > 1
 
 
 def process_pool(jobs: int) -> ProcessPoolExecutor:
-    """A pool whose processes end with this one, also when it is killed."""
-    # spawn: a fork would copy the threads of progress bars and numerical libraries half-way through their work
+    """Process pool whose workers exit when this process does, even if it is killed."""
+    # spawn: a fork would copy locks held by threads of progress bars and numerical libraries
     return ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_exit_with_parent
     )
 
 
 def _exit_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever; this ends it."""
+    """End this worker when its parent ends; it would otherwise wait for work forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

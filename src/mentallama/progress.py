@@ -1,4 +1,4 @@
-"""A progress bar with the time left, on the error stream of a terminal; nothing anywhere else."""
+"""Progress bar with the remaining time, on stderr if that is a terminal; and logging to stderr."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Protocol
 
 
 class ProgressCallback(Protocol):
-    """Tell of the amount done since the last call; `told` stands behind the bar until the next."""
+    """Report the amount done since the last call; `note` is shown beside the bar until the next call."""
 
-    def __call__(self, amount: float, told: str = "") -> None: ...
+    def __call__(self, amount: float, note: str = "") -> None: ...
 
 
-def _no_progress(amount: float, told: str = "") -> None:
-    """Where nobody looks on."""
+def _no_progress(amount: float, note: str = "") -> None:
+    """Callback for output that is not a terminal."""
 
 
 @contextmanager
 def progress_bar(description: str, total: float | None, done: int = 0) -> Iterator[ProgressCallback]:
-    """Show `what` until the block ends; call what is yielded with the amount done since the last call.
+    """Show a progress bar until the block ends; yields the callback that advances it.
 
-    `done` is what was done before: the time left is reckoned by what is done from now on.
+    `done` is the amount already done at the start; the remaining time is estimated from progress made after it.
     """
     if not sys.stderr.isatty():
         yield _no_progress
@@ -37,17 +37,17 @@ def progress_bar(description: str, total: float | None, done: int = 0) -> Iterat
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[told]}"),
+        TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(description, total=total, completed=done, told="")
-        yield lambda amount, told="": bar.update(task, advance=amount, told=told)
+        task = bar.add_task(description, total=total, completed=done, note="")
+        yield lambda amount, note="": bar.update(task, advance=amount, note=note)
 
 
 LogFn = Callable[[str], None]
-"""Receives a line of log."""
+"""Function that receives one line of log."""
 
 
 def log_to_stderr(line: str) -> None:
-    """Log to the error stream at once, past a progress bar."""
+    """Write a line to stderr and flush it."""
     print(line, file=sys.stderr, flush=True)

@@ -1,9 +1,10 @@
-"""Every prompt a teacher is sent, built from the task's file, versioned.
+"""Prompts for teachers, built from the task's file and versioned.
 
-A prompt is one system message, which is the same for all posts of a question (so that servers can keep what they
-computed for it), and a user message with the post. Examples of a few-shot prompt stand as earlier turns of the same
-shape: small chat models copy the form of their own turns more faithfully than a form shown inside a message, and what
-stands in an example's post cannot run into the next.
+A prompt is one system message, the same for all posts of a question (so that servers can cache its prefix), and a user
+message with the post. Few-shot examples are earlier turns of the same form: small chat models copy the form of their
+own turns more faithfully than one shown inside a message, and an example's post cannot run into the next message.
+
+This module is below the stages because `teach` sends the prompts and `check` looks for explanations that copy them.
 """
 
 from __future__ import annotations
@@ -20,17 +21,16 @@ from mentallama.tasks import Task
 from mentallama.text.quote_extraction import extract_quotes
 
 PROMPTS_VERSION = "1"
-"""Raised whenever a prompt changes by one letter: answers to other prompts are other data."""
+"""Incremented whenever a prompt changes by even one letter, as the answers to it are then different data."""
 
 PromptMode = Literal["zero-shot", "few-shot", "label-given"]
-PROMPT_MODES: tuple[PromptMode, ...] = ("zero-shot", "few-shot", "label-given")
 SchemaMode = Literal["json_schema", "json_object", "none"]
 ChatMessage = dict[str, str]
-"""`role` and `content`, as chat completions take them."""
+"""`role` and `content`, as in the chat completions API."""
 
 
 class FewShotExample(Record):
-    """An example shown to the teacher: a post, its canonical label, a good explanation."""
+    """An example shown to the teacher: a post, its canonical label, and a good explanation."""
 
     text: str
     label: str
@@ -87,7 +87,7 @@ _CLOSING_REQUEST: dict[tuple[bool, bool], str] = {
     (True, True): "Write the JSON object with this label.",
 }
 _CONTROL_MARKUP = re.compile(
-    # What this prompt or a model's chat template gives a meaning: a post must not end its own section or turn.
+    # Markup with a meaning in this prompt or in a model's chat template: a post must not end its own section or turn.
     r"<(?=\s*/?\s*post\b|[|｜]|/?(?:s|bos|eos|pad|unk|think(?:ing)?|(?:start|end)_of_turn|im_(?:start|end))>|</?SYS>>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|THINK)\])",
     re.IGNORECASE,
@@ -104,25 +104,25 @@ def teacher_prompt(  # noqa: PLR0913 - three of them are by name and only for th
     shots: Sequence[FewShotExample] = (),
     structured: bool = False,
 ) -> list[ChatMessage]:
-    """The messages that ask a teacher for a label and its explanation.
+    """Build the messages that ask a teacher for a label and its explanation.
 
     Parameters
     ----------
     question
-        May be None where the task asks only one.
+        May be None if the task has only one question.
     text
-        The post, cleaned and scrubbed. Nothing in it can end its section: a space is put behind the bracket of
-        marks that this prompt or a chat template would take for its own.
+        The post, cleaned and masked. It cannot end its section: a space is inserted after the bracket of any markup
+        that this prompt or a chat template uses.
     mode
-        `zero-shot`; `few-shot` with `shots`; `label-given`, where `label` is stated and only the explanation is
-        asked for (Yang et al. 2024, section 3).
+        `zero-shot`; `few-shot` with `shots`; `label-given`, where `label` is given and only the explanation is
+        requested (Yang et al. 2024, section 3).
     structured
-        Ask for a JSON object as `answer_schema` describes it, instead of a sentence and its reasoning.
+        Ask for a JSON object that matches `answer_schema`, instead of a sentence and its reasoning.
 
     Raises
     ------
     ValueError
-        No such question or label, or `label` and `shots` do not go with `mode`.
+        The question or label does not exist, or `label` or `shots` do not fit `mode`.
 
     Examples
     --------
@@ -145,7 +145,7 @@ def teacher_prompt(  # noqa: PLR0913 - three of them are by name and only for th
 
 
 def answer_schema(task: Task) -> dict[str, Any]:
-    """The JSON schema of a structured answer, within what providers' strict modes allow."""
+    """JSON schema of a structured answer, valid in the strict modes of providers."""
     return {
         "type": "object",
         "properties": {
@@ -159,7 +159,7 @@ def answer_schema(task: Task) -> dict[str, Any]:
 
 
 def response_format(task: Task, schema_mode: SchemaMode) -> dict[str, Any] | None:
-    """The `response_format` of a structured request; None where the server has none."""
+    """The `response_format` of a structured request; None if the server does not support one."""
     formats: dict[SchemaMode, dict[str, Any] | None] = {
         "json_schema": {
             "type": "json_schema",
@@ -172,10 +172,10 @@ def response_format(task: Task, schema_mode: SchemaMode) -> dict[str, Any] | Non
 
 
 def prompt_instructions(task: Task, question: str | None = None) -> tuple[str, ...]:
-    """All that the prompts of a question say in their own words, whatever the mode.
+    """Fixed wording of the prompts of a question, in any mode.
 
-    Without questions, answer sentences, posts and examples, which an answer may rightly repeat. An explanation that
-    holds a stretch of these words has copied its instructions.
+    Questions, answer sentences, posts and examples are left out, as an answer may repeat them. An explanation that
+    contains a run of these words has copied its instructions.
     """
     about = _task_instruction(task, task.resolve_question(question))
     fixed = (
@@ -213,7 +213,7 @@ def _task_instruction(task: Task, question: str) -> str:
 
 
 def _choices(task: Task, structured: bool) -> str:
-    """The answers to choose from: by their sentences, in JSON by their names with the sentences beside them."""
+    """The answers to choose from: label sentences, in structured mode preceded by label names."""
     sentences = {label: label_sentence(task, label) for label in task.labels}
     lines = [
         f"- {json.dumps(k, ensure_ascii=False)}: {v}" if structured else f"- {v}"
@@ -223,7 +223,7 @@ def _choices(task: Task, structured: bool) -> str:
 
 
 def _user_message(task: Task, question: str, text: str, label: str | None, structured: bool) -> str:
-    """The post, then the question: what is read last is followed best, whatever the post says."""
+    """The post, then the question: models follow best what comes last, whatever the post says."""
     lines = ["<post>", _CONTROL_MARKUP.sub(r"\g<0> ", text), "</post>", ""]
     lines.append(f"Question: {task.questions[question].wording.instruction}")
     if label is not None:
@@ -233,8 +233,8 @@ def _user_message(task: Task, question: str, text: str, label: str | None, struc
 
 
 def _example_answer(task: Task, question: str, shot: FewShotExample, structured: bool) -> str:
-    """An example's answer, in the form that is asked for."""
-    written = write_answer(task, question, shot.label, shot.explanation)  # refuses a label that there is not
+    """Format the answer of an example in the requested form."""
+    written = write_answer(task, question, shot.label, shot.explanation)  # raises if there is no such label
     if not structured:
         return written
     fields = {

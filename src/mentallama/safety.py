@@ -1,4 +1,4 @@
-"""The non-clinical notice that stands in every output."""
+"""The non-clinical notice that every output contains."""
 
 NOTICE = (
     "For research only. This is not a diagnosis and must not be used as one: the label and the reason "

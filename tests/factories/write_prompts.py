@@ -10,11 +10,11 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import yaml
 
 from mentallama.prompts import (
-    PROMPT_MODES,
     PROMPTS_VERSION,
     ChatMessage,
     FewShotExample,
@@ -42,7 +42,7 @@ def prompts() -> Iterator[tuple[str, list[ChatMessage]]]:
     """Every golden prompt by its file's name; structured ones for the first question of each task."""
     for task in load_tasks().values():
         for number, question in enumerate(task.questions):
-            for mode in PROMPT_MODES:
+            for mode in get_args(PromptMode):
                 name = f"{task.set}.{question.replace(' ', '-')}.{mode}"
                 yield f"{name}.txt", sample_prompt(task, question, mode)
                 if number == 0:

@@ -19,7 +19,7 @@ from mentallama.files.imhi_release import (
     find_release_files,
     read_release_file,
 )
-from mentallama.records import Example, Form, stable_id
+from mentallama.records import Example, Form, example_id, stable_id
 from mentallama.tasks import Task
 
 BUILTIN_RESPONSES = ("reference", "empty")
@@ -90,7 +90,7 @@ def _score_output(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, out
         raise DataError(f"the reference is {gold.status}, not a label of {task.set}", file.path, row.row)
     post_id = stable_id(task.set, file.split, row.text)
     example = Example(
-        id=stable_id(post_id, row.question, file.form),
+        id=example_id(post_id, row.question, file.form),
         post_id=post_id,
         task=task.set,
         question=row.question,

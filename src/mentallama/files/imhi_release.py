@@ -1,4 +1,4 @@
-"""Read the published IMHI release: both forms, both layouts of the training files (FACTS 2)."""
+"""Read the published IMHI release: instruction and completion form, both layouts of the training files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TRAIN_FOLDERS = {"instruction": "train_data/instruction_data", "completion": "t
 _EXPERT_FOLDER = "human_evaluation/test_instruction_expert"
 
 COLUMNS = ("query", "gpt-3.5-turbo")
-"""Of the published files; the second is the golden response, whoever wrote it."""
+"""Columns of the published files; the second holds the reference response, whoever wrote it."""
 
 _TRAIN_FILE_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
@@ -29,7 +29,7 @@ _TRAIN_FILE_NAMES: dict[Split, tuple[str, ...]] = {
         "{stem}-valid.csv",
     ),
 }
-# DR's completion files are called after the platform, not after the set.
+# DR's completion files are named after the platform, not the set.
 _FILE_STEMS = {"DR": ("DR", "reddit")}
 
 
@@ -45,7 +45,7 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class ReleaseRow:
-    """One published row; `row` counts as a spreadsheet does. `query` and `golden` are as published."""
+    """A published row; `row` as a spreadsheet numbers it. `query` and `reference` are as published."""
 
     row: int
     question: str
@@ -55,7 +55,7 @@ class ReleaseRow:
 
 
 def release_path(name: str, split: Split, form: Form) -> Path:
-    """Where a set's file of one split and form stands below the release's folder, by the name most sets have.
+    """Path of a set's file of one split and form below the release folder, under the most common file name.
 
     >>> release_path("SAD", "validation", "completion").as_posix()
     'train_data/complete_data/SAD/val.csv'
@@ -66,12 +66,12 @@ def release_path(name: str, split: Split, form: Form) -> Path:
 
 
 def find_release_files(root: Path, form: Form, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
-    """The release's train, validation and test files of one form, by task then split; absent ones are left out.
+    """Find the train, validation and test files of one form that exist, ordered by task, then split.
 
     Raises
     ------
-    WrongUse
-        `root` is no folder, or holds nothing of the release.
+    UsageError
+        `root` is not a folder, or contains no part of the release.
     """
     if not root.is_dir():
         raise UsageError(f"{root}: there is no such folder")
@@ -97,28 +97,28 @@ def find_release_files(root: Path, form: Form, tasks: Mapping[str, Task]) -> lis
 
 
 def find_expert_files(root: Path, tasks: Mapping[str, Task]) -> list[ReleaseFile]:
-    """The expert-written files (instruction form), as test files."""
+    """Find the files written by experts (instruction form), as test files."""
     paths = ((task.set, root / _EXPERT_FOLDER / f"{task.set}.csv") for task in tasks.values())
     return [ReleaseFile(name, "test", "instruction", path) for name, path in paths if path.is_file()]
 
 
 def read_release_file(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
-    """Yield a file's rows, taken apart into post text and question.
+    """Yield the rows of a file, each query split into post text and question.
 
     Raises
     ------
-    BadData
+    DataError
         A row is not a query of this task and form.
     """
     for row, cells in read_table(file.path):
         if "post" in cells:
             require_columns(file.path, cells, ["post", "question", "response"])
-            query, golden = cells["post"] + " " + cells["question"].lstrip(), cells["response"]
+            query, reference = cells["post"] + " " + cells["question"].lstrip(), cells["response"]
         else:
             require_columns(file.path, cells, list(COLUMNS))
-            query, golden = (cells[column] for column in COLUMNS)
+            query, reference = (cells[column] for column in COLUMNS)
         try:
             question, text = read_query(task, query, file.form)
         except ValueError as fault:
             raise DataError(str(fault), file.path, row) from None
-        yield ReleaseRow(row, question, text, query, golden)
+        yield ReleaseRow(row, question, text, query, reference)

@@ -1,4 +1,4 @@
-"""What a stage did, so that it can be skipped, resumed and trusted: `manifest.json` in its folder."""
+"""Manifest of a finished stage: cache key, hashes of the outputs, counts, time and memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from mentallama.files.record_files import write_text
 from mentallama.run_files import MANIFEST_FILE
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
-"""Libraries whose version may change a result."""
+"""Libraries whose version can change a result."""
 
 
 class FileDigest(BaseModel):
-    """A file by name, size in bytes and SHA-256."""
+    """Name, size in bytes and SHA-256 of a file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class FileDigest(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What the outputs follow from (`cache_key`), the outputs, and what the run took."""
+    """`manifest.json`. `cache_key` holds everything that determines the outputs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,14 +44,14 @@ class Manifest(BaseModel):
 
 
 def digest_file(path: Path, name: str) -> FileDigest:
-    """Hash a file, streaming."""
+    """Hash a file without loading it into memory."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     return FileDigest(name=name, bytes=path.stat().st_size, sha256=digest.hexdigest())
 
 
 def digest_folder(folder: Path) -> tuple[FileDigest, ...]:
-    """Hash all files below a folder but its manifest."""
+    """Hash all files below a folder except manifests."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
     return tuple(digest_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
@@ -81,7 +81,7 @@ def write_manifest(
     counts: dict[str, Any],
     seconds: float,
 ) -> Manifest:
-    """Write the manifest of a finished stage into its folder, last of all its files."""
+    """Write the manifest of a finished stage; must be the last file written to its folder."""
     manifest = Manifest(
         stage=stage,
         cache_key=cache_key,
@@ -95,7 +95,7 @@ def write_manifest(
 
 
 def read_manifest(folder: Path) -> Manifest | None:
-    """The manifest of a finished stage, or None; one that cannot be read counts as none, so the stage runs again."""
+    """Read the manifest of a stage; None if it does not exist or is invalid, in which case the stage runs again."""
     try:
         return Manifest.model_validate_json((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValidationError, UnicodeDecodeError):
@@ -110,8 +110,8 @@ def is_up_to_date(manifest: Manifest | None, cache_key: dict[str, Any], folder: 
 
 
 def peak_memory_mb() -> int:
-    """The most memory this process or any of its children held, in MiB."""
+    """Peak resident memory of this process or of its largest child, in MiB."""
     import resource
 
-    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return most // (1024 * 1024 if sys.platform == "darwin" else 1024)
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return peak // (1024 * 1024 if sys.platform == "darwin" else 1024)

@@ -1,17 +1,17 @@
-"""Tables and numbers as Markdown has them."""
+"""Format tables and numbers as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 EMPTY_CELL = "–"
-"""Stands where there is no value."""
+"""Shown in place of a missing value."""
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table with an empty line behind it; "" where there are no rows.
+    """Format a table, followed by an empty line; "" if there are no rows.
 
-    >>> print(table(["set", "rows"], [["a|b", 1200]]), end="")
+    >>> print(markdown_table(["set", "rows"], [["a|b", 1200]]), end="")
     | set | rows |
     | --- | --- |
     | a\\|b | 1,200 |
@@ -22,7 +22,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
 
 
 def format_cell(value: object) -> str:
-    """A value as one cell's text: counts with thousands set apart, other numbers with two digits."""
+    """Format a value as the text of a cell: integers with thousands separators, floats with two decimals."""
     if value is None or value == "":
         return EMPTY_CELL
     if isinstance(value, bool):
@@ -32,16 +32,16 @@ def format_cell(value: object) -> str:
     return " ".join(str(value).replace("|", "\\|").split())
 
 
-def table_of_rows(lines: Sequence[Mapping[str, object]]) -> str:
-    """Lines of the same columns as a table."""
-    header = [name.replace("_", " ") for name in lines[0]] if lines else []
-    return markdown_table(header, (list(line.values()) for line in lines))
+def table_of_rows(rows: Sequence[Mapping[str, object]]) -> str:
+    """Format rows that all have the same columns as a table."""
+    header = [name.replace("_", " ") for name in rows[0]] if rows else []
+    return markdown_table(header, (list(row.values()) for row in rows))
 
 
 def format_percent(part: int, whole: int) -> str:
-    """In percent.
+    """Format `part` of `whole` in percent.
 
-    >>> share(1, 8)
+    >>> format_percent(1, 8)
     '12.5 %'
     """
     return f"{100 * part / whole:.1f} %" if whole else EMPTY_CELL

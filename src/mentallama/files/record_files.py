@@ -23,13 +23,13 @@ from mentallama.errors import DataError, UsageError
 R = TypeVar("R", bound=BaseModel)
 
 PARQUET_BATCH_ROWS = 4096
-"""Rows held in memory at a time while a Parquet file is written or read."""
+"""Rows in memory at a time while a Parquet file is written or read."""
 
 READ_CHUNK_BYTES = 1 << 17
-"""Bytes of a compressed file read at a time; zstd's own block is as large."""
+"""Bytes of a compressed file read at a time: the size of a zstd block."""
 
 DAMAGED_FILE_ERRORS = (zstandard.ZstdError, UnicodeDecodeError, EOFError)
-"""What reading lines of a damaged file raises."""
+"""Exceptions raised on reading lines of a damaged file."""
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; a file that is not JSON is `BadData`."""
+    """Read a JSON file; raises `DataError` if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as fault:
@@ -83,9 +83,9 @@ def open_jsonl(path: Path, mode: str) -> Iterator[IO[str]]:
 
 
 class _ZstdFrameReader(io.RawIOBase):
-    """What zstd frames hold, one after the other; `EOFError` where the last one is cut off.
+    """Reader of concatenated zstd frames; raises `EOFError` if the last one is truncated.
 
-    zstandard's own stream reader takes a cut for an end and reads the first frame only.
+    zstandard's own stream reader (also with `read_across_frames`) takes a truncated frame for the end of the file.
     """
 
     def __init__(self, raw: IO[bytes]) -> None:
@@ -101,7 +101,7 @@ class _ZstdFrameReader(io.RawIOBase):
             if not more:
                 if self._frame.eof:
                     return 0
-                raise EOFError("a zstd frame is cut off")
+                raise EOFError("a zstd frame is truncated")
             if self._frame.eof:
                 self._frame = zstandard.ZstdDecompressor().decompressobj()
             self._ready = memoryview(self._frame.decompress(more))
@@ -112,7 +112,7 @@ class _ZstdFrameReader(io.RawIOBase):
 
 @contextmanager
 def record_writer(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
-    """Write records (or records already in JSON) one by one; the file appears whole at the end.
+    """Write records, or their JSON, one by one; the file appears under its name only when complete.
 
     The format follows the name: `.jsonl`, `.jsonl.zst` or `.parquet`.
     """
@@ -126,7 +126,7 @@ def record_writer(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
 
 
 def write_records(path: Path, records: Iterable[BaseModel]) -> int:
-    """Write records atomically, streaming; returns how many."""
+    """Write records atomically, one by one; returns their number."""
     count = 0
     with record_writer(path) as write:
         for count, record in enumerate(records, 1):
@@ -148,10 +148,10 @@ def read_records(path: Path, record_type: type[R]) -> Iterator[R]:
 
     Raises
     ------
-    WrongUse
-        The file is missing.
-    BadData
-        A line is not a record of this kind; the message names the line and the fields.
+    UsageError
+        The file does not exist.
+    DataError
+        A line is not a record of this type; the message names the line and the fields.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
@@ -176,7 +176,7 @@ def _parse_record(kind: type[R], line: str, path: Path, number: int) -> R:
 
 
 def has_pyarrow() -> bool:
-    """Whether pyarrow, which is an extra, is installed."""
+    """Whether pyarrow, an optional dependency, is installed."""
     return importlib.util.find_spec("pyarrow") is not None
 
 
@@ -190,17 +190,17 @@ def _import_pyarrow() -> Any:
 
 @contextmanager
 def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Columns of text, a batch at a time. Records stand in the one column `record` as JSON: nested fields survive
-    without a schema of their own."""
+    """Write text columns in batches. Records go into a single column `record` as JSON, so that nested fields need no
+    schema."""
     arrow = _import_pyarrow()
     schema = arrow.schema([(name, arrow.string()) for name in columns])
     batch: list[Sequence[str]] = []
     with arrow.parquet.ParquetWriter(path, schema, write_page_checksum=True) as writer:
 
         def flush() -> None:
-            turned = list(zip(*batch, strict=True)) or [()] * len(columns)
+            columns_of_batch = list(zip(*batch, strict=True)) or [()] * len(columns)
             writer.write_table(
-                arrow.table([arrow.array(cells, arrow.string()) for cells in turned], schema=schema)
+                arrow.table([arrow.array(cells, arrow.string()) for cells in columns_of_batch], schema=schema)
             )
             batch.clear()
 
@@ -215,9 +215,9 @@ def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Se
 
 @contextmanager
 def table_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Write rows of text cells one by one; the file appears whole at the end.
+    """Write rows of text cells one by one; the file appears under its name only when complete.
 
-    The format follows the name: `.csv` (every cell quoted), `.jsonl` (an object a row) or `.parquet`.
+    The format follows the name: `.csv` (every cell quoted), `.jsonl` (one object per row) or `.parquet`.
     """
     with atomic_write(path) as partial:
         if path.suffix == ".parquet":
@@ -242,10 +242,12 @@ def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
     try:
         file = arrow.parquet.ParquetFile(path, page_checksum_verification=True)
         if file.schema_arrow.names != ["record"]:
-            raise DataError("not a Parquet file of records: it has columns of its own", path)
+            raise DataError(
+                "not a Parquet file of records: it has other columns than “record”", path
+            )
         for batch in file.iter_batches(PARQUET_BATCH_ROWS):
             for line in batch.column(0).to_pylist():
                 number += 1
                 yield _parse_record(kind, line, path, number)
-    except (arrow.ArrowException, OSError) as fault:  # pyarrow tells of most damage by a plain OSError
+    except (arrow.ArrowException, OSError) as fault:  # pyarrow reports most damage as OSError
         raise DataError("not a Parquet file of records, or damaged", path, number or None) from fault

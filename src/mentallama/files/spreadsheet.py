@@ -1,8 +1,8 @@
-"""CSV files that people fill in with a spreadsheet, and that no run may spoil.
+"""CSV files that people edit in a spreadsheet.
 
-Written as UTF-8 with a byte order mark, comma-separated, quoted as RFC 4180 says, lines ended by CR LF. A cell that a
-spreadsheet would take for a formula begins with an apostrophe in the file, and without it when it is read again.
-Read more widely, as spreadsheets save: separated by comma, semicolon or tab, in UTF-8 or UTF-16.
+Written as UTF-8 with byte order mark, comma-separated, quoted as in RFC 4180, with CR LF line ends; a cell that a
+spreadsheet would run as a formula is escaped with an apostrophe. Read in all variants that spreadsheets save: comma,
+semicolon or tab, UTF-8 or UTF-16.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ SheetRow = dict[str, str]
 """One row: column -> cell."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-"""What a spreadsheet may run (OWASP, "CSV Injection"), behind any apostrophes that stand there already."""
+"""Cells that a spreadsheet may run (OWASP, "CSV Injection"), after any apostrophes already present."""
 _ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 _UNWRITABLE = re.compile("[\ud800-\udfff\0]")
-"""Half characters and NUL, which no CSV file can hold."""
+"""Lone surrogates and NUL, which a CSV file cannot contain."""
 _SEPARATORS = ",;\t"
 
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a whole post is one cell
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a cell holds a whole post
 
 
 def escape_formula(text: str) -> str:
-    """Make a cell harmless; `unescape_formula` gives the text back.
+    """Escape a cell that a spreadsheet would run as a formula; inverse of `unescape_formula`.
 
     >>> escape_formula("=1+1"), escape_formula("it's"), escape_formula("'-1")
     ("'=1+1", "it's", "''-1")
@@ -47,14 +47,14 @@ def unescape_formula(cell: str) -> str:
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, SheetRow]]:
-    """Read the rows with their numbers as a spreadsheet shows them (the header is row 1); none where there is no file.
+    """Read rows, numbered as a spreadsheet shows them (the header is row 1); none if the file does not exist.
 
-    Columns beside `columns` are read too; rows without any text are passed over.
+    Columns other than `columns` are read too; rows without any text are skipped.
 
     Raises
     ------
-    BadData
-        The file is no table with these columns, or a row does not fit its header.
+    DataError
+        The file is not a table with these columns, or a row does not fit the header.
     """
     try:
         raw = path.read_bytes()
@@ -77,7 +77,7 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, SheetRow]]
 
 
 def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[SheetRow]) -> None:
-    """Write rows atomically; columns that only some rows have come last. An equal file is left alone."""
+    """Write rows atomically; columns beyond `columns` come last. A file with equal content is not touched."""
     rows = list(rows)
     header = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     text = io.StringIO(newline="")
@@ -104,7 +104,7 @@ def _decoded(raw: bytes, path: Path) -> str:
 
 
 def _separator(text: str, columns: Sequence[str]) -> str:
-    """The one that divides the first line into the most columns that are asked for."""
+    """The separator that splits the first line into the most of `columns`."""
     first = text.split("\n", 1)[0].replace('"', "").strip()
     return max(_SEPARATORS, key=lambda each: len(set(first.split(each)) & set(columns)))
 

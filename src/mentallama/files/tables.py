@@ -1,6 +1,6 @@
-"""Read a table row by row, strictly: CSV, TSV, JSON Lines, Excel, Parquet.
+"""Read tables strictly, row by row: CSV, TSV, JSON Lines, Excel, Parquet.
 
-Cells are text as written; nothing is taken for "not available", for "None" and "NA" are real posts.
+Cells are text as written. No text is taken for a missing value, as "None" and "NA" are real posts.
 """
 
 from __future__ import annotations
@@ -17,30 +17,30 @@ from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from mentallama.errors import DataError, UsageError
-from mentallama.files.record_files import DAMAGED_FILE_ERRORS, open_jsonl
+from mentallama.files.record_files import DAMAGED_FILE_ERRORS, PARQUET_BATCH_ROWS, open_jsonl
 
 NumberedCells = tuple[int, dict[str, str]]
-"""Row number as a spreadsheet shows it (the header is row 1), and the cells by column name."""
+"""Row number as a spreadsheet shows it (the header is row 1), and cells by column name."""
 
 NUL_STAND_IN = "\ufdd0"
-"""Stands for a NUL byte, which the csv module refuses: a code point that is never text."""
+"""Replaces NUL bytes, which the csv module rejects; a noncharacter, so never part of a text."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Half of a character outside the basic plane, as JSON may hold where a text was cut off; no UTF-8 can."""
+"""Half of a surrogate pair, as left in JSON where a text was truncated; not encodable as UTF-8."""
 
-# A whole post is one cell; the csv module's own bound of 128 KiB would stop at a long one.
+# A cell holds a whole post; the csv module's default limit of 128 KiB is too small for a long one.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
 def read_table(path: Path, encoding: str = "utf-8") -> Iterator[NumberedCells]:
-    """Yield the rows of a table; the format follows the file's name.
+    """Yield the rows of a table; the format follows the file name.
 
     Raises
     ------
-    WrongUse
-        No such file, or a format that is not read.
-    BadData
-        Empty, wrong encoding, cut off, or a row that does not fit the header.
+    UsageError
+        The file does not exist, or its format is not supported.
+    DataError
+        The file is empty, truncated or wrongly encoded, or a row does not fit the header.
     """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
@@ -69,10 +69,10 @@ def _require_unique_columns(path: Path, header: list[str]) -> list[str]:
 
 
 def require_columns(path: Path, row: dict[str, str], columns: list[str]) -> None:
-    """Raise `BadData` naming the columns a row lacks and those it has."""
+    """Raise `DataError`, naming missing and present columns, unless a row has all `columns`."""
     missing = [column for column in columns if column not in row]
     if missing:
-        # A file without a header has its first post there: what is long for a name is not shown.
+        # In a file without a header these are cells of the first post: nothing longer than a name is shown.
         names = ", ".join(
             repr(name) if len(name) <= 30 and len(name.split()) <= 2 else "…" for name in list(row)[:12]
         )
@@ -80,7 +80,7 @@ def require_columns(path: Path, row: dict[str, str], columns: list[str]) -> None
 
 
 def _decoded_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Lines with NUL bytes made visible; a wrong encoding names the line."""
+    """Decode lines, replacing NUL bytes; the error for a wrong encoding names the line."""
     try:
         with path.open(encoding=encoding, newline="") as lines:
             for number, line in enumerate(lines, 1):
@@ -90,18 +90,18 @@ def _decoded_lines(path: Path, encoding: str) -> Iterator[str]:
                     else line.replace("\0", NUL_STAND_IN)
                 )
     except UnicodeDecodeError as fault:
-        byte, place = fault.object[fault.start], _first_wrong_line(path, encoding)
+        byte, location = fault.object[fault.start], _locate_undecodable_line(path, encoding)
         raise DataError(
-            f"byte 0x{byte:02x}{place} is not {encoding}; is the encoding another one?", path
+            f"byte 0x{byte:02x}{location} is not {encoding}; is the encoding another one?", path
         ) from None
-    except UnicodeError:  # UTF-16 without its mark, or cut inside a character
+    except UnicodeError:  # UTF-16 without byte order mark, or truncated inside a character
         raise DataError(f"not {encoding}, or cut off; is the encoding another one?", path) from None
     except LookupError:
         raise UsageError(f"{path}: no encoding is called {encoding!r}") from None
 
 
-def _first_wrong_line(path: Path, encoding: str) -> str:
-    """Lines are decoded many at a time, so the one at fault is found in a second reading, where it can be found."""
+def _locate_undecodable_line(path: Path, encoding: str) -> str:
+    """Find the line in a second pass, as lines are decoded in blocks; "" if it cannot be located."""
     try:
         with path.open(encoding=encoding, errors="surrogateescape") as lines:
             found = next((number for number, line in enumerate(lines, 1) if _LONE_SURROGATE.search(line)), 1)
@@ -112,7 +112,7 @@ def _first_wrong_line(path: Path, encoding: str) -> str:
 
 def _delimited_reader(delimiter: str) -> Callable[[Path, str], Iterator[NumberedCells]]:
     def read(path: Path, encoding: str) -> Iterator[NumberedCells]:
-        # strict: else a file cut off inside a quoted cell gives that half as a row
+        # strict: otherwise a file truncated inside a quoted cell yields a partial row
         rows = csv.reader(_decoded_lines(path, encoding), delimiter=delimiter, strict=True)
         number = 0
         try:
@@ -144,7 +144,7 @@ def _json_lines(path: Path, encoding: str) -> Iterator[NumberedCells]:
                 if line.strip("\ufeff \t\r\n"):
                     cells = _parse_object(line.removeprefix("\ufeff"), path, number)
                     names = names or dict.fromkeys(cells, "")
-                    yield number, names | cells  # a name left out stands for an empty cell
+                    yield number, names | cells  # a missing name is an empty cell
     except DAMAGED_FILE_ERRORS as fault:
         raise DataError("not UTF-8, damaged or cut off after this row", path, number or None) from fault
 
@@ -169,11 +169,11 @@ _DAMAGED_WORKBOOK_ERRORS = (
     EOFError,
     NotImplementedError,
 )
-"""What openpyxl, zipfile and the XML parser raise on a damaged workbook."""
+"""Exceptions of openpyxl, zipfile and the XML parser on a damaged workbook."""
 
 
 def _excel(path: Path, encoding: str) -> Iterator[NumberedCells]:
-    del encoding  # the format carries its own
+    del encoding  # Excel files state their own encoding
     import openpyxl
 
     number = 0
@@ -199,16 +199,16 @@ def _parquet(path: Path, encoding: str) -> Iterator[NumberedCells]:
     try:
         file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
         _require_unique_columns(path, file.schema_arrow.names)
-        for batch in file.iter_batches(4096):
+        for batch in file.iter_batches(PARQUET_BATCH_ROWS):
             for value in batch.to_pylist():
                 number += 1
                 yield number, {key: _cell(cell) for key, cell in value.items()}
-    except (pyarrow.ArrowException, OSError):  # pyarrow tells of most damage by a plain OSError
+    except (pyarrow.ArrowException, OSError):  # pyarrow reports most damage as OSError
         raise DataError("not a Parquet file, or damaged or cut off", path, number) from None
 
 
 def _cell(value: Any) -> str:
-    """Text as a spreadsheet would show it: 1.0 is "1", nothing is ""."""
+    """Text as a spreadsheet shows it: 1.0 becomes "1", None becomes ""."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -1,8 +1,8 @@
-"""Group texts that are the same or nearly the same, over all sets and splits at once.
+"""Group equal and nearly equal texts by MinHash LSH with verification.
 
-MinHash signatures are cut into bands; posts that share a band are compared letter by letter, and what is
-verified is joined into clusters. Keys and bands lie on disk and are read a band at a time, so memory is a
-few numbers a post whatever the posts' length.
+MinHash signatures are split into bands; posts that share a band are compared letter by letter, and verified pairs are
+joined into clusters. Keys and bands are stored on disk and read one band at a time, so memory is a few numbers per
+post, whatever their length.
 """
 
 from __future__ import annotations
@@ -23,25 +23,28 @@ from mentallama.text.fingerprint import key_hash, shingles
 Array = NDArray[Any]
 
 N_BANDS, ROWS_PER_BAND = 16, 4
-"""16 bands of 4: two texts that share 80 % of their shingles meet with probability 0.9998, 60 % with 0.89,
+"""16 bands of 4: two texts that share 80 % of their shingles meet in some band with probability 0.9998, 60 % with 0.89,
 20 % with 0.03 (1 - (1 - s^4)^16)."""
 N_BUCKET_COLUMNS = N_BANDS + 1
 MINHASH_SEED = 1
 NEAR_DUPLICATE_RATIO = 85.0
-"""Least rapidfuzz ratio (0-100) of two keys that makes posts near-duplicates."""
+"""Minimum rapidfuzz ratio (0-100) of the keys of near-duplicates."""
 MIN_NEAR_KEY_LETTERS = 30
-"""Keys shorter than this (letters) are the same post only when equal: one changed word changes the post."""
+"""Shorter keys must be equal: in a short post one changed word makes another post."""
 PREFIX_LETTERS = 200
-"""Letters at a key's start that make posts meet whatever follows: published test posts of CAMS are upstream posts
-cut off at some 4,000 characters, so a longer post that begins like a shorter one is a copy of it."""
+"""Letters at the start of a key that make posts candidates whatever follows: published test posts of CAMS are upstream
+posts truncated at some 4,000 characters, so a long post that starts like a shorter one is a copy of it."""
 MAX_ALL_PAIRS_BUCKET = 12
-"""In a bucket of more posts than this, each is compared with the next and with the first only."""
+"""In a larger bucket, each post is compared with the next and with the first only."""
 
 
 def minhash_bands(texts: list[str], keys: list[str]) -> Array:
-    """uint64, shape (texts, COLUMNS): posts that share a value in a column may be near-duplicates.
+    """Hashes by which near-duplicates are found: posts that share a value in a column are candidates.
 
-    BANDS columns of MinHash bands, and one of the hash of a long key's beginning.
+    Returns
+    -------
+    uint64 (texts, N_BUCKET_COLUMNS)
+        N_BANDS columns of MinHash bands, and one with the hash of the first PREFIX_LETTERS letters of the key.
     """
     from rensa import RMinHash
 
@@ -59,10 +62,10 @@ def minhash_bands(texts: list[str], keys: list[str]) -> Array:
 
 
 class NearDuplicateIndex:
-    """Keys and bands of all posts, on disk; posts are numbered in the order they are added.
+    """Keys and bands of all posts, on disk; posts are numbered in the order in which they are added.
 
-    `near` is the least rapidfuzz ratio (0-100) of two keys that makes near-duplicates. With `beginnings`, a long key
-    that begins as a shorter long one does is near it too.
+    `min_ratio`: minimum rapidfuzz ratio (0-100) of the keys of near-duplicates. With `match_prefixes`, a long key that
+    starts like a shorter key of at least PREFIX_LETTERS letters is a near-duplicate of it too.
     """
 
     def __init__(
@@ -76,7 +79,7 @@ class NearDuplicateIndex:
         self._hashes: list[Array] = []
 
     def add(self, keys: list[str], hashes: Array, bands: Array) -> None:
-        """Add a batch: key texts, their hashes uint64 (n,), bands uint64 (n, COLUMNS)."""
+        """Add a batch: keys, their hashes uint64 (n,), bands uint64 (n, N_BUCKET_COLUMNS)."""
         for key in keys:
             raw = key.encode("utf-8", "surrogatepass")
             self._keys.write(raw)
@@ -87,13 +90,13 @@ class NearDuplicateIndex:
             file.write(column.astype(np.uint64).tobytes())
 
     def clusters(self, advance: Callable[[], None] = lambda: None) -> tuple[Array, Array]:
-        """Group all posts added.
+        """Cluster all posts added so far; `advance` is called once per bucket column.
 
         Returns
         -------
         same, near : int64 (posts,)
             The number of the first post with an equal key, and of the first post of the cluster of
-            near-duplicates (which holds the equal ones). A post without letters is only like itself.
+            near-duplicates (which holds the equal ones). A post without letters is a duplicate of none.
         """
         hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, dtype=np.uint64)
         for file in (self._keys, *self._bands):
@@ -117,7 +120,9 @@ class NearDuplicateIndex:
             return
         ends = np.array(self._ends, dtype=np.int64)
         keys = self._keys.fileno()
-        joined = np.arange(len(ends) - 1)  # a cheap forerunner of the clusters: spares comparing a pair again
+        joined = np.arange(
+            len(ends) - 1
+        )  # approximate clusters so far, so that most pairs are compared only once
         for file in self._bands:
             values = np.fromfile(file.name, dtype=np.uint64)[posts]
             for left, right in _candidate_pairs(values, posts):
@@ -129,16 +134,16 @@ class NearDuplicateIndex:
             advance()
 
     def _is_near_duplicate(self, keys: int, ends: Array, letters: Array, left: int, right: int) -> bool:
-        """Whether two keys are nearly equal, or a long one nearly begins as a shorter, itself long, does.
+        """Whether two keys are nearly equal, or one nearly equals the start of the other (see `match_prefixes`).
 
-        `keys` is the descriptor of the file of keys.
+        `keys` is the file descriptor of the keys.
         """
         short, long = sorted((int(letters[left]), int(letters[right])))
         if self._beginnings and short >= PREFIX_LETTERS:
             long = short
         if 200.0 * short < self._near * (short + long):  # lengths alone rule it out
             return False
-        # Letters are compared, not bytes: all Chinese letters begin with one of six bytes, so all would be alike.
+        # Letters are compared, not bytes: Chinese letters start with one of six bytes, so all would look alike.
         texts = (
             os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]
             for n in (left, right)
@@ -147,14 +152,14 @@ class NearDuplicateIndex:
 
 
 def _first_with_same_hash(hashes: Array, unmatchable: Array) -> Array:
-    """For each post the number of the first with the same hash; posts in `alone` are their own."""
+    """Number of the first post with the same hash, for each post; posts marked `unmatchable` get their own."""
     _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     numbers = np.arange(len(hashes))
     return np.where(unmatchable, numbers, first[inverse]) if len(hashes) else numbers
 
 
 def _candidate_pairs(values: Array, posts: Array) -> Iterator[tuple[int, int]]:
-    """Pairs of posts with the same value, all of a small bucket, a chain and a star of a crowd."""
+    """Yield pairs of posts with the same value: all pairs of a small bucket, some of a large one (`_bucket_pairs`)."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])

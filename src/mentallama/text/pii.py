@@ -1,7 +1,7 @@
-"""Take personal data out of a text: handles, mail, links, phone numbers, names people give themselves.
+"""Mask personal data in a text: handles, e-mail addresses, links, phone numbers, names that writers introduce.
 
-Rules, not a model: they are fast, can be read, and never call out. What they miss is a name that nobody
-introduces; a person checks before anything is published.
+Rules rather than a model: fast, auditable and offline. They miss names that nobody introduces, so a person should check
+before anything is published.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def scrub(text: str) -> tuple[str, dict[str, int]]:
     """
     counts: dict[str, int] = {}
     before = None
-    while text != before:  # what stood close beside a handle or a name is seen once that one is out
+    while text != before:  # data right beside a handle or a name is recognised once that is masked
         before = text
         for kind, wanted, rule in _RULES:
             if wanted(text):
@@ -143,7 +143,7 @@ def _replace(pattern: re.Pattern[str], kind: str) -> Callable[[str], tuple[str, 
 
 
 def _mask_names(text: str) -> tuple[str, int]:
-    """Names the writer introduces, there and wherever else the same capitalised word stands."""
+    """Mask names that the writer introduces, there and wherever else the same capitalised word occurs."""
     names = {name for found in _INTRODUCED_NAME.finditer(text) if (name := _introduced_name(found))}
     if not names:
         return text, 0

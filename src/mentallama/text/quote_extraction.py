@@ -1,8 +1,8 @@
-"""What an answer presents as the post's own words: its quotations, and the evidence list of a structured answer.
+"""Extract the quotations of an answer: text in quotation marks, and the evidence list of a structured answer.
 
-Marks are paired within a paragraph, each kind by itself, and the outermost pair counts: what is quoted inside a
-quotation belongs to it. Straight marks and apostrophes are told apart by what stands beside them. Where it is
-doubtful how far a quotation goes, the shorter reading is taken: it stands in the post if the longer one does.
+Marks are paired within a paragraph, each style separately, and the outermost pair counts: a quotation within a
+quotation is part of it. Apostrophes are distinguished from straight quotation marks by the characters beside them.
+If the end of a quotation is ambiguous, the shorter reading is taken, as it is in the post whenever the longer one is.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _LEADING = " \t\n\r\u00a0\u3000.…\\"
 _BEFORE_OPENING = "([{<（【-–—/"
 _AFTER_CLOSING = ")]}）】,;"
 _BARRIER = "\ufdd1"
-"""Stands for what is quoted already; a code point that is never text. No quotation reaches across it."""
+"""Replaces text that is quoted already, and ends any quotation; a noncharacter, so never part of a text."""
 _ELISIONS = re.compile(r"(?:n|em|cause|cuz|coz|til|till|tis|twas|bout|round|kay|\d+s?)(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _QuoteStyle:
-    """Marks that pair with each other. `left` open and `right` close as a rule; those of `both` do either."""
+    """Marks that pair with each other: `left` usually open, `right` usually close, `either` do both."""
 
     left: str = ""
     right: str = ""
@@ -35,7 +35,7 @@ class _QuoteStyle:
     """The marks may be apostrophes: inside or at the end of a word they neither open nor close."""
 
     def pattern(self) -> re.Pattern[str]:
-        """A run of one mark, as CSV doubles them, also behind a backslash, is one mark."""
+        """Matches a mark; repeated marks (as doubled in CSV) and backslashes before it belong to it."""
         return re.compile(rf"(?<!\\)\\*([{re.escape(self.left + self.right + self.either)}{_BARRIER}])\1*")
 
 
@@ -55,24 +55,23 @@ _SINGLE_STYLES = (
 _MARK_PATTERNS = {kind: kind.pattern() for kind in (*_DOUBLE_STYLES, *_SINGLE_STYLES)}
 
 _QuotedSpan = tuple[int, int, int, int]
-"""Where a quotation begins and ends with its marks, and without them."""
+"""Start and end of a quotation with its marks, then without them."""
 
 
 def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
-    """The quotations of an answer, in order and without repeats.
+    """Extract the quotations of an answer, in order and without duplicates.
 
     Parameters
     ----------
     text
-        The whole answer; where it is a JSON object, the items of its `evidence` count as quotations too.
+        The whole answer; if it is a JSON object, the items of its `evidence` are quotations too.
     explanation
-        What `read_answer` found the explanation to be.
+        The explanation, as `read_answer` parsed it.
 
     Returns
     -------
     tuple of str
-        Without the marks around them and without punctuation at their ends; what holds no letter or digit is no
-        quotation.
+        Without marks around them or punctuation at their ends; only those with a letter or digit.
 
     Examples
     --------
@@ -82,12 +81,12 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     ('so tired',)
     """
     found = [*_quoted_texts(explanation), *_evidence_items(text, explanation)]
-    bare = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in found)
-    return tuple(dict.fromkeys(quote for quote in bare if any(map(str.isalnum, quote))))
+    stripped = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in found)
+    return tuple(dict.fromkeys(quote for quote in stripped if any(map(str.isalnum, quote))))
 
 
 def _evidence_items(text: str, explanation: str) -> list[str]:
-    """The items of a structured answer's evidence, without marks around them."""
+    """Items of a structured answer's evidence, without marks around them."""
     listed = (first_json_object(answer_body(text)) or {}).get("evidence")
     if isinstance(listed, str):  # one quotation, unless it is all the explanation there is
         listed = [] if listed.strip() == explanation.strip() else [listed]
@@ -96,7 +95,7 @@ def _evidence_items(text: str, explanation: str) -> list[str]:
 
 
 def _without_outer_marks(item: str) -> str:
-    """Without a pair of marks around the whole."""
+    """The item without marks that enclose all of it."""
     for kind in (*_DOUBLE_STYLES, *_SINGLE_STYLES):
         for begin, end, first, last in _pairs(item, kind):
             if begin == 0 and not item[end:].strip(_TRAILING):
@@ -126,17 +125,17 @@ def _outermost(pairs: list[_QuotedSpan]) -> list[_QuotedSpan]:
     return kept
 
 
-def _masked(paragraph: str, stretches: list[_QuotedSpan]) -> str:
-    """The paragraph, equally long, with walls where the stretches stand."""
+def _masked(paragraph: str, spans: list[_QuotedSpan]) -> str:
+    """The paragraph with the given spans replaced by as many barriers."""
     pieces, end = [], 0
-    for begin, after, *_ in stretches:
+    for begin, after, *_ in spans:
         pieces += [paragraph[end:begin], _BARRIER * (after - begin)]
         end = after
     return "".join([*pieces, paragraph[end:]])
 
 
 def _pairs(paragraph: str, kind: _QuoteStyle) -> Iterator[_QuotedSpan]:
-    """Marks of one kind, paired from left to right; an opening mark that follows another begins anew."""
+    """Pair marks of one style from left to right; a second opening mark replaces the first."""
     opened: re.Match[str] | None = None
     for mark in _MARK_PATTERNS[kind].finditer(paragraph):
         if mark[1] == _BARRIER:
@@ -175,7 +174,7 @@ def _closes(text: str, mark: re.Match[str], opener: str, kind: _QuoteStyle) -> b
 
 
 def _neighbours(text: str, mark: re.Match[str]) -> tuple[str, str]:
-    """The characters before and behind a mark, empty at an end."""
+    """The characters before and after a mark; empty at either end of the text."""
     return text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
 
 

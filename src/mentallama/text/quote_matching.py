@@ -20,18 +20,18 @@ from mentallama.text.scripts import UNBORDERED_LETTER, UNSPACED, UNSPACED_LETTER
 Spans = tuple[Span, ...]
 
 FUZZY_QUOTE_RATIO = 85.0
-"""Least rapidfuzz partial ratio (0-100) at which evidence counts as standing in the post; set on
-hand-checked Irf and loneliness training rows, where lower values began to place paraphrases."""
+"""Minimum rapidfuzz partial ratio (0-100) for a fuzzy match; set on hand-checked Irf and loneliness training rows,
+where lower values began to match paraphrases."""
 
 MIN_SPLICE_WORDS, MIN_SPLICE_CHARACTERS = 3, 5
-"""Words, or letters where words are not spaced, of the shortest stretch that a quotation may be spliced from: of
-shorter ones most sentences can be made up."""
+"""Minimum words (characters in scripts without spaces) per part of a spliced quotation: most sentences can be put
+together from shorter parts."""
 MAX_SPLICE_PARTS = 4
-"""Most stretches of a splice."""
+"""Maximum number of parts of a splice."""
 MAX_SKIPPED_WORDS = 3
-"""Words that may be missing between two stretches for them still to be one place of the post."""
+"""Maximum number of words skipped between two spans that count as contiguous."""
 MIN_STEM_LETTERS = 4
-"""Letters at the beginning that two forms of one word share ("worried", "worrying")."""
+"""Minimum common prefix of two forms of one word ("worried", "worrying"), in letters."""
 
 _WORD_PART = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’][^\W{UNSPACED}]+)*")
@@ -52,7 +52,7 @@ _PERSON_WORD = re.compile(
 
 
 def find_quote(text: str, quote: str, fuzzy: bool = True) -> Span | None:
-    """Find one quote: as written, else apart from case, white space and quotation marks, else nearly."""
+    """Find a quotation: exactly, else ignoring case, white space and punctuation, else (`fuzzy`) approximately."""
     start = text.find(quote)
     if start >= 0:
         return Span(start=start, end=start + len(quote))
@@ -63,7 +63,7 @@ def find_quote(text: str, quote: str, fuzzy: bool = True) -> Span | None:
     start = folded.find(wanted)
     if start >= 0:
         return Span(start=places[start], end=places[start + len(wanted) - 1] + 1)
-    if not fuzzy or len(wanted) < 8:  # a few letters are near almost anything
+    if not fuzzy or len(wanted) < 8:  # a few letters are similar to almost anything
         return None
     match = fuzz.partial_ratio_alignment(wanted, folded, score_cutoff=FUZZY_QUOTE_RATIO)
     if match is None or match.dest_end == match.dest_start:
@@ -73,7 +73,7 @@ def find_quote(text: str, quote: str, fuzzy: bool = True) -> Span | None:
 
 @lru_cache(maxsize=64)
 def _normalised_with_offsets(text: str) -> tuple[str, tuple[int, ...]]:
-    """Letters and digits without case and accents, and the offset in `text` that each came from."""
+    """Letters and digits without case and accents, and the offset in `text` of each."""
     characters, places = [], []
     for offset, character in enumerate(text):
         for part in unicodedata.normalize("NFKD", character).casefold():
@@ -84,7 +84,7 @@ def _normalised_with_offsets(text: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _expand_to_words(text: str, start: int, end: int) -> Span:
-    """Widen to word borders: a near match may begin or end inside a word."""
+    """Extend a span to word boundaries, as a fuzzy match may begin or end inside a word."""
     while start > 0 and re.match(r"\w\w", text[start - 1 : start + 1]):
         start -= 1
     while end < len(text) and re.match(r"\w\w", text[end - 1 : end + 1]):
@@ -93,13 +93,13 @@ def _expand_to_words(text: str, start: int, end: int) -> Span:
 
 
 def match_exact(text: str, quote: str) -> Spans:
-    """As written, as whole words where the script has spaces."""
+    """Match exactly, at word boundaries where the script has spaces."""
     found = re.search(_with_word_borders(re.escape(quote), quote), text)
     return (Span(start=found.start(), end=found.end()),) if found else ()
 
 
 def match_normalised(text: str, quote: str) -> Spans:
-    """Apart from case, spacing and punctuation; from four letters on also from accents, ligatures and word borders."""
+    """Match ignoring case, spacing and punctuation; from four letters on also accents, ligatures and word boundaries."""
     words = _WORD_PART.findall(quote)
     joined = r"[\W_]*" if UNBORDERED_LETTER.search(quote) else r"[\W_]+"
     found = re.search(_with_word_borders(joined.join(map(re.escape, words)), quote), text, re.IGNORECASE)
@@ -110,7 +110,7 @@ def match_normalised(text: str, quote: str) -> Spans:
 
 
 def match_gapped(text: str, quote: str) -> Spans:
-    """Stretches joined by an ellipsis or a bracket, all of them in the post and in its order."""
+    """Match the parts between ellipses or brackets, all of which must occur in the post in this order."""
     parts = [part for part in _ELLIPSIS.split(quote) if _WORD.search(part)]
     if len(parts) < 2 and not (parts and _ELLIPSIS.search(quote)):
         return ()
@@ -129,30 +129,30 @@ def _match_part(text: str, part: str) -> Span | None:
 
 
 def match_spliced(text: str, quote: str) -> Spans:
-    """The fewest stretches of the post, PIECE words or more each, that make up the quotation word by word."""
+    """Match the fewest parts of the post (see MIN_SPLICE_WORDS) that make up the quotation word by word."""
     words, places = _words_with_spans(text)
     wanted = _words_with_spans(quote)[0]
     least = MIN_SPLICE_CHARACTERS if UNSPACED_LETTER.search(quote) else MIN_SPLICE_WORDS
     if len(wanted) < 2 * least:
         return ()
     post = _space_joined_words(words)
-    ways: list[list[tuple[int, int]] | None] = [[], *[None] * len(wanted)]
+    splices: list[list[tuple[int, int]] | None] = [[], *[None] * len(wanted)]
     for begin in range(len(wanted)):
-        way = ways[begin]
-        if way is None or len(way) == MAX_SPLICE_PARTS:
+        splice = splices[begin]
+        if splice is None or len(splice) == MAX_SPLICE_PARTS:
             continue
         for end in range(begin + least, len(wanted) + 1):
             at = post.find(_space_joined_words(wanted[begin:end]))
             if at < 0:
                 break
-            if (known := ways[end]) is None or len(known) > len(way) + 1:
+            if (known := splices[end]) is None or len(known) > len(splice) + 1:
                 first = post.count(" ", 0, at)
-                ways[end] = [*way, (first, first + end - begin)]
-    return tuple(Span(start=places[a][0], end=places[b - 1][1]) for a, b in ways[-1] or ())
+                splices[end] = [*splice, (first, first + end - begin)]
+    return tuple(Span(start=places[a][0], end=places[b - 1][1]) for a, b in splices[-1] or ())
 
 
 def is_contiguous(text: str, spans: Spans) -> bool:
-    """Whether stretches follow each other with hardly a word between."""
+    """Whether spans follow each other with at most MAX_SKIPPED_WORDS words between them."""
     return all(
         left.end <= right.start and len(_WORD.findall(text[left.end : right.start])) <= MAX_SKIPPED_WORDS
         for left, right in pairwise(spans)
@@ -160,7 +160,7 @@ def is_contiguous(text: str, spans: Spans) -> bool:
 
 
 def match_fuzzy(text: str, quote: str) -> Spans:
-    """With small changes that leave negations as they are; "I want to live" is not near "I don't want to live"."""
+    """Match with small changes that preserve negation: "I want to live" does not match "I don't want to live"."""
     span = find_quote(text, quote) if len(_WORD.findall(quote)) > 1 else None
     if span and _count_negations(quote) == _count_negations(text[span.start : span.end]):
         return (span,)
@@ -168,7 +168,7 @@ def match_fuzzy(text: str, quote: str) -> Spans:
 
 
 def _match_inflected(text: str, quote: str) -> Spans:
-    """Word by word the same but for endings and persons: "worrying about her mom" for "I worry about my mom"."""
+    """Match word by word up to inflection and person: "worrying about her mom" for "I worry about my mom"."""
     words, places = _words_with_spans(text)
     wanted = _words_with_spans(quote)[0]
     anchor = max((word for word in wanted if not _PERSON_WORD.fullmatch(word)), key=len, default="")
@@ -191,7 +191,7 @@ def _same_word(ours: str, theirs: str) -> bool:
 
 
 def _same_stem(ours: str, theirs: str) -> bool:
-    """Whether two words begin alike and differ in an ending of at most three letters each."""
+    """Whether two words share a prefix and differ only in endings of at most three letters."""
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
     return common >= MIN_STEM_LETTERS and max(len(ours), len(theirs)) - common <= 3
 
@@ -201,7 +201,7 @@ def _count_negations(text: str) -> int:
 
 
 def _with_word_borders(pattern: str, quote: str) -> str:
-    """The pattern, not inside a word; scripts without spaces have no such borders."""
+    """The pattern with word boundaries at its ends, except where the script has none."""
     head = r"(?<!\w)" if quote[:1].isalnum() and not UNBORDERED_LETTER.match(quote) else ""
     tail = r"(?!\w)" if quote[-1:].isalnum() and not UNBORDERED_LETTER.match(quote[-1:]) else ""
     return f"{head}(?:{pattern}){tail}"
@@ -213,6 +213,6 @@ def _space_joined_words(words: list[str]) -> str:
 
 @lru_cache(maxsize=64)
 def _words_with_spans(text: str) -> tuple[list[str], list[tuple[int, int]]]:
-    """The post's words in lower case and where each begins and ends; a letter is a word where words are not spaced."""
+    """Words of a text in lower case, and start and end of each; single letters in scripts without spaces."""
     found = [(part[0].casefold().replace("’", "'"), part.span()) for part in _WORD.finditer(text)]
     return [word for word, _ in found], [place for _, place in found]

@@ -1,4 +1,4 @@
-"""Repair mis-decoded text. The original is kept by the caller wherever this changes anything."""
+"""Repair mis-decoded text (mojibake), HTML escapes and invisible characters."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import html
 import re
 import unicodedata
 
-# Control characters but tab and line break, byte-order marks, zero-width space, invisible marks.
+# Control characters except tab and line break, byte-order marks, zero-width space, invisible marks.
 # The zero-width joiner and non-joiner stay: Persian, Urdu and emoji need them.
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\u200b\u2060\u00ad\ufffc]")
 _LINE_BREAKS = re.compile("\r\n?|\x85|\u2028|\u2029")
-# Curly quotes, dashes, dots and ™ read as Mac Roman: ftfy leaves them where the rest of the text is in order.
+# Curly quotes, dashes, dots and ™ read as Mac Roman; ftfy leaves them if the rest of the text is valid.
 _MAC_RUN = re.compile("‚[ÄÑ][^\x00-\x7f]")
 # Windows' apostrophe read as Mac Roman, in English contractions: "donít".
 _MAC_APOSTROPHE = re.compile(r"(?<=[A-Za-z])í(?=(?:t|s|m|d|re|ve|ll)\b)")
@@ -54,7 +54,9 @@ def _repair_once(text: str) -> str:
 
 def _fix_mojibake(text: str) -> str:
     if "‚" in text or "√" in text:
-        text = _redecode_utf8(text, "mac_roman")  # all of it, accents too; what is right would not be UTF-8
+        text = _redecode_utf8(
+            text, "mac_roman"
+        )  # the whole text, accents too: correct text is not valid UTF-8 after re-encoding
         text = _MAC_RUN.sub(lambda run: _redecode_utf8(run[0], "mac_roman"), text)
     if "í" in text:
         text = _MAC_APOSTROPHE.sub("’", text)
@@ -68,7 +70,7 @@ def _fix_mojibake(text: str) -> str:
 
 
 def _redecode_utf8(run: str, wrong_encoding: str) -> str:
-    """UTF-8 that was read in the wrong encoding; what is not (real Chinese, say) stays."""
+    """Decode UTF-8 that was read as `wrong_encoding`; other text (real Chinese, for example) is unchanged."""
     try:
         return run.encode(wrong_encoding).decode("utf-8")
     except UnicodeError:

@@ -27,6 +27,7 @@ from mentallama.records import (
     Record,
     Response,
     Verdict,
+    example_id,
     example_of,
     stable_id,
 )
@@ -116,7 +117,7 @@ def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
             )
         post_id = stable_id(row.text)
         example = Example(
-            id=stable_id(post_id, row.task, row.question),
+            id=example_id(post_id, row.question, recipe.form, row.task),
             post_id=post_id,
             task=row.task,
             question=row.question,
