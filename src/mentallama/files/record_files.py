@@ -242,9 +242,7 @@ def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
     try:
         file = arrow.parquet.ParquetFile(path, page_checksum_verification=True)
         if file.schema_arrow.names != ["record"]:
-            raise DataError(
-                "not a Parquet file of records: it has other columns than “record”", path
-            )
+            raise DataError("not a Parquet file of records: it has other columns than “record”", path)
         for batch in file.iter_batches(PARQUET_BATCH_ROWS):
             for line in batch.column(0).to_pylist():
                 number += 1

@@ -99,7 +99,7 @@ def match_exact(text: str, quote: str) -> Spans:
 
 
 def match_normalised(text: str, quote: str) -> Spans:
-    """Match ignoring case, spacing and punctuation; from four letters on also accents, ligatures and word boundaries."""
+    """Match ignoring case, spacing and punctuation; from four letters on also accents and word boundaries."""
     words = _WORD_PART.findall(quote)
     joined = r"[\W_]*" if UNBORDERED_LETTER.search(quote) else r"[\W_]+"
     found = re.search(_with_word_borders(joined.join(map(re.escape, words)), quote), text, re.IGNORECASE)
