@@ -26,7 +26,6 @@ from mentallama.llm_api.transport.http import (
     retry_after,
     send_once,
 )
-from mentallama.teach.teachers import unique_names
 from tests.factories.endpoint_server import Plan, serving
 
 KEY = "sk-made-up-key"
@@ -50,84 +49,6 @@ def completion(message: object, finish: object = "stop", **more: object) -> dict
 
 def error(**fields: object) -> dict[str, object]:
     return {"error": {"message": SECRET, **fields}}
-
-
-# Opening
-
-
-def test_a_spec_is_an_endpoint() -> None:
-    assert (ENDPOINT.model, ENDPOINT.base_url, ENDPOINT.host, ENDPOINT.api_key) == (
-        "some-model",
-        "https://api.example.org/v1",
-        "api.example.org",
-        KEY,
-    )
-    assert ENDPOINT.request_url == "https://api.example.org/v1/chat/completions"
-    assert KEY not in repr(ENDPOINT)
-
-
-@pytest.mark.parametrize(
-    ("spec", "address"),
-    [
-        ("remote:m@http://127.0.0.1:8000/v1/", "http://127.0.0.1:8000/v1/chat/completions"),
-        ("remote:org/m:7b@http://[::1]:8000", "http://[::1]:8000/chat/completions"),
-        ("remote:m@https://a.example/d?api-version=1", "https://a.example/d/chat/completions?api-version=1"),
-    ],
-)
-def test_chat_completions_stand_below_the_base(spec: str, address: str) -> None:
-    assert open_endpoint(spec, EndpointSettings(), {}).request_url == address
-
-
-def test_an_empty_key_is_none() -> None:
-    assert open_endpoint(SPEC, SETTINGS, {"SOME_KEY": " \n"}).api_key is None
-    assert open_endpoint(SPEC, SETTINGS, {"SOME_KEY": f"{KEY}\n"}).api_key == KEY
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        "remote:m@http://",
-        "remote:m@http://a:b/v1",
-        "remote:m@http://[::1/v1",
-        "remote:m@http://a b/v1",
-        "embedded",
-    ],
-)
-def test_a_spec_that_cannot_be_asked_is_wrong_use(spec: str) -> None:
-    with pytest.raises(UsageError, match="write it as remote:MODEL@URL"):
-        open_endpoint(spec, EndpointSettings(), {})
-
-
-@pytest.mark.parametrize(
-    ("spec", "model", "url"),
-    [
-        ("remote:m@http://127.0.0.1:8000/v1", "m", "http://127.0.0.1:8000/v1"),
-        ("remote:@cf/meta/llama@https://api.example.org/v1", "@cf/meta/llama", "https://api.example.org/v1"),
-        ("remote:m@2024@https://api.example.org/v1/", "m@2024", "https://api.example.org/v1"),
-    ],
-)
-def test_a_models_name_may_hold_an_at_sign(spec: str, model: str, url: str) -> None:
-    endpoint = open_endpoint(spec, EndpointSettings(), {})
-    assert (endpoint.model, endpoint.base_url) == (model, url)
-
-
-@pytest.mark.parametrize(
-    ("specs", "names"),
-    [
-        (["remote:m@http://a/v1", "remote:n@http://a/v1"], ["m", "n"]),
-        (["remote:m@http://a/v1", "remote:m@http://b/v1"], ["m@a", "m@b"]),
-        (["remote:m@http://a/one", "remote:m@http://a/two"], ["m@http://a/one", "m@http://a/two"]),
-    ],
-)
-def test_no_two_endpoints_have_one_name(specs: list[str], names: list[str]) -> None:
-    assert unique_names([open_endpoint(spec, EndpointSettings(), {}) for spec in specs]) == names
-
-
-@pytest.mark.parametrize("key", ["two\nlines", "schlüssel"])
-def test_a_key_that_no_header_can_hold_is_not_shown(key: str) -> None:
-    with pytest.raises(UsageError, match="the key in SOME_KEY holds characters") as found:
-        open_endpoint(SPEC, SETTINGS, {"SOME_KEY": key})
-    assert key not in str(found.value)
 
 
 # Reading
