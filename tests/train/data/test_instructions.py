@@ -1,4 +1,4 @@
-"""Rows to learn from: which are taken, which never."""
+"""Instruction rows: which are used, and that test posts are refused."""
 
 from __future__ import annotations
 

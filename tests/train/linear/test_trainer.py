@@ -1,4 +1,4 @@
-"""Training: the choices, the numbers, the files."""
+"""Training the linear analyst: files, summary, and what is skipped or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every row in every epoch once, whatever the batches, passes and devices."""
+"""Batching: every row once per epoch, however steps are split over passes and devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A moving average of weights: by hand, and through a training that was killed."""
+"""The moving average of the weights: by hand, and in a resumed training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tuning a decoder model: what is learnt from, token by token, and that packing changes nothing."""
+"""Fine-tuning a decoder: targets token by token, packing, best weights, resuming."""
 
 from __future__ import annotations
 

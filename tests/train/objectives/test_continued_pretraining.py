@@ -1,4 +1,4 @@
-"""Learning from text as it stands: documents, perplexity, and that no test post is among them."""
+"""Continued pre-training: rows, perplexity, and that documents with test posts are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preference tuning: where pairs come from, the loss by hand, and that the better response gains."""
+"""DPO: the loss by hand, reference log-probabilities, and that the chosen response gains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fine-tuning an encoder: what is learnt, by hand, and from end to end."""
+"""Fine-tuning an encoder: loss, weights and scores by hand, and training from end to end."""
 
 from __future__ import annotations
 

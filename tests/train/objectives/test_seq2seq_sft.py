@@ -1,4 +1,4 @@
-"""Tuning an encoder-decoder: what is learnt from, token by token, and that it then writes and weighs what it learnt."""
+"""Fine-tuning an encoder-decoder: targets token by token, and that the model then writes the answers."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ def plan_steps(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -
 
     Returns
     -------
+    list of tuple of int
         The row indices of each step.
     """
     rng = random.Random(f"{seed} {epoch}")

@@ -1,4 +1,4 @@
-"""What all neural trainers do before and after the loop: fingerprint, session, baseline metrics, model folder."""
+"""Steps of every neural trainer before and after the loop: fingerprint, session, baseline metrics, model folder."""
 
 from __future__ import annotations
 
