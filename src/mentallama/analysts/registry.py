@@ -93,7 +93,7 @@ ANALYSTS: dict[str, AnalystKind] = {
     "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH)),
     "scripted": AnalystKind(_load_scripted, single_cpu=True),
 }
-"""Analysts by the kind that their specs begin with. What trains one stands in `train.run.TRAINERS`."""
+"""Analysts by the kind that their specs begin with. `train.run.TRAINERS` is the table of what trains them."""
 
 
 def analyst_kind(spec: str) -> AnalystKind:

@@ -1,5 +1,4 @@
-"""Guards in front of optional libraries: a sentence where one is missing, no telemetry and no chatter where it is
-not."""
+"""Guards for optional libraries: a clear error if one is missing; no telemetry and no console output otherwise."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ def pad_batch(
 
 
 def head_slices(heads: Sequence[EncoderHead]) -> list[slice]:
-    """Where each head's labels stand among the logits."""
+    """The slice of the logits that belongs to each head."""
     ends = np.cumsum([0, *(len(head.labels) for head in heads)]).tolist()
     return [slice(start, end) for start, end in pairwise(ends)]
 

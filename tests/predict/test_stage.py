@@ -1,0 +1,42 @@
+"""The settings of predict as analysts take them."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from mentallama.analysts.base import InferenceOptions
+from mentallama.config import Predict
+from mentallama.predict.stage import PredictJob, inference_options
+from mentallama.tasks import load_tasks
+
+NOT_FOR_ANALYSTS = {"model", "splits", "allow_remote"}
+
+
+def values(options: InferenceOptions) -> dict[str, Any]:
+    return {field.name: getattr(options, field.name) for field in fields(options)}
+
+
+def test_every_setting_reaches_the_analyst() -> None:
+    given = {
+        "mode": "free",
+        "labels_only": True,
+        "template": "plain",
+        "max_new_tokens": 3,
+        "max_batch_tokens": 5,
+        "dtype": "bfloat16",
+        "device": "cpu",
+        "max_concurrency": 7,
+        "timeout": 9.0,
+        "extra_body": {"top_k": 1},
+    }
+    assert set(given) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
+    options = values(inference_options(PredictJob("linear:x", Predict.model_validate(given), load_tasks())))
+    assert {name: options[name] for name in given} == given
+
+
+def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:
+    options, settings = values(InferenceOptions()), Predict()
+    shared = set(options) & set(Predict.model_fields)
+    assert len(shared) == 10
+    assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}
