@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from mentallama.evaluate.paper_results import NO_VALUE, format_percent
+from mentallama.evaluate.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.metrics import registry
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def score_table(scores: ScoreFile) -> Table:
     for name in scores.sets:
         table.add_row(name, *_score_columns(scores, name), *_published_columns(scores, name))
     for name in scores.missing:
-        table.add_row(name, *[NO_VALUE] * (len(table.columns) - 1), style="dim")
+        table.add_row(name, *[EMPTY_CELL] * (len(table.columns) - 1), style="dim")
     return table
 
 
@@ -136,7 +137,7 @@ def _score_titles() -> list[str]:
 def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     one = scores.sets[name]
     ends = one.weighted_f1_interval
-    interval = NO_VALUE if ends is None else "–".join(f"{end:.1f}" for end in ends)
+    interval = EMPTY_CELL if ends is None else "–".join(f"{end:.1f}" for end in ends)
     first, *others = (f"{one.metrics[metric.name]:.{metric.digits}f}" for metric in _terminal_metrics())
     counts = (one.unparsed, one.refused, one.truncated)
     return [str(one.n), first, interval, *others, *map(str, counts)]

@@ -8,10 +8,8 @@ from importlib.resources import files
 
 import yaml
 
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.records import Record
-
-NO_VALUE = "–"
-"""Shown in place of a missing number."""
 
 
 class ModelScores(Record):
@@ -67,4 +65,4 @@ def format_percent(value: float | None) -> str:
     >>> format_percent(85.679), format_percent(None)
     ('85.68', '–')
     """
-    return NO_VALUE if value is None else f"{value:.2f}"
+    return EMPTY_CELL if value is None else f"{value:.2f}"

@@ -6,21 +6,21 @@
 reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text); in a recipe the
 stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead. Writes
   rows.jsonl.zst       every row with its score
-  readers_differ.json  with --as-published: rows that our reader and the published one read differently
+  readers_differ.json  with --as-published: texts that our reader and the published one read differently
   scores.json          metrics, intervals, counts and calibration by set; written last
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from mentallama.analysts.base import LabelReader
 from mentallama.errors import UsageError
 from mentallama.evaluate.benchmark import BUILTIN_RESPONSES, Benchmark, open_benchmark, score_benchmark_set
 from mentallama.evaluate.explanation_labels import (
     AnsweredExample,
+    ExplanationScores,
     iter_answered_outputs,
     iter_answered_predictions,
     score_explanations,
@@ -82,9 +82,10 @@ def evaluate_predictions(  # noqa: PLR0913
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
             unlabelled=joined.unlabelled,
             unused=tuple(joined.unused),
-            **_explanation_fields(
-                lambda: iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
+            explanation_scores=_score_explanations(
+                iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
             ),
+            label_reader=None if reader is None else reader.name,
         ),
         rows,
     )
@@ -125,58 +126,52 @@ def evaluate_responses(  # noqa: PLR0913
     opened = open_benchmark(benchmark, form, tasks)
     given, unused = _answered_sets(responses, tasks)
     missing = {name: reason for name in tasks if (reason := _no_response_reason(name, opened, given))}
-    answers = {
-        name: score_benchmark_set(opened, tasks[name], responses) for name in tasks if name not in missing
-    }
-    rows = {name: [row.scored_row for row in answered] for name, (answered, _) in answers.items()}
-    name = responses if isinstance(responses, str) else responses.name
+    outputs: dict[str, list[ScoredOutput]] = {}
+    matched: dict[str, MatchedFile] = {}
+    for name in tasks:
+        if name not in missing:
+            outputs[name], matched[name] = score_benchmark_set(opened, tasks[name], responses)
+    rows = {name: [output.scored_row for output in of_set] for name, of_set in outputs.items()}
+    source = responses if isinstance(responses, str) else responses.name
     return write_scores(
         out,
         ScoreFile(
             form=form,
-            source={"kind": "responses", "responses": name},
+            source={"kind": "responses", "responses": source},
             resampling=resampling,
             sets=score_sets(rows, tasks, resampling),
             missing=tuple(missing),
             missing_reasons=missing,
             unused=unused,
-            matched_files={name: matched for name, (_, matched) in answers.items()},
-            as_published=_score_as_published(out, answers) if as_published else None,
-            **_explanation_fields(
-                lambda: iter_answered_outputs(
-                    {name: outputs for name, (outputs, _) in answers.items()}, tasks
-                ),
-                reader,
-                tasks,
-                resampling,
+            matched_files=matched,
+            as_published=_score_as_published(out, outputs) if as_published else None,
+            explanation_scores=_score_explanations(
+                iter_answered_outputs(outputs, tasks), reader, tasks, resampling
             ),
+            label_reader=None if reader is None else reader.name,
         ),
         rows,
     )
 
 
-def _explanation_fields(
-    explained: Callable[[], Iterable[AnsweredExample]],
+def _score_explanations(
+    answered: Iterable[AnsweredExample],
     reader: LabelReader | None,
     tasks: Mapping[str, Task],
     resampling: Resampling,
-) -> dict[str, Any]:
-    """The fields of a score file that need a label reader."""
-    if reader is None:
-        return {}
-    return {
-        "explanation_scores": score_explanations(explained(), reader, tasks, resampling),
-        "label_reader": reader.name,
-    }
+) -> dict[str, ExplanationScores] | None:
+    """Scores of the explanations; None without a label reader, when `answered` is not read either."""
+    return None if reader is None else score_explanations(answered, reader, tasks, resampling)
 
 
 def _score_as_published(
-    out: Path, answers: Mapping[str, tuple[list[ScoredOutput], MatchedFile]]
+    out: Path, outputs: Mapping[str, Sequence[ScoredOutput]]
 ) -> dict[str, PublishedScore]:
+    """Score each set with the published reader, and write where the two readers differ."""
     differences: list[ReaderDifference] = []
     scores = {}
-    for name, (outputs, _) in answers.items():
-        scores[name], differing = score_as_published(outputs, load_published_rules().get(name))
+    for name, of_set in outputs.items():
+        scores[name], differing = score_as_published(of_set, load_published_rules().get(name))
         differences += differing
     write_json(out / READER_DIFFERENCES_FILE, [difference.model_dump() for difference in differences])
     return scores

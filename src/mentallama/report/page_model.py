@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-NO_VALUE = "–"
-"""Shown in place of a missing number."""
+from mentallama.files.markdown import EMPTY_CELL
 
 
 @dataclass(frozen=True)
@@ -102,12 +101,12 @@ def header_cell(text: str) -> Cell:
 
 def number_cell(value: float | None, digits: int = 2, heat: float | None = None) -> Cell:
     """A number with fixed decimals; a dash for None."""
-    return Cell(NO_VALUE if value is None else f"{value:.{digits}f}", is_number=True, heat=heat)
+    return Cell(EMPTY_CELL if value is None else f"{value:.{digits}f}", is_number=True, heat=heat)
 
 
 def count_cell(value: int | None, heat: float | None = None) -> Cell:
     """An integer with thousands separators; a dash for None."""
-    return Cell(NO_VALUE if value is None else f"{value:,}", is_number=True, heat=heat)
+    return Cell(EMPTY_CELL if value is None else f"{value:,}", is_number=True, heat=heat)
 
 
 def named_row(

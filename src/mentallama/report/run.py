@@ -15,9 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.files.record_files import write_text
 from mentallama.report import sections
-from mentallama.report.page_model import NO_VALUE, Page
+from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
 from mentallama.run_files import REPORT_PAGE_FILE, REPORT_TEXT_FILE
 from mentallama.safety import NOTICE
@@ -81,8 +82,8 @@ def key_figures(artifacts: RunArtifacts) -> list[tuple[str, str]]:
     return [
         ("sets scored", f"{len(sets)} of {len(sets) + len(artifacts.scores.missing)}"),
         ("test rows", f"{rows:,}"),
-        ("answers parsed", f"{100 * parsed / rows:.1f} %" if rows else NO_VALUE),
-        ("model", source.get("model") or source.get("responses", NO_VALUE)),
+        ("answers parsed", f"{100 * parsed / rows:.1f} %" if rows else EMPTY_CELL),
+        ("model", source.get("model") or source.get("responses", EMPTY_CELL)),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from mentallama.files.markdown import markdown_table
 from mentallama.tasks.schema import Task
 
 
@@ -21,22 +22,20 @@ def task_page(task: Task) -> str:
         f"- Published rows: {counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test",
         f"- High-risk label: {task.high_risk_label or 'none'}",
         "",
-        *_markdown_table(
+        markdown_table(
             ("Question", "Instruction form", "Completion form"),
             (
                 (name, question.wording.instruction, question.wording.completion)
                 for name, question in task.questions.items()
             ),
-        ),
-        "",
-        *_markdown_table(
+        ).removesuffix("\n"),
+        markdown_table(
             ("Label", "Answer, instruction form", "Answer, completion form"),
             (
                 (name, label.answer.instruction, label.answer.completion)
                 for name, label in task.labels.items()
             ),
-        ),
-        "",
+        ).removesuffix("\n"),
         f"Instruction to the teacher: {task.teacher_instruction}",
         *(
             f"On {name}: {question.teacher_instruction}"
@@ -54,8 +53,3 @@ def catalogue_page(tasks: Iterable[Task]) -> str:
         "`python docs/generate.py`; do not edit by hand.\n"
     )
     return "\n".join([head, *(task_page(task) + "\n" for task in tasks)])
-
-
-def _markdown_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    lines = [header, ("---",) * len(header), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]

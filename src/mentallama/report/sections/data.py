@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mentallama.collect.summary import CollectSummary, HeldOut, Overlap, RemovalCount
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.records import SPLITS
 from mentallama.report.page_model import (
-    NO_VALUE,
     Block,
     Cell,
     PageRow,
@@ -122,7 +122,7 @@ def _count_removals(removed: Sequence[RemovalCount]) -> dict[RemovalKey, Counter
     removals: dict[RemovalKey, Counter[str]] = {}
     for removal in removed:
         duplicates_of = (
-            " ".join(filter(None, (removal.duplicate_of_set, removal.duplicate_of_split))) or NO_VALUE
+            " ".join(filter(None, (removal.duplicate_of_set, removal.duplicate_of_split))) or EMPTY_CELL
         )
         key = (f"{removal.set} {removal.split}", removal.reason, duplicates_of)
         removals.setdefault(key, Counter())[removal.match or ""] += removal.posts

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.report.page_model import (
-    NO_VALUE,
     Block,
     BlockGroup,
     Cell,
@@ -108,7 +108,7 @@ def _chosen_cells(part: Mapping[str, Any]) -> list[Cell]:
         count_cell(part.get("train")),
         count_cell(part.get("validation")),
         number_cell(card.get("C"), 1),
-        Cell(str(card.get("class_weight", NO_VALUE))),
+        Cell(str(card.get("class_weight", EMPTY_CELL))),
         number_cell(card.get("temperature")),
         number_cell(None if f1 is None else 100 * f1),
     ]

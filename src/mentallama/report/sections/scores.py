@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from mentallama.evaluate.paper_results import ModelScores, comparison_rows, load_paper_results
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import NO_LABEL_STATUSES, Scores
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.metrics import registry
 from mentallama.report.page_model import (
-    NO_VALUE,
     Block,
     BlockGroup,
     Cell,
@@ -173,7 +173,7 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
 
 def _score_cells(set_scores: Scores, expected: int | None = None) -> list[Cell]:
     interval = (
-        NO_VALUE
+        EMPTY_CELL
         if set_scores.weighted_f1_interval is None
         else "–".join(f"{end:.1f}" for end in set_scores.weighted_f1_interval)
     )
