@@ -122,13 +122,16 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
     "train": (
         "The folder of a model; open it as `ANALYST:FOLDER`.",
         (
-            File("model.json", "What the model answers, and how it reads a post."),
+            File(
+                "model.json, mentallama.json",
+                "What the model answers, and how it reads a post: linear analyst, neural analysts.",
+            ),
             File("SET.npz", "Linear analyst: the weights of one set."),
             File(
                 "*.safetensors, config.json, tokenizer files",
                 "Neural analysts: as transformers and peft save them.",
             ),
-            File("seen.json", "Hashes of the posts that the model was trained on, for the leak guard."),
+            File("seen.json", "Neural analysts: hashes of the posts that training or model selection used."),
             File(
                 "recipe.yaml, README.md, hashes.json",
                 "Neural analysts: settings, model card and file hashes.",

@@ -195,7 +195,7 @@ def test_every_stage_is_a_package_of_its_name(graph: Graph) -> None:
         assert {f"{name}.stage", f"{name}.run"} <= set(graph)
 
 
-MEASURED_MODULES, MEASURED_IMPORTS, MEASURED_CLASSES, MEASURED_LIGHT = 248, 1000, 200, 180
+MEASURED_MODULES, MEASURED_IMPORTS, MEASURED_CLASSES, MEASURED_LIGHT = 249, 1131, 297, 180
 
 
 def test_the_tests_above_saw_the_whole_package(graph: Graph) -> None:
