@@ -31,7 +31,8 @@ from sklearn.pipeline import make_pipeline, make_union
 from mentallama.analysts.base import Analyst
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import LinearSettings
-from mentallama.files.record_files import read_records, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post, Provenance, Split, example_of, stable_id
 from mentallama.train.linear.trainer import train_linear
 

@@ -32,8 +32,9 @@ from mentallama.errors import TooManyRejectsError, UsageError
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.score_row import ScoredRow
+from mentallama.files.atomic import write_json
 from mentallama.files.manifest import read_manifest
-from mentallama.files.record_files import read_json, read_records, write_json, write_records
+from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.metrics import registry as metric_registry
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.classification import accuracy

@@ -19,7 +19,7 @@ from mentallama.analysts.registry import (
 )
 from mentallama.errors import UsageError
 from mentallama.files import manifest
-from mentallama.files.record_files import write_text
+from mentallama.files.atomic import write_text
 from mentallama.pipeline.cache_key import cache_key
 from mentallama.records import Example, example_of
 from mentallama.tasks import load_tasks

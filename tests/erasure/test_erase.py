@@ -13,8 +13,9 @@ from pyarrow import parquet
 from mentallama.config import read_recipe
 from mentallama.erasure.erase import NothingToErase, erase, erase_from_runs, erasure_report_lines
 from mentallama.errors import DataError
+from mentallama.files.atomic import write_json
 from mentallama.files.erasure_requests import ErasureList, read_erasure_list
-from mentallama.files.record_files import read_records, write_json, write_records
+from mentallama.files.record_files import read_records, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Provenance, Response, example_of
 from mentallama.tasks import find_task, write_query

@@ -13,14 +13,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from mentallama.errors import DataError, UsageError
-from mentallama.files.record_files import (
-    read_json,
-    read_records,
-    record_writer,
-    write_json,
-    write_records,
-    write_text,
-)
+from mentallama.files.atomic import write_json, write_text
+from mentallama.files.record_files import read_json, read_records, record_writer, write_records
 from mentallama.records import (
     Example,
     Post,

@@ -12,7 +12,8 @@ from mentallama.evaluate.published_reader import PublishedScore
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.score_row import ScoredRow
-from mentallama.files.record_files import write_json, write_records
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Prediction, Reading
 from mentallama.report.run import escape_markdown_cell, run

@@ -41,7 +41,8 @@ from mentallama.check.response_join import CheckInputs
 from mentallama.check.response_row import ResponseRow
 from mentallama.check.selection import Selection, select_responses
 from mentallama.config import Check, Recipe
-from mentallama.files.record_files import has_pyarrow, read_records, record_writer, write_json, write_text
+from mentallama.files.atomic import write_json, write_text
+from mentallama.files.record_files import has_pyarrow, read_records, record_writer
 from mentallama.records import Post
 from mentallama.run_files import (
     DROPPED_FILE,

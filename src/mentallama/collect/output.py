@@ -15,7 +15,8 @@ from mentallama.collect.label_drift import label_drift
 from mentallama.collect.leak_guard import DuplicatePost
 from mentallama.collect.splits import DROPPED, PostIndex
 from mentallama.collect.summary import Removal, RemovalCount
-from mentallama.files.record_files import open_jsonl, record_writer, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import open_jsonl, record_writer
 from mentallama.records import ORIGINS, SPLITS, Form, Post, Response, example_of, stable_id
 from mentallama.run_files import LABEL_DRIFT_FILE, POSTS_FILE, REMOVED_FILE, RESPONSES_FILE
 from mentallama.text.near_duplicates import Array

@@ -35,8 +35,8 @@ from mentallama.collect.splits import (
 )
 from mentallama.collect.summary import CollectSummary, HeldOut, Overlap, RemovalCount
 from mentallama.config import Recipe
+from mentallama.files.atomic import write_json
 from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
-from mentallama.files.record_files import write_json
 from mentallama.records import SPLITS
 from mentallama.run_files import OVERLAP_FILE, SUMMARY_FILE
 from mentallama.text.near_duplicates import Array

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.errors import DataError, UsageError
+from mentallama.files.atomic import atomic_write, write_json
 from mentallama.files.erasure_requests import read_erasure_list, write_erasure_list
 from mentallama.files.record_files import (
     DAMAGED_FILE_ERRORS,
-    atomic_write,
     open_jsonl,
     read_json,
     read_records,
     record_writer,
-    write_json,
 )
 from mentallama.predict.questions import QuestionRow
 from mentallama.records import FORMS, Post, example_of

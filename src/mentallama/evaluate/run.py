@@ -36,7 +36,8 @@ from mentallama.evaluate.published_reader import (
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.evaluate.score_row import ScoredRow
 from mentallama.evaluate.scores import Scores, compute_scores
-from mentallama.files.record_files import write_json, write_records
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
 from mentallama.run_files import READER_DIFFERENCES_FILE, SCORED_ROWS_FILE, SCORES_FILE

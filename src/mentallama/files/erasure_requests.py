@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from mentallama.errors import DataError
-from mentallama.files.record_files import write_text
+from mentallama.files.atomic import write_text
 from mentallama.records import Post, Record
 from mentallama.run_files import ERASURE_LIST_PATH
 from mentallama.text.fingerprint import identifying_hash

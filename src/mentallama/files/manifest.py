@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama import __version__
-from mentallama.files.record_files import write_text
+from mentallama.files.atomic import write_text
 from mentallama.run_files import MANIFEST_FILE
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")

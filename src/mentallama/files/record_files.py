@@ -9,7 +9,6 @@ import csv
 import importlib.util
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ import zstandard
 from pydantic import BaseModel, ValidationError
 
 from mentallama.errors import DataError, UsageError
+from mentallama.files.atomic import atomic_write
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -30,31 +30,6 @@ READ_CHUNK_BYTES = 1 << 17
 
 DAMAGED_FILE_ERRORS = (zstandard.ZstdError, UnicodeDecodeError, EOFError)
 """Exceptions raised on reading lines of a damaged file."""
-
-
-@contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success it is flushed to disk and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file atomically."""
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write indented JSON with a final line break, atomically; NaN is refused."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

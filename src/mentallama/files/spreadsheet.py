@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mentallama.errors import DataError
-from mentallama.files.record_files import atomic_write
+from mentallama.files.atomic import atomic_write
 
 SheetRow = dict[str, str]
 """One row: column -> cell."""

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.files.record_files import record_writer, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import record_writer
 from mentallama.predict.analyst_pool import BATCH_SIZE, AnalystPool
 from mentallama.predict.journal import Journal
 from mentallama.predict.questions import (

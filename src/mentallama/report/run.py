@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mentallama.files.atomic import write_text
 from mentallama.files.markdown import EMPTY_CELL
-from mentallama.files.record_files import write_text
 from mentallama.report import sections
 from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts

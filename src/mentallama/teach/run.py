@@ -20,7 +20,8 @@ from functools import partial
 from pathlib import Path
 
 from mentallama.errors import UsageError
-from mentallama.files.record_files import read_records, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import read_records
 from mentallama.llm_api.batch_api.exchange import run_batch_round
 from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
 from mentallama.llm_api.dispatcher import OnCommit, dispatch_sync

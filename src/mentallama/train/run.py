@@ -17,7 +17,8 @@ from typing import Any
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.analysts.registry import ANALYSTS
 from mentallama.config import LinearSettings, Recipe
-from mentallama.files.record_files import read_records, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import read_records
 from mentallama.progress import progress_bar
 from mentallama.records import Post
 from mentallama.run_files import POSTS_PATH, SUMMARY_FILE

@@ -26,7 +26,7 @@ from mentallama.check.output.gate_report_schema import (
     UnusableAnswers,
 )
 from mentallama.check.response_row import ResponseRow
-from mentallama.files.record_files import write_text
+from mentallama.files.atomic import write_text
 from mentallama.records import FORMS, Split
 from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks

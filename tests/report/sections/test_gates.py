@@ -11,7 +11,7 @@ from mentallama.check.output.gate_report_schema import (
     LabelGateCounts,
     UnusableAnswers,
 )
-from mentallama.files.record_files import write_json
+from mentallama.files.atomic import write_json
 from mentallama.report.page_model import Block, FigureBlock, Paragraph, TableBlock
 from mentallama.report.plots import BarRow, bar_plot
 from mentallama.report.run import run

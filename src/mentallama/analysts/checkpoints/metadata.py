@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from mentallama.analysts.base import AnalystSpec
 from mentallama.errors import DataError
-from mentallama.files.record_files import read_json, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import read_json
 from mentallama.records import Form, Record
 from mentallama.text.fingerprint import text_key
 

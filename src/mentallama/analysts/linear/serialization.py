@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConfig
 from mentallama.errors import DataError, UsageError
+from mentallama.files.atomic import atomic_write, write_json
 from mentallama.files.manifest import digest_file
-from mentallama.files.record_files import atomic_write, write_json
 
 MODEL_FILE = "model.json"
 

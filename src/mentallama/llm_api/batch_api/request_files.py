@@ -15,7 +15,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from mentallama.errors import DataError
-from mentallama.files.record_files import atomic_write, open_jsonl, read_records
+from mentallama.files.atomic import atomic_write
+from mentallama.files.record_files import open_jsonl, read_records
 from mentallama.llm_api.transport.http import encode_body
 from mentallama.llm_api.types import Request
 from mentallama.records import Record

@@ -26,7 +26,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from mentallama.files.record_files import read_json, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import read_json
 from mentallama.records import Record
 from mentallama.train.loop.distributed import DistributedContext
 

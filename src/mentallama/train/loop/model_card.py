@@ -11,8 +11,8 @@ import yaml
 
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import Recipe
+from mentallama.files.atomic import write_json, write_text
 from mentallama.files.manifest import digest_folder
-from mentallama.files.record_files import write_json, write_text
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.safety import NOTICE
 

@@ -16,7 +16,8 @@ from mentallama.analysts.checkpoints.device import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.config.train import TRAIN_CACHE_EXCLUDES
-from mentallama.files.record_files import read_json, write_json
+from mentallama.files.atomic import write_json
+from mentallama.files.record_files import read_json
 from mentallama.progress import log_to_stderr, progress_bar
 from mentallama.run_files import BASELINE_FILE, CHECKPOINTS_FOLDER, POSTS_PATH
 from mentallama.train.data.leakage import base_seen_hashes
