@@ -69,7 +69,7 @@ class PersonMatcher:
 
 @dataclass
 class ErasureReport:
-    """What was removed from a run.
+    """Rows and files removed from a run.
 
     Parameters
     ----------

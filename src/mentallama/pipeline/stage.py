@@ -1,4 +1,4 @@
-"""What a stage says about itself: one `Stage` object, exported as `STAGE` by every `<stage>/stage.py`.
+"""The interface between a stage and the runner: one `Stage` object, exported as `STAGE` by every `<stage>/stage.py`.
 
 The runner, the command line and the cache key read everything they need from it and know no stage by name.
 """
