@@ -186,7 +186,7 @@ def test_a_golden_that_says_nothing_is_a_reject_without_its_text(tmp_path: Path)
     found = gathered(tmp_path, "DR", ("depression", "a", "Hm, purple."), ("depression", "b", good))
     ((row, reason),) = rejects(found)
     assert row == 2
-    assert reason.startswith("the golden response is unparsed: ")
+    assert reason.startswith("the reference response is unparsed: ")
     assert "purple" not in reason
     assert [post.row for post in posts(found)] == [3]
 

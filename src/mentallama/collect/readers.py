@@ -55,7 +55,7 @@ def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[Raw
         reading = read_answer(task, row.reference, file.form)
         if reading.label is None:
             yield Reject(
-                file=name, row=row.row, reason=f"the golden response is {reading.status}: {reading.reason}"
+                file=name, row=row.row, reason=f"the reference response is {reading.status}: {reading.reason}"
             )
             continue
         repeat = asked[row.text, row.question] = asked.get((row.text, row.question), -1) + 1

@@ -75,7 +75,7 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> extract_quotes("", 'The writer says "I can't sleep," and later «rien ne va».')
+    >>> extract_quotes("", "The writer says “I can't sleep,” and later «rien ne va».")
     ("I can't sleep", 'rien ne va')
     >>> extract_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
     ('so tired',)
