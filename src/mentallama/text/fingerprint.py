@@ -20,9 +20,9 @@ SHINGLE_SIZE = 2
 def text_key(text: str) -> str:
     """Letters and digits of a cleaned text: only ASCII ones where they are the majority, else all, without accents.
 
-    Mis-decoded marks are never ASCII, so posts in Latin script keep their key whether or not they could be
-    repaired; a text in another script needs its own letters. Placeholders do not count: one copy of a post
-    may have been masked elsewhere.
+    Mis-decoded punctuation is never ASCII, so posts in Latin script keep their key whether or not they could be
+    repaired; a text in another script needs its own letters. Placeholders are ignored, since another copy of the post
+    may have been masked differently.
 
     >>> text_key("Don't — STOP, @me") == text_key("don‚Äôt stop me")
     True
@@ -67,6 +67,6 @@ def shingles(text: str) -> list[str]:
 
 
 def synthetic_post_hashes() -> frozenset[int]:
-    """Key hashes of the synthetic posts: those written for this project."""
+    """Key hashes of the synthetic posts, which were written for this project."""
     text = files("mentallama.text").joinpath("synthetic_posts.txt").read_text(encoding="ascii")
     return frozenset(int(line, 16) for line in text.split() if not line.startswith("#"))

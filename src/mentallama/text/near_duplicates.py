@@ -30,16 +30,16 @@ MINHASH_SEED = 1
 NEAR_DUPLICATE_RATIO = 85.0
 """Minimum rapidfuzz ratio (0-100) of the keys of near-duplicates."""
 MIN_NEAR_KEY_LETTERS = 30
-"""Shorter keys must be equal: in a short post one changed word makes another post."""
+"""Shorter keys must be equal: one changed word makes a short post a different one."""
 PREFIX_LETTERS = 200
 """Letters at the start of a key that make posts candidates whatever follows: published test posts of CAMS are upstream
 posts truncated at some 4,000 characters, so a long post that starts like a shorter one is a copy of it."""
 MAX_ALL_PAIRS_BUCKET = 12
-"""In a larger bucket, each post is compared with the next and with the first only."""
+"""In a larger bucket, each post is compared only with the next one and with the first."""
 
 
 def minhash_bands(texts: list[str], keys: list[str]) -> Array:
-    """Hashes by which near-duplicates are found: posts that share a value in a column are candidates.
+    """Hash texts for the search for near-duplicates: posts that share a value in a column are candidates.
 
     Returns
     -------
@@ -71,7 +71,7 @@ class NearDuplicateIndex:
     def __init__(
         self, folder: Path, min_ratio: float = NEAR_DUPLICATE_RATIO, *, match_prefixes: bool = True
     ) -> None:
-        self._near, self._beginnings = min_ratio, match_prefixes
+        self._min_ratio, self._match_prefixes = min_ratio, match_prefixes
         self._keys = (folder / "keys.bin").open("w+b")
         self._bands = [(folder / f"band{column}.bin").open("w+b") for column in range(N_BUCKET_COLUMNS)]
         self._ends = array("q", [0])
@@ -95,8 +95,8 @@ class NearDuplicateIndex:
         Returns
         -------
         same, near : int64 (posts,)
-            The number of the first post with an equal key, and of the first post of the cluster of
-            near-duplicates (which holds the equal ones). A post without letters is a duplicate of none.
+            For each post, the number of the first post with an equal key, and of the first post of its cluster of
+            near-duplicates, which includes those with equal keys. A post without letters is a duplicate of none.
         """
         hashes = np.concatenate(self._hashes) if self._hashes else np.empty(0, dtype=np.uint64)
         for file in (self._keys, *self._bands):
@@ -120,16 +120,14 @@ class NearDuplicateIndex:
             return
         ends = np.array(self._ends, dtype=np.int64)
         keys = self._keys.fileno()
-        joined = np.arange(
-            len(ends) - 1
-        )  # approximate clusters so far, so that most pairs are compared only once
+        cluster = np.arange(len(ends) - 1)  # approximate, so that most pairs are compared only once
         for file in self._bands:
             values = np.fromfile(file.name, dtype=np.uint64)[posts]
             for left, right in _candidate_pairs(values, posts):
-                if joined[left] != joined[right] and self._is_near_duplicate(
-                    keys, ends, letters, left, right
-                ):
-                    joined[right] = joined[left]
+                if cluster[left] == cluster[right]:
+                    continue
+                if self._is_near_duplicate(keys, ends, letters, left, right):
+                    cluster[right] = cluster[left]
                     yield left, right
             advance()
 
@@ -139,16 +137,16 @@ class NearDuplicateIndex:
         `keys` is the file descriptor of the keys.
         """
         short, long = sorted((int(letters[left]), int(letters[right])))
-        if self._beginnings and short >= PREFIX_LETTERS:
+        if self._match_prefixes and short >= PREFIX_LETTERS:
             long = short
-        if 200.0 * short < self._near * (short + long):  # lengths alone rule it out
+        if 200.0 * short < self._min_ratio * (short + long):  # the lengths alone rule it out
             return False
-        # Letters are compared, not bytes: Chinese letters start with one of six bytes, so all would look alike.
+        # Compare letters, not bytes: UTF-8 starts all Chinese letters with one of six bytes, so all would be similar.
         texts = (
             os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]
             for n in (left, right)
         )
-        return fuzz.ratio(*texts, score_cutoff=self._near) > 0
+        return fuzz.ratio(*texts, score_cutoff=self._min_ratio) > 0
 
 
 def _first_with_same_hash(hashes: Array, unmatchable: Array) -> Array:

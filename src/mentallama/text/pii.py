@@ -1,7 +1,7 @@
-"""Mask personal data in a text: handles, e-mail addresses, links, phone numbers, names that writers introduce.
+"""Mask personal data in a text: handles, e-mail addresses, links, phone numbers, and names introduced in the text.
 
-Rules rather than a model: fast, auditable and offline. They miss names that nobody introduces, so a person should check
-before anything is published.
+The rules are fast, auditable and offline, unlike a model. They miss names that are not introduced ("my name is"), so a
+person should check texts before they are published.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _PHONE = re.compile(
     r"|0\d{9,10}|1?\d{10}"  # 05550123456
     r")(?![\w-]|[.,]\d)"
 )
-# What introduces the writer's own name, by language; the name follows.
+# Phrases that precede the writer's own name, by language.
 _NAME_INTRODUCTIONS = (
     r"my (?:real |full |first )?name(?: is|'s|’s|(?=:))|me llamo|mi nombre es|je m['’]appelle|"
     r"mon (?:nom|prénom) est|ich hei(?:ß|ss)e|mein name ist|benim ad[ıi]m|meu nome é|mi chiamo|mera naam"
 )
-# These introduce a name only where it has a capital: "people call me ugly".
+# These precede a name only if the next word is capitalised; compare "people call me ugly".
 _LOOSE_NAME_INTRODUCTIONS = (
     r"i(?:'m| am|’m|m) called|i go by(?: the name)?|(?:people|friends|you can|just) call me"
 )
@@ -45,7 +45,7 @@ _INTRODUCED_NAME = re.compile(
     r"|(?:我(?:的名字)?(?:叫|是叫)|我的名字是|제 이름은|내 이름은|میرا نام) ?(?P<spaceless>\w{1,4})",
     re.IGNORECASE,
 )
-# "my name is mud", "my name is not important": the word behind is no name.
+# Words after an introduction that are not names: "my name is mud", "my name is not important".
 _NOT_NAMES = frozenset(
     [
         "a",
@@ -112,12 +112,12 @@ _INTRODUCTION_HINTS = (
 
 
 def scrub(text: str) -> tuple[str, dict[str, int]]:
-    """Replace personal data with typed placeholders as `[handle]`.
+    """Replace personal data with typed placeholders such as `[handle]`.
 
     Returns
     -------
     tuple
-        The text, and how many of each kind were replaced (kinds with none are left out).
+        The masked text, and the number of replacements by kind (only kinds that occur).
 
     Examples
     --------
@@ -128,13 +128,13 @@ def scrub(text: str) -> tuple[str, dict[str, int]]:
     """
     counts: dict[str, int] = {}
     before = None
-    while text != before:  # data right beside a handle or a name is recognised once that is masked
+    while text != before:  # some data is recognised only after the handle or name beside it has been masked
         before = text
-        for kind, wanted, rule in _RULES:
-            if wanted(text):
-                text, found = rule(text)
-                if found:
-                    counts[kind] = counts.get(kind, 0) + found
+        for kind, may_match, mask in _RULES:
+            if may_match(text):
+                text, replaced = mask(text)
+                if replaced:
+                    counts[kind] = counts.get(kind, 0) + replaced
     return text, counts
 
 
@@ -144,28 +144,28 @@ def _replace(pattern: re.Pattern[str], kind: str) -> Callable[[str], tuple[str, 
 
 def _mask_names(text: str) -> tuple[str, int]:
     """Mask names that the writer introduces, there and wherever else the same capitalised word occurs."""
-    names = {name for found in _INTRODUCED_NAME.finditer(text) if (name := _introduced_name(found))}
+    names = {name for match in _INTRODUCED_NAME.finditer(text) if (name := _introduced_name(match))}
     if not names:
         return text, 0
-    already = text.count("[name]")
+    already_masked = text.count("[name]")
     text = _INTRODUCED_NAME.sub(_mask_introduction, text)
-    count = text.count("[name]") - already
-    again = [
-        re.escape(part) for name in names for part in name.split() if len(part) > 2 and part[0].isupper()
+    count = text.count("[name]") - already_masked
+    words = [
+        re.escape(word) for name in names for word in name.split() if len(word) > 2 and word[0].isupper()
     ]
-    if again:
-        text, more = re.subn(rf"\b(?:{'|'.join(sorted(again))})\b", "[name]", text)
-        count += more
+    if words:
+        text, repeats = re.subn(rf"\b(?:{'|'.join(sorted(words))})\b", "[name]", text)
+        count += repeats
     return text, count
 
 
-def _mask_introduction(found: re.Match[str]) -> str:
-    name = _introduced_name(found)
-    return found[0] if name is None else found[0].removesuffix(name) + "[name]"
+def _mask_introduction(match: re.Match[str]) -> str:
+    name = _introduced_name(match)
+    return match[0] if name is None else match[0].removesuffix(name) + "[name]"
 
 
-def _introduced_name(found: re.Match[str]) -> str | None:
-    name = found["name"] or found["capital"] or found["spaceless"]
+def _introduced_name(match: re.Match[str]) -> str | None:
+    name = match["name"] or match["capital"] or match["spaceless"]
     return None if name.split()[0].lower() in _NOT_NAMES else name
 
 
@@ -178,7 +178,8 @@ def _has_introduction(text: str) -> bool:
     return any(hint in lowered for hint in _INTRODUCTION_HINTS)
 
 
-# In this order: a mail address holds an @, a link may hold one too. The cheap test spares most posts the search.
+# (kind, cheap test that rules most posts out, masking function). The order matters: a mail address contains a link's
+# domain and an @ that would otherwise be read as a handle's, and links may contain an @ too.
 _RULES: tuple[tuple[str, Callable[[str], bool], Callable[[str], tuple[str, int]]], ...] = (
     ("mail", lambda text: "@" in text, _replace(_MAIL, "mail")),
     ("link", lambda text: "." in text, _replace(_LINK, "link")),

@@ -32,10 +32,10 @@ class _QuoteStyle:
     right: str = ""
     either: str = ""
     may_be_apostrophe: bool = False
-    """The marks may be apostrophes: inside or at the end of a word they neither open nor close."""
+    """Whether the marks may also be apostrophes: inside or at the end of a word they neither open nor close."""
 
     def pattern(self) -> re.Pattern[str]:
-        """Matches a mark; repeated marks (as doubled in CSV) and backslashes before it belong to it."""
+        """Pattern of a mark with its repetitions (as doubled in CSV) and the backslashes before it."""
         return re.compile(rf"(?<!\\)\\*([{re.escape(self.left + self.right + self.either)}{_BARRIER}])\1*")
 
 
@@ -52,7 +52,7 @@ _SINGLE_STYLES = (
     _QuoteStyle(left="‘‚‛", right="’", may_be_apostrophe=True),
     _QuoteStyle(either="'", may_be_apostrophe=True),
 )
-_MARK_PATTERNS = {kind: kind.pattern() for kind in (*_DOUBLE_STYLES, *_SINGLE_STYLES)}
+_MARK_PATTERNS = {style: style.pattern() for style in (*_DOUBLE_STYLES, *_SINGLE_STYLES)}
 
 _QuotedSpan = tuple[int, int, int, int]
 """Start and end of a quotation with its marks, then without them."""
@@ -71,7 +71,8 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Without marks around them or punctuation at their ends; only those with a letter or digit.
+        Quotations without the marks around them or punctuation at their ends; those without any letter or digit are
+        left out.
 
     Examples
     --------
@@ -80,96 +81,98 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     >>> extract_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
     ('so tired',)
     """
-    found = [*_quoted_texts(explanation), *_evidence_items(text, explanation)]
-    stripped = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in found)
+    quotes = [*_quoted_texts(explanation), *_evidence_items(text, explanation)]
+    stripped = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in quotes)
     return tuple(dict.fromkeys(quote for quote in stripped if any(map(str.isalnum, quote))))
 
 
 def _evidence_items(text: str, explanation: str) -> list[str]:
-    """Items of a structured answer's evidence, without marks around them."""
+    """Items of a structured answer's `evidence`, without marks around them."""
     listed = (first_json_object(answer_body(text)) or {}).get("evidence")
-    if isinstance(listed, str):  # one quotation, unless it is all the explanation there is
+    if isinstance(listed, str):  # one quotation, unless it serves as the explanation
         listed = [] if listed.strip() == explanation.strip() else [listed]
     items = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
     return [_without_outer_marks(item.strip()) for item in items]
 
 
 def _without_outer_marks(item: str) -> str:
-    """The item without marks that enclose all of it."""
-    for kind in (*_DOUBLE_STYLES, *_SINGLE_STYLES):
-        for begin, end, first, last in _pairs(item, kind):
-            if begin == 0 and not item[end:].strip(_TRAILING):
-                return item[first:last]
+    """Remove quotation marks that enclose the whole item."""
+    for style in (*_DOUBLE_STYLES, *_SINGLE_STYLES):
+        for start, end, inner_start, inner_end in _pairs(item, style):
+            if start == 0 and not item[end:].strip(_TRAILING):
+                return item[inner_start:inner_end]
     return item
 
 
 def _quoted_texts(explanation: str) -> Iterator[str]:
     for paragraph in _PARAGRAPH.split(explanation):
-        for _, _, first, last in _quoted_spans(paragraph):
-            yield paragraph[first:last]
+        for _, _, inner_start, inner_end in _quoted_spans(paragraph):
+            yield paragraph[inner_start:inner_end]
 
 
 def _quoted_spans(paragraph: str) -> list[_QuotedSpan]:
-    """Quotations in double marks, outermost; between them those in single ones."""
-    double = _outermost([pair for kind in _DOUBLE_STYLES for pair in _pairs(paragraph, kind)])
-    inside = _masked(paragraph, double)
-    single = _outermost([pair for kind in _SINGLE_STYLES for pair in _pairs(inside, kind)])
+    """Outermost quotations in double marks, and between them those in single marks."""
+    double = _outermost([pair for style in _DOUBLE_STYLES for pair in _pairs(paragraph, style)])
+    masked = _mask(paragraph, double)
+    single = _outermost([pair for style in _SINGLE_STYLES for pair in _pairs(masked, style)])
     return sorted([*double, *single])
 
 
 def _outermost(pairs: list[_QuotedSpan]) -> list[_QuotedSpan]:
-    kept: list[_QuotedSpan] = []
+    outermost: list[_QuotedSpan] = []
     for pair in sorted(pairs, key=lambda pair: (pair[0], -pair[1])):
-        if not kept or pair[0] >= kept[-1][1]:
-            kept.append(pair)
-    return kept
+        if not outermost or pair[0] >= outermost[-1][1]:
+            outermost.append(pair)
+    return outermost
 
 
-def _masked(paragraph: str, spans: list[_QuotedSpan]) -> str:
-    """The paragraph with the given spans replaced by as many barriers."""
-    pieces, end = [], 0
-    for begin, after, *_ in spans:
-        pieces += [paragraph[end:begin], _BARRIER * (after - begin)]
-        end = after
-    return "".join([*pieces, paragraph[end:]])
+def _mask(paragraph: str, spans: list[_QuotedSpan]) -> str:
+    """Replace each character of the given spans by a barrier."""
+    pieces, position = [], 0
+    for start, end, *_ in spans:
+        pieces += [paragraph[position:start], _BARRIER * (end - start)]
+        position = end
+    return "".join([*pieces, paragraph[position:]])
 
 
-def _pairs(paragraph: str, kind: _QuoteStyle) -> Iterator[_QuotedSpan]:
+def _pairs(paragraph: str, style: _QuoteStyle) -> Iterator[_QuotedSpan]:
     """Pair marks of one style from left to right; a second opening mark replaces the first."""
     opened: re.Match[str] | None = None
-    for mark in _MARK_PATTERNS[kind].finditer(paragraph):
+    for mark in _MARK_PATTERNS[style].finditer(paragraph):
         if mark[1] == _BARRIER:
             opened = None
-        elif opened is not None and _closes(paragraph, mark, opened[1], kind):
+        elif opened is not None and _closes(paragraph, mark, opened[1], style):
             yield opened.start(), mark.end(), opened.end(), mark.start()
             opened = None
-        elif _opens(paragraph, mark, kind):
+        elif _opens(paragraph, mark, style):
             opened = mark
 
 
-def _opens(text: str, mark: re.Match[str], kind: _QuoteStyle) -> bool:
-    if mark[1] in kind.left and not kind.may_be_apostrophe:
+def _opens(text: str, mark: re.Match[str], style: _QuoteStyle) -> bool:
+    if mark[1] in style.left and not style.may_be_apostrophe:
         return True
     before, after = _neighbours(text, mark)
     if not after or after.isspace() or after in _AFTER_CLOSING or _is_spaced_letter(before):
         return False
-    if kind.may_be_apostrophe:
-        return mark[1] not in kind.right and not _ELISIONS.match(text, mark.end())
+    if style.may_be_apostrophe:
+        return mark[1] not in style.right and not _ELISIONS.match(text, mark.end())
     return True
 
 
-def _closes(text: str, mark: re.Match[str], opener: str, kind: _QuoteStyle) -> bool:
+def _closes(text: str, mark: re.Match[str], opener: str, style: _QuoteStyle) -> bool:
     before, after = _neighbours(text, mark)
-    if kind.may_be_apostrophe:
-        turned = mark[1] in kind.left and opener != "‚"  # ‚so‘ closes with what opens elsewhere
-        return not turned and not before.isspace() and not _is_spaced_letter(after)
-    if mark[1] in kind.either:
+    if style.may_be_apostrophe:
+        only_opens = (
+            mark[1] in style.left and opener != "‚"
+        )  # German ‚so‘ closes with the English opening mark
+        return not only_opens and not before.isspace() and not _is_spaced_letter(after)
+    if mark[1] in style.either:
         return bool(before) and not before.isspace() and not (before in _BEFORE_OPENING and after.isalnum())
-    if mark[1] in kind.right and opener in kind.left:
+    if mark[1] in style.right and opener in style.left:
         return True
-    if mark[1] in kind.left and mark[1] != opener and (opener == "„" or opener in kind.right):
+    if mark[1] in style.left and mark[1] != opener and (opener == "„" or opener in style.right):
         return True
-    # The same mark at both ends: ”so”, »so», and “so“ where it is mistyped.
+    # The same mark at both ends: ”so”, »so», and the typing error “so“.
     return not before.isspace() and not after.isalnum()
 
 
@@ -179,9 +182,10 @@ def _neighbours(text: str, mark: re.Match[str]) -> tuple[str, str]:
 
 
 def _is_spaced_letter(character: str) -> bool:
-    """Whether this is a letter or digit beside which a mark is an apostrophe rather than a quotation mark.
+    """Whether a mark next to this character is an apostrophe rather than a quotation mark.
 
-    In Chinese, Japanese, Thai and Korean, words are written right beside quotation marks.
+    True for letters and digits except in Chinese, Japanese, Thai and Korean, where words directly follow quotation
+    marks.
     """
     return character.isalnum() and UNBORDERED_LETTER.match(character) is None
 
@@ -193,7 +197,7 @@ _STRIPPED_PUNCTUATION = r"[\s,.;:!?…。，、；：！？\\–—-]*"
 
 
 def replace_quotes(explanation: str, quotes: Iterable[str], placeholder: str = "“”") -> str:
-    """An explanation's own words: each of `quotes` that stands in quotation marks becomes `placeholder`.
+    """Replace those of `quotes` that are in quotation marks by `placeholder`, leaving the explanation's own words.
 
     >>> replace_quotes('The writer says "so tired," twice.', ["so tired"])
     'The writer says “” twice.'

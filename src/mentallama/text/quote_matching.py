@@ -1,8 +1,8 @@
-"""Find a quotation in a post, from the surest kind of match to the least sure.
+"""Find a quotation in a post, by kinds of match from the most reliable to the least.
 
-Exact; normalised (apart from case, spacing and marks); gapped (in order, with something left out); spliced (put
-together from several places); fuzzy (with small changes). Each `match_*` takes the post's text and the quotation and
-returns the spans, or none. `find_quote` is the short form for evidence marked by annotators.
+Exact; normalised (ignoring case, spacing and punctuation); gapped (in order, with parts left out); spliced (assembled
+from several passages); fuzzy (with small changes). Each `match_*` function takes the post's text and the quotation and
+returns the matching spans, () if there are none. `find_quote` is a simpler search for evidence marked by annotators.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ FUZZY_QUOTE_RATIO = 85.0
 where lower values began to match paraphrases."""
 
 MIN_SPLICE_WORDS, MIN_SPLICE_CHARACTERS = 3, 5
-"""Minimum words (characters in scripts without spaces) per part of a spliced quotation: most sentences can be put
-together from shorter parts."""
+"""Minimum words (characters in scripts without spaces) per part of a spliced quotation: almost any sentence can be
+assembled from shorter parts."""
 MAX_SPLICE_PARTS = 4
 """Maximum number of parts of a splice."""
 MAX_SKIPPED_WORDS = 3
@@ -56,31 +56,31 @@ def find_quote(text: str, quote: str, fuzzy: bool = True) -> Span | None:
     start = text.find(quote)
     if start >= 0:
         return Span(start=start, end=start + len(quote))
-    folded, places = _normalised_with_offsets(text)
-    wanted = _normalised_with_offsets(quote)[0]
-    if not wanted:
+    normalised_text, offsets = _normalised_with_offsets(text)
+    normalised_quote, _ = _normalised_with_offsets(quote)
+    if not normalised_quote:
         return None
-    start = folded.find(wanted)
+    start = normalised_text.find(normalised_quote)
     if start >= 0:
-        return Span(start=places[start], end=places[start + len(wanted) - 1] + 1)
-    if not fuzzy or len(wanted) < 8:  # a few letters are similar to almost anything
+        return Span(start=offsets[start], end=offsets[start + len(normalised_quote) - 1] + 1)
+    if not fuzzy or len(normalised_quote) < 8:  # a few letters are similar to almost anything
         return None
-    match = fuzz.partial_ratio_alignment(wanted, folded, score_cutoff=FUZZY_QUOTE_RATIO)
+    match = fuzz.partial_ratio_alignment(normalised_quote, normalised_text, score_cutoff=FUZZY_QUOTE_RATIO)
     if match is None or match.dest_end == match.dest_start:
         return None
-    return _expand_to_words(text, places[match.dest_start], places[match.dest_end - 1] + 1)
+    return _expand_to_words(text, offsets[match.dest_start], offsets[match.dest_end - 1] + 1)
 
 
 @lru_cache(maxsize=64)
 def _normalised_with_offsets(text: str) -> tuple[str, tuple[int, ...]]:
     """Letters and digits without case and accents, and the offset in `text` of each."""
-    characters, places = [], []
+    characters, offsets = [], []
     for offset, character in enumerate(text):
         for part in unicodedata.normalize("NFKD", character).casefold():
             if part.isalnum():
                 characters.append(part)
-                places.append(offset)
-    return "".join(characters), tuple(places)
+                offsets.append(offset)
+    return "".join(characters), tuple(offsets)
 
 
 def _expand_to_words(text: str, start: int, end: int) -> Span:
@@ -94,17 +94,18 @@ def _expand_to_words(text: str, start: int, end: int) -> Span:
 
 def match_exact(text: str, quote: str) -> Spans:
     """Match exactly, at word boundaries where the script has spaces."""
-    found = re.search(_with_word_borders(re.escape(quote), quote), text)
-    return (Span(start=found.start(), end=found.end()),) if found else ()
+    match = re.search(_with_word_borders(re.escape(quote), quote), text)
+    return (Span(start=match.start(), end=match.end()),) if match else ()
 
 
 def match_normalised(text: str, quote: str) -> Spans:
-    """Match ignoring case, spacing and punctuation; from four letters on also accents and word boundaries."""
+    """Match ignoring case, spacing and punctuation, and in quotations of four or more letters also accents and word
+    boundaries."""
     words = _WORD_PART.findall(quote)
-    joined = r"[\W_]*" if UNBORDERED_LETTER.search(quote) else r"[\W_]+"
-    found = re.search(_with_word_borders(joined.join(map(re.escape, words)), quote), text, re.IGNORECASE)
-    if found and words:
-        return (Span(start=found.start(), end=found.end()),)
+    separator = r"[\W_]*" if UNBORDERED_LETTER.search(quote) else r"[\W_]+"
+    match = re.search(_with_word_borders(separator.join(map(re.escape, words)), quote), text, re.IGNORECASE)
+    if match and words:
+        return (Span(start=match.start(), end=match.end()),)
     span = find_quote(text, quote, fuzzy=False) if sum(map(len, words)) >= MIN_STEM_LETTERS else None
     return (span,) if span else ()
 
@@ -116,11 +117,11 @@ def match_gapped(text: str, quote: str) -> Spans:
         return ()
     spans: list[Span] = []
     for part in parts:
-        begin = spans[-1].end if spans else 0
-        found = _match_part(text[begin:], part)
-        if found is None:
+        start = spans[-1].end if spans else 0
+        match = _match_part(text[start:], part)
+        if match is None:
             return ()
-        spans.append(Span(start=begin + found.start, end=begin + found.end))
+        spans.append(Span(start=start + match.start, end=start + match.end))
     return tuple(spans)
 
 
@@ -130,25 +131,26 @@ def _match_part(text: str, part: str) -> Span | None:
 
 def match_spliced(text: str, quote: str) -> Spans:
     """Match the fewest parts of the post (see MIN_SPLICE_WORDS) that make up the quotation word by word."""
-    words, places = _words_with_spans(text)
-    wanted = _words_with_spans(quote)[0]
-    least = MIN_SPLICE_CHARACTERS if UNSPACED_LETTER.search(quote) else MIN_SPLICE_WORDS
-    if len(wanted) < 2 * least:
+    words, offsets = _words_with_spans(text)
+    quoted, _ = _words_with_spans(quote)
+    min_length = MIN_SPLICE_CHARACTERS if UNSPACED_LETTER.search(quote) else MIN_SPLICE_WORDS
+    if len(quoted) < 2 * min_length:
         return ()
     post = _space_joined_words(words)
-    splices: list[list[tuple[int, int]] | None] = [[], *[None] * len(wanted)]
-    for begin in range(len(wanted)):
-        splice = splices[begin]
+    # splices[n]: the shortest list of parts, as word ranges of the post, that make up the first n quoted words
+    splices: list[list[tuple[int, int]] | None] = [[], *[None] * len(quoted)]
+    for start in range(len(quoted)):
+        splice = splices[start]
         if splice is None or len(splice) == MAX_SPLICE_PARTS:
             continue
-        for end in range(begin + least, len(wanted) + 1):
-            at = post.find(_space_joined_words(wanted[begin:end]))
-            if at < 0:
+        for end in range(start + min_length, len(quoted) + 1):
+            position = post.find(_space_joined_words(quoted[start:end]))
+            if position < 0:
                 break
             if (known := splices[end]) is None or len(known) > len(splice) + 1:
-                first = post.count(" ", 0, at)
-                splices[end] = [*splice, (first, first + end - begin)]
-    return tuple(Span(start=places[a][0], end=places[b - 1][1]) for a, b in splices[-1] or ())
+                first = post.count(" ", 0, position)
+                splices[end] = [*splice, (first, first + end - start)]
+    return tuple(Span(start=offsets[a][0], end=offsets[b - 1][1]) for a, b in splices[-1] or ())
 
 
 def is_contiguous(text: str, spans: Spans) -> bool:
@@ -169,31 +171,32 @@ def match_fuzzy(text: str, quote: str) -> Spans:
 
 def _match_inflected(text: str, quote: str) -> Spans:
     """Match word by word up to inflection and person: "worrying about her mom" for "I worry about my mom"."""
-    words, places = _words_with_spans(text)
-    wanted = _words_with_spans(quote)[0]
-    anchor = max((word for word in wanted if not _PERSON_WORD.fullmatch(word)), key=len, default="")
+    words, offsets = _words_with_spans(text)
+    quoted, _ = _words_with_spans(quote)
+    anchor = max((word for word in quoted if not _PERSON_WORD.fullmatch(word)), key=len, default="")
     if len(anchor) < MIN_STEM_LETTERS + 1 or UNBORDERED_LETTER.search(quote):
         return ()
-    at = wanted.index(anchor)
-    for number, word in enumerate(words):
-        first = number - at
+    anchor_index = quoted.index(anchor)
+    for index, word in enumerate(words):
+        first = index - anchor_index
         if first < 0 or not _same_stem(word, anchor):
             continue
-        theirs = words[first : first + len(wanted)]
-        if len(theirs) == len(wanted) and all(map(_same_word, theirs, wanted)):
-            return (Span(start=places[first][0], end=places[first + len(wanted) - 1][1]),)
+        candidate = words[first : first + len(quoted)]
+        if len(candidate) == len(quoted) and all(map(_same_word, candidate, quoted)):
+            return (Span(start=offsets[first][0], end=offsets[first + len(quoted) - 1][1]),)
     return ()
 
 
-def _same_word(ours: str, theirs: str) -> bool:
-    changed = _PERSON_WORD.fullmatch(ours) and _PERSON_WORD.fullmatch(theirs)
-    return ours == theirs or bool(changed) or _same_stem(ours, theirs)
+def _same_word(a: str, b: str) -> bool:
+    """Whether two words are equal up to inflection or person."""
+    both_person_words = _PERSON_WORD.fullmatch(a) and _PERSON_WORD.fullmatch(b)
+    return a == b or bool(both_person_words) or _same_stem(a, b)
 
 
-def _same_stem(ours: str, theirs: str) -> bool:
+def _same_stem(a: str, b: str) -> bool:
     """Whether two words share a prefix and differ only in endings of at most three letters."""
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ours, theirs, strict=False)))
-    return common >= MIN_STEM_LETTERS and max(len(ours), len(theirs)) - common <= 3
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+    return common >= MIN_STEM_LETTERS and max(len(a), len(b)) - common <= 3
 
 
 def _count_negations(text: str) -> int:
@@ -214,5 +217,6 @@ def _space_joined_words(words: list[str]) -> str:
 @lru_cache(maxsize=64)
 def _words_with_spans(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     """Words of a text in lower case, and start and end of each; single letters in scripts without spaces."""
-    found = [(part[0].casefold().replace("’", "'"), part.span()) for part in _WORD.finditer(text)]
-    return [word for word, _ in found], [place for _, place in found]
+    matches = list(_WORD.finditer(text))
+    words = [match[0].casefold().replace("’", "'") for match in matches]
+    return words, [match.span() for match in matches]

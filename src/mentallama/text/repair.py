@@ -10,11 +10,11 @@ import unicodedata
 # The zero-width joiner and non-joiner stay: Persian, Urdu and emoji need them.
 _INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\u200b\u2060\u00ad\ufffc]")
 _LINE_BREAKS = re.compile("\r\n?|\x85|\u2028|\u2029")
-# Curly quotes, dashes, dots and ™ read as Mac Roman; ftfy leaves them if the rest of the text is valid.
+# Curly quotes, dashes, ellipses and ™ read as Mac Roman; ftfy leaves them if the rest of the text is valid.
 _MAC_RUN = re.compile("‚[ÄÑ][^\x00-\x7f]")
 # Windows' apostrophe read as Mac Roman, in English contractions: "donít".
 _MAC_APOSTROPHE = re.compile(r"(?<=[A-Za-z])í(?=(?:t|s|m|d|re|ve|ll)\b)")
-# What UTF-8's curly quotes, dashes and full-width marks turn into when read as GBK; never seen together in Chinese.
+# UTF-8 curly quotes, dashes and full-width punctuation read as GBK; these do not occur together in Chinese.
 _GBK_SIGNS = re.compile("[鈥聽锛銆鈩脙]")
 _GBK_RUN = re.compile(
     r"[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€][\u4e00-\u9fff\u3000-\u303f\uff00-\uffef€\w?]*"
@@ -54,9 +54,8 @@ def _repair_once(text: str) -> str:
 
 def _fix_mojibake(text: str) -> str:
     if "‚" in text or "√" in text:
-        text = _redecode_utf8(
-            text, "mac_roman"
-        )  # the whole text, accents too: correct text is not valid UTF-8 after re-encoding
+        # First the whole text, with its accents: text that was decoded correctly is not valid UTF-8 after re-encoding.
+        text = _redecode_utf8(text, "mac_roman")
         text = _MAC_RUN.sub(lambda run: _redecode_utf8(run[0], "mac_roman"), text)
     if "í" in text:
         text = _MAC_APOSTROPHE.sub("’", text)

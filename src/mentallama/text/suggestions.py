@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
-    """The closest known name, or all of them if none is close.
+    """Suggest the closest known name, or list all of them if none is close.
 
-    `cutoff` is the least similarity, from 0 to 1 (Ratcliff and Obershelp).
+    `cutoff` is the minimum similarity, from 0 to 1 (Ratcliff and Obershelp).
 
     >>> did_you_mean("dreadit", ["DR", "dreaddit"])
     'did you mean dreaddit?'
     >>> did_you_mean("x", ["DR", "dreaddit"])
     'known are DR, dreaddit'
     """
-    by_lower = {each.lower(): each for each in known}
+    by_lower = {candidate.lower(): candidate for candidate in known}
     closest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
     return f"did you mean {by_lower[closest[0]]}?" if closest else f"known are {', '.join(by_lower.values())}"
