@@ -1,10 +1,12 @@
-"""Extensions from outside the package: each is one object, and one line in a table.
+"""Extensions that are added from outside the package, each in as many places as docs/architecture.md promises.
 
-A test passes its own table where the package takes one as an argument; what it adds is all that an extension needs.
+A test passes a longer table where the package takes one as an argument, and replaces the table for its duration
+elsewhere. Apart from the table, an extension consists of the objects that the test defines.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from mentallama.analysts.registry import ANALYSTS, AnalystKind
 from mentallama.answers.format import write_answer
 from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, RowGate
 from mentallama.check.gates import GATES
+from mentallama.check.gates.reference_overlap import collect_references, overlap_report, score_overlap
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
 from mentallama.check.response_row import ResponseRow
 from mentallama.check.run import run as run_check
@@ -38,7 +41,7 @@ from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.metrics import registry as metric_registry
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.classification import accuracy
-from mentallama.metrics.registry import Metric
+from mentallama.metrics.registry import OVERLAP_METRICS, Metric
 from mentallama.pipeline.registry import STAGES, recipe_model
 from mentallama.pipeline.runner import run_recipe
 from mentallama.pipeline.stage import Stage
@@ -58,10 +61,30 @@ from mentallama.run_files import (
     RELEASE_RESPONSES_PATH,
 )
 from mentallama.tasks import load_tasks
-from tests.factories.check_cases import answer_to, post_of
+from tests.factories.check_cases import answer_to, post_of, row_for
 from tests.factories.linear_cases import make_post
+from tests.factories.project import ROOT
 
-# --- a stage: config/count.py, count/run.py, count/stage.py, and a line in pipeline.registry.STAGES ----
+PLACES: dict[str, tuple[str, ...]] = {
+    "stage": ("config/<stage>.py", "<stage>/run.py", "<stage>/stage.py", "STAGES in pipeline/registry.py"),
+    "analyst": ("a module in analysts/", "ANALYSTS in analysts/registry.py"),
+    "gate": ("a module in check/gates/", "a key in config/check.py", "GATES in check/gates/__init__.py"),
+    "label metric": ("a function in metrics/classification.py", "METRICS in metrics/registry.py"),
+    "explanation metric": ("a function in metrics/text_overlap.py", "OVERLAP_METRICS in metrics/registry.py"),
+    "report section": ("a builder in report/sections/", "SECTIONS in report/sections/__init__.py"),
+}
+"""Extension -> the places in the package that it touches, as the tests below show."""
+
+
+def test_the_architecture_page_promises_these_numbers_of_places() -> None:
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    promised = dict(re.findall(r"^\*\*An? ([^*]+)\*\* \((\d+) places?\)\.", page, re.MULTILINE))
+    assert {name: promised.get(name) for name in PLACES} == {
+        name: str(len(places)) for name, places in PLACES.items()
+    }
+
+
+# --- a stage, 4 places: settings, work, `Stage` object, and a line in `STAGES` ---------------------------
 
 
 class Count(Settings):
@@ -158,11 +181,11 @@ def test_a_stage_has_a_command(recipe_path: Path) -> None:
     assert done.output.splitlines()[-1] == str(out / "count")
 
 
-# --- an analyst: a module in analysts/, and a line in analysts.registry.ANALYSTS -----------------------
+# --- an analyst, 2 places: a class, and a line in `ANALYSTS` ----------------------------------------------
 
 
 class ConstantAnalyst:
-    """Gives every question the label after which it is named, if the question has it."""
+    """Answers every question with one label, which is the location of its spec."""
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -173,7 +196,9 @@ class ConstantAnalyst:
             yield Prediction(example_id=example.id, reading=reading, model=f"constant:{self.label}")
 
 
-def test_an_analyst_answers_one_post_and_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_analyst_is_opened_by_its_spec_and_predicts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     kind = AnalystKind(lambda location, _: ConstantAnalyst(location), libraries=("typer",))
     monkeypatch.setitem(ANALYSTS, "constant", kind)
     (answer,) = analyse_post("The bus is late.", "constant:no", "DR").predictions
@@ -195,11 +220,11 @@ def test_an_analyst_answers_one_post_and_many(monkeypatch: pytest.MonkeyPatch, t
     assert "typer" in manifest.cache_key["versions"]
 
 
-# --- gates: a module in check/gates, a key in config/check.py, and a line in check.gates.GATES ---------
+# --- gates, 3 places each: a function, a key in the settings of check, and a line in `GATES` ---------------
 
 
 class CheckWithToyGates(Check):
-    """Settings of check with the keys of two more gates."""
+    """Settings of check with a key for each of two more gates."""
 
     max_capitals: Annotated[int | None, GateSetting("capitals")] = None
     same_length: Annotated[bool, GateSetting("same_length")] = True
@@ -246,7 +271,7 @@ def test_gates_judge_drop_and_are_reported(jobs: int, tmp_path: Path) -> None:
     out.mkdir()
     run_check(recipe, tmp_path, out, WITH_GATES)
 
-    dropped = {each.post_id: each.reasons for each in read_records(out / DROPPED_FILE, DroppedResponse)}
+    dropped = {row.post_id: row.reasons for row in read_records(out / DROPPED_FILE, DroppedResponse)}
     assert dropped == {
         posts[1].id: {"capitals": "12 capitals", "same_length": "not unique"},
         posts[2].id: {"same_length": "not unique"},
@@ -268,10 +293,10 @@ def test_the_keys_of_a_gate_disable_it_and_let_it_only_report() -> None:
         CheckWithToyGates(report_only=("same_size",))
 
 
-# --- a metric: a function in metrics/, and a line in metrics.registry.METRICS -----------------------------------
+# --- metrics, 2 places each: a function, and a line in `METRICS` or `OVERLAP_METRICS` --------------------
 
 
-def test_a_metric_is_in_scores_json_the_terminal_table_and_the_report(
+def test_a_label_metric_is_in_scores_json_the_terminal_table_and_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error_rate = Metric("error_rate", "error rate", lambda counts: 100 - accuracy(counts), digits=1)
@@ -303,7 +328,27 @@ def test_a_metric_is_in_scores_json_the_terminal_table_and_the_report(
     assert "| error rate |" in (tmp_path / "report/report.md").read_text(encoding="utf-8")
 
 
-# --- a report section: report/sections/limits.py, and a line in report.sections.SECTIONS --------------------
+def length_ratios(explanations: Sequence[str], references: Sequence[str]) -> list[float]:
+    """100 times the shorter length over the longer one."""
+    pairs = zip(explanations, references, strict=True)
+    return [100 * min(map(len, pair)) / max(map(len, pair)) for pair in pairs]
+
+
+def test_an_explanation_metric_is_in_the_table_of_the_gate_report() -> None:
+    post = post_of("dreaddit", "The tired cat sleeps.", {"stress": "yes"})
+    explanations = {"teacher": "Strain.", "expert": "Plain strain."}  # 7 and 13 characters
+    response, reference = (
+        row_for(post, "stress", write_answer("dreaddit", "stress", "yes", explanation), model=model)
+        for model, explanation in explanations.items()
+    )
+    metrics = {**OVERLAP_METRICS, "length_ratio": length_ratios}
+    scores = score_overlap([response], collect_references([reference]), metrics)
+    (line,) = overlap_report([response], scores)
+    assert list(line) == ["set", "model", "references", *OVERLAP_METRICS, "length_ratio"]
+    assert line["length_ratio"] == 53.85
+
+
+# --- a report section, 2 places: a builder, and a line in `SECTIONS` ---------------------------------------
 
 
 def test_a_report_section_is_on_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
