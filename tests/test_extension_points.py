@@ -24,7 +24,7 @@ from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, Ro
 from mentallama.check.gates import GATES
 from mentallama.check.gates.reference_overlap import collect_references, overlap_report, score_overlap
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.check.run import run as run_check
 from mentallama.cli.stages import add_stage_commands
 from mentallama.cli.tables import score_table

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mentallama.answers.format import write_answer
-from mentallama.check.response_row import ResponseRow, parse_response
+from mentallama.check.response_rows import ResponseRow, parse_response
 from mentallama.files.record_files import write_records
 from mentallama.records import Form, Post, Provenance, Response, Split, example_of
 from mentallama.tasks import find_task

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.records import Post, Provenance, Reading, Response, Split, example_of, stable_id
 from mentallama.tasks import find_task, load_tasks

@@ -12,6 +12,9 @@ from mentallama.records import Example, Prediction
 from mentallama.tasks import Task, load_tasks
 
 InferenceMode = Literal["answer-first", "free"]
+Template = Literal["auto", "chat", "plain"]
+Device = Literal["auto", "cpu", "cuda"]
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class Analyst(Protocol):
@@ -71,11 +74,11 @@ class InferenceOptions:
 
     mode: InferenceMode = "answer-first"
     labels_only: bool = False
-    template: Literal["auto", "chat", "plain"] = "auto"
+    template: Template = "auto"
     max_new_tokens: int = 256
     max_batch_tokens: int = 8192
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Dtype = "auto"
+    device: Device = "auto"
     max_concurrency: int = 64
     timeout: float = 120.0
     extra_body: Mapping[str, Any] = field(default_factory=dict)

@@ -33,7 +33,7 @@ _SPECIAL_TOKENS = re.compile(
 )
 _THINKING = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _UNCLOSED_THINKING = re.compile(r"<(think|thinking|thought)>", re.IGNORECASE)
-_TRUNCATED_FINISH_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
+TRUNCATED_FINISH_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
 _REFUSED_FINISH_REASONS = {"content_filter", "refusal", "safety", "blocked"}
 
 _REFUSAL = re.compile(
@@ -92,7 +92,7 @@ def read_answer(
     'names more than one label: school, work'
     """
     task = find_task(task) if isinstance(task, str) else task
-    if finish_reason in _TRUNCATED_FINISH_REASONS:
+    if finish_reason in TRUNCATED_FINISH_REASONS:
         return Reading(status="truncated", reason=f"the model stopped at {finish_reason}")
     if finish_reason in _REFUSED_FINISH_REASONS:
         return Reading(status="refused", reason=f"the model stopped at {finish_reason}")

@@ -10,8 +10,7 @@ from typing import Any
 
 from mentallama.check.human_review.disagreements import Decisions
 from mentallama.check.output.gate_report_schema import GateReportRow
-from mentallama.check.response_join import CheckInputs, read_expert_rows, read_response_rows
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import CheckInputs, ResponseRow, read_expert_rows, read_response_rows
 from mentallama.records import Verdict
 from mentallama.tasks import Task
 

@@ -24,8 +24,13 @@ from mentallama.check.gates.quote_grounding import (
 )
 from mentallama.check.human_review.disagreements import Decisions
 from mentallama.check.output.gate_report_schema import GateTable
-from mentallama.check.response_join import CheckInputs, JoinedResponse, join_responses
-from mentallama.check.response_row import ResponseRow, parse_response
+from mentallama.check.response_rows import (
+    CheckInputs,
+    JoinedResponse,
+    ResponseRow,
+    join_responses,
+    parse_response,
+)
 from mentallama.config import Check, Recipe
 from mentallama.files.record_files import open_jsonl, read_records
 from mentallama.parallel import batched, map_batches

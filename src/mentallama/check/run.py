@@ -37,8 +37,7 @@ from mentallama.check.output.dataset_card import collect_card_data, dataset_card
 from mentallama.check.output.gate_report import render_gate_report
 from mentallama.check.output.gate_report_schema import GateCounts, GateReport
 from mentallama.check.output.statistics import SelectionCounts
-from mentallama.check.response_join import CheckInputs
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import CheckInputs, ResponseRow
 from mentallama.check.selection import Selection, select_responses
 from mentallama.config import Check, Recipe
 from mentallama.files.atomic import write_json, write_text

@@ -11,7 +11,7 @@ from mentallama.check.gate_runner import GateRun
 from mentallama.check.gates.label_match import GATE as LABEL_MATCH
 from mentallama.check.human_review.disagreements import DECISIONS, DROP_DECISIONS, Decisions, disagrees
 from mentallama.check.output.gate_report_schema import DroppedResponse
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
 
 

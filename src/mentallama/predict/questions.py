@@ -12,8 +12,6 @@ from mentallama.tasks import Task
 QuestionKey = tuple[str, str]
 """A set and the name of one of its questions."""
 
-"""Beside predictions that were made without a recipe."""
-
 
 class QuestionRow(Record):
     """The post, set and question behind a prediction, without text. Written beside predictions without a recipe."""

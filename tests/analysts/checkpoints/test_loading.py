@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.checkpoints.loading import choose_device, choose_dtype, load_pretrained
 from mentallama.analysts.checkpoints.metadata import (
     ModelMetadata,
     read_model_metadata,

@@ -14,7 +14,7 @@ from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.answers.format import write_answer
 from mentallama.check import run as check_run
 from mentallama.check.gates.label_consistency import predict_with_label_reader
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.cli.app import app
 from mentallama.config import Check, Evaluate
 from mentallama.errors import UsageError

@@ -27,7 +27,7 @@ from mentallama.check.gates.label_consistency import (
     label_consistency_report,
     predict_from_explanations,
 )
-from mentallama.check.response_row import ResponseRow, parse_response
+from mentallama.check.response_rows import ResponseRow, parse_response
 from mentallama.files.imhi_release import (
     ReleaseFile,
     find_expert_files,

@@ -6,7 +6,7 @@ import pytest
 
 from mentallama.check.gates.label_match import check_label_match
 from mentallama.check.human_review.disagreements import Decisions, decision_key
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.check.selection import accepted_label
 from tests.factories.check_cases import post_of, row_for
 

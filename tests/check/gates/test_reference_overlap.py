@@ -12,7 +12,7 @@ from mentallama.check.gates.reference_overlap import (
     overlap_report,
     score_overlap,
 )
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from tests.factories.check_cases import post_of, row_for
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mentallama.check.gates.repeated_explanation import check_repeated_explanations, count_other_posts
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from tests.factories.gate_rows import row

@@ -21,7 +21,7 @@ from mentallama.check.human_review.disagreements import (
     read_decisions,
     write_disagreements,
 )
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.errors import DataError
 from mentallama.files.spreadsheet import escape_formula, read_sheet, unescape_formula, write_sheet
 from tests.factories.check_cases import post_of, row_for

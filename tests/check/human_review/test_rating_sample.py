@@ -21,7 +21,7 @@ from mentallama.check.human_review.rating_sample import (
     read_ratings,
     write_rating_sample,
 )
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.errors import DataError
 from mentallama.files.spreadsheet import read_sheet, write_sheet
 from tests.factories.check_cases import post_of, row_for

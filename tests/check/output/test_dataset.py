@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from mentallama.answers.format import write_answer
 from mentallama.answers.parse import read_answer
 from mentallama.check.output.dataset import DATASET_COLUMNS, AcceptedResponse, dataset_writer
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table

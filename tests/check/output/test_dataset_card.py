@@ -25,7 +25,7 @@ from mentallama.check.output.gate_report_schema import (
     TeacherCounts,
     UnusableAnswers,
 )
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.files.atomic import write_text
 from mentallama.records import FORMS, Split
 from mentallama.safety import NOTICE

@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
+from mentallama.analysts.base import Device, Dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, read_model_metadata
 from mentallama.analysts.checkpoints.optional_deps import require_peft
 from mentallama.errors import MentallamaError, UsageError
@@ -41,6 +42,29 @@ class LoadedModel:
     context: int
     name: str
     metadata: ModelMetadata | None
+
+
+def choose_device(wanted: Device, local_rank: int = 0) -> torch.device:
+    """The device for a setting; `local_rank` is the index of this process on its machine.
+
+    Raises
+    ------
+    UsageError
+        `cuda` is requested and torch sees no GPU.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise UsageError(
+            "device: cuda is requested, but torch sees no GPU here; use device: cpu, or install a CUDA build of torch"
+        )
+    return torch.device("cuda", local_rank) if available and wanted != "cpu" else torch.device("cpu")
+
+
+def choose_dtype(wanted: Dtype, device: torch.device) -> torch.dtype:
+    """The dtype for a setting; `auto` is bfloat16 on a GPU and float32 on a CPU."""
+    if wanted == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.float32 if wanted == "float32" else torch.bfloat16
 
 
 def load_pretrained(

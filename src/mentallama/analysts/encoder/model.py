@@ -19,8 +19,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 
-from mentallama.analysts.checkpoints.device import Device, Dtype, choose_device, choose_dtype
-from mentallama.analysts.checkpoints.loading import load_pretrained
+from mentallama.analysts.base import Device, Dtype
+from mentallama.analysts.checkpoints.loading import choose_device, choose_dtype, load_pretrained
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
 from mentallama.errors import DataError, UsageError

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
+from mentallama.analysts.base import Template
 from mentallama.errors import UsageError
 from mentallama.records import Example, Form
 from mentallama.tasks import Task, write_query
-
-Template = Literal["auto", "chat", "plain"]
 
 _SUFFIX_CHARS = 12
 """Last characters of a prompt that may influence how the first token of an answer is split."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mentallama.analysts.inference.prompt_encoding import EncodedPrompt, PromptEncoder, Template
+from mentallama.analysts.base import Template
+from mentallama.analysts.inference.prompt_encoding import EncodedPrompt, PromptEncoder
 from mentallama.errors import UsageError
 from mentallama.records import Example, Form
 from mentallama.tasks import Task

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.checkpoints.device import choose_device, choose_dtype
 from mentallama.analysts.checkpoints.loading import (
     LoadedModel,
+    choose_device,
+    choose_dtype,
     inference_mode,
     load_pretrained,
     published_eos_ids,

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from math import exp, fsum
 from typing import Generic, Protocol, TypeVar
 
-from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.base import InferenceOptions, Template
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
-from mentallama.analysts.inference.prompt_encoding import Template
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
 from mentallama.progress import LogFn

@@ -22,7 +22,7 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.inference.token_trie import common_prefix_length
 from mentallama.analysts.language_model.generative import softmax
 from mentallama.answers.format import REASONING_MARKER, label_sentence
-from mentallama.answers.parse import read_answer
+from mentallama.answers.parse import TRUNCATED_FINISH_REASONS, read_answer
 from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
@@ -45,8 +45,6 @@ SCORING_CHUNK = 256
 
 LOGPROBS_PROBE = ("The sky is blue.", "The sky is green.")
 """Texts whose log-probabilities are requested to find out whether the endpoint provides them."""
-
-TRUNCATED_FINISH_REASONS = ("length", "max_tokens")
 
 
 class RemoteAnalyst:

@@ -22,7 +22,7 @@ from mentallama.answers.strip_label import strip_label
 from mentallama.check.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.output.gate_report_schema import GateReportRow
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.records import Verdict, stable_id
 from mentallama.tasks import Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.human_review.disagreements import DECISIONS, Decisions, disagrees
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
 
 GATE = "label_match"

@@ -7,7 +7,7 @@ from collections import Counter
 from functools import cache
 from typing import Any
 
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
 
 MIN_LETTERS = 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
 from mentallama.text.scripts import UNSPACED_LETTER
 from mentallama.text.tokenize import word_tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
 from mentallama.text.pii import PII_KINDS, PLACEHOLDER, scrub
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from mentallama.check.gates.statements import find_statements
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.prompts import prompt_instructions
 from mentallama.records import FORMS, Verdict
 from mentallama.tasks import Task

@@ -15,7 +15,7 @@ from collections.abc import Container, Iterable
 from functools import cache
 from typing import Literal
 
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import FORMS, Post, Record, Span, Verdict
 from mentallama.tasks import Task
 from mentallama.text.pii import PII_KINDS

@@ -12,7 +12,7 @@ from statistics import fmean
 
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.output.gate_report_schema import GateReportRow
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.metrics.registry import OVERLAP_METRICS
 from mentallama.metrics.text_overlap import OverlapMetric
 from mentallama.records import Verdict

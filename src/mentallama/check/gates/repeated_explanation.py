@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.gates.quote_grounding import GROUNDED_KINDS, match_quotes
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.parallel import batched
 from mentallama.records import Verdict
 from mentallama.text.fingerprint import key_hash, text_key

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import yaml
 
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
 
 Subject = Literal["diagnosis", "advice", "leak"]

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mentallama.check.human_review.review_sheet import digest_human_input, has_human_input, read_keyed_rows
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.files.spreadsheet import SheetRow, write_sheet
 
 GENERATED_COLUMNS = (

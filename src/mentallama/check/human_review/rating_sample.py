@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from mentallama.check.human_review.review_sheet import digest_human_input, has_human_input, read_keyed_rows
 from mentallama.check.output.gate_report_schema import GateReportRow
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.files.spreadsheet import SheetRow, escape_formula, unescape_formula, write_sheet
 from mentallama.metrics.sequential_test import sequential_test
 from mentallama.records import POOR_RATING_BELOW, RATING_SCORES, stable_id

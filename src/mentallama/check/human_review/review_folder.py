@@ -25,7 +25,7 @@ from mentallama.check.human_review.rating_sample import (
     write_rating_sample,
 )
 from mentallama.check.output.gate_report_schema import GateReportRow
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.config import Check
 from mentallama.run_files import DISAGREEMENTS_PATH, RATING_SAMPLE_PATH
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.answers.format import write_answer
-from mentallama.check.response_row import ResponseRow
+from mentallama.check.response_rows import ResponseRow
 from mentallama.files.imhi_release import COLUMNS as RELEASE_COLUMNS
 from mentallama.files.imhi_release import release_path
 from mentallama.files.record_files import record_writer, table_writer

@@ -12,7 +12,7 @@ from mentallama.check.output.gate_report_schema import (
     TeacherCounts,
     UnusableAnswers,
 )
-from mentallama.check.response_row import NOT_JUDGED_PREFIX
+from mentallama.check.response_rows import NOT_JUDGED_PREFIX
 from mentallama.check.selection import Selection
 from mentallama.records import SPLITS, ReadingStatus, Split
 from mentallama.tasks import Task

@@ -13,7 +13,8 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
-from mentallama.analysts.checkpoints.device import Device, choose_device
+from mentallama.analysts.base import Device
+from mentallama.analysts.checkpoints.loading import choose_device
 from mentallama.parallel import is_torchrun
 
 PROCESS_GROUP_TIMEOUT = timedelta(days=7)

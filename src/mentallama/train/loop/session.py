@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from mentallama.analysts.checkpoints.device import choose_dtype
+from mentallama.analysts.checkpoints.loading import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.config.train import TRAIN_CACHE_EXCLUDES

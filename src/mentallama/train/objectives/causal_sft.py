@@ -15,8 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from mentallama.analysts.base import Analyst
-from mentallama.analysts.checkpoints.device import choose_dtype
-from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel, choose_dtype, load_pretrained
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.language_model.causal import CausalAnalyst

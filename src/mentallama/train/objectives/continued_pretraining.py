@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from mentallama.analysts.checkpoints.device import choose_dtype
+from mentallama.analysts.checkpoints.loading import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError

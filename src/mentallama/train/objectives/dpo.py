@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy, logsigmoid
 
-from mentallama.analysts.checkpoints.device import choose_dtype
+from mentallama.analysts.checkpoints.loading import choose_dtype
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.config import CausalSettings, Recipe
 from mentallama.tasks import Task

@@ -17,8 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import cross_entropy
 
-from mentallama.analysts.checkpoints.device import choose_dtype
-from mentallama.analysts.checkpoints.loading import LoadedModel, load_pretrained
+from mentallama.analysts.checkpoints.loading import LoadedModel, choose_dtype, load_pretrained
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.encoder.model import (
     EncoderClassifier,

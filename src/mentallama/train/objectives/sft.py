@@ -15,10 +15,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
-from mentallama.analysts.base import Analyst, InferenceOptions
-from mentallama.analysts.checkpoints.device import choose_dtype
+from mentallama.analysts.base import Analyst, InferenceOptions, Template
+from mentallama.analysts.checkpoints.loading import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
-from mentallama.analysts.inference.prompt_encoding import Template
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.records import Example

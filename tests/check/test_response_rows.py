@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.check.response_join import read_response_rows
+from mentallama.check.response_rows import read_response_rows
 from mentallama.errors import DataError
 from mentallama.records import FORMS, Form, Post, Response
 from mentallama.tasks import load_tasks
