@@ -1,7 +1,5 @@
 """Bootstrap intervals over posts."""
 
-import time
-
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
@@ -64,9 +62,3 @@ def test_batches_do_not_change_the_interval(monkeypatch: pytest.MonkeyPatch) -> 
     whole = bootstrap_interval(tables(50), weighted_f1, Resampling())
     monkeypatch.setattr("mentallama.metrics.bootstrap.MAX_DRAWN_INDICES", 50 * 7)  # 7 resamples at a time
     assert bootstrap_interval(tables(50), weighted_f1, Resampling()) == whole
-
-
-def test_fast_enough_for_a_large_set() -> None:
-    began = time.perf_counter()
-    bootstrap_interval(tables(2_400), weighted_f1, Resampling())
-    assert time.perf_counter() - began < 2.0  # measured 0.1 s; the bound only catches a loop over rows

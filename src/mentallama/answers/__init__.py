@@ -1,8 +1,1 @@
-"""Answers as text: `write_answer` and `read_answer` are inverse functions, with one rule for references and model
-output.
-"""
-
-from mentallama.answers.format import write_answer
-from mentallama.answers.parse import read_answer
-
-__all__ = ["read_answer", "write_answer"]
+"""Answers as text: writing and reading them, by one rule for references and model output."""

@@ -48,7 +48,7 @@ def _sources(
     form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
 ) -> None:
     """Show for each set its licence, where to obtain it, and which files are expected and found."""
-    from mentallama.collect.survey import format_survey, survey
+    from mentallama.collect.inputs import format_survey, survey
     from mentallama.records import FORMS
     from mentallama.tasks import load_tasks
 

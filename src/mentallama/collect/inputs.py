@@ -1,4 +1,4 @@
-"""Find the input files in a data folder.
+"""Find the input files in a data folder, and count their rows for `mentallama sources`.
 
 A data folder has `release/` (the published layout) and `sources/<set>/<file>` (upstream files under their own
 names). Both are optional and may be incomplete.
@@ -13,6 +13,7 @@ from pathlib import Path
 from mentallama.collect.readers import RawPost, Reject, read_release_posts, read_table_posts
 from mentallama.errors import UsageError
 from mentallama.files.imhi_release import ReleaseFile, find_release_files
+from mentallama.files.tables import read_table
 from mentallama.records import Form, Origin
 from mentallama.tasks import Source, Task
 
@@ -74,3 +75,57 @@ def find_input_files(
 
 def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | ReleaseFile) -> InputFile:
     return InputFile(task, origin, path.relative_to(data).as_posix(), path, source)
+
+
+@dataclass(frozen=True)
+class SourceSurvey:
+    """Rows of a set in a data folder: `release` by split, `upstream` by file name, and upstream files `missing`."""
+
+    task: Task
+    release: dict[str, int]
+    upstream: dict[str, int]
+    missing: tuple[str, ...]
+
+
+def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[SourceSurvey]:
+    """Count the rows of each set's files; files that do not exist count as 0 or missing."""
+    release = data / "release"
+    published = find_release_files(release, form, tasks) if release.is_dir() else []
+    return [
+        _survey(data, task, [file for file in published if file.set == task.set]) for task in tasks.values()
+    ]
+
+
+def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurvey:
+    rows: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
+    folder, upstream = data / "sources" / task.set, {}
+    for source in task.sources:
+        if (folder / source.file).is_file():
+            upstream[source.file] = sum(1 for _ in read_table(folder / source.file, source.encoding))
+    others = (
+        sorted(p.name for p in folder.glob("*") if p.is_file())
+        if not task.sources and folder.is_dir()
+        else []
+    )
+    upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
+    missing = tuple(source.file for source in task.sources if source.file not in upstream)
+    return SourceSurvey(task, rows, upstream, missing)
+
+
+def format_survey(found: SourceSurvey) -> list[str]:
+    """Describe a set as lines of text: source, licence, rows found and rows expected."""
+    task, expected = found.task, found.task.published_rows.model_dump()
+    release = ", ".join(
+        f"{split} {found.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
+    )
+    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in found.upstream.items()) or "nothing"
+    lines = [
+        f"{task.set}: {task.title} ({task.platform})",
+        f"  licence   {task.licence}",
+        f"  obtain    {task.obtain}",
+        f"  release   {release} rows",
+        f"  upstream  {upstream}",
+    ]
+    if found.missing:
+        lines.append(f"  missing   {', '.join(found.missing)}")
+    return lines

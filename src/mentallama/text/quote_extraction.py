@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mentallama.answers.parse import answer_body, first_json_object
-from mentallama.text.scripts import UNBORDERED_LETTER
+from mentallama.text.tokenize import UNBORDERED_LETTER
 
 _PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _TRAILING = " \t\n\r\u00a0\u3000.,;:!?…。，、；：！？-–—\\"

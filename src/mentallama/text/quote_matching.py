@@ -15,7 +15,7 @@ from itertools import pairwise, takewhile
 from rapidfuzz import fuzz
 
 from mentallama.records import Span
-from mentallama.text.scripts import UNBORDERED_LETTER, UNSPACED, UNSPACED_LETTER
+from mentallama.text.tokenize import UNBORDERED_LETTER, UNSPACED, UNSPACED_LETTER
 
 Spans = tuple[Span, ...]
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from mentallama.text.scripts import UNSPACED, combining_marks
+from mentallama.text.tokenize import UNSPACED, combining_marks
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int64]

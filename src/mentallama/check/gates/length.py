@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
-from mentallama.text.scripts import UNSPACED_LETTER
-from mentallama.text.tokenize import word_tokens
+from mentallama.text.tokenize import UNSPACED_LETTER, word_tokens
 
 CHARACTERS_PER_WORD = 1.6
 """Average number of characters in a Chinese or Japanese word; as many count as one word in scripts without spaces."""
