@@ -18,7 +18,7 @@ from mentallama.collect.readers import Reject
 from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Removal
 from mentallama.evaluate.published_reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow

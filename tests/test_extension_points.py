@@ -34,7 +34,7 @@ from mentallama.config.check import Check, GateSetting
 from mentallama.errors import TooManyRejectsError, UsageError
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.atomic import write_json
 from mentallama.files.manifest import read_manifest
 from mentallama.files.record_files import read_json, read_records, write_records

@@ -14,7 +14,7 @@ from mentallama.evaluate.published_reader import (
     load_published_rules,
     score_as_published,
 )
-from mentallama.evaluate.score_row import score_row
+from mentallama.evaluate.scores import score_row
 from mentallama.records import Example
 from mentallama.tasks import find_task, load_tasks
 

@@ -13,7 +13,7 @@ from mentallama.errors import DataError, UsageError
 from mentallama.evaluate.paper_results import ModelScores, comparison_rows
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
-from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.records import Post, Prediction, Provenance, Reading, example_of
 from mentallama.tasks import find_task, load_tasks, write_query
@@ -217,7 +217,7 @@ def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
     ("predictions", "posts", "what"),
     [
         ([prediction(IDS[0]), prediction(IDS[0])], POSTS, "row 2: a second prediction"),
-        ([prediction(IDS[0], "perhaps")], POSTS, "row 1: a label that DR does not have"),
+        ([prediction(IDS[0], "perhaps")], POSTS, "row 1: DR has no label 'perhaps'"),
         ([prediction(IDS[0])], [post(0, "maybe")], "row 1: 'maybe' is not a label"),
         ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "there is no task named 'Mine'"),
     ],

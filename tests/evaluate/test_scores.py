@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from mentallama.evaluate.score_row import ScoredRow
-from mentallama.evaluate.scores import compute_scores, confusion_by_post
+from mentallama.evaluate.scores import ScoredRow, compute_scores, confusion_by_post, score_row
 from mentallama.metrics.bootstrap import Resampling
+from mentallama.records import Example, Reading
 from mentallama.tasks import find_task
 
 NO_LABEL = ("unparsed", "refused", "truncated")
@@ -141,3 +141,34 @@ def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
         one = scores.per_class[label]
         ours = [one.precision or 0, one.recall or 0, one.f1 or 0, 100 * one.support]
         assert ours == pytest.approx(100 * theirs, abs=1e-4)
+
+
+EXAMPLE = Example(
+    id="e1", post_id="p1", task="DR", question="depression", form="instruction", text="synthetic", label="yes"
+)
+
+
+def test_a_gold_label_is_correct() -> None:
+    row = score_row(EXAMPLE, Reading(status="parsed", label="yes"), {"yes": 0.8, "no": 0.2})
+    assert (row.correct, row.predicted, row.probability) == (True, "yes", 0.8)
+    # (0.8 - 1)² + (0.2 - 0)² = 0.04 + 0.04
+    assert row.brier == pytest.approx(0.08)
+
+
+@pytest.mark.parametrize("status", ["unparsed", "refused", "truncated"])
+def test_an_answer_without_a_label_is_wrong(status: str) -> None:
+    row = score_row(EXAMPLE, Reading.model_validate({"status": status, "reason": "why"}), {})
+    assert (row.correct, row.predicted, row.status) == (False, None, status)
+    assert row.probability is None
+    assert row.brier is None
+
+
+def test_probabilities_count_without_a_label() -> None:
+    # (0.5 - 1)² + (0.5 - 0)² = 0.5; there is no label whose probability could be named
+    row = score_row(EXAMPLE, Reading(status="truncated", reason="length"), {"yes": 0.5, "no": 0.5})
+    assert (row.brier, row.probability) == (0.5, None)
+
+
+def test_an_example_without_a_gold_label_cannot_be_scored() -> None:
+    with pytest.raises(ValueError, match="e1"):
+        score_row(EXAMPLE.model_copy(update={"label": None}), Reading(status="parsed", label="yes"), {})

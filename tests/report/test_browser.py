@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.test_run import SETTINGS, make_run, report
+from tests.factories.report_run import SETTINGS, make_run, write_report
 
 pytestmark = pytest.mark.browser
 
@@ -43,8 +43,8 @@ CONTRAST = """() => {
 def browser() -> Iterator[Any]:
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium; the page was not looked at")
-    sync = pytest.importorskip("playwright.sync_api", reason="no playwright: the page was not looked at")
+        pytest.skip("no chromium on this machine: apt-get install chromium; the page was not checked")
+    sync = pytest.importorskip("playwright.sync_api", reason="no playwright: the page was not checked")
     with sync.sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield opened
@@ -54,23 +54,23 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = make_run(tmp_path_factory.mktemp("run"))
-    return report(folder, "A made-up run with a rather long title", SETTINGS)
+    return write_report(folder, "A synthetic run with a rather long title", SETTINGS)
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280])
-def test_no_overflow_no_request_no_complaint(browser: Any, page_file: Path, width: int) -> None:
+def test_page_has_no_overflow_and_makes_no_request(browser: Any, page_file: Path, width: int) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900})
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
+    messages: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(page_file.as_uri())
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(OVERFLOW) == []
     assert page.evaluate("document.querySelectorAll('.scroll').length") > 15
-    assert (said, asked) == ([], [page_file.as_uri()])
+    assert (messages, requests) == ([], [page_file.as_uri()])
     page.close()
 
 
@@ -78,9 +78,9 @@ def test_no_overflow_no_request_no_complaint(browser: Any, page_file: Path, widt
 def test_all_text_is_legible(browser: Any, page_file: Path, scheme: str) -> None:
     page = browser.new_page(color_scheme=scheme)
     page.goto(page_file.as_uri())
-    found = page.evaluate(CONTRAST)
-    assert len(found) > 500
-    assert [one for one in found if one[0] < 4.5] == []
+    contrasts = page.evaluate(CONTRAST)
+    assert len(contrasts) > 500
+    assert [text for text in contrasts if text[0] < 4.5] == []
     page.close()
 
 

@@ -1,6 +1,5 @@
-"""The report: everything on one page, the same bytes each time, and no word of a post."""
+"""The report: everything on one page, the same bytes each time, and no post text."""
 
-import random
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -8,232 +7,16 @@ from pathlib import Path
 import pytest
 
 from mentallama.errors import DataError
-from mentallama.evaluate.published_reader import PublishedScore
-from mentallama.evaluate.run import score_sets, write_scores
-from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.score_row import ScoredRow
 from mentallama.files.atomic import write_json
-from mentallama.files.record_files import write_records
-from mentallama.metrics.bootstrap import Resampling
-from mentallama.records import Prediction, Reading
-from mentallama.report.run import escape_markdown_cell, run
+from mentallama.report.run import escape_markdown_cell
 from mentallama.report.sections.provenance import flatten_settings
 from mentallama.safety import NOTICE
-from mentallama.tasks import Task, load_tasks
-
-SECRET = "a sentence out of somebody's post"
-SIZES = {
-    "DR": 40,
-    "dreaddit": 60,
-    "Irf": 50,
-    "MultiWD": 30,
-    "SAD": 90,
-    "CAMS": 70,
-    "loneliness": 45,
-    "t-sid": 80,
-}
-PUBLISHED = PublishedScore(
-    weighted_f1=61.5,
-    accuracy=62.5,
-    reason=None,
-    n_references=40,
-    n_outputs=40,
-    n_defaulted=3,
-    n_differences=4,
-)
-
-
-def made_up_rows(task: Task, posts: int) -> list[ScoredRow]:
-    """Rows of an analyst that is right seven times in ten and says so."""
-    draw = random.Random(task.set)
-    rows = []
-    for number in range(posts):
-        for question in task.questions:
-            gold = draw.choice(list(task.labels))
-            sure = draw.uniform(1 / len(task.labels), 1)
-            said = gold if draw.random() < 0.7 else draw.choice([*task.labels, "unparsed", "truncated"])
-            lost = said in ("unparsed", "truncated")
-            rows.append(
-                ScoredRow.model_validate(
-                    {
-                        "example_id": f"{number}{question}",
-                        "set": task.set,
-                        "question": question,
-                        "post_id": f"{number}",
-                        "gold": gold,
-                        "status": said if lost else "parsed",
-                        "predicted": None if lost else said,
-                        "probability": None if lost else sure,
-                        "brier": 2 * (1 - sure) ** 2,
-                    }
-                )
-            )
-    return rows
-
-
-def make_scores(out: Path) -> ScoreFile:
-    tasks = load_tasks()
-    rows = {name: made_up_rows(tasks[name], posts) for name, posts in SIZES.items()}
-    how = Resampling(resamples=200)
-    unscored = PUBLISHED.model_copy(
-        update={
-            "weighted_f1": None,
-            "accuracy": None,
-            "reason": "its lists differ in length: 58 references, 70 outputs",
-        }
-    )
-    return write_scores(
-        out / "evaluate",
-        ScoreFile(
-            form="instruction",
-            source={"kind": "predictions", "model": "linear:runs/made-up/train"},
-            resampling=how,
-            sets=score_sets(rows, tasks, how),
-            missing=("CLP", "swmh"),
-            missing_reasons={
-                "CLP": "there are no labelled test posts for it",
-                "swmh": "3 labelled test rows have no prediction",
-            },
-            as_published={"DR": PUBLISHED, "CAMS": unscored},
-        ),
-        rows,
-    )
-
-
-def make_run(out: Path) -> Path:
-    """A made-up run's folder with everything a report can show."""
-    make_scores(out)
-    names = list(load_tasks())
-    sizes = [SIZES.get(name, 0) for name in names]
-    counts = [[(7 * i * j) % 23 if size else 0 for j in range(len(names))] for i, size in enumerate(sizes)]
-    posts = {
-        name: {"train": 12 * size, "validation": size, "test": size}
-        for name, size in zip(names, sizes, strict=True)
-    }
-    write_json(
-        out / "collect/summary.json",
-        {
-            "posts": posts,
-            "missing": ["CLP", "swmh"],
-            "rows_read": 6_000,
-            "rejected": 12,
-            "reject_reasons": {"an empty post": 9, "unknown label": 3},
-            "cleaning": {"mended": 40},
-            "leak_guard": "run",
-            "removed": [
-                {
-                    "reason": "leak",
-                    "match": "exact",
-                    "set": "MultiWD",
-                    "split": "train",
-                    "duplicate_of_set": "Irf",
-                    "duplicate_of_split": "test",
-                    "posts": 792,
-                },
-                {
-                    "reason": "leak",
-                    "match": "near",
-                    "set": "MultiWD",
-                    "split": "train",
-                    "duplicate_of_set": "Irf",
-                    "duplicate_of_split": "test",
-                    "posts": 31,
-                },
-                {
-                    "reason": "duplicate",
-                    "match": "exact",
-                    "set": "SAD",
-                    "split": "train",
-                    "duplicate_of_set": "SAD",
-                    "duplicate_of_split": "train",
-                    "posts": 4,
-                },
-                {
-                    "reason": "synthetic",
-                    "match": None,
-                    "set": "DR",
-                    "split": "test",
-                    "duplicate_of_set": None,
-                    "duplicate_of_split": None,
-                    "posts": 2,
-                },
-            ],
-            "held_out": {
-                "sets": ["CAMS", "Irf"],
-                "posts_left_out": 900,
-                "test_posts_left_in_training": 0,
-                "verified": True,
-            },
-            "files": ["release/x.csv"],
-        },
-    )
-    write_json(
-        out / "collect/overlap.json",
-        {
-            "test_sets": names,
-            "train_sets": names,
-            "before_guard": counts,
-            "after_guard": [[0] * len(names)] * len(names),
-            "test_posts": sizes,
-        },
-    )
-    write_json(
-        out / "collect/label_drift.json",
-        [
-            {
-                "set": "Irf",
-                "question": "thwarted belongingness",
-                "rows": 1057,
-                "differ": 230,
-                "share": 0.2176,
-                "pairs": {"yes → no": 230},
-            },
-            {"set": "dreaddit", "question": "stress", "rows": 414, "differ": 3, "share": 0.0072, "pairs": {}},
-        ],
-    )
-    card = {"C": 2.0, "class_weight": "balanced", "temperature": 1.2345, "weighted_f1": 0.9876}
-    write_json(
-        out / "train/summary.json",
-        {
-            "sets": {
-                "DR": {
-                    "questions": {"depression": {"train": 480, "validation": 40, "metadata": card}},
-                    "features": 1000,
-                    "seconds": 1.5,
-                }
-            },
-            "skipped": {"CLP, depression": "0 labelled training posts"},
-        },
-    )
-    write_records(
-        out / "predict/predictions.jsonl.zst",
-        [
-            Prediction(
-                example_id="e",
-                reading=Reading(status="parsed", label="yes", explanation=SECRET),
-                probabilities={"yes": 0.9, "no": 0.1},
-                model="linear:runs/made-up/train",
-            ),
-        ],
-    )
-    return out
-
-
-SETTINGS = {
-    "name": "made-up",
-    "seed": 7,
-    "tasks": None,
-    "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]},
-}
-
-
-def report(folder: Path, title: str, settings: dict[str, object] | None = None) -> Path:
-    return run(folder, folder / "report", title, settings)
+from tests.factories.report_run import SECRET, SETTINGS, SIZES, make_run, make_scores, write_report
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return report(make_run(tmp_path_factory.mktemp("run")), "A made-up run", SETTINGS)
+    return write_report(make_run(tmp_path_factory.mktemp("run")), "A made-up run", SETTINGS)
 
 
 class Outline(HTMLParser):
@@ -302,7 +85,7 @@ def test_no_post_text_on_the_page(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["index.html", "report.md"])
-def test_both_pages_say_the_same(whole: Path, name: str) -> None:
+def test_both_pages_show_the_same_facts(whole: Path, name: str) -> None:
     text = (whole.parent / name).read_text(encoding="utf-8")
     for expected in (
         NOTICE[:40],
@@ -314,6 +97,7 @@ def test_both_pages_say_the_same(whole: Path, name: str) -> None:
         "swmh: 3 labelled test rows have no prediction",
         "its lists differ in length: 58 references, 70 outputs",
         "Held out: CAMS, Irf. None of their posts",
+        "CAMS, Irf: held out in this run",
         "27.22",
         "collect.leak_guard",
         "98.76",
@@ -323,13 +107,13 @@ def test_both_pages_say_the_same(whole: Path, name: str) -> None:
 
 
 def test_the_same_run_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
-    again = report(make_run(tmp_path), "A made-up run", SETTINGS)
+    again = write_report(make_run(tmp_path), "A made-up run", SETTINGS)
     assert again.read_bytes() == whole.read_bytes()
     assert (again.parent / "report.md").read_bytes() == (whole.parent / "report.md").read_bytes()
 
 
 def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
-    text = report(tmp_path, "Nothing yet").read_text(encoding="utf-8")
+    text = write_report(tmp_path, "Nothing yet").read_text(encoding="utf-8")
     for name in (
         "evaluate/scores.json",
         "collect/summary.json",
@@ -343,15 +127,15 @@ def test_an_empty_run_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_scores_alone_are_enough(tmp_path: Path) -> None:
     make_scores(tmp_path)
-    text = report(tmp_path, "Scores").read_text(encoding="utf-8")
+    text = write_report(tmp_path, "Scores").read_text(encoding="utf-8")
     assert "Results compared with the paper" in text
-    assert "saw nothing of these sets" not in text  # without the leak guard's word there is no such claim
+    assert "held out in this run" not in text  # only the leak guard's summary can support that claim
 
 
 def test_secrets_and_folders_of_the_machine_stay_off_the_page(tmp_path: Path) -> None:
     collect = {"author_salt": "pepper", "tables": ["/home/somebody/table.csv"]}
     settings = {"data": "/home/somebody/imhi", "collect": collect}
-    report(tmp_path, "Sent around", settings)
+    write_report(tmp_path, "Sent around", settings)
     for name in ("index.html", "report.md"):
         text = (tmp_path / "report" / name).read_text(encoding="utf-8")
         assert "imhi" in text
@@ -361,14 +145,14 @@ def test_secrets_and_folders_of_the_machine_stay_off_the_page(tmp_path: Path) ->
 
 
 def test_titles_are_escaped(tmp_path: Path) -> None:
-    text = report(tmp_path, "<b>a & b</b>").read_text(encoding="utf-8")
+    text = write_report(tmp_path, "<b>a & b</b>").read_text(encoding="utf-8")
     assert "<h1>&lt;b&gt;a &amp; b&lt;/b&gt;</h1>" in text
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "collect/label_drift.json", [{"set": "Irf"}])
     with pytest.raises(DataError, match=r"collect/label_drift.json: the report cannot read 0.differ"):
-        report(tmp_path, "Damaged")
+        write_report(tmp_path, "Damaged")
 
 
 def test_a_markdown_table_has_as_many_cells_as_its_head(whole: Path) -> None:

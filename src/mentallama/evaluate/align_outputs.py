@@ -49,20 +49,20 @@ def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
     Raises
     ------
     DataError
-        Not UTF-8, or not a table with the two columns.
+        The file is not UTF-8, or not a table with the two columns.
     """
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             rows = list(csv.reader(lines, escapechar=escape))
-    except (csv.Error, UnicodeDecodeError) as fault:
-        raise DataError("not a UTF-8 CSV file", path) from fault
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError("not a UTF-8 CSV file", path) from error
     header = rows[0] if rows else []
     if not set(OUTPUT_COLUMNS) <= set(header):
         raise DataError(f"no columns {' and '.join(OUTPUT_COLUMNS)} in its first row", path, 1)
     reference, text = (header.index(name) for name in OUTPUT_COLUMNS)
     for number, cells in enumerate(rows, 1):
         if len(cells) != len(header) and cells:
-            raise DataError(f"{len(cells)} cells where the header names {len(header)}", path, number)
+            raise DataError(f"{len(cells)} cells where the header has {len(header)}", path, number)
     return [
         OutputRow(number, cells[reference], cells[text]) for number, cells in enumerate(rows[1:], 2) if cells
     ]
@@ -90,23 +90,23 @@ def align_outputs(
         The outputs answer none of the candidates; the message names the first row that differs from the first
         candidate.
     """
-    readings: list[list[OutputRow]] = []
-    faults: list[DataError] = []
+    parsed: list[list[OutputRow]] = []
+    errors: list[DataError] = []
     for escape in ESCAPE_CHARS:
         try:
-            readings.append(read_outputs(path, escape))
-        except DataError as fault:
-            faults.append(fault)
+            parsed.append(read_outputs(path, escape))
+        except DataError as error:
+            errors.append(error)
     for index, (_, rows) in enumerate(candidates):
-        for outputs in readings:
+        for outputs in parsed:
             aligned = align_rows(outputs, rows)
             if aligned is not None:
                 return index, aligned
-    if not readings:
-        raise faults[0]
+    if not parsed:
+        raise errors[0]
     # The escape character with which more rows agree is the one the file was written with.
-    faults = [mismatch_error(path, outputs, *candidates[0]) for outputs in readings]
-    raise max(faults, key=lambda fault: fault.row or 0)
+    errors = [mismatch_error(path, outputs, *candidates[0]) for outputs in parsed]
+    raise max(errors, key=lambda error: error.row or 0)
 
 
 def align_rows(outputs: Sequence[OutputRow], rows: Sequence[ReleaseRow]) -> AlignedOutputs | None:
@@ -114,22 +114,20 @@ def align_rows(outputs: Sequence[OutputRow], rows: Sequence[ReleaseRow]) -> Alig
 
     They are reordered only if every reference occurs exactly once on each side.
     """
-    theirs, ours = (
-        [_normalize_whitespace(output.reference) for output in outputs],
-        [_normalize_whitespace(row.reference) for row in rows],
-    )
-    if theirs == ours:
+    given = [_normalize_whitespace(output.reference) for output in outputs]
+    expected = [_normalize_whitespace(row.reference) for row in rows]
+    if given == expected:
         return AlignedOutputs(list(outputs), "rows")
-    by_reference = dict(zip(theirs, outputs, strict=True))
-    if len(by_reference) == len(theirs) == len(ours) and set(ours) == set(theirs):
-        return AlignedOutputs([by_reference[reference] for reference in ours], "references")
+    by_reference = dict(zip(given, outputs, strict=True))
+    if len(by_reference) == len(given) == len(expected) and set(expected) == set(given):
+        return AlignedOutputs([by_reference[reference] for reference in expected], "references")
     return None
 
 
 def mismatch_error(
     path: Path, outputs: Sequence[OutputRow], benchmark: Path, rows: Sequence[ReleaseRow]
 ) -> DataError:
-    """The error that says where outputs and benchmark first differ, without text of either."""
+    """The error that names the first row where outputs and benchmark differ, without quoting text of either."""
     pairs = zip(outputs, rows, strict=False)
     differing = next(
         (
@@ -147,5 +145,5 @@ def mismatch_error(
 
 
 def _normalize_whitespace(reference: str) -> str:
-    """CSV writers differ in white space, so it is not compared."""
+    """Collapse white space, in which CSV writers differ, so that it is not compared."""
     return " ".join(reference.split())

@@ -1,4 +1,4 @@
-"""The benchmark's rows with an answer to each: outputs of a model, the references themselves, or empty text."""
+"""The benchmark's test files, and scores of answers to their rows: a model's outputs, the references, or empty text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mentallama.errors import DataError, UsageError
 from mentallama.evaluate.align_outputs import AlignedOutputs, OutputRow, align_outputs
 from mentallama.evaluate.published_reader import ScoredOutput
 from mentallama.evaluate.score_file import MatchedFile
-from mentallama.evaluate.score_row import score_row
+from mentallama.evaluate.scores import score_row
 from mentallama.files.imhi_release import (
     ReleaseFile,
     ReleaseRow,
@@ -23,7 +23,7 @@ from mentallama.records import Example, Form, example_id, stable_id
 from mentallama.tasks import Task
 
 BUILTIN_RESPONSES = ("reference", "empty")
-"""Responses that need no model: the references themselves (every score 100) and empty text (every score 0)."""
+"""Responses that need no model: the references themselves (all scores are 100) and empty text (all are 0)."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Benchmark:
     expert_files: Mapping[str, ReleaseFile]
 
     def candidate_files(self, name: str) -> list[ReleaseFile]:
-        """The files that outputs of a set may answer, with the test file first."""
+        """The files that the outputs of a set may answer; the test file comes first."""
         return [files[name] for files in (self.test_files, self.expert_files) if name in files]
 
 
@@ -45,7 +45,7 @@ def open_benchmark(root: Path, form: Form, tasks: Mapping[str, Task]) -> Benchma
     root = root / "release" if (root / "release").is_dir() else root
     tests = {file.set: file for file in find_release_files(root, form, tasks) if file.split == "test"}
     if not tests:
-        raise UsageError(f"{root}: there are no test files in {form} form in it")
+        raise UsageError(f"{root}: it holds no test files in {form} form")
     experts = {file.set: file for file in find_expert_files(root, tasks)} if form == "instruction" else {}
     return Benchmark(root, form, tests, experts)
 

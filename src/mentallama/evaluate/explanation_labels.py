@@ -1,7 +1,7 @@
 """Labels predicted from explanations alone, by a trained label reader.
 
-They measure two things that the answers' own labels do not: whether an explanation supports the label it is given for,
-and how good the labels would be that the explanations alone imply.
+They measure two things that the labels of the answers do not: whether an explanation supports the label that it is
+given for, and how accurate the labels are that the explanations alone imply.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from mentallama.answers.strip_label import strip_label
 from mentallama.errors import UsageError
 from mentallama.evaluate.join_predictions import iter_examples
 from mentallama.evaluate.published_reader import ScoredOutput
-from mentallama.evaluate.score_row import ScoredRow
-from mentallama.evaluate.scores import compute_scores
+from mentallama.evaluate.scores import ScoredRow, compute_scores
 from mentallama.files.record_files import read_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Example, Form, Prediction, Reading, Record
@@ -29,14 +28,14 @@ from mentallama.tasks import Task
 class ExplanationScores(Record):
     """Scores of one set's explanations; weighted F1 in percent.
 
-    `rows` are parsed answers to questions that the label reader supports. `n_predicted` of them have an explanation
-    with more in it than the answer; for the others no label is predicted, which counts as wrong.
+    `rows` counts parsed answers to questions that the label reader supports. `n_predicted` of them have an explanation
+    that says more than the answer; for the others no label is predicted, which counts as wrong.
     """
 
     rows: int
     n_predicted: int
     f1_against_answers: float
-    """Against the labels of the answers: whether explanations support them."""
+    """Against the labels of the answers: whether the explanations support them."""
     f1_against_gold: float
     """Against the gold labels."""
 
@@ -52,7 +51,7 @@ class AnsweredExample:
 def iter_answered_predictions(
     posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
 ) -> Iterator[AnsweredExample]:
-    """The labelled test rows that have a prediction."""
+    """Yield the labelled test rows that have a prediction."""
     examples = {
         example.id: example
         for split, example in iter_examples(posts, form, tasks)
@@ -66,7 +65,7 @@ def iter_answered_predictions(
 def iter_answered_outputs(
     outputs: Mapping[str, Iterable[ScoredOutput]], tasks: Mapping[str, Task]
 ) -> Iterator[AnsweredExample]:
-    """The benchmark's rows with the model outputs that answer them, given by set."""
+    """Yield the benchmark's rows with the model outputs that answer them, given by set."""
     for name, rows in outputs.items():
         for row in rows:
             yield AnsweredExample(row.example, read_answer(tasks[name], row.output, row.example.form))
@@ -90,7 +89,7 @@ def score_explanations(
         name, question = row.example.task, row.example.question
         if seen_hash(row.example.text) in reader.seen:
             raise UsageError(
-                f"{reader.name} has seen test posts of {name}, and cannot judge explanations of them; "
+                f"{reader.name} was trained on test posts of {name}, so it cannot judge explanations of them; "
                 "train it on a run with collect.leak_guard: run"
             )
         if row.reading.status == "parsed" and reader.supports(tasks[name], question):
@@ -108,7 +107,7 @@ def score_explanations(
 def _predict_labels(
     rows: list[AnsweredExample], reader: LabelReader, task: Task, question: str
 ) -> Iterator[str | None]:
-    """The most probable label of each explanation; None if there is nothing in it but the answer."""
+    """Yield the most probable label of each explanation; None if the explanation holds nothing but the answer."""
     texts = [strip_label(task, row.reading.explanation) for row in rows]
     probabilities = iter(reader.label_probabilities(task, question, [text for text in texts if text]))
     for text in texts:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.errors import DataError
-from mentallama.evaluate.score_row import ScoredRow, score_row
+from mentallama.evaluate.scores import ScoredRow, score_row
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Form, Post, Prediction, Split, example_of
 from mentallama.tasks import Task
@@ -31,7 +31,7 @@ class JoinedPredictions:
 def join_predictions(
     posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
 ) -> JoinedPredictions:
-    """Score each labelled test row of `posts` that has a prediction, and list the others.
+    """Score each labelled test row of `posts` that has a prediction, and list the rows and predictions without a match.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def join_predictions(
     for split, example in iter_examples(posts, form, tasks):
         number, prediction = unmatched.pop(example.id, (0, None))
         if split != "test":
-            continue  # a prediction of another split is not unused, but has no score
+            continue  # a prediction of another split has no score, but does not count as unused either
         if example.label is None:
             joined.unlabelled[example.task] = joined.unlabelled.get(example.task, 0) + 1
         elif prediction is None:
@@ -57,7 +57,7 @@ def join_predictions(
 
 
 def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[tuple[Split, Example]]:
-    """Every question of every post, with the post's split.
+    """Yield every question of every post, with the post's split.
 
     Raises
     ------
@@ -93,4 +93,4 @@ def _check_labels(prediction: Prediction, task: Task, file: Path, number: int) -
     labels = {*prediction.probabilities, *([prediction.reading.label] if prediction.reading.label else [])}
     unknown = sorted(labels - set(task.labels))
     if unknown:
-        raise DataError(f"a label that {task.set} does not have: {unknown}", file, number)
+        raise DataError(f"{task.set} has no label {', '.join(map(repr, unknown))}", file, number)

@@ -30,7 +30,7 @@ class PaperResults(Record):
     held_out: tuple[ModelScores, ...]
 
     def highlighted(self, held_out: bool = False) -> ModelScores:
-        """The line that plots show beside ours."""
+        """The scores that plots show beside those of the run."""
         return next(
             line for line in (self.held_out if held_out else self.test) if line.name == self.highlighted_model
         )

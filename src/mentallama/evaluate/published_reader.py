@@ -1,4 +1,4 @@
-"""The reader of the published scripts, side by side with ours.
+"""The answer reader of the published scripts, whose scores are reported beside ours.
 
 It exists to make published numbers comparable, not because it is right: it reads "cannot tell" as no, "yesterday" as
 yes, and an empty answer as the negative class.
@@ -13,7 +13,7 @@ from typing import Literal
 
 import yaml
 
-from mentallama.evaluate.score_row import ScoredRow
+from mentallama.evaluate.scores import ScoredRow
 from mentallama.metrics.classification import accuracy, confusion_counts, round_score, weighted_f1
 from mentallama.records import Example, Record
 

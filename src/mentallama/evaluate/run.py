@@ -34,8 +34,7 @@ from mentallama.evaluate.published_reader import (
     score_as_published,
 )
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
-from mentallama.evaluate.score_row import ScoredRow
-from mentallama.evaluate.scores import Scores, compute_scores
+from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
@@ -119,7 +118,7 @@ def evaluate_responses(  # noqa: PLR0913
     Raises
     ------
     UsageError
-        No such folder, or it holds no file named after a set.
+        The folder of responses does not exist or holds no file named after a set, or the benchmark has no test files.
     DataError
         A file does not answer the benchmark's rows; the message names file and row.
     """
@@ -161,14 +160,14 @@ def _score_explanations(
     tasks: Mapping[str, Task],
     resampling: Resampling,
 ) -> dict[str, ExplanationScores] | None:
-    """Scores of the explanations; None without a label reader, when `answered` is not read either."""
+    """Scores of the explanations; None without a label reader, in which case `answered` is not consumed."""
     return None if reader is None else score_explanations(answered, reader, tasks, resampling)
 
 
 def _score_as_published(
     out: Path, outputs: Mapping[str, Sequence[ScoredOutput]]
 ) -> dict[str, PublishedScore]:
-    """Score each set with the published reader, and write where the two readers differ."""
+    """Score each set with the published reader, and write the rows that the two readers read differently."""
     differences: list[ReaderDifference] = []
     scores = {}
     for name, of_set in outputs.items():
@@ -188,7 +187,7 @@ def score_sets(
 
 
 def write_scores(out: Path, scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]]) -> ScoreFile:
-    """Write `rows.jsonl.zst`, then `scores.json`: where it exists, the other files are complete."""
+    """Write `rows.jsonl.zst`, then `scores.json`: if that exists, the other files are complete."""
     write_records(out / SCORED_ROWS_FILE, (row for name in scores.sets for row in rows[name]))
     write_json(out / SCORES_FILE, scores.model_dump(mode="json"))
     return scores

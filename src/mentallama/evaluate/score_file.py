@@ -24,15 +24,15 @@ class MatchedFile(Record):
 
 
 class ScoreFile(Record):
-    """`scores.json`. It holds no time and no machine: the same inputs give the same bytes."""
+    """The content of `scores.json`, without times or names of machines: the same inputs give the same bytes."""
 
     form: Form
     source: dict[str, str]
-    """What was scored: the kind of input and its name."""
+    """The scored input: its `kind` (predictions or responses), and its name under `model` or `responses`."""
     resampling: Resampling
     sets: dict[str, Scores]
     missing: tuple[str, ...]
-    """Sets of the catalogue without a score; `missing_reasons` says why."""
+    """Sets of the catalogue without a score, for the reasons in `missing_reasons`."""
     missing_reasons: dict[str, str]
     missing_rows: dict[str, tuple[str, ...]] = {}
     """Set -> example ids of labelled test rows without a prediction."""

@@ -1,18 +1,17 @@
-"""From scored rows to the scores of a set: the metrics of the registry, the interval, counts and calibration.
+"""Scores of rows, and of sets: the metrics of the registry, a confidence interval, counts and calibration.
 
-Unparsed, refused and truncated answers are misses of the gold label and never a label of their own.
+Unparsed, refused and truncated answers are misses of the gold label and never a class of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mentallama.evaluate.score_row import ScoredRow
 from mentallama.metrics import registry
 from mentallama.metrics.bootstrap import Resampling, bootstrap_interval
-from mentallama.metrics.calibration import CalibrationScores, calibration_scores
+from mentallama.metrics.calibration import CalibrationScores, brier_score, calibration_scores
 from mentallama.metrics.classification import (
     ConfusionCounts,
     hits_and_totals,
@@ -20,11 +19,59 @@ from mentallama.metrics.classification import (
     round_score,
     weighted_f1,
 )
-from mentallama.records import READING_STATUSES, Record
+from mentallama.records import READING_STATUSES, Example, Reading, ReadingStatus, Record
 from mentallama.tasks import Task
 
 NO_LABEL_STATUSES = READING_STATUSES[1:]
-"""unparsed, refused, truncated: the three outcomes without a label, and the last columns of the confusion counts."""
+"""The three outcomes without a label: unparsed, refused, truncated. They are the last columns of confusion counts."""
+
+
+class ScoredRow(Record):
+    """One labelled row with its score.
+
+    `predicted` is a label exactly if `status` is "parsed": an unparsed, refused or truncated answer is wrong and is
+    never a class. `probability` (0-1) is the model's probability of `predicted`; `brier` is the row's Brier score over
+    all labels (0 best, 2 worst). Both are None where there are no probabilities.
+    """
+
+    example_id: str
+    set: str
+    question: str
+    post_id: str
+    gold: str
+    status: ReadingStatus
+    predicted: str | None = None
+    probability: float | None = None
+    brier: float | None = None
+
+    @property
+    def correct(self) -> bool:
+        """Whether the predicted label is the gold label."""
+        return self.predicted == self.gold
+
+
+def score_row(example: Example, reading: Reading, probabilities: Mapping[str, float]) -> ScoredRow:
+    """Score one answer against the example's gold label.
+
+    Raises
+    ------
+    ValueError
+        The example has no gold label.
+    """
+    if example.label is None:
+        raise ValueError(f"example {example.id} has no label to score against")
+    predicted = reading.label if reading.status == "parsed" else None
+    return ScoredRow(
+        example_id=example.id,
+        set=example.task,
+        question=example.question,
+        post_id=example.post_id,
+        gold=example.label,
+        status=reading.status,
+        predicted=predicted,
+        probability=None if predicted is None else probabilities.get(predicted),
+        brier=brier_score(example.label, probabilities),
+    )
 
 
 class ClassScore(Record):
@@ -38,7 +85,10 @@ class ClassScore(Record):
 
 
 class HighRiskScore(Record):
-    """Recall, in percent, of the label whose misses cost most; None where gold has no such row."""
+    """Recall, in percent, of the label whose misses are most costly; None if no row has it as its gold label.
+
+    `n` rows have the label, of which `hits` were predicted.
+    """
 
     label: str
     recall: float | None

@@ -11,7 +11,7 @@ from mentallama.run_files import POSTS_PATH, PREDICTIONS_PATH
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts, predictions, and the label reader's own files."""
+    """Posts, predictions, and the files of the label reader."""
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
     inputs = require_files(POSTS_PATH, PREDICTIONS_PATH)(recipe, folder)

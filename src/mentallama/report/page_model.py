@@ -43,7 +43,7 @@ class TableBlock:
 class FigureBlock:
     """A plot. `svg` is a complete element with a description for screen readers; `caption` is shown below it.
 
-    `description` says the same in words, for the Markdown file.
+    `description` says the same in words; the Markdown file shows it instead of the plot.
     """
 
     caption: str
@@ -55,7 +55,7 @@ class FigureBlock:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; `missing` marks one that says what the run does not have."""
+    """A paragraph; `missing` marks one about data that the run does not have."""
 
     text: str
     missing: bool = False
@@ -122,7 +122,7 @@ def key_value_table(caption: str, header: tuple[str, str], values: Iterable[tupl
 
 
 def missing_note(text: str) -> tuple[Paragraph]:
-    """The only block of a section whose data the run does not have."""
+    """The single block of a section whose data the run does not have."""
     return (Paragraph(text, missing=True),)
 
 

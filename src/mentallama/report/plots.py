@@ -145,7 +145,7 @@ def _draw_svg(name: str, description: str, inches: tuple[float, float], draw: Ca
 
 
 def _clean_svg(svg: str) -> str:
-    """The svg element alone, without a fixed size, own fonts and colours, and unreferenced ids."""
+    """The svg element alone, without its fixed size, fonts, colours and unreferenced ids."""
     svg = svg[svg.index("<svg") :].replace("'DejaVu Sans'", "system-ui, sans-serif")
     svg = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(?:width|height)="[\d.]+pt"', "", svg, count=2)

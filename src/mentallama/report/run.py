@@ -73,7 +73,7 @@ def build_page(artifacts: RunArtifacts, title: str) -> Page:
 
 
 def key_figures(artifacts: RunArtifacts) -> list[tuple[str, str]]:
-    """The few numbers at the top; none is a mean over sets, which would hide the weak ones."""
+    """The few numbers at the top of the page; none is a mean over sets, which would hide the weak ones."""
     if artifacts.scores is None:
         return []
     sets = artifacts.scores.sets.values()

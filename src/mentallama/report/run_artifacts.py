@@ -42,7 +42,7 @@ class PredictionCounts:
 
 @dataclass(frozen=True)
 class RunArtifacts:
-    """Everything that a page is built from."""
+    """The files of a run that a page is built from, and the recipe's tasks and settings."""
 
     scores: ScoreFile | None = None
     collect_summary: CollectSummary | None = None
@@ -84,8 +84,8 @@ def _read_if_present(path: Path, kind: type[M]) -> M | None:
         return None
     try:
         return TypeAdapter(kind).validate_python(read_json(path), strict=False)
-    except ValidationError as fault:
-        fields = sorted({".".join(map(str, error["loc"])) or "the whole file" for error in fault.errors()})
+    except ValidationError as invalid:
+        fields = sorted({".".join(map(str, error["loc"])) or "the whole file" for error in invalid.errors()})
         raise DataError(f"the report cannot read {', '.join(fields[:5])}", path) from None
 
 

@@ -22,9 +22,9 @@ def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 
 def report_settings(recipe: Recipe) -> dict[str, Any]:
-    """The settings that the page shows: the whole recipe without the data folder and the number of processes.
+    """Settings for the cache key, since the page shows them: the whole recipe but for the data folder and `jobs`.
 
-    The salt is left out, since a page is passed on together with its manifest.
+    The author salt is left out, because the manifest, which holds the key, is often passed on with the page.
     """
     return recipe.model_dump(
         mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
@@ -32,6 +32,7 @@ def report_settings(recipe: Recipe) -> dict[str, Any]:
 
 
 def report(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Write the page; returns no counts for the manifest."""
     from mentallama.report.run import run
 
     assert recipe.report is not None

@@ -24,7 +24,8 @@ from mentallama.records import Post
 from mentallama.run_files import POSTS_PATH, SUMMARY_FILE
 
 Trainer = Callable[[Recipe, Path, Path], dict[str, Any]]
-"""`trainer(recipe, run folder, out)` writes the model to `out` and returns the counts for the manifest."""
+"""`trainer(recipe, folder, out)` trains on the run in `folder`, writes the model to `out` and returns counts for the
+manifest."""
 
 
 def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.parallel import is_torchrun
 from mentallama.pipeline.stage import Stage, require_files, spec_files
 from mentallama.run_files import (
-    INSTRUCTIONS_PATH,
     POSTS_PATH,
     RATING_SAMPLE_PATH,
     RELEASE_RESPONSES_PATH,
@@ -32,9 +31,10 @@ def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 
 def _sft_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts, and the rows with answers, if there are some."""
-    rows = RELEASE_RESPONSES_PATH if recipe.check is None else INSTRUCTIONS_PATH
-    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, rows)
+    """Posts, and the rows with answers, if there are any."""
+    from mentallama.train.data.instructions import instruction_file
+
+    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, instruction_file(recipe))
 
 
 def _pretrain_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -58,14 +58,14 @@ def _dpo_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 
 def _posts_if_any(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The run's posts; they are required if the recipe collects some."""
+    """The run's posts; they are required if the recipe has the stage collect."""
     if recipe.collect is None:
         return existing_files(folder, POSTS_PATH)
     return require_files(POSTS_PATH)(recipe, folder)
 
 
 def existing_files(folder: Path, *paths: str) -> dict[str, Path]:
-    """Those of some paths in the run's folder that are files."""
+    """The files among some paths in the run's folder, by path."""
     return {path: folder / path for path in paths if (folder / path).is_file()}
 
 
@@ -77,7 +77,7 @@ _INPUTS_BY_OBJECTIVE: dict[str, Callable[[Recipe, Path], dict[str, Path]]] = {
 
 
 def train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Run the stage; under torchrun, tell the waiting workers to train too."""
+    """Run the stage; under torchrun, send the waiting workers into training as well."""
     from mentallama.train.run import run
 
     if is_torchrun():

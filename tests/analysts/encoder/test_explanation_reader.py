@@ -105,7 +105,7 @@ def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
 def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
     row = explained(1, "yes", "yes", "The days are grey.")
     reader = GreyReader(seen=frozenset((seen_hash(row.example.text),)))
-    with pytest.raises(UsageError, match="grey has seen test posts of DR"):
+    with pytest.raises(UsageError, match="grey was trained on test posts of DR"):
         score_explanations([row], reader, load_tasks(), Resampling())
 
 

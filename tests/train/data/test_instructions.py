@@ -65,7 +65,7 @@ def test_with_check_its_instructions_are_the_rows(tmp_path: Path) -> None:
 def test_a_test_post_of_another_set_is_refused(tmp_path: Path) -> None:
     copy = post("e", "test", "The week was LONG, and loud!", "DR")
     recipe = written(tmp_path, [*POSTS, copy], {"a": YES, "b": YES})
-    with pytest.raises(UsageError, match=r"^1 rows to train on are about posts that are test posts too"):
+    with pytest.raises(UsageError, match=r"^1 rows to train on are about posts that are also test posts"):
         load_instructions(recipe, tmp_path)
 
 

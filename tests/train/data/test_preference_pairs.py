@@ -82,7 +82,7 @@ def test_a_rating_that_is_no_score_is_named_with_its_row(tmp_path: Path) -> None
     path = tmp_path / RATING_SAMPLE_PATH
     path.parent.mkdir()
     path.write_text("example_id;model;overall\nx;first;3\nx;second;good\n", encoding="utf-8")
-    with pytest.raises(DataError, match="row 3: overall is no score; write 0, 1, 2, 3 or nothing"):
+    with pytest.raises(DataError, match="row 3: overall is not a score; write 0, 1, 2, 3 or nothing"):
         load_preferences(made(tmp_path, tmp_path / "base"), tmp_path)
 
 
@@ -132,5 +132,5 @@ def test_pairs_about_test_posts_are_refused(tmp_path: Path) -> None:
     ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(UsageError, match="1 rows to train on are about posts that are test posts too"):
+    with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
         load_preferences(made(tmp_path, tmp_path / "base", preference_pairs=str(path)), tmp_path)

@@ -257,7 +257,7 @@ def test_a_test_post_among_the_rows_ends_it(tmp_path: Path) -> None:
     recipe = made(tmp_path)
     leaked = made_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
     write_records(tmp_path / "collect/posts.jsonl.zst", [*posts(), leaked])
-    with pytest.raises(UsageError, match="1 rows to train on are about posts that are test posts too"):
+    with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
         run(recipe, tmp_path, tmp_path / "train")
 
 

@@ -1,4 +1,4 @@
-"""The sections of the page. Add one: write its builder in this package, and add a line to `SECTIONS`."""
+"""The sections of the page. To add one, write its builder in this package and add a line to `SECTIONS`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from mentallama.report.run_artifacts import RunArtifacts
 
 
 def gates_section(artifacts: RunArtifacts) -> Section | None:
-    """Counts, plot and tables of `check/gates.json`; None for a run without the stage, where nothing is missing."""
+    """Counts, plot and tables from `check/gates.json`; None for a run without check."""
     report = artifacts.gates
     return (
         None if report is None else Section("gates", "Accepted responses and gates", tuple(_blocks(report)))
@@ -33,9 +33,8 @@ def gates_section(artifacts: RunArtifacts) -> Section | None:
 def _blocks(report: GateReport) -> Iterator[Block]:
     share = f" ({100 * report.accepted / report.responses:.1f} %)" if report.responses else ""
     yield Paragraph(
-        f"Of {report.responses:,} responses {report.accepted:,} were accepted{share}. A response is dropped if "
-        "it fails "
-        "at least one gate; check/gates.md says what each gate tests."
+        f"Of {report.responses:,} responses {report.accepted:,} were accepted{share}. A response is dropped if it "
+        "fails at least one gate; check/gates.md says what each gate tests."
     )
     if any(gate.judged for gate in report.gates):
         yield _gate_plot(report)
@@ -107,20 +106,21 @@ def _failed_cell(failed: int, judged: int) -> Cell:
 
 def _refusal_table(report: GateReport) -> TableBlock:
     lines = sorted(
-        (each for each in report.unusable_answers if each.refused), key=lambda each: not each.high_risk
+        (counts for counts in report.unusable_answers if counts.refused),
+        key=lambda counts: not counts.high_risk,
     )
     rows = tuple(
         named_row(
-            each.set,
+            counts.set,
             [
-                Cell(each.label or "no label"),
-                Cell("high risk" if each.high_risk else ""),
-                count_cell(each.rows),
-                count_cell(each.refused),
-                number_cell(_percent(each.refused, each.rows), 1),
+                Cell(counts.label or "no label"),
+                Cell("high risk" if counts.high_risk else ""),
+                count_cell(counts.rows),
+                count_cell(counts.refused),
+                number_cell(_percent(counts.refused, counts.rows), 1),
             ],
         )
-        for each in lines
+        for counts in lines
     )
     header = ("set", "label", "", "responses", "refused", "%")
     return TableBlock("Refusals by label, high-risk labels first.", header, rows)

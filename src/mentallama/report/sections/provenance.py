@@ -85,8 +85,8 @@ def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
         return [Paragraph("There is no train/summary.json in this run: no model was trained.", missing=True)]
     rows = [
         named_row(name, [Cell(question), *_chosen_cells(part)])
-        for name, one in summary.get("sets", {}).items()
-        for question, part in one.get("questions", {}).items()
+        for name, set_summary in summary.get("sets", {}).items()
+        for question, part in set_summary.get("questions", {}).items()
     ]
     if not rows:
         return [key_value_table("Training.", ("setting", "value"), flatten_settings(summary))]
@@ -102,25 +102,25 @@ def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
 
 def _chosen_cells(part: Mapping[str, Any]) -> list[Cell]:
     """Posts of one question and the settings chosen for it; F1 in the metadata is 0-1."""
-    card = part.get("metadata", {})
-    f1 = card.get("weighted_f1")
+    metadata = part.get("metadata", {})
+    f1 = metadata.get("weighted_f1")
     return [
         count_cell(part.get("train")),
         count_cell(part.get("validation")),
-        number_cell(card.get("C"), 1),
-        Cell(str(card.get("class_weight", EMPTY_CELL))),
-        number_cell(card.get("temperature")),
+        number_cell(metadata.get("C"), 1),
+        Cell(str(metadata.get("class_weight", EMPTY_CELL))),
+        number_cell(metadata.get("temperature")),
         number_cell(None if f1 is None else 100 * f1),
     ]
 
 
-def _prediction_blocks(predicted: PredictionCounts | None) -> list[Block]:
-    if predicted is None:
+def _prediction_blocks(counts: PredictionCounts | None) -> list[Block]:
+    if counts is None:
         return []
     return [
         Paragraph(
-            f"Answers by {', '.join(predicted.models)}: {predicted.rows:,}, of these "
-            f"{predicted.with_explanation:,} with an explanation, {predicted.with_evidence:,} with evidence "
-            f"spans in the post, {predicted.with_probabilities:,} with label probabilities."
+            f"Answers by {', '.join(counts.models)}: {counts.rows:,}, of these "
+            f"{counts.with_explanation:,} with an explanation, {counts.with_evidence:,} with evidence "
+            f"spans in the post, {counts.with_probabilities:,} with label probabilities."
         )
     ]

@@ -1,4 +1,4 @@
-"""Sections on scores."""
+"""Sections on scores: beside the paper's, by set, confusion, calibration, the published reader, explanations."""
 
 from __future__ import annotations
 
@@ -192,9 +192,7 @@ def _high_risk(scores: ScoreFile) -> list[Block]:
     ]
     if not rows:
         return list(missing_note("No task here has a high-risk label."))
-    lead = (
-        "A task may name one label that must not be missed. Recall is the share of its rows that were found."
-    )
+    lead = "A task may name one label that must not be missed. Recall is the share of its rows that were predicted."
     header = ("set", "label", "rows", "found", "recall, %")
     return [Paragraph(lead), TableBlock("Recall of the high-risk label.", header, tuple(rows))]
 
@@ -257,12 +255,16 @@ def _answers_without_label(scores: ScoreFile) -> list[Block]:
 
 
 def _calibration(scores: ScoreFile) -> list[Block]:
-    by_set = {name: one.calibration for name, one in scores.sets.items() if one.calibration is not None}
+    by_set = {
+        name: set_scores.calibration
+        for name, set_scores in scores.sets.items()
+        if set_scores.calibration is not None
+    }
     if not by_set:
         return list(missing_note("These answers have no probabilities."))
     rows = [
-        named_row(name, [count_cell(one.n_ece), number_cell(one.brier, 3), number_cell(one.ece, 3)])
-        for name, one in by_set.items()
+        named_row(name, [count_cell(part.n_ece), number_cell(part.brier, 3), number_cell(part.ece, 3)])
+        for name, part in by_set.items()
     ]
     lead = (
         "Brier score: 0 is best, 2 is worst. Expected calibration error: mean gap between the probability of "
@@ -270,9 +272,10 @@ def _calibration(scores: ScoreFile) -> list[Block]:
     )
     header = ("set", "rows parsed", "Brier score", "calibration error")
     plots = tuple(
-        FigureBlock("", reliability_plot(one.bins, name, label), label, small=True)
-        for name, one in by_set.items()
-        if one.n_ece and (label := f"{name}: accuracy against probability; calibration error {one.ece:.3f}.")
+        FigureBlock("", reliability_plot(part.bins, name, label), label, small=True)
+        for name, part in by_set.items()
+        if part.n_ece
+        and (label := f"{name}: accuracy against probability; calibration error {part.ece:.3f}.")
     )
     return [Paragraph(lead), TableBlock("Calibration.", header, tuple(rows)), BlockGroup(plots)]
 
@@ -287,15 +290,15 @@ def _as_published(scores: ScoreFile) -> list[Block]:
             name,
             [
                 number_cell(scores.sets[name].weighted_f1),
-                number_cell(one.weighted_f1),
+                number_cell(published.weighted_f1),
                 number_cell(scores.sets[name].accuracy),
-                number_cell(one.accuracy),
-                count_cell(one.n_defaulted),
-                count_cell(one.n_differences),
-                Cell(one.reason or ""),
+                number_cell(published.accuracy),
+                count_cell(published.n_defaulted),
+                count_cell(published.n_differences),
+                Cell(published.reason or ""),
             ],
         )
-        for name, one in (scores.as_published or {}).items()
+        for name, published in (scores.as_published or {}).items()
     ]
     header = (
         "set",
@@ -320,13 +323,13 @@ def _explanation_labels(scores: ScoreFile) -> list[Block]:
         named_row(
             name,
             [
-                count_cell(one.rows),
-                count_cell(one.n_predicted),
-                number_cell(one.f1_against_answers),
-                number_cell(one.f1_against_gold),
+                count_cell(part.rows),
+                count_cell(part.n_predicted),
+                number_cell(part.f1_against_answers),
+                number_cell(part.f1_against_gold),
             ],
         )
-        for name, one in (scores.explanation_scores or {}).items()
+        for name, part in (scores.explanation_scores or {}).items()
     ]
     header = ("set", "answers", "predicted", "weighted F1 against the answers", "against gold")
     return [Paragraph(lead), TableBlock("Labels predicted from explanations.", header, tuple(rows))]

@@ -18,12 +18,12 @@ from mentallama.text.fingerprint import text_key
 from mentallama.text.pii import scrub
 
 VALIDATION_SHARE = 0.05
-"""Share of the documents, or of the posts that preference pairs are about, that only serve for validation."""
+"""Share of the documents, or of the posts that preference pairs are about, that is used for validation only."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """One text, with its file and its first line in it."""
+    """One text, its file, and the line of the file on which it starts, counted from 1."""
 
     text: str
     file: Path
@@ -48,12 +48,12 @@ class Corpus:
 
 
 def read_corpus(domain: Path, general: Path | None) -> Corpus:
-    """Read the documents of a folder and split them; general documents that are in the domain too are left out.
+    """Read and split the documents of a domain; general documents that also occur in the domain are left out.
 
     Raises
     ------
     UsageError
-        A folder does not exist or contains no text, or there are too few documents to split.
+        A path does not exist or holds no text, there are too few documents to split, or no general document is left.
     DataError
         A row has no text, or a file is not UTF-8.
     """
@@ -65,10 +65,10 @@ def read_corpus(domain: Path, general: Path | None) -> Corpus:
         raise UsageError(
             f"{domain}: too few documents, {len(documents)} with a letter in it; training and validation need one each"
         )
-    others = {} if general is None else _deduplicate(read_documents(general), Counter())
-    general_documents = [document for key, document in others.items() if key not in documents]
+    by_hash = {} if general is None else _deduplicate(read_documents(general), Counter())
+    general_documents = [document for key, document in by_hash.items() if key not in documents]
     if general is not None and not general_documents:
-        raise UsageError(f"{general}: every document with a letter in it is in the training corpus too")
+        raise UsageError(f"{general}: every document with a letter in it is also in the training corpus")
     return Corpus(
         train, [documents[key] for key in documents if key in validation], general_documents, skipped
     )
@@ -107,7 +107,7 @@ def read_documents(path: Path) -> Iterator[Document]:
 
 
 def _passages(lines: Iterable[str], file: Path) -> Iterator[Document]:
-    """Passages: runs of lines that are not blank."""
+    """Yield passages: runs of lines that are not blank."""
     passage: list[str] = []
     number = 0
     for number, line in enumerate(lines, 1):
@@ -140,7 +140,7 @@ _DOCUMENT_READERS = {".txt": _passages, ".jsonl": _jsonl_documents}
 
 
 def _deduplicate(documents: Iterable[Document], skipped: Counter[str]) -> dict[str, Document]:
-    """Documents by hash, without those that have no letter; of copies, the first is kept."""
+    """Documents by hash, without those that have no letter; the first of several copies is kept."""
     by_hash: dict[str, Document] = {}
     for document in documents:
         key = seen_hash(document.text)

@@ -51,7 +51,7 @@ def load_instructions(recipe: Recipe, folder: Path) -> InstructionData:
     Raises
     ------
     UsageError
-        There are no training or no validation rows, or one of their posts is a test post too.
+        There are no training or no validation rows, or one of their posts is also a test post.
     """
     posts = list(read_records(folder / POSTS_PATH, Post))
     splits = {post.id: post.split for post in posts}

@@ -64,7 +64,7 @@ def load_labelled_posts(recipe: Recipe, folder: Path) -> LabelledData:
     ------
     UsageError
         There is nothing to train on, a question has no validation posts, a task does not have a post's label, or a post
-        is a test post too.
+        is also a test post.
     """
     tasks = recipe.catalogue()
     by_split: dict[str, list[LabelledText]] = {"train": [], "validation": [], "test": []}
@@ -133,7 +133,7 @@ def _with_heads(
         else:
             heads.append(EncoderHead(set=name, question=question, labels=tuple(tasks[name].labels)))
     if not heads:
-        reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items())
+        reasons = "; ".join(f"{question}: {reason}" for question, reason in skipped.items())
         raise UsageError(f"there is nothing to train on ({reasons})")
     questions = {(head.set, head.question) for head in heads}
     return LabelledData(
@@ -156,9 +156,9 @@ def _label_counts(texts: Iterable[LabelledText]) -> dict[tuple[str, str], Counte
 
 def _keep_questions(texts: Iterable[LabelledText], questions: set[tuple[str, str]]) -> list[LabelledText]:
     """Texts with their labels for some questions only; texts without any are dropped."""
-    kept = []
+    selected = []
     for text in texts:
         labels = {name: label for name, label in text.labels.items() if (text.set, name) in questions}
         if labels:
-            kept.append(replace(text, labels=labels))
-    return kept
+            selected.append(replace(text, labels=labels))
+    return selected

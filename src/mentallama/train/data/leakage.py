@@ -1,7 +1,6 @@
-"""Refuses training data that contains test posts.
+"""Checks before training that refuse data containing test posts of any set of the run.
 
-Posts are compared by the hashes of their normalised text (`seen_hash`), over all sets of the run, before training
-starts.
+Posts are compared by the hashes of their normalised text (`seen_hash`); documents are also searched for test posts.
 """
 
 from __future__ import annotations
@@ -18,23 +17,25 @@ from mentallama.text.fingerprint import text_key
 from mentallama.train.data.corpus import Document
 
 MIN_SUBSTRING_CHARS = 40
-"""Letters and digits of the shortest test post that is searched for inside documents. A shorter one must be the whole
-document, because its few words may occur in any text."""
+"""Length, in letters and digits, of the shortest test post that is searched for inside documents. A shorter one only
+counts if it is the whole document, because its few words may occur in any text."""
 
 
 def hashes_of_test_posts(posts: Iterable[Post]) -> frozenset[str]:
-    """Hashes of the test posts among some posts, of all sets; a post without a letter is nobody's in particular."""
+    """Hashes of the test posts of all sets; posts without a letter are left out, because they identify nothing."""
     return frozenset(seen_hash(post.text) for post in posts if post.split == "test" and text_key(post.text))
 
 
 def refuse_test_posts(texts: Iterable[str], test_hashes: frozenset[str]) -> None:
-    """Raise `UsageError` if a text to train on is a test post of any set."""
+    """Raise `UsageError` if a text to train on is a test post of any set.
+
+    `test_hashes` is the result of `hashes_of_test_posts`.
+    """
     n_leaked = sum(seen_hash(text) in test_hashes for text in texts)
     if n_leaked:
         raise UsageError(
-            f"{n_leaked} rows to train on are about posts that are test posts too, of the same or of another "
-            "set; a model "
-            "of several sets needs collect.leak_guard: run"
+            f"{n_leaked} rows to train on are about posts that are also test posts, of the same set or of another; "
+            "a model of several sets needs collect.leak_guard: run"
         )
 
 
@@ -54,8 +55,7 @@ def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
     n_leaked = len(seen & hashes_of_test_posts(read_records(posts, Post))) if posts.is_file() else 0
     if n_leaked:
         raise UsageError(
-            f"{base}: this base was trained on {n_leaked} posts that are test posts of this run; train it again "
-            "without "
+            f"{base}: this base was trained on {n_leaked} posts that are test posts of this run; retrain it without "
             "them (the same data, collect.leak_guard: run), or start from another base"
         )
     return seen
@@ -63,8 +63,10 @@ def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
 
 def refuse_documents_with_test_posts(documents: Iterable[Document], posts: Path) -> None:
     """Raise `UsageError` if a document is, or contains, a test post of any set in a file of posts."""
-    whole, inside = _test_keys(posts)
-    leaked = [document for document in documents if _holds_test_post(text_key(document.text), whole, inside)]
+    keys, by_prefix = _test_keys(posts)
+    leaked = [
+        document for document in documents if _contains_test_post(text_key(document.text), keys, by_prefix)
+    ]
     if leaked:
         first = leaked[0]
         raise UsageError(
@@ -74,19 +76,19 @@ def refuse_documents_with_test_posts(documents: Iterable[Document], posts: Path)
 
 
 def _test_keys(posts: Path) -> tuple[set[str], dict[str, list[str]]]:
-    """Keys of all test posts; and those long enough to be searched for, by their first characters."""
-    whole = {text_key(post.text) for post in read_records(posts, Post) if post.split == "test"} - {""}
-    inside: dict[str, list[str]] = defaultdict(list)
-    for key in whole:
+    """Keys of all test posts, and those of the posts that are searched for inside documents by their prefix."""
+    keys = {text_key(post.text) for post in read_records(posts, Post) if post.split == "test"} - {""}
+    by_prefix: dict[str, list[str]] = defaultdict(list)
+    for key in keys:
         if len(key) >= MIN_SUBSTRING_CHARS:
-            inside[key[:MIN_SUBSTRING_CHARS]].append(key)
-    return whole, dict(inside)
+            by_prefix[key[:MIN_SUBSTRING_CHARS]].append(key)
+    return keys, dict(by_prefix)
 
 
-def _holds_test_post(key: str, whole: set[str], inside: dict[str, list[str]]) -> bool:
-    starts = range(len(key) - MIN_SUBSTRING_CHARS + 1) if inside else ()
-    return key in whole or any(
-        key.startswith(post, start)
+def _contains_test_post(document: str, keys: set[str], by_prefix: dict[str, list[str]]) -> bool:
+    starts = range(len(document) - MIN_SUBSTRING_CHARS + 1) if by_prefix else ()
+    return document in keys or any(
+        document.startswith(key, start)
         for start in starts
-        for post in inside.get(key[start : start + MIN_SUBSTRING_CHARS], ())
+        for key in by_prefix.get(document[start : start + MIN_SUBSTRING_CHARS], ())
     )

@@ -1,7 +1,7 @@
 """Preference pairs for DPO: a chosen and a rejected response to one question about a post.
 
-Pairs come from a file or from the run: of an example with several responses, one that passed all gates of `check` is
-chosen over one that failed a gate, or that raters scored as poor (`review/sample.csv`). Validation pairs are those
+Pairs come from a file or from the run: where an example has several responses, one that passed all gates of `check` is
+chosen over one that failed a gate or that raters scored as poor (`review/sample.csv`). Validation pairs are those
 about validation posts; for a file, those about a share of its posts (`corpus.VALIDATION_SHARE`).
 """
 
@@ -97,9 +97,8 @@ def load_preferences(recipe: Recipe, folder: Path) -> PreferenceData:
     for split, pairs in (("training", data.train), ("validation", data.validation)):
         if not pairs:
             raise UsageError(
-                f"{data.source_file}: there are no {split} pairs; a pair takes a question with one response that "
-                "passed "
-                "all gates and one that did not (several teachers), or comes from a file (train.preference_pairs)"
+                f"{data.source_file}: there are no {split} pairs; a pair needs two responses to a question, of which "
+                "one passed all gates and one did not (several teachers), or a file (train.preference_pairs)"
             )
     if (folder / POSTS_PATH).is_file():
         texts = (pair.example.text for pair in chain(data.train, data.validation))
@@ -134,7 +133,7 @@ def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
 
 
 def _from_run(recipe: Recipe, folder: Path) -> PreferenceData:
-    bad = _failed_gates(recipe, folder) | _rated_poor(folder / RATING_SAMPLE_PATH)
+    poor = _failed_gates(recipe, folder) | _rated_poor(folder / RATING_SAMPLE_PATH)
     responses = _responses_by_example(
         folder / (RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
     )
@@ -147,15 +146,21 @@ def _from_run(recipe: Recipe, folder: Path) -> PreferenceData:
         for question in tasks[post.set].questions if post.set in tasks else ():
             example = example_of(post, question, recipe.form)
             candidates = responses.get(example.id, [])
-            good_texts = [each.text for each in candidates if (each.example_id, each.model) not in bad]
-            bad_texts = [
-                each.text for each in candidates if (each.example_id, each.model) in bad and each.text.strip()
+            good = [response.text for response in candidates if _response_key(response) not in poor]
+            bad = [
+                response.text
+                for response in candidates
+                if _response_key(response) in poor and response.text.strip()
             ]
-            if good_texts:
-                by_split[post.split] += [PreferencePair(example, good_texts[0], text) for text in bad_texts]
-            if candidates and not (good_texts and bad_texts):
+            if good:
+                by_split[post.split] += [PreferencePair(example, good[0], text) for text in bad]
+            if candidates and not (good and bad):
                 data.skipped["its responses are all good or all bad"] += 1
     return data
+
+
+def _response_key(item: Response | Verdict) -> tuple[str, str]:
+    return item.example_id, item.model
 
 
 def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
@@ -167,7 +172,7 @@ def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
         )
     verdicts = read_records(folder / VERDICTS_PATH, Verdict)
     return {
-        (each.example_id, each.model) for each in verdicts if not each.ok and each.gate not in report_only
+        _response_key(verdict) for verdict in verdicts if not verdict.ok and verdict.gate not in report_only
     }
 
 
@@ -177,7 +182,7 @@ def _rated_poor(path: Path) -> set[tuple[str, str]]:
     for row, cells in read_sheet(path, ("example_id", "model", "overall")):
         score = cells["overall"].strip()
         if score and score not in RATING_SCORES:
-            raise DataError(f"overall is no score; write {', '.join(RATING_SCORES)} or nothing", path, row)
+            raise DataError(f"overall is not a score; write {', '.join(RATING_SCORES)} or nothing", path, row)
         if score:
             scores[cells["example_id"], cells["model"]].append(int(score))
     return {response for response, ratings in scores.items() if fmean(ratings) < POOR_RATING_BELOW}

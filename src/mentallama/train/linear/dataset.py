@@ -1,4 +1,4 @@
-"""The labelled posts of one set, as the linear analyst is fitted on them."""
+"""The labelled posts of one set, on which the linear analyst is fitted."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class SetPosts:
     @classmethod
     def from_posts(cls, name: str, posts: Iterable[Post]) -> SetPosts:
         """Select the labelled posts of the splits train and validation."""
-        kept = [post for post in posts if post.split in FIT_SPLITS and post.labels]
-        origins = {post.provenance.origin for post in kept if post.split == "validation"}
+        labelled = [post for post in posts if post.split in FIT_SPLITS and post.labels]
+        origins = {post.provenance.origin for post in labelled if post.split == "validation"}
         passages: dict[str, dict[int, str]] = defaultdict(dict)
-        for index, post in enumerate(kept):
+        for index, post in enumerate(labelled):
             for question, spans in post.evidence.items():
                 passages[question][index] = "\n".join(post.text[span.start : span.end] for span in spans)
         return cls(
             name,
-            texts=[post.text for post in kept],
-            labels=[post.labels for post in kept],
-            is_validation=np.array([post.split == "validation" for post in kept], np.bool_),
+            texts=[post.text for post in labelled],
+            labels=[post.labels for post in labelled],
+            is_validation=np.array([post.split == "validation" for post in labelled], np.bool_),
             same_origin_as_validation=np.array(
-                [post.provenance.origin in origins for post in kept], np.bool_
+                [post.provenance.origin in origins for post in labelled], np.bool_
             ),
             evidence_passages=passages,
         )
@@ -66,4 +66,5 @@ class SetPosts:
         return np.flatnonzero(labelled & (self.is_validation == validation))
 
     def labels_of(self, question: str, indices: PostIndices) -> list[str]:
+        """The labels of some posts for a question, in the order of the indices."""
         return [self.labels[index][question] for index in indices]

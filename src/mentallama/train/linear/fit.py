@@ -36,7 +36,7 @@ from mentallama.train.linear.dataset import PostIndices, SetPosts, ngram_config
 from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
 
 MIN_POSTS_TO_SHIFT = 50
-"""Validation posts that every question needs for a second alternative of intercept shifts to be tried: with fewer,
+"""Validation posts that every question needs before the second alternative of intercept shifts is tried: with fewer,
 chance alone makes a label appear a third more or less common than it is."""
 
 CV_FOLDS = 3
@@ -129,7 +129,7 @@ def search_hyperparameters(
     questions: Sequence[str],
     settings: LinearSettings,
 ) -> LinearCandidate:
-    """Choose the hyperparameters with the best mean weighted F1 over all questions; of equals, the first.
+    """Choose the hyperparameters with the best mean weighted F1 over all questions; the first wins a tie.
 
     Choosing for each question separately would follow the noise of few posts.
     """
@@ -287,5 +287,5 @@ def centred(weights: FloatArray) -> FloatArray:
 
 
 def _as_stored(weights: FloatArray) -> NDArray[np.float32]:
-    """The weights as they will be read back from the model file."""
+    """The weights as they are read back from the model file, which holds float32 and leaves out the last label."""
     return restore_last_label(weights[..., :-1].astype(np.float32))

@@ -68,9 +68,9 @@ def train_linear(
     out
         The model's folder.
     settings
-        The alternatives to choose from.
+        The hyperparameters to choose from.
     jobs
-        Sets fitted in parallel, each in a process of its own; the result is the same to the byte.
+        Number of processes, each fitting one set at a time; the files are the same, byte for byte, for any number.
     tasks
         Tasks by set name; None: those of the package.
     advance
@@ -84,7 +84,7 @@ def train_linear(
     """
     fit_jobs, skipped = _fit_jobs(posts, settings, tasks)
     if not fit_jobs:
-        reasons = "; ".join(f"{place}: {reason}" for place, reason in skipped.items()) or "no posts"
+        reasons = "; ".join(f"{question}: {reason}" for question, reason in skipped.items()) or "no posts"
         raise UsageError(f"there is nothing to train on ({reasons})")
     models: dict[str, LinearSetModel] = {}
     seconds: dict[str, float] = {}

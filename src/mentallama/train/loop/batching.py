@@ -1,4 +1,4 @@
-"""Which rows an optimiser step sees, and in which micro-batches.
+"""Plans of an epoch: the rows of each optimiser step, and their split into micro-batches.
 
 The plan depends on lengths, seed and epoch alone, so that a resumed run, or one on more devices, sees the same rows in
 the same steps.

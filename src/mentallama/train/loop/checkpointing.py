@@ -1,8 +1,8 @@
 """Checkpoints to resume from, and the best weights so far.
 
 A checkpoint is a folder that appears whole or not at all; only the newest is kept. It holds the trainable weights, the
-optimiser's state and `state.json`. It lies outside the stage's folder, which is replaced as a whole, and is removed
-when training has finished.
+optimiser's state and `state.json`. It is stored outside the stage's folder, which is replaced as a whole, and
+is removed when training has finished.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Checkpoints:
         tensors = _checkpoint_tensors(model, optimiser, ema_weights)
         path = self._write(_checkpoint_name(state), tensors, state)
         if self.devices.is_main:
-            kept = {path.name, *([] if state.best is None else [_best_name(state.best)])}
+            current = {path.name, *([] if state.best is None else [_best_name(state.best)])}
             for other in self.folder.iterdir():
-                if other.name not in kept:
+                if other.name not in current:
                     shutil.rmtree(other)
         return path
 
@@ -129,6 +129,7 @@ class Checkpoints:
         set_model_state_dict(model, tensors["model"], options=TRAINABLE_ONLY)
 
     def remove(self) -> None:
+        """Delete all checkpoints."""
         if self.devices.is_main:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -54,6 +54,7 @@ class DistributedContext:
         return replace(self, rank=0, world_size=1)
 
     def barrier(self) -> None:
+        """Wait until all processes have arrived here."""
         if self.world_size > 1:
             dist.barrier()
 
@@ -77,7 +78,7 @@ def init_distributed(wanted: Device, environ: Mapping[str, str] = os.environ) ->
 
 
 def wait_for_main() -> Any:
-    """Block a worker until the main process broadcasts its message; None means that there is no work."""
+    """Block a worker until the main process broadcasts a message, and return it; None means that there is no work."""
     return init_distributed("auto").broadcast(None)
 
 

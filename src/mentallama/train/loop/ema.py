@@ -1,7 +1,7 @@
 """Exponential moving average (EMA) of the trainable weights: less noisy than the weights, and often the better model
 (Polyak and Juditsky 1992; with exponential weights as in Tarvainen and Valpola 2017).
 
-torch's `AveragedModel` copies the frozen weights as well and has a fixed decay, hence a class of our own.
+Not torch's `AveragedModel`, which also copies the frozen weights and has a fixed decay.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 
 class WeightEMA:
-    """EMA of a model's trainable weights; `averages` holds them by parameter name."""
+    """EMA of a model's trainable weights; `averages` maps parameter names to averaged weights."""
 
     def __init__(self, model: torch.nn.Module, decay: float) -> None:
         self.decay = decay

@@ -45,7 +45,7 @@ class Objective:
     evaluate
         `evaluate(model)`: metrics on the validation rows; `loss` is always among them.
     packed_length
-        Pack rows into sequences of this many tokens; None: every row is a sequence of its own.
+        Pack rows into sequences of this many tokens; None: each row is its own sequence.
     lr_multiplier
         `lr_multiplier(parameter_name)`: factor on the learning rate; None: 1 for all.
     """
@@ -88,7 +88,7 @@ def mixed_precision(devices: DistributedContext, dtype: torch.dtype) -> Abstract
 
 
 def fit(model: torch.nn.Module, objective: Objective, session: TrainingSession) -> TrainingState:
-    """Train, from the last checkpoint if there is one; the model ends with its best weights.
+    """Train, from the last checkpoint if there is one; afterwards the model has its best weights.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def fit(model: torch.nn.Module, objective: Objective, session: TrainingSession) 
 
 
 def total_steps(objective: Objective, settings: NeuralSettings) -> int:
-    """Optimiser steps of a whole run, early stopping left out."""
+    """Optimiser steps of a whole run without early stopping."""
     steps = settings.epochs * math.ceil(len(objective.lengths) / settings.batch_size)
     return min(steps, settings.max_steps or steps)
 
@@ -109,7 +109,7 @@ def total_steps(objective: Objective, settings: NeuralSettings) -> int:
 def learning_rate_at(step: int, steps: int, settings: NeuralSettings) -> float:
     """Learning rate of step 0, 1, …: linear warm-up, then the schedule down to 0.
 
-    transformers' schedules are the same from the end of the warm-up on, but take the first step with a rate of 0.
+    Unlike transformers' schedules, which are the same from the end of the warm-up on, step 0 has a rate above 0.
     """
     warmup = math.ceil(settings.warmup_ratio * steps)
     if step < warmup:
@@ -140,6 +140,8 @@ def parameter_groups(
 
 
 class _TrainingLoop:
+    """A run of `fit`: the optimiser, and the state after the last step."""
+
     def __init__(self, model: torch.nn.Module, objective: Objective, session: TrainingSession) -> None:
         self.model, self.objective, self.session, self.settings = model, objective, session, session.settings
         groups = parameter_groups(model, self.settings, objective.lr_multiplier)
@@ -183,7 +185,7 @@ class _TrainingLoop:
             self.session.checkpoints.load_best(self.state, self.model)
 
     def _remaining_steps(self) -> Iterator[tuple[int, bool, tuple[int, ...]]]:
-        """Steps still to take: epoch, whether the step is the epoch's last, and its rows."""
+        """Yield the remaining steps: epoch, whether the step is the epoch's last, and its rows."""
         number = 0
         for epoch in range(self.settings.epochs):
             plan = plan_steps(self.objective.lengths, self.settings.batch_size, self.session.seed, epoch)
@@ -234,10 +236,10 @@ class _TrainingLoop:
         summed = torch.zeros((), device=devices.device)
         for number, batch in enumerate(micro_batches):
             torch.manual_seed(_micro_batch_seed(self.session.seed, self.state.step, number, devices.rank))
-            own_bins = batch[devices.rank]
+            local_bins = batch[devices.rank]
             # Every device takes part in every pass, because sharded weights are gathered from all.
             with self.session.autocast():
-                loss = objective.loss(self.model, own_bins or batch[0]) * bool(own_bins) / max(total, 1.0)
+                loss = objective.loss(self.model, local_bins or batch[0]) * bool(local_bins) / max(total, 1.0)
             (loss * devices.world_size).backward()  # type: ignore[no-untyped-call]  # FSDP averages over devices
             summed += loss.detach()  # read once per step, so that the GPU is not synchronised in between
         return devices.all_reduce_sum(float(summed))[0]
@@ -259,11 +261,12 @@ class _TrainingLoop:
         step = self.state.step + 1
         if self.state.step:
             self._save_checkpoint()
-        kept = f"the weights after step {self.state.step} are kept in {self.session.checkpoints.folder}"
+            saved = f"the weights after step {self.state.step} are kept in {self.session.checkpoints.folder}"
+        else:
+            saved = "there is no earlier step to keep"
         return MentallamaError(
-            f"train: the loss became NaN or infinite at step {step}; "
-            f"{kept if self.state.step else 'there is no earlier step to keep'}. Use a lower learning_rate, or "
-            "dtype: float32"
+            f"train: the loss became NaN or infinite at step {step}; {saved}. Use a lower learning_rate, "
+            "or dtype: float32"
         )
 
     def _is_eval_step(self, last: bool) -> bool:
@@ -294,11 +297,9 @@ class _TrainingLoop:
         return 0 if self.state.best is None else self.state.best.step
 
     def _should_stop_early(self) -> bool:
-        since = [each for each in self.state.evaluations if each.step > self._best_step()]
-        return (
-            self.settings.early_stopping_patience is not None
-            and len(since) >= self.settings.early_stopping_patience
-        )
+        patience = self.settings.early_stopping_patience
+        since_best = sum(evaluation.step > self._best_step() for evaluation in self.state.evaluations)
+        return patience is not None and since_best >= patience
 
     def _ema_weights(self) -> dict[str, torch.Tensor]:
         return {} if self.ema is None else self.ema.averages

@@ -19,7 +19,7 @@ from mentallama.safety import NOTICE
 RECIPE_FILE, CARD_FILE, HASHES_FILE = "recipe.yaml", "README.md", "hashes.json"
 
 CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "truncated_posts", "skipped", "source_file")
-"""Counts that the card shows."""
+"""Keys of `summary.json` that the card lists under Data."""
 
 LIMITATIONS = (
     "A label says what annotators, or a rule over subreddits, called a post; some sets are labelled weakly.",
@@ -32,7 +32,7 @@ LIMITATIONS = (
 def write_card(out: Path, recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> None:
     """Write `README.md`, `recipe.yaml`, `summary.json` and the hashes of all files beside the weights.
 
-    Models are shared, so recipe and card contain neither the author salt nor paths of this machine.
+    Models are shared, so recipe and card contain neither the author salt nor paths of the user's machine.
     """
     shareable = recipe.model_dump(
         mode="json", exclude={"data": True, "jobs": True, "collect": {"author_salt"}}, exclude_none=True
@@ -49,7 +49,7 @@ def write_hashes(folder: Path) -> None:
     """Write the SHA-256 of every file in a model folder to `hashes.json`."""
     write_json(
         folder / HASHES_FILE,
-        {each.name: each.sha256 for each in digest_folder(folder) if each.name != HASHES_FILE},
+        {file.name: file.sha256 for file in digest_folder(folder) if file.name != HASHES_FILE},
     )
 
 
@@ -83,7 +83,7 @@ def _base_name(base: str | None) -> str:
 
 
 def _without_folders(value: Any) -> Any:
-    """The same settings with absolute paths reduced to file names, so that no path of this machine is published."""
+    """Reduce absolute paths in settings to file names, so that no path of the user's machine is published."""
     if isinstance(value, Mapping):
         return {key: _without_folders(item) for key, item in value.items()}
     if isinstance(value, list):

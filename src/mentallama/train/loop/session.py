@@ -1,4 +1,4 @@
-"""Steps of every neural trainer before and after the loop: fingerprint, session, baseline metrics, model folder."""
+"""Set-up and clean-up around the loop of every neural trainer: fingerprint, session, baseline metrics, model folder."""
 
 from __future__ import annotations
 
@@ -103,11 +103,11 @@ def finalize_model(
 
 
 def _ignore_message(line: str) -> None:
-    """Log function of all processes but the main one."""
+    """Log function of every process but the main one."""
 
 
 def training_history(state: TrainingState) -> dict[str, Any]:
-    """Progress of a run for `summary.json`: steps, evaluations, the best one, the loss of each step."""
+    """Training history for `summary.json`: steps, evaluations, the best one, and the loss of each step."""
     return {
         "steps": state.step,
         "evaluations": [evaluation.model_dump(mode="json") for evaluation in state.evaluations],
@@ -117,7 +117,7 @@ def training_history(state: TrainingState) -> dict[str, Any]:
 
 
 def full_state_dict(model: torch.nn.Module, devices: DistributedContext) -> dict[str, Any]:
-    """All weights, gathered on the CPU of the main process, tied ones once; all processes must call it."""
+    """All weights, each tied weight once, gathered on the CPU of the main process; all processes must call it."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=devices.world_size > 1)
     weights = dict(get_model_state_dict(model, options=options))
     tied = getattr(model, "all_tied_weights_keys", None) or ()  # once gathered, they no longer share memory

@@ -18,28 +18,28 @@ def summed_loss(
     token_budget: int,
     devices: DistributedContext,
 ) -> float:
-    """Loss summed over all rows and devices, each row a sequence of its own; on out-of-memory, the budget is halved.
+    """Loss summed over all rows and devices, without packing; the token budget is halved on out-of-memory.
 
     Raises
     ------
     MentallamaError
-        Not even the longest row fits into memory, or several devices train, on which the budget is fixed.
+        The longest row does not fit into memory by itself; or out of memory on several devices, where the budget is
+        fixed.
     """
     while True:
         micro_batches = plan_micro_batches(range(len(lengths)), lengths, token_budget, devices.world_size)
         try:
             # Every device takes part in every pass; one without rows repeats another's and counts it as 0.
-            own_sum = sum(
+            local_sum = sum(
                 float(loss(batch[devices.rank] or batch[0])) * bool(batch[devices.rank])
                 for batch in micro_batches
             )
-            return devices.all_reduce_sum(own_sum)[0]
+            return devices.all_reduce_sum(local_sum)[0]
         except torch.OutOfMemoryError:
             if token_budget <= max(lengths) or devices.world_size > 1:
                 raise MentallamaError(
                     f"out of memory while evaluating validation rows with {token_budget} tokens per batch; use a "
-                    "smaller "
-                    "max_batch_tokens or max_tokens"
+                    "smaller max_batch_tokens or max_tokens"
                 ) from None
             token_budget //= 2
 

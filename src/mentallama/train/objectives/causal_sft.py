@@ -1,6 +1,6 @@
 """Supervised fine-tuning of a decoder language model: `train.analyst: causal` with `objective: sft`.
 
-A row is the prompt as prediction writes it (`analysts.inference.prompt_encoding`), followed by the response and its end
+A row is the same prompt as in prediction (`analysts.inference.prompt_encoding`), followed by the response and its end
 token. Only the response's tokens have targets, so only their positions go through the model's head.
 """
 
@@ -101,7 +101,7 @@ def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 def prepare_causal_model(
     settings: CausalSettings, recipe: Recipe, texts: Iterable[str], devices: DistributedContext
 ) -> PreparedModel:
-    """Load the base, with new LoRA adapters if there are any, or create a model and a tokenizer from scratch.
+    """Load the base, with new LoRA adapters if there are settings for them, or create model and tokenizer from scratch.
 
     Trainable weights are in float32. `texts` train the tokenizer of a model from scratch.
 
@@ -175,8 +175,8 @@ class CausalBatch:
     """Padded sequences; all tensors have the shape (sequences, tokens).
 
     `targets` holds the token that follows each position, or `IGNORE_INDEX`. `position_ids` is None if every sequence is
-    a single row: padding is on the right, where causal attention never sees it. In packed sequences each row starts
-    again at position 0, which transformers takes as a border that attention does not cross.
+    a single row: padding is on the right, where causal attention never sees it. In packed sequences each row restarts
+    at position 0, which transformers treats as a boundary that attention does not cross.
     """
 
     input_ids: torch.Tensor
@@ -188,14 +188,14 @@ def collate_causal(
     rows: Sequence[CausalRow], bins: Sequence[PackingBin], device: torch.device
 ) -> CausalBatch:
     """Concatenate the rows of each bin, and pad the bins to one length."""
-    rows_of_bins = [[rows[index] for index in each] for each in bins]
-    width = max(sum(len(row.ids) for row in each) for each in rows_of_bins)
-    is_packed = any(len(each) > 1 for each in rows_of_bins)
+    rows_of_bins = [[rows[index] for index in indices] for indices in bins]
+    width = max(sum(len(row.ids) for row in bin_rows) for bin_rows in rows_of_bins)
+    is_packed = any(len(bin_rows) > 1 for bin_rows in rows_of_bins)
     input_ids, targets, position_ids = [], [], []
-    for each in rows_of_bins:
-        tokens = [token for row in each for token in row.ids]
-        next_tokens = [token for row in each for token in _targets(row)]
-        positions = [position for row in each for position in range(len(row.ids))]
+    for bin_rows in rows_of_bins:
+        tokens = [token for row in bin_rows for token in row.ids]
+        next_tokens = [token for row in bin_rows for token in _targets(row)]
+        positions = [position for row in bin_rows for position in range(len(row.ids))]
         n_padding = width - len(tokens)
         input_ids.append(tokens + [0] * n_padding)
         targets.append(next_tokens + [IGNORE_INDEX] * n_padding)

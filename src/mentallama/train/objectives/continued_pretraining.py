@@ -1,6 +1,6 @@
 """Continued pre-training on text (Gururangan et al. 2020): `train.analyst: causal` with `objective: pretrain`.
 
-Reads `train.corpus` and `train.general_corpus`, and the run's posts, if it has some, to make sure that no test post is
+Reads `train.corpus` and `train.general_corpus`, and the run's posts, if it has any, to make sure that no test post is
 trained on. Writes a model folder that a later recipe can name as its `base`. Perplexity, the exponential of the mean
 loss per token, is measured on validation documents and on general text, before the first step and at every evaluation.
 """
@@ -151,7 +151,9 @@ def pretraining_objective(
     return Objective(
         lengths=train.lengths,
         loss=lambda model, bins: loss_of(train, model, bins),
-        normalizer=lambda bins: float(sum(train.rows[index].n_targets for each in bins for index in each)),
+        normalizer=lambda bins: float(
+            sum(train.rows[index].n_targets for rows_of_bin in bins for index in rows_of_bin)
+        ),
         evaluate=evaluate,
         packed_length=settings.max_tokens if settings.batching == "packed" else None,
     )
@@ -167,8 +169,8 @@ def pretraining_summary(
             "validation": len(corpus.validation),
             "general": len(corpus.general),
         },
-        "rows": {name: len(each.rows) for name, each in rows.items()},
-        "tokens": {name: each.n_targets for name, each in rows.items()},
+        "rows": {name: len(part.rows) for name, part in rows.items()},
+        "tokens": {name: part.n_targets for name, part in rows.items()},
         "skipped": dict(corpus.skipped),
         "baseline": baseline,
         **training_history(state),

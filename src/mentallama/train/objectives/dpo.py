@@ -2,7 +2,7 @@
 
 The model is trained to raise the likelihood of the chosen response over that of the rejected one, relative to the
 reference model, which is the model before training. The reference log-probabilities are computed once, before the first
-step, and kept in a file, because a resumed run has later weights.
+step, and stored in a file, because a resumed run has later weights.
 """
 
 from __future__ import annotations
@@ -100,13 +100,13 @@ def train_dpo(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
             baseline = dpo_objective((train, validation), logprobs, settings, devices).evaluate(model)
         return {"logprobs": logprobs, "baseline": baseline}
 
-    before = cached_baseline(folder, devices, fingerprint, reference)
-    objective = dpo_objective((train, validation), before["logprobs"], settings, devices)
+    cached = cached_baseline(folder, devices, fingerprint, reference)
+    objective = dpo_objective((train, validation), cached["logprobs"], settings, devices)
     with training_session(recipe, folder, devices, objective, fingerprint) as session:
         state = fit(model, objective, session)
     save_language_model(prepared, model, devices, out)
     metadata = causal_metadata(fingerprint, recipe, prompter, pairs.sets, prepared.base)
-    counts = dpo_summary(pairs, train, validation, before["baseline"], state)
+    counts = dpo_summary(pairs, train, validation, cached["baseline"], state)
     finalize_model(session, recipe, out, metadata, pairs.seen_hashes(), counts)
     return counts
 
@@ -167,7 +167,7 @@ def pair_logprobs(
     model: Any, rows: TokenizedPairs, bins: Sequence[PackingBin], devices: DistributedContext
 ) -> torch.Tensor:
     """Log-probabilities of the chosen and the rejected response of each bin's pair, shape (pairs, 2)."""
-    indices = [index for each in bins for index in each]
+    indices = [index for rows_of_bin in bins for index in rows_of_bin]
     responses = [side[index] for side in (rows.chosen, rows.rejected) for index in indices]
     batch = collate_causal(responses, [(index,) for index in range(len(responses))], devices.device)
     return response_logprobs(model, batch).view(2, -1).T
@@ -176,7 +176,7 @@ def pair_logprobs(
 def reference_logprobs(
     model: Any, rows: TokenizedPairs, token_budget: int, devices: DistributedContext
 ) -> ReferenceLogprobs:
-    """Log-probabilities of all pairs. Every process computes all of them, because each needs all."""
+    """Log-probabilities of all pairs, computed in full by every process, because each needs all of them."""
     result: ReferenceLogprobs = [[0.0, 0.0] for _ in rows.chosen]
 
     def collect(bins: Sequence[PackingBin]) -> torch.Tensor:
@@ -205,12 +205,12 @@ def dpo_objective(
     settings: CausalSettings,
     devices: DistributedContext,
 ) -> Objective:
-    """The loss of equation 7, mean over pairs. `rows` and `logprobs` are those of training and of validation pairs."""
-    references = [torch.tensor(each, device=devices.device) for each in logprobs]
+    """The loss of equation 7, mean over pairs. `rows` and `logprobs` hold training pairs, then validation pairs."""
+    references = [torch.tensor(pairs, device=devices.device) for pairs in logprobs]
     train, validation = 0, 1
 
     def margins_of(split: int, model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
-        indices = [index for each in bins for index in each]
+        indices = [index for rows_of_bin in bins for index in rows_of_bin]
         policy = pair_logprobs(model, rows[split], bins, devices)
         return dpo_margins(policy, references[split][indices], settings.beta)
 

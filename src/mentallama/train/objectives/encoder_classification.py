@@ -52,7 +52,7 @@ from mentallama.train.loop.validation import summed_loss, weighted_f1_by_set
 from mentallama.train.objectives.sft import enable_gradient_checkpointing
 
 TEXT_LOADERS = {"posts": load_labelled_posts, "explanations": load_labelled_explanations}
-"""By `train.reads`."""
+"""Loaders of training texts by the value of `train.reads`."""
 
 LabelWeights = dict[int, list[float]]
 """Head index -> loss weight of each of its labels."""
@@ -152,7 +152,7 @@ def encoder_objective(
     def loss_and_logits(
         rows: Sequence[EncoderRow], model: Any, bins: Sequence[PackingBin], weights: LabelWeights | None
     ) -> tuple[Any, Any]:
-        batch = [rows[index] for each in bins for index in each]
+        batch = [rows[index] for rows_of_bin in bins for index in rows_of_bin]
         logits = model(*pad_batch([row.ids for row in batch], classifier.pad_token_id, devices.device))
         return label_loss(logits, batch, head_columns, weights), logits
 
@@ -161,7 +161,9 @@ def encoder_objective(
 
         def loss_of(bins: Sequence[PackingBin]) -> torch.Tensor:
             loss, logits = loss_and_logits(validation, model, bins, None)
-            all_logits[[index for each in bins for index in each]] = logits.float().cpu().numpy()
+            all_logits[[index for rows_of_bin in bins for index in rows_of_bin]] = (
+                logits.float().cpu().numpy()
+            )
             return torch.as_tensor(loss)
 
         # Every process evaluates all rows, so that each has all logits.
@@ -263,7 +265,7 @@ def save_encoder(model: Any, loaded: LoadedModel, devices: DistributedContext, o
     """Write encoder, heads and tokenizer, safetensors only; all processes must call it."""
     weights = full_state_dict(model, devices)
     if devices.is_main:
-        parts = {part: {} for part in ("encoder", "heads")}  # type: dict[str, dict[str, torch.Tensor]]
+        parts: dict[str, dict[str, torch.Tensor]] = {"encoder": {}, "heads": {}}
         for name, tensor in weights.items():
             part, _, name_in_part = name.partition(".")
             parts[part][name_in_part] = tensor.contiguous()

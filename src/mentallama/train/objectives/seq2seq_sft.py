@@ -1,7 +1,7 @@
 """Supervised fine-tuning of an encoder-decoder (BART, T5): `train.analyst: seq2seq`.
 
-The encoder reads the prompt as prediction writes it (`analysts.inference.seq2seq_encoding`); the decoder is trained to
-write the response and its end token. The loss is that of the decoder's tokens.
+The encoder reads the same prompt as in prediction (`analysts.inference.seq2seq_encoding`); the decoder is trained to
+write the response and its end token. The loss covers the decoder's tokens.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def train_seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     data = SftData(instructions, train, validation)
 
     def loss_of(rows: Sequence[Seq2seqRow], model: Any, bins: Sequence[PackingBin]) -> torch.Tensor:
-        rows_of_batch = [rows[index] for each in bins for index in each]
+        rows_of_batch = [rows[index] for rows_of_bin in bins for index in rows_of_bin]
         return seq2seq_loss(model, collate_seq2seq(rows_of_batch, devices.device))
 
     def analyst_of(model: Any) -> Analyst:
@@ -145,7 +145,7 @@ class Seq2seqBatch:
 
 
 def collate_seq2seq(rows: Sequence[Seq2seqRow], device: torch.device) -> Seq2seqBatch:
-    """Pad rows to one length. Masks and targets leave padding out, so that any token id will do for it."""
+    """Pad rows to one length. Padding is masked and has no targets, so its token id does not matter."""
     n_encoder, n_decoder = max(len(row.prompt) for row in rows), max(len(row.target) for row in rows)
 
     def padded(sequences: Sequence[Sequence[int]], width: int, value: int) -> torch.Tensor:

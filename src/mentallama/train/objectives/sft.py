@@ -1,6 +1,6 @@
-"""Supervised fine-tuning (SFT) on responses: what decoders and encoder-decoders share.
+"""Supervised fine-tuning (SFT) on responses: the parts shared by decoders and encoder-decoders.
 
-The model is trained on the rows of a run (`train.data.instructions`); the loss is that of the response alone. Writes
+The model is trained on the rows of a run (`train.data.instructions`); the loss covers the response only. Writes
 the model in the layout of transformers, or its adapter in that of peft, with `mentallama.json`, `seen.json`, the model
 card and `summary.json`.
 """
@@ -88,7 +88,7 @@ class SftData:
 class PreparedModel:
     """A model ready to be trained, its tokenizer, and its context length in tokens.
 
-    `base` names the model that it starts from, or is "none".
+    `base` names the model that training starts from; "none" if it starts from scratch.
     """
 
     model: Any
@@ -115,7 +115,7 @@ def sft_objective(
 ) -> Objective:
     """Mean cross-entropy of the responses' tokens, in training and in validation.
 
-    `loss_of(rows, model, bins)` is the loss summed over the targets of some bins of rows.
+    `loss_of(rows, model, bins)` is the loss summed over the targets of the rows in `bins`.
     """
     train, validation = data.train, data.validation
 
@@ -131,7 +131,9 @@ def sft_objective(
     return Objective(
         lengths=train.lengths,
         loss=lambda model, bins: loss_of(train.rows, model, bins),
-        normalizer=lambda bins: float(sum(train.rows[index].n_targets for each in bins for index in each)),
+        normalizer=lambda bins: float(
+            sum(train.rows[index].n_targets for rows_of_bin in bins for index in rows_of_bin)
+        ),
         evaluate=evaluate,
     )
 
