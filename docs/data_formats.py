@@ -1,4 +1,4 @@
-"""The content of docs/data_formats.md: every file of a run, with the fields of its records read from the code."""
+"""The content of docs/data_formats.md: every file of a run, with the fields of its records taken from the code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from mentallama.teach.summary import TeachSummary
 
 
 class File(NamedTuple):
-    """One file: its name, a sentence, and the record behind each line (or behind the whole file)."""
+    """A file: its name, a sentence about it, and the type of its lines or of the whole file."""
 
     name: str
     text: str
@@ -38,47 +38,62 @@ class File(NamedTuple):
 
 SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
     "In the run's folder": (
-        "Outside the stages' folders, which are replaced whole.",
+        "Beside the folders of the stages, which a rerun replaces as a whole.",
         (
-            File(names.LOCK_PATH, "Locked while a process works on the run; empty."),
+            File(names.LOCK_PATH, "Empty file, locked while a process works on the run."),
             File(
                 names.ERASURE_LIST_PATH,
-                "Who is to be erased from the run; `collect` skips them.",
+                "People to erase from the run; `collect` skips their posts.",
                 ErasureList,
             ),
             File(
                 names.LEDGER_PATH,
-                "SQLite: every request to a teacher and its paid answer, see [Teach](teach.md).",
+                "SQLite: every request to a teacher and its completion, see [Teach](teach.md).",
             ),
             File(f"{names.BATCH_FOLDER}/", "Requests and results of a provider's batch API."),
             File(
                 names.DISAGREEMENTS_PATH,
-                "Teacher and data set disagree on a label; people decide, see [Check](check.md).",
+                "Questions on whose label teacher and data set disagree; people decide, see [Check](check.md).",
             ),
             File(names.RATING_SAMPLE_PATH, "A sample of explanations for raters, see [Check](check.md)."),
             File(
-                "predicted-KEY.part.jsonl",
-                "Predictions so far of a run that was interrupted; deleted when it is done.",
+                f"{names.CHECKPOINTS_FOLDER}/, {names.BASELINE_FILE}",
+                "Checkpoints of neural training, and metrics of the untrained model; deleted when training is done.",
             ),
+            File(
+                "predicted-KEY.part.jsonl",
+                "Journal of `predict`: the predictions of an unfinished run; deleted when it is done.",
+            ),
+            File(".STAGE.partial/", "Output of a stage that is running or was interrupted."),
         ),
     ),
     "In every stage's folder": (
-        "Written last: a folder without it is not finished.",
-        (File(names.MANIFEST_FILE, "What the results depend on, and what they cost.", Manifest),),
+        "Written last; without it, the stage is unfinished.",
+        (
+            File(
+                names.MANIFEST_FILE,
+                "Everything that the results depend on, hashes of the outputs, counts, time and memory.",
+                Manifest,
+            ),
+        ),
     ),
     "collect": (
         "",
         (
-            File(names.POSTS_FILE, "The posts of the run, one a line.", Post),
-            File(names.RESPONSES_FILE, "The release's reference answers to these posts.", Response),
-            File(names.REJECTS_FILE, "Rows that are not posts.", Reject),
+            File(names.POSTS_FILE, "The posts of the run.", Post),
+            File(names.RESPONSES_FILE, "The release's reference responses to these posts.", Response),
+            File(names.REJECTS_FILE, "Rows that cannot be used as posts.", Reject),
             File(names.REMOVED_FILE, "Posts that were removed from a split.", Removal),
             File(
                 names.OVERLAP_FILE,
                 "How many test posts of each set also occur in the training data of each set.",
                 Overlap,
             ),
-            File(names.LABEL_DRIFT_FILE, "Where release and upstream labels differ; a list.", LabelDrift),
+            File(
+                names.LABEL_DRIFT_FILE,
+                "Where labels of the release and of the upstream data differ; one list.",
+                LabelDrift,
+            ),
             File(names.SUMMARY_FILE, "All counts of the stage.", CollectSummary),
         ),
     ),
@@ -90,7 +105,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "The teachers' answers, in the order of posts, questions and teachers.",
                 Response,
             ),
-            File(names.FAILED_REQUESTS_FILE, "Questions that have no answer.", FailedRequest),
+            File(names.FAILED_REQUESTS_FILE, "Requests that failed after all retries.", FailedRequest),
             File(
                 names.TEACHER_DISAGREEMENTS_FILE, "Questions that teachers answer differently.", Disagreement
             ),
@@ -100,7 +115,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
     "check": (
         "",
         (
-            File(names.INSTRUCTIONS_FILE, "The accepted rows, for `train`.", Example),
+            File(names.INSTRUCTIONS_FILE, "The accepted rows, which `train` reads.", Example),
             File(
                 "data/FORM/SPLIT.jsonl, .parquet", "The same rows for `datasets.load_dataset`, in both forms."
             ),
@@ -108,14 +123,13 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File("README.md", "The dataset card."),
             File(names.GATE_REPORT_PAGE_FILE, "The gate report for people."),
             File(names.GATE_REPORT_FILE, "The gate report.", GateReport),
-            File(names.DROPPED_FILE, "Each response that was dropped.", DroppedResponse),
-            File(names.VERDICTS_FILE, "What every gate found about every response.", Verdict),
+            File(names.DROPPED_FILE, "The responses that were dropped.", DroppedResponse),
+            File(names.VERDICTS_FILE, "The verdict of every gate on every response.", Verdict),
             File(names.QUOTES_FILE, "Where each quotation is in its post.", QuoteMatches),
             File(
                 names.SUMMARY_FILE,
                 "Counts: `responses`, `accepted`, `unanswered`, `failed` by gate, `undecided` disagreements, the "
-                "result "
-                "of the `rating_sample`, and `notes`.",
+                "result of the `rating_sample`, and `notes`.",
             ),
         ),
     ),
@@ -124,9 +138,9 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         (
             File(
                 "model.json, mentallama.json",
-                "What the model answers, and how it reads a post: linear analyst, neural analysts.",
+                "Metadata of a linear and of a neural analyst: the questions it answers, and how it encodes a post.",
             ),
-            File("SET.npz", "Linear analyst: the weights of one set."),
+            File("SET.npz", "Linear analyst: the weights for one set."),
             File(
                 "*.safetensors, config.json, tokenizer files",
                 "Neural analysts: as transformers and peft save them.",
@@ -142,9 +156,13 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
     "predict": (
         "",
         (
-            File(names.PREDICTIONS_FILE, "One answer a line.", Prediction),
-            File(names.SUMMARY_FILE, "Counts of posts and questions.", PredictSummary),
-            File(names.QUESTIONS_FILE, "Only without a recipe: what each prediction is about.", QuestionRow),
+            File(names.PREDICTIONS_FILE, "The predictions.", Prediction),
+            File(names.SUMMARY_FILE, "Counts of posts, questions and answers.", PredictSummary),
+            File(
+                names.QUESTIONS_FILE,
+                "Only without a recipe: post, set and question of each prediction.",
+                QuestionRow,
+            ),
             File(
                 f"{names.RESPONSES_FOLDER}/SET.csv",
                 "Only without a recipe, for the published release: `goldens` and `generated_text` by row, for "
@@ -156,10 +174,10 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         "",
         (
             File(names.SCORES_FILE, "The scores.", ScoreFile),
-            File(names.SCORED_ROWS_FILE, "What each score is computed from.", ScoredRow),
+            File(names.SCORED_ROWS_FILE, "The rows that the scores are computed from.", ScoredRow),
             File(
                 names.READER_DIFFERENCES_FILE,
-                "With `--as-published`: where the two readers differ.",
+                "With `--as-published`: rows that the published reader and ours read differently.",
                 ReaderDifference,
             ),
         ),
@@ -167,22 +185,22 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
     "report": (
         "",
         (
-            File(names.REPORT_PAGE_FILE, "The page, complete in one file."),
+            File(names.REPORT_PAGE_FILE, "The page, self-contained in one file."),
             File(names.REPORT_TEXT_FILE, "The same in Markdown."),
         ),
     ),
 }
-"""Section -> an introduction and the files."""
+"""Section -> its introduction and its files."""
 
 
 def data_formats_page() -> str:
     parts = [
         "# Data formats\n\nGenerated from the records in the code by `python docs/generate.py`; do not edit by "
         "hand.\n\n"
-        "Every file of a run, below `runs/NAME/`. `.jsonl` holds one JSON object a line, `.zst` is compressed with\n"
-        "Zstandard. Rows are counted as in a spreadsheet, where the header is row 1; offsets count Unicode code "
-        "points.\n"
-        "Ids are hashes of content and place. [Data](data.md) describes the files that go in.\n"
+        "Every file of a run, below `runs/NAME/`. A `.jsonl` file holds one JSON object per line; `.zst` files are\n"
+        "compressed with Zstandard. Rows are numbered as in a spreadsheet, where the header is row 1; offsets count\n"
+        "Unicode code points. Ids are hashes of the content and its origin. [Data](data.md) describes the\n"
+        "input files.\n"
     ]
     nested: dict[type[BaseModel], None] = {}
     shown: set[type[BaseModel]] = set()
@@ -211,7 +229,7 @@ def _description(record: type[BaseModel]) -> str:
 
 
 def _field_table(record: type[BaseModel]) -> str:
-    """Names and types, and meanings where the record documents its fields one by one."""
+    """Names and types of the fields, and their meanings where the record documents single fields."""
     meanings = field_docs(record)
     header = ("Field", "Type", "Meaning") if meanings else ("Field", "Type")
     rows = [header, ("---",) * len(header)]
@@ -222,7 +240,7 @@ def _field_table(record: type[BaseModel]) -> str:
 
 
 def field_docs(model: type[BaseModel]) -> dict[str, str]:
-    """The string below each field, which Python itself does not keep; also of the base classes."""
+    """Docstrings of the fields, also of base classes; read from the source, because Python does not keep them."""
     docs: dict[str, str] = {}
     for base in reversed(model.__mro__):
         if issubclass(base, BaseModel) and base is not BaseModel:
@@ -244,7 +262,7 @@ _PLAIN = {
 
 
 def _type_name(annotation: Any) -> str:
-    """A type in words."""
+    """A type annotation in words."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation in _PLAIN:
         name = _PLAIN[annotation]
@@ -266,15 +284,15 @@ def _type_name(annotation: Any) -> str:
 
 
 def _nested(record: type[BaseModel]) -> list[type[BaseModel]]:
-    """The records inside a record, at any depth; a record may hold itself."""
-    found: list[type[BaseModel]] = []
+    """The records inside a record, at any depth; a record may contain itself."""
+    nested: list[type[BaseModel]] = []
     waiting = [record]
     while waiting:
         for field in waiting.pop(0).model_fields.values():
-            new = [inner for inner in _records_in(field.annotation) if inner not in found]
-            found += new
+            new = [inner for inner in _records_in(field.annotation) if inner not in nested]
+            nested += new
             waiting += new
-    return found
+    return nested
 
 
 def _records_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -1,4 +1,4 @@
-"""Write the pages of docs/ that are generated from the code, or check that they are up to date.
+"""Write the pages in docs/ that are generated from the code, or check that they are up to date.
 
     python docs/generate.py            # tasks, commands, recipes, data_formats, the map in architecture
     python docs/generate.py --check    # writes nothing; exit code 1 and the names of outdated pages
@@ -46,7 +46,7 @@ from mentallama.tasks.task_page import catalogue_page
 
 DOCS = Path(__file__).parent
 WIDTH = 100
-"""Columns of a help page."""
+"""Width of a help page in characters."""
 
 EDIT = "by `python docs/generate.py`; do not edit by hand."
 
@@ -85,52 +85,51 @@ KEY_DOCS: dict[str, str] = {
     "report": "Settings of the stage, see below.",
     "collect.validation_share": "Share of posts drawn for validation if the files of a set define no validation split.",
     "collect.test_share": "Share of posts drawn for testing if the files of a set define no test split.",
-    "table.file": "The name below `sources/SET/`: `.csv`, `.tsv`, `.jsonl`, `.xlsx` or `.parquet`.",
+    "table.file": "Path below `sources/SET/`: `.csv`, `.tsv`, `.jsonl`, `.xlsx` or `.parquet`.",
     "table.columns": "Which column holds which field of a post, see below.",
     "table.encoding": "Encoding of a `.csv` or `.tsv` file, by its name in Python.",
     "table.codes": "Value of the label column -> label; values that are label names need no code.",
     "table.separator": "Splits an evidence cell into several spans.",
     "columns.text": "Column of the post's text.",
-    "columns.author": "Column of the author, who is hashed; all posts of an author are put into one split.",
+    "columns.author": "Column of the author. Authors are hashed; all posts of an author are put into one split.",
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
     "columns.language": "Column of the language; default: the language of the task.",
     "teach.teacher": "One teacher or several, each as its spec or with the keys below. Every teacher gets every "
-    "question; "
-    "disagreements are recorded.",
-    "teach.ledger": "File of the paid answers; default: `ledger.sqlite` in the run's folder.",
-    "teacher.tokens_per_minute": "The same for tokens.",
-    "teach.prompt": "What the teacher is asked for: label and reason (`zero-shot`), the same after examples "
-    "(`few-shot`), or "
-    "the reason for the data set's label (`label-given`).",
+    "question; disagreements are recorded.",
+    "teach.ledger": "SQLite file of the completions, which are paid for only once; default: `ledger.sqlite` in the "
+    "run's folder.",
+    "teach.prompt": "The prompt asks for label and reason (`zero-shot`), for the same after examples (`few-shot`), or "
+    "for the reason for the data set's label (`label-given`).",
     "teacher.input_price": "Price of a million input tokens. Give both prices or neither.",
-    "teacher.requests_per_minute": "The provider's rate limit; without one, the client only follows what the "
-    "server's responses say.",
+    "teacher.requests_per_minute": "The provider's rate limit. Without one, the client adapts to the server's "
+    "responses only.",
+    "teacher.tokens_per_minute": "The provider's limit on tokens, in the same way.",
     "teacher.max_tokens": "Maximum number of tokens of an answer.",
     "teacher.temperature": "Sampling temperature; 0 for the most likely answer.",
     **dict.fromkeys(
         ("linear.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."
     ),
     **{
-        f"{kind}.{name}": words
+        f"{kind}.{name}": meaning
         for kind in ("encoder", "causal", "seq2seq")
-        for name, words in {
+        for name, meaning in {
             "epochs": "Number of passes over the training rows.",
             "learning_rate": "Peak learning rate (AdamW, Loshchilov and Hutter 2019).",
-            "schedule": "How the learning rate falls after the warm-up.",
+            "schedule": "Decay of the learning rate after the warm-up.",
             "weight_decay": "Weight decay of matrices; biases and norms have none.",
             "device": "auto: a GPU if there is one.",
         }.items()
     },
     "encoder.base": "The encoder to start from: a folder, or an id on the Hugging Face hub.",
-    "encoder.pooling": "How token vectors become one vector: their mean, or the first one.",
+    "encoder.pooling": "Pooling of the token vectors: their mean, or the first token's vector.",
     "encoder.dropout": "Dropout before the heads.",
     "seq2seq.base": "The model to start from: a folder, or an id on the Hugging Face hub.",
     "from_scratch.hidden_size": "Width of the model.",
     "from_scratch.num_hidden_layers": "Number of layers.",
     "from_scratch.num_attention_heads": "Attention heads of a layer.",
     "lora.rank": "Rank of the adapters.",
-    "lora.alpha": "Their scale is alpha over rank.",
+    "lora.alpha": "The adapters are scaled by alpha / rank.",
     "lora.dropout": "Dropout before the adapters.",
     "lora.load_in_4bit": "Load the base in 4 bits (NF4).",
     "encoder.class_weights": "`balanced` gives every label of a question the same total weight.",
@@ -142,17 +141,17 @@ KEY_DOCS: dict[str, str] = {
     "predict.splits": "Splits whose labelled questions are answered; only the test split is scored.",
     "report.title": "Title of the page; default: the name of the recipe.",
 }
-"""Meanings of the keys that the model itself does not document."""
+"""Descriptions of keys whose fields have no docstring."""
 
 DEFAULTS = {"teach.teacher": '`"embedded"`'}
-"""Defaults whose spelling in a recipe differs from the value in the model."""
+"""Defaults that a recipe spells differently from the value in the model."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Write or check the generated pages of docs/.")
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
     check = parser.parse_args().check
-    stale = [name for name, page in PAGES.items() if not _is(DOCS / name, page())]
+    stale = [name for name, page in PAGES.items() if not _is_current(DOCS / name, page())]
     for name in stale:
         if check:
             print(f"docs/{name} is out of date; run python docs/generate.py", file=sys.stderr)
@@ -162,7 +161,7 @@ def main() -> int:
     return int(check and bool(stale))
 
 
-def _is(path: Path, text: str) -> bool:
+def _is_current(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
@@ -175,7 +174,8 @@ def commands_page() -> str:
     """The help page of every command, in the order of `mentallama --help`."""
     head = (
         f"# Commands\n\nGenerated from the command line {EDIT}\n\n"
-        "Exit codes: 0 done, 1 failed, 2 wrong use, 3 finished with more rejected rows than allowed.\n"
+        "Exit codes: 0 done, 1 failed, 2 usage error, 3 finished, but more rows were rejected than the recipe\n"
+        "allows, or raters rejected the data.\n"
     )
     pages = _help_pages(get_command(app), "mentallama", None)
     return "\n".join([head, *(f"## {name}\n\n```text\n{page}\n```\n" for name, page in pages)])
@@ -187,22 +187,29 @@ def _help_pages(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str
     )
     page = "\n".join(line.rstrip() for line in context.get_help().splitlines())
     yield context.command_path, page
-    for child, each in getattr(command, "commands", {}).items():
-        yield from _help_pages(each, child, context)
+    for child_name, child in getattr(command, "commands", {}).items():
+        yield from _help_pages(child, child_name, context)
 
 
 def recipes_page() -> str:
     """Every key of a recipe: its type, default and meaning."""
+    undocumented = [
+        stage for stage in Recipe.stage_names() if stage not in {title.partition(",")[0] for title in MODELS}
+    ]
+    if undocumented:
+        raise SystemExit(
+            f"docs/generate.py: {', '.join(undocumented)}: add the settings of this stage to MODELS"
+        )
     known = {prefix + name for model, prefix in MODELS.values() for name in model.model_fields}
-    gone = sorted(set(KEY_DOCS) - known)
-    if gone:
-        raise SystemExit(f"docs/generate.py: no such keys: {', '.join(gone)}; remove them from KEY_DOCS")
+    unknown = sorted(set(KEY_DOCS) - known)
+    if unknown:
+        raise SystemExit(f"docs/generate.py: no such keys: {', '.join(unknown)}; remove them from KEY_DOCS")
     parts = [
         f"# Recipes\n\nGenerated from `src/mentallama/config/` {EDIT}\n\n"
-        "A recipe is one YAML file: one experiment. A stage whose key is absent is not run; a key without a\n"
-        "value (`train:`) runs the stage with its defaults. The whole recipe is checked before any work starts:\n"
-        "all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` overrides a key for\n"
-        "one run, spelled as below; tables (`collect.tables`) can only be written in the recipe.\n",
+        "A recipe is a YAML file that describes one experiment. A stage whose key is absent is not run; a key\n"
+        "without a value (`train:`) runs the stage with its defaults. The whole recipe is checked before any\n"
+        "work starts: all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` overrides\n"
+        "a key for one run, spelled as below; tables (`collect.tables`) can only be written in the recipe.\n",
     ]
     for title, (model, prefix) in MODELS.items():
         parts.append(f"## {title}\n\n{_flat(inspect.getdoc(model) or '')}\n\n{_key_table(model, prefix)}\n")
@@ -211,7 +218,7 @@ def recipes_page() -> str:
 
 def _key_table(model: type[BaseModel], prefix: str) -> str:
     schema, meanings = model.model_json_schema(), field_docs(model)
-    lines = ["| Key | Holds | Default | Meaning |", "| --- | --- | --- | --- |"]
+    lines = ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
     for name, field in schema["properties"].items():
         default = "required" if name in schema.get("required", ()) else _default(field.get("default"))
         default = DEFAULTS.get(prefix + name, default)
@@ -219,7 +226,7 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
         if meaning is None:
             raise SystemExit(f"docs/generate.py: {prefix + name} is not documented; add it to KEY_DOCS")
         shown = _SHOWN.get(model, prefix) + name
-        cells = (f"`{shown}`", _holds(field), default, _flat(meaning))
+        cells = (f"`{shown}`", _type_name(field), default, _flat(meaning))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
@@ -230,17 +237,17 @@ _SHOWN: dict[type[BaseModel], str] = {
     FromScratchSettings: "train.from_scratch.",
     LoraSettings: "train.lora.",
 }
-"""Prefixes shown on the page, where they differ from those in KEY_DOCS."""
+"""Prefixes of keys as the page shows them, where they differ from those in KEY_DOCS."""
 
 
 def _default(value: object) -> str:
     return "none" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
-def _holds(field: Mapping[str, Any]) -> str:
-    """What a field may hold, from its JSON schema."""
+def _type_name(field: Mapping[str, Any]) -> str:
+    """The type of a field in words, from its JSON schema."""
     if "anyOf" in field:
-        return " or ".join(_holds(each) for each in field["anyOf"] if each.get("type") != "null")
+        return " or ".join(_type_name(option) for option in field["anyOf"] if option.get("type") != "null")
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     kind = "pair" if "prefixItems" in field else field.get("type", "keys")
@@ -252,16 +259,16 @@ def _number(field: Mapping[str, Any]) -> str:
     return ("number" if field["type"] == "number" else "whole number") + "".join(bounds)
 
 
-def _named(values: object) -> str:
-    """The values of a mapping; a mapping without a schema is shown as keys."""
-    return f"name -> {_holds(values)}" if isinstance(values, dict) and values else "keys"
+def _mapping(values: object) -> str:
+    """The type of a mapping with values of a schema; a mapping without one is shown as keys."""
+    return f"name -> {_type_name(values)}" if isinstance(values, dict) and values else "keys"
 
 
 _KINDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "keys": lambda _: "keys",
     "pair": lambda _: "two whole numbers",
-    "array": lambda field: f"list of {_holds(field['items'])}",
-    "object": lambda field: _named(field.get("additionalProperties")),
+    "array": lambda field: f"list of {_type_name(field['items'])}",
+    "object": lambda field: _mapping(field.get("additionalProperties")),
     "boolean": lambda _: "true or false",
     "number": _number,
     "integer": _number,
@@ -275,7 +282,7 @@ def _flat(text: str) -> str:
 
 
 def architecture_page() -> str:
-    """The page as it is, with a new map of the modules."""
+    """The page with an updated map of the modules."""
     head, _, rest = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("<!-- map -->\n")
     tail = rest.partition("<!-- /map -->\n")[2]
     return f"{head}<!-- map -->\n{_module_map()}<!-- /map -->\n{tail}"

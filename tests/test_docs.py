@@ -1,4 +1,4 @@
-"""The docs run: tutorial, examples, generated pages, links, and the two READMEs against each other."""
+"""The docs: tutorial and examples run as shown, pages agree with the code, links work, the two READMEs agree."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from mentallama import run_files
+from mentallama.analysts.registry import ANALYSTS
 from mentallama.answers.parse import read_answer
 from mentallama.config import read_recipe
 from tests.factories.project import ROOT
@@ -21,13 +23,13 @@ from tests.factories.project import ROOT
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "sample").glob("*.md")])
 GAP = "…"
-"""In a shown output: any text within a line, any lines where it stands alone."""
+"""In the output that a page shows: any text within a line; on a line of its own, any number of lines."""
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 class Block(NamedTuple):
-    """A fenced block: the first line's number, its language, its text."""
+    """A fenced block: the number of its first line, its language and its text."""
 
     line: int
     language: str
@@ -35,28 +37,29 @@ class Block(NamedTuple):
 
 
 def blocks(markdown: str) -> list[Block]:
-    found = re.finditer(r"^```(\w*)\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
-    return [Block(markdown[: each.start()].count("\n") + 1, each[1], each[2]) for each in found]
+    matches = re.finditer(r"^```(\w*)\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+    return [Block(markdown[: match.start()].count("\n") + 1, match[1], match[2]) for match in matches]
 
 
 def commands(markdown: str, language: str) -> Iterator[tuple[Block, str | None]]:
-    """Blocks of a language, each with the output shown right behind it."""
-    found = blocks(markdown)
-    for block, after in zip_longest(found, found[1:]):
+    """Blocks of a language, each with the output that the page shows directly after it."""
+    fenced = blocks(markdown)
+    for block, following in zip_longest(fenced, fenced[1:]):
         if block.language == language:
-            yield block, after.text if after is not None and after.language == "text" else None
+            is_output = following is not None and following.language == "text"
+            yield block, following.text if is_output else None
 
 
-def shows(shown: str, said: str) -> bool:
-    """Whether a shown output is what was said.
+def shows(shown: str, output: str) -> bool:
+    """Whether the output that a page shows matches the real one.
 
-    Blanks at the ends of lines do not count: a terminal's tables are padded.
+    White space at the ends of lines does not count: tables in a terminal are padded.
     """
     pattern = "".join(
         r"(?:.*\n)*?" if line == GAP else re.escape(line).replace(re.escape(GAP), ".*") + r"\n"
         for line in _trimmed(shown)
     )
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _trimmed(said))) is not None
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in _trimmed(output))) is not None
 
 
 def _trimmed(text: str) -> list[str]:
@@ -64,19 +67,19 @@ def _trimmed(text: str) -> list[str]:
 
 
 def test_shown_outputs_are_compared() -> None:
-    said = "train: done in 1.2 s\nnote: a\nnote: b\nreport: x.html  \n"
-    assert shows("train: done in … s\n…\nreport: x.html\n", said)
-    assert shows("…\nnote: b\n…\n", said)
-    assert not shows("train: done in … s\nreport: x.html\n", said)
+    output = "train: done in 1.2 s\nnote: a\nnote: b\nreport: x.html  \n"
+    assert shows("train: done in … s\n…\nreport: x.html\n", output)
+    assert shows("…\nnote: b\n…\n", output)
+    assert not shows("train: done in … s\nreport: x.html\n", output)
     assert not shows("train: done in … s\n…\n", "train: up to date\n")
-    assert not shows("report: x.html\n", said)
+    assert not shows("report: x.html\n", output)
     assert shows("", "")
     assert not shows("", "something\n")
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A copy of what a reader has, in a folder whose `mentallama` is this one."""
+def workspace(tmp_path: Path) -> Path:
+    """A folder with sample and recipes, as a reader has them, and with this package as the command `mentallama`."""
     for name in ("sample", "recipes"):
         shutil.copytree(ROOT / name, tmp_path / name)
     tools = tmp_path / ".tools"
@@ -88,17 +91,17 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(block: Block, place: Path) -> str:
-    """Run a block as a reader would; both streams, as a terminal shows them."""
+def run(block: Block, folder: Path) -> str:
+    """Run a block in a folder as a reader would; returns both streams, as a terminal shows them."""
     environment = {
         **os.environ,
-        "PATH": f"{place / '.tools'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{folder / '.tools'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / 'src'}",
         "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(
         ["/bin/sh", "-e", "-c", block.text],
-        cwd=place,
+        cwd=folder,
         env=environment,
         check=False,
         timeout=280,
@@ -112,26 +115,24 @@ def run(block: Block, place: Path) -> str:
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs_as_shown(place: Path) -> None:
+def test_the_tutorial_runs_as_shown(workspace: Path) -> None:
     compared = 0
     for block, shown in commands((DOCS / "tutorial.md").read_text(encoding="utf-8"), "sh"):
-        said = run(block, place)
+        output = run(block, workspace)
         if shown is not None:
-            assert shows(shown, said), f"line {block.line} shows\n{shown}\nbut it is\n{said}"
+            assert shows(shown, output), f"line {block.line} shows\n{shown}\nbut the output is\n{output}"
             compared += 1
     assert compared >= 10
 
 
 @pytest.mark.slow
-def test_the_readme_shows_what_analyze_says(place: Path) -> None:
+def test_the_readme_shows_the_output_of_analyze(workspace: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    asked = [pair for pair in commands(readme, "sh") if "mentallama analyze" in pair[0].text]
-    assert len(asked) == 1
-    run(Block(0, "sh", "mentallama run recipes/sample-linear.yaml"), place)
-    block, shown = asked[0]
-    said = run(block, place)
+    ((block, shown),) = (pair for pair in commands(readme, "sh") if "mentallama analyze" in pair[0].text)
+    run(Block(0, "sh", "mentallama run recipes/sample-linear.yaml"), workspace)
+    output = run(block, workspace)
     assert shown is not None
-    assert shows(shown, said), f"line {block.line} shows\n{shown}\nbut it is\n{said}"
+    assert shows(shown, output), f"line {block.line} shows\n{shown}\nbut the output is\n{output}"
 
 
 def test_examples_in_python_run_as_shown(tmp_path: Path) -> None:
@@ -141,8 +142,8 @@ def test_examples_in_python_run_as_shown(tmp_path: Path) -> None:
         for block, shown in commands(page.read_text(encoding="utf-8"), "python"):
             script = tmp_path / "example.py"
             script.write_text(block.text, encoding="utf-8")
-            said = run(Block(block.line, "sh", f'"{sys.executable}" example.py'), tmp_path)
-            assert shown is None or shows(shown, said), f"{page.name}, line {block.line}: {said}"
+            output = run(Block(block.line, "sh", f'"{sys.executable}" example.py'), tmp_path)
+            assert shown is None or shows(shown, output), f"{page.name}, line {block.line}: {output}"
             ran += 1
     assert ran >= 1
 
@@ -159,17 +160,17 @@ def test_answers_are_read_as_the_page_says() -> None:
     assert len(rows) >= 12
 
 
-def test_recipes_in_the_pages_are_recipes(tmp_path: Path) -> None:
-    seen = 0
+def test_recipes_in_the_pages_are_valid(tmp_path: Path) -> None:
+    checked = 0
     for page in PAGES:
         for block in blocks(page.read_text(encoding="utf-8")):
             if block.language == "yaml":
                 recipe = tmp_path / "recipe.yaml"
-                whole = block.text if "name:" in block.text else f"name: part\ndata: data\n{block.text}"
-                recipe.write_text(whole, encoding="utf-8")
+                complete = block.text if "name:" in block.text else f"name: part\ndata: data\n{block.text}"
+                recipe.write_text(complete, encoding="utf-8")
                 assert read_recipe(recipe).stages(), f"{page.name}, line {block.line}"
-                seen += 1
-    assert seen >= 2
+                checked += 1
+    assert checked >= 2
 
 
 def generate(*arguments: str, docs: Path = DOCS) -> subprocess.CompletedProcess[str]:
@@ -187,36 +188,76 @@ def test_generated_pages_are_up_to_date() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_stale_page_is_noticed_and_mended(tmp_path: Path) -> None:
-    docs = tmp_path / "docs"
-    docs.mkdir()
-    for name in (
-        "generate.py",
-        "data_formats.py",
-        "tasks.md",
-        "commands.md",
-        "recipes.md",
-        "data_formats.md",
-        "architecture.md",
-    ):
-        shutil.copy(DOCS / name, docs)
-    page = docs / "recipes.md"
+@pytest.fixture
+def docs_copy(tmp_path: Path) -> Path:
+    return shutil.copytree(DOCS, tmp_path / "docs", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def test_an_outdated_page_is_found_and_rewritten(docs_copy: Path) -> None:
+    page = docs_copy / "recipes.md"
     page.write_text(page.read_text(encoding="utf-8").replace("leak_guard", "leak_gaurd"), encoding="utf-8")
-    done = generate("--check", docs=docs)
+    done = generate("--check", docs=docs_copy)
     assert done.returncode == 1
     assert done.stderr == "docs/recipes.md is out of date; run python docs/generate.py\n"
-    assert generate(docs=docs).returncode == 0
+    assert generate(docs=docs_copy).returncode == 0
     assert page.read_bytes() == (DOCS / "recipes.md").read_bytes()
 
 
-def test_the_architecture_page_names_files_that_exist() -> None:
+def test_a_stage_without_a_section_in_the_recipe_page_is_refused(docs_copy: Path) -> None:
+    script = docs_copy / "generate.py"
+    text = script.read_text(encoding="utf-8")
+    script.write_text(text.replace('"report": (Report, "report."),', ""), encoding="utf-8")
+    done = generate("--check", docs=docs_copy)
+    assert done.returncode == 1
+    assert done.stderr == "docs/generate.py: report: add the settings of this stage to MODELS\n"
+
+
+def test_data_formats_describe_every_file_of_a_run() -> None:
+    page = (DOCS / "data_formats.md").read_text(encoding="utf-8")
+    names = {
+        value.rpartition("/")[2]
+        for key, value in vars(run_files).items()
+        if key.endswith(("_FILE", "_PATH", "_FOLDER"))
+    }
+    described = " ".join(re.findall(r"^\*\*`(.+?)`\*\*", page, re.MULTILINE))
+    assert [name for name in names if name not in described and f"## {name}\n" not in page] == []
+    assert len(names) >= 30
+
+
+def test_the_table_of_models_lists_every_analyst() -> None:
+    page = (DOCS / "predict.md").read_text(encoding="utf-8")
+    assert sorted(re.findall(r"^\| `(\w+):", page, re.MULTILINE)) == sorted(ANALYSTS)
+
+
+def missing_files(markdown: str, folder: Path) -> list[str]:
+    """Python files and folders of the repository that a page names in backticks and that do not exist.
+
+    They are relative to the page, to the repository or to the package.
+    """
+    paths = set(
+        re.findall(r"`((?:[\w.]+/)*\w+\.py|(?:src|tests|docs|recipes|benchmarks|sample)/[\w./-]*)`", markdown)
+    )
+    bases = (folder, ROOT, ROOT / "src/mentallama")
+    return sorted(path for path in paths if not any((base / path).exists() for base in bases))
+
+
+@every_page
+def test_pages_name_files_that_exist(page: Path) -> None:
+    assert missing_files(page.read_text(encoding="utf-8"), page.parent) == []
+
+
+def test_a_file_that_does_not_exist_is_found() -> None:
+    text = "`records.py`, `text/pii.py`, `text/gone.py`, `tests/test_docs.py` and `docs/gone.md`"
+    assert missing_files(text, DOCS) == ["docs/gone.md", "text/gone.py"]
+
+
+def test_the_architecture_page_names_packages_that_exist() -> None:
     text = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("<!-- map -->")[0]
-    paths = set(re.findall(r"`((?:\w+/)*\w+\.py|(?:\w+/)+)`", text))
-    missing = [
-        path for path in paths if not any((base / path).exists() for base in (ROOT / "src/mentallama", ROOT))
-    ]
-    assert missing == []
-    assert len(paths) >= 60
+    folders = set(re.findall(r"`((?:\w+/)+)`", text))
+    bases = (ROOT, ROOT / "src/mentallama")
+    assert [folder for folder in folders if not any((base / folder).is_dir() for base in bases)] == []
+    assert len(folders) >= 20
+    assert len(re.findall(r"`(?:\w+/)*\w+\.py`", text)) >= 80
 
 
 def outside_code(markdown: str) -> str:
@@ -224,13 +265,13 @@ def outside_code(markdown: str) -> str:
 
 
 def anchors(markdown: str) -> set[str]:
-    """As GitHub makes them from headings."""
+    """The anchors that GitHub derives from the headings."""
     titles = re.findall(r"^#+ (.+)$", outside_code(markdown), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def broken_links(page: Path) -> list[str]:
-    """Relative links of a page that lead nowhere."""
+    """Relative links of a page to a file or a heading that does not exist."""
     broken = []
     for link in relative_links(page.read_text(encoding="utf-8")):
         path, _, anchor = link.partition("#")
@@ -246,27 +287,27 @@ def relative_links(markdown: str) -> list[str]:
 
 
 @every_page
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_are_valid(page: Path) -> None:
     assert broken_links(page) == []
 
 
-def test_links_are_seen(tmp_path: Path) -> None:
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     links = "[x](page.md#a-b) [y](gone.md) [z](#c) [w](https://example.org)"
     page.write_text(f"# A b\n{links}\n", encoding="utf-8")
     assert broken_links(page) == ["gone.md", "#c"]
-    assert sum(len(relative_links(each.read_text(encoding="utf-8"))) for each in PAGES) >= 20
+    assert sum(len(relative_links(path.read_text(encoding="utf-8"))) for path in PAGES) >= 20
 
 
 MACHINE_PATH = re.compile(r"(?<![\w.:/])/(?:home|root|tmp|work|mnt|Users|opt|usr|var)/|\b[A-Z]:\\")
 
 
 @every_page
-def test_no_page_names_a_machines_folder(page: Path) -> None:
+def test_no_page_names_a_folder_of_one_machine(page: Path) -> None:
     assert MACHINE_PATH.findall(page.read_text(encoding="utf-8")) == []
 
 
-def test_a_machines_folder_would_be_noticed() -> None:
+def test_a_folder_of_one_machine_is_found() -> None:
     assert MACHINE_PATH.search("see `/home/someone/data`")
     assert not MACHINE_PATH.search("see https://example.org/home/x and docs/home/")
 
@@ -284,17 +325,17 @@ def levels(markdown: str) -> list[int]:
 
 
 def numbers(markdown: str) -> list[str]:
-    """All numbers outside code, sorted: word order differs between languages."""
+    """All numbers outside code blocks, sorted, because word order differs between languages."""
     return sorted(re.findall(r"\d+(?:[.,]\d+)*", outside_code(markdown)))
 
 
 def table_shapes(markdown: str) -> list[int]:
-    """Cells a line of every table."""
+    """Number of separators in each line of each table."""
     return [line.count("|") for line in outside_code(markdown).splitlines() if line.startswith("|")]
 
 
 def code_words(markdown: str) -> list[str]:
-    """What stands between backticks outside code blocks."""
+    """Inline code outside code blocks, sorted."""
     return sorted(re.findall(r"`([^`\n]+)`", outside_code(markdown)))
 
 
@@ -323,7 +364,7 @@ def test_the_readmes_have_the_same_tables_and_code_words() -> None:
 
 
 def test_the_readmes_have_the_same_links() -> None:
-    # Anchors of the page's own headings are in its language, and each README links the other.
+    # Anchors are in the language of the page, and each README links to the other one.
     english, korean = (
         [re.sub("^#.*", "#", link) for link in relative_links(text) if not link.startswith("README")]
         for text in readmes()
