@@ -32,7 +32,7 @@ def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Train the recipe's analyst and write it to `out`; raises what its trainer raises."""
     assert recipe.train is not None
     kind, objective = recipe.train.analyst, getattr(recipe.train, "objective", "sft")
-    if ANALYSTS[kind].libraries:
+    if "torch" in ANALYSTS[kind].libraries:
         require_torch()
     trainer = TRAINERS[kind, objective]()
     return trainer(recipe, folder, out)
