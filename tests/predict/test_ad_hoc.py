@@ -308,7 +308,7 @@ def test_a_folder_with_other_things_is_refused(posts: Path, tmp_path: Path) -> N
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("x")
     with pytest.raises(
-        UsageError, match=r"holds other things, as thesis.tex; name one of its own with --out"
+        UsageError, match=r"contains other files, such as thesis.tex; choose another with --out"
     ):
         predict_ad_hoc(
             order(script(tmp_path / "s.jsonl", says("instruction")), posts), tmp_path / "out", print

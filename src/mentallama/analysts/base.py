@@ -1,4 +1,4 @@
-"""What every analyst has in common: the protocols, its spec and the options of inference."""
+"""Protocols of analysts and label readers, the spec that names an analyst, and the options of inference."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class Analyst(Protocol):
-    """Answers questions about posts: one prediction per example, in the order given.
+    """Answers questions about posts: one prediction per example, in their order.
 
     An analyst may also have `supported_questions` (pairs of set and question; without it, all questions are supported)
-    and `counts` (a Counter of what users should hear about, such as truncated posts).
+    and `counts` (a Counter of events to report to users, such as truncated posts).
     """
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
@@ -46,7 +46,7 @@ class LabelReader(Protocol):
 
 @dataclass(frozen=True)
 class AnalystSpec:
-    """An analyst as users name it: `KIND:LOCATION`, for example `linear:runs/sample-linear/train`."""
+    """The name of an analyst in recipes and commands: `KIND:LOCATION`, such as `linear:runs/sample-linear/train`."""
 
     kind: str
     location: str
@@ -66,10 +66,10 @@ class AnalystSpec:
 
 @dataclass(frozen=True)
 class InferenceOptions:
-    """The settings of `predict` as analysts take them; see `config.Predict` for their meaning.
+    """The settings of `predict` that analysts read; `config.Predict` describes them.
 
-    `log` receives messages that cannot wait until the work is done, such as a smaller batch or truncated posts. A
-    linear model uses `tasks` only, an encoder the device, dtype and batch size as well.
+    `log` receives messages while the work goes on, for example about a smaller batch or truncated posts. A linear
+    model uses `tasks` only, an encoder the device, dtype and batch size as well.
     """
 
     mode: InferenceMode = "answer-first"

@@ -1,7 +1,7 @@
-"""The table of analysts, and how one is opened from its spec.
+"""The table of analysts, and functions that open one from its spec.
 
-A new analyst is a module with a class that follows `base.Analyst`, and an entry in `ANALYSTS`. Libraries that only some
-analysts need are imported when one of these is opened.
+To add an analyst, write a class with the protocol `base.Analyst` and add an entry to `ANALYSTS`. Optional libraries are
+imported only when an analyst that needs them is opened.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TORCH = ("torch", "transformers", "tokenizers", "peft")
 
 @dataclass(frozen=True)
 class AnalystKind:
-    """What the project needs to know of a kind of analyst.
+    """A kind of analyst: how it is opened, and where it runs.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class AnalystKind:
     remote
         Whether posts leave this machine.
     single_cpu
-        Whether one CPU is all it uses, so that a Ray cluster runs one per CPU rather than one per node.
+        Whether it uses one CPU only, so that a Ray cluster runs one per CPU rather than one per node.
     """
 
     load: Callable[[str, InferenceOptions], Analyst]
@@ -93,7 +93,7 @@ ANALYSTS: dict[str, AnalystKind] = {
     "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH)),
     "scripted": AnalystKind(_load_scripted, single_cpu=True),
 }
-"""Analysts by the kind that their specs begin with. `train.run.TRAINERS` is the table of what trains them."""
+"""Kinds of analysts, by the prefix of their specs. `train.run.TRAINERS` lists their trainers."""
 
 
 def analyst_kind(spec: str) -> AnalystKind:
@@ -112,7 +112,7 @@ def analyst_kind(spec: str) -> AnalystKind:
 
 
 def analyst_libraries(kinds: Iterable[str]) -> tuple[str, ...]:
-    """Optional libraries that analysts of some kinds depend on, each once.
+    """The optional libraries that analysts of some kinds depend on, without duplicates.
 
     Raises
     ------
@@ -124,12 +124,12 @@ def analyst_libraries(kinds: Iterable[str]) -> tuple[str, ...]:
 
 
 def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
-    """Open `KIND:LOCATION`, as `linear:runs/sample-linear/train`, `causal:DIR_OR_ID` or `remote:MODEL@URL`.
+    """Open an analyst by its spec, such as `linear:runs/sample-linear/train` or `remote:MODEL@URL`.
 
     Parameters
     ----------
     options
-        Options of inference; None: answer-first, with the tasks of the package.
+        Options of inference; None means the defaults.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
 
 
 def open_label_reader(folder: Path) -> LabelReader:
-    """Open the model that `train` wrote for `analyst: encoder` with `reads: explanations`.
+    """Open a label reader: a model trained with `analyst: encoder` and `reads: explanations`.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """The scripted analyst: fixed answers from a file, for tests and for outputs made elsewhere.
 
-The file has one JSON object per line: `text` and either `example_id`, or `task` and `question` for an answer that is
-given for every post.
+The file has one JSON object per line: `text` and either `example_id`, or `task` and `question` for an answer to
+that question about any post.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ScriptedAnswer(Record):
 
 
 class ScriptedAnalyst:
-    """Gives the answers of a file; one for the example takes precedence over one for its question."""
+    """Returns answers from a file; an answer to the example takes precedence over one to its question."""
 
     def __init__(self, lines: Iterable[ScriptedAnswer], tasks: Mapping[str, Task] | None = None) -> None:
         self._tasks = tasks

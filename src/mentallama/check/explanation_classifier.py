@@ -34,7 +34,7 @@ LABEL_DESCRIPTION_WEIGHT = 5.0
 NOISY_LABEL_PROBABILITY = 0.35
 """Training rows whose label has a lower out-of-fold probability than this are treated as noisy and left out."""
 MAX_NOISY_SHARE = 0.25
-"""Maximum share of rows that is left out; if more are improbable, the labels are hard to predict rather than noisy."""
+"""Maximum share of rows left out; if more are improbable, the labels are hard to predict rather than noisy."""
 MIN_NOISY_SHARE = 0.03
 """Up to this share, improbable rows are hard rather than noisy and are kept: leaving them out costs 0.3 F1 on SAD."""
 PREDICT_BATCH_SIZE = 4096
@@ -42,7 +42,7 @@ PREDICT_BATCH_SIZE = 4096
 
 
 class NoSharedFeatures(Exception):
-    """No word, or no character n-gram, occurs in two of the explanations, so there is nothing to learn."""
+    """No word, or no character n-gram, occurs in two of the explanations, so there is nothing to learn from."""
 
 
 class ExplanationClassifier:
@@ -179,8 +179,9 @@ def _out_of_fold_logits(
 
 
 def _plausible_labels(probabilities: FloatArray, labels: IntArray) -> BoolArray:
-    """Which rows' labels are not treated as noisy (after Northcutt et al. 2021, "Confident Learning"), shape
+    """Mask of the rows whose labels are not treated as noisy (after Northcutt et al. 2021, "Confident Learning"), shape
     (rows,)."""
-    own = probabilities[np.arange(len(labels)), labels]
-    plausible: BoolArray = own >= min(NOISY_LABEL_PROBABILITY, float(np.quantile(own, MAX_NOISY_SHARE)))
+    of_label = probabilities[np.arange(len(labels)), labels]
+    threshold = min(NOISY_LABEL_PROBABILITY, float(np.quantile(of_label, MAX_NOISY_SHARE)))
+    plausible: BoolArray = of_label >= threshold
     return plausible if np.mean(~plausible) > MIN_NOISY_SHARE else np.ones(len(labels), dtype=bool)

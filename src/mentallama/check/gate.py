@@ -22,14 +22,14 @@ class RowGate:
     Parameters
     ----------
     name
-        In verdicts, in reports and in the recipe's `report_only`. The key of `config.Check` that sets the gate carries
-        it as well (`GateSetting`).
+        Identifies the gate in verdicts, in reports and in the recipe's `report_only`. The field of `config.Check` with
+        its threshold is annotated with `GateSetting(name)`.
     passes_if
         Completes the sentence "a response passes if ...".
     check
         A module-level function of the row and, unless `on_off`, of the gate's threshold.
     on_off
-        The gate has no threshold.
+        Whether the gate has no threshold; its setting then only enables it.
     """
 
     name: str
@@ -45,7 +45,7 @@ class RowGate:
 class CorpusGate:
     """A gate that judges all parsed responses of a run together.
 
-    `check` takes the corpus and the gate's threshold; it returns None if there is nothing that it could judge.
+    `check` takes the corpus and the gate's threshold; it returns None if there is nothing to judge.
     `table_title` heads its table in the gate report, if it has one. `name` and `passes_if` are as in `RowGate`.
     """
 
@@ -84,7 +84,7 @@ class ResponseCorpus:
 
     @cached_property
     def expert_rows(self) -> list[ResponseRow]:
-        """Explanations that experts wrote for the published release, as far as their answers can be parsed."""
+        """Explanations that experts wrote for the published release, if their answers can be parsed."""
         if self.inputs.release is None:
             return []
         return [
@@ -92,7 +92,7 @@ class ResponseCorpus:
         ]
 
     def reference_rows(self) -> Iterable[ResponseRow]:
-        """The release's own responses, where the rows are those of other teachers."""
+        """The release's own responses, if the rows are those of other teachers."""
         if self.inputs.references is None or not self.rows:
             return ()
         form = self.rows[0].example.form

@@ -41,7 +41,7 @@ from mentallama.tasks import Task
 JOIN_BATCH_SIZE = 256
 
 GateResult = tuple[bool, str | None, float | None]
-"""The part of a verdict that is kept in memory for every row and gate: ok, reason, score."""
+"""The part of a verdict that stays in memory for every row and gate: ok, reason, score."""
 
 
 class QuoteMatches(Record):
@@ -70,7 +70,7 @@ class JudgedResponse(NamedTuple):
 class GateRun:
     """Rows in the order of the responses, each with its gate results and the JSON of its quotations.
 
-    `gates` are those that judged rows, `parsed` first, in the order in which they are reported.
+    `gates` are those that judged rows, in the order in which they are reported; `parsed` is the first.
     """
 
     rows: list[ResponseRow]
@@ -124,20 +124,20 @@ def _run_row_gates(
     assert recipe.check is not None
     judge = partial(judge_batch, tasks_json=dump_tasks(tasks), settings=recipe.check, gates=gates)
     batches = batched(join_responses(inputs.posts, inputs.responses, tasks, recipe.form), JOIN_BATCH_SIZE)
-    own_batches, worker_batches = tee(batches)
+    row_batches, worker_batches = tee(batches)
     rows: list[ResponseRow] = []
     judged: list[JudgedResponse] = []
     with progress_bar("check: judge", _count_lines(inputs.responses)) as advance:
         results = map_batches(judge, worker_batches, recipe.jobs)
-        for batch, batch_judged in zip(own_batches, results, strict=True):
+        for batch, batch_judged in zip(row_batches, results, strict=True):
             rows += (
-                ResponseRow(post, tasks[post.set], example, response, each.reading, each.quotes)
-                for (post, example, response), each in zip(batch, batch_judged, strict=True)
+                ResponseRow(post, tasks[post.set], example, response, result.reading, result.quotes)
+                for (post, example, response), result in zip(batch, batch_judged, strict=True)
             )
             judged += batch_judged
             advance(len(batch))
     judged = _mark_other_post_quotes(inputs.posts, rows, judged, recipe.check)
-    return GateRun(rows, [each.results for each in judged], [each.quote_line for each in judged])
+    return GateRun(rows, [result.results for result in judged], [result.quote_line for result in judged])
 
 
 def judge_batch(
@@ -184,11 +184,11 @@ def _mark_other_post_quotes(
 ) -> list[JudgedResponse]:
     """Distinguish quotations that come from another post from those that are in no post."""
     other_post_quotes = find_in_other_posts(
-        (quote for each in judged for quote in each.missing_quotes), read_records(posts, Post)
+        (quote for result in judged for quote in result.missing_quotes), read_records(posts, Post)
     )
     return [
-        _with_other_post_quotes(row, each, other_post_quotes, settings.max_ungrounded_quotes)
-        for row, each in zip(rows, judged, strict=True)
+        _with_other_post_quotes(row, result, other_post_quotes, settings.max_ungrounded_quotes)
+        for row, result in zip(rows, judged, strict=True)
     ]
 
 

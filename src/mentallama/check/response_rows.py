@@ -31,9 +31,9 @@ from mentallama.text.pii import scrub
 from mentallama.text.quote_extraction import extract_quotes, replace_quotes
 
 NOT_JUDGED_PREFIX = "not judged: "
-"""Begins the reason of a verdict that passes only because the gate could not judge the row."""
+"""Prefix of the reason of a verdict that passes only because the gate could not judge the row."""
 EXPERT = "expert"
-"""Used as the model's name for explanations that experts wrote."""
+"""The model name given to explanations that experts wrote."""
 
 JoinedResponse = tuple[Post, Example, Response]
 
@@ -120,7 +120,8 @@ def join_responses(
             raise DataError(
                 f"post {post.id} belongs to the set {post.set}, which is not among this recipe's sets", posts
             )
-        examples = {each.id: each for each in (example_of(post, q, form) for q in tasks[post.set].questions)}
+        questions = tasks[post.set].questions
+        examples = {example.id: example for example in (example_of(post, q, form) for q in questions)}
         for response in cursor.take(examples):
             yield post, examples[response.example_id], response
     if not cursor.done:
@@ -149,7 +150,7 @@ def read_expert_rows(release: Path, tasks: Mapping[str, Task]) -> Iterator[Respo
 
 
 class _ResponseCursor:
-    """Reads responses in file order; `row_number` is the row of the response that waits for its post."""
+    """Reads responses in file order; `row_number` is the row of the next response."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.row_number = path, 0
@@ -188,7 +189,7 @@ class _ResponseCursor:
 def _misplaced_response_error(
     cursor: _ResponseCursor, posts: Path, tasks: Mapping[str, Task], form: Form
 ) -> DataError:
-    """Find out why a response matches no post; this reads the posts once more."""
+    """The error for a response that matches no post; reads the posts once more to find out why."""
     known = (
         example_of(post, question, form).id == cursor.example_id
         for post in read_records(posts, Post)
@@ -199,4 +200,4 @@ def _misplaced_response_error(
         if any(known)
         else f"a response to no post of {posts.name} in {form} form"
     )
-    return DataError(f"{problem}; make both files again", cursor.path, cursor.row_number)
+    return DataError(f"{problem}; regenerate both files", cursor.path, cursor.row_number)

@@ -12,7 +12,7 @@ Reads the posts, and the responses of `teach` or, in a recipe without `teach`, t
   dropped.jsonl            which responses were dropped by which gates, without text
   gates.json, gates.md     the gate report
   summary.json             counts
-The files that people fill in are beside the stage's folder, in `review/`; a new run keeps what they wrote.
+The files that people fill in are beside the stage's folder, in `review/`; a new run preserves their entries.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ NO_RESPONSES_NOTE = (
 )
 LABEL_GIVEN_NOTE = (
     "The prompt gave the teacher the label and asked for the explanation only. The gate label_match therefore shows "
-    "whether the teacher kept to the label, not whether it would have found it."
+    "whether the teacher kept to the label, not whether it would have chosen it."
 )
 
 

@@ -57,9 +57,9 @@ def select_responses(
             decision = decisions.get(row)
             if decision in DROP_DECISIONS:  # holds even where the gate is disabled or only reports
                 drop_reasons.setdefault(LABEL_MATCH, DECISIONS[decision])
-            # A row that label_match did not judge or only reported is about the label that it explains.
+            # Where label_match did not judge the row or only reports, the row is accepted with its answer's label.
             accepts = not drop_reasons and not one_accepted
-            label = accepted_label(row, decisions) or row.reading.label if accepts else None
+            label = (accepted_label(row, decisions) or row.reading.label) if accepts else None
             one_accepted = one_accepted or label is not None
             yield Selection(row, _verdicts(row, judged), drop_reasons, label)
 

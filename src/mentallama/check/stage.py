@@ -42,7 +42,7 @@ def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     inputs |= {path.relative_to(folder).as_posix(): path for path in optional if path.is_file()}
     if files.release is not None:
         expert_files = find_expert_files(files.release, recipe.catalogue())
-        inputs |= {f"expert/{each.path.name}": each.path for each in expert_files}
+        inputs |= {f"expert/{file.path.name}": file.path for file in expert_files}
     return inputs
 
 
@@ -59,19 +59,18 @@ def check_human_inputs(folder: Path) -> dict[str, str]:
 
 
 def rejected_by_raters(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
-    """A sentence if the sequential test on the raters' sample rejects the data."""
+    """The error message if the sequential test on the raters' sample rejects the data; otherwise None."""
     sample = read_json(folder / GATE_REPORT_PATH)["rating_sample"]
     if sample.get("result") != "reject":
         return None
     return (
         f"{folder / 'check'}: raters found {sample['poor']} of {sample['rated']} explanations of the sample "
-        "poor, which "
-        f"is too many; the files were written, but do not use them ({folder / RATING_SAMPLE_PATH})"
+        f"poor, which is too many; the files were written, but do not use them ({folder / RATING_SAMPLE_PATH})"
     )
 
 
 def check_notes(folder: Path) -> Iterator[str]:
-    """How many responses were accepted, and how many wait for a reviewer's decision."""
+    """Lines for the terminal: how many responses were accepted, and how many await a reviewer's decision."""
     summary = read_json(folder / CHECK_SUMMARY_PATH)
     yield f"check: {summary['accepted']} of {summary['responses']} responses accepted; {folder / GATE_REPORT_PAGE_PATH}"
     if summary["undecided"]:

@@ -69,7 +69,7 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
     Raises
     ------
     UsageError
-        `out` holds something else; or the model, the posts or a set does not exist.
+        `out` contains something else; or the model, the posts or a set does not exist.
     """
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
     data = open_post_source(command.data, _post_filter(command))
@@ -155,13 +155,13 @@ def _is_up_to_date(out: Path, key: dict[str, Any]) -> bool:
         ]  # fmt: skip
         if others:
             raise UsageError(
-                f"{out}: this folder holds other things, as {others[0]}; name one of its own with --out"
+                f"{out}: this folder contains other files, such as {others[0]}; choose another with --out"
             )
         return False
     if manifest.cache_key != key:
         raise UsageError(
-            f"{out}: this folder holds results of another model, other data, settings or versions; name another with "
-            "--out, or delete it"
+            f"{out}: this folder holds results of another model, other data, settings or versions; choose another "
+            "with --out, or delete it"
         )
     return all(
         (out / file.name).is_file() and digest_file(out / file.name, file.name) == file

@@ -1,4 +1,4 @@
-"""The analysts that answer: one in this process, or several on a Ray cluster (`ray_pool`)."""
+"""A pool of analysts: one in this process, or several on a Ray cluster (`ray_pool`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BATCH_SIZE = 256
 """Examples per call of the analyst: enough to fill any accelerator, few enough for memory."""
 
 PoolEvent = Prediction | Counter[str]
-"""A prediction, or what the analyst has counted since the previous counts."""
+"""A prediction, or the analyst's counts since the last ones."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[PoolEve
 
 
 def _check_example_id(example: Example, prediction: Prediction) -> Prediction:
-    assert prediction.example_id == example.id, "the analyst answered another question than it was asked"
+    assert prediction.example_id == example.id, "the prediction belongs to another example"
     return prediction
 
 

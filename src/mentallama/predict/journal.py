@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from mentallama.records import Prediction, ReadingStatus, Record
 
 SYNC_SECONDS = 2.0
-"""Work that a power failure may cost. A kill costs nothing: every line is flushed to the system at once."""
+"""Seconds of work that a power failure may lose. A kill loses nothing: every line is flushed to the system at once."""
 
 _COUNTS_PREFIX = b'{"counts":'
 
@@ -34,8 +34,8 @@ class JournalCounts(Record):
 class Journal:
     """Predictions by example id; created if there is no file, continued if there is one.
 
-    `counts` sums what analysts report (truncated posts, for example) over everything in the journal. What was counted
-    in a batch during which the run was killed is lost.
+    `counts` sums what analysts report (truncated posts, for example) over everything in the journal. The counts of a
+    batch that a kill interrupted are lost.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -69,7 +69,7 @@ class Journal:
         self._append(prediction.model_dump_json(exclude_defaults=True).encode())
 
     def add_counts(self, counts: Counter[str]) -> None:
-        """Append what has been counted since the previous call."""
+        """Append the counts since the previous call."""
         self.counts += counts
         self._append(JournalCounts(counts=counts).model_dump_json().encode())
 

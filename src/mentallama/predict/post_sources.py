@@ -1,4 +1,4 @@
-"""Where posts come from without a recipe: a file of posts, a run's folder, or the published release."""
+"""Sources of posts for predictions without a recipe: a file of posts, a run's folder, or the published release."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PostFilter:
 class PostSource:
     """Posts with their questions.
 
-    `files` are where they come from, by the names that the manifest shows; `imhi_rows` are the rows of the published
+    `files` are the files that they come from, by their names in the manifest; `imhi_rows` are the rows of the published
     files, in their order.
     """
 
@@ -60,8 +60,8 @@ class PostSource:
         return lambda: every_question(self.posts(), self.filter.form, pairs)
 
 
-def open_post_source(path: Path, wanted: PostFilter) -> PostSource:
-    """Find out what lies at a path, and open it.
+def open_post_source(path: Path, post_filter: PostFilter) -> PostSource:
+    """Open the posts at a path: a file of posts, a run's folder, or a folder with the published release.
 
     Raises
     ------
@@ -71,56 +71,57 @@ def open_post_source(path: Path, wanted: PostFilter) -> PostSource:
         A row of the release is not a query.
     """
     if path.is_file() and path.name.endswith(POST_FILE_SUFFIXES):
-        return _from_file(path, wanted)
+        return _from_file(path, post_filter)
     if (path / POSTS_PATH).is_file():
-        return _from_file(path / POSTS_PATH, wanted)
+        return _from_file(path / POSTS_PATH, post_filter)
     if path.is_dir():
-        return _from_release(path / "release" if (path / "release").is_dir() else path, wanted)
+        return _from_release(path / "release" if (path / "release").is_dir() else path, post_filter)
     raise UsageError(
         f"{path}: there are no posts here; give a file of posts ({', '.join(POST_FILE_SUFFIXES)}), a run's "
-        "folder, or a folder with "
-        "the published release"
+        "folder, or a folder with the published release"
     )
 
 
-def _from_file(path: Path, wanted: PostFilter) -> PostSource:
+def _from_file(path: Path, post_filter: PostFilter) -> PostSource:
     def posts() -> Iterator[Post]:
         for post in read_records(path, Post):
-            if post.split in wanted.splits and (not wanted.sets or post.set in wanted.sets):
+            if post.split in post_filter.splits and (not post_filter.sets or post.set in post_filter.sets):
                 yield post
 
     return PostSource(
-        _describe(path, wanted),
+        _describe(path, post_filter),
         {path.name: path},
         posts,
-        lambda: labelled_questions(posts(), wanted.form),
-        wanted,
+        lambda: labelled_questions(posts(), post_filter.form),
+        post_filter,
     )
 
 
-def _describe(path: Path, wanted: PostFilter) -> str:
-    sets = f" of {', '.join(wanted.sets)}" if wanted.sets else ""
-    return f"{path} ({' and '.join(wanted.splits)}{sets})"
+def _describe(path: Path, post_filter: PostFilter) -> str:
+    sets = f" of {', '.join(post_filter.sets)}" if post_filter.sets else ""
+    return f"{path} ({' and '.join(post_filter.splits)}{sets})"
 
 
-def _from_release(root: Path, wanted: PostFilter) -> PostSource:
+def _from_release(root: Path, post_filter: PostFilter) -> PostSource:
     """Posts of the release's files, cleaned and scrubbed as `collect` does; repeated texts are one post."""
-    names = wanted.sets or tuple(wanted.tasks)
-    tasks = {name: wanted.tasks[name] for name in names}
-    files = [file for file in find_release_files(root, wanted.form, tasks) if file.split in wanted.splits]
+    names = post_filter.sets or tuple(post_filter.tasks)
+    tasks = {name: post_filter.tasks[name] for name in names}
+    files = [
+        file for file in find_release_files(root, post_filter.form, tasks) if file.split in post_filter.splits
+    ]
     questions: list[PostQuestions] = []
     imhi_rows: list[ImhiRow] = []
     for file in files:
         rows = list(read_release_file(file, tasks[file.set]))
         posts = _clean_release_posts(file, tasks[file.set], rows, file.path.relative_to(root).as_posix())
-        questions += _post_questions(rows, posts, wanted.form)
-        imhi_rows += [_imhi_row(file, row, posts.get(row.text), wanted.form) for row in rows]
+        questions += _post_questions(rows, posts, post_filter.form)
+        imhi_rows += [_imhi_row(file, row, posts.get(row.text), post_filter.form) for row in rows]
     return PostSource(
-        _describe(root, wanted),
+        _describe(root, post_filter),
         {file.path.relative_to(root).as_posix(): file.path for file in files},
         lambda: (post_questions.post for post_questions in questions),
         lambda: iter(questions),
-        wanted,
+        post_filter,
         imhi_rows,
     )
 

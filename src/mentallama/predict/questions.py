@@ -14,7 +14,7 @@ QuestionKey = tuple[str, str]
 
 
 class QuestionRow(Record):
-    """The post, set and question behind a prediction, without text. Written beside predictions without a recipe."""
+    """The post, set and question of a prediction, without text: a line of `questions.jsonl.zst`."""
 
     example_id: str
     post_id: str

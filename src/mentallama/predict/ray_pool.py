@@ -33,7 +33,7 @@ from mentallama.progress import LogFn
 from mentallama.records import Example
 
 MAX_WORKER_LOSSES = 3
-"""A batch during which this many workers were lost ends the run, since it may be what kills them."""
+"""If this many workers are lost during one batch, the run ends, since the batch may be the cause."""
 
 BATCHES_PER_WORKER = 2
 """Pending batches per worker: one in progress and one waiting."""
@@ -186,8 +186,8 @@ def _next_result(
         raise  # a bug in this package
     except ray.exceptions.RayError:
         raise MentallamaError(
-            f"the Ray cluster at {address} keeps losing workers: see its logs; what was answered is kept, and the "
-            "same command resumes"
+            f"the Ray cluster at {address} keeps losing workers: see its logs; answers so far are saved, and the same "
+            "command resumes"
         ) from None
     for line in result.log_lines:
         log(line)

@@ -123,9 +123,8 @@ def _unanswered_message(pool: AnalystPool, questions: QuestionSource, journal: J
     missing = sum(len(_remaining(post, journal)) for post in _supported(pool, questions))
     reasons = ", ".join(f"{count} {reason}" for reason, count in pool.unanswered.most_common(3))
     return (
-        f"predict: {missing} questions have no answer{f' ({reasons})' if reasons else ''}; what was answered is "
-        "kept, and "
-        "the same command asks the rest"
+        f"predict: {missing} questions have no answer{f' ({reasons})' if reasons else ''}; answers so far are "
+        "saved, and the same command asks the rest"
     )
 
 

@@ -1,4 +1,4 @@
-"""The predict stage, and how its analyst is opened, also for predictions without a recipe."""
+"""The predict stage; opens analysts, also for predictions without a recipe."""
 
 from __future__ import annotations
 

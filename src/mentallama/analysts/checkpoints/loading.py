@@ -1,4 +1,4 @@
-"""Load a neural model: a folder of this project or any other, an adapter, or an id on the Hugging Face hub."""
+"""Load a neural model from a folder, an adapter's folder or the Hugging Face hub, and choose its device and dtype."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UNBOUNDED_CONTEXT = 1 << 20
 class LoadedModel:
     """A model with its tokenizer.
 
-    `context` is the largest number of tokens it can process, `metadata` what training in this project wrote beside it.
+    `context` is the largest number of tokens that it can process; `metadata` is None unless this project trained it.
     """
 
     model: Any
@@ -44,7 +44,7 @@ class LoadedModel:
     metadata: ModelMetadata | None
 
 
-def choose_device(wanted: Device, local_rank: int = 0) -> torch.device:
+def choose_device(setting: Device, local_rank: int = 0) -> torch.device:
     """The device for a setting; `local_rank` is the index of this process on its machine.
 
     Raises
@@ -53,18 +53,18 @@ def choose_device(wanted: Device, local_rank: int = 0) -> torch.device:
         `cuda` is requested and torch sees no GPU.
     """
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
+    if setting == "cuda" and not available:
         raise UsageError(
             "device: cuda is requested, but torch sees no GPU here; use device: cpu, or install a CUDA build of torch"
         )
-    return torch.device("cuda", local_rank) if available and wanted != "cpu" else torch.device("cpu")
+    return torch.device("cuda", local_rank) if available and setting != "cpu" else torch.device("cpu")
 
 
-def choose_dtype(wanted: Dtype, device: torch.device) -> torch.dtype:
+def choose_dtype(setting: Dtype, device: torch.device) -> torch.dtype:
     """The dtype for a setting; `auto` is bfloat16 on a GPU and float32 on a CPU."""
-    if wanted == "auto":
+    if setting == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
-    return torch.float32 if wanted == "float32" else torch.bfloat16
+    return torch.float32 if setting == "float32" else torch.bfloat16
 
 
 def load_pretrained(
@@ -128,7 +128,7 @@ def load_pretrained(
 
 
 def context_length(model: Any, tokenizer: Any) -> int:
-    """Tokens that a model can process, by its configuration and its tokenizer."""
+    """Number of tokens that a model can process, according to its configuration and its tokenizer."""
     positions = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding_index = getattr(positions, "padding_idx", None)
     # RoBERTa and its relatives number positions from the one after that of padding.
@@ -139,7 +139,7 @@ def context_length(model: Any, tokenizer: Any) -> int:
 
 
 def _check_folder(folder: Path, where: str) -> None:
-    """Report in a sentence which file is missing, before a library does so in a page."""
+    """Raise a one-sentence error if a file is missing, before a library raises a longer one."""
     if (folder / ADAPTER_CONFIG).is_file():
         if not any(folder.glob("adapter_model.*")):
             raise UsageError(
@@ -165,7 +165,7 @@ def _tokenizer_source(folder: Path, where: str, base: str) -> str:
 
 
 def _load_or_explain(load: Callable[[], Any], where: str, what: str) -> Any:
-    """Load, and turn the errors of the libraries into one sentence."""
+    """Load, and replace errors of the libraries by a one-sentence error."""
     try:
         return load()
     except torch.OutOfMemoryError:
@@ -202,7 +202,7 @@ def _load_base_model(
 def _load_adapter(model: Any, where: str, base: str) -> Any:
     """The model with its adapter.
 
-    peft only warns about weights that it cannot place; here an adapter that does not fit is an error.
+    peft only warns about weights that it cannot place; here they are an error.
     """
     require_peft()
     from peft import PeftModel
@@ -214,9 +214,11 @@ def _load_adapter(model: Any, where: str, base: str) -> Any:
             f"{where}: this adapter does not fit its base {base}; it was made for another model"
         ) from None
     result = adapted.load_adapter(where, adapter_name="default")
-    unplaced = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
-    if unplaced:
-        raise UsageError(f"{where}: {len(unplaced)} of the adapter's weights do not fit its base {base}")
+    unplaced_weights = [*result.unexpected_keys, *(key for key in result.missing_keys if "lora_" in key)]
+    if unplaced_weights:
+        raise UsageError(
+            f"{where}: {len(unplaced_weights)} of the adapter's weights do not fit its base {base}"
+        )
     return adapted
 
 

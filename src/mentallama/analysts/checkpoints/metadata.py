@@ -1,8 +1,8 @@
-"""What this project writes beside a trained neural model: `mentallama.json` and `seen.json`.
+"""Metadata that this project writes beside a trained neural model: `mentallama.json` and `seen.json`.
 
 The weights and the tokenizer are in the layout of transformers, as safetensors only, so any tool can read them.
-`seen.json` holds hashes of the posts that training or model selection used: whoever has the posts can prove that none
-of them was among these, and nobody can recover a post from it.
+`seen.json` holds hashes of the posts that training or model selection used: anyone who has a set of posts can verify
+that none of them was used, but nobody can recover a post from its hash.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EncoderHead(Record):
 
 
 class ModelMetadata(Record):
-    """How a model was trained, as far as it must be known to use it.
+    """How a model was trained, as far as its use depends on it.
 
     `fingerprint` names the model in predictions: a hash of rows, settings and base. `max_tokens` is the length of the
     longest training row, `sets` are the sets trained on.

@@ -1,4 +1,4 @@
-"""Guards for optional libraries: a clear error if one is missing; no telemetry and no console output otherwise."""
+"""Guards for optional libraries: a clear error if one is missing, otherwise no telemetry and no console output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUIET_ENV = {
     "TOKENIZERS_PARALLELISM": "false",  # tokenizers warn, and may deadlock, in processes that fork
     "BITSANDBYTES_NOWELCOME": "1",
 }
-"""Set before the libraries are imported."""
+"""Environment variables that are set before the libraries are imported."""
 
 
 def require_torch() -> None:

@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 @dataclass
 class TokenBudget:
-    """Limits of one batch: tokens, padding counted, and cells (tokens x tokens) of its attention mask."""
+    """Limits of one batch: tokens including padding, and cells (tokens x tokens) of its attention mask."""
 
     max_tokens: int
     log: LogFn

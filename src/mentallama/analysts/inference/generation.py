@@ -1,4 +1,4 @@
-"""Greedy generation for many rows at once, with rows entering and leaving the batch as they end (continuous batching).
+"""Greedy generation for many rows at once, with rows joining and leaving the running batch (continuous batching).
 
 Keys and values computed by a tree pass are reused. All rows are right-aligned, so that a step writes one column of a
 preallocated cache; a mask hides the columns before the start of a row.
@@ -33,7 +33,7 @@ CACHE_BUDGET_FACTOR = 4
 
 @dataclass
 class GenerationSlot:
-    """A text to be continued.
+    """A text to continue.
 
     `tokens` is the whole text so far. If a tree pass kept its keys and values, those of the first tokens are at
     `cached_nodes` of row `cache_row` of `cached_layers`; at least one token is not cached. `generated` holds the new
@@ -80,7 +80,7 @@ class PreallocatedCacheLayer(DynamicLayer):  # type: ignore[misc]
 
 @dataclass
 class KVBatch:
-    """Rows that are generated together: all end at column `filled` of the cache, each begins at its column in `starts`.
+    """Rows that are generated together. All end at column `filled` of the cache; `starts` holds their first columns.
 
     `last_tokens` (rows,) have been generated but not yet been fed to the model.
     """

@@ -1,8 +1,8 @@
-"""From an example to the tokens that a decoder language model reads, the same in training and in prediction.
+"""Turn an example into the tokens that a decoder reads, in the same way for training and for prediction.
 
 A prompt is the published query, alone or as the user's turn of the tokenizer's chat template. The answer is tokenized
-as the continuation of the prompt's last characters, which gives what joint tokenization would give for both families of
-tokenizers: sentencepiece, which marks spaces, and byte-level BPE.
+as the continuation of the prompt's last characters. For both families of tokenizers, sentencepiece and byte-level BPE,
+the result is that of tokenizing prompt and answer together.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from mentallama.records import Example, Form
 from mentallama.tasks import Task, write_query
 
 _SUFFIX_CHARS = 12
-"""Last characters of a prompt that may influence how the first token of an answer is split."""
+"""Number of characters at the end of a prompt that may influence how an answer is tokenized."""
 
 _PLACEHOLDER_ANSWER = "Answer"
-"""Stands for an answer when a chat template is asked what it puts around one."""
+"""An answer passed to a chat template to find out which text the template puts around it."""
 
 
 @dataclass(frozen=True)

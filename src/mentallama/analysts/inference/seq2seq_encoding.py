@@ -1,8 +1,8 @@
-"""From an example to the tokens of both sides of an encoder-decoder, the same in training and in prediction.
+"""Turn an example into the tokens of an encoder-decoder, in the same way for training and for prediction.
 
-The encoder reads the published query, ended the way its tokenizer ends a text. The decoder's target is the answer,
-preceded by the decoder's start token and by the tokens that the tokenizer puts in front of every target: BART has one
-of each, T5 only the start token.
+The encoder reads the published query, followed by the token with which its tokenizer ends a text, if there is one. The
+decoder's target is the answer, preceded by the decoder's start token and by the tokens that the tokenizer puts in front
+of every target: BART has one of each, T5 only the start token.
 """
 
 from __future__ import annotations

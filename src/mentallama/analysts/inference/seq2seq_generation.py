@@ -4,8 +4,7 @@ Each row is encoded once, and the decoder's cross-attention keys and values are 
 generated text share them.
 
 All rows are at the same decoder position: a row with a longer prefix is still fed its prefix, token by token, while
-another already generates. So positions are right for every architecture, absolute or relative, and no left padding is
-needed.
+another already generates. So positions are right for every architecture, absolute or relative, without left padding.
 """
 
 from __future__ import annotations
@@ -106,7 +105,7 @@ def _answer_logprobs(
 class DecoderSlot:
     """A text being generated: its tokens from the decoder's start token on, the first `prefix_length` of them given.
 
-    `max_tokens`: length at which it ends in any case.
+    `max_tokens` is the length at which it ends in any case.
     """
 
     tokens: list[int]

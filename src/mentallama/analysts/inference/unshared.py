@@ -40,14 +40,14 @@ def max_tree_length(model: Any, context: int) -> int:
     if any(type(layer) not in {DynamicLayer, DynamicSlidingWindowLayer} for layer in layers):
         return 0
     windows = [int(layer.sliding_window) for layer in layers if isinstance(layer, DynamicSlidingWindowLayer)]
-    if "local" in getattr(config, "attention_layers", ()):  # what GPT-Neo calls sliding windows
+    if "local" in getattr(config, "attention_layers", ()):  # GPT-Neo's name for sliding windows
         windows.append(int(config.window_size))
     return min([context, *windows])
 
 
 @dataclass(frozen=True)
 class SingleAnswer:
-    """One answer to one question, each by its index, with the request for it alone."""
+    """One answer to one question, with the indices of both and a request for this answer alone."""
 
     index: int
     answer_index: int

@@ -46,7 +46,7 @@ from mentallama.tasks import Task, find_task
 
 @dataclass(frozen=True)
 class CausalQuestion:
-    """An example as the model is asked it. `explanation_prefixes` as in `AnswerTokens`."""
+    """An example as tokens, with all that is needed to answer it. `explanation_prefixes` is as in `AnswerTokens`."""
 
     example: Example
     task: Task
@@ -201,7 +201,7 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
 
 
 def _generation_slot(index: int, question: CausalQuestion, scored: ScoredPrompt) -> GenerationSlot:
-    """Where generation starts: after the most likely answer and the reasoning marker, or after the prompt."""
+    """The text to continue: the prompt with the most likely answer and the reasoning marker, or the prompt alone."""
     best = argmax(scored.answer_logprobs) if scored.answer_logprobs else 0
     prefix = question.explanation_prefixes[best] if question.explanation_prefixes else []
     tokens = question.request.prompt + prefix

@@ -1,4 +1,4 @@
-"""What the analysts that run a language model share: encoded answers, and predictions from scores and text."""
+"""Shared parts of the analysts that run a language model: tokenized answers, predictions from scores and text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class AnswerTokens:
 
 
 class PredictionBuilder:
-    """Turns a model's output into predictions, and counts what was truncated.
+    """Turns a model's output into predictions, and counts truncated texts.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class GenerativeAnalyst(ABC, Generic[EncoderT]):
     Attributes
     ----------
     counts
-        What was truncated; see `PredictionBuilder`.
+        Numbers of truncated texts, as in `PredictionBuilder`.
     """
 
     def __init__(self, name: str, context: int, options: InferenceOptions) -> None:
@@ -155,7 +155,7 @@ def decode_generated(
 
 
 def argmax(scores: Sequence[float]) -> int:
-    """Index of the highest score, the first of equals."""
+    """Index of the highest score; the first in case of a tie."""
     return max(range(len(scores)), key=scores.__getitem__)
 
 

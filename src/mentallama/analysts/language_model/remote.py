@@ -1,8 +1,8 @@
 """The remote analyst: a language model behind an OpenAI-compatible endpoint, `remote:MODEL@URL`, with concurrent calls.
 
 Free mode sends the published query as the user's message and parses the reply. Answer-first needs log-probabilities of
-given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them); if an endpoint has none, this is logged
-and free mode is used. Which posts may leave the machine is decided before, in `llm_api.data_agreements`.
+given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them); if an endpoint does not provide them,
+free mode is used, with a message. `llm_api.data_agreements` decides beforehand which posts may leave the machine.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ from mentallama.tasks import Task, find_task, write_query
 from mentallama.text.pii import scrub
 
 SCORING_CHUNK = 256
-"""Questions that are scored before the first explanation is requested: the work that a kill may cost."""
+"""Questions that are scored before the first explanation is requested; an interruption loses at most their scores."""
 
 LOGPROBS_PROBE = ("The sky is blue.", "The sky is green.")
 """Texts whose log-probabilities are requested to find out whether the endpoint provides them."""
 
 
 class RemoteAnalyst:
-    """Answers with a model served by somebody else.
+    """Answers with a model behind an endpoint.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class RemoteAnalyst:
     Attributes
     ----------
     counts
-        `truncated_explanations`, and `missing_explanations` (refused, for example); their labels are valid.
+        `truncated_explanations`, and `missing_explanations` (for example, refused ones); the labels are valid.
     unanswered
         Questions without a prediction that a later run may answer, by reason.
     """
@@ -192,7 +192,7 @@ class RemoteAnalyst:
     # Answer-first
 
     def _analyse_answer_first(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Score the answers to each question; then request the explanations, if they are wanted."""
+        """Score the answers to each question; then request the explanations, unless only labels are needed."""
         by_id = {example.id: example for example in examples}
         unexplained: dict[str, Prediction] = {}
         requests = (
@@ -262,15 +262,15 @@ class RemoteAnalyst:
 
     def _request_body(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
         params = {"max_tokens": self._options.max_new_tokens, "temperature": 0.0, **self._options.extra_body}
-        given = {name: value for name, value in params.items() if value is not None}
-        return {"model": self._endpoint.model, **prompt, **given}
+        body = {name: value for name, value in params.items() if value is not None}
+        return {"model": self._endpoint.model, **prompt, **body}
 
     def _scoring_body(self, texts: Sequence[str]) -> dict[str, Any]:
         # Some servers generate at least one token.
         return self._request_body({"prompt": list(texts)}) | {"max_tokens": 1, "echo": True, "logprobs": 1}
 
     def _failure_reading(self, completion: Completion) -> Reading | None:
-        """The reading of a request that brought no text; None if it did, or if a later run may succeed."""
+        """The reading of a request that returned no text; None if it returned one, or if a later run may succeed."""
         if completion.state == "refused":
             return Reading(status="refused", reason=completion.reason or "the endpoint's filter declines")
         if completion.state == "failed":
@@ -293,7 +293,7 @@ def _example_request(example: Example, body: dict[str, Any]) -> Request:
 
 
 def _is_transient(reason: str | None) -> bool:
-    """Whether a failure may be gone in a later run; a post that exceeds the context fails for good."""
+    """Whether a later run may succeed; it cannot if, for example, the post exceeds the context."""
     status = re.match(r"HTTP (\d{3})", reason or "")
     if status is None:
         return True

@@ -38,7 +38,7 @@ from mentallama.tasks import Task, find_task
 
 @dataclass(frozen=True)
 class Seq2seqQuestion:
-    """An example as the model is asked it, and its index in the batch."""
+    """An example as tokens, with all that is needed to answer it, and its index in the batch."""
 
     index: int
     example: Example
@@ -123,8 +123,7 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         if longest > encoder.context:
             raise UsageError(
                 f"the model generates at most {encoder.context} tokens, but an answer of {task.set} takes "
-                f"{longest}; use "
-                "another model"
+                f"{longest}; use another model"
             )
         return tokens
 

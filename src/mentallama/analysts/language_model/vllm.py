@@ -32,7 +32,7 @@ from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
 
 VLLM_QUIET_ENV = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
-"""No telemetry, no log but errors."""
+"""No telemetry; only errors are logged."""
 
 
 class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
@@ -47,7 +47,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
     options
         Options of inference.
     metadata
-        What training in this project wrote about the model, if it was trained here.
+        Metadata of the model, if this project trained it.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         prompts: Sequence[list[int]],
         scores: Sequence[Sequence[float]],
     ) -> list[list[int]]:
-        """What is generated from: the prompt, or the prompt with its most likely answer."""
+        """The tokens to continue: the prompt with its most likely answer, or the prompt alone in free mode."""
         starts = []
         for example, prompt, logprobs in zip(examples, prompts, scores, strict=True):
             tokens = self._tokenized_answers(self._task(example), self._prompt_encoder(example.form))

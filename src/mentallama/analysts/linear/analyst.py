@@ -1,4 +1,4 @@
-"""The linear analyst: n-gram features, one weight per label, and an explanation that is the decision itself.
+"""The linear analyst: n-gram features with a weight per label, and explanations that quote the decisive words.
 
 `linear:DIR` needs no network and no accelerator, and its files contain no words of any post. It is the default and the
 baseline that a larger model has to beat.
@@ -72,7 +72,7 @@ def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> D
 
 
 class LinearAnalyst:
-    """Answers with a linear model and names the words that the decision rests on.
+    """Answers with a linear model and quotes the words on which the decision rests.
 
     Parameters
     ----------

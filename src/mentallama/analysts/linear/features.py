@@ -30,7 +30,7 @@ WORD_CACHE_SIZE = 1 << 16
 """Distinct words in the cache; one entry takes about 300 bytes."""
 
 MAX_WORD_CHARS = 40
-"""Characters of a word that are used; longer ones are pasted codes rather than words."""
+"""Characters used of a word; anything longer is a pasted code rather than a word."""
 
 _WITHIN_CLAUSE = re.compile(r"[\t,/&、，،-]*")
 """Characters that may separate the words of one clause, besides spaces."""
@@ -182,7 +182,7 @@ class TfidfVector:
 
         Returns
         -------
-        One number a word. Their sum is the whole product, up to rounding.
+        One number per word. They add up to the whole product, up to rounding.
         """
         count, shares = len(self.words.forms), self.values * weights
         inside, pairs = shares[: len(self.word_index)], shares[len(self.word_index) :] / 2

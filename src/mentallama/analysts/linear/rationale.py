@@ -17,7 +17,7 @@ from mentallama.records import Span
 from mentallama.tasks import ExplanationTemplate
 
 MAX_QUOTE_WORDS = 6
-"""Words in one quotation; longer ones are not taken in at a glance."""
+"""Words in one quotation; longer ones cannot be taken in at a glance."""
 
 MAX_PASSAGE_WORDS = 14
 """Words in a passage that is quoted on its own; most clauses are shorter."""
@@ -84,8 +84,8 @@ def choose_passage(
 
     Returns
     -------
-    A whole clause, or the best `MAX_PASSAGE_WORDS` words of a longer one; the first of equals. None if nothing can be
-    quoted.
+    A whole clause, or the best `MAX_PASSAGE_WORDS` words of a longer one; the first in case of a tie. None if nothing
+    can be quoted.
     """
     before = np.concatenate([[0.0], np.cumsum(contributions)])
     best, most = None, -np.inf
@@ -99,7 +99,8 @@ def choose_passage(
 
 
 def _clauses(words: WordSequence) -> list[tuple[int, int]]:
-    """First word and the one after the last of each clause, except placeholders, which are clauses by themselves."""
+    """Start and end (exclusive) of each clause, as word indices; placeholders, which are clauses of their own, are left
+    out."""
     borders = [0, *(np.flatnonzero(np.diff(words.clauses)) + 1).tolist(), len(words.forms)]
     return [
         (start, end) for start, end in pairwise(borders) if start < end and not words.is_placeholder[start]

@@ -1,8 +1,8 @@
 """Gate: the label can be predicted from the explanation alone.
 
 A classifier is trained on the explanations of training posts and the set's labels, then predicts a label from each
-explanation with the answer removed. A training row is scored by a model that saw no row of its post. Where there is too
-little to train on nothing is judged: the verdict passes, has no score, and its reason begins with "not judged".
+explanation with the answer removed. A training row is scored by a model that saw no row of its post. If there are too
+few rows to train on, nothing is judged: the verdict passes without a score, and its reason begins with "not judged".
 
 A trained label reader, where the recipe names one, replaces the classifier for posts that it was not trained on.
 """
@@ -127,7 +127,7 @@ def check_label_consistency(
 def label_consistency_report(
     rows: Sequence[ResponseRow], predictions: Sequence[ExplanationPrediction], split_name: str | None = None
 ) -> list[GateReportRow]:
-    """How well labels are predicted, one line per set and split in the order of the rows.
+    """Report how well labels are predicted: one line per set and split, in the order of the rows.
 
     `weighted_f1` (0-100) compares the label predicted from the explanation alone with the label of its answer, over the
     `judged` rows; None if there are none. `not_judged_reason` is the most frequent reason among the others.

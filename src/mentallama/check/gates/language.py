@@ -14,9 +14,9 @@ MIN_LETTERS = 20
 """Minimum number of letters for language identification; a character of a syllabic or logographic script counts as
 3."""
 MIN_EXPECTED_PROBABILITY = 0.05
-"""Total probability of the expected languages below which an explanation may be in another one."""
+"""Total probability of the expected languages below which an explanation may be in another language."""
 CONFIDENT_PROBABILITY = 0.9
-"""Minimum probability of that other language for the explanation to fail."""
+"""Minimum probability of the other language for the explanation to fail."""
 MAX_FOREIGN_SCRIPT_SHARE = 0.1
 """Maximum share of letters in a script that neither the rest of the explanation nor the post uses."""
 
@@ -46,8 +46,8 @@ def check_language(row: ResponseRow) -> Verdict:
     """Pass an explanation that is, outside its quotations, in the task's language or the post's.
 
     The post's language is taken from its record or else identified from its text. The score is the total probability of
-    the expected languages; None if the explanation is too short or the identifier does not know the language, which
-    passes. Takes about 0.5 ms a row, and 0.7 s once to load the identifier.
+    the expected languages. If the explanation is too short or the identifier does not know the language, the row passes
+    without a score. Takes about 0.5 ms per row, and 0.7 s once to load the identifier.
     """
     text = row.unquoted_explanation(placeholder=" ")
     foreign_share = _foreign_share(text, row.post.text)
@@ -79,9 +79,7 @@ def language_probabilities(text: str) -> dict[str, float] | None:
 def confusable_languages(language: str) -> frozenset[str]:
     """A language, without region and script, and those that the identifier confuses with it."""
     main = _base_language(language)
-    return frozenset(
-        {main}.union(*(group for group in _CONFUSABLE_LANGUAGES if main == group[0] or main in group))
-    )
+    return frozenset({main}.union(*(group for group in _CONFUSABLE_LANGUAGES if main in group)))
 
 
 def _post_languages(row: ResponseRow) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Gate: what the explanation quotes is in the post.
 
-A verbatim quotation takes some 10 microseconds. Only quotations that are not found verbatim go through the slower
-matchers, which take up to a few milliseconds in a long post (rapidfuzz). Measured on the release: 0.1 ms a row.
+A verbatim quotation takes about 10 microseconds. Only quotations that are not found verbatim go through the slower
+matchers, which take up to a few milliseconds in a long post (rapidfuzz). Measured on the release: 0.1 ms per row.
 
 Short quotations are checked as well. Of the 2,206 quotations in the release's training and validation answers, 1,252
 have one or two words, and of the 639 with one word only 8 are not in the post: exempting short ones as figures of
@@ -124,18 +124,18 @@ def find_in_other_posts(quotes: Iterable[str], posts: Iterable[Post]) -> frozens
         words = word_tokens(quote)
         if len(words) >= MIN_OTHER_POST_WORDS:
             by_opening[tuple(words[:MIN_OTHER_POST_WORDS])][quote] = _space_joined(words)
-    found: set[str] = set()
+    matched_quotes: set[str] = set()
     for post in posts if by_opening else ():
         words = word_tokens(post.text)
         openings = {opening for opening in _opening_ngrams(words) if opening in by_opening}
         text = _space_joined(words) if openings else ""
-        found.update(
+        matched_quotes.update(
             quote
             for opening in openings
             for quote, quote_text in by_opening[opening].items()
             if quote_text in text
         )
-    return frozenset(found)
+    return frozenset(matched_quotes)
 
 
 def mark_other_post_quotes(

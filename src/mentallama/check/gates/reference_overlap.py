@@ -44,7 +44,7 @@ def collect_references(rows: Iterable[ResponseRow]) -> dict[ReferenceKey, str]:
 
 
 def reference_key(row: ResponseRow) -> ReferenceKey:
-    """Identifies the post and question that a reference is for, whichever set of files the post came from."""
+    """The key of the post and question that a reference is for, whichever file the post came from."""
     return row.task.set, row.example.question, text_key(row.post.text)
 
 

@@ -51,8 +51,8 @@ def check_repeated_explanations(rows: Sequence[ResponseRow], threshold: float) -
 
 
 def _repeated_explanation_verdict(row: ResponseRow, n_other_posts: int) -> Verdict:
-    """Fail a row whose text also occurs under other posts, unless it is the copy that is kept. The score is how
-    many."""
+    """Fail a row whose text also occurs under other posts, unless it is the copy that is kept. The score is the number
+    of these posts."""
     reason = f"repeated under {n_other_posts} other posts" if n_other_posts else None
     return row.verdict("repeated_explanation", reason, n_other_posts)
 
@@ -60,7 +60,7 @@ def _repeated_explanation_verdict(row: ResponseRow, n_other_posts: int) -> Verdi
 def count_other_posts(rows: Iterable[ResponseRow], threshold: float, folder: Path) -> AnyArray:
     """Count, for each row, the other posts that have the same explanation; 0 as well for the copy that is kept.
 
-    Reads the rows once. Texts are stored on disk in `folder`; memory is some 200 bytes a row, time about 0.5 ms a row.
+    Reads the rows once. Texts are stored on disk in `folder`; it takes about 200 bytes of memory and 0.5 ms per row.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Gates: the explanation does not state a diagnosis as fact, and gives the author no advice.
 
 The patterns are in statements.yaml, by language. All languages are tried, since an answer may switch languages. Most
-rows match no pattern; each of the three subjects then takes about 0.3 ms a row.
+rows match no pattern; each of the three subjects then takes about 0.3 ms per row.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def find_statements(subject: Subject, text: str, post: str = "") -> Iterator[tup
     for patterns in _load_patterns()[subject]:
         if not patterns.combined.search(lowered):
             continue
-        matches = [match for each in patterns.patterns for match in each.finditer(lowered)]
+        matches = [match for pattern in patterns.patterns for match in pattern.finditer(lowered)]
         for match in sorted(matches, key=lambda match: match.span()):
             if match.start() >= end and not _is_excused(match, patterns, post_text):
                 end = match.end()

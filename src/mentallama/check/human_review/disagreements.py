@@ -49,7 +49,7 @@ DROP_DECISIONS = ("set", "drop")
 
 
 class DecisionKey(NamedTuple):
-    """Identifies what a decision is about: a response and the two labels that disagree."""
+    """The subject of a decision: a response and the two labels that disagree."""
 
     example_id: str
     model: str
@@ -104,7 +104,7 @@ def write_disagreements(path: Path, disagreements: Iterable[ResponseRow], decisi
     disagreements
         Rows whose answer gives another label than the data set.
     decisions
-        What was read when the run began. The file is read again, as someone may have edited it since.
+        As read when the run began. The file is read again, since someone may have edited it in the meantime.
 
     Raises
     ------

@@ -56,7 +56,7 @@ class Ratings:
 def draw_rating_sample(
     rows: Iterable[ResponseRow], size: int, seed: int, already_rated: Collection[RatingKey] = ()
 ) -> list[ResponseRow]:
-    """Draw rows by seed, spread as evenly over sets, questions and labels as their numbers allow.
+    """Draw rows at random, as evenly over sets, questions and labels as their numbers allow.
 
     Each round takes one row of every stratum that has one left, until there are `size`; the last round takes the strata
     in an order drawn by the seed. A larger sample contains a smaller one of the same rows. Rows that were rated before
@@ -107,7 +107,7 @@ def write_rating_sample(path: Path, drawn: Sequence[ResponseRow], ratings: Ratin
     Parameters
     ----------
     ratings
-        What was read when the run began. The file is read again, as a rater may have edited it since.
+        As read when the run began. The file is read again, since a rater may have edited it in the meantime.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def iter_poor(ratings: Ratings) -> Iterator[bool]:
 
 
 def rating_sample_report(ratings: Ratings, acceptable: float, unacceptable: float) -> GateReportRow:
-    """State of the rating: counts, the result of the sequential test, and each aspect's mean score (None without
+    """Summarise the ratings: counts, the result of the sequential test, and each aspect's mean score (None without
     scores).
 
     `decided_after` is the number of rated rows after which the test decided, `min_remaining` how many more it takes at
@@ -179,7 +179,7 @@ def _rating_key_of_cells(cells: SheetRow) -> RatingKey:
 
 
 def _as_stored(text: str) -> str:
-    """A text as the file has it, without the line ends and spaces that spreadsheets change in long cells."""
+    """A text as read back from the file, without the line ends and spaces that spreadsheets change in long cells."""
     return " ".join(unescape_formula(escape_formula(text)).split())
 
 

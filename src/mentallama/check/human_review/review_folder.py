@@ -32,7 +32,7 @@ from mentallama.run_files import DISAGREEMENTS_PATH, RATING_SAMPLE_PATH
 
 @dataclass(frozen=True)
 class HumanInputs:
-    """What people have written so far. Read before any work is done, so that a malformed file stops the run at once."""
+    """Decisions and ratings so far, read before any work is done so that a malformed file stops the run at once."""
 
     run: Path
     decisions: Decisions
@@ -77,7 +77,7 @@ def update_disagreements(human_inputs: HumanInputs, rows: Sequence[ResponseRow])
 def update_rating_sample(
     human_inputs: HumanInputs, accepted: Sequence[ResponseRow], settings: Check, seed: int
 ) -> GateReportRow:
-    """Draw the sample from the accepted rows and write it with the ratings so far; returns the state of the rating."""
+    """Draw the sample from the accepted rows and write it with the ratings so far; returns a summary of the ratings."""
     path = human_inputs.run / RATING_SAMPLE_PATH
     if not accepted and not path.is_file():
         return {}

@@ -44,7 +44,7 @@ def read_keyed_rows(
 
 
 def has_human_input(row: SheetRow, generated: Sequence[str]) -> bool:
-    """Whether a row has text outside the `generated` columns, be it in a column that a person added."""
+    """Whether a row has text outside the `generated` columns, including columns that a person added."""
     return any(text.strip() for name, text in row.items() if name not in generated)
 
 

@@ -51,14 +51,14 @@ class DatasetCardData:
 
     @property
     def sets(self) -> list[str]:
-        return list(dict.fromkeys(each.set for each in self.gates.accepted_by_label))
+        return list(dict.fromkeys(count.set for count in self.gates.accepted_by_label))
 
     def count_rows(self, name: str | None = None, split: Split | None = None) -> int:
         """Accepted rows, of one set or split or of all."""
         return sum(
-            each.rows
-            for each in self.gates.accepted_by_label
-            if (name is None or each.set == name) and (split is None or each.split == split)
+            count.rows
+            for count in self.gates.accepted_by_label
+            if (name is None or count.set == name) and (split is None or count.split == split)
         )
 
     def has_real_posts(self, name: str) -> bool:
@@ -84,7 +84,9 @@ def collect_card_data(
         parquet=parquet,
         languages=languages,
         synthetic=synthetic,
-        teachers=[RELEASE_TEACHER] if teach is None else [_describe_teacher(each) for each in teach.teacher],
+        teachers=[RELEASE_TEACHER]
+        if teach is None
+        else [_describe_teacher(teacher) for teacher in teach.teacher],
         prompt=_describe_prompt(recipe, teach_summary),
         collect_summary=_read_optional_json(folder / COLLECT_SUMMARY_PATH) or {},
         label_drift=_read_optional_json(folder / LABEL_DRIFT_PATH) or (),
@@ -106,7 +108,11 @@ def _describe_teacher(teacher: Teacher) -> str:
 
 
 def _describe_prompt(recipe: Recipe, teach_summary: Mapping[str, Any] | None) -> str | None:
-    if recipe.teach is None or teach_summary is None or not any(each.remote for each in recipe.teach.teacher):
+    if (
+        recipe.teach is None
+        or teach_summary is None
+        or not any(teacher.remote for teacher in recipe.teach.teacher)
+    ):
         return None
     form = "a JSON object" if teach_summary["structured"] else "an answer sentence and its reasoning"
     mode, version = teach_summary["prompt_mode"], teach_summary["prompts_version"]
@@ -183,8 +189,8 @@ _LOADING_EXAMPLE = (
 
 def _rows(card: DatasetCardData) -> str:
     splits = [split for split in SPLITS if card.count_rows(split=split)]
-    counts = {(each.set, each.split, each.label): each.rows for each in card.gates.accepted_by_label}
-    labels = list(dict.fromkeys((each.set, each.label) for each in card.gates.accepted_by_label))
+    counts = {(row.set, row.split, row.label): row.rows for row in card.gates.accepted_by_label}
+    labels = list(dict.fromkeys((row.set, row.label) for row in card.gates.accepted_by_label))
     lines: list[list[object]] = [
         [name, label, *(counts.get((name, split, label), 0) for split in splits)]
         for name in card.sets
@@ -228,7 +234,7 @@ def _teachers(card: DatasetCardData) -> str:
     text = f"{' '.join(card.teachers)}\n\n" if card.teachers else ""
     if card.prompt:
         text += f"{card.prompt}\n\n"
-    return text + table_of_rows([each.model_dump() for each in card.gates.teachers])
+    return text + table_of_rows([teacher.model_dump() for teacher in card.gates.teachers])
 
 
 def _gates(card: DatasetCardData) -> str:
@@ -250,7 +256,7 @@ def _leaks(summary: Mapping[str, Any]) -> str:
         "run": "no training post is a copy or near copy of a test post of any set",
         "question": "training posts were removed only if they are copies of test posts of their own set",
     }
-    removed = sum(each["posts"] for each in summary["removed"])
+    removed = sum(entry["posts"] for entry in summary["removed"])
     text = f"Leak guard `{level}`: {meanings[level]}; {removed:,} posts were removed.\n\n"
     names = ", ".join(held_out["sets"])
     if held_out["verified"]:
@@ -267,13 +273,13 @@ def _leaks(summary: Mapping[str, Any]) -> str:
 def _drift(label_drift: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         (
-            each["set"],
-            each["question"],
-            each["rows"],
-            each["differ"],
-            format_percent(each["differ"], each["rows"]),
+            row["set"],
+            row["question"],
+            row["rows"],
+            row["differ"],
+            format_percent(row["differ"], row["rows"]),
         )
-        for each in label_drift
+        for row in label_drift
     ]
     if not lines:
         return (

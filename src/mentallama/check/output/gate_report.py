@@ -1,4 +1,4 @@
-"""The gate report as Markdown: what was accepted, what was dropped by which gate, and what could not be judged."""
+"""The gate report as Markdown: counts of accepted responses, of failures by gate, and of unusable answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _parts(report: GateReport) -> Iterator[str]:
     yield from _section("Unusable answers", _unusable_answers(report))
     for table in report.tables:
         yield from _section(table.title or table.gate, table_of_rows(table.rows))
-    yield from _section("Teachers", table_of_rows([each.model_dump() for each in report.teachers]))
+    yield from _section("Teachers", table_of_rows([teacher.model_dump() for teacher in report.teachers]))
     disagreements = [report.disagreements] if report.disagreements else []
     yield from _section("Label disagreements for reviewers", table_of_rows(disagreements))
     rating_sample = [report.rating_sample] if report.rating_sample else []
@@ -45,7 +45,7 @@ def _section(title: str, body: str) -> Iterator[str]:
 
 
 def gate_table(report: GateReport) -> str:
-    """A line per gate: when a response passes, the threshold, and the counts."""
+    """A table with one line per gate: the condition to pass, the threshold, and the counts."""
     header = ("gate", "passes if", "threshold", "judged", "failed", "share", "by this gate alone", "note")
     return markdown_table(
         header,
@@ -75,15 +75,15 @@ def format_threshold(threshold: object) -> str:
 def _failed_by_label(report: GateReport) -> str:
     rows = [
         (
-            each.gate,
-            each.set,
-            _format_label(each.label, each.high_risk),
-            each.judged,
-            each.failed,
-            format_percent(each.failed, each.judged),
+            counts.gate,
+            counts.set,
+            _format_label(counts.label, counts.high_risk),
+            counts.judged,
+            counts.failed,
+            format_percent(counts.failed, counts.judged),
         )
-        for each in report.failed_by_label
-        if each.failed
+        for counts in report.failed_by_label
+        if counts.failed
     ]
     if not rows:
         return ""
@@ -92,22 +92,20 @@ def _failed_by_label(report: GateReport) -> str:
 
 def _unusable_answers(report: GateReport) -> str:
     """High-risk labels come first, as refusals are most frequent there."""
-    counts = [each for each in report.unusable_answers if each.refused or each.unparsed or each.truncated]
-    return markdown_table(
-        ("set", "label", "rows", "refused", "unparsed", "truncated", "share"),
+    lines = [
         (
-            (
-                each.set,
-                _format_label(each.label, each.high_risk),
-                each.rows,
-                each.refused,
-                each.unparsed,
-                each.truncated,
-                format_percent(each.refused + each.unparsed + each.truncated, each.rows),
-            )
-            for each in sorted(counts, key=lambda each: not each.high_risk)
-        ),
-    )
+            row.set,
+            _format_label(row.label, row.high_risk),
+            row.rows,
+            row.refused,
+            row.unparsed,
+            row.truncated,
+            format_percent(row.refused + row.unparsed + row.truncated, row.rows),
+        )
+        for row in sorted(report.unusable_answers, key=lambda row: not row.high_risk)
+        if row.refused or row.unparsed or row.truncated
+    ]
+    return markdown_table(("set", "label", "rows", "refused", "unparsed", "truncated", "share"), lines)
 
 
 def _format_label(label: str, high_risk: bool) -> str:

@@ -41,12 +41,12 @@ class SelectionCounts:
         key = (row.task.set, row.example.label or "")
         self._responses[key] += 1
         self._statuses[key, row.reading.status] += 1
-        for each in verdicts:
-            if each.ok and each.reason:  # passes because it could not be judged
-                self._unjudged[each.gate, each.reason] += 1
+        for verdict in verdicts:
+            if verdict.ok and verdict.reason:  # passes because it could not be judged
+                self._unjudged[verdict.gate, verdict.reason] += 1
             else:
-                self._judged[each.gate, key] += 1
-                self._failed[each.gate, key] += not each.ok
+                self._judged[verdict.gate, key] += 1
+                self._failed[verdict.gate, key] += not verdict.ok
         if len(selection.drop_reasons) == 1:
             self._sole_drops.update(list(selection.drop_reasons))
         model = self._by_teacher.setdefault(row.response.model, Counter())
