@@ -63,7 +63,7 @@ from mentallama.run_files import (
 from mentallama.tasks import load_tasks
 from tests.factories.check_cases import answer_to, post_of, row_for
 from tests.factories.linear_cases import make_post
-from tests.factories.project import ROOT
+from tests.factories.project import ROOT, SOURCE
 
 PLACES: dict[str, tuple[str, ...]] = {
     "stage": ("config/<stage>.py", "<stage>/run.py", "<stage>/stage.py", "STAGES in pipeline/registry.py"),
@@ -82,6 +82,9 @@ def test_the_architecture_page_promises_these_numbers_of_places() -> None:
     assert {name: promised.get(name) for name in PLACES} == {
         name: str(len(places)) for name, places in PLACES.items()
     }
+    files = re.findall(r"(?<![\w>])(?:\w+/)+(?:\w+\.py)?", " ".join(sum(PLACES.values(), ())))
+    assert [file for file in files if not (SOURCE / "mentallama" / file).exists()] == []
+    assert len(files) >= 11
 
 
 # --- a stage, 4 places: settings, work, `Stage` object, and a line in `STAGES` ---------------------------
@@ -141,6 +144,7 @@ def run_count(recipe_path: Path, *overrides: str) -> list[str]:
 
 
 def test_a_stage_is_run_skipped_and_rerun_by_its_own_rules(recipe_path: Path) -> None:
+    """4 places: settings (`Count`), work (`count_characters`), `COUNT_STAGE`, and a line in `STAGES`."""
     first = run_count(recipe_path)
     assert first[0].startswith("count: done in ")
     assert first[1:] == ["note: run counted"]
@@ -199,6 +203,7 @@ class ConstantAnalyst:
 def test_an_analyst_is_opened_by_its_spec_and_predicts(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """2 places: a class (`ConstantAnalyst`), and a line in `ANALYSTS`."""
     kind = AnalystKind(lambda location, _: ConstantAnalyst(location), libraries=("typer",))
     monkeypatch.setitem(ANALYSTS, "constant", kind)
     (answer,) = analyse_post("The bus is late.", "constant:no", "DR").predictions
@@ -253,6 +258,7 @@ WITH_GATES = (
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_gates_judge_drop_and_are_reported(jobs: int, tmp_path: Path) -> None:
+    """3 places for each gate: a function, a key in `CheckWithToyGates`, and a line in `GATES`."""
     texts = [
         "The tired cat sleeps in the sun.",
         "I AM TIRED of ALL this noise.",
@@ -299,6 +305,7 @@ def test_the_keys_of_a_gate_disable_it_and_let_it_only_report() -> None:
 def test_a_label_metric_is_in_scores_json_the_terminal_table_and_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """2 places: a function of the confusion counts, and a line in `METRICS`."""
     error_rate = Metric("error_rate", "error rate", lambda counts: 100 - accuracy(counts), digits=1)
     monkeypatch.setattr(metric_registry, "METRICS", (*metric_registry.METRICS, error_rate))
     row = ScoredRow(
@@ -335,6 +342,7 @@ def length_ratios(explanations: Sequence[str], references: Sequence[str]) -> lis
 
 
 def test_an_explanation_metric_is_in_the_table_of_the_gate_report() -> None:
+    """2 places: a function (`length_ratios`), and a line in `OVERLAP_METRICS`."""
     post = post_of("dreaddit", "The tired cat sleeps.", {"stress": "yes"})
     explanations = {"teacher": "Strain.", "expert": "Plain strain."}  # 7 and 13 characters
     response, reference = (
@@ -352,6 +360,8 @@ def test_an_explanation_metric_is_in_the_table_of_the_gate_report() -> None:
 
 
 def test_a_report_section_is_on_both_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 places: a builder, and a line in `SECTIONS`."""
+
     def limits_section(artifacts: RunArtifacts) -> Section | None:
         return Section("limits", "Limits", (Paragraph("Ten posts are few."),)) if artifacts.tasks else None
 
