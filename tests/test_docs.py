@@ -18,6 +18,7 @@ from mentallama import run_files
 from mentallama.analysts.registry import ANALYSTS
 from mentallama.answers.parse import read_answer
 from mentallama.config import read_recipe
+from mentallama.pipeline.registry import recipe_stages
 from tests.factories.project import ROOT
 
 DOCS = ROOT / "docs"
@@ -168,7 +169,7 @@ def test_recipes_in_the_pages_are_valid(tmp_path: Path) -> None:
                 recipe = tmp_path / "recipe.yaml"
                 complete = block.text if "name:" in block.text else f"name: part\ndata: data\n{block.text}"
                 recipe.write_text(complete, encoding="utf-8")
-                assert read_recipe(recipe).stages(), f"{page.name}, line {block.line}"
+                assert recipe_stages(read_recipe(recipe)), f"{page.name}, line {block.line}"
                 checked += 1
     assert checked >= 2
 

@@ -68,8 +68,8 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     return run
 
 
-def assert_told(done: Done, code: int, *parts: str) -> None:
-    """One sentence on the error stream with all of `parts`, the exit code, and nothing that is nobody's business."""
+def assert_reported(done: Done, code: int, *parts: str) -> None:
+    """One sentence on the error stream with all of `parts`, the exit code, and no private text."""
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert MARKER not in done.stderr
@@ -83,7 +83,7 @@ def assert_told(done: Done, code: int, *parts: str) -> None:
 
 # --- tables --------------------------------------------------------------------------------------------
 
-POSTS = [f"a made-up {MARKER} post, number {number}, about rain" for number in range(10)]
+POSTS = [f"a synthetic {MARKER} post, number {number}, about rain" for number in range(10)]
 RECIPE = """\
 name: small
 data: data
@@ -147,16 +147,16 @@ NULS = with_post(f"{MARKER}\0\0\0")
         ),
     ],
 )
-def test_a_bad_table_is_told_by_file_and_row(content: bytes, parts: list[str], tmp_path: Path) -> None:
+def test_a_bad_table_is_reported_with_file_and_row(content: bytes, parts: list[str], tmp_path: Path) -> None:
     done = mentallama("run", "recipe.yaml", cwd=place(tmp_path, content))
-    assert_told(done, 1, *parts)
+    assert_reported(done, 1, *parts)
     assert not (tmp_path / "runs/small/collect").exists()
 
 
 @pytest.mark.parametrize("content", [GOOD, GOOD.decode().encode("utf-16")[:101]], ids=["another", "cut"])
-def test_a_table_that_is_not_the_utf_16_it_is_declared(content: bytes, tmp_path: Path) -> None:
+def test_a_table_declared_as_utf_16_that_is_not(content: bytes, tmp_path: Path) -> None:
     place(tmp_path, content, RECIPE + "        encoding: utf-16\n")
-    assert_told(mentallama("run", "recipe.yaml", cwd=tmp_path), 1, "posts.csv")
+    assert_reported(mentallama("run", "recipe.yaml", cwd=tmp_path), 1, "posts.csv")
 
 
 @pytest.mark.parametrize("allowed", [0.05, 0.1])
@@ -171,7 +171,7 @@ def test_a_table_that_is_not_the_utf_16_it_is_declared(content: bytes, tmp_path:
         pytest.param(with_post(" \t"), 6, "the text is empty", id="blank"),
     ],
 )
-def test_a_rejected_row_is_told_and_counts_against_the_allowed_share(
+def test_a_rejected_row_is_reported_and_counts_against_the_allowed_share(
     content: bytes, row: int, reason: str, allowed: float, tmp_path: Path
 ) -> None:
     place(tmp_path, content)
@@ -179,9 +179,9 @@ def test_a_rejected_row_is_told_and_counts_against_the_allowed_share(
     done = mentallama(*command, cwd=tmp_path)
     told = (f"data/sources/CLP/posts.csv, row {row}: ", reason, "1 of 10 rows rejected, 10.00%")
     if allowed < 0.1:
-        assert_told(done, 3, *told, "the recipe allows 5.00%")
+        assert_reported(done, 3, *told, "the recipe allows 5.00%")
     else:
-        assert_told(done, 0, *told)
+        assert_reported(done, 0, *told)
     out = tmp_path / "runs/small/collect"
     (reject,) = read_records(out / "rejects.jsonl", Reject)
     assert (reject.file, reject.row) == ("sources/CLP/posts.csv", row)
@@ -243,10 +243,10 @@ def test_a_rejected_row_is_told_and_counts_against_the_allowed_share(
     ],
     ids=lambda value: " ".join(value[:4]) if isinstance(value, list) else None,
 )  # fmt: skip
-def test_wrong_use_is_told(arguments: list[str], parts: list[str], here: Here, tmp_path: Path) -> None:
+def test_usage_errors(arguments: list[str], parts: list[str], here: Here, tmp_path: Path) -> None:
     place(tmp_path, GOOD)
     (tmp_path / "runs").mkdir()
-    assert_told(here(*arguments, cwd=tmp_path), 2, *parts)
+    assert_reported(here(*arguments, cwd=tmp_path), 2, *parts)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_wrong_use_is_told(arguments: list[str], parts: list[str], here: Here, t
         (["analyze", MARKER, "--model"], "requires an argument"),
     ],
 )
-def test_what_the_command_line_does_not_know_is_wrong_use(arguments: list[str], part: str) -> None:
+def test_unknown_commands_and_options_are_usage_errors(arguments: list[str], part: str) -> None:
     done = mentallama(*arguments)
     assert done.returncode == 2
     assert part in done.stderr
@@ -267,16 +267,16 @@ def test_what_the_command_line_does_not_know_is_wrong_use(arguments: list[str], 
     assert MARKER not in done.stderr
 
 
-def test_an_impossible_date_in_a_recipe_is_told(tmp_path: Path) -> None:
+def test_an_impossible_date_in_a_recipe_is_reported(tmp_path: Path) -> None:
     done = mentallama("run", "recipe.yaml", "--set", "name=2024-99-99", cwd=place(tmp_path, GOOD))
-    assert_told(done, 2, "--set name=2024-99-99")
+    assert_reported(done, 2, "--set name=2024-99-99")
 
 
 # --- a disk that is full -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("written", [0, 2, 5])
-def test_a_full_disk_is_told(
+def test_a_full_disk_is_reported(
     written: int, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -288,8 +288,8 @@ def test_a_full_disk_is_told(
 
     place(tmp_path, GOOD)
     with monkeypatch.context() as patch:
-        patch.setattr("mentallama.files.record_files.os.fsync", full)
-        assert_told(here("run", "recipe.yaml", cwd=tmp_path), 1, "No space left on device")
+        patch.setattr("os.fsync", full)
+        assert_reported(here("run", "recipe.yaml", cwd=tmp_path), 1, "No space left on device")
     assert len(calls) == written + 1
     assert not (tmp_path / "runs/small/collect").exists()
 
@@ -297,21 +297,23 @@ def test_a_full_disk_is_told(
     assert (tmp_path / "runs/small/collect/manifest.json").is_file()
 
 
-def test_files_that_may_not_grow_are_told(tmp_path: Path) -> None:
+def test_a_file_size_limit_is_reported(tmp_path: Path) -> None:
     place(tmp_path, table([post * 60 for post in POSTS]))
     most = 8192
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # noqa: E731
-    assert_told(mentallama("run", "recipe.yaml", cwd=tmp_path, before=limit), 1, "File too large")
+    assert_reported(mentallama("run", "recipe.yaml", cwd=tmp_path, before=limit), 1, "File too large")
     assert not (tmp_path / "runs/small/collect").exists()
 
 
-def test_a_file_where_the_folder_should_be_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_run_folder_is_reported(tmp_path: Path) -> None:
     place(tmp_path, GOOD)
-    assert_told(mentallama("run", "recipe.yaml", "--out", "recipe.yaml", cwd=tmp_path), 1, "recipe.yaml: ")
+    assert_reported(
+        mentallama("run", "recipe.yaml", "--out", "recipe.yaml", cwd=tmp_path), 1, "recipe.yaml: "
+    )
 
 
 @needs_full_device
-def test_output_that_nobody_takes() -> None:
+def test_unwritable_standard_output() -> None:
     for target, told in (("/dev/full", "No space left on device"), ("| true", "")):
         script = (
             f'"{sys.executable}" -m mentallama tasks show CAMS {target if "|" in target else f">{target}"}'
@@ -328,7 +330,7 @@ def test_output_that_nobody_takes() -> None:
 # --- what needs nothing but the package ----------------------------------------------------------------
 
 
-def test_help_brings_in_nothing_heavy() -> None:
+def test_help_imports_no_heavy_library() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "mentallama", "--help"],
         env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
@@ -361,7 +363,7 @@ def test_tasks_are_listed_with_their_labels() -> None:
         assert line.endswith(", ".join(task.labels))
 
 
-def test_a_task_is_shown_whatever_its_case() -> None:
+def test_task_names_are_case_insensitive() -> None:
     done = mentallama("tasks", "show", "cams")
     assert done.returncode == 0
     task = load_tasks()["CAMS"]
@@ -375,7 +377,7 @@ def test_a_task_is_shown_whatever_its_case() -> None:
         assert part in done.stdout
 
 
-def test_sources_tell_what_was_found(tmp_path: Path) -> None:
+def test_sources_lists_the_files_found(tmp_path: Path) -> None:
     done = mentallama("sources", "--data", "sample")
     assert done.returncode == 0
     assert re.findall(r"^(\S+): ", done.stdout, re.MULTILINE) == list(load_tasks())
@@ -447,7 +449,7 @@ def test_analyze_as_json(trained: Path) -> None:
     assert {answer["task"] for answer in read["answers"]} == {"CAMS", "DR"}
 
 
-def test_all_asks_every_question_and_a_task_only_its_own(trained: Path) -> None:
+def test_all_asks_every_question_and_task_asks_only_its_own(trained: Path) -> None:
     every = as_json(mentallama("analyze", TEXT, "--all", "--json", cwd=trained))["answers"]
     one = as_json(mentallama("analyze", TEXT, "--task", "DR", "--json", cwd=trained))["answers"]
     assert [answer["task"] for answer in every] == ["CAMS", "DR"]
@@ -460,27 +462,27 @@ def test_a_post_from_standard_input_is_the_same_post(trained: Path) -> None:
     assert read == given
 
 
-def test_a_post_that_is_not_utf_8_is_read_for_what_it_holds(trained: Path) -> None:
+def test_a_post_that_is_not_utf_8_is_decoded_with_replacement(trained: Path) -> None:
     read = as_json(mentallama("analyze", "-", "--json", cwd=trained, stdin=b"so sad \xff today"))
     assert read["text"] == "so sad \ufffd today"
 
 
 @pytest.mark.parametrize("post", ["", " \n\t", "\u200b"])
-def test_an_empty_post_is_wrong_use(post: str, trained: Path) -> None:
-    assert_told(mentallama("analyze", post, cwd=trained), 2, "the post is empty")
-    assert_told(mentallama("analyze", "-", cwd=trained, stdin=post.encode()), 2, "the post is empty")
+def test_an_empty_post_is_a_usage_error(post: str, trained: Path) -> None:
+    assert_reported(mentallama("analyze", post, cwd=trained), 2, "the post is empty")
+    assert_reported(mentallama("analyze", "-", cwd=trained, stdin=post.encode()), 2, "the post is empty")
 
 
-def test_a_post_without_end_is_wrong_use(trained: Path) -> None:
+def test_an_overlong_post_is_a_usage_error(trained: Path) -> None:
     post = f"{MARKER} ".encode() * (MAX_POST_CHARS // 5)
-    assert_told(
+    assert_reported(
         mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {MAX_POST_CHARS:,} are analysed"
     )
 
 
-def test_a_set_that_the_model_does_not_know_is_wrong_use(trained: Path) -> None:
+def test_a_set_that_the_model_does_not_support_is_a_usage_error(trained: Path) -> None:
     done = mentallama("analyze", MARKER, "--task", "SAD", cwd=trained)
-    assert_told(done, 2, "does not answer SAD; it answers CAMS, DR")
+    assert_reported(done, 2, "does not answer SAD; it answers CAMS, DR")
 
 
 @pytest.mark.parametrize(
@@ -498,7 +500,7 @@ def test_a_set_that_the_model_does_not_know_is_wrong_use(trained: Path) -> None:
         ("DR.npz", None, "DR.npz: this part of the model is missing"),
     ],
 )
-def test_a_damaged_model_is_told(
+def test_a_damaged_model_is_reported(
     file: str, damage: Callable[[bytes], bytes] | None, part: str, trained: Path, tmp_path: Path
 ) -> None:
     for path in (trained / "runs/sample-linear/train").iterdir():
@@ -508,7 +510,7 @@ def test_a_damaged_model_is_told(
             assert raw != path.read_bytes()
         if raw is not None:
             (tmp_path / path.name).write_bytes(raw)
-    assert_told(mentallama("analyze", MARKER, "--model", f"linear:{tmp_path}"), 1, part)
+    assert_reported(mentallama("analyze", MARKER, "--model", f"linear:{tmp_path}"), 1, part)
 
 
 # --- evaluate ------------------------------------------------------------------------------------------
@@ -533,7 +535,9 @@ def goldens(form: Form) -> list[str]:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("responses", "score"), [("reference", 100.0), ("empty", 0.0)])
-def test_stand_ins_are_scored(form: Form, responses: str, score: float, tmp_path: Path) -> None:
+def test_reference_and_empty_responses_are_scored(
+    form: Form, responses: str, score: float, tmp_path: Path
+) -> None:
     root = benchmark(tmp_path / "release", form, goldens(form))
     done = mentallama(
         "evaluate", "--benchmark", root, "--responses", responses, "--form", form, "--out", tmp_path / "out"
@@ -544,10 +548,10 @@ def test_stand_ins_are_scored(form: Form, responses: str, score: float, tmp_path
     scores = json.loads((tmp_path / "out/scores.json").read_text(encoding="utf-8"))
     assert scores["form"] == form
     assert list(scores["sets"]) == ["DR"]
-    assert scores["sets"]["DR"]["weighted_f1"] == score
+    assert scores["sets"]["DR"]["metrics"]["weighted_f1"] == score
 
 
-def test_the_published_reader_is_asked_where_it_is_wanted(tmp_path: Path) -> None:
+def test_as_published_adds_the_published_reader(tmp_path: Path) -> None:
     root = benchmark(tmp_path / "release", "instruction", goldens("instruction"))
     command = ("evaluate", "--benchmark", root, "--responses", "reference", "--out")
     assert mentallama(*command, tmp_path / "without").returncode == 0
@@ -556,7 +560,7 @@ def test_the_published_reader_is_asked_where_it_is_wanted(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "with/readers_differ.json").read_text(encoding="utf-8")) == []
 
 
-def test_a_benchmark_of_the_other_form_is_wrong_use(tmp_path: Path) -> None:
+def test_a_benchmark_in_the_other_form_is_a_usage_error(tmp_path: Path) -> None:
     root = benchmark(tmp_path / "release", "instruction", goldens("instruction"))
     done = mentallama(
         "evaluate",
@@ -569,7 +573,7 @@ def test_a_benchmark_of_the_other_form_is_wrong_use(tmp_path: Path) -> None:
         "--out",
         tmp_path / "o",
     )
-    assert_told(done, 2, "release: it holds no test files in completion form")
+    assert_reported(done, 2, "release: there are no test files in completion form in it")
 
 
 @pytest.mark.parametrize(
@@ -583,7 +587,7 @@ def test_a_benchmark_of_the_other_form_is_wrong_use(tmp_path: Path) -> None:
     ],
     ids=["no folder", "no file", "wrong column", "other rows", "empty"],
 )
-def test_responses_that_do_not_answer_the_benchmark(
+def test_responses_that_do_not_match_the_benchmark(
     rows: dict[str, list[list[str]]] | None, code: int, part: str, tmp_path: Path
 ) -> None:
     root = benchmark(tmp_path / "release", "instruction", goldens("instruction"))
@@ -594,12 +598,12 @@ def test_responses_that_do_not_answer_the_benchmark(
             with (folder / name).open("w", encoding="utf-8", newline="") as file:
                 csv.writer(file).writerows(lines)
     done = mentallama("evaluate", "--benchmark", root, "--responses", folder, "--out", tmp_path / "out")
-    assert_told(done, code, part)
+    assert_reported(done, code, part)
     assert not (tmp_path / "out/scores.json").exists()
 
 
-def test_a_golden_without_a_label_is_told_by_row(tmp_path: Path) -> None:
+def test_a_reference_without_a_label_is_reported_with_its_row(tmp_path: Path) -> None:
     bad = [*goldens("instruction")[:2], f"who knows, {MARKER}"]
     root = benchmark(tmp_path / "release", "instruction", bad)
     done = mentallama("evaluate", "--benchmark", root, "--responses", "reference", "--out", tmp_path / "out")
-    assert_told(done, 1, "DR.csv, row 4: the reference is unparsed")
+    assert_reported(done, 1, "DR.csv, row 4: the reference is unparsed")

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from mentallama.config import Recipe, Teacher, read_recipe
 from mentallama.errors import UsageError
+from mentallama.pipeline.registry import recipe_stages
 from mentallama.tasks import load_tasks
 from tests.factories.project import ROOT
 
@@ -38,13 +39,13 @@ def test_the_shipped_recipes_are_valid_and_open_with_their_command() -> None:
         read = read_recipe(path)
         assert read.name == path.stem
         assert path.read_text(encoding="utf-8").startswith(f"# mentallama run recipes/{path.name}")
-        assert read.stages() == [stage for stage in Recipe.stage_names() if stage in read.stages()] != []
+        assert recipe_stages(read)
 
 
-def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+def test_absent_keys_have_their_defaults(tmp_path: Path) -> None:
     read = recipe(tmp_path, PLAIN + "collect:\nreport:\n")
     assert (read.form, read.seed, read.sets, read.data) == ("instruction", 7, (), Path("somewhere"))
-    assert read.stages() == ["collect", "report"]
+    assert [stage.name for stage in recipe_stages(read)] == ["collect", "report"]
     assert read.collect is not None
     assert (read.collect.leak_guard, read.collect.held_out) == ("run", ())
     assert list(read.catalogue()) == list(load_tasks())
@@ -103,7 +104,7 @@ def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> 
          "collect.tables.DR.0: DR has no label or question called 'joy'"),
     ],
 )  # fmt: skip
-def test_a_fault_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
+def test_each_fault_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
     assert any(found.startswith(fault) for found in faults(tmp_path, PLAIN + text + "\n"))
 
 
@@ -112,11 +113,11 @@ def test_a_recipe_without_name_and_data_lacks_both(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a/b", "..\\x", "", "a b"])
-def test_a_name_is_a_folders_name(name: str, tmp_path: Path) -> None:
+def test_a_name_must_be_a_valid_folder_name(name: str, tmp_path: Path) -> None:
     assert [f.split(":")[0] for f in faults(tmp_path, f"name: '{name}'\ndata: d\n")] == ["name"]
 
 
-def test_set_changes_a_key_at_any_depth_and_makes_what_is_missing(tmp_path: Path) -> None:
+def test_set_overrides_a_key_at_any_depth_and_creates_missing_ones(tmp_path: Path) -> None:
     read = recipe(
         tmp_path, PLAIN + "collect:\n  leak_guard: run\n", "seed=3", "collect.leak_guard=question",
         "sets=[DR, SAD]", "evaluate.resamples=500", "data=a=b",
@@ -137,14 +138,14 @@ def test_set_changes_a_key_at_any_depth_and_makes_what_is_missing(tmp_path: Path
         ("seed=[", "what follows the = is not YAML"),
     ],
 )
-def test_a_change_that_cannot_be_laid_over_is_wrong_use(change: str, what: str, tmp_path: Path) -> None:
+def test_an_override_that_cannot_be_applied_is_a_usage_error(change: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as fault:
         recipe(tmp_path, PLAIN, change)
     assert str(fault.value).startswith(f"--set {change}: ")
     assert what in str(fault.value)
 
 
-def test_a_changed_key_that_is_none_is_a_fault_of_the_recipe(tmp_path: Path) -> None:
+def test_an_override_of_an_unknown_key_is_a_fault(tmp_path: Path) -> None:
     assert faults(tmp_path, PLAIN, "colect.seed=3") == ["colect: no such key; did you mean collect?"]
 
 
@@ -158,20 +159,20 @@ def test_a_changed_key_that_is_none_is_a_fault_of_the_recipe(tmp_path: Path) -> 
         (b"name: !!python/object/apply:os.getcwd []\n", "not a YAML file, line 1"),
     ],
 )
-def test_what_cannot_be_read_is_wrong_use(raw: bytes, what: str, tmp_path: Path) -> None:
+def test_an_unreadable_recipe_is_a_usage_error(raw: bytes, what: str, tmp_path: Path) -> None:
     (tmp_path / "r.yaml").write_bytes(raw)
     with pytest.raises(UsageError, match=what):
         read_recipe(tmp_path / "r.yaml")
 
 
-def test_a_missing_recipe_and_a_missing_folder_of_tasks_are_wrong_use(tmp_path: Path) -> None:
+def test_a_missing_recipe_or_task_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such recipe"):
         read_recipe(tmp_path / "none.yaml")
     with pytest.raises(UsageError, match="there is no such folder of task files"):
         recipe(tmp_path, PLAIN + f"tasks: {tmp_path / 'none'}\n")
 
 
-def test_a_recipe_cannot_be_changed_once_read(tmp_path: Path) -> None:
+def test_a_recipe_is_immutable(tmp_path: Path) -> None:
     read = recipe(tmp_path, PLAIN)
     with pytest.raises(ValueError, match="frozen"):
         read.seed = 1

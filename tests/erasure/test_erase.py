@@ -73,7 +73,7 @@ def bytes_below(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def test_a_post_goes_from_every_file_with_its_copies_in_other_sets(run: Path) -> None:
+def test_a_post_is_erased_from_every_file_with_its_copies_in_other_sets(run: Path) -> None:
     removed = erase(run, MINE.id)
     assert removed.n_posts == 2
     assert removed.removed_rows == {
@@ -100,7 +100,7 @@ def test_weights_hold_no_text_and_are_not_searched_for_any(run: Path) -> None:
     assert (run / "train/model.safetensors").is_file()
 
 
-def test_an_author_goes_with_all_posts_but_nobody_else_with_a_short_one(run: Path) -> None:
+def test_an_author_is_erased_with_all_posts_but_short_texts_of_others_stay(run: Path) -> None:
     removed = erase(run, "a" * 16)
     assert removed.n_posts == 3
     left = [each.id for each in read_records(run / "collect/posts.jsonl.zst", Post)]
@@ -149,7 +149,7 @@ def test_several_runs_at_once(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["id", "author"])
-def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
+def test_the_next_run_does_not_restore_erased_posts(by: str, tmp_path: Path) -> None:
     changes = ("sets=[CLP]", "jobs=1", f"data={ROOT / 'sample'}")
     recipe = read_recipe(ROOT / "recipes/sample-linear.yaml", changes)
     folder = tmp_path / "run"
@@ -173,7 +173,7 @@ def test_the_next_run_does_not_bring_them_back(by: str, tmp_path: Path) -> None:
     assert "collect: up to date" in said
 
 
-def test_what_was_stopped_half_way_is_finished_by_the_same_command(run: Path) -> None:
+def test_an_interrupted_erasure_is_finished_by_the_same_command(run: Path) -> None:
     damaged = run / "teach/more.jsonl"
     damaged.write_text('{"a": ', encoding="utf-8")
     with pytest.raises(DataError):
@@ -186,7 +186,7 @@ def test_what_was_stopped_half_way_is_finished_by_the_same_command(run: Path) ->
     }
 
 
-def test_a_cell_longer_than_usual_is_no_fault(run: Path) -> None:
+def test_a_very_long_cell_is_read(run: Path) -> None:
     with (run / "check/release/DR.csv").open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerow(["a " * 100_000, "No."])
     assert erase(run, MINE.id).removed_rows["check/release/DR.csv"] == 2

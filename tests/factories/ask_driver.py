@@ -24,7 +24,7 @@ PRICES = {"input_price": 1000.0, "output_price": 1000.0}
 def make(url: str, number: int) -> Request:
     body = {
         "model": "test-model",
-        "messages": [{"role": "user", "content": f"made-up post {number:04d}"}],
+        "messages": [{"role": "user", "content": f"synthetic post {number:04d}"}],
         "max_tokens": 100,
     }
     return Request(

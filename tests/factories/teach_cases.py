@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
-from mentallama.config import Teach, Teacher
+from mentallama.config import Teach, Teacher, read_recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records, write_records
 from mentallama.records import Post, Response
@@ -18,10 +18,24 @@ from mentallama.tasks import load_tasks
 from mentallama.teach.requests import TeachJob
 from mentallama.teach.run import run
 from mentallama.teach.summary import TeachSummary
+from tests.factories.project import ROOT
+
+BUILD_RECIPE = ROOT / "recipes/sample-build.yaml"
+
+N_DR, N_CLP = 49, 50
+"""Numbers of questions about the sample's posts of DR and CLP; no two posts have the same text."""
 
 POST = re.compile(r"<post>\n(.*)\n</post>", re.DOTALL)
 GIVEN = re.compile(r"^Answer: (.*?)(?: \(label (\".*\")\))?$", re.MULTILINE)
 CHOICE = re.compile(r"^- (?:(\".*?\"): )?(.*)$", re.MULTILINE)
+
+
+def build_tables(sets: str) -> dict[str, object]:
+    """The tables of `BUILD_RECIPE` for some sets, as JSON."""
+    recipe = read_recipe(BUILD_RECIPE)
+    assert recipe.collect is not None
+    tables = recipe.collect.model_dump(mode="json", exclude_defaults=True)["tables"]
+    return {name: table for name, table in tables.items() if name in sets}
 
 
 def sensible_reply(body: dict[str, Any], choice: int = 0) -> str:

@@ -29,7 +29,7 @@ from tests.factories.ask_driver import PRICES, ROOT, calls, command, environment
 from tests.factories.endpoint_server import Plan, Server, serving
 
 QUICK = Limits(max_concurrency=8, timeout=5.0, max_attempts=3, initial_backoff=0.01, max_outage=0.2)
-KEY = "sk-made-up-key"
+KEY = "sk-synthetic-key"
 
 
 def endpoint_of(server: Server, **terms: Any) -> Endpoint:
@@ -53,7 +53,7 @@ def states(ledger: Ledger) -> list[str]:
 # The usual way
 
 
-def test_every_call_is_asked_once_and_a_rerun_asks_nothing(ledger: Ledger) -> None:
+def test_every_request_is_sent_once_and_a_rerun_sends_nothing(ledger: Ledger) -> None:
     with serving(Plan(reply=lambda body: body["messages"][0]["content"][-4:])) as server:
         told: list[int] = []
         listen = lambda so_far: told.append(so_far.done)  # noqa: E731
@@ -69,7 +69,7 @@ def test_every_call_is_asked_once_and_a_rerun_asks_nothing(ledger: Ledger) -> No
         assert set(server.hashes.values()) == {1}
 
 
-def test_the_same_call_twice_is_asked_once(ledger: Ledger) -> None:
+def test_a_repeated_request_is_sent_once(ledger: Ledger) -> None:
     with serving(Plan(delay=0.02)) as server:
         twice = [make(server.url, number % 150) for number in range(600)]  # within a slice and beyond it
         tally = dispatch_sync(twice, endpoint_of(server), ledger, replace(QUICK, max_concurrency=100))
@@ -77,7 +77,7 @@ def test_the_same_call_twice_is_asked_once(ledger: Ledger) -> None:
         assert tally.answered == 150
 
 
-def test_answers_are_what_the_ledger_needs_to_know(ledger: Ledger) -> None:
+def test_completions_are_stored_with_all_fields(ledger: Ledger) -> None:
     with serving(Plan(script=["500", "ok"])) as server:
         tally = dispatch_sync(
             calls(server.url, 1), endpoint_of(server, input_price=1, output_price=10), ledger, QUICK
@@ -111,14 +111,14 @@ def test_refusals_are_a_state_of_their_own(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "cut", "malformed"])
-def test_what_can_be_retried_is(fault: str, ledger: Ledger) -> None:
+def test_retryable_failures_are_retried(fault: str, ledger: Ledger) -> None:
     with serving(Plan(script=[fault, fault])) as server:
         tally = dispatch_sync(calls(server.url, 5), endpoint_of(server), ledger, QUICK)
         assert (tally.answered, tally.retries, tally.attempts) == (5, 2, 7)
         assert server.outcomes == {fault: 2, "ok": 5}
 
 
-def test_a_row_that_keeps_failing_is_set_aside_and_stops_nothing(ledger: Ledger) -> None:
+def test_a_request_that_keeps_failing_is_failed_and_stops_nothing(ledger: Ledger) -> None:
     with serving(Plan(faults={"500": 1.0})) as server:
         tally = dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK)
         assert tally.failed == {"HTTP 500 server_error": 20}
@@ -130,13 +130,13 @@ def test_a_row_that_keeps_failing_is_set_aside_and_stops_nothing(ledger: Ledger)
         assert dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK).answered == 20
 
 
-def test_a_server_that_hangs_is_left_and_asked_again(ledger: Ledger) -> None:
+def test_a_request_that_times_out_is_retried(ledger: Ledger) -> None:
     with serving(Plan(script=["hang", "ok"])) as server:
         tally = dispatch_sync(calls(server.url, 1), endpoint_of(server), ledger, replace(QUICK, timeout=0.2))
     assert (tally.answered, tally.retries) == (1, 1)
 
 
-def test_a_call_that_waits_gives_its_slot_to_another(ledger: Ledger) -> None:
+def test_a_request_that_backs_off_gives_up_its_slot(ledger: Ledger) -> None:
     """One slot; the first call fails and waits: the others are answered before it is tried again."""
     with serving(Plan(script=["500"])) as server:
         dispatch_sync(
@@ -148,7 +148,7 @@ def test_a_call_that_waits_gives_its_slot_to_another(ledger: Ledger) -> None:
         assert [answer.example_id for answer in ledger.iter_completions()] == ["e1", "e0"]
 
 
-def test_pushback_lowers_what_is_in_flight(ledger: Ledger) -> None:
+def test_overload_lowers_concurrency(ledger: Ledger) -> None:
     class Narrow(Server):
         """Answers 429 to all that is beyond four at a time."""
 
@@ -183,7 +183,7 @@ def test_requests_keep_to_a_limit_per_minute(ledger: Ledger) -> None:
         assert asyncio.run(go()) >= 0.5 - 0.01
 
 
-def test_memory_does_not_grow_with_the_calls(ledger: Ledger) -> None:
+def test_memory_does_not_grow_with_the_requests(ledger: Ledger) -> None:
     def peak(first: int, last: int) -> int:
         tracemalloc.reset_peak()
         dispatch_sync(
@@ -206,7 +206,7 @@ def test_memory_does_not_grow_with_the_calls(ledger: Ledger) -> None:
 # What stops a run
 
 
-def test_a_wrong_key_and_an_unknown_model_are_one_sentence_each(ledger: Ledger) -> None:
+def test_a_wrong_key_or_an_unknown_model_is_one_error(ledger: Ledger) -> None:
     with serving(Plan(key="another")) as server:
         with pytest.raises(
             UsageError, match="rejects the API key in the environment variable SOME_KEY"
@@ -229,7 +229,7 @@ def test_a_wrong_key_and_an_unknown_model_are_one_sentence_each(ledger: Ledger) 
     assert ledger.total_spent() == 0.0
 
 
-def test_a_response_format_that_is_not_taken(ledger: Ledger) -> None:
+def test_an_unsupported_response_format(ledger: Ledger) -> None:
     with serving(Plan(formats=("text", "json_object"))) as server:
         call = make(server.url, 1)
         body = call.body | {
@@ -246,7 +246,7 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("count", [1, 100])
-def test_nobody_there_from_the_start(count: int, ledger: Ledger) -> None:
+def test_an_endpoint_that_was_never_reachable(count: int, ledger: Ledger) -> None:
     url = f"http://127.0.0.1:{free_port()}/v1"
     settings = EndpointSettings(input_price=1, output_price=1)
     sentence = r"no connection to 127\.0\.0\.1:\d+: .* the same command resumes"
@@ -259,7 +259,7 @@ def test_nobody_there_from_the_start(count: int, ledger: Ledger) -> None:
     assert ledger.total_spent() == 0.0
 
 
-def test_an_endpoint_that_goes_away_for_good_stops_the_run_and_keeps_what_was_answered(
+def test_an_endpoint_that_goes_down_ends_the_run_and_keeps_completions(
     ledger: Ledger,
 ) -> None:
     with serving(Plan()) as server:
@@ -274,7 +274,7 @@ def test_an_endpoint_that_goes_away_for_good_stops_the_run_and_keeps_what_was_an
         assert set(states(ledger)) == {"answered"}  # an outage is no row's fault
 
 
-def test_an_outage_is_waited_for(ledger: Ledger) -> None:
+def test_a_short_outage_is_survived(ledger: Ledger) -> None:
     with serving(Plan()) as server:
         dropped: list[int] = []
 
@@ -302,7 +302,7 @@ def test_a_ledger_that_cannot_be_written_stops_the_run(ledger: Ledger) -> None:
         assert server.hashes.total() <= 500 + QUICK.max_concurrency
 
 
-def test_a_source_of_calls_that_fails_ends_the_run_after_what_is_in_flight(ledger: Ledger) -> None:
+def test_a_failing_request_source_ends_the_run_after_requests_in_flight(ledger: Ledger) -> None:
     def broken(url: str) -> Iterator[Request]:
         yield from calls(url, 200)
         raise DataError("cut off", "posts.jsonl", 201)
@@ -312,7 +312,7 @@ def test_a_source_of_calls_that_fails_ends_the_run_after_what_is_in_flight(ledge
     assert states(ledger) == ["answered"] * 128  # the slices before
 
 
-def test_a_listener_that_fails_is_not_swallowed(ledger: Ledger) -> None:
+def test_an_error_of_on_commit_is_raised(ledger: Ledger) -> None:
     def told(tally: RunStats) -> None:
         raise ZeroDivisionError
 
@@ -320,7 +320,7 @@ def test_a_listener_that_fails_is_not_swallowed(ledger: Ledger) -> None:
         dispatch_sync(calls(server.url, 100), endpoint_of(server), ledger, QUICK, told)
 
 
-def test_a_day_to_wait_is_not_waited(ledger: Ledger) -> None:
+def test_a_retry_after_of_a_day_ends_the_run(ledger: Ledger) -> None:
     sentence = "asks to wait for more than an hour"
     with (
         serving(Plan(script=["429"], retry_after="86400")) as server,
@@ -337,7 +337,7 @@ def bound(url: str) -> float:
     return worst_case(EndpointSettings(**PRICES), body, len(encode_body(body)))[1]
 
 
-def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> None:
+def test_the_budget_is_a_hard_limit_and_a_higher_one_resumes(ledger: Ledger) -> None:
     with serving(Plan(delay=0.01)) as server:
         endpoint = endpoint_of(server, **PRICES)
         # each call costs (12 + 22) * 0.001 = 0.034, and its bound is some six times that
@@ -360,7 +360,7 @@ def test_the_budget_is_a_hard_stop_and_a_higher_one_goes_on(ledger: Ledger) -> N
         assert (tally.cached, tally.answered) == (count, 60 - count)
 
 
-def test_what_is_in_flight_is_reserved_at_its_worst(ledger: Ledger) -> None:
+def test_requests_in_flight_are_reserved_at_their_maximum_cost(ledger: Ledger) -> None:
     with serving(Plan(delay=0.05)) as server:
         limits = replace(QUICK, budget=3.5 * bound(server.url))
         with pytest.raises(MentallamaError, match="the budget of"):
@@ -369,7 +369,7 @@ def test_what_is_in_flight_is_reserved_at_its_worst(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut", "malformed", "hang"])
-def test_a_lost_answer_stays_charged(fault: str, ledger: Ledger) -> None:
+def test_a_lost_answer_stays_counted(fault: str, ledger: Ledger) -> None:
     with serving(Plan(script=[fault])) as server:
         limits = replace(QUICK, timeout=0.3, budget=10.0)
         tally = dispatch_sync(calls(server.url, 1), endpoint_of(server, **PRICES), ledger, limits)
@@ -378,7 +378,7 @@ def test_a_lost_answer_stays_charged(fault: str, ledger: Ledger) -> None:
         assert tally.ledger_spent == ledger.total_spent() == pytest.approx(tally.cost + tally.uncertain)
 
 
-def test_an_answer_without_usage_is_charged_at_its_worst(ledger: Ledger) -> None:
+def test_an_answer_without_usage_counts_at_its_maximum_cost(ledger: Ledger) -> None:
     with serving(Plan(usage=False)) as server:
         tally = dispatch_sync(calls(server.url, 2), endpoint_of(server, **PRICES), ledger, QUICK)
         assert (tally.cost, tally.uncertain) == (0.0, pytest.approx(2 * bound(server.url)))
@@ -386,7 +386,7 @@ def test_an_answer_without_usage_is_charged_at_its_worst(ledger: Ledger) -> None
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "filtered"])
-def test_what_was_not_served_costs_nothing(fault: str, ledger: Ledger) -> None:
+def test_unserved_requests_cost_nothing(fault: str, ledger: Ledger) -> None:
     with serving(Plan(faults={fault: 1.0})) as server:
         tally = dispatch_sync(calls(server.url, 3), endpoint_of(server, **PRICES), ledger, QUICK)
         assert tally.done == 3
@@ -396,7 +396,7 @@ def test_what_was_not_served_costs_nothing(fault: str, ledger: Ledger) -> None:
 # Ends that nobody planned
 
 
-def test_cancelled_in_the_middle_keeps_what_has_finished(ledger: Ledger) -> None:
+def test_cancellation_keeps_finished_requests(ledger: Ledger) -> None:
     """Forty calls are answered and eight hang when the run is cancelled: those may have been paid for."""
     with serving(Plan(script=["ok"] * 40, faults={"hang": 1.0})) as server:
         endpoint = endpoint_of(server, **PRICES)
@@ -419,7 +419,7 @@ def test_cancelled_in_the_middle_keeps_what_has_finished(ledger: Ledger) -> None
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_what_a_killed_run_had_in_flight_counts_as_spent(how: signal.Signals, tmp_path: Path) -> None:
+def test_requests_in_flight_of_a_killed_run_count_as_spent(how: signal.Signals, tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     with serving(Plan(delay=0.02)) as server:
         with subprocess.Popen(
@@ -450,7 +450,7 @@ def test_what_a_killed_run_had_in_flight_counts_as_spent(how: signal.Signals, tm
 # Privacy
 
 
-def test_no_post_no_key_and_no_server_words_in_any_message(
+def test_no_message_contains_a_post_a_key_or_text_of_the_server(
     ledger: Ledger, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     faults = {"429": 0.1, "500": 0.1, "503": 0.1, "cut": 0.1, "malformed": 0.1, "filtered": 0.1}
@@ -461,7 +461,7 @@ def test_no_post_no_key_and_no_server_words_in_any_message(
         assert tally.refused
     said = [caplog.text, *capfd.readouterr(), repr(endpoint), repr(tally)]
     said += [answer.reason or "" for answer in ledger.iter_completions()]
-    for secret in (KEY, "made-up post", "SECRET"):
+    for secret in (KEY, "synthetic post", "SECRET"):
         assert not any(secret in each for each in said)
 
 

@@ -8,7 +8,7 @@ from mentallama.config import EndpointSettings
 from mentallama.errors import UsageError
 from mentallama.llm_api.endpoint import open_endpoint
 
-KEY = "sk-made-up-key"
+KEY = "sk-synthetic-key"
 SPEC = "remote:some-model@https://api.example.org/v1"
 SETTINGS = EndpointSettings(key_env_var="SOME_KEY")
 ENDPOINT = open_endpoint(SPEC, SETTINGS, {"SOME_KEY": KEY})

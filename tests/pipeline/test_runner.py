@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from mentallama.analysts.registry import analyst_libraries
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import DataError, MentallamaError, UsageError
-from mentallama.files.manifest import digest_folder, library_versions, read_manifest
+from mentallama.files.manifest import digest_folder, read_manifest
 from mentallama.pipeline.registry import STAGES as ALL_STAGES
+from mentallama.pipeline.registry import recipe_stages
 from mentallama.pipeline.runner import run_recipe
 from mentallama.pipeline.stage import Stage
 from tests.factories.project import ROOT
@@ -33,7 +33,7 @@ RECIPE = ROOT / "recipes/sample-linear.yaml"
 FAST = ("train.C=[1.0]", "train.topics=[0]", "train.intercept_shifts=[false]")
 SMALL = (*FAST, "sets=[CLP, DR]", "jobs=1", f"data={ROOT / 'sample'}")
 NOTE = "note: "
-STAGES = tuple(read_recipe(RECIPE).stages())
+STAGES = tuple(stage.name for stage in recipe_stages(read_recipe(RECIPE)))
 """Those of this recipe."""
 
 
@@ -75,7 +75,7 @@ def ran(made: Recipe, folder: Path) -> list[str]:
     said: list[str] = []
     run_recipe(made, folder, said.append)
     told = [line.split(": ", 1) for line in said if not line.startswith(NOTE)]
-    assert [name for name, _ in told] == made.stages()
+    assert [name for name, _ in told] == [stage.name for stage in recipe_stages(made)]
     return [name for name, what in told if what != "up to date"]
 
 
@@ -96,7 +96,7 @@ def run(small: Path, tmp_path: Path) -> Path:
 # --- what runs again -----------------------------------------------------------------------------------
 
 
-def test_a_manifest_says_what_a_stage_did(small: Path) -> None:
+def test_a_manifest_records_inputs_outputs_and_counts(small: Path) -> None:
     assert_whole(small)
     for name in STAGES:
         manifest = read_manifest(small / name)
@@ -161,7 +161,9 @@ def test_a_second_run_rewrites_nothing(run: Path) -> None:
         ("seed=8", list(STAGES)),
     ],
 )
-def test_a_changed_setting_reruns_what_follows_from_it(change: str, again: list[str], run: Path) -> None:
+def test_a_changed_setting_reruns_the_stages_that_depend_on_it(
+    change: str, again: list[str], run: Path
+) -> None:
     before, times = contents(run), stamps(run)
     assert ran(recipe(change), run) == again
     after = contents(run)
@@ -219,7 +221,7 @@ def test_a_damaged_stage_runs_again(file: str, damage: Callable[[Path], Any], sm
     assert_whole(run)
 
 
-def test_what_a_killed_run_left_is_cleared_away(small: Path, run: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed(small: Path, run: Path) -> None:
     shutil.rmtree(run / "predict")
     left = run / ".predict.partial"
     left.mkdir()
@@ -250,7 +252,7 @@ def failing(name: str, error: BaseException) -> tuple[Stage, ...]:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("error", [OSError(28, "full"), KeyboardInterrupt(), DataError("x", "y")], ids=repr)
-def test_a_failing_rerun_leaves_what_was_written(
+def test_a_failing_rerun_keeps_earlier_results(
     stage: str, error: BaseException, small: Path, run: Path
 ) -> None:
     (run / stage / "manifest.json").unlink()  # so that this one runs again
@@ -263,14 +265,14 @@ def test_a_failing_rerun_leaves_what_was_written(
     assert results(run) == results(small)
 
 
-def test_the_salt_of_author_names_is_not_handed_on_with_the_page(run: Path) -> None:
+def test_the_report_does_not_contain_the_author_salt(run: Path) -> None:
     ran(recipe("collect.author_salt=a-secret-of-ours"), run)
     report = {name: raw for name, raw in contents(run).items() if name.startswith("report/")}
     assert "report/manifest.json" in report
     assert not any(b"a-secret-of-ours" in raw for raw in report.values())
 
 
-def test_a_source_gone_bad_leaves_the_whole_run_as_it_was(run: Path, tmp_path: Path) -> None:
+def test_a_damaged_source_leaves_the_run_unchanged(run: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(ROOT / "sample", tmp_path / "data"))
     path = data / "sources/CLP/posts.csv"
     path.write_bytes(path.read_bytes()[:-30])
@@ -283,7 +285,7 @@ def test_a_source_gone_bad_leaves_the_whole_run_as_it_was(run: Path, tmp_path: P
     assert ran(recipe(), run) == []
 
 
-def test_a_stage_that_falls_between_its_old_and_its_new_name_runs_again(
+def test_a_stage_killed_before_its_rename_runs_again(
     small: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -295,7 +297,7 @@ def test_a_stage_that_falls_between_its_old_and_its_new_name_runs_again(
     assert results(run) == results(small)
 
 
-def test_a_worker_ended_from_outside_is_told(run: Path) -> None:
+def test_a_terminated_worker_is_reported(run: Path) -> None:
     (run / "train/manifest.json").unlink()
     with pytest.raises(MentallamaError) as raised:
         run_recipe(recipe(), run, lambda _: None, stages=failing("train", BrokenProcessPool("gone")))
@@ -304,14 +306,14 @@ def test_a_worker_ended_from_outside_is_told(run: Path) -> None:
 
 
 @pytest.mark.parametrize("until", ["collect", "train", "evaluate"])
-def test_until_stops_there(until: str, small: Path, tmp_path: Path) -> None:
+def test_until_ends_the_run_after_that_stage(until: str, small: Path, tmp_path: Path) -> None:
     run_recipe(recipe(), tmp_path, lambda _: None, until)
     there = {path.name for path in tmp_path.iterdir() if path.is_dir()}
     assert there == set(STAGES[: STAGES.index(until) + 1])
     assert all(results(small)[name] == raw for name, raw in results(tmp_path).items())
 
 
-def test_stages_that_lack_what_comes_before(small: Path, tmp_path: Path) -> None:
+def test_stages_without_their_inputs(small: Path, tmp_path: Path) -> None:
     whole = recipe()
     no_stage = whole.model_copy(update={"train": None})
     with pytest.raises(UsageError, match="has no stage train; it has collect, predict, evaluate, report"):
@@ -324,7 +326,7 @@ def test_stages_that_lack_what_comes_before(small: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("spec", ["linear", "linear:", "granite:x", "linear:gone"])
-def test_a_model_that_is_none_is_wrong_use(
+def test_an_invalid_model_is_a_usage_error(
     spec: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pipe").mkdir()
@@ -338,7 +340,7 @@ def test_a_model_that_is_none_is_wrong_use(
     assert contents(run) == before
 
 
-def test_a_model_of_another_run_is_answered_by(small: Path, run: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_run_can_predict(small: Path, run: Path, tmp_path: Path) -> None:
     named = recipe(f"predict.model=linear:{small / 'train'}")
     assert ran(named, run) == ["predict", "report"]
     assert results(run)["predict/predictions.jsonl.zst"] == results(small)["predict/predictions.jsonl.zst"]
@@ -477,7 +479,7 @@ def test_a_second_process_finds_all_up_to_date(uninterrupted: tuple[Path, float]
     assert (contents(folder), stamps(folder)) == (before, times)
 
 
-def test_a_run_that_is_being_worked_on_is_left_alone(run: Path) -> None:
+def test_a_locked_run_is_left_alone(run: Path) -> None:
     before = contents(run)
     with (run / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -505,7 +507,7 @@ def test_two_runs_at_once(uninterrupted: tuple[Path, float], tmp_path: Path) -> 
 
 @pytest.mark.slow
 @needs_proc
-def test_a_killed_worker_is_told(uninterrupted: tuple[Path, float], tmp_path: Path) -> None:
+def test_a_killed_worker_process_is_reported(uninterrupted: tuple[Path, float], tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     wait_for((tmp_path / "run/.train.partial").exists)
     both = wait_for(lambda: found if len(found := workers(process)) == 2 else None)
@@ -522,7 +524,7 @@ def test_a_killed_worker_is_told(uninterrupted: tuple[Path, float], tmp_path: Pa
 
 @pytest.mark.slow
 @needs_proc
-def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+def test_an_interrupted_run_says_how_to_resume(tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     wait_for((tmp_path / "run/.train.partial").exists)
     process.send_signal(signal.SIGINT)
@@ -535,13 +537,6 @@ def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
     )
     assert not (tmp_path / "run/train").exists()
     wait_for(lambda: not of_group(process.pid), 10)
-
-
-def test_neural_analysts_depend_on_the_libraries_that_compute_them() -> None:
-    plain, neural = library_versions(), library_versions(*analyst_libraries(("causal",)))
-    assert "torch" not in plain
-    assert {"torch", "transformers"} <= set(neural)
-    assert plain.items() < neural.items()
 
 
 def analyst_kinds(made: Recipe, folder: Path) -> dict[str, list[str]]:

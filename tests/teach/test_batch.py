@@ -21,8 +21,8 @@ from mentallama.run_files import RESPONSES_FILE
 from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import depression_posts
-from tests.factories.teach_cases import make_job, run_teach, sensible_reply
-from tests.teach.test_stage import DR, RECIPE, ROOT, tables
+from tests.factories.project import ROOT
+from tests.factories.teach_cases import BUILD_RECIPE, N_DR, build_tables, make_job, run_teach, sensible_reply
 
 Body = dict[str, Any]
 NOWHERE = "remote:test-model@http://127.0.0.1:9/v1"
@@ -64,7 +64,7 @@ def few(count: int = 6) -> list[Post]:
     return depression_posts()[:count]
 
 
-def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> None:
+def test_batch_files_give_the_same_results_as_live_requests(server: Server, tmp_path: Path) -> None:
     by_calls, by_batch = tmp_path / "calls", tmp_path / "batch"
     by_calls.mkdir()
     by_batch.mkdir()
@@ -88,7 +88,7 @@ def test_batch_files_give_what_calls_give(server: Server, tmp_path: Path) -> Non
         assert (by_calls / "teach" / name).read_bytes() == (by_batch / "teach" / name).read_bytes(), name
 
 
-def test_results_of_other_runs_are_said(server: Server, tmp_path: Path) -> None:
+def test_results_of_other_runs_are_reported(server: Server, tmp_path: Path) -> None:
     mode = DispatchMode(batch_folder=tmp_path / "batch")
     with pytest.raises(MentallamaError):
         run_teach(make_job(tmp_path, few(), teacher=NOWHERE), tmp_path, dispatch_mode=mode)
@@ -97,7 +97,7 @@ def test_results_of_other_runs_are_said(server: Server, tmp_path: Path) -> None:
     assert said[-1] == f"teach: 2 results in {tmp_path / 'batch'} are of no request of this run"
 
 
-def test_a_person_goes_from_requests_and_results(server: Server, tmp_path: Path) -> None:
+def test_a_person_is_erased_from_requests_and_results(server: Server, tmp_path: Path) -> None:
     """A result names nobody: before it is read the request's record tells, and after that the ledger."""
     run = tmp_path / "run"
     everyone = few()
@@ -137,12 +137,12 @@ def test_rounds_of_the_command(
             f"teach.teacher={NOWHERE}",
             "teach.use_batch_api=true",
         ]
-        changes.append(f"collect.tables={json.dumps(tables('[DR]'))}")
+        changes.append(f"collect.tables={json.dumps(build_tables('[DR]'))}")
         given = [part for change in changes for part in ("--set", change)]
         monkeypatch.setattr(
             sys,
             "argv",
-            ["mentallama", "teach", str(RECIPE), *given, "--out", str(tmp_path / "run"), *options],
+            ["mentallama", "teach", str(BUILD_RECIPE), *given, "--out", str(tmp_path / "run"), *options],
         )
         code = 0
         try:
@@ -155,19 +155,19 @@ def test_rounds_of_the_command(
     code, told = teach()
     assert code == 1
     assert (
-        f"mentallama: {DR} requests in 1 new file in {batch} (requests-0001.jsonl): upload each as a batch"
+        f"mentallama: {N_DR} requests in 1 new file in {batch} (requests-0001.jsonl): upload each as a batch"
         in told
     )
     code, told = teach()
     assert code == 1
-    assert f"mentallama: {DR} requests written earlier without a result yet" in told
+    assert f"mentallama: {N_DR} requests written earlier without a result yet" in told
     provide(batch, rejected)
     code, told = teach()
     assert code == 0
-    assert f"note: teach: {DR} failed ({DR} HTTP 400 context_length_exceeded)" in told
+    assert f"note: teach: {N_DR} failed ({N_DR} HTTP 400 context_length_exceeded)" in told
     code, told = teach("--retry")
     assert code == 1
-    assert f"mentallama: {DR} requests in 1 new file in {batch} (requests-0002.jsonl)" in told
+    assert f"mentallama: {N_DR} requests in 1 new file in {batch} (requests-0002.jsonl)" in told
     (batch / "requests-0001.jsonl").unlink()
     provide(batch, completed_by(server))
     code, told = teach()

@@ -40,7 +40,7 @@ def priced(server: Server, **terms: object) -> dict[str, object]:
     return {"spec": f"remote:test-model@{server.url}", **PRICES, **terms}
 
 
-def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -> None:
+def test_the_estimate_follows_from_the_size_of_the_bodies(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, depression_posts()[:6], teacher=priced(server, max_tokens=200))
     endpoint = open_endpoint(job.settings.teacher[0].spec, job.settings.teacher[0], {})
     bodies = [call.body for call in build_requests(job, endpoint, labelled_questions(job))]
@@ -56,7 +56,7 @@ def test_the_estimate_is_what_the_bodies_weigh(server: Server, tmp_path: Path) -
     assert found.max_cost == pytest.approx((weight * 2 + 6 * 200 * 10) / 1e6)
 
 
-def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: Path) -> None:
+def test_the_estimate_never_exceeds_max_tokens(server: Server, tmp_path: Path) -> None:
     for structured, most in (
         (False, TYPICAL_ANSWER_TOKENS),
         (True, TYPICAL_ANSWER_TOKENS + TYPICAL_EVIDENCE_TOKENS),
@@ -74,7 +74,9 @@ def test_no_more_tokens_are_expected_than_are_allowed(server: Server, tmp_path: 
             assert found.tokens_out == 2 * min(allowed, most)
 
 
-def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sampled_questions_are_spread_over_all(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_job(tmp_path, depression_posts(), teacher=priced(server))
     endpoint = open_endpoint(job.settings.teacher[0].spec, job.settings.teacher[0], {})
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -90,7 +92,7 @@ def test_a_sample_is_spread_over_all(server: Server, tmp_path: Path, monkeypatch
     assert sampled.tokens_in != exact.tokens_in
 
 
-def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
+def test_the_estimate_is_logged_before_anything_is_sent(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, depression_posts()[:6], teacher=priced(server))
     said: list[tuple[str, int]] = []
     run_teach(job, tmp_path, log=lambda line: said.append((line, server.hashes.total())))
@@ -100,14 +102,14 @@ def test_it_is_said_before_anything_is_sent(server: Server, tmp_path: Path) -> N
     assert "tokens in and 810 out (at 4 bytes per token), cost about 0.0" in line  # 6 times 135
 
 
-def test_without_prices_no_money_is_named() -> None:
+def test_without_prices_no_cost_is_logged() -> None:
     assert CostEstimate("m", 1200, 30, 5000, 400, None, None).describe() == (
         "m: an estimated 1,200 requests, 30 more are in the ledger; about 5,000 tokens in and 400 out "
         "(at 4 bytes per token)"
     )
 
 
-def test_a_budget_that_will_not_reach() -> None:
+def test_a_budget_that_will_not_suffice() -> None:
     known = CostEstimate("m", 10, 0, 100, 100, 0.5, 2.0)
     free = CostEstimate("n", 10, 0, 100, 100, None, None)
     assert budget_warning([known, free], None, 0.0) is None
@@ -120,9 +122,7 @@ def test_a_budget_that_will_not_reach() -> None:
     assert "of 0.9, of which 0.5 is spent, will" in spent
 
 
-def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
-    server: Server, tmp_path: Path
-) -> None:
+def test_a_short_budget_is_warned_of_used_up_and_resumed(server: Server, tmp_path: Path) -> None:
     posts = depression_posts()[:20]
     said: list[str] = []
     job = make_job(tmp_path, posts, teacher=priced(server), max_concurrency=4, budget=0.02)
@@ -143,14 +143,14 @@ def test_a_short_budget_is_told_and_used_up_and_the_same_command_goes_on(
     assert summary.outcomes == {"test-model": {"parsed": 20}}
 
 
-def test_a_budget_below_any_call_sends_nothing(server: Server, tmp_path: Path) -> None:
+def test_a_budget_below_any_request_sends_nothing(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, depression_posts()[:3], teacher=priced(server), budget=0.0)
     with pytest.raises(MentallamaError, match=r"the budget of 0 does not cover the next request: 0 spent"):
         run_teach(job, tmp_path)
     assert not server.hashes
 
 
-def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path) -> None:
+def test_the_final_cost_follows_the_servers_counts(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, depression_posts()[:8], teacher=priced(server))
     summary, _, _ = run_teach(job, tmp_path)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
@@ -171,7 +171,7 @@ def test_the_sum_after_is_what_the_server_counted(server: Server, tmp_path: Path
     assert row.cost == pytest.approx(spent)
 
 
-def test_what_stands_behind_the_bar() -> None:
+def test_the_note_beside_the_progress_bar() -> None:
     expected = CostEstimate("m", 10, 0, 100, 100, 0.5, 2.0)
     tally = RunStats(answered=3, refused=2, cost=0.1, uncertain=0.02)
     tally.failed["HTTP 500"] = 4

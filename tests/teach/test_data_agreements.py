@@ -54,7 +54,7 @@ def test_all_sets_with_an_agreement_are_named_at_once_and_nothing_is_sent(
     assert not (tmp_path / "ledger.sqlite").exists()
 
 
-def test_one_that_is_allowed_leaves_the_other_refused(teacher: Teacher, tmp_path: Path) -> None:
+def test_allowing_one_set_leaves_the_other_refused(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
     job = make_job(tmp_path, real_ones("DR", "CLP"), teacher=spec, allow_remote=["CLP"])
     with pytest.raises(UsageError, match=r"posts of DR were given .* pass --allow-remote DR if"):
@@ -63,7 +63,7 @@ def test_one_that_is_allowed_leaves_the_other_refused(teacher: Teacher, tmp_path
 
 
 @pytest.mark.parametrize(("names", "allowed"), [(("DR", "CLP"), ("DR", "CLP")), (("CAMS",), ()), ((), ())])
-def test_what_is_allowed_without_agreement_or_made_up_is_sent(
+def test_allowed_free_and_synthetic_posts_are_sent(
     names: tuple[str, ...], allowed: tuple[str, ...], teacher: Teacher, tmp_path: Path
 ) -> None:
     server, spec = teacher
@@ -71,13 +71,13 @@ def test_what_is_allowed_without_agreement_or_made_up_is_sent(
     assert server.hashes.total() == 8
 
 
-def test_a_real_post_outside_the_splits_stands_in_nobodys_way(teacher: Teacher, tmp_path: Path) -> None:
+def test_a_real_post_outside_the_splits_is_not_refused(teacher: Teacher, tmp_path: Path) -> None:
     server, spec = teacher
     run_teach(make_job(tmp_path, real_ones("CLP"), teacher=spec, splits=["train"]), tmp_path)
     assert server.hashes.total() == 7  # the CLP post is a test post
 
 
-def test_an_embedded_teacher_may_read_all(tmp_path: Path) -> None:
+def test_an_embedded_teacher_may_read_every_set(tmp_path: Path) -> None:
     empty = LinearAnalyst.__new__(LinearAnalyst)
     empty.name, empty._set_models = "linear:none", {}
     job = make_job(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
@@ -96,7 +96,7 @@ def example(name: str, text: str) -> FewShotRow:
     return FewShotRow(set=name, question="q", text=text, label="no", explanation="So.", file="f", row=2)
 
 
-def test_examples_are_made_up_only_where_their_key_is_known(sample_text: str) -> None:
+def test_examples_are_synthetic_only_if_their_key_is_known(sample_text: str) -> None:
     rows = [
         example("DR", sample_text),
         example("DR", "Somebody else wrote this some day."),

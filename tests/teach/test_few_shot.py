@@ -92,7 +92,7 @@ def test_a_table_is_read_names_in_any_case_and_the_only_question_may_be_left_out
     ]
 
 
-def test_examples_leave_scrubbed_as_posts_do(tmp_path: Path) -> None:
+def test_examples_are_scrubbed_as_posts_are(tmp_path: Path) -> None:
     path = table(tmp_path, ["DR", "", "ask @syn_kit or call 555-0123", "no", 'It says "ask @syn_kit".'])
     (found,) = read_few_shot_rows(path, TASKS)
     assert found.text == "ask [handle] or call [phone]"
@@ -127,9 +127,7 @@ GOOD = ["DR", "depression", "fine here", "no", "It says so."]
         (4, "", "the explanation is empty"),
     ],
 )
-def test_a_fault_names_file_row_and_what_may_have_been_meant(
-    place: int, value: str, fault: str, tmp_path: Path
-) -> None:
+def test_an_error_names_file_row_and_a_suggestion(place: int, value: str, fault: str, tmp_path: Path) -> None:
     bad = [*GOOD[:place], value, *GOOD[place + 1 :]]
     path = table(tmp_path, GOOD, bad)
     with pytest.raises(DataError) as found:
@@ -137,7 +135,7 @@ def test_a_fault_names_file_row_and_what_may_have_been_meant(
     assert str(found.value).startswith(f"{path}, row 3: {fault}")
 
 
-def test_a_fault_shows_no_post_that_stands_in_the_wrong_column(tmp_path: Path) -> None:
+def test_an_error_shows_no_post_in_the_wrong_column(tmp_path: Path) -> None:
     path = table(tmp_path, ["DR", "", "no", "my neighbour sings every night", "It says so."])
     with pytest.raises(DataError, match="the value is not a label of DR") as found:
         read_few_shot_rows(path, TASKS)
@@ -149,7 +147,7 @@ def test_a_question_must_be_named_where_there_are_several(tmp_path: Path) -> Non
         read_few_shot_rows(table(tmp_path, ["Irf", "", "x", "no", "y"]), TASKS)
 
 
-def test_missing_columns_and_files_are_said(tmp_path: Path) -> None:
+def test_missing_columns_and_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column 'explanation'; there are 'set'"):
         read_few_shot_rows(table(tmp_path, ["DR", "", "x", "no"], columns=FEW_SHOT_COLUMNS[:4]), TASKS)
     with pytest.raises(UsageError, match="there is no such file"):
@@ -214,7 +212,7 @@ def test_an_example_that_is_a_test_post_is_refused(copy: str) -> None:
     assert str(found.value) == "e.csv, row 7: the example's text is in the test split of Irf; remove the row"
 
 
-def test_all_rows_to_take_out_are_named_at_once() -> None:
+def test_all_rows_to_remove_are_listed_at_once() -> None:
     rows = [row("yes", LONG, number=number) for number in (2, 5)] + [row("no", "so tired", number=9)]
     rows.append(rows[0].model_copy(update={"file": "folder/f.csv", "row": 3, "text": "so tired"}))
     with pytest.raises(DataError) as found:
@@ -225,7 +223,7 @@ def test_all_rows_to_take_out_are_named_at_once() -> None:
     )
 
 
-def test_other_splits_and_other_texts_are_no_fault() -> None:
+def test_other_splits_and_other_texts_are_accepted() -> None:
     rows = [row("no", LONG), row("yes", "so tired")]
     others = [post(LONG, split="train"), post(LONG, split="validation"), post("so tired today"), post("")]
     refuse_test_overlap(rows, others)
@@ -234,11 +232,11 @@ def test_other_splits_and_other_texts_are_no_fault() -> None:
     refuse_test_overlap([row("yes", "🌧")], [post("🌕")])  # without letters: alike in nothing
 
 
-def test_copies_of_one_another_are_no_fault() -> None:
+def test_copies_among_the_examples_are_accepted() -> None:
     refuse_test_overlap([row("no", LONG), row("yes", LONG)], [post("unlike")])
 
 
-def test_test_posts_are_looked_at_beyond_the_first_batch() -> None:
+def test_test_posts_beyond_the_first_batch_are_compared() -> None:
     posts = (post(f"post number {number} of many") for number in range(2500))
     with pytest.raises(DataError, match="test split of dreaddit"):
         refuse_test_overlap([row("no", LONG)], [*posts, post(LONG, "dreaddit")])
@@ -256,7 +254,7 @@ def many(name: str, question: str, each: int) -> list[FewShotRow]:
 
 
 @given(shots=st.integers(1, 20), seed=st.integers(0, 99), name=st.sampled_from(["DR", "SAD", "CAMS"]))
-def test_labels_are_shown_as_evenly_as_can_be(shots: int, seed: int, name: str) -> None:
+def test_labels_are_balanced(shots: int, seed: int, name: str) -> None:
     task = TASKS[name]
     question = task.resolve_question()
     rows = many(name, question, 10)
@@ -268,7 +266,7 @@ def test_labels_are_shown_as_evenly_as_can_be(shots: int, seed: int, name: str) 
 
 
 @given(shots=st.integers(1, 8), seed=st.integers(0, 99), own=st.integers(0, 11))
-def test_the_asked_post_is_never_shown_and_the_rest_stays_even(shots: int, seed: int, own: int) -> None:
+def test_the_post_itself_is_never_an_example(shots: int, seed: int, own: int) -> None:
     rows = many("CAMS", "cause", 2)
     shown = build_shot_sampler(rows, TASKS["CAMS"], "cause", shots, seed)(text_key(rows[own].text))
     assert rows[own].text not in {shot.text for shot in shown}
@@ -276,7 +274,7 @@ def test_the_asked_post_is_never_shown_and_the_rest_stays_even(shots: int, seed:
     assert all(count <= (1 if shots <= 6 else 2) for count in Counter(shot.label for shot in shown).values())
 
 
-def test_a_draw_is_the_same_for_all_posts_and_differs_by_seed_and_question() -> None:
+def test_the_sample_is_the_same_for_all_posts_and_differs_by_seed_and_question() -> None:
     rows = many("DR", "depression", 8)
     draws = [build_shot_sampler(rows, TASKS["DR"], "depression", 4, seed) for seed in range(6)]
     assert draws[0]("a") == draws[0]("b") == build_shot_sampler(rows[::], TASKS["DR"], "depression", 4, 0)("")
@@ -289,14 +287,14 @@ def test_a_draw_is_the_same_for_all_posts_and_differs_by_seed_and_question() -> 
     assert one != two
 
 
-def test_only_the_questions_own_examples_are_shown() -> None:
+def test_only_examples_of_the_question_are_shown() -> None:
     rows = [row("yes", "a", "Irf", "thwarted belongingness"), row("no", "b", "Irf", "thwarted belongingness")]
     rows += [row("yes", "c", "Irf", "perceived burdensomeness"), row("no", "d"), row("yes", "e")]
     shown = build_shot_sampler(rows, TASKS["Irf"], "thwarted belongingness", 2, 1)("")
     assert {shot.text for shot in shown} == {"a", "b"}
 
 
-def test_a_post_without_letters_is_no_copy_of_others_without() -> None:
+def test_posts_without_letters_are_not_copies_of_each_other() -> None:
     rows = [row("yes", "🌧"), row("no", "🌕")]
     assert len(build_shot_sampler(rows, TASKS["DR"], "depression", 2, 1)(text_key("…"))) == 2
 
@@ -313,7 +311,7 @@ def test_labels_without_an_example_are_listed() -> None:
         build_shot_sampler(rows, TASKS["Irf"], "perceived burdensomeness", 2, 1)
 
 
-def test_too_few_examples_are_said() -> None:
+def test_too_few_examples_are_reported() -> None:
     with pytest.raises(UsageError, match="has 4 for DR, but 5 shots are requested"):
         build_shot_sampler(many("DR", "depression", 2), TASKS["DR"], "depression", 5, 1)
 
@@ -331,7 +329,7 @@ def test_the_sample_has_an_example_for_every_label_of_every_question() -> None:
             assert len(build_shot_sampler(ROWS, task, question, 4, 7)("")) == 4
 
 
-def test_the_samples_explanations_keep_the_rules() -> None:
+def test_the_samples_explanations_follow_the_rules() -> None:
     for each in ROWS:
         quotes = extract_quotes("", each.explanation)
         assert quotes, each.row
@@ -357,7 +355,7 @@ def test_the_samples_examples_are_no_posts_of_the_sample() -> None:
     refuse_test_overlap(ROWS, (post(each["text"], each["set"], each["split"]) for each in corpus()))
 
 
-def test_the_samples_examples_are_known_to_be_made_up() -> None:
+def test_the_samples_examples_are_known_to_be_synthetic() -> None:
     known = MADE_UP.read_text(encoding="ascii").split()
     assert known == made_up_hashes(), "run: python sample/make.py"
     keys = {text_key(scrub(cells["text"])[0]) for _, cells in read_table(EXAMPLES)}

@@ -63,7 +63,7 @@ def test_every_labelled_question_is_explained_in_order(server: Server, tmp_path:
     assert (summary.prompt_mode, summary.disagreements, summary.refusals) == ("label-given", 0, ())
 
 
-def test_only_the_splits_asked_for(server: Server, tmp_path: Path) -> None:
+def test_only_the_chosen_splits_are_explained(server: Server, tmp_path: Path) -> None:
     posts = depression_posts()
     job = make_job(tmp_path, posts, teacher=remote(server), splits=["test"])
     _, responses, _ = run_teach(job, tmp_path)
@@ -74,7 +74,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "teach").iterdir()}
 
 
-def test_a_second_run_asks_nothing_and_writes_the_same_bytes(server: Server, tmp_path: Path) -> None:
+def test_a_second_run_sends_nothing_and_writes_the_same_bytes(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, few(), teacher=remote(server))
     run_teach(job, tmp_path)
     seen, first = server.hashes.total(), files(tmp_path)
@@ -85,7 +85,7 @@ def test_a_second_run_asks_nothing_and_writes_the_same_bytes(server: Server, tmp
     assert said == ["teach: test-model: nothing to send, 12 more are in the ledger"]
 
 
-def test_what_leaves_the_requests_as_they_are_makes_no_call(server: Server, tmp_path: Path) -> None:
+def test_settings_outside_the_request_send_nothing(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, few(), teacher=remote(server))
     run_teach(job, tmp_path)
     settings = job.settings.model_copy(
@@ -99,7 +99,7 @@ def test_what_leaves_the_requests_as_they_are_makes_no_call(server: Server, tmp_
     ]
 
 
-def test_another_prompt_is_another_call(server: Server, tmp_path: Path) -> None:
+def test_another_prompt_is_another_request(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, few(), teacher=remote(server))
     run_teach(job, tmp_path)
     run_teach(make_job(tmp_path, few(), teacher=remote(server), prompt="zero-shot"), tmp_path)
@@ -107,7 +107,7 @@ def test_another_prompt_is_another_call(server: Server, tmp_path: Path) -> None:
     assert server.hashes.total() == len(server.hashes) == 3 * 12
 
 
-def test_posts_of_the_same_words_are_paid_once(server: Server, tmp_path: Path) -> None:
+def test_posts_with_the_same_text_are_paid_for_once(server: Server, tmp_path: Path) -> None:
     posts = [*few(2), make_post("DR", "test", few(1)[0].text, few(1)[0].labels)]
     summary, responses, _ = run_teach(make_job(tmp_path, posts, teacher=remote(server, **PRICED)), tmp_path)
     assert server.hashes.total() == 2
@@ -116,7 +116,7 @@ def test_posts_of_the_same_words_are_paid_once(server: Server, tmp_path: Path) -
     assert [(cost.requests, cost.answered) for cost in summary.costs] == [(2, 3)]
 
 
-def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> None:
+def test_a_body_follows_the_recipe(server: Server, tmp_path: Path) -> None:
     terms = {"max_tokens": 77, "temperature": 0.25, "extra_body": {"seed": 3, "top_p": 0.5}}
     run_teach(make_job(tmp_path, few(1), teacher=remote(server, **terms)), tmp_path)
     (body,) = server.bodies
@@ -124,7 +124,7 @@ def test_a_body_says_what_the_recipe_says(server: Server, tmp_path: Path) -> Non
     assert (body["max_tokens"], body["temperature"], body["seed"]) == (77, 0.25, 3)
 
 
-def test_an_option_of_null_takes_a_key_out(server: Server, tmp_path: Path) -> None:
+def test_null_in_extra_body_removes_a_field(server: Server, tmp_path: Path) -> None:
     options = {"max_tokens": None, "max_completion_tokens": 300}
     run_teach(make_job(tmp_path, few(1), teacher=remote(server, extra_body=options)), tmp_path)
     assert "max_tokens" not in server.bodies[0]
@@ -134,7 +134,7 @@ def test_an_option_of_null_takes_a_key_out(server: Server, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("mode", "kind"), [("json_schema", "json_schema"), ("json_object", "json_object"), ("none", None)]
 )
-def test_structured_answers_are_asked_for_and_read(
+def test_structured_answers_are_requested_and_parsed(
     mode: str, kind: str | None, server: Server, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path, few(4), teacher=remote(server, schema_mode=mode), structured=True)
@@ -144,7 +144,7 @@ def test_structured_answers_are_asked_for_and_read(
     assert responses[0].text.startswith('{"label"')
 
 
-def test_posts_leave_scrubbed(server: Server, tmp_path: Path) -> None:
+def test_posts_are_scrubbed_before_they_are_sent(server: Server, tmp_path: Path) -> None:
     posts = [
         make_post("DR", "train", "My name is Robin, ask @robin_7 or robin@example.org.", {"depression": "no"})
     ]
@@ -154,13 +154,13 @@ def test_posts_leave_scrubbed(server: Server, tmp_path: Path) -> None:
     assert "obin" not in sent
 
 
-def test_nothing_to_explain_is_wrong_use(server: Server, tmp_path: Path) -> None:
+def test_nothing_to_explain_is_a_usage_error(server: Server, tmp_path: Path) -> None:
     job = make_job(tmp_path, few(), teacher=remote(server), splits=["validation"])
     with pytest.raises(UsageError, match="no post of validation has a label to explain"):
         run_teach(job, tmp_path)
 
 
-def test_faults_end_in_an_answer_or_in_a_reason(tmp_path: Path) -> None:
+def test_errors_end_in_an_answer_or_a_reason(tmp_path: Path) -> None:
     faults = {
         "429": 0.05,
         "500": 0.1,
@@ -213,7 +213,7 @@ def test_a_refusal_in_the_model_s_own_words_counts_too(tmp_path: Path) -> None:
     assert [row.refused for row in summary.refusals] == [2, 2]
 
 
-def test_two_teachers_and_where_they_differ(tmp_path: Path) -> None:
+def test_disagreements_between_two_teachers(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as one, serving(Plan(reply=other_reply)) as two:
         job = make_job(tmp_path, few(4), teacher=[remote(one), remote(two)], prompt="zero-shot")
         summary, responses, said = run_teach(job, tmp_path)
@@ -238,7 +238,7 @@ def test_one_kind_of_answer_is_no_disagreement(tmp_path: Path) -> None:
     assert [each.model for each in responses] == ["test-model", "b"] * 4
 
 
-def test_what_was_set_aside_is_asked_again_when_told(tmp_path: Path) -> None:
+def test_failed_requests_are_retried_on_demand(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, script=["500"] * 3)) as server:
         job = make_job(tmp_path, few(3), teacher=remote(server), max_attempts=1)
         assert run_teach(job, tmp_path)[0].outcomes == {"test-model": {"failed": 3}}
@@ -250,7 +250,7 @@ def test_what_was_set_aside_is_asked_again_when_told(tmp_path: Path) -> None:
         assert server.hashes.total() == 6
 
 
-def test_an_answer_that_is_gone_from_the_ledger_is_told(
+def test_a_completion_missing_from_the_ledger_is_reported(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(tmp_path, few(3), teacher=remote(server))
@@ -272,7 +272,7 @@ def shots(folder: Path, text: str = "I cannot get out of bed and cry all day, no
 
 
 def test_few_shot_prompts_hold_the_examples(server: Server, tmp_path: Path) -> None:
-    # these examples are not among the made-up posts that are known by their keys, so they count as real ones
+    # these examples are not among the synthetic posts that are known by their keys, so they count as real ones
     terms = {"prompt": "few-shot", "examples": shots(tmp_path), "shots": 2, "allow_remote": ["DR"]}
     job = make_job(tmp_path, few(3), teacher=remote(server), **terms)
     summary, _, _ = run_teach(job, tmp_path)
@@ -280,7 +280,7 @@ def test_few_shot_prompts_hold_the_examples(server: Server, tmp_path: Path) -> N
     assert summary.outcomes == {"test-model": {"parsed": 3}}
 
 
-def test_examples_that_stand_in_a_test_split_are_refused(server: Server, tmp_path: Path) -> None:
+def test_examples_in_a_test_split_are_refused(server: Server, tmp_path: Path) -> None:
     posts = depression_posts()
     examples = shots(tmp_path, next(post.text for post in posts if post.split == "test"))
     job = make_job(tmp_path, posts, teacher=remote(server), prompt="few-shot", examples=examples, shots=2)

@@ -16,7 +16,6 @@ from typing import NamedTuple
 import pytest
 
 from mentallama.cli import app as cli
-from mentallama.config import read_recipe
 from mentallama.errors import UsageError
 from mentallama.files.manifest import read_manifest
 from mentallama.files.record_files import read_json, read_records
@@ -24,12 +23,9 @@ from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Response
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.project import ROOT
-from tests.factories.teach_cases import other_reply, sensible_reply
+from tests.factories.teach_cases import BUILD_RECIPE, N_CLP, N_DR, build_tables, other_reply, sensible_reply
 
-RECIPE = ROOT / "recipes/sample-build.yaml"
 KEY = "sk-quite-secret-0815"
-DR, CLP = 49, 50
-"""Questions about the posts of these sets, of which none are the same."""
 PRICES = "input_price: 1.0, output_price: 2.0"
 
 
@@ -54,10 +50,10 @@ def teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
             f"data={ROOT / 'sample'}",
             f"sets={sets}",
             "jobs=1",
-            f"collect.tables={json.dumps(tables(sets))}",
+            f"collect.tables={json.dumps(build_tables(sets))}",
         )
         changes = [part for change in given for part in ("--set", change)]
-        arguments = [stage, str(RECIPE), *changes, "--out", str(tmp_path / "run"), *options]
+        arguments = [stage, str(BUILD_RECIPE), *changes, "--out", str(tmp_path / "run"), *options]
         monkeypatch.setattr(sys, "argv", ["mentallama", *arguments])
         code = 0
         try:
@@ -67,13 +63,6 @@ def teach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         return Done(code, *capsys.readouterr())
 
     return run
-
-
-def tables(sets: str) -> dict[str, object]:
-    recipe = read_recipe(RECIPE)
-    assert recipe.collect is not None
-    given = recipe.collect.model_dump(mode="json", exclude_defaults=True)["tables"]
-    return {name: table for name, table in given.items() if name in sets}
 
 
 @pytest.fixture
@@ -112,7 +101,7 @@ def test_the_sample_s_posts_are_taught_offline_and_again_to_the_same_bytes(
 ) -> None:
     done = teach()
     assert done.code == 0
-    assert f"{DR + CLP} questions, prompts 1, label-given" in done.out
+    assert f"{N_DR + N_CLP} questions, prompts 1, label-given" in done.out
     first = results(tmp_path / "run")
     assert {"teach/responses.jsonl.zst", "teach/failed_requests.jsonl", "teach/summary.json"} < set(first)
     assert not (tmp_path / "run/ledger.sqlite").exists()
@@ -125,11 +114,11 @@ def test_the_sample_s_posts_are_taught_offline_and_again_to_the_same_bytes(
 def test_a_remote_teacher_by_one_option(teach: Teach, server: Server, tmp_path: Path) -> None:
     done = teach("--set", f"teach.teacher=remote:test-model@{server.url}")
     assert done.code == 0
-    assert f"teach: test-model: an estimated {DR + CLP} requests; about " in done.err
-    assert server.hashes.total() == DR + CLP
+    assert f"teach: test-model: an estimated {N_DR + N_CLP} requests; about " in done.err
+    assert server.hashes.total() == N_DR + N_CLP
     summary = read_json(tmp_path / "run/teach/summary.json")
-    assert summary["outcomes"] == {"test-model": {"parsed": DR + CLP}}
-    assert [(row["task"], row["requests"]) for row in summary["costs"]] == [("DR", DR), ("CLP", CLP)]
+    assert summary["outcomes"] == {"test-model": {"parsed": N_DR + N_CLP}}
+    assert [(row["task"], row["requests"]) for row in summary["costs"]] == [("DR", N_DR), ("CLP", N_CLP)]
 
 
 def test_a_model_that_was_trained_before(teach: Teach, tmp_path: Path) -> None:
@@ -153,30 +142,30 @@ def test_two_teachers_one_of_them_offline(teach: Teach, tmp_path: Path) -> None:
     assert done.code == 0
     responses = list(read_records(tmp_path / "run/teach/responses.jsonl.zst", Response))
     models = [each.model.partition(":")[0] for each in responses]
-    assert models == ["embedded", "test-model"] * (DR + CLP)
+    assert models == ["embedded", "test-model"] * (N_DR + N_CLP)
     assert read_json(tmp_path / "run/teach/summary.json")["disagreements"] > 0
 
 
 @pytest.mark.parametrize(
     "option", ["max_concurrency=3", "timeout=9", "max_attempts=2", "budget=5", "allow_remote=[DR]"]
 )
-def test_how_it_is_asked_is_no_reason_to_do_it_again(option: str, teach: Teach, server: Server) -> None:
+def test_request_settings_do_not_rerun_the_stage(option: str, teach: Teach, server: Server) -> None:
     asked = remote(server, PRICES)
     assert teach(*asked, sets="[DR]").code == 0
     assert "teach: up to date" in teach(*asked, "--set", f"teach.{option}", sets="[DR]").err
     assert "teach: up to date" in teach(*remote(server, "input_price: 3, output_price: 4"), sets="[DR]").err
-    assert server.hashes.total() == DR
+    assert server.hashes.total() == N_DR
 
 
 def test_another_form_is_composed_from_the_ledger(teach: Teach, server: Server) -> None:
     teach(*remote(server), sets="[DR]")
     done = teach(*remote(server), "--set", "form=completion", sets="[DR]")
-    assert f"nothing to send, {DR} more are in the ledger" in done.err
+    assert f"nothing to send, {N_DR} more are in the ledger" in done.err
     assert "teach: done" in done.err
-    assert server.hashes.total() == DR
+    assert server.hashes.total() == N_DR
 
 
-def test_no_secret_stands_in_any_file(teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_contains_a_secret(teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MENTALLAMA_API_KEY", KEY)
     with serving(Plan(reply=sensible_reply, key=KEY)) as server:
         assert teach(*remote(server), sets="[DR]").code == 0
@@ -188,7 +177,7 @@ def test_no_secret_stands_in_any_file(teach: Teach, tmp_path: Path, monkeypatch:
     assert "key" not in manifest.cache_key["settings"]["teach"]["teacher"][0]
 
 
-def test_what_was_set_aside_is_said_and_asked_again_on_demand(teach: Teach, tmp_path: Path) -> None:
+def test_failed_requests_are_reported_and_retried_on_demand(teach: Teach, tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply, script=["500"] * 2 + ["malformed"])) as server:
         asked = (*remote(server), "--set", "teach.max_attempts=1")
         done = teach(*asked, sets="[DR]")
@@ -200,12 +189,12 @@ def test_what_was_set_aside_is_said_and_asked_again_on_demand(teach: Teach, tmp_
         assert "failed_requests.jsonl" in note
         assert "--retry" in note
         assert note in teach(*asked, sets="[DR]").err
-        assert server.hashes.total() == DR
+        assert server.hashes.total() == N_DR
         done = teach(*asked, "--retry", sets="[DR]")
         assert "teach: 3 failed requests will be retried" in done.err
         assert "note: teach" not in done.err
-        assert server.hashes.total() == DR + 3
-    assert read_json(tmp_path / "run/teach/summary.json")["outcomes"] == {"test-model": {"parsed": DR}}
+        assert server.hashes.total() == N_DR + 3
+    assert read_json(tmp_path / "run/teach/summary.json")["outcomes"] == {"test-model": {"parsed": N_DR}}
 
 
 def test_refusals_are_printed_by_label(teach: Teach) -> None:
@@ -220,13 +209,18 @@ def test_refusals_are_printed_by_label(teach: Teach) -> None:
 def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teach) -> None:
     with serving(Plan(reply=sensible_reply, delay=0.03)) as server:
         given = ["--set", f"data={ROOT / 'sample'}", "--set", "sets=[DR]", "--set", "jobs=1"]
-        given += ["--set", f"collect.tables={json.dumps(tables('[DR]'))}", "--set", "teach.max_concurrency=3"]
+        given += [
+            "--set",
+            f"collect.tables={json.dumps(build_tables('[DR]'))}",
+            "--set",
+            "teach.max_concurrency=3",
+        ]
         command = [
             sys.executable,
             "-m",
             "mentallama",
             "teach",
-            str(RECIPE),
+            str(BUILD_RECIPE),
             "--out",
             str(tmp_path / "run"),
         ]
@@ -235,16 +229,16 @@ def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teac
         with subprocess.Popen(
             command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:
-            while len(server.hashes) < DR // 2:
+            while len(server.hashes) < N_DR // 2:
                 assert process.poll() is None
                 time.sleep(0.005)
             process.kill()
         assert not (tmp_path / "run/teach").exists()
         killed = server.hashes.total()
-        assert killed < DR
+        assert killed < N_DR
         asked = ("--set", f"teach.teacher=remote:test-model@{server.url}")
         assert teach(*asked, sets="[DR]").code == 0
-        assert server.hashes.total() <= DR + 3  # what was in flight, at most
+        assert server.hashes.total() <= N_DR + 3  # what was in flight, at most
         resumed = results(tmp_path / "run")
         shutil.rmtree(tmp_path / "run")
         assert teach(*asked, sets="[DR]").code == 0
@@ -279,20 +273,20 @@ def test_an_endpoint_that_is_down(teach: Teach, tmp_path: Path) -> None:
     )
 
 
-def test_a_budget_used_up_on_the_way_loses_nothing(teach: Teach, tmp_path: Path) -> None:
+def test_an_exhausted_budget_loses_nothing(teach: Teach, tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as server:
         first = remote(server, PRICES)
         told(teach(*first, "--budget", "0.012", sets="[DR]"), 1, "the budget of 0.012 does not cover")
         kept = server.hashes.total()
-        assert 0 < kept < DR
+        assert 0 < kept < N_DR
         again = teach(*first, "--budget", "0.012", sets="[DR]")
         assert "teach: the budget of 0.012, of which 0.0" in again.err
         assert "is spent, will probably not suffice" in again.err
         assert server.hashes.total() == kept
         done = teach(*first, "--budget", "1.5", sets="[DR]")
         assert done.code == 0
-        assert server.hashes.total() == DR
-        assert f"an estimated {DR - kept} requests, {kept} more are in the ledger" in done.err
+        assert server.hashes.total() == N_DR
+        assert f"an estimated {N_DR - kept} requests, {kept} more are in the ledger" in done.err
 
 
 def test_no_budget_at_all(teach: Teach, server: Server) -> None:
@@ -322,7 +316,7 @@ def test_examples_with_a_test_row(teach: Teach, server: Server, tmp_path: Path) 
     assert not server.hashes
 
 
-def test_examples_that_are_not_there(teach: Teach, server: Server) -> None:
+def test_a_missing_examples_file(teach: Teach, server: Server) -> None:
     few = ("--set", "teach.prompt=few-shot", "--set", "teach.examples=gone.csv", "--set", "teach.shots=2")
     told(teach(*remote(server), *few, sets="[DR]"), 2, "gone.csv: there is no such file")
 
@@ -333,7 +327,7 @@ def test_few_shot_with_the_sample_s_examples(teach: Teach, server: Server) -> No
     assert {len(body["messages"]) for body in server.bodies} == {1 + 2 * 4 + 1}
 
 
-def test_a_full_disk_keeps_what_was_answered(
+def test_a_full_disk_keeps_completions(
     teach: Teach, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commit, commits = Ledger.commit, 0
@@ -355,10 +349,10 @@ def test_a_full_disk_keeps_what_was_answered(
     with Ledger(tmp_path / "run/ledger.sqlite") as ledger:
         ledger.check_integrity()
         kept = len(list(ledger.iter_completions()))
-    assert 0 < kept < DR
+    assert 0 < kept < N_DR
 
 
-def test_a_ledger_that_is_none(teach: Teach, server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_ledger(teach: Teach, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("shopping: milk, bread" * 100)
     told(teach(*remote(server), "--set", f"teach.ledger={path}", sets="[DR]"), 1, "notes.txt")
@@ -387,11 +381,11 @@ def test_an_unknown_teacher(teacher: str, part: str, teach: Teach) -> None:
     assert "pw" not in done.err
 
 
-def test_an_unknown_set_is_allowed_nothing(teach: Teach) -> None:
+def test_an_unknown_set_in_allow_remote_is_a_fault(teach: Teach) -> None:
     told(teach("--allow-remote", "DRR"), 2, "teach.allow_remote: no set is called 'DRR'; did you mean DR?")
 
 
-def test_a_run_whose_tables_are_real_is_refused_and_then_allowed(
+def test_real_tables_are_refused_and_then_allowed(
     teach: Teach, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
@@ -402,7 +396,7 @@ def test_a_run_whose_tables_are_real_is_refused_and_then_allowed(
     assert not server.hashes
     told(teach(*remote(server), "--allow-remote", "DR"), 2, "posts of CLP were given")
     assert teach(*remote(server), "--allow-remote", "DR", "--allow-remote", "CLP").code == 0
-    assert server.hashes.total() == DR + CLP
+    assert server.hashes.total() == N_DR + N_CLP
 
 
 def test_a_ledger_of_a_newer_version(teach: Teach, server: Server, tmp_path: Path) -> None:
@@ -415,7 +409,7 @@ def test_a_ledger_of_a_newer_version(teach: Teach, server: Server, tmp_path: Pat
     told(teach(*remote(server), sets="[DR]"), 1, "ledger.sqlite")
 
 
-def test_options_go_to_the_keys_they_stand_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_set_their_recipe_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["--budget", "1e-7", "--ray", "auto", "--allow-remote", "DR", "--allow-remote", "t-sid"]
     seen: list[list[str]] = []
 
@@ -448,7 +442,7 @@ def test_the_sample_is_built_with_a_remote_teacher(
     assert done.code == 0, done.err
     summary = read_json(tmp_path / "run/teach/summary.json")
     counts = summary["outcomes"]["test-model"]
-    assert sum(counts.values()) == summary["questions"] == (DR + CLP if faults else 773)
+    assert sum(counts.values()) == summary["questions"] == (N_DR + N_CLP if faults else 773)
     assert ("refused" in counts) == bool(faults)
     found = read_json(tmp_path / "run/check/manifest.json")["counts"]
     assert found["accepted"] > 0.9 * counts["parsed"], found["failed"]

@@ -47,7 +47,7 @@ def leaning(
     return LabelAttribution(label, words, None if weights is None else given[0], given[1])
 
 
-def test_a_strong_passage_is_quoted_whole_with_other_evidence_and_what_speaks_against() -> None:
+def test_a_strong_passage_is_quoted_with_supporting_and_opposing_evidence() -> None:
     text = "The dog is fine. I have not slept in days. Everything feels heavy, and I laughed once."
     found = leaning(text, "yes", {"slept": 1.0, "heavy": 0.5, "laughed": -0.5})
     quotes, explanation = explain(find_task("DR"), "depression", text, found)
@@ -58,7 +58,7 @@ def test_a_strong_passage_is_quoted_whole_with_other_evidence_and_what_speaks_ag
     )
 
 
-def test_a_weak_passage_is_said_to_be_weak_beside_what_sets_the_post_apart() -> None:
+def test_a_weak_passage_is_called_weak_and_a_distinctive_one_is_quoted() -> None:
     text = "I went out today. The lighthouse was closed."
     found = leaning(text, "yes", {"today": 0.1, "closed": -0.3}, {"lighthouse": 0.5})
     quotes, explanation = explain(find_task("DR"), "depression", text, found)
@@ -75,7 +75,7 @@ def test_the_question_is_named_where_a_task_asks_several() -> None:
     assert explanation.startswith("On the spiritual dimension, the post says “My faith holds me”, wording")
 
 
-def test_a_label_never_seen_is_explained_by_what_the_post_is_about() -> None:
+def test_an_unseen_label_is_explained_by_distinctive_words() -> None:
     text = "The pills came late. It rained."
     found = leaning(text, "medication", None, {"pills": 1.0})
     quotes, explanation = explain(find_task("CAMS"), "cause", text, found)
@@ -126,7 +126,7 @@ def test_a_passage_lies_in_one_clause_and_is_short(text: str, seed: int) -> None
     assert other is None or other[0] + other[1] <= at or other[0] >= at + length
 
 
-def test_the_strongest_stretch_of_a_long_clause_is_taken() -> None:
+def test_the_strongest_part_of_a_long_clause_is_quoted() -> None:
     text = " ".join(f"w{n}" for n in range(40))
     weights = np.zeros(40)
     weights[[20, 33]] = 1.0  # 14 words apart at most: both fit
@@ -143,7 +143,7 @@ def test_the_set_s_label_is_explained_whether_or_not_the_analyst_agrees(analyst:
             assert read_answer("DR", teacher.respond(example, find_task("DR"))).label == label
 
 
-def test_zero_shot_gives_the_analyst_s_own_label(analyst: LinearAnalyst) -> None:
+def test_zero_shot_gives_the_predicted_label(analyst: LinearAnalyst) -> None:
     teacher = TemplateTeacher(analyst, "embedded:x", "zero-shot", False)
     for post in cause_posts()[:9]:
         wrong = post.model_copy(update={"labels": {"cause": "alienation"}})
@@ -163,7 +163,7 @@ def test_a_structured_answer_is_an_object_with_its_quotations(analyst: LinearAna
     assert read_answer("DR", text).label == post.labels["depression"]
 
 
-def test_it_answers_what_the_analyst_was_trained_on(analyst: LinearAnalyst) -> None:
+def test_it_supports_the_questions_that_the_analyst_was_trained_on(analyst: LinearAnalyst) -> None:
     teacher = TemplateTeacher(analyst, "embedded:x", "label-given", False)
     post = wellness_posts()[0]
     assert teacher.supports(example_of(post, "social", "instruction"))
@@ -196,7 +196,7 @@ def test_the_sample_is_explained_word_for_word(sample: tuple[list[Post], list[Re
     assert quoted == len(responses)
 
 
-def test_few_explanations_of_different_posts_are_alike(
+def test_explanations_of_different_posts_rarely_repeat(
     sample: tuple[list[Post], list[Response], TeachJob],
 ) -> None:
     """At the likeness (90) from which the check stage takes two explanations for one text."""

@@ -1,6 +1,6 @@
-"""The command line: `main`, its exit codes, and the commands that work on something other than a recipe.
+"""The command line: `main`, its exit codes, and the commands that do not run a recipe.
 
-Commands for the stages are in `stages.py`. Everything heavy is imported inside the command that needs it.
+The commands of the stages are in `stages.py`. Heavy libraries are imported inside the commands that need them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, UsageError
 
@@ -26,14 +25,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 add_stage_commands(app)
-add_catalogue_commands(app)
+tasks_app = typer.Typer(
+    help="List the tasks, or show one.", invoke_without_command=True, rich_markup_mode=None
+)
+app.add_typer(tasks_app, name="tasks")
 
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, the same as a shell's."""
 
 
 def main() -> None:
-    """Run the command line; every expected error is one sentence on the error stream and an exit code."""
+    """Run the command line; every expected error becomes one sentence on stderr and an exit code."""
     try:
         app()
     except MentallamaError as error:
@@ -51,6 +53,49 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder that may not be written
         typer.echo(f"mentallama: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(EXIT_FAILED)
+
+
+@tasks_app.callback()
+def tasks(context: typer.Context) -> None:
+    """List the tasks."""
+    if context.invoked_subcommand:
+        return
+    from mentallama.tasks import load_tasks
+
+    width = max(len(name) for name in load_tasks())
+    for name, task in load_tasks().items():
+        typer.echo(f"{name:<{width}}  {task.title} ({task.platform}): {', '.join(task.labels)}")
+
+
+@tasks_app.command("show")
+def show_task(
+    name: Annotated[str, typer.Argument(metavar="SET", help="A set's name, such as CAMS.")],
+) -> None:
+    """Show one task: its questions, labels, answer sentences and where to obtain its data."""
+    from mentallama.tasks import find_task
+    from mentallama.tasks.task_page import task_page
+
+    typer.echo(task_page(find_task(name)))
+
+
+@app.command()
+def sources(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")
+    ] = Path("data"),
+    form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
+) -> None:
+    """Show for each set its licence, where to obtain it, and which files are expected and found."""
+    from mentallama.collect.inputs import format_survey, survey
+    from mentallama.records import FORMS
+    from mentallama.tasks import load_tasks
+
+    if form not in FORMS:
+        raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
+    if not data.is_dir():
+        raise UsageError(f"{data}: there is no such folder; name yours with --data")
+    for entry in survey(data, load_tasks(), form):
+        typer.echo("\n".join(format_survey(entry)))
 
 
 @app.command()
@@ -120,5 +165,5 @@ def forget(
     from mentallama.erasure.erase import erase_from_runs, erasure_report_lines
 
     folders = [out] if out else sorted(path.parent for path in Path("runs").glob("*/collect"))
-    for folder, removed in erase_from_runs(folders, person, tuple(ledger or ())):
-        typer.echo("\n".join(erasure_report_lines(folder, removed)))
+    for folder, report in erase_from_runs(folders, person, tuple(ledger or ())):
+        typer.echo("\n".join(erasure_report_lines(folder, report)))

@@ -16,7 +16,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
     """Add the command; each option is one parameter."""
 
     @app.command()
-    def evaluate(  # noqa: PLR0913, PLR0917 - one parameter an option
+    def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
             Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --benchmark.")
         ] = None,

@@ -79,7 +79,7 @@ def _add_plain_command(app: typer.Typer, stage: Stage, stages: Sequence[Stage]) 
 
 def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
     @app.command(name=stage.name, help=f"{stage.help} Runs the recipe up to this stage.")
-    def command(  # noqa: PLR0913, PLR0917 - one parameter an option
+    def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: RecipePath,
         budget: Annotated[
             float | None,

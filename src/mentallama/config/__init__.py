@@ -1,4 +1,4 @@
-"""Recipes: one YAML file an experiment, checked whole before work starts."""
+"""Recipes: one YAML file per experiment, validated as a whole before any work starts."""
 
 from mentallama.config.check import GATE_NAMES, Check
 from mentallama.config.collect import Collect

@@ -85,7 +85,7 @@ class Check(Settings):
         return self
 
     def threshold(self, gate: str) -> Any:
-        """A gate's setting, as the recipe has it."""
+        """The value of a gate's setting in this recipe."""
         return getattr(self, self.gate_keys()[gate])
 
     def disabled_gates(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a model behind an OpenAI-compatible API is authenticated, priced and asked."""
+"""Settings of an OpenAI-compatible endpoint: key, prices, rate limits, request body; and its spec."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from mentallama.config.base import Settings
 
 SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
-"""Names that no field of a request body has, but that a careless recipe may contain."""
+"""Names that suggest a secret; no field of a request body is called like this."""
 
 RESERVED_FIELDS = frozenset(("model", "messages", "response_format", "stream", "n"))
 """Fields of the request body that the code sets itself."""

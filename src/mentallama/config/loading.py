@@ -1,4 +1,4 @@
-"""Read a recipe and report all its faults at once."""
+"""Read and validate a recipe, reporting all its faults at once."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _recipe_error(path: Path, faults: list[str]) -> UsageError:
 def _apply_override(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
-        raise UsageError(f"--set {override}: write it as key=value, as collect.leak_guard=run")
+        raise UsageError(f"--set {override}: write it as key=value, for example collect.leak_guard=run")
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})

@@ -14,14 +14,14 @@ class Predict(Settings):
     """Which posts are answered, by which model, and how."""
 
     model: str | None = None
-    """The analyst, as linear:DIR; default: the model that `train` of the same recipe wrote."""
+    """The analyst, such as linear:DIR; default: the model that `train` wrote in the same run."""
     splits: tuple[Split, ...] = Field(default=("test",), min_length=1)
     mode: Literal["answer-first", "free"] = "answer-first"
     """answer-first: a language model's label is the most likely of the question's written answers, and its explanation
     is generated after that answer. free: the model's own text is parsed, as in the paper; it may be unparsed, and has
     no probabilities."""
     labels_only: bool = False
-    """Generate no explanations, for language models that can do without."""
+    """Language models generate no explanations. No effect with mode: free, whose label is in the generated text."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """auto: the model's chat template if it has one, otherwise the published query as plain text."""
     max_new_tokens: PositiveInt = 256

@@ -69,7 +69,3 @@ class Recipe(SharedSettings):
     def stage_names(cls) -> tuple[str, ...]:
         """The keys that are stages."""
         return tuple(name for name in cls.model_fields if name not in SharedSettings.model_fields)
-
-    def stages(self) -> list[str]:
-        """The stages that this recipe has, in the order of its keys."""
-        return [stage for stage in self.stage_names() if getattr(self, stage) is not None]

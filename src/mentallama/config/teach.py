@@ -1,4 +1,4 @@
-"""Which teachers explain labels, and how they are asked."""
+"""Settings of `teach`: the teachers, the prompts and the limits of the requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _as_teacher_list(value: Any) -> Any:
     teachers = value if isinstance(value, (list, tuple)) else [value]
     if not teachers:
         raise ValueError("name a teacher, for example embedded")
-    return [{"spec": each} if isinstance(each, str) else each for each in teachers]
+    return [{"spec": teacher} if isinstance(teacher, str) else teacher for teacher in teachers]
 
 
 class Teacher(EndpointSettings):

@@ -1,4 +1,4 @@
-"""Erase a person: remove their posts, and everything written about them, from every file of a run.
+"""Erase a person: remove their posts and everything written about them from every file of a run.
 
     mentallama forget ID
 
@@ -56,14 +56,14 @@ class PersonMatcher:
 
     def matches_text(self, text: str) -> bool:
         """Whether a string is one of the ids or contains one of the texts."""
-        return text in self.ids or any(each in text for each in self.texts)
+        return text in self.ids or any(needle in text for needle in self.texts)
 
     def matches_value(self, value: Any) -> bool:
         """Whether a JSON value contains such a string, also as a key."""
         if isinstance(value, str):
             return self.matches_text(value)
         if isinstance(value, dict):
-            return any(self.matches_text(key) or self.matches_value(each) for key, each in value.items())
+            return any(self.matches_text(key) or self.matches_value(item) for key, item in value.items())
         return isinstance(value, list) and any(map(self.matches_value, value))
 
 
@@ -107,15 +107,13 @@ def erase(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> Erasure
     NothingToErase
         No file of the run mentions this id.
     """
-    from mentallama.llm_api.ledger.erase import request_hashes_about
-
     posts, report = _find_posts(folder, target_id), ErasureReport()
     if posts:
         authors = {target_id} if any(post.author == target_id for post in posts) else set()
         write_erasure_list(folder, read_erasure_list(folder).with_posts(posts).with_authors(authors))
     person = _build_matcher(posts, target_id)
     person = replace(person, ids=person.ids | _example_ids_about(folder, person.ids))
-    person = replace(person, ids=person.ids | request_hashes_about(folder, ledgers, set(person.ids)))
+    person = replace(person, ids=person.ids | _request_hashes_about(folder, ledgers, set(person.ids)))
     report.n_posts = len(posts)
     report.source_rows = sorted({f"{post.provenance.file}, row {post.provenance.row}" for post in posts})
     for path in _files_to_clean(folder):
@@ -198,10 +196,13 @@ def _build_matcher(posts: list[Post], target_id: str) -> PersonMatcher:
     tasks = load_tasks()
     asked = [(post, question, form) for post in posts for question in post.labels for form in FORMS]
     # `predict --all` asks the questions of all tasks
-    every = [(name, question) for name, task in tasks.items() for question in task.questions]
+    all_questions = [(name, question) for name, task in tasks.items() for question in task.questions]
     examples = {example_of(post, question, form).id for post, question, form in asked}
     examples |= {
-        example_of(p, question, f, task=name).id for p in posts for name, question in every for f in FORMS
+        example_of(p, question, f, task=name).id
+        for p in posts
+        for name, question in all_questions
+        for f in FORMS
     }
     queries = {
         write_query(tasks[p.set], question, form, p.text) for p, question, form in asked if p.set in tasks
@@ -221,17 +222,37 @@ def _example_ids_about(folder: Path, ids: frozenset[str]) -> set[str]:
     return {row.example_id for row in rows if not ids.isdisjoint((row.post_id, row.author))}
 
 
+def _request_hashes_about(folder: Path, ledgers: Iterable[Path], ids: set[str]) -> set[str]:
+    """Hashes of the requests about posts, examples or authors; results of batch requests name nothing else.
+
+    They are in the ledgers, those in the run's folder and `ledgers` outside it, and in the metadata of batch files.
+    """
+    from mentallama.llm_api.batch_api.request_files import RequestMetadata
+    from mentallama.llm_api.ledger.ledger import Ledger
+
+    hashes = {
+        metadata.custom_id
+        for path in folder.rglob("metadata-*.jsonl")
+        for metadata in read_records(path, RequestMetadata)
+        if not ids.isdisjoint((metadata.post_id, metadata.example_id, metadata.author))
+    }
+    for path in (*folder.rglob("*.sqlite"), *ledgers):
+        with Ledger(path) as ledger:
+            hashes |= ledger.hashes_about(ids)
+    return hashes
+
+
 def _files_to_clean(folder: Path) -> Iterator[Path]:
     """The files that may mention the person.
 
     Those by which the others are found (records of batches, posts) come last, so that a killed erasure can be finished.
     """
-    left, posts = set(folder.glob(_PARTIAL_GLOB)), folder / POSTS_PATH
+    partial, posts = set(folder.glob(_PARTIAL_GLOB)), folder / POSTS_PATH
     for path in sorted(
         folder.rglob("*"), key=lambda path: (path == posts, path.name.startswith("metadata-"), path)
     ):
-        data = path.name not in _KEPT_FILES and not path.name.endswith(("-wal", "-shm"))
-        if path.is_file() and data and left.isdisjoint(path.parents):
+        is_data = path.name not in _KEPT_FILES and not path.name.endswith(("-wal", "-shm"))
+        if path.is_file() and is_data and partial.isdisjoint(path.parents):
             yield path
 
 
@@ -256,8 +277,8 @@ def _clean_file(path: Path, name: str, person: PersonMatcher, report: ErasureRep
 
 def _mentions_person(path: Path, person: PersonMatcher) -> bool:
     content = path.read_bytes()
-    words = (form for text in (*person.ids, *person.texts) for form in _encoded_forms(text))
-    return any(word in content for word in words)
+    needles = (form for text in (*person.ids, *person.texts) for form in _encoded_forms(text))
+    return any(needle in content for needle in needles)
 
 
 def _encoded_forms(text: str) -> set[bytes]:
@@ -265,12 +286,11 @@ def _encoded_forms(text: str) -> set[bytes]:
     from html import escape
 
     forms = {text, escape(text), escape(text, quote=False), json.dumps(text)[1:-1]}
-    return {each.encode("utf-8", "surrogatepass") for each in forms}
+    return {form.encode("utf-8", "surrogatepass") for form in forms}
 
 
 def _clean_jsonl(path: Path, person: PersonMatcher) -> int:
     """Remove lines from JSON Lines, compressed or not."""
-    kept: list[bool] = []
     with open_jsonl(path, "r") as lines:
         kept = [not person.matches_value(json.loads(line)) for line in lines]
     if not all(kept):
@@ -305,13 +325,13 @@ def _clean_json(path: Path, person: PersonMatcher) -> int:
 def _prune_json(value: Any, person: PersonMatcher) -> tuple[Any, int]:
     """A JSON value without the list elements and object entries that match, and how many were removed."""
     if isinstance(value, list):
-        parts = [_prune_json(each, person) for each in value if not _entry_matches(each, person)]
+        parts = [_prune_json(item, person) for item in value if not _entry_matches(item, person)]
         return [part for part, _ in parts], len(value) - len(parts) + sum(count for _, count in parts)
     if isinstance(value, dict):
         kept = {
-            key: _prune_json(each, person)
-            for key, each in value.items()
-            if not (person.matches_text(key) or (isinstance(each, str) and person.matches_text(each)))
+            key: _prune_json(item, person)
+            for key, item in value.items()
+            if not (person.matches_text(key) or (isinstance(item, str) and person.matches_text(item)))
         }
         count = len(value) - len(kept) + sum(count for _, count in kept.values())
         return {key: part for key, (part, _) in kept.items()}, count
@@ -320,8 +340,8 @@ def _prune_json(value: Any, person: PersonMatcher) -> tuple[Any, int]:
 
 def _entry_matches(value: Any, person: PersonMatcher) -> bool:
     """Whether a list element is about the person: the string itself, or one of the object's own fields."""
-    fields = value.values() if isinstance(value, dict) else [value]
-    return any(isinstance(each, str) and person.matches_text(each) for each in fields)
+    strings = value.values() if isinstance(value, dict) else [value]
+    return any(isinstance(item, str) and person.matches_text(item) for item in strings)
 
 
 def _clean_parquet(path: Path, person: PersonMatcher) -> int:

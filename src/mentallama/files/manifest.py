@@ -16,8 +16,18 @@ from mentallama import __version__
 from mentallama.files.atomic import write_text
 from mentallama.run_files import MANIFEST_FILE
 
-_LIBRARIES = ("numpy", "scipy", "scikit-learn", "ftfy", "rapidfuzz", "rensa", "pydantic")
-"""Libraries whose version can change a result."""
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "ftfy",
+    "rapidfuzz",
+    "rensa",
+    "pydantic",
+    "sacrebleu",
+    "py3langid",
+)
+"""Libraries of every installation whose versions can change records, verdicts or scores."""
 
 
 class FileDigest(BaseModel):

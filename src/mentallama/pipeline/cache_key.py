@@ -1,5 +1,7 @@
-"""The cache key of a result: everything it follows from. A manifest holds it; while it matches, nothing is
-recomputed."""
+"""The cache key of a result: everything that the result depends on.
+
+A manifest records it; a stage whose key still matches is not run again.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def stage_cache_key(stage: Stage, recipe: Recipe, folder: Path) -> dict[str, Any
 
 
 def tasks_digest(tasks: Mapping[str, Task]) -> str:
-    """SHA-256 of everything the task files say."""
+    """SHA-256 of the contents of all tasks."""
     content = json.dumps([task.model_dump(mode="json") for task in tasks.values()])
     return hashlib.sha256(content.encode()).hexdigest()
 

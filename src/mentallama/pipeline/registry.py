@@ -1,4 +1,4 @@
-"""The stages. Commands, recipe keys and the order of a run follow from this table.
+"""The table of stages, from which commands, recipe keys and the order of a run follow.
 
 To add a stage: write `<stage>/run.py`, `<stage>/stage.py` with its `STAGE`, `config/<stage>.py`, and one line here.
 """
@@ -32,13 +32,13 @@ STAGES: tuple[Stage, ...] = (
 
 
 def recipe_model(stages: Sequence[Stage] = STAGES) -> type[Recipe]:
-    """The recipe with a key for every stage, also for those that `Recipe` does not declare."""
-    further = {
+    """The recipe's schema with a key for every stage, including stages that `Recipe` does not declare."""
+    undeclared = {
         stage.name: (stage.settings | None, None)
         for stage in stages
         if stage.settings is not None and stage.name not in Recipe.model_fields
     }
-    return create_model("Recipe", __base__=Recipe, **further) if further else Recipe  # type: ignore[call-overload]
+    return create_model("Recipe", __base__=Recipe, **undeclared) if undeclared else Recipe  # type: ignore[call-overload]
 
 
 def recipe_stages(recipe: Recipe, stages: Sequence[Stage] = STAGES) -> list[Stage]:

@@ -9,8 +9,6 @@ from pathlib import Path
 from mentallama.errors import UsageError
 from mentallama.run_files import LOCK_PATH
 
-LOCK_FILE = LOCK_PATH
-
 
 @contextmanager
 def run_lock(folder: Path) -> Iterator[None]:
@@ -23,7 +21,7 @@ def run_lock(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / LOCK_FILE, blocking=False)
+    lock = FileLock(folder / LOCK_PATH, blocking=False)
     try:
         lock.acquire()
     except Timeout:

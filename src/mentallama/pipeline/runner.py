@@ -1,4 +1,4 @@
-"""Run the stages of a recipe, each into a folder of its own that appears whole or not at all.
+"""Run the stages of a recipe; the folder of each appears only once it is complete.
 
 A stage whose manifest still matches is skipped; a killed run is resumed by the same command.
 """
@@ -29,7 +29,7 @@ def run_recipe(
     retry_failed: bool = False,
     stages: Sequence[Stage] = STAGES,
 ) -> Path:
-    """Run the recipe's stages in order, the last being `until`, and return the run's folder.
+    """Run the recipe's stages in order, up to and including `until`, and return the run's folder.
 
     With `retry_failed`, requests that failed in earlier runs are sent again.
 
@@ -40,16 +40,16 @@ def run_recipe(
     TooManyRejectsError
         Everything was done and written, but more rows were rejected than the recipe allows.
     """
-    wanted = _stages_until(recipe, until, stages)
+    selected = _stages_until(recipe, until, stages)
     folder.mkdir(parents=True, exist_ok=True)
     with run_lock(folder):
         if retry_failed:
-            for stage in wanted:
+            for stage in selected:
                 if stage.retry_failed is not None:
                     stage.retry_failed(recipe, folder, log)
-        for stage in wanted:
+        for stage in selected:
             _run_stage(stage, recipe, folder, log)
-        verdicts = [stage.verdict(recipe, folder, log) for stage in wanted if stage.verdict is not None]
+        verdicts = [stage.verdict(recipe, folder, log) for stage in selected if stage.verdict is not None]
     problems = [verdict for verdict in verdicts if verdict is not None]
     if problems:
         raise TooManyRejectsError(problems[0])
@@ -67,7 +67,7 @@ def _stages_until(recipe: Recipe, until: str | None, stages: Sequence[Stage]) ->
 
 
 def _run_stage(stage: Stage, recipe: Recipe, folder: Path, log: LogFn) -> None:
-    """Bring one stage up to date and log what became of it."""
+    """Bring one stage up to date and log the outcome."""
     key = stage_cache_key(stage, recipe, folder)
     if is_up_to_date(read_manifest(folder / stage.name), key, folder / stage.name):
         log(f"{stage.name}: up to date")

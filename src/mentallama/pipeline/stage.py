@@ -37,12 +37,13 @@ class Stage:
     cache_exclude
         Settings that change how results are obtained but not the results, as pydantic's `exclude`.
     cache_extra
-        `recipe` -> what enters the cache key beside the settings of the recipe key.
+        `recipe` -> further settings that enter the cache key.
     analyst_kinds
         `(recipe, folder)` -> kinds of analyst that the stage trains or asks; the versions of their libraries enter the
         cache key.
     human_inputs
-        `folder` -> digests of what people wrote into the run. Not plain inputs, since the stage adds to these files.
+        `folder` -> digests of what people wrote into the run. They are not plain inputs, because the stage itself
+        adds to these files.
     notes
         `folder` -> lines about the results, logged also when the stage was up to date.
     verdict

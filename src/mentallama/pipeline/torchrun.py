@@ -22,7 +22,7 @@ def run_recipe_distributed(
     retry_failed: bool = False,
     stages: Sequence[Stage] = STAGES,
 ) -> bool:
-    """Run the recipe in this process, or, in a worker that torchrun started, only train along.
+    """Run the recipe; in a worker process of torchrun, only take part in its training.
 
     Returns whether this process ran the recipe.
     """
@@ -52,7 +52,7 @@ def _run_worker(recipe: Recipe, folder: Path) -> None:
 
 
 def _release_workers() -> None:
-    """Let the workers end, also those that still wait for a training that was up to date."""
+    """Let the workers exit, including those that still wait because training was up to date."""
     from mentallama.train.loop.distributed import broadcast_to_workers, destroy_group, is_group_initialized
 
     if not is_group_initialized():

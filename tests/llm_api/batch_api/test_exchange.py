@@ -1,4 +1,4 @@
-"""Batch files: a round trip through a made-up provider, what can be wrong with its files, and money."""
+"""Batch files: a round trip through a synthetic provider, what can be wrong with its files, and money."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def endpoint(model: str = "test-model", **terms: Any) -> Endpoint:
 def make(number: int, model: str = "test-model") -> Request:
     body = {
         "model": model,
-        "messages": [{"role": "user", "content": f"made-up post {number}"}],
+        "messages": [{"role": "user", "content": f"synthetic post {number}"}],
         "max_tokens": 100,
     }
     return Request(
@@ -187,7 +187,7 @@ def test_requests_are_written_answered_and_read(folder: Path, ledger: Ledger) ->
     assert (again.stats.cached, again.stats.answered, again.files) == (5, 0, [])
 
 
-def test_an_answer_is_kept_with_what_it_is_about(folder: Path, ledger: Ledger) -> None:
+def test_a_completion_is_stored_with_its_metadata(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "out.jsonl")
     round_of(folder, ledger)
@@ -196,14 +196,14 @@ def test_an_answer_is_kept_with_what_it_is_about(folder: Path, ledger: Ledger) -
     assert sorted(answers(ledger)) == ["e0", "e4"]
 
 
-def test_the_same_calls_give_the_same_files(tmp_path: Path, ledger: Ledger) -> None:
+def test_the_same_requests_give_the_same_files(tmp_path: Path, ledger: Ledger) -> None:
     waits(tmp_path / "one", ledger)
     waits(tmp_path / "two", ledger)
     for name in ("requests-0001.jsonl", "metadata-0001.jsonl"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def test_what_the_ledger_answers_is_not_written(folder: Path, ledger: Ledger) -> None:
+def test_completed_requests_are_not_written(folder: Path, ledger: Ledger) -> None:
     known = make(1)
     ledger.commit(
         [(known, Completion(hash=known.hash, example_id="e1", model="test-model", state="answered"))]
@@ -212,7 +212,7 @@ def test_what_the_ledger_answers_is_not_written(folder: Path, ledger: Ledger) ->
     assert known.hash not in {line["custom_id"] for line in requests(folder)["requests-0001.jsonl"]}
 
 
-def test_what_is_out_is_not_written_again(
+def test_pending_requests_are_not_written_again(
     folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two files go out and the first comes back: nothing is written; a new post is, under a new name."""
@@ -240,7 +240,7 @@ def _small_files(most: int) -> Callable[..., Any]:
     return small
 
 
-def test_a_run_that_was_killed_between_two_files_goes_on(
+def test_a_run_killed_between_two_files_resumes(
     folder: Path, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "write_requests", _small_files(2))
@@ -252,7 +252,7 @@ def test_a_run_that_was_killed_between_two_files_goes_on(
     assert requests(folder) == requests(tmp_path / "whole")
 
 
-def test_a_request_file_that_is_deleted_is_written_anew(folder: Path, ledger: Ledger) -> None:
+def test_a_deleted_request_file_is_written_again(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     before = requests(folder)
     (folder / "requests-0001.jsonl").unlink()
@@ -260,7 +260,7 @@ def test_a_request_file_that_is_deleted_is_written_anew(folder: Path, ledger: Le
     assert requests(folder) == before
 
 
-def test_the_same_call_twice_is_written_once(
+def test_a_repeated_request_is_written_once(
     folder: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "LOOKUP_BATCH", 4)
@@ -303,7 +303,7 @@ def test_teachers_have_files_of_their_own(folder: Path, ledger: Ledger) -> None:
     ],
     ids=["OpenAI", "vLLM", "vLLM before 0.11"],
 )
-def test_what_cannot_get_better_is_set_aside(
+def test_permanent_errors_are_failed(
     provider: Provider, reason: str | None, folder: Path, ledger: Ledger
 ) -> None:
     waits(folder, ledger)
@@ -312,14 +312,14 @@ def test_what_cannot_get_better_is_set_aside(
     assert read.stats.failed == {reason or "HTTP 400 BadRequestError": 5}
 
 
-def test_refusals_are_told_apart(folder: Path, ledger: Ledger) -> None:
+def test_refusals_are_distinguished(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "errors.jsonl", failed(400, "content_filter"))
     assert round_of(folder, ledger).stats.refused == 5
     assert {answer.reason for answer in ledger.iter_completions()} == {"HTTP 400 content filter"}
 
 
-def test_what_may_get_better_is_written_again_and_in_the_end_set_aside(folder: Path, ledger: Ledger) -> None:
+def test_temporary_errors_are_written_again_and_finally_failed(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     for number in (1, 2):
         provide(
@@ -335,7 +335,7 @@ def test_what_may_get_better_is_written_again_and_in_the_end_set_aside(folder: P
 
 
 @pytest.mark.parametrize("code", ["batch_expired", "batch_cancelled"])
-def test_what_was_never_executed_does_not_count_as_a_try(code: str, folder: Path, ledger: Ledger) -> None:
+def test_requests_not_executed_do_not_count_as_attempts(code: str, folder: Path, ledger: Ledger) -> None:
     for number in range(4):
         waits(folder, ledger)
         lines = [unanswered(code)(line) | {"id": f"{number} {key}"} for key, line in enumerate(_last(folder))]
@@ -349,7 +349,7 @@ def _last(folder: Path) -> list[Line]:
     return list(requests(folder).values())[-1]
 
 
-def test_an_answer_after_failures_counts_the_tries(folder: Path, ledger: Ledger) -> None:
+def test_an_answer_after_failures_counts_the_attempts(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "errors.jsonl", lambda line: failed(503)(line) | {"id": "first " + line["custom_id"]})
     waits(folder, ledger)
@@ -358,7 +358,7 @@ def test_an_answer_after_failures_counts_the_tries(folder: Path, ledger: Ledger)
     assert (read.stats.answered, {answer.attempts for answer in ledger.iter_completions()}) == (5, {2})
 
 
-def test_what_would_stop_calls_is_told_and_written_again(folder: Path, ledger: Ledger) -> None:
+def test_errors_fatal_to_live_requests_are_reported_and_written_again(folder: Path, ledger: Ledger) -> None:
     """The line stays in its file: the run must get past it."""
     waits(folder, ledger)
     provide(folder, "errors.jsonl", failed(429, "insufficient_quota"))
@@ -372,14 +372,14 @@ def test_what_would_stop_calls_is_told_and_written_again(folder: Path, ledger: L
     assert round_of(folder, ledger).stats.answered == 5
 
 
-def test_results_of_no_call_are_counted(folder: Path, ledger: Ledger) -> None:
+def test_unmatched_results_are_counted(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "out.jsonl")
     assert waits(folder, ledger, calls(range(2, 7))).endswith("2 results of no request of this run")
     assert sorted(answers(ledger)) == ["e2", "e3", "e4"]
 
 
-def test_set_aside_is_asked_again_where_that_is_wanted(folder: Path, ledger: Ledger) -> None:
+def test_failed_requests_are_written_again_on_demand(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "errors.jsonl", failed(400))
     round_of(folder, ledger)
@@ -412,7 +412,9 @@ def test_set_aside_is_asked_again_where_that_is_wanted(folder: Path, ledger: Led
         ),
     ],
 )
-def test_several_results_of_one_call(outcomes: Any, out: bool, attempts: int | None, expected: Any) -> None:
+def test_several_results_of_one_request(
+    outcomes: Any, out: bool, attempts: int | None, expected: Any
+) -> None:
     assert resolve_outcomes(outcomes, out, attempts) == expected
 
 
@@ -430,7 +432,7 @@ def test_several_results_of_one_call(outcomes: Any, out: bool, attempts: int | N
         ('{"custom_id": "x", "method": "POST", "url": "/v1", "body": {}}', "not a batch result"),
     ],
 )
-def test_a_malformed_line_is_named_and_what_stands_before_is_kept(
+def test_a_malformed_line_is_reported_and_earlier_results_are_kept(
     line: str, fault: str, folder: Path, ledger: Ledger
 ) -> None:
     waits(folder, ledger)
@@ -446,7 +448,7 @@ def test_a_malformed_line_is_named_and_what_stands_before_is_kept(
     assert round_of(folder, ledger).stats.answered == 2
 
 
-def test_bytes_that_are_no_text_are_named(folder: Path, ledger: Ledger) -> None:
+def test_undecodable_bytes_are_reported(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "results/out.jsonl").write_bytes(b'{"custom_id": "\xff\xfe"}\n')
     with pytest.raises(DataError, match=r"out.jsonl, row 1: not JSON"):
@@ -454,14 +456,14 @@ def test_bytes_that_are_no_text_are_named(folder: Path, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.json", "out.jsonl.gz"])
-def test_a_result_file_of_another_kind_is_not_passed_over(name: str, folder: Path, ledger: Ledger) -> None:
+def test_a_result_file_of_another_type_is_an_error(name: str, folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "results" / name).write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match=r"result files end in .jsonl"):
         round_of(folder, ledger)
 
 
-def test_a_missing_record_is_named(folder: Path, ledger: Ledger) -> None:
+def test_a_missing_metadata_file_is_reported(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     (folder / "metadata-0001.jsonl").unlink()
     with pytest.raises(DataError, match=r"requests-0001.jsonl: metadata-0001.jsonl is missing beside it"):
@@ -471,7 +473,7 @@ def test_a_missing_record_is_named(folder: Path, ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "body", [None, {}, {"choices": []}, "words", {"choices": [{"message": {"content": None}}]}]
 )
-def test_an_answer_without_content_is_asked_again(body: Any, folder: Path, ledger: Ledger) -> None:
+def test_an_answer_without_content_is_retried(body: Any, folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     lines = [result(line) for line in _last(folder)]
     for line in lines:
@@ -487,7 +489,7 @@ WORST = worst_case(endpoint(**PRICES).settings, make(1).body, len(encode_body(ma
 COST = (10 * 1 + 20 * 10) / 1e6
 
 
-def test_the_budget_is_never_exceeded_by_what_is_out(folder: Path, ledger: Ledger) -> None:
+def test_pending_requests_never_exceed_the_budget(folder: Path, ledger: Ledger) -> None:
     budget = 2.3 * WORST
     sentence = waits(folder, ledger, budget=budget, **PRICES)
     assert sentence.startswith("2 requests in 1 new file")
@@ -506,7 +508,7 @@ def test_the_budget_is_never_exceeded_by_what_is_out(folder: Path, ledger: Ledge
     assert "does not cover 2 more" in sentence
 
 
-def test_what_an_answer_did_cost_is_counted_once(folder: Path, ledger: Ledger) -> None:
+def test_the_cost_of_an_answer_is_counted_once(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger, **PRICES)
     provide(folder, "out.jsonl")
     first = round_of(folder, ledger, **PRICES).stats
@@ -516,7 +518,7 @@ def test_what_an_answer_did_cost_is_counted_once(folder: Path, ledger: Ledger) -
     assert (again.cost, again.ledger_spent) == (0.0, pytest.approx(5 * COST))
 
 
-def test_an_answer_nobody_counted_may_have_cost_the_most(folder: Path, ledger: Ledger) -> None:
+def test_an_answer_without_usage_may_have_cost_the_maximum(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger, calls([1]), **PRICES)
     line = result(_last(folder)[0])
     del line["response"]["body"]["usage"]
@@ -543,7 +545,7 @@ def test_a_request_that_was_uploaded_twice_was_paid_for_twice(folder: Path, ledg
     st.integers(1, 6),
     st.integers(1, 60),
 )
-def test_files_hold_all_lines_within_their_bounds(lines: list[Any], most: int, size: int) -> None:
+def test_files_hold_all_lines_within_the_limits(lines: list[Any], most: int, size: int) -> None:
     files = [
         [line for _, line in group]
         for _, group in groupby(split_into_files(lines, most, size), key=itemgetter(0))
@@ -558,7 +560,7 @@ def test_files_hold_all_lines_within_their_bounds(lines: list[Any], most: int, s
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5, unique=True))
-def test_any_text_goes_out_as_it_is(texts: list[str]) -> None:
+def test_any_text_is_written_unchanged(texts: list[str]) -> None:
     for text in texts:
         body = {"model": "m", "messages": [{"role": "user", "content": text}]}
         call = make(0).model_copy(update={"body": body, "hash": request_hash(URL, body)})

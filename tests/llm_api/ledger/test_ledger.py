@@ -74,7 +74,7 @@ def test_answers_come_back_as_they_were(path: Path) -> None:
         ledger.check_integrity()
 
 
-def test_many_are_looked_up_in_slices_and_read_in_order(path: Path) -> None:
+def test_many_completions_are_looked_up_in_batches(path: Path) -> None:
     rows = [done(number) for number in range(1500)]
     with Ledger(path) as ledger:
         ledger.commit(rows)
@@ -84,7 +84,7 @@ def test_many_are_looked_up_in_slices_and_read_in_order(path: Path) -> None:
         assert [answer.usage["output"] for answer in ledger.iter_completions()] == list(range(1500))
 
 
-def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> None:
+def test_only_a_failed_completion_is_overwritten(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.commit([done(1, "first"), done(2, "", "failed")])
         ledger.commit([done(1, "second"), done(2, "at last")])
@@ -95,7 +95,7 @@ def test_an_answer_stays_and_what_was_set_aside_may_be_answered(path: Path) -> N
         ]
 
 
-def test_what_was_set_aside_is_asked_again_on_demand(path: Path) -> None:
+def test_failed_completions_can_be_deleted(path: Path) -> None:
     rows = [done(1), done(2, state="failed"), done(3, state="refused")]
     with Ledger(path) as ledger:
         ledger.commit(rows)
@@ -104,7 +104,7 @@ def test_what_was_set_aside_is_asked_again_on_demand(path: Path) -> None:
         assert ledger.delete_failed() == 0
 
 
-def test_the_file_is_its_owners(path: Path) -> None:
+def test_only_the_owner_can_read_the_file(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.commit([done(1)])
         files = sorted(path.parent.iterdir())
@@ -115,7 +115,7 @@ def test_the_file_is_its_owners(path: Path) -> None:
 # Forgetting
 
 
-def test_what_is_forgotten_is_in_no_file(path: Path) -> None:
+def test_erased_completions_are_in_no_file(path: Path) -> None:
     """Long and short answers among others, so that pages are split and spill over."""
     rows = [
         done(
@@ -146,7 +146,7 @@ def contents(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.iterdir())
 
 
-def test_many_can_be_forgotten_at_once(path: Path) -> None:
+def test_many_ids_can_be_erased_at_once(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.commit([done(number) for number in range(1200)])
         assert ledger.erase({f"post-{number}" for number in range(1100)}) == 1100
@@ -156,7 +156,7 @@ def test_many_can_be_forgotten_at_once(path: Path) -> None:
 # Money
 
 
-def test_costs_and_what_may_have_been_spent(path: Path) -> None:
+def test_settled_and_uncertain_costs(path: Path) -> None:
     with Ledger(path) as ledger:
         account = ledger.open_account()
         assert ledger.reserve(account, 4.0, 10.0) == (True, 0.0)
@@ -176,7 +176,7 @@ def test_costs_and_what_may_have_been_spent(path: Path) -> None:
         assert ledger.total_spent() == 8.25  # the other ended without a word: what it held may be spent
 
 
-def test_an_account_that_spent_nothing_leaves_no_line(path: Path) -> None:
+def test_an_account_that_spent_nothing_is_deleted(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.release(ledger.open_account(), 0.0)
         assert sqlite3.connect(path).execute("SELECT count(*) FROM accounts").fetchone() == (0,)
@@ -185,7 +185,7 @@ def test_an_account_that_spent_nothing_leaves_no_line(path: Path) -> None:
 # Faults
 
 
-def test_a_text_file_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_text_file_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_text("these are notes, not a ledger\n" * 100)
     with pytest.raises(DataError, match="not a ledger"):
@@ -193,7 +193,7 @@ def test_a_text_file_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
     assert path.read_text().startswith("these are notes")
 
 
-def test_another_database_is_no_ledger_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_another_database_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "other.sqlite"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE posts (text)")
@@ -214,7 +214,7 @@ def test_a_newer_ledger_is_left_alone(path: Path) -> None:
         Ledger(path)
 
 
-def test_a_damaged_ledger_is_said_to_be(path: Path) -> None:
+def test_a_damaged_ledger_is_reported(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.commit([done(number, "words " * 200) for number in range(300)])
     raw = bytearray(path.read_bytes())
@@ -252,7 +252,7 @@ def test_a_ledger_that_cannot_be_opened(tmp_path: Path) -> None:
         Ledger(tmp_path / "file" / "ledger.sqlite")
 
 
-def test_a_process_that_does_not_let_go_is_a_sentence(path: Path) -> None:
+def test_a_lock_held_by_another_process_is_reported(path: Path) -> None:
     with Ledger(path) as ledger:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -293,7 +293,7 @@ def writer(path: Path, first: int, last: int) -> subprocess.Popen[str]:
     )
 
 
-def test_processes_share_a_ledger_that_none_of_them_made_alone_and_kill_9_leaves_it_whole(path: Path) -> None:
+def test_processes_create_and_share_a_ledger_that_survives_kill_9(path: Path) -> None:
     """Four processes begin at once with no file there, interleave 4-row commits, and are killed at row 200."""
     writers = [writer(path, first, 200) for first in (0, 4, 8, 12)]
     for each in writers:

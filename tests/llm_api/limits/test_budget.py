@@ -16,7 +16,7 @@ PRICED = EndpointSettings(input_price=1.0, output_price=4.0, max_tokens=100)
 FREE = EndpointSettings()
 
 
-def test_the_worst_case_is_every_byte_and_all_tokens() -> None:
+def test_the_worst_case_counts_every_byte_and_all_output_tokens() -> None:
     # 200 bytes and 50 tokens: (200 * 1 + 50 * 4) / 1,000,000
     assert worst_case(PRICED, {"max_tokens": 50}, 200) == (250, pytest.approx(0.0004))
     assert worst_case(PRICED, {"max_tokens": 50, "n": 2}, 200) == (300, pytest.approx(0.0006))
@@ -26,7 +26,7 @@ def test_the_worst_case_is_every_byte_and_all_tokens() -> None:
 
 
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
-def test_the_bytes_of_a_body_are_more_than_its_texts_and_what_templates_add(texts: list[str]) -> None:
+def test_a_body_has_more_bytes_than_its_texts_and_template_tokens(texts: list[str]) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": text} for text in texts], "max_tokens": 1}
     longest = sum(len(text.encode("utf-8", "surrogatepass")) + 16 for text in texts)
     assert len(encode_body(body)) >= longest
@@ -38,7 +38,7 @@ def test_costs() -> None:
     assert actual_cost(FREE, {"input": 1000, "output": 500}) is None
 
 
-def test_what_is_in_flight_counts_at_its_worst() -> None:
+def test_requests_in_flight_count_at_their_maximum_cost() -> None:
     account = BudgetAccount(budget=10.0, spent_by_others=4.0)
     assert account.fits(6.0)
     assert not account.fits(6.1)
@@ -54,7 +54,7 @@ def test_what_is_in_flight_counts_at_its_worst() -> None:
     assert account.fits(0.0)
 
 
-def test_the_ledger_holds_before_more_is_in_flight() -> None:
+def test_cost_is_reserved_in_the_ledger_before_it_is_in_flight() -> None:
     account = BudgetAccount(budget=10.0)
     assert account.reservation_needed(1.0) == 1.125
     account.reserved = 1.125

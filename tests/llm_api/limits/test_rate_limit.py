@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mentallama.llm_api.limits.rate_limit import MAX_PAUSE_SECONDS, RateLimiter, TokenBucket
 
 
-def test_pushback_halves_once_a_round_trip() -> None:
+def test_overload_halves_concurrency_once_per_round_trip() -> None:
     pace = RateLimiter(64)
     pace.record_overload(now=1.0, sent_at=0.5, retry_after=None)
     assert pace.concurrency == 32
@@ -26,7 +26,7 @@ def test_it_never_falls_below_one() -> None:
     assert pace.concurrency == 1
 
 
-def test_a_window_of_successes_is_one_more_up_to_the_most() -> None:
+def test_a_window_of_successes_raises_concurrency_by_one_up_to_the_maximum() -> None:
     pace = RateLimiter(4)
     pace.record_overload(now=1.0, sent_at=0.0, retry_after=None)
     assert pace.concurrency == 2
@@ -53,7 +53,7 @@ def test_retry_after_holds_for_all() -> None:
     assert pace.wait_time(40.0, 1) == 0.0
 
 
-def test_pushback_without_a_word_pauses_only_where_nothing_succeeds() -> None:
+def test_overload_without_retry_after_pauses_only_if_nothing_succeeds() -> None:
     pace, now = RateLimiter(64), 0.0
     pauses = []
     for _ in range(10):
@@ -69,7 +69,7 @@ def test_pushback_without_a_word_pauses_only_where_nothing_succeeds() -> None:
     assert pace.wait_time(now + 0.1, 1) == 0.0
 
 
-def test_requests_go_evenly() -> None:
+def test_requests_are_spread_evenly() -> None:
     pace = RateLimiter(8, requests_per_minute=60)
     assert pace.wait_time(0.0, 5) == 0.0
     pace.record_sent(0.0, 5)
@@ -78,7 +78,7 @@ def test_requests_go_evenly() -> None:
     assert pace.wait_time(9.0, 5) == 0.0
 
 
-def test_tokens_not_used_are_given_back() -> None:
+def test_unused_tokens_are_refunded() -> None:
     pace = RateLimiter(8, tokens_per_minute=600)  # 10 a second
     pace.record_sent(0.0, 30)
     assert pace.wait_time(0.0, 30) == pytest.approx(3.0)  # a debt of 20, then a full bucket of 10
@@ -89,7 +89,7 @@ def test_tokens_not_used_are_given_back() -> None:
 
 
 @given(st.integers(1, 3000), st.lists(st.floats(0, 2), max_size=300))
-def test_no_minute_holds_more_than_the_limit_and_a_second(limit: int, gaps: list[float]) -> None:
+def test_no_minute_exceeds_the_limit_plus_one_seconds_share(limit: int, gaps: list[float]) -> None:
     bucket, now, taken = TokenBucket(limit), 0.0, []
     for gap in gaps:
         now += gap
@@ -103,7 +103,7 @@ def test_no_minute_holds_more_than_the_limit_and_a_second(limit: int, gaps: list
 @given(
     st.lists(st.tuples(st.sampled_from(("ok", "push")), st.floats(0, 3)), max_size=200), st.integers(1, 50)
 )
-def test_the_limit_stays_between_one_and_the_most(events: list[tuple[str, float]], most: int) -> None:
+def test_concurrency_stays_between_one_and_the_maximum(events: list[tuple[str, float]], most: int) -> None:
     pace, now = RateLimiter(most), 0.0
     for what, gap in events:
         before = pace.concurrency

@@ -28,12 +28,12 @@ from mentallama.llm_api.transport.http import (
 )
 from tests.factories.endpoint_server import Plan, serving
 
-KEY = "sk-made-up-key"
+KEY = "sk-synthetic-key"
 SECRET = "SECRET words"
 SPEC = "remote:some-model@https://api.example.org/v1"
 SETTINGS = EndpointSettings(key_env_var="SOME_KEY")
 ENDPOINT = open_endpoint(SPEC, SETTINGS, {"SOME_KEY": KEY})
-BODY = {"model": "test-model", "messages": [{"role": "user", "content": "a made-up post"}], "max_tokens": 9}
+BODY = {"model": "test-model", "messages": [{"role": "user", "content": "a synthetic post"}], "max_tokens": 9}
 
 
 def read(
@@ -72,7 +72,7 @@ def test_an_answer_with_usage() -> None:
         {"prompt_tokens": True, "completion_tokens": 2},
     ],
 )
-def test_an_answer_without_sound_usage_is_an_answer(usage: object) -> None:
+def test_an_answer_without_valid_usage_is_an_answer(usage: object) -> None:
     assert read(200, completion({"content": "Well."}, usage=usage)) == FinalOutcome(
         "answered", "Well.", "stop", None, {}, billed=True
     )
@@ -113,7 +113,7 @@ def test_kinds_of_answers(message: object, finish: str | None, expected: tuple[s
         ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, "no content"),
     ],
 )
-def test_an_answer_that_says_nothing_may_be_asked_again_and_was_paid_for(body: object, reason: str) -> None:
+def test_an_empty_answer_is_retryable_and_billed(body: object, reason: str) -> None:
     assert read(200, body) == RetryableFailure(reason, maybe_billed=True)
 
 
@@ -130,7 +130,7 @@ def test_an_answer_that_says_nothing_may_be_asked_again_and_was_paid_for(body: o
         (529, True, False),
     ],
 )
-def test_statuses_that_may_be_asked_again(status: int, pushback: bool, lost: bool) -> None:
+def test_retryable_statuses(status: int, pushback: bool, lost: bool) -> None:
     found = read(status, b"<html>", {"Retry-After": "3"})
     assert found == RetryableFailure(f"HTTP {status}", 3.0, pushback, lost)
 
@@ -156,9 +156,7 @@ def test_statuses_that_may_be_asked_again(status: int, pushback: bool, lost: boo
         (501, b"", "HTTP 501"),
     ],
 )
-def test_a_row_that_cannot_succeed_is_set_aside_without_the_servers_words(
-    status: int, body: object, reason: str
-) -> None:
+def test_a_permanent_error_is_failed_without_the_servers_text(status: int, body: object, reason: str) -> None:
     assert read(status, body) == FinalOutcome("failed", reason=reason)
 
 
@@ -171,7 +169,7 @@ def test_a_row_that_cannot_succeed_is_set_aside_without_the_servers_words(
         (403, error(code=403, metadata={"reasons": ["violence"], "flagged_input": SECRET})),
     ],
 )
-def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
+def test_a_content_filter_refuses_at_no_cost(status: int, body: object) -> None:
     assert read(status, body) == FinalOutcome("refused", reason=f"HTTP {status} content filter")
 
 
@@ -199,7 +197,7 @@ def test_a_filter_refuses_at_no_cost(status: int, body: object) -> None:
         ),
     ],
 )
-def test_what_no_call_can_get_past_stops_with_a_sentence(
+def test_fatal_errors_have_a_message(
     status: int, body: object, kind: type[MentallamaError], sentence: str
 ) -> None:
     with pytest.raises(MentallamaError, match=sentence) as found:
@@ -224,13 +222,13 @@ def test_a_missing_key_is_named_by_its_variable() -> None:
         {"detail": [{"loc": ["body", "response_format", "type"]}]},
     ],
 )
-def test_a_response_format_that_is_not_taken_stops(body: object) -> None:
+def test_an_unsupported_response_format_ends_the_run(body: object) -> None:
     with pytest.raises(UsageError, match="set schema_mode to json_object or none"):
         read(400, body, formatted=True)
     assert read(400, body) != FinalOutcome("answered")  # without one asked for, only the row is at fault
 
 
-def test_the_words_of_a_fault_in_another_place_do_not_stop_the_run() -> None:
+def test_response_format_in_an_unrelated_error_does_not_end_the_run() -> None:
     body = error(param="messages") | {"detail": "response_format"}
     assert read(400, body, formatted=True) == FinalOutcome("failed", reason="HTTP 400")
 
@@ -243,7 +241,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from((200, 400, 429, 500)), JSON)
-def test_no_body_is_a_traceback(status: int, body: Any) -> None:
+def test_no_body_raises(status: int, body: Any) -> None:
     assert isinstance(read(status, body), (FinalOutcome, RetryableFailure))
 
 
@@ -304,11 +302,11 @@ def test_faults_over_a_real_connection(happens: str, expected: AttemptOutcome) -
 def test_an_answer_over_a_real_connection() -> None:
     found = once(Plan(reply=lambda body: body["messages"][0]["content"].upper()))
     assert isinstance(found, FinalOutcome)
-    assert (found.state, found.text, found.finish_reason) == ("answered", "A MADE-UP POST", "stop")
+    assert (found.state, found.text, found.finish_reason) == ("answered", "A SYNTHETIC POST", "stop")
     assert found.usage == {"input": 14 // 4 + 8, "output": 14 // 4 + 1}
 
 
-def test_nobody_there_is_no_try() -> None:
+def test_a_refused_connection_is_not_an_attempt() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
@@ -316,7 +314,7 @@ def test_nobody_there_is_no_try() -> None:
     assert found == RetryableFailure("no connection", connected=False)
 
 
-def test_a_body_is_written_once_and_always() -> None:
+def test_every_body_can_be_encoded() -> None:
     assert encode_body({"a": "é"}) == '{"a":"é"}'.encode()
     assert json.loads(encode_body({"a": "half \ud83d"})) == {"a": "half \ud83d"}
 
@@ -332,7 +330,7 @@ async def _redirecting(answer: bytes) -> tuple[asyncio.Server, list[bytes]]:
     return await asyncio.start_server(handle, "127.0.0.1", 0), seen
 
 
-def test_a_redirect_is_not_followed_and_no_proxy_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redirects_and_proxies_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 
     async def go() -> tuple[list[bytes], list[bytes]]:

@@ -33,7 +33,7 @@ from tests.factories.linear_cases import depression_posts
 from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 
 LIMITS = Limits(max_concurrency=16, timeout=10.0, max_attempts=3, initial_backoff=0.01)
-KEY = "sk-made-up-key"
+KEY = "sk-synthetic-key"
 PRICES = {"input_price": 1.0, "output_price": 10.0}
 
 
@@ -47,7 +47,7 @@ def calls(url: str, count: int) -> Iterator[Request]:
     for number in range(count):
         body = {
             "model": "test-model",
-            "messages": [{"role": "user", "content": f"made-up post {number:04d}"}],
+            "messages": [{"role": "user", "content": f"synthetic post {number:04d}"}],
             "max_tokens": 100,
         }
         about = {"example_id": f"e{number}", "post_id": f"p{number}", "task": "DR", "question": "q"}
@@ -66,7 +66,7 @@ def ray() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_AUTH_MODE", "token")
-        patch.setenv("RAY_AUTH_TOKEN", "made-up-token-of-a-cluster-for-tests")
+        patch.setenv("RAY_AUTH_TOKEN", "synthetic-token-of-a-cluster-for-tests")
         ray = pytest.importorskip("ray")
         ray.init(
             num_cpus=2,
@@ -81,7 +81,7 @@ def ray() -> Iterator[Any]:
 
 
 @pytest.mark.usefixtures("ray")
-def test_every_call_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Ledger) -> None:
+def test_every_request_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Ledger) -> None:
     said: list[str] = []
     plan = Plan(
         delay=0.01, key=KEY, script=["500", "429"], reply=lambda body: body["messages"][0]["content"][-4:]
@@ -102,7 +102,7 @@ def test_every_call_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Led
 
 
 @pytest.mark.usefixtures("ray")
-def test_the_calls_of_a_killed_worker_are_asked_again(ledger: Ledger) -> None:
+def test_requests_of_a_killed_worker_are_retried(ledger: Ledger) -> None:
     """One of two is killed at the first commit: no more calls are repeated than were in flight."""
     said: list[str] = []
     killed: list[int] = []
@@ -157,7 +157,7 @@ def ancestors(pid: int, parents: dict[int, int]) -> Iterator[int]:
 
 
 @pytest.mark.usefixtures("ray")
-def test_the_budget_stops_what_workers_send(ledger: Ledger) -> None:
+def test_the_budget_limits_the_workers(ledger: Ledger) -> None:
     with serving(Plan(delay=0.01)) as server:
         teacher = endpoint(server.url, **PRICES)
         call = next(calls(server.url, 1))
@@ -176,7 +176,7 @@ def test_the_budget_stops_what_workers_send(ledger: Ledger) -> None:
 
 
 @pytest.mark.usefixtures("ray")
-def test_a_wrong_key_is_one_sentence(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_key_is_one_error(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(Plan(key="another")) as server, pytest.raises(UsageError) as told:
         dispatch_sync(
             calls(server.url, 5), endpoint(server.url), ledger, LIMITS, transport=ray_transport("auto", print)
@@ -195,7 +195,7 @@ def test_a_cluster_with_another_version_is_refused(ledger: Ledger, monkeypatch: 
 
 
 @pytest.mark.usefixtures("ray")
-def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
+def test_the_stage_sends_from_a_cluster(tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as server:
         job = make_job(tmp_path, depression_posts()[:6], teacher=f"remote:test-model@{server.url}")
         summary = run_teach(job, tmp_path, dispatch_mode=DispatchMode(ray_address="auto"))[0]
@@ -203,7 +203,7 @@ def test_the_stage_asks_from_a_cluster(tmp_path: Path) -> None:
     assert summary.outcomes == {"test-model": {"parsed": 6}}
 
 
-def test_without_ray_it_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_error_says_what_to_install(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UsageError, match=r"--ray needs Ray: pip install 'mentallama\[ray\]'"):
         dispatch_sync(
@@ -247,7 +247,7 @@ class NoRay:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
-def test_an_address_where_nobody_listens(
+def test_an_address_where_nothing_listens(
     address: str, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", NoRay(joined=False))
