@@ -18,7 +18,7 @@ class MentallamaError(Exception):
 
 
 class UsageError(MentallamaError):
-    """The user asked for a name, path or setting that does not exist or is not valid."""
+    """A name, path or setting given by the user does not exist or is not valid."""
 
     exit_code = EXIT_USAGE
 

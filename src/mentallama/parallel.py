@@ -62,7 +62,7 @@ def process_pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _exit_with_parent() -> None:
-    """End this worker when its parent ends; it would otherwise wait for work forever."""
+    """End this worker when its parent ends; otherwise it would wait for work forever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -45,7 +45,7 @@ def progress_bar(description: str, total: float | None, done: int = 0) -> Iterat
 
 
 LogFn = Callable[[str], None]
-"""Function that receives one line of log."""
+"""Function that logs one line."""
 
 
 def log_to_stderr(line: str) -> None:

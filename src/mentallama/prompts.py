@@ -21,7 +21,7 @@ from mentallama.tasks import Task
 from mentallama.text.quote_extraction import extract_quotes
 
 PROMPTS_VERSION = "1"
-"""Incremented whenever a prompt changes by even one letter, as the answers to it are then different data."""
+"""Increment it whenever a prompt changes, even by one letter, because the answers are then different data."""
 
 PromptMode = Literal["zero-shot", "few-shot", "label-given"]
 SchemaMode = Literal["json_schema", "json_object", "none"]
@@ -87,14 +87,14 @@ _CLOSING_REQUEST: dict[tuple[bool, bool], str] = {
     (True, True): "Write the JSON object with this label.",
 }
 _CONTROL_MARKUP = re.compile(
-    # Markup with a meaning in this prompt or in a model's chat template: a post must not end its own section or turn.
+    # Markup of this prompt or of a model's chat template: a post must not be able to end its own section or turn.
     r"<(?=\s*/?\s*post\b|[|｜]|/?(?:s|bos|eos|pad|unk|think(?:ing)?|(?:start|end)_of_turn|im_(?:start|end))>|</?SYS>>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|ARGS|THINK)\])",
     re.IGNORECASE,
 )
 
 
-def teacher_prompt(  # noqa: PLR0913 - three of them are by name and only for their mode
+def teacher_prompt(  # noqa: PLR0913 - three are keyword-only and specific to a mode
     task: Task,
     question: str | None,
     text: str,
@@ -172,10 +172,9 @@ def response_format(task: Task, schema_mode: SchemaMode) -> dict[str, Any] | Non
 
 
 def prompt_instructions(task: Task, question: str | None = None) -> tuple[str, ...]:
-    """Fixed wording of the prompts of a question, in any mode.
+    """Fixed wording of a question's prompts in all modes, for detecting explanations that copy their instructions.
 
-    Questions, answer sentences, posts and examples are left out, as an answer may repeat them. An explanation that
-    contains a run of these words has copied its instructions.
+    Questions, answer sentences, posts and examples are left out, as an answer may repeat them.
     """
     about = _task_instruction(task, task.resolve_question(question))
     fixed = (
@@ -213,7 +212,7 @@ def _task_instruction(task: Task, question: str) -> str:
 
 
 def _choices(task: Task, structured: bool) -> str:
-    """The answers to choose from: label sentences, in structured mode preceded by label names."""
+    """List the answers to choose from: label sentences, in structured mode preceded by label names."""
     sentences = {label: label_sentence(task, label) for label in task.labels}
     lines = [
         f"- {json.dumps(k, ensure_ascii=False)}: {v}" if structured else f"- {v}"
@@ -223,7 +222,7 @@ def _choices(task: Task, structured: bool) -> str:
 
 
 def _user_message(task: Task, question: str, text: str, label: str | None, structured: bool) -> str:
-    """The post, then the question: models follow best what comes last, whatever the post says."""
+    """The post, then the question: models are most likely to follow what comes last, whatever the post says."""
     lines = ["<post>", _CONTROL_MARKUP.sub(r"\g<0> ", text), "</post>", ""]
     lines.append(f"Question: {task.questions[question].wording.instruction}")
     if label is not None:

@@ -19,17 +19,17 @@ ReadingStatus = Literal["parsed", "unparsed", "refused", "truncated"]
 FORMS: tuple[Form, ...] = ("instruction", "completion")
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 ORIGINS: tuple[Origin, ...] = ("release", "upstream", "table")
-"""In order of preference: the first origin that provides a split of a set is used for it."""
+"""In order of preference: a split of a set is taken from the first origin that provides it."""
 READING_STATUSES: tuple[ReadingStatus, ...] = ("parsed", "unparsed", "refused", "truncated")
 
 RATING_SCORES = ("0", "1", "2", "3")
-"""What a rater may write about an explanation, from worst to best, as cells of a sheet."""
+"""Scores that a rater may give an explanation, from worst to best, as cells of a sheet."""
 POOR_RATING_BELOW = 2.0
 """Mean overall score below which a rated explanation is poor."""
 
 
 def stable_id(*parts: str) -> str:
-    """Hash strings, in order, to 16 hexadecimal digits; no two lists of parts concatenate to the same input.
+    """Hash a sequence of strings to 16 hexadecimal digits; the boundaries between the parts count.
 
     >>> stable_id("DR", "test", "some text") == stable_id("DR", "test", "some text")
     True
@@ -107,7 +107,7 @@ class Example(Record):
 
 
 class Response(Record):
-    """Text that a teacher or a model wrote. `finish_reason` is as the server reported it."""
+    """Text that a teacher or a model wrote. `finish_reason` is the one reported by the server."""
 
     example_id: str
     text: str
@@ -154,7 +154,7 @@ class Prediction(Record):
 
 
 def example_id(post_id: str, question: str, form: str, task: str | None = None) -> str:
-    """Id of the example that asks `question` about a post; `task` only where it is not the set of the post."""
+    """Id of the example that asks `question` about a post; pass `task` only if it is not the post's set."""
     parts = (question, form) if task is None else (task, question, form)
     return stable_id(post_id, *parts)
 
@@ -162,7 +162,7 @@ def example_id(post_id: str, question: str, form: str, task: str | None = None) 
 def example_of(
     post: Post, question: str, form: Form, response: str | None = None, task: str | None = None
 ) -> Example:
-    """Ask one question about a post. `task` is the set that the question belongs to; None means the post's own."""
+    """Make an example from a post and a question; `task` is the set of the question, None for the post's own set."""
     own_task = task in {None, post.set}
     return Example(
         id=example_id(post.id, question, form, None if own_task else task),

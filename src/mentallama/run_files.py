@@ -16,7 +16,7 @@ ERASURE_LIST_PATH = "erasure_list.json"
 # collect
 POSTS_FILE = "posts.jsonl.zst"
 RESPONSES_FILE = "responses.jsonl.zst"
-"""Written by collect (the published references) and by teach (what the teachers answered)."""
+"""Written by collect (the published references) and by teach (the teachers' answers)."""
 REJECTS_FILE = "rejects.jsonl"
 REMOVED_FILE = "removed.jsonl"
 OVERLAP_FILE = "overlap.json"
@@ -54,7 +54,7 @@ VERDICTS_PATH = f"check/{VERDICTS_FILE}"
 GATE_REPORT_PATH = f"check/{GATE_REPORT_FILE}"
 GATE_REPORT_PAGE_PATH = f"check/{GATE_REPORT_PAGE_FILE}"
 
-# What people fill in between two runs of `check`.
+# filled in by people between two runs of `check`
 DISAGREEMENTS_FILE = "disagreements.csv"
 RATING_SAMPLE_FILE = "sample.csv"
 
@@ -65,16 +65,16 @@ RATING_SAMPLE_PATH = f"{REVIEW_FOLDER}/{RATING_SAMPLE_FILE}"
 # train
 TRAIN_FOLDER = "train"
 CHECKPOINTS_FOLDER = "checkpoints"
-"""Checkpoints to resume from; in the run's folder until training has finished, as is the baseline."""
+"""Checkpoints to resume from, in the run's folder; removed when training has finished."""
 BASELINE_FILE = "baseline.json"
-"""Metrics of the untrained model."""
+"""Metrics of the untrained model, in the run's folder; removed when training has finished."""
 TRAIN_SUMMARY_PATH = f"{TRAIN_FOLDER}/{SUMMARY_FILE}"
 
 # predict
 PREDICTIONS_FILE = "predictions.jsonl.zst"
 QUESTIONS_FILE = "questions.jsonl.zst"
 RESPONSES_FOLDER = "responses"
-"""A CSV file a set, in the layout that the published evaluation scripts read."""
+"""One CSV file per set, in the layout that the published evaluation scripts read."""
 
 PREDICT_SUMMARY_PATH = f"predict/{SUMMARY_FILE}"
 PREDICTIONS_PATH = f"predict/{PREDICTIONS_FILE}"

@@ -127,7 +127,7 @@ NULS = with_post(f"{MARKER}\0\0\0")
     [
         pytest.param(
             table(POSTS, header="body,label"),
-            ["posts.csv, row 1: no column 'post'; there are 'body', 'label'"],
+            ["posts.csv, row 1: no column 'post'; the columns are 'body', 'label'"],
             id="wrong column",
         ),
         pytest.param(
@@ -135,8 +135,8 @@ NULS = with_post(f"{MARKER}\0\0\0")
             ["posts.csv: byte 0xe9 in line 6 is not utf-8"],
             id="wrong encoding",
         ),
-        pytest.param(GOOD[:-20], ["posts.csv, row 11: ", "cut off"], id="cut inside a quoted cell"),
-        pytest.param(GOOD[:-5], ["posts.csv, row 11: 1 cells where"], id="cut behind a cell"),
+        pytest.param(GOOD[:-20], ["posts.csv, row 11: ", "truncated"], id="cut inside a quoted cell"),
+        pytest.param(GOOD[:-5], ["posts.csv, row 11: the row has 1 cells"], id="cut behind a cell"),
         pytest.param(b"", ["posts.csv: the file is empty"], id="empty file"),
         pytest.param(b"post,label\n", ["posts.csv: the file has a header and no rows"], id="header only"),
         pytest.param(GOOD.replace(b"label", b"post"), ["posts.csv, row 1: two columns"], id="column twice"),
@@ -164,10 +164,10 @@ def test_a_table_declared_as_utf_16_that_is_not(content: bytes, tmp_path: Path) 
     ("content", "row", "reason"),
     [
         pytest.param(
-            UNKNOWN_LABEL, 5, "'perhaps' in column 'label' is no label; known are yes, no", id="label"
+            UNKNOWN_LABEL, 5, "'perhaps' in column 'label' is not a label; the labels are yes, no", id="label"
         ),
-        pytest.param(HUGE, 6, f"characters; more than {MAX_POST_CHARS:,} is no post", id="10 MB"),
-        pytest.param(NULS, 6, "the text holds NUL bytes", id="NUL bytes"),
+        pytest.param(HUGE, 6, f"characters; posts have at most {MAX_POST_CHARS:,}", id="10 MB"),
+        pytest.param(NULS, 6, "the text contains NUL bytes", id="NUL bytes"),
         pytest.param(with_post(" \t"), 6, "the text is empty", id="blank"),
     ],
 )

@@ -89,7 +89,10 @@ def test_a_split_column_is_read_by_its_usual_names(cell: str, split: str, tmp_pa
 
 def test_a_column_that_names_no_split_rejects_the_row(tmp_path: Path) -> None:
     found = read(tmp_path, FULL, CELLS, CELLS | {"s": "holdout"}, CELLS | {"s": ""})
-    assert rejects(found) == [(3, "column 's' names no split"), (4, "column 's' names no split")]
+    assert rejects(found) == [
+        (3, "the cell in column 's' is not a split"),
+        (4, "the cell in column 's' is not a split"),
+    ]
 
 
 def test_without_split_column_the_sources_own_split_holds(tmp_path: Path) -> None:
@@ -102,7 +105,7 @@ def test_codes_and_canonical_labels_are_read_and_others_rejected_with_their_row(
     rows = [CELLS | {"b": cell} for cell in ("0", " 1 ", "yes", "2", "", "Yes")]
     found = read(tmp_path, FULL, *rows)
     assert [(post.row, post.labels[THWARTED]) for post in posts(found)] == [(2, "no"), (3, "yes"), (4, "yes")]
-    known = "in column 'b' is no label; known are 1, 0, yes, no"
+    known = "in column 'b' is not a label; the labels are 1, 0, yes, no"
     two, empty, capital = rejects(found)
     assert (two, capital) == ((5, f"'2' {known}"), (7, f"'Yes' {known}"))
     assert empty[0] == 6
@@ -199,8 +202,8 @@ def test_a_golden_that_says_nothing_is_a_reject_without_its_text(tmp_path: Path)
     [
         ("", "the text is empty"),
         (" \n\t\u3000", "the text is empty"),
-        (f"a{NUL_STAND_IN}b", "the text holds NUL bytes; the file is damaged or binary"),
-        ("x" * (MAX_POST_CHARS + 1), "the text has 100,001 characters; more than 100,000 is no post"),
+        (f"a{NUL_STAND_IN}b", "the text contains NUL bytes; the file is damaged or binary"),
+        ("x" * (MAX_POST_CHARS + 1), "the text has 100,001 characters; posts have at most 100,000"),
         ("x" * MAX_POST_CHARS, None),
         ("NA", None),
         ("0", None),

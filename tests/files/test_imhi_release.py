@@ -113,7 +113,7 @@ def test_a_row_of_another_task_is_named_without_its_text(tmp_path: Path) -> None
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "DR.csv", {"query": "x", "gpt-4": "y"})
-    with pytest.raises(DataError, match=r"no column 'gpt-3.5-turbo'; there are 'query', 'gpt-4'"):
+    with pytest.raises(DataError, match=r"no column 'gpt-3.5-turbo'; the columns are 'query', 'gpt-4'"):
         list(read_release_file(ReleaseFile("DR", "test", "instruction", path), TASKS["DR"]))
     path = write(tmp_path / "DR.csv", {"post": "x", "question": "y"})
     with pytest.raises(DataError, match="no column 'response'"):

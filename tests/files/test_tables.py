@@ -150,16 +150,16 @@ FAULTS = [
     ("a.csv", b"text,label\n", None, "a header and no rows"),
     ("a.jsonl", b"\n\n", None, "a header and no rows"),
     ("a.csv", b"text,text\na,b\n", 1, "two columns have the same name"),
-    ("a.csv", b"text,label\na,1\nb\n", 3, "1 cells where the header names 2; the file may be cut off"),
-    ("a.csv", b"text,label\na,1,2\n", 2, "3 cells where the header names 2"),
-    ("a.csv", b'label,text\n1,a\n2,"cut in the mid', 3, "the file may be cut off"),
-    ("a.csv", b'label,text\n1,"never closed\n2,b\n3,c\n', 2, "the file may be cut off"),
+    ("a.csv", b"text,label\na,1\nb\n", 3, "the row has 1 cells, the header 2; the file may be truncated"),
+    ("a.csv", b"text,label\na,1,2\n", 2, "the row has 3 cells, the header 2"),
+    ("a.csv", b'label,text\n1,a\n2,"cut in the mid', 3, "the file may be truncated"),
+    ("a.csv", b'label,text\n1,"never closed\n2,b\n3,c\n', 2, "the file may be truncated"),
     ("a.csv", b'text\n"closed" too early\n', 2, "not a table"),
-    ("a.jsonl", b'{"text": "a"}\n{"text": "b', 2, "not a JSON object; the file may be cut off"),
+    ("a.jsonl", b'{"text": "a"}\n{"text": "b', 2, "not a JSON object; the file may be truncated"),
     ("a.jsonl", b'{"text": "a"}\n["b"]\n', 2, "not a JSON object"),
     ("a.jsonl", b"[" * 100_000, 1, "not a JSON object"),
-    ("a.jsonl.zst", b"no zst", None, "damaged or cut off"),
-    ("a.jsonl.zst", zstandard.compress(b'{"text": "a"}\n' * 99)[:-3], None, "damaged or cut off"),
+    ("a.jsonl.zst", b"no zst", None, "damaged or truncated"),
+    ("a.jsonl.zst", zstandard.compress(b'{"text": "a"}\n' * 99)[:-3], None, "damaged or truncated"),
     ("a.xlsx", b"PK\x03\x04 no workbook", None, "not an Excel workbook"),
     ("a.parquet", b"PAR1 no table", 1, "not a Parquet file"),
 ]
@@ -189,10 +189,10 @@ def test_a_wrong_encoding_names_byte_and_line(before: int, tmp_path: Path) -> No
 
 
 def test_an_unknown_encoding_format_or_file_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no encoding is called 'klingon'"):
+    with pytest.raises(UsageError, match="there is no encoding named 'klingon'"):
         table(tmp_path, "a.csv", "n\n1\n", "klingon")
     for name in ("a.txt", "a.csv.zst", "a"):
-        with pytest.raises(UsageError, match=r"is not read; use one of \.csv, \.tsv"):
+        with pytest.raises(UsageError, match=r"files are not supported; use one of \.csv, \.tsv"):
             table(tmp_path, name, "n\n1\n")
     with pytest.raises(UsageError, match="there is no such file"):
         read_table(tmp_path / "none.csv")
@@ -226,6 +226,6 @@ def test_a_workbook_or_parquet_file_damaged_anywhere_is_bad_data_never_a_traceba
 def test_columns_that_are_needed_are_named_beside_those_there_are() -> None:
     require_columns(Path("a.csv"), {"text": "", "label": ""}, ["label"])
     with pytest.raises(
-        DataError, match=r"a.csv, row 1: no column 'author', 'time'; there are 'text', 'label'"
+        DataError, match=r"a.csv, row 1: no column 'author', 'time'; the columns are 'text', 'label'"
     ):
         require_columns(Path("a.csv"), {"text": "", "label": ""}, ["author", "text", "time"])

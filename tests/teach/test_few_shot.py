@@ -148,7 +148,7 @@ def test_a_question_must_be_named_where_there_are_several(tmp_path: Path) -> Non
 
 
 def test_missing_columns_and_files_are_reported(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no column 'explanation'; there are 'set'"):
+    with pytest.raises(DataError, match="no column 'explanation'; the columns are 'set'"):
         read_few_shot_rows(table(tmp_path, ["DR", "", "x", "no"], columns=FEW_SHOT_COLUMNS[:4]), TASKS)
     with pytest.raises(UsageError, match="there is no such file"):
         read_few_shot_rows(tmp_path / "absent.csv", TASKS)

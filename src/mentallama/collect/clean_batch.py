@@ -1,4 +1,4 @@
-"""Clean a batch of raw posts: repair, mask personal data, locate evidence, compute keys. Runs in worker processes."""
+"""Clean a batch of raw posts in a worker process: repair text, mask personal data, locate evidence, compute keys."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ def clean_batch(
             batch.rejects.append(Reject(file=raw.file, row=raw.row, reason=reason))
         else:
             repaired = repair(raw.text)
-            text, found = scrub(repaired)
-            batch.counts.update({f"scrubbed {kind}": number for kind, number in found.items()})
+            text, scrubbed = scrub(repaired)
+            batch.counts.update({f"scrubbed {kind}": number for kind, number in scrubbed.items()})
             key = text_key(text)
-            original = _scrubbed_original(raw.text, repaired, found)
+            original = _scrubbed_original(raw.text, repaired, scrubbed)
             batch.counts["posts repaired"] += original is not None
-            batch.counts["posts scrubbed"] += bool(found)
+            batch.counts["posts scrubbed"] += bool(scrubbed)
             synthetic = key_hash(key) in synthetic_hashes
             post = _post(raw, text, original, batch.counts, salt, synthetic)
             if erasures.covers(post):
@@ -88,20 +88,21 @@ def clean_batch(
 
 
 def _group_hash(raw: RawPost, salt: str) -> int:
-    """Hash of what keeps posts in one split: the author, else the thread; 0 if neither is known."""
+    """Hash of the author, else of the thread, whose posts stay in one split; 0 if neither is known."""
     name = raw.author or raw.thread
     return int(stable_id(salt, raw.set if not raw.author else "", name), 16) if name else 0
 
 
-def _scrubbed_original(raw: str, repaired: str, found: dict[str, int]) -> str | None:
+def _scrubbed_original(raw: str, repaired: str, counts: dict[str, int]) -> str | None:
     """The text before repair, with personal data masked; None if nothing was repaired.
 
-    None also where a name was only recognised after the repair, as the text before it would reveal the name.
+    Also None if masking it gives other `counts` than masking the repaired text: a name that is only recognised after
+    the repair would be revealed.
     """
     if raw.strip() == repaired:
         return None
-    scrubbed, seen = scrub(raw)
-    return scrubbed if seen == found else None
+    original, original_counts = scrub(raw)
+    return original if original_counts == counts else None
 
 
 def _post(
@@ -109,16 +110,16 @@ def _post(
 ) -> Post:
     evidence: dict[str, tuple[Span, ...]] = {}
     for question, cell in raw.evidence.items():
-        spans, lost = locate_evidence(text, scrub(repair(cell))[0], raw.evidence_separator)
+        spans, not_found = locate_evidence(text, scrub(repair(cell))[0], raw.evidence_separator)
         counts["evidence located"] += len(spans)
-        counts["evidence not found"] += lost
+        counts["evidence not found"] += not_found
         if spans:
             evidence[question] = spans
     return Post(
-        # Copies of a text in one file share this id until all are known; `CollectOutput` then makes ids unique.
+        # Copies of a text within a file share this id; `CollectOutput` makes ids unique once all posts are known.
         id=stable_id(raw.set, raw.origin, raw.file, raw.text),
         set=raw.set,
-        split=raw.split or "train",  # posts without a published split are assigned one once all are known
+        split=raw.split or "train",  # posts without a published split get one once all posts are known
         text=text,
         labels=raw.labels,
         evidence=evidence,
@@ -156,6 +157,6 @@ def locate_evidence(text: str, cell: str, separator: str | None) -> tuple[tuple[
     whole = find_quote(text, quotes[0], fuzzy=separator is None or separator not in cell)
     if whole is None and separator:
         quotes = [part for part in (piece.strip(" \n\"'") for piece in cell.split(separator)) if part]
-    found = [whole] if whole else [find_quote(text, quote) for quote in quotes]
-    spans = {span for span in found if span}
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end))), sum(span is None for span in found)
+    matches = [whole] if whole else [find_quote(text, quote) for quote in quotes]
+    spans = {span for span in matches if span}
+    return tuple(sorted(spans, key=lambda span: (span.start, span.end))), matches.count(None)

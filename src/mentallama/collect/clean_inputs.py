@@ -1,4 +1,4 @@
-"""Clean all input files of a run in one streaming pass, and group the posts that are alike."""
+"""Clean all input files of a run in one streaming pass, and group duplicates and near-duplicates."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from mentallama.text.near_duplicates import N_BUCKET_COLUMNS, Array, NearDuplica
 
 BATCH_ROWS = 512
 CLEANED_POSTS_FILE, REFERENCES_FILE = "posts.jsonl", "references.jsonl"
-"""Files of the working folder: a `Post` a line, and its published responses by question."""
+"""Files of the working folder: one `Post` per line, and per line its published responses by question."""
 
 
 @dataclass(frozen=True)
 class CleanedInputs:
-    """Index of all cleaned posts, in the order of the files, and counts of what was changed or rejected.
+    """Index of all cleaned posts in file order, their duplicates, and counts of changes and rejected rows.
 
     `same` and `near`, int64 (posts,): first post with an equal key, first post of the cluster of near-duplicates.
     """
@@ -43,13 +43,13 @@ class CleanedInputs:
     counts: Counter[str]
     reject_reasons: Counter[str]
     has_real_posts: bool
-    """Whether some post is certainly not synthetic; texts too short to be identified do not count."""
+    """Whether any post is certainly not synthetic; texts too short to be identified do not count."""
 
 
 def clean_inputs(
     inputs: list[InputFile], recipe: Recipe, work: Path, out: Path, erasures: ErasureList
 ) -> CleanedInputs:
-    """Clean all files; write posts and references to `work`, rejected rows to `out`."""
+    """Clean all files, writing posts and references to `work` and rejected rows to `out`."""
     assert recipe.collect is not None
     clean = partial(
         clean_batch,
@@ -59,7 +59,7 @@ def clean_inputs(
     )
     duplicates, columns = NearDuplicateIndex(work), _PostIndexBuilder(list(recipe.catalogue()))
     counts, reject_reasons, has_real_posts = Counter[str](), Counter[str](), False
-    size = sum(each.path.stat().st_size for each in inputs)
+    size = sum(file.path.stat().st_size for file in inputs)
     with (
         progress_bar("collect: clean", size) as advance,
         record_writer(work / CLEANED_POSTS_FILE) as write_post,
@@ -87,16 +87,16 @@ def clean_inputs(
 
 
 def _rows(inputs: list[InputFile], advance: ProgressCallback) -> Iterator[RawPost | Reject]:
-    """All rows of all files. The bar advances by the text read, and by the rest of a file at its end."""
+    """Yield all rows of all files. The bar advances by the characters read, and by the remainder after each file."""
     for file in inputs:
-        seen, size = 0, file.path.stat().st_size
+        remaining = file.path.stat().st_size
         for row in file.read():
             if isinstance(row, RawPost):
-                amount = min(len(row.text), size - seen)
-                seen += amount
+                amount = min(len(row.text), remaining)
+                remaining -= amount
                 advance(amount)
             yield row
-        advance(size - seen)
+        advance(remaining)
 
 
 class _PostIndexBuilder:
@@ -121,13 +121,13 @@ class _PostIndexBuilder:
         )
 
     def build(self) -> PostIndex:
-        if not self._parts:  # all rows were skipped
+        if not self._parts:  # all rows were skipped, so there was no batch
             self.add(CleanedBatch())
         return PostIndex(self.names, *(np.concatenate(parts) for parts in zip(*self._parts, strict=True)))
 
 
 def _reason_kind(reason: str) -> str:
     """The part of a rejection reason that does not vary from row to row."""
-    if "is no label" in reason:
+    if "is not a label" in reason:
         return "unknown label"
     return reason.split(";", maxsplit=1)[0].split(" has ", maxsplit=1)[0].split(":", maxsplit=1)[0]

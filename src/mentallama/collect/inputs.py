@@ -37,7 +37,7 @@ class InputFile:
 def find_input_files(
     data: Path, tasks: Mapping[str, Task], form: Form, declared: Mapping[str, Sequence[Source]] | None = None
 ) -> list[InputFile]:
-    """Find the files of the sets in `tasks`, ordered by set; within a set release, upstream, declared tables.
+    """Find the files of the sets in `tasks`, ordered by set, then release, upstream files, declared tables.
 
     Parameters
     ----------
@@ -59,8 +59,10 @@ def find_input_files(
         inputs += [
             _input(task, "release", data, file.path, file) for file in published if file.set == task.set
         ]
-        found = [(folder / source.file, source) for source in task.sources]
-        inputs += [_input(task, "upstream", data, path, source) for path, source in found if path.is_file()]
+        upstream = [(folder / source.file, source) for source in task.sources]
+        inputs += [
+            _input(task, "upstream", data, path, source) for path, source in upstream if path.is_file()
+        ]
         for source in (declared or {}).get(task.set, ()):
             path = folder / source.file
             if not path.is_file():
@@ -69,7 +71,7 @@ def find_input_files(
                 )
             inputs.append(_input(task, "table", data, path, source))
     if not inputs:
-        raise UsageError(f"{data}: neither release/ nor sources/<set>/ holds a file of {', '.join(tasks)}")
+        raise UsageError(f"{data}: neither release/ nor sources/<set>/ has a file of {', '.join(tasks)}")
     return inputs
 
 
@@ -79,7 +81,7 @@ def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | 
 
 @dataclass(frozen=True)
 class SourceSurvey:
-    """Rows of a set in a data folder: `release` by split, `upstream` by file name, and upstream files `missing`."""
+    """Rows of a set in a data folder: `release` by split, `upstream` by file name; and the `missing` upstream files."""
 
     task: Task
     release: dict[str, int]
@@ -88,7 +90,7 @@ class SourceSurvey:
 
 
 def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[SourceSurvey]:
-    """Count the rows of each set's files; files that do not exist count as 0 or missing."""
+    """Count the rows of each set's files, and list the upstream files that do not exist."""
     release = data / "release"
     published = find_release_files(release, form, tasks) if release.is_dir() else []
     return [
@@ -97,7 +99,7 @@ def survey(data: Path, tasks: Mapping[str, Task], form: Form) -> list[SourceSurv
 
 
 def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurvey:
-    rows: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
+    release: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
     folder, upstream = data / "sources" / task.set, {}
     for source in task.sources:
         if (folder / source.file).is_file():
@@ -109,16 +111,16 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurve
     )
     upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
     missing = tuple(source.file for source in task.sources if source.file not in upstream)
-    return SourceSurvey(task, rows, upstream, missing)
+    return SourceSurvey(task, release, upstream, missing)
 
 
-def format_survey(found: SourceSurvey) -> list[str]:
+def format_survey(entry: SourceSurvey) -> list[str]:
     """Describe a set as lines of text: source, licence, rows found and rows expected."""
-    task, expected = found.task, found.task.published_rows.model_dump()
+    task, expected = entry.task, entry.task.published_rows.model_dump()
     release = ", ".join(
-        f"{split} {found.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
+        f"{split} {entry.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()
     )
-    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in found.upstream.items()) or "nothing"
+    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in entry.upstream.items()) or "nothing"
     lines = [
         f"{task.set}: {task.title} ({task.platform})",
         f"  licence   {task.licence}",
@@ -126,6 +128,6 @@ def format_survey(found: SourceSurvey) -> list[str]:
         f"  release   {release} rows",
         f"  upstream  {upstream}",
     ]
-    if found.missing:
-        lines.append(f"  missing   {', '.join(found.missing)}")
+    if entry.missing:
+        lines.append(f"  missing   {', '.join(entry.missing)}")
     return lines

@@ -1,4 +1,4 @@
-"""Label drift: published labels that differ from the label in the upstream file the post came from."""
+"""Label drift: published labels that differ from the post's label in the upstream file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mentallama.records import Post
 
 
 def label_drift(posts: Iterable[tuple[int, Post]]) -> list[LabelDrift]:
-    """Compare labels of the release with those upstream, post by post.
+    """Compare labels of the release with upstream labels, post by post.
 
     Parameters
     ----------
@@ -40,7 +40,10 @@ def label_drift(posts: Iterable[tuple[int, Post]]) -> list[LabelDrift]:
         label = next(iter(labels))
         if label != reference:
             pairs.setdefault((set_name, question), Counter())[f"{label} → {reference}"] += 1
-    return [_drift(*place, count, pairs.get(place, Counter())) for place, count in rows.items()]
+    return [
+        _drift(set_name, question, count, pairs.get((set_name, question), Counter()))
+        for (set_name, question), count in rows.items()
+    ]
 
 
 def _drift(set_name: str, question: str, rows: int, pairs: Counter[str]) -> LabelDrift:

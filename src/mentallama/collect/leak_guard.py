@@ -30,9 +30,10 @@ def find_leaks(
 ) -> list[DuplicatePost]:
     """Find the posts to remove.
 
-    A training or validation post is removed if its cluster contains a test post, a training post also if it contains
-    a validation post: of any set at level "run", of the same set at level "question". Of copies within one set and
-    split the first is kept. Test posts are never removed, so that published scores remain comparable.
+    A training or validation post is removed if its cluster contains a test post, and a training post also if its
+    cluster contains a validation post: of any set at level "run", of the same set at level "question". Of copies within
+    one set and split, other than test, the first is kept. Test posts are never removed, so that scores remain
+    comparable with published ones.
 
     Parameters
     ----------
@@ -41,26 +42,26 @@ def find_leaks(
     same, near
         int64 (posts,): first post with an equal key, first post of the cluster.
     """
-    found: list[DuplicatePost] = []
+    duplicates: list[DuplicatePost] = []
     for members in _cluster_members(near, splits):
-        # Kept posts of the cluster: the first of each (scope, split), and the first with each key of each.
+        # Kept posts of the cluster: the first of each group (scope, split), and of each group the first with each key.
         first: dict[tuple[str, int], int] = {}
         first_equal: dict[tuple[tuple[str, int], int], int] = {}
         for number in sorted(members, key=lambda n: (-int(splits[n]), n)):  # test, validation, train
             split, key = int(splits[number]), int(same[number])
             scope = "" if level == "run" else sets[number]
             leaks = [(scope, higher) for higher in range(TEST, split, -1) if (scope, higher) in first]
-            own = (f"={sets[number]}", split)
-            groups = leaks or ([own] if split != TEST and own in first else [])
+            same_set = (f"={sets[number]}", split)
+            groups = leaks or ([same_set] if split != TEST and same_set in first else [])
             if groups:
                 exact = next((first_equal[g, key] for g in groups if (g, key) in first_equal), None)
                 original = first[groups[0]] if exact is None else exact
-                found.append(DuplicatePost(number, original, bool(leaks), exact is not None))
+                duplicates.append(DuplicatePost(number, original, bool(leaks), exact is not None))
                 continue
-            for group in ((scope, split), own):
+            for group in ((scope, split), same_set):
                 first.setdefault(group, number)
                 first_equal.setdefault((group, key), number)
-    return sorted(found, key=lambda f: f.index)
+    return sorted(duplicates, key=lambda duplicate: duplicate.index)
 
 
 def _cluster_members(near: Array, splits: Array) -> Iterator[list[int]]:

@@ -22,7 +22,7 @@ from mentallama.run_files import LABEL_DRIFT_FILE, POSTS_FILE, REMOVED_FILE, RES
 from mentallama.text.near_duplicates import Array
 
 RELEASE_RESPONDER = "gpt-3.5-turbo"
-"""Author of the release's reference responses, as their column is named."""
+"""Model named as the author of the release's reference responses, after their column."""
 
 
 class CollectOutput:
@@ -63,16 +63,16 @@ class CollectOutput:
         counts: Counter[tuple[str | None, ...]] = Counter()
         names = ("reason", "match", "set", "split", "duplicate_of_set", "duplicate_of_split")
         with record_writer(self._out / REMOVED_FILE) as write:
-            for each in removals:
-                write(each)
-                counts[tuple(getattr(each, name) for name in names)] += 1
+            for removal in removals:
+                write(removal)
+                counts[tuple(getattr(removal, name) for name in names)] += 1
         return [
             RemovalCount.model_validate(dict(zip(names, values, strict=True)) | {"posts": n})
             for values, n in sorted(counts.items(), key=str)
         ]
 
     def write_label_drift(self) -> None:
-        """Write how published and upstream labels differ, for the sets that have both."""
+        """Write the differences between published and upstream labels, for the sets that have both."""
         release = self._posts.origins == ORIGINS.index("release")
         both = np.intersect1d(self._posts.sets[release], self._posts.sets[~release])
         compared = np.isin(self._posts.sets, both)
@@ -82,16 +82,16 @@ class CollectOutput:
                 for number, line in enumerate(lines)
                 if compared[number]
             )
-            write_json(self._out / LABEL_DRIFT_FILE, [each.model_dump() for each in label_drift(posts)])
+            write_json(self._out / LABEL_DRIFT_FILE, [item.model_dump() for item in label_drift(posts)])
 
     def _with_unique_ids(
         self, kept: Array, wanted: set[int]
     ) -> Iterator[tuple[int, Post | str, dict[str, str]]]:
-        """Yield posts with their final split, and with unique ids where a file holds copies of one text.
+        """Yield posts with their final split, and with unique ids where a file has copies of one text.
 
-        A line that needs no change, as most do, is passed on unparsed.
+        Lines that need no change, as most do, are passed on unparsed.
         """
-        seen: Counter[str] = Counter()
+        copies: Counter[str] = Counter()
         drawn = (kept != DROPPED) & (kept != np.maximum(self._posts.published_splits, 0))
         with (
             open_jsonl(self._work / CLEANED_POSTS_FILE, "r") as posts,
@@ -105,9 +105,9 @@ class CollectOutput:
                 post = Post.model_validate_json(line)
                 changes: dict[str, Any] = {"split": SPLITS[kept[number]]} if drawn[number] else {}
                 if self._repeated[number]:
-                    if seen[post.id]:
-                        changes["id"] = stable_id(post.id, str(seen[post.id]))
-                    seen[post.id] += 1
+                    if copies[post.id]:
+                        changes["id"] = stable_id(post.id, str(copies[post.id]))
+                    copies[post.id] += 1
                 yield number, post.model_copy(update=changes), responses
 
 
@@ -118,7 +118,7 @@ def removal_records(
     splits: Array,
     ids: dict[int, str],
 ) -> list[Removal]:
-    """Records of all removed posts, in the order of the files; `splits` are those before the guard."""
+    """Make records of all removed posts, in file order; `splits` are those before the leak guard."""
 
     def set_and_split(number: int) -> tuple[str, str]:
         return posts.set_names[posts.sets[number]], SPLITS[max(int(splits[number]), 0)]
@@ -135,19 +135,19 @@ def removal_records(
         )
         for number in synthetic
     ]
-    for each in duplicates:
-        set_name, split = set_and_split(each.index)
-        original_set, original_split = set_and_split(each.duplicate_of)
+    for duplicate in duplicates:
+        set_name, split = set_and_split(duplicate.index)
+        original_set, original_split = set_and_split(duplicate.duplicate_of)
         records.append(
             (
-                each.index,
+                duplicate.index,
                 Removal(
-                    id=ids[each.index],
+                    id=ids[duplicate.index],
                     set=set_name,
                     split=split,
-                    reason="leak" if each.crosses_splits else "duplicate",
-                    match="exact" if each.exact else "near",
-                    duplicate_of_id=ids[each.duplicate_of],
+                    reason="leak" if duplicate.crosses_splits else "duplicate",
+                    match="exact" if duplicate.exact else "near",
+                    duplicate_of_id=ids[duplicate.duplicate_of],
                     duplicate_of_set=original_set,
                     duplicate_of_split=original_split,
                 ),

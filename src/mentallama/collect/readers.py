@@ -1,4 +1,4 @@
-"""Read raw posts from release files and tables, and give the reason for each row that cannot be used."""
+"""Read raw posts from release files and tables, with a reason for each row that cannot be used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_POST_CHARS = 100_000
 
 
 class Reject(Record):
-    """A row that was left out: `row` as a spreadsheet numbers it; `reason` holds no post text."""
+    """A rejected row. `row` is its number in a spreadsheet; `reason` contains no post text."""
 
     file: str
     row: int
@@ -50,7 +50,7 @@ def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[Raw
     A text that repeats a question starts a new post, so that every published row is kept.
     """
     posts: dict[tuple[str, int], RawPost] = {}
-    asked: dict[tuple[str, str], int] = {}
+    repeats: dict[tuple[str, str], int] = {}
     for row in read_release_file(file, task):
         reading = read_answer(task, row.reference, file.form)
         if reading.label is None:
@@ -58,7 +58,7 @@ def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[Raw
                 file=name, row=row.row, reason=f"the reference response is {reading.status}: {reading.reason}"
             )
             continue
-        repeat = asked[row.text, row.question] = asked.get((row.text, row.question), -1) + 1
+        repeat = repeats[row.text, row.question] = repeats.get((row.text, row.question), -1) + 1
         post = posts.setdefault(
             (row.text, repeat),
             RawPost(task.set, file.split, "release", name, row.row, row.text, {}, task.language),
@@ -79,8 +79,8 @@ def read_table_posts(
         The file lacks a column that the field map names.
     """
     columns = source.columns
-    named = [columns.text, *columns.labels.values(), *columns.evidence.values(), *source.skip]
-    named += [
+    required = [columns.text, *columns.labels.values(), *columns.evidence.values(), *source.skip]
+    required += [
         column
         for column in (columns.author, columns.thread, columns.time, columns.split, columns.language)
         if column
@@ -88,7 +88,7 @@ def read_table_posts(
     checked = False
     for row, cells in read_table(path, source.encoding):
         if not checked:
-            require_columns(path, cells, named)
+            require_columns(path, cells, required)
             checked = True
         if any(cells[column] in values for column, values in source.skip.items()):
             continue
@@ -106,12 +106,12 @@ def _table_post(
             return Reject(
                 file=name,
                 row=row,
-                reason=f"{_describe_cell(cells[column])} in column {column!r} is no label; known are {known}",
+                reason=f"{_describe_cell(cells[column])} in column {column!r} is not a label; the labels are {known}",
             )
         labels[question] = label
     split = _parse_split(cells[columns.split]) if columns.split else source.split
     if columns.split and split is None:
-        return Reject(file=name, row=row, reason=f"column {columns.split!r} names no split")
+        return Reject(file=name, row=row, reason=f"the cell in column {columns.split!r} is not a split")
     return RawPost(
         task.set,
         split,
@@ -149,7 +149,7 @@ _SPLIT_ALIASES: dict[str, Split] = {
 
 
 def _describe_cell(cell: str) -> str:
-    """A cell without a valid label, for an error message; a long one may be a post and is not shown."""
+    """Describe a cell that is not a label, for an error message; a long one may be a post and is not shown."""
     cell = cell.strip()
     if len(cell.split()) == 1 and len(cell) <= 20:
         return repr(cell)
@@ -161,11 +161,11 @@ def _parse_split(cell: str) -> Split | None:
 
 
 def rejection_reason(raw: RawPost) -> str | None:
-    """Why a post's text cannot be used; None if it can."""
+    """The reason why a post's text cannot be used; None if it can."""
     if NUL_STAND_IN in raw.text:
-        return "the text holds NUL bytes; the file is damaged or binary"
+        return "the text contains NUL bytes; the file is damaged or binary"
     if len(raw.text) > MAX_POST_CHARS:
-        return f"the text has {len(raw.text):,} characters; more than {MAX_POST_CHARS:,} is no post"
+        return f"the text has {len(raw.text):,} characters; posts have at most {MAX_POST_CHARS:,}"
     if not raw.text.strip():
         return "the text is empty"
     return None

@@ -1,4 +1,4 @@
-"""Collect: published files in, cleaned and leak-checked posts out.
+"""Collect: turn published files into cleaned, split and leak-checked posts.
 
     mentallama collect recipes/imhi-linear.yaml
 
@@ -43,7 +43,7 @@ from mentallama.text.near_duplicates import Array
 
 
 def run(recipe: Recipe, out: Path, erasures: ErasureList = NO_ERASURES) -> CollectSummary:
-    """Collect the posts of a run into `out`, except those of `erasures`; returns the summary that is also written."""
+    """Collect the posts of a run into `out`, except those in `erasures`; the returned summary is also written."""
     settings = recipe.collect
     assert settings is not None
     inputs = find_input_files(recipe.data, recipe.catalogue(), recipe.form, settings.tables)
@@ -58,10 +58,13 @@ def run(recipe: Recipe, out: Path, erasures: ErasureList = NO_ERASURES) -> Colle
         before = train_test_overlap(sets, splits, near, posts.set_names)
         duplicates = find_leaks(sets, splits, cleaned.same, near, settings.leak_guard)
         kept = splits.copy()
-        kept[[each.index for each in duplicates]] = DROPPED
+        kept[[duplicate.index for duplicate in duplicates]] = DROPPED
         after = train_test_overlap(sets, kept, near, posts.set_names)
         output = CollectOutput(work, out, posts, cleaned.same)
-        needed = {*synthetic, *(n for each in duplicates for n in (each.index, each.duplicate_of))}
+        needed = {
+            *synthetic,
+            *(n for duplicate in duplicates for n in (duplicate.index, duplicate.duplicate_of)),
+        }
         ids = output.write_posts(kept, recipe.form, needed)
         removed = output.write_removed(removal_records(duplicates, synthetic, posts, splits, ids))
         output.write_label_drift()
@@ -87,7 +90,7 @@ def _drop_held_out(splits: Array, posts: PostIndex, held_out: tuple[str, ...]) -
 
 
 def _drop_synthetic(splits: Array, posts: PostIndex) -> list[int]:
-    """Drop synthetic posts from validation and test, as results beside real posts must not depend on them."""
+    """Drop synthetic posts from validation and test splits, since results on real posts must not depend on them."""
     dropped = np.flatnonzero(posts.synthetic & (splits > TRAIN))
     splits[dropped] = DROPPED
     return [int(number) for number in dropped]
@@ -104,7 +107,7 @@ def _overlap(posts: PostIndex, splits: Array, before: list[list[int]], after: li
     )
 
 
-def _summary(  # noqa: PLR0913, PLR0917 - results of the parts of `run`
+def _summary(  # noqa: PLR0913, PLR0917 - results of the steps of `run`
     recipe: Recipe,
     inputs: list[InputFile],
     cleaned: CleanedInputs,
@@ -135,5 +138,5 @@ def _summary(  # noqa: PLR0913, PLR0917 - results of the parts of `run`
             test_posts_left_in_training=n_leaks_left,
             verified=bool(recipe.collect.held_out) and n_leaks_left == 0,
         ),
-        files=tuple(each.name for each in inputs),
+        files=tuple(file.name for file in inputs),
     )

@@ -1,4 +1,4 @@
-"""Assign posts to splits: as published where a file has the split, else drawn; authors and copies stay together."""
+"""Assign posts to splits: as published, or drawn where a set lacks a split; authors and copies stay together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRAIN, VALIDATION, TEST = range(len(SPLITS))
 
 @dataclass(frozen=True)
 class SplitShares:
-    """Share of groups (0 to below 1) drawn for a split that a set's files do not have."""
+    """Shares of groups (at least 0, below 1) that are drawn for a split that a set's files do not have."""
 
     validation: float
     test: float
@@ -55,7 +55,8 @@ def assign_splits(posts: PostIndex, groups: Array, shares: SplitShares, seed: in
 
     Returns
     -------
-    int8 (posts,): index into SPLITS, or DROPPED for a post of an origin that is not used.
+    int8 (posts,)
+        Index into SPLITS, or DROPPED for a post of an origin that is not used.
     """
     draws = _uniform_draws(groups, posts.hashes, seed)
     published = np.where(posts.published_splits == DROPPED, TRAIN, posts.published_splits)
@@ -89,7 +90,13 @@ def _uniform_draws(groups: Array, hashes: Array, seed: int) -> Array:
 
 
 def group_by_author(clusters: Array, authors: Array) -> Array:
-    """Merge clusters that share an author (hash 0: unknown); int64 (posts,), the first post of each group."""
+    """Merge clusters that share an author (hash 0 means unknown).
+
+    Returns
+    -------
+    int64 (posts,)
+        The first post of each post's group.
+    """
     size = len(clusters)
     if not size:
         return clusters

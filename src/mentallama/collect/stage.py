@@ -1,4 +1,4 @@
-"""The collect stage."""
+"""The collect stage, for the runner and the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mentallama.run_files import COLLECT_SUMMARY_PATH, ERASURE_LIST_PATH, REJECT
 
 
 def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
-    """Log how many rows were rejected; a sentence if there are more than the recipe allows."""
+    """Log how many rows were rejected; return a message instead if there are more than the recipe allows."""
     from mentallama.collect.readers import Reject
     from mentallama.collect.summary import CollectSummary
 
@@ -24,14 +24,14 @@ def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     assert recipe.collect is not None
     share, allowed = summary.rejected / summary.rows_read, recipe.collect.allowed_rejects
     first = next(read_records(folder / REJECTS_PATH, Reject))
-    sentence = (
+    message = (
         f"{recipe.data / first.file}, row {first.row}: {first.reason} "
         f"({summary.rejected} of {summary.rows_read} rows rejected, {share:.2%}; all are listed in "
         f"{folder / REJECTS_PATH})"
     )
     if share > allowed:
-        return f"{sentence}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
-    log(f"note: {sentence}")
+        return f"{message}; the recipe allows {allowed:.2%} (collect.allowed_rejects)"
+    log(f"note: {message}")
     return None
 
 
@@ -40,7 +40,7 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
     assert recipe.collect is not None
     inputs = find_input_files(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
-    files = {each.name: each.path for each in inputs}
+    files = {file.name: file.path for file in inputs}
     erasures = folder / ERASURE_LIST_PATH
     return files | ({ERASURE_LIST_PATH: erasures} if erasures.is_file() else {})
 
@@ -54,7 +54,7 @@ def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 STAGE = Stage(
     name="collect",
-    help="Gather posts: repair text, remove personal data, split, and drop what leaks into test sets.",
+    help="Gather posts: repair text, mask personal data, split, and remove training posts that leak test posts.",
     inputs=collect_inputs,
     run=collect,
     verdict=check_reject_share,

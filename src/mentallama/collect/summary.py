@@ -1,4 +1,4 @@
-"""Schemas of the JSON files that `collect` writes about its posts, and that `report` shows."""
+"""Schemas of the files about its posts that `collect` writes and `report` shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mentallama.records import Record
 
 
 class Removal(Record):
-    """A line of `removed.jsonl`: a post that was removed from `split`, and the post that it duplicates."""
+    """A line of `removed.jsonl`: a post that was removed from `split`, and the post that it duplicates, if any."""
 
     id: str
     set: str
@@ -52,7 +52,7 @@ class CollectSummary(Record):
     rejected: int = 0
     reject_reasons: dict[str, int] = {}
     cleaning: dict[str, int] = {}
-    """What cleaning repaired, scrubbed and located, counted."""
+    """Counts of repaired and scrubbed posts, of masked items by kind, and of evidence located or not found."""
     leak_guard: str | None = None
     removed: tuple[RemovalCount, ...] = ()
     held_out: HeldOut = HeldOut()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; on success it is flushed to disk and renamed."""
+    """Yield a temporary path beside `path`; on success the file is flushed to disk and renamed to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -14,10 +14,10 @@ from mentallama.text.fingerprint import identifying_hash
 
 
 class ErasureList(Record):
-    """Posts to leave out, by post id, author hash, and hash of the text's key; each sorted.
+    """Posts to leave out, by post id, author hash and hash of the text's key, each in sorted order.
 
-    Text hashes are needed because the same post occurs in several sets under different ids. Texts too short to
-    identify one post are listed by id only.
+    Text hashes are needed because the same post occurs in several sets under different ids. Posts whose text is too
+    short to identify them are listed by id only.
     """
 
     post_ids: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class ErasureList(Record):
         return listed or (bool(self.text_hashes) and identifying_hash(post.text) in self.text_hashes)
 
     def with_posts(self, posts: list[Post]) -> ErasureList:
-        """A copy of this list with `posts` added."""
+        """Copy this list and add posts."""
         return ErasureList(
             post_ids=tuple(sorted({*self.post_ids, *(post.id for post in posts)})),
             author_hashes=self.author_hashes,
@@ -40,7 +40,7 @@ class ErasureList(Record):
         )
 
     def with_authors(self, authors: set[str]) -> ErasureList:
-        """A copy of this list with `authors` added."""
+        """Copy this list and add author hashes."""
         return self.model_copy(update={"author_hashes": tuple(sorted({*self.author_hashes, *authors}))})
 
 
@@ -51,11 +51,11 @@ def read_erasure_list(folder: Path) -> ErasureList:
     """Read the list of a run; empty if there were no requests."""
     path = folder / ERASURE_LIST_PATH
     if not path.is_file():
-        return ErasureList()
+        return NO_ERASURES
     try:
         return ErasureList.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as fault:
-        raise DataError("not an erasure list", path) from fault
+        raise DataError("this is not an erasure list", path) from fault
 
 
 def write_erasure_list(folder: Path, erasures: ErasureList) -> None:

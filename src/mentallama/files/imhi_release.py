@@ -16,7 +16,7 @@ _TRAIN_FOLDERS = {"instruction": "train_data/instruction_data", "completion": "t
 _EXPERT_FOLDER = "human_evaluation/test_instruction_expert"
 
 COLUMNS = ("query", "gpt-3.5-turbo")
-"""Columns of the published files; the second holds the reference response, whoever wrote it."""
+"""Columns of the published files; the second holds the reference response, even if an expert wrote it."""
 
 _TRAIN_FILE_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
@@ -45,7 +45,7 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class ReleaseRow:
-    """A published row; `row` as a spreadsheet numbers it. `query` and `reference` are as published."""
+    """A published row; `row` is its number in a spreadsheet. `query` and `reference` are as published."""
 
     row: int
     question: str
@@ -81,7 +81,7 @@ def find_release_files(root: Path, form: Form, tasks: Mapping[str, Task]) -> lis
         raise UsageError(
             f"{root}: not the published release, it holds none of test_data, train_data, human_evaluation"
         )
-    found = []
+    files = []
     for task in tasks.values():
         for split, names in _TRAIN_FILE_NAMES.items():
             paths = [
@@ -89,11 +89,11 @@ def find_release_files(root: Path, form: Form, tasks: Mapping[str, Task]) -> lis
                 for stem in _FILE_STEMS.get(task.set, (task.set,))
                 for name in names
             ]
-            found += [ReleaseFile(task.set, split, form, path) for path in paths if path.is_file()][:1]
+            files += [ReleaseFile(task.set, split, form, path) for path in paths if path.is_file()][:1]
         test = root / _TEST_FOLDERS[form] / f"{task.set}.csv"
         if test.is_file():
-            found.append(ReleaseFile(task.set, "test", form, test))
-    return found
+            files.append(ReleaseFile(task.set, "test", form, test))
+    return files
 
 
 def find_expert_files(root: Path, tasks: Mapping[str, Task]) -> list[ReleaseFile]:

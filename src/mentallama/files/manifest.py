@@ -91,7 +91,7 @@ def write_manifest(
     counts: dict[str, Any],
     seconds: float,
 ) -> Manifest:
-    """Write the manifest of a finished stage; must be the last file written to its folder."""
+    """Write the manifest of a finished stage; it must be the last file written to the stage's folder."""
     manifest = Manifest(
         stage=stage,
         cache_key=cache_key,
@@ -113,7 +113,7 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def is_up_to_date(manifest: Manifest | None, cache_key: dict[str, Any], folder: Path) -> bool:
-    """Whether a stage's outputs are undamaged and were made with the same cache key."""
+    """Whether a stage's outputs are unchanged and were made with the same cache key."""
     return (
         manifest is not None and manifest.cache_key == cache_key and manifest.outputs == digest_folder(folder)
     )

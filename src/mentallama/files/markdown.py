@@ -33,7 +33,7 @@ def format_cell(value: object) -> str:
 
 
 def table_of_rows(rows: Sequence[Mapping[str, object]]) -> str:
-    """Format rows that all have the same columns as a table."""
+    """Format a table from rows that all have the same columns."""
     header = [name.replace("_", " ") for name in rows[0]] if rows else []
     return markdown_table(header, (list(row.values()) for row in rows))
 

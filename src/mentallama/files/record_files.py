@@ -1,6 +1,6 @@
-"""Records on disk: JSON Lines (`.jsonl`, `.jsonl.zst`) and, with pyarrow, `.parquet`.
+"""Read and write files of records: JSON Lines (`.jsonl`, `.jsonl.zst`) and, with pyarrow, `.parquet`.
 
-Every write is atomic: a file appears under its final name whole or not at all.
+Every write is atomic: a file appears under its final name complete or not at all.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def open_jsonl(path: Path, mode: str) -> Iterator[IO[str]]:
 class _ZstdFrameReader(io.RawIOBase):
     """Reader of concatenated zstd frames; raises `EOFError` if the last one is truncated.
 
-    zstandard's own stream reader (also with `read_across_frames`) takes a truncated frame for the end of the file.
+    zstandard's own stream reader (even with `read_across_frames`) treats a truncated frame as the end of the file.
     """
 
     def __init__(self, raw: IO[bytes]) -> None:
@@ -139,15 +139,17 @@ def read_records(path: Path, record_type: type[R]) -> Iterator[R]:
             for number, line in enumerate(lines, 1):
                 yield _parse_record(record_type, line, path, number)
     except DAMAGED_FILE_ERRORS as fault:
-        raise DataError("the file is damaged or cut off after this row", path, number) from fault
+        raise DataError("the file is damaged or truncated after this row", path, number) from fault
 
 
-def _parse_record(kind: type[R], line: str, path: Path, number: int) -> R:
+def _parse_record(record_type: type[R], line: str, path: Path, number: int) -> R:
     try:
-        return kind.model_validate_json(line)
+        return record_type.model_validate_json(line)
     except ValidationError as fault:
         fields = sorted({".".join(map(str, e["loc"])) or "the line" for e in fault.errors()})
-        raise DataError(f"not a {kind.__name__} record: see {', '.join(fields)}", path, number) from None
+        raise DataError(
+            f"not a {record_type.__name__} record: see {', '.join(fields)}", path, number
+        ) from None
 
 
 def has_pyarrow() -> bool:
@@ -165,8 +167,10 @@ def _import_pyarrow() -> Any:
 
 @contextmanager
 def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Write text columns in batches. Records go into a single column `record` as JSON, so that nested fields need no
-    schema."""
+    """Yield a function that writes one row of text cells; rows are written in batches.
+
+    Records are stored as JSON in a single column `record`, so that nested fields need no schema.
+    """
     arrow = _import_pyarrow()
     schema = arrow.schema([(name, arrow.string()) for name in columns])
     batch: list[Sequence[str]] = []
@@ -212,15 +216,15 @@ def _row_json(columns: Sequence[str], cells: Sequence[str]) -> str:
     return json.dumps(dict(zip(columns, cells, strict=True)), ensure_ascii=False)
 
 
-def _read_parquet(path: Path, kind: type[R]) -> Iterator[R]:
+def _read_parquet(path: Path, record_type: type[R]) -> Iterator[R]:
     arrow, number = _import_pyarrow(), 0
     try:
         file = arrow.parquet.ParquetFile(path, page_checksum_verification=True)
         if file.schema_arrow.names != ["record"]:
-            raise DataError("not a Parquet file of records: it has other columns than “record”", path)
+            raise DataError("not a Parquet file of records: its only column should be “record”", path)
         for batch in file.iter_batches(PARQUET_BATCH_ROWS):
             for line in batch.column(0).to_pylist():
                 number += 1
-                yield _parse_record(kind, line, path, number)
+                yield _parse_record(record_type, line, path, number)
     except (arrow.ArrowException, OSError) as fault:  # pyarrow reports most damage as OSError
         raise DataError("not a Parquet file of records, or damaged", path, number or None) from fault

@@ -1,8 +1,8 @@
-"""CSV files that people edit in a spreadsheet.
+"""Read and write CSV files that people edit in a spreadsheet.
 
-Written as UTF-8 with byte order mark, comma-separated, quoted as in RFC 4180, with CR LF line ends; a cell that a
-spreadsheet would run as a formula is escaped with an apostrophe. Read in all variants that spreadsheets save: comma,
-semicolon or tab, UTF-8 or UTF-16.
+They are written as UTF-8 with a byte order mark, comma-separated, quoted as in RFC 4180, with CR LF line ends; a cell
+that a spreadsheet would run as a formula is escaped with an apostrophe. They are read in every variant that
+spreadsheets save: separated by comma, semicolon or tab, in UTF-8 or UTF-16.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SheetRow = dict[str, str]
 """One row: column -> cell."""
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
-"""Cells that a spreadsheet may run (OWASP, "CSV Injection"), after any apostrophes already present."""
+"""Start of a cell that a spreadsheet may run as a formula (OWASP, "CSV Injection"), after any apostrophes."""
 _ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 _UNWRITABLE = re.compile("[\ud800-\udfff\0]")
 """Lone surrogates and NUL, which a CSV file cannot contain."""
@@ -42,12 +42,12 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(cell: str) -> str:
-    """The inverse of `escape_formula`."""
+    """Remove the apostrophe that `escape_formula` added."""
     return cell[1:] if _ESCAPED_FORMULA.match(cell) else cell
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, SheetRow]]:
-    """Read rows, numbered as a spreadsheet shows them (the header is row 1); none if the file does not exist.
+    """Read rows with their numbers in a spreadsheet (the header is row 1); [] if the file does not exist.
 
     Columns other than `columns` are read too; rows without any text are skipped.
 
@@ -60,24 +60,24 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, SheetRow]]
         raw = path.read_bytes()
     except FileNotFoundError:
         return []
-    text = _decoded(raw, path)
-    number, header, found = 1, list[str](), list[tuple[int, SheetRow]]()
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, columns), strict=True)
+    text = _decode(raw, path)
+    number, header, rows = 1, list[str](), list[tuple[int, SheetRow]]()
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(text, columns), strict=True)
     try:
-        for number, cells in enumerate(rows, 1):
+        for number, cells in enumerate(lines, 1):
             if number == 1:
                 header = _header(cells, columns, path)
             elif any(cell.strip() for cell in cells):
-                found.append((number, _cells(header, cells, path, number)))
+                rows.append((number, _cells(header, cells, path, number)))
     except csv.Error as fault:
         raise DataError(f"not a table: {fault}; a quotation mark may be missing", path, number + 1) from None
     if not header:
         raise DataError(f"the file is empty; its first row should name {', '.join(columns)}", path)
-    return found
+    return rows
 
 
 def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[SheetRow]) -> None:
-    """Write rows atomically; columns beyond `columns` come last. A file with equal content is not touched."""
+    """Write rows atomically, columns other than `columns` last. A file that already has this content is not touched."""
     rows = list(rows)
     header = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     text = io.StringIO(newline="")
@@ -91,22 +91,22 @@ def write_sheet(path: Path, columns: Sequence[str], rows: Iterable[SheetRow]) ->
         partial.write_bytes(content)
 
 
-def _decoded(raw: bytes, path: Path) -> str:
-    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+def _decode(raw: bytes, path: Path) -> str:
+    is_utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = raw.decode("utf-16" if wide else "utf-8-sig")
+        text = raw.decode("utf-16" if is_utf16 else "utf-8-sig")
     except UnicodeDecodeError as fault:
-        row = 1 + raw.count(b"\n", 0, fault.start)
-        raise DataError(f"line {row} is not UTF-8; save it as “CSV UTF-8 (comma delimited)”", path) from None
+        line = 1 + raw.count(b"\n", 0, fault.start)
+        raise DataError(f"line {line} is not UTF-8; save it as “CSV UTF-8 (comma delimited)”", path) from None
     if "\0" in text:
-        raise DataError("holds NUL bytes; save it as “CSV UTF-8 (comma delimited)”", path)
+        raise DataError("the file contains NUL bytes; save it as “CSV UTF-8 (comma delimited)”", path)
     return text
 
 
 def _separator(text: str, columns: Sequence[str]) -> str:
-    """The separator that splits the first line into the most of `columns`."""
+    """Find the separator that yields the most of `columns` when it splits the first line."""
     first = text.split("\n", 1)[0].replace('"', "").strip()
-    return max(_SEPARATORS, key=lambda each: len(set(first.split(each)) & set(columns)))
+    return max(_SEPARATORS, key=lambda separator: len(set(first.split(separator)) & set(columns)))
 
 
 def _header(cells: list[str], columns: Sequence[str], path: Path) -> list[str]:
@@ -124,8 +124,8 @@ def _header(cells: list[str], columns: Sequence[str], path: Path) -> list[str]:
 
 def _cells(header: list[str], cells: list[str], path: Path, number: int) -> SheetRow:
     if len(cells) < len(header) or any(cell.strip() for cell in cells[len(header) :]):
-        raise DataError(f"{len(cells)} cells where the header names {len(header)}", path, number)
+        raise DataError(f"the row has {len(cells)} cells, the header {len(header)}", path, number)
     row = {name: unescape_formula(cell) for name, cell in zip(header, cells, strict=False) if name}
     if any(cell.strip() for name, cell in zip(header, cells, strict=False) if not name):
-        raise DataError("text stands in a column without a name", path, number)
+        raise DataError("there is text in a column without a name", path, number)
     return row

@@ -1,6 +1,6 @@
 """Read tables strictly, row by row: CSV, TSV, JSON Lines, Excel, Parquet.
 
-Cells are text as written. No text is taken for a missing value, as "None" and "NA" are real posts.
+Cells are text as written. No text is interpreted as a missing value, since "None" and "NA" are real posts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mentallama.errors import DataError, UsageError
 from mentallama.files.record_files import DAMAGED_FILE_ERRORS, PARQUET_BATCH_ROWS, open_jsonl
 
 NumberedCells = tuple[int, dict[str, str]]
-"""Row number as a spreadsheet shows it (the header is row 1), and cells by column name."""
+"""Row number in a spreadsheet (the header is row 1), and cells by column name."""
 
 NUL_STAND_IN = "\ufdd0"
 """Replaces NUL bytes, which the csv module rejects; a noncharacter, so never part of a text."""
@@ -49,7 +49,7 @@ def read_table(path: Path, encoding: str = "utf-8") -> Iterator[NumberedCells]:
     suffix = "".join(path.suffixes[-2:]) if path.suffix == ".zst" else path.suffix
     reader = _READERS.get(suffix.lower())
     if reader is None:
-        raise UsageError(f"{path}: a {suffix} file is not read; use one of {', '.join(_READERS)}")
+        raise UsageError(f"{path}: {suffix} files are not supported; use one of {', '.join(_READERS)}")
     return _require_rows(path, reader(path, encoding))
 
 
@@ -72,15 +72,15 @@ def require_columns(path: Path, row: dict[str, str], columns: list[str]) -> None
     """Raise `DataError`, naming missing and present columns, unless a row has all `columns`."""
     missing = [column for column in columns if column not in row]
     if missing:
-        # In a file without a header these are cells of the first post: nothing longer than a name is shown.
+        # In a file without a header these are cells of the first row, so nothing longer than a name is shown.
         names = ", ".join(
             repr(name) if len(name) <= 30 and len(name.split()) <= 2 else "…" for name in list(row)[:12]
         )
-        raise DataError(f"no column {', '.join(map(repr, missing))}; there are {names}", path, 1)
+        raise DataError(f"no column {', '.join(map(repr, missing))}; the columns are {names}", path, 1)
 
 
 def _decoded_lines(path: Path, encoding: str) -> Iterator[str]:
-    """Decode lines, replacing NUL bytes; the error for a wrong encoding names the line."""
+    """Decode lines and replace NUL bytes; the error for a wrong encoding names the line."""
     try:
         with path.open(encoding=encoding, newline="") as lines:
             for number, line in enumerate(lines, 1):
@@ -92,22 +92,22 @@ def _decoded_lines(path: Path, encoding: str) -> Iterator[str]:
     except UnicodeDecodeError as fault:
         byte, location = fault.object[fault.start], _locate_undecodable_line(path, encoding)
         raise DataError(
-            f"byte 0x{byte:02x}{location} is not {encoding}; is the encoding another one?", path
+            f"byte 0x{byte:02x}{location} is not {encoding}; does the file have another encoding?", path
         ) from None
     except UnicodeError:  # UTF-16 without byte order mark, or truncated inside a character
-        raise DataError(f"not {encoding}, or cut off; is the encoding another one?", path) from None
+        raise DataError(f"not {encoding}, or truncated; does the file have another encoding?", path) from None
     except LookupError:
-        raise UsageError(f"{path}: no encoding is called {encoding!r}") from None
+        raise UsageError(f"{path}: there is no encoding named {encoding!r}") from None
 
 
 def _locate_undecodable_line(path: Path, encoding: str) -> str:
     """Find the line in a second pass, as lines are decoded in blocks; "" if it cannot be located."""
     try:
         with path.open(encoding=encoding, errors="surrogateescape") as lines:
-            found = next((number for number, line in enumerate(lines, 1) if _LONE_SURROGATE.search(line)), 1)
+            number = next((n for n, line in enumerate(lines, 1) if _LONE_SURROGATE.search(line)), 1)
     except UnicodeError:  # UTF-16 has no such escape
         return ""
-    return f" in line {found}"
+    return f" in line {number}"
 
 
 def _delimited_reader(delimiter: str) -> Callable[[Path, str], Iterator[NumberedCells]]:
@@ -122,14 +122,13 @@ def _delimited_reader(delimiter: str) -> Callable[[Path, str], Iterator[Numbered
                 if not cells:  # a blank line
                     continue
                 if len(cells) != len(header):
-                    raise DataError(
-                        f"{len(cells)} cells where the header names {len(header)}; the file may be cut off here",
-                        path,
-                        number,
+                    message = (
+                        f"the row has {len(cells)} cells, the header {len(header)}; the file may be truncated"
                     )
+                    raise DataError(message, path, number)
                 yield number, dict(zip(header, cells, strict=True))
         except csv.Error as fault:
-            raise DataError(f"not a table: {fault}; the file may be cut off here", path, number + 1) from None
+            raise DataError(f"not a table: {fault}; the file may be truncated", path, number + 1) from None
 
     return read
 
@@ -146,14 +145,14 @@ def _json_lines(path: Path, encoding: str) -> Iterator[NumberedCells]:
                     names = names or dict.fromkeys(cells, "")
                     yield number, names | cells  # a missing name is an empty cell
     except DAMAGED_FILE_ERRORS as fault:
-        raise DataError("not UTF-8, damaged or cut off after this row", path, number or None) from fault
+        raise DataError("not UTF-8, or damaged or truncated after this row", path, number or None) from fault
 
 
 def _parse_object(line: str, path: Path, number: int) -> dict[str, str]:
     try:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError):
-        raise DataError("not a JSON object; the file may be cut off here", path, number) from None
+        raise DataError("not a JSON object; the file may be truncated", path, number) from None
     if not isinstance(value, dict):
         raise DataError("not a JSON object", path, number)
     return {str(key): _cell(cell) for key, cell in value.items()}
@@ -185,7 +184,7 @@ def _excel(path: Path, encoding: str) -> Iterator[NumberedCells]:
             if any(cell is not None for cell in cells):
                 yield number, dict(zip(header, map(_cell, cells), strict=False))
     except _DAMAGED_WORKBOOK_ERRORS as fault:
-        raise DataError("not an Excel workbook, or damaged or cut off", path, number or None) from fault
+        raise DataError("not an Excel workbook, or damaged or truncated", path, number or None) from fault
 
 
 def _parquet(path: Path, encoding: str) -> Iterator[NumberedCells]:
@@ -204,11 +203,11 @@ def _parquet(path: Path, encoding: str) -> Iterator[NumberedCells]:
                 number += 1
                 yield number, {key: _cell(cell) for key, cell in value.items()}
     except (pyarrow.ArrowException, OSError):  # pyarrow reports most damage as OSError
-        raise DataError("not a Parquet file, or damaged or cut off", path, number) from None
+        raise DataError("not a Parquet file, or damaged or truncated", path, number) from None
 
 
 def _cell(value: Any) -> str:
-    """Text as a spreadsheet shows it: 1.0 becomes "1", None becomes ""."""
+    """Format a value as a spreadsheet shows it: 1.0 becomes "1", None becomes ""."""
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer():

@@ -192,7 +192,7 @@ def test_a_duplicate_row_is_an_error(tmp_path: Path) -> None:
         (b"", "the file is empty", None),
         (b"example_id,model\r\na,b\r\n", "no column 'set', 'question'", 1),
         (",".join([*DISAGREEMENT_COLUMNS, "note"]).encode(), "two columns have the same name", 1),
-        (",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\na,b,c\r\n", "3 cells where the header names 10", 2),
+        (",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\na,b,c\r\n", "the row has 3 cells, the header 10", 2),
         (",".join(DISAGREEMENT_COLUMNS).encode() + b"\r\na,b,DR,q,no,yes,p,e,,,more\r\n", "11 cells", 2),
         (",".join(DISAGREEMENT_COLUMNS).encode() + b'\r\na,b,DR,q,no,yes,"p,e,,\r\n', "not a table", 2),
         (
