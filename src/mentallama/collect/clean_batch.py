@@ -158,5 +158,5 @@ def locate_evidence(text: str, cell: str, separator: str | None) -> tuple[tuple[
     if whole is None and separator:
         quotes = [part for part in (piece.strip(" \n\"'") for piece in cell.split(separator)) if part]
     matches = [whole] if whole else [find_quote(text, quote) for quote in quotes]
-    spans = {span for span in matches if span}
-    return tuple(sorted(spans, key=lambda span: (span.start, span.end))), matches.count(None)
+    spans = sorted({span for span in matches if span}, key=lambda span: (span.start, span.end))
+    return tuple(spans), sum(span is None for span in matches)
