@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -225,7 +226,13 @@ def data_formats_page() -> str:
 
 
 def _description(record: type[BaseModel]) -> str:
-    return " ".join(inspect.cleandoc(record.__doc__ or "").split())
+    return _as_json(record.__doc__ or "")
+
+
+def _as_json(docstring: str) -> str:
+    """A docstring on one line, with the constants of Python as they are in JSON."""
+    constants = {"None": "null", "True": "true", "False": "false"}
+    return re.sub(r"\b(None|True|False)\b", lambda match: constants[match[1]], " ".join(docstring.split()))
 
 
 def _field_table(record: type[BaseModel]) -> str:
@@ -234,7 +241,7 @@ def _field_table(record: type[BaseModel]) -> str:
     header = ("Field", "Type", "Meaning") if meanings else ("Field", "Type")
     rows = [header, ("---",) * len(header)]
     for name, field in record.model_fields.items():
-        cells = (f"`{name}`", _type_name(field.annotation), " ".join(meanings.get(name, "").split()))
+        cells = (f"`{name}`", _type_name(field.annotation), _as_json(meanings.get(name, "")))
         rows.append(tuple(cell.replace("|", "\\|") for cell in cells[: len(header)]))
     return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 

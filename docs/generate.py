@@ -101,7 +101,7 @@ KEY_DOCS: dict[str, str] = {
     "run's folder.",
     "teach.prompt": "The prompt asks for label and reason (`zero-shot`), for the same after examples (`few-shot`), or "
     "for the reason for the data set's label (`label-given`).",
-    "teacher.input_price": "Price of a million input tokens. Give both prices or neither.",
+    "teacher.input_price": "Price per million input tokens. Give both prices or neither.",
     "teacher.requests_per_minute": "The provider's rate limit. Without one, the client adapts to the server's "
     "responses only.",
     "teacher.tokens_per_minute": "The provider's limit on tokens, in the same way.",
@@ -143,8 +143,8 @@ KEY_DOCS: dict[str, str] = {
 }
 """Descriptions of keys whose fields have no docstring."""
 
-DEFAULTS = {"teach.teacher": '`"embedded"`'}
-"""Defaults that a recipe spells differently from the value in the model."""
+DEFAULTS = {"teach.teacher": '`"embedded"`', **dict.fromkeys(Recipe.stage_names(), "not run")}
+"""Defaults that differ from the value in the model: its spelling in a recipe, and keys whose absence is not null."""
 
 
 def main() -> int:
@@ -226,7 +226,8 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
         if meaning is None:
             raise SystemExit(f"docs/generate.py: {prefix + name} is not documented; add it to KEY_DOCS")
         shown = _SHOWN.get(model, prefix) + name
-        cells = (f"`{shown}`", _type_name(field), default, _flat(meaning))
+        meaning = re.sub(r"\bNone\b", "null", _flat(meaning))
+        cells = (f"`{shown}`", _type_name(field), default, meaning)
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines)
 
@@ -241,7 +242,7 @@ _SHOWN: dict[type[BaseModel], str] = {
 
 
 def _default(value: object) -> str:
-    return "none" if value is None else f"`{json.dumps(value, ensure_ascii=False)}`"
+    return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
 def _type_name(field: Mapping[str, Any]) -> str:
