@@ -4,10 +4,10 @@
     python benchmarks/analyse.py --model linear:runs/NAME/train --posts runs/NAME/collect/posts.jsonl.zst
 
 Measured on one core: posts per second with label, probabilities, evidence and explanation; the median and 95th
-percentile for a single post after loading; and the same for `predict_proba` of scikit-learn on the same n-grams and
-training posts, which gives no explanation. Both answer the same posts in alternating rounds, so that other load on the
-machine affects both. With `--model`, the test posts are answered, and the baseline is fitted to the training posts of
-the same set.
+percentile of the time for a single post after loading; and the same for `predict_proba` of scikit-learn on the same
+n-grams and training posts, which gives no explanation. Both answer the same posts in alternating rounds, so that other
+load on the machine affects both. With `--model`, the test posts are answered, and the baseline is fitted to the
+training posts of the same set.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def synthetic_posts(count: int, seed: int) -> list[Post]:
     for number in range(count):
         label, split = ("yes", "no")[number % 2], SPLITS[number * 3 // count]
         text = " ".join(draw.choices(words, ranks[label], k=draw.randint(20, 180)))
-        origin = Provenance(file="made-up", row=number + 1, origin="table", synthetic=True)
+        origin = Provenance(file="synthetic", row=number + 1, origin="table", synthetic=True)
         posts.append(
             Post(
                 id=stable_id(split, text),
@@ -84,36 +84,36 @@ def baseline(posts: Sequence[Post], examples: Sequence[Example]) -> Answer:
     """scikit-learn's `predict_proba` on the same n-grams, one pipeline per question."""
 
     def fit(name: str, question: str) -> Any:
-        kept = [p for p in posts if p.set == name and p.split != "test" and question in p.labels]
+        labelled = [p for p in posts if p.set == name and p.split != "test" and question in p.labels]
         words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
         runs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=2, sublinear_tf=True)
         pipeline = make_pipeline(make_union(words, runs), LogisticRegression(max_iter=500))
-        return pipeline.fit([p.text for p in kept], [p.labels[question] for p in kept])
+        return pipeline.fit([p.text for p in labelled], [p.labels[question] for p in labelled])
 
-    models = {asked: fit(*asked) for asked in sorted({(e.task, e.question) for e in examples})}
+    models = {key: fit(*key) for key in sorted({(e.task, e.question) for e in examples})}
 
     def answer(batch: Sequence[Example]) -> object:
         by_question: dict[tuple[str, str], list[str]] = {}
         for example in batch:
             by_question.setdefault((example.task, example.question), []).append(example.text)
-        return [models[asked].predict_proba(texts) for asked, texts in by_question.items()]
+        return [models[key].predict_proba(texts) for key, texts in by_question.items()]
 
     return answer
 
 
-def posts_a_second(answer: Answer, examples: Sequence[Example]) -> float:
-    begun = time.perf_counter()
+def posts_per_second(answer: Answer, examples: Sequence[Example]) -> float:
+    start = time.perf_counter()
     answer(examples)
-    return len(examples) / (time.perf_counter() - begun)
+    return len(examples) / (time.perf_counter() - start)
 
 
-def milliseconds(answer: Answer, examples: Sequence[Example]) -> list[float]:
-    taken = []
+def single_post_milliseconds(answer: Answer, examples: Sequence[Example]) -> list[float]:
+    durations = []
     for example in examples:
-        begun = time.perf_counter()
+        start = time.perf_counter()
         answer([example])
-        taken.append((time.perf_counter() - begun) * 1000)
-    return taken
+        durations.append((time.perf_counter() - start) * 1000)
+    return durations
 
 
 def measure(answers: dict[str, Answer], examples: list[Example], rounds: int) -> dict[str, dict[str, float]]:
@@ -122,8 +122,8 @@ def measure(answers: dict[str, Answer], examples: list[Example], rounds: int) ->
     singles: dict[str, list[float]] = {name: [] for name in answers}
     for _ in range(rounds):
         for name, answer in answers.items():
-            speeds[name].append(posts_a_second(answer, examples))
-            singles[name] += milliseconds(answer, examples[:200])
+            speeds[name].append(posts_per_second(answer, examples))
+            singles[name] += single_post_milliseconds(answer, examples[:200])
     return {
         name: {
             "posts_per_second_cold": speeds[name][0],
@@ -148,24 +148,24 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, help="write the results as JSON")
-    given = parser.parse_args()
-    posts = list(read_records(given.posts, Post)) if given.posts else synthetic_posts(given.count, given.seed)
+    args = parser.parse_args()
+    posts = list(read_records(args.posts, Post)) if args.posts else synthetic_posts(args.count, args.seed)
     with tempfile.TemporaryDirectory() as folder:
-        if given.model is None:
+        if args.model is None:
             train_linear(posts, Path(folder), LinearSettings(C=(2.0,)))
-        analyst = open_analyst(given.model or f"linear:{folder}")
+        analyst = open_analyst(args.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {
         "mentallama, with explanations": lambda batch: list(analyst.analyse(batch)),
         "scikit-learn, without explanations": baseline(posts, examples),
     }
     words = statistics.mean(len(example.text.split()) for example in examples)
-    print(f"{len(examples)} posts of {words:.0f} words on average, {given.rounds} rounds, one core")
-    results = measure(answers, examples, given.rounds)
+    print(f"{len(examples)} posts of {words:.0f} words on average, {args.rounds} rounds, one core")
+    results = measure(answers, examples, args.rounds)
     show(results)
-    if given.out:
-        report = {"posts": len(examples), "words": words, "rounds": given.rounds, "analysts": results}
-        write_json(given.out, report)
+    if args.out:
+        report = {"posts": len(examples), "words": words, "rounds": args.rounds, "analysts": results}
+        write_json(args.out, report)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Examples per second of a decoder on the release's MultiWD and Irf test files, compared with a loop over `generate`.
 
     python benchmarks/predict.py                                # a small Llama with random weights
-    python benchmarks/predict.py --model causal:runs/NAME/train # a trained model, whose answers end
+    python benchmarks/predict.py --model causal:runs/NAME/train # a trained model, whose answers end by themselves
 
 The plain loop takes the rows in file order, pads batches of 8 on the left and generates each answer from scratch with
 `generate` of transformers, greedily, with the same limit of new tokens. The analyst gives the probability of every
-label: with labels only, and with explanations generated after the most likely answer. All process the same rows in
-alternating rounds in one process, so that other load on the machine affects all.
+label; it is measured with labels only, and with explanations generated after the most likely answer. All process the
+same rows in alternating rounds in one process, so that other load on the machine affects all.
 
 The random Llama has 4 layers of width 256 and a vocabulary of 4,096; its tokenizer is trained on the release's files.
 With random weights, no answer ends before the limit on either side. Before the measurement, log-likelihoods and
@@ -43,8 +43,8 @@ from mentallama.tasks import find_task
 
 SETS = ("MultiWD", "Irf")
 DATA = Path(os.environ.get("MENTALLAMA_DATA", Path(__file__).parents[2] / "shared" / "imhi"))
-PEER_BATCH = 8
-CLOSE = 1e-4
+BASELINE_BATCH_SIZE = 8
+MAX_DEVIATION = 1e-4
 
 
 def rows_of(release: Path, name: str) -> Iterator[ReleaseRow]:
@@ -99,26 +99,26 @@ def small_llama(release: Path, seed: int = 0) -> LoadedModel:
     return LoadedModel(LlamaForCausalLM(shape).eval(), tokenizer, 2048, "causal:random", None)
 
 
-def plain_loop(opened: LoadedModel, new_tokens: int) -> Callable[[Sequence[Example]], int]:
+def plain_loop(loaded: LoadedModel, new_tokens: int) -> Callable[[Sequence[Example]], int]:
     """Batches of 8 in file order, padded on the left, each row generated from scratch; returns the tokens generated."""
-    tokenizer, model = opened.tokenizer, opened.model
+    tokenizer, model = loaded.tokenizer, loaded.model
     tokenizer.padding_side = "left"
-    template = opened.metadata.template if opened.metadata else "auto"
-    prompter = PromptEncoder(tokenizer, "instruction", template, opened.context)
+    template = loaded.metadata.template if loaded.metadata else "auto"
+    encoder = PromptEncoder(tokenizer, "instruction", template, loaded.context)
     greedy = GenerationConfig(
         do_sample=False,
         max_new_tokens=new_tokens,
-        eos_token_id=list(prompter.stop_token_ids),
+        eos_token_id=list(encoder.stop_token_ids),
         pad_token_id=tokenizer.pad_token_id,
     )
 
     def run(examples: Sequence[Example]) -> int:
         n_tokens = 0
         with torch.inference_mode():
-            for start in range(0, len(examples), PEER_BATCH):
-                batch = examples[start : start + PEER_BATCH]
+            for start in range(0, len(examples), BASELINE_BATCH_SIZE):
+                batch = examples[start : start + BASELINE_BATCH_SIZE]
                 prompts = [
-                    prompter.encode_prompt(example, find_task(example.task), new_tokens).ids
+                    encoder.encode_prompt(example, find_task(example.task), new_tokens).ids
                     for example in batch
                 ]
                 inputs = tokenizer.pad({"input_ids": prompts}, return_tensors="pt").to(model.device)
@@ -132,11 +132,11 @@ def plain_loop(opened: LoadedModel, new_tokens: int) -> Callable[[Sequence[Examp
     return run
 
 
-def ours(opened: LoadedModel, inference: InferenceOptions) -> Callable[[Sequence[Example]], int]:
+def analyst_run(loaded: LoadedModel, inference: InferenceOptions) -> Callable[[Sequence[Example]], int]:
     """The analyst, with the batches that `predict` makes; returns the number of labels."""
 
     def run(examples: Sequence[Example]) -> int:
-        analyst = CausalAnalyst(opened, inference)
+        analyst = CausalAnalyst(loaded, inference)
         posts = (list(group) for _, group in groupby(examples, key=lambda example: example.post_id))
         answers = chain.from_iterable(analyst.analyse(batch) for batch in batches_by_post(posts, BATCH_SIZE))
         return sum(bool(prediction.reading.label) for prediction in answers)
@@ -144,27 +144,29 @@ def ours(opened: LoadedModel, inference: InferenceOptions) -> Callable[[Sequence
     return run
 
 
-def furthest_apart(opened: LoadedModel, examples: Sequence[Example]) -> tuple[float, float]:
-    """Largest differences from one pass per answer: of probabilities, and of log-likelihoods in nats."""
-    predictions = CausalAnalyst(opened, InferenceOptions(labels_only=True)).analyse(examples)
-    template = opened.metadata.template if opened.metadata else "auto"
-    prompter = PromptEncoder(opened.tokenizer, "instruction", template, opened.context)
-    shares, nats = 0.0, 0.0
-    for example, given in zip(examples, predictions, strict=True):
+def max_deviations(loaded: LoadedModel, examples: Sequence[Example]) -> tuple[float, float]:
+    """Largest differences of probabilities, and of log-likelihoods in nats, from those of one pass per answer."""
+    predictions = CausalAnalyst(loaded, InferenceOptions(labels_only=True)).analyse(examples)
+    template = loaded.metadata.template if loaded.metadata else "auto"
+    encoder = PromptEncoder(loaded.tokenizer, "instruction", template, loaded.context)
+    probability, nats = 0.0, 0.0
+    for example, prediction in zip(examples, predictions, strict=True):
         task = find_task(example.task)
         answers = tuple(
-            prompter.encode_answer(label_sentence(task, label), add_stop_token=False) for label in task.labels
+            encoder.encode_answer(label_sentence(task, label), add_stop_token=False) for label in task.labels
         )
-        prompt = prompter.encode_prompt(example, task, max(map(len, answers))).ids
-        scores = torch.tensor([score(opened.model, prompt, answer) for answer in answers])
+        prompt = encoder.encode_prompt(example, task, max(map(len, answers))).ids
+        scores = torch.tensor([score(loaded.model, prompt, answer) for answer in answers])
         naive = dict(zip(task.labels, scores.softmax(0).tolist(), strict=True))
-        shares = max(shares, *(abs(naive[label] - given.probabilities[label]) for label in naive))
+        probability = max(
+            probability, *(abs(naive[label] - prediction.probabilities[label]) for label in naive)
+        )
         with torch.inference_mode():
-            ((read,),) = score_trees(
-                opened.model, [ScoringGroup([0], [ScoringRequest(prompt, answers)])], keep_cache=False
+            ((scored,),) = score_trees(
+                loaded.model, [ScoringGroup([0], [ScoringRequest(prompt, answers)])], keep_cache=False
             )
-        nats = max(nats, float((torch.tensor(read.answer_logprobs) - scores).abs().max()))
-    return shares, nats
+        nats = max(nats, float((torch.tensor(scored.answer_logprobs) - scores).abs().max()))
+    return probability, nats
 
 
 @torch.inference_mode()
@@ -175,62 +177,63 @@ def score(model: Any, prompt: list[int], answer: list[int]) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
-    options = argparse.ArgumentParser(
+    """Check the deviations, then measure and print the speeds."""
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    options.add_argument("--data", type=Path, default=DATA, help="folder with release/")
-    options.add_argument("--model", metavar="causal:WHERE", help="a trained model instead of random weights")
-    options.add_argument("--rows", type=int, default=252, help="rows of each file (0: all)")
-    options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--new-tokens", type=int, default=128)
-    options.add_argument("--max-batch-tokens", type=int, default=InferenceOptions().max_batch_tokens)
-    options.add_argument("--threads", type=int, default=torch.get_num_threads())
-    given = options.parse_args()
-    torch.set_num_threads(given.threads)
-    release = given.data / "release"
-    if given.model:
+    parser.add_argument("--data", type=Path, default=DATA, help="folder with release/")
+    parser.add_argument("--model", metavar="causal:DIR", help="a trained model instead of random weights")
+    parser.add_argument("--rows", type=int, default=252, help="rows of each file (0: all)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--new-tokens", type=int, default=128)
+    parser.add_argument("--max-batch-tokens", type=int, default=InferenceOptions().max_batch_tokens)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    release = args.data / "release"
+    if args.model:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        opened = load_pretrained(given.model.removeprefix("causal:"), "causal", torch.float32, device)
+        loaded = load_pretrained(args.model.removeprefix("causal:"), "causal", torch.float32, device)
     else:
-        opened = small_llama(release)
-    examples = list(chain.from_iterable(examples_of(release, name, given.rows or None) for name in SETS))
-    size = sum(parameter.numel() for parameter in opened.model.parameters()) / 1e6
+        loaded = small_llama(release)
+    examples = list(chain.from_iterable(examples_of(release, name, args.rows or None) for name in SETS))
+    size = sum(parameter.numel() for parameter in loaded.model.parameters()) / 1e6
     print(
-        f"{opened.name}, {size:.1f}M parameters, {len(examples)} rows, at most {given.new_tokens} new tokens"
+        f"{loaded.name}, {size:.1f}M parameters, {len(examples)} rows, at most {args.new_tokens} new tokens"
     )
     sample = [*examples[:12], *examples[-12:]]
-    apart, nats = furthest_apart(opened, sample)
+    deviation, nats = max_deviations(loaded, sample)
     print(
-        f"{len(sample)} rows: probabilities differ by at most {apart:.1e}, log-likelihoods by at most {nats:.1e} "
+        f"{len(sample)} rows: probabilities differ by at most {deviation:.1e}, log-likelihoods by at most {nats:.1e} "
         "from one pass per answer"
     )
-    if apart > CLOSE:
-        sys.exit(f"that is more than {CLOSE}")
-    compare(opened, examples, given)
+    if deviation > MAX_DEVIATION:
+        sys.exit(f"that is more than {MAX_DEVIATION}")
+    compare(loaded, examples, args)
 
 
-def compare(opened: LoadedModel, examples: Sequence[Example], given: argparse.Namespace) -> None:
+def compare(loaded: LoadedModel, examples: Sequence[Example], args: argparse.Namespace) -> None:
     """Examples per second of each, round by round, and the speed relative to the plain loop."""
-    settings = {"max_new_tokens": given.new_tokens, "max_batch_tokens": given.max_batch_tokens}
+    settings = {"max_new_tokens": args.new_tokens, "max_batch_tokens": args.max_batch_tokens}
     runs = {
-        "plain loop": plain_loop(opened, given.new_tokens),
-        "ours, with explanations": ours(opened, InferenceOptions(**settings)),
-        "ours, labels only": ours(opened, InferenceOptions(labels_only=True, **settings)),
+        "plain loop": plain_loop(loaded, args.new_tokens),
+        "mentallama, with explanations": analyst_run(loaded, InferenceOptions(**settings)),
+        "mentallama, labels only": analyst_run(loaded, InferenceOptions(labels_only=True, **settings)),
     }
     for run in runs.values():  # warm-up
-        run(examples[:PEER_BATCH])
+        run(examples[:BASELINE_BATCH_SIZE])
     rates: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(given.rounds):
+    for number in range(args.rounds):
         for name, run in runs.items():
             start = time.perf_counter()
             run(examples)
             rates[name].append(len(examples) / (time.perf_counter() - start))
-            print(f"round {number + 1}: {name:<24}{rates[name][-1]:>9.2f} examples/s", flush=True)
-    for name, own in rates.items():
-        times = statistics.median(mine / peer for mine, peer in zip(own, rates["plain loop"], strict=True))
+            print(f"round {number + 1}: {name:<30}{rates[name][-1]:>9.2f} examples/s", flush=True)
+    for name, speeds in rates.items():
+        baseline = rates["plain loop"]
+        times = statistics.median(speed / plain for speed, plain in zip(speeds, baseline, strict=True))
         print(
-            f"{name:<24} median {statistics.median(own):>8.2f} examples/s, {times:6.2f} times the plain loop"
+            f"{name:<30} median {statistics.median(speeds):>8.2f} examples/s, {times:6.2f} times the plain loop"
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
-from mentallama.check.response_rows import ResponseRow
+from mentallama.check.gate import ResponseCorpus
+from mentallama.check.human_review.disagreements import Decisions
+from mentallama.check.response_rows import CheckInputs, ResponseRow
 from mentallama.files.imhi_release import find_release_files, read_release_file
 from mentallama.records import Post, Provenance, Reading, Response, Split, example_of, stable_id
 from mentallama.tasks import find_task, load_tasks
@@ -31,7 +33,9 @@ def row(
     """A row with one explanation of one post, its quotations extracted as in a run."""
     known = find_task(task)
     question = next(iter(known.questions))
-    place = Provenance(file="made-up.csv", row=2, origin="table", synthetic=True, original_text=original)
+    provenance = Provenance(
+        file="synthetic.csv", row=2, origin="table", synthetic=True, original_text=original
+    )
     about = Post(
         id=stable_id(task, post),
         set=task,
@@ -40,7 +44,7 @@ def row(
         labels={question: label},
         author=author,
         language=language,
-        provenance=place,
+        provenance=provenance,
     )
     example = example_of(about, question, "instruction")
     return ResponseRow(
@@ -53,6 +57,12 @@ def row(
     )
 
 
+def corpus(rows: Sequence[ResponseRow], folder: Path) -> ResponseCorpus:
+    """Rows as a corpus without references, decisions and label reader; `folder` is for scratch data."""
+    inputs = CheckInputs(folder / "posts.jsonl.zst", folder / "responses.jsonl.zst")
+    return ResponseCorpus(rows, inputs, load_tasks(), Decisions(), None, folder)
+
+
 def published(data: Path, split: Split) -> Iterator[ResponseRow]:
     """A row for every answer of one split of the release, with its post as `collect` cleans it."""
     tasks = load_tasks()
@@ -60,13 +70,15 @@ def published(data: Path, split: Split) -> Iterator[ResponseRow]:
         if file.split != split:
             continue
         task = tasks[file.set]
-        for found in read_release_file(file, task):
-            text, golden = scrub(repair(found.text))[0], repair(found.reference)
-            place = Provenance(file=file.path.name, row=found.row, origin="release")
-            post = Post(id=stable_id(file.set, text), set=file.set, split=split, text=text, provenance=place)
-            example = example_of(post, found.question, "instruction")
-            reading = read_answer(task, golden)
-            response = Response(example_id=example.id, text=golden, model="published")
+        for line in read_release_file(file, task):
+            text, answer = scrub(repair(line.text))[0], repair(line.reference)
+            provenance = Provenance(file=file.path.name, row=line.row, origin="release")
+            post = Post(
+                id=stable_id(file.set, text), set=file.set, split=split, text=text, provenance=provenance
+            )
+            example = example_of(post, line.question, "instruction")
+            reading = read_answer(task, answer)
+            response = Response(example_id=example.id, text=answer, model="published")
             yield ResponseRow(
-                post, task, example, response, reading, extract_quotes(golden, reading.explanation)
+                post, task, example, response, reading, extract_quotes(answer, reading.explanation)
             )

@@ -9,9 +9,9 @@ import pytest
 
 from mentallama.check.gate import RowGate
 from mentallama.check.gates import GATES
-from mentallama.check.gates.repeated_explanation import check_repeated_explanations
+from mentallama.check.gates.repeated_explanation import judge_repeated_explanations
 from mentallama.config import Check
-from tests.factories.gate_rows import published
+from tests.factories.gate_rows import corpus, published
 
 MAX_PERCENT_DROPPED = {
     "quote_grounding": 1.0,
@@ -31,14 +31,14 @@ words, most of them in SAD and MultiWD.
 
 
 @pytest.mark.data
-def test_few_published_answers_are_dropped(data: Path) -> None:
+def test_few_published_answers_are_dropped(data: Path, tmp_path: Path) -> None:
     rows, settings = list(published(data, "validation")), Check()
     gates = [(gate, settings.threshold(gate.name)) for gate in GATES if isinstance(gate, RowGate)]
     dropped = Counter(
         gate.name for row in rows for gate, threshold in gates if not gate.judge(row, threshold).ok
     )
-    repeated = check_repeated_explanations(rows, settings.threshold("repeated_explanation"))
-    dropped["repeated_explanation"] = sum(not verdict.ok for verdict in repeated)
+    repeated = judge_repeated_explanations(corpus(rows, tmp_path), settings.max_explanation_similarity or 0)
+    dropped["repeated_explanation"] = sum(not verdict.ok for verdict in repeated.verdicts)
     assert len(rows) > 3000
     for name, bound in MAX_PERCENT_DROPPED.items():
         assert 100 * dropped[name] / len(rows) <= bound, (name, dropped[name])

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 
-from mentallama.check.gates.repeated_explanation import check_repeated_explanations, count_other_posts
+from mentallama.check.gates.repeated_explanation import count_other_posts, judge_repeated_explanations
 from mentallama.check.response_rows import ResponseRow
+from mentallama.records import Verdict
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
-from tests.factories.gate_rows import row
+from tests.factories.gate_rows import corpus, row
 
 EMPTY = "The tone of the text is low and its wording speaks of a hard time, which fits the answer that was chosen."
 POSTS = [
@@ -37,8 +39,13 @@ WORDS = (
 )
 
 
+def judge(rows: list[ResponseRow], threshold: float = 90.0) -> list[Verdict]:
+    with TemporaryDirectory() as folder:
+        return list(judge_repeated_explanations(corpus(rows, Path(folder)), threshold).verdicts)
+
+
 def failed(rows: list[ResponseRow], threshold: float = 90.0) -> list[int]:
-    verdicts = check_repeated_explanations(rows, threshold)
+    verdicts = judge(rows, threshold)
     assert [verdict.gate for verdict in verdicts] == ["repeated_explanation"] * len(rows)
     return [number for number, verdict in enumerate(verdicts) if not verdict.ok]
 
@@ -46,7 +53,7 @@ def failed(rows: list[ResponseRow], threshold: float = 90.0) -> list[int]:
 def test_the_first_of_several_posts_keeps_a_text() -> None:
     rows = [row(EMPTY, post) for post in POSTS]
     assert failed(rows) == [1, 2, 3]
-    verdict = check_repeated_explanations(rows, 90.0)[1]
+    verdict = judge(rows)[1]
     assert (verdict.reason, verdict.score) == ("repeated under 3 other posts", 3)
 
 
@@ -64,7 +71,7 @@ def test_different_texts_pass() -> None:
 def test_a_template_with_different_quotations_passes() -> None:
     template = "The post says “{}”, wording that goes with signs of depression in such posts."
     rows = [row(template.format(post[4:22]), post) for post in POSTS]
-    assert all(each.quotes for each in rows)
+    assert all(row.quotes for row in rows)
     assert failed(rows) == []
 
 
@@ -110,10 +117,10 @@ def test_a_long_text_that_begins_like_another_is_not_the_same() -> None:
 
 def test_rows_are_streamed(tmp_path: Path) -> None:
     draw = random.Random(5)
-    own = ["".join(draw.choice("abcdefgh ") for _ in range(120)) for _ in range(60)]
-    rows = (row(EMPTY if n % 3 else own[n], f"{POSTS[n % 4]} {n}") for n in range(60))
-    found = count_other_posts(rows, 90.0, tmp_path)
-    assert found.tolist() == [39 if n % 3 and n > 1 else 0 for n in range(60)]
+    texts = ["".join(draw.choice("abcdefgh ") for _ in range(120)) for _ in range(60)]
+    rows = (row(EMPTY if n % 3 else texts[n], f"{POSTS[n % 4]} {n}") for n in range(60))
+    counts = count_other_posts(rows, 90.0, tmp_path)
+    assert counts.tolist() == [39 if n % 3 and n > 1 else 0 for n in range(60)]
 
 
 def test_an_index_of_posts_still_joins_beginnings(tmp_path: Path) -> None:
@@ -123,7 +130,7 @@ def test_an_index_of_posts_still_joins_beginnings(tmp_path: Path) -> None:
     joined = []
     for beginnings in (True, False):
         index = NearDuplicateIndex(tmp_path, match_prefixes=beginnings)
-        keys = [text_key(each) for each in texts]
+        keys = [text_key(text) for text in texts]
         index.add(keys, np.array(list(map(key_hash, keys)), dtype=np.uint64), minhash_bands(texts, keys))
         joined.append(index.clusters()[1].tolist())
         index.close()

@@ -13,9 +13,8 @@ same post in two sets.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -41,13 +40,6 @@ def judge_repeated_explanations(corpus: ResponseCorpus, threshold: float) -> Cor
     return CorpusVerdicts(
         _repeated_explanation_verdict(row, n) for row, n in zip(corpus.rows, counts, strict=True)
     )
-
-
-def check_repeated_explanations(rows: Sequence[ResponseRow], threshold: float) -> list[Verdict]:
-    """Compare the explanations of `rows`, in a temporary folder."""
-    with TemporaryDirectory() as folder:
-        counts = count_other_posts(rows, threshold, Path(folder)).tolist()
-    return [_repeated_explanation_verdict(row, n) for row, n in zip(rows, counts, strict=True)]
 
 
 def _repeated_explanation_verdict(row: ResponseRow, n_other_posts: int) -> Verdict:
