@@ -55,8 +55,7 @@ def ask_ours(url: str, count: int, ledger: Path) -> dict[str, float]:
     from mentallama.llm_api.dispatcher import dispatch_sync
     from mentallama.llm_api.endpoint import open_endpoint
     from mentallama.llm_api.ledger.ledger import Ledger
-    from mentallama.llm_api.run_stats import Limits, RunStats
-    from mentallama.llm_api.types import Request, request_hash
+    from mentallama.llm_api.types import Limits, Request, RunStats, request_hash
 
     endpoint = open_endpoint(f"remote:{MODEL}@{url}", EndpointSettings(), {})
     seen: dict[str, float] = {}

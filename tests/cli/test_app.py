@@ -73,9 +73,9 @@ def assert_reported(done: Done, code: int, *parts: str) -> None:
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert MARKER not in done.stderr
-    told = [line for line in done.stderr.splitlines() if line.startswith(("mentallama: ", "note: "))]
-    assert len(told) == 1, done.stderr
-    sentence = done.stderr[done.stderr.index(told[0]) :]
+    lines = [line for line in done.stderr.splitlines() if line.startswith(("mentallama: ", "note: "))]
+    assert len(lines) == 1, done.stderr
+    sentence = done.stderr[done.stderr.index(lines[0]) :]
     for part in parts:
         assert part in sentence
     assert len(sentence) < 1000
@@ -177,11 +177,11 @@ def test_a_rejected_row_is_reported_and_counts_against_the_allowed_share(
     place(tmp_path, content)
     command = ("run", "recipe.yaml", "--set", f"collect.allowed_rejects={allowed}")
     done = mentallama(*command, cwd=tmp_path)
-    told = (f"data/sources/CLP/posts.csv, row {row}: ", reason, "1 of 10 rows rejected, 10.00%")
+    expected = (f"data/sources/CLP/posts.csv, row {row}: ", reason, "1 of 10 rows rejected, 10.00%")
     if allowed < 0.1:
-        assert_reported(done, 3, *told, "the recipe allows 5.00%")
+        assert_reported(done, 3, *expected, "the recipe allows 5.00%")
     else:
-        assert_reported(done, 0, *told)
+        assert_reported(done, 0, *expected)
     out = tmp_path / "runs/small/collect"
     (reject,) = read_records(out / "rejects.jsonl", Reject)
     assert (reject.file, reject.row) == ("sources/CLP/posts.csv", row)
@@ -314,7 +314,7 @@ def test_a_file_in_place_of_the_run_folder_is_reported(tmp_path: Path) -> None:
 
 @needs_full_device
 def test_unwritable_standard_output() -> None:
-    for target, told in (("/dev/full", "No space left on device"), ("| true", "")):
+    for target, expected in (("/dev/full", "No space left on device"), ("| true", "")):
         script = (
             f'"{sys.executable}" -m mentallama tasks show CAMS {target if "|" in target else f">{target}"}'
         )
@@ -323,8 +323,8 @@ def test_unwritable_standard_output() -> None:
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         assert "Traceback" not in done.stderr
-        assert told in done.stderr
-        assert done.returncode == (1 if told else 0)
+        assert expected in done.stderr
+        assert done.returncode == (1 if expected else 0)
 
 
 # --- what needs nothing but the package ----------------------------------------------------------------

@@ -13,8 +13,7 @@ from mentallama.config import EndpointSettings
 from mentallama.llm_api.dispatcher import dispatch_sync
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.run_stats import Limits
-from mentallama.llm_api.types import Request, request_hash
+from mentallama.llm_api.types import Limits, Request, request_hash
 from tests.factories.project import ROOT
 
 PRICES = {"input_price": 1000.0, "output_price": 1000.0}

@@ -22,11 +22,11 @@ from mentallama.llm_api.dispatcher import dispatch, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
-from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport.http import encode_body
-from mentallama.llm_api.types import Request
+from mentallama.llm_api.types import Limits, Request, RunStats
 from tests.factories.ask_driver import PRICES, ROOT, calls, command, environment, make
 from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.ledgers import all_completions
 
 QUICK = Limits(max_concurrency=8, timeout=5.0, max_attempts=3, initial_backoff=0.01, max_outage=0.2)
 KEY = "sk-synthetic-key"
@@ -47,7 +47,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def states(ledger: Ledger) -> list[str]:
-    return [answer.state for answer in ledger.iter_completions()]
+    return [answer.state for answer in all_completions(ledger)]
 
 
 # The usual way
@@ -55,13 +55,13 @@ def states(ledger: Ledger) -> list[str]:
 
 def test_every_request_is_sent_once_and_a_rerun_sends_nothing(ledger: Ledger) -> None:
     with serving(Plan(reply=lambda body: body["messages"][0]["content"][-4:])) as server:
-        told: list[int] = []
-        listen = lambda so_far: told.append(so_far.done)  # noqa: E731
+        reported: list[int] = []
+        listen = lambda so_far: reported.append(so_far.done)  # noqa: E731
         tally = dispatch_sync(calls(server.url, 300), endpoint_of(server), ledger, QUICK, listen)
         assert (tally.attempts, tally.answered, tally.retries, tally.done) == (300, 300, 0, 300)
-        assert told == sorted(told)
-        assert told[-1] == 300
-        texts = {answer.example_id: answer.text for answer in ledger.iter_completions()}
+        assert reported == sorted(reported)
+        assert reported[-1] == 300
+        texts = {answer.example_id: answer.text for answer in all_completions(ledger)}
         assert texts == {f"e{number}": f"{number:04d}" for number in range(300)}
         assert server.most <= QUICK.max_concurrency
         again = dispatch_sync(calls(server.url, 310), endpoint_of(server), ledger, QUICK)
@@ -82,7 +82,7 @@ def test_completions_are_stored_with_all_fields(ledger: Ledger) -> None:
         tally = dispatch_sync(
             calls(server.url, 1), endpoint_of(server, input_price=1, output_price=10), ledger, QUICK
         )
-    (answer,) = ledger.iter_completions()
+    (answer,) = all_completions(ledger)
     assert (answer.state, answer.model, answer.attempts, answer.finish_reason) == (
         "answered",
         "test-model",
@@ -102,7 +102,7 @@ def test_refusals_are_a_state_of_their_own(ledger: Ledger) -> None:
             calls(server.url, 4), endpoint_of(server), ledger, replace(QUICK, max_concurrency=1)
         )
     assert (tally.refused, tally.answered, tally.retries) == (3, 1, 0)
-    assert [(answer.state, answer.reason) for answer in ledger.iter_completions()] == [
+    assert [(answer.state, answer.reason) for answer in all_completions(ledger)] == [
         ("refused", "content filter"),
         ("refused", "refusal"),
         ("refused", "HTTP 400 content filter"),
@@ -123,7 +123,7 @@ def test_a_request_that_keeps_failing_is_failed_and_stops_nothing(ledger: Ledger
         tally = dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK)
         assert tally.failed == {"HTTP 500 server_error": 20}
         assert set(server.hashes.values()) == {3}
-        assert {answer.attempts for answer in ledger.iter_completions()} == {3}
+        assert {answer.attempts for answer in all_completions(ledger)} == {3}
         assert dispatch_sync(calls(server.url, 20), endpoint_of(server), ledger, QUICK).attempts == 0
         server.plan.faults.clear()
         assert ledger.delete_failed() == 20
@@ -145,7 +145,7 @@ def test_a_request_that_backs_off_gives_up_its_slot(ledger: Ledger) -> None:
             ledger,
             replace(QUICK, max_concurrency=1, initial_backoff=0.2),
         )
-        assert [answer.example_id for answer in ledger.iter_completions()] == ["e1", "e0"]
+        assert [answer.example_id for answer in all_completions(ledger)] == ["e1", "e0"]
 
 
 def test_overload_lowers_concurrency(ledger: Ledger) -> None:
@@ -313,11 +313,11 @@ def test_a_failing_request_source_ends_the_run_after_requests_in_flight(ledger: 
 
 
 def test_an_error_of_on_commit_is_raised(ledger: Ledger) -> None:
-    def told(tally: RunStats) -> None:
+    def reported(tally: RunStats) -> None:
         raise ZeroDivisionError
 
     with serving(Plan()) as server, pytest.raises(ZeroDivisionError):
-        dispatch_sync(calls(server.url, 100), endpoint_of(server), ledger, QUICK, told)
+        dispatch_sync(calls(server.url, 100), endpoint_of(server), ledger, QUICK, reported)
 
 
 def test_a_retry_after_of_a_day_ends_the_run(ledger: Ledger) -> None:
@@ -382,7 +382,7 @@ def test_an_answer_without_usage_counts_at_its_maximum_cost(ledger: Ledger) -> N
     with serving(Plan(usage=False)) as server:
         tally = dispatch_sync(calls(server.url, 2), endpoint_of(server, **PRICES), ledger, QUICK)
         assert (tally.cost, tally.uncertain) == (0.0, pytest.approx(2 * bound(server.url)))
-        assert [answer.cost for answer in ledger.iter_completions()] == [None, None]
+        assert [answer.cost for answer in all_completions(ledger)] == [None, None]
 
 
 @pytest.mark.parametrize("fault", ["429", "500", "503", "filtered"])
@@ -433,10 +433,10 @@ def test_requests_in_flight_of_a_killed_run_count_as_spent(how: signal.Signals, 
             while server.outcomes.total() < 60:
                 assert driver.poll() is None
             driver.send_signal(how)
-            _, said = driver.communicate()
+            _, stderr = driver.communicate()
         assert driver.returncode == -how
-        assert (b"KeyboardInterrupt" in said) == (how == signal.SIGINT)
-        assert b"never retrieved" not in said
+        assert (b"KeyboardInterrupt" in stderr) == (how == signal.SIGINT)
+        assert b"never retrieved" not in stderr
         with Ledger(path) as ledger:
             kept = len(states(ledger))
             perhaps = ledger.total_spent() - kept * 0.034
@@ -459,10 +459,10 @@ def test_no_message_contains_a_post_a_key_or_text_of_the_server(
         tally = dispatch_sync(calls(server.url, 200), endpoint, ledger, QUICK)
         assert tally.failed
         assert tally.refused
-    said = [caplog.text, *capfd.readouterr(), repr(endpoint), repr(tally)]
-    said += [answer.reason or "" for answer in ledger.iter_completions()]
+    outputs = [caplog.text, *capfd.readouterr(), repr(endpoint), repr(tally)]
+    outputs += [answer.reason or "" for answer in all_completions(ledger)]
     for secret in (KEY, "synthetic post", "SECRET"):
-        assert not any(secret in each for each in said)
+        assert not any(secret in output for output in outputs)
 
 
 def test_two_runs_share_one_ledger_and_one_budget(ledger: Ledger) -> None:

@@ -21,6 +21,7 @@ import pytest
 from mentallama.llm_api.ledger.ledger import Ledger
 from tests.factories.ask_driver import ROOT, calls, command, environment
 from tests.factories.endpoint_server import REFUSALS, server_process
+from tests.factories.ledgers import all_completions, assert_intact
 
 CALLS, KILLS, IN_FLIGHT = 2000, 25, 32
 FAULTS = {
@@ -104,11 +105,11 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
         with start(url, path, KILLS) as run:
             assert run.wait() == 0
         wanted = {call.hash for call in calls(url, CALLS)}
-    told = requests(log)
+    events = requests(log)
 
     with Ledger(path) as ledger:
-        ledger.check_integrity()
-        answers = {answer.hash: answer for answer in ledger.iter_completions()}
+        assert_intact(ledger.path)
+        answers = {answer.hash: answer for answer in all_completions(ledger)}
     assert set(answers) == wanted
     assert all(answer.reason for answer in answers.values() if answer.state == "failed")
     states = Counter(answer.state for answer in answers.values())
@@ -116,7 +117,7 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
     assert states["refused"] > 20
 
     sends: dict[int, list[str]] = defaultdict(list)
-    for what, digest, number in told:
+    for what, digest, number in events:
         if what == "seen":
             sends[number].append(digest)
     for number, safe in enumerate(kept):
@@ -125,30 +126,30 @@ def test_kill_9_at_any_moment_loses_nothing_and_repeats_only_what_was_in_flight(
             f"{len(later & safe)} calls that the ledger answered at kill {number} were sent again"
         )
     assert (
-        sum(repeated_after(told, kept, number) for number in range(KILLS)) > 0
+        sum(repeated_after(events, kept, number) for number in range(KILLS)) > 0
     )  # kills did meet calls in flight
-    assert all(repeated_after(told, kept, number) <= IN_FLIGHT for number in range(KILLS))
+    assert all(repeated_after(events, kept, number) <= IN_FLIGHT for number in range(KILLS))
 
-    faults = Counter(what for what, _, _ in told)
+    faults = Counter(what for what, _, _ in events)
     shares = sum(count for what, count in faults.items() if what not in {"ok", "seen"}) / faults["seen"]
     assert 0.15 < shares < 0.25
-    assert_counted(told, answers.keys())
+    assert_counted(events, answers.keys())
 
 
-def repeated_after(told: list[tuple[str, str, int]], kept: list[set[str]], number: int) -> int:
+def repeated_after(events: list[tuple[str, str, int]], kept: list[set[str]], number: int) -> int:
     """Calls of one start that were in flight, for the server or for the ledger, when it was killed, and were sent
     again. A call whose last try had failed was not in flight: it waited for its next try."""
-    last = {digest: what for what, digest, start in told if start == number}
+    last = {digest: what for what, digest, start in events if start == number}
     flying = {digest for digest, what in last.items() if what in ENDS | {"seen"}} - kept[number]
-    again = {digest for what, digest, start in told if start > number and what == "seen"}
+    again = {digest for what, digest, start in events if start > number and what == "seen"}
     return len(flying & again)
 
 
-def assert_counted(told: list[tuple[str, str, int]], hashes: object) -> None:
+def assert_counted(events: list[tuple[str, str, int]], hashes: object) -> None:
     """Every request is a call's first, follows a fault, or follows a kill: there is no other reason to send one."""
     last: dict[str, tuple[str, int]] = {}
     first = after_fault = after_kill = 0
-    for what, digest, start in told:
+    for what, digest, start in events:
         if what != "seen":
             if last[digest][1] == start:  # an answer to a dead run changes nothing
                 last[digest] = what, start

@@ -72,11 +72,11 @@ def assert_whole(folder: Path) -> None:
 
 def ran(made: Recipe, folder: Path) -> list[str]:
     """The stages that were not up to date."""
-    said: list[str] = []
-    run_recipe(made, folder, said.append)
-    told = [line.split(": ", 1) for line in said if not line.startswith(NOTE)]
-    assert [name for name, _ in told] == [stage.name for stage in recipe_stages(made)]
-    return [name for name, what in told if what != "up to date"]
+    log_lines: list[str] = []
+    run_recipe(made, folder, log_lines.append)
+    outcomes = [line.split(": ", 1) for line in log_lines if not line.startswith(NOTE)]
+    assert [name for name, _ in outcomes] == [stage.name for stage in recipe_stages(made)]
+    return [name for name, what in outcomes if what != "up to date"]
 
 
 @pytest.fixture(scope="module")
@@ -379,15 +379,15 @@ def start(folder: Path, *changes: str) -> Process:
 
 
 def end(process: Process) -> str:
-    """Wait, and what it said on the error stream."""
+    """Wait, and return its stderr."""
     return process.communicate(timeout=120)[1]
 
 
 def finish(folder: Path, *changes: str) -> list[str]:
     process = start(folder, *changes)
-    said = end(process)
-    assert process.returncode == 0, said
-    return [line for line in said.splitlines() if not line.startswith(NOTE)]
+    stderr = end(process)
+    assert process.returncode == 0, stderr
+    return [line for line in stderr.splitlines() if not line.startswith(NOTE)]
 
 
 def of_group(group: int) -> list[int]:
@@ -460,8 +460,8 @@ def test_a_killed_run_is_resumed_to_the_same_bytes(
     before = contents(folder)
     finished = [name for name in STAGES if (folder / name).exists()]
 
-    said = finish(folder)
-    assert [line.partition(":")[0] for line in said if line.endswith("up to date")] == finished
+    stderr = finish(folder)
+    assert [line.partition(":")[0] for line in stderr if line.endswith("up to date")] == finished
     assert results(folder) == results(whole)
     assert all(
         raw == before[name]
@@ -484,9 +484,9 @@ def test_a_locked_run_is_left_alone(run: Path) -> None:
     with (run / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = start(run)
-        said = end(process)
+        stderr = end(process)
     assert process.returncode == 2
-    assert said == f"mentallama: {run}: another process is working on this run; wait for it or use --out\n"
+    assert stderr == f"mentallama: {run}: another process is working on this run; wait for it or use --out\n"
     assert contents(run) == before
 
 
@@ -496,10 +496,10 @@ def test_two_runs_at_once(uninterrupted: tuple[Path, float], tmp_path: Path) -> 
     first = start(folder)
     wait_for((folder / ".collect.partial").exists)
     second = start(folder)
-    said = end(second)
+    stderr = end(second)
     assert second.returncode == 2
-    assert "another process is working on this run" in said
-    assert "Traceback" not in said
+    assert "another process is working on this run" in stderr
+    assert "Traceback" not in stderr
     end(first)
     assert first.returncode == 0
     assert results(folder) == results(uninterrupted[0])
@@ -513,10 +513,10 @@ def test_a_killed_worker_process_is_reported(uninterrupted: tuple[Path, float], 
     both = wait_for(lambda: found if len(found := workers(process)) == 2 else None)
     time.sleep(0.5)  # one that falls while the other is being started breaks the pool in other ways
     os.kill(both[0], signal.SIGKILL)
-    said = end(process)
+    stderr = end(process)
     assert process.returncode == 1
-    assert "Traceback" not in said
-    assert said.splitlines()[-1].startswith("mentallama: train: a worker process was killed")
+    assert "Traceback" not in stderr
+    assert stderr.splitlines()[-1].startswith("mentallama: train: a worker process was killed")
     assert not (tmp_path / "run/train").exists()
     assert finish(tmp_path / "run")[0] == "collect: up to date"
     assert results(tmp_path / "run") == results(uninterrupted[0])
@@ -528,11 +528,11 @@ def test_an_interrupted_run_says_how_to_resume(tmp_path: Path) -> None:
     process = start(tmp_path / "run")
     wait_for((tmp_path / "run/.train.partial").exists)
     process.send_signal(signal.SIGINT)
-    said = end(process)
+    stderr = end(process)
     assert process.returncode in {130, -signal.SIGINT}
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     assert (
-        said.splitlines()[-1]
+        stderr.splitlines()[-1]
         == "mentallama: interrupted; the same command resumes after the last finished stage"
     )
     assert not (tmp_path / "run/train").exists()

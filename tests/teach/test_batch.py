@@ -20,6 +20,7 @@ from mentallama.records import Post
 from mentallama.run_files import RESPONSES_FILE
 from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.ledgers import all_completions
 from tests.factories.linear_cases import depression_posts
 from tests.factories.project import ROOT
 from tests.factories.teach_cases import BUILD_RECIPE, N_DR, build_tables, make_job, run_teach, sensible_reply
@@ -121,7 +122,7 @@ def test_a_person_is_erased_from_requests_and_results(server: Server, tmp_path: 
     erase(run, everyone[4].id)
     assert lines(results) == 4
     with Ledger(run / "ledger.sqlite") as ledger:
-        assert len(list(ledger.iter_completions())) == 4
+        assert len(all_completions(ledger)) == 4
 
 
 def test_rounds_of_the_command(
@@ -152,29 +153,29 @@ def test_rounds_of_the_command(
         return code, capsys.readouterr().err
 
     batch = tmp_path / "run/batch"
-    code, told = teach()
+    code, output = teach()
     assert code == 1
     assert (
         f"mentallama: {N_DR} requests in 1 new file in {batch} (requests-0001.jsonl): upload each as a batch"
-        in told
+        in output
     )
-    code, told = teach()
+    code, output = teach()
     assert code == 1
-    assert f"mentallama: {N_DR} requests written earlier without a result yet" in told
+    assert f"mentallama: {N_DR} requests written earlier without a result yet" in output
     provide(batch, rejected)
-    code, told = teach()
+    code, output = teach()
     assert code == 0
-    assert f"note: teach: {N_DR} failed ({N_DR} HTTP 400 context_length_exceeded)" in told
-    code, told = teach("--retry")
+    assert f"note: teach: {N_DR} failed ({N_DR} HTTP 400 context_length_exceeded)" in output
+    code, output = teach("--retry")
     assert code == 1
-    assert f"mentallama: {N_DR} requests in 1 new file in {batch} (requests-0002.jsonl)" in told
+    assert f"mentallama: {N_DR} requests in 1 new file in {batch} (requests-0002.jsonl)" in output
     (batch / "requests-0001.jsonl").unlink()
     provide(batch, completed_by(server))
-    code, told = teach()
+    code, output = teach()
     assert code == 0
-    assert "failed" not in told
+    assert "failed" not in output
     assert "teach: up to date\n" in teach()[1]
-    assert "SECRET" not in told
+    assert "SECRET" not in output
 
 
 def lines(path: Path) -> int:

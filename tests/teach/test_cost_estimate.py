@@ -11,8 +11,7 @@ import pytest
 from mentallama.errors import EXIT_FAILED, MentallamaError
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.run_stats import RunStats
-from mentallama.llm_api.types import Completion
+from mentallama.llm_api.types import Completion, RunStats
 from mentallama.teach import cost_estimate as cost
 from mentallama.teach.cost_estimate import (
     TYPICAL_ANSWER_TOKENS,
@@ -24,6 +23,7 @@ from mentallama.teach.cost_estimate import (
 from mentallama.teach.requests import build_requests, labelled_questions
 from mentallama.teach.run import progress_note
 from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.ledgers import all_completions
 from tests.factories.linear_cases import depression_posts
 from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 
@@ -114,9 +114,9 @@ def test_a_budget_that_will_not_suffice() -> None:
     free = CostEstimate("n", 10, 0, 100, 100, None, None)
     assert budget_warning([known, free], None, 0.0) is None
     assert budget_warning([known, free], 0.5, 0.0) is None
-    told = budget_warning([known, known], 0.9, 0.0)
-    assert told is not None
-    assert told.startswith("the budget of 0.9 will probably not suffice: the estimate is 1;")
+    warning = budget_warning([known, known], 0.9, 0.0)
+    assert warning is not None
+    assert warning.startswith("the budget of 0.9 will probably not suffice: the estimate is 1;")
     spent = budget_warning([known], 0.9, 0.5)
     assert spent is not None
     assert "of 0.9, of which 0.5 is spent, will" in spent
@@ -133,7 +133,7 @@ def test_a_short_budget_is_warned_of_used_up_and_resumed(server: Server, tmp_pat
     assert stopped.value.exit_code == EXIT_FAILED
     assert said[1].startswith("teach: the budget of 0.02 will probably not suffice")
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        kept, spent = len(list(ledger.iter_completions())), ledger.total_spent()
+        kept, spent = len(all_completions(ledger)), ledger.total_spent()
     assert 0 < kept < 20
     assert spent <= 0.02
     assert not (tmp_path / "teach").exists()
@@ -154,7 +154,7 @@ def test_the_final_cost_follows_the_servers_counts(server: Server, tmp_path: Pat
     job = make_job(tmp_path, depression_posts()[:8], teacher=priced(server))
     summary, _, _ = run_teach(job, tmp_path)
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
-        answers: list[Completion] = list(ledger.iter_completions())
+        answers: list[Completion] = all_completions(ledger)
         spent = ledger.total_spent()
     (row,) = summary.costs
     assert (row.model, row.task, row.requests, row.answered, row.refused, row.failed) == (

@@ -13,7 +13,7 @@ from mentallama.answers.parse import read_answer
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.record_files import read_records
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.run_stats import RunStats
+from mentallama.llm_api.types import RunStats
 from mentallama.records import Post, example_of
 from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.tasks import find_task
@@ -21,6 +21,7 @@ from mentallama.teach import run as teaching
 from mentallama.teach.requests import labelled_questions
 from mentallama.teach.responses import Disagreement, FailedRequest
 from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.ledgers import assert_intact
 from tests.factories.linear_cases import depression_posts, make_post, wellness_posts
 from tests.factories.teach_cases import make_job, other_reply, run_teach, sensible_reply
 
@@ -190,7 +191,7 @@ def test_errors_end_in_an_answer_or_a_reason(tmp_path: Path) -> None:
         assert len(refused) == counts["refused"] > 0
         assert {each.finish_reason for each in refused} == {"content_filter", "refusal"}
         with Ledger(tmp_path / "ledger.sqlite") as ledger:
-            ledger.check_integrity()
+            assert_intact(ledger.path)
 
 
 def test_refusals_are_counted_by_label_with_their_share(tmp_path: Path) -> None:

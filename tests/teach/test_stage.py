@@ -22,6 +22,7 @@ from mentallama.files.record_files import read_json, read_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Response
 from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.ledgers import all_completions, assert_intact
 from tests.factories.project import ROOT
 from tests.factories.teach_cases import BUILD_RECIPE, N_CLP, N_DR, build_tables, other_reply, sensible_reply
 
@@ -76,7 +77,7 @@ def remote(server: Server, *terms: str, model: str = "test-model") -> tuple[str,
     return "--set", f"teach.teacher={{{', '.join((spec, *terms))}}}"
 
 
-def told(done: Done, code: int, *parts: str) -> None:
+def assert_reported(done: Done, code: int, *parts: str) -> None:
     """One sentence with all the parts, the exit code, and neither a traceback nor what the server said."""
     sentences = [line for line in done.err.splitlines() if line.startswith("mentallama: ")]
     assert (done.code, len(sentences)) == (code, 1), done.err
@@ -250,22 +251,22 @@ def test_a_killed_stage_is_resumed_to_the_same_bytes(tmp_path: Path, teach: Teac
 
 def test_a_wrong_key(teach: Teach, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Plan(reply=sensible_reply, key="another")) as server:
-        told(teach(*remote(server), sets="[DR]"), 2, "MENTALLAMA_API_KEY is not set")
+        assert_reported(teach(*remote(server), sets="[DR]"), 2, "MENTALLAMA_API_KEY is not set")
         monkeypatch.setenv("MENTALLAMA_API_KEY", KEY)
-        told(teach(*remote(server), sets="[DR]"), 2, "rejects the API key", "MENTALLAMA_API_KEY")
+        assert_reported(teach(*remote(server), sets="[DR]"), 2, "rejects the API key", "MENTALLAMA_API_KEY")
         monkeypatch.setenv("MENTALLAMA_API_KEY", "another")
         assert teach(*remote(server), sets="[DR]").code == 0
 
 
 def test_an_unknown_model(teach: Teach, server: Server, tmp_path: Path) -> None:
-    told(teach(*remote(server, model="tset-model"), sets="[DR]"), 2, "has no model tset-model")
+    assert_reported(teach(*remote(server, model="tset-model"), sets="[DR]"), 2, "has no model tset-model")
     assert not (tmp_path / "run/teach").exists()
 
 
 def test_an_endpoint_that_is_down(teach: Teach, tmp_path: Path) -> None:
     with serving(Plan()) as server:
         down = remote(server)
-    told(
+    assert_reported(
         teach(*down, "--set", "teach.max_concurrency=4", sets="[DR]"),
         1,
         "no connection to 127.0.0.1",
@@ -276,7 +277,9 @@ def test_an_endpoint_that_is_down(teach: Teach, tmp_path: Path) -> None:
 def test_an_exhausted_budget_loses_nothing(teach: Teach, tmp_path: Path) -> None:
     with serving(Plan(reply=sensible_reply)) as server:
         first = remote(server, PRICES)
-        told(teach(*first, "--budget", "0.012", sets="[DR]"), 1, "the budget of 0.012 does not cover")
+        assert_reported(
+            teach(*first, "--budget", "0.012", sets="[DR]"), 1, "the budget of 0.012 does not cover"
+        )
         kept = server.hashes.total()
         assert 0 < kept < N_DR
         again = teach(*first, "--budget", "0.012", sets="[DR]")
@@ -290,11 +293,13 @@ def test_an_exhausted_budget_loses_nothing(teach: Teach, tmp_path: Path) -> None
 
 
 def test_no_budget_at_all(teach: Teach, server: Server) -> None:
-    told(teach(*remote(server, PRICES), "--budget", "0", sets="[DR]"), 1, "the budget of 0 does not cover")
-    told(
+    assert_reported(
+        teach(*remote(server, PRICES), "--budget", "0", sets="[DR]"), 1, "the budget of 0 does not cover"
+    )
+    assert_reported(
         teach(*remote(server), "--budget", "1", sets="[DR]"), 2, "a budget needs input_price and output_price"
     )
-    told(teach(*remote(server, PRICES), "--budget", "-1", sets="[DR]"), 2, "teach.budget")
+    assert_reported(teach(*remote(server, PRICES), "--budget", "-1", sets="[DR]"), 2, "teach.budget")
     assert not server.hashes
 
 
@@ -312,13 +317,13 @@ def test_examples_with_a_test_row(teach: Teach, server: Server, tmp_path: Path) 
         encoding="utf-8",
     )
     few = ("--set", "teach.prompt=few-shot", "--set", f"teach.examples={path}", "--set", "teach.shots=2")
-    told(teach(*remote(server), *few, sets="[DR]"), 1, "examples.csv, row 2: ", "test split of DR")
+    assert_reported(teach(*remote(server), *few, sets="[DR]"), 1, "examples.csv, row 2: ", "test split of DR")
     assert not server.hashes
 
 
 def test_a_missing_examples_file(teach: Teach, server: Server) -> None:
     few = ("--set", "teach.prompt=few-shot", "--set", "teach.examples=gone.csv", "--set", "teach.shots=2")
-    told(teach(*remote(server), *few, sets="[DR]"), 2, "gone.csv: there is no such file")
+    assert_reported(teach(*remote(server), *few, sets="[DR]"), 2, "gone.csv: there is no such file")
 
 
 def test_few_shot_with_the_sample_s_examples(teach: Teach, server: Server) -> None:
@@ -344,18 +349,18 @@ def test_a_full_disk_keeps_completions(
 
     monkeypatch.setattr(Ledger, "commit", until_full)
     done = teach(*remote(server), "--set", "teach.max_concurrency=2", sets="[DR]")
-    told(done, 1, "ledger.sqlite", "full")
+    assert_reported(done, 1, "ledger.sqlite", "full")
     monkeypatch.undo()
     with Ledger(tmp_path / "run/ledger.sqlite") as ledger:
-        ledger.check_integrity()
-        kept = len(list(ledger.iter_completions()))
+        assert_intact(ledger.path)
+        kept = len(all_completions(ledger))
     assert 0 < kept < N_DR
 
 
 def test_a_file_that_is_not_a_ledger(teach: Teach, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("shopping: milk, bread" * 100)
-    told(teach(*remote(server), "--set", f"teach.ledger={path}", sets="[DR]"), 1, "notes.txt")
+    assert_reported(teach(*remote(server), "--set", f"teach.ledger={path}", sets="[DR]"), 1, "notes.txt")
     assert path.read_text().startswith("shopping")
     assert not server.hashes
 
@@ -377,12 +382,14 @@ def test_a_file_that_is_not_a_ledger(teach: Teach, server: Server, tmp_path: Pat
 )
 def test_an_unknown_teacher(teacher: str, part: str, teach: Teach) -> None:
     done = teach("--set", f"teach.teacher={teacher}", sets="[DR]")
-    told(done, 2, part)
+    assert_reported(done, 2, part)
     assert "pw" not in done.err
 
 
 def test_an_unknown_set_in_allow_remote_is_a_fault(teach: Teach) -> None:
-    told(teach("--allow-remote", "DRR"), 2, "teach.allow_remote: no set is called 'DRR'; did you mean DR?")
+    assert_reported(
+        teach("--allow-remote", "DRR"), 2, "teach.allow_remote: no set is called 'DRR'; did you mean DR?"
+    )
 
 
 def test_real_tables_are_refused_and_then_allowed(
@@ -392,9 +399,11 @@ def test_real_tables_are_refused_and_then_allowed(
         "mentallama.collect.clean_inputs.synthetic_post_hashes", frozenset
     )  # the sample's posts, taken for real ones
     done = teach(*remote(server))
-    told(done, 2, "posts of CLP, DR were given under an agreement", "--allow-remote CLP --allow-remote DR")
+    assert_reported(
+        done, 2, "posts of CLP, DR were given under an agreement", "--allow-remote CLP --allow-remote DR"
+    )
     assert not server.hashes
-    told(teach(*remote(server), "--allow-remote", "DR"), 2, "posts of CLP were given")
+    assert_reported(teach(*remote(server), "--allow-remote", "DR"), 2, "posts of CLP were given")
     assert teach(*remote(server), "--allow-remote", "DR", "--allow-remote", "CLP").code == 0
     assert server.hashes.total() == N_DR + N_CLP
 
@@ -406,7 +415,7 @@ def test_a_ledger_of_a_newer_version(teach: Teach, server: Server, tmp_path: Pat
         file.execute("PRAGMA user_version = 999")
     file.close()
     (tmp_path / "run/teach/manifest.json").unlink()
-    told(teach(*remote(server), sets="[DR]"), 1, "ledger.sqlite")
+    assert_reported(teach(*remote(server), sets="[DR]"), 1, "ledger.sqlite")
 
 
 def test_options_set_their_recipe_keys(monkeypatch: pytest.MonkeyPatch) -> None:

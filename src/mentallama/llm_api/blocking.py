@@ -9,9 +9,8 @@ from threading import Event, Thread
 
 from mentallama.llm_api.dispatcher import dispatch
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.http import Transport, http_transport
-from mentallama.llm_api.types import Completion, Request
+from mentallama.llm_api.types import Completion, Limits, Request
 
 CompletedRequest = tuple[Request, Completion]
 

@@ -19,7 +19,6 @@ from mentallama.llm_api.ledger.group_commit import GroupCommitter, LedgerEntry
 from mentallama.llm_api.limits.admission import AdmissionControl, BudgetExceeded
 from mentallama.llm_api.limits.budget import BudgetAccount, worst_case
 from mentallama.llm_api.limits.rate_limit import RateLimiter
-from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport.fatal_errors import RESUME_HINT
 from mentallama.llm_api.transport.http import (
     AttemptOutcome,
@@ -31,7 +30,7 @@ from mentallama.llm_api.transport.http import (
     http_transport,
     make_completion,
 )
-from mentallama.llm_api.types import CompletionStore, Request
+from mentallama.llm_api.types import CompletionStore, Limits, Request, RunStats
 from mentallama.parallel import batched
 
 LOOKUP_BATCH = 128

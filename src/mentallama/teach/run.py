@@ -27,10 +27,9 @@ from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
 from mentallama.llm_api.dispatcher import OnCommit, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport.http import http_transport
 from mentallama.llm_api.transport.ray import ray_transport
-from mentallama.llm_api.types import Request
+from mentallama.llm_api.types import Limits, Request, RunStats
 from mentallama.progress import LogFn, ProgressCallback, progress_bar
 from mentallama.records import Post
 from mentallama.run_files import SUMMARY_FILE

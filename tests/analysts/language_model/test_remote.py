@@ -20,9 +20,8 @@ from mentallama.analysts.language_model.remote import RemoteAnalyst, answer_logp
 from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import label_sentence, write_answer
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.http import FinalOutcome
-from mentallama.llm_api.types import Completion, TokenLogprobs
+from mentallama.llm_api.types import Completion, Limits, TokenLogprobs
 from mentallama.records import Example, Post, example_of
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.endpoint_server import TOKEN as TOKENS

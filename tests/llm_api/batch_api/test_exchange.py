@@ -30,9 +30,9 @@ from mentallama.llm_api.batch_api.request_files import split_into_files
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
-from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.http import FinalOutcome, RetryableFailure, encode_body
-from mentallama.llm_api.types import Completion, Request, request_hash
+from mentallama.llm_api.types import Completion, Limits, Request, request_hash
+from tests.factories.ledgers import all_completions
 
 URL = "http://127.0.0.1:9/v1"
 LIMITS = Limits(max_attempts=3)
@@ -137,15 +137,15 @@ def round_of(folder: Path, ledger: Ledger, made: list[Request] | None = None, **
 
 def waits(folder: Path, ledger: Ledger, *args: Any, **terms: Any) -> str:
     """A round that ends with something to upload or to wait for; its sentence."""
-    with pytest.raises(MentallamaError) as told:
+    with pytest.raises(MentallamaError) as raised:
         round_of(folder, ledger, *args, **terms)
-    assert told.value.exit_code == 1
-    assert "SECRET" not in str(told.value)
-    return str(told.value)
+    assert raised.value.exit_code == 1
+    assert "SECRET" not in str(raised.value)
+    return str(raised.value)
 
 
 def answers(ledger: Ledger) -> dict[str, Completion]:
-    return {answer.example_id: answer for answer in ledger.iter_completions()}
+    return {answer.example_id: answer for answer in all_completions(ledger)}
 
 
 # Round trips
@@ -285,7 +285,7 @@ def test_teachers_have_files_of_their_own(folder: Path, ledger: Ledger) -> None:
     provide(folder, "two.jsonl", number=1)
     now = run_batch_round(folder, asked, ledger, LIMITS)
     assert (now.stats.answered, now.unmatched) == (6, 0)
-    assert Counter(answer.model for answer in ledger.iter_completions()) == {"test-model": 3, "other": 3}
+    assert Counter(answer.model for answer in all_completions(ledger)) == {"test-model": 3, "other": 3}
 
 
 # What comes back
@@ -316,7 +316,7 @@ def test_refusals_are_distinguished(folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     provide(folder, "errors.jsonl", failed(400, "content_filter"))
     assert round_of(folder, ledger).stats.refused == 5
-    assert {answer.reason for answer in ledger.iter_completions()} == {"HTTP 400 content filter"}
+    assert {answer.reason for answer in all_completions(ledger)} == {"HTTP 400 content filter"}
 
 
 def test_temporary_errors_are_written_again_and_finally_failed(folder: Path, ledger: Ledger) -> None:
@@ -330,7 +330,7 @@ def test_temporary_errors_are_written_again_and_finally_failed(folder: Path, led
         assert waits(folder, ledger).startswith("5 requests written earlier")
     provide(folder, "errors-3.jsonl", lambda line: failed(500)(line) | {"id": f"3 {line}"})
     assert round_of(folder, ledger).stats.failed == {"HTTP 500 server_error": 5}
-    assert {answer.attempts for answer in ledger.iter_completions()} == {3}
+    assert {answer.attempts for answer in all_completions(ledger)} == {3}
     assert len(requests(folder)) == 3
 
 
@@ -355,7 +355,7 @@ def test_an_answer_after_failures_counts_the_attempts(folder: Path, ledger: Ledg
     waits(folder, ledger)
     provide(folder, "output.jsonl")
     read = round_of(folder, ledger)
-    assert (read.stats.answered, {answer.attempts for answer in ledger.iter_completions()}) == (5, {2})
+    assert (read.stats.answered, {answer.attempts for answer in all_completions(ledger)}) == (5, {2})
 
 
 def test_errors_fatal_to_live_requests_are_reported_and_written_again(folder: Path, ledger: Ledger) -> None:
@@ -439,9 +439,9 @@ def test_a_malformed_line_is_reported_and_earlier_results_are_kept(
     before = requests(folder)
     good = [result(each) for each in _last(folder)]
     put(folder, "out.jsonl", [*good[:3], line, *good[3:]])
-    with pytest.raises(DataError) as told:
+    with pytest.raises(DataError) as raised:
         round_of(folder, ledger)
-    assert str(told.value).startswith(f"{folder / 'results/out.jsonl'}, row 4: {fault}")
+    assert str(raised.value).startswith(f"{folder / 'results/out.jsonl'}, row 4: {fault}")
     assert sorted(answers(ledger)) == ["e0", "e1", "e2"]
     assert requests(folder) == before
     put(folder, "out.jsonl", good)

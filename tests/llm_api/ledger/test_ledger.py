@@ -17,6 +17,7 @@ from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.ledger.schema import APPLICATION_ID
 from mentallama.llm_api.types import Completion, CompletionState, Request
+from tests.factories.ledgers import all_completions, assert_intact
 from tests.factories.project import ROOT
 
 
@@ -64,14 +65,14 @@ def test_answers_come_back_as_they_were(path: Path) -> None:
     with Ledger(path) as ledger:
         assert ledger.known_hashes([rows[0][0].hash]) == set()
         ledger.commit(rows)
-        assert list(ledger.iter_completions()) == [answer for _, answer in rows]
+        assert all_completions(ledger) == [answer for _, answer in rows]
         assert ledger.known_hashes([call.hash for call, _ in rows] + ["0" * 32]) == {
             call.hash for call, _ in rows
         }
     with Ledger(path) as ledger:
         hashes = [call.hash for call, _ in rows]
         assert ledger.get_completions([hashes[1], "0" * 32]) == {hashes[1]: rows[1][1]}
-        ledger.check_integrity()
+        assert_intact(ledger.path)
 
 
 def test_many_completions_are_looked_up_in_batches(path: Path) -> None:
@@ -81,7 +82,7 @@ def test_many_completions_are_looked_up_in_batches(path: Path) -> None:
         assert ledger.known_hashes([call.hash for call, _ in rows[::2]]) == {
             call.hash for call, _ in rows[::2]
         }
-        assert [answer.usage["output"] for answer in ledger.iter_completions()] == list(range(1500))
+        assert [answer.usage["output"] for answer in all_completions(ledger)] == list(range(1500))
 
 
 def test_only_a_failed_completion_is_overwritten(path: Path) -> None:
@@ -89,7 +90,7 @@ def test_only_a_failed_completion_is_overwritten(path: Path) -> None:
         ledger.commit([done(1, "first"), done(2, "", "failed")])
         ledger.commit([done(1, "second"), done(2, "at last")])
         ledger.commit([done(1, "", "failed")])
-        assert [(answer.state, answer.text) for answer in ledger.iter_completions()] == [
+        assert [(answer.state, answer.text) for answer in all_completions(ledger)] == [
             ("answered", "first"),
             ("answered", "at last"),
         ]
@@ -134,7 +135,7 @@ def test_erased_completions_are_in_no_file(path: Path) -> None:
         assert all(marker(number).encode() in raw for number in range(400) if number not in gone)
         assert b"them" not in raw
         assert ledger.total_spent() == 400.0  # it was paid all the same
-        ledger.check_integrity()
+        assert_intact(ledger.path)
     assert b"Marker0003X" not in contents(path)
 
 
@@ -150,7 +151,7 @@ def test_many_ids_can_be_erased_at_once(path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.commit([done(number) for number in range(1200)])
         assert ledger.erase({f"post-{number}" for number in range(1100)}) == 1100
-        assert len(list(ledger.iter_completions())) == 100
+        assert len(all_completions(ledger)) == 100
 
 
 # Money
@@ -220,11 +221,8 @@ def test_a_damaged_ledger_is_reported(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[4096 * 3 : 4096 * 20] = os.urandom(4096 * 17)
     path.write_bytes(raw)
-    with Ledger(path) as ledger:
-        with pytest.raises(DataError, match=r"ledger\.sqlite: the ledger is damaged"):
-            ledger.check_integrity()
-        with pytest.raises(DataError, match="the ledger is damaged"):
-            list(ledger.iter_completions())
+    with Ledger(path) as ledger, pytest.raises(DataError, match=r"ledger\.sqlite: the ledger is damaged"):
+        ledger.get_completions([f"{number:032x}" for number in range(300)])
 
 
 def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
@@ -237,11 +235,11 @@ def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
             ledger.commit(rows[10:])
         assert type(found.value) is MentallamaError
         ledger._writing.execute(f"PRAGMA max_page_count = {pages + 3000}")
-        assert len(list(ledger.iter_completions())) == 10
+        assert len(all_completions(ledger)) == 10
         assert ledger.total_spent() == 10.0
         ledger.commit(rows[10:])
-        ledger.check_integrity()
-        assert len(list(ledger.iter_completions())) == 300
+        assert_intact(ledger.path)
+        assert len(all_completions(ledger)) == 300
 
 
 def test_a_ledger_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -262,7 +260,7 @@ def test_a_lock_held_by_another_process_is_reported(path: Path) -> None:
         other.execute("ROLLBACK")
         other.close()
         ledger.commit([done(1)])
-        assert len(list(ledger.iter_completions())) == 1
+        assert len(all_completions(ledger)) == 1
 
 
 # Several at once
@@ -305,8 +303,8 @@ def test_processes_create_and_share_a_ledger_that_survives_kill_9(path: Path) ->
             assert stream is not None
             stream.close()
     with Ledger(path) as ledger:
-        ledger.check_integrity()
-        numbers = sorted(answer.usage["output"] for answer in ledger.iter_completions())
+        assert_intact(ledger.path)
+        numbers = sorted(answer.usage["output"] for answer in all_completions(ledger))
         expected = [start + first for start in range(0, 201, 40) for first in range(16)]
         assert numbers == sorted(expected)
         assert ledger.total_spent() == len(expected) * 0.5
@@ -351,7 +349,7 @@ def test_a_ledger_of_version_1_keeps_its_completions_and_costs(path: Path) -> No
     file.close()
     for _ in range(2):  # migrated once, then opened as it is
         with Ledger(path) as ledger:
-            stored = list(ledger.iter_completions())
+            stored = all_completions(ledger)
             assert [(each.hash, each.state, each.text) for each in stored] == [
                 ("a1", "answered", "paid for"),
                 ("a2", "failed", ""),

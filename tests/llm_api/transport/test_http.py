@@ -303,7 +303,7 @@ def test_an_answer_over_a_real_connection() -> None:
     found = once(Plan(reply=lambda body: body["messages"][0]["content"].upper()))
     assert isinstance(found, FinalOutcome)
     assert (found.state, found.text, found.finish_reason) == ("answered", "A SYNTHETIC POST", "stop")
-    assert found.usage == {"input": 14 // 4 + 8, "output": 14 // 4 + 1}
+    assert found.usage == {"input": 16 // 4 + 8, "output": 16 // 4 + 1}
 
 
 def test_a_refused_connection_is_not_an_attempt() -> None:

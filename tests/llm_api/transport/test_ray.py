@@ -22,13 +22,13 @@ from mentallama.llm_api.dispatcher import dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import worst_case
-from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport import ray as module
 from mentallama.llm_api.transport.http import RetryableFailure, encode_body
 from mentallama.llm_api.transport.ray import ray_transport
-from mentallama.llm_api.types import Request, request_hash
+from mentallama.llm_api.types import Limits, Request, RunStats, request_hash
 from mentallama.teach.run import DispatchMode
 from tests.factories.endpoint_server import Plan, serving
+from tests.factories.ledgers import all_completions, assert_intact
 from tests.factories.linear_cases import depression_posts
 from tests.factories.teach_cases import make_job, run_teach, sensible_reply
 
@@ -82,29 +82,29 @@ def ray() -> Iterator[Any]:
 
 @pytest.mark.usefixtures("ray")
 def test_every_request_is_answered_once_and_the_driver_keeps_the_ledger(ledger: Ledger) -> None:
-    said: list[str] = []
+    log_lines: list[str] = []
     plan = Plan(
         delay=0.01, key=KEY, script=["500", "429"], reply=lambda body: body["messages"][0]["content"][-4:]
     )
     with serving(plan) as server:
-        sending = ray_transport("auto", said.append, n_workers=2)
+        sending = ray_transport("auto", log_lines.append, n_workers=2)
         tally = dispatch_sync(calls(server.url, 200), endpoint(server.url), ledger, LIMITS, transport=sending)
         assert (tally.answered, tally.retries, tally.attempts) == (200, 2, 202)
         assert 2 <= server.most <= LIMITS.max_concurrency
         again = dispatch_sync(calls(server.url, 210), endpoint(server.url), ledger, LIMITS, transport=sending)
         assert (again.cached, again.attempts) == (200, 10)
         assert server.outcomes == {"ok": 210, "500": 1, "429": 1}
-    assert {each.example_id: each.text for each in ledger.iter_completions()} == {
+    assert {each.example_id: each.text for each in all_completions(ledger)} == {
         f"e{n}": f"{n:04d}" for n in range(210)
     }
-    ledger.check_integrity()
-    assert said == []
+    assert_intact(ledger.path)
+    assert log_lines == []
 
 
 @pytest.mark.usefixtures("ray")
 def test_requests_of_a_killed_worker_are_retried(ledger: Ledger) -> None:
     """One of two is killed at the first commit: no more calls are repeated than were in flight."""
-    said: list[str] = []
+    log_lines: list[str] = []
     killed: list[int] = []
 
     def kill_one(tally: RunStats) -> None:
@@ -113,16 +113,16 @@ def test_requests_of_a_killed_worker_are_retried(ledger: Ledger) -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     with serving(Plan(delay=0.05)) as server:
-        sending = ray_transport("auto", said.append, n_workers=2)
+        sending = ray_transport("auto", log_lines.append, n_workers=2)
         teacher = endpoint(server.url, **PRICES)
         tally = dispatch_sync(calls(server.url, 150), teacher, ledger, LIMITS, kill_one, sending)
         repeated = server.hashes.total() - 150
     assert len(killed) == 1
     assert tally.answered == 150
-    assert len({answer.hash for answer in ledger.iter_completions()}) == 150
+    assert len({answer.hash for answer in all_completions(ledger)}) == 150
     assert 1 <= tally.retries <= LIMITS.max_concurrency
     assert 0 <= repeated <= tally.retries
-    (sentence,) = said
+    (sentence,) = log_lines
     found = re.fullmatch(
         r"a worker of the Ray cluster was lost; its (\d+) requests in flight are retried", sentence
     )
@@ -133,7 +133,7 @@ def test_requests_of_a_killed_worker_are_retried(ledger: Ledger) -> None:
         for call in calls(server.url, 1)
     )
     assert tally.uncertain == pytest.approx(tally.retries * most)  # what was in flight may have been paid for
-    ledger.check_integrity()
+    assert_intact(ledger.path)
 
 
 def workers() -> list[int]:
@@ -177,11 +177,11 @@ def test_the_budget_limits_the_workers(ledger: Ledger) -> None:
 
 @pytest.mark.usefixtures("ray")
 def test_a_wrong_key_is_one_error(ledger: Ledger, capfd: pytest.CaptureFixture[str]) -> None:
-    with serving(Plan(key="another")) as server, pytest.raises(UsageError) as told:
+    with serving(Plan(key="another")) as server, pytest.raises(UsageError) as raised:
         dispatch_sync(
             calls(server.url, 5), endpoint(server.url), ledger, LIMITS, transport=ray_transport("auto", print)
         )
-    assert str(told.value).endswith("rejects the API key in the environment variable SOME_KEY: check it")
+    assert str(raised.value).endswith("rejects the API key in the environment variable SOME_KEY: check it")
     assert KEY not in "".join(capfd.readouterr())
 
 
@@ -259,16 +259,16 @@ def test_an_address_where_nothing_listens(
 
 def test_a_cluster_that_keeps_losing_workers_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two live nodes, so two workers; the seventh loss in a row is the last that is replaced."""
-    ray, said = NoRay(joined=True), list[str]()
+    ray, log_lines = NoRay(joined=True), list[str]()
     monkeypatch.setitem(sys.modules, "ray", ray)
 
     async def send_all() -> None:
-        async with ray_transport("auto", said.append)(endpoint("http://127.0.0.1:9/v1"), LIMITS) as send:
+        async with ray_transport("auto", log_lines.append)(endpoint("http://127.0.0.1:9/v1"), LIMITS) as send:
             for _ in range(7):
                 assert await send(b"{}") == RetryableFailure("worker lost", maybe_billed=True)
             with pytest.raises(MentallamaError, match="the Ray cluster at auto keeps losing workers"):
                 await send(b"{}")
 
     asyncio.run(send_all())
-    assert said == ["a worker of the Ray cluster was lost; its 1 requests in flight are retried"] * 7
+    assert log_lines == ["a worker of the Ray cluster was lost; its 1 requests in flight are retried"] * 7
     assert ray.killed == 7 + 2

@@ -27,14 +27,13 @@ from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
-from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.http import (
     PERMANENT_5XX,
     RETRYABLE_STATUSES,
     Transport,
     http_transport,
 )
-from mentallama.llm_api.types import Completion, Request, TokenLogprobs
+from mentallama.llm_api.types import Completion, Limits, Request, TokenLogprobs
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, find_task, write_query

@@ -28,7 +28,6 @@ from mentallama.llm_api.batch_api.result_files import (
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.budget import BudgetAccount, actual_cost, worst_case
-from mentallama.llm_api.run_stats import Limits, RunStats
 from mentallama.llm_api.transport.http import (
     AttemptOutcome,
     FinalOutcome,
@@ -36,7 +35,7 @@ from mentallama.llm_api.transport.http import (
     encode_body,
     make_completion,
 )
-from mentallama.llm_api.types import Completion, Request
+from mentallama.llm_api.types import Completion, Limits, Request, RunStats
 from mentallama.parallel import batched
 
 LOOKUP_BATCH = 256
@@ -230,7 +229,7 @@ def _was_executed(outcome: AttemptOutcome) -> bool:
 
 
 def _possible_cost(endpoint: Endpoint, outcome: AttemptOutcome, worst_cost: float) -> float:
-    """What a result that is not used may have cost."""
+    """Possible cost of a result that is not used."""
     if isinstance(outcome, RetryableFailure):
         return worst_cost if outcome.maybe_billed else 0.0
     cost = actual_cost(endpoint.settings, outcome.usage)

@@ -38,8 +38,11 @@ BATCH_ENDPOINT = "/v1/chat/completions"
 
 
 class RequestMetadata(Record):
-    """What a request is about. `custom_id` is the request's hash, `n_results` the number of results that it had when
-    it was written: it is pending until there is one more."""
+    """The question and the post of a request.
+
+    `custom_id` is the request's hash. `n_results` is the number of results that it had when it was written: it is
+    pending until there is one more.
+    """
 
     custom_id: str
     example_id: str

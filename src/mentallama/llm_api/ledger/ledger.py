@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from mentallama.errors import DataError, MentallamaError
-from mentallama.llm_api.ledger.schema import DAMAGED_LEDGER, open_connections, translate_sqlite_errors
+from mentallama.errors import MentallamaError
+from mentallama.llm_api.ledger.schema import open_connections, translate_sqlite_errors
 from mentallama.llm_api.types import Completion, Request
 from mentallama.parallel import batched
 
@@ -87,16 +87,6 @@ class Ledger:
             for row in self._select(COMPLETION_COLUMNS, batch)
         }
 
-    def iter_completions(self) -> Iterator[Completion]:
-        """Yield all completions in the order of their first commit, few in memory at a time and without a lock."""
-        last = 0
-        while rows := self._query(
-            f"SELECT id, {COMPLETION_COLUMNS} FROM completions WHERE id > ? ORDER BY id LIMIT {QUERY_BATCH}",
-            [last],
-        ):
-            yield from (_completion_of_row(row[1:]) for row in rows)
-            last = rows[-1][0]
-
     def commit(
         self,
         completed: Sequence[tuple[Request, Completion]],
@@ -154,16 +144,10 @@ class Ledger:
             hashes.update(row[0] for row in self._query(query, batch * 3))
         return hashes
 
-    def check_integrity(self) -> None:
-        """Check the whole file; raise `DataError` if it is damaged."""
-        if self._query("PRAGMA integrity_check", []) != [("ok",)]:
-            raise DataError(DAMAGED_LEDGER, self.path)
-
     # Costs
 
     def total_spent(self) -> float:
-        """What all runs have spent or may have spent: attempts without a completion, and reservations of killed
-        runs."""
+        """Certain and possible cost of all runs, with attempts without a completion and reservations of killed runs."""
         return float(self._query(TOTAL_SPENT_QUERY, [None])[0][0])
 
     def open_account(self) -> int:

@@ -21,9 +21,8 @@ from yarl import URL
 
 from mentallama.llm_api.endpoint import COMPLETIONS_PATH, Endpoint
 from mentallama.llm_api.limits.budget import actual_cost
-from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.fatal_errors import fatal_error
-from mentallama.llm_api.types import Completion, CompletionState, Request, TokenLogprobs
+from mentallama.llm_api.types import Completion, CompletionState, Limits, Request, TokenLogprobs
 
 CONNECT_SECONDS = 10.0
 """A host that takes longer to accept a connection counts as unreachable."""

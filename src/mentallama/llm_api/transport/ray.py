@@ -25,7 +25,6 @@ from yarl import URL
 from mentallama import __version__
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.run_stats import Limits
 from mentallama.llm_api.transport.fatal_errors import RESUME_HINT
 from mentallama.llm_api.transport.http import (
     CONNECT_SECONDS,
@@ -36,6 +35,7 @@ from mentallama.llm_api.transport.http import (
     open_session,
     send_once,
 )
+from mentallama.llm_api.types import Limits
 from mentallama.progress import LogFn
 
 WORKER_START_SECONDS = 120.0
