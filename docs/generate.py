@@ -219,7 +219,8 @@ def recipes_page() -> str:
 def _key_table(model: type[BaseModel], prefix: str) -> str:
     schema, meanings = model.model_json_schema(), field_docs(model)
     lines = ["| Key | Type | Default | Meaning |", "| --- | --- | --- | --- |"]
-    for name, field in schema["properties"].items():
+    fields = schema["properties"].items()  # the key that names the kind comes first
+    for name, field in sorted(fields, key=lambda item: item[0] not in {"analyst", "spec"}):
         default = "required" if name in schema.get("required", ()) else _default(field.get("default"))
         default = DEFAULTS.get(prefix + name, default)
         meaning = KEY_DOCS.get(prefix + name) or meanings.get(name)
