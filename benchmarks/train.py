@@ -49,15 +49,16 @@ from mentallama.train.objectives.causal_sft import (
 from mentallama.train.objectives.sft import SftData, sft_objective
 
 SHAPE = FromScratchSettings(hidden_size=256, num_hidden_layers=4, num_attention_heads=4, vocab_size=4096)
-LONGEST = 1024
+MAX_TOKENS = 1024
 """SFTTrainer's own default."""
-BATCH = 8
+BATCH_SIZE = 8
 
 Work = Callable[[Any], object]
+"""Trains a model for one epoch; returns the seconds it took if it measured them itself."""
 
 
 def release_rows(data: Path, count: int) -> list[Example]:
-    """Every n-th instruction row of the training files, so that all sets are included."""
+    """`count` instruction rows, evenly spaced over the training files, so that all sets are included."""
     files = [
         file
         for file in find_release_files(data / "release", "instruction", load_tasks())
@@ -79,11 +80,17 @@ def release_rows(data: Path, count: int) -> list[Example]:
     return examples[:: max(1, len(examples) // count)][:count]
 
 
-def ours(rows: CausalRows, batching: str, dtype: torch.dtype) -> Work:
-    """One epoch of our loop, including the checkpoint at its end."""
-    kind = {"analyst": "causal", "from_scratch": SHAPE, "batching": batching}
+def mentallama_epoch(rows: CausalRows, batching: str, dtype: torch.dtype) -> Work:
+    """Train for one epoch with our loop, including the checkpoint at its end."""
     settings = CausalSettings.model_validate(
-        {**kind, "max_tokens": LONGEST, "epochs": 1, "batch_size": BATCH}
+        {
+            "analyst": "causal",
+            "from_scratch": SHAPE,
+            "batching": batching,
+            "max_tokens": MAX_TOKENS,
+            "epochs": 1,
+            "batch_size": BATCH_SIZE,
+        }
     )
     devices = DistributedContext(torch.device("cpu"))
     data = SftData(InstructionData([], [], "the release"), rows, CausalRows(rows.rows[:1], 0))
@@ -105,15 +112,15 @@ def ours(rows: CausalRows, batching: str, dtype: torch.dtype) -> Work:
     return work
 
 
-def trl(examples: Sequence[Example], tokenizer: Any, **settings: Any) -> Work:
-    """One epoch of SFTTrainer on prompt and completion."""
+def sft_trainer_epoch(examples: Sequence[Example], tokenizer: Any, **settings: Any) -> Work:
+    """Train for one epoch with SFTTrainer on prompt and completion."""
     tasks = load_tasks()
     pairs = [
         {
-            "prompt": write_query(tasks[each.task], each.question, "instruction", each.text).rstrip(),
-            "completion": f" {each.response}",
+            "prompt": write_query(tasks[row.task], row.question, "instruction", row.text).rstrip(),
+            "completion": f" {row.response}",
         }
-        for each in examples
+        for row in examples
     ]
 
     def work(model: Any) -> object:
@@ -122,20 +129,20 @@ def trl(examples: Sequence[Example], tokenizer: Any, **settings: Any) -> Work:
             arguments = SFTConfig(output_dir=folder, num_train_epochs=1, **quiet, **settings)
             data = Dataset.from_list(pairs)
             trainer = SFTTrainer(model, args=arguments, train_dataset=data, processing_class=tokenizer)
-            begun = time.perf_counter()
+            start = time.perf_counter()
             trainer.train()
-            return time.perf_counter() - begun  # without tokenising, which ours did beforehand as well
+            return time.perf_counter() - start  # without tokenising, which our loop does beforehand as well
 
     return work
 
 
 def seconds(work: Work, state: dict[str, torch.Tensor], config: Any) -> float:
-    """Seconds that the work takes from the same weights; its own measurement if it returns one."""
+    """Seconds that the work takes, starting from given weights; its own measurement if it returns one."""
     model = LlamaForCausalLM(config)
     model.load_state_dict(state)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     measured = work(model)
-    return measured if isinstance(measured, float) else time.perf_counter() - begun
+    return measured if isinstance(measured, float) else time.perf_counter() - start
 
 
 def main() -> None:
@@ -145,40 +152,44 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     parser.add_argument("--rows", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     require_torch()
-    examples = release_rows(given.data, given.rows)
-    texts = (f"{each.text} {each.response}" for each in examples)
-    model, tokenizer = random_llama(SHAPE, texts, LONGEST, 7)
-    rows = tokenize_causal(examples, load_tasks(), PromptEncoder(tokenizer, "instruction", "plain", LONGEST))
+    examples = release_rows(arguments.data, arguments.rows)
+    texts = (f"{row.text} {row.response}" for row in examples)
+    model, tokenizer = random_llama(SHAPE, texts, MAX_TOKENS, 7)
+    rows = tokenize_causal(
+        examples, load_tasks(), PromptEncoder(tokenizer, "instruction", "plain", MAX_TOKENS)
+    )
     tokens, state = sum(rows.lengths), model.state_dict()
     packed = {"packing": True, "gradient_checkpointing": False}
     works: dict[str, Work] = {
-        "ours, bucketed": ours(rows, "bucketed", torch.float32),
-        "ours, bucketed, bfloat16": ours(rows, "bucketed", torch.bfloat16),
-        "ours, packed": ours(rows, "packed", torch.float32),
-        "SFTTrainer, its defaults": trl(examples, tokenizer),
+        "ours, bucketed": mentallama_epoch(rows, "bucketed", torch.float32),
+        "ours, bucketed, bfloat16": mentallama_epoch(rows, "bucketed", torch.bfloat16),
+        "ours, packed": mentallama_epoch(rows, "packed", torch.float32),
+        "SFTTrainer, its defaults": sft_trainer_epoch(examples, tokenizer),
         **{
-            f"SFTTrainer, packed, {size} a batch, {'bfloat16' if low else 'float32'}": trl(
+            f"SFTTrainer, packed, {size} per batch, {'bfloat16' if low else 'float32'}": sft_trainer_epoch(
                 examples, tokenizer, per_device_train_batch_size=size, bf16=low, **packed
             )
             for size in (1, 4)
             for low in (True, False)
         },
     }
-    print(f"{len(rows.rows)} rows, {tokens} tokens, {torch.get_num_threads()} threads, {given.rounds} rounds")
-    took: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(given.rounds):
+    print(
+        f"{len(rows.rows)} rows, {tokens} tokens, {torch.get_num_threads()} threads, {arguments.rounds} rounds"
+    )
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(arguments.rounds):
         for name, work in works.items():
-            took[name].append(seconds(work, state, model.config))
-    rates = {name: tokens / statistics.median(each) for name, each in took.items()}
+            times[name].append(seconds(work, state, model.config))
+    rates = {name: tokens / statistics.median(rounds) for name, rounds in times.items()}
     for name, rate in rates.items():
         print(f"{name:45} {rate:8.0f} tokens/s")
     best = max(rate for name, rate in rates.items() if name.startswith("ours"))
     peer = max(rate for name, rate in rates.items() if "SFTTrainer, packed" in name)
     plain = rates["SFTTrainer, its defaults"]
     print(
-        f"ours at its best: {best / plain:.2f} x SFTTrainer's defaults, {best / peer:.2f} x its best packed"
+        f"our best setting: {best / plain:.2f} times SFTTrainer's defaults, {best / peer:.2f} times its best packed one"
     )
 
 
