@@ -19,7 +19,7 @@ from mentallama.records import Example
 from mentallama.tasks import find_task, load_tasks
 
 
-def answered(name: str, golden: str, output: str, row: int = 2) -> ScoredOutput:
+def answered(name: str, reference: str, output: str, row: int = 2) -> ScoredOutput:
     task = find_task(name)
     example = Example(
         id=f"{name}{row}",
@@ -28,11 +28,11 @@ def answered(name: str, golden: str, output: str, row: int = 2) -> ScoredOutput:
         question=next(iter(task.questions)),
         form="instruction",
         text="",
-        label=read_answer(task, golden).label,
+        label=read_answer(task, reference).label,
     )
     scored = score_row(example, read_answer(task, output), {})
     return ScoredOutput(
-        file=f"{name}.csv", row=row, reference=golden, output=output, example=example, scored_row=scored
+        file=f"{name}.csv", row=row, reference=reference, output=output, example=example, scored_row=scored
     )
 
 
@@ -65,7 +65,7 @@ def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "label", "found"),
+    ("name", "label", "expected"),
     [
         ("CAMS", "none", None),
         ("CAMS", "bias or abuse", "bias or abuse"),
@@ -76,19 +76,19 @@ def test_first_key_found_wins(name: str, text: str, label: str | None) -> None:
         ("swmh", "no mental disorders", "no mental disorders"),
     ],
 )
-def test_goldens_in_instruction_form(name: str, label: str, found: str | None) -> None:
-    golden = write_answer(find_task(name), None, label, "made up")
-    assert first_key_label(golden, load_published_rules()[name].reference_keys) == found
+def test_references_in_instruction_form(name: str, label: str, expected: str | None) -> None:
+    reference = write_answer(find_task(name), None, label, "made up")
+    assert first_key_label(reference, load_published_rules()[name].reference_keys) == expected
 
 
-def test_an_unreadable_output_counts_as_no() -> None:
+def test_an_unparsed_output_counts_as_no() -> None:
     no, yes = (write_answer(find_task("DR"), None, label, "made up") for label in ("no", "yes"))
     rows = [answered("DR", no, "", 2), answered("DR", yes, "", 3), answered("DR", yes, yes, 4)]
     result, differences = score_as_published(rows, load_published_rules()["DR"])
-    # golden no, yes, yes; published no, no, yes
-    golden, published = ["no", "yes", "yes"], ["no", "no", "yes"]
-    assert result.accuracy == pytest.approx(100 * accuracy_score(golden, published), abs=1e-4)
-    f1 = f1_score(golden, published, average="weighted")
+    # references: no, yes, yes; published reading of the outputs: no, no, yes
+    reference, published = ["no", "yes", "yes"], ["no", "no", "yes"]
+    assert result.accuracy == pytest.approx(100 * accuracy_score(reference, published), abs=1e-4)
+    f1 = f1_score(reference, published, average="weighted")
     assert result.weighted_f1 == pytest.approx(100 * f1, abs=1e-4)
     assert (result.n_defaulted, result.n_differences) == (2, 2)
     assert [(d.row, d.source, d.ours, d.published, d.defaulted) for d in differences] == [
@@ -97,25 +97,25 @@ def test_an_unreadable_output_counts_as_no() -> None:
     ]
 
 
-def test_lists_of_different_length_give_no_score() -> None:
+def test_lists_of_different_lengths_give_no_score() -> None:
     none, work = (write_answer(find_task("CAMS"), None, label, "made up") for label in ("none", "medication"))
     rows = [answered("CAMS", none, none, 2), answered("CAMS", work, work, 3)]
     result, differences = score_as_published(rows, load_published_rules()["CAMS"])
     assert (result.weighted_f1, result.accuracy) == (None, None)
     assert result.reason == "its lists differ in length: 1 references, 2 outputs"
-    # its "none" golden is dropped; its "none" output is read by default, and rightly
+    # the reference "none" is dropped; the output "none" is read correctly, by default
     assert [(d.row, d.source, d.ours, d.published) for d in differences] == [(2, "reference", "none", None)]
 
 
-def test_swmh_drops_the_output_with_the_golden() -> None:
-    golden = write_answer(find_task("swmh"), None, "anxiety", "made up")
-    rows = [answered("swmh", golden, golden, 2)]
+def test_swmh_drops_the_output_with_the_reference() -> None:
+    reference = write_answer(find_task("swmh"), None, "anxiety", "made up")
+    rows = [answered("swmh", reference, reference, 2)]
     rows.append(rows[0].model_copy(update={"reference": "Reasoning: none of the keys", "row": 3}))
     result, _ = score_as_published(rows, load_published_rules()["swmh"])
     assert (result.n_references, result.n_outputs, result.weighted_f1) == (1, 1, 100.0)
 
 
-def test_a_set_of_ones_own_has_no_rule() -> None:
+def test_a_custom_set_has_no_rule() -> None:
     result, differences = score_as_published([], None)
     assert (result.weighted_f1, differences) == (None, [])
     assert result.reason == "there is no published rule for this set"
@@ -137,7 +137,7 @@ def test_example_outputs_of_the_release(data: Path, name: str, by_default: int) 
 @pytest.mark.parametrize(
     ("name", "labels"), [("CAMS", {"none"}), ("SAD", {"emotional turmoil", "other causes"})]
 )
-def test_goldens_that_the_published_reader_drops(data: Path, name: str, labels: set[str]) -> None:
+def test_references_that_the_published_reader_drops(data: Path, name: str, labels: set[str]) -> None:
     # On the full files 107 of 625 and 142 of 684; whichever part is here, it is the same labels.
     tasks = load_tasks()
     rows, _ = score_benchmark_set(open_benchmark(data, "instruction", tasks), tasks[name], "reference")

@@ -1,4 +1,4 @@
-"""Evaluate from files to files: outputs brought into line with the benchmark, predictions with posts."""
+"""Evaluate, from files to files: outputs aligned with the benchmark, predictions joined with posts."""
 
 import io
 from pathlib import Path
@@ -37,18 +37,22 @@ def benchmark(tmp_path: Path) -> Path:
     return root
 
 
-def test_golden_is_100_and_empty_is_0(benchmark: Path, tmp_path: Path) -> None:
-    golden = evaluate_responses(benchmark, "instruction", "reference", tmp_path / "golden")
+def test_references_score_100_and_empty_answers_0(benchmark: Path, tmp_path: Path) -> None:
+    reference = evaluate_responses(benchmark, "instruction", "reference", tmp_path / "reference")
     empty = evaluate_responses(benchmark, "instruction", "empty", tmp_path / "empty")
-    one = golden.sets["DR"]
-    assert (one.weighted_f1, one.accuracy, one.metrics["macro_f1"]) == (100.0, 100.0, 100.0)
-    assert one.weighted_f1_interval == (100.0, 100.0)
+    set_scores = reference.sets["DR"]
+    assert (set_scores.weighted_f1, set_scores.accuracy, set_scores.metrics["macro_f1"]) == (
+        100.0,
+        100.0,
+        100.0,
+    )
+    assert set_scores.weighted_f1_interval == (100.0, 100.0)
     assert (empty.sets["DR"].weighted_f1, empty.sets["DR"].parsed, empty.sets["DR"].unparsed) == (0.0, 0, 4)
-    assert set(golden.missing) == set(load_tasks()) - {"DR"}
-    assert golden.missing_reasons["CLP"] == "the benchmark has no test file for it"
+    assert set(reference.missing) == set(load_tasks()) - {"DR"}
+    assert reference.missing_reasons["CLP"] == "the benchmark has no test file for it"
 
 
-def test_what_is_written_reads_back_and_is_the_same_each_time(benchmark: Path, tmp_path: Path) -> None:
+def test_written_files_read_back_and_are_reproducible(benchmark: Path, tmp_path: Path) -> None:
     scores = evaluate_responses(benchmark, "instruction", "reference", tmp_path / "a", as_published=True)
     evaluate_responses(benchmark, "instruction", "reference", tmp_path / "b", as_published=True)
     assert read_scores(tmp_path / "a/scores.json") == scores
@@ -72,7 +76,7 @@ def test_outputs_written_by_pandas(benchmark: Path, tmp_path: Path, escapechar: 
     assert (scores.accuracy, scores.refused) == (75.0, 1)
 
 
-def test_outputs_in_another_order_are_put_in_order(benchmark: Path, tmp_path: Path) -> None:
+def test_outputs_in_another_order_are_reordered(benchmark: Path, tmp_path: Path) -> None:
     backwards = GOLDENS[::-1]
     scores = evaluate_responses(
         benchmark, "instruction", write_outputs(tmp_path / "o", backwards, backwards), tmp_path / "out"
@@ -83,15 +87,15 @@ def test_outputs_in_another_order_are_put_in_order(benchmark: Path, tmp_path: Pa
 
 
 def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
-    golden = [write_answer(DR, None, "yes", "by an expert")]
-    folder = write_outputs(tmp_path / "o", golden, ["Yes."])
+    reference = [write_answer(DR, None, "yes", "by an expert")]
+    folder = write_outputs(tmp_path / "o", reference, ["Yes."])
     scores = evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
     assert scores.matched_files["DR"].file == "human_evaluation/test_instruction_expert/DR.csv"
     assert (scores.sets["DR"].n, scores.sets["DR"].weighted_f1_interval) == (1, None)
 
 
 @pytest.mark.parametrize(
-    ("goldens", "row", "what"),
+    ("goldens", "row", "message"),
     [
         (GOLDENS[:3], 5, "3 rows where"),  # the first that is not there
         ([*GOLDENS, "Yes."], 6, "5 rows where"),
@@ -99,18 +103,18 @@ def test_outputs_of_the_expert_file(benchmark: Path, tmp_path: Path) -> None:
         ([GOLDENS[0], GOLDENS[0], *GOLDENS[2:]], 3, "its reference is not the one"),
     ],
 )
-def test_outputs_of_another_file_are_a_fault(
-    benchmark: Path, tmp_path: Path, goldens: list[str], row: int, what: str
+def test_outputs_of_another_file_are_an_error(
+    benchmark: Path, tmp_path: Path, goldens: list[str], row: int, message: str
 ) -> None:
     folder = write_outputs(tmp_path / "o", goldens, ["Yes."] * len(goldens))
-    with pytest.raises(DataError, match=what) as fault:
+    with pytest.raises(DataError, match=message) as error:
         evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
-    assert (fault.value.row, fault.value.file) == (row, str(folder / "DR.csv"))
-    assert "made up" not in str(fault.value)
+    assert (error.value.row, error.value.file) == (row, str(folder / "DR.csv"))
+    assert "made up" not in str(error.value)
     assert not (tmp_path / "out/scores.json").exists()
 
 
-def test_wrong_columns_and_cut_rows(benchmark: Path, tmp_path: Path) -> None:
+def test_wrong_columns_and_incomplete_rows(benchmark: Path, tmp_path: Path) -> None:
     write_csv(tmp_path / "o/DR.csv", {"golden": GOLDENS, "text": GOLDENS})
     with pytest.raises(DataError, match="no columns goldens and generated_text"):
         evaluate_responses(benchmark, "instruction", tmp_path / "o", tmp_path / "out")
@@ -121,24 +125,24 @@ def test_wrong_columns_and_cut_rows(benchmark: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_evaluate(benchmark: Path, tmp_path: Path) -> None:
     (tmp_path / "none").mkdir()
-    for responses, what in [
+    for responses, message in [
         ("gold", "reference or empty"),
         (tmp_path / "absent", "no such folder"),
         (tmp_path / "none", "named after a set"),
     ]:
-        with pytest.raises(UsageError, match=what):
+        with pytest.raises(UsageError, match=message):
             evaluate_responses(benchmark, "instruction", responses, tmp_path / "out")
     with pytest.raises(UsageError, match="completion"):
         evaluate_responses(benchmark, "completion", "reference", tmp_path / "out")
 
 
-def test_files_that_are_no_set_are_named(benchmark: Path, tmp_path: Path) -> None:
+def test_files_not_named_after_a_set_are_listed(benchmark: Path, tmp_path: Path) -> None:
     folder = write_outputs(tmp_path / "o", GOLDENS, GOLDENS)
     write_csv(folder / "DReaddit2.csv", {"goldens": [], "generated_text": []})
     assert evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").unused == ("DReaddit2.csv",)
 
 
-def test_a_golden_without_a_label_is_a_fault_of_the_benchmark(tmp_path: Path) -> None:
+def test_a_reference_without_a_label_is_an_error(tmp_path: Path) -> None:
     query = write_query(DR, "depression", "instruction", "made up")
     file = tmp_path / "test_data/test_instruction/DR.csv"
     write_csv(file, {"query": [query], "gpt-3.5-turbo": ["Perhaps."]})
@@ -163,7 +167,7 @@ def post(number: int, label: str | None, split: str = "test", set_: str = "DR") 
 
 
 POSTS = [post(0, "yes"), post(1, "no"), post(2, "yes", "train"), post(3, None), post(4, "no")]
-IDS = [example_of(p, "depression", "instruction").id for p in POSTS]
+IDS = [example_of(item, "depression", "instruction").id for item in POSTS]
 
 
 def prediction(example_id: str, label: str = "yes", share: float = 0.75) -> Prediction:
@@ -185,18 +189,18 @@ def predicted(
 
 
 def test_predictions_are_joined_by_id(tmp_path: Path) -> None:
-    # IDS[2] is a training post: it has no score, and is no stranger
-    given = [prediction(IDS[4]), prediction(IDS[0]), prediction(IDS[1], "no"), prediction(IDS[2])]
-    given.append(prediction("stranger"))
-    scores = evaluate_predictions(*predicted(tmp_path, given), "instruction", load_tasks())
-    one = scores.sets["DR"]
-    assert (one.n, one.accuracy) == (3, round(200 / 3, 4))
+    # IDS[2] is a training post: it has no score, and does not count as unused
+    predictions = [prediction(IDS[4]), prediction(IDS[0]), prediction(IDS[1], "no"), prediction(IDS[2])]
+    predictions.append(prediction("stranger"))
+    scores = evaluate_predictions(*predicted(tmp_path, predictions), "instruction", load_tasks())
+    set_scores = scores.sets["DR"]
+    assert (set_scores.n, set_scores.accuracy) == (3, round(200 / 3, 4))
     assert scores.unlabelled == {"DR": 1}
     assert scores.unused == ("stranger",)
     assert scores.source["model"] == "scripted"
     # two right, one wrong, all at 0.75: |0.75 - 2/3| = 0.083333; Brier (0.125 + 0.125 + 1.125) / 3
-    assert one.calibration is not None
-    assert (one.calibration.ece, one.calibration.brier) == (0.083333, 0.458333)
+    assert set_scores.calibration is not None
+    assert (set_scores.calibration.ece, set_scores.calibration.brier) == (0.083333, 0.458333)
 
 
 def test_a_set_with_missing_predictions_has_no_score(tmp_path: Path) -> None:
@@ -208,13 +212,13 @@ def test_a_set_with_missing_predictions_has_no_score(tmp_path: Path) -> None:
     assert read_json(tmp_path / "out/scores.json")["missing_rows"] == {"DR": [IDS[1], IDS[4]]}
 
 
-def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
+def test_predictions_of_the_other_form_are_unused(tmp_path: Path) -> None:
     scores = evaluate_predictions(*predicted(tmp_path, [prediction(IDS[0])]), "completion", load_tasks())
     assert (len(scores.missing_rows["DR"]), scores.unused) == (3, (IDS[0],))
 
 
 @pytest.mark.parametrize(
-    ("predictions", "posts", "what"),
+    ("predictions", "posts", "message"),
     [
         ([prediction(IDS[0]), prediction(IDS[0])], POSTS, "row 2: a second prediction"),
         ([prediction(IDS[0], "perhaps")], POSTS, "row 1: DR has no label 'perhaps'"),
@@ -222,10 +226,10 @@ def test_predictions_of_the_other_form_are_not_taken(tmp_path: Path) -> None:
         ([prediction(IDS[0])], [post(0, "yes", set_="Mine")], "there is no task named 'Mine'"),
     ],
 )
-def test_faults_in_predictions_and_posts(
-    tmp_path: Path, predictions: list[Prediction], posts: list[Post], what: str
+def test_invalid_predictions_and_posts(
+    tmp_path: Path, predictions: list[Prediction], posts: list[Post], message: str
 ) -> None:
-    with pytest.raises(DataError, match=what):
+    with pytest.raises(DataError, match=message):
         evaluate_predictions(*predicted(tmp_path, predictions, posts), "instruction", load_tasks())
 
 
@@ -283,13 +287,22 @@ def test_table_2_of_the_held_out_tasks() -> None:
 
 @pytest.mark.data
 @pytest.mark.parametrize("form", ["instruction", "completion"])
-def test_published_goldens_are_100_and_nothing_is_0(data: Path, tmp_path: Path, form: str) -> None:
-    golden = evaluate_responses(data / "release", form, "reference", tmp_path / "g")  # type: ignore[arg-type]
+def test_published_references_score_100_and_empty_answers_0(data: Path, tmp_path: Path, form: str) -> None:
+    reference = evaluate_responses(data / "release", form, "reference", tmp_path / "g")  # type: ignore[arg-type]
     empty = evaluate_responses(data, form, "empty", tmp_path / "e")  # type: ignore[arg-type]
-    assert len(golden.sets) >= 8
-    assert sum(one.n for one in golden.sets.values()) > 4_000
-    for one in golden.sets.values():
-        assert (one.weighted_f1, one.metrics["macro_f1"], one.accuracy) == (100.0, 100.0, 100.0)
-        assert one.weighted_f1_interval == (100.0, 100.0)
-    for one in empty.sets.values():
-        assert (one.parsed, one.unparsed, one.weighted_f1, one.accuracy) == (0, one.n, 0.0, 0.0)
+    assert len(reference.sets) >= 8
+    assert sum(set_scores.n for set_scores in reference.sets.values()) > 4_000
+    for set_scores in reference.sets.values():
+        assert (set_scores.weighted_f1, set_scores.metrics["macro_f1"], set_scores.accuracy) == (
+            100.0,
+            100.0,
+            100.0,
+        )
+        assert set_scores.weighted_f1_interval == (100.0, 100.0)
+    for set_scores in empty.sets.values():
+        assert (set_scores.parsed, set_scores.unparsed, set_scores.weighted_f1, set_scores.accuracy) == (
+            0,
+            set_scores.n,
+            0.0,
+            0.0,
+        )

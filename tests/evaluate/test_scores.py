@@ -19,23 +19,23 @@ FEW = Resampling(resamples=20)
 
 def row(
     gold: str,
-    said: str,
+    answer: str,
     set_: str = "DR",
     question: str = "depression",
     *,
     post: str = "",
     probability: float | None = None,
 ) -> ScoredRow:
-    lost = said in NO_LABEL
+    without_label = answer in NO_LABEL
     return ScoredRow.model_validate(
         {
-            "example_id": f"{post}{gold}{said}",
+            "example_id": f"{post}{gold}{answer}",
             "set": set_,
             "question": question,
-            "post_id": post or f"{gold}{said}",
+            "post_id": post or f"{gold}{answer}",
             "gold": gold,
-            "status": said if lost else "parsed",
-            "predicted": None if lost else said,
+            "status": answer if without_label else "parsed",
+            "predicted": None if without_label else answer,
             "probability": probability,
             "brier": None if probability is None else 2 * (1 - probability) ** 2,
         }
@@ -58,13 +58,13 @@ def test_two_labels_by_hand() -> None:
     assert scores.high_risk.model_dump() == {"label": "yes", "recall": 66.6667, "n": 3, "hits": 2}
 
 
-def test_unparsed_refused_and_truncated_are_misses_and_no_class() -> None:
+def test_unparsed_refused_and_truncated_are_misses_and_not_classes() -> None:
     # gold yes: said yes, unparsed, refused; gold no: said no, truncated.
     #   yes: hits 1, gold 3, predicted 1 -> F1 = 2/4; no: hits 1, gold 2, predicted 1 -> F1 = 2/3
     # weighted = (3 * 0.5 + 2 * 2/3) / 5 = 0.56667; macro over yes and no only = 0.58333
     # micro: hits 2, gold 5, predicted 2 -> 4/7
-    said = [("yes", "yes"), ("yes", "unparsed"), ("yes", "refused"), ("no", "no"), ("no", "truncated")]
-    scores = compute_scores([row(*pair) for pair in said], find_task("DR"), FEW)
+    pairs = [("yes", "yes"), ("yes", "unparsed"), ("yes", "refused"), ("no", "no"), ("no", "truncated")]
+    scores = compute_scores([row(*pair) for pair in pairs], find_task("DR"), FEW)
     assert (scores.parsed, scores.unparsed, scores.refused, scores.truncated) == (2, 1, 1, 1)
     assert (scores.accuracy, scores.weighted_f1, scores.metrics["macro_f1"]) == (40.0, 56.6667, 58.3333)
     assert scores.metrics["micro_f1"] == round(400 / 7, 4)
@@ -73,7 +73,7 @@ def test_unparsed_refused_and_truncated_are_misses_and_no_class() -> None:
 def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
     # SAD, all gold "work": said work, school.  work: F1 = 2/3; school: gold 0, predicted 1 -> F1 0
     # weighted = 2/3; macro over work and school = 1/3; the seven other labels occur nowhere
-    rows = [row("work", said, "SAD", "cause") for said in ("work", "school")]
+    rows = [row("work", answer, "SAD", "cause") for answer in ("work", "school")]
     scores = compute_scores(rows, find_task("SAD"), FEW)
     assert (scores.weighted_f1, scores.metrics["macro_f1"]) == (66.6667, 33.3333)
     assert scores.per_class["school"].model_dump() == {
@@ -88,7 +88,7 @@ def test_a_label_only_predicted_counts_in_macro_and_not_in_weighted() -> None:
     assert (scores.high_risk.recall, scores.high_risk.n) == (None, 0)
 
 
-def test_questions_are_scored_apart_and_together() -> None:
+def test_questions_are_scored_separately_and_together() -> None:
     rows = [
         row("yes", "yes", "Irf", "thwarted belongingness", post="a"),
         row("no", "yes", "Irf", "perceived burdensomeness", post="a"),
@@ -101,7 +101,7 @@ def test_questions_are_scored_apart_and_together() -> None:
     assert scores.by_question["perceived burdensomeness"].by_question == {}
 
 
-def test_no_rows_is_no_score() -> None:
+def test_no_rows_cannot_be_scored() -> None:
     with pytest.raises(ValueError, match="DR: no rows"):
         compute_scores([], find_task("DR"), FEW)
 
@@ -122,24 +122,29 @@ PAIRS = st.lists(PAIR, min_size=1, max_size=60)
 @settings(max_examples=200, deadline=None)
 def test_equal_to_scikit_learn(pairs: Sequence[tuple[str, str]]) -> None:
     scores = compute_scores(
-        [row(gold, said, "CAMS", "cause", post=str(i)) for i, (gold, said) in enumerate(pairs)],
+        [row(gold, answer, "CAMS", "cause", post=str(i)) for i, (gold, answer) in enumerate(pairs)],
         find_task("CAMS"),
         Resampling(resamples=2),
     )
-    gold, said = zip(*pairs, strict=True)
-    occurring = [label for label in LABELS if label in gold or label in said]
-    assert scores.accuracy == pytest.approx(100 * accuracy_score(gold, said), abs=1e-4)
+    gold, answers = zip(*pairs, strict=True)
+    occurring = [label for label in LABELS if label in gold or label in answers]
+    assert scores.accuracy == pytest.approx(100 * accuracy_score(gold, answers), abs=1e-4)
     # sklearn may take unparsed, refused and truncated for classes here: without gold rows they weigh nothing
     assert scores.weighted_f1 == pytest.approx(
-        100 * f1_score(gold, said, average="weighted", zero_division=0), abs=1e-4
+        100 * f1_score(gold, answers, average="weighted", zero_division=0), abs=1e-4
     )
     for mean, ours in (("macro", scores.metrics["macro_f1"]), ("micro", scores.metrics["micro_f1"])):
-        theirs = f1_score(gold, said, labels=occurring, average=mean, zero_division=0)
+        theirs = f1_score(gold, answers, labels=occurring, average=mean, zero_division=0)
         assert ours == pytest.approx(100 * theirs, abs=1e-4)
-    per_class = np.array(precision_recall_fscore_support(gold, said, labels=LABELS, zero_division=0)).T
+    per_class = np.array(precision_recall_fscore_support(gold, answers, labels=LABELS, zero_division=0)).T
     for label, theirs in zip(LABELS, per_class, strict=True):
-        one = scores.per_class[label]
-        ours = [one.precision or 0, one.recall or 0, one.f1 or 0, 100 * one.support]
+        label_scores = scores.per_class[label]
+        ours = [
+            label_scores.precision or 0,
+            label_scores.recall or 0,
+            label_scores.f1 or 0,
+            100 * label_scores.support,
+        ]
         assert ours == pytest.approx(100 * theirs, abs=1e-4)
 
 

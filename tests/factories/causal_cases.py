@@ -19,33 +19,41 @@ WORDS = ("rent", "bus", "tea", "rain", "work", "sleep", "garden", "letter", "noi
 
 
 def posts(split: Split, count: int, first: int = 0) -> list[Post]:
-    """Synthetic posts: those that name noise or rent have stress."""
-    found = []
-    for at in range(first, first + count):
-        text = f"Day {at}: the {WORDS[at % 12]} and the {WORDS[at * 5 % 12]} again, number {at * 37}."
+    """Synthetic posts; those that mention noise or rent are labelled as stress."""
+    result = []
+    for number in range(first, first + count):
+        first_word, second_word = WORDS[number % 12], WORDS[number * 5 % 12]
+        text = f"Day {number}: the {first_word} and the {second_word} again, number {number * 37}."
         stress = "yes" if "noise" in text or "rent" in text else "no"
-        where = Provenance(file="made-up.csv", row=at + 2, origin="release")
+        provenance = Provenance(file="made-up.csv", row=number + 2, origin="release")
         labels = {"stress": stress}
-        found.append(
-            Post(id=f"p{at}", set="dreaddit", split=split, text=text, labels=labels, provenance=where)
+        result.append(
+            Post(
+                id=f"p{number}",
+                set="dreaddit",
+                split=split,
+                text=text,
+                labels=labels,
+                provenance=provenance,
+            )
         )
-    return found
+    return result
 
 
-def made(folder: Path, **settings: Any) -> Recipe:
+def make_run(folder: Path, **settings: Any) -> Recipe:
     """A run with 24 training rows and 8 validation rows."""
-    everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
+    all_posts = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
     answers = {"yes": YES, "no": NO}
-    write_records(folder / "collect/posts.jsonl.zst", everything)
+    write_records(folder / "collect/posts.jsonl.zst", all_posts)
     write_records(
         folder / "collect/responses.jsonl.zst",
         [
             Response(
-                example_id=example_of(each, "stress", "instruction").id,
-                text=answers[each.labels["stress"]],
+                example_id=example_of(post, "stress", "instruction").id,
+                text=answers[post.labels["stress"]],
                 model="m",
             )
-            for each in everything
+            for post in all_posts
         ],
     )
     given = {
@@ -67,7 +75,7 @@ def made(folder: Path, **settings: Any) -> Recipe:
 
 
 def save_llama(folder: Path) -> None:
-    """A tiny Llama of random weights, with a tokenizer of the posts and answers."""
+    """Save a tiny Llama with random weights, with a tokenizer trained on posts and answers."""
     texts = [f"{post.text} {YES} {NO} Consider this post" for post in posts("train", 12)]
     model, tokenizer = random_llama(
         FromScratchSettings(hidden_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=400),

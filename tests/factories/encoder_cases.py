@@ -1,4 +1,4 @@
-"""A tiny BERT with its tokenizer, and made-up posts of two sets that it can learn."""
+"""A tiny BERT with its tokenizer, and synthetic posts of two sets that it can learn."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ DIMENSIONS = ("social", "vocational")
 
 
 def tokenizer(pad: bool = True) -> Any:
-    """Whole words in lower case, [CLS] in front and [SEP] behind."""
-    vocabulary = {word: at for at, word in enumerate((*SPECIAL, *WORDS, *MORE, *map(str, range(10))))}
-    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    made.normalizer = normalizers.Lowercase()
-    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    made.post_processor = processors.TemplateProcessing(
+    """A tokenizer of whole lower-case words that adds [CLS] and [SEP]."""
+    vocabulary = {word: index for index, word in enumerate((*SPECIAL, *WORDS, *MORE, *map(str, range(10))))}
+    words = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    words.normalizer = normalizers.Lowercase()
+    words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    words.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"} | (
         {"pad_token": "[PAD]"} if pad else {}
     )
-    return PreTrainedTokenizerFast(tokenizer_object=made, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=words, **names)
 
 
 def saved_bert(folder: Path, pad: bool = True, **config: Any) -> Path:
-    """A random BERT of two layers, with its pooler as published ones have it."""
+    """Save a BERT of two layers with random weights, including the pooler that published ones have."""
     shape = {
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -44,52 +44,57 @@ def saved_bert(folder: Path, pad: bool = True, **config: Any) -> Path:
         "max_position_embeddings": 64,
         **config,
     }
-    own = tokenizer(pad)
+    words = tokenizer(pad)
     torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(own), **shape)).save_pretrained(folder)
-    own.save_pretrained(folder)
+    BertModel(BertConfig(vocab_size=len(words), **shape)).save_pretrained(folder)
+    words.save_pretrained(folder)
     return folder
 
 
 def saved_roberta(folder: Path) -> Path:
-    """A random RoBERTa of 18 places, the first of which is taken by padding and never counted."""
-    own = tokenizer()
+    """Save a RoBERTa with random weights and 18 positions, the first of which belongs to padding."""
+    words = tokenizer()
     shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = RobertaConfig(vocab_size=len(own), max_position_embeddings=18, pad_token_id=0, **shape)
+    config = RobertaConfig(vocab_size=len(words), max_position_embeddings=18, pad_token_id=0, **shape)
     RobertaModel(config).save_pretrained(folder)
-    own.save_pretrained(folder)
+    words.save_pretrained(folder)
     return folder
 
 
-def made_post(name: str, split: Split, at: int, labels: dict[str, str], text: str) -> Post:
-    where = Provenance(file="made-up.csv", row=at + 2, origin="release")
-    return Post(id=f"{name}{split}{at}", set=name, split=split, text=text, labels=labels, provenance=where)
+def make_post(name: str, split: Split, number: int, labels: dict[str, str], text: str) -> Post:
+    provenance = Provenance(file="made-up.csv", row=number + 2, origin="release")
+    return Post(
+        id=f"{name}{split}{number}", set=name, split=split, text=text, labels=labels, provenance=provenance
+    )
 
 
 def posts() -> list[Post]:
-    """dreaddit: noise and rent are stress. MultiWD: a walk is social, work vocational."""
-    found = []
+    """Posts of dreaddit, where noise, rent and stairs mean stress, and of MultiWD, where tea and walks are social, and
+    work and letters vocational."""
+    result = []
     for split, first, count in (("train", 0, 36), ("validation", 36, 12), ("test", 48, 12)):
-        for at in range(first, first + count):
-            text = f"Day {at}: the {WORDS[at % 12]} and the {WORDS[at * 5 % 12]} again, number {at * 7}."
+        for number in range(first, first + count):
+            first_word, second_word = WORDS[number % 12], WORDS[number * 5 % 12]
+            text = f"Day {number}: the {first_word} and the {second_word} again, number {number * 7}."
             stress = "yes" if "noise" in text or "rent" in text or "stairs" in text else "no"
-            found.append(made_post("dreaddit", split, at, {"stress": stress}, text))
-            said = f"The {WORDS[at * 7 % 12]} and the {WORDS[at % 12]}, number {at * 3}."
-            asked = {
-                "social": "walk" in said or "tea" in said,
-                "vocational": "work" in said or "letter" in said,
+            result.append(make_post("dreaddit", split, number, {"stress": stress}, text))
+            text = f"The {WORDS[number * 7 % 12]} and the {first_word}, number {number * 3}."
+            present = {
+                "social": "walk" in text or "tea" in text,
+                "vocational": "work" in text or "letter" in text,
             }
-            labels = {dimension: "yes" if there else "no" for dimension, there in asked.items()}
-            found.append(made_post("MultiWD", split, at, labels, said))
-    return found
+            labels = {dimension: "yes" if value else "no" for dimension, value in present.items()}
+            result.append(make_post("MultiWD", split, number, labels, text))
+    return result
 
 
-def made(folder: Path, reads: str = "posts", **settings: Any) -> Recipe:
-    """A run's folder after collect, and the recipe that trains in it."""
-    everything = posts()
-    write_records(folder / "collect/posts.jsonl.zst", everything)
+def make_run(folder: Path, reads: str = "posts", **settings: Any) -> Recipe:
+    """Write a run's folder as collect leaves it, and return the recipe that trains in it."""
+    all_posts = posts()
+    write_records(folder / "collect/posts.jsonl.zst", all_posts)
     write_records(
-        folder / "collect/responses.jsonl.zst", [each for post in everything for each in responses(post)]
+        folder / "collect/responses.jsonl.zst",
+        [response for post in all_posts for response in responses(post)],
     )
     base = folder / "base"
     if not base.exists():
@@ -109,7 +114,7 @@ def made(folder: Path, reads: str = "posts", **settings: Any) -> Recipe:
 
 
 def responses(post: Post) -> list[Response]:
-    """An answer with a reason for dreaddit's posts; the reason holds a word of its own for each label."""
+    """An answer with an explanation for dreaddit's posts; the explanations of the two labels use different words."""
     if post.set != "dreaddit":
         return []
     reasons = {

@@ -1,4 +1,4 @@
-"""Made-up posts for the tests of the linear analyst: no line of them was written by anybody."""
+"""Synthetic posts for the tests of the linear analyst, drawn from lists of words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def make_post(
 
 
 def marked(post: Post, *passages: str) -> Post:
-    """The post with the first place of each passage marked as evidence for all its questions."""
+    """The post with the first occurrence of each passage marked as evidence for all its questions."""
     starts = [(post.text.index(passage), passage) for passage in passages]
     spans = tuple(Span(start=start, end=start + len(passage)) for start, passage in starts)
     return post.model_copy(update={"evidence": dict.fromkeys(post.labels, spans)})
@@ -54,7 +54,7 @@ def sentence(words: list[str], draw: random.Random) -> str:
 
 
 def depression_posts(seed: int = 1) -> list[Post]:
-    """A DR-like set that a linear model learns without effort."""
+    """A DR-like set that a linear model learns easily."""
     draw = random.Random(seed)
     return [
         make_post("DR", split, sentence(words, draw), {"depression": label})
@@ -65,7 +65,7 @@ def depression_posts(seed: int = 1) -> list[Post]:
 
 
 def cause_posts(seed: int = 2) -> list[Post]:
-    """A CAMS-like set of three of the six labels."""
+    """A CAMS-like set with three of the six labels."""
     draw = random.Random(seed)
     words = {
         "jobs and career": [*GLOOM[:5], "boss"],
@@ -104,18 +104,18 @@ WORDS = NgramConfig(word_bigrams=False, min_chars=10, max_chars=10)
 TEXTS = ["so sad and so alone", "so glad", "sad, sad, sad", "glad and alone"]
 
 
-def material_of(posts: SetPosts, grams: NgramConfig = WORDS) -> TfidfData:
+def tfidf_of(posts: SetPosts, grams: NgramConfig = WORDS) -> TfidfData:
     """Tf-idf of posts and passages, every feature kept."""
     counted = count_features(posts.texts, grams)
     passages = {
-        question: dict(zip(found, count_features(list(found.values()), grams), strict=True))
-        for question, found in posts.evidence_passages.items()
+        question: dict(zip(by_post, count_features(list(by_post.values()), grams), strict=True))
+        for question, by_post in posts.evidence_passages.items()
     }
     return fit_tfidf(counted, passages, build_vocabulary(counted, 1))[0]
 
 
 def row_of(word: str, posts: SetPosts) -> int:
-    """The place of a word's feature among those of `material_of`."""
+    """The index of a word's feature in the matrices of `tfidf_of`."""
     ((key,), _) = count_features([word], WORDS)[0]
     return int(np.flatnonzero(build_vocabulary(count_features(posts.texts, WORDS), 1) == key)[0])
 

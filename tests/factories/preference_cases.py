@@ -1,4 +1,4 @@
-"""A small run with two teachers, one better than the other, for preference pairs in tests."""
+"""A small run with two teachers, one right and one wrong, for preference pairs in tests."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ WORST = {"yes": NO, "no": YES}
 
 
 def with_verdicts(folder: Path) -> None:
-    """A run of two teachers: what the first says is accepted, what the second says is refused by correctness."""
-    everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
-    write_records(folder / POSTS_PATH, everything)
-    examples = [(example_of(each, "stress", "instruction"), each.labels["stress"]) for each in everything]
-    told = [
-        Response(example_id=example.id, text=says[label], model=model)
+    """Write a run with two teachers: the gate `label_match` accepts the first's responses and rejects the second's."""
+    all_posts = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
+    write_records(folder / POSTS_PATH, all_posts)
+    examples = [(example_of(post, "stress", "instruction"), post.labels["stress"]) for post in all_posts]
+    responses = [
+        Response(example_id=example.id, text=text_by_label[label], model=model)
         for example, label in examples
-        for model, says in (("first", BEST), ("second", WORST))
+        for model, text_by_label in (("first", BEST), ("second", WORST))
     ]
-    write_records(folder / TEACH_RESPONSES_PATH, told)
+    write_records(folder / TEACH_RESPONSES_PATH, responses)
     verdicts = [
-        Verdict(example_id=each.example_id, model=each.model, gate="label_match", ok=each.model == "first")
-        for each in told
+        Verdict(
+            example_id=response.example_id,
+            model=response.model,
+            gate="label_match",
+            ok=response.model == "first",
+        )
+        for response in responses
     ]
     write_records(folder / VERDICTS_PATH, verdicts)
 
 
-def made(folder: Path, base: Path, **settings: Any) -> Recipe:
+def make_run(folder: Path, base: Path, **settings: Any) -> Recipe:
+    """The recipe that trains on the pairs of a run."""
     given = {"max_tokens": 200, "epochs": 3, "batch_size": 8, "learning_rate": 2e-3, **settings}
     train = {"analyst": "causal", "objective": "dpo", "base": str(base), **given}
     return Recipe(

@@ -26,7 +26,7 @@ GRADIENTS_FILE = "gradients.safetensors"
 
 @contextmanager
 def killed_at_step(number: int) -> Iterator[None]:
-    """Kill the training in the block before its optimiser takes step `number` (counted from 1); it must come so far."""
+    """Kill the training in the block before its optimiser takes step `number`, counted from 1; it must get that far."""
     steps = 0
 
     def kill(*_: Any) -> None:
@@ -94,26 +94,29 @@ def assert_two_processes_train_as_one(one: Recipe, one_folder: Path, two: Recipe
         alone = run(one, one_folder, one_folder / "train")
     torchrun(two, two_folder, two_folder / "train")
     together = read_json(two_folder / "train/summary.json")
-    expected, found = (load_file(folder / GRADIENTS_FILE) for folder in (one_folder, two_folder))
-    assert expected.keys() == found.keys()
+    expected, actual = (load_file(folder / GRADIENTS_FILE) for folder in (one_folder, two_folder))
+    assert expected.keys() == actual.keys()
     # A gradient is a sum over the targets of a step, fewer than 1,000; in another order, a float32 sum of n terms
     # differs by at most n * 2**-24 of the sum of their magnitudes (Higham 2002, section 4.2). Gradients that cancel to
     # 0, as those of attention's key biases, are all rounding; hence the scale is the largest gradient of all.
     largest = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
-        torch.testing.assert_close(found[name], gradient, atol=1000 * 2**-24 * largest, rtol=1000 * 2**-24)
+        torch.testing.assert_close(actual[name], gradient, atol=1000 * 2**-24 * largest, rtol=1000 * 2**-24)
     # Later steps see weights that differ by that rounding; their losses are means over hundreds of targets.
     assert len(alone["losses"]) > 1
     assert together["losses"] == pytest.approx(alone["losses"], rel=1e-4)
-    losses = ([each["metrics"]["loss"] for each in counts["evaluations"]] for counts in (together, alone))
+    losses = (
+        [evaluation["metrics"]["loss"] for evaluation in counts["evaluations"]]
+        for counts in (together, alone)
+    )
     assert next(losses) == pytest.approx(next(losses), rel=1e-4)
-    # Every weight of every file is there: two runs part by at most two learning rates a step.
+    # Every weight of every file is compared: two runs diverge by at most two learning rates per step.
     settings = one.train
     assert isinstance(settings, NeuralSettings)
     rate = settings.learning_rate * getattr(settings, "head_lr_multiplier", 1)
     for file in (one_folder / "train").glob("*.safetensors"):
-        expected, found = load_file(file), load_file(two_folder / "train" / file.name)
-        assert expected.keys() == found.keys()
+        expected, actual = load_file(file), load_file(two_folder / "train" / file.name)
+        assert expected.keys() == actual.keys()
         for name, weight in expected.items():
-            torch.testing.assert_close(found[name], weight, atol=2 * rate * len(alone["losses"]), rtol=0)
+            torch.testing.assert_close(actual[name], weight, atol=2 * rate * len(alone["losses"]), rtol=0)
     assert not (two_folder / "checkpoints").exists()

@@ -71,7 +71,7 @@ def test_links_and_ids_agree(whole: Path) -> None:
     assert {part["aria-labelledby"] for part in page.having("section")} <= set(ids)
 
 
-def test_nothing_outside_the_page_is_asked_for(whole: Path) -> None:
+def test_the_page_requests_nothing_else(whole: Path) -> None:
     text = whole.read_text(encoding="utf-8")
     assert "<script" not in text
     assert outline(whole).having("img") == []
@@ -132,7 +132,7 @@ def test_scores_alone_are_enough(tmp_path: Path) -> None:
     assert "held out in this run" not in text  # only the leak guard's summary can support that claim
 
 
-def test_secrets_and_folders_of_the_machine_stay_off_the_page(tmp_path: Path) -> None:
+def test_secrets_and_parent_folders_are_not_shown(tmp_path: Path) -> None:
     collect = {"author_salt": "pepper", "tables": ["/home/somebody/table.csv"]}
     settings = {"data": "/home/somebody/imhi", "collect": collect}
     write_report(tmp_path, "Sent around", settings)
@@ -155,7 +155,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         write_report(tmp_path, "Damaged")
 
 
-def test_a_markdown_table_has_as_many_cells_as_its_head(whole: Path) -> None:
+def test_rows_of_markdown_tables_have_as_many_cells_as_the_header(whole: Path) -> None:
     lines = (whole.parent / "report.md").read_text(encoding="utf-8").splitlines()
     blocks = "\n".join(lines).split("\n\n")
     tables = [block.strip().splitlines() for block in blocks if block.lstrip().startswith("|")]
@@ -165,11 +165,11 @@ def test_a_markdown_table_has_as_many_cells_as_its_head(whole: Path) -> None:
         assert len({line.count("|") for line in table}) == 1, table[0]
 
 
-def test_cells_of_markdown() -> None:
+def test_markdown_cells_are_escaped() -> None:
     assert escape_markdown_cell("a|b\nc") == "a\\|b c"
 
 
-def test_settings_in_a_list_are_shown_one_by_one() -> None:
+def test_settings_in_a_list_are_numbered() -> None:
     teachers = [
         {"spec": "embedded", "max_tokens": 512},
         {"spec": "linear:x", "options": {"api_key": "hunter2"}},

@@ -1,4 +1,4 @@
-"""The stage: a model and its summary."""
+"""The train stage: the model and its summary."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from tests.factories.linear_cases import (
 
 def test_the_stage_writes_a_model_and_a_summary(tmp_path: Path) -> None:
     write_records(tmp_path / "collect/posts.jsonl.zst", depression_posts())
-    written = run(Recipe(name="r", data=tmp_path, train=QUICK), tmp_path, tmp_path / "train")
-    assert written["sets"]["DR"].pop("seconds") >= 0  # a clock: it is told, not written
-    assert read_json(tmp_path / "train" / "summary.json") == written
+    counts = run(Recipe(name="r", data=tmp_path, train=QUICK), tmp_path, tmp_path / "train")
+    assert (
+        counts["sets"]["DR"].pop("seconds") >= 0
+    )  # measured time is returned, but not written to the summary
+    assert read_json(tmp_path / "train" / "summary.json") == counts
     analyst = LinearAnalyst.load(tmp_path / "train")
     example = example_of(depression_posts()[0], "depression", "instruction")
     assert next(analyst.analyse([example])).reading.label == "yes"

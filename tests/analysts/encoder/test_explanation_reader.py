@@ -30,7 +30,7 @@ from mentallama.report.sections.scores import explanation_labels_section
 from mentallama.tasks import Task, load_tasks
 from mentallama.train.run import run as train_run
 from tests.factories.check_cases import post_of, row_for
-from tests.factories.encoder_cases import made, posts
+from tests.factories.encoder_cases import make_run, posts
 from tests.factories.model_outputs import write_csv, write_outputs
 
 
@@ -114,7 +114,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with a label reader as its model, and predictions on its test posts."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("run")
-    train_run(made(folder, reads="explanations"), folder, folder / "train")
+    train_run(make_run(folder, reads="explanations"), folder, folder / "train")
     write_records(
         folder / "predict/predictions.jsonl.zst",
         [
@@ -134,7 +134,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> None:
-    recipe = made(run_folder).model_copy(
+    recipe = make_run(run_folder).model_copy(
         update={
             "check": Check(label_reader=run_folder / "train"),
             "evaluate": Evaluate(label_reader=run_folder / "train"),

@@ -70,7 +70,7 @@ def lines(table: TableBlock) -> list[list[str]]:
     return [[cell.text for cell in row.cells] for row in table.rows]
 
 
-def test_dropped_responses_stand_by_gate_and_set() -> None:
+def test_failed_responses_by_gate_and_set() -> None:
     by_set, refused, sample = (block for block in blocks() if isinstance(block, TableBlock))
     assert by_set.header == ("gate", "judged", "failed", "%", "DR", "SAD")
     assert lines(by_set) == [
@@ -87,7 +87,7 @@ def test_dropped_responses_stand_by_gate_and_set() -> None:
     assert lines(sample) == [["result", "rate more"], ["rated", "4"]]
 
 
-def test_the_words_say_what_was_accepted_and_what_was_not_judged() -> None:
+def test_paragraphs_name_accepted_responses_and_gates_without_drops() -> None:
     assert texts()[0].startswith("Of 200 responses 150 were accepted (75.0 %).")
     assert texts()[1:] == [
         "Reported, but not dropped: advice, reference_overlap.",
@@ -96,7 +96,7 @@ def test_the_words_say_what_was_accepted_and_what_was_not_judged() -> None:
     ]
 
 
-def test_the_plot_says_the_same_as_the_table() -> None:
+def test_the_plot_shows_the_numbers_of_the_table() -> None:
     (figure,) = (block for block in blocks() if isinstance(block, FigureBlock))
     assert (
         figure.description
@@ -107,7 +107,7 @@ def test_the_plot_says_the_same_as_the_table() -> None:
     assert "reference_overlap" not in drawn  # it judged nothing
 
 
-def test_bars_are_drawn_the_same_each_time() -> None:
+def test_bar_plots_are_reproducible() -> None:
     one = [BarRow("length", 20.0, 10.0, "36"), BarRow("parsed", 0.0, 0.0, "0")]
     assert bar_plot(one, "failed", "what") == bar_plot(one, "failed", "what")
     assert (
@@ -115,7 +115,7 @@ def test_bars_are_drawn_the_same_each_time() -> None:
     )
 
 
-def test_nothing_judged_has_no_plot() -> None:
+def test_no_plot_without_judged_responses() -> None:
     nothing = GateReport(responses=0, accepted=0, unanswered=0, gates=(), notes=("There is no response.",))
     assert texts(nothing) == [
         "Of 0 responses 0 were accepted. A response is dropped if it fails at least one gate; "
@@ -131,7 +131,7 @@ def test_a_run_without_check_has_no_such_section(tmp_path: Path) -> None:
     assert "Accepted responses" not in (tmp_path / "page/index.html").read_text(encoding="utf-8")
 
 
-def test_the_page_and_its_twin_show_the_section(tmp_path: Path) -> None:
+def test_both_pages_show_the_section(tmp_path: Path) -> None:
     write_json(tmp_path / "run/check/gates.json", FOUND.model_dump(mode="json"))
     assert read_run_artifacts(tmp_path / "run").gates == FOUND
     run(tmp_path / "run", tmp_path / "page", "A run")

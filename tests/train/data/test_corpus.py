@@ -12,37 +12,37 @@ from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.train.data.corpus import VALIDATION_SHARE, read_corpus, read_documents, validation_hashes
 
 
-def test_documents_and_where_they_stand(tmp_path: Path) -> None:
+def test_documents_have_file_and_row(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "a.txt").write_text("\nOne line,\nand its neighbour.\n\n \nAnother one.\n", encoding="utf-8")
     (tmp_path / "deep/b.jsonl").write_text(
         '{"text": "A row.\\n\\nOf two parts.", "id": 4}\n', encoding="utf-8"
     )
     (tmp_path / "c.csv").write_text("text\nnot read\n", encoding="utf-8")
-    found = [(each.text, each.file.name, each.row) for each in read_documents(tmp_path)]
-    assert found == [
+    documents = [(document.text, document.file.name, document.row) for document in read_documents(tmp_path)]
+    assert documents == [
         ("One line,\nand its neighbour.", "a.txt", 2),
         ("Another one.", "a.txt", 6),
         ("A row.\n\nOf two parts.", "b.jsonl", 1),
     ]
 
 
-def test_personal_data_is_taken_out(tmp_path: Path) -> None:
+def test_personal_data_is_removed(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Write to mara@example.org about the garden.", encoding="utf-8")
     (document,) = read_documents(tmp_path / "a.txt")
     assert document.text == "Write to [mail] about the garden."
 
 
-def test_a_document_keeps_its_side_when_others_come() -> None:
-    hashes = [seen_hash(f"document {at}") for at in range(2000)]
-    held, more = validation_hashes(hashes[:1000]), validation_hashes(hashes)
-    assert held == more & set(hashes[:1000])
-    assert len(more) / 2000 == pytest.approx(VALIDATION_SHARE, abs=0.015)
+def test_a_document_keeps_its_split_when_others_are_added() -> None:
+    hashes = [seen_hash(f"document {number}") for number in range(2000)]
+    validation, more_validation = validation_hashes(hashes[:1000]), validation_hashes(hashes)
+    assert validation == more_validation & set(hashes[:1000])
+    assert len(more_validation) / 2000 == pytest.approx(VALIDATION_SHARE, abs=0.015)
     few = sorted(hashes)[-3:]
     assert validation_hashes(few) == {few[0]}  # one at least
 
 
-def test_copies_and_blank_rows_are_counted_and_general_text_is_not_learnt_from(tmp_path: Path) -> None:
+def test_copies_and_blank_documents_are_skipped_and_general_text_is_separate(tmp_path: Path) -> None:
     domain = tmp_path / "domain.txt"
     domain.write_text("A long walk.\n\na LONG walk!\n\n...\n\nA short rest.\n\nSome soup.", encoding="utf-8")
     (tmp_path / "general.txt").write_text("Some soup.\n\nA map of roads.", encoding="utf-8")
@@ -92,7 +92,7 @@ def _other_encoding(folder: Path) -> None:
     ],
     ids=["missing", "empty", "no text", "no json", "one document", "encoding"],
 )
-def test_what_cannot_be_read_is_said(
+def test_unreadable_corpora_are_errors(
     tmp_path: Path, write: Callable[[Path], None], kind: type[MentallamaError], sentence: str
 ) -> None:
     write(tmp_path / "domain")

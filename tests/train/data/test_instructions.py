@@ -14,22 +14,24 @@ from mentallama.records import Post, Provenance, Response, Split, example_of
 from mentallama.train.data.instructions import load_instructions
 from mentallama.train.data.leakage import base_seen_hashes
 
-WHERE = Provenance(file="made-up.csv", row=2, origin="release")
+PROVENANCE = Provenance(file="made-up.csv", row=2, origin="release")
 
 
 def post(name: str, split: Split, text: str, set_: str = "dreaddit") -> Post:
     question = {"dreaddit": "stress", "DR": "depression"}[set_]
-    return Post(id=name, set=set_, split=split, text=text, labels={question: "yes"}, provenance=WHERE)
+    return Post(id=name, set=set_, split=split, text=text, labels={question: "yes"}, provenance=PROVENANCE)
 
 
 def written(folder: Path, posts: list[Post], answers: dict[str, str]) -> Recipe:
     """A run's folder with posts and the release's responses to some of them."""
     write_records(folder / "collect/posts.jsonl.zst", posts)
     responses = [
-        Response(example_id=example_of(each, question, "instruction").id, text=answers[each.id], model="m")
-        for each in posts
-        for question in each.labels
-        if each.id in answers
+        Response(
+            example_id=example_of(example, question, "instruction").id, text=answers[example.id], model="m"
+        )
+        for example in posts
+        for question in example.labels
+        if example.id in answers
     ]
     write_records(folder / "collect/responses.jsonl.zst", responses)
     return Recipe(name="r", data=folder)
@@ -43,23 +45,25 @@ POSTS = [
 ]
 
 
-def test_rows_stand_by_split_and_those_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+def test_rows_are_split_and_unparsed_ones_are_counted(tmp_path: Path) -> None:
     more = post("d", "train", "nothing to see on the street")
     recipe = written(tmp_path, [*POSTS, more], {"a": f"  {YES}\n", "b": YES, "c": YES, "d": "Who can say."})
-    lessons = load_instructions(recipe, tmp_path)
-    assert [(each.post_id, each.label, each.response) for each in lessons.train] == [("a", "yes", YES)]
-    assert [each.post_id for each in lessons.validation] == ["b"]
-    assert lessons.skipped == {"its answer is unparsed": 1}
-    assert (lessons.sets, lessons.source_file) == (("dreaddit",), "collect/responses.jsonl.zst")
-    assert len(lessons.seen_hashes()) == 2
+    data = load_instructions(recipe, tmp_path)
+    assert [(example.post_id, example.label, example.response) for example in data.train] == [
+        ("a", "yes", YES)
+    ]
+    assert [example.post_id for example in data.validation] == ["b"]
+    assert data.skipped == {"its answer is unparsed": 1}
+    assert (data.sets, data.source_file) == (("dreaddit",), "collect/responses.jsonl.zst")
+    assert len(data.seen_hashes()) == 2
 
 
-def test_with_check_its_instructions_are_the_rows(tmp_path: Path) -> None:
+def test_with_check_the_accepted_instructions_are_used(tmp_path: Path) -> None:
     recipe = written(tmp_path, POSTS, {})
-    rows = [example_of(each, "stress", "instruction", YES) for each in POSTS]
+    rows = [example_of(example, "stress", "instruction", YES) for example in POSTS]
     write_records(tmp_path / "check/instructions.jsonl.zst", rows)
-    lessons = load_instructions(recipe.model_copy(update={"check": Check()}), tmp_path)
-    assert [each.post_id for each in (*lessons.train, *lessons.validation)] == ["a", "b"]
+    data = load_instructions(recipe.model_copy(update={"check": Check()}), tmp_path)
+    assert [example.post_id for example in (*data.train, *data.validation)] == ["a", "b"]
 
 
 def test_a_test_post_of_another_set_is_refused(tmp_path: Path) -> None:
@@ -69,13 +73,13 @@ def test_a_test_post_of_another_set_is_refused(tmp_path: Path) -> None:
         load_instructions(recipe, tmp_path)
 
 
-def test_without_validation_rows_nothing_can_be_chosen(tmp_path: Path) -> None:
+def test_missing_validation_rows_are_an_error(tmp_path: Path) -> None:
     recipe = written(tmp_path, POSTS, {"a": YES})
     with pytest.raises(UsageError, match="there are no validation rows with an answer"):
         load_instructions(recipe, tmp_path)
 
 
-def test_what_a_base_has_seen_is_inherited_and_no_test_post_is_among_it(tmp_path: Path) -> None:
+def test_seen_hashes_of_a_base_are_inherited_and_checked_for_test_posts(tmp_path: Path) -> None:
     posts = tmp_path / "posts.jsonl.zst"
     write_records(posts, [post("c", "test", "A quiet day by the lake")])
     file = ModelMetadata(

@@ -15,24 +15,24 @@ from mentallama.records import example_of
 from mentallama.run_files import RATING_SAMPLE_PATH, VERDICTS_PATH
 from mentallama.train.data.preference_pairs import load_preferences
 from tests.factories.causal_cases import NO, YES, posts
-from tests.factories.preference_cases import BEST, WORST, made, with_verdicts
+from tests.factories.preference_cases import BEST, WORST, make_run, with_verdicts
 
 
-def test_pairs_of_a_run_are_made_of_verdicts(tmp_path: Path) -> None:
+def test_pairs_of_a_run_follow_from_verdicts(tmp_path: Path) -> None:
     with_verdicts(tmp_path)
-    found = load_preferences(made(tmp_path, tmp_path / "base"), tmp_path)
-    assert (len(found.train), len(found.validation)) == (24, 8)
-    for pair in found.train:
+    data = load_preferences(make_run(tmp_path, tmp_path / "base"), tmp_path)
+    assert (len(data.train), len(data.validation)) == (24, 8)
+    for pair in data.train:
         label = pair.example.label or ""
         assert (pair.chosen, pair.rejected) == (BEST[label], WORST[label])
-    only_told = made(tmp_path, tmp_path / "base").model_copy(
+    report_only = make_run(tmp_path, tmp_path / "base").model_copy(
         update={"check": Check(report_only=("label_match",))}
     )
     with pytest.raises(UsageError, match="there are no training pairs"):
-        load_preferences(only_told, tmp_path)
+        load_preferences(report_only, tmp_path)
 
 
-def test_a_response_that_raters_found_poor_is_the_worse_one(tmp_path: Path) -> None:
+def test_a_response_rated_as_poor_is_rejected(tmp_path: Path) -> None:
     with_verdicts(tmp_path)
     write_records(tmp_path / VERDICTS_PATH, [])
     example = example_of(posts("train", 1)[0], "stress", "instruction")
@@ -44,16 +44,16 @@ def test_a_response_that_raters_found_poor_is_the_worse_one(tmp_path: Path) -> N
             [["example_id", "model", "overall"], [example.id, "first", "1"], [example.id, "first", "2"]]
         )
     with pytest.raises(UsageError, match="there are no validation pairs"):
-        load_preferences(made(tmp_path, tmp_path / "base"), tmp_path)
-    held = example_of(posts("validation", 1, 24)[0], "stress", "instruction")
+        load_preferences(make_run(tmp_path, tmp_path / "base"), tmp_path)
+    validation = example_of(posts("validation", 1, 24)[0], "stress", "instruction")
     with path.open("a", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(
-            [[held.id, "second", "0"], [held.id, "first", "3"], [example.id, "second", ""]]
+            [[validation.id, "second", "0"], [validation.id, "first", "3"], [example.id, "second", ""]]
         )
-    found = load_preferences(made(tmp_path, tmp_path / "base"), tmp_path)
-    assert [(pair.chosen, pair.rejected) for pair in found.train] == [(NO, YES)]
-    assert [pair.example.id for pair in found.validation] == [held.id]
-    assert found.skipped == {"its responses are all good or all bad": 30}
+    data = load_preferences(make_run(tmp_path, tmp_path / "base"), tmp_path)
+    assert [(pair.chosen, pair.rejected) for pair in data.train] == [(NO, YES)]
+    assert [pair.example.id for pair in data.validation] == [validation.id]
+    assert data.skipped == {"its responses are all good or all bad": 30}
 
 
 @pytest.mark.parametrize(
@@ -72,18 +72,18 @@ def test_ratings_are_read_as_a_spreadsheet_saves_them(tmp_path: Path, separator:
         writer = csv.writer(file, delimiter=separator)
         writer.writerow(["rater", "example_id", "model", "overall"])
         writer.writerows(["ana", example.id, "first", "0"] for example in rated)
-    found = load_preferences(made(tmp_path, tmp_path / "base"), tmp_path)
-    assert [(pair.chosen, pair.rejected) for pair in found.train] == [(NO, YES)]
-    assert [pair.example.id for pair in found.validation] == [rated[1].id]
+    data = load_preferences(make_run(tmp_path, tmp_path / "base"), tmp_path)
+    assert [(pair.chosen, pair.rejected) for pair in data.train] == [(NO, YES)]
+    assert [pair.example.id for pair in data.validation] == [rated[1].id]
 
 
-def test_a_rating_that_is_no_score_is_named_with_its_row(tmp_path: Path) -> None:
+def test_an_invalid_rating_is_reported_with_its_row(tmp_path: Path) -> None:
     with_verdicts(tmp_path)
     path = tmp_path / RATING_SAMPLE_PATH
     path.parent.mkdir()
     path.write_text("example_id;model;overall\nx;first;3\nx;second;good\n", encoding="utf-8")
     with pytest.raises(DataError, match="row 3: overall is not a score; write 0, 1, 2, 3 or nothing"):
-        load_preferences(made(tmp_path, tmp_path / "base"), tmp_path)
+        load_preferences(make_run(tmp_path, tmp_path / "base"), tmp_path)
 
 
 def pairs_file(path: Path, count: int = 60, **changed: str) -> Path:
@@ -102,17 +102,17 @@ def pairs_file(path: Path, count: int = 60, **changed: str) -> Path:
     return path
 
 
-def test_pairs_from_a_file_keep_their_places(tmp_path: Path) -> None:
-    recipe = made(tmp_path, tmp_path / "base", preference_pairs=str(pairs_file(tmp_path / "pairs.jsonl")))
-    found, again = load_preferences(recipe, tmp_path), load_preferences(recipe, tmp_path)
-    assert found == again
-    assert len(found.train) + len(found.validation) == 60
-    assert 0 < len(found.validation) < 20
-    assert not {pair.example.text for pair in found.train} & {pair.example.text for pair in found.validation}
+def test_pairs_from_a_file_are_split_by_post(tmp_path: Path) -> None:
+    recipe = make_run(tmp_path, tmp_path / "base", preference_pairs=str(pairs_file(tmp_path / "pairs.jsonl")))
+    data, again = load_preferences(recipe, tmp_path), load_preferences(recipe, tmp_path)
+    assert data == again
+    assert len(data.train) + len(data.validation) == 60
+    assert 0 < len(data.validation) < 20
+    assert not {pair.example.text for pair in data.train} & {pair.example.text for pair in data.validation}
 
 
-def test_a_pair_of_no_question_is_told_with_its_row(tmp_path: Path) -> None:
-    recipe = made(
+def test_a_pair_of_an_unknown_question_is_reported_with_its_row(tmp_path: Path) -> None:
+    recipe = make_run(
         tmp_path,
         tmp_path / "base",
         preference_pairs=str(pairs_file(tmp_path / "pairs.jsonl", question="sleep")),
@@ -133,4 +133,4 @@ def test_pairs_about_test_posts_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
-        load_preferences(made(tmp_path, tmp_path / "base", preference_pairs=str(path)), tmp_path)
+        load_preferences(make_run(tmp_path, tmp_path / "base", preference_pairs=str(path)), tmp_path)

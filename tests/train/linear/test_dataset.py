@@ -12,7 +12,7 @@ from tests.factories.linear_cases import (
 )
 
 
-def test_rows_are_those_of_one_split_with_an_answer() -> None:
+def test_indices_are_those_of_labelled_posts_of_one_split() -> None:
     posts = SetPosts.from_posts("MultiWD", wellness_posts())
     assert len(posts.indices("social", validation=False)) == 60
     assert len(posts.indices("social", validation=True)) == 20

@@ -23,56 +23,56 @@ from tests.factories.linear_cases import (
     cause_posts,
     make_post,
     marked,
-    material_of,
     rationales,
     row_of,
     set_posts,
+    tfidf_of,
 )
 
 
-def test_the_weights_are_scikit_learns() -> None:
+def test_tf_idf_weights_equal_those_of_scikit_learn() -> None:
     counted = count_features(TEXTS, NgramConfig())
     keys = build_vocabulary(counted, 1)
-    material, _ = fit_tfidf(counted, {}, keys)
+    tfidf, _ = fit_tfidf(counted, {}, keys)
     dense = np.zeros((4, len(keys)))
     for row, (post, times) in enumerate(counted):
         for key, count in zip(post, times, strict=True):
             dense[row, keys.tolist().index(key)] = count
     expected = TfidfTransformer(sublinear_tf=True).fit_transform(dense)
-    np.testing.assert_allclose(material.posts.toarray(), expected.toarray(), atol=1e-6)
+    np.testing.assert_allclose(tfidf.posts.toarray(), expected.toarray(), atol=1e-6)
 
 
-def test_the_kept_head_is_the_fit_with_topics_calibrated() -> None:
+def test_the_final_head_is_calibrated_with_topics_folded_in() -> None:
     posts = SetPosts.from_posts("CAMS", cause_posts())
-    material = material_of(posts).with_topics(4)
+    tfidf = tfidf_of(posts).with_topics(4)
     rows = np.arange(len(posts.texts))
     setting = replace(PLAIN, topics=4, shift_intercepts=True)
     calibration = LogitCalibration(0.5, np.array([0.3, -0.2, -0.1]))
     labels = ["none", "medication", "relationship", "jobs and career"]
     head = fit.fit_head(
-        material, posts, "cause", labels, setting, fit.CrossValidationResult(0.75, 78, calibration)
+        tfidf, posts, "cause", labels, setting, fit.CrossValidationResult(0.75, 78, calibration)
     )
     # The task's order, without the label nobody has; the fit's own is alphabetical: jobs, medication, none.
     assert head.metadata.labels == ("none", "medication", "jobs and career")
     assert (head.metadata.topics, head.metadata.shift, head.metadata.weighted_f1) == (4, True, 0.75)
-    known, weights, intercepts = fit.fit_weights(material, posts, "cause", rows, setting)
+    known, weights, intercepts = fit.fit_weights(tfidf, posts, "cause", rows, setting)
     assert known == ["jobs and career", "medication", "none"]
-    expected = (material.posts @ weights + intercepts) / 0.5 + [0.3, -0.2, -0.1]
-    features = material.posts[:, : len(material.topic_loadings)]
+    expected = (tfidf.posts @ weights + intercepts) / 0.5 + [0.3, -0.2, -0.1]
+    features = tfidf.posts[:, : len(tfidf.topic_loadings)]
     np.testing.assert_allclose(features @ head.weights + head.intercepts, expected[:, ::-1], atol=1e-5)
 
 
-def test_every_post_is_judged_by_a_fit_that_has_not_seen_it() -> None:
+def test_cross_validation_scores_posts_out_of_fold() -> None:
     # Every post is one word of its own: whoever has seen it knows its label, whoever has not cannot.
     texts = [(f"word{n}", "no" if n % 2 else "yes") for n in range(30)]
     posts = set_posts(*texts)
     posts = replace(posts, is_validation=np.arange(30) >= 20, same_origin_as_validation=np.ones(30, np.bool_))
-    material = material_of(posts)
-    _, weights, intercepts = fit.fit_weights(material, posts, "depression", np.arange(30), PLAIN)
-    assert [("no", "yes")[i] for i in (material.posts @ weights + intercepts).argmax(axis=1)] == [
+    tfidf = tfidf_of(posts)
+    _, weights, intercepts = fit.fit_weights(tfidf, posts, "depression", np.arange(30), PLAIN)
+    assert [("no", "yes")[i] for i in (tfidf.posts @ weights + intercepts).argmax(axis=1)] == [
         label for _, label in texts
     ]
-    judged = fit.cross_validate(material, posts, "depression", PLAIN)
+    judged = fit.cross_validate(tfidf, posts, "depression", PLAIN)
     assert judged.n_rows == 30
     assert judged.weighted_f1 < 0.6
 
@@ -90,16 +90,16 @@ def test_only_posts_labelled_as_the_validation_posts_are_scored() -> None:
     ]
     posts = SetPosts.from_posts("DR", [*upstream, *release])
     assert posts.same_origin_as_validation.tolist() == [False] * 18 + [True] * 24
-    material = material_of(posts)
-    judged = fit.cross_validate(material, posts, "depression", PLAIN)
+    tfidf = tfidf_of(posts)
+    judged = fit.cross_validate(tfidf, posts, "depression", PLAIN)
     assert (judged.weighted_f1, judged.n_rows) == (1.0, 24)
     everywhere = replace(posts, same_origin_as_validation=np.ones(42, np.bool_))
-    judged = fit.cross_validate(material, everywhere, "depression", PLAIN)
+    judged = fit.cross_validate(tfidf, everywhere, "depression", PLAIN)
     assert judged.n_rows == 42
     assert judged.weighted_f1 < 0.9
 
 
-def test_questions_count_by_their_rows() -> None:
+def test_mean_weighted_f1_is_weighted_by_rows() -> None:
     none = LogitCalibration(1.0, np.zeros(2))
     tried = fit.LinearCandidate(
         PLAIN, {"a": fit.CrossValidationResult(1.0, 10, none), "b": fit.CrossValidationResult(0.2, 30, none)}
@@ -108,11 +108,11 @@ def test_questions_count_by_their_rows() -> None:
 
 
 @pytest.mark.parametrize("enough", [True, False])
-def test_the_choice_is_one_for_all_questions_and_of_equals_the_first(
+def test_one_choice_for_all_questions_and_the_first_wins_a_tie(
     monkeypatch: pytest.MonkeyPatch, enough: bool
 ) -> None:
     asked: list[tuple[str, LinearHyperparameters]] = []
-    material = TfidfData(None, {"a": (np.array([0]), None)}, np.zeros((1, 0)))
+    tfidf = TfidfData(None, {"a": (np.array([0]), None)}, np.zeros((1, 0)))
 
     def judge(
         _: TfidfData, __: SetPosts, question: str, setting: LinearHyperparameters
@@ -132,7 +132,7 @@ def test_the_choice_is_one_for_all_questions_and_of_equals_the_first(
     both, first = {"a": "yes", "b": "yes"}, {"a": "yes"}
     made = [both] * (many if enough else many - 1) + [first]
     posts = SetPosts.from_posts("DR", [make_post("DR", "validation", "x", labels) for labels in made])
-    chosen = fit.search_hyperparameters(dict.fromkeys((0, 5, 9), material), posts, ["a", "b"], settings)
+    chosen = fit.search_hyperparameters(dict.fromkeys((0, 5, 9), tfidf), posts, ["a", "b"], settings)
     assert chosen.hyperparameters == LinearHyperparameters(2.0, "none", 0.3, 5, False)
     assert {question: found.n_rows for question, found in chosen.results.items()} == {"a": 10, "b": 30}
     # 2 strengths x 2 class weights x 2 evidence weights, then two more numbers of topics, then the shifts.
@@ -142,17 +142,17 @@ def test_the_choice_is_one_for_all_questions_and_of_equals_the_first(
     assert [(setting.topics, setting.shift_intercepts) for _, setting in asked[16::2]] == later
 
 
-def test_passages_are_used_only_for_posts_that_are_fitted() -> None:
+def test_passages_of_left_out_posts_are_not_used() -> None:
     plain = [make_post("DR", "train", "pagoda kayak", {"depression": label}) for label in ("yes", "no") * 3]
     posts = SetPosts.from_posts("DR", [*rationales(), *plain])
-    material = material_of(posts)
+    tfidf = tfidf_of(posts)
     setting = replace(PLAIN, evidence_weight=1.0)
     pagoda = row_of("pagoda", posts)
 
     def weights(
         rows: list[int], setting: LinearHyperparameters
     ) -> tuple[Sequence[str], np.ndarray, np.ndarray]:
-        return fit.fit_weights(material, posts, "depression", np.array(rows), setting)
+        return fit.fit_weights(tfidf, posts, "depression", np.array(rows), setting)
 
     last = list(range(18, 24))
     for with_evidence, without in zip(weights(last, setting), weights(last, PLAIN), strict=True):
@@ -165,18 +165,18 @@ def test_passages_are_used_only_for_posts_that_are_fitted() -> None:
 
 @pytest.mark.parametrize("balance", ["none", "balanced"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_passage_is_worth_its_weight_in_posts(balance: ClassWeight, times: int) -> None:
+def test_a_passage_weighs_as_much_as_that_many_posts(balance: ClassWeight, times: int) -> None:
     # The weight of two posts is the same as two posts with the passage's words and the label.
     texts = [("gloom rain", "yes"), ("cheer rain", "no"), ("gloom sun", "yes"), ("gloom cheer", "no")]
     posts = set_posts(*texts)
     spoken = replace(posts, evidence_passages={"depression": {0: "rain", 2: "gloom"}})
     copies = set_posts(*texts, *[("rain", "yes"), ("gloom", "yes")] * times)
-    material = material_of(spoken)
-    passages = material.evidence_passages["depression"][1]
-    longer = TfidfData(fit.vstack([material.posts, *[passages] * times]).tocsr(), {}, material.topic_loadings)
+    tfidf = tfidf_of(spoken)
+    passages = tfidf.evidence_passages["depression"][1]
+    longer = TfidfData(fit.vstack([tfidf.posts, *[passages] * times]).tocsr(), {}, tfidf.topic_loadings)
     setting = replace(PLAIN, class_weight=balance)
     found = fit.fit_weights(
-        material, spoken, "depression", np.arange(4), replace(setting, evidence_weight=float(times))
+        tfidf, spoken, "depression", np.arange(4), replace(setting, evidence_weight=float(times))
     )
     expected = fit.fit_weights(longer, copies, "depression", np.arange(4 + 2 * times), setting)
     assert found[0] == expected[0] == ["no", "yes"]
@@ -184,7 +184,7 @@ def test_a_passage_is_worth_its_weight_in_posts(balance: ClassWeight, times: int
     np.testing.assert_allclose(found[2], expected[2], atol=2e-3)
 
 
-def test_passages_go_by_the_place_among_the_fitted_posts() -> None:
+def test_passages_are_indexed_among_the_fitted_posts() -> None:
     post = make_post("DR", "train", "a pagoda, a kayak", {"depression": "yes"})
     other = make_post("DR", "train", "a kayak", {"depression": "no"})
     unlabelled = make_post("DR", "train", "a kayak", {})

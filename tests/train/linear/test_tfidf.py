@@ -14,8 +14,8 @@ from tests.factories.linear_cases import (
     TEXTS,
     depression_posts,
     marked,
-    material_of,
     set_posts,
+    tfidf_of,
 )
 
 
@@ -23,56 +23,56 @@ def test_training_and_analyst_see_the_same_numbers() -> None:
     grams = NgramConfig()
     counted = count_features(TEXTS, grams)
     keys = build_vocabulary(counted, 1)
-    material, idf = fit_tfidf(counted, {"q": {2: counted[2]}}, keys)
+    tfidf, idf = fit_tfidf(counted, {"q": {2: counted[2]}}, keys)
     featurizer = Featurizer(keys, idf.astype(np.float64), grams)
-    places, passages = material.evidence_passages["q"]
+    places, passages = tfidf.evidence_passages["q"]
     assert places.tolist() == [2]
     for row, text in enumerate(TEXTS):
         vector = featurizer.transform(text)
         dense = np.bincount(vector.columns, vector.values, len(keys))
-        np.testing.assert_allclose(dense, material.posts[row].toarray()[0], atol=1e-12)
+        np.testing.assert_allclose(dense, tfidf.posts[row].toarray()[0], atol=1e-12)
         if row == 2:
             np.testing.assert_allclose(dense, passages.toarray()[0], atol=1e-12)
 
 
-def test_passages_are_weighed_by_the_posts_and_count_for_nothing_in_the_idf() -> None:
+def test_passages_use_the_idf_of_the_posts_alone() -> None:
     # Smoothed: ln((1 + 4 posts) / (1 + posts with it)) + 1; passages are not posts, and 8 is not a feature.
     counted = [(np.array([key], np.uint32), np.array([n])) for key, n in ((7, 1), (7, 2), (9, 1), (7, 1))]
     passage = (np.array([7, 8, 9], np.uint32), np.array([1, 5, 1]))
-    material, idf = fit_tfidf(counted, {"q": {3: passage, 0: counted[0]}}, np.array([9, 7], np.uint32))
+    tfidf, idf = fit_tfidf(counted, {"q": {3: passage, 0: counted[0]}}, np.array([9, 7], np.uint32))
     expected = np.array([np.log(5 / 2) + 1, np.log(5 / 4) + 1])
     np.testing.assert_allclose(idf, expected, rtol=1e-6)
-    places, rows = material.evidence_passages["q"]
+    places, rows = tfidf.evidence_passages["q"]
     assert places.tolist() == [3, 0]
     np.testing.assert_allclose(rows.toarray(), [expected / np.linalg.norm(expected), [0, 1]], rtol=1e-6)
 
 
 @effort(max_examples=25, deadline=None)
 @given(st.integers(0, 9), st.integers(0, 2**32 - 1))
-def test_folded_weights_decide_as_features_and_topics_do(topics: int, seed: int) -> None:
+def test_folded_weights_give_the_logits_of_features_and_topics(topics: int, seed: int) -> None:
     posts = SetPosts.from_posts("DR", [marked(post, post.text[:9]) for post in depression_posts()[:12]])
-    plain = material_of(posts)
-    material = plain.with_topics(topics)
+    plain = tfidf_of(posts)
+    tfidf = plain.with_topics(topics)
     features = plain.posts.shape[1]
-    assert material.posts.shape[1] == features + topics
+    assert tfidf.posts.shape[1] == features + topics
     weights = np.random.default_rng(seed).normal(size=(features + topics, 3))
-    folded = material.fold_topics(weights)
+    folded = tfidf.fold_topics(weights)
     assert folded.shape == (features, 3)
-    np.testing.assert_allclose(plain.posts @ folded, material.posts @ weights, atol=1e-9)
-    passages = [each.evidence_passages["depression"][1] for each in (plain, material)]
+    np.testing.assert_allclose(plain.posts @ folded, tfidf.posts @ weights, atol=1e-9)
+    passages = [each.evidence_passages["depression"][1] for each in (plain, tfidf)]
     np.testing.assert_allclose(passages[0] @ folded, passages[1] @ weights, atol=1e-9)
 
 
 def test_folding_by_hand() -> None:
     # One topic, half of either feature: a weight of 4 on it is 2 more for each.
-    material = TfidfData(None, {}, np.array([[0.5], [0.5]]))
-    np.testing.assert_allclose(material.fold_topics(np.array([[1.0], [3], [4]])), [[3], [5]])
+    tfidf = TfidfData(None, {}, np.array([[0.5], [0.5]]))
+    np.testing.assert_allclose(tfidf.fold_topics(np.array([[1.0], [3], [4]])), [[3], [5]])
 
 
 def test_there_are_fewer_topics_than_posts() -> None:
-    plain = material_of(set_posts(*((text, "yes") for text in TEXTS)))
+    plain = tfidf_of(set_posts(*((text, "yes") for text in TEXTS)))
     assert [plain.with_topics(n).topic_loadings.shape[1] for n in (0, 1, 50)] == [0, 1, 3]
-    alone = material_of(set_posts(("sad", "yes"), ("sad", "no")))
+    alone = tfidf_of(set_posts(("sad", "yes"), ("sad", "no")))
     assert alone.with_topics(50).posts.shape == alone.posts.shape
 
 

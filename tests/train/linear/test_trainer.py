@@ -68,7 +68,7 @@ def test_a_label_unseen_in_a_fold_does_not_break(tmp_path: Path, rare: int, shif
     assert np.isfinite(head.intercepts).all()
 
 
-def test_a_shift_answers_for_labels_more_common_among_validation_posts(tmp_path: Path) -> None:
+def test_intercept_shifts_follow_the_label_frequencies_of_validation_posts(tmp_path: Path) -> None:
     # One word stands in all posts; training posts are even, four of five validation posts are "yes".
     def shared(split: str, yes: int, no: int) -> list[Post]:
         answers = ["yes"] * yes + ["no"] * no
@@ -122,7 +122,7 @@ def test_bytes_depend_on_posts_and_settings_only(tmp_path: Path) -> None:
     assert files(tmp_path / "one") != files(tmp_path / "other")
 
 
-def test_the_final_weights_know_the_validation_posts(tmp_path: Path) -> None:
+def test_the_final_weights_are_also_fitted_on_validation_posts(tmp_path: Path) -> None:
     # "pagoda" stands in validation posts only, always with yes.
     extra = [
         make_post("DR", "validation", f"pagoda number {n} today", {"depression": "yes"}) for n in range(6)
@@ -135,7 +135,7 @@ def test_the_final_weights_know_the_validation_posts(tmp_path: Path) -> None:
     assert decision.contributions[0] > 0
 
 
-def test_usual_shares_are_those_of_the_posts_unless_balanced(tmp_path: Path) -> None:
+def test_label_priors_are_the_frequencies_unless_balanced(tmp_path: Path) -> None:
     posts = [post for post in depression_posts() if post.labels["depression"] == "yes"]
     posts += [post for post in depression_posts(7) if post.labels["depression"] == "no"][::2]
     for weights, usual in (("none", 40 / 60), ("balanced", 0.5)):
@@ -155,7 +155,7 @@ def test_sets_without_labelled_training_posts_are_skipped_with_a_reason(tmp_path
     }
 
 
-def test_questions_nobody_answered_are_skipped(tmp_path: Path) -> None:
+def test_questions_without_labels_are_skipped(tmp_path: Path) -> None:
     summary = train_linear(wellness_posts(), tmp_path, QUICK)
     assert set(summary.sets["MultiWD"].questions) == {"social", "emotional"}
     assert len(summary.skipped) == 4
@@ -174,13 +174,13 @@ def test_questions_nobody_answered_are_skipped(tmp_path: Path) -> None:
         ([make_post("XY", "train", "x", {"depression": "yes"})], "there is no task named 'XY'"),
     ],
 )
-def test_what_cannot_be_trained_is_said(tmp_path: Path, posts: list[Post], sentence: str) -> None:
+def test_untrainable_posts_are_errors(tmp_path: Path, posts: list[Post], sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         train_linear(posts, tmp_path, QUICK)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_posts_that_share_no_word_are_skipped(tmp_path: Path) -> None:
+def test_posts_without_a_common_word_are_an_error(tmp_path: Path) -> None:
     words = ["alpha", "zebu", "pixy", "fjord"]
     posts = [
         make_post("DR", split, word, {"depression": label})

@@ -1,4 +1,4 @@
-"""Batching: every row once per epoch, however steps are split over passes and devices."""
+"""Batching: every row once per epoch, however steps are split into micro-batches and over devices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_an_epoch_holds_every_row_once(lengths: list[int], batch: int, epoch: in
     assert all(len(step) <= batch for step in steps)
 
 
-def test_epochs_differ_and_the_same_epoch_is_the_same() -> None:
+def test_epochs_differ_and_are_reproducible() -> None:
     lengths = list(range(1, 65))
     assert plan_steps(lengths, 4, 7, 0) == plan_steps(lengths, 4, 7, 0)
     assert plan_steps(lengths, 4, 7, 0) != plan_steps(lengths, 4, 7, 1)
@@ -26,22 +26,24 @@ def test_epochs_differ_and_the_same_epoch_is_the_same() -> None:
 
 
 @given(LENGTHS, st.integers(1, 200), st.integers(1, 3))
-def test_passes_hold_every_row_once_within_the_room(lengths: list[int], room: int, devices: int) -> None:
-    passes = plan_micro_batches(range(len(lengths)), lengths, room, devices)
-    rows = [row for each in passes for part in each for packed in part for row in packed]
+def test_micro_batches_hold_every_row_once_within_the_token_budget(
+    lengths: list[int], budget: int, devices: int
+) -> None:
+    batches = plan_micro_batches(range(len(lengths)), lengths, budget, devices)
+    rows = [row for batch in batches for part in batch for packed in part for row in packed]
     assert sorted(rows) == list(range(len(lengths)))
-    for each in passes:
-        assert len(each) == devices
-        assert each[0]  # the first device always has work, the others take it where they have none
-        for part in each:
+    for batch in batches:
+        assert len(batch) == devices
+        assert batch[0]  # the first device always has rows; the others repeat them if they have none
+        for part in batch:
             longest = max((lengths[row] for (row,) in part), default=0)
-            assert len(part) <= 1 or len(part) * longest <= room
+            assert len(part) <= 1 or len(part) * longest <= budget
 
 
 @given(LENGTHS, st.integers(60, 200))
-def test_packed_sequences_are_never_longer_than_they_may_be(lengths: list[int], capacity: int) -> None:
-    passes = plan_micro_batches(range(len(lengths)), lengths, 400, 1, capacity)
-    bins = [packed for each in passes for part in each for packed in part]
+def test_packed_sequences_never_exceed_the_capacity(lengths: list[int], capacity: int) -> None:
+    batches = plan_micro_batches(range(len(lengths)), lengths, 400, 1, capacity)
+    bins = [packed for batch in batches for part in batch for packed in part]
     assert sorted(row for packed in bins for row in packed) == list(range(len(lengths)))
     assert all(sum(lengths[row] for row in packed) <= capacity for packed in bins)
     assert len(bins) <= 11 / 9 * -(-sum(lengths) // capacity) * 2 + 1

@@ -14,7 +14,7 @@ from mentallama.files.record_files import read_json
 from mentallama.train.loop import loop
 from mentallama.train.objectives import causal_sft
 from mentallama.train.run import run
-from tests.factories.causal_cases import made, save_llama
+from tests.factories.causal_cases import make_run, save_llama
 
 
 @pytest.fixture(autouse=True)
@@ -30,8 +30,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_other_settings_do_not_go_on_from_another_training(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base=str(base), checkpoint_minutes=1e-9)
+def test_a_checkpoint_of_another_training_is_not_resumed(tmp_path: Path, base: Path) -> None:
+    recipe = make_run(tmp_path, base=str(base), checkpoint_minutes=1e-9)
     checkpoints = tmp_path / "checkpoints"
     (checkpoints / "step-00000002").mkdir(parents=True)
     (checkpoints / "step-00000002/state.json").write_text(
@@ -41,41 +41,41 @@ def test_other_settings_do_not_go_on_from_another_training(tmp_path: Path, base:
     assert len(read_json(tmp_path / "train/summary.json")["losses"]) == 6
 
 
-def test_short_memory_halves_the_batch_and_says_so(
+def test_out_of_memory_halves_the_batch_and_is_logged(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole = run(made(tmp_path / "a", base=str(base)), tmp_path / "a", tmp_path / "a/train")
+    whole = run(make_run(tmp_path / "a", base=str(base)), tmp_path / "a", tmp_path / "a/train")
     loss = causal_sft.causal_loss
 
-    def short(model: Any, batch: Any) -> torch.Tensor:
+    def limited_memory(model: Any, batch: Any) -> torch.Tensor:
         if batch.input_ids.numel() > 400:
             raise torch.OutOfMemoryError("planted")
         return loss(model, batch)
 
-    monkeypatch.setattr(causal_sft, "causal_loss", short)
+    monkeypatch.setattr(causal_sft, "causal_loss", limited_memory)
     halved = run(
-        made(tmp_path / "b", base=str(base), max_batch_tokens=1600), tmp_path / "b", tmp_path / "b/train"
+        make_run(tmp_path / "b", base=str(base), max_batch_tokens=1600), tmp_path / "b", tmp_path / "b/train"
     )
-    told = capsys.readouterr().err
-    assert "train: out of memory; continuing with 800 tokens per batch instead of 1600" in told
-    assert "continuing with 400 tokens per batch instead of 800" in told
+    log = capsys.readouterr().err
+    assert "train: out of memory; continuing with 800 tokens per batch instead of 1600" in log
+    assert "continuing with 400 tokens per batch instead of 800" in log
     assert halved["losses"] == pytest.approx(whole["losses"], rel=1e-4)
 
 
-def test_a_row_that_never_fits_ends_with_a_sentence(
+def test_a_row_that_never_fits_is_an_error(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(model: Any, batch: Any) -> torch.Tensor:
+    def no_memory(model: Any, batch: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("planted")
 
-    monkeypatch.setattr(causal_sft, "causal_loss", never)
+    monkeypatch.setattr(causal_sft, "causal_loss", no_memory)
     with pytest.raises(
         MentallamaError, match=r"out of memory at step 1 with \d+ tokens in a batch; the last checkpoint"
     ):
-        run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
+        run(make_run(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
+def test_a_non_finite_loss_stops_training_and_keeps_the_last_good_weights(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loss = causal_sft.causal_loss
@@ -89,11 +89,11 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_weights(
     with pytest.raises(
         MentallamaError, match=r"the loss became NaN or infinite at step 3; the weights after step 2 are kept"
     ):
-        run(made(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
+        run(make_run(tmp_path, base=str(base)), tmp_path, tmp_path / "train")
     assert (tmp_path / "checkpoints/step-00000002/state.json").is_file()
 
 
-def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path, base: Path) -> None:
+def test_early_stopping_after_evaluations_without_improvement(tmp_path: Path, base: Path) -> None:
     settings = {
         "base": str(base),
         "epochs": 8,
@@ -101,11 +101,11 @@ def test_patience_ends_a_training_that_gets_no_better(tmp_path: Path, base: Path
         "learning_rate": 3.0,
         "schedule": "constant",
     }
-    counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
+    counts = run(make_run(tmp_path, **settings), tmp_path, tmp_path / "train")
     best = counts["best"]["step"]
     assert counts["steps"] < 24
-    assert [look["step"] for look in counts["evaluations"]][-1] == counts["steps"]
-    assert sum(look["step"] > best for look in counts["evaluations"]) == 2
+    assert [evaluation["step"] for evaluation in counts["evaluations"]][-1] == counts["steps"]
+    assert sum(evaluation["step"] > best for evaluation in counts["evaluations"]) == 2
 
 
 def test_the_learning_rate_by_hand() -> None:

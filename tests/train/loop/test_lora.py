@@ -16,7 +16,7 @@ from mentallama.files.manifest import digest_folder
 from mentallama.files.record_files import read_json
 from mentallama.train.loop.lora import merge_lora
 from mentallama.train.run import run
-from tests.factories.causal_cases import made, save_llama
+from tests.factories.causal_cases import make_run, save_llama
 
 
 @pytest.fixture(autouse=True)
@@ -33,28 +33,30 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
-    run(made(tmp_path, base=str(base), lora={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train")
-    done = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
-    assert done.output.splitlines()[-1] == str(tmp_path / "merged")
+    run(
+        make_run(tmp_path, base=str(base), lora={"rank": 4}, learning_rate=2e-2), tmp_path, tmp_path / "train"
+    )
+    result = CliRunner().invoke(app, ["merge", str(tmp_path / "train"), "--out", str(tmp_path / "merged")])
+    assert result.output.splitlines()[-1] == str(tmp_path / "merged")
     merged, adapted = (
         load_pretrained(str(tmp_path / name), "causal", torch.float32, torch.device("cpu"))
         for name in ("merged", "train")
     )
-    asked = torch.tensor([[5, 9, 3, 7]])
+    input_ids = torch.tensor([[5, 9, 3, 7]])
     with torch.no_grad():
         torch.testing.assert_close(
-            merged.model(input_ids=asked).logits, adapted.model(input_ids=asked).logits
+            merged.model(input_ids=input_ids).logits, adapted.model(input_ids=input_ids).logits
         )
     assert not (tmp_path / "merged/adapter_config.json").exists()
     assert merged.name == adapted.name
     hashes = read_json(tmp_path / "merged/hashes.json")
     assert hashes == {
-        each.name: each.sha256 for each in digest_folder(tmp_path / "merged") if each.name != "hashes.json"
+        file.name: file.sha256 for file in digest_folder(tmp_path / "merged") if file.name != "hashes.json"
     }
     assert {"model.safetensors", "mentallama.json", "seen.json", "README.md"} < set(hashes)
 
 
-def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
+def test_folders_that_cannot_be_merged_are_errors(tmp_path: Path, base: Path) -> None:
     with pytest.raises(UsageError, match="there is no adapter to merge"):
         merge_lora(base, tmp_path / "merged")
     (tmp_path / "adapter_config.json").write_text("{}")
@@ -62,7 +64,7 @@ def test_what_cannot_be_merged_is_said(tmp_path: Path, base: Path) -> None:
         merge_lora(tmp_path, base)
 
 
-def test_adapters_need_layers_that_are_there(tmp_path: Path, base: Path) -> None:
-    recipe = made(tmp_path, base=str(base), lora=LoraSettings(target_modules=("nowhere",)).model_dump())
+def test_unknown_target_modules_are_an_error(tmp_path: Path, base: Path) -> None:
+    recipe = make_run(tmp_path, base=str(base), lora=LoraSettings(target_modules=("nowhere",)).model_dump())
     with pytest.raises(MentallamaError, match="the model has no layer named nowhere"):
         run(recipe, tmp_path, tmp_path / "train")

@@ -24,7 +24,7 @@ from mentallama.train.objectives.causal_sft import (
 )
 from mentallama.train.objectives.sft import IGNORE_INDEX, mean_weighted_f1
 from mentallama.train.run import run
-from tests.factories.causal_cases import NO, YES, made, posts, same, save_llama, weights
+from tests.factories.causal_cases import NO, YES, make_run, posts, same, save_llama, weights
 from tests.factories.training import killed_at_step
 
 CPU = torch.device("cpu")
@@ -48,9 +48,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def example(text: str) -> Example:
-    asked = {"task": "dreaddit", "question": "stress", "form": "instruction"}
+    fields = {"task": "dreaddit", "question": "stress", "form": "instruction"}
     return Example.model_validate(
-        {"id": "e", "post_id": "p", **asked, "text": text, "label": "yes", "response": YES}
+        {"id": "e", "post_id": "p", **fields, "text": text, "label": "yes", "response": YES}
     )
 
 
@@ -61,7 +61,7 @@ def tokenizer() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("template", "prompt", "learnt"),
+    ("template", "prompt", "response"),
     [
         (
             None,
@@ -75,8 +75,8 @@ def tokenizer() -> Any:
         ),
     ],
 )
-def test_only_the_response_is_learnt_token_by_token(
-    tokenizer: Any, template: str | None, prompt: str, learnt: str
+def test_only_response_tokens_are_targets(
+    tokenizer: Any, template: str | None, prompt: str, response: str
 ) -> None:
     tokenizer.chat_template = template
     try:
@@ -87,11 +87,11 @@ def test_only_the_response_is_learnt_token_by_token(
         tokenizer.chat_template = None
     (row,), batch = rows.rows, collate_causal(rows.rows, [(0,)], CPU)
     assert tokenizer.decode(row.ids[: row.n_prompt]) == prompt
-    assert tokenizer.decode(row.ids[row.n_prompt :]) == learnt
-    # the target of a token is the one behind it; the first target is the response's first token
+    assert tokenizer.decode(row.ids[row.n_prompt :]) == response
+    # the target of a position is the next token; the first target is the response's first token
     ids, targets = batch.input_ids[0].tolist(), batch.targets[0].tolist()
-    for at, target in enumerate(targets):
-        following = ids[at + 1] if row.n_prompt - 1 <= at < len(ids) - 1 else IGNORE_INDEX
+    for index, target in enumerate(targets):
+        following = ids[index + 1] if row.n_prompt - 1 <= index < len(ids) - 1 else IGNORE_INDEX
         assert target == following
     assert sum(target != IGNORE_INDEX for target in targets) == row.n_targets > 10
 
@@ -125,14 +125,14 @@ def test_packed_rows_do_not_see_each_other() -> None:
         ).logits[0]
         apart = [model(input_ids=torch.tensor([list(row.ids)]), use_cache=False).logits[0] for row in ROWS]
     torch.testing.assert_close(together, torch.cat(apart), atol=1e-5, rtol=0)
-    # and the border matters: without it the second row would be read otherwise
+    # without position ids the second row attends to the first
     with torch.no_grad():
-        seeing = model(input_ids=packed.input_ids, use_cache=False).logits[0]
-    assert (seeing[4:7] - apart[1]).abs().max() > 1e-3
+        unmasked = model(input_ids=packed.input_ids, use_cache=False).logits[0]
+    assert (unmasked[4:7] - apart[1]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("bins", [[(0,), (1,), (2,)], [(0, 1), (2,)], [(0, 1, 2)]])
-def test_the_loss_is_that_of_the_responses_however_rows_are_laid(bins: list[tuple[int, ...]]) -> None:
+def test_the_loss_does_not_depend_on_packing(bins: list[tuple[int, ...]]) -> None:
     model = tiny()
     with torch.no_grad():
         naive = 0.0
@@ -145,8 +145,8 @@ def test_the_loss_is_that_of_the_responses_however_rows_are_laid(bins: list[tupl
                     reduction="sum",
                 )
             )
-        found = float(causal_loss(model, collate_causal(ROWS, bins, CPU)))
-    assert found == pytest.approx(naive, rel=1e-5)
+        loss = float(causal_loss(model, collate_causal(ROWS, bins, CPU)))
+    assert loss == pytest.approx(naive, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,9 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
 ) -> None:
     rate = 2e-2 if "lora" in settings else 3e-3
     counts = run(
-        made(tmp_path, base=str(base), epochs=4, learning_rate=rate, **settings), tmp_path, tmp_path / "train"
+        make_run(tmp_path, base=str(base), epochs=4, learning_rate=rate, **settings),
+        tmp_path,
+        tmp_path / "train",
     )
     assert counts["rows"] == {"train": 24, "validation": 8}
     assert counts["steps"] == 12
@@ -171,17 +173,17 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
     assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
     first, second = (load_pretrained(str(tmp_path / "train"), "causal", torch.float32, CPU) for _ in range(2))
     assert first.name == f"causal:{read_json(tmp_path / 'train/mentallama.json')['fingerprint']}"
-    asked = torch.tensor([[5, 9, 3, 7]])
+    input_ids = torch.tensor([[5, 9, 3, 7]])
     with torch.no_grad():
-        assert torch.equal(first.model(input_ids=asked).logits, second.model(input_ids=asked).logits)
+        assert torch.equal(first.model(input_ids=input_ids).logits, second.model(input_ids=input_ids).logits)
 
 
 def test_a_killed_training_resumes_to_the_same_weights(
     tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {"base": str(base), "lora": {"rank": 4, "dropout": 0.2}, "checkpoint_minutes": 1e-9}
-    run(made(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
-    killed = made(tmp_path / "killed", **settings)
+    run(make_run(tmp_path / "whole", **settings), tmp_path / "whole", tmp_path / "whole/train")
+    killed = make_run(tmp_path / "killed", **settings)
     with killed_at_step(5):
         run(killed, tmp_path / "killed", tmp_path / "killed/train")
     run(killed, tmp_path / "killed", tmp_path / "killed/train")
@@ -189,15 +191,15 @@ def test_a_killed_training_resumes_to_the_same_weights(
     assert same(weights(tmp_path / "killed/train"), weights(tmp_path / "whole/train"))
 
 
-def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, base: Path) -> None:
+def test_weighted_f1_of_generated_labels_selects_the_best_weights(tmp_path: Path, base: Path) -> None:
     settings = {"base": str(base), "epochs": 6, "learning_rate": 5e-3, "metric_for_best": "weighted_f1"}
-    counts = run(made(tmp_path, **settings), tmp_path, tmp_path / "train")
-    scores = [look["metrics"]["weighted_f1"] for look in counts["evaluations"]]
-    assert scores[0] == 0.0  # nothing that can be read yet
+    counts = run(make_run(tmp_path, **settings), tmp_path, tmp_path / "train")
+    scores = [evaluation["metrics"]["weighted_f1"] for evaluation in counts["evaluations"]]
+    assert scores[0] == 0.0  # nothing can be parsed yet
     assert counts["best"]["metrics"]["weighted_f1"] == max(scores) > 0.0
 
 
-def test_an_unparsed_answer_is_a_wrong_one_by_hand() -> None:
-    held = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
+def test_unparsed_answers_count_as_wrong_by_hand() -> None:
+    examples = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
     # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
-    assert mean_weighted_f1(held, ["yes", "unparsed", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))
+    assert mean_weighted_f1(examples, ["yes", "unparsed", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))

@@ -47,7 +47,7 @@ from mentallama.train.objectives.encoder_classification import (
 )
 from mentallama.train.run import run
 from tests.factories import encoder_cases
-from tests.factories.encoder_cases import made, made_post, posts, saved_bert, saved_roberta
+from tests.factories.encoder_cases import make_post, make_run, posts, saved_bert, saved_roberta
 from tests.factories.training import killed_at_step
 
 HEAD_A = EncoderHead(set="dreaddit", question="stress", labels=("yes", "no"))
@@ -62,17 +62,17 @@ def _one_thread() -> None:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    run(made(folder), folder, folder / "train")
+    run(make_run(folder), folder, folder / "train")
     return folder / "train"
 
 
-def asked(split: str = "test") -> list[Example]:
+def examples_of_split(split: str = "test") -> list[Example]:
     found = [post for post in posts() if post.split == split]
     return [example_of(post, question, "instruction") for post in found for question in post.labels]
 
 
-def told(folder: Path, examples: Sequence[Example], **asking: Any) -> list[Prediction]:
-    return list(EncoderAnalyst.load(str(folder), InferenceOptions(**asking)).analyse(examples))
+def predict(folder: Path, examples: Sequence[Example], **options: Any) -> list[Prediction]:
+    return list(EncoderAnalyst.load(str(folder), InferenceOptions(**options)).analyse(examples))
 
 
 def test_the_loss_by_hand() -> None:
@@ -80,12 +80,12 @@ def test_the_loss_by_hand() -> None:
     rows = [EncoderRow([1], {0: 0}), EncoderRow([1], {0: 1, 1: 1})]
     # row 1: -ln(e/(e+1)); row 2: half of ln 2, and half of -ln(2/4)
     first, second = math.log(1 + math.exp(-1)), (math.log(2) + math.log(2)) / 2
-    own = head_slices((HEAD_A, HEAD_B))
-    assert own == [slice(0, 2), slice(2, 5)]
-    assert label_loss(logits, rows, own, None).item() == pytest.approx(first + second)
+    columns = head_slices((HEAD_A, HEAD_B))
+    assert columns == [slice(0, 2), slice(2, 5)]
+    assert label_loss(logits, rows, columns, None).item() == pytest.approx(first + second)
     weights = {0: [2.0, 0.5], 1: [1.0, 3.0, 1.0]}
     weighted = 2 * first + (0.5 * math.log(2) + 3 * math.log(2)) / 2
-    assert label_loss(logits, rows, own, weights).item() == pytest.approx(weighted)
+    assert label_loss(logits, rows, columns, weights).item() == pytest.approx(weighted)
 
 
 def test_weights_of_labels_by_hand() -> None:
@@ -115,56 +115,58 @@ def test_scores_are_means_over_sets_by_hand() -> None:
     assert found["weighted_f1"] == pytest.approx((100 / 3 + 100) / 2)
 
 
-def test_heads_that_are_too_sure_are_cooled() -> None:
-    rows = [EncoderRow([1], {0: at % 10 == 0}) for at in range(200)]
-    sure = np.tile([20.0, 0.0], (200, 1))
-    assert heads_with_temperature((HEAD_A,), sure, rows)[0].temperature > 3
+def test_overconfident_heads_get_a_higher_temperature() -> None:
+    rows = [EncoderRow([1], {0: index % 10 == 0}) for index in range(200)]
+    logits = np.tile([20.0, 0.0], (200, 1))
+    assert heads_with_temperature((HEAD_A,), logits, rows)[0].temperature > 3
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_what_fills_up_changes_nothing(tmp_path: Path, pooling: Any) -> None:
+def test_padding_does_not_change_logits(tmp_path: Path, pooling: Any) -> None:
     settings = EncoderSettings(analyst="encoder", base=str(saved_bert(tmp_path / "m")), pooling=pooling)
     opened = prepare_encoder(settings, 1, 5)
     reader = EncoderClassifier(opened.model, opened.tokenizer, 40)
-    rows, cut = reader.tokenize(["The noise.", "The tea and the rain and the walk again and again.", "work"])
+    rows, n_truncated = reader.tokenize(
+        ["The noise.", "The tea and the rain and the walk again and again.", "work"]
+    )
     alone = np.concatenate([reader.logits([row], TokenBudget(10_000, print)) for row in rows])
     np.testing.assert_allclose(reader.logits(rows, TokenBudget(10_000, print)), alone, atol=1e-6)
-    assert cut == 0
+    assert n_truncated == 0
     assert np.ptp(alone, axis=0).max() > 1e-3
 
 
-def test_loss_falls_and_every_set_is_learnt(trained: Path) -> None:
+def test_loss_falls_and_test_posts_of_every_set_are_classified(trained: Path) -> None:
     summary = read_json(trained / "summary.json")
     assert summary["losses"][0] > 2 * summary["losses"][-1]
     assert summary["best"]["metrics"]["weighted_f1"] > 90
     assert summary["rows"] == {"train": 72, "validation": 24}
     right = [
-        each.reading.label == example.label
-        for each, example in zip(told(trained, asked()), asked(), strict=True)
+        item.reading.label == example.label
+        for item, example in zip(predict(trained, examples_of_split()), examples_of_split(), strict=True)
     ]
     assert sum(right) > 0.9 * len(right)
 
 
 def test_predictions_hold_calibrated_probabilities(trained: Path) -> None:
-    found = told(trained, asked())
-    assert [each.example_id for each in found] == [each.id for each in asked()]
-    for each in found:
-        assert sum(each.probabilities.values()) == pytest.approx(1)
-        assert each.reading.label == max(each.probabilities, key=each.probabilities.__getitem__)
-        assert each.reading.explanation == ""
+    found = predict(trained, examples_of_split())
+    assert [item.example_id for item in found] == [item.id for item in examples_of_split()]
+    for item in found:
+        assert sum(item.probabilities.values()) == pytest.approx(1)
+        assert item.reading.label == max(item.probabilities, key=item.probabilities.__getitem__)
+        assert item.reading.explanation == ""
     heads = {(head.set, head.question): head for head in read_model_metadata(trained).heads}  # type: ignore[union-attr]
     assert set(heads) == {("dreaddit", "stress"), ("MultiWD", "social"), ("MultiWD", "vocational")}
     assert len({head.temperature for head in heads.values()}) == 3
 
 
-def test_opened_again_it_answers_the_same_bit_for_bit(trained: Path) -> None:
-    assert told(trained, asked()) == told(trained, asked())
+def test_a_reloaded_model_gives_identical_predictions(trained: Path) -> None:
+    assert predict(trained, examples_of_split()) == predict(trained, examples_of_split())
     reader, _, _ = open_encoder(str(trained), "cpu", "float32")
     weights = load_file(trained / HEADS_FILE)
     assert torch.equal(reader.model.heads.weight, weights["weight"])
 
 
-def test_a_post_is_read_once_however_many_questions(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_post_is_encoded_once_for_all_its_questions(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
     forward = MultiTaskEncoder.forward
     monkeypatch.setattr(
@@ -172,33 +174,33 @@ def test_a_post_is_read_once_however_many_questions(trained: Path, monkeypatch: 
         "forward",
         lambda self, ids, mask: (read.append(len(ids)), forward(self, ids, mask))[1],
     )
-    examples = [each for each in asked() if each.task == "MultiWD"]
-    told(trained, examples)
+    examples = [item for item in examples_of_split() if item.task == "MultiWD"]
+    predict(trained, examples)
     assert sum(read) == len(examples) / 2 == 12
 
 
-def test_long_posts_are_cut_and_counted(trained: Path) -> None:
+def test_long_posts_are_truncated_and_counted(trained: Path) -> None:
     analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
-    long = asked()[0].model_copy(update={"text": "tea " * 500})
+    long = examples_of_split()[0].model_copy(update={"text": "tea " * 500})
     shorter = long.model_copy(update={"text": "tea " * 38})
     first, second = analyst.analyse([long, shorter])
     assert analyst.counts == {"truncated_posts": 1}
     assert first.probabilities == pytest.approx(second.probabilities)
 
 
-def test_memory_that_runs_out_halves_the_pass(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
-    whole = told(trained, asked())
+def test_out_of_memory_halves_the_batch(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    messages: list[str] = []
+    whole = predict(trained, examples_of_split())
     forward = MultiTaskEncoder.forward
 
-    def short(self: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def limited_memory(self: Any, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if ids.numel() > 100:
             raise torch.OutOfMemoryError
         return forward(self, ids, mask)
 
-    monkeypatch.setattr(MultiTaskEncoder, "forward", short)
-    found = told(trained, asked(), log=said.append)
-    assert any("out of memory" in line for line in said)
+    monkeypatch.setattr(MultiTaskEncoder, "forward", limited_memory)
+    found = predict(trained, examples_of_split(), log=messages.append)
+    assert any("out of memory" in line for line in messages)
     for one, other in zip(found, whole, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
@@ -206,9 +208,11 @@ def test_memory_that_runs_out_halves_the_pass(trained: Path, monkeypatch: pytest
 def test_a_killed_training_ends_with_the_same_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe = made(tmp_path / "whole", epochs=3)
+    recipe = make_run(tmp_path / "whole", epochs=3)
     run(recipe, tmp_path / "whole", tmp_path / "whole/train")
-    again = made(tmp_path / "killed", base=str(tmp_path / "whole/base"), epochs=3, checkpoint_minutes=1e-9)
+    again = make_run(
+        tmp_path / "killed", base=str(tmp_path / "whole/base"), epochs=3, checkpoint_minutes=1e-9
+    )
     with killed_at_step(14):
         run(again, tmp_path / "killed", tmp_path / "killed/train")
     assert list((tmp_path / "killed/checkpoints").glob("step-*13"))
@@ -221,47 +225,47 @@ def test_a_killed_training_ends_with_the_same_weights(
     assert not (tmp_path / "killed/checkpoints").exists()
 
 
-def test_frozen_words_and_dropout_of_the_base(tmp_path: Path) -> None:
+def test_frozen_embeddings_and_dropout_of_the_base(tmp_path: Path) -> None:
     base = saved_bert(tmp_path / "m", hidden_dropout_prob=0.1)
     settings = EncoderSettings(analyst="encoder", base=str(base), freeze_embeddings=True, base_dropout=0.0)
     model = prepare_encoder(settings, 1, 2).model
-    still = {
+    frozen = {
         name.split(".")[1] for name, parameter in model.named_parameters() if not parameter.requires_grad
     }
-    assert still == {"embeddings", "pooler"}
-    assert {each.p for each in model.encoder.modules() if isinstance(each, torch.nn.Dropout)} == {0.0}
+    assert frozen == {"embeddings", "pooler"}
+    assert {item.p for item in model.encoder.modules() if isinstance(item, torch.nn.Dropout)} == {0.0}
     as_made = prepare_encoder(
         settings.model_copy(update={"base_dropout": None, "freeze_embeddings": False}), 1, 2
     ).model
-    assert {each.p for each in as_made.encoder.modules() if isinstance(each, torch.nn.Dropout)} == {0.1}
+    assert {item.p for item in as_made.encoder.modules() if isinstance(item, torch.nn.Dropout)} == {0.1}
     assert all(parameter.requires_grad for parameter in as_made.encoder.embeddings.parameters())
 
 
-def test_a_tokenizer_without_padding_is_no_obstacle(tmp_path: Path, trained: Path) -> None:
+def test_a_tokenizer_needs_no_padding_token(tmp_path: Path, trained: Path) -> None:
     base = saved_bert(tmp_path / "m", pad=False)
-    recipe = made(tmp_path / "run", base=str(base), epochs=1)
+    recipe = make_run(tmp_path / "run", base=str(base), epochs=1)
     run(recipe, tmp_path / "run", tmp_path / "run/train")
-    assert len(told(tmp_path / "run/train", asked())) == 36
+    assert len(predict(tmp_path / "run/train", examples_of_split())) == 36
 
 
-def test_roberta_counts_its_places_from_behind_padding(tmp_path: Path) -> None:
+def test_roberta_loses_positions_to_its_padding_index(tmp_path: Path) -> None:
     opened = load_pretrained(str(saved_roberta(tmp_path / "m")), "encoder", torch.float32, None)
     assert opened.context == 17
     reader = EncoderClassifier(MultiTaskEncoder(opened.model, 2, "mean"), opened.tokenizer, opened.context)
-    rows, cut = reader.tokenize(["tea " * 40])
-    assert (len(rows[0]), cut) == (17, 1)
+    rows, n_truncated = reader.tokenize(["tea " * 40])
+    assert (len(rows[0]), n_truncated) == (17, 1)
     assert reader.logits(rows, TokenBudget(100, print)).shape == (1, 2)
 
 
-def test_a_test_post_among_the_rows_ends_it(tmp_path: Path) -> None:
-    recipe = made(tmp_path)
-    leaked = made_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
+def test_a_training_post_that_is_also_a_test_post_is_refused(tmp_path: Path) -> None:
+    recipe = make_run(tmp_path)
+    leaked = make_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
     write_records(tmp_path / "collect/posts.jsonl.zst", [*posts(), leaked])
     with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
-def test_what_it_has_seen_is_told_and_no_test_post_is_in_it(trained: Path) -> None:
+def test_seen_hashes_hold_training_posts_and_no_test_posts(trained: Path) -> None:
     seen = read_seen_hashes(trained)
     by_split = {
         split: {seen_hash(post.text) for post in posts() if post.split == split}
@@ -288,15 +292,15 @@ def test_what_it_has_seen_is_told_and_no_test_post_is_in_it(trained: Path) -> No
         ),
     ],
 )
-def test_what_cannot_be_learnt_is_said(tmp_path: Path, change: Any, fault: str) -> None:
-    recipe = made(tmp_path)
+def test_untrainable_labels_are_errors(tmp_path: Path, change: Any, fault: str) -> None:
+    recipe = make_run(tmp_path)
     write_records(tmp_path / "collect/posts.jsonl.zst", [change(post) for post in posts()])
     with pytest.raises(UsageError, match=fault):
         run(recipe, tmp_path, tmp_path / "train")
 
 
-def test_a_question_of_one_label_is_left_out_and_said(tmp_path: Path) -> None:
-    recipe = made(tmp_path, epochs=1)
+def test_a_question_with_a_single_label_is_skipped_and_reported(tmp_path: Path) -> None:
+    recipe = make_run(tmp_path, epochs=1)
     found = [
         post.model_copy(update={"labels": {**post.labels, "social": "no"}}) if post.set == "MultiWD" else post
         for post in posts()
@@ -309,15 +313,15 @@ def test_a_question_of_one_label_is_left_out_and_said(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"was not trained on MultiWD \(social\); it answers .*MultiWD \(vocational\)"
     ):
-        told(tmp_path / "train", [each for each in asked() if each.question == "social"])
+        predict(tmp_path / "train", [item for item in examples_of_split() if item.question == "social"])
 
 
-def test_an_encoder_without_heads_answers_nothing(tmp_path: Path) -> None:
+def test_an_encoder_without_heads_cannot_be_opened(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no heads yet"):
         open_analyst(f"encoder:{saved_bert(tmp_path / 'm')}")
 
 
-def test_damaged_heads_are_told(tmp_path: Path, trained: Path) -> None:
+def test_damaged_heads_are_an_error(tmp_path: Path, trained: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in trained.iterdir():
@@ -327,14 +331,14 @@ def test_damaged_heads_are_told(tmp_path: Path, trained: Path) -> None:
         open_analyst(f"encoder:{copy}")
 
 
-def test_a_loss_that_is_no_number_ends_it(tmp_path: Path) -> None:
-    recipe = made(tmp_path, learning_rate=1e30, max_grad_norm=1e30, warmup_ratio=0.0)
+def test_a_non_finite_loss_stops_training(tmp_path: Path) -> None:
+    recipe = make_run(tmp_path, learning_rate=1e30, max_grad_norm=1e30, warmup_ratio=0.0)
     with pytest.raises(MentallamaError, match="the loss became NaN or infinite"):
         run(recipe, tmp_path, tmp_path / "train")
 
 
-def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
-    recipe = made(tmp_path, reads="explanations")
+def test_a_label_reader_predicts_labels_from_explanations(tmp_path: Path) -> None:
+    recipe = make_run(tmp_path, reads="explanations")
     run(recipe, tmp_path, tmp_path / "train")
     reader, task = ExplanationReader.load(tmp_path / "train"), load_tasks()["dreaddit"]
     assert reader.supports(task, "stress")
@@ -349,7 +353,7 @@ def test_a_label_reader_tells_labels_from_reasons(tmp_path: Path) -> None:
         open_analyst(f"encoder:{tmp_path / 'train'}")
 
 
-def test_a_model_of_posts_is_no_label_reader(trained: Path) -> None:
+def test_an_encoder_of_posts_is_not_a_label_reader(trained: Path) -> None:
     with pytest.raises(UsageError, match="a label reader is trained with reads: explanations"):
         ExplanationReader.load(trained)
 
@@ -360,7 +364,7 @@ def test_padding_by_hand() -> None:
     assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
 
 
-def test_the_sample_is_made_up_of_words_the_tokenizer_has() -> None:
+def test_the_tiny_tokenizer_knows_most_words_of_the_posts() -> None:
     unknown = encoder_cases.tokenizer().unk_token_id
     ids = encoder_cases.tokenizer()([post.text for post in posts()])["input_ids"]
     assert sum(token == unknown for row in ids for token in row) < 0.25 * sum(map(len, ids))

@@ -1,4 +1,4 @@
-"""Fine-tuning an encoder-decoder: targets token by token, and that the model then writes the answers."""
+"""Fine-tuning an encoder-decoder: targets token by token, padding, and the answers of a trained model."""
 
 from __future__ import annotations
 
@@ -44,31 +44,31 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A folder each with a tiny model that learns within seconds; embeddings are tied, as published ones are."""
-    found = {}
+    """Folders with tiny models that can be trained within seconds; embeddings are tied, as in published models."""
+    folders = {}
     shapes = {"bart": {"init_std": 0.1, "dropout": 0.0}, "t5": {"d_model": 64, "dropout_rate": 0.0}}
     for kind, config in shapes.items():
         folder = tmp_path_factory.mktemp(kind)
         model, tokenizer = tiny_pair(kind, **config)  # type: ignore[arg-type]
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        found[kind] = str(folder)
-    return found
+        folders[kind] = str(folder)
+    return folders
 
 
-def made(folder: Path, base: str, **settings: Any) -> Recipe:
+def make_run(folder: Path, base: str, **settings: Any) -> Recipe:
     """A run with 24 training rows and 8 validation rows."""
-    everything = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
-    write_records(folder / "collect/posts.jsonl.zst", everything)
+    all_posts = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
+    write_records(folder / "collect/posts.jsonl.zst", all_posts)
     write_records(
         folder / "collect/responses.jsonl.zst",
         [
             Response(
-                example_id=example_of(each, "stress", "completion").id,
-                text=YES if each.labels["stress"] == "yes" else NO,
+                example_id=example_of(post, "stress", "completion").id,
+                text=YES if post.labels["stress"] == "yes" else NO,
                 model="m",
             )
-            for each in everything
+            for post in all_posts
         ],
     )
     given = {"analyst": "seq2seq", "base": base, "max_tokens": 200, "epochs": 2, "batch_size": 8, **settings}
@@ -76,16 +76,16 @@ def made(folder: Path, base: str, **settings: Any) -> Recipe:
 
 
 def example(text: str) -> Example:
-    asked = {"task": "dreaddit", "question": "stress", "form": "completion"}
+    fields = {"task": "dreaddit", "question": "stress", "form": "completion"}
     return Example.model_validate(
-        {"id": "e", "post_id": "p", **asked, "text": text, "label": "yes", "response": YES}
+        {"id": "e", "post_id": "p", **fields, "text": text, "label": "yes", "response": YES}
     )
 
 
 @pytest.mark.parametrize(
-    ("kind", "front", "start"), [("bart", "<s>", "</s>"), ("t5", "", "<pad>")], ids=["bart", "t5"]
+    ("kind", "prefix", "start"), [("bart", "<s>", "</s>"), ("t5", "", "<pad>")], ids=["bart", "t5"]
 )
-def test_only_the_response_is_learnt_token_by_token(kind: Kind, front: str, start: str) -> None:
+def test_only_response_tokens_are_targets(kind: Kind, prefix: str, start: str) -> None:
     model, tokenizer = tiny_pair(kind)
     rows = tokenize_seq2seq(
         [example("A loud week.")],
@@ -97,9 +97,9 @@ def test_only_the_response_is_learnt_token_by_token(kind: Kind, front: str, star
     assert rows.n_truncated == 0
     assert row.prompt == tokenizer(asked)["input_ids"]
     assert row.target == tokenizer(text_target=YES)["input_ids"]
-    assert tokenizer.decode(batch.input_ids[0]) == f"{front}{asked}</s>"
-    assert tokenizer.decode(batch.targets[0]) == f"{front}{YES}</s>"
-    # the target of a token is the one behind it: the decoder is given all targets but the last, behind its start
+    assert tokenizer.decode(batch.input_ids[0]) == f"{prefix}{asked}</s>"
+    assert tokenizer.decode(batch.targets[0]) == f"{prefix}{YES}</s>"
+    # the target of a position is the next token: the decoder reads its start token and all targets but the last
     assert tokenizer.convert_ids_to_tokens(batch.decoder_input_ids[0].tolist())[0] == start
     assert batch.decoder_input_ids[0, 1:].tolist() == batch.targets[0, :-1].tolist()
     assert torch.equal(
@@ -132,15 +132,15 @@ def test_padding_changes_no_loss(kind: Kind) -> None:
             given = torch.tensor([[row.decoder_start_id, *row.target[:-1]]])
             logits = model(input_ids=torch.tensor([list(row.prompt)]), decoder_input_ids=given).logits[0]
             naive += float(cross_entropy(logits, torch.tensor(list(row.target)), reduction="sum"))
-        found = float(seq2seq_loss(model, collate_seq2seq(ROWS, CPU)))
-    assert found == pytest.approx(naive, rel=1e-5)
+        loss = float(seq2seq_loss(model, collate_seq2seq(ROWS, CPU)))
+    assert loss == pytest.approx(naive, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_losses_fall_and_the_model_reloads_bit_for_bit(
     tmp_path: Path, bases: dict[str, str], kind: Kind
 ) -> None:
-    recipe = made(tmp_path, bases[kind], epochs=4, learning_rate=RATE[kind])
+    recipe = make_run(tmp_path, bases[kind], epochs=4, learning_rate=RATE[kind])
     counts = run(recipe, tmp_path, tmp_path / "train")
     assert counts["rows"] == {"train": 24, "validation": 8}
     assert counts["steps"] == 12
@@ -152,27 +152,29 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
     assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in files)
     fingerprint = read_json(tmp_path / "train/mentallama.json")["fingerprint"]
     asked = [example(post.text) for post in posts("test", 4, 40)]
-    told = []
+    predictions = []
     for mode in ("answer-first", "free"):
-        asking = InferenceOptions(mode=mode, max_new_tokens=20, device="cpu")  # type: ignore[arg-type]
+        options = InferenceOptions(mode=mode, max_new_tokens=20, device="cpu")  # type: ignore[arg-type]
         first, second = (
-            list(open_analyst(f"seq2seq:{tmp_path / 'train'}", asking).analyse(asked)) for _ in range(2)
+            list(open_analyst(f"seq2seq:{tmp_path / 'train'}", options).analyse(asked)) for _ in range(2)
         )
         assert first == second
-        told += first
-    assert {each.model for each in told} == {f"seq2seq:{fingerprint}"}
+        predictions += first
+    assert {prediction.model for prediction in predictions} == {f"seq2seq:{fingerprint}"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_saved_is_what_was_measured(tmp_path: Path, bases: dict[str, str], kind: Kind) -> None:
-    counts = run(made(tmp_path, bases[kind], learning_rate=RATE[kind]), tmp_path, tmp_path / "train")
+def test_the_saved_model_has_the_loss_of_the_summary(
+    tmp_path: Path, bases: dict[str, str], kind: Kind
+) -> None:
+    counts = run(make_run(tmp_path, bases[kind], learning_rate=RATE[kind]), tmp_path, tmp_path / "train")
     opened = load_pretrained(str(tmp_path / "train"), "seq2seq", torch.float32, CPU)
-    sides = Seq2seqPromptEncoder(opened.model, opened.tokenizer, "completion", "plain", 200)
-    held = [
+    prompter = Seq2seqPromptEncoder(opened.model, opened.tokenizer, "completion", "plain", 200)
+    examples = [
         example(post.text).model_copy(update={"response": YES if post.labels["stress"] == "yes" else NO})
         for post in posts("validation", 8, 24)
     ]
-    rows = tokenize_seq2seq(held, load_tasks(), sides).rows
+    rows = tokenize_seq2seq(examples, load_tasks(), prompter).rows
     with torch.no_grad():
         summed = sum(float(seq2seq_loss(opened.model.eval(), collate_seq2seq([row], CPU))) for row in rows)
     mean = summed / sum(len(row.target) for row in rows)
@@ -180,34 +182,41 @@ def test_what_is_saved_is_what_was_measured(tmp_path: Path, bases: dict[str, str
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_model_that_knows_its_rows_by_heart_writes_them(
+def test_an_overfitted_model_writes_its_training_responses(
     tmp_path: Path, bases: dict[str, str], kind: Kind
 ) -> None:
     settings = {"epochs": 40 if kind == "bart" else 60, "learning_rate": RATE[kind], "eval_steps": 999}
-    run(made(tmp_path, bases[kind], **settings), tmp_path, tmp_path / "train")
-    learnt = posts("train", 24)
-    asked = [example(post.text) for post in learnt]
+    run(make_run(tmp_path, bases[kind], **settings), tmp_path, tmp_path / "train")
+    trained_posts = posts("train", 24)
+    asked = [example(post.text) for post in trained_posts]
     where = f"seq2seq:{tmp_path / 'train'}"
     free = list(
         open_analyst(where, InferenceOptions(mode="free", max_new_tokens=40, device="cpu")).analyse(asked)
     )
-    weighed = list(open_analyst(where, InferenceOptions(max_new_tokens=40, device="cpu")).analyse(asked))
-    golden = {"yes": YES.partition("Reasoning: ")[2], "no": NO.partition("Reasoning: ")[2]}
-    for post, one, other in zip(learnt, free, weighed, strict=True):
+    scored = list(open_analyst(where, InferenceOptions(max_new_tokens=40, device="cpu")).analyse(asked))
+    expected = {"yes": YES.partition("Reasoning: ")[2], "no": NO.partition("Reasoning: ")[2]}
+    for post, free_prediction, scored_prediction in zip(trained_posts, free, scored, strict=True):
         label = post.labels["stress"]
-        assert (one.reading.status, one.reading.label, one.reading.explanation) == (
+        assert (
+            free_prediction.reading.status,
+            free_prediction.reading.label,
+            free_prediction.reading.explanation,
+        ) == (
             "parsed",
             label,
-            golden[label],
+            expected[label],
         )
-        assert (other.reading.label, other.reading.explanation) == (label, golden[label])
-        assert other.probabilities[label] > 0.5
+        assert (scored_prediction.reading.label, scored_prediction.reading.explanation) == (
+            label,
+            expected[label],
+        )
+        assert scored_prediction.probabilities[label] > 0.5
 
 
 def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, bases: dict[str, str]) -> None:
     settings = {"checkpoint_minutes": 1e-9, "learning_rate": 3e-3}
-    run(made(tmp_path / "whole", bases["t5"], **settings), tmp_path / "whole", tmp_path / "whole/train")
-    killed = made(tmp_path / "killed", bases["t5"], **settings)
+    run(make_run(tmp_path / "whole", bases["t5"], **settings), tmp_path / "whole", tmp_path / "whole/train")
+    killed = make_run(tmp_path / "killed", bases["t5"], **settings)
     with killed_at_step(5):
         run(killed, tmp_path / "killed", tmp_path / "killed/train")
     run(killed, tmp_path / "killed", tmp_path / "killed/train")
@@ -218,51 +227,53 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path, bases: di
 def test_checkpointed_activations_give_the_same_losses(
     tmp_path: Path, bases: dict[str, str], kind: Kind
 ) -> None:
-    found = []
+    losses = []
     for name, checkpointed in (("a", False), ("b", True)):
         settings = {"max_steps": 2, "gradient_checkpointing": checkpointed, "learning_rate": 3e-3}
-        recipe = made(tmp_path / name, bases[kind], **settings)
-        found.append(run(recipe, tmp_path / name, tmp_path / name / "train")["losses"])
-    assert found[0] == pytest.approx(found[1], rel=1e-5)
+        recipe = make_run(tmp_path / name, bases[kind], **settings)
+        losses.append(run(recipe, tmp_path / name, tmp_path / name / "train")["losses"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
-def test_labels_that_are_written_choose_the_best_weights(tmp_path: Path, bases: dict[str, str]) -> None:
+def test_weighted_f1_of_generated_labels_selects_the_best_weights(
+    tmp_path: Path, bases: dict[str, str]
+) -> None:
     settings = {"epochs": 8, "learning_rate": 1e-2, "metric_for_best": "weighted_f1"}
-    counts = run(made(tmp_path, bases["bart"], **settings), tmp_path, tmp_path / "train")
-    scores = [look["metrics"]["weighted_f1"] for look in counts["evaluations"]]
-    assert scores[0] == 0.0  # nothing that can be read yet
+    counts = run(make_run(tmp_path, bases["bart"], **settings), tmp_path, tmp_path / "train")
+    scores = [evaluation["metrics"]["weighted_f1"] for evaluation in counts["evaluations"]]
+    assert scores[0] == 0.0  # nothing can be parsed yet
     assert counts["best"]["metrics"]["weighted_f1"] == max(scores) > 0.0
 
 
-def test_long_posts_are_cut_and_counted_and_long_responses_said(tmp_path: Path) -> None:
+def test_long_posts_are_truncated_and_long_responses_are_errors(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5")
-    sides = Seq2seqPromptEncoder(model, tokenizer, "completion", "plain", 100)
-    rows = tokenize_seq2seq([example("A loud week. " * 50), example("A loud week.")], load_tasks(), sides)
+    prompter = Seq2seqPromptEncoder(model, tokenizer, "completion", "plain", 100)
+    rows = tokenize_seq2seq([example("A loud week. " * 50), example("A loud week.")], load_tasks(), prompter)
     assert rows.n_truncated == 1
     assert 90 < len(rows.rows[0].prompt) <= 100
-    read = tokenizer.decode(rows.rows[0].prompt, skip_special_tokens=True)
-    assert read.startswith("Post: A loud week.")
-    assert read.endswith('The answer to the question "Does the poster suffers from stress?" is')
+    prompt = tokenizer.decode(rows.rows[0].prompt, skip_special_tokens=True)
+    assert prompt.startswith("Post: A loud week.")
+    assert prompt.endswith('The answer to the question "Does the poster suffers from stress?" is')
     with pytest.raises(
         UsageError, match=r"a response takes \d+ tokens, but the context is 100 tokens on each side"
     ):
-        sides.encode_target(YES * 30)
+        prompter.encode_target(YES * 30)
 
 
 def test_no_padding_token_is_needed(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5", pad=False)
     model.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
-    counts = run(made(tmp_path, str(tmp_path / "base"), max_steps=1), tmp_path, tmp_path / "train")
+    counts = run(make_run(tmp_path, str(tmp_path / "base"), max_steps=1), tmp_path, tmp_path / "train")
     assert len(counts["losses"]) == 1
 
 
-def test_another_kind_of_model_says_so(tmp_path: Path) -> None:
+def test_a_base_of_another_kind_is_an_error(tmp_path: Path) -> None:
     from tests.factories.tiny_models import tiny_llama
 
     tiny_llama(tmp_path / "llama")
     with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
-        run(made(tmp_path, str(tmp_path / "llama")), tmp_path, tmp_path / "train")
+        run(make_run(tmp_path, str(tmp_path / "llama")), tmp_path, tmp_path / "train")
 
 
 @pytest.mark.slow
@@ -272,7 +283,7 @@ def test_two_processes_train_as_one(tmp_path: Path, bases: dict[str, str], kind:
     # 8 rows per step, one in each batch: each process has its own, and every step takes several passes
     given = {"max_batch_tokens": 100, "epochs": 1, "learning_rate": 1e-3}
     assert_two_processes_train_as_one(
-        made(one, bases[kind], **given), one, made(two, bases[kind], **given), two
+        make_run(one, bases[kind], **given), one, make_run(two, bases[kind], **given), two
     )
-    trained, begun = weights(two / "train"), weights(Path(bases[kind]))
-    assert max(float((trained[name] - begun[name]).abs().max()) for name in trained) > 1e-3
+    trained, initial = weights(two / "train"), weights(Path(bases[kind]))
+    assert max(float((trained[name] - initial[name]).abs().max()) for name in trained) > 1e-3
