@@ -12,9 +12,8 @@ from mentallama.analysts.linear.features import NgramConfig
 from mentallama.analysts.linear.serialization import LinearHead, load_linear_model
 from mentallama.config import LinearSettings
 from mentallama.records import Post, Provenance, Span, Split, stable_id
-from mentallama.train.linear.dataset import SetPosts
+from mentallama.train.linear.dataset import SetPosts, TfidfData, build_vocabulary, count_features, fit_tfidf
 from mentallama.train.linear.fit import LinearHyperparameters
-from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
 
 GLOOM = ["tired", "empty", "hopeless", "worthless", "crying", "numb", "alone", "dark", "heavy", "sleepless"]
 CHEER = ["garden", "recipe", "bicycle", "holiday", "music", "football", "painting", "picnic", "puppy", "fair"]

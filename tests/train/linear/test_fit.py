@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import vstack
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from mentallama.analysts.linear.features import NgramConfig
@@ -14,9 +15,8 @@ from mentallama.analysts.linear.serialization import ClassWeight
 from mentallama.config import LinearSettings
 from mentallama.metrics.temperature import LogitCalibration
 from mentallama.train.linear import fit
-from mentallama.train.linear.dataset import SetPosts
+from mentallama.train.linear.dataset import SetPosts, TfidfData, build_vocabulary, count_features, fit_tfidf
 from mentallama.train.linear.fit import LinearHyperparameters
-from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
 from tests.factories.linear_cases import (
     PLAIN,
     TEXTS,
@@ -63,7 +63,7 @@ def test_the_final_head_is_calibrated_with_topics_folded_in() -> None:
 
 
 def test_cross_validation_scores_posts_out_of_fold() -> None:
-    # Every post is one word of its own: whoever has seen it knows its label, whoever has not cannot.
+    # Every post is a different word: a fit that has seen it knows its label, any other fit cannot.
     texts = [(f"word{n}", "no" if n % 2 else "yes") for n in range(30)]
     posts = set_posts(*texts)
     posts = replace(posts, is_validation=np.arange(30) >= 20, same_origin_as_validation=np.ones(30, np.bool_))
@@ -72,13 +72,13 @@ def test_cross_validation_scores_posts_out_of_fold() -> None:
     assert [("no", "yes")[i] for i in (tfidf.posts @ weights + intercepts).argmax(axis=1)] == [
         label for _, label in texts
     ]
-    judged = fit.cross_validate(tfidf, posts, "depression", PLAIN)
-    assert judged.n_rows == 30
-    assert judged.weighted_f1 < 0.6
+    result = fit.cross_validate(tfidf, posts, "depression", PLAIN)
+    assert result.n_rows == 30
+    assert result.weighted_f1 < 0.6
 
 
 def test_only_posts_labelled_as_the_validation_posts_are_scored() -> None:
-    # Upstream labels are of no use: the same text, either label. The release's labels go by the word.
+    # Upstream labels are noise: the same text has either label. The release's labels follow the word.
     upstream = [
         make_post("DR", "train", "today", {"depression": label}, "upstream") for label in ("yes", "no") * 9
     ]
@@ -91,12 +91,12 @@ def test_only_posts_labelled_as_the_validation_posts_are_scored() -> None:
     posts = SetPosts.from_posts("DR", [*upstream, *release])
     assert posts.same_origin_as_validation.tolist() == [False] * 18 + [True] * 24
     tfidf = tfidf_of(posts)
-    judged = fit.cross_validate(tfidf, posts, "depression", PLAIN)
-    assert (judged.weighted_f1, judged.n_rows) == (1.0, 24)
+    result = fit.cross_validate(tfidf, posts, "depression", PLAIN)
+    assert (result.weighted_f1, result.n_rows) == (1.0, 24)
     everywhere = replace(posts, same_origin_as_validation=np.ones(42, np.bool_))
-    judged = fit.cross_validate(tfidf, everywhere, "depression", PLAIN)
-    assert judged.n_rows == 42
-    assert judged.weighted_f1 < 0.9
+    result = fit.cross_validate(tfidf, everywhere, "depression", PLAIN)
+    assert result.n_rows == 42
+    assert result.weighted_f1 < 0.9
 
 
 def test_mean_weighted_f1_is_weighted_by_rows() -> None:
@@ -111,35 +111,37 @@ def test_mean_weighted_f1_is_weighted_by_rows() -> None:
 def test_one_choice_for_all_questions_and_the_first_wins_a_tie(
     monkeypatch: pytest.MonkeyPatch, enough: bool
 ) -> None:
-    asked: list[tuple[str, LinearHyperparameters]] = []
+    calls: list[tuple[str, LinearHyperparameters]] = []
     tfidf = TfidfData(None, {"a": (np.array([0]), None)}, np.zeros((1, 0)))
 
-    def judge(
+    def fake_cross_validate(
         _: TfidfData, __: SetPosts, question: str, setting: LinearHyperparameters
     ) -> fit.CrossValidationResult:
-        asked.append((question, setting))
-        # "a" would rather have C 1, "b", with three times the rows, C 2; topics and evidence help, shifts do not.
+        calls.append((question, setting))
+        # C = 1 suits "a"; C = 2 suits "b", which has three times the rows. Topics and evidence help, shifts do not.
         score = 0.5 if {"a": 1.0, "b": 2.0}[question] == setting.C else 0.3
         score += 0.1 * (setting.topics > 0) + 0.1 * (setting.evidence_weight == 0.3)
         return fit.CrossValidationResult(
             score, {"a": 10, "b": 30}[question], LogitCalibration(1.0, np.zeros(2))
         )
 
-    monkeypatch.setattr(fit, "cross_validate", judge)
+    monkeypatch.setattr(fit, "cross_validate", fake_cross_validate)
     settings = LinearSettings(C=(1.0, 2.0), topics=(0, 5, 9), class_weights=("none", "balanced"))
-    # One question with too few validation posts is enough to leave the shifts alone.
+    # If a single question has too few validation posts, no shifts are tried.
     many = fit.MIN_POSTS_TO_SHIFT
     both, first = {"a": "yes", "b": "yes"}, {"a": "yes"}
-    made = [both] * (many if enough else many - 1) + [first]
-    posts = SetPosts.from_posts("DR", [make_post("DR", "validation", "x", labels) for labels in made])
+    labels_of_posts = [both] * (many if enough else many - 1) + [first]
+    posts = SetPosts.from_posts(
+        "DR", [make_post("DR", "validation", "x", labels) for labels in labels_of_posts]
+    )
     chosen = fit.search_hyperparameters(dict.fromkeys((0, 5, 9), tfidf), posts, ["a", "b"], settings)
     assert chosen.hyperparameters == LinearHyperparameters(2.0, "none", 0.3, 5, False)
-    assert {question: found.n_rows for question, found in chosen.results.items()} == {"a": 10, "b": 30}
+    assert {question: result.n_rows for question, result in chosen.results.items()} == {"a": 10, "b": 30}
     # 2 strengths x 2 class weights x 2 evidence weights, then two more numbers of topics, then the shifts.
-    assert asked[::2] == [("a", setting) for _, setting in asked[1::2]]
-    assert len({setting for _, setting in asked[:16]}) == 8
+    assert calls[::2] == [("a", setting) for _, setting in calls[1::2]]
+    assert len({setting for _, setting in calls[:16]}) == 8
     later = [(5, False), (9, False), *([(5, True)] if enough else [])]
-    assert [(setting.topics, setting.shift_intercepts) for _, setting in asked[16::2]] == later
+    assert [(setting.topics, setting.shift_intercepts) for _, setting in calls[16::2]] == later
 
 
 def test_passages_of_left_out_posts_are_not_used() -> None:
@@ -159,29 +161,29 @@ def test_passages_of_left_out_posts_are_not_used() -> None:
         np.testing.assert_array_equal(with_evidence, without)
     # The first post alone has its passage in the fit: "pagoda", for yes.
     assert weights([0, *last], PLAIN)[1][pagoda, 1] < weights([0, *last], setting)[1][pagoda, 1]
-    # Post 1 is marked "kayak", for no, and that speaks for "pagoda" no more.
+    # Post 1 has "kayak" marked, for no.
     assert weights([1, *last], setting)[1][row_of("kayak", posts), 0] > 0.05
 
 
 @pytest.mark.parametrize("balance", ["none", "balanced"])
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_passage_weighs_as_much_as_that_many_posts(balance: ClassWeight, times: int) -> None:
-    # The weight of two posts is the same as two posts with the passage's words and the label.
+    # A passage with weight n counts as much as n posts with the passage's words and label.
     texts = [("gloom rain", "yes"), ("cheer rain", "no"), ("gloom sun", "yes"), ("gloom cheer", "no")]
     posts = set_posts(*texts)
-    spoken = replace(posts, evidence_passages={"depression": {0: "rain", 2: "gloom"}})
+    with_passages = replace(posts, evidence_passages={"depression": {0: "rain", 2: "gloom"}})
     copies = set_posts(*texts, *[("rain", "yes"), ("gloom", "yes")] * times)
-    tfidf = tfidf_of(spoken)
+    tfidf = tfidf_of(with_passages)
     passages = tfidf.evidence_passages["depression"][1]
-    longer = TfidfData(fit.vstack([tfidf.posts, *[passages] * times]).tocsr(), {}, tfidf.topic_loadings)
+    longer = TfidfData(vstack([tfidf.posts, *[passages] * times]).tocsr(), {}, tfidf.topic_loadings)
     setting = replace(PLAIN, class_weight=balance)
-    found = fit.fit_weights(
-        tfidf, spoken, "depression", np.arange(4), replace(setting, evidence_weight=float(times))
+    result = fit.fit_weights(
+        tfidf, with_passages, "depression", np.arange(4), replace(setting, evidence_weight=float(times))
     )
     expected = fit.fit_weights(longer, copies, "depression", np.arange(4 + 2 * times), setting)
-    assert found[0] == expected[0] == ["no", "yes"]
-    np.testing.assert_allclose(found[1], expected[1], atol=2e-3)
-    np.testing.assert_allclose(found[2], expected[2], atol=2e-3)
+    assert result[0] == expected[0] == ["no", "yes"]
+    np.testing.assert_allclose(result[1], expected[1], atol=2e-3)
+    np.testing.assert_allclose(result[2], expected[2], atol=2e-3)
 
 
 def test_passages_are_indexed_among_the_fitted_posts() -> None:

@@ -1,15 +1,28 @@
-"""The labelled posts of one set, on which the linear analyst is fitted."""
+"""The labelled posts of one set, and their tf-idf features: n-grams, latent topics, and passages marked as evidence."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
 
-from mentallama.analysts.linear.features import NgramConfig
+from mentallama.analysts.linear.features import (
+    WORD_CACHE_SIZE,
+    FloatArray,
+    HashArray,
+    NgramConfig,
+    hash_bigrams,
+    hash_word,
+    split_words,
+)
 from mentallama.config import LinearSettings
 from mentallama.records import Post
 
@@ -68,3 +81,111 @@ class SetPosts:
     def labels_of(self, question: str, indices: PostIndices) -> list[str]:
         """The labels of some posts for a question, in the order of the indices."""
         return [self.labels[index][question] for index in indices]
+
+
+FeatureCounts = tuple[HashArray, NDArray[np.int64]]
+"""Features (hashes) of one text, ascending, and how often each occurs."""
+
+
+def count_features(texts: Sequence[str], ngrams: NgramConfig) -> list[FeatureCounts]:
+    """Count the features of each text."""
+    cached_word_keys = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, ngrams=ngrams))
+    return [_count_text(text, cached_word_keys, ngrams.word_bigrams) for text in texts]
+
+
+def _count_text(
+    text: str, cached_word_keys: Callable[[str], tuple[int, HashArray]], bigrams: bool
+) -> FeatureCounts:
+    words = [cached_word_keys(form) for form in split_words(text).forms]
+    keys = [ngrams for _, ngrams in words]
+    if bigrams:
+        keys.append(hash_bigrams(np.array([word for word, _ in words], np.uint32)))
+    return np.unique(np.concatenate([*keys, np.empty(0, np.uint32)]), return_counts=True)
+
+
+def build_vocabulary(counted: Sequence[FeatureCounts], min_df: int) -> HashArray:
+    """Features that occur in at least `min_df` posts, the most frequent first."""
+    keys, document_counts = np.unique(np.concatenate([keys for keys, _ in counted]), return_counts=True)
+    frequent = document_counts >= min_df
+    return keys[frequent][np.argsort(-document_counts[frequent], kind="stable")]
+
+
+@dataclass(frozen=True)
+class TfidfData:
+    """Tf-idf matrices: `posts` has the shape (posts, features).
+
+    `evidence_passages` holds, for each question, the posts' indices and the matrix of the passages marked in them.
+    """
+
+    posts: Any
+    evidence_passages: Mapping[str, tuple[PostIndices, Any]]
+    topic_loadings: FloatArray
+    """Shape (features, topics): what each feature adds to each topic. Topics are the last columns of all matrices."""
+
+    def with_topics(self, topics: int) -> TfidfData:
+        """The same matrices with this many topics appended to the features."""
+        loadings = _fit_topics(self.posts, topics)
+        passages = {
+            question: (indices, _append_topics(loadings, rows))
+            for question, (indices, rows) in self.evidence_passages.items()
+        }
+        return TfidfData(_append_topics(loadings, self.posts), passages, loadings)
+
+    def fold_topics(self, weights: FloatArray) -> FloatArray:
+        """Turn weights of features and topics, (features + topics, ...), into weights of features with the same
+        logits."""
+        features = len(self.topic_loadings)
+        folded: FloatArray = weights[:features] + self.topic_loadings @ weights[features:]
+        return folded
+
+
+def fit_tfidf(
+    counted: Sequence[FeatureCounts],
+    passage_counts: Mapping[str, Mapping[int, FeatureCounts]],
+    keys: HashArray,
+) -> tuple[TfidfData, NDArray[np.float32]]:
+    """Tf-idf of posts and passages, both with the idf of the posts, which is returned as well."""
+    counts = _count_matrix(counted, keys)
+    tfidf = TfidfTransformer(sublinear_tf=True).fit(counts)
+    # The model file holds 32 bits; training must see the same numbers as the analyst will.
+    tfidf.idf_ = tfidf.idf_.astype(np.float32).astype(np.float64)
+    evidence_passages = {
+        question: (
+            np.array(list(passages), np.int64),
+            tfidf.transform(_count_matrix(list(passages.values()), keys)),
+        )
+        for question, passages in passage_counts.items()
+    }
+    data = TfidfData(tfidf.transform(counts), evidence_passages, np.zeros((len(keys), 0)))
+    return data, tfidf.idf_.astype(np.float32)
+
+
+def _fit_topics(matrix: Any, topics: int) -> FloatArray:
+    """Latent semantic analysis (Deerwester et al. 1990): shape (features, topics), with fewer topics for tiny
+    matrices."""
+    n_topics = min(topics, min(matrix.shape) - 1)
+    if n_topics < 1:
+        return np.zeros((matrix.shape[1], 0))
+    loadings: FloatArray = TruncatedSVD(n_topics, random_state=0).fit(matrix).components_.T
+    return loadings
+
+
+def _append_topics(loadings: FloatArray, matrix: Any) -> Any:
+    """The matrix with topics appended to its features."""
+    return hstack([matrix, csr_matrix(matrix @ loadings)]).tocsr()
+
+
+def _count_matrix(counted: Sequence[FeatureCounts], keys: HashArray) -> Any:
+    """Counts of the known features as a sparse matrix (texts, features)."""
+    order = np.argsort(keys)
+    ascending = keys[order]
+    known = [np.isin(text, ascending, assume_unique=True) for text, _ in counted]
+    columns = [
+        order[np.searchsorted(ascending, text[k])] for (text, _), k in zip(counted, known, strict=True)
+    ]
+    counts = [times[k] for (_, times), k in zip(counted, known, strict=True)]
+    ends = np.cumsum([0] + [len(text) for text in columns])
+    return csr_matrix(
+        (np.concatenate(counts).astype(np.float64), np.concatenate(columns), ends),
+        shape=(len(counted), len(keys)),
+    )

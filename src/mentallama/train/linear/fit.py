@@ -32,8 +32,15 @@ from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
 from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.metrics.temperature import LogitCalibration, calibrate_out_of_fold, fit_calibration
-from mentallama.train.linear.dataset import PostIndices, SetPosts, ngram_config
-from mentallama.train.linear.tfidf import TfidfData, build_vocabulary, count_features, fit_tfidf
+from mentallama.train.linear.dataset import (
+    PostIndices,
+    SetPosts,
+    TfidfData,
+    build_vocabulary,
+    count_features,
+    fit_tfidf,
+    ngram_config,
+)
 
 MIN_POSTS_TO_SHIFT = 50
 """Validation posts that every question needs before the second alternative of intercept shifts is tried: with fewer,
