@@ -45,10 +45,10 @@ class Outline(HTMLParser):
 
 
 def outline(page: Path) -> Outline:
-    found = Outline()
-    found.feed(page.read_text(encoding="utf-8"))
-    assert found.open == []
-    return found
+    parser = Outline()
+    parser.feed(page.read_text(encoding="utf-8"))
+    assert parser.open == []
+    return parser
 
 
 def test_the_page_is_well_formed_and_described(whole: Path) -> None:

@@ -45,8 +45,12 @@ def run(
         The run's folder, `runs/NAME`.
     out
         Folder of the page, `runs/NAME/report`.
+    title
+        Title of the page.
     settings
-        Settings shown under "Provenance", nested keys with dots.
+        Settings shown under "Provenance", nested keys with dots; None: no settings are shown.
+    tasks
+        Tasks by set name; None: those of the package.
 
     Raises
     ------

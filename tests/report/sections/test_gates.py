@@ -18,7 +18,7 @@ from mentallama.report.run import run
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
 from mentallama.report.sections.gates import gates_section
 
-FOUND = GateReport(
+GATE_REPORT = GateReport(
     responses=200,
     accepted=150,
     unanswered=0,
@@ -55,15 +55,15 @@ FOUND = GateReport(
 )
 
 
-def blocks(found: GateReport = FOUND) -> tuple[Block, ...]:
-    section = gates_section(RunArtifacts(gates=found))
+def blocks(report: GateReport = GATE_REPORT) -> tuple[Block, ...]:
+    section = gates_section(RunArtifacts(gates=report))
     assert section is not None
     assert section.title == "Accepted responses and gates"
     return section.blocks
 
 
-def texts(found: GateReport = FOUND) -> list[str]:
-    return [block.text for block in blocks(found) if isinstance(block, Paragraph)]
+def texts(report: GateReport = GATE_REPORT) -> list[str]:
+    return [block.text for block in blocks(report) if isinstance(block, Paragraph)]
 
 
 def lines(table: TableBlock) -> list[list[str]]:
@@ -104,12 +104,12 @@ def test_the_plot_shows_the_numbers_of_the_table() -> None:
     )
     drawn = "".join(ElementTree.fromstring(figure.svg).itertext())
     assert "36 (20.0 %)" in drawn
-    assert "reference_overlap" not in drawn  # it judged nothing
+    assert "reference_overlap" not in drawn  # this gate judged nothing
 
 
 def test_bar_plots_are_reproducible() -> None:
-    one = [BarRow("length", 20.0, 10.0, "36"), BarRow("parsed", 0.0, 0.0, "0")]
-    assert bar_plot(one, "failed", "what") == bar_plot(one, "failed", "what")
+    rows = [BarRow("length", 20.0, 10.0, "36"), BarRow("parsed", 0.0, 0.0, "0")]
+    assert bar_plot(rows, "failed", "a plot") == bar_plot(rows, "failed", "a plot")
     assert (
         bar_plot([BarRow("parsed", 0.0, 0.0, "0")], "failed", "all <passed>").count("all &lt;passed&gt;") == 1
     )
@@ -132,8 +132,8 @@ def test_a_run_without_check_has_no_such_section(tmp_path: Path) -> None:
 
 
 def test_both_pages_show_the_section(tmp_path: Path) -> None:
-    write_json(tmp_path / "run/check/gates.json", FOUND.model_dump(mode="json"))
-    assert read_run_artifacts(tmp_path / "run").gates == FOUND
+    write_json(tmp_path / "run/check/gates.json", GATE_REPORT.model_dump(mode="json"))
+    assert read_run_artifacts(tmp_path / "run").gates == GATE_REPORT
     run(tmp_path / "run", tmp_path / "page", "A run")
     page = (tmp_path / "page/index.html").read_text(encoding="utf-8")
     assert 'href="#gates"' in page

@@ -193,7 +193,7 @@ def _high_risk(scores: ScoreFile) -> list[Block]:
     if not rows:
         return list(missing_note("No task here has a high-risk label."))
     lead = "A task may name one label that must not be missed. Recall is the share of its rows that were predicted."
-    header = ("set", "label", "rows", "found", "recall, %")
+    header = ("set", "label", "rows", "predicted", "recall, %")
     return [Paragraph(lead), TableBlock("Recall of the high-risk label.", header, tuple(rows))]
 
 
