@@ -19,7 +19,7 @@ def write_answer(
     task
         A task, or the name of a task that ships with the package.
     question
-        May be None where the task asks only one.
+        May be None if the task has only one.
     label
         A canonical label of the task.
     form

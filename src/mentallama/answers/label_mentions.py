@@ -1,7 +1,7 @@
-"""Find the labels that a passage of an answer claims: whole words, longest name first, negation respected.
+"""Find the labels that a passage of an answer states: whole words, longest name first, negation respected.
 
-Nothing here is specific to a task: label names come from the task file; only the words that all answers share
-(negation, "Answer:", "therefore") are spelled out here.
+Nothing here is specific to a task: label names come from the task file, and only words common to all answers (negation,
+"Answer:", "therefore") are spelled out here.
 """
 
 from __future__ import annotations
@@ -70,9 +70,9 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')\]*_]*\s+|\n+")
 
 
 def excerpt_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """Labels claimed by the first sentence of a short passage that claims any; a list of options claims none.
+    """Labels stated by the first sentence of a short passage that states any; a list of options states none.
 
-    In a yes/no task, an explicit "yes" or "no" is a claim, and so is a statement of the finding; where the two
+    In a yes/no task, a label is stated by an explicit "yes" or "no" and by a statement of the finding; if the two
     contradict each other, both labels are returned.
     """
     for sentence in _sentences(_OPTION_LIST.sub("", text)):
@@ -110,11 +110,11 @@ def label_sentence_labels(task: Task, text: str) -> frozenset[LabelName]:
 
 
 def conclusion_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """Labels of a text without a marked answer: from its concluding sentence, else from its first and last sentence."""
+    """Labels of a text without a marked answer: from its concluding sentence, else from its first and last one."""
     sentences = _sentences(text)
     concluding = [s for s in sentences if _CONCLUSION.search(s)]
-    for chosen in (concluding[-1:], [*sentences[:1], *sentences[-1:]]):
-        labels = frozenset[LabelName]().union(*(_sentence_labels(task, s) for s in chosen))
+    for candidates in (concluding[-1:], [*sentences[:1], *sentences[-1:]]):
+        labels = frozenset[LabelName]().union(*(_sentence_labels(task, s) for s in candidates))
         if labels:
             return labels
     return frozenset()
@@ -143,7 +143,7 @@ def _named_labels(task: Task, text: str) -> frozenset[LabelName]:
 
 
 def _asserted_labels(task: Task, text: str) -> list[tuple[LabelName, re.Match[str]]]:
-    """Labels that a text states, in order; labels stated by a negated phrase count where no other is stated."""
+    """Labels that a text states, in order; those stated by a negated phrase count only if no other is stated."""
     index = _phrase_index(task)
     stated, stated_by_negation = [], []
     for match in index.pattern.finditer(text):
@@ -167,9 +167,9 @@ def _negated(text: str, before: str, match: re.Match[str]) -> bool:
 
 
 class _LabelPhrase(NamedTuple):
-    """A phrase and the labels it states, as it is and negated.
+    """A phrase, the label that it states, and the label that its negation states.
 
-    `contains_negation`: the phrase itself holds the negation, as "no depression".
+    `contains_negation`: the phrase is itself negative, such as "no depression".
     """
 
     text: str
@@ -187,7 +187,7 @@ class _PhraseIndex(NamedTuple):
 
 @cache
 def _phrase_index(task: Task) -> _PhraseIndex:
-    """All phrases of all labels, the longest first."""
+    """Index of all phrases of all labels, the longest first."""
     phrases = []
     for label, entry in task.labels.items():
         names = () if task.is_yes_no else (label, *(entry.answer.for_form(form) for form in FORMS))
@@ -202,7 +202,7 @@ def _phrase_index(task: Task) -> _PhraseIndex:
 
 
 def _phrase_pattern(phrase: str) -> str:
-    """Consecutive words, each with or without a plural s; `*` matches up to three words."""
+    """Pattern of consecutive words, each with or without a plural s; `*` matches up to three words."""
     words = [
         r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word_pattern(word) + r"[\s-]+"
         for word in phrase.rstrip(".").split()
@@ -216,7 +216,7 @@ def _word_pattern(word: str) -> str:
 
 
 def _strip_markdown(text: str) -> str:
-    """The text without Markdown emphasis, heading and list marks."""
+    """Remove Markdown emphasis, heading and list markup."""
     return re.sub(r"[*_`#]+|^\s*(?:[-•>]|\d+[.)])\s+", " ", text, flags=re.MULTILINE).strip()
 
 

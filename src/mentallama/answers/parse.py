@@ -1,8 +1,8 @@
-"""Parse an answer: its label and explanation, or why it has no label. One rule for references and model output.
+"""Parse an answer into its label and explanation, or a reason why it has no label.
 
-`read_answer` is the inverse of `format.write_answer`: it reads the published form exactly. Other texts are read step by
-step, from the most explicit statement of a label to the weakest; docs/answers.md lists the steps. Where two labels are
-stated equally strongly, it does not choose between them.
+References and model output are parsed by the same rules. `read_answer` is the inverse of `format.write_answer`: it
+reads the published form exactly. Other texts are parsed in steps, from the most explicit statement of a label to the
+weakest; docs/answers.md lists the steps. If two labels are stated equally strongly, it does not choose between them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TRUNCATED_FINISH_REASONS = {"length", "max_tokens", "model_length", "incomplete"
 _REFUSED_FINISH_REASONS = {"content_filter", "refusal", "safety", "blocked"}
 
 _REFUSAL = re.compile(
-    # The subject is the speaker, or there is none; it is not the poster, who may well "can't help it".
+    # The subject must be the speaker or missing: a sentence about the poster ("can't help it") is not a refusal.
     r"(?:\b(?:i|i'm|we|me)\b[^.!?\n]{0,40}?|^\W*|[.!?\n]\W*|\bit (?:is|would be|'s) )"
     r"\b(?:can(?:no|')?t|can ?not|could ?n[o']t|won'?t|will not|unable to|not able to|not (?:qualified|comfortable|"
     r"appropriate|allowed|permitted|equipped|in a position)|inappropriate|must decline|have to decline|decline to|"
@@ -67,9 +67,9 @@ def read_answer(
     task
         A task, or the name of a task that ships with the package.
     form
-        The form that was asked for; an answer in the other form is read as well.
+        The form that was requested; an answer in the other form is read as well.
     finish_reason
-        Why the model stopped, as its server reports it, in the terms of any provider; None where unknown.
+        Why the model stopped, in the terms of its server (those of several providers are known); None if unknown.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def read_answer(
 
 
 def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
-    """The exact inverse of `write_answer`, for any explanation; None for a text in another form."""
+    """Invert `write_answer` exactly, for any explanation; None for a text in another form."""
     match = _published_pattern(task, form).match(text)
     if match is None:
         return None
@@ -115,7 +115,7 @@ def _published_pattern(task: Task, form: Form) -> re.Pattern[str]:
 
 
 def answer_body(text: str) -> str:
-    """An answer without the thoughts before it and without special tokens of chat templates."""
+    """Remove the model's thinking and special tokens of chat templates from an answer."""
     return _SPECIAL_TOKENS.sub(" ", _THINKING.sub(" ", text)).strip()
 
 
@@ -147,7 +147,7 @@ def _read_prose(task: Task, body: str) -> Reading:
 
 
 def _straighten_quotes(text: str) -> str:
-    """The text with straight quotation marks, including apostrophes that were decoded wrongly."""
+    """Replace quotation marks by straight ones, including mis-decoded apostrophes."""
     return text.replace("‚Äô", "'").replace("â€™", "'").translate(_STRAIGHT_QUOTES)
 
 
@@ -158,7 +158,7 @@ def _reading_of_labels(labels: frozenset[LabelName], explanation: str) -> Readin
 
 
 def _split_reasoning(body: str) -> tuple[str, str]:
-    """Split into the text before the reasoning and the reasoning; without a heading, both are the whole text."""
+    """Split into the text before the reasoning and the reasoning; without a heading, each is the whole text."""
     match = _REASONING_HEADING.search(body)
     if match is None:
         return body, body
@@ -227,7 +227,7 @@ _UNFINISHED_ENDING = re.compile(
 
 
 def _truncation_reason(task: Task, plain: str) -> str | None:
-    """Why a text that names no label seems to be truncated; None if it does not."""
+    """The reason why a text that names no label seems to be truncated; None if it does not."""
     last_sentence = re.split(r"[.!?\n]\s+", plain.lower())[-1].strip()
     sentences = (
         label_sentence(task, name, form).lower().rstrip(".") for name in task.labels for form in FORMS

@@ -1,4 +1,4 @@
-"""Remove an answer's statement of its label from the explanation, so that the label must follow from the reasons."""
+"""Remove statements of the label from an explanation, so that the label has to follow from the reasons alone."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ _SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[
 _OPENING_CLAUSE = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
 _MARKER_PREFIX = re.compile(r"[^.:：]{1,30}[:：]")
 _SHORT_ANSWER_WORDS = 2
-"""An answer of at most this many words ("yes", "social relationships") counts as a statement only on its own."""
+"""Answers of at most this many words ("yes", "social relationships") count as statements only on their own."""
 
 
 def strip_label(task: Task, explanation: str) -> str:
-    """The explanation without the sentences that merely restate the answer.
+    """Remove the sentences of an explanation that merely restate the answer.
 
-    Removed are sentences that contain an answer sentence of the task (of any label, in either form), sentences that
-    name the answer after a marker ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A
-    conclusion in other words ("so the job is the cause") is part of the explanation and stays. If nothing would be
-    left, only the statement itself is removed and the rest of its sentence stays. An explanation that consists of its
-    answer alone gives "".
+    These are sentences that contain an answer sentence of the task (of any label, in either form), sentences that name
+    the answer after a marker ("Answer: work"), and a first sentence that opens with the label ("Yes, …"). A conclusion
+    in other words ("so the job is the cause") is part of the explanation and stays. If nothing would be left, only the
+    statements themselves are removed and the rest of their sentences stays. An explanation that consists of its answer
+    alone gives "".
     """
-    sentences = [part.strip() for part in _SENTENCES.split(explanation) if part.strip()]
-    kept = [part for i, part in enumerate(sentences) if not _restates_label(task, part, first=i == 0)]
-    if not kept:
-        kept = [_strip_restatement(task, part, first=i == 0) for i, part in enumerate(sentences)]
-    return " ".join(part for part in kept if word_tokens(part))
+    sentences = [sentence.strip() for sentence in _SENTENCES.split(explanation) if sentence.strip()]
+    remaining = [text for i, text in enumerate(sentences) if not _restates_label(task, text, first=i == 0)]
+    if not remaining:
+        remaining = [_strip_restatement(task, text, first=i == 0) for i, text in enumerate(sentences)]
+    return " ".join(text for text in remaining if word_tokens(text))
 
 
 def _restates_label(task: Task, sentence: str, *, first: bool) -> bool:
@@ -51,9 +51,9 @@ def _strip_restatement(task: Task, sentence: str, *, first: bool) -> str:
 
 
 def _opening_label_end(task: Task, sentence: str) -> int:
-    """End offset of the label that a sentence opens with; 0 if it opens with none."""
-    head = _OPENING_CLAUSE.match(sentence)
-    return head.end() if head and _joined_tokens(head[0]) in _short_answers(task) else 0
+    """End offset of the label that a sentence opens with; 0 if it does not open with one."""
+    clause = _OPENING_CLAUSE.match(sentence)
+    return clause.end() if clause and _joined_tokens(clause[0]) in _short_answers(task) else 0
 
 
 def _joined_tokens(text: str) -> str:
@@ -64,7 +64,7 @@ def _joined_tokens(text: str) -> str:
 def _short_answers(task: Task) -> frozenset[str]:
     """Answers and label names as space-separated tokens."""
     names = list(task.labels)
-    if not task.is_yes_no:  # a yes/no task's aliases are parts of sentences, as "depressed"
+    if not task.is_yes_no:  # a yes/no task's aliases are parts of sentences, such as "depressed"
         names += [alias for label in task.labels.values() for alias in label.aliases]
     answers = [label.answer.for_form(form) for label in task.labels.values() for form in FORMS]
     return frozenset(map(_joined_tokens, (*names, *answers)))
@@ -72,7 +72,7 @@ def _short_answers(task: Task) -> frozenset[str]:
 
 @cache
 def _label_sentence_pattern(task: Task) -> re.Pattern[str]:
-    """Matches answer sentences longer than `_SHORT_ANSWER_WORDS`, with or without their opening "Yes," or "No,"."""
+    """Pattern of answer sentences longer than `_SHORT_ANSWER_WORDS`, with or without their opening "Yes," or "No,"."""
     sentences = {
         _joined_tokens(label.answer.for_form(form)) for label in task.labels.values() for form in FORMS
     }

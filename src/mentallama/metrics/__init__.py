@@ -1,1 +1,1 @@
-"""Pure numbers, below every stage: classification metrics, calibration, intervals, text overlap, a sequential test."""
+"""Metrics and statistics: classification, calibration, bootstrap intervals, text overlap, a sequential test."""

@@ -1,7 +1,7 @@
 """Bootstrap confidence intervals that resample posts.
 
-Posts are drawn, not rows: where a set asks several questions about a post, its rows are correlated, and an interval
-over rows would be too narrow.
+Posts are resampled rather than rows: if a set asks several questions about a post, the post's rows are correlated, and
+an interval that resamples rows would be too narrow.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from mentallama.records import Record
 
 Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
-"""Summed counts of shape (resamples, ...) -> one number per resample."""
+"""Function from summed counts, shape (resamples, ...), to one number per resample."""
 
 MAX_DRAWN_INDICES = 4_000_000
-"""Drawn indices in memory at a time (32 MB), which bounds memory on sets of ten thousand posts."""
+"""Maximum number of drawn indices in memory at a time (32 MB)."""
 
 
 class Resampling(Record):
@@ -42,7 +42,8 @@ def bootstrap_interval(
 
     Returns
     -------
-    Lower and upper end in the statistic's unit; None with fewer than two posts.
+    tuple of float, or None
+        Lower and upper end in the statistic's unit; None if there are fewer than two posts.
     """
     posts = len(counts_by_post)
     if posts < 2:
@@ -72,7 +73,7 @@ def bootstrap_interval(
 
 
 def count_draws(drawn: NDArray[np.int64], posts: int) -> NDArray[np.float64]:
-    """How often each post was drawn: indices of shape (resamples, draws) -> counts of shape (resamples, posts).
+    """Count how often each post was drawn, from indices (resamples, draws) to counts (resamples, posts).
 
     >>> count_draws(np.array([[0, 0, 2]]), 3).tolist()
     [[2.0, 0.0, 1.0]]

@@ -12,7 +12,7 @@ N_BINS = 10
 
 
 class CalibrationBin(Record):
-    """Answers with a probability in (low, high]; the first bin holds 0 as well.
+    """Answers with a probability in (low, high]; the first bin includes 0 as well.
 
     `mean_probability` and `accuracy` (both 0-1) are None where the bin is empty.
     """
@@ -27,8 +27,8 @@ class CalibrationBin(Record):
 class CalibrationScores(Record):
     """Calibration of the rows that have probabilities; all numbers are shares, not percent.
 
-    `brier` is the mean over the `n_brier` rows with probabilities (0 best, 2 worst). `ece` is over the `n_ece` parsed
-    rows among them, since it judges the probability of the predicted label.
+    `brier` is the mean over the `n_brier` rows with probabilities (0 best, 2 worst). `ece` covers only the `n_ece`
+    parsed rows among them, since it compares the probability of the predicted label with its accuracy.
     """
 
     n_brier: int
@@ -39,9 +39,9 @@ class CalibrationScores(Record):
 
 
 def brier_score(gold: str, probabilities: Mapping[str, float]) -> float | None:
-    """Sum over labels of (probability - 1[label is gold])²; None without probabilities.
+    """Brier score: the sum over labels of (probability - 1[label is gold])²; None without probabilities.
 
-    Brier (1950), the multi-class form with range 0-2.
+    This is the multi-class form of Brier (1950), with range 0-2.
 
     >>> brier_score("yes", {"yes": 0.5, "no": 0.5})
     0.5
@@ -59,13 +59,9 @@ def calibration_scores(
     Parameters
     ----------
     brier_scores
-        Of each row with probabilities.
+        Brier score of each row with probabilities; if there are none, the result is None.
     predictions
-        Probability of the predicted label, and whether that label is correct, of each parsed row.
-
-    Returns
-    -------
-    None where no row has probabilities.
+        Of each parsed row, the probability of the predicted label, and whether that label is correct.
     """
     if not brier_scores:
         return None
@@ -82,8 +78,8 @@ def calibration_scores(
 def calibration_bins(predictions: Sequence[tuple[float, bool]]) -> tuple[CalibrationBin, ...]:
     """Sort (probability, correct) pairs into `N_BINS` bins of equal width."""
     probabilities = np.array([probability for probability, _ in predictions], dtype=np.float64)
-    correct = np.array([hit for _, hit in predictions], dtype=np.float64)
-    # 0.3 may be a little more in binary; rounding keeps it in the bin of its decimal value.
+    correct = np.array([is_correct for _, is_correct in predictions], dtype=np.float64)
+    # A binary 0.3 may exceed the decimal one slightly; rounding keeps it in the bin of its decimal value.
     bin_of = np.clip(np.ceil(np.round(probabilities * N_BINS, 9)).astype(int) - 1, 0, N_BINS - 1)
     return tuple(
         CalibrationBin(
@@ -98,14 +94,14 @@ def calibration_bins(predictions: Sequence[tuple[float, bool]]) -> tuple[Calibra
 
 
 def expected_calibration_error(bins: Sequence[CalibrationBin]) -> float | None:
-    """Mean gap between probability and accuracy, weighted by the bins' rows; None without rows."""
-    total = sum(part.n for part in bins)
+    """Mean gap between probability and accuracy, weighted by the bins' numbers of rows; None without rows."""
+    total = sum(bin_.n for bin_ in bins)
     if not total:
         return None
     gaps = (
-        part.n * abs(part.mean_probability - part.accuracy)
-        for part in bins
-        if part.mean_probability is not None and part.accuracy is not None
+        bin_.n * abs(bin_.mean_probability - bin_.accuracy)
+        for bin_ in bins
+        if bin_.mean_probability is not None and bin_.accuracy is not None
     )
     return round(sum(gaps) / total, 6)
 

@@ -1,10 +1,11 @@
 """Classification metrics over confusion counts: gold label x (predicted label, outcomes without a label).
 
-F1 is 2·hits / (gold + predicted), and 0 for a label that occurs in gold and is never hit. Averages over labels:
+The F1 of a label is 2·hits / (gold + predicted), where `gold` and `predicted` count its rows in the gold labels and in
+the predictions; it is 0 for a gold label that is never hit. Averages over labels:
 
 - weighted: by the label's gold rows. A label that is only predicted has weight 0.
-- macro: over the labels that occur in gold or among the predictions.
-- micro: hits, gold and predicted summed first. Equals accuracy where every answer has a label.
+- macro: over the labels that occur in the gold labels or the predictions.
+- micro: F1 of the summed hits, gold and predicted rows. Equals accuracy if every answer has a label.
 
 These are scikit-learn's definitions (`f1_score(..., labels=occurring, zero_division=0)`). Rows without a predicted
 label are misses of the gold label and never a class of their own. Scores are in percent, 0-100, unless stated
@@ -23,7 +24,7 @@ ConfusionCounts = NDArray[np.int64]
 label."""
 
 SCORE_DECIMALS = 4
-"""Decimals of scores in files: a weighted F1 is quoted with two, its interval varies in the third."""
+"""Decimals of scores in files: a weighted F1 is quoted with two, and its bootstrap interval varies in the third."""
 
 
 def confusion_counts(truth: ArrayLike, predicted: ArrayLike, shape: tuple[int, ...]) -> ConfusionCounts:
@@ -34,7 +35,7 @@ def confusion_counts(truth: ArrayLike, predicted: ArrayLike, shape: tuple[int, .
 
 
 def hits_and_totals(counts: ConfusionCounts) -> tuple[ConfusionCounts, ConfusionCounts, ConfusionCounts]:
-    """Per label: rows hit, rows of that gold label, rows predicted as it; each of shape (..., labels)."""
+    """Number of hits, gold rows and predicted rows of each label; three arrays of shape (..., labels)."""
     size = counts.shape[-2]
     square = counts[..., :size]
     return np.diagonal(square, axis1=-2, axis2=-1), counts.sum(axis=-1), square.sum(axis=-2)
@@ -54,7 +55,7 @@ def weighted_f1(counts: ConfusionCounts) -> NDArray[np.float64]:
 
 
 def weighted_f1_of_labels(truth: Sequence[object], predicted: Sequence[object]) -> float:
-    """Weighted F1, 0-1, of label pairs; 0 for no pairs. A prediction that is no label of `truth` is only a miss.
+    """Weighted F1, 0-1, of label pairs; 0 if there are none. A prediction that is no label of `truth` is only a miss.
 
     >>> weighted_f1_of_labels(["yes", "yes", "no", "no"], ["yes", "unparsed", "no", "yes"])
     0.5833333333333333
@@ -67,7 +68,7 @@ def weighted_f1_of_labels(truth: Sequence[object], predicted: Sequence[object]) 
 
 
 def macro_f1(counts: ConfusionCounts) -> float:
-    """Mean F1 over the labels that occur in gold or predictions."""
+    """Mean F1 over the labels that occur in the gold labels or the predictions."""
     _, gold, predicted = hits_and_totals(counts)
     return 100 * float(f1_by_label(counts)[gold + predicted > 0].mean())
 
@@ -79,7 +80,7 @@ def micro_f1(counts: ConfusionCounts) -> float:
 
 
 def accuracy(counts: ConfusionCounts) -> float:
-    """Share of all rows, with a label or without, that are hit."""
+    """Share of hits among all rows, including those without a predicted label."""
     hits, gold, _ = hits_and_totals(counts)
     return 100 * int(hits.sum()) / int(gold.sum())
 

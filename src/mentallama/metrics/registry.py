@@ -1,7 +1,7 @@
-"""The metrics that scores are made of. Add one: write its function in this package, and add a line to a table here.
+"""Tables of the metrics. To add one, write its function in this package and add a line to one of the tables.
 
 `evaluate` computes every metric in `METRICS` and writes it to `scores.json`; the terminal table and the report read
-their columns from the same table. `OVERLAP_METRICS` are the measures of `check.reference_overlap`.
+their columns from the same table. The gate `reference_overlap` of `check` computes the metrics in `OVERLAP_METRICS`.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("macro_f1", "macro F1", macro_f1),
     Metric("micro_f1", "micro F1", micro_f1, in_terminal=False),
 )
-"""Label metrics in the order of the tables' columns; the first one has an interval. Micro F1 equals accuracy where
-every answer has a label, so the terminal leaves it out.
+"""Label metrics in the order of the tables' columns; the first one has a confidence interval.
+
+Micro F1 equals accuracy if every answer has a label, so the terminal leaves it out.
 """
 
 OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
     {"chrf": chrf, "rouge1": rouge1, "rouge2": rouge2, "rougeL": rouge_l}
 )
-"""Metrics of an explanation against a reference text, 0-100, higher is closer. A learned metric (BERTScore) would be
-one more line.
+"""Metrics of an explanation against a reference text, 0-100, where higher is closer.
+
+A learned metric such as BERTScore would be one more line.
 """

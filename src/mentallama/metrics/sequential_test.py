@@ -1,4 +1,4 @@
-"""Wald's sequential probability ratio test: stop rating as soon as the ratings decide."""
+"""Wald's sequential probability ratio test, which stops a rating as soon as the result is decided."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ALPHA, BETA = 0.05, 0.10
 class SequentialTestResult:
     """State of the test after `rated` rows.
 
-    `min_remaining` is the smallest number of further rows that can decide it, reached if none of them is poor.
+    `min_remaining` is the smallest number of further rows that can decide the test, if none of them is poor.
     """
 
     result: Literal["accept", "reject", "rate more"]

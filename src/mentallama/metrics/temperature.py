@@ -1,9 +1,11 @@
-"""Fit temperatures that turn logits into calibrated probabilities (Guo et al. 2017, "On Calibration of Modern Neural
-Networks", section 4.2: temperature scaling, and vector scaling with one scale for all labels).
+"""Fit temperatures that turn logits into calibrated probabilities.
 
-Fit on posts that the model was not trained on. Both fits maximise the same posterior: the likelihood of the labels
-times a log-normal prior on the temperature around 1. On a few posts, which any weights can separate, the lowest loss
-alone would mean certainty; from a hundred posts on the prior hardly counts.
+Methods: temperature scaling, and vector scaling with one scale for all labels (Guo et al. 2017, "On Calibration of
+Modern Neural Networks", section 4.2).
+
+Temperatures must be fitted on posts that the model was not trained on. Both fits maximise the same posterior: the
+likelihood of the labels times a log-normal prior on the temperature around 1. Without the prior, the lowest loss on a
+few posts, which almost any model separates, is reached at certainty; from a hundred posts on the prior hardly matters.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ FloatArray = NDArray[np.float64]
 LabelIndices = NDArray[np.int64]
 
 TEMPERATURE_BOUNDS = (0.05, 20.0)
-"""Bounds of the search, far beyond the best values on the published sets (0.3 to 2.4)."""
+"""Bounds of the search, far wider than the range of the best values on the published sets (0.3 to 2.4)."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,14 @@ class LogitCalibration:
 
 
 def fit_calibration(logits: FloatArray, targets: LabelIndices, shift_intercepts: bool) -> LogitCalibration:
-    """The maximum a posteriori calibration; priors: temperature log-normal, shifts normal, both with deviation 1.
+    """Fit the maximum a posteriori calibration; with shifts this is vector scaling with one scale for all labels.
 
-    With shifts this is vector scaling with one scale for all labels.
+    The prior of the temperature is log-normal, that of the shifts normal, both with standard deviation 1.
 
     Parameters
     ----------
     logits
-        Shape (posts, labels); -inf where a fold's model did not know the label.
+        Shape (posts, labels); -inf if the model of the fold did not know the label.
     targets
         Shape (posts,): column of the correct label.
     """
@@ -64,10 +66,10 @@ def fit_calibration(logits: FloatArray, targets: LabelIndices, shift_intercepts:
 
 
 def fit_logit_scale(logits: FloatArray, targets: LabelIndices) -> float:
-    """The factor (1 / temperature) that calibrates logits of shape (rows, labels), all finite.
+    """Fit the factor (1 / temperature) that calibrates logits of shape (rows, labels), all finite.
 
-    The posterior is that of `fit_calibration` without shifts. A bounded scalar search finds its maximum to other last
-    digits than L-BFGS-B does; scores of the label consistency gate rest on these.
+    The posterior is that of `fit_calibration` without shifts. The bounded scalar search is kept because its last digits
+    differ from those of L-BFGS-B, and scores of the label consistency gate depend on them.
     """
 
     def loss(log_scale: float) -> float:
@@ -81,10 +83,10 @@ def fit_logit_scale(logits: FloatArray, targets: LabelIndices) -> float:
 def calibrate_out_of_fold(
     logits: FloatArray, targets: LabelIndices, shift_intercepts: bool, n_folds: int
 ) -> FloatArray:
-    """Calibrate each fold with the fit on the other folds, so that shifts are judged on posts they were not fitted to.
+    """Calibrate each fold with a fit on the other folds, so that shifts are evaluated on posts they were not fitted to.
 
-    Row i belongs to fold i % n_folds. Without shifts the logits are returned as they are: a temperature changes no
-    label.
+    Row i belongs to fold i % n_folds. Without shifts the logits are returned unchanged, since a temperature does not
+    change which label is most likely.
     """
     if not shift_intercepts:
         return logits
@@ -97,5 +99,5 @@ def calibrate_out_of_fold(
 
 
 def _negative_log_likelihood(logits: FloatArray, targets: LabelIndices) -> float:
-    """In nats, summed over the rows."""
+    """Negative log-likelihood of the targets in nats, summed over the rows."""
     return -float(log_softmax(logits, axis=1)[np.arange(len(targets)), targets].sum())

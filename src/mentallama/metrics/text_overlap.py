@@ -1,4 +1,4 @@
-"""Overlap of an explanation with a reference text: ROUGE on the tokens of text.tokenize, chrF by sacrebleu."""
+"""Overlap of an explanation with a reference text: ROUGE on the tokens of text.tokenize, and chrF by sacrebleu."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from mentallama.text.tokenize import word_tokens
 
 OverlapMetric = Callable[[Sequence[str], Sequence[str]], list[float]]
-"""Hypotheses and one reference for each -> one score for each."""
+"""Function from hypotheses, and one reference for each, to one score for each."""
 
 
 def rouge(hypothesis: str, reference: str) -> dict[str, float]:
@@ -54,7 +54,7 @@ def _lcs_length(first: list[str], second: list[str]) -> int:
 
 
 def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
-    """chrF by sacrebleu with its defaults (Popović 2015), 0-100, of each pair."""
+    """ChrF of each pair by sacrebleu with its defaults (Popović 2015), 0-100."""
     from sacrebleu.metrics.chrf import CHRF
 
     metric = CHRF()

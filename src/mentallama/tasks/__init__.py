@@ -1,5 +1,7 @@
-"""The task catalogue: one YAML file per task in `data/`, the only place where a question, a label, an alias or an
-answer sentence is spelled out. A new task, in any language, is a new file and needs no code.
+"""The task catalogue: one YAML file per task in `data/`.
+
+These files are the only place where a question, a label, an alias or an answer sentence is spelled out. A new task, in
+any language, is a new file and needs no code.
 """
 
 from mentallama.tasks.catalogue import find_task, load_tasks, read_task

@@ -22,7 +22,7 @@ def read_task(path: Path) -> Task:
     Raises
     ------
     DataError
-        The file is not YAML, or not a task; the message names every fault.
+        The file is not YAML, or not a task; the message lists every error.
     """
     try:
         return Task.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
@@ -41,7 +41,7 @@ def _shipped_tasks() -> Mapping[str, Task]:
 
 
 def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
-    """All tasks by set name, read-only: those of the package, overridden and extended by those in `folder`.
+    """Load all tasks by set name, read-only: those of the package, overridden and extended by those in `folder`.
 
     >>> list(load_tasks())
     ['CAMS', 'CLP', 'DR', 'dreaddit', 'Irf', 'loneliness', 'MultiWD', 'SAD', 'swmh', 't-sid']
@@ -60,12 +60,12 @@ def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
 
 
 def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
-    """The task of this name; case does not matter.
+    """Find a task by its name, ignoring case.
 
     Raises
     ------
     UsageError
-        There is none; the message suggests a similar name.
+        There is no such task; the message suggests a similar name.
     """
     tasks = load_tasks() if tasks is None else tasks
     by_lower = {key.lower(): task for key, task in tasks.items()}

@@ -16,7 +16,7 @@ _QUERY_PATTERNS: dict[Form, str] = {
 
 
 def write_query(task: Task, question: str, form: Form, text: str) -> str:
-    """The query for a language model, exactly as published."""
+    """Write the query for a language model, exactly as published."""
     wording = task.questions[question].wording.for_form(form)
     if form == "instruction":
         return f'Consider this post: "{text}" Question: {wording}'

@@ -46,8 +46,8 @@ class Label(TaskFileModel):
     negated_aliases: tuple[str, ...] = ()
     """Phrases whose negation states this label, such as "any mental disorder" for "no mental disorders"."""
     because: str
-    """Why a quotation speaks for the label, as "wording that goes with signs of depression"; `{because}` in
-    templates."""
+    """Why a quotation supports the label, such as "wording that goes with signs of depression"; replaces `{because}`
+    in templates."""
 
 
 class ExplanationTemplate(TaskFileModel):
@@ -63,16 +63,15 @@ class ExplanationTemplate(TaskFileModel):
     no_counter_evidence: str
     inconclusive: str
     given_label_supported: str | None = None
-    """Instead of `evidence`, where the label was given to the teacher; may also contain `{question}`."""
+    """Used instead of `evidence` if the label was given to the teacher; may also contain `{question}`."""
     given_label_unsupported: str | None = None
-    """The same, for a label that the post hardly supports. Without it, `counter_evidence` and `inconclusive` are
-    used."""
+    """The same for a label that the post hardly supports. If None, `counter_evidence` and `inconclusive` are used."""
     quote_marks: tuple[str, str] = ("“", "”")
     quote_separator: str = ", "
 
 
 class ColumnMap(TaskFileModel):
-    """Field map of a table: which column holds which field of a post."""
+    """Field map of a table: the columns that hold the fields of a post."""
 
     text: str
     labels: dict[str, str] = {}
@@ -98,7 +97,7 @@ class Source(TaskFileModel):
     columns: ColumnMap
     encoding: str = "utf-8"
     split: Split | None = None
-    """None for a file without a published split; the split is then drawn by seed."""
+    """None for a file without a published split; its posts are training posts, from which splits are drawn."""
     codes: dict[str, str] = {}
     separator: str | None = None
     skip: dict[str, tuple[str, ...]] = {}
@@ -123,12 +122,12 @@ class Task(TaskFileModel):
     licence: str
     obtain: str
     needs_agreement: bool
-    """Whether posts must not be sent to a remote endpoint unless the user allows it."""
+    """Whether posts may be sent to a remote endpoint only if the user allows it."""
     language: str
     questions: dict[str, Question] = Field(min_length=1)
     labels: dict[str, Label] = Field(min_length=2)
     high_risk_label: str | None = None
-    """The label whose misses cost most; None where no label stands out."""
+    """The label whose misses are most costly; None if no label stands out."""
     teacher_instruction: str
     explanation_template: ExplanationTemplate
     published_rows: SplitCounts
@@ -144,7 +143,7 @@ class Task(TaskFileModel):
         return self
 
     def unknown_names(self, source: Source) -> list[str]:
-        """Labels and questions in a file's field map that the task does not have, sorted."""
+        """Labels and questions of a file's field map that do not exist in the task, sorted."""
         unknown = set(source.codes.values()) - set(self.labels)
         return sorted(unknown | {*source.columns.labels, *source.columns.evidence} - set(self.questions))
 
@@ -157,12 +156,12 @@ class Task(TaskFileModel):
         return set(self.labels) == {"yes", "no"}
 
     def resolve_question(self, question: str | None = None) -> str:
-        """The given question, or the only one of the task if None.
+        """Return the given question, or the task's only one if None.
 
         Raises
         ------
         ValueError
-            There is no such question, or several to choose from.
+            There is no such question, or `question` is None and the task has several.
         """
         if question is None and len(self.questions) == 1:
             return next(iter(self.questions))

@@ -9,7 +9,7 @@ from mentallama.tasks.schema import Task
 
 
 def task_page(task: Task) -> str:
-    """One task as Markdown: source and licence, published counts, questions, labels and teacher instructions."""
+    """Describe one task: source and licence, published counts, questions, labels and teacher instructions."""
     counts = task.published_rows
     lines = [
         f"## {task.set}: {task.title}",
@@ -47,7 +47,7 @@ def task_page(task: Task) -> str:
 
 
 def catalogue_page(tasks: Iterable[Task]) -> str:
-    """All tasks on one page."""
+    """Describe all tasks on one page."""
     head = (
         "# The task catalogue\n\nGenerated from the task files in `src/mentallama/tasks/data/` by "
         "`python docs/generate.py`; do not edit by hand.\n"
