@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, one sentence for every fault, its exit code."""
+"""The command line in real processes: one sentence for every error, and its exit code."""
 
 from __future__ import annotations
 

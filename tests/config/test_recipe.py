@@ -1,4 +1,4 @@
-"""Recipes are checked whole: every fault at once, each with what may have been meant."""
+"""Recipes are validated as a whole: all faults at once, each with a suggestion."""
 
 from __future__ import annotations
 

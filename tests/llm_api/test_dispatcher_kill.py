@@ -1,4 +1,4 @@
-"""Two thousand calls, a fifth of them faulty, and twenty-five kills: nothing paid is lost, nothing is paid twice.
+"""Two thousand requests, a fifth of them faulty, and twenty-five kills: no paid answer is lost or paid for twice.
 
 What is asked for twice is counted on the server's side; the key tells the server which start a request came from.
 """

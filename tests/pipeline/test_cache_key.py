@@ -1,4 +1,4 @@
-"""What a cache key depends on, and what it does not."""
+"""Cache keys: the settings and files that change them, and those that do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process a run folder: a lock that ends with its process."""
+"""One process per run folder: a lock that ends with its process."""
 
 from __future__ import annotations
 

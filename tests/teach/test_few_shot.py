@@ -1,4 +1,4 @@
-"""Examples: read from either layout, kept apart from test posts, drawn evenly and the same every time."""
+"""Few-shot examples: both layouts, refusal of test posts, balanced and reproducible samples."""
 
 from __future__ import annotations
 

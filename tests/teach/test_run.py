@@ -1,4 +1,4 @@
-"""Teach, end to end: what is sent, what is written, and that nothing is asked twice."""
+"""Teach, end to end: the requests sent, the files written, and no request sent twice."""
 
 from __future__ import annotations
 

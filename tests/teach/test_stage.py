@@ -1,4 +1,4 @@
-"""`mentallama teach` as a user meets it: the recipe, the manifest, one sentence for every fault and nothing lost."""
+"""`mentallama teach` from the command line: recipe, manifest, error messages, and nothing lost."""
 
 from __future__ import annotations
 

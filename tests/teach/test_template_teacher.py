@@ -1,4 +1,4 @@
-"""The embedded teacher: explanations in which every quotation stands in the post and nothing is claimed beside."""
+"""The embedded teacher: every quotation is in the post, and nothing is claimed without one."""
 
 from __future__ import annotations
 

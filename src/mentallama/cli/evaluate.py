@@ -13,7 +13,7 @@ from mentallama.run_files import SCORES_FILE, SCORES_PATH
 
 
 def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
-    """Add the command; each option is one parameter."""
+    """Add the command to the application."""
 
     @app.command()
     def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -69,7 +69,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
 
         if form not in FORMS:
             raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
-        given: Path | str = responses if responses in {"reference", "empty"} else Path(responses)
-        opened = None if label_reader is None else open_label_reader(label_reader)
-        evaluate_responses(benchmark, form, given, out, as_published=as_published, reader=opened)
+        source: Path | str = responses if responses in {"reference", "empty"} else Path(responses)
+        reader = None if label_reader is None else open_label_reader(label_reader)
+        evaluate_responses(benchmark, form, source, out, as_published=as_published, reader=reader)
         print_scores(out / SCORES_FILE)

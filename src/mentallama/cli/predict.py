@@ -12,7 +12,7 @@ import typer
 from mentallama.errors import UsageError
 
 RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None], Path]
-"""Runs a recipe: `(recipe, changes, folder, last stage)`."""
+"""Runs a recipe: `(recipe, overrides, folder, last stage)`, and returns the run's folder."""
 
 
 def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
@@ -77,8 +77,8 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         tasks: Annotated[
             Path | None, typer.Option(metavar="DIR", help="A folder with additional task files.")
         ] = None,
-        changes: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the recipe.")
+        overrides: Annotated[
+            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")
         ] = None,
         out: Annotated[
             Path | None,
@@ -111,13 +111,13 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 raise UsageError(
                     f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE"
                 )
-            overrides = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
-            overrides += [f"ray={ray}"] if ray else []
-            typer.echo(str(run(recipe, [*(changes or ()), *overrides], out, "predict") / "predict"))
+            options = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
+            options += [f"ray={ray}"] if ray else []
+            typer.echo(str(run(recipe, [*(overrides or ()), *options], out, "predict") / "predict"))
             return
         if model is None or data is None or out is None:
             raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
-        if changes:
+        if overrides:
             raise UsageError("--set is for recipes; without one, use the options of predict")
         from mentallama.predict.ad_hoc import PredictCommand, parse_options, predict_ad_hoc
         from mentallama.predict.stage import PredictJob

@@ -1,4 +1,4 @@
-"""The ledger: what is committed stays, what is forgotten is gone, and every fault is a sentence."""
+"""The ledger: commits are durable, erased rows leave no trace, and every error has a message."""
 
 from __future__ import annotations
 
