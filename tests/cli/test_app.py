@@ -573,7 +573,7 @@ def test_a_benchmark_in_the_other_form_is_a_usage_error(tmp_path: Path) -> None:
         "--out",
         tmp_path / "o",
     )
-    assert_reported(done, 2, "release: there are no test files in completion form in it")
+    assert_reported(done, 2, "release: it holds no test files in completion form")
 
 
 @pytest.mark.parametrize(
