@@ -1,8 +1,8 @@
 """Write the sample's files from its corpus: `python sample/make.py`
 
-Reads `corpus/*.yaml` and `tables.yaml`; writes `sources/SET/FILE` in the layouts and encodings of the
-upstream files, and `release/` in the published layout; and the hashes of all posts, those of `examples.csv` too, by
-which `collect` knows them. The same bytes every time. All of it is made up.
+Reads `corpus/*.yaml`, `tables.yaml` and `examples.csv`. Writes `sources/SET/FILE` in the layouts and encodings of the
+upstream files, `release/` in the published layout, and the hashes by which `collect` recognises the posts. The output
+is the same byte for byte every time. All of it is synthetic.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from mentallama.text.pii import scrub
 from mentallama.text.repair import repair
 
 SAMPLE = Path(__file__).parent
-MADE_UP = SAMPLE.parent / "src/mentallama/text/synthetic_posts.txt"
+SYNTHETIC_HASHES = SAMPLE.parent / "src/mentallama/text/synthetic_posts.txt"
 EXAMPLES = SAMPLE / "examples.csv"
 EXPERT = "release/human_evaluation/test_instruction_expert"
 
 Post = dict[str, Any]
-"""An entry of the corpus, with its set: id, set, split, text, author, labels, language, and where
-there are any evidence (question -> spans), misdecode (an encoding), meta."""
+"""An entry of the corpus: id, set, split, text, author, labels, language, and optionally evidence (question -> spans),
+misdecode (an encoding) and meta."""
 Cells = dict[str, str | int | float]
 
 
 def corpus() -> list[Post]:
-    """All posts of the corpus as their writers meant them: clean text, true labels."""
-    return [{"set": each["set"], **post} for each in _corpus_files() for post in each["posts"]]
+    """All posts of the corpus, with clean text and true labels."""
+    return [{"set": file["set"], **post} for file in _corpus_files() for post in file["posts"]]
 
 
 def expert_answers() -> list[dict[str, str]]:
     """The hand-written explanations: set, post (an id), question, label, explanation."""
-    return [{"set": each["set"], **answer} for each in _corpus_files() for answer in each["expert"]]
+    return [{"set": file["set"], **answer} for file in _corpus_files() for answer in file["expert"]]
 
 
 def sources(task: Task) -> tuple[Source, ...]:
@@ -55,10 +55,10 @@ def sources(task: Task) -> tuple[Source, ...]:
 
 
 def posts_in(source: Source, task: Task, posts: Sequence[Post]) -> list[Post]:
-    """A set's posts that stand in one of its files.
+    """Posts of a set that one of its files contains.
 
-    Where upstream publishes no validation file, those posts stand in the training file; where it
-    publishes no splits but several files, posts are dealt over them one by one.
+    Where upstream publishes no validation file, the validation posts are in the training file; where it publishes
+    several files but no splits, posts are distributed over the files in turn.
     """
     files = sources(task)
     if source.split is None:
@@ -68,7 +68,7 @@ def posts_in(source: Source, task: Task, posts: Sequence[Post]) -> list[Post]:
 
 
 def text_in_file(post: Post) -> str:
-    """The text as it stands in a file: where the corpus says so, UTF-8 read in another encoding."""
+    """The text as written to a file: where the corpus says so, UTF-8 read in another encoding."""
     return _misread(post["text"], post.get("misdecode"))
 
 
@@ -107,7 +107,7 @@ def _misread(text: str, encoding: str | None) -> str:
 
 
 def _cells(post: Post, number: int, source: Source) -> Cells:
-    """A post's row: the columns its source declares, then those that only upstream's layout asks for."""
+    """A post's row: the columns that its source declares, then further columns of the upstream layout."""
     columns, code = source.columns, {label: code for code, label in source.codes.items()}
     cells: Cells = {columns.text: text_in_file(post)}
     for question, column in columns.labels.items():
@@ -127,7 +127,7 @@ def _number(code: str) -> str | int:
 
 
 EVIDENCE_FAULTS: dict[tuple[str, str], Callable[[str], str]] = {
-    # What annotators' cells look like when they are not copied from the post letter by letter.
+    # Annotators' cells that are not copied from the post letter by letter.
     ("syn-irf-007", "thwarted belongingness"): str.upper,
     ("syn-irf-042", "perceived burdensomeness"): str.title,
     ("syn-irf-004", "perceived burdensomeness"): lambda span: f" {span.replace(' ', '  ', 3)} ",
@@ -138,7 +138,7 @@ EVIDENCE_FAULTS: dict[tuple[str, str], Callable[[str], str]] = {
 
 
 def _evidence(post: Post, question: str) -> str:
-    """The annotators' cell: spans joined by commas, mis-decoded as the post is, or at fault on purpose."""
+    """The annotators' cell: spans joined by commas and mis-decoded like the post, or deliberately faulty."""
     cell = ", ".join(post.get("evidence", {}).get(question, []))
     fault = EVIDENCE_FAULTS.get((post["id"], question))
     return fault(cell) if fault else _misread(cell, post.get("misdecode"))
@@ -292,28 +292,28 @@ def _workbook(rows: list[Cells]) -> bytes:
         sheet.append(cells)
     written = io.BytesIO()
     book.save(written)
-    return _settled(written)
+    return _reproducible(written)
 
 
-def _settled(workbook: io.BytesIO) -> bytes:
-    """The workbook without clock, compressor or XML writer in its bytes."""
+def _reproducible(workbook: io.BytesIO) -> bytes:
+    """Rewrite a workbook so that its bytes do not depend on the clock, the compressor or the XML writer."""
     out = io.BytesIO()
-    with ZipFile(workbook) as made, ZipFile(out, "w") as settled:
-        for name in sorted(made.namelist()):
-            text = canonicalize(made.read(name).decode())
+    with ZipFile(workbook) as source, ZipFile(out, "w") as target:
+        for name in sorted(source.namelist()):
+            text = canonicalize(source.read(name).decode())
             text = re.sub('<t( xml:space="preserve")?>', '<t xml:space="preserve">', text)  # lxml's way
             if name == "docProps/core.xml":
                 text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2024-01-01T00:00:00Z", text)
-            place = ZipInfo(name)
-            place.create_system = 3
-            settled.writestr(place, text)
+            entry = ZipInfo(name)
+            entry.create_system = 3
+            target.writestr(entry, text)
     return out.getvalue()
 
 
-def made_up_hashes() -> list[str]:
-    """Key hashes by which `collect` knows these posts wherever they turn up, one a post, sorted.
+def synthetic_hashes() -> list[str]:
+    """Sorted key hashes by which `collect` recognises these posts wherever they occur, one per post.
 
-    Posts of a few letters are left out: a real person may have written the same.
+    Very short posts are left out, since a real person may have written the same text.
     """
     texts = [post["text"] for post in corpus()] + [cells["text"] for _, cells in read_table(EXAMPLES)]
     keys = {text_key(scrub(repair(text))[0]) for text in texts}
@@ -322,4 +322,4 @@ def made_up_hashes() -> list[str]:
 
 if __name__ == "__main__":
     write_sample(SAMPLE)
-    MADE_UP.write_text("\n".join(made_up_hashes()) + "\n", encoding="ascii")
+    SYNTHETIC_HASHES.write_text("\n".join(synthetic_hashes()) + "\n", encoding="ascii")

@@ -1,4 +1,4 @@
-"""Answers are read as a careful annotator would read them; goldens and written answers exactly."""
+"""Answers are read as a careful annotator would read them; references and written answers exactly."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_an_unknown_label_or_question_is_refused() -> None:
 
 @pytest.mark.data
 @pytest.mark.parametrize("form", FORMS)
-def test_every_published_golden_is_read_and_its_explanation_kept(data: Path, form: Form) -> None:
+def test_every_published_reference_is_parsed_and_its_explanation_preserved(data: Path, form: Form) -> None:
     tasks = load_tasks()
     files = find_release_files(data / "release", form, tasks)
     if form == "instruction":
@@ -78,7 +78,7 @@ def test_every_published_golden_is_read_and_its_explanation_kept(data: Path, for
     for file in files:
         for row in read_release_file(file, tasks[file.set]):
             read = read_answer(file.set, row.reference, form)
-            # All published goldens have the marker; what follows it is the explanation.
+            # All published references have the marker; what follows it is the explanation.
             assert read.status == "parsed", f"{file.path.name}, row {row.row}"
             assert read.explanation == row.reference.partition("Reasoning:")[2].strip(), (
                 f"{file.path.name}, row {row.row}"
@@ -88,8 +88,8 @@ def test_every_published_golden_is_read_and_its_explanation_kept(data: Path, for
 
 
 @pytest.mark.data
-def test_both_forms_of_a_golden_say_the_same(data: Path) -> None:
-    """A row's two goldens were written apart, so that their labels agree is an independent check."""
+def test_both_forms_of_a_reference_have_the_same_label(data: Path) -> None:
+    """A row's two references were written independently, so the agreement of their labels is an independent check."""
     tasks = load_tasks()
     labels: dict[Form, dict[tuple[str, str, str, str], list[str | None]]] = {form: {} for form in FORMS}
     for form in FORMS:

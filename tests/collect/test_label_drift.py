@@ -1,4 +1,4 @@
-"""Drift between golden and upstream labels, worked by hand."""
+"""Drift between published and upstream labels, worked by hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_labels_that_differ_are_counted_by_question_and_pair() -> None:
     ]
 
 
-def test_a_post_that_stands_upstream_with_two_labels_is_not_compared() -> None:
+def test_a_post_with_two_upstream_labels_is_not_compared() -> None:
     posts = [
         (1, post("release", {"a": "yes"})),
         (1, post("upstream", {"a": "no"})),
@@ -49,7 +49,7 @@ def test_the_same_text_in_another_set_is_another_post() -> None:
     )
 
 
-def test_every_golden_row_counts_also_of_repeated_posts() -> None:
+def test_every_published_row_counts_even_of_repeated_posts() -> None:
     posts = [(1, post("release", {"a": "yes"}))] * 2 + [(1, post("table", {"a": "no"}))]
     (row,) = label_drift(posts)
     assert (row.rows, row.differ, row.share) == (2, 2, 1.0)

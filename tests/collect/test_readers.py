@@ -141,7 +141,7 @@ def test_a_table_without_labels_gives_posts_without_labels(tmp_path: Path) -> No
 
 
 def gathered(folder: Path, name: str, *asked: tuple[str, str, str]) -> list[RawPost | Reject]:
-    """Posts of a release file with rows (question, text, golden)."""
+    """Posts of a release file with rows (question, text, reference)."""
     task = TASKS[name]
     rows = [
         {"query": write_query(task, question, "instruction", text), "gpt-3.5-turbo": said}
@@ -151,7 +151,7 @@ def gathered(folder: Path, name: str, *asked: tuple[str, str, str]) -> list[RawP
     return list(read_release_posts(file, task, "release/a.csv"))
 
 
-def golden(name: str, question: str, label: str) -> str:
+def reference(name: str, question: str, label: str) -> str:
     return write_answer(TASKS[name], question, label, "It is about a bus.")
 
 
@@ -160,17 +160,19 @@ def test_six_questions_to_one_text_are_one_post(tmp_path: Path) -> None:
     assert len(questions) == 6
     labels = dict(zip(questions, ["yes", "no", "no", "yes", "no", "yes"], strict=True))
     (post,) = posts(
-        gathered(tmp_path, "MultiWD", *((q, "Late bus.", golden("MultiWD", q, labels[q])) for q in questions))
+        gathered(
+            tmp_path, "MultiWD", *((q, "Late bus.", reference("MultiWD", q, labels[q])) for q in questions)
+        )
     )
     assert (post.row, post.text, post.labels, post.split) == (2, "Late bus.", labels, "test")
-    assert post.references == {q: golden("MultiWD", q, label) for q, label in labels.items()}
+    assert post.references == {q: reference("MultiWD", q, label) for q, label in labels.items()}
 
 
 def test_a_text_that_repeats_a_question_starts_another_post(tmp_path: Path) -> None:
     first, second = list(TASKS["Irf"].questions)
     rows = [(first, "yes"), (second, "no"), (first, "no"), (first, "yes"), (second, "yes")]
     found = posts(
-        gathered(tmp_path, "Irf", *((q, "Late bus.", golden("Irf", q, label)) for q, label in rows))
+        gathered(tmp_path, "Irf", *((q, "Late bus.", reference("Irf", q, label)) for q, label in rows))
     )
     # rows 2, 3 are a post; row 4 starts the second, which row 6 completes; row 5 is a third
     assert [(post.row, post.labels) for post in found] == [
@@ -179,13 +181,13 @@ def test_a_text_that_repeats_a_question_starts_another_post(tmp_path: Path) -> N
 
 
 def test_other_texts_are_other_posts_in_the_order_of_the_file(tmp_path: Path) -> None:
-    answer = golden("DR", "depression", "no")
+    answer = reference("DR", "depression", "no")
     found = posts(gathered(tmp_path, "DR", *(("depression", text, answer) for text in ("b", "a", "B"))))
     assert [(post.row, post.text) for post in found] == [(2, "b"), (3, "a"), (4, "B")]
 
 
-def test_a_golden_that_says_nothing_is_a_reject_without_its_text(tmp_path: Path) -> None:
-    good = golden("DR", "depression", "yes")
+def test_a_reference_without_a_label_is_rejected_without_its_text(tmp_path: Path) -> None:
+    good = reference("DR", "depression", "yes")
     found = gathered(tmp_path, "DR", ("depression", "a", "Hm, purple."), ("depression", "b", good))
     ((row, reason),) = rejects(found)
     assert row == 2

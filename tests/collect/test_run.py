@@ -337,11 +337,11 @@ def mixed(folder: Path) -> Recipe:
     return Recipe.model_validate(settings | {"collect": {"tables": {"DR": tables}}})
 
 
-def test_made_up_posts_are_not_judged_on_beside_others(tmp_path: Path) -> None:
+def test_synthetic_posts_are_not_evaluated_on_beside_real_ones(tmp_path: Path) -> None:
     found = collected(mixed(tmp_path), tmp_path / "collect")
-    made_up = [post for post in POSTS if post["set"] == "DR"]
+    synthetic = [post for post in POSTS if post["set"] == "DR"]
     refused = [each for each in found.removed if each.reason == "synthetic"]
-    wanted = Counter(p["split"] for p in made_up if p["text"] and p["split"] != "train")
+    wanted = Counter(p["split"] for p in synthetic if p["text"] and p["split"] != "train")
     assert Counter(each.split for each in refused) == wanted
     assert sum(wanted.values()) >= 15
     marked = [post for post in found.posts if post.provenance.synthetic]
@@ -352,7 +352,7 @@ def test_made_up_posts_are_not_judged_on_beside_others(tmp_path: Path) -> None:
     assert {post.text for post in others} <= set(WRITTEN)
 
 
-def test_made_up_posts_alone_are_a_run_of_their_own(run: Run) -> None:
+def test_a_run_may_consist_of_synthetic_posts_alone(run: Run) -> None:
     assert [each for each in run.removed if each.reason == "synthetic"] == []
     short = [post for post in run.posts if not post.provenance.synthetic]
     assert 0 < len(short) < 10  # too short to be known by their key; nobody can tell whose they are
@@ -377,8 +377,8 @@ def release_folder(folder: Path) -> Recipe:
         writer.writerow(["query", "gpt-3.5-turbo"])
         for text in texts:
             for question in (first, second):
-                golden = "No, the post does not show this risk. Reasoning: It is about an afternoon."
-                writer.writerow([write_query(TASKS["Irf"], question, "instruction", text), golden])
+                reference = "No, the post does not show this risk. Reasoning: It is about an afternoon."
+                writer.writerow([write_query(TASKS["Irf"], question, "instruction", text), reference])
     with (upstream / "train_data.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "belong", "burden", "belong_exp", "burden_exp"])
@@ -406,7 +406,7 @@ def test_release_and_upstream_meet(tmp_path: Path) -> None:
     ] * 2
     assert found.overlap["before_guard"] == [[2]]
     first, second = TASKS["Irf"].questions
-    # one of two rows of the first question differs: upstream says yes of the garden post, the golden says no
+    # one of two rows of the first question differs: the garden post is yes upstream and no in the release
     assert json.loads((found.out / "label_drift.json").read_text(encoding="utf-8")) == [
         {"set": "Irf", "question": first, "rows": 2, "differ": 1, "share": 0.5, "pairs": {"yes → no": 1}},
         {"set": "Irf", "question": second, "rows": 2, "differ": 0, "share": 0.0, "pairs": {}},

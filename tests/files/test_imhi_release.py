@@ -33,8 +33,8 @@ def write(path: Path, *rows: dict[str, str]) -> Path:
 
 
 def queries(name: str, question: str, form: Form) -> list[dict[str, str]]:
-    golden = "No, it does not. Reasoning: The post is about a bus."
-    return [{"query": write_query(TASKS[name], question, form, t), "gpt-3.5-turbo": golden} for t in TEXTS]
+    reference = "No, it does not. Reasoning: The post is about a bus."
+    return [{"query": write_query(TASKS[name], question, form, t), "gpt-3.5-turbo": reference} for t in TEXTS]
 
 
 def parts(name: str, question: str) -> list[dict[str, str]]:

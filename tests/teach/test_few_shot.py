@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
-from sample.make import EXAMPLES, MADE_UP, SAMPLE, corpus, expert_answers, made_up_hashes
+from sample.make import EXAMPLES, SAMPLE, SYNTHETIC_HASHES, corpus, expert_answers, synthetic_hashes
 
 from mentallama.errors import DataError, UsageError
 from mentallama.files.tables import read_table
@@ -356,8 +356,8 @@ def test_the_samples_examples_are_no_posts_of_the_sample() -> None:
 
 
 def test_the_samples_examples_are_known_to_be_synthetic() -> None:
-    known = MADE_UP.read_text(encoding="ascii").split()
-    assert known == made_up_hashes(), "run: python sample/make.py"
+    known = SYNTHETIC_HASHES.read_text(encoding="ascii").split()
+    assert known == synthetic_hashes(), "run: python sample/make.py"
     keys = {text_key(scrub(cells["text"])[0]) for _, cells in read_table(EXAMPLES)}
     assert all(f"{key_hash(key):016x}" in known for key in keys if len(key) >= MIN_IDENTIFYING_LETTERS)
 
