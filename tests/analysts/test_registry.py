@@ -83,8 +83,8 @@ def test_another_version_of_a_library_is_another_cache_key(
     changed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     installed = dict.fromkeys(("vllm", *TORCH), "1.0")
-    found, version = importlib.util.find_spec, manifest.version
-    monkeypatch.setattr(manifest, "find_spec", lambda name: name in installed or found(name))
+    result, version = importlib.util.find_spec, manifest.version
+    monkeypatch.setattr(manifest, "find_spec", lambda name: name in installed or result(name))
     monkeypatch.setattr(manifest, "version", lambda name: installed.get(name) or version(name))
 
     def keys() -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def test_a_scripted_analyst_answers_questions_of_the_tasks_it_is_given(tmp_path:
     line = '{"task": "DR2", "question": "depression", "text": "Yes, the poster suffers from depression."}'
     write_text(path, line + "\n")
     tasks = {"DR2": load_tasks()["DR"].model_copy(update={"set": "DR2"})}
-    (given,) = open_analyst(f"scripted:{path}", InferenceOptions(tasks=tasks)).analyse([ask("DR2")])
-    assert given.reading.label == "yes"
+    (prediction,) = open_analyst(f"scripted:{path}", InferenceOptions(tasks=tasks)).analyse([ask("DR2")])
+    assert prediction.reading.label == "yes"
     with pytest.raises(UsageError, match="DR2"):
         list(open_analyst(f"scripted:{path}").analyse([ask("DR2")]))

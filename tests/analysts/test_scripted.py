@@ -32,16 +32,16 @@ def test_an_answer_to_the_example_comes_before_one_to_its_question(tmp_path: Pat
         {"task": "DR", "question": "depression", "text": NO},
         {"example_id": second.id, "text": YES},
     )
-    found = list(open_analyst(spec).analyse([first, second]))
-    assert [(p.example_id, p.reading.label) for p in found] == [(first.id, "no"), (second.id, "yes")]
-    assert found[1].reading.explanation == "The mood is low."
-    assert found[1].probabilities == {}
+    predictions = list(open_analyst(spec).analyse([first, second]))
+    assert [(p.example_id, p.reading.label) for p in predictions] == [(first.id, "no"), (second.id, "yes")]
+    assert predictions[1].reading.explanation == "The mood is low."
+    assert predictions[1].probabilities == {}
 
 
 def test_an_answer_that_says_nothing_is_unparsed(tmp_path: Path) -> None:
     spec = script(tmp_path / "answers.jsonl", {"task": "DR", "question": "depression", "text": "Hm."})
-    (found,) = open_analyst(spec).analyse([ask("one")])
-    assert (found.reading.status, found.reading.label) == ("unparsed", None)
+    (prediction,) = open_analyst(spec).analyse([ask("one")])
+    assert (prediction.reading.status, prediction.reading.label) == ("unparsed", None)
 
 
 def test_an_example_without_answer_is_wrong_use(tmp_path: Path) -> None:

@@ -121,9 +121,9 @@ def posts(tmp_path: Path) -> Path:
 
 
 def test_a_file_of_posts(posts: Path, tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     spec = script(tmp_path / "s.jsonl", says("instruction"))
-    summary = predict_ad_hoc(order(spec, posts), tmp_path / "out", said.append)
+    summary = predict_ad_hoc(order(spec, posts), tmp_path / "out", messages.append)
     rows = asked(tmp_path / "out")
     assert [(row.task, row.question) for row in rows] == [("DR", "depression"), ("SAD", "cause")]
     assert [row.example_id for row in rows] == list(predictions(tmp_path / "out"))
@@ -132,7 +132,7 @@ def test_a_file_of_posts(posts: Path, tmp_path: Path) -> None:
         ".lock", "manifest.json", "predictions.jsonl.zst", "questions.jsonl.zst", "summary.json",
     ]  # fmt: skip
     assert not any(text in str(contents(tmp_path / "out")) for text in TEXTS)
-    assert said[0].startswith("predict: done in ")
+    assert messages[0].startswith("predict: done in ")
 
 
 @pytest.mark.parametrize(
@@ -221,8 +221,10 @@ def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are
         ):
             predict_ad_hoc(order(spec, tmp_path, mode="free"), tmp_path / "out", print)
         assert not server.bodies
-        said: list[str] = []
-        predict_ad_hoc(order(spec, tmp_path, mode="free", allow_remote=["DR"]), tmp_path / "out", said.append)
+        messages: list[str] = []
+        predict_ad_hoc(
+            order(spec, tmp_path, mode="free", allow_remote=["DR"]), tmp_path / "out", messages.append
+        )
         (body,) = server.bodies
     sent = body["messages"][0]["content"]
     assert "can't" in sent.replace("’", "'")
@@ -230,7 +232,7 @@ def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are
     assert [row[1] for row in table(tmp_path / "out/responses/DR.csv")[1:]] == [
         golden("DR", "depression", 1, "instruction"), "",
     ]  # fmt: skip
-    assert "note: predict: 1 rows hold no post (empty or damaged text) and have no answer" in said
+    assert "note: predict: 1 rows hold no post (empty or damaged text) and have no answer" in messages
 
 
 def test_made_up_posts_and_sets_without_an_agreement_may_be_sent(posts: Path, tmp_path: Path) -> None:
@@ -279,9 +281,9 @@ def test_answers_as_text_say_what_was_predicted(reading: Reading, text: str) -> 
 def test_the_same_command_is_up_to_date_and_another_is_refused(posts: Path, tmp_path: Path) -> None:
     spec, out = script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "out"
     predict_ad_hoc(order(spec, posts), out, print)
-    before, said = contents(out), list[str]()
-    predict_ad_hoc(order(spec, posts, max_concurrency=3, max_batch_tokens=100), out, said.append)
-    assert (said, contents(out)) == (["predict: up to date"], before)
+    before, messages = contents(out), list[str]()
+    predict_ad_hoc(order(spec, posts, max_concurrency=3, max_batch_tokens=100), out, messages.append)
+    assert (messages, contents(out)) == (["predict: up to date"], before)
     for terms in ({"sets": ("SAD",)}, {"mode": "free"}, {"form": "completion"}):
         with pytest.raises(
             UsageError, match="holds results of another model, other data, settings or versions"
@@ -442,10 +444,12 @@ def test_wrong_use_is_one_sentence(
     options: list[str], sentence: str, told: Told, posts: Path, tmp_path: Path
 ) -> None:
     spec = script(tmp_path / "s.jsonl", says("instruction"))
-    given = {"--model": spec, "--data": str(posts), "--out": str(tmp_path / "out")}
+    prediction = {"--model": spec, "--data": str(posts), "--out": str(tmp_path / "out")}
     recipe = bool(options) and options[0] == "r.yaml"
     alone = (
-        [] if not options or recipe else [x for pair in given.items() if pair[0] not in options for x in pair]
+        []
+        if not options or recipe
+        else [x for pair in prediction.items() if pair[0] not in options for x in pair]
     )
     code, err = told(*options, *alone)
     assert (code, err.count("\n")) == (2 if "row 1" not in sentence else 1, 1)

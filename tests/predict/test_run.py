@@ -141,11 +141,11 @@ def test_nothing_to_answer_is_said_and_writes_nothing(posts: list[Post], sentenc
 def test_all_questions_of_all_tasks_are_told_apart_and_only_the_posts_own_have_labels() -> None:
     """DR and CLP call their questions the same."""
     pairs = question_keys(load_tasks())
-    (found,) = every_question(POSTS[1:2], "instruction", pairs)
-    assert len(pairs) == len({example.id for example in found.examples}) == len(found.examples)
-    assert {(each.task, each.question) for each in found.examples} == set(pairs)
-    assert [each.task for each in found.examples if each.label] == ["DR"]
-    assert asked((1, "depression"))[0] in {example.id for example in found.examples}
+    (prediction,) = every_question(POSTS[1:2], "instruction", pairs)
+    assert len(pairs) == len({example.id for example in prediction.examples}) == len(prediction.examples)
+    assert {(each.task, each.question) for each in prediction.examples} == set(pairs)
+    assert [each.task for each in prediction.examples if each.label] == ["DR"]
+    assert asked((1, "depression"))[0] in {example.id for example in prediction.examples}
 
 
 def test_real_posts_are_counted_by_their_own_set() -> None:
@@ -286,11 +286,11 @@ def test_lines_are_with_the_system_at_once_and_on_the_disk_within_seconds(
 
 
 def test_progress_begins_at_what_was_done(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[float | None, float]] = []
+    messages: list[tuple[float | None, float]] = []
 
     class Bar:
         def __init__(self, _: str, total: float | None, done: float) -> None:
-            told.append((total, done))
+            messages.append((total, done))
 
         def __enter__(self) -> Callable[..., None]:
             return lambda *_: None
@@ -301,7 +301,7 @@ def test_progress_begins_at_what_was_done(out: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(KeyboardInterrupt):
         answered(Mortal(5), out, MANY)
     answered(Echo(), out, MANY)
-    assert told == [(700, 0), (700, 5)]
+    assert messages == [(700, 0), (700, 5)]
 
 
 def test_a_crew_may_answer_in_any_order(out: Path) -> None:

@@ -18,7 +18,7 @@ def values(options: InferenceOptions) -> dict[str, Any]:
 
 
 def test_every_setting_reaches_the_analyst() -> None:
-    given = {
+    prediction = {
         "mode": "free",
         "labels_only": True,
         "template": "plain",
@@ -30,9 +30,11 @@ def test_every_setting_reaches_the_analyst() -> None:
         "timeout": 9.0,
         "extra_body": {"top_k": 1},
     }
-    assert set(given) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
-    options = values(inference_options(PredictJob("linear:x", Predict.model_validate(given), load_tasks())))
-    assert {name: options[name] for name in given} == given
+    assert set(prediction) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
+    options = values(
+        inference_options(PredictJob("linear:x", Predict.model_validate(prediction), load_tasks()))
+    )
+    assert {name: options[name] for name in prediction} == prediction
 
 
 def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:

@@ -57,25 +57,27 @@ def test_a_folder_opens_with_its_context(tmp_path: Path) -> None:
         ("config.json", "this folder holds no model: there is no config.json"),
     ],
 )
-def test_a_folder_that_lacks_something_says_what(tmp_path: Path, gone: str, fault: str) -> None:
+def test_an_incomplete_folder_is_reported_with_the_missing_file(
+    tmp_path: Path, gone: str, fault: str
+) -> None:
     (saved(tmp_path / "m") / gone).unlink()
     with pytest.raises(UsageError, match=fault):
         load_pretrained(str(tmp_path / "m"), "causal", torch.float32, CPU)
 
 
-def test_weights_that_are_cut_off_are_told(tmp_path: Path) -> None:
+def test_truncated_weights_are_reported(tmp_path: Path) -> None:
     path = saved(tmp_path / "m") / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UsageError, match=r"the model cannot be loaded .*is the folder complete"):
         load_pretrained(str(tmp_path / "m"), "causal", torch.float32, CPU)
 
 
-def test_a_decoder_is_no_seq2seq(tmp_path: Path) -> None:
+def test_a_decoder_is_not_a_seq2seq_model(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
         load_pretrained(str(saved(tmp_path / "m")), "seq2seq", torch.float32, CPU)
 
 
-def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
         UsageError, match=r"nowhere/at-all: the model cannot be loaded .*the hub did not provide it"
@@ -83,7 +85,7 @@ def test_a_model_that_is_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         load_pretrained("nowhere/at-all", "causal", torch.float32, CPU)
 
 
-def test_an_adapter_brings_its_base(tmp_path: Path) -> None:
+def test_an_adapter_is_loaded_with_its_base(tmp_path: Path) -> None:
     base = saved(tmp_path / "base")
     opened = load_pretrained(str(adapter(tmp_path / "a", base)), "causal", torch.float32, CPU)
     with torch.no_grad():
@@ -105,7 +107,7 @@ def test_an_adapter_without_weights(tmp_path: Path) -> None:
         load_pretrained(str(tmp_path / "a"), "causal", torch.float32, CPU)
 
 
-def test_a_tokenizer_without_a_token_for_padding_is_enough(tmp_path: Path) -> None:
+def test_a_tokenizer_needs_no_padding_token(tmp_path: Path) -> None:
     folder = saved(tmp_path / "m")
     path = folder / "tokenizer_config.json"
     written = json.loads(path.read_text())
@@ -127,7 +129,7 @@ def test_a_tokenizer_that_has_more_tokens_than_the_model(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there() -> None:
+def test_a_missing_gpu_is_an_error() -> None:
     with pytest.raises(UsageError, match="device: cuda is requested, but torch sees no GPU here"):
         choose_device("cuda")
     assert choose_device("auto") == CPU
@@ -138,7 +140,7 @@ def test_a_gpu_that_is_not_there() -> None:
 FILE = ModelMetadata(analyst="causal", fingerprint="f" * 16, form="instruction", max_tokens=9, sets=("DR",))
 
 
-def test_what_a_model_has_seen_can_be_proved(tmp_path: Path) -> None:
+def test_the_posts_that_a_model_has_seen_can_be_verified(tmp_path: Path) -> None:
     write_model_metadata(
         tmp_path, FILE, [seen_hash("A long day, and a longer night"), seen_hash("Tea at four")]
     )

@@ -69,10 +69,10 @@ def test_check_has_unseen_posts_read_without_their_answers() -> None:
         row_for(post_of("dreaddit", "a loud week", {"stress": "yes"}), "stress"),
     ]
     reader = GreyReader(seen=frozenset((seen_hash(rows[3].post.text),)))
-    found = predict_with_label_reader(rows, reader)
-    assert sorted(found) == [0, 1, 2]  # the fourth was seen, the fifth is not known
-    assert (found[0].label, found[1].label) == ("yes", "no")
-    assert found[2].empty
+    result = predict_with_label_reader(rows, reader)
+    assert sorted(result) == [0, 1, 2]  # the fourth was seen, the fifth is not known
+    assert (result[0].label, result[1].label) == ("yes", "no")
+    assert result[2].empty
     assert reader.read_texts == ["The days are grey.", "The garden is green."]
 
 
@@ -94,12 +94,12 @@ def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
         explained(4, "yes", "yes", "The poster suffers from depression."),  # nothing but its answer
         explained(5, "yes", None, ""),
     ]
-    found = score_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
-    assert (found.rows, found.n_predicted) == (4, 3)
+    result = score_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
+    assert (result.rows, result.n_predicted) == (4, 3)
     # told: yes no no –; answers: yes no yes yes: F1 yes 2/(3+1), no 2/(1+2)
-    assert found.f1_against_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
+    assert result.f1_against_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
     # gold: yes no no yes: F1 yes 2/(2+1), no 4/(2+2)
-    assert found.f1_against_gold == pytest.approx(100 * (2 * 2 / 3 + 2 * 1.0) / 4, abs=1e-3)
+    assert result.f1_against_gold == pytest.approx(100 * (2 * 2 / 3 + 2 * 1.0) / 4, abs=1e-3)
 
 
 def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
@@ -153,9 +153,9 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     scores = read_scores(tmp_path / "evaluate/scores.json")
     assert scores.explanation_scores is not None
     assert list(scores.explanation_scores) == ["dreaddit"]  # the reader knows no other
-    found = scores.explanation_scores["dreaddit"]
-    assert (found.rows, found.n_predicted) == (12, 12)
-    assert found.f1_against_gold < 100  # it takes all of them for stress, as they say
+    result = scores.explanation_scores["dreaddit"]
+    assert (result.rows, result.n_predicted) == (12, 12)
+    assert result.f1_against_gold < 100  # it takes all of them for stress, as they say
     section = explanation_labels_section(RunArtifacts(scores=scores))
     assert section is not None
     (table,) = (block for block in section.blocks if isinstance(block, TableBlock))
@@ -170,10 +170,10 @@ def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) ->
     write_csv(tmp_path / "release/test_data/test_instruction/dreaddit.csv", columns)
     folder = write_outputs(tmp_path / "mine", goldens, goldens)
     (folder / "DR.csv").rename(folder / "dreaddit.csv")
-    given = ["--benchmark", str(tmp_path), "--responses", str(folder), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, ["evaluate", *given, "--label-reader", str(run_folder / "train")])
+    prediction = ["--benchmark", str(tmp_path), "--responses", str(folder), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["evaluate", *prediction, "--label-reader", str(run_folder / "train")])
     assert done.exit_code == 0, done.output
     assert "by its explanations alone" in done.output
-    found = read_scores(tmp_path / "out/scores.json").explanation_scores
-    assert found is not None
-    assert found["dreaddit"].n_predicted == 2
+    result = read_scores(tmp_path / "out/scores.json").explanation_scores
+    assert result is not None
+    assert result["dreaddit"].n_predicted == 2

@@ -74,21 +74,21 @@ def written(model: Any, rows: Any, bounds: StopCriteria, tokens: int = 4096) -> 
 
 @pytest.mark.parametrize("stretch", [1, 3, 16])
 @pytest.mark.parametrize("room", [30, 100, 10_000])
-def test_rows_end_where_they_end_alone(
+def test_rows_end_as_they_do_alone(
     model: Any, stretch: int, room: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "STEPS_PER_SYNC", stretch)
     monkeypatch.setattr(decoding, "PREALLOCATED_COLUMNS", 2 * stretch)
     texts, bounds = prompts(24), StopCriteria(ENDS, 30, CONTEXT)
-    found = written(model, read_rows(model, texts, 7), bounds, room)
+    result = written(model, read_rows(model, texts, 7), bounds, room)
     wanted = {number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)}
-    assert found == wanted
+    assert result == wanted
     lengths = {len(tokens) for tokens in wanted.values()}
     assert min(lengths) < 5
     assert max(lengths) > 20
 
 
-def test_rows_that_nothing_was_read_of(model: Any) -> None:
+def test_rows_without_cached_keys(model: Any) -> None:
     texts, bounds = prompts(9), StopCriteria(ENDS, 20, CONTEXT)
     rows = [GenerationSlot(number, list(tokens)) for number, tokens in enumerate(texts)]
     assert written(model, rows, bounds) == {n: naive(model, tokens, bounds) for n, tokens in enumerate(texts)}
@@ -97,8 +97,8 @@ def test_rows_that_nothing_was_read_of(model: Any) -> None:
 @pytest.mark.parametrize("new_tokens", [1, 2, 17])
 def test_new_tokens_are_bounded_whatever_the_prompt(model: Any, new_tokens: int) -> None:
     bounds = StopCriteria(frozenset(), new_tokens, CONTEXT)
-    found = written(model, read_rows(model, prompts(6), 3), bounds)
-    assert [len(tokens) for tokens in found.values()] == [new_tokens] * 6
+    result = written(model, read_rows(model, prompts(6), 3), bounds)
+    assert [len(tokens) for tokens in result.values()] == [new_tokens] * 6
 
 
 def test_rows_may_fill_the_context_and_run_on_until_they_leave(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,16 +114,16 @@ def test_rows_may_fill_the_context_and_run_on_until_they_leave(monkeypatch: pyte
         [(text * 40)[:40] for text in prompts(30)],
         StopCriteria(frozenset(range(0, 600, 20)), 20, 60),
     )
-    found = written(model, read_rows(model, texts, 10), bounds, 150)
-    assert found == {number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)}
-    assert max(map(len, found.values())) == 20
+    result = written(model, read_rows(model, texts, 10), bounds, 150)
+    assert result == {number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)}
+    assert max(map(len, result.values())) == 20
 
 
-def test_no_rows_nothing_written(model: Any) -> None:
+def test_no_rows_give_no_output(model: Any) -> None:
     assert written(model, [], StopCriteria(ENDS, 5, CONTEXT)) == {}
 
 
-def test_the_prompt_is_not_read_again(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_prompt_is_not_computed_again(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = list(read_rows(model, [text * 2 for text in prompts(6, 20)], 6))
     left = sum(len(row.tokens) - len(row.cached_nodes) for row in rows)
     seen: list[int] = []
@@ -133,16 +133,16 @@ def test_the_prompt_is_not_read_again(model: Any, monkeypatch: pytest.MonkeyPatc
         "forward",
         lambda input_ids, **more: seen.append(input_ids.numel()) or forward(input_ids, **more),
     )
-    found = written(model, rows, StopCriteria(frozenset(), 12, CONTEXT))
+    result = written(model, rows, StopCriteria(frozenset(), 12, CONTEXT))
     assert sum(seen) == left + 6 * 11  # what was not kept, and each new token but the last once
-    assert sum(map(len, found.values())) == 6 * 12
+    assert sum(map(len, result.values())) == 6 * 12
 
 
 @pytest.mark.parametrize("fails", range(0, 14, 2))
-def test_short_memory_at_any_moment_loses_nothing(
+def test_running_out_of_memory_at_any_step_loses_nothing(
     model: Any, fails: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts, bounds, said = prompts(10), StopCriteria(ENDS, 14, CONTEXT), list[str]()
+    texts, bounds, messages = prompts(10), StopCriteria(ENDS, 14, CONTEXT), list[str]()
     monkeypatch.setattr(decoding, "STEPS_PER_SYNC", 4)
     rows = list(read_rows(model, texts, 5))
     forward, count = model.forward, iter(range(10_000))
@@ -154,13 +154,13 @@ def test_short_memory_at_any_moment_loses_nothing(
 
     monkeypatch.setattr(model, "forward", failing)
     with torch.inference_mode():
-        done = list(generate(model, iter(rows), bounds, TokenBudget(4096, said.append)))
+        done = list(generate(model, iter(rows), bounds, TokenBudget(4096, messages.append)))
     monkeypatch.undo()
     assert {row.index: row.generated for row in done} == {
         number: naive(model, tokens, bounds) for number, tokens in enumerate(texts)
     }
     assert len(done) == 10
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_one_row_that_does_not_fit_is_an_error(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ class Block:
         return [Block(self.n_tokens // 2, half), Block(self.n_tokens // 2, self.parts - half)]
 
 
-def test_passes_hold_what_is_allowed_and_everything_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_stay_within_the_budget_and_contain_every_item_once(monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = [Block(size) for size in (5, 9, 1, 7, 7, 2, 30)]
     parts = [part for part, _ in run_in_batches(blocks, TokenBudget(20, lambda _: None), len)]
     assert [[block.n_tokens for block in part] for part in parts] == [[30], [9, 7], [7, 5], [2, 1]]
@@ -197,19 +197,19 @@ def test_passes_hold_what_is_allowed_and_everything_comes_once(monkeypatch: pyte
     assert [len(part) for part, _ in run_in_batches([Block(5) for _ in range(9)], square, len)] == [4, 4, 1]
 
 
-def test_passes_that_fail_are_halved_then_their_parts() -> None:
-    said: list[str] = []
+def test_failed_batches_are_halved_until_they_fit() -> None:
+    messages: list[str] = []
 
     def run(part: Any) -> int:
         if sum(block.n_tokens for block in part) > 10:
             raise torch.OutOfMemoryError
         return sum(block.parts for block in part)
 
-    budget = TokenBudget(100, said.append)
-    found = [count for _, count in run_in_batches([Block(8), Block(8), Block(8), Block(16, 4)], budget, run)]
-    assert sum(found) == 7
+    budget = TokenBudget(100, messages.append)
+    result = [count for _, count in run_in_batches([Block(8), Block(8), Block(8), Block(16, 4)], budget, run)]
+    assert sum(result) == 7
     # 4 x 16 does not fit, nor the 16 alone, nor two of 8; then 8 at a time
-    assert said == [
+    assert messages == [
         f"out of memory: batches are limited to {most} tokens from here on" for most in (32, 16, 8)
     ]
     with pytest.raises(MentallamaError, match="a single question of 11 tokens"):

@@ -35,9 +35,7 @@ def ids_of(tokenizer: Any, text: str, special: bool = False) -> list[int]:
 
 
 @pytest.mark.parametrize(("layout", "form"), list(product(LAYOUTS, FORMS)))
-def test_plain_prompts_are_the_published_query_and_answers_what_stands_behind_it(
-    layout: Layout, form: Form
-) -> None:
+def test_plain_prompts_are_the_published_query_and_answers_follow_it(layout: Layout, form: Form) -> None:
     plain = prompter(layout, False, form)
     seen = 0
     for task in TASKS.values():
@@ -75,23 +73,23 @@ def test_chat_answers_end_where_the_template_ends_a_turn(layout: Layout, ends: t
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
-def test_an_answer_reads_back(layout: Layout, chat: bool) -> None:
-    own = prompter(layout, chat)
+def test_an_answer_is_decoded_to_itself(layout: Layout, chat: bool) -> None:
+    analyst = prompter(layout, chat)
     answer = write_answer("dreaddit", "stress", "yes", "Deadlines “press”; ✨ sleep is short.")
-    ids = own.encode_answer(answer)
-    assert own.decode_answer(ids) == answer
-    assert ids.count(own.stop_token_ids[0]) == 1
+    ids = analyst.encode_answer(answer)
+    assert analyst.decode_answer(ids) == answer
+    assert ids.count(analyst.stop_token_ids[0]) == 1
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
 def test_answers_with_their_reasons_begin_with_the_answers(layout: Layout, chat: bool) -> None:
-    own = prompter(layout, chat)
+    analyst = prompter(layout, chat)
     for task, form in product(TASKS.values(), FORMS):
         for label in task.labels:
             sentence = label_sentence(task, label, form)
             short, long = (
-                own.encode_answer(sentence, add_stop_token=False),
-                own.encode_answer(f"{sentence} Reasoning:", add_stop_token=False),
+                analyst.encode_answer(sentence, add_stop_token=False),
+                analyst.encode_answer(f"{sentence} Reasoning:", add_stop_token=False),
             )
             assert long[: len(short)] == short
             assert len(long) > len(short)
@@ -101,21 +99,21 @@ def test_answers_with_their_reasons_begin_with_the_answers(layout: Layout, chat:
 def test_a_long_post_loses_its_end_and_never_the_question(layout: Layout, chat: bool) -> None:
     task, text = TASKS["dreaddit"], "It rained and the exam is near. " * 40
     whole = prompter(layout, chat).encode_prompt(ask(text), task, 10)
-    own = prompter(layout, chat, context=120)
-    prompt = own.encode_prompt(ask(text), task, 10)
+    analyst = prompter(layout, chat, context=120)
+    prompt = analyst.encode_prompt(ask(text), task, 10)
     kept = text[: len(text) - prompt.truncated_chars]
     assert 0 < prompt.truncated_chars < len(text)
     assert whole.truncated_chars == 0
     assert 110 - 8 <= len(prompt.ids) <= 110  # as much as fits, give or take the tokens around the cut
     assert prompt.ids == prompter(layout, chat).encode_prompt(ask(kept), task, 10).ids
-    assert "Does the poster suffer from stress?" in own.decode_answer(prompt.ids)
+    assert "Does the poster suffer from stress?" in analyst.decode_answer(prompt.ids)
 
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, st.integers(90, 130), st.sampled_from(KINDS))
 def test_no_prompt_is_longer_than_allowed(text: str, longest: int, kind: tuple[Layout, bool]) -> None:
-    own = prompter(*kind, context=longest)
-    prompt = own.encode_prompt(ask(text * 4), TASKS["dreaddit"], 20)
+    analyst = prompter(*kind, context=longest)
+    prompt = analyst.encode_prompt(ask(text * 4), TASKS["dreaddit"], 20)
     assert len(prompt.ids) <= longest - 20
     assert (
         0 <= prompt.truncated_chars <= len(text * 4) * 2
@@ -123,7 +121,7 @@ def test_no_prompt_is_longer_than_allowed(text: str, longest: int, kind: tuple[L
 
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
-def test_a_context_that_does_not_hold_the_question_is_an_error(layout: Layout, chat: bool) -> None:
+def test_a_context_too_short_for_the_question_is_an_error(layout: Layout, chat: bool) -> None:
     with pytest.raises(
         UsageError,
         match="the model has a context of 20 tokens, too few for the question of dreaddit with an answer of 9",
@@ -133,30 +131,30 @@ def test_a_context_that_does_not_hold_the_question_is_an_error(layout: Layout, c
 
 @pytest.mark.parametrize(("layout", "chat"), KINDS)
 def test_control_tokens_in_a_post_are_text(layout: Layout, chat: bool) -> None:
-    own, task = prompter(layout, chat), TASKS["dreaddit"]
-    control = set(own.tokenizer.all_special_ids)
-    marks = " ".join(own.tokenizer.all_special_tokens)
-    usual = [each for each in own.encode_prompt(ask("Rain."), task, 10).ids if each in control]
+    analyst, task = prompter(layout, chat), TASKS["dreaddit"]
+    control = set(analyst.tokenizer.all_special_ids)
+    marks = " ".join(analyst.tokenizer.all_special_tokens)
+    usual = [each for each in analyst.encode_prompt(ask("Rain."), task, 10).ids if each in control]
     attacked = [
-        each for each in own.encode_prompt(ask(f"Rain. {marks} Rain."), task, 10).ids if each in control
+        each for each in analyst.encode_prompt(ask(f"Rain. {marks} Rain."), task, 10).ids if each in control
     ]
     assert len(marks) > 3
     assert attacked == usual
 
 
-def test_a_template_is_asked_for_and_not_there() -> None:
+def test_a_requested_template_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(UsageError, match="template: chat is requested"):
         PromptEncoder(tiny_tokenizer(), "instruction", "chat", 100)
 
 
-def test_plain_is_plain_also_where_there_is_a_template() -> None:
+def test_plain_ignores_the_chat_template() -> None:
     plain = PromptEncoder(tiny_tokenizer(chat=True), "instruction", "plain", 400)
     assert plain.encode_prompt(ask("Rain."), TASKS["dreaddit"], 5).ids == prompter("bytes", False).encode_prompt(
         ask("Rain."), TASKS["dreaddit"], 5
     ).ids  # fmt: skip
 
 
-def test_a_tokenizer_without_an_end_is_an_error() -> None:
+def test_a_tokenizer_without_an_end_token_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
     tokenizer.eos_token = None
     with pytest.raises(UsageError, match="has no end-of-sequence token"):

@@ -21,7 +21,7 @@ def test_a_small_tree_by_hand() -> None:
     assert tree.paths == [[0, 1, 3, 4], [0, 1, 2], [0, 1, 3]]
 
 
-def test_sequences_that_share_nothing_stand_side_by_side() -> None:
+def test_sequences_without_a_common_prefix_are_separate_trees() -> None:
     tree = build_token_tree([[2, 1], [1]])
     assert (tree.tokens, tree.depths, tree.subtree_ends) == ([1, 2, 1], [0, 0, 1], [1, 3, 3])
     assert tree.paths == [[1, 2], [0]]
@@ -36,14 +36,14 @@ def test_every_sequence_is_a_path(sequences: list[list[int]]) -> None:
 
 
 @given(SEQUENCES)
-def test_each_beginning_stands_once(sequences: list[list[int]]) -> None:
+def test_each_prefix_is_one_node(sequences: list[list[int]]) -> None:
     beginnings = {tuple(one[:length]) for one in sequences for length in range(1, len(one) + 1)}
     tree = build_token_tree(sequences)
     assert len(tree.tokens) == len(tree.depths) == len(tree.subtree_ends) == len(beginnings)
 
 
 @given(SEQUENCES)
-def test_a_node_sees_its_path_and_nothing_else(sequences: list[list[int]]) -> None:
+def test_a_node_attends_to_its_path_only(sequences: list[list[int]]) -> None:
     tree = build_token_tree(sequences)
     size = len(tree.tokens)
     for path in tree.paths:
@@ -54,7 +54,7 @@ def test_a_node_sees_its_path_and_nothing_else(sequences: list[list[int]]) -> No
 
 
 @given(st.lists(st.integers(0, 2)), st.lists(st.integers(0, 2)))
-def test_common_is_the_longest_shared_beginning(first: list[int], second: list[int]) -> None:
+def test_the_longest_common_prefix(first: list[int], second: list[int]) -> None:
     length = common_prefix_length(first, second)
     assert first[:length] == second[:length]
     assert length in (len(first), len(second)) or first[length] != second[length]

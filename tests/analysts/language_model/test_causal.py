@@ -49,39 +49,41 @@ def ending_llama(tokenizer: Any, **config: Any) -> Any:
 
 
 def check(
-    model: Any, tokenizer: Any, examples: list[Example], found: list[Prediction], texts: bool = True
+    model: Any, tokenizer: Any, examples: list[Example], result: list[Prediction], texts: bool = True
 ) -> None:
     """Everything that was answered, against the naive way."""
-    assert [each.example_id for each in found] == [example.id for example in examples]
-    for example, given in zip(examples, found, strict=True):
+    assert [each.example_id for each in result] == [example.id for example in examples]
+    for example, prediction in zip(examples, result, strict=True):
         wanted = naive_shares(naive_scores(model, tokenizer, example, NEW + 40))
-        assert given.probabilities == pytest.approx(wanted, abs=CLOSE)
-        assert math.isclose(sum(given.probabilities.values()), 1, abs_tol=1e-9)
-        assert given.reading.status == "parsed"
-        assert given.reading.label == max(wanted, key=wanted.__getitem__)
+        assert prediction.probabilities == pytest.approx(wanted, abs=CLOSE)
+        assert math.isclose(sum(prediction.probabilities.values()), 1, abs_tol=1e-9)
+        assert prediction.reading.status == "parsed"
+        assert prediction.reading.label == max(wanted, key=wanted.__getitem__)
         if texts:
             assert (
-                given.reading.explanation
-                == naive_text(model, tokenizer, example, given.reading.label, NEW)[0]
+                prediction.reading.explanation
+                == naive_text(model, tokenizer, example, prediction.reading.label, NEW)[0]
             )
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("chat", [False, True])
 @pytest.mark.parametrize("layout", ["bytes", "llama"])
-def test_probabilities_and_explanations_are_those_of_the_naive_way(
+def test_probabilities_and_explanations_equal_naive_computation(
     layout: Layout, chat: bool, form: Form
 ) -> None:
     tokenizer = tiny_tokenizer(chat, layout)
     model = ending_llama(tokenizer)
     examples = make_examples(("MultiWD", "CAMS", "DR"), posts=2, form=form)
-    own = analyst(model, tokenizer)
-    found = list(own.analyse(examples))
-    check(model, tokenizer, examples, found)
-    assert len({each.reading.label for each in found}) > 1
+    causal_analyst = analyst(model, tokenizer)
+    predictions = list(causal_analyst.analyse(examples))
+    check(model, tokenizer, examples, predictions)
+    assert len({each.reading.label for each in predictions}) > 1
     # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
     with torch.inference_mode():
-        answers = own._score_and_generate([own._question(example) for example in examples])
+        answers = causal_analyst._score_and_generate(
+            [causal_analyst._question(example) for example in examples]
+        )
     for example, answer in zip(examples, answers, strict=True):
         wanted = naive_scores(model, tokenizer, example, NEW + 40)
         assert answer.answer_logprobs == pytest.approx(list(wanted.values()), abs=CLOSE)
@@ -90,15 +92,15 @@ def test_probabilities_and_explanations_are_those_of_the_naive_way(
 def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
     tokenizer = tiny_tokenizer()
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
-    own = analyst(model, tokenizer)
-    found = list(own.analyse(examples))
+    causal_analyst = analyst(model, tokenizer)
+    predictions = list(causal_analyst.analyse(examples))
     ends = [
-        naive_text(model, tokenizer, example, given.reading.label, NEW)[1]
-        for example, given in zip(examples, found, strict=True)
+        naive_text(model, tokenizer, example, prediction.reading.label, NEW)[1]
+        for example, prediction in zip(examples, predictions, strict=True)
     ]
-    assert own.counts == {"truncated_explanations": ends.count(False)}
+    assert causal_analyst.counts == {"truncated_explanations": ends.count(False)}
     assert 0 < ends.count(False) < len(ends)
-    assert {each.reading.status for each in found} == {"parsed"}
+    assert {each.reading.status for each in predictions} == {"parsed"}
 
 
 @pytest.mark.parametrize("budget", [1, 1000, 100_000])
@@ -107,13 +109,13 @@ def test_batches_do_not_change_the_answers(budget: int) -> None:
     model, examples = ending_llama(tokenizer), make_examples(("Irf", "SAD"), posts=5)
     together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
     singly = analyst(model, tokenizer)
-    for given, example in zip(together, examples, strict=True):
+    for prediction, example in zip(together, examples, strict=True):
         (alone,) = singly.analyse([example])
-        assert given.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
-        assert given.reading == alone.reading
+        assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert prediction.reading == alone.reading
 
 
-def test_questions_on_one_post_are_read_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_questions_about_one_post_are_computed_together(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
     model, examples = tiny_llama(None, tokenizer), make_examples(posts=2)
     passes: list[list[int]] = []
@@ -125,18 +127,20 @@ def test_questions_on_one_post_are_read_together(monkeypatch: pytest.MonkeyPatch
     )
     list(analyst(model, tokenizer, labels_only=True).analyse(examples))
     assert passes == [[9, 9]]  # six of MultiWD, two of Irf, one of SAD: one pass over two posts
-    own = analyst(model, tokenizer)
-    sizes = [len(own._question(example).request.sequences) for example in examples]
+    causal_analyst = analyst(model, tokenizer)
+    sizes = [len(causal_analyst._question(example).request.sequences) for example in examples]
     tokens = sum(
-        len(sequence) for example in examples for sequence in own._question(example).request.sequences
+        len(sequence)
+        for example in examples
+        for sequence in causal_analyst._question(example).request.sequences
     )
-    shared = sum(group.n_tokens for group in groups_of(own, examples))
+    shared = sum(group.n_tokens for group in groups_of(causal_analyst, examples))
     assert sum(sizes) == 2 * (6 * 2 + 2 * 2 + 9)
     assert shared < tokens / 3
 
 
-def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.ScoringGroup]:
-    questions = [own._question(example) for example in examples]
+def groups_of(analyst: CausalAnalyst, examples: list[Example]) -> list[causal.ScoringGroup]:
+    questions = [analyst._question(example) for example in examples]
     half = len(examples) // 2
     return [
         causal.ScoringGroup(list(range(half)), [each.request for each in part])
@@ -147,79 +151,79 @@ def groups_of(own: CausalAnalyst, examples: list[Example]) -> list[causal.Scorin
 def test_labels_only_writes_nothing() -> None:
     tokenizer = tiny_tokenizer()
     model, examples = tiny_llama(None, tokenizer), make_examples(("DR", "CAMS"))
-    found = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
-    check(model, tokenizer, examples, found, texts=False)
-    assert {each.reading.explanation for each in found} == {""}
+    predictions = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    check(model, tokenizer, examples, predictions, texts=False)
+    assert {each.reading.explanation for each in predictions} == {""}
 
 
 @pytest.mark.parametrize("chat", [False, True])
-def test_free_answers_are_what_generate_writes_and_are_read(chat: bool) -> None:
+def test_free_answers_are_those_of_generate_and_are_parsed(chat: bool) -> None:
     tokenizer = tiny_tokenizer(chat)
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
-    own = analyst(model, tokenizer, mode="free")
-    found = list(own.analyse(examples))
+    causal_analyst = analyst(model, tokenizer, mode="free")
+    predictions = list(causal_analyst.analyse(examples))
     cut = 0
-    for example, given in zip(examples, found, strict=True):
+    for example, prediction in zip(examples, predictions, strict=True):
         text, ended = naive_text(model, tokenizer, example, None, NEW)
         cut += not ended
-        assert given.probabilities == {}
-        assert given.reading == read_answer(
+        assert prediction.probabilities == {}
+        assert prediction.reading == read_answer(
             TASKS[example.task], text, "instruction", "stop" if ended else "length"
         )
-    assert 0 < cut < len(found)
-    assert own.counts == {"truncated_answers": cut}
+    assert 0 < cut < len(predictions)
+    assert causal_analyst.counts == {"truncated_answers": cut}
 
 
-def test_an_answer_that_is_read_freely_can_be_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_free_answer_can_be_parsed_to_a_label(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
     model, examples = tiny_llama(None, tokenizer), make_examples(("DR",), posts=1)
-    own = analyst(model, tokenizer, mode="free", max_new_tokens=60)
-    answer = own._prompt_encoder("instruction").encode_answer(
+    causal_analyst = analyst(model, tokenizer, mode="free", max_new_tokens=60)
+    answer = causal_analyst._prompt_encoder("instruction").encode_answer(
         "Yes, the poster suffers from depression. Reasoning: Rain."
     )
 
-    def told(model: Any, rows: Any, *_: Any) -> Any:
+    def messages(model: Any, rows: Any, *_: Any) -> Any:
         for row in rows:
             row.generated = answer
             yield row
 
-    monkeypatch.setattr(causal, "generate", told)
-    (given,) = own.analyse(examples)
-    assert (given.reading.status, given.reading.label, given.reading.explanation) == (
+    monkeypatch.setattr(causal, "generate", messages)
+    (prediction,) = causal_analyst.analyse(examples)
+    assert (prediction.reading.status, prediction.reading.label, prediction.reading.explanation) == (
         "parsed",
         "yes",
         "Rain.",
     )
-    assert own.counts["truncated_answers"] == 0
+    assert causal_analyst.counts["truncated_answers"] == 0
 
 
-def test_long_posts_are_cut_at_the_post_counted_once_and_said_once() -> None:
-    tokenizer, said = tiny_tokenizer(), list[str]()
+def test_long_posts_are_truncated_and_counted_once_with_one_message() -> None:
+    tokenizer, messages = tiny_tokenizer(), list[str]()
     model = tiny_llama(None, tokenizer)
     long = [
         example.model_copy(update={"text": example.text + " It rained again." * 300})
         for example in make_examples(("MultiWD",), posts=2)
     ]
     short = make_examples(("MultiWD",), posts=1)
-    own = analyst(model, tokenizer, log=said.append, max_new_tokens=12)
-    found = list(own.analyse([*long, *short]))
-    assert own.counts["truncated_posts"] == 2
-    assert said == [
+    causal_analyst = analyst(model, tokenizer, log=messages.append, max_new_tokens=12)
+    predictions = list(causal_analyst.analyse([*long, *short]))
+    assert causal_analyst.counts["truncated_posts"] == 2
+    assert messages == [
         f"causal:tiny has a context of {CONTEXT} tokens: longer posts are truncated at their end, and counted"
     ]
-    assert all(each.reading.label for each in found)
-    list(own.analyse(long))
-    assert own.counts["truncated_posts"] == 4
-    assert len(said) == 1
+    assert all(each.reading.label for each in predictions)
+    list(causal_analyst.analyse(long))
+    assert causal_analyst.counts["truncated_posts"] == 4
+    assert len(messages) == 1
 
 
 def test_a_question_that_does_not_fit_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
-    own = analyst(tiny_llama(None, tokenizer), tokenizer, max_new_tokens=CONTEXT)
+    causal_analyst = analyst(tiny_llama(None, tokenizer), tokenizer, max_new_tokens=CONTEXT)
     with pytest.raises(
         UsageError, match="the model has a context of 512 tokens, too few for the question of MultiWD"
     ):
-        list(own.analyse(make_examples()))
+        list(causal_analyst.analyse(make_examples()))
 
 
 def test_an_unknown_task_is_an_error() -> None:
@@ -329,15 +333,15 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
         task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False
     )
     adapted = get_peft_model(tiny_llama(tmp_path / "base", tokenizer), config).eval()
-    found = list(analyst(adapted, tokenizer).analyse(examples))
-    check(adapted, tokenizer, examples, found)
-    assert [each.probabilities for each in found] != [each.probabilities for each in before]
+    predictions = list(analyst(adapted, tokenizer).analyse(examples))
+    check(adapted, tokenizer, examples, predictions)
+    assert [each.probabilities for each in predictions] != [each.probabilities for each in before]
 
     adapted.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
     adapted.save_pretrained(tmp_path / "adapter")
     said = InferenceOptions(max_new_tokens=NEW, device="cpu")
     again = list(open_analyst(f"causal:{tmp_path / 'adapter'}", said).analyse(examples))
-    assert [each.reading for each in again] == [each.reading for each in found]
+    assert [each.reading for each in again] == [each.reading for each in predictions]
     assert {each.model for each in again} == {"causal:adapter"}
 
     tuned = get_peft_model(
@@ -348,7 +352,7 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("template", ["chat", "plain"])
-def test_a_model_is_asked_as_it_was_taught(template: Any, tmp_path: Path) -> None:
+def test_a_model_is_prompted_as_in_training(template: Any, tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(chat=True)
     tiny_llama(tmp_path, tokenizer)
     made = ModelMetadata(
@@ -360,9 +364,9 @@ def test_a_model_is_asked_as_it_was_taught(template: Any, tmp_path: Path) -> Non
         template=template,
     )
     write_model_metadata(tmp_path, made, [])
-    own = CausalAnalyst.load(str(tmp_path), InferenceOptions(device="cpu"))
-    assert own.name == "causal:ab12"
-    assert own._prompt_encoder("instruction").uses_chat_template == (template == "chat")
+    causal_analyst = CausalAnalyst.load(str(tmp_path), InferenceOptions(device="cpu"))
+    assert causal_analyst.name == "causal:ab12"
+    assert causal_analyst._prompt_encoder("instruction").uses_chat_template == (template == "chat")
     other = CausalAnalyst.load(str(tmp_path), InferenceOptions(device="cpu", template="plain"))
     assert not other._prompt_encoder("instruction").uses_chat_template
 
@@ -387,37 +391,37 @@ def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
     return seen
 
 
-def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer, said = tiny_tokenizer(), list[str]()
+def test_out_of_memory_halves_the_batches_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, messages = tiny_tokenizer(), list[str]()
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
     wanted = list(analyst(model, tokenizer).analyse(examples))
     seen = full(model, 500, monkeypatch)
-    own = analyst(model, tokenizer, log=said.append)
-    found = list(own.analyse(examples))
-    assert [each.reading for each in found] == [each.reading for each in wanted]
-    assert seen["failed"] == len(said) > 0
-    assert all(line.startswith("out of memory: batches are limited to ") for line in said)
-    list(own.analyse(examples))
-    assert len(said) == seen["failed"]
+    causal_analyst = analyst(model, tokenizer, log=messages.append)
+    predictions = list(causal_analyst.analyse(examples))
+    assert [each.reading for each in predictions] == [each.reading for each in wanted]
+    assert seen["failed"] == len(messages) > 0
+    assert all(line.startswith("out of memory: batches are limited to ") for line in messages)
+    list(causal_analyst.analyse(examples))
+    assert len(messages) == seen["failed"]
     assert seen["passes"] > 2 * seen["failed"]
 
 
-def test_where_one_post_is_too_much_its_questions_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer, said = tiny_tokenizer(), list[str]()
+def test_questions_about_one_post_are_split_if_they_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, messages = tiny_tokenizer(), list[str]()
     model, examples = ending_llama(tokenizer), make_examples(("MultiWD", "Irf"), posts=1)
-    own = analyst(model, tokenizer)
-    whole = own._question(examples[0]).request
-    wanted = list(own.analyse(examples))
+    causal_analyst = analyst(model, tokenizer)
+    whole = causal_analyst._question(examples[0]).request
+    wanted = list(causal_analyst.analyse(examples))
     seen = full(model, len(whole.prompt) + 60, monkeypatch)
-    found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
-    assert [each.reading for each in found] == [each.reading for each in wanted]
-    for one, other in zip(found, wanted, strict=True):
+    predictions = list(analyst(model, tokenizer, log=messages.append).analyse(examples))
+    assert [each.reading for each in predictions] == [each.reading for each in wanted]
+    for one, other in zip(predictions, wanted, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
-    assert seen["failed"] == len(said) > 0
+    assert seen["failed"] == len(messages) > 0
 
 
 @pytest.mark.parametrize("kind", ["llama", "bloom"])
-def test_where_one_question_is_too_much_it_is_an_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_question_that_does_not_fit_is_an_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
     shape = {"hidden_size": 32, "n_layer": 2, "n_head": 4, "vocab_size": len(tokenizer)}
     model = (
@@ -433,7 +437,7 @@ def test_where_one_question_is_too_much_it_is_an_error(kind: str, monkeypatch: p
 
 
 def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer, said = tiny_tokenizer(), list[str]()
+    tokenizer, messages = tiny_tokenizer(), list[str]()
     torch.manual_seed(0)
     shape = {
         "hidden_size": 32,
@@ -447,19 +451,19 @@ def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = make_examples(("SAD", "DR"), posts=2)
     wanted = list(analyst(model, tokenizer).analyse(examples))
     full(model, 150, monkeypatch)
-    found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
-    assert [each.reading for each in found] == [each.reading for each in wanted]
-    assert said
+    predictions = list(analyst(model, tokenizer, log=messages.append).analyse(examples))
+    assert [each.reading for each in predictions] == [each.reading for each in wanted]
+    assert messages
 
 
 def test_other_faults_are_not_taken_for_short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = tiny_tokenizer()
     model = tiny_llama(None, tokenizer)
-    own = CausalAnalyst(LoadedModel(model, tokenizer, CONTEXT, "causal:tiny", None), InferenceOptions())
+    analyst = CausalAnalyst(LoadedModel(model, tokenizer, CONTEXT, "causal:tiny", None), InferenceOptions())
 
     def broken(*args: Any, **more: Any) -> Any:
         raise RuntimeError("something else")
 
     monkeypatch.setattr(model, "forward", broken)
     with pytest.raises(RuntimeError, match="something else"):
-        list(own.analyse(make_examples(posts=1)))
+        list(analyst.analyse(make_examples(posts=1)))

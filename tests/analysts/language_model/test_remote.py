@@ -42,13 +42,13 @@ def example(name: str, post: str = "rain", form: Any = "instruction") -> Example
 
 def opened(url: str, quick: bool = True, **settings: Any) -> tuple[RemoteAnalyst, list[str]]:
     """The analyst, and what it says."""
-    said: list[str] = []
+    messages: list[str] = []
     analyst = RemoteAnalyst.load(
-        f"test-model@{url}", InferenceOptions(**{"log": said.append, **settings}), environ={}
+        f"test-model@{url}", InferenceOptions(**{"log": messages.append, **settings}), environ={}
     )
     if quick:
         analyst._limits = replace(analyst._limits, initial_backoff=0.01, max_attempts=2)
-    return analyst, said
+    return analyst, messages
 
 
 def yes_for_rain(body: Body) -> str:
@@ -61,14 +61,14 @@ def yes_for_rain(body: Body) -> str:
 
 def test_free_mode_sends_the_published_query_and_reads_the_answer() -> None:
     with serving(Plan(reply=yes_for_rain)) as server:
-        analyst, said = opened(server.url, mode="free", max_new_tokens=77)
+        analyst, messages = opened(server.url, mode="free", max_new_tokens=77)
         asked = [example("DR", post) for post in POSTS]
-        found = list(analyst.analyse(asked))
-    assert [each.example_id for each in found] == [each.id for each in asked]
-    assert [each.reading.label for each in found] == ["yes", "no", "no"]
-    assert {each.reading.explanation for each in found} == {"It says so."}
-    assert [each.probabilities for each in found] == [{}, {}, {}]
-    assert {each.model for each in found} == {"remote:test-model"}
+        predictions = list(analyst.analyse(asked))
+    assert [each.example_id for each in predictions] == [each.id for each in asked]
+    assert [each.reading.label for each in predictions] == ["yes", "no", "no"]
+    assert {each.reading.explanation for each in predictions} == {"It says so."}
+    assert [each.probabilities for each in predictions] == [{}, {}, {}]
+    assert {each.model for each in predictions} == {"remote:test-model"}
     query = write_query(TASKS["DR"], "depression", "instruction", POSTS["rain"].text)
     assert {
         "model": "test-model",
@@ -76,21 +76,21 @@ def test_free_mode_sends_the_published_query_and_reads_the_answer() -> None:
         "max_tokens": 77,
         "temperature": 0.0,
     } in server.bodies
-    assert said == []
+    assert messages == []
 
 
-def test_the_plain_form_goes_on_from_the_query() -> None:
+def test_the_plain_template_continues_the_query() -> None:
     with serving(Plan(reply=yes_for_rain, chance=lambda *_: -1.0)) as server:
         analyst, _ = opened(
             server.url, mode="free", template="plain", extra_body={"temperature": None, "top_k": 1}
         )
-        (found,) = analyst.analyse([example("DR")])
+        (prediction,) = analyst.analyse([example("DR")])
         query = write_query(TASKS["DR"], "depression", "instruction", POSTS["rain"].text)
         assert server.bodies == [{"model": "test-model", "prompt": query, "max_tokens": 256, "top_k": 1}]
-    assert found.reading.label == "yes"
+    assert prediction.reading.label == "yes"
 
 
-def test_posts_are_scrubbed_once_more() -> None:
+def test_posts_are_scrubbed_again() -> None:
     post = make_post("DR", "test", "Write to someone@example.org about it.", {"depression": "no"})
     with serving(Plan(reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free")
@@ -106,14 +106,14 @@ def test_posts_are_scrubbed_once_more() -> None:
         ("filtered", "refused", "HTTP 400"),
     ],
 )
-def test_what_a_provider_declines_is_refused(outcome: str, status: str, reason: str) -> None:
+def test_an_answer_declined_by_the_provider_is_refused(outcome: str, status: str, reason: str) -> None:
     with serving(Plan(script=[outcome])) as server:
-        (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])
-    assert (found.reading.status, found.reading.label) == (status, None)
-    assert reason in str(found.reading.reason)
+        (prediction,) = opened(server.url, mode="free")[0].analyse([example("DR")])
+    assert (prediction.reading.status, prediction.reading.label) == (status, None)
+    assert reason in str(prediction.reading.reason)
 
 
-def test_faults_are_retried_and_what_keeps_failing_is_missed_not_answered() -> None:
+def test_failures_are_retried_and_lasting_ones_stay_unanswered() -> None:
     def fate(body: Body, seen: int) -> str:
         """Of tea the first call fails, of rain every one."""
         asked = body["messages"][-1]["content"]
@@ -121,9 +121,9 @@ def test_faults_are_retried_and_what_keeps_failing_is_missed_not_answered() -> N
 
     with serving(Plan(reply=yes_for_rain, fate=fate)) as server:
         analyst, _ = opened(server.url, mode="free", max_concurrency=1)
-        found = list(analyst.analyse_stream(example("DR", post) for post in POSTS))
+        predictions = list(analyst.analyse_stream(example("DR", post) for post in POSTS))
         assert server.outcomes == {"500": 3, "ok": 2}
-    assert [each.reading.label for each in found] == ["no", "no"]
+    assert [each.reading.label for each in predictions] == ["no", "no"]
     assert analyst.unanswered == {"HTTP 500 server_error": 1}
 
 
@@ -136,30 +136,30 @@ def test_analyse_raises_where_an_answer_is_missing() -> None:
             list(analyst.analyse([example("DR")]))
 
 
-def test_what_no_second_try_would_bring_is_unread_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_permanent_failure_is_unparsed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     """A post longer than the model's context, say: HTTP 400."""
     monkeypatch.setattr(
         "mentallama.llm_api.transport.http._parse_completion",
         lambda *_: FinalOutcome("failed", reason="HTTP 400"),
     )
     with serving(Plan()) as server:
-        (found,) = opened(server.url, mode="free")[0].analyse([example("DR")])
-    assert (found.reading.status, found.reading.reason) == (
+        (prediction,) = opened(server.url, mode="free")[0].analyse([example("DR")])
+    assert (prediction.reading.status, prediction.reading.reason) == (
         "unparsed",
         "the endpoint gave no answer: HTTP 400",
     )
 
 
-def test_many_calls_run_at_once_and_never_more_than_allowed() -> None:
+def test_concurrent_calls_never_exceed_the_limit() -> None:
     posts = [make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(60)]
     with serving(Plan(delay=0.02, reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free", max_concurrency=7)
-        found = list(analyst.analyse([example_of(post, "depression", "instruction") for post in posts]))
+        predictions = list(analyst.analyse([example_of(post, "depression", "instruction") for post in posts]))
         assert server.most == 7
-    assert len(found) == 60
+    assert len(predictions) == 60
 
 
-def test_closing_the_stream_stops_asking() -> None:
+def test_closing_the_stream_stops_the_requests() -> None:
     posts = (make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(10_000))
     with serving(Plan(delay=0.005, reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free", max_concurrency=4)
@@ -211,24 +211,24 @@ def expected(name: str, post: str, form: Any) -> dict[str, float]:
 @pytest.mark.parametrize("name", ["DR", "SAD", "swmh", "t-sid"])
 def test_the_likeliest_written_answer_is_the_label(name: str, form: Any, usage: bool) -> None:
     with serving(Plan(chance=depends, usage=usage)) as server:
-        analyst, said = opened(server.url, labels_only=True)
-        (found,) = analyst.analyse([example(name, "tea", form)])
+        analyst, messages = opened(server.url, labels_only=True)
+        (prediction,) = analyst.analyse([example(name, "tea", form)])
         assert len(server.bodies) == 2  # the probe, and all answers in one call
-    assert found.probabilities == pytest.approx(expected(name, "tea", form), abs=1e-9)
-    assert found.reading.status == "parsed"
-    assert found.reading.label == max(found.probabilities, key=found.probabilities.__getitem__)
-    assert (found.reading.explanation, said) == ("", [])
+    assert prediction.probabilities == pytest.approx(expected(name, "tea", form), abs=1e-9)
+    assert prediction.reading.status == "parsed"
+    assert prediction.reading.label == max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+    assert (prediction.reading.explanation, messages) == ("", [])
 
 
 def test_the_explanation_is_written_behind_the_likeliest_answer() -> None:
     with serving(Plan(chance=depends, reply=lambda body: f" Because of {body['prompt'][-11:]}.")) as server:
         analyst, _ = opened(server.url)
         asked = [example("DR", post) for post in POSTS]
-        found = list(analyst.analyse(asked))
+        predictions = list(analyst.analyse(asked))
         prompts = [body["prompt"] for body in server.bodies if isinstance(body["prompt"], str)]
-    assert [each.example_id for each in found] == [each.id for each in asked]
-    assert {each.reading.explanation for each in found} == {"Because of  Reasoning:."}
-    for each, post in zip(found, POSTS, strict=True):
+    assert [each.example_id for each in predictions] == [each.id for each in asked]
+    assert {each.reading.explanation for each in predictions} == {"Because of  Reasoning:."}
+    for each, post in zip(predictions, POSTS, strict=True):
         query = write_query(TASKS["DR"], "depression", "instruction", POSTS[post].text)
         assert f"{query} {label_sentence(TASKS['DR'], str(each.reading.label))} Reasoning:" in prompts
         assert each.probabilities == pytest.approx(expected("DR", post, "instruction"), abs=1e-9)
@@ -237,8 +237,8 @@ def test_the_explanation_is_written_behind_the_likeliest_answer() -> None:
 def test_a_refused_explanation_leaves_the_label() -> None:
     with serving(Plan(chance=depends, script=["ok", "ok", "filter"])) as server:
         analyst, _ = opened(server.url)
-        (found,) = analyst.analyse([example("DR")])
-    assert (found.reading.status, found.reading.explanation) == ("parsed", "")
+        (prediction,) = analyst.analyse([example("DR")])
+    assert (prediction.reading.status, prediction.reading.explanation) == ("parsed", "")
     assert analyst.counts == {"missing_explanations": 1, "truncated_explanations": 0}
 
 
@@ -273,12 +273,12 @@ def test_without_log_probabilities_it_is_free_mode_and_said_once(
     plan: Plan, template: Any, sentence: str
 ) -> None:
     with serving(plan) as server:
-        analyst, said = opened(server.url, template=template)
-        found = [*analyst.analyse([example("DR")]), *analyst.analyse([example("DR", "tea")])]
-    assert [each.reading.label for each in found] == ["yes", "no"]
-    assert not found[0].probabilities
-    assert len(said) == 1
-    assert sentence in said[0]
+        analyst, messages = opened(server.url, template=template)
+        result = [*analyst.analyse([example("DR")]), *analyst.analyse([example("DR", "tea")])]
+    assert [each.reading.label for each in result] == ["yes", "no"]
+    assert not result[0].probabilities
+    assert len(messages) == 1
+    assert sentence in messages[0]
 
 
 def test_a_probe_that_fails_for_now_is_no_answer() -> None:
@@ -303,14 +303,14 @@ def test_a_wrong_key_is_said_in_either_mode() -> None:
 @pytest.mark.parametrize(
     "where", ["model", "model@ftp://x", "", "m@http://u:secret@h/v1", "m@http://h/v1?key=secret"]
 )
-def test_a_spec_that_cannot_be_used_is_one_sentence_without_its_secret(where: str) -> None:
-    with pytest.raises(UsageError) as told:
+def test_an_invalid_spec_is_reported_in_one_sentence_without_its_secret(where: str) -> None:
+    with pytest.raises(UsageError) as raised:
         open_analyst(f"remote:{where}")
-    assert "secret" not in str(told.value)
-    assert "\n" not in str(told.value)
+    assert "secret" not in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_the_settings_reach_the_calls() -> None:
+def test_the_options_reach_the_limits() -> None:
     analyst, _ = opened("http://127.0.0.1:9/v1", quick=False, max_concurrency=3, timeout=5.0)
     assert analyst._limits == Limits(max_concurrency=3, timeout=5.0)
 
@@ -331,7 +331,7 @@ def test_scores_by_hand() -> None:
     assert answer_logprobs(weighed([first, second]), 2) == [-1.0, -5.0]
 
 
-def test_scores_where_the_server_wrote_nothing() -> None:
+def test_scores_if_the_server_generated_nothing() -> None:
     answer = weighed([(["a", " c"], [None, -1]), (["a", " d", " e"], [None, -2, -3])], output=0)
     assert answer_logprobs(answer, 2) == [-1.0, -5.0]
 
@@ -348,12 +348,12 @@ def test_scores_where_the_server_wrote_nothing() -> None:
         weighed([(["a", "c", "!"], [None, -1, -1]), (["a", "d", "!"], [None, -2, -1])], output=6),
     ],
 )
-def test_no_scores_of_what_is_not_whole(answer: Completion | None) -> None:
+def test_incomplete_logprobs_give_no_scores(answer: Completion | None) -> None:
     assert answer_logprobs(answer, 2) is None
 
 
 @given(some.lists(some.floats(-1e4, 0), min_size=1, max_size=9))
-def test_shares_add_up_to_one_and_keep_the_order(scores: list[float]) -> None:
+def test_probabilities_add_up_to_one_and_keep_the_order(scores: list[float]) -> None:
     shares = softmax(scores)
     assert math.isclose(sum(shares), 1, abs_tol=1e-9)
     assert shares.index(max(shares)) in {

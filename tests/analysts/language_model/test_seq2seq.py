@@ -64,9 +64,11 @@ def naive_scores(model: Any, tokenizer: Any, example: Example) -> dict[str, floa
         sentence = label_sentence(TASKS[example.task], label, example.form)
         answer = tokenizer(sentence, add_special_tokens=False)["input_ids"]
         with torch.inference_mode():
-            given = torch.tensor([begun + answer])
+            prediction = torch.tensor([begun + answer])
             chances = (
-                model(input_ids=query(tokenizer, example), decoder_input_ids=given).logits[0].log_softmax(-1)
+                model(input_ids=query(tokenizer, example), decoder_input_ids=prediction)
+                .logits[0]
+                .log_softmax(-1)
             )
         scores[label] = sum(
             float(chances[len(begun) - 1 + place, token]) for place, token in enumerate(answer)
@@ -80,10 +82,10 @@ def naive_text(model: Any, tokenizer: Any, example: Example, label: str | None) 
     if label is not None:
         sentence = label_sentence(TASKS[example.task], label, example.form)
         begun = begun + tokenizer(f"{sentence} {REASONING_MARKER}", add_special_tokens=False)["input_ids"]
-    found = naive_ids(model, tokenizer, query(tokenizer, example), begun)
+    result = naive_ids(model, tokenizer, query(tokenizer, example), begun)
     ends = model.generation_config.eos_token_id
-    ended = found[-1] in (ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id])
-    return tokenizer.decode(found[:-1] if ended else found, skip_special_tokens=True).strip(), ended
+    ended = result[-1] in (ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id])
+    return tokenizer.decode(result[:-1] if ended else result, skip_special_tokens=True).strip(), ended
 
 
 def naive_ids(model: Any, tokenizer: Any, prompt: torch.Tensor, begun: list[int]) -> list[int]:
@@ -98,25 +100,27 @@ def naive_ids(model: Any, tokenizer: Any, prompt: torch.Tensor, begun: list[int]
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_probabilities_and_explanations_are_those_of_the_naive_way(kind: Kind, form: Form) -> None:
+def test_probabilities_and_explanations_equal_naive_computation(kind: Kind, form: Form) -> None:
     model, tokenizer = ending_pair(kind)
     examples = make_examples(("MultiWD", "CAMS", "DR"), posts=2, form=form)
-    own = analyst(model, tokenizer)
-    found = list(own.analyse(examples))
-    assert [each.example_id for each in found] == [example.id for example in examples]
+    seq2seq_analyst = analyst(model, tokenizer)
+    predictions = list(seq2seq_analyst.analyse(examples))
+    assert [each.example_id for each in predictions] == [example.id for example in examples]
     cut = 0
-    for example, given in zip(examples, found, strict=True):
+    for example, prediction in zip(examples, predictions, strict=True):
         wanted = naive_shares(naive_scores(model, tokenizer, example))
-        assert given.probabilities == pytest.approx(wanted, abs=CLOSE)
-        assert sum(given.probabilities.values()) == pytest.approx(1, abs=1e-9)
-        assert given.reading.label == max(wanted, key=wanted.__getitem__)
-        text, ended = naive_text(model, tokenizer, example, given.reading.label)
-        assert given.reading.explanation == text
+        assert prediction.probabilities == pytest.approx(wanted, abs=CLOSE)
+        assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-9)
+        assert prediction.reading.label == max(wanted, key=wanted.__getitem__)
+        text, ended = naive_text(model, tokenizer, example, prediction.reading.label)
+        assert prediction.reading.explanation == text
         cut += not ended
-    assert own.counts == {"truncated_explanations": cut}
+    assert seq2seq_analyst.counts == {"truncated_explanations": cut}
     # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
     with torch.inference_mode():
-        said = own._score_and_generate([own._question(0, example) for example in examples])
+        said = seq2seq_analyst._score_and_generate(
+            [seq2seq_analyst._question(0, example) for example in examples]
+        )
     for example, each in zip(examples, said, strict=True):
         assert each.answer_logprobs == pytest.approx(
             list(naive_scores(model, tokenizer, example).values()), abs=CLOSE
@@ -124,7 +128,7 @@ def test_probabilities_and_explanations_are_those_of_the_naive_way(kind: Kind, f
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_free_answers_are_what_generate_writes_and_are_read(kind: Kind) -> None:
+def test_free_answers_are_those_of_generate_and_are_parsed(kind: Kind) -> None:
     model, tokenizer = tiny_pair(kind, tie_word_embeddings=False)
     examples = make_examples(("MultiWD", "SAD"), posts=2)
     texts = [
@@ -133,27 +137,27 @@ def test_free_answers_are_what_generate_writes_and_are_read(kind: Kind) -> None:
     counted = Counter(token for ids in texts for token in set(ids))
     # a word that some texts have and others have not is from here on an end
     model.generation_config.eos_token_id = next(word for word, often in counted.items() if often < len(texts))
-    own = analyst(model, tokenizer, mode="free")
-    found = list(own.analyse(examples))
+    seq2seq_analyst = analyst(model, tokenizer, mode="free")
+    predictions = list(seq2seq_analyst.analyse(examples))
     cut = 0
-    for example, given in zip(examples, found, strict=True):
+    for example, prediction in zip(examples, predictions, strict=True):
         text, ended = naive_text(model, tokenizer, example, None)
         cut += not ended
-        assert given.probabilities == {}
-        assert given.reading == read_answer(
+        assert prediction.probabilities == {}
+        assert prediction.reading == read_answer(
             TASKS[example.task], text, example.form, "stop" if ended else "length"
         )
-    assert 0 < cut < len(found)
-    assert own.counts == {"truncated_answers": cut}
+    assert 0 < cut < len(predictions)
+    assert seq2seq_analyst.counts == {"truncated_answers": cut}
 
 
 def test_labels_only_writes_nothing() -> None:
     model, tokenizer = tiny_pair("t5")
     examples = make_examples(("DR", "CAMS"))
     whole = list(analyst(model, tokenizer).analyse(examples))
-    found = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
-    assert [each.probabilities for each in found] == [each.probabilities for each in whole]
-    assert {each.reading.explanation for each in found} == {""}
+    predictions = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    assert [each.probabilities for each in predictions] == [each.probabilities for each in whole]
+    assert {each.reading.explanation for each in predictions} == {""}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -163,10 +167,10 @@ def test_padding_and_batches_do_not_change_the_answers(kind: Kind, budget: int) 
     examples = make_examples(("Irf", "SAD"), posts=4)
     together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
     singly = analyst(model, tokenizer)
-    for given, example in zip(together, examples, strict=True):
+    for prediction, example in zip(together, examples, strict=True):
         (alone,) = singly.analyse([example])
-        assert given.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
-        assert given.reading == alone.reading
+        assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert prediction.reading == alone.reading
 
 
 def test_a_post_with_its_question_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,20 +198,20 @@ def test_no_padding_token_is_needed() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_long_posts_are_cut_at_the_post_counted_once_and_said_once(kind: Kind) -> None:
-    (model, tokenizer), said = tiny_pair(kind), list[str]()
+def test_long_posts_are_truncated_and_counted_once_with_one_message(kind: Kind) -> None:
+    (model, tokenizer), messages = tiny_pair(kind), list[str]()
     long = [
         example.model_copy(update={"text": example.text + " It rained again." * 300})
         for example in make_examples(("MultiWD",), posts=2)
     ]
-    own = analyst(model, tokenizer, log=said.append, labels_only=True)
-    found = list(own.analyse([*long, *make_examples(("MultiWD",), posts=1)]))
-    assert own.counts["truncated_posts"] == 2
-    assert said == [
+    seq2seq_analyst = analyst(model, tokenizer, log=messages.append, labels_only=True)
+    predictions = list(seq2seq_analyst.analyse([*long, *make_examples(("MultiWD",), posts=1)]))
+    assert seq2seq_analyst.counts["truncated_posts"] == 2
+    assert messages == [
         f"seq2seq:tiny has a context of {CONTEXT} tokens: longer posts are truncated at their end, and counted"
     ]
-    assert all(each.reading.label for each in found)
-    prompt = own._question(0, long[0]).prompt
+    assert all(each.reading.label for each in predictions)
+    prompt = seq2seq_analyst._question(0, long[0]).prompt
     assert CONTEXT - 8 < len(prompt) <= CONTEXT
     asked = write_query(TASKS["MultiWD"], long[0].question, "instruction", "It rained again.").partition(
         '" '
@@ -216,17 +220,17 @@ def test_long_posts_are_cut_at_the_post_counted_once_and_said_once(kind: Kind) -
     assert prompt[-1] == tokenizer.eos_token_id  # closed as every text is
 
 
-def test_an_explanation_ends_where_the_model_has_no_more_places() -> None:
+def test_an_explanation_ends_at_the_end_of_the_context() -> None:
     model, tokenizer = tiny_pair("bart", max_position_embeddings=80)
     model.generation_config.eos_token_id = []
     settings = InferenceOptions(max_new_tokens=500, log=lambda _: None)
-    own = Seq2seqAnalyst(LoadedModel(model, tokenizer, 80, "seq2seq:tiny", None), settings)
-    (given,) = own.analyse(make_examples(("DR",), posts=1))
-    assert given.reading.status == "parsed"
-    assert own.counts == {"truncated_explanations": 1}
+    seq2seq_analyst = Seq2seqAnalyst(LoadedModel(model, tokenizer, 80, "seq2seq:tiny", None), settings)
+    (prediction,) = seq2seq_analyst.analyse(make_examples(("DR",), posts=1))
+    assert prediction.reading.status == "parsed"
+    assert seq2seq_analyst.counts == {"truncated_explanations": 1}
 
 
-def test_faults_are_sentences(tmp_path: Path) -> None:
+def test_errors_are_one_sentence(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5")
     examples = make_examples(("DR",), posts=1)
     with pytest.raises(UsageError, match="a seq2seq model reads the query as plain text"):
@@ -260,15 +264,15 @@ def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
     return seen
 
 
-def test_where_memory_is_short_passes_are_halved_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    (model, tokenizer), said = ending_pair("bart"), list[str]()
+def test_out_of_memory_halves_the_batches_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    (model, tokenizer), messages = ending_pair("bart"), list[str]()
     examples = make_examples(("Irf", "SAD"), posts=3)
     wanted = list(analyst(model, tokenizer).analyse(examples))
     seen = full(model, 120, monkeypatch)
-    found = list(analyst(model, tokenizer, log=said.append).analyse(examples))
-    assert [each.reading for each in found] == [each.reading for each in wanted]
-    assert seen["failed"] == len(said) > 0
-    assert all(line.startswith("out of memory: batches are limited to ") for line in said)
+    predictions = list(analyst(model, tokenizer, log=messages.append).analyse(examples))
+    assert [each.reading for each in predictions] == [each.reading for each in wanted]
+    assert seen["failed"] == len(messages) > 0
+    assert all(line.startswith("out of memory: batches are limited to ") for line in messages)
     full(model, 20, monkeypatch)
     with pytest.raises(
         MentallamaError, match=r"out of memory with a single question of \d+ tokens; use a smaller"

@@ -75,8 +75,8 @@ class LLM:
         if params.prompt_logprobs is not None:
             chances = self._model(torch.tensor([ids])).logits[0].log_softmax(-1)
             pairs = zip(chances[:-1], ids[1:], strict=True)
-            told = [{token: SimpleNamespace(logprob=float(row[token]))} for row, token in pairs]
-            logprobs = [None, *told]
+            messages = [{token: SimpleNamespace(logprob=float(row[token]))} for row, token in pairs]
+            logprobs = [None, *messages]
         written, finish, ends = (
             list[int](),
             "length",
@@ -108,10 +108,10 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
     """A tiny Llama with a chat template, and one without."""
-    found = {chat: tmp_path_factory.mktemp("llama") for chat in (False, True)}
-    for chat, folder in found.items():
+    result = {chat: tmp_path_factory.mktemp("llama") for chat in (False, True)}
+    for chat, folder in result.items():
         tiny_llama(folder, tiny_tokenizer(chat=chat))
-    return found
+    return result
 
 
 def examples(form: Any = "instruction", words: str = "") -> list[Example]:
@@ -131,10 +131,10 @@ def test_it_says_what_causal_says(
 ) -> None:
     asking = InferenceOptions(max_new_tokens=12, dtype="float32", **settings)
     analyst = open_analyst(f"vllm:{folders[chat]}", asking)
-    found = list(analyst.analyse(examples()))
+    predictions = list(analyst.analyse(examples()))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     oracle = open_analyst(f"causal:{folders[chat]}", asking)
-    for one, other in zip(found, oracle.analyse(examples()), strict=True):
+    for one, other in zip(predictions, oracle.analyse(examples()), strict=True):
         assert (one.example_id, one.reading) == (other.example_id, other.reading)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert bool(one.probabilities) == (settings != {"mode": "free"})
@@ -143,16 +143,16 @@ def test_it_says_what_causal_says(
 
 @pytest.mark.usefixtures("vllm")
 def test_posts_that_are_too_long_are_cut_and_counted_once_a_post(folders: dict[bool, Path]) -> None:
-    said: list[str] = []
-    asking = InferenceOptions(max_new_tokens=4, log=said.append)
+    messages: list[str] = []
+    asking = InferenceOptions(max_new_tokens=4, log=messages.append)
     analyst = open_analyst(f"vllm:{folders[False]}", asking)
-    found = list(analyst.analyse(examples(words=" and then it rained" * 200)))
-    assert [each.reading.status for each in found] == ["parsed"] * 4
+    predictions = list(analyst.analyse(examples(words=" and then it rained" * 200)))
+    assert [each.reading.status for each in predictions] == ["parsed"] * 4
     assert analyst.counts["truncated_posts"] == 3
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
-def test_a_model_that_was_trained_here_is_known_by_its_fingerprint_and_asked_as_it_was_taught(
+def test_a_model_trained_here_is_named_by_its_fingerprint_and_prompted_as_in_training(
     vllm: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     tiny_llama(tmp_path, tiny_tokenizer(chat=True))
@@ -172,7 +172,7 @@ def test_a_model_that_was_trained_here_is_known_by_its_fingerprint_and_asked_as_
 
 
 @pytest.mark.usefixtures("vllm")
-def test_its_telemetry_is_off_before_it_is_opened(folders: dict[bool, Path]) -> None:
+def test_telemetry_is_off_before_the_engine_opens(folders: dict[bool, Path]) -> None:
     import os
 
     open_analyst(f"vllm:{folders[False]}")

@@ -62,7 +62,7 @@ def one(analyst: LinearAnalyst, *args: str) -> Prediction:
     return prediction
 
 
-def test_it_learns_what_there_is_to_learn(analyst: LinearAnalyst) -> None:
+def test_it_learns_separable_labels(analyst: LinearAnalyst) -> None:
     examples = [example_of(p, q, "instruction") for p in POSTS if p.split == "test" for q in p.labels]
     right = [p.reading.label == e.label for p, e in zip(analyst.analyse(examples), examples, strict=True)]
     # 20 + 18 + 2 x 20; the second question of MultiWD is about how many words were drawn from, not which.
@@ -102,7 +102,7 @@ def test_contributions_add_up_to_the_decision(parts: list[tuple[Featurizer, Line
 
 
 @given(st.text(st.sampled_from("ab é我😢.,\n'’[]") | st.characters(), max_size=60))
-def test_any_text_gets_a_whole_answer(analyst: LinearAnalyst, text: str) -> None:
+def test_any_text_gets_a_complete_answer(analyst: LinearAnalyst, text: str) -> None:
     for task, question in analyst.supported_questions:
         prediction = one(analyst, f"hopeless {text} garden", task, question)
         labels = load_tasks()[task].labels
@@ -130,12 +130,12 @@ def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnal
         leaning = analyst.explain(example, label)
         assert leaning.label == label
         assert leaning.contributions == pytest.approx(decision.contributions)
-    own = analyst.explain(example)
-    assert own.label == next(iter(analyst.analyse([example]))).reading.label
-    assert own.contributions == pytest.approx(decide(vector, head).contributions)
+    analyst_ = analyst.explain(example)
+    assert analyst_.label == next(iter(analyst.analyse([example]))).reading.label
+    assert analyst_.contributions == pytest.approx(decide(vector, head).contributions)
 
 
-def test_a_label_never_seen_has_no_contributions(analyst: LinearAnalyst) -> None:
+def test_an_unseen_label_has_no_contributions(analyst: LinearAnalyst) -> None:
     leaning = analyst.explain(example_of(cause_posts()[0], "cause", "instruction"), "alienation")
     assert (leaning.label, leaning.contributions) == ("alienation", None)
     assert len(leaning.tfidf_shares) == len(leaning.words.forms)
@@ -153,7 +153,7 @@ def test_labels_without_training_posts_have_no_probability(analyst: LinearAnalys
 
 
 @pytest.mark.parametrize("text", ["", "   ", "?!", "Zzyzx qwfp"])
-def test_a_post_without_known_words_rests_on_what_is_usual(analyst: LinearAnalyst, text: str) -> None:
+def test_a_post_without_known_words_gets_the_prior(analyst: LinearAnalyst, text: str) -> None:
     prediction = one(analyst, text)
     assert "little evidence" in prediction.reading.explanation
     assert "“" not in prediction.reading.explanation
@@ -171,9 +171,9 @@ def test_questions_about_one_post_do_not_mix(analyst: LinearAnalyst) -> None:
 def test_the_same_text_in_two_sets_is_read_twice(analyst: LinearAnalyst) -> None:
     text = "hopeless garden"
     examples = [ask(text), ask(text, "CAMS", "cause"), ask(text)]
-    found = list(analyst.analyse(examples))
-    assert found == [next(analyst.analyse([example])) for example in examples]
-    assert found[0] == found[2]
+    predictions = list(analyst.analyse(examples))
+    assert predictions == [next(analyst.analyse([example])) for example in examples]
+    assert predictions[0] == predictions[2]
 
 
 def test_loading_again_changes_nothing(folder: Path, analyst: LinearAnalyst) -> None:

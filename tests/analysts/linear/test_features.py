@@ -60,8 +60,8 @@ def test_offsets_are_code_points_in_order(text: str) -> None:
     ],
 )
 def test_clauses_end_where_more_than_a_comma_stands(text: str, clauses: list[int]) -> None:
-    found = split_words(text).clauses
-    assert np.unique(found, return_inverse=True)[1].tolist() == clauses
+    result = split_words(text).clauses
+    assert np.unique(result, return_inverse=True)[1].tolist() == clauses
 
 
 def test_placeholders_are_marked() -> None:
@@ -70,10 +70,10 @@ def test_placeholders_are_marked() -> None:
 
 def test_features_of_a_word() -> None:
     # " ab " has the runs " a", "ab", "b " of two, " ab", "ab " of three, " ab " of four.
-    own, keys = hash_word("AB", NgramConfig())
+    analyst, keys = hash_word("AB", NgramConfig())
     runs = [b" a", b"ab", b"b ", b" ab", b"ab ", b" ab "]
-    assert own == crc32(b"word ab")
-    assert keys.tolist() == [own, *map(crc32, runs)]
+    assert analyst == crc32(b"word ab")
+    assert keys.tolist() == [analyst, *map(crc32, runs)]
 
 
 def test_one_spelling_for_all_shapes_of_a_word() -> None:
@@ -94,9 +94,9 @@ def test_pairs_know_their_order() -> None:
 def known(*forms: str, pairs: list[tuple[str, str]] = ()) -> Featurizer:  # type: ignore[assignment]
     """A featurizer that knows whole words and pairs only, with idf 1, 2, 3, …"""
     grams = NgramConfig(min_chars=1, max_chars=1)
-    own = {form: hash_word(form, grams)[0] for form in {*forms, *(w for pair in pairs for w in pair)}}
-    keys = [own[form] for form in forms]
-    keys += [int(hash_bigrams(np.array([own[a], own[b]], np.uint32))[0]) for a, b in pairs]
+    analyst = {form: hash_word(form, grams)[0] for form in {*forms, *(w for pair in pairs for w in pair)}}
+    keys = [analyst[form] for form in forms]
+    keys += [int(hash_bigrams(np.array([analyst[a], analyst[b]], np.uint32))[0]) for a, b in pairs]
     return Featurizer(np.array(keys, np.uint32), np.arange(1.0, len(keys) + 1), grams)
 
 

@@ -43,9 +43,9 @@ def test_neighbours_are_joined_over_a_small_word() -> None:
 
 
 def test_both_sides_are_given_strongest_first() -> None:
-    found = chosen("bad. worse. good. fine. best.", [0.5, 1.0, -0.4, -0.6, -0.3])
+    result = chosen("bad. worse. good. fine. best.", [0.5, 1.0, -0.4, -0.6, -0.3])
     # Of the three words against, the two strongest.
-    assert found == [("worse", 1.0), ("bad", 0.5), ("fine", -0.6), ("good", -0.4)]
+    assert result == [("worse", 1.0), ("bad", 0.5), ("fine", -0.6), ("good", -0.4)]
 
 
 def test_a_quotation_ends_with_its_clause() -> None:
