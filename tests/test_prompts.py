@@ -109,19 +109,19 @@ def test_an_examples_answer_reads_back(task: Task, question: str, structured: bo
 def test_instructions_are_in_the_prompts_and_leave_out_what_may_be_repeated(
     task: Task, question: str
 ) -> None:
-    said = prompt_instructions(task, question)
+    instructions = prompt_instructions(task, question)
     asked = [
         shown(sample_prompt(task, question, mode, structured))
         for mode in get_args(PromptMode)
         for structured in (False, True)
     ]
-    assert [each for each in said if not any(each in prompt for prompt in asked)] == []
-    ours = "\n".join(said)
+    assert [each for each in instructions if not any(each in prompt for prompt in asked)] == []
+    ours = "\n".join(instructions)
     assert task.questions[question].wording.instruction not in ours
     assert all(label_sentence(task, label) not in ours for label in task.labels)
     # and nothing else in the prompts is ours: what is left are names of parts, the question, answers, the posts
     left = asked[0]
-    for each in sorted(said, key=len, reverse=True):
+    for each in sorted(instructions, key=len, reverse=True):
         left = left.replace(each, "")
     sentences = [label_sentence(task, label) for label in task.labels]
     for each in (task.questions[question].wording.instruction, *sentences):

@@ -144,8 +144,8 @@ def gathered(folder: Path, name: str, *asked: tuple[str, str, str]) -> list[RawP
     """Posts of a release file with rows (question, text, reference)."""
     task = TASKS[name]
     rows = [
-        {"query": write_query(task, question, "instruction", text), "gpt-3.5-turbo": said}
-        for question, text, said in asked
+        {"query": write_query(task, question, "instruction", text), "gpt-3.5-turbo": response}
+        for question, text, response in asked
     ]
     file = ReleaseFile(name, "test", "instruction", write(folder / "a.csv", *rows))
     return list(read_release_posts(file, task, "release/a.csv"))

@@ -1,4 +1,4 @@
-"""Records on disk: what is written is read, a writer that fails leaves nothing, damage is said."""
+"""Record files: round trips, failed writers that leave nothing behind, errors on damaged files."""
 
 from __future__ import annotations
 

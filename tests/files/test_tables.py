@@ -166,7 +166,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("name", "raw", "row", "what"), FAULTS)
-def test_a_fault_is_told_with_file_and_row(
+def test_an_error_names_file_and_row(
     name: str, raw: bytes, row: int | None, what: str, tmp_path: Path
 ) -> None:
     with pytest.raises(DataError, match=what) as fault:

@@ -13,8 +13,8 @@ def tables(posts: int, questions: int = 1, seed: int = 1) -> np.ndarray:
     draw = np.random.default_rng(seed)
     counts = np.zeros((posts, 2, 5), dtype=np.int64)
     gold = draw.integers(2, size=posts)
-    said = np.where(draw.random(posts) < 0.7, gold, 1 - gold)
-    counts[np.arange(posts), gold, said] = questions
+    predicted = np.where(draw.random(posts) < 0.7, gold, 1 - gold)
+    counts[np.arange(posts), gold, predicted] = questions
     return counts
 
 
@@ -48,10 +48,10 @@ def test_posts_are_drawn_whole() -> None:
 def test_equal_to_resampling_rows_one_by_one() -> None:
     # The slow way: draw row numbers and ask scikit-learn. Ends agree within the draws' own error.
     counts = tables(120)
-    gold, said = (np.nonzero(counts)[axis] for axis in (1, 2))
+    gold, predicted = (np.nonzero(counts)[axis] for axis in (1, 2))
     draw = np.random.default_rng(0)
     slow = [
-        100 * f1_score(gold[i], said[i], average="weighted")
+        100 * f1_score(gold[i], predicted[i], average="weighted")
         for i in (draw.integers(120, size=120) for _ in range(1000))
     ]
     found = bootstrap_interval(counts, weighted_f1, Resampling())
