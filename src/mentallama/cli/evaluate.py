@@ -46,7 +46,9 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         ] = None,
         out: Annotated[
             Path | None,
-            typer.Option("--out", metavar="DIR", help="The run's folder, default runs/NAME; or the scores'."),
+            typer.Option(
+                "--out", metavar="DIR", help="Folder of the run (default: runs/NAME) or of the scores."
+            ),
         ] = None,
     ) -> None:
         """Score predictions: of a recipe's run, or a folder of any model's outputs against the benchmark."""

@@ -14,9 +14,9 @@ class Collect(Settings):
     """How posts are read, cleaned, split and kept apart from test posts."""
 
     leak_guard: Literal["question", "run"] = "run"
-    """run: drop training and validation posts that are copies or near-copies of a test post of any set in the run;
-    needed for a model trained on several sets and for every held-out claim. question: only copies of a test post of the
-    same set."""
+    """run: drop training and validation posts that are copies or near-copies of a test post of any set in the run, and
+    training posts that are those of a validation post; needed for a model trained on several sets and for every
+    held-out claim. question: compare only posts of the same set."""
     held_out: tuple[str, ...] = ()
     """Sets that are only tested on: their training and validation posts are dropped."""
     validation_share: float = Field(default=0.1, ge=0, lt=0.5)

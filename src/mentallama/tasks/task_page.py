@@ -17,7 +17,7 @@ def task_page(task: Task) -> str:
         f"- Platform: {task.platform}; annotation: {task.annotation}; language: {task.language}",
         f"- Licence: {task.licence}",
         f"- How to obtain it: {task.obtain}",
-        "- Given under an agreement or on request, so not sent to a remote endpoint unless allowed: "
+        "- Needs an agreement, so it is sent to a remote endpoint only if you allow it: "
         f"{'yes' if task.needs_agreement else 'no'}",
         f"- Published rows: {counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test",
         f"- High-risk label: {task.high_risk_label or 'none'}",

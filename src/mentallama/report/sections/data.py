@@ -32,8 +32,9 @@ REMOVAL_REASONS = {
 }
 
 LEAK_GUARD_LEVELS = {
-    "run": "a training post is removed if it occurs in any test set of the run",
-    "question": "a training post is removed only if it occurs among the test posts of its own set, "
+    "run": "a post is removed from training if it is a copy of a validation or test post of any set, "
+    "and from validation if it is a copy of a test post of any set",
+    "question": "a post is removed only if it is a copy of an evaluation post of its own set, "
     "so no set can be called unseen",
 }
 
