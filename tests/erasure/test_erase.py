@@ -14,7 +14,7 @@ from mentallama.config import read_recipe
 from mentallama.erasure.erase import NothingToErase, erase, erase_from_runs, erasure_report_lines
 from mentallama.errors import DataError
 from mentallama.files.atomic import write_json
-from mentallama.files.erasure_requests import ErasureList, read_erasure_list
+from mentallama.files.erasure_requests import ErasureList, read_erasure_list, write_erasure_list
 from mentallama.files.record_files import read_records, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Provenance, Response, example_of
@@ -122,6 +122,20 @@ def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(ru
     with pytest.raises(NothingToErase, match="no file of this run mentions"):
         erase(run, MINE.id)
     assert read_erasure_list(run) == listed
+
+
+def test_requests_made_under_the_former_file_name_still_count(tmp_path: Path) -> None:
+    former = {"posts": ["b" * 16], "authors": ["a" * 16], "texts": [identifying_hash(TEXT)]}
+    write_json(tmp_path / "forgotten.json", former)
+    erasures = read_erasure_list(tmp_path)
+    assert erasures.covers(MINE)
+    assert erasures.post_ids == ("b" * 16,)
+    write_erasure_list(tmp_path, erasures.with_authors({"c" * 16}))
+    assert read_erasure_list(tmp_path).author_hashes == ("a" * 16, "c" * 16)
+    write_json(tmp_path / "forgotten.json", ["b" * 16])
+    (tmp_path / "erasure_list.json").unlink()
+    with pytest.raises(DataError, match="not an erasure list"):
+        read_erasure_list(tmp_path)
 
 
 def test_an_unknown_id_changes_nothing(run: Path) -> None:

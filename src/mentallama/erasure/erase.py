@@ -21,7 +21,7 @@ from typing import Any
 
 from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import atomic_write, write_json
-from mentallama.files.erasure_requests import read_erasure_list, write_erasure_list
+from mentallama.files.erasure_requests import FORMER_ERASURE_LIST_PATH, read_erasure_list, write_erasure_list
 from mentallama.files.record_files import (
     DAMAGED_FILE_ERRORS,
     open_jsonl,
@@ -44,7 +44,7 @@ _PARTIAL_GLOB = ".*.partial"
 """Folders of stages that were killed: they may be damaged and are deleted."""
 _MAX_CELL_CHARS = 1 << 30
 """Limit on the length of a CSV cell; the csv module's default is shorter than some posts."""
-_KEPT_FILES = {MANIFEST_FILE, ERASURE_LIST_PATH, LOCK_PATH}
+_KEPT_FILES = {MANIFEST_FILE, ERASURE_LIST_PATH, FORMER_ERASURE_LIST_PATH, LOCK_PATH}
 
 
 @dataclass(frozen=True)

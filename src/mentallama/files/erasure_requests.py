@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from mentallama.errors import DataError
 from mentallama.files.atomic import write_text
@@ -46,15 +45,28 @@ class ErasureList(Record):
 
 NO_ERASURES = ErasureList()
 
+FORMER_ERASURE_LIST_PATH = "forgotten.json"
+_FIELD_BY_FORMER_NAME = {"posts": "post_ids", "authors": "author_hashes", "texts": "text_hashes"}
+
 
 def read_erasure_list(folder: Path) -> ErasureList:
-    """Read the list of a run; empty if there were no requests."""
-    path = folder / ERASURE_LIST_PATH
+    """Read the list of a run, also one under its former name; empty if there were no requests.
+
+    Raises
+    ------
+    DataError
+        The file is not an erasure list.
+    """
+    current, former = folder / ERASURE_LIST_PATH, folder / FORMER_ERASURE_LIST_PATH
+    path = current if current.is_file() else former
     if not path.is_file():
         return NO_ERASURES
     try:
-        return ErasureList.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as fault:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if path == former:  # a request must never be lost, or erased posts come back
+            fields = {_FIELD_BY_FORMER_NAME.get(name, name): values for name, values in fields.items()}
+        return ErasureList.model_validate_json(json.dumps(fields))
+    except (ValueError, AttributeError) as fault:
         raise DataError("this is not an erasure list", path) from fault
 
 
