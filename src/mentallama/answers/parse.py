@@ -12,6 +12,7 @@ import re
 from functools import cache
 from typing import Any
 
+from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.label_mentions import (
     LabelName,
@@ -33,8 +34,6 @@ _SPECIAL_TOKENS = re.compile(
 )
 _THINKING = re.compile(r"<(think|thinking|thought)>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _UNCLOSED_THINKING = re.compile(r"<(think|thinking|thought)>", re.IGNORECASE)
-TRUNCATED_FINISH_REASONS = {"length", "max_tokens", "model_length", "incomplete"}
-_REFUSED_FINISH_REASONS = {"content_filter", "refusal", "safety", "blocked"}
 
 _REFUSAL = re.compile(
     # The subject must be the speaker or missing: a sentence about the poster ("can't help it") is not a refusal.
@@ -69,7 +68,7 @@ def read_answer(
     form
         The form that was requested; an answer in the other form is read as well.
     finish_reason
-        Why the model stopped, in the terms of its server (those of several providers are known); None if unknown.
+        Why the model stopped, in the terms of its server (see `finish_reasons`); None if unknown.
 
     Returns
     -------
@@ -92,10 +91,9 @@ def read_answer(
     'names more than one label: school, work'
     """
     task = find_task(task) if isinstance(task, str) else task
-    if finish_reason in TRUNCATED_FINISH_REASONS:
-        return Reading(status="truncated", reason=f"the model stopped at {finish_reason}")
-    if finish_reason in _REFUSED_FINISH_REASONS:
-        return Reading(status="refused", reason=f"the model stopped at {finish_reason}")
+    status = finish_reason_status(finish_reason)
+    if status is not None:
+        return Reading(status=status, reason=f"the model stopped at {finish_reason}")
     return _read_exact(task, text, form) or _read_free(task, text)
 
 

@@ -21,8 +21,9 @@ from pydantic import ValidationError
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.inference.token_trie import common_prefix_length
 from mentallama.analysts.language_model.generative import softmax
+from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
-from mentallama.answers.parse import TRUNCATED_FINISH_REASONS, read_answer
+from mentallama.answers.parse import read_answer
 from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
@@ -237,7 +238,9 @@ class RemoteAnalyst:
             failure, prediction = self._failure_reading(completion), predictions[request.example_id]
             if completion.state != "answered" and failure is None:
                 continue
-            self.counts["truncated_explanations"] += completion.finish_reason in TRUNCATED_FINISH_REASONS
+            self.counts["truncated_explanations"] += (
+                finish_reason_status(completion.finish_reason) == "truncated"
+            )
             self.counts["missing_explanations"] += failure is not None
             text = "" if failure is not None else completion.text.strip()
             reading = prediction.reading.model_copy(update={"explanation": text})
