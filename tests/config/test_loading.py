@@ -35,13 +35,13 @@ def error(folder: Path, text: str) -> str:
         ("teach: {attempts: 3}", "teach.attempts: no such key; did you mean max_attempts?"),
         (
             "teach: {teacher: [{spec: embedded, key: K}]}",
-            "teach.teacher.0.key: no such key; did you mean key_env_var?",
+            "teach.teacher[0].key: no such key; did you mean key_env_var?",
         ),
         ("check: {words: [1, 9]}", "check.words: no such key; did you mean length?"),
     ],
 )
 def test_an_old_key_names_the_new_one(text: str, sentence: str, tmp_path: Path) -> None:
-    assert f"  - {sentence}" in error(tmp_path, text).splitlines()
+    assert f"  - {sentence} (line 3)" in error(tmp_path, text).splitlines()
 
 
 PARENTS = {

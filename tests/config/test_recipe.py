@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from mentallama.config import Recipe, Teacher, read_recipe
+from mentallama.config import CausalSettings, Recipe, Teacher, read_recipe
 from mentallama.errors import UsageError
 from mentallama.pipeline.registry import recipe_stages
 from mentallama.tasks import load_tasks
@@ -58,9 +58,9 @@ def test_sets_are_run_in_the_order_of_the_recipe(tmp_path: Path) -> None:
 def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> None:
     text = PLAIN + "colect: {}\nform: oral\nsets: [CAMS, dreadit]\n"
     assert faults(tmp_path, text) == [
-        "form: Input should be 'instruction' or 'completion'",
-        "colect: no such key; did you mean collect?",
-        "sets: no set is called 'dreadit'; did you mean dreaddit?",
+        "form: should be 'instruction' or 'completion' (line 4)",
+        "colect: no such key; did you mean collect? (line 3)",
+        "sets: no set is called 'dreadit'; did you mean dreaddit? (line 5)",
     ]
 
 
@@ -71,7 +71,7 @@ def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> 
         ("xyzzy: 3", "xyzzy: no such key; known are name, data, sets, form"),
         ("collect: {leak_gard: run}", "collect.leak_gard: no such key; did you mean leak_guard?"),
         ("evaluate: {resample: 200}", "evaluate.resample: no such key; did you mean resamples?"),
-        ("evaluate: {resamples: 5}", "evaluate.resamples: Input should be greater than or equal to 100"),
+        ("evaluate: {resamples: 5}", "evaluate.resamples: should be at least 100"),
         (
             "check: {report_only: [repeated_explanations]}",
             "check: report_only: no gate is called 'repeated_explanations'; did you mean repeated_explanation?",
@@ -81,11 +81,11 @@ def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> 
             "check: {acceptable_poor_share: 0.2}",
             "check: acceptable_poor_share must be smaller than unacceptable_poor_share",
         ),
-        ("jobs: 0", "jobs: Input should be greater than or equal to 1"),
-        ("jobs: two", "jobs: Input should be a valid integer"),
-        ("collect: 5", "collect: Input should be a valid dictionary"),
-        ("sets: CAMS", "sets: Input should be a valid tuple"),
-        ("tasks: 5", "tasks: Input is not a valid path"),
+        ("jobs: 0", "jobs: should be at least 1"),
+        ("jobs: two", "jobs: should be a whole number"),
+        ("collect: 5", "collect: should be a mapping"),
+        ("sets: CAMS", "sets: should be a list, such as [a, b] (line 3)"),
+        ("tasks: 5", "tasks: 5: there is no such folder of task files (line 3)"),
         ("sets: [quux]", "sets: no set is called 'quux'; known are CAMS, CLP, DR"),
         ("collect: {held_out: [cams]}", "collect.held_out: no set is called 'cams'; did you mean CAMS?"),
         ("collect: {tables: {DRR: []}}", "collect.tables: no set is called 'DRR'; did you mean DR?"),
@@ -93,15 +93,15 @@ def test_three_faults_are_listed_at_once_with_what_was_meant(tmp_path: Path) -> 
         ("sets: [DR]\ncollect: {held_out: [Irf]}",
          "collect.held_out: Irf is not among the sets of this recipe"),
         ("collect: {tables: {DR: [{file: a.csv, columns: {text: t, label: x}}]}}",
-         "collect.tables.DR.0.columns.label: no such key; did you mean labels?"),
+         "collect.tables.DR[0].columns.label: no such key; did you mean labels?"),
         ("collect: {tables: {DR: [{file: a.csv, colums: {text: t}, columns: {text: t}}]}}",
-         "collect.tables.DR.0.colums: no such key; did you mean columns?"),
+         "collect.tables.DR[0].colums: no such key; did you mean columns?"),
         ("collect: {tables: {DR: [{file: a.csv, columns: {text: t, labels: {mood: m}}}]}}",
-         "collect.tables.DR.0: DR has no label or question called 'mood'"),
-        ("collect: {tables: {DR: [{file: a.csv, columns: {text: t}, codes: {1: yes}}]}}",
-         "collect.tables.DR.0.codes"),
+         "collect.tables.DR[0]: DR has no label or question called 'mood'"),
+        ("collect: {tables: {DR: [{file: a.csv, columns: {text: t}, codes: {1: [yes]}}]}}",
+         "collect.tables.DR[0].codes.1: should be text"),
         ('collect: {tables: {DR: [{file: a.csv, columns: {text: t}, codes: {"1": "joy"}}]}}',
-         "collect.tables.DR.0: DR has no label or question called 'joy'"),
+         "collect.tables.DR[0]: DR has no label or question called 'joy'"),
     ],
 )  # fmt: skip
 def test_each_fault_is_one_sentence(text: str, fault: str, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_each_fault_is_one_sentence(text: str, fault: str, tmp_path: Path) -> No
 
 
 def test_a_recipe_without_name_and_data_lacks_both(tmp_path: Path) -> None:
-    assert faults(tmp_path, "seed: 1\n") == ["name: Field required", "data: Field required"]
+    assert faults(tmp_path, "seed: 1\n") == ["name: is missing", "data: is missing"]
 
 
 @pytest.mark.parametrize("name", ["a/b", "..\\x", "", "a b"])
@@ -135,18 +135,68 @@ def test_set_overrides_a_key_at_any_depth_and_creates_missing_ones(tmp_path: Pat
         ("seed", "write it as key=value"),
         ("=3", "write it as key=value"),
         ("name.x=1", "name holds no keys"),
+        ("name[0]=1", "name holds no item [0]"),
+        ("sets[1]=SAD", "sets holds no item [1]"),
+        ("sets.CLP=1", "sets holds no keys"),
+        ("data=", "nothing follows the =; write null for no value"),
+        ("collect.=1", "write it as key=value"),
+        ("sets[x]=1", "write it as key=value"),
+        ("seed=!!python/name:os.system", "what follows the = is not YAML"),
         ("seed=[", "what follows the = is not YAML"),
     ],
 )
 def test_an_override_that_cannot_be_applied_is_a_usage_error(change: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as fault:
-        recipe(tmp_path, PLAIN, change)
+        recipe(tmp_path, PLAIN + "sets: [CLP]\n", change)
     assert str(fault.value).startswith(f"--set {change}: ")
     assert what in str(fault.value)
 
 
+def test_an_override_reaches_into_lists_and_empty_sections(tmp_path: Path) -> None:
+    text = (
+        PLAIN + "teach: {teacher: [embedded, {spec: 'linear:a'}]}\ntrain: {analyst: causal, base: b, lora:}\n"
+    )
+    read = recipe(tmp_path, text, "teach.teacher[1].spec=linear:b", "train.lora.rank=4")
+    assert read.teach is not None
+    assert [teacher.spec for teacher in read.teach.teacher] == ["embedded", "linear:b"]
+    assert isinstance(read.train, CausalSettings)
+    assert read.train.lora is not None
+    assert read.train.lora.rank == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ("sets=CLP", "sets: should be a list, such as [a, b] (--set sets)"),
+        ("seed=abc", "seed: should be a whole number (--set seed)"),
+        ("jobs=1.5", "jobs: should be a whole number (--set jobs)"),
+        ("predict.splits=[foo]",
+         "predict.splits[0]: should be 'train', 'validation' or 'test' (--set predict.splits)"),
+        ("predict.splits=[]", "predict.splits: should not be empty (--set predict.splits)"),
+        ("teach.teacher={spec: embedded, modle: x}", "teach.teacher.modle: no such key; "),
+        ("train.analyst=forest", "train: analyst should be linear, encoder, causal or seq2seq (--set train.analyst)"),
+        ("train={analyst: causal, base: b, lora: {target_modules: 5}}",
+         "train.lora.target_modules: should be a list, such as [a, b], or should be 'all-linear' (--set train)"),
+        ("predict.timeout=.inf", "predict.timeout: should be a number"),
+        ("predict.timeout=inf", "predict.timeout: should be a finite number"),
+        ("teach.budget=nan", "teach.budget: should be a finite number"),
+        ("predict.timeout=-1", "predict.timeout: should be greater than 0"),
+        ("collect.test_share=0.7", "collect.test_share: should be less than 0.5"),
+        ("check.min_chrf=101", "check.min_chrf: should be at most 100"),
+        ("check.length=[5]", "check.length[1]: is missing"),
+        ("check.language=perhaps", "check.language: should be true or false"),
+        ("seed=" + "9" * 5000, "seed: should be a smaller number"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_an_override_is_one_sentence_with_its_key(change: str, fault: str, tmp_path: Path) -> None:
+    (found,) = faults(tmp_path, PLAIN, change)
+    assert found.startswith(fault)
+
+
 def test_an_override_of_an_unknown_key_is_a_fault(tmp_path: Path) -> None:
-    assert faults(tmp_path, PLAIN, "colect.seed=3") == ["colect: no such key; did you mean collect?"]
+    assert faults(tmp_path, PLAIN, "colect.seed=3") == [
+        "colect: no such key; did you mean collect? (--set colect.seed)"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -168,8 +218,9 @@ def test_an_unreadable_recipe_is_a_usage_error(raw: bytes, what: str, tmp_path: 
 def test_a_missing_recipe_or_task_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no such recipe"):
         read_recipe(tmp_path / "none.yaml")
-    with pytest.raises(UsageError, match="there is no such folder of task files"):
-        recipe(tmp_path, PLAIN + f"tasks: {tmp_path / 'none'}\n")
+    assert faults(tmp_path, PLAIN + f"tasks: {tmp_path / 'none'}\n") == [
+        f"tasks: {tmp_path / 'none'}: there is no such folder of task files (line 3)"
+    ]
 
 
 def test_a_recipe_is_immutable(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_names_that_do_not_exist_are_faults(changes: dict[str, object], what: st
         read_task(write_task(tmp_path / "a.yaml", **changes))
 
 
-@pytest.mark.parametrize("raw", [b"a: [", b"\xff\xfea: 1", b"a: b: c", b"\ttab: 1"])
+@pytest.mark.parametrize("raw", [b"a: [", b"a: \xff", b"a: b: c", b"\ttab: 1"])
 def test_what_is_not_yaml_is_bad_data(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(raw)
     with pytest.raises(DataError, match="not a YAML file"):

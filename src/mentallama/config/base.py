@@ -1,17 +1,22 @@
-"""Base class and number types of all settings."""
+"""Base class and value types of all settings."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from mentallama.files.yaml_file import json_values
 
 
 class Settings(BaseModel):
-    """Base of every section of a recipe: frozen; unknown keys are errors."""
+    """Base of every section of a recipe: frozen; unknown keys are errors, and so are numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A number from 0 to 1."""
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(json_values)]
+"""Keys and values that are passed on as JSON."""

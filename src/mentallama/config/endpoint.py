@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from mentallama.config.base import Settings
+from mentallama.config.base import JsonObject, Settings
 
 SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
 """Names that suggest a secret; no field of a request body is called like this."""
@@ -32,7 +32,7 @@ class EndpointSettings(Settings):
     """The `response_format` that a structured answer is requested with, beside the prompt's instructions."""
     max_tokens: PositiveInt = 512
     temperature: float = Field(default=0.0, ge=0, le=2)
-    extra_body: dict[str, Any] = {}
+    extra_body: JsonObject = {}
     """Additional fields of the request body; null removes a default field, for example max_tokens for a model that
     takes max_completion_tokens instead."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from mentallama.config.base import Settings
+from mentallama.config.base import JsonObject, Settings
 from mentallama.records import Split
 
 
@@ -34,7 +34,7 @@ class Predict(Settings):
     """Concurrent calls to a remote model; fewer while the server pushes back."""
     timeout: PositiveFloat = 120.0
     """Seconds before a call to a remote model times out."""
-    extra_body: dict[str, Any] = {}
+    extra_body: JsonObject = {}
     """Further keys of the request to a remote model, as its provider expects them; null removes a key."""
     allow_remote: tuple[str, ...] = ()
     """Sets under a data agreement that may be sent to a remote model nevertheless."""

@@ -30,7 +30,7 @@ class LinearSettings(Settings):
     """Whether calibration may shift each label's intercept besides fitting the temperature; alternatives to try. It
     helps where a label is more common among validation posts than among training posts (upstream labels against the
     release's). The second alternative is tried only if every question has 50 validation posts."""
-    max_word_ngram: Literal[1, 2] = 2
+    max_word_ngram: int = Field(default=2, ge=1, le=2)
     char_ngram_range: tuple[int, int] = (2, 5)
     min_df: int = Field(default=2, ge=1)
     """Smallest number of posts that contain a feature; a feature of a single post identifies that post."""
@@ -219,6 +219,6 @@ Train = Annotated[
     Discriminator(
         _analyst_kind,
         custom_error_type="unknown_analyst",
-        custom_error_message="analyst: there are linear, encoder, causal and seq2seq",
+        custom_error_message="analyst should be linear, encoder, causal or seq2seq",
     ),
 ]

@@ -8,10 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
 
-import yaml
 from pydantic import ValidationError
 
 from mentallama.errors import DataError, UsageError
+from mentallama.files.schema_faults import fault_sentences
+from mentallama.files.yaml_file import KeyPath, read_yaml
 from mentallama.tasks.schema import Task
 from mentallama.text.suggestions import did_you_mean
 
@@ -24,13 +25,16 @@ def read_task(path: Path) -> Task:
     DataError
         The file is not YAML, or not a task; the message lists every error.
     """
+    document = read_yaml(path)
+
+    def locate(key: KeyPath) -> str | None:
+        return f"line {document.lines[key]}" if key in document.lines else None
+
     try:
-        return Task.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError) as fault:
-        raise DataError("not a YAML file", path) from fault
-    except ValidationError as fault:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in fault.errors())
-        raise DataError(f"not a task: {faults}", path) from fault
+        return Task.model_validate(document.content)
+    except ValidationError as invalid:
+        faults = fault_sentences(invalid, document.content, Task, locate)
+        raise DataError(f"not a task: {'; '.join(faults)}", path) from None
 
 
 @cache

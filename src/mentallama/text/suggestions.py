@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     """Suggest the closest known name, or list all of them if none is close.
 
     `cutoff` is the minimum similarity, from 0 to 1 (Ratcliff and Obershelp).

@@ -1,0 +1,62 @@
+"""Keys that recipes had before a renaming, for error messages."""
+
+from __future__ import annotations
+
+OLD_KEYS: dict[str, dict[str, str]] = {
+    "teach": {
+        "key": "key_env_var",
+        "options": "extra_body",
+        "in_flight": "max_concurrency",
+        "attempts": "max_attempts",
+        "batch": "use_batch_api",
+    },
+    "check": {
+        "correctness": "label_match",
+        "consistency": "min_label_consistency",
+        "reader": "label_reader",
+        "invented": "max_ungrounded_quotes",
+        "words": "length",
+        "leakage": "prompt_leakage_ngram",
+        "personal": "personal_data",
+        "boilerplate": "max_explanation_similarity",
+        "chrf": "min_chrf",
+        "sample": "rating_sample_size",
+        "acceptable": "acceptable_poor_share",
+        "unacceptable": "unacceptable_poor_share",
+    },
+    "train": {
+        "regularisation": "C",
+        "shifts": "intercept_shifts",
+        "min_posts": "min_df",
+        "word_ngrams": "max_word_ngram",
+        "character_ngrams": "char_ngram_range",
+        "hidden": "hidden_size",
+        "layers": "num_hidden_layers",
+        "heads": "num_attention_heads",
+        "vocabulary": "vocab_size",
+        "targets": "target_modules",
+        "quantised": "load_in_4bit",
+        "steps": "max_steps",
+        "tokens_at_once": "max_batch_tokens",
+        "warmup": "warmup_ratio",
+        "clip": "max_grad_norm",
+        "average": "ema_decay",
+        "evaluate_every": "eval_steps",
+        "patience": "early_stopping_patience",
+        "best_by": "metric_for_best",
+        "head_rate": "head_lr_multiplier",
+        "new": "from_scratch",
+        "learns": "objective",
+        "adapter": "lora",
+        "text": "corpus",
+        "general": "general_corpus",
+        "pairs": "preference_pairs",
+    },
+    "predict": {
+        "tokens_at_once": "max_batch_tokens",
+        "in_flight": "max_concurrency",
+        "options": "extra_body",
+    },
+    "evaluate": {"reader": "label_reader"},
+}
+"""By stage: old name -> new name."""
