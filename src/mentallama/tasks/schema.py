@@ -55,13 +55,15 @@ class ExplanationTemplate(TaskFileModel):
 
     `{quotes}` is replaced by quotations from the post, `{because}` by the label's `because`. `evidence` is for
     quotations that support the label, `counter_evidence` for those against it, `inconclusive` for posts with little of
-    either.
+    either, `unsupported` for posts that do not speak for the label at all.
     """
 
     evidence: str
     counter_evidence: str
     no_counter_evidence: str
     inconclusive: str
+    unsupported: str | None = None
+    """If None, `inconclusive` is used."""
     given_label_supported: str | None = None
     """Used instead of `evidence` if the label was given to the teacher; may also contain `{question}`."""
     given_label_unsupported: str | None = None

@@ -20,7 +20,14 @@ from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, Prediction, example_of
 from mentallama.tasks import load_tasks
 from mentallama.train.linear.trainer import train_linear
-from tests.factories.linear_cases import cause_posts, depression_posts, make_post, wellness_posts
+from tests.factories.linear_cases import (
+    CHEER,
+    GLOOM,
+    cause_posts,
+    depression_posts,
+    make_post,
+    wellness_posts,
+)
 
 POSTS = [*depression_posts(), *cause_posts(), *wellness_posts()]
 SETTINGS = LinearSettings()
@@ -93,7 +100,9 @@ def test_contributions_add_up_to_the_decision(parts: list[tuple[Featurizer, Line
     for featurizer, head in parts:
         decision = decide(featurizer.transform(text), head)
         assert decision.logits.sum() == pytest.approx(0, abs=1e-4)
-        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.margin, abs=1e-5)
+        assert decision.contributions.sum() + decision.prior_margin == pytest.approx(
+            decision.margin, abs=1e-5
+        )
         shares = decision.probabilities
         assert shares.sum() == pytest.approx(1, abs=1e-9)
         if len(shares) == 2:
@@ -126,7 +135,7 @@ def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnal
         # the lead of a label: its logit minus the mean of the two others
         others = np.delete(decision.logits, place)
         assert decision.margin == pytest.approx(decision.logits[place] - others.mean())
-        assert decision.contributions.sum() + decision.intercept == pytest.approx(decision.margin)
+        assert decision.contributions.sum() + decision.prior_margin == pytest.approx(decision.margin)
         leaning = analyst.explain(example, label)
         assert leaning.label == label
         assert leaning.contributions == pytest.approx(decision.contributions)
@@ -155,7 +164,7 @@ def test_labels_without_training_posts_have_no_probability(analyst: LinearAnalys
 @pytest.mark.parametrize("text", ["", "   ", "?!", "Zzyzx qwfp"])
 def test_a_post_without_known_words_gets_the_prior(analyst: LinearAnalyst, text: str) -> None:
     prediction = one(analyst, text)
-    assert "little evidence" in prediction.reading.explanation
+    assert prediction.reading.explanation == load_tasks()["DR"].explanation_template.unsupported
     assert "“" not in prediction.reading.explanation
     assert prediction.evidence == ()
 
@@ -236,3 +245,36 @@ def test_using_a_model_loads_no_scikit_learn() -> None:
     code = f"import sys, mentallama.analysts.linear.analyst, mentallama.train.run; print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_words_of_a_post_are_weighed_against_the_prior(
+    parts: list[tuple[Featurizer, LinearHead]],
+) -> None:
+    """With a prior of 4 to 1 for the label, a post of even odds speaks against it by ln 4, split over its words."""
+    featurizer, head = next(part for part in parts if part[1].metadata.labels == ("yes", "no"))
+    vector = featurizer.transform("hopeless garden")
+    metadata = head.metadata.model_copy(update={"label_prior": (0.8, 0.2)})
+    even = LinearHead(metadata, np.zeros_like(head.weights), np.zeros_like(head.intercepts))
+    decision = decide(vector, even, 0)
+    assert (decision.margin, decision.prior_margin) == (0, pytest.approx(np.log(4)))
+    assert decision.contributions.sum() == pytest.approx(-np.log(4))
+    shares = vector.attribute_to_words(np.ones(len(vector.columns)))
+    assert decision.contributions == pytest.approx(-np.log(4) * shares / shares.sum())
+
+
+@pytest.mark.parametrize("rare", ["yes", "no"])
+def test_evidence_speaks_for_the_label_or_the_explanation_says_what_the_answer_rests_on(
+    rare: str, tmp_path: Path
+) -> None:
+    frequent = [post for post in depression_posts() if post.labels["depression"] != rare]
+    posts = [*frequent, *[post for post in depression_posts(7) if post.labels["depression"] == rare][::4]]
+    train_linear(posts, tmp_path, LinearSettings(class_weights=("none",)))
+    template = load_tasks()["DR"].explanation_template
+    mixed = [f"{one_} {other.lower()}" for one_, other in zip(GLOOM, CHEER, strict=True)]
+    examples = [ask(text) for text in [*mixed, *(post.text for post in depression_posts(3))]]
+    supported = []
+    for prediction in LinearAnalyst.load(tmp_path).analyse(examples):
+        supported.append(sum(span.weight or 0 for span in prediction.evidence) > 0)
+        said = (template.unsupported or "", template.inconclusive)
+        assert supported[-1] or prediction.reading.explanation.endswith(said)
+    assert 0 < sum(supported) < len(supported)

@@ -15,7 +15,9 @@ from mentallama.analysts.linear.rationale import (
     MAX_QUOTE_WORDS,
     MAX_SUPPORTING_QUOTES,
     MIN_LOG_ODDS,
+    Support,
     choose_spans,
+    outweighing_spans,
     write_rationale,
 )
 from mentallama.records import Span
@@ -26,6 +28,7 @@ REASON = ExplanationTemplate(
     counter_evidence="Against it: {quotes}.",
     no_counter_evidence="Nothing against it.",
     inconclusive="Little to go by.",
+    unsupported="Nothing speaks for it.",
 )
 
 
@@ -90,9 +93,9 @@ def test_spans_stand_on_word_boundaries_and_apart(data: st.DataObject) -> None:
     assert all(a.end <= b.start for a, b in pairwise(in_order))
 
 
-def reason(text: str, *spans: tuple[int, int, float], telling: bool = True) -> str:
+def reason(text: str, *spans: tuple[int, int, float], support: Support = "clear") -> str:
     marked = [Span(start=start, end=end, weight=weight) for start, end, weight in spans]
-    return write_rationale(REASON, text, marked, "as sad posts do", telling)
+    return write_rationale(REASON, text, marked, "as sad posts do", support)
 
 
 def test_a_reason_with_both_sides() -> None:
@@ -108,10 +111,35 @@ def test_a_reason_with_nothing_against() -> None:
 
 def test_a_reason_with_little_to_go_by() -> None:
     assert reason("") == "Little to go by."
-    assert reason("numb days", (0, 4, 0.1), telling=False) == (
+    assert reason("numb days", (0, 4, 0.1), support="weak") == (
         "It says “numb”, as sad posts do. Little to go by."
     )
     assert reason("numb days", (0, 4, -0.1)) == "Against it: “numb”. Little to go by."
+
+
+def test_a_reason_that_nothing_supports() -> None:
+    assert reason("", support="none") == "Nothing speaks for it."
+    assert reason("numb days", (0, 4, -0.1), support="none") == "Against it: “numb”. Nothing speaks for it."
+    own = REASON.model_copy(update={"unsupported": None})
+    assert write_rationale(own, "", (), "as sad posts do", "none") == "Little to go by."
+
+
+@pytest.mark.parametrize(
+    ("weights", "support", "kept"),
+    [
+        ((1.0, -0.5), "clear", (1.0, -0.5)),
+        ((1.0, -0.5), "weak", (1.0, -0.5)),
+        ((1.0, -0.5), "none", (-0.5,)),
+        ((1.0, -0.6, -0.5), "clear", (-0.6, -0.5)),
+        ((0.5, -0.5), "clear", (-0.5,)),
+        ((), "clear", ()),
+    ],
+)
+def test_supporting_spans_are_given_if_they_outweigh_the_others(
+    weights: tuple[float, ...], support: Support, kept: tuple[float, ...]
+) -> None:
+    spans = tuple(Span(start=n, end=n + 1, weight=weight) for n, weight in enumerate(weights))
+    assert tuple(span.weight for span in outweighing_spans(spans, support)) == kept
 
 
 def test_a_wording_is_quoted_once() -> None:

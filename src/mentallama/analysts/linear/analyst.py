@@ -13,7 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from mentallama.analysts.linear.features import Featurizer, FloatArray, NgramConfig, TfidfVector, WordSequence
-from mentallama.analysts.linear.rationale import NEAR_PRIOR, choose_spans, write_rationale
+from mentallama.analysts.linear.rationale import (
+    NEAR_PRIOR,
+    Support,
+    choose_spans,
+    outweighing_spans,
+    write_rationale,
+)
 from mentallama.analysts.linear.serialization import LinearHead, LinearSetModel, load_linear_model
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading
@@ -26,13 +32,14 @@ class Decision:
 
     `logits` has shape (labels,), is calibrated and sums to 0; `label` is the index of the highest, or of a given label.
     `margin` is the label's logit minus the mean logit of the others, which for two labels is the log-odds. It is the
-    sum of `contributions`, one per word, and `intercept`.
+    sum of `prior_margin`, the margin of the label's prior, and of `contributions`, one per word: the post's weight of
+    evidence (Good, 1950). So the words of a post speak for a label exactly if they make it likelier than it usually is.
     """
 
     logits: FloatArray
     label: int
     contributions: FloatArray
-    intercept: float
+    prior_margin: float
     margin: float
 
     @property
@@ -66,9 +73,24 @@ def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> D
     label = int(logits.argmax()) if label is None else label
     # Logits sum to 0, so the mean of the others is -logit / (labels - 1).
     scale = len(logits) / (len(logits) - 1)
-    contributions = vector.attribute_to_words(weights[:, label] * scale)
-    intercept, margin = float(intercepts[label] * scale), float(logits[label] * scale)
-    return Decision(logits, label, contributions, intercept, margin)
+    log_prior = np.log(head.metadata.label_prior)
+    prior_margin = float(log_prior[label] - log_prior.mean()) * scale
+    intercept = float(intercepts[label]) * scale
+    if not len(vector.columns):  # no known word: the intercept is all that is left
+        return Decision(logits, label, np.zeros(len(vector.words.forms)), intercept, intercept)
+    # A regression on posts of unit length moves an arbitrary part of the evidence into its intercept: words that are
+    # common with one label weigh as much as the intercept takes back. Each word gets its share of the difference.
+    excess = (intercept - prior_margin) / vector.values.sum()
+    contributions = vector.attribute_to_words(weights[:, label] * scale + excess)
+    return Decision(logits, label, contributions, prior_margin, float(logits[label] * scale))
+
+
+def _support(decision: Decision, head: LinearHead) -> Support:
+    """How far the post speaks for the decision's label."""
+    if decision.margin <= decision.prior_margin:
+        return "none"
+    gain = decision.probabilities[decision.label] - head.metadata.label_prior[decision.label]
+    return "clear" if abs(gain) > NEAR_PRIOR else "weak"
 
 
 class LinearAnalyst:
@@ -182,9 +204,8 @@ class LinearAnalyst:
     def _predict(self, example: Example, vector: TfidfVector, head: LinearHead, task: Task) -> Prediction:
         decision = decide(vector, head)
         label, probabilities = head.metadata.labels[decision.label], decision.probabilities
-        spans = choose_spans(vector.words, decision.contributions)
-        prior = head.metadata.label_prior[decision.label]
-        informative = abs(probabilities[decision.label] - prior) > NEAR_PRIOR
+        support = _support(decision, head)
+        spans = outweighing_spans(choose_spans(vector.words, decision.contributions), support)
         because = task.labels[label].because
         known = dict(zip(head.metadata.labels, probabilities.tolist(), strict=True))
         return Prediction(
@@ -192,9 +213,7 @@ class LinearAnalyst:
             reading=Reading(
                 status="parsed",
                 label=label,
-                explanation=write_rationale(
-                    task.explanation_template, example.text, spans, because, bool(informative)
-                ),
+                explanation=write_rationale(task.explanation_template, example.text, spans, because, support),
             ),
             probabilities={name: known.get(name, 0.0) for name in task.labels},
             evidence=spans,

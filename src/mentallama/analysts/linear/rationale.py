@@ -1,6 +1,6 @@
 """Evidence spans of a linear decision, and the explanation written from them.
 
-The input is one contribution per word, in log-odds; with the intercept they add up to the decision. So the quotes are
+The input is one contribution per word, in log-odds; with the prior they add up to the decision. So the quotes are
 what the decision rests on, not a post-hoc approximation.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,10 @@ MIN_RELATIVE_WEIGHT = 0.25
 
 NEAR_PRIOR = 0.05
 """A probability this close to the label's prior is hardly more informative than the prior."""
+
+Support = Literal["clear", "weak", "none"]
+"""How far a post speaks for the label that it was given: "none" if the label is no likelier than it usually is, "weak"
+if it is hardly likelier (`NEAR_PRIOR`)."""
 
 WordRange = tuple[int, int]
 """First word and number of words."""
@@ -155,43 +160,55 @@ def _mask_overlapping(scores: FloatArray, word_range: WordRange) -> None:
         scores[length - 1, max(0, first - length + 1) : first + n_words] = -np.inf
 
 
+def outweighing_spans(spans: tuple[Span, ...], support: Support) -> tuple[Span, ...]:
+    """Leave out the supporting spans if the opposing ones outweigh them, or if the post as a whole does not speak for
+    the label: quotes must not seem to support an answer that does not rest on them."""
+    if support != "none" and sum(span.weight or 0 for span in spans) > 0:
+        return spans
+    return tuple(span for span in spans if (span.weight or 0) < 0)
+
+
 def write_rationale(
-    reason: ExplanationTemplate, text: str, spans: Sequence[Span], because: str, informative: bool
+    template: ExplanationTemplate, text: str, spans: Sequence[Span], because: str, support: Support
 ) -> str:
     """Write an explanation whose quotes are verbatim from the post.
 
+    Where little or nothing speaks for the label, it says so, and that the answer rests on what is usual.
+
     Parameters
     ----------
-    reason
+    template
         The task's explanation template.
     text
         The post.
     spans
-        Evidence from `choose_spans`.
+        Evidence from `outweighing_spans`.
     because
         The label's phrase for what such wording indicates.
-    informative
-        False if the probability is hardly different from the label's prior; the explanation then says so.
+    support
+        How far the whole post speaks for the label.
     """
-    quotes_for = _quotes(reason, text, [span for span in spans if (span.weight or 0) > 0])
-    quotes_against = _quotes(reason, text, [span for span in spans if (span.weight or 0) < 0])
+    quotes_for = _quotes(template, text, [span for span in spans if (span.weight or 0) > 0])
+    quotes_against = _quotes(template, text, [span for span in spans if (span.weight or 0) < 0])
     sentences = []
     if quotes_for:
-        sentences.append(reason.evidence.format(quotes=quotes_for, because=because))
+        sentences.append(template.evidence.format(quotes=quotes_for, because=because))
     if quotes_against:
-        sentences.append(reason.counter_evidence.format(quotes=quotes_against, because=because))
-    elif quotes_for and informative:
-        sentences.append(reason.no_counter_evidence)
-    if not (quotes_for and informative):
-        sentences.append(reason.inconclusive)
+        sentences.append(template.counter_evidence.format(quotes=quotes_against, because=because))
+    elif quotes_for and support == "clear":
+        sentences.append(template.no_counter_evidence)
+    if support == "none":
+        sentences.append(template.unsupported or template.inconclusive)
+    elif support == "weak" or not quotes_for:
+        sentences.append(template.inconclusive)
     return " ".join(sentences)
 
 
-def _quotes(reason: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
+def _quotes(template: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
     """The quoted spans, each wording once."""
-    opening, closing = reason.quote_marks
+    opening, closing = template.quote_marks
     wordings: dict[str, str] = {}
     for span in spans:
         wording = text[span.start : span.end]
         wordings.setdefault(wording.lower(), wording)
-    return reason.quote_separator.join(f"{opening}{wording}{closing}" for wording in wordings.values())
+    return template.quote_separator.join(f"{opening}{wording}{closing}" for wording in wordings.values())

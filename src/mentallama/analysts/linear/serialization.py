@@ -33,7 +33,7 @@ class LinearHeadMetadata(BaseModel):
 
     labels: tuple[str, ...]
     label_prior: tuple[float, ...]
-    """Label distribution assumed by the fit: that of the training posts, or uniform if the classes were balanced."""
+    """Label distribution that the fit assumes (see `train.linear.fit`), from which evidence is counted; never 0."""
     C: float
     class_weight: ClassWeight
     evidence_weight: float

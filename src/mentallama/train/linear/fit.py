@@ -262,11 +262,10 @@ def fit_head(
     fitted = [label for label in labels if label in classes]
     order = [classes.index(label) for label in fitted]
     weights, calibration = data.fold_topics(weights), result.calibration
-    balanced = chosen.class_weight == "balanced"
-    prior = (1 / len(fitted) if balanced else targets.count(label) / len(targets) for label in fitted)
+    validation = posts.labels_of(question, posts.indices(question, validation=True))
     metadata = LinearHeadMetadata(
         labels=tuple(fitted),
-        label_prior=tuple(prior),
+        label_prior=_label_prior(fitted, targets, validation, chosen),
         C=chosen.C,
         class_weight=chosen.class_weight,
         evidence_weight=chosen.evidence_weight,
@@ -280,6 +279,21 @@ def fit_head(
         _as_stored(weights[:, order] / calibration.temperature),
         _as_stored(calibration.apply(intercepts)[order]),
     )
+
+
+def _label_prior(
+    labels: Sequence[str], targets: Sequence[str], validation: Sequence[str], chosen: LinearHyperparameters
+) -> tuple[float, ...]:
+    """Label distribution that the fit assumes: shifts were fitted to the validation posts, balanced classes are
+    uniform, and otherwise it is that of all posts. Each label counts once more than it occurs, so none is 0."""
+    if chosen.shift_intercepts:
+        counted = validation
+    elif chosen.class_weight == "balanced":
+        counted = ()
+    else:
+        counted = targets
+    counts = [1 + counted.count(label) for label in labels]
+    return tuple(count / sum(counts) for count in counts)
 
 
 def centred(weights: FloatArray) -> FloatArray:
