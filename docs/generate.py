@@ -183,7 +183,12 @@ def commands_page() -> str:
 
 def _help_pages(command: Any, name: str, parent: Any) -> Iterator[tuple[str, str]]:
     context = command.context_class(
-        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+        command,
+        info_name=name,
+        parent=parent,
+        terminal_width=WIDTH,
+        max_content_width=WIDTH,
+        **command.context_settings,
     )
     page = "\n".join(line.rstrip() for line in context.get_help().splitlines())
     yield context.command_path, page

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mentallama.analysts.base import Analyst
+from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.checkpoints.metadata import METADATA_FILE, model_query_form, read_model_metadata
 from mentallama.analysts.registry import open_analyst
 from mentallama.collect.readers import MAX_POST_CHARS
@@ -15,7 +15,7 @@ from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, example_id, stable_id
 from mentallama.run_files import TRAIN_FOLDER
 from mentallama.safety import NOTICE
-from mentallama.tasks import find_task, load_tasks
+from mentallama.tasks import Task, find_task, load_tasks
 from mentallama.text.pii import scrub
 from mentallama.text.repair import repair
 
@@ -63,7 +63,9 @@ def _answer_as_json(example: Example, prediction: Prediction, text: str) -> dict
     }
 
 
-def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
+def analyse_post(
+    text: str, spec: str, task: str | None = None, tasks: Mapping[str, Task] | None = None
+) -> PostAnalysis:
     """Clean a post as `collect` does, and ask questions about it.
 
     Parameters
@@ -72,6 +74,8 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
         The analyst, for example `linear:runs/NAME/train`.
     task
         Ask only the questions of this set; None asks all that the analyst supports.
+    tasks
+        The known tasks; None means those of the package.
 
     Raises
     ------
@@ -83,7 +87,8 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
         raise UsageError("the post is empty; pass its text, or - to read it from standard input")
     if len(cleaned) > MAX_POST_CHARS:
         raise UsageError(f"the post has {len(cleaned):,} characters; at most {MAX_POST_CHARS:,} are analysed")
-    analyst, form = open_analyst(spec), model_query_form(spec)
+    known = load_tasks() if tasks is None else tasks
+    analyst, form = open_analyst(spec, InferenceOptions(tasks=known)), model_query_form(spec)
     examples = tuple(
         Example(
             id=example_id(stable_id(cleaned), question, form, name),
@@ -93,19 +98,26 @@ def analyse_post(text: str, spec: str, task: str | None = None) -> PostAnalysis:
             form=form,
             text=cleaned,
         )
-        for name, question in _question_keys(analyst, spec, task)
+        for name, question in _question_keys(analyst, spec, task, known)
     )
     return PostAnalysis(cleaned, spec, examples, tuple(analyst.analyse(examples)))
 
 
-def _question_keys(analyst: Analyst, spec: str, task: str | None) -> list[tuple[str, str]]:
-    everything = [(name, question) for name, item in load_tasks().items() for question in item.questions]
+def _question_keys(
+    analyst: Analyst, spec: str, task: str | None, tasks: Mapping[str, Task]
+) -> list[tuple[str, str]]:
+    everything = [(name, question) for name, item in tasks.items() for question in item.questions]
     supported: Collection[tuple[str, str]] = getattr(analyst, "supported_questions", everything)
-    wanted = find_task(task).set if task else None
+    wanted = find_task(task, tasks).set if task else None
     questions = [(name, question) for name, question in supported if wanted in (None, name)]
     if not questions:
         known = ", ".join(dict.fromkeys(name for name, _ in supported))
         raise UsageError(f"{spec} does not answer {wanted}; it answers {known}")
+    undescribed = next((name for name, _ in questions if name not in tasks), None)
+    if undescribed:
+        raise UsageError(
+            f"{spec} answers {undescribed}, which no known task describes; name the folder of its file with --tasks"
+        )
     return questions
 
 
@@ -122,8 +134,9 @@ def newest_model(runs: Path) -> str:
     files = [path for name in (MODEL_FILE, METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")]
     if not files:
         raise UsageError(
-            f"there is no trained model in {runs}/; run `mentallama run recipes/sample-linear.yaml` first, or name one "
-            "with --model linear:DIR"
+            f"there is no trained model in {runs}/; train one, for example with `mentallama run "
+            "recipes/sample-linear.yaml` (`mentallama init DIR` writes this recipe), or name one with "
+            "--model linear:DIR"
         )
     folder = max(files, key=lambda path: path.stat().st_mtime).parent
     metadata = read_model_metadata(folder)

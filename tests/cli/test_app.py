@@ -419,7 +419,10 @@ def as_json(done: Done) -> dict[str, Any]:
 def test_analyze_shows_label_evidence_reason_and_notice(trained: Path) -> None:
     done = mentallama("analyze", TEXT, "--task", "dr", cwd=trained)
     assert done.returncode == 0
-    assert done.stderr == ""
+    assert (
+        done.stderr
+        == "model: linear:runs/sample-linear/train, the newest in runs/; name another with --model\n"
+    )
     shown = " ".join(done.stdout.split())
     assert re.search(r"DR: Does the poster suffer from depression\? (yes|no) \(\d+%\)", shown)
     assert TEXT in shown

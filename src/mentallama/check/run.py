@@ -56,7 +56,7 @@ from mentallama.run_files import (
 )
 
 NO_PARQUET_NOTE = (
-    "Parquet files are omitted because pyarrow is not installed: pip install 'mentallama[parquet]'."
+    "Parquet files are omitted because pyarrow, which the extra parquet brings, is not installed."
 )
 NO_RESPONSES_NOTE = (
     "There are no responses to judge: no teacher wrote any, and the data folder has no release with answers."

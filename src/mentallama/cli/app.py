@@ -5,44 +5,48 @@ The commands of the stages are in `stages.py`. Heavy libraries are imported insi
 
 from __future__ import annotations
 
-import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+import mentallama
+from mentallama.cli.analyze import add_analyze_command
+from mentallama.cli.catalogue import add_catalogue_commands
+from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
+from mentallama.cli.groups import CONTEXT_SETTINGS, CommandGroup
 from mentallama.cli.stages import add_stage_commands
-from mentallama.errors import EXIT_FAILED, MentallamaError, UsageError
+from mentallama.errors import EXIT_FAILED, MentallamaError
 
 app = typer.Typer(
-    help="Interpretable mental-health analysis of social-media posts: a label and the reason for it.\n\n"
-    "For research, never for diagnosis. Start with: mentallama run recipes/sample-linear.yaml",
+    cls=CommandGroup,
+    context_settings=CONTEXT_SETTINGS,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-add_stage_commands(app)
-tasks_app = typer.Typer(
-    help="List the tasks, or show one.", invoke_without_command=True, rich_markup_mode=None
-)
-app.add_typer(tasks_app, name="tasks")
 
 EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C, the same as a shell's."""
 
 
 def main() -> None:
-    """Run the command line; every expected error becomes one sentence on stderr and an exit code."""
+    """Run the command line; every error becomes one sentence on stderr and an exit code."""
+    prepare_streams()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except MentallamaError as error:
         typer.echo(f"mentallama: {error}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # whatever read our output, such as `head`, has exited
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         sys.exit(EXIT_FAILED)
     except SystemExit as end:
         if end.code == EXIT_INTERRUPTED:  # Typer turned the KeyboardInterrupt into this
@@ -53,49 +57,48 @@ def main() -> None:
     except OSError as error:  # a full disk, a folder that may not be written
         typer.echo(f"mentallama: {error.filename or 'the system'}: {error.strerror or error}", err=True)
         sys.exit(EXIT_FAILED)
+    except Exception as error:
+        if os.environ.get(DEBUG_VARIABLE):
+            raise
+        typer.echo(f"mentallama: {unexpected_error_sentence(error)}", err=True)
+        sys.exit(EXIT_FAILED)
 
 
-@tasks_app.callback()
-def tasks(context: typer.Context) -> None:
-    """List the tasks."""
-    if context.invoked_subcommand:
-        return
-    from mentallama.tasks import load_tasks
-
-    width = max(len(name) for name in load_tasks())
-    for name, task in load_tasks().items():
-        typer.echo(f"{name:<{width}}  {task.title} ({task.platform}): {', '.join(task.labels)}")
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mentallama {mentallama.__version__}")
+        raise typer.Exit
 
 
-@tasks_app.command("show")
-def show_task(
-    name: Annotated[str, typer.Argument(metavar="SET", help="A set's name, such as CAMS.")],
+@app.callback()
+def application(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
 ) -> None:
-    """Show one task: its questions, labels, answer sentences and where to obtain its data."""
-    from mentallama.tasks import find_task
-    from mentallama.tasks.task_page import task_page
+    """Interpretable mental-health analysis of social-media posts: a label and the reason for it.
 
-    typer.echo(task_page(find_task(name)))
+    For research, never for diagnosis. Start with `mentallama init DIR`, then `mentallama run
+    recipes/sample-linear.yaml` in that folder.
+    """
+
+
+add_stage_commands(app)
+add_catalogue_commands(app)
+add_analyze_command(app)
 
 
 @app.command()
-def sources(
-    data: Annotated[
-        Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")
-    ] = Path("data"),
-    form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or one without these names.")],
 ) -> None:
-    """Show for each set its licence, where to obtain it, and which files are expected and found."""
-    from mentallama.collect.inputs import format_survey, survey
-    from mentallama.records import FORMS
-    from mentallama.tasks import load_tasks
+    """Copy the recipes and the synthetic sample into a folder; nothing that exists is replaced."""
+    from mentallama.cli.starter import STARTER_FOLDERS, copy_starter
 
-    if form not in FORMS:
-        raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
-    if not data.is_dir():
-        raise UsageError(f"{data}: there is no such folder; name yours with --data")
-    for entry in survey(data, load_tasks(), form):
-        typer.echo("\n".join(format_survey(entry)))
+    copy_starter(folder)
+    typer.echo(f"{folder}: {' and '.join(f'{name}/' for name in STARTER_FOLDERS)} written")
+    typer.echo(f"next: cd {shlex.quote(str(folder))} && mentallama run recipes/sample-linear.yaml")
 
 
 @app.command()
@@ -113,38 +116,6 @@ def merge(
 
     merge_lora(adapter, out)
     typer.echo(str(out))
-
-
-@app.command()
-def analyze(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The post; - reads it from standard input.")],
-    task: Annotated[str | None, typer.Option(metavar="SET", help="Ask the questions of this set.")] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Ask every question that the model can answer.")
-    ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SPEC",
-            help="An analyst, such as linear:runs/NAME/train; default: the model of the newest run.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Analyse one post: label, probability, the post with its evidence marked, and the reason."""
-    from mentallama.analysis import analyse_post, newest_model
-    from mentallama.cli.terminal import print_analysis
-
-    if task is not None and every:
-        raise UsageError("give --task SET or --all, not both")
-    spec = model or newest_model(Path("runs"))
-    # bytes that are not UTF-8 are replaced, as in an argument
-    post = sys.stdin.buffer.read().decode("utf-8", "replace") if text == "-" else text
-    analysis = analyse_post(post, spec, task)
-    if as_json:
-        typer.echo(json.dumps(analysis.as_json(), ensure_ascii=False, indent=2))
-    else:
-        print_analysis(analysis)
 
 
 @app.command()

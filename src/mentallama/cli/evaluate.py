@@ -23,7 +23,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         benchmark: Annotated[
             Path | None, typer.Option(metavar="DIR", help="The published release, for its test files.")
         ] = None,
-        form: Annotated[str, typer.Option(help="instruction or completion")] = "instruction",
+        form: Annotated[str, typer.Option(metavar="FORM", help="instruction or completion")] = "instruction",
         responses: Annotated[
             str | None,
             typer.Option(

@@ -46,24 +46,27 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         ] = False,
         form: Annotated[
             str | None,
-            typer.Option(help="instruction or completion; default: the form the model was trained on."),
+            typer.Option(
+                metavar="FORM", help="instruction or completion; default: the form the model was trained on."
+            ),
         ] = None,
         mode: Annotated[
             str | None,
             typer.Option(
-                help="answer-first (the most likely written answer; default) or free (parse the text)."
+                metavar="MODE",
+                help="answer-first (the most likely written answer; default) or free (parse the text).",
             ),
         ] = None,
         labels_only: Annotated[bool, typer.Option("--labels-only", help="Generate no explanations.")] = False,
-        template: Annotated[str | None, typer.Option(help="auto, chat or plain.")] = None,
+        template: Annotated[str | None, typer.Option(metavar="TEMPLATE", help="auto, chat or plain.")] = None,
         max_new_tokens: Annotated[
             int | None, typer.Option(metavar="COUNT", help="Longest answer, in tokens.")
         ] = None,
         max_batch_tokens: Annotated[
             int | None, typer.Option(metavar="COUNT", help="Tokens in one batch, padding counted.")
         ] = None,
-        device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-        dtype: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+        device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or cuda.")] = None,
+        dtype: Annotated[str | None, typer.Option(metavar="DTYPE", help="auto, float32 or bfloat16.")] = None,
         allow_remote: Annotated[
             list[str] | None,
             typer.Option(

@@ -11,6 +11,8 @@ import typer
 
 from mentallama.cli.evaluate import add_evaluate_command
 from mentallama.cli.predict import add_predict_command
+from mentallama.cli.starter import missing_recipe_hint
+from mentallama.errors import UsageError
 from mentallama.pipeline.registry import STAGES
 from mentallama.pipeline.stage import Stage
 from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
@@ -42,6 +44,8 @@ def run_from_command(
     from mentallama.pipeline.registry import recipe_model
     from mentallama.pipeline.torchrun import run_recipe_distributed
 
+    if not recipe_path.exists():
+        raise UsageError(f"{recipe_path}: there is no such recipe{missing_recipe_hint(recipe_path)}")
     recipe = read_recipe(recipe_path, tuple(overrides or ()), recipe_model(stages))
     folder = out or Path("runs") / recipe.name
     if not run_recipe_distributed(recipe, folder, _log, until, retry_failed, stages):

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator, Mapping
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from mentallama.analysis import PostAnalysis
-from mentallama.records import Example, Prediction, Span
+from mentallama.cli.console import terminal_width
+from mentallama.records import Example, Prediction, Reading, Span
 from mentallama.safety import NOTICE
-from mentallama.tasks import find_task
+from mentallama.tasks import Task
 
 SUPPORTING_STYLE, OPPOSING_STYLE = "bold green underline", "magenta"
 
+PIPE_WIDTH = 100
+"""Piped output has a fixed width, whatever the terminal of its reader."""
 
-def print_analysis(analysis: PostAnalysis) -> None:
+INDENT = "  "
+
+
+def print_analysis(analysis: PostAnalysis, tasks: Mapping[str, Task]) -> None:
     """Print label, probability, the post with its evidence highlighted, the explanation, and the notice."""
-    # Piped output has a fixed width, whatever the terminal of its reader.
-    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    console = Console(width=terminal_width() or PIPE_WIDTH, highlight=False)
     for example, prediction in analysis:
-        console.print(_headline(example, prediction))
-        console.print(Padding(highlight_evidence(analysis.text, prediction.evidence), (0, 0, 0, 2)))
-        reading = prediction.reading
-        explanation = reading.explanation or f"No answer could be parsed: {reading.reason}."
-        console.print(Padding(Text(explanation), (0, 0, 1, 2)))
+        console.print(_headline(example, prediction, tasks))
+        _print_indented(console, highlight_evidence(analysis.text, prediction.evidence))
+        _print_indented(console, Text(explanation_or_reason(prediction.reading)))
+        console.print()
     if console.is_terminal:
         console.print(
             Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it"),
@@ -34,9 +37,29 @@ def print_analysis(analysis: PostAnalysis) -> None:
     console.print(Text(f"{analysis.model}. {NOTICE}"), style="dim")
 
 
-def _headline(example: Example, prediction: Prediction) -> Text:
+def explanation_or_reason(reading: Reading) -> str:
+    """The explanation, or why there is none."""
+    if reading.explanation:
+        return reading.explanation
+    if reading.status == "parsed":
+        return "There is no explanation: this model gives labels only."
+    return f"The answer is {reading.status}: {reading.reason}."
+
+
+def _print_indented(console: Console, text: Text) -> None:
+    """Print wrapped lines behind an indent, without the spaces at their ends that a rich Padding adds."""
+    for line in _wrapped(console, text):
+        line.rstrip()
+        console.print(Text(INDENT) + line if line else Text())
+
+
+def _wrapped(console: Console, text: Text) -> Iterator[Text]:
+    yield from text.wrap(console, max(console.width - len(INDENT), 1))
+
+
+def _headline(example: Example, prediction: Prediction, tasks: Mapping[str, Task]) -> Text:
     label = prediction.reading.label
-    question = find_task(example.task).questions[example.question].wording.instruction
+    question = tasks[example.task].questions[example.question].wording.instruction
     line = Text.assemble((example.task, "bold"), f": {question} ")
     line.append(label or prediction.reading.status, style="bold")
     if label in prediction.probabilities:

@@ -18,6 +18,7 @@ import zstandard
 from pydantic import BaseModel, ValidationError
 
 from mentallama.errors import DataError, UsageError
+from mentallama.extras import install_hint
 from mentallama.files.atomic import atomic_write
 
 R = TypeVar("R", bound=BaseModel)
@@ -161,7 +162,7 @@ def _import_pyarrow() -> Any:
     try:
         import pyarrow.parquet
     except ImportError as fault:
-        raise UsageError("Parquet needs pyarrow: pip install 'mentallama[parquet]'") from fault
+        raise UsageError(f"Parquet needs pyarrow: {install_hint('parquet')}") from fault
     return pyarrow
 
 

@@ -17,6 +17,7 @@ from xml.etree.ElementTree import ParseError
 from zipfile import BadZipFile
 
 from mentallama.errors import DataError, UsageError
+from mentallama.extras import install_hint
 from mentallama.files.record_files import DAMAGED_FILE_ERRORS, PARQUET_BATCH_ROWS, open_jsonl
 
 NumberedCells = tuple[int, dict[str, str]]
@@ -193,7 +194,7 @@ def _parquet(path: Path, encoding: str) -> Iterator[NumberedCells]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise UsageError(f"{path}: Parquet needs pyarrow: pip install 'mentallama[parquet]'") from None
+        raise UsageError(f"{path}: Parquet needs pyarrow: {install_hint('parquet')}") from None
     number = 1
     try:
         file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)

@@ -193,7 +193,7 @@ def test_what_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
 def test_without_vllm_or_a_gpu_it_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     monkeypatch.setattr("mentallama.analysts.language_model.vllm.find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"vllm: needs vLLM: pip install 'mentallama\[vllm\]'"):
+    with pytest.raises(UsageError, match=r"vllm: needs vLLM: pip install .*\[vllm\]"):
         open_analyst("vllm:any")
     monkeypatch.setattr("mentallama.analysts.language_model.vllm.find_spec", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)

@@ -6,6 +6,7 @@ import os
 from importlib.util import find_spec
 
 from mentallama.errors import UsageError
+from mentallama.extras import install_hint
 
 QUIET_ENV = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -28,7 +29,7 @@ def require_torch() -> None:
     """
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
-        raise UsageError(f"neural models need {' and '.join(missing)}: pip install 'mentallama[train]'")
+        raise UsageError(f"neural models need {' and '.join(missing)}: {install_hint('train')}")
     for name, value in QUIET_ENV.items():
         os.environ.setdefault(name, value)
     from transformers.utils import logging
@@ -40,4 +41,4 @@ def require_torch() -> None:
 def require_peft() -> None:
     """Call before peft is imported; raises `UsageError` if it is not installed."""
     if find_spec("peft") is None:
-        raise UsageError("adapters need peft: pip install 'mentallama[train]'")
+        raise UsageError(f"adapters need peft: {install_hint('train')}")

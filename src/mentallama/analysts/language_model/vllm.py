@@ -28,6 +28,7 @@ from mentallama.analysts.language_model.generative import (
     trained_template,
 )
 from mentallama.errors import UsageError
+from mentallama.extras import install_hint
 from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
 
@@ -191,7 +192,7 @@ def require_vllm() -> None:
         It is not installed, or torch sees no GPU.
     """
     if find_spec("vllm") is None:
-        raise UsageError("vllm: needs vLLM: pip install 'mentallama[vllm]'")
+        raise UsageError(f"vllm: needs vLLM: {install_hint('vllm')}")
     require_torch()
     import torch
 

@@ -24,6 +24,7 @@ from yarl import URL
 
 from mentallama import __version__
 from mentallama.errors import MentallamaError, UsageError
+from mentallama.extras import install_hint
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.transport.fatal_errors import RESUME_HINT
 from mentallama.llm_api.transport.http import (
@@ -51,7 +52,7 @@ def connect_to_cluster(address: str) -> tuple[Any, bool]:
     try:
         import ray
     except ImportError:
-        raise UsageError("--ray needs Ray: pip install 'mentallama[ray]'") from None
+        raise UsageError(f"--ray needs Ray: {install_hint('ray')}") from None
     if ray.is_initialized():
         return ray, False
     try:

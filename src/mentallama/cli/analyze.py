@@ -1,0 +1,100 @@
+"""The command `analyze`: one post from an argument or from standard input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from mentallama.cli.catalogue import TasksFolder
+from mentallama.cli.console import echo_json
+from mentallama.errors import UsageError
+
+RUNS = Path("runs")
+"""Where the newest model is looked for."""
+
+
+class AnalyzeCommand(TyperCommand):
+    """Takes a post that begins with a dash, and quotes no part of a post in an error.
+
+    An argument with white space before any `=` is never an option, so it is the post.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = [arg for arg in args[: _end_of_options(args)] if _is_dashed_post(arg)]
+        if len(words) == 1 and "--" not in args:
+            args = [arg for arg in args if arg != words[0]] + ["--", *words]
+        remaining: list[str] = []
+        try:
+            remaining = super().parse_args(ctx, args)
+        except Exception as error:
+            if getattr(error, "option_name", None) and str(error).startswith("No such option"):
+                known = getattr(error, "possibilities", None) or ()
+                hint = f" (did you mean {', '.join(sorted(known))}?)" if known else ""
+                raise UsageError(
+                    f"there is no such option{hint}; a post that begins with a dash goes behind --, "
+                    "or through standard input with -"
+                ) from None
+            if "unexpected extra argument" in str(error):
+                raise UsageError("the post is more than one argument; put it in quotation marks") from None
+            raise
+        return remaining
+
+
+def _end_of_options(args: list[str]) -> int:
+    return args.index("--") if "--" in args else len(args)
+
+
+def _is_dashed_post(arg: str) -> bool:
+    return arg.startswith("-") and any(character.isspace() for character in arg.partition("=")[0])
+
+
+def add_analyze_command(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command(cls=AnalyzeCommand)(analyze)
+
+
+def analyze(
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The post; - reads it from standard input.")],
+    task: Annotated[str | None, typer.Option(metavar="SET", help="Ask the questions of this set.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Ask every question that the model can answer.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="An analyst, such as linear:runs/NAME/train; default: the model of the newest run.",
+        ),
+    ] = None,
+    tasks_folder: TasksFolder = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Analyse one post: label, probability, the post with its evidence marked, and the reason."""
+    from mentallama.analysis import analyse_post, newest_model
+    from mentallama.cli.terminal import print_analysis
+    from mentallama.tasks import load_tasks
+
+    if task is not None and every:
+        raise UsageError("give --task SET or --all, not both")
+    tasks = load_tasks(tasks_folder)
+    if model is None:
+        model = newest_model(RUNS)
+        typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
+    analysis = analyse_post(_read_post(text), model, task, tasks)
+    if as_json:
+        echo_json(analysis.as_json())
+    else:
+        print_analysis(analysis, tasks)
+
+
+def _read_post(text: str) -> str:
+    """The post of an argument or, for `-`, of standard input. Bytes that are not UTF-8 are replaced."""
+    if text != "-":
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if sys.stdin is None:
+        raise UsageError("standard input is closed; pass the post as an argument")
+    return sys.stdin.buffer.read().decode("utf-8", "replace")

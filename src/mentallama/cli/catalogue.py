@@ -1,0 +1,110 @@
+"""The commands `tasks` and `sources`: what can be asked, and where its data comes from."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mentallama.cli.console import terminal_width
+from mentallama.cli.groups import CommandGroup
+from mentallama.errors import UsageError
+
+TasksFolder = Annotated[
+    Path | None, typer.Option("--tasks", metavar="DIR", help="A folder with additional task files.")
+]
+
+DEFAULT_DATA_FOLDER = Path("data")
+
+NO_DATA_NOTE = (
+    "There is no folder {folder}/ here. Obtain the sets as said above and put them there, the published release in "
+    "{folder}/release/ and upstream files in {folder}/sources/SET/; or name another folder with --data DIR."
+)
+
+tasks_app = typer.Typer(
+    help="List the tasks, or show one.",
+    cls=CommandGroup,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+
+def add_catalogue_commands(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command()(sources)
+    app.add_typer(tasks_app, name="tasks")
+
+
+@tasks_app.callback()
+def tasks(context: typer.Context, tasks_folder: TasksFolder = None) -> None:
+    """List the tasks, or show one."""
+    context.obj = tasks_folder
+    if context.invoked_subcommand is None:
+        _print_tasks(tasks_folder)
+
+
+@tasks_app.command("list")
+def list_tasks(context: typer.Context, tasks_folder: TasksFolder = None) -> None:
+    """List the tasks with their labels."""
+    _print_tasks(tasks_folder or context.obj)
+
+
+@tasks_app.command("show")
+def show_task(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="SET", help="A set's name, such as CAMS.")],
+    tasks_folder: TasksFolder = None,
+) -> None:
+    """Show one task: its questions, labels, answer sentences and where to obtain its data."""
+    from mentallama.tasks import find_task, load_tasks
+    from mentallama.tasks.task_page import task_page
+
+    typer.echo(task_page(find_task(name, load_tasks(tasks_folder or context.obj))))
+
+
+def _print_tasks(folder: Path | None) -> None:
+    from mentallama.tasks import load_tasks
+
+    known = load_tasks(folder)
+    width = max(len(name) for name in known)
+    for name, task in known.items():
+        line = f"{name:<{width}}  {task.title} ({task.platform}): {', '.join(task.labels)}"
+        typer.echo(_wrapped(line, width + 2))
+
+
+def sources(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")
+    ] = DEFAULT_DATA_FOLDER,
+    form: Annotated[
+        str, typer.Option(metavar="FORM", help="Form of the release: instruction or completion.")
+    ] = "instruction",
+    tasks_folder: TasksFolder = None,
+) -> None:
+    """Show for each set its licence, where to obtain it, and which files are expected and found."""
+    from mentallama.collect.inputs import format_survey, survey
+    from mentallama.records import FORMS
+    from mentallama.tasks import load_tasks
+
+    if form not in FORMS:
+        raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
+    if not data.is_dir() and data != DEFAULT_DATA_FOLDER:
+        raise UsageError(f"{data}: there is no such folder; name yours with --data")
+    for entry in survey(data, load_tasks(tasks_folder), form):
+        for line in format_survey(entry):
+            typer.echo(_wrapped(line, 12))
+    if not data.is_dir():
+        typer.echo(_wrapped(NO_DATA_NOTE.format(folder=data), 0))
+
+
+def _wrapped(line: str, indent: int) -> str:
+    """The line, wrapped to the terminal with an indent for the lines that follow; as it is without a terminal."""
+    width = terminal_width()
+    if width is None or len(line) <= width:
+        return line
+    return textwrap.fill(
+        line, max(width, 2 * indent), subsequent_indent=" " * indent,
+        break_long_words=False, break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True,
+    )  # fmt: skip
