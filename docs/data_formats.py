@@ -148,9 +148,10 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             ),
             File("seen.json", "Neural analysts: hashes of the posts that training or model selection used."),
             File(
-                "recipe.yaml, README.md, hashes.json",
-                "Neural analysts: settings, model card and file hashes.",
+                "recipe.yaml, README.md",
+                "Neural analysts: settings and model card.",
             ),
+            File("hashes.json", "The SHA-256 of every file of the model, checked before it answers."),
             File(names.SUMMARY_FILE, "Counts, the settings that were chosen, and validation metrics."),
         ),
     ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from mentallama.errors import MentallamaError
 from mentallama.progress import LogFn, log_to_stderr
 from mentallama.records import Example, Prediction
 from mentallama.tasks import Task, load_tasks
@@ -25,6 +26,20 @@ class Analyst(Protocol):
     """
 
     def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
+
+
+class NonFiniteOutputError(MentallamaError):
+    """A model computed NaN or infinity, which is never a prediction."""
+
+    def __init__(self, name: str = "the model") -> None:
+        super().__init__(
+            f"{name}: it computed NaN or infinite scores, which are no prediction; use dtype: float32, and if that "
+            "does not help, its weights are damaged: copy the model again, or train again"
+        )
+        self.name = name
+
+    def __reduce__(self) -> tuple[type[NonFiniteOutputError], tuple[str]]:
+        return NonFiniteOutputError, (self.name,)
 
 
 class LabelReader(Protocol):

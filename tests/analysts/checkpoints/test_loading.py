@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
+from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.loading import choose_device, choose_dtype, load_pretrained
 from mentallama.analysts.checkpoints.metadata import (
     ModelMetadata,
@@ -107,6 +110,142 @@ def test_an_adapter_without_weights(tmp_path: Path) -> None:
         load_pretrained(str(tmp_path / "a"), "causal", torch.float32, CPU)
 
 
+def resized_adapter(folder: Path, base: Path, **lora: Any) -> Path:
+    """An adapter that was trained with one more token than its base has."""
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    opened = load_pretrained(str(base), "causal", torch.float32, CPU)
+    opened.tokenizer.add_tokens(["⟨new⟩"])
+    opened.model.resize_token_embeddings(len(opened.tokenizer))
+    config = LoraConfig(task_type=TaskType.CAUSAL_LM, r=2, target_modules=["q_proj"], **lora)
+    get_peft_model(opened.model, config).save_pretrained(folder)
+    opened.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("lora", [{"modules_to_save": ["embed_tokens", "lm_head"]}, {}], ids=["named", "own"])
+def test_an_adapter_with_embeddings_of_its_own_is_loaded(tmp_path: Path, lora: dict[str, Any]) -> None:
+    base = saved(tmp_path / "base")
+    opened = load_pretrained(str(resized_adapter(tmp_path / "a", base, **lora)), "causal", torch.float32, CPU)
+    with torch.no_grad():
+        ids = torch.tensor([opened.tokenizer("a ⟨new⟩")["input_ids"]])
+        assert int(ids[0, -1]) == len(opened.tokenizer) - 1
+        assert opened.model(input_ids=ids).logits.shape[-1] == len(opened.tokenizer)
+
+
+def test_an_adapter_of_a_base_that_was_trained_again_is_refused(tmp_path: Path) -> None:
+    base = saved(tmp_path / "base")
+    folder = adapter(tmp_path / "a", base)
+    write_model_metadata(base, FILE, [])
+    write_model_metadata(folder, FILE.model_copy(update={"base": "causal:0123"}), [])
+    for made in (base, folder):
+        write_hashes(made)
+    with pytest.raises(UsageError, match=r"was trained on causal:0123, but .*base now holds causal:ffff"):
+        load_pretrained(str(folder), "causal", torch.float32, CPU)
+
+
+def test_weights_that_are_missing_are_not_drawn_at_random(tmp_path: Path) -> None:
+    path = saved(tmp_path / "m") / "model.safetensors"
+    kept = {name: tensor for name, tensor in load_file(path).items() if "mlp.down_proj" not in name}
+    save_file(kept, path, {"format": "pt"})
+    with pytest.raises(
+        UsageError, match=r"1 of its weights are missing \(model.layers.0.mlp.down_proj.weight"
+    ):
+        load_pretrained(str(tmp_path / "m"), "causal", torch.float32, CPU)
+
+
+CODE = "from pathlib import Path\nPath(__file__).with_name('ran').touch()\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "auto_map", "part"),
+    [
+        (
+            "config.json",
+            {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"},
+            "model",
+        ),
+        ("tokenizer_config.json", {"AutoTokenizer": [None, "own.Tokenizer"]}, "tokenizer"),
+    ],
+)
+def test_code_that_comes_with_a_model_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, auto_map: dict[str, Any], part: str
+) -> None:
+    folder = saved(tmp_path / "m")
+    (folder / "own.py").write_text(CODE)
+    path = folder / file
+    settings = json.loads(path.read_text()) | {"auto_map": auto_map, "model_type": "own"}
+    settings.pop("tokenizer_class", None)
+    path.write_text(json.dumps(settings))
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("a person is asked"))
+    with pytest.raises(UsageError, match=rf"the {part} needs Python code that comes with it \(auto_map\)"):
+        load_pretrained(str(folder), "causal", torch.float32, CPU)
+    assert not (folder / "ran").exists()
+
+
+class Payload:
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, tuple[Path]]:
+        return Path.touch, (self.marker,)
+
+
+def test_pickled_weights_run_no_code(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "m")
+    (folder / "model.safetensors").unlink()
+    torch.save({"model.norm.weight": Payload(tmp_path / "ran")}, folder / "pytorch_model.bin")
+    with pytest.raises(UsageError, match="the model cannot be loaded"):
+        load_pretrained(str(folder), "causal", torch.float32, CPU)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokenizer.json", "{}"),
+        ("tokenizer.json", "[]"),
+        (
+            "tokenizer.json",
+            '{"version": "1.0", "model": {"type": "BPE", "vocab": {"a": -1}, "merges": [["a"]]}}',
+        ),
+        ("tokenizer_config.json", "[1]"),
+        ("tokenizer_config.json", '{"eos_token": 7}'),
+        ("config.json", "[1]"),
+        ("config.json", '{"model_type": "llama", "hidden_size": "many"}'),
+        ("config.json", '{"model_type": "llama", "num_attention_heads": 0}'),
+        ("generation_config.json", "[1]"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(tmp_path: Path, name: str, text: str) -> None:
+    (saved(tmp_path / "m") / name).write_text(text)
+    with pytest.raises(UsageError, match=r"cannot be loaded|is not a causal model"):
+        load_pretrained(str(tmp_path / "m"), "causal", torch.float32, CPU)
+
+
+@pytest.mark.parametrize(
+    ("location", "fault"),
+    [
+        ("", "there is no model to load"),
+        ("FILE", "this is a file"),
+        ("FOLDER/gone", "there is no such folder"),
+    ],
+)
+def test_a_location_that_is_no_model(tmp_path: Path, location: str, fault: str) -> None:
+    (tmp_path / "file").write_text("")
+    location = location.replace("FILE", str(tmp_path / "file")).replace("FOLDER", str(tmp_path))
+    with pytest.raises(UsageError, match=fault):
+        load_pretrained(location, "causal", torch.float32, CPU)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"base_model_name_or_path": null}'])
+def test_an_adapter_that_names_no_base(tmp_path: Path, text: str) -> None:
+    folder = adapter(tmp_path / "a", saved(tmp_path / "base"))
+    (folder / "adapter_config.json").write_text(text)
+    with pytest.raises(UsageError, match="does not name its base"):
+        load_pretrained(str(folder), "causal", torch.float32, CPU)
+
+
 def test_a_tokenizer_needs_no_padding_token(tmp_path: Path) -> None:
     folder = saved(tmp_path / "m")
     path = folder / "tokenizer_config.json"
@@ -119,11 +258,31 @@ def test_a_tokenizer_needs_no_padding_token(tmp_path: Path) -> None:
     )  # nothing here pads by a token: what stands behind a row is not looked at
 
 
-def test_a_tokenizer_that_has_more_tokens_than_the_model(tmp_path: Path) -> None:
-    folder = saved(tmp_path / "m")
-    opened = load_pretrained(str(folder), "causal", torch.float32, CPU)
+def with_more_tokens(folder: Path) -> Path:
+    opened = load_pretrained(str(saved(folder)), "causal", torch.float32, CPU)
     opened.tokenizer.add_tokens(["⟨new⟩"])
+    opened.tokenizer.add_special_tokens({"pad_token": "⟨padding⟩"})
     opened.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_tokenizer_may_have_tokens_that_nobody_uses(tmp_path: Path) -> None:
+    opened = load_pretrained(str(with_more_tokens(tmp_path / "m")), "causal", torch.float32, CPU)
+    rows = opened.model.get_input_embeddings().weight.shape[0]
+    assert len(opened.tokenizer) == rows + 2
+    with torch.no_grad():
+        opened.model(input_ids=torch.tensor([opened.tokenizer("a b")["input_ids"]]))
+        with pytest.raises(
+            UsageError,
+            match=rf"its tokenizer has {rows + 2} tokens but its model only {rows} .* token {rows} is used",
+        ):
+            opened.model(input_ids=torch.tensor([opened.tokenizer("a ⟨new⟩ b")["input_ids"]]))
+
+
+def test_the_token_that_ends_an_answer_needs_an_embedding(tmp_path: Path) -> None:
+    folder = with_more_tokens(tmp_path / "m")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"eos_token": "⟨new⟩"}))
     with pytest.raises(UsageError, match=r"its tokenizer has \d+ tokens but its model only \d+ embeddings"):
         load_pretrained(str(folder), "causal", torch.float32, CPU)
 

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.analysts.inference.unshared import max_tree_length
@@ -87,6 +88,32 @@ def test_probabilities_and_explanations_equal_naive_computation(
     for example, answer in zip(examples, answers, strict=True):
         wanted = naive_scores(model, tokenizer, example, NEW + 40)
         assert answer.answer_logprobs == pytest.approx(list(wanted.values()), abs=CLOSE)
+
+
+@pytest.mark.parametrize("mode", ["answer-first", "free"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("shared", [True, False])
+def test_nan_is_an_error_and_never_a_prediction(
+    monkeypatch: pytest.MonkeyPatch, mode: Any, number: float, shared: bool
+) -> None:
+    tokenizer = tiny_tokenizer()
+    model = ending_llama(tokenizer)
+    if not shared:
+        monkeypatch.setattr("mentallama.analysts.language_model.causal.max_tree_length", lambda *_: 0)
+    head, forward = model.lm_head, model.lm_head.forward
+    monkeypatch.setattr(head, "forward", lambda hidden: torch.full_like(forward(hidden), number))
+    with pytest.raises(MentallamaError, match="causal:tiny: it computed NaN or infinite scores"):
+        list(analyst(model, tokenizer, mode=mode).analyse(make_examples(posts=2)))
+
+
+@pytest.mark.parametrize("mode", ["answer-first", "free"])
+def test_one_damaged_weight_is_an_error(mode: Any) -> None:
+    tokenizer = tiny_tokenizer()
+    model = ending_llama(tokenizer)
+    with torch.no_grad():
+        model.model.layers[1].mlp.down_proj.weight[3, 5] = float("nan")
+    with pytest.raises(MentallamaError, match="causal:tiny: it computed NaN or infinite scores"):
+        list(analyst(model, tokenizer, mode=mode).analyse(make_examples(posts=2)))
 
 
 def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
@@ -364,6 +391,7 @@ def test_a_model_is_prompted_as_in_training(template: Any, tmp_path: Path) -> No
         template=template,
     )
     write_model_metadata(tmp_path, made, [])
+    write_hashes(tmp_path)
     causal_analyst = CausalAnalyst.load(str(tmp_path), InferenceOptions(device="cpu"))
     assert causal_analyst.name == "causal:ab12"
     assert causal_analyst._prompt_encoder("instruction").uses_chat_template == (template == "chat")

@@ -57,6 +57,16 @@ def begun_of(tokenizer: Any) -> list[int]:
     return [2, 0] if tokenizer.bos_token else [0]
 
 
+@pytest.mark.parametrize("mode", ["answer-first", "free"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_is_an_error_and_never_a_prediction(kind: Kind, mode: Any) -> None:
+    model, tokenizer = ending_pair(kind)
+    with torch.no_grad():
+        model.lm_head.weight[7] = float("nan")
+    with pytest.raises(MentallamaError, match="seq2seq:tiny: it computed NaN or infinite scores"):
+        list(analyst(model, tokenizer, mode=mode).analyse(make_examples(posts=2)))
+
+
 def naive_scores(model: Any, tokenizer: Any, example: Example) -> dict[str, float]:
     """Log-likelihood of each label's answer, each by a pass of its own over both sides."""
     scores, begun = {}, begun_of(tokenizer)

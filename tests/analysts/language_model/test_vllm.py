@@ -18,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.analysts.registry import open_analyst
 from mentallama.errors import UsageError
@@ -160,6 +161,7 @@ def test_a_model_trained_here_is_named_by_its_fingerprint_and_prompted_as_in_tra
         analyst="causal", fingerprint="f00d", form="instruction", max_tokens=64, sets=("DR",)
     )
     write_model_metadata(tmp_path, file, [])
+    write_hashes(tmp_path)
     analyst = open_analyst(f"vllm:{tmp_path}", InferenceOptions(labels_only=True, dtype="bfloat16"))
     list(analyst.analyse(examples()))
     assert analyst.name == "vllm:f00d"

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.linear.analyst import LinearAnalyst, decide
 from mentallama.analysts.linear.features import Featurizer
 from mentallama.analysts.linear.serialization import MODEL_FILE, LinearHead, load_linear_model
@@ -193,7 +197,9 @@ def test_loading_again_changes_nothing(folder: Path, analyst: LinearAnalyst) -> 
 
 def test_a_model_file_holds_no_words(folder: Path) -> None:
     held = b"".join(path.read_bytes() for path in folder.iterdir())
-    assert len(list(folder.iterdir())) == 4
+    assert {path.name for path in folder.iterdir()} == {
+        *("CAMS.npz", "DR.npz", "MultiWD.npz", "model.json", "hashes.json"),
+    }
     assert not [word for word in (b"hopeless", b"garden", b"sleepless") if word in held]
 
 
@@ -232,12 +238,72 @@ def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
     weights.unlink()
     with pytest.raises(DataError, match=r"DR\.npz: this part of the model is missing"):
         LinearAnalyst.load(copy)
-    (copy / MODEL_FILE).write_text('{"kind": "something else"}')
-    with pytest.raises(DataError, match=r"model\.json: not the metadata of a linear model: see .*kind"):
-        LinearAnalyst.load(copy)
-    (copy / MODEL_FILE).write_text("{")
-    with pytest.raises(DataError, match="see the file"):
-        LinearAnalyst.load(copy)
+
+
+def test_labels_that_changed_places_are_damage(folder: Path, tmp_path: Path) -> None:
+    path = damaged(folder, tmp_path) / MODEL_FILE
+    swapped = json.loads(path.read_text())
+    swapped["sets"]["DR"]["questions"]["depression"]["labels"].reverse()
+    path.write_text(json.dumps(swapped))
+    with pytest.raises(DataError, match=r"model\.json: damaged or changed"):
+        LinearAnalyst.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"kind": "something else"}', r"model\.json: not the metadata of a linear model: see .*kind"),
+        ("{", "see the file"),
+    ],
+)
+def test_metadata_of_something_else(folder: Path, tmp_path: Path, text: str, fault: str) -> None:
+    (damaged(folder, tmp_path) / MODEL_FILE).write_text(text)
+    write_hashes(tmp_path)
+    with pytest.raises(DataError, match=fault):
+        LinearAnalyst.load(tmp_path)
+
+
+def rewritten(path: Path, **arrays: Any) -> None:
+    """Change arrays of a weights file, with new digests as if it had been saved so."""
+    with np.load(path) as held:
+        kept = dict(held)
+    np.savez(path, **(kept | arrays))
+    write_hashes(path.parent)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["weights0", "intercepts0", "idf"])
+def test_weights_that_are_no_numbers_are_refused(
+    folder: Path, tmp_path: Path, name: str, number: float
+) -> None:
+    path = damaged(folder, tmp_path) / "DR.npz"
+    with np.load(path) as held:
+        array = held[name].copy()
+    array.flat[-1] = number
+    rewritten(path, **{name: array})
+    with pytest.raises(DataError, match=r"DR\.npz: it holds NaN or infinite weights"):
+        LinearAnalyst.load(tmp_path)
+
+
+def test_weights_of_another_shape_are_refused(folder: Path, tmp_path: Path) -> None:
+    path = damaged(folder, tmp_path) / "DR.npz"
+    rewritten(path, intercepts0=np.zeros(7, np.float32))
+    with pytest.raises(DataError, match=r"DR\.npz: its weights do not fit"):
+        LinearAnalyst.load(tmp_path)
+
+
+@given(st.binary(max_size=60))
+def test_a_weights_file_with_any_content_is_one_sentence(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
+    copy = damaged(folder, tmp_path_factory.mktemp("copy"))
+    whole = (copy / "DR.npz").read_bytes()
+    for changed in (content, whole[:40] + content + whole[40 + len(content) :]):
+        (copy / "DR.npz").write_bytes(changed)
+        write_hashes(copy)
+        if changed != whole:
+            with contextlib.suppress(DataError):  # zip ignores some bytes
+                LinearAnalyst.load(copy)
 
 
 def test_using_a_model_loads_no_scikit_learn() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.analysts.checkpoints.metadata import (
     EncoderHead,
@@ -179,6 +181,25 @@ def test_a_post_is_encoded_once_for_all_its_questions(trained: Path, monkeypatch
     assert sum(read) == len(examples) / 2 == 12
 
 
+def test_nan_is_an_error_and_never_a_prediction(trained: Path) -> None:
+    analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
+    with torch.no_grad():
+        analyst._classifier.model.heads.bias[1] = float("nan")
+    with pytest.raises(MentallamaError, match=r"encoder:\w+: it computed NaN or infinite scores"):
+        list(analyst.analyse(examples_of_split()))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", HEADS_FILE, "tokenizer.json", "mentallama.json"])
+def test_a_damaged_file_of_a_trained_model_is_named(trained: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    content = bytearray((copy / name).read_bytes())
+    content[-9] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}: damaged or changed"):
+        open_analyst(f"encoder:{copy}")
+
+
 def test_long_posts_are_truncated_and_counted(trained: Path) -> None:
     analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
     long = examples_of_split()[0].model_copy(update={"text": "tea " * 500})
@@ -327,6 +348,7 @@ def test_damaged_heads_are_an_error(tmp_path: Path, trained: Path) -> None:
     for path in trained.iterdir():
         (copy / path.name).write_bytes(path.read_bytes())
     (copy / HEADS_FILE).write_bytes(b"damaged")
+    write_hashes(copy)
     with pytest.raises(DataError, match=r"heads.safetensors: .*not the heads of this encoder"):
         open_analyst(f"encoder:{copy}")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mentallama.analysts.base import AnalystSpec
 from mentallama.errors import DataError
@@ -30,7 +30,7 @@ class EncoderHead(Record):
     set: str
     question: str
     labels: tuple[str, ...]
-    temperature: float = 1.0
+    temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
 class ModelMetadata(Record):

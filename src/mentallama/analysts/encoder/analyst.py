@@ -80,7 +80,7 @@ class EncoderAnalyst:
         rows = {text: row for row, text in enumerate(dict.fromkeys(example.text for example in examples))}
         token_ids, n_truncated = self._classifier.tokenize(list(rows))
         self.counts["truncated_posts"] += n_truncated
-        logits = self._classifier.logits(token_ids, self._token_budget)
+        logits = self._classifier.finite_logits(token_ids, self._token_budget, self.name)
         for example, head in zip(examples, heads, strict=True):
             yield self._predict(example, head, logits[rows[example.text]])
 

@@ -82,7 +82,9 @@ class ExplanationReader:
             raise UsageError(f"{self.name} was not trained on explanations of {task.set} ({question})")
         index, head = entry
         token_ids, _ = self._classifier.tokenize(explanations)
-        logits = self._classifier.logits(token_ids, self._token_budget)[:, self._head_slices[index]]
+        logits = self._classifier.finite_logits(token_ids, self._token_budget, self.name)[
+            :, self._head_slices[index]
+        ]
         return [
             dict(zip(head.labels, row.tolist(), strict=True))
             for row in calibrated_probabilities(logits, head)

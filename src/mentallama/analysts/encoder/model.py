@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from scipy.special import softmax
 
-from mentallama.analysts.base import Device, Dtype
+from mentallama.analysts.base import Device, Dtype, NonFiniteOutputError
 from mentallama.analysts.checkpoints.loading import choose_device, choose_dtype, load_pretrained
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
@@ -107,6 +107,13 @@ class EncoderClassifier:
         with torch.inference_mode():
             for batch, batch_logits in run_in_batches(texts, budget, self._batch_logits):
                 logits[[text.index for text in batch]] = batch_logits
+        return logits
+
+    def finite_logits(self, rows: Sequence[Sequence[int]], budget: TokenBudget, name: str) -> Logits:
+        """As `logits`, for the model called `name`; raises `NonFiniteOutputError` if one is NaN or infinite."""
+        logits = self.logits(rows, budget)
+        if not np.isfinite(logits).all():
+            raise NonFiniteOutputError(name)
         return logits
 
     def _batch_logits(self, batch: Sequence[TokenizedText]) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
+from mentallama.analysts.base import NonFiniteOutputError
 from mentallama.analysts.inference.answer_scoring import LayerKeyValues, additive_mask, logits_at_positions
 from mentallama.analysts.inference.batching import TokenBudget, out_of_memory_error, unless_out_of_memory
 
@@ -204,7 +205,8 @@ def _prefill(model: Any, rows: list[GenerationSlot], stop: StopCriteria) -> KVBa
             use_cache=True,
         ).logits
     layers = layers or [PreallocatedCacheLayer(layer.keys, layer.values, n_new) for layer in cache.layers]
-    tokens = logits[0].argmax(-1)
+    highest, tokens = logits[0].max(-1)
+    require_finite([highest])
     _record_tokens(rows, tokens[:, None].tolist(), stop)
     return KVBatch(rows, starts, layers, tokens)
 
@@ -269,18 +271,30 @@ def _decode_steps(model: Any, batch: KVBatch, stop: StopCriteria) -> None:
     starts = torch.tensor(batch.starts, device=model.device)[:, None]
     columns = torch.arange(filled + steps, device=model.device)
     mask = additive_mask((columns >= starts)[:, None, None], model.dtype)
-    generated = []
+    generated, highest = [], []
     for column in range(filled, filled + steps):
-        batch.last_tokens = model(
+        logits = model(
             input_ids=batch.last_tokens[:, None],
             # rows that have ended run on until the next check, possibly beyond the context
             position_ids=(column - starts).clamp_max(stop.context - 1),
             attention_mask=mask[..., : column + 1],
             past_key_values=cache,
             use_cache=True,
-        ).logits[:, -1].argmax(-1)  # fmt: skip
+        ).logits[:, -1]  # fmt: skip
+        scores, batch.last_tokens = logits.max(-1)
+        highest.append(scores)
         generated.append(batch.last_tokens)
+    require_finite(highest)
     _record_tokens(batch.slots, torch.stack(generated, 1).tolist(), stop)
+
+
+def require_finite(highest: Sequence[torch.Tensor]) -> None:
+    """Raise `NonFiniteOutputError` if the highest logit of any row is NaN or infinite.
+
+    torch's max is NaN where any logit is; a token chosen among such logits would look like every other.
+    """
+    if not torch.stack(list(highest)).isfinite().all():
+        raise NonFiniteOutputError
 
 
 def _record_tokens(

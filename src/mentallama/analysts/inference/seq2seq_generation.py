@@ -18,7 +18,12 @@ from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from mentallama.analysts.inference.answer_scoring import token_logprobs
-from mentallama.analysts.inference.generation import COMPACT_WHEN, STEPS_PER_SYNC, StopCriteria
+from mentallama.analysts.inference.generation import (
+    COMPACT_WHEN,
+    STEPS_PER_SYNC,
+    StopCriteria,
+    require_finite,
+)
 
 UNFORCED = -1
 """Marks a position at which the model chooses the token."""
@@ -134,7 +139,8 @@ def generate_seq2seq(
     ids = torch.tensor(
         [list(prefix[:column]) for prefix in decoder_prefixes], device=encoded.hidden_states.device
     )
-    predicted = encoded.decode(ids, cache)[:, -1].argmax(-1)
+    highest, predicted = encoded.decode(ids, cache)[:, -1].max(-1)
+    require_finite([highest])
     while alive := [row for row, slot in enumerate(active) if not slot.ended(stop.stop_token_ids)]:
         if (len(active) - len(alive)) * COMPACT_WHEN >= len(active):
             active, encoded, cache, predicted = (
@@ -163,11 +169,13 @@ def _decode_steps(
     forced = torch.tensor(
         [[*prefix, *[UNFORCED] * (steps - len(prefix))] for prefix in prefixes], device=predicted.device
     )
-    columns = []
+    columns, highest = [], []
     for step in range(steps):
         tokens = torch.where(forced[:, step] == UNFORCED, predicted, forced[:, step])
         columns.append(tokens)
-        predicted = encoded.decode(tokens[:, None], cache)[:, -1].argmax(-1)
+        scores, predicted = encoded.decode(tokens[:, None], cache)[:, -1].max(-1)
+        highest.append(scores)
+    require_finite(highest)
     for slot, row in zip(slots, torch.stack(columns, 1).tolist(), strict=True):
         for token in row[max(0, len(slot.tokens) - column) :]:
             if slot.ended(stop.stop_token_ids):

@@ -19,7 +19,7 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from mentallama.analysts.inference.answer_scoring import ScoringRequest, logits_at_positions, token_logprobs
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
-from mentallama.analysts.inference.generation import GenerationSlot, StopCriteria
+from mentallama.analysts.inference.generation import GenerationSlot, StopCriteria, require_finite
 
 _MASKABLE_ATTENTION = {"sdpa", "eager"}
 """Attention implementations that accept an arbitrary mask."""
@@ -141,8 +141,19 @@ def _generate(model: Any, group: EqualLengthGroup, stop: StopCriteria) -> list[l
         pad_token_id=min(stop.stop_token_ids),
     )
     with _default_generation_config(model):
-        output = model.generate(prompts, attention_mask=torch.ones_like(prompts), generation_config=greedy)
+        output = model.generate(
+            prompts,
+            attention_mask=torch.ones_like(prompts),
+            generation_config=greedy,
+            logits_processor=[_require_finite_scores],
+        )
     return [row[len(group.slots[0].tokens) :] for row in output.tolist()]
+
+
+def _require_finite_scores(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+    """A logits processor that changes nothing and refuses NaN."""
+    require_finite([scores.max(-1).values])
+    return scores
 
 
 @contextmanager

@@ -105,7 +105,7 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
             Memory does not suffice for a single question.
         """
         questions = [self._question(example) for example in examples]
-        with inference_mode(self._model):
+        with inference_mode(self._model, self.name):
             outputs = self._score_and_generate(questions)
         for question, output in zip(questions, outputs, strict=True):
             generation = Generation(output.answer_logprobs, *self._decode(question, output.slot))

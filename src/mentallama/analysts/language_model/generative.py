@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import exp, fsum
+from math import exp, fsum, inf, isnan
 from typing import Generic, Protocol, TypeVar
 
-from mentallama.analysts.base import InferenceOptions, Template
+from mentallama.analysts.base import InferenceOptions, NonFiniteOutputError, Template
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
@@ -75,7 +75,7 @@ class PredictionBuilder:
         """The most likely label with its explanation; in free mode, the label parsed from the text."""
         scores, probabilities = generation.answer_logprobs, dict[str, float]()
         if scores:
-            probabilities = dict(zip(task.labels, softmax(scores), strict=True))
+            probabilities = label_probabilities(task.labels, scores, self.name)
             self.counts["truncated_explanations"] += generation.truncated
             reading = Reading(
                 status="parsed", label=list(task.labels)[argmax(scores)], explanation=generation.text
@@ -157,6 +157,19 @@ def decode_generated(
 def argmax(scores: Sequence[float]) -> int:
     """Index of the highest score; the first in case of a tie."""
     return max(range(len(scores)), key=scores.__getitem__)
+
+
+def label_probabilities(labels: Iterable[str], logprobs: Sequence[float], name: str) -> dict[str, float]:
+    """Probability of each label from the log-likelihood of its answer, in nats; -inf is probability 0.
+
+    Raises
+    ------
+    NonFiniteOutputError
+        A log-likelihood is NaN or positive infinity, or all are negative infinity; `name` is the model's.
+    """
+    if any(isnan(logprob) for logprob in logprobs) or max(logprobs) in (inf, -inf):
+        raise NonFiniteOutputError(name)
+    return dict(zip(labels, softmax(logprobs), strict=True))
 
 
 def softmax(logprobs: Sequence[float]) -> list[float]:

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.inference.token_trie import common_prefix_length
-from mentallama.analysts.language_model.generative import softmax
+from mentallama.analysts.language_model.generative import label_probabilities
 from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
@@ -215,7 +215,7 @@ class RemoteAnalyst:
             if scores is None:
                 self.unanswered["without the log-probabilities of its text"] += 1
                 return None
-            probabilities = dict(zip(labels, softmax(scores), strict=True))
+            probabilities = label_probabilities(labels, scores, self.name)
             reading = Reading(status="parsed", label=max(probabilities, key=probabilities.__getitem__))
         if reading is None:
             return None

@@ -99,7 +99,7 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         """
         questions = [self._question(index, example) for index, example in enumerate(examples)]
         generations: dict[int, Generation] = {}
-        with inference_mode(self._model):
+        with inference_mode(self._model, self.name):
             for batch, results in run_in_batches(questions, self._token_budget, self._score_and_generate):
                 generations.update(zip((question.index for question in batch), results, strict=True))
         for question in questions:

@@ -67,19 +67,24 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
             vLLM is not installed, there is no GPU or no such model, or it is an adapter.
         """
         require_vllm()
-        from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG
+        from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, check_location
 
         folder = Path(location)
         if (folder / ADAPTER_CONFIG).is_file():
             raise UsageError(
                 f"{location}: vllm: takes whole models; merge the adapter into its base, or use causal:{location}"
             )
+        check_location(location)
         from vllm import LLM
 
         metadata = read_model_metadata(folder) if folder.is_dir() else None
         try:
             engine = LLM(
-                model=location, dtype=options.dtype, enable_prefix_caching=True, disable_log_stats=True
+                model=location,
+                dtype=options.dtype,
+                enable_prefix_caching=True,
+                disable_log_stats=True,
+                trust_remote_code=False,
             )
         except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(f"{location}: vLLM cannot open this model ({type(error).__name__})") from error

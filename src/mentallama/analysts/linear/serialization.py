@@ -6,7 +6,6 @@ The files contain no pickle, no words and no time stamps: the same model gives t
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mentallama.analysts.checkpoints.digests import verify_hashes, write_hashes
 from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConfig
 from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import atomic_write, write_json
@@ -29,7 +29,7 @@ ClassWeight = Literal["none", "balanced"]
 class LinearHeadMetadata(BaseModel):
     """The labels of one question, and how its weights were fitted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     labels: tuple[str, ...]
     label_prior: tuple[float, ...]
@@ -44,7 +44,7 @@ class LinearHeadMetadata(BaseModel):
 
 
 class LinearSetMetadata(BaseModel):
-    """One set's part of a model: its questions, and the digest of its weights file."""
+    """One set's part of a model: its questions, and the digest of its weights file, which enters the model's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -109,10 +109,7 @@ def restore_last_label(stored: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _read_set(path: Path, metadata: LinearSetMetadata) -> LinearSetModel:
-    if not path.is_file():
-        raise DataError("this part of the model is missing; train again, or copy the whole folder", path)
-    if digest_file(path, path.name).sha256 != metadata.digest:
-        raise DataError("damaged: not the file that the model was saved with", path)
+    """Read a weights file whose digest has been verified."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             heads = {
@@ -123,15 +120,31 @@ def _read_set(path: Path, metadata: LinearSetMetadata) -> LinearSetModel:
                 )
                 for i, (question, head) in enumerate(metadata.questions.items())
             }
-            return LinearSetModel(arrays["keys"], arrays["idf"], heads)
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise DataError("not a weights file", path) from error
+            model = LinearSetModel(arrays["keys"], arrays["idf"], heads)
+    except Exception as error:  # a file of this kind that was not written here fails in any of numpy's ways
+        raise DataError("not a weights file; copy the model again, or train again", path) from error
+    _check_arrays(path, model)
+    return model
+
+
+def _check_arrays(path: Path, model: LinearSetModel) -> None:
+    """Raise `DataError` if weights are NaN or infinite, or do not fit the features and labels."""
+    features = len(model.keys)
+    shapes: list[tuple[NDArray[np.float32], tuple[int, ...]]] = [(model.idf, (features,))]
+    for head in model.heads.values():
+        labels = len(head.metadata.labels)
+        shapes += [(head.weights, (features, labels)), (head.intercepts, (labels,))]
+    if any(array.shape != shape for array, shape in shapes):
+        raise DataError("its weights do not fit the features and labels of the model; train again", path)
+    if not all(np.isfinite(array).all() for array, _ in shapes):
+        raise DataError("it holds NaN or infinite weights, which give no prediction; train again", path)
 
 
 def save_linear_model(folder: Path, ngrams: NgramConfig, sets: Mapping[str, LinearSetModel]) -> None:
-    """Write a model; `model.json` is written last, so a folder that has one is complete."""
+    """Write a model, then its digests; a folder that has digests is complete."""
     metadata = {name: _write_set(folder / f"{name}.npz", model) for name, model in sets.items()}
     write_json(folder / MODEL_FILE, LinearModelMetadata(ngrams=ngrams, sets=metadata).model_dump())
+    write_hashes(folder)
 
 
 def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetModel], str]:
@@ -147,6 +160,7 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
     path = folder / MODEL_FILE
     if not path.is_file():
         raise UsageError(f"{folder}: there is no linear model here (no {MODEL_FILE}); train one first")
+    verify_hashes(folder, made_here=True)
     raw = path.read_bytes()
     try:
         metadata = LinearModelMetadata.model_validate_json(raw)

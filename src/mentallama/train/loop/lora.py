@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from mentallama.analysts.checkpoints.digests import CARD_FILE, RECIPE_FILE, write_hashes
 from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, load_pretrained
 from mentallama.analysts.checkpoints.metadata import METADATA_FILE, SEEN_FILE
 from mentallama.analysts.checkpoints.optional_deps import require_peft
 from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
 from mentallama.run_files import SUMMARY_FILE
-from mentallama.train.loop.model_card import CARD_FILE, RECIPE_FILE, write_hashes
 
 
 def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:

@@ -9,14 +9,12 @@ from typing import Any
 
 import yaml
 
+from mentallama.analysts.checkpoints.digests import CARD_FILE, RECIPE_FILE, write_hashes
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import Recipe
 from mentallama.files.atomic import write_json, write_text
-from mentallama.files.manifest import digest_folder
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.safety import NOTICE
-
-RECIPE_FILE, CARD_FILE, HASHES_FILE = "recipe.yaml", "README.md", "hashes.json"
 
 CARD_COUNTS = ("documents", "pairs", "rows", "tokens", "truncated_posts", "skipped", "source_file")
 """Keys of `summary.json` that the card lists under Data."""
@@ -43,14 +41,6 @@ def write_card(out: Path, recipe: Recipe, model: ModelMetadata, counts: Mapping[
     )
     write_text(out / CARD_FILE, "\n".join(_card_lines(recipe, model, counts)))
     write_hashes(out)
-
-
-def write_hashes(folder: Path) -> None:
-    """Write the SHA-256 of every file in a model folder to `hashes.json`."""
-    write_json(
-        folder / HASHES_FILE,
-        {file.name: file.sha256 for file in digest_folder(folder) if file.name != HASHES_FILE},
-    )
 
 
 def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any]) -> Iterator[str]:
