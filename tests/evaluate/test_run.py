@@ -306,3 +306,16 @@ def test_published_references_score_100_and_empty_answers_0(data: Path, tmp_path
             0.0,
             0.0,
         )
+
+
+def test_scores_replace_earlier_scores_but_no_file_of_the_users(benchmark: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    evaluate_responses(benchmark, "instruction", "reference", out, as_published=True)
+    evaluate_responses(benchmark, "instruction", "empty", out)
+    assert {path.name for path in out.iterdir()} == {"manifest.json", "rows.jsonl.zst", "scores.json"}
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/scores.json").write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"scores\.json: evaluate --benchmark did not make this file"):
+        evaluate_responses(benchmark, "instruction", "reference", tmp_path / "mine")
+    assert (tmp_path / "mine/scores.json").read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["scores.json"]

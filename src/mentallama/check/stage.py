@@ -14,11 +14,18 @@ from mentallama.run_files import (
     CHECK_SUMMARY_PATH,
     COLLECT_SUMMARY_PATH,
     DISAGREEMENTS_PATH,
+    DROPPED_FILE,
+    GATE_REPORT_FILE,
+    GATE_REPORT_PAGE_FILE,
     GATE_REPORT_PAGE_PATH,
     GATE_REPORT_PATH,
+    INSTRUCTIONS_FILE,
     LABEL_DRIFT_PATH,
+    QUOTES_FILE,
     RATING_SAMPLE_PATH,
+    SUMMARY_FILE,
     TEACH_SUMMARY_PATH,
+    VERDICTS_FILE,
 )
 
 
@@ -91,4 +98,17 @@ STAGE = Stage(
     human_inputs=check_human_inputs,
     notes=check_notes,
     verdict=rejected_by_raters,
+    file_patterns=(
+        INSTRUCTIONS_FILE,
+        VERDICTS_FILE,
+        DROPPED_FILE,
+        QUOTES_FILE,
+        GATE_REPORT_FILE,
+        GATE_REPORT_PAGE_FILE,
+        SUMMARY_FILE,
+        "README.md",
+        "data/*.jsonl",
+        "data/*.parquet",
+        "release/*.csv",
+    ),
 )

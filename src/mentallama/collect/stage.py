@@ -10,7 +10,18 @@ from mentallama.files.erasure_requests import read_erasure_list
 from mentallama.files.record_files import read_json, read_records
 from mentallama.pipeline.stage import Stage
 from mentallama.progress import LogFn
-from mentallama.run_files import COLLECT_SUMMARY_PATH, ERASURE_LIST_PATH, REJECTS_PATH
+from mentallama.run_files import (
+    COLLECT_SUMMARY_PATH,
+    ERASURE_LIST_PATH,
+    LABEL_DRIFT_FILE,
+    OVERLAP_FILE,
+    POSTS_FILE,
+    REJECTS_FILE,
+    REJECTS_PATH,
+    REMOVED_FILE,
+    RESPONSES_FILE,
+    SUMMARY_FILE,
+)
 
 
 def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
@@ -58,4 +69,13 @@ STAGE = Stage(
     inputs=collect_inputs,
     run=collect,
     verdict=check_reject_share,
+    file_patterns=(
+        POSTS_FILE,
+        RESPONSES_FILE,
+        REJECTS_FILE,
+        REMOVED_FILE,
+        OVERLAP_FILE,
+        LABEL_DRIFT_FILE,
+        SUMMARY_FILE,
+    ),
 )

@@ -14,6 +14,7 @@ from mentallama.config.teach import Teach
 from mentallama.config.train import Train
 from mentallama.records import Form
 from mentallama.tasks import Task, load_tasks
+from mentallama.text.names import FileName
 
 
 class Evaluate(Settings):
@@ -35,7 +36,7 @@ class Report(Settings):
 class SharedSettings(Settings):
     """The keys of a recipe that all stages share."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
+    name: FileName
     data: Path
     sets: tuple[str, ...] = ()
     """Sets to work on; empty: all sets of the catalogue."""

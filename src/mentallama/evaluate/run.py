@@ -8,6 +8,7 @@ stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instea
   rows.jsonl.zst       every row with its score
   readers_differ.json  with --as-published: texts that our reader and the published one read differently
   scores.json          metrics, intervals, counts and calibration by set; written last
+  manifest.json        without a recipe: which files of the folder the command wrote, and may replace
 """
 
 from __future__ import annotations
@@ -36,11 +37,15 @@ from mentallama.evaluate.published_reader import (
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
 from mentallama.files.atomic import write_json
+from mentallama.files.ownership import claim_files, make_output_folder, record_files
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
 from mentallama.run_files import READER_DIFFERENCES_FILE, SCORED_ROWS_FILE, SCORES_FILE
 from mentallama.tasks import Task, load_tasks
+
+EVALUATE_COMMAND = "evaluate --benchmark"
+"""In the manifest of scores without a recipe, which no run may replace."""
 
 
 def evaluate_predictions(  # noqa: PLR0913
@@ -122,9 +127,12 @@ def evaluate_responses(  # noqa: PLR0913
     DataError
         A file does not answer the benchmark's rows; the message names file and row.
     """
+    make_output_folder(out)
     tasks, resampling = load_tasks(), Resampling(seed=seed, resamples=resamples)
     opened = open_benchmark(benchmark, form, tasks)
     given, unused = _answered_sets(responses, tasks)
+    written = (SCORED_ROWS_FILE, SCORES_FILE, *((READER_DIFFERENCES_FILE,) if as_published else ()))
+    claim_files(out, EVALUATE_COMMAND, written)
     missing = {name: reason for name in tasks if (reason := _no_response_reason(name, opened, given))}
     outputs: dict[str, list[ScoredOutput]] = {}
     matched: dict[str, MatchedFile] = {}
@@ -133,7 +141,7 @@ def evaluate_responses(  # noqa: PLR0913
             outputs[name], matched[name] = score_benchmark_set(opened, tasks[name], responses)
     rows = {name: [output.scored_row for output in of_set] for name, of_set in outputs.items()}
     source = responses if isinstance(responses, str) else responses.name
-    return write_scores(
+    scores = write_scores(
         out,
         ScoreFile(
             form=form,
@@ -152,6 +160,8 @@ def evaluate_responses(  # noqa: PLR0913
         ),
         rows,
     )
+    record_files(out, EVALUATE_COMMAND, written)
+    return scores
 
 
 def _score_explanations(

@@ -7,7 +7,13 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.pipeline.stage import Stage, require_files, spec_files
-from mentallama.run_files import POSTS_PATH, PREDICTIONS_PATH
+from mentallama.run_files import (
+    POSTS_PATH,
+    PREDICTIONS_PATH,
+    READER_DIFFERENCES_FILE,
+    SCORED_ROWS_FILE,
+    SCORES_FILE,
+)
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -43,6 +49,7 @@ STAGE = Stage(
     help="Score the predictions.",
     inputs=evaluate_inputs,
     run=evaluate,
+    file_patterns=(SCORES_FILE, SCORED_ROWS_FILE, READER_DIFFERENCES_FILE),
     analyst_kinds=lambda recipe, _: (
         () if recipe.evaluate is None or recipe.evaluate.label_reader is None else ("encoder",)
     ),

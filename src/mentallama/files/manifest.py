@@ -30,6 +30,10 @@ _LIBRARIES = (
 """Libraries of every installation whose versions can change records, verdicts or scores."""
 
 
+FILE_MANAGER_FILES = frozenset((".DS_Store", "Thumbs.db", "desktop.ini"))
+"""Files that file managers leave in every folder that a person opens; they are nobody's work."""
+
+
 class FileDigest(BaseModel):
     """Name, size in bytes and SHA-256 of a file."""
 
@@ -61,8 +65,9 @@ def digest_file(path: Path, name: str) -> FileDigest:
 
 
 def digest_folder(folder: Path) -> tuple[FileDigest, ...]:
-    """Hash all files below a folder except manifests."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    """Hash all files below a folder except manifests and what file managers leave."""
+    ignored = {MANIFEST_FILE, *FILE_MANAGER_FILES}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in ignored)
     return tuple(digest_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
@@ -108,8 +113,16 @@ def read_manifest(folder: Path) -> Manifest | None:
     """Read the manifest of a stage; None if it does not exist or is invalid, in which case the stage runs again."""
     try:
         return Manifest.model_validate_json((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValidationError, UnicodeDecodeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValidationError, UnicodeDecodeError):
         return None
+
+
+def mark_outdated(folder: Path) -> None:
+    """Make a stage run again, without losing the record of which files it made."""
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        outdated = manifest.model_copy(update={"cache_key": {}})
+        write_text(folder / MANIFEST_FILE, outdated.model_dump_json(indent=2) + "\n")
 
 
 def is_up_to_date(manifest: Manifest | None, cache_key: dict[str, Any], folder: Path) -> bool:

@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from pathlib import Path
+from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.errors import MentallamaError, TooManyRejectsError, UsageError
 from mentallama.files.manifest import digest_folder, is_up_to_date, read_manifest, write_manifest
+from mentallama.files.ownership import is_made_by, make_output_folder, require_own_folder
 from mentallama.pipeline.cache_key import stage_cache_key
 from mentallama.pipeline.registry import STAGES, recipe_stages
 from mentallama.pipeline.run_lock import run_lock
@@ -36,13 +38,15 @@ def run_recipe(
     Raises
     ------
     UsageError
-        The recipe has no stage `until`, or another process is working on this folder.
+        The recipe has no stage `until`, another process is working on this folder, or it holds files where stages
+        write that no run made.
     TooManyRejectsError
         Everything was done and written, but more rows were rejected than the recipe allows.
     """
     selected = _stages_until(recipe, until, stages)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_output_folder(folder)
     with run_lock(folder):
+        _require_own_folders(selected, folder, stages)
         if retry_failed:
             for stage in selected:
                 if stage.retry_failed is not None:
@@ -66,6 +70,14 @@ def _stages_until(recipe: Recipe, until: str | None, stages: Sequence[Stage]) ->
     return selected[: names.index(until) + 1]
 
 
+def _require_own_folders(selected: Sequence[Stage], folder: Path, stages: Sequence[Stage]) -> None:
+    """Refuse to start if a stage's folder holds files that the stage did not make."""
+    made = [stage for stage in stages if is_made_by(folder / stage.name, stage.name)]
+    for stage in selected:
+        is_run = any(other is not stage for other in made)
+        require_own_folder(folder / stage.name, stage.name, stage.file_patterns if is_run else ())
+
+
 def _run_stage(stage: Stage, recipe: Recipe, folder: Path, log: LogFn) -> None:
     """Bring one stage up to date and log the outcome."""
     key = stage_cache_key(stage, recipe, folder)
@@ -74,23 +86,37 @@ def _run_stage(stage: Stage, recipe: Recipe, folder: Path, log: LogFn) -> None:
     else:
         start = time.monotonic()
         out = folder / f".{stage.name}.partial"
-        shutil.rmtree(out, ignore_errors=True)
-        out.mkdir()
-        try:
-            counts = stage.run(recipe, folder, out)
-        except BrokenExecutor:
-            raise MentallamaError(
-                f"{stage.name}: a worker process was killed, perhaps because memory ran out; the same command resumes "
-                "after the last finished stage, --set jobs=1 needs less memory"
-            ) from None
-        seconds = time.monotonic() - start
-        write_manifest(out, stage.name, key, digest_folder(out), counts, seconds)
-        if (folder / stage.name).exists():
-            shutil.rmtree(folder / stage.name)
-        out.rename(folder / stage.name)
-        log(f"{stage.name}: done in {seconds:.1f} s")
+        if not is_up_to_date(read_manifest(out), key, out):  # else it was killed while it took its final name
+            _make_results(stage, recipe, folder, out, key)
+        _replace_folder(out, folder / stage.name)
+        log(f"{stage.name}: done in {time.monotonic() - start:.1f} s")
     if stage.on_done is not None:
         stage.on_done(folder)
     if stage.notes is not None:
         for line in stage.notes(folder):
             log(line)
+
+
+def _make_results(stage: Stage, recipe: Recipe, folder: Path, out: Path, key: dict[str, Any]) -> None:
+    """Run the stage into the folder `out`, which is created anew."""
+    start = time.monotonic()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    try:
+        counts = stage.run(recipe, folder, out)
+    except BrokenExecutor:
+        raise MentallamaError(
+            f"{stage.name}: a worker process was killed, perhaps because memory ran out; the same command resumes "
+            "after the last finished stage, --set jobs=1 needs less memory"
+        ) from None
+    write_manifest(out, stage.name, key, digest_folder(out), counts, time.monotonic() - start)
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """Give a stage's new folder its final name; the former one keeps its manifest until it has moved aside."""
+    former = final.with_name(f".{final.name}.replaced")
+    shutil.rmtree(former, ignore_errors=True)
+    if final.exists():
+        final.replace(former)
+    new.rename(final)
+    shutil.rmtree(former, ignore_errors=True)

@@ -32,6 +32,9 @@ class Stage:
         `(recipe, folder)` -> the files that the stage reads, by the names that the manifest shows.
     run
         `(recipe, folder, out)` does the work, writes into `out` and returns counts for the manifest.
+    file_patterns
+        Names of the files that the stage writes. Where its manifest was lost in the folder of a run, the stage replaces
+        its folder only if no other file is in it.
     settings
         Type of the recipe key; needed only where `Recipe` does not declare the key itself.
     cache_exclude
@@ -59,6 +62,7 @@ class Stage:
     help: str
     inputs: Callable[[Recipe, Path], dict[str, Path]]
     run: Callable[[Recipe, Path, Path], dict[str, Any]]
+    file_patterns: tuple[str, ...] = ()
     settings: type[Settings] | None = None
     cache_exclude: Mapping[str, Any] = field(default_factory=dict)
     cache_extra: Callable[[Recipe], dict[str, Any]] | None = None

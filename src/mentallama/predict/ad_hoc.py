@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,6 +22,7 @@ from mentallama.analysts.registry import analyst_kind
 from mentallama.config import Predict
 from mentallama.errors import UsageError
 from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
+from mentallama.files.ownership import make_output_folder
 from mentallama.files.record_files import read_json, record_writer
 from mentallama.pipeline.cache_key import cache_key
 from mentallama.pipeline.run_lock import run_lock
@@ -33,9 +33,9 @@ from mentallama.predict.post_sources import PostFilter, PostSource, open_post_so
 from mentallama.predict.questions import QuestionRow, QuestionSource, only_supported
 from mentallama.predict.run import PredictSummary, run
 from mentallama.predict.stage import (
-    JOURNAL_NAME,
     PredictJob,
     delete_journals,
+    find_journals,
     journal_path,
     open_pool,
     refuse_data_agreements,
@@ -44,7 +44,6 @@ from mentallama.predict.stage import (
 from mentallama.progress import LogFn
 from mentallama.records import FORMS
 from mentallama.run_files import (
-    MANIFEST_FILE,
     PREDICTIONS_FILE,
     QUESTIONS_FILE,
     RESPONSES_FOLDER,
@@ -73,7 +72,7 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
     """
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
     data = open_post_source(command.data, _post_filter(command))
-    out.mkdir(parents=True, exist_ok=True)
+    make_output_folder(out)
     with run_lock(out):
         key = _cache_key(command, data)
         if _is_up_to_date(out, key):
@@ -148,15 +147,7 @@ def _is_up_to_date(out: Path, key: dict[str, Any]) -> bool:
     """Whether the folder holds these predictions, undamaged; raises `UsageError` if it holds anything else."""
     manifest = read_manifest(out)
     if manifest is None:
-        ours = {MANIFEST_FILE, PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER}
-        others = [
-            path.name for path in sorted(out.iterdir())
-            if path.name not in ours and not path.name.startswith(".") and not path.match(JOURNAL_NAME.format("*"))
-        ]  # fmt: skip
-        if others:
-            raise UsageError(
-                f"{out}: this folder contains other files, such as {others[0]}; choose another with --out"
-            )
+        _refuse_other_files(out)
         return False
     if manifest.cache_key != key:
         raise UsageError(
@@ -169,6 +160,36 @@ def _is_up_to_date(out: Path, key: dict[str, Any]) -> bool:
     )
 
 
+def _refuse_other_files(out: Path) -> None:
+    """Refuse a folder without a manifest that holds more than a killed command leaves.
+
+    Results are ours if a journal lies beside them: it is deleted only after the manifest was written.
+    """
+    journals = {path.name for path in find_journals(out)}
+    ours = journals | (
+        {PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER} if journals else set()
+    )
+    others = [
+        path.name for path in sorted(out.iterdir()) if path.name not in ours and not path.name.startswith(".")
+    ]
+    if others:
+        raise UsageError(
+            f"{out}: this folder contains other files, such as {others[0]}; choose another with --out"
+        )
+
+
+def _delete_old_responses(out: Path, job: PredictJob) -> None:
+    """Delete the tables of an earlier attempt; files that it did not write stay."""
+    manifest = read_manifest(out)
+    names = (
+        {f"{RESPONSES_FOLDER}/{name}.csv" for name in job.tasks}
+        if manifest is None
+        else {file.name for file in manifest.outputs if file.name.startswith(f"{RESPONSES_FOLDER}/")}
+    )
+    for name in names:
+        (out / name).unlink(missing_ok=True)
+
+
 def _require_manifest(out: Path) -> Manifest:
     manifest = read_manifest(out)
     assert manifest is not None
@@ -177,17 +198,18 @@ def _require_manifest(out: Path) -> Manifest:
 
 def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str, Any]) -> None:
     start, job = time.monotonic(), command.job
-    (out / MANIFEST_FILE).unlink(missing_ok=True)
-    rmtree(out / RESPONSES_FOLDER, ignore_errors=True)
     refuse_data_agreements(job, data.questions())
     with open_pool(job) as pool:
         questions = data.questions(pool.supported_questions)
         summary = run(pool, questions, out, journal_path(job, out), data.name)
         _write_questions(out / QUESTIONS_FILE, questions, pool)
+    _delete_old_responses(out, job)
     write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form)
-    written = [out / name for name in (PREDICTIONS_FILE, QUESTIONS_FILE, SUMMARY_FILE)] + sorted(
-        (out / RESPONSES_FOLDER).glob("*.csv")
-    )
+    written = [out / name for name in (PREDICTIONS_FILE, QUESTIONS_FILE, SUMMARY_FILE)] + [
+        path
+        for name in sorted({row.set for row in data.imhi_rows})
+        if (path := out / RESPONSES_FOLDER / f"{name}.csv").is_file()
+    ]
     outputs = tuple(digest_file(path, path.relative_to(out).as_posix()) for path in written)
     counts = summary.model_dump(mode="json")
     write_manifest(out, "predict", key, outputs, counts, time.monotonic() - start)

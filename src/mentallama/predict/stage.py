@@ -21,7 +21,13 @@ from mentallama.predict.questions import PostQuestions, QuestionSource, count_qu
 from mentallama.predict.run import PredictSummary, run
 from mentallama.progress import log_to_stderr
 from mentallama.records import Post
-from mentallama.run_files import POSTS_PATH, PREDICT_SUMMARY_PATH, TRAIN_FOLDER
+from mentallama.run_files import (
+    POSTS_PATH,
+    PREDICT_SUMMARY_PATH,
+    PREDICTIONS_FILE,
+    SUMMARY_FILE,
+    TRAIN_FOLDER,
+)
 from mentallama.tasks import Task, load_tasks
 
 JOURNAL_NAME = "predicted-{}.part.jsonl"
@@ -81,8 +87,13 @@ def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 def delete_journals(folder: Path) -> None:
     """Delete the journals once the predictions are complete."""
-    for path in folder.glob(JOURNAL_NAME.format("*")):
+    for path in find_journals(folder):
         path.unlink()
+
+
+def find_journals(folder: Path) -> list[Path]:
+    """The journals in a folder, by their names, which no one else gives."""
+    return sorted(folder.glob(JOURNAL_NAME.format("[0-9a-f]" * 16)))
 
 
 def predict_notes(folder: Path) -> Iterator[str]:
@@ -161,4 +172,5 @@ STAGE = Stage(
     analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
     notes=predict_notes,
     on_done=delete_journals,
+    file_patterns=(PREDICTIONS_FILE, SUMMARY_FILE),
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.pipeline.stage import Stage
-from mentallama.run_files import MANIFEST_FILE
+from mentallama.run_files import MANIFEST_FILE, REPORT_PAGE_FILE, REPORT_TEXT_FILE
 
 
 def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -46,5 +46,6 @@ STAGE = Stage(
     help="Write the page of a run.",
     inputs=report_inputs,
     run=report,
+    file_patterns=(REPORT_PAGE_FILE, REPORT_TEXT_FILE),
     cache_extra=report_settings,
 )

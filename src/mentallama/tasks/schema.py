@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mentallama.records import Form, Split
+from mentallama.text.names import FileName
 
 
 class TaskFileModel(BaseModel):
@@ -117,7 +118,7 @@ class SplitCounts(TaskFileModel):
 class Task(TaskFileModel):
     """One set of the benchmark."""
 
-    set: str
+    set: FileName
     title: str
     platform: str
     annotation: Literal["human", "weak", "none"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mentallama.config import LinearSettings, Recipe, Teacher
+from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_json, read_records
 from mentallama.pipeline.stage import Stage, require_files, spec_files
 from mentallama.progress import LogFn, log_to_stderr
@@ -16,11 +17,14 @@ from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import Post
 from mentallama.run_files import (
     BATCH_FOLDER,
+    FAILED_REQUESTS_FILE,
     FAILED_REQUESTS_PATH,
     LEDGER_PATH,
     POSTS_PATH,
-    TEACH_MANIFEST_PATH,
+    RESPONSES_FILE,
+    SUMMARY_FILE,
     TEACH_SUMMARY_PATH,
+    TEACHER_DISAGREEMENTS_FILE,
 )
 from mentallama.tasks import load_tasks
 
@@ -98,7 +102,7 @@ def retry_failed(recipe: Recipe, folder: Path, log: LogFn) -> None:
     from mentallama.llm_api.ledger.ledger import Ledger
 
     path = ledger_path(recipe, folder)
-    (folder / TEACH_MANIFEST_PATH).unlink(missing_ok=True)
+    mark_outdated(folder / "teach")
     if recipe.teach is not None and recipe.teach.use_batch_api:
         mark_failed_for_retry(folder / BATCH_FOLDER)
     if path.is_file():
@@ -135,6 +139,7 @@ STAGE = Stage(
         ),
         "examples": True,  # their content is an input
     },
+    file_patterns=(RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE, SUMMARY_FILE),
     cache_extra=lambda _: {"prompts": PROMPTS_VERSION},
     notes=teach_notes,
     retry_failed=retry_failed,

@@ -87,6 +87,18 @@ def train(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return run(recipe, folder, out)
 
 
+_MODEL_FILE_PATTERNS = (
+    "*.npz",
+    "*.safetensors",
+    "*.json",
+    "*.model",
+    "merges.txt",
+    "vocab.txt",
+    "chat_template.jinja",
+    "recipe.yaml",
+    "README.md",
+)
+
 STAGE = Stage(
     name="train",
     help="Train an analyst on the collected data.",
@@ -94,4 +106,5 @@ STAGE = Stage(
     run=train,
     cache_exclude=dict.fromkeys(TRAIN_CACHE_EXCLUDES, True),
     analyst_kinds=lambda recipe, _: () if recipe.train is None else (recipe.train.analyst,),
+    file_patterns=_MODEL_FILE_PATTERNS,
 )

@@ -7,6 +7,7 @@ is removed when training has finished.
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -32,6 +33,8 @@ from mentallama.records import Record
 from mentallama.train.loop.distributed import DistributedContext
 
 STATE_FILE = "state.json"
+_SAVED_NAME = re.compile(r"(?:step|best)-\d{8,}|\.(?:step|best)-\d{8,}\.partial")
+
 TRAINABLE_ONLY = StateDictOptions(ignore_frozen_params=True, strict=False)
 """Save trainable weights only: an adapter's, not its base's."""
 
@@ -67,8 +70,8 @@ class Checkpoints:
     def resume_state(self, fingerprint: str) -> TrainingState | None:
         """State to resume from, or None. Checkpoints of a run with another fingerprint are deleted."""
         state = self._latest_state(fingerprint) if self.devices.is_main else None
-        if self.devices.is_main and state is None and self.folder.exists():
-            shutil.rmtree(self.folder)
+        if self.devices.is_main and state is None:
+            self.remove()
         resumed: TrainingState | None = self.devices.broadcast(state)
         return resumed
 
@@ -94,7 +97,7 @@ class Checkpoints:
         path = self._write(_checkpoint_name(state), tensors, state)
         if self.devices.is_main:
             current = {path.name, *([] if state.best is None else [_best_name(state.best)])}
-            for other in self.folder.iterdir():
+            for other in self._saved():
                 if other.name not in current:
                     shutil.rmtree(other)
         return path
@@ -130,8 +133,15 @@ class Checkpoints:
 
     def remove(self) -> None:
         """Delete all checkpoints."""
-        if self.devices.is_main:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.devices.is_main and self.folder.is_dir():
+            for path in self._saved():
+                shutil.rmtree(path, ignore_errors=True)
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def _saved(self) -> list[Path]:
+        """The folders of checkpoints and best weights, whole or not; whatever else is here is not ours."""
+        return [path for path in self.folder.iterdir() if path.is_dir() and _SAVED_NAME.fullmatch(path.name)]
 
     def _write(self, name: str, tensors: dict[str, Any], state: TrainingState) -> Path:
         partial, final = self.folder / f".{name}.partial", self.folder / name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mentallama.analysts.checkpoints.metadata import METADATA_FILE, SEEN_FILE
 from mentallama.analysts.checkpoints.optional_deps import require_peft
 from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
+from mentallama.files.ownership import make_output_folder
 from mentallama.run_files import SUMMARY_FILE
 
 
@@ -60,8 +62,9 @@ def merge_lora(folder: Path, out: Path) -> None:
     """
     if not (folder / ADAPTER_CONFIG).is_file():
         raise UsageError(f"{folder}: there is no adapter to merge (no {ADAPTER_CONFIG})")
-    if out.exists():
+    if os.path.lexists(out):
         raise UsageError(f"{out} exists already; name a new folder")
+    make_output_folder(out.parent)
     require_peft()
     opened = load_pretrained(str(folder), "causal", torch.float32, None)
     partial = out.with_name(f".{out.name}.partial")

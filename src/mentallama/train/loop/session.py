@@ -16,6 +16,7 @@ from mentallama.analysts.checkpoints.loading import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.config.train import TRAIN_CACHE_EXCLUDES
+from mentallama.errors import UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_json
 from mentallama.progress import log_to_stderr, progress_bar
@@ -73,14 +74,26 @@ def cached_baseline(
     A resumed run, whose model already has later weights, reads it from `BASELINE_FILE`. All processes must call it.
     """
     path = folder / BASELINE_FILE
-    saved = devices.broadcast(read_json(path) if devices.is_main and path.is_file() else None)
-    if isinstance(saved, dict) and saved.get("fingerprint") == fingerprint:
+    saved = devices.broadcast(_read_baseline(path) if devices.is_main else {})
+    if saved.get("fingerprint") == fingerprint:
         return saved["metrics"]
     metrics = measure()
     if devices.is_main:
         write_json(path, {"fingerprint": fingerprint, "metrics": metrics})
     devices.barrier()
     return metrics
+
+
+def _read_baseline(path: Path) -> dict[str, Any]:
+    """The content of `BASELINE_FILE`, empty if there is none; a file of this name that is not ours is refused."""
+    if not path.is_file():
+        return {}
+    saved = read_json(path)
+    if not (isinstance(saved, dict) and set(saved) == {"fingerprint", "metrics"}):
+        raise UsageError(
+            f"{path}: training writes a file of this name, and this one is another; move it elsewhere"
+        )
+    return saved
 
 
 def finalize_model(
@@ -99,7 +112,9 @@ def finalize_model(
         write_model_metadata(out, metadata, {*seen_hashes, *session.base_seen_hashes})
         write_card(out, recipe, metadata, counts)
         session.checkpoints.remove()
-        (session.checkpoints.folder.parent / BASELINE_FILE).unlink(missing_ok=True)
+        path = session.checkpoints.folder.parent / BASELINE_FILE
+        if _read_baseline(path):
+            path.unlink()
 
 
 def _ignore_message(line: str) -> None:
