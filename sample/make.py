@@ -23,7 +23,7 @@ from openpyxl import Workbook
 from mentallama.answers.format import write_answer
 from mentallama.files.tables import read_table
 from mentallama.tasks import Source, Task, load_tasks, write_query
-from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
+from mentallama.text.fingerprint import is_identifying, key_hash, text_key
 from mentallama.text.pii import scrub
 from mentallama.text.repair import repair
 
@@ -317,7 +317,7 @@ def synthetic_hashes() -> list[str]:
     """
     texts = [post["text"] for post in corpus()] + [cells["text"] for _, cells in read_table(EXAMPLES)]
     keys = {text_key(scrub(repair(text))[0]) for text in texts}
-    return sorted(f"{key_hash(key):016x}" for key in keys if len(key) >= MIN_IDENTIFYING_LETTERS)
+    return sorted(f"{key_hash(key):016x}" for key in keys if is_identifying(key))
 
 
 if __name__ == "__main__":

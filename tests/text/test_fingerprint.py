@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from mentallama.text.fingerprint import key_hash, shingles, text_key
+from mentallama.text.fingerprint import (
+    information,
+    key_hash,
+    shingles,
+    text_key,
+    weighted,
+)
 from mentallama.text.repair import repair
 
 SAME = [
@@ -15,7 +23,32 @@ SAME = [
     ("room 404", "ROOM-404", "room404"),
     ("ask @[handle] now", "ask now", "asknow"),
     ("my name is [name].", "My name is", "mynameis"),
-    ("café at noon", "caf at noon", "cafatnoon"),  # a letter lost in decoding is lost in the key
+]
+
+DIFFERENT = [
+    ("café at noon", "caf at noon"),
+    # equal hashtags, and a post's own words in another script
+    (
+        "#depression #mentalhealth #anxiety 죽고 싶다 아무도 모른다",
+        "#depression #mentalhealth #anxiety 오늘은 행복하다",
+    ),
+    ("#depression #mentalhealth #anxiety 死にたい", "#depression #mentalhealth #anxiety 元気です"),
+    ("#depression #mentalhealth #anxiety я устал", "#depression #mentalhealth #anxiety я счастлив"),
+    ("#depression #mentalhealth #anxiety أنا متعب", "#depression #mentalhealth #anxiety أنا سعيد"),
+    ("오늘 tired", "내일 tired"),
+    # vowels and accents that are marks of their own, or are written as such
+    ("कि", "का"),
+    ("มา", "มี"),
+    ("がく", "かく"),
+    ("bán", "bạn"),
+    ("Ayer canté", "Ayer cantó"),
+    ("schon", "schön"),
+    ("ağ", "ag"),
+    # hardly any words
+    ("fine 😭", "fine 🎉"),
+    ("555", "556"),
+    ("١٢", "١٣"),
+    ("nice ♥", "nice"),
 ]
 
 OTHERS = [
@@ -35,13 +68,37 @@ def test_case_punctuation_and_placeholders_do_not_count(left: str, right: str, k
     assert text_key(left) == text_key(right) == key
 
 
+@pytest.mark.parametrize(("left", "right"), DIFFERENT)
+def test_two_posts_have_two_keys(left: str, right: str) -> None:
+    assert text_key(left) != text_key(right)
+
+
+LETTERS = st.text(st.characters(categories=("L", "N", "Mn", "Mc")), min_size=1, max_size=12)
+
+
+@given(LETTERS, LETTERS, st.sampled_from(["", "#depression #anxiety "]))
+def test_short_texts_have_one_key_only_if_they_are_equal(one: str, other: str, before: str) -> None:
+    def folded(text: str) -> str:
+        return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+    assume(not any(c in "ʹʺʻʼʽʾʿˀˁـ" or unicodedata.name(c, "").startswith("VARIATION") for c in one + other))
+    assume(any(map(str.isalnum, folded(one))) and any(map(str.isalnum, folded(other))))
+    assert (text_key(before + one) == text_key(before + other)) == (folded(one) == folded(other))
+
+
+@pytest.mark.parametrize(
+    ("key", "letters"), [("tired", 5), ("我今天很累", 10), ("피곤해", 6), ("つかれた", 8), ("мне", 3)]
+)
+def test_a_chinese_japanese_or_korean_character_says_as_much_as_two_letters(key: str, letters: int) -> None:
+    assert information(key) == len(weighted(key)) == letters
+
+
 def test_other_scripts_keep_letters_and_so_keys_of_their_own() -> None:
     keys = [text_key(text) for text in OTHERS]
     assert len(set(keys)) == len(OTHERS)
     assert all(keys)
-    # two Latin letters of seven do not make a key; five of seven do
     assert text_key("我今天很累 ok") == "我今天很累ok"
-    assert text_key("오늘 tired") == "tired"
+    assert text_key("오늘 tired") == "오늘tired"
     assert text_key("我今天很累！") == text_key("我，今天很累") == "我今天很累"
 
 
@@ -85,8 +142,8 @@ def test_a_key_of_mostly_plain_letters_needs_no_repair(text: str) -> None:
 
 
 @given(st.text())
-def test_a_key_holds_letters_and_digits_only(text: str) -> None:
-    assert all(map(str.isalnum, text_key(text)))
+def test_a_key_holds_letters_digits_marks_and_emoji_only(text: str) -> None:
+    assert all(c.isalnum() or unicodedata.category(c) in {"Mn", "Mc", "Me", "So"} for c in text_key(text))
 
 
 def test_hashes_are_the_same_in_every_process_and_version() -> None:

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from rapidfuzz import fuzz
 
-from mentallama.text.fingerprint import key_hash, text_key
+from mentallama.text.fingerprint import MIN_NEAR_KEY_LETTERS, key_hash, text_key
 from mentallama.text.near_duplicates import (
     MAX_ALL_PAIRS_BUCKET,
-    MIN_NEAR_KEY_LETTERS,
     N_BUCKET_COLUMNS,
     PREFIX_LETTERS,
     NearDuplicateIndex,
@@ -83,6 +82,46 @@ def test_short_is_under_thirty_letters(length: int, joined: bool, tmp_path: Path
         left = left[:-1]
     near = clusters(tmp_path, [left, left[:-1] + "z"])[1]
     assert near == ([0, 0] if joined else [0, 1])
+
+
+@pytest.mark.parametrize(
+    ("post", "copy"),
+    [
+        ("We met at the café at noon, as we always do.", "We met at the caf at noon, as we always do."),
+        ("我今天真的很累不想和任何人说话只想睡觉了", "我今天真的很累不想和任何人讲话只想睡觉了"),
+        ("今日は本当に疲れて誰とも話したくない気分です", "今日は本当に疲れて誰とも話したくない気持です"),
+        ("오늘은정말너무피곤해서아무도만나고싶지않아요", "오늘은정말너무피곤해서아무도만나고싶지않네요"),
+        (
+            "오늘은 정말 너무 피곤해서 아무도 만나고 싶지 않아",
+            "오늘은 정말 너무 피곤해서 아무도 보고 싶지 않아",
+        ),
+        ("วันนี้ฉันเหนื่อยมากและไม่อยากคุยกับใครเลย", "วันนี้ฉันเหนื่อยมากและไม่อยากพบกับใครเลย"),
+        ("ថ្ងៃនេះខ្ញុំហត់ណាស់ហើយមិនចង់និយាយជាមួយអ្នកណាទេ", "ថ្ងៃនេះខ្ញុំហត់ណាស់ហើយមិនចង់និយាយជាមួយអ្នកណាឡើយ"),
+        ("أنا متعب جدا اليوم ولا أريد أن أتكلم مع أحد", "أنا متعب جدا الآن ولا أريد أن أتكلم مع أحد"),
+    ],
+)
+def test_near_copies_in_other_scripts_are_found(post: str, copy: str, tmp_path: Path) -> None:
+    assert clusters(tmp_path, [post, copy]) == ([0, 1], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("post", "other"),
+    [
+        ("I feel so sad today", "I feel so bad today"),
+        ("我今天觉得很难过", "我今天觉得很开心"),
+        ("오늘 너무 슬퍼요", "오늘 너무 기뻐요"),
+        ("今日はとても悲しい", "今日はとても嬉しい"),
+        ("วันนี้ฉันเศร้ามาก", "วันนี้ฉันสุขมาก"),
+        # the same long hashtags, and a few words that say the opposite
+        (
+            "#depression #mentalhealth #anxiety 죽고 싶다 정말",
+            "#depression #mentalhealth #anxiety 오늘은 행복해",
+        ),
+        ("#depression #mentalhealth #anxiety 我不想活了", "#depression #mentalhealth #anxiety 今天真开心"),
+    ],
+)
+def test_short_posts_that_say_something_else_are_none(post: str, other: str, tmp_path: Path) -> None:
+    assert clusters(tmp_path, [post, other]) == ([0, 1], [0, 1])
 
 
 def test_letters_count_not_bytes(tmp_path: Path) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mentallama.text.repair import repair
+from tests.factories.sentences import SENTENCES
 
 BROKEN = [
     # UTF-8 read as Mac Roman
@@ -26,6 +30,12 @@ BROKEN = [
     ("I don鈥檛 know", "I don’t know"),
     # twice over
     ("itÃ¢â‚¬â„¢s late", "it’s late"),
+    ("I donít know, theyíve said sheís fine", "I don’t know, they’ve said she’s fine"),
+    ("it鈥檚 fine 鈥� I said 鈥渘o鈥�", "it鈥檚 fine 鈥� I said 鈥渘o鈥�"),  # some bytes are lost: left alone
+    ("so low \uf8ffüòî and \uf8ffü§ò", "so low 😔 and 🤘"),
+    ("I am sad ¬ø¬ø", "I am sad ¿¿"),
+    ("I love âœ¨", "I love ✨"),
+    ("â€œfineâ€ she said, â€œitâ€™s lateâ€\ufffd", "“fine” she said, “it’s late”"),  # the last byte is lost
     # HTML
     ("you &amp; me", "you & me"),
     ("a &lt;b&gt; c &quot;d&quot; &#39;e&#39; &#x27;f&#x27;", "a <b> c \"d\" 'e' 'f'"),
@@ -93,6 +103,54 @@ def test_every_language_comes_back_from_windows_and_from_latin(text: str) -> Non
     )
     assert misread != text
     assert repair(misread) == text
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+def test_sound_text_of_any_language_is_left(language: str) -> None:
+    frames = ("{}", "{} 😭", "“{}”", "«{}»", "({})", "#tag {} @x", "I can‘t, {} the end", "{}\n\n{}")
+    for sentence in SENTENCES[language]:
+        for cased in {sentence, sentence.upper(), sentence.lower(), sentence.title()}:
+            for frame in frames:
+                text = frame.format(cased, cased)
+                composed = unicodedata.normalize("NFC", text)
+                assert repair(composed) == composed
+                assert repair(unicodedata.normalize("NFD", text)) == composed
+
+
+def misread_as(encoding: str, text: str) -> str:
+    """UTF-8 read in another encoding; undefined bytes of Windows-1252 pass through, as in browsers."""
+    if encoding == "cp1252":
+        return "".join(
+            chr(byte) if byte in {0x81, 0x8D, 0x8F, 0x90, 0x9D} else bytes([byte]).decode("cp1252")
+            for byte in text.encode()
+        )
+    return text.encode().decode(encoding)
+
+
+@pytest.mark.parametrize("language", SENTENCES)
+@pytest.mark.parametrize(
+    "encoding", ["cp1252", "latin-1", "mac_roman", "gbk", "gb18030", "cp1251", "cp1254", "cp437"]
+)
+def test_misread_text_comes_back_or_is_left_and_never_becomes_a_third(encoding: str, language: str) -> None:
+    for sentence in SENTENCES[language]:
+        text = unicodedata.normalize("NFC", sentence)
+        try:
+            misread = misread_as(encoding, text)
+        except UnicodeDecodeError:
+            continue  # this encoding does not read it
+        left = unicodedata.normalize("NFC", re.sub("[\x80-\x84\x86-\x9f\xad]", "", misread)).replace(
+            "\x85", "\n"
+        )
+        assert repair(misread) in {text, left.strip()}
+
+
+def test_most_misread_text_comes_back() -> None:
+    sentences = [unicodedata.normalize("NFC", text) for texts in SENTENCES.values() for text in texts]
+    for encoding, share in {"cp1252": 0.97, "latin-1": 0.97, "mac_roman": 0.9}.items():
+        back = sum(repair(misread_as(encoding, text)) == text for text in sentences)
+        assert back > share * len(sentences), encoding
+    twice = sum(repair(misread_as("cp1252", misread_as("cp1252", text))) == text for text in sentences)
+    assert twice > 0.95 * len(sentences)
 
 
 PIECES = [

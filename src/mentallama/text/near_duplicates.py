@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import fuzz
 
-from mentallama.text.fingerprint import key_hash, shingles
+from mentallama.text.fingerprint import MIN_NEAR_KEY_LETTERS, key_hash, shingles, weighted
 
 Array = NDArray[Any]
 
@@ -29,11 +29,10 @@ N_BUCKET_COLUMNS = N_BANDS + 1
 MINHASH_SEED = 1
 NEAR_DUPLICATE_RATIO = 85.0
 """Minimum rapidfuzz ratio (0-100) of the keys of near-duplicates."""
-MIN_NEAR_KEY_LETTERS = 30
-"""Shorter keys must be equal: one changed word makes a short post a different one."""
 PREFIX_LETTERS = 200
-"""Letters at the start of a key that make posts candidates whatever follows: published test posts of CAMS are upstream
-posts truncated at some 4,000 characters, so a long post that starts like a shorter one is a copy of it."""
+"""Letters (see `weighted`) at the start of a key that make posts candidates whatever follows: published test posts of
+CAMS are upstream posts truncated at some 4,000 characters, so a long post that starts like a shorter one is a copy of
+it."""
 MAX_ALL_PAIRS_BUCKET = 12
 """In a larger bucket, each post is compared only with the next one and with the first."""
 
@@ -57,12 +56,12 @@ def minhash_bands(texts: list[str], keys: list[str]) -> Array:
     mixed = np.zeros((len(texts), N_BANDS), dtype=np.uint64)
     for row in range(ROWS_PER_BAND):  # FNV-1a over the band's rows
         mixed = (mixed ^ rows[:, :, row]) * np.uint64(0x100000001B3) + np.uint64(0x9E3779B97F4A7C15)
-    starts = np.array([key_hash(key[:PREFIX_LETTERS]) for key in keys], dtype=np.uint64)
+    starts = np.array([key_hash(weighted(key)[:PREFIX_LETTERS]) for key in keys], dtype=np.uint64)
     return np.column_stack([mixed, starts])
 
 
 class NearDuplicateIndex:
-    """Keys and bands of all posts, on disk; posts are numbered in the order in which they are added.
+    """Keys (`weighted`) and bands of all posts, on disk; posts are numbered in the order in which they are added.
 
     `min_ratio`: minimum rapidfuzz ratio (0-100) of the keys of near-duplicates. With `match_prefixes`, a long key that
     starts like a shorter key of at least PREFIX_LETTERS letters is a near-duplicate of it too.
@@ -80,7 +79,7 @@ class NearDuplicateIndex:
 
     def add(self, keys: list[str], hashes: Array, bands: Array) -> None:
         """Add a batch: keys, their hashes uint64 (n,), bands uint64 (n, N_BUCKET_COLUMNS)."""
-        for key in keys:
+        for key in map(weighted, keys):
             raw = key.encode("utf-8", "surrogatepass")
             self._keys.write(raw)
             self._ends.append(self._ends[-1] + len(raw))

@@ -14,9 +14,12 @@ import re
 import unicodedata
 from functools import cache
 
+KANA = (
+    "\u3005-\u3007\u3041-\u3096\u3099-\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+)
+HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 UNSPACED = (
-    "\u3005-\u3007\u3041-\u3096\u3099-\u309a\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # kana
-    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"  # Han
+    f"{KANA}{HAN}"
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0ebd\u0ec0-\u0ece\u0edc-\u0edf"  # Thai, Lao
     "\u1780-\u17b3\u17b6-\u17d3\u17d7\u17dc"  # Khmer
     "\u1000-\u103f\u104c-\u108f\u109a-\u109f\uaa60-\uaa7f"  # Burmese
@@ -26,6 +29,9 @@ UNSPACED = (
 HANGUL = "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"
 FULL_WIDTH = "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a"
 """Latin letters and digits as set in Chinese and Japanese text."""
+
+DENSE = KANA + HAN + HANGUL
+"""Syllables and words in one character: a text of these is about half as long, in characters, as in English letters."""
 
 UNBORDERED = UNSPACED + HANGUL + FULL_WIDTH
 """Characters beside which a word or quotation may begin or end without a space.
