@@ -317,6 +317,20 @@ def test_a_folder_with_other_things_is_refused(posts: Path, tmp_path: Path) -> N
         )
 
 
+@pytest.mark.parametrize(
+    "name", ["predictions.jsonl.zst", "summary.json", "responses/DR.csv", "manifest.json"]
+)
+def test_files_of_others_with_our_names_are_not_replaced(name: str, posts: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "out" / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    with pytest.raises(UsageError, match="contains other files"):
+        predict_ad_hoc(
+            order(script(tmp_path / "s.jsonl", says("instruction")), posts), tmp_path / "out", print
+        )
+    assert theirs.read_text() == "theirs"
+
+
 def test_what_was_answered_before_a_fault_is_kept_for_the_same_model_only(
     posts: Path, tmp_path: Path
 ) -> None:

@@ -68,7 +68,7 @@ def require_own_folder(folder: Path, command: str, patterns: Collection[str] = (
 
 
 def claim_files(folder: Path, command: str, names: Collection[str]) -> None:
-    """Record in a manifest that the command writes files of these names, before it does; earlier ones are deleted.
+    """Record in a manifest that the command writes files of these names, before it does.
 
     Other files may lie in the folder and are not touched.
 
@@ -86,15 +86,16 @@ def claim_files(folder: Path, command: str, names: Collection[str]) -> None:
                 f"{folder / name}: {command} did not make this file and does not replace it; choose another folder "
                 "with --out"
             )
-    for name in earlier:
-        (folder / name).unlink(missing_ok=True)
-    write_manifest(
-        folder, command, {}, tuple(FileDigest(name=name, bytes=0, sha256="") for name in names), {}, 0
-    )
+    claimed = tuple(FileDigest(name=name, bytes=0, sha256="") for name in sorted({*names, *earlier}))
+    write_manifest(folder, command, {}, claimed, {}, 0)
 
 
 def record_files(folder: Path, command: str, names: Collection[str]) -> None:
-    """Record the content of claimed files, once they are written."""
+    """Record the content of claimed files, once they are written, and delete those that this time were not."""
+    manifest = read_manifest(folder)
+    for file in () if manifest is None else manifest.outputs:
+        if file.name not in names:
+            (folder / file.name).unlink(missing_ok=True)
     write_manifest(folder, command, {}, tuple(digest_file(folder / name, name) for name in names), {}, 0)
 
 
