@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow
@@ -11,10 +12,12 @@ import pytest
 from pyarrow import parquet
 
 from mentallama.config import read_recipe
-from mentallama.erasure.erase import NothingToErase, erase, erase_from_runs, erasure_report_lines
-from mentallama.errors import DataError
+from mentallama.erasure.erase import erase, erase_from_runs, erasure_report_lines, plan_erasure
+from mentallama.erasure.person import NothingToErase
+from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.erasure_requests import ErasureList, read_erasure_list, write_erasure_list
+from mentallama.files.manifest import digest_folder, write_manifest
 from mentallama.files.record_files import read_records, write_records
 from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Provenance, Response, example_of
@@ -119,9 +122,15 @@ def test_the_list_holds_no_text_and_the_same_command_again_finds_nothing_more(ru
     assert listed == ErasureList(post_ids=(MINE.id, COPY.id), text_hashes=(identifying_hash(TEXT),))
     assert listed.covers(MINE.model_copy(update={"id": "f" * 16}))
     assert not listed.covers(OTHER)
-    with pytest.raises(NothingToErase, match="no file of this run mentions"):
-        erase(run, MINE.id)
-    assert read_erasure_list(run) == listed
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.rglob("*") if path.is_file()}
+    for same in (MINE.id, COPY.id, example_of(MINE, "depression", "instruction").id):
+        again = erase(run, same)
+        assert (again.changes_nothing, again.was_erased) == (True, True)
+        assert (
+            next(iter(erasure_report_lines(run, again))) == f"{run}: erased before, nothing is left to erase"
+        )
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.rglob("*") if path.is_file()}
+    assert after == before
 
 
 def test_requests_made_under_the_former_file_name_still_count(tmp_path: Path) -> None:
@@ -138,12 +147,141 @@ def test_requests_made_under_the_former_file_name_still_count(tmp_path: Path) ->
         read_erasure_list(tmp_path)
 
 
-def test_an_unknown_id_changes_nothing(run: Path) -> None:
+@pytest.mark.parametrize(
+    "target",
+    [
+        "0123456789abcdef", "yes", "DR", "instruction", "m", "1", "Yes.", "gpt-3.5-turbo", "so tired", TEXT,
+        "depression", MINE.id[:-1], f" {MINE.id}", f"{MINE.id}\n", MINE.id.upper() + "A",
+        "a" * 15, "A" * 16, "collect", "*", "..",
+    ],
+)  # fmt: skip
+def test_what_is_no_id_of_the_run_changes_nothing(target: str, run: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(NothingToErase):
-        erase(run, "0123456789abcdef")
+    with pytest.raises(NothingToErase, match="no post, example or author of this run has the id"):
+        erase(run, target)
     after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize("target", ["", " ", "\n\t"])
+def test_an_empty_id_is_wrong_use(target: str, run: Path) -> None:
+    with pytest.raises(UsageError, match="the id is empty"):
+        erase(run, target)
+
+
+def test_the_plan_names_what_goes_and_changes_nothing(run: Path) -> None:
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    plan = plan_erasure(run, MINE.id)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    lines = list(erasure_report_lines(run, plan, dry_run=True))
+    assert lines[0] == f"{run}: 2 posts to be erased"
+    assert "  teach/responses.parquet: 2 rows to be removed" in lines
+    assert "  report/index.html: to be deleted" in lines
+    assert erase(run, MINE.id) == plan
+
+
+def test_the_id_of_an_example_erases_its_post(run: Path) -> None:
+    example = example_of(MINE, "depression", "instruction").id
+    assert erase(run, example).n_posts == 2
+    assert TEXT.encode() not in bytes_below(run)
+
+
+@pytest.mark.parametrize("target", ["1", "yes"])
+def test_an_id_that_is_a_word_counts_only_where_ids_stand(target: str, tmp_path: Path) -> None:
+    """Posts of the user's own may be numbered."""
+    named = [OTHER.model_copy(update={"id": "1", "author": "yes"}), MINE.model_copy(update={"id": "2"})]
+    write_records(tmp_path / "collect/posts.jsonl.zst", named)
+    examples = [example_of(each, next(iter(each.labels)), "instruction") for each in named]
+    write_records(
+        tmp_path / "teach/responses.jsonl",
+        [Response(example_id=e.id, text="1", model="yes") for e in examples],
+    )
+    write_json(tmp_path / "check/gates.json", {"1": ["1", "yes"], "rows": [{"post_id": "1", "ok": "yes"}]})
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/report.md").write_text("1 yes", encoding="utf-8")
+    assert erase(tmp_path, target).removed_rows == {
+        "check/gates.json": 1,
+        "collect/posts.jsonl.zst": 1,
+        "teach/responses.jsonl": 1,
+    }
+    assert json.loads((tmp_path / "check/gates.json").read_text()) == {"1": ["1", "yes"], "rows": []}
+    assert (tmp_path / "report/report.md").read_text() == "1 yes"
+
+
+@pytest.mark.parametrize(
+    "files", [{}, {"notes.csv": MINE.id}, {"collect/mine.csv": MINE.id}, {"posts.jsonl": MINE.id}]
+)
+def test_a_folder_that_is_no_run_is_refused(files: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match="no run of mentallama"):
+        erase(folder, MINE.id)
+    with pytest.raises(UsageError, match="no run of mentallama"):
+        list(erase_from_runs([folder], MINE.id))
+    left = {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+    assert left == files
+
+
+def test_files_that_no_run_made_are_named_and_not_changed(run: Path) -> None:
+    write_manifest(run / "report", "report", {}, digest_folder(run / "report"), {}, 0)
+    theirs = ["report/notes.md", "thesis/quotes.csv", "mine.sqlite", "mine.json"]
+    for name in theirs:
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text(f"quoted: {TEXT}", encoding="utf-8")
+    removed = erase(run, MINE.id)
+    assert sorted(removed.untouched_files) == sorted(theirs)
+    assert {(run / name).read_text(encoding="utf-8") for name in theirs} == {f"quoted: {TEXT}"}
+    assert not (run / "report/index.html").exists()
+    assert "    thesis/quotes.csv" in erasure_report_lines(run, removed)
+
+
+@pytest.mark.parametrize(("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "utf-8"), ("\t", "utf-16")])
+def test_filled_sheets_lose_the_persons_rows_only(delimiter: str, encoding: str, run: Path) -> None:
+    mine, other = (example_of(each, "depression", "instruction") for each in (MINE, OTHER))
+    head = delimiter.join(("example_id", "post", "overall"))
+    kept = delimiter.join((f'"{other.id}"', '"a ""quoted""\r\nline"', " 3 "))
+    gone = [delimiter.join((each, '"x"', "2")) for each in (mine.id, "0")]
+    gone[1] = delimiter.join(("0", f'"{TEXT}"', "1"))
+    sheet = run / "review/sample.csv"
+    sheet.parent.mkdir()
+    sheet.write_bytes("\r\n".join([head, gone[0], kept, gone[1], ""]).encode(encoding))
+    assert erase(run, MINE.id).removed_rows["review/sample.csv"] == 2
+    assert sheet.read_bytes() == "\r\n".join([head, kept, ""]).encode(encoding)
+    before = sheet.stat().st_mtime_ns
+    erase(run, "b" * 16)
+    assert sheet.read_bytes().decode(encoding).splitlines() == [head]
+    assert sheet.stat().st_mtime_ns != before
+
+
+@pytest.mark.parametrize("writes", range(7))
+def test_an_erasure_killed_at_any_write_is_finished_by_the_same_command(
+    writes: int, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = Path(shutil.copytree(run, tmp_path / "undisturbed"))
+    erase(undisturbed, MINE.id)
+    left, real = [writes], Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            erase(run, MINE.id)
+    erase(run, MINE.id)
+    files = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (run, undisturbed)
+    ]
+    assert files[0] == files[1]
 
 
 def test_a_damaged_file_is_named(run: Path) -> None:

@@ -121,7 +121,10 @@ def merge(
 @app.command()
 def forget(
     person: Annotated[
-        str, typer.Argument(metavar="ID", help="The id of a post, or of an author as it stands in the posts.")
+        str,
+        typer.Argument(
+            metavar="ID", help="The id of a post, of an example, or of an author as it stands in the posts."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -131,10 +134,26 @@ def forget(
         list[Path] | None,
         typer.Option(metavar="FILE", help="A ledger outside the runs' folders; may be repeated."),
     ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go; change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")] = False,
 ) -> None:
-    """Erase a person from every file of a run: their posts and everything written about them."""
-    from mentallama.erasure.erase import erase_from_runs, erasure_report_lines
+    """Erase a person from every file of a run: their posts and everything written about them.
 
-    folders = [out] if out else sorted(path.parent for path in Path("runs").glob("*/collect"))
-    for folder, report in erase_from_runs(folders, person, tuple(ledger or ())):
+    On a terminal, shows what would go and asks first; without one, as in a script, it goes ahead.
+    """
+    from mentallama.erasure.erase import erase_from_runs, erasure_report_lines, plan_for_runs
+    from mentallama.erasure.run_contents import is_run
+
+    folders = [out] if out else sorted(path for path in Path("runs").glob("*") if is_run(path))
+    ledgers = tuple(ledger or ())
+    asks = sys.stdin.isatty() and not yes
+    if dry_run or asks:
+        plans = plan_for_runs(folders, person, ledgers)
+        for folder, report in plans:
+            typer.echo("\n".join(erasure_report_lines(folder, report, dry_run=True)))
+        if dry_run or all(report.changes_nothing for _, report in plans):
+            return
+        if not typer.confirm("Erase this? It cannot be undone."):
+            raise MentallamaError("nothing was erased")
+    for folder, report in erase_from_runs(folders, person, ledgers):
         typer.echo("\n".join(erasure_report_lines(folder, report)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from mentallama.errors import DataError
@@ -38,7 +39,11 @@ class ErasureList(Record):
             ),
         )
 
-    def with_authors(self, authors: set[str]) -> ErasureList:
+    def with_post_ids(self, post_ids: Iterable[str]) -> ErasureList:
+        """Copy this list and add posts whose text is not known."""
+        return self.model_copy(update={"post_ids": tuple(sorted({*self.post_ids, *post_ids}))})
+
+    def with_authors(self, authors: Iterable[str]) -> ErasureList:
         """Copy this list and add author hashes."""
         return self.model_copy(update={"author_hashes": tuple(sorted({*self.author_hashes, *authors}))})
 

@@ -44,6 +44,7 @@ from mentallama.predict.stage import (
 from mentallama.progress import LogFn
 from mentallama.records import FORMS
 from mentallama.run_files import (
+    ERASURE_LIST_PATH,
     PREDICTIONS_FILE,
     QUESTIONS_FILE,
     RESPONSES_FOLDER,
@@ -166,8 +167,10 @@ def _refuse_other_files(out: Path) -> None:
     Results are ours if a journal lies beside them: it is deleted only after the manifest was written.
     """
     journals = {path.name for path in find_journals(out)}
-    ours = journals | (
-        {PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER} if journals else set()
+    ours = (
+        journals
+        | {ERASURE_LIST_PATH}
+        | ({PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER} if journals else set())
     )
     others = [
         path.name for path in sorted(out.iterdir()) if path.name not in ours and not path.name.startswith(".")
