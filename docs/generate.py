@@ -212,9 +212,17 @@ def recipes_page() -> str:
     parts = [
         f"# Recipes\n\nGenerated from `src/mentallama/config/` {EDIT}\n\n"
         "A recipe is a YAML file that describes one experiment. A stage whose key is absent is not run; a key\n"
-        "without a value (`train:`) runs the stage with its defaults. The whole recipe is checked before any\n"
-        "work starts: all faults are listed at once, and an unknown key is a fault. `--set KEY=VALUE` overrides\n"
-        "a key for one run, spelled as below; tables (`collect.tables`) can only be written in the recipe.\n",
+        "without a value (`train:`) runs the stage with its defaults. `--set KEY=VALUE` overrides a key for one\n"
+        "run, spelled as below; `[0]` is the first item of a list (`teach.teacher[0].max_tokens=900`), and `null`\n"
+        "unsets a key.\n"
+        "\n"
+        "The whole recipe is checked before any work starts. First the keys: all faults are listed at once, each\n"
+        "with its line; unknown keys and keys that stand twice are faults. Then the run: whether each stage will\n"
+        "have the files that it reads, from an earlier stage or an earlier run, and whether the models, files, API\n"
+        "keys and optional libraries that the recipe names are there.\n"
+        "\n"
+        "Values need no quotation marks: `no`, `1` and `2024-05-01` are labels and ids where text is wanted. Only\n"
+        "`null`, `~` and nothing at all stand for no value.\n",
     ]
     for title, (model, prefix) in MODELS.items():
         parts.append(f"## {title}\n\n{_flat(inspect.getdoc(model) or '')}\n\n{_key_table(model, prefix)}\n")

@@ -11,11 +11,12 @@ from mentallama.answers.format import write_answer
 from mentallama.cli.tables import score_table
 from mentallama.errors import DataError, UsageError
 from mentallama.evaluate.paper_results import ModelScores, comparison_rows
+from mentallama.evaluate.prediction_source import PredictionSource, analyst_predictions, teacher_answers
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.record_files import read_json, read_records, write_records
-from mentallama.records import Post, Prediction, Provenance, Reading, example_of
+from mentallama.records import Post, Prediction, Provenance, Reading, Response, example_of
 from mentallama.tasks import find_task, load_tasks, write_query
 from tests.factories.model_outputs import write_csv, write_outputs
 
@@ -182,10 +183,11 @@ def prediction(example_id: str, label: str = "yes", share: float = 0.75) -> Pred
 
 def predicted(
     folder: Path, predictions: list[Prediction], posts: list[Post] = POSTS
-) -> tuple[Path, Path, Path]:
+) -> tuple[Path, PredictionSource, Path]:
     write_records(folder / "posts.jsonl.zst", posts)
     write_records(folder / "predictions.jsonl.zst", predictions)
-    return folder / "posts.jsonl.zst", folder / "predictions.jsonl.zst", folder / "out"
+    source = analyst_predictions(folder / "predictions.jsonl.zst")
+    return folder / "posts.jsonl.zst", source, folder / "out"
 
 
 def test_predictions_are_joined_by_id(tmp_path: Path) -> None:
@@ -231,6 +233,34 @@ def test_invalid_predictions_and_posts(
 ) -> None:
     with pytest.raises(DataError, match=message):
         evaluate_predictions(*predicted(tmp_path, predictions, posts), "instruction", load_tasks())
+
+
+# --- a teacher's answers ---------------------------------------------------------------------------
+
+
+def test_a_teachers_answers_are_read_and_scored_as_a_models_are(tmp_path: Path) -> None:
+    posts, file = tmp_path / "posts.jsonl.zst", tmp_path / "responses.jsonl.zst"
+    write_records(posts, POSTS)
+    answers = [
+        (IDS[0], "Yes, the poster suffers from depression. Reasoning: It says so.", "stop"),
+        (IDS[1], '{"label": "yes", "explanation": "It says so.", "evidence": []}', "stop"),
+        (IDS[2], "Yes.", "stop"),  # a training post
+        (IDS[4], "I can", "content_filter"),
+        ("erased", "Yes.", "stop"),
+    ]
+    write_records(
+        file,
+        [Response(example_id=i, text=text, model="remote:m", finish_reason=end) for i, text, end in answers],
+    )
+    tasks = load_tasks()
+    source = teacher_answers(file, posts, "instruction", tasks)
+    scores = evaluate_predictions(posts, source, tmp_path / "out", "instruction", tasks)
+    # gold yes, no, no: one right, one wrong, one refused
+    set_scores = scores.sets["DR"]
+    assert (set_scores.n, set_scores.accuracy, set_scores.refused) == (3, round(100 / 3, 4), 1)
+    assert set_scores.calibration is None
+    assert scores.source["model"] == "remote:m"
+    assert scores.unused == ()
 
 
 # --- tables -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ imported only when an analyst that needs them is opened.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import UsageError
 
 _TORCH = ("torch", "transformers", "tokenizers", "peft")
+_REQUIRED = ("torch", "transformers")
+_HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class AnalystKind:
         `(location, options)` opens one; the location is what follows the colon of the spec.
     libraries
         Optional libraries, by import name, whose versions can change a prediction and thus enter the cache key.
+    required
+        Those of them that it cannot run without.
+    on_hub
+        Whether its location may be an id on the Hugging Face hub instead of a folder.
     remote
         Whether posts leave this machine.
     single_cpu
@@ -35,6 +42,8 @@ class AnalystKind:
 
     load: Callable[[str, InferenceOptions], Analyst]
     libraries: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    on_hub: bool = False
     remote: bool = False
     single_cpu: bool = False
 
@@ -86,11 +95,11 @@ def _load_scripted(location: str, options: InferenceOptions) -> Analyst:
 
 ANALYSTS: dict[str, AnalystKind] = {
     "linear": AnalystKind(_load_linear, single_cpu=True),
-    "encoder": AnalystKind(_load_encoder, _TORCH),
-    "causal": AnalystKind(_load_causal, _TORCH),
-    "seq2seq": AnalystKind(_load_seq2seq, _TORCH),
+    "encoder": AnalystKind(_load_encoder, _TORCH, _REQUIRED),
+    "causal": AnalystKind(_load_causal, _TORCH, _REQUIRED, on_hub=True),
+    "seq2seq": AnalystKind(_load_seq2seq, _TORCH, _REQUIRED, on_hub=True),
     "remote": AnalystKind(_load_remote, remote=True),
-    "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH)),
+    "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH), ("vllm",), on_hub=True),
     "scripted": AnalystKind(_load_scripted, single_cpu=True),
 }
 """Kinds of analysts, by the prefix of their specs. `train.run.TRAINERS` lists their trainers."""
@@ -121,6 +130,41 @@ def analyst_libraries(kinds: Iterable[str]) -> tuple[str, ...]:
     """
     libraries = (library for kind in kinds for library in analyst_kind(f"{kind}:").libraries)
     return tuple(dict.fromkeys(libraries))
+
+
+def required_libraries(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The optional libraries that analysts of some kinds cannot run without, without duplicates.
+
+    Raises
+    ------
+    UsageError
+        There is no such kind.
+    """
+    libraries = (library for kind in kinds for library in analyst_kind(f"{kind}:").required)
+    return tuple(dict.fromkeys(libraries))
+
+
+def spec_problem(spec: str) -> str | None:
+    """A sentence if there is no such kind of model, or no folder at its location; else None.
+
+    Nothing is opened, and neither the hub nor a remote model is asked.
+    """
+    try:
+        kind = analyst_kind(spec)
+    except UsageError as fault:
+        return str(fault)
+    return None if kind.remote else model_problem(AnalystSpec.parse(spec).location, kind.on_hub)
+
+
+def model_problem(location: str, on_hub: bool) -> str | None:
+    """A sentence if there is no such folder and, with `on_hub`, the location cannot be an id on the hub; else None.
+
+    An id such as `org/name` is taken for a missing folder if a folder `org` exists here.
+    """
+    is_id = _HUB_ID.fullmatch(location) and not ("/" in location and Path(location).parent.is_dir())
+    if Path(location).exists() or (on_hub and is_id):
+        return None
+    return f"there is no model folder {location}"
 
 
 def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.registry import model_problem
 from mentallama.config import Recipe
 from mentallama.files.record_files import read_json
-from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, lacks_release_responses, spec_files
 from mentallama.progress import LogFn
 from mentallama.run_files import (
     CHECK_SUMMARY_PATH,
@@ -21,28 +22,30 @@ from mentallama.run_files import (
     GATE_REPORT_PATH,
     INSTRUCTIONS_FILE,
     LABEL_DRIFT_PATH,
+    POSTS_PATH,
     QUOTES_FILE,
     RATING_SAMPLE_PATH,
+    RELEASE_RESPONSES_PATH,
     SUMMARY_FILE,
+    TEACH_RESPONSES_PATH,
     TEACH_SUMMARY_PATH,
     VERDICTS_FILE,
 )
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts and responses; where they exist, also references, summaries for the card, expert files and a label
+    """Besides posts and responses, where they exist: references, summaries for the card, expert files and a label
     reader."""
     from mentallama.check.run import locate_inputs
     from mentallama.files.imhi_release import find_expert_files
 
     files = locate_inputs(recipe, folder)
-    required = [path.relative_to(folder).as_posix() for path in (files.posts, files.responses)]
     optional = [folder / COLLECT_SUMMARY_PATH, folder / LABEL_DRIFT_PATH]
     if recipe.teach is not None:
         optional.append(folder / TEACH_SUMMARY_PATH)
     if files.references is not None:
         optional.append(files.references)
-    inputs = require_files(*required)(recipe, folder)
+    inputs: dict[str, Path] = {}
     label_reader = recipe.check.label_reader if recipe.check is not None else None
     if label_reader is not None:
         inputs |= spec_files(f"encoder:{label_reader}", "label_reader")
@@ -51,6 +54,21 @@ def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         expert_files = find_expert_files(files.release, recipe.catalogue())
         inputs |= {f"expert/{file.path.name}": file.path for file in expert_files}
     return inputs
+
+
+def check_reads(recipe: Recipe) -> tuple[str, ...]:
+    """Posts, and the responses of teachers or, without teach, those of the release."""
+    return (POSTS_PATH, RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
+
+
+def check_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    """A label reader that does not exist, or no responses to judge."""
+    assert recipe.check is not None
+    reader = recipe.check.label_reader
+    if reader is not None and (problem := model_problem(str(reader), on_hub=False)):
+        yield f"check.label_reader: {problem}"
+    if recipe.teach is None:
+        yield from lacks_release_responses("check", recipe)
 
 
 def check(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -92,6 +110,8 @@ STAGE = Stage(
     help="Judge the responses: accept those fit to train on, and give the reason for each rejection.",
     inputs=check_inputs,
     run=check,
+    reads=check_reads,
+    problems=check_problems,
     analyst_kinds=lambda recipe, _: (
         () if recipe.check is None or recipe.check.label_reader is None else ("encoder",)
     ),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.checkpoints.optional_deps import missing_libraries
 from mentallama.config import Recipe
+from mentallama.errors import MentallamaError
 from mentallama.files.erasure_requests import read_erasure_list
 from mentallama.files.record_files import read_json, read_records
 from mentallama.pipeline.stage import Stage
@@ -56,6 +59,17 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     return files | ({ERASURE_LIST_PATH: erasures} if erasures.is_file() else {})
 
 
+def collect_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    """A data folder without files, and Parquet tables without the library that reads them."""
+    try:
+        files = collect_inputs(recipe, folder).values()
+    except MentallamaError as fault:
+        yield str(fault)
+        return
+    if any(file.suffix == ".parquet" for file in files):
+        yield from missing_libraries("collect", ("pyarrow",))
+
+
 def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.collect.run import run
 
@@ -68,6 +82,7 @@ STAGE = Stage(
     help="Gather posts: repair text, mask personal data, split, and remove training posts that leak test posts.",
     inputs=collect_inputs,
     run=collect,
+    problems=collect_problems,
     verdict=check_reject_share,
     file_patterns=(
         POSTS_FILE,

@@ -16,12 +16,12 @@ from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.answers.parse import read_answer
 from mentallama.answers.strip_label import strip_label
 from mentallama.errors import UsageError
-from mentallama.evaluate.join_predictions import iter_examples
+from mentallama.evaluate.examples import iter_examples
+from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.published_reader import ScoredOutput
 from mentallama.evaluate.scores import ScoredRow, compute_scores
-from mentallama.files.record_files import read_records
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.records import Example, Form, Prediction, Reading, Record
+from mentallama.records import Example, Form, Reading, Record
 from mentallama.tasks import Task
 
 
@@ -49,7 +49,7 @@ class AnsweredExample:
 
 
 def iter_answered_predictions(
-    posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
+    posts: Path, predictions: PredictionSource, form: Form, tasks: Mapping[str, Task]
 ) -> Iterator[AnsweredExample]:
     """Yield the labelled test rows that have a prediction."""
     examples = {
@@ -57,7 +57,7 @@ def iter_answered_predictions(
         for split, example in iter_examples(posts, form, tasks)
         if split == "test" and example.label is not None
     }
-    for prediction in read_records(predictions, Prediction):
+    for _, prediction in predictions.read():
         if prediction.example_id in examples:
             yield AnsweredExample(examples[prediction.example_id], prediction.reading)
 

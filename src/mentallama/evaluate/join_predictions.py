@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.errors import DataError
+from mentallama.evaluate.examples import iter_examples
+from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.scores import ScoredRow, score_row
-from mentallama.files.record_files import read_records
-from mentallama.records import Example, Form, Post, Prediction, Split, example_of
+from mentallama.records import Form, Prediction
 from mentallama.tasks import Task
 
 
@@ -29,7 +30,7 @@ class JoinedPredictions:
 
 
 def join_predictions(
-    posts: Path, predictions: Path, form: Form, tasks: Mapping[str, Task]
+    posts: Path, predictions: PredictionSource, form: Form, tasks: Mapping[str, Task]
 ) -> JoinedPredictions:
     """Score each labelled test row of `posts` that has a prediction, and list the rows and predictions without a match.
 
@@ -49,39 +50,20 @@ def join_predictions(
         elif prediction is None:
             joined.missing_rows.setdefault(example.task, []).append(example.id)
         else:
-            _check_labels(prediction, tasks[example.task], predictions, number)
+            _check_labels(prediction, tasks[example.task], predictions.file, number)
             row = score_row(example, prediction.reading, prediction.probabilities)
             joined.rows.setdefault(example.task, []).append(row)
     joined.unused = list(unmatched)
     return joined
 
 
-def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[tuple[Split, Example]]:
-    """Yield every question of every post, with the post's split.
-
-    Raises
-    ------
-    DataError
-        A post's set is not in the catalogue, or its label is not one of the task's.
-    """
-    for number, post in enumerate(read_records(posts, Post), 1):
-        task = tasks.get(post.set)
-        if task is None:
-            raise DataError(f"there is no task named {post.set!r}", posts, number)
-        for question in task.questions:
-            example = example_of(post, question, form)
-            if example.label is not None and example.label not in task.labels:
-                raise DataError(f"{example.label!r} is not a label of {task.set}", posts, number)
-            yield post.split, example
-
-
-def _predictions_by_example(predictions: Path) -> dict[str, tuple[int, Prediction]]:
+def _predictions_by_example(predictions: PredictionSource) -> dict[str, tuple[int, Prediction]]:
     by_example: dict[str, tuple[int, Prediction]] = {}
-    for number, prediction in enumerate(read_records(predictions, Prediction), 1):
+    for number, prediction in predictions.read():
         if prediction.example_id in by_example:
             first = by_example[prediction.example_id][0]
             message = f"a second prediction for the same example; the first is in row {first}"
-            raise DataError(message, predictions, number)
+            raise DataError(message, predictions.file, number)
         # Explanations are not scored here, and would fill memory on a large set.
         reading = prediction.reading.model_copy(update={"explanation": ""})
         without_text = prediction.model_copy(update={"reading": reading, "evidence": ()})

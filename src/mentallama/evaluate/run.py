@@ -4,7 +4,8 @@
         --out DIR
 
 reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text); in a recipe the
-stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead. Writes
+stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead or, without the stage predict, the
+answers of a teacher that was not given the labels (`teach/responses.jsonl.zst`). Writes
   rows.jsonl.zst       every row with its score
   readers_differ.json  with --as-published: texts that our reader and the published one read differently
   scores.json          metrics, intervals, counts and calibration by set; written last
@@ -27,6 +28,7 @@ from mentallama.evaluate.explanation_labels import (
     score_explanations,
 )
 from mentallama.evaluate.join_predictions import join_predictions
+from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.published_reader import (
     PublishedScore,
     ReaderDifference,
@@ -50,7 +52,7 @@ EVALUATE_COMMAND = "evaluate --benchmark"
 
 def evaluate_predictions(  # noqa: PLR0913
     posts: Path,
-    predictions: Path,
+    predictions: PredictionSource,
     out: Path,
     form: Form,
     tasks: Mapping[str, Task],
@@ -59,7 +61,7 @@ def evaluate_predictions(  # noqa: PLR0913
     resamples: int = 1000,
     reader: LabelReader | None = None,
 ) -> ScoreFile:
-    """Score an analyst's predictions on the labelled test rows of collected posts.
+    """Score the predictions of an analyst, or the answers of a teacher, on the labelled test rows of collected posts.
 
     A set is scored only if every labelled test row has a prediction; otherwise it is listed under `missing`, with the
     ids of the rows without one. With a label reader, the labels that it predicts from the explanations alone are

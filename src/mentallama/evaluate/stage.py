@@ -2,41 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.registry import model_problem
 from mentallama.config import Recipe
-from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.run_files import (
     POSTS_PATH,
     PREDICTIONS_PATH,
     READER_DIFFERENCES_FILE,
     SCORED_ROWS_FILE,
     SCORES_FILE,
+    TEACH_RESPONSES_PATH,
 )
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts, predictions, and the files of the label reader."""
+    """The files of the label reader."""
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
-    inputs = require_files(POSTS_PATH, PREDICTIONS_PATH)(recipe, folder)
-    return inputs | ({} if reader is None else spec_files(f"encoder:{reader}", "label_reader"))
+    return {} if reader is None else spec_files(f"encoder:{reader}", "label_reader")
+
+
+def scores_teacher(recipe: Recipe) -> bool:
+    """Whether the teacher's answers are scored: the recipe has no predict, and the prompts did not hold the labels."""
+    return recipe.predict is None and recipe.teach is not None and recipe.teach.prompt != "label-given"
+
+
+def evaluate_reads(recipe: Recipe) -> tuple[str, ...]:
+    """Posts, and the answers that are scored."""
+    return (POSTS_PATH, TEACH_RESPONSES_PATH if scores_teacher(recipe) else PREDICTIONS_PATH)
+
+
+def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    """A label reader that does not exist, or a teacher whose answers cannot be scored."""
+    assert recipe.evaluate is not None
+    reader = recipe.evaluate.label_reader
+    if reader is not None and (problem := model_problem(str(reader), on_hub=False)):
+        yield f"evaluate.label_reader: {problem}"
+    if recipe.teach is None or recipe.predict is not None:
+        return
+    if not scores_teacher(recipe) and not (folder / PREDICTIONS_PATH).is_file():
+        yield (
+            "evaluate cannot score a teacher that was given the labels (teach.prompt: label-given): add predict, or "
+            "use zero-shot or few-shot prompts"
+        )
+    if scores_teacher(recipe) and len(recipe.teach.teacher) > 1:
+        yield "evaluate scores the answers of one teacher: name only one, or add predict"
+    if scores_teacher(recipe) and "test" not in recipe.teach.splits:
+        yield "evaluate scores answers about test posts: add test to teach.splits"
 
 
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
-    """Score the run's predictions; returns weighted F1 by set and the sets without a score."""
+    """Score the predictions, or the teacher's answers; returns weighted F1 by set and the sets without a score."""
     from mentallama.analysts.registry import open_label_reader
+    from mentallama.evaluate.prediction_source import analyst_predictions, teacher_answers
     from mentallama.evaluate.run import evaluate_predictions
 
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
+    posts, tasks = folder / POSTS_PATH, recipe.catalogue()
+    if scores_teacher(recipe):
+        answers = teacher_answers(folder / TEACH_RESPONSES_PATH, posts, recipe.form, tasks)
+    else:
+        answers = analyst_predictions(folder / PREDICTIONS_PATH)
     scores = evaluate_predictions(
-        folder / POSTS_PATH,
-        folder / PREDICTIONS_PATH,
+        posts,
+        answers,
         out,
         recipe.form,
-        recipe.catalogue(),
+        tasks,
         seed=recipe.seed,
         resamples=recipe.evaluate.resamples,
         reader=None if reader is None else open_label_reader(reader),
@@ -48,6 +85,8 @@ STAGE = Stage(
     name="evaluate",
     help="Score the predictions.",
     inputs=evaluate_inputs,
+    reads=evaluate_reads,
+    problems=evaluate_problems,
     run=evaluate,
     file_patterns=(SCORES_FILE, SCORED_ROWS_FILE, READER_DIFFERENCES_FILE),
     analyst_kinds=lambda recipe, _: (

@@ -56,7 +56,7 @@ def stage_cache_key(stage: Stage, recipe: Recipe, folder: Path) -> dict[str, Any
         shared | {stage.name: _stage_settings(stage, recipe)},
         recipe.catalogue(),
         () if stage.analyst_kinds is None else stage.analyst_kinds(recipe, folder),
-        stage.inputs(recipe, folder),
+        stage.input_files(recipe, folder),
         None if stage.human_inputs is None else stage.human_inputs(folder),
     )
 

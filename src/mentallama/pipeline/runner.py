@@ -17,6 +17,7 @@ from mentallama.errors import MentallamaError, TooManyRejectsError, UsageError
 from mentallama.files.manifest import digest_folder, is_up_to_date, read_manifest, write_manifest
 from mentallama.files.ownership import is_made_by, make_output_folder, require_own_folder
 from mentallama.pipeline.cache_key import stage_cache_key
+from mentallama.pipeline.preflight import check_run
 from mentallama.pipeline.registry import STAGES, recipe_stages
 from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import Stage
@@ -38,12 +39,13 @@ def run_recipe(
     Raises
     ------
     UsageError
-        The recipe has no stage `until`, another process is working on this folder, or it holds files where stages
-        write that no run made.
+        The recipe has no stage `until`, a stage would lack what it reads, another process is working on this folder, or
+        it holds files where stages write that no run made.
     TooManyRejectsError
         Everything was done and written, but more rows were rejected than the recipe allows.
     """
     selected = _stages_until(recipe, until, stages)
+    check_run(recipe, folder, selected, stages)
     make_output_folder(folder)
     with run_lock(folder):
         _require_own_folders(selected, folder, stages)

@@ -5,7 +5,7 @@ The runner, the command line and the cache key read everything they need from it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,18 @@ class Stage:
     help
         The first sentence of the command's help text.
     inputs
-        `(recipe, folder)` -> the files that the stage reads, by the names that the manifest shows.
+        `(recipe, folder)` -> the files that the stage reads besides those of `reads`, by the names that the manifest
+        shows.
     run
         `(recipe, folder, out)` does the work, writes into `out` and returns counts for the manifest.
     file_patterns
         Names of the files that the stage writes. Where its manifest was lost in the folder of a run, the stage replaces
         its folder only if no other file is in it.
+    reads
+        `recipe` -> files of the run, by their paths in its folder, that the stage cannot do without.
+    problems
+        `(recipe, folder)` -> sentences on what the stage would fail for: a setting that another stage rules out, a
+        model or file that does not exist. They are collected before any stage runs.
     settings
         Type of the recipe key; needed only where `Recipe` does not declare the key itself.
     cache_exclude
@@ -63,6 +69,8 @@ class Stage:
     inputs: Callable[[Recipe, Path], dict[str, Path]]
     run: Callable[[Recipe, Path, Path], dict[str, Any]]
     file_patterns: tuple[str, ...] = ()
+    reads: Callable[[Recipe], tuple[str, ...]] | None = None
+    problems: Callable[[Recipe, Path], Iterable[str]] | None = None
     settings: type[Settings] | None = None
     cache_exclude: Mapping[str, Any] = field(default_factory=dict)
     cache_extra: Callable[[Recipe], dict[str, Any]] | None = None
@@ -72,6 +80,17 @@ class Stage:
     verdict: Callable[[Recipe, Path, LogFn], str | None] | None = None
     on_done: Callable[[Path], None] | None = None
     retry_failed: Callable[[Recipe, Path, LogFn], None] | None = None
+
+    def input_files(self, recipe: Recipe, folder: Path) -> dict[str, Path]:
+        """All files that the stage reads, by the names that the manifest shows.
+
+        Raises
+        ------
+        UsageError
+            One of `reads` does not exist.
+        """
+        required = () if self.reads is None else self.reads(recipe)
+        return require_files(*required)(recipe, folder) | self.inputs(recipe, folder)
 
 
 def require_files(*names: str) -> Callable[[Recipe, Path], dict[str, Path]]:
@@ -91,6 +110,17 @@ def require_files(*names: str) -> Callable[[Recipe, Path], dict[str, Path]]:
         return paths
 
     return inputs
+
+
+def lacks_release_responses(stage: str, recipe: Recipe) -> Iterator[str]:
+    """A sentence if `collect` would find no responses in the data for a stage that needs them."""
+    from mentallama.files.imhi_release import find_release_files
+
+    release = recipe.data / "release"
+    if recipe.collect is None or not recipe.data.is_dir():
+        return  # what an earlier run collected is not looked into
+    if not release.is_dir() or not find_release_files(release, recipe.form, recipe.catalogue()):
+        yield f"{stage} has no responses to read: {release} holds none; add teach to the recipe"
 
 
 def spec_files(spec: str, prefix: str) -> dict[str, Path]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from mentallama import __version__
 from mentallama.analysts.base import AnalystSpec, InferenceOptions
-from mentallama.analysts.registry import analyst_kind, open_analyst
+from mentallama.analysts.registry import analyst_kind, open_analyst, spec_problem
 from mentallama.config import Predict, Recipe
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.questions import PostQuestions, QuestionSource, count_questions, labelled_questions
 from mentallama.predict.run import PredictSummary, run
@@ -58,8 +58,20 @@ class PredictJob:
 
 
 def predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The posts, and the files of the model."""
-    return require_files(POSTS_PATH)(recipe, folder) | spec_files(analyst_spec(recipe, folder), "model")
+    """The files of the model."""
+    return spec_files(analyst_spec(recipe, folder), "model")
+
+
+def predict_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    """A model that neither exists nor is trained in this run."""
+    assert recipe.predict is not None
+    spec, trained = analyst_spec(recipe, folder), folder / TRAIN_FOLDER
+    location = Path(AnalystSpec.parse(spec).location)
+    is_own = location.resolve() == trained.resolve()
+    if is_own and recipe.train is None and not trained.is_dir():
+        yield "predict has no model: add train to the recipe, or name one as predict.model"
+    elif not is_own and (problem := spec_problem(spec)):
+        yield f"predict.model: {problem}"
 
 
 def analyst_spec(recipe: Recipe, folder: Path) -> str:
@@ -168,6 +180,8 @@ STAGE = Stage(
     help="Have an analyst answer the questions about the posts.",
     inputs=predict_inputs,
     run=predict,
+    reads=lambda _: (POSTS_PATH,),
+    problems=predict_problems,
     cache_exclude=dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
     analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
     notes=predict_notes,

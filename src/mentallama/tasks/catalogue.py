@@ -75,4 +75,4 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
     by_lower = {key.lower(): task for key, task in tasks.items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks, cutoff=0.6)}")
+    raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks)}")

@@ -248,7 +248,7 @@ def _match_name(name: str, known: Collection[str], kind: str, file: Path, row: i
         return by_lower[name.lower()]
     # A long value may be a post in the wrong column, and is not shown.
     shown = repr(name) if len(name) <= 30 and len(name.split()) <= 3 else "the value"
-    raise DataError(f"{shown} is not a {kind}; {did_you_mean(name, known, cutoff=0.6)}", file, row)
+    raise DataError(f"{shown} is not a {kind}; {did_you_mean(name, known)}", file, row)
 
 
 def _scrubbed(row: FewShotRow) -> dict[str, str]:

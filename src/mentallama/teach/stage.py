@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mentallama.analysts.registry import spec_problem
 from mentallama.config import LinearSettings, Recipe, Teacher
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_json, read_records
-from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.progress import LogFn, log_to_stderr
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import Post
@@ -28,13 +30,16 @@ from mentallama.run_files import (
 )
 from mentallama.tasks import load_tasks
 
+_VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+
 if TYPE_CHECKING:
     from mentallama.analysts.linear.analyst import LinearAnalyst
 
 
 def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """Files of linear teachers, and the examples."""
     assert recipe.teach is not None
-    inputs = require_files(POSTS_PATH)(recipe, folder)
+    inputs: dict[str, Path] = {}
     for number, teacher in enumerate(recipe.teach.teacher):
         if teacher.kind == "linear":
             inputs |= spec_files(teacher.spec, f"teacher {number}")
@@ -43,6 +48,27 @@ def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         files = sorted(examples.iterdir()) if examples.is_dir() else [examples]
         inputs |= {f"examples/{file.name}": file for file in files if file.is_file()}
     return inputs
+
+
+def teach_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    """Teachers and examples that do not exist, and keys of endpoints that are not set."""
+    assert recipe.teach is not None
+    for teacher in recipe.teach.teacher:
+        if teacher.kind == "linear" and (problem := spec_problem(teacher.spec)):
+            yield f"teach.teacher: {problem}"
+        named = "key_env_var" in teacher.model_fields_set
+        if teacher.remote and named and not recipe.teach.use_batch_api:
+            yield from _unset_key(teacher.key_env_var)
+    examples = recipe.teach.examples
+    if examples is not None and not examples.exists():
+        yield f"teach.examples: there is no file {examples}"
+
+
+def _unset_key(variable: str) -> Iterator[str]:
+    """A sentence if an environment variable is not set; it shows nothing that may be a key in the wrong place."""
+    if not os.environ.get(variable, "").strip():
+        shown = f"variable {variable}" if _VARIABLE_NAME.fullmatch(variable) else "variable that it names"
+        yield f"teach.teacher: key_env_var: the environment {shown} is not set"
 
 
 def ledger_path(recipe: Recipe, folder: Path) -> Path:
@@ -115,6 +141,8 @@ STAGE = Stage(
     help="Have a teacher explain every labelled post.",
     inputs=teach_inputs,
     run=teach,
+    reads=lambda _: (POSTS_PATH,),
+    problems=teach_problems,
     cache_exclude={
         "teacher": {
             "__all__": {

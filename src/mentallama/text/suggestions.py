@@ -6,10 +6,8 @@ import difflib
 from collections.abc import Iterable
 
 
-def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the closest known name, or list all of them if none is close.
-
-    `cutoff` is the minimum similarity, from 0 to 1 (Ratcliff and Obershelp).
 
     >>> did_you_mean("dreadit", ["DR", "dreaddit"])
     'did you mean dreaddit?'
@@ -17,5 +15,5 @@ def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.7) -> str:
     'known are DR, dreaddit'
     """
     by_lower = {candidate.lower(): candidate for candidate in known}
-    closest = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    closest = difflib.get_close_matches(name.lower(), by_lower, n=1)
     return f"did you mean {by_lower[closest[0]]}?" if closest else f"known are {', '.join(by_lower.values())}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from mentallama.config import CausalSettings, Recipe
+from mentallama.analysts.checkpoints.optional_deps import missing_libraries
+from mentallama.analysts.registry import model_problem
+from mentallama.config import CausalSettings, EncoderSettings, Recipe, Seq2seqSettings
 from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.parallel import is_torchrun
-from mentallama.pipeline.stage import Stage, require_files, spec_files
+from mentallama.pipeline.stage import Stage, lacks_release_responses, spec_files
 from mentallama.run_files import (
     POSTS_PATH,
     RATING_SAMPLE_PATH,
@@ -20,48 +22,81 @@ from mentallama.run_files import (
 
 
 def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts; for neural analysts also the data of their objective and the files of a local base."""
+    """Besides the files of the run: the data of the objective and the files of a local base."""
     assert recipe.train is not None
     if recipe.train.analyst == "linear":
-        return require_files(POSTS_PATH)(recipe, folder)
+        return {}
     base = getattr(recipe.train, "base", None) or ""
     base_files = spec_files(f"base:{base}", "base") if Path(base).is_dir() else {}
     objective = getattr(recipe.train, "objective", "sft")
     return _INPUTS_BY_OBJECTIVE[objective](recipe, folder) | base_files
 
 
-def _sft_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Posts, and the rows with answers, if there are any."""
+def train_reads(recipe: Recipe) -> tuple[str, ...]:
+    """Posts, unless all data come from elsewhere; and the rows with answers, for analysts that learn from them."""
+    settings = recipe.train
+    if isinstance(settings, CausalSettings) and (settings.corpus or settings.preference_pairs):
+        return (POSTS_PATH,) if recipe.collect is not None else ()  # posts only serve to exclude test posts
+    return (POSTS_PATH, _answers_file(recipe)) if _learns_answers(recipe) else (POSTS_PATH,)
+
+
+def train_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    """Models and files that do not exist, libraries of adapters, and no answers to learn from."""
+    settings = recipe.train
+    base = getattr(settings, "base", None)
+    if base is not None and (problem := model_problem(base, on_hub=True)):
+        yield f"train.base: {problem}"
+    for key in ("corpus", "general_corpus", "preference_pairs"):
+        path = getattr(settings, key, None)
+        if path is not None and not path.exists():
+            yield f"train.{key}: there is no file or folder {path}"
+    lora = getattr(settings, "lora", None)
+    if lora is not None:
+        libraries = ("peft", "bitsandbytes") if lora.load_in_4bit else ("peft",)
+        yield from missing_libraries("train.lora", libraries)
+    if recipe.check is None and _learns_answers(recipe):
+        yield from lacks_release_responses("train", recipe)
+
+
+def _learns_answers(recipe: Recipe) -> bool:
+    """Whether the analyst is trained on answers, rather than on labels or text."""
+    settings = recipe.train
+    if isinstance(settings, EncoderSettings):
+        return settings.reads == "explanations"
+    return isinstance(settings, Seq2seqSettings) or (
+        isinstance(settings, CausalSettings) and settings.objective == "sft"
+    )
+
+
+def _answers_file(recipe: Recipe) -> str:
     from mentallama.train.data.instructions import instruction_file
 
-    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, instruction_file(recipe))
+    return instruction_file(recipe)
+
+
+def _sft_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
+    """The rows with answers, if there are any, also for analysts that do without them."""
+    return existing_files(folder, _answers_file(recipe))
 
 
 def _pretrain_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The corpus and the general corpus; posts only serve to exclude test posts."""
+    """The corpus and the general corpus, and posts of an earlier run, if there are any."""
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
-    files = _posts_if_any(recipe, folder) | spec_files(f"text:{settings.corpus}", "text")
+    files = existing_files(folder, POSTS_PATH) | spec_files(f"text:{settings.corpus}", "text")
     if settings.general_corpus is not None:
         files |= spec_files(f"general:{settings.general_corpus}", "general")
     return files
 
 
 def _dpo_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """A file of pairs, or the files that pairs are derived from; posts also serve to exclude test posts."""
+    """A file of pairs and posts of an earlier run, or the files that pairs are derived from."""
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
     if settings.preference_pairs is not None:
-        return _posts_if_any(recipe, folder) | spec_files(f"pairs:{settings.preference_pairs}", "pairs")
+        return existing_files(folder, POSTS_PATH) | spec_files(f"pairs:{settings.preference_pairs}", "pairs")
     sources = (TEACH_RESPONSES_PATH, RELEASE_RESPONSES_PATH, VERDICTS_PATH, RATING_SAMPLE_PATH)
-    return require_files(POSTS_PATH)(recipe, folder) | existing_files(folder, *sources)
-
-
-def _posts_if_any(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The run's posts; they are required if the recipe has the stage collect."""
-    if recipe.collect is None:
-        return existing_files(folder, POSTS_PATH)
-    return require_files(POSTS_PATH)(recipe, folder)
+    return existing_files(folder, *sources)
 
 
 def existing_files(folder: Path, *paths: str) -> dict[str, Path]:
@@ -104,6 +139,8 @@ STAGE = Stage(
     help="Train an analyst on the collected data.",
     inputs=train_inputs,
     run=train,
+    reads=train_reads,
+    problems=train_problems,
     cache_exclude=dict.fromkeys(TRAIN_CACHE_EXCLUDES, True),
     analyst_kinds=lambda recipe, _: () if recipe.train is None else (recipe.train.analyst,),
     file_patterns=_MODEL_FILE_PATTERNS,

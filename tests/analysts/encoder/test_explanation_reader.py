@@ -143,7 +143,8 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     stages = {stage.name: stage for stage in STAGES}
     for stage in ("check", "evaluate"):
         assert any(
-            name.startswith(("reader/", "label_reader/")) for name in stages[stage].inputs(recipe, run_folder)
+            name.startswith(("reader/", "label_reader/"))
+            for name in stages[stage].input_files(recipe, run_folder)
         )
     (tmp_path / "check").mkdir()
     check_run.run(recipe, run_folder, tmp_path / "check")

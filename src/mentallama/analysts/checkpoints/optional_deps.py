@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 from mentallama.errors import UsageError
 from mentallama.extras import install_hint
+
+EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "peft": "train",
+    "bitsandbytes": "train",
+    "pyarrow": "parquet",
+    "ray": "ray",
+    "vllm": "vllm",
+}
+"""Optional library, by import name -> the extra of this package that installs it."""
 
 QUIET_ENV = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -17,6 +29,15 @@ QUIET_ENV = {
     "BITSANDBYTES_NOWELCOME": "1",
 }
 """Environment variables that are set before the libraries are imported."""
+
+
+def missing_libraries(user: str, libraries: Iterable[str]) -> Iterator[str]:
+    """A sentence with the command that installs them, if libraries that `user` needs are not installed."""
+    missing = [name for name in libraries if find_spec(name) is None]
+    if missing:
+        extras = ",".join(dict.fromkeys(EXTRAS[name] for name in missing))
+        names = " and ".join(missing)
+        yield f"{user} needs {names}: pip install 'mentallama[{extras}]'"
 
 
 def require_torch() -> None:
