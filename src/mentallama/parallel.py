@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from itertools import chain, islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import TypeVar
 
@@ -36,16 +39,12 @@ def map_batches(function: Callable[[A], B], work: Iterable[A], jobs: int) -> Ite
         return
     with process_pool(jobs) as pool:
         pending: deque[Future[B]] = deque()
-        try:
-            for batch in chain(head, stream):
-                pending.append(pool.submit(function, batch))
-                if len(pending) >= 2 * jobs:
-                    yield pending.popleft().result()
-            while pending:
+        for batch in chain(head, stream):
+            pending.append(pool.submit(function, batch))
+            if len(pending) >= 2 * jobs:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
 
 
 def is_torchrun(environ: Mapping[str, str] = os.environ) -> bool:
@@ -53,12 +52,30 @@ def is_torchrun(environ: Mapping[str, str] = os.environ) -> bool:
     return int(environ.get("WORLD_SIZE", "1")) > 1
 
 
-def process_pool(jobs: int) -> ProcessPoolExecutor:
-    """Process pool whose workers exit when this process does, even if it is killed."""
+@contextmanager
+def process_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Process pool whose workers end when this process does, even if it is killed, and at once if it fails.
+
+    Ctrl-C, which a terminal sends to all processes of a command, reaches this process only.
+    """
     # spawn: a fork would copy locks held by threads of progress bars and numerical libraries
-    return ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_exit_with_parent
-    )
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_exit_with_parent)
+    resource_tracker.ensure_running()  # it resets the signal mask when it starts
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new processes inherit the mask
+    try:
+        pool.submit(int)  # starts all workers
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def _exit_with_parent() -> None:

@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("tempfile.TemporaryFile", full)
-    with pytest.raises(MentallamaError, match=r"cannot be written here \(Read-only file system\)"):
+    with pytest.raises(MentallamaError, match="a: Read-only file system; choose another"):
         make_output_folder(tmp_path / "a")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,8 +19,10 @@ from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.groups import CONTEXT_SETTINGS, CommandGroup
+from mentallama.cli.signals import ending_sentence, signals_as_exit
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError
+from mentallama.files.atomic import system_error_sentence
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -30,16 +33,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-EXIT_INTERRUPTED = 130
-"""Exit code after Ctrl-C, the same as a shell's."""
-
 
 def main() -> None:
     """Run the command line; every error becomes one sentence on stderr and an exit code."""
     prepare_streams()
     try:
         try:
-            app()
+            with signals_as_exit():
+                app()
         finally:
             sys.stdout.flush()
     except MentallamaError as error:
@@ -49,13 +50,13 @@ def main() -> None:
         discard_output()
         sys.exit(EXIT_FAILED)
     except SystemExit as end:
-        if end.code == EXIT_INTERRUPTED:  # Typer turned the KeyboardInterrupt into this
-            typer.echo(
-                "mentallama: interrupted; the same command resumes after the last finished stage", err=True
-            )
+        sentence = ending_sentence(end.code)  # Typer turns a KeyboardInterrupt into such a code
+        if sentence is not None:
+            with suppress(OSError):  # the terminal may be gone
+                typer.echo(f"mentallama: {sentence}", err=True)
         raise
     except OSError as error:  # a full disk, a folder that may not be written
-        typer.echo(f"mentallama: {error.filename or 'the system'}: {error.strerror or error}", err=True)
+        typer.echo(f"mentallama: {system_error_sentence(error)}", err=True)
         sys.exit(EXIT_FAILED)
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):

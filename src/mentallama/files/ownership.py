@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from mentallama.errors import MentallamaError, UsageError
+from mentallama.files.atomic import system_error_sentence
 from mentallama.files.manifest import (
     FILE_MANAGER_FILES,
     FileDigest,
@@ -117,10 +118,8 @@ def make_output_folder(folder: Path) -> None:
             f"{folder}: there is a file where results would be written; choose another folder with --out"
         ) from None
     except OSError as error:
-        raise MentallamaError(
-            f"{folder}: results cannot be written here ({error.strerror or error}); change that, or choose another "
-            "folder with --out"
-        ) from None
+        error.filename = str(folder)
+        raise MentallamaError(f"results cannot be written: {system_error_sentence(error)}") from None
 
 
 def _foreign_files(folder: Path, command: str, patterns: Collection[str]) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
+from mentallama.files.atomic import named_in_errors
 from mentallama.records import Prediction, ReadingStatus, Record
 
 SYNC_SECONDS = 2.0
@@ -55,7 +56,8 @@ class Journal:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with named_in_errors(self.path):
+            self._file.close()
 
     def __contains__(self, example_id: str) -> bool:
         return example_id in self._offsets
@@ -83,8 +85,9 @@ class Journal:
         return self._offsets[example_id][1]
 
     def _append(self, line: bytes) -> None:
-        self._end += self._file.write(line + b"\n")
-        self._file.flush()
+        with named_in_errors(self.path):
+            self._end += self._file.write(line + b"\n")
+            self._file.flush()
         if self._clock() - self._synced >= SYNC_SECONDS:
             os.fsync(self._file.fileno())
             self._synced = self._clock()
