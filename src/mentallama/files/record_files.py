@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -20,16 +21,17 @@ from pydantic import BaseModel, ValidationError
 from mentallama.errors import DataError, UsageError
 from mentallama.extras import install_hint
 from mentallama.files.atomic import atomic_write
+from mentallama.files.compression import DamagedStreamError, open_binary
 
 R = TypeVar("R", bound=BaseModel)
 
 PARQUET_BATCH_ROWS = 4096
 """Rows in memory at a time while a Parquet file is written or read."""
 
-READ_CHUNK_BYTES = 1 << 17
-"""Bytes of a compressed file read at a time: the size of a zstd block."""
+MAX_ROW_CHARS = 1 << 24
+"""Characters of a row. A post has at most 100,000; without a bound, a small compressed file could fill the memory."""
 
-DAMAGED_FILE_ERRORS = (zstandard.ZstdError, UnicodeDecodeError, EOFError)
+DAMAGED_FILE_ERRORS = (UnicodeDecodeError, DamagedStreamError)
 """Exceptions raised on reading lines of a damaged file."""
 
 
@@ -43,47 +45,18 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def open_jsonl(path: Path, mode: str) -> Iterator[IO[str]]:
-    """Open a `.jsonl` or `.jsonl.zst` file as UTF-8 text for reading ("r") or writing ("w")."""
-    if path.name.removesuffix(".partial").endswith(".zst"):
-        with path.open(mode + "b") as raw:
-            codec: Any = (
-                io.BufferedReader(_ZstdFrameReader(raw), READ_CHUNK_BYTES)
-                if mode == "r"
-                else zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw)
-            )
+    """Open JSON Lines as UTF-8 text for reading ("r", also compressed) or writing ("w", `.jsonl` or `.jsonl.zst`)."""
+    if mode == "r":
+        with io.TextIOWrapper(open_binary(path), encoding="utf-8", newline="\n") as lines:
+            yield lines
+    elif path.name.removesuffix(".partial").endswith(".zst"):
+        with path.open("wb") as raw:
+            codec: Any = zstandard.ZstdCompressor(level=3, write_checksum=True).stream_writer(raw)
             with io.TextIOWrapper(codec, encoding="utf-8", newline="\n") as lines:
                 yield lines
     else:
         with path.open(mode, encoding="utf-8", newline="\n") as lines:
             yield lines
-
-
-class _ZstdFrameReader(io.RawIOBase):
-    """Reader of concatenated zstd frames; raises `EOFError` if the last one is truncated.
-
-    zstandard's own stream reader (even with `read_across_frames`) treats a truncated frame as the end of the file.
-    """
-
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw, self._ready = raw, memoryview(b"")
-        self._frame: Any = zstandard.ZstdDecompressor().decompressobj()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, target: Any) -> int:
-        while not self._ready:
-            more = (self._frame.unused_data if self._frame.eof else b"") or self._raw.read(READ_CHUNK_BYTES)
-            if not more:
-                if self._frame.eof:
-                    return 0
-                raise EOFError("a zstd frame is truncated")
-            if self._frame.eof:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._ready = memoryview(self._frame.decompress(more))
-        size = min(len(target), len(self._ready))
-        target[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
 
 
 @contextmanager
@@ -137,7 +110,9 @@ def read_records(path: Path, record_type: type[R]) -> Iterator[R]:
     number = 0
     try:
         with open_jsonl(path, "r") as lines:
-            for number, line in enumerate(lines, 1):
+            for number, line in enumerate(iter(partial(lines.readline, MAX_ROW_CHARS + 1), ""), 1):
+                if len(line) > MAX_ROW_CHARS:
+                    raise DataError(f"the line is longer than {MAX_ROW_CHARS:,} characters", path, number)
                 yield _parse_record(record_type, line, path, number)
     except DAMAGED_FILE_ERRORS as fault:
         raise DataError("the file is damaged or truncated after this row", path, number) from fault

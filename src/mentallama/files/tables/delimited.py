@@ -1,0 +1,150 @@
+"""Read delimited tables: CSV, TSV and columns separated by white space."""
+
+from __future__ import annotations
+
+import csv
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mentallama.errors import DataError
+from mentallama.files.tables.lines import TextLines
+from mentallama.files.tables.rows import (
+    Quoting,
+    Row,
+    TableLayout,
+    UnreadableRow,
+    fit_cells,
+    has_columns,
+    resolve_header,
+)
+
+# `TextLines` bounds the length of a row; the csv module's own limit of 128 KiB is too small for a long post.
+csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+
+WHITESPACE = "whitespace"
+_DELIMITERS = ",;\t|"
+
+_SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
+"""First line by which a spreadsheet program names the delimiter."""
+_WELL_QUOTED = re.compile(r'[^"]*|"(?:[^"]|"")*"')
+"""A cell as a program that quotes writes it: a quotation mark occurs only in an enclosed cell, and doubled."""
+_LINE_BREAK = re.compile("[\r\n]")
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """`has_sep_line`: the first line only names the delimiter. `guard`: no cell may hold the border of two rows."""
+
+    delimiter: str
+    quoting: Quoting
+    has_sep_line: bool = False
+    guard: bool = False
+
+
+def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout], Iterator[Row]]:
+    """Reader of delimited tables whose delimiter is `default_delimiter` if nothing else is said or found."""
+
+    def read(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
+        dialect = _find_dialect(path, encoding, layout, default_delimiter)
+        with TextLines(path, encoding) as lines:
+            if dialect.has_sep_line:
+                next(lines)
+            try:
+                yield from _read_rows(path, lines, layout, dialect)
+            except csv.Error as fault:
+                raise DataError(
+                    f"not a table: {fault}; the file may be truncated, or its quotation marks may be text "
+                    "(then set quoting: none)",
+                    path,
+                    lines.rows + 1,
+                ) from None
+
+    return read
+
+
+def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dialect) -> Iterator[Row]:
+    rows = _split(lines, dialect)
+    first = list(layout.names)
+    if not first:
+        first = next(rows, [])
+        lines.end_row()
+    header = resolve_header(path, first, layout.columns)
+    for cells in rows:
+        number = lines.end_row()
+        if not cells or (len(cells) == 1 < len(header) and not cells[0].strip()):  # a blank line
+            continue
+        row = fit_cells(header, cells, number)
+        if isinstance(row, UnreadableRow) and len(cells) < len(header) and lines.is_cut_off:
+            raise DataError(row.reason, path, number)
+        if dialect.guard and any(_holds_row_border(cell, len(header) - 1) for cell in cells):
+            raise DataError(
+                "a cell in quotation marks spans several rows; say whether quotation marks are text (quoting: none) "
+                "or enclose cells (quoting: minimal)",
+                path,
+                number,
+            )
+        yield row
+
+
+def _split(lines: TextLines, dialect: _Dialect) -> Iterator[list[str]]:
+    if dialect.delimiter == WHITESPACE:
+        return (line.split() for line in lines)
+    if dialect.quoting == "none":
+        return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    # strict: otherwise a file truncated inside a quoted cell yields a partial row
+    return csv.reader(lines, delimiter=dialect.delimiter, strict=True)
+
+
+def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) -> _Dialect:
+    with TextLines(path, encoding) as lines:
+        first = next(lines, "")
+        sep_line = _SEP_LINE.fullmatch(first)
+        if sep_line:
+            first = next(lines, "")
+        delimiter = layout.delimiter or (sep_line[1] if sep_line else _find_delimiter(first, layout, default))
+        quoting, guard = layout.quoting, False
+        if quoting is None:
+            quoting = "minimal"
+            # Programs that write tabs often do not quote; those that write commas or semicolons must.
+            if delimiter == "\t" and '"' not in first:
+                quoting = _find_quoting(lines, len(layout.names) or first.count("\t") + 1)
+                guard = quoting == "minimal"
+    return _Dialect(delimiter, quoting, sep_line is not None, guard)
+
+
+def _find_delimiter(first: str, layout: TableLayout, default: str) -> str:
+    """The default if the header has the needed columns with it, else the only other delimiter with which it does."""
+
+    def fits(delimiter: str) -> bool:
+        cells = next(csv.reader([first], delimiter=delimiter), [])
+        return len(cells) == len(layout.names) if layout.names else has_columns(cells, layout.columns)
+
+    if fits(default):
+        return default
+    others = [delimiter for delimiter in _DELIMITERS if fits(delimiter)]
+    return others[0] if len(others) == 1 else default
+
+
+def _find_quoting(lines: TextLines, n_columns: int) -> Quoting:
+    """Whether quotation marks enclose cells in the lines after a header without any.
+
+    They are text if every line has all columns, so that no cell spans lines, and a mark stands where a program that
+    quotes would not leave it.
+    """
+    all_well_quoted = True
+    for line in lines:
+        lines.end_row()
+        cells = line.rstrip("\r\n").split("\t")
+        if len(cells) != n_columns and line.strip("\r\n"):
+            return "minimal"
+        if '"' in line and all_well_quoted:
+            all_well_quoted = all(map(_WELL_QUOTED.fullmatch, cells))
+    return "minimal" if all_well_quoted or n_columns == 1 else "none"
+
+
+def _holds_row_border(cell: str, n_delimiters: int) -> bool:
+    """Whether a cell looks like the end of one row and the start of the next one."""
+    return 0 < n_delimiters <= cell.count("\t") and _LINE_BREAK.search(cell) is not None

@@ -1,0 +1,198 @@
+"""Rows, layout options and cells that the readers of all table formats share."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from mentallama.errors import DataError
+from mentallama.files.record_files import MAX_ROW_CHARS
+
+NumberedCells = tuple[int, dict[str, str]]
+"""Row number in a spreadsheet (the header is row 1), and cells by column name."""
+
+NUL_STAND_IN = "\ufdd0"
+"""Replaces NUL bytes, which the csv module rejects; a noncharacter, so never part of a text."""
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair, as left in JSON where a text was truncated; not encodable as UTF-8."""
+
+Quoting = Literal["minimal", "none"]
+
+
+@dataclass(frozen=True)
+class UnreadableRow:
+    """A row that cannot be read; the rows after it can. `reason` contains no post text."""
+
+    row: int
+    reason: str
+
+
+Row = NumberedCells | UnreadableRow
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """How a file is laid out, where its name and its content do not say so.
+
+    Parameters
+    ----------
+    columns
+        Columns that are needed; a file without one of them is an error. A delimiter or a sheet that is not given is
+        found by them.
+    format
+        Format by its suffix without the dot, such as "csv"; None: as the file name says.
+    delimiter
+        One character, or "whitespace".
+    quoting
+        "none": quotation marks are text; "minimal": they enclose cells; None: decided by the structure of the file.
+    sheet
+        Sheet of a workbook.
+    names
+        Names of the columns of a file without a header.
+    """
+
+    columns: tuple[str, ...] = ()
+    format: str | None = None
+    delimiter: str | None = None
+    quoting: Quoting | None = None
+    sheet: str | None = None
+    names: tuple[str, ...] = ()
+
+
+def format_cell(value: Any) -> str:
+    """Format a value as a spreadsheet shows it: 1.0 becomes "1"; None and NaN become "".
+
+    Raises
+    ------
+    ValueError
+        The value is binary and not UTF-8.
+    """
+    if isinstance(value, str):
+        return LONE_SURROGATE.sub("\ufffd", value.replace("\0", NUL_STAND_IN))
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ""
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    return format_cell(value.decode()) if isinstance(value, bytes) else str(value)
+
+
+def flatten(record: Mapping[Any, Any]) -> dict[str, str]:
+    """Format the values of a nested record; the keys that lead to a value are joined by dots.
+
+    >>> flatten({"id": 1, "data": {"title": "So tired", "tags": ["a"]}})
+    {'id': '1', 'data.title': 'So tired', 'data.tags.0': 'a'}
+    """
+    cells: dict[str, str] = {}
+    for key, value in record.items():
+        if isinstance(value, (dict, list)):
+            items = value if isinstance(value, dict) else dict(enumerate(value))
+            cells |= {f"{key}.{inner}": cell for inner, cell in flatten(items).items()}
+        else:
+            cells[str(key)] = format_cell(value)
+    return cells
+
+
+def resolve_header(path: Path, header: Sequence[str], columns: Iterable[str]) -> list[str]:
+    """The names of a header, each needed column under the name by which it is needed.
+
+    A needed column that the header spells with other case or with spaces around it is found if there is only one.
+
+    Raises
+    ------
+    DataError
+        A needed column is missing, two columns have the same name, or the header is not text.
+    """
+    names = list(header)
+    if any(NUL_STAND_IN in name for name in names):
+        raise DataError("the header has NUL bytes; is the encoding utf-16-le or utf-16-be?", path, 1)
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
+        raise DataError("two columns have the same name", path, 1)
+    for column in columns:
+        similar = [number for number, name in enumerate(names) if _fold(name) == _fold(column)]
+        if column not in names and len(similar) == 1:
+            names[similar[0]] = column
+    require_columns(path, names, columns)
+    return names
+
+
+def has_columns(header: Collection[str], columns: Iterable[str]) -> bool:
+    """Whether a header has all columns, in any case."""
+    return {_fold(column) for column in columns} <= {_fold(name) for name in header}
+
+
+def _fold(name: str) -> str:
+    return name.strip().casefold()
+
+
+def require_columns(path: Path, present: Iterable[str], columns: Iterable[str]) -> None:
+    """Raise `DataError`, naming missing and present columns, unless all `columns` are present."""
+    names = list(present)
+    missing = [column for column in columns if column not in names]
+    if missing:
+        # In a file without a header these are cells of the first row, so nothing longer than a name is shown.
+        shown = ", ".join(
+            repr(name) if len(name) <= 30 and len(name.split()) <= 2 else "…" for name in names[:12]
+        )
+        raise DataError(f"no column {', '.join(map(repr, missing))}; the columns are {shown}", path, 1)
+
+
+class SparseColumns:
+    """Makes rows that may lack names (JSON, XML) into rows that all have the same columns.
+
+    A missing name is an empty cell. A needed column that no row has is an error, raised by `require`.
+    """
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._blank = dict.fromkeys(columns, "")
+        self._unseen = set(self._blank)
+        self._first: list[str] = []
+
+    def fill(self, cells: dict[str, str]) -> dict[str, str]:
+        if not self._first:
+            self._first = list(cells)
+            self._blank |= dict.fromkeys(cells, "")
+        if self._unseen:
+            self._unseen.difference_update(cells)
+        return self._blank | cells
+
+    def require(self, path: Path) -> None:
+        if self._first and self._unseen:
+            needed = [name for name in self._blank if name in self._unseen]
+            require_columns(path, self._first, needed)
+
+
+def fit_cells(header: list[str], cells: Sequence[str], number: int) -> Row:
+    """Pair the cells of a row with the header; empty cells beyond it are left out."""
+    if len(cells) > len(header) and not any(cell.strip() for cell in cells[len(header) :]):
+        cells = cells[: len(header)]
+    if len(cells) == len(header):
+        return number, dict(zip(header, cells, strict=True))
+    end = "; the file may be truncated" if len(cells) < len(header) else "; a cell may need quotation marks"
+    return UnreadableRow(number, f"the row has {len(cells)} cells, the header {len(header)}{end}")
+
+
+def too_long(path: Path, row: int) -> NoReturn:
+    """Raise the error for a row that is longer than `MAX_ROW_CHARS`."""
+    raise DataError(
+        f"the row is longer than {MAX_ROW_CHARS:,} characters; this is no table of posts", path, row
+    )
+
+
+def require_rows(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
+    """Yield all rows; raises `DataError` if there is none."""
+    empty = True
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
+        raise DataError("the file has a header and no rows", path)

@@ -1,0 +1,120 @@
+"""Read a sheet of an Excel workbook."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from itertools import dropwhile
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+from zipfile import BadZipFile, ZipFile
+
+from mentallama.errors import DataError, UsageError
+from mentallama.files.tables.rows import (
+    Row,
+    TableLayout,
+    UnreadableRow,
+    fit_cells,
+    format_cell,
+    has_columns,
+    resolve_header,
+)
+
+MAX_ROWS = 1_048_576
+"""Rows of a sheet, by the limits of the format. A file may claim any row number."""
+
+MAX_INFLATED_BYTES = 100 << 20
+MAX_INFLATION = 100
+"""A workbook that inflates to more than the first, and to more than this many times its own size, is refused: sheets
+of text inflate about tenfold, a file made to fill the memory a thousandfold."""
+
+_DAMAGED_WORKBOOK_ERRORS = (
+    BadZipFile,
+    zlib.error,
+    ParseError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    OSError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+"""Exceptions of openpyxl, zipfile and the XML parser on a damaged or encrypted workbook."""
+
+
+def read_workbook(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
+    """Yield the rows of one sheet."""
+    del encoding  # Excel files state their own encoding
+    import openpyxl
+
+    number = 0
+    try:
+        _refuse_bomb(path)
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        try:
+            rows = _value_rows(_choose_sheet(path, book.worksheets, layout))
+            header = list(layout.names) or _header(next(rows, ()))
+            header = resolve_header(path, header, layout.columns)
+            for number, cells in enumerate(rows, 1 if layout.names else 2):
+                if number > MAX_ROWS:
+                    raise DataError(f"the sheet claims more than {MAX_ROWS:,} rows", path, number)
+                if any(cell is not None for cell in cells):
+                    yield _row(header, cells, number)
+        finally:
+            book.close()
+    except _DAMAGED_WORKBOOK_ERRORS as fault:
+        raise DataError("not an Excel workbook, or damaged or truncated", path, number or None) from fault
+
+
+def _refuse_bomb(path: Path) -> None:
+    with ZipFile(path) as archive:
+        inflated = sum(part.file_size for part in archive.infolist())
+    if inflated > max(MAX_INFLATED_BYTES, MAX_INFLATION * path.stat().st_size):
+        raise DataError(f"the workbook inflates to {inflated >> 20:,} MB; this is no table of posts", path)
+
+
+def _choose_sheet(path: Path, sheets: list[Any], layout: TableLayout) -> Any:
+    """The named sheet, else the only visible one with the needed columns, else the first one."""
+    titles = ", ".join(repr(sheet.title) for sheet in sheets)
+    if layout.sheet is not None:
+        for sheet in sheets:
+            if sheet.title == layout.sheet:
+                return sheet
+        raise UsageError(f"{path}: there is no sheet {layout.sheet!r}; the sheets are {titles}")
+    visible = [sheet for sheet in sheets if sheet.sheet_state == "visible"] or sheets
+    if not visible:
+        raise DataError("the workbook has no sheet with cells", path)
+    if len(visible) == 1 or not layout.columns or layout.names:
+        return visible[0]
+    fitting = [
+        sheet for sheet in visible if has_columns(_header(next(_value_rows(sheet), ())), layout.columns)
+    ]
+    if len(fitting) > 1:
+        raise DataError(
+            f"several of the sheets {titles} have these columns; name one with the key sheet", path
+        )
+    return (fitting or visible)[0]
+
+
+def _value_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
+    # Some programs write dimensions that are smaller than the data; openpyxl would stop there.
+    sheet.reset_dimensions()
+    rows: Iterator[tuple[Any, ...]] = sheet.iter_rows(values_only=True)
+    return rows
+
+
+def _header(cells: tuple[Any, ...]) -> list[str]:
+    names = [format_cell(cell) for cell in cells]
+    return list(dropwhile(lambda name: not name.strip(), reversed(names)))[::-1]
+
+
+def _row(header: list[str], values: tuple[Any, ...], number: int) -> Row:
+    try:
+        cells = [format_cell(value) for value in values]
+    except ValueError:
+        return UnreadableRow(number, "a cell cannot be read as text")
+    return fit_cells(header, cells + [""] * (len(header) - len(cells)), number)
