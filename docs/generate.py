@@ -41,7 +41,7 @@ from mentallama.config import (
     Teacher,
 )
 from mentallama.tasks import Source, load_tasks
-from mentallama.tasks.schema import ColumnMap
+from mentallama.tasks.schema import ColumnMap, LabelsFile
 from mentallama.tasks.task_page import catalogue_page
 
 DOCS = Path(__file__).parent
@@ -55,6 +55,7 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "collect": (Collect, "collect."),
     "a table in collect.tables": (Source, "table."),
     "the columns of a table": (ColumnMap, "columns."),
+    "labels in a second file, labels_file": (LabelsFile, "labels_file."),
     "teach": (Teach, "teach."),
     "a teacher in teach.teacher": (Teacher, "teacher."),
     "check": (Check, "check."),
@@ -85,12 +86,16 @@ KEY_DOCS: dict[str, str] = {
     "report": "Settings of the stage, see below.",
     "collect.validation_share": "Share of posts drawn for validation if the files of a set define no validation split.",
     "collect.test_share": "Share of posts drawn for testing if the files of a set define no test split.",
-    "table.file": "Path below `sources/SET/`: `.csv`, `.tsv`, `.jsonl`, `.xlsx` or `.parquet`.",
+    "table.file": "Path below `sources/SET/`, see [Data](data.md#your-own-table) for the formats. A folder, or a "
+    "pattern such as `subject*.xml`, stands for the tables in it.",
     "table.columns": "Which column holds which field of a post, see below.",
-    "table.encoding": "Encoding of a `.csv` or `.tsv` file, by its name in Python.",
+    **{
+        f"{prefix}.encoding": "Encoding of a text file, by its name in Python. A byte order mark overrides it."
+        for prefix in ("table", "labels_file")
+    },
+    "labels_file.file": "Path below `sources/SET/`.",
     "table.codes": "Value of the label column -> label; values that are label names need no code.",
     "table.separator": "Splits an evidence cell into several spans.",
-    "columns.text": "Column of the post's text.",
     "columns.author": "Column of the author. Authors are hashed; all posts of an author are put into one split.",
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
@@ -247,7 +252,7 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
 
 
 _SHOWN: dict[type[BaseModel], str] = {
-    **dict.fromkeys((Source, ColumnMap, Teacher), ""),
+    **dict.fromkeys((Source, ColumnMap, LabelsFile, Teacher), ""),
     **dict.fromkeys((LinearSettings, EncoderSettings, CausalSettings, Seq2seqSettings), "train."),
     FromScratchSettings: "train.from_scratch.",
     LoraSettings: "train.lora.",

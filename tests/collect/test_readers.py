@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from pydantic import ValidationError
 
 from mentallama.answers.format import write_answer
 from mentallama.collect.readers import (
     MAX_POST_CHARS,
     RawPost,
     Reject,
+    RowRules,
+    read_labels_file,
     read_release_posts,
     read_table_posts,
     rejection_reason,
@@ -135,6 +139,133 @@ def test_a_column_that_is_not_there_is_a_fault_of_the_file(tmp_path: Path) -> No
 
 def test_a_table_without_labels_gives_posts_without_labels(tmp_path: Path) -> None:
     assert [post.labels for post in posts(read(tmp_path, {"columns": {"text": "t"}}, CELLS))] == [{}]
+
+
+# --- codes, joined columns, placeholders, rows that cannot be read ---------------------------------------
+
+
+def read_raw(folder: Path, name: str, raw: str, **source: Any) -> list[RawPost | Reject]:
+    (folder / name).write_text(raw, encoding="utf-8")
+    declared = Source.model_validate({"file": name, **source})
+    return list(read_table_posts(folder / name, declared, TASKS["CLP"], name, "table"))
+
+
+@pytest.mark.parametrize(
+    "codes",
+    ["{'0': 'no', '1': 'yes'}", "{0: no, 1: yes}", "{0.0: no, 1.0: yes}", "{'0.0': 'no', '1.0': 'yes'}",
+     "{0: False, 1: True}", "{false: no, true: yes}", "{no: no, yes: yes}", "{off: off, on: on}"],
+)  # fmt: skip
+def test_codes_need_no_quotation_marks_and_numbers_no_certain_spelling(codes: str, tmp_path: Path) -> None:
+    raw = "t,n\na,0\nb,1\nc,0.0\nd,1.0\ne,1.\nf, 01 \ng,1e0\n"
+    found = posts(
+        read_raw(
+            tmp_path,
+            "a.csv",
+            raw,
+            columns={"text": "t", "labels": {"depression": "n"}},
+            codes=yaml.safe_load(codes),
+        )
+    )
+    assert [post.labels["depression"] for post in found] == ["no", "yes", "no", "yes", "yes", "yes", "yes"]
+
+
+def test_codes_that_yaml_reads_as_booleans_stand_for_all_spellings_of_them(tmp_path: Path) -> None:
+    raw = "t,n\na,True\nb,FALSE\nc,yes\nd,Off\ne,maybe\n"
+    columns = {"text": "t", "labels": {"depression": "n"}}
+    found = read_raw(tmp_path, "a.csv", raw, columns=columns, codes={True: True, False: False})
+    assert [post.labels["depression"] for post in posts(found)] == ["yes", "no", "yes", "no"]
+    assert [row for row, _ in rejects(found)] == [6]
+    # a code that is written out comes before
+    found = read_raw(tmp_path, "a.csv", raw, columns=columns, codes={True: True, False: False, "Off": "yes"})
+    assert [post.labels["depression"] for post in posts(found)] == ["yes", "no", "yes", "yes"]
+
+
+def test_one_value_with_two_labels_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"'1\.0' and '1' are one value with two labels"):
+        Source.model_validate({"file": "a", "columns": {"text": "t"}, "codes": {"1": "yes", "1.0": "no"}})
+
+
+def test_columns_and_skipped_values_may_be_numbers(tmp_path: Path) -> None:
+    source: dict[str, Any] = {
+        "columns": {"text": 0, "labels": {"depression": 1}},
+        "names": [0, 1, 2],
+        "skip": {2: [9]},
+    }
+    found = read_raw(tmp_path, "a.csv", "a,yes,9\nb,no,9.0\nc,no,1\n", **source)
+    assert [(post.row, post.text) for post in posts(found)] == [(3, "c")]
+
+
+def test_texts_of_several_columns_are_joined(tmp_path: Path) -> None:
+    raw = "title,body\n A walk ,with the dog\n,only this\nOnly that,\nGone,[removed]\n[deleted],\n"
+    found = read_raw(tmp_path, "a.csv", raw, columns={"text": ["title", "body"]})
+    assert [post.text for post in posts(found)] == ["A walk\n\nwith the dog", "only this", "Only that"]
+    assert rejects(found) == [(n, "the text is a placeholder for removed text") for n in (5, 6)]
+
+
+def test_an_unknown_author_or_thread_is_nobody(tmp_path: Path) -> None:
+    raw = "t,a,h\nx,[deleted],1\ny,None,nan\nz,ana,\n"
+    found = posts(read_raw(tmp_path, "a.csv", raw, columns={"text": "t", "author": "a", "thread": "h"}))
+    assert [(post.author, post.thread) for post in found] == [(None, "1"), (None, None), ("ana", None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [("a.csv", "t,n\na,0\nb\nc,1,2\nd,1\n"), ("a.tsv", 't\tn\n"a\t0\nb"\t7\n\t1\nd\t1\n'),
+     ("a.jsonl", '{"t": "a", "n": 0}\nb\n[]\n{"t": "d", "n": 1}\n'),
+     ("a.json", '[{"t": "a", "n": 0}, "b", [], {"t": "d", "n": 1}]')],
+)  # fmt: skip
+def test_every_row_is_a_post_or_a_reject(name: str, raw: str, tmp_path: Path) -> None:
+    found = read_raw(
+        tmp_path, name, raw, columns={"text": "t", "labels": {"depression": "n"}}, codes={0: "no", 1: "yes"}
+    )
+    first = 1 if name.startswith("a.json") else 2
+    assert [each.row for each in found] == [first, first + 1, first + 2, first + 3]
+    usable = [post for post in posts(found) if rejection_reason(post) is None]
+    assert [post.text.strip('"') for post in usable] == ["a", "d"]
+
+
+# --- labels in a second file -------------------------------------------------------------------------------
+
+ERISK = {
+    "columns": {"text": ["TITLE", "TEXT"], "labels": {"depression": "risk"}, "author": "ID"},
+    "codes": {0: "no", 1: "yes"},
+    "labels_file": {"file": "golden_truth.txt", "names": ["subject", "risk"], "match": {"ID": "subject"}},
+}
+
+
+def read_with_labels(folder: Path, source: dict[str, Any], table: str, labels: str) -> list[RawPost | Reject]:
+    declared = Source.model_validate(source)
+    assert declared.labels_file is not None
+    (folder / declared.file).write_text(table, encoding="utf-8")
+    (folder / declared.labels_file.file).write_text(labels, encoding="utf-8")
+    added = read_labels_file(folder / declared.labels_file.file, declared.labels_file, declared.added_columns)
+    path, rules = folder / declared.file, RowRules(labels=added)
+    return list(read_table_posts(path, declared, TASKS["CLP"], declared.file, "table", rules))
+
+
+def test_a_users_label_holds_for_all_of_the_users_posts(tmp_path: Path) -> None:
+    subject = (
+        "<INDIVIDUAL><ID>s1</ID><WRITING><TITLE>A walk</TITLE><TEXT>so long</TEXT></WRITING>"
+        "<WRITING><TITLE></TITLE><TEXT>rain</TEXT></WRITING></INDIVIDUAL>"
+    )
+    for labels in ("s0 1\ns1 0\n", "s0\t\t1\ns1\t\t0\n", "s1 0\r\n"):
+        found = posts(read_with_labels(tmp_path, {"file": "s1.xml", **ERISK}, subject, labels))
+        assert [(post.text, post.author, post.labels) for post in found] == [
+            ("A walk\n\nso long", "s1", {"depression": "no"}), ("rain", "s1", {"depression": "no"}),
+        ]  # fmt: skip
+
+
+def test_a_post_without_a_label_row_is_rejected_without_its_id(tmp_path: Path) -> None:
+    source: dict[str, Any] = {
+        "file": "a.csv",
+        "columns": {"text": "t", "labels": {"depression": "l"}},
+        "labels_file": {"file": "l.csv", "match": {"id": "post"}, "columns": ["l"]},
+    }
+    found = read_with_labels(tmp_path, source, "id,t\n1,a\n2.0,b\nZed,c\n", "post;l\n1;yes\n2;no\n3;no\n")
+    assert [post.labels for post in posts(found)] == [{"depression": "yes"}, {"depression": "no"}]
+    assert rejects(found) == [(4, "l.csv has no row for the id in column 'id'")]
+    with pytest.raises(DataError, match="row 4: an earlier row has the same id and other labels"):
+        read_with_labels(tmp_path, source, "id,t\n1,a\n", "post,l\n1,yes\n2,no\n1,no\n")
 
 
 # --- the release -----------------------------------------------------------------------------------------

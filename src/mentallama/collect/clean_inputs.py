@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mentallama.collect.clean_batch import CleanedBatch, clean_batch
-from mentallama.collect.inputs import InputFile
+from mentallama.collect.inputs import InputFile, read_inputs
+from mentallama.collect.placeholders import Placeholders
 from mentallama.collect.readers import RawPost, Reject
 from mentallama.collect.splits import DROPPED, PostIndex
 from mentallama.config import Recipe
@@ -66,7 +67,8 @@ def clean_inputs(
         record_writer(work / REFERENCES_FILE) as write_references,
         record_writer(out / REJECTS_FILE) as write_reject,
     ):
-        for batch in map_batches(clean, batched(_rows(inputs, advance), BATCH_ROWS), recipe.jobs):
+        rows = _rows(inputs, Placeholders.of(recipe.collect), advance)
+        for batch in map_batches(clean, batched(rows, BATCH_ROWS), recipe.jobs):
             for post, references in zip(batch.posts, batch.references, strict=True):
                 write_post(post)
                 write_references(json.dumps(references))
@@ -86,11 +88,13 @@ def clean_inputs(
     return CleanedInputs(columns.build(), same, near, counts, reject_reasons, has_real_posts)
 
 
-def _rows(inputs: list[InputFile], advance: ProgressCallback) -> Iterator[RawPost | Reject]:
+def _rows(
+    inputs: list[InputFile], placeholders: Placeholders, advance: ProgressCallback
+) -> Iterator[RawPost | Reject]:
     """Yield all rows of all files. The bar advances by the characters read, and by the remainder after each file."""
-    for file in inputs:
+    for file, rows in read_inputs(inputs, placeholders):
         remaining = file.path.stat().st_size
-        for row in file.read():
+        for row in rows:
             if isinstance(row, RawPost):
                 amount = min(len(row.text), remaining)
                 remaining -= amount
@@ -130,4 +134,6 @@ def _reason_kind(reason: str) -> str:
     """The part of a rejection reason that does not vary from row to row."""
     if "is not a label" in reason:
         return "unknown label"
+    if reason.startswith("the row has "):
+        return "the row does not fit the header"
     return reason.split(";", maxsplit=1)[0].split(" has ", maxsplit=1)[0].split(":", maxsplit=1)[0]

@@ -6,32 +6,70 @@ names). Both are optional and may be incomplete.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.collect.readers import RawPost, Reject, read_release_posts, read_table_posts
+from mentallama.collect.placeholders import Placeholders
+from mentallama.collect.readers import (
+    AddedLabels,
+    RawPost,
+    Reject,
+    RowRules,
+    read_labels_file,
+    read_release_posts,
+    read_table_posts,
+)
 from mentallama.errors import UsageError
 from mentallama.files.imhi_release import ReleaseFile, find_release_files
-from mentallama.files.tables import read_table
+from mentallama.files.tables import is_table, read_rows, read_table
 from mentallama.records import Form, Origin
 from mentallama.tasks import Source, Task
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """An input file. `name` is its path below the data folder."""
+    """An input file. `name` is its path below the data folder; `labels` is the file with its labels, if any."""
 
     task: Task
     origin: Origin
     name: str
     path: Path
     source: Source | ReleaseFile
+    labels: Path | None = None
 
-    def read(self) -> Iterator[RawPost | Reject]:
+    def read(self, rules: RowRules) -> Iterator[RawPost | Reject]:
         if isinstance(self.source, ReleaseFile):
             return read_release_posts(self.source, self.task, self.name)
-        return read_table_posts(self.path, self.source, self.task, self.name, self.origin)
+        return read_table_posts(self.path, self.source, self.task, self.name, self.origin, rules)
+
+    def read_labels(self) -> AddedLabels | None:
+        """Read the labels file, if there is one."""
+        if self.labels is None or isinstance(self.source, ReleaseFile) or self.source.labels_file is None:
+            return None
+        return read_labels_file(self.labels, self.source.labels_file, self.source.added_columns)
+
+
+def read_inputs(
+    inputs: Iterable[InputFile], placeholders: Placeholders
+) -> Iterator[tuple[InputFile, Iterator[RawPost | Reject]]]:
+    """Yield each file with its rows; a labels file that consecutive files share is read once."""
+    source: Source | ReleaseFile | None = None
+    rules = RowRules(placeholders)
+    for file in inputs:
+        if file.source is not source:
+            source, rules = file.source, RowRules(placeholders, file.read_labels())
+        yield file, file.read(rules)
+
+
+def _paths(folder: Path, source: Source) -> list[Path]:
+    """The files that a source names: one file, the tables below a folder, or those that match a pattern."""
+    path = folder / source.file
+    if path.is_file():
+        return [path]
+    paths = path.rglob("*") if path.is_dir() else folder.glob(source.file)
+    labels = folder / source.labels_file.file if source.labels_file else None
+    return sorted(each for each in paths if each.is_file() and each != labels and is_table(each))
 
 
 def find_input_files(
@@ -59,24 +97,33 @@ def find_input_files(
         inputs += [
             _input(task, "release", data, file.path, file) for file in published if file.set == task.set
         ]
-        upstream = [(folder / source.file, source) for source in task.sources]
         inputs += [
-            _input(task, "upstream", data, path, source) for path, source in upstream if path.is_file()
+            _input(task, "upstream", data, path, source)
+            for source in task.sources
+            for path in _paths(folder, source)
         ]
         for source in (declared or {}).get(task.set, ()):
-            path = folder / source.file
-            if not path.is_file():
+            paths = _paths(folder, source)
+            if not paths:
                 raise UsageError(
-                    f"{path}: the recipe declares this table for {task.set}, but there is no such file"
+                    f"{folder / source.file}: the recipe declares this table for {task.set}, but there is no such "
+                    "file"
                 )
-            inputs.append(_input(task, "table", data, path, source))
+            inputs += [_input(task, "table", data, path, source) for path in paths]
     if not inputs:
         raise UsageError(f"{data}: neither release/ nor sources/<set>/ has a file of {', '.join(tasks)}")
     return inputs
 
 
 def _input(task: Task, origin: Origin, data: Path, path: Path, source: Source | ReleaseFile) -> InputFile:
-    return InputFile(task, origin, path.relative_to(data).as_posix(), path, source)
+    labels = None
+    if isinstance(source, Source) and source.labels_file:
+        labels = data / "sources" / task.set / source.labels_file.file
+        if not labels.is_file():
+            raise UsageError(
+                f"{labels}: the labels of {source.file} should be in this file, but there is none"
+            )
+    return InputFile(task, origin, path.relative_to(data).as_posix(), path, source, labels)
 
 
 @dataclass(frozen=True)
@@ -102,14 +149,14 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurve
     release: dict[str, int] = {file.split: sum(1 for _ in read_table(file.path)) for file in published}
     folder, upstream = data / "sources" / task.set, {}
     for source in task.sources:
-        if (folder / source.file).is_file():
-            upstream[source.file] = sum(1 for _ in read_table(folder / source.file, source.encoding))
-    others = (
-        sorted(p.name for p in folder.glob("*") if p.is_file())
-        if not task.sources and folder.is_dir()
-        else []
-    )
-    upstream |= {name: sum(1 for _ in read_table(folder / name)) for name in others}
+        paths = _paths(folder, source)
+        if paths:
+            layout = source.layout(source.needed_columns)
+            upstream[source.file] = sum(
+                sum(1 for _ in read_rows(path, source.encoding, layout)) for path in paths
+            )
+    others = sorted(p for p in folder.glob("*") if p.is_file() and is_table(p)) if not task.sources else []
+    upstream |= {path.name: sum(1 for _ in read_rows(path)) for path in others}
     missing = tuple(source.file for source in task.sources if source.file not in upstream)
     return SourceSurvey(task, release, upstream, missing)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
+from mentallama.collect.placeholders import Placeholders
+from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
-from mentallama.files.tables import NUL_STAND_IN, read_table, require_columns
+from mentallama.files.tables import NUL_STAND_IN, UnreadableRow, read_rows, read_table
 from mentallama.records import Origin, Record, Split
-from mentallama.tasks import Source, Task
+from mentallama.tasks import LabelsFile, Source, Task, normalize_code
 
 MAX_POST_CHARS = 100_000
 """Reddit's own limit is 40,000; a longer cell means a damaged file, not a post."""
@@ -68,72 +70,124 @@ def read_release_posts(file: ReleaseFile, task: Task, name: str) -> Iterator[Raw
     yield from posts.values()
 
 
-def read_table_posts(
-    path: Path, source: Source, task: Task, name: str, origin: Origin
-) -> Iterator[RawPost | Reject]:
-    """Read an upstream file or a declared table according to its field map.
+@dataclass(frozen=True)
+class AddedLabels:
+    """Cells of a labels file by id, added to the rows of a table with this id in `column`."""
+
+    name: str
+    column: str
+    cells: dict[str, dict[str, str]]
+
+
+def read_labels_file(path: Path, labels: LabelsFile, columns: tuple[str, ...]) -> AddedLabels:
+    """Read the given columns of a file with the labels of users or posts.
 
     Raises
     ------
     DataError
-        The file lacks a column that the field map names.
+        A row cannot be read, or an id has two rows that differ.
     """
-    columns = source.columns
-    required = [columns.text, *columns.labels.values(), *columns.evidence.values(), *source.skip]
-    required += [
-        column
-        for column in (columns.author, columns.thread, columns.time, columns.split, columns.language)
-        if column
-    ]
-    checked = False
-    for row, cells in read_table(path, source.encoding):
-        if not checked:
-            require_columns(path, cells, required)
-            checked = True
-        if any(cells[column] in values for column, values in source.skip.items()):
+    ((column, id_column),) = labels.match.items()
+    cells_by_id: dict[str, dict[str, str]] = {}
+    for number, cells in read_table(path, labels.encoding, labels.layout([id_column, *columns])):
+        added = {name: cells[name] for name in columns}
+        if cells_by_id.setdefault(normalize_code(cells[id_column]), added) != added:
+            raise DataError("an earlier row has the same id and other labels", path, number)
+    return AddedLabels(labels.file, column, cells_by_id)
+
+
+@dataclass(frozen=True)
+class RowRules:
+    """What completes and judges the rows of a table, besides its field map."""
+
+    placeholders: Placeholders = field(default_factory=Placeholders)
+    labels: AddedLabels | None = None
+
+
+def read_table_posts(
+    path: Path, source: Source, task: Task, name: str, origin: Origin, rules: RowRules | None = None
+) -> Iterator[RawPost | Reject]:
+    """Read an upstream file or a declared table according to its field map: each row gives a post or a reject.
+
+    Raises
+    ------
+    DataError
+        The file lacks a column that the field map names, or cannot be read to its end.
+    """
+    rules = rules or RowRules()
+    for row in read_rows(path, source.encoding, source.layout(source.needed_columns)):
+        if isinstance(row, UnreadableRow):
+            yield Reject(file=name, row=row.row, reason=row.reason)
             continue
-        yield _table_post(cells, row, source, task, name, origin)
+        number, cells = row
+        if rules.labels:
+            added = rules.labels.cells.get(normalize_code(cells[rules.labels.column]))
+            if added is None:
+                reason = f"{rules.labels.name} has no row for the id in column {rules.labels.column!r}"
+                yield Reject(file=name, row=number, reason=reason)
+                continue
+            cells |= added
+        if not any(
+            normalize_code(cells[column]) in values for column, values in source.skipped_values.items()
+        ):
+            yield _table_post(cells, number, source, task, (name, origin), rules.placeholders)
 
 
 def _table_post(
-    cells: dict[str, str], row: int, source: Source, task: Task, name: str, origin: Origin
+    cells: dict[str, str],
+    row: int,
+    source: Source,
+    task: Task,
+    file: tuple[str, Origin],
+    placeholders: Placeholders,
 ) -> RawPost | Reject:
-    columns, labels = source.columns, {}
-    for question, column in columns.labels.items():
-        label = _canonical_label(cells[column], source, task)
-        if label is None:
-            known = ", ".join([*source.codes, *(name for name in task.labels if name not in source.codes)])
-            return Reject(
-                file=name,
-                row=row,
-                reason=f"{_describe_cell(cells[column])} in column {column!r} is not a label; the labels are {known}",
-            )
-        labels[question] = label
-    split = _parse_split(cells[columns.split]) if columns.split else source.split
-    if columns.split and split is None:
-        return Reject(file=name, row=row, reason=f"the cell in column {columns.split!r} is not a split")
+    columns, (name, origin) = source.columns, file
+    parts = [cells[column] for column in columns.text_columns]
+    reason = _fault_of_cells(cells, source, task)
+    if any(map(placeholders.is_removed_text, parts)):
+        reason = "the text is a placeholder for removed text"
+    if reason:
+        return Reject(file=name, row=row, reason=reason)
     return RawPost(
         task.set,
-        split,
+        _parse_split(cells[columns.split]) if columns.split else source.split,
         origin,
         name,
         row,
-        cells[columns.text],
-        labels,
+        parts[0] if len(parts) == 1 else "\n\n".join(part.strip() for part in parts if part.strip()),
+        {question: _label(cells[column], source, task) for question, column in columns.labels.items()},
         language=(columns.language and cells[columns.language]) or task.language,
         evidence={
             question: cells[column] for question, column in columns.evidence.items() if cells[column].strip()
         },
         evidence_separator=source.separator,
-        author=(columns.author and cells[columns.author]) or None,
-        thread=(columns.thread and cells[columns.thread]) or None,
+        author=placeholders.known_author(cells[columns.author]) if columns.author else None,
+        thread=placeholders.known_author(cells[columns.thread]) if columns.thread else None,
         time=(columns.time and cells[columns.time]) or None,
     )
 
 
-def _canonical_label(cell: str, source: Source, task: Task) -> str | None:
+def _fault_of_cells(cells: dict[str, str], source: Source, task: Task) -> str | None:
+    """Why the labels or the split of a row cannot be used; None if they can."""
+    for column in source.columns.labels.values():
+        if not _label(cells[column], source, task):
+            known = ", ".join([*source.codes, *(name for name in task.labels if name not in source.codes)])
+            return (
+                f"{_describe_cell(cells[column])} in column {column!r} is not a label; the labels are {known}"
+            )
+    split = source.columns.split
+    if split and not _parse_split(cells[split]):
+        return f"the cell in column {split!r} is not a split"
+    return None
+
+
+def _label(cell: str, source: Source, task: Task) -> str:
+    """The canonical label of a cell; "" if it has none."""
     cell = cell.strip()
-    return source.codes.get(cell, cell if cell in task.labels else None)
+    code = normalize_code(cell)
+    if cell in source.codes:
+        return source.codes[cell]
+    return source.labels_by_code.get(code, next((name for name in (cell, code) if name in task.labels), ""))
 
 
 _SPLIT_ALIASES: dict[str, Split] = {

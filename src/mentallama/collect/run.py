@@ -34,7 +34,7 @@ from mentallama.collect.splits import (
     group_by_author,
 )
 from mentallama.collect.summary import CollectSummary, HeldOut, Overlap, RemovalCount
-from mentallama.config import Recipe
+from mentallama.config import Collect, Recipe
 from mentallama.files.atomic import write_json
 from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
 from mentallama.records import SPLITS
@@ -107,6 +107,24 @@ def _overlap(posts: PostIndex, splits: Array, before: list[list[int]], after: li
     )
 
 
+def _empty_splits(
+    posts: PostIndex, counts: dict[str, dict[str, int]], settings: Collect
+) -> dict[str, tuple[str, ...]]:
+    """Splits without posts, of the sets from whose posts splits are drawn."""
+    expected = {
+        "train": True,
+        "validation": settings.validation_share > 0,
+        "test": settings.test_share > 0,
+    }
+    drawn = np.unique(posts.sets[posts.published_splits == DROPPED]).tolist()
+    found = {
+        name: tuple(split for split, number in counts[name].items() if expected[split] and not number)
+        for name in (posts.set_names[code] for code in drawn)
+        if any(counts[name].values()) and name not in settings.held_out
+    }
+    return {name: splits for name, splits in found.items() if splits}
+
+
 def _summary(  # noqa: PLR0913, PLR0917 - results of the steps of `run`
     recipe: Recipe,
     inputs: list[InputFile],
@@ -126,6 +144,7 @@ def _summary(  # noqa: PLR0913, PLR0917 - results of the steps of `run`
     return CollectSummary(
         posts=counts,
         missing=tuple(name for name, splits in counts.items() if not any(splits.values())),
+        empty_splits=_empty_splits(posts, counts, recipe.collect),
         rows_read=len(kept) + rejected,
         rejected=rejected,
         reject_reasons=dict(cleaned.reject_reasons.most_common()),

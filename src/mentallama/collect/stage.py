@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mentallama.analysts.checkpoints.optional_deps import missing_libraries
 from mentallama.config import Recipe
@@ -26,13 +26,26 @@ from mentallama.run_files import (
     SUMMARY_FILE,
 )
 
+if TYPE_CHECKING:
+    from mentallama.collect.summary import CollectSummary
 
-def check_reject_share(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
-    """Log how many rows were rejected; return a message instead if there are more than the recipe allows."""
-    from mentallama.collect.readers import Reject
+
+def check_summary(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
+    """Log which splits are empty and how many rows were rejected; return a message if the recipe allows fewer."""
     from mentallama.collect.summary import CollectSummary
 
     summary = CollectSummary.model_validate(read_json(folder / COLLECT_SUMMARY_PATH))
+    for name, splits in summary.empty_splits.items():
+        log(
+            f"note: {name} has no {' and no '.join(splits)} posts, although splits are drawn; the copies of a post "
+            "and the posts of an author stay together, so that few authors may give no post to a split"
+        )
+    return _check_reject_share(summary, recipe, folder, log)
+
+
+def _check_reject_share(summary: CollectSummary, recipe: Recipe, folder: Path, log: LogFn) -> str | None:
+    from mentallama.collect.readers import Reject
+
     if not summary.rejected or not summary.rows_read:
         return None
     assert recipe.collect is not None
@@ -55,6 +68,7 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     assert recipe.collect is not None
     inputs = find_input_files(recipe.data, recipe.catalogue(), recipe.form, recipe.collect.tables)
     files = {file.name: file.path for file in inputs}
+    files |= {path.relative_to(recipe.data).as_posix(): path for file in inputs if (path := file.labels)}
     erasures = folder / ERASURE_LIST_PATH
     return files | ({ERASURE_LIST_PATH: erasures} if erasures.is_file() else {})
 
@@ -83,7 +97,7 @@ STAGE = Stage(
     inputs=collect_inputs,
     run=collect,
     problems=collect_problems,
-    verdict=check_reject_share,
+    verdict=check_summary,
     file_patterns=(
         POSTS_FILE,
         RESPONSES_FILE,

@@ -48,6 +48,8 @@ class CollectSummary(Record):
     """Set -> split -> posts."""
     missing: tuple[str, ...] = ()
     """Sets of the recipe without any post."""
+    empty_splits: dict[str, tuple[str, ...]] = {}
+    """Set whose splits are drawn -> splits that have no posts although the recipe gives them a share."""
     rows_read: int | None = None
     rejected: int = 0
     reject_reasons: dict[str, int] = {}

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mentallama.config.base import Settings
 from mentallama.tasks import Source
+
+REMOVED_TEXT_PATTERNS = (
+    r"[^\w\[]*\[\W*(removed|deleted|unavailable|redacted|withheld)\b[^\[\]]*\]\W*",
+    r"(nan|null|<na>|\\n)",
+    r"#(n/a|null!|ref!|value!|div/0!|name\?|num!)",
+)
+"""Reddit's marks (`[removed]`, `[ Removed by Reddit … ]`), missing values of programs, and errors of spreadsheets. Not
+"none" or "NA", which people write."""
+
+UNKNOWN_AUTHOR_PATTERNS = (
+    r"[\W_]*",
+    r"\[.*\]",
+    r"(/?u/)?[\W_]*(deleted|removed|suspended|unknown|anonymous|none|null|nan|na|n/a)[\W_]*(user|author|account)?\W*",
+)
+"""Names that stand for many people: no letter, anything in brackets, and words for an unknown or deleted account."""
 
 
 class Collect(Settings):
@@ -28,6 +44,21 @@ class Collect(Settings):
     """The user's tables by set: files below sources/<set>/ and their field maps."""
     author_salt: str = "mentallama"
     """Salt for the hashes of author names."""
+    removed_text_patterns: tuple[str, ...] = REMOVED_TEXT_PATTERNS
+    """Regular expressions. A text of a table that one of them matches as a whole, in any case, stands for removed text;
+    its row is rejected."""
+    unknown_author_patterns: tuple[str, ...] = UNKNOWN_AUTHOR_PATTERNS
+    """Regular expressions for names that stand for an unknown author; such posts are not kept together."""
+
+    @field_validator("removed_text_patterns", "unknown_author_patterns")
+    @classmethod
+    def _patterns_compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as fault:
+                raise ValueError(f"{pattern!r} is not a regular expression: {fault}") from None
+        return patterns
 
     @model_validator(mode="after")
     def _held_out_needs_the_run_level(self) -> Collect:

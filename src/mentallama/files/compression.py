@@ -8,12 +8,15 @@ import lzma
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import zstandard
 
 MAX_INPUT_BYTES = 2048
 """Compressed bytes decoded at a time. 4 bytes of zstd can stand for 128 KiB, so that 2 KiB give at most 64 MiB."""
+
+MAX_OUTPUT_BYTES = 1 << 20
+"""Bytes that bzip2 and xz give at a time; a few bytes of bzip2 can stand for 46 MB."""
 
 MAX_ZSTD_WINDOW = 2**31
 """The largest window that zstd has (`--ultra --long=31`), as in dumps of whole platforms."""
@@ -72,7 +75,7 @@ class _MemberReader(io.RawIOBase):
     def readinto(self, target: Any) -> int:
         try:
             while not self._ready:
-                if not self._input:
+                if not self._input and not self._has_output():
                     self._input = memoryview(self._raw.read(1 << 17))
                     if not self._input:
                         return self._end()
@@ -85,7 +88,13 @@ class _MemberReader(io.RawIOBase):
         target[:size], self._ready = self._ready[:size], self._ready[size:]
         return size
 
+    def _has_output(self) -> bool:
+        """Whether the decompressor holds output that it gives without further input (bzip2, xz)."""
+        return not (self._member is None or self._member.eof or getattr(self._member, "needs_input", True))
+
     def _decompress(self) -> bytes:
+        if self._has_output():
+            return cast(bytes, self._member.decompress(b"", MAX_OUTPUT_BYTES))
         piece = bytes(self._input[:MAX_INPUT_BYTES])
         if self._member is None or self._member.eof:
             self._input = self._input[
@@ -95,7 +104,8 @@ class _MemberReader(io.RawIOBase):
             if not piece:
                 return b""
             self._member = self._new_member()
-        ready: bytes = self._member.decompress(piece)
+        limit = (MAX_OUTPUT_BYTES,) if hasattr(self._member, "needs_input") else ()
+        ready: bytes = self._member.decompress(piece, *limit)
         self._input = self._input[len(piece) - len(self._member.unused_data) :]
         return ready
 

@@ -6,17 +6,28 @@ any language, is a new file and needs no code.
 
 from mentallama.tasks.catalogue import find_task, load_tasks, read_task
 from mentallama.tasks.query_format import read_query, write_query
-from mentallama.tasks.schema import ColumnMap, ExplanationTemplate, Label, Question, Source, Task
+from mentallama.tasks.schema import (
+    ColumnMap,
+    ExplanationTemplate,
+    Label,
+    LabelsFile,
+    Question,
+    Source,
+    Task,
+    normalize_code,
+)
 
 __all__ = [
     "ColumnMap",
     "ExplanationTemplate",
     "Label",
+    "LabelsFile",
     "Question",
     "Source",
     "Task",
     "find_task",
     "load_tasks",
+    "normalize_code",
     "read_query",
     "read_task",
     "write_query",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import re
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal
+from pathlib import PurePath
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from mentallama.files.tables import WHITESPACE, Quoting, TableLayout, format_cell
 from mentallama.records import Form, Split
 from mentallama.text.names import FileName
 
@@ -73,38 +78,199 @@ class ExplanationTemplate(TaskFileModel):
     quote_separator: str = ", "
 
 
+def _scalar_text(value: Any) -> Any:
+    """A YAML number as text, so that the names of columns and values need no quotation marks."""
+    return format_cell(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+ScalarText = Annotated[str, BeforeValidator(_scalar_text)]
+"""Text that a YAML file may write as a number."""
+
+
 class ColumnMap(TaskFileModel):
-    """Field map of a table: the columns that hold the fields of a post."""
+    """Field map of a table: the columns that hold the fields of a post.
 
-    text: str
-    labels: dict[str, str] = {}
+    A field of a nested object is named by its path, such as `data.selftext`.
+    """
+
+    text: ScalarText | tuple[ScalarText, ...]
+    """Column of the post's text, or several, such as `[title, selftext]`, whose texts are joined by an empty line."""
+    labels: dict[str, ScalarText] = {}
     """Question -> column. Empty for a file without labels."""
-    evidence: dict[str, str] = {}
+    evidence: dict[str, ScalarText] = {}
     """Question -> column with the annotators' evidence spans."""
-    author: str | None = None
-    thread: str | None = None
+    author: ScalarText | None = None
+    thread: ScalarText | None = None
     """Column with the thread of a row; rows of one thread stay in one split."""
-    time: str | None = None
-    split: str | None = None
-    language: str | None = None
+    time: ScalarText | None = None
+    split: ScalarText | None = None
+    language: ScalarText | None = None
+
+    @cached_property
+    def text_columns(self) -> tuple[str, ...]:
+        """The columns of the text, in order."""
+        return (self.text,) if isinstance(self.text, str) else self.text
 
 
-class Source(TaskFileModel):
+class TableFile(TaskFileModel):
+    """A table, and how it is laid out where its name and its content do not say so."""
+
+    file: str
+    format: Literal["csv", "tsv", "jsonl", "json", "xlsx", "parquet", "xml"] | None = None
+    """Format of a file whose name does not say it."""
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+    """One character, or `whitespace`. Default: the one with which the header has the needed columns."""
+    quoting: Quoting | None = None
+    """`none`: quotation marks are text. `minimal`: they enclose cells. Default: as a file with tabs is built; all other
+    delimited files are read with `minimal`."""
+    sheet: ScalarText | None = None
+    """Sheet of a workbook. Default: the one that has the needed columns."""
+    names: tuple[ScalarText, ...] = ()
+    """Names of the columns of a file without a header."""
+
+    @field_validator("file")
+    @classmethod
+    def _stays_in_its_folder(cls, value: str) -> str:
+        path = PurePath(value)
+        if not value or "\0" in value or path.is_absolute() or ".." in path.parts:
+            raise ValueError("a file is named by its path below sources/<set>/")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_exists(cls, value: str) -> str:
+        try:
+            codecs.lookup(value)
+        except (LookupError, ValueError):
+            raise ValueError(f"there is no encoding named {value!r}") from None
+        return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, value: str | None) -> str | None:
+        value = "\t" if value in {"\\t", "tab"} else value
+        if value is not None and value != WHITESPACE and (len(value) != 1 or value in '"\r\n\0'):
+            raise ValueError("a delimiter is one character, or whitespace")
+        return value
+
+    def layout(self, columns: Iterable[str]) -> TableLayout:
+        """The layout for a reader that needs `columns`."""
+        delimiter = self.delimiter
+        if delimiter is None and self.names and self.file.lower().endswith(".txt"):
+            delimiter = WHITESPACE
+        return TableLayout(tuple(columns), self.format, delimiter, self.quoting, self.sheet, self.names)
+
+
+class LabelsFile(TableFile):
+    """A second file with labels, one row for each user or post; a user's labels hold for all of the user's posts."""
+
+    match: dict[ScalarText, ScalarText] = Field(min_length=1, max_length=1)
+    """Column of the table: column of this file with the same ids, such as `author: subject`."""
+    columns: tuple[ScalarText, ...] = ()
+    """Columns that are added to the table's. Default: those that the field map names as labels."""
+
+
+_YAML_BOOLEANS = {
+    True: ("yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"),
+    False: ("no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"),
+}
+"""Unquoted words that YAML reads as a boolean, so that they cannot be told apart; and how a cell shows a boolean."""
+
+_NUMBER = re.compile(r"[+-]?\d{1,18}(?:[.,]\d{0,30})?(?:[eE][+-]?\d{1,2})?")
+
+
+def normalize_code(cell: str) -> str:
+    """A whole number in its shortest spelling, since programs write a label 1 as 1.0 if another is missing.
+
+    >>> normalize_code(" 1.0 "), normalize_code("2,00"), normalize_code("yes"), normalize_code("1.5")
+    ('1', '2', 'yes', '1.5')
+    """
+    cell = cell.strip()
+    if not _NUMBER.fullmatch(cell):
+        return cell
+    number = float(cell.replace(",", "."))
+    return str(int(number)) if number.is_integer() else cell
+
+
+class Source(TableFile):
     """One upstream file of a set, or one table declared in a recipe.
 
     `codes` maps values of the label column to canonical labels; canonical labels need no code. `separator` splits an
     evidence cell into several spans.
     """
 
-    file: str
     columns: ColumnMap
-    encoding: str = "utf-8"
     split: Split | None = None
     """None for a file without a published split; its posts are training posts, from which splits are drawn."""
     codes: dict[str, str] = {}
     separator: str | None = None
-    skip: dict[str, tuple[str, ...]] = {}
+    skip: dict[ScalarText, tuple[ScalarText, ...]] = {}
     """Column -> values; rows with such a value are not part of the task."""
+    labels_file: LabelsFile | None = None
+    """A second file with the labels of users or posts."""
+
+    @field_validator("codes", mode="before")
+    @classmethod
+    def _codes_are_text(cls, codes: Any) -> Any:
+        """Codes and labels that YAML reads as booleans, numbers or nothing, as the text that they stand for."""
+        if not isinstance(codes, dict):
+            return codes
+        text: dict[Any, Any] = {}
+        for code, label in codes.items():
+            if not isinstance(code, bool):
+                text["" if code is None else _scalar_text(code)] = _label_text(label)
+        for code, label in codes.items():
+            if isinstance(code, bool):
+                text = dict.fromkeys(_YAML_BOOLEANS[code], _label_text(label)) | text
+        return text
+
+    @model_validator(mode="after")
+    def _codes_agree(self) -> Source:
+        for code, label in self.codes.items():
+            if self.codes.get(normalize_code(code), label) != label:
+                raise ValueError(
+                    f"codes: {code!r} and {normalize_code(code)!r} are one value with two labels"
+                )
+        return self
+
+    @cached_property
+    def labels_by_code(self) -> dict[str, str]:
+        """Code, as `normalize_code` spells it -> label."""
+        return {normalize_code(code): label for code, label in self.codes.items()}
+
+    @cached_property
+    def skipped_values(self) -> dict[str, frozenset[str]]:
+        """Column -> values to skip, as `normalize_code` spells them."""
+        return {column: frozenset(map(normalize_code, values)) for column, values in self.skip.items()}
+
+    @cached_property
+    def needed_columns(self) -> tuple[str, ...]:
+        """The columns that the table itself must have."""
+        columns, matched = self.columns, self.labels_file.match if self.labels_file else ()
+        optional = (columns.author, columns.thread, columns.time, columns.split, columns.language)
+        names = dict.fromkeys(
+            [
+                *columns.text_columns,
+                *columns.labels.values(),
+                *columns.evidence.values(),
+                *self.skip,
+                *filter(None, optional),
+                *matched,
+            ]
+        )
+        return tuple(name for name in names if name not in self.added_columns)
+
+    @cached_property
+    def added_columns(self) -> tuple[str, ...]:
+        """The columns that come from the labels file."""
+        if self.labels_file is None:
+            return ()
+        return self.labels_file.columns or tuple(dict.fromkeys(self.columns.labels.values()))
+
+
+def _label_text(label: Any) -> Any:
+    return _YAML_BOOLEANS[label][0] if isinstance(label, bool) else _scalar_text(label)
 
 
 class SplitCounts(TaskFileModel):

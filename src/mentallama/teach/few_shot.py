@@ -18,7 +18,7 @@ import numpy as np
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError, UsageError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
-from mentallama.files.tables import read_table, require_columns
+from mentallama.files.tables import is_table, read_table, require_columns
 from mentallama.parallel import batched
 from mentallama.prompts import FewShotExample
 from mentallama.records import Post, Record
@@ -177,8 +177,7 @@ def _add_to_index(index: NearDuplicateIndex, texts: list[str]) -> None:
 def _table_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    suffixes = (".csv", ".tsv", ".jsonl", ".jsonl.zst", ".xlsx", ".parquet")
-    tables = sorted(file for file in path.iterdir() if file.is_file() and file.name.endswith(suffixes))
+    tables = sorted(file for file in path.iterdir() if file.is_file() and is_table(file))
     if not tables:
         raise UsageError(f"{path}: there is no table of examples in this folder")
     return tables

@@ -20,6 +20,7 @@ from mentallama.files.tables.rows import (
     Row,
     TableLayout,
     UnreadableRow,
+    format_cell,
     require_columns,
     require_rows,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Row",
     "TableLayout",
     "UnreadableRow",
+    "format_cell",
     "is_table",
     "read_rows",
     "read_table",

@@ -43,6 +43,6 @@ def read_parquet(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row
                     yield number, columns.fill(cells)
     except (pyarrow.ArrowException, OSError):  # pyarrow reports most damage as OSError
         raise DataError("not a Parquet file, or damaged or truncated", path, number) from None
-    except (ValueError, OverflowError):  # text that is not UTF-8, times that Python does not have
+    except (ValueError, ArithmeticError):  # text that is not UTF-8, times that Python does not have
         raise DataError("a column holds values that cannot be read as text", path, number) from None
     columns.require(path)

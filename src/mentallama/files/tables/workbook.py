@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
-from mentallama.errors import DataError, UsageError
+from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.tables.rows import (
     Row,
     TableLayout,
@@ -28,22 +26,6 @@ MAX_INFLATED_BYTES = 100 << 20
 MAX_INFLATION = 100
 """A workbook that inflates to more than the first, and to more than this many times its own size, is refused: sheets
 of text inflate about tenfold, a file made to fill the memory a thousandfold."""
-
-_DAMAGED_WORKBOOK_ERRORS = (
-    BadZipFile,
-    zlib.error,
-    ParseError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    OSError,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-)
-"""Exceptions of openpyxl, zipfile and the XML parser on a damaged or encrypted workbook."""
 
 
 def read_workbook(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
@@ -66,7 +48,9 @@ def read_workbook(path: Path, encoding: str, layout: TableLayout) -> Iterator[Ro
                     yield _row(header, cells, number)
         finally:
             book.close()
-    except _DAMAGED_WORKBOOK_ERRORS as fault:
+    except (MentallamaError, MemoryError):
+        raise
+    except Exception as fault:  # a damaged part can make openpyxl, zipfile and the XML parsers raise anything
         raise DataError("not an Excel workbook, or damaged or truncated", path, number or None) from fault
 
 

@@ -21,6 +21,14 @@ MAX_RECORD_BYTES = 1 << 22
 """Bytes of a record; parsed, XML takes up to a hundred times as much memory."""
 
 
+MAX_DEPTH = 100
+"""Elements within elements; a record of posts has two levels."""
+
+
+class _NestedTooDeepError(Exception):
+    pass
+
+
 def read_xml(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
     """Yield one row for each child of the root that has children or attributes; the first is row 1.
 
@@ -41,6 +49,8 @@ def read_xml(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
             raise DataError(
                 "the file defines XML entities, which could stand for any amount of text", path
             ) from None
+        except _NestedTooDeepError:
+            raise DataError(f"elements are nested more than {MAX_DEPTH} deep", path, number + 1) from None
         except DamagedStreamError:
             raise DataError("damaged or truncated after this row", path, number or None) from None
         except (ParseError, ValueError, LookupError, RecursionError):
@@ -55,6 +65,8 @@ def _records(events: Any, source: _BoundedSource) -> Iterator[tuple[int, dict[st
     root: Element | None = None
     for event, element in events:
         depth += 1 if event == "start" else -1
+        if depth > MAX_DEPTH:
+            raise _NestedTooDeepError
         if root is None:
             root = element
         elif event == "end" and depth == 1:
