@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import PurePath
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mentallama.files.tables import WHITESPACE, Quoting, TableLayout, format_cell
+from mentallama.files.tables import WHITESPACE, Quoting, TableLayout
 from mentallama.records import Form, Split
 from mentallama.text.names import FileName
 
@@ -78,33 +78,24 @@ class ExplanationTemplate(TaskFileModel):
     quote_separator: str = ", "
 
 
-def _scalar_text(value: Any) -> Any:
-    """A YAML number as text, so that the names of columns and values need no quotation marks."""
-    return format_cell(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-
-
-ScalarText = Annotated[str, BeforeValidator(_scalar_text)]
-"""Text that a YAML file may write as a number."""
-
-
 class ColumnMap(TaskFileModel):
     """Field map of a table: the columns that hold the fields of a post.
 
     A field of a nested object is named by its path, such as `data.selftext`.
     """
 
-    text: ScalarText | tuple[ScalarText, ...]
+    text: str | tuple[str, ...]
     """Column of the post's text, or several, such as `[title, selftext]`, whose texts are joined by an empty line."""
-    labels: dict[str, ScalarText] = {}
+    labels: dict[str, str] = {}
     """Question -> column. Empty for a file without labels."""
-    evidence: dict[str, ScalarText] = {}
+    evidence: dict[str, str] = {}
     """Question -> column with the annotators' evidence spans."""
-    author: ScalarText | None = None
-    thread: ScalarText | None = None
+    author: str | None = None
+    thread: str | None = None
     """Column with the thread of a row; rows of one thread stay in one split."""
-    time: ScalarText | None = None
-    split: ScalarText | None = None
-    language: ScalarText | None = None
+    time: str | None = None
+    split: str | None = None
+    language: str | None = None
 
     @cached_property
     def text_columns(self) -> tuple[str, ...]:
@@ -124,9 +115,9 @@ class TableFile(TaskFileModel):
     quoting: Quoting | None = None
     """`none`: quotation marks are text. `minimal`: they enclose cells. Default: as a file with tabs is built; all other
     delimited files are read with `minimal`."""
-    sheet: ScalarText | None = None
+    sheet: str | None = None
     """Sheet of a workbook. Default: the one that has the needed columns."""
-    names: tuple[ScalarText, ...] = ()
+    names: tuple[str, ...] = ()
     """Names of the columns of a file without a header."""
 
     @field_validator("file")
@@ -165,32 +156,27 @@ class TableFile(TaskFileModel):
 class LabelsFile(TableFile):
     """A second file with labels, one row for each user or post; a user's labels hold for all of the user's posts."""
 
-    match: dict[ScalarText, ScalarText] = Field(min_length=1, max_length=1)
+    match: dict[str, str] = Field(min_length=1, max_length=1)
     """Column of the table: column of this file with the same ids, such as `author: subject`."""
-    columns: tuple[ScalarText, ...] = ()
+    columns: tuple[str, ...] = ()
     """Columns that are added to the table's. Default: those that the field map names as labels."""
 
 
-_YAML_BOOLEANS = {
-    True: ("yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON", "1"),
-    False: ("no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF", "0"),
-}
-"""Unquoted words that YAML reads as a boolean, so that they cannot be told apart; and how a cell shows a boolean."""
-
+_TRUTH_VALUES = {"true": "1", "false": "0"}
 _NUMBER = re.compile(r"[+-]?\d{1,18}(?:[.,]\d{0,30})?(?:[eE][+-]?\d{1,2})?")
 
 
 def normalize_code(cell: str) -> str:
-    """A whole number in its shortest spelling, since programs write a label 1 as 1.0 if another is missing.
+    """One spelling of a whole number or truth value, since programs write a label 1 also as 1.0 or True.
 
-    >>> normalize_code(" 1.0 "), normalize_code("2,00"), normalize_code("yes"), normalize_code("1.5")
-    ('1', '2', 'yes', '1.5')
+    >>> [normalize_code(cell) for cell in (" 1.0 ", "2,00", "TRUE", "yes", "1.5")]
+    ['1', '2', '1', 'yes', '1.5']
     """
     cell = cell.strip()
-    if not _NUMBER.fullmatch(cell):
-        return cell
-    number = float(cell.replace(",", "."))
-    return str(int(number)) if number.is_integer() else cell
+    if _NUMBER.fullmatch(cell):
+        number = float(cell.replace(",", "."))
+        return str(int(number)) if number.is_integer() else cell
+    return _TRUTH_VALUES.get(cell.lower(), cell)
 
 
 class Source(TableFile):
@@ -205,25 +191,10 @@ class Source(TableFile):
     """None for a file without a published split; its posts are training posts, from which splits are drawn."""
     codes: dict[str, str] = {}
     separator: str | None = None
-    skip: dict[ScalarText, tuple[ScalarText, ...]] = {}
+    skip: dict[str, tuple[str, ...]] = {}
     """Column -> values; rows with such a value are not part of the task."""
     labels_file: LabelsFile | None = None
     """A second file with the labels of users or posts."""
-
-    @field_validator("codes", mode="before")
-    @classmethod
-    def _codes_are_text(cls, codes: Any) -> Any:
-        """Codes and labels that YAML reads as booleans, numbers or nothing, as the text that they stand for."""
-        if not isinstance(codes, dict):
-            return codes
-        text: dict[Any, Any] = {}
-        for code, label in codes.items():
-            if not isinstance(code, bool):
-                text["" if code is None else _scalar_text(code)] = _label_text(label)
-        for code, label in codes.items():
-            if isinstance(code, bool):
-                text = dict.fromkeys(_YAML_BOOLEANS[code], _label_text(label)) | text
-        return text
 
     @model_validator(mode="after")
     def _codes_agree(self) -> Source:
@@ -267,10 +238,6 @@ class Source(TableFile):
         if self.labels_file is None:
             return ()
         return self.labels_file.columns or tuple(dict.fromkeys(self.columns.labels.values()))
-
-
-def _label_text(label: Any) -> Any:
-    return _YAML_BOOLEANS[label][0] if isinstance(label, bool) else _scalar_text(label)
 
 
 class SplitCounts(TaskFileModel):

@@ -20,7 +20,6 @@ from mentallama.files.tables.rows import (
     Row,
     TableLayout,
     UnreadableRow,
-    format_cell,
     require_columns,
     require_rows,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "Row",
     "TableLayout",
     "UnreadableRow",
-    "format_cell",
     "is_table",
     "read_rows",
     "read_table",
