@@ -140,6 +140,14 @@ class Verdict(Record):
     score: float | None = None
 
 
+class FailedRequest(Record):
+    """A question without an answer because its request failed, and the reason. It is no prediction and no response."""
+
+    example_id: str
+    model: str
+    reason: str
+
+
 class Prediction(Record):
     """An analyst's answer to one example.
 

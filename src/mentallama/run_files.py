@@ -76,6 +76,7 @@ RESPONSES_FOLDER = "responses"
 """One CSV file per set, in the layout that the published evaluation scripts read."""
 
 PREDICT_SUMMARY_PATH = f"predict/{SUMMARY_FILE}"
+PREDICT_FAILED_PATH = f"predict/{FAILED_REQUESTS_FILE}"
 PREDICTIONS_PATH = f"predict/{PREDICTIONS_FILE}"
 
 # evaluate

@@ -69,6 +69,8 @@ class Plan:
     """What happens to the first requests, in order: `ok` or a fault."""
     fate: Callable[[Body, int], str] | None = None
     """What happens to a request, by its body and how often it was seen; None: as `faults` say."""
+    respond: Callable[[Body, str], tuple[int, Body | bytes] | None] | None = None
+    """Status and body that a request gets, by its body and its path; None: as without."""
 
 
 class Server:
@@ -171,7 +173,7 @@ class Connection(asyncio.Protocol):
         key = next((key.decode() for _, key in found if key), None)
         self.handle(head.split(b" ", 2)[1].decode(), rest[:length], key)
 
-    def handle(self, path: str, raw: bytes, key: str | None) -> None:
+    def handle(self, path: str, raw: bytes, key: str | None) -> None:  # noqa: PLR0911
         plan = self.server.plan
         if plan.key is not None and key != plan.key:
             return self.send(401, error("invalid_request_error", "invalid_api_key"))
@@ -183,6 +185,11 @@ class Connection(asyncio.Protocol):
         if path not in {"/v1/chat/completions", *(["/v1/completions"] if plan.chance else [])}:
             return self.send(404, error("invalid_request_error", None))
         body = json.loads(raw)
+        scripted = plan.respond(body, path) if plan.respond else None
+        if scripted is not None:
+            self.server.see(body, key)
+            self.server.tell(str(scripted[0]), "", key)
+            return self.send(*scripted)
         if body["model"] not in plan.models:
             return self.send(404, error("invalid_request_error", "model_not_found"))
         kind = body.get("response_format", {"type": "text"})["type"]

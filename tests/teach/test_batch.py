@@ -164,8 +164,10 @@ def test_rounds_of_the_command(
     assert f"mentallama: {N_DR} requests written earlier without a result yet" in output
     provide(batch, rejected)
     code, output = teach()
-    assert code == 0
-    assert f"note: teach: {N_DR} failed ({N_DR} HTTP 400 context_length_exceeded)" in output
+    assert code == 1
+    assert (
+        f"teach: all {N_DR} requests to test-model failed ({N_DR} HTTP 400 context_length_exceeded)" in output
+    )
     code, output = teach("--retry")
     assert code == 1
     assert f"mentallama: {N_DR} requests in 1 new file in {batch} (requests-0002.jsonl)" in output

@@ -14,12 +14,12 @@ from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.record_files import read_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.types import RunStats
-from mentallama.records import Post, example_of
+from mentallama.records import FailedRequest, Post, example_of
 from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.tasks import find_task
 from mentallama.teach import run as teaching
 from mentallama.teach.requests import labelled_questions
-from mentallama.teach.responses import Disagreement, FailedRequest
+from mentallama.teach.responses import Disagreement
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.ledgers import assert_intact
 from tests.factories.linear_cases import depression_posts, make_post, wellness_posts

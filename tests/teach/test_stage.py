@@ -21,7 +21,7 @@ from mentallama.files.manifest import read_manifest
 from mentallama.files.record_files import read_json, read_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Response
-from tests.factories.endpoint_server import Plan, Server, serving
+from tests.factories.endpoint_server import Body, Plan, Server, serving
 from tests.factories.ledgers import all_completions, assert_intact
 from tests.factories.project import ROOT
 from tests.factories.teach_cases import BUILD_RECIPE, N_CLP, N_DR, build_tables, other_reply, sensible_reply
@@ -196,6 +196,38 @@ def test_failed_requests_are_reported_and_retried_on_demand(teach: Teach, tmp_pa
         assert "note: teach" not in done.err
         assert server.hashes.total() == N_DR + 3
     assert read_json(tmp_path / "run/teach/summary.json")["outcomes"] == {"test-model": {"parsed": N_DR}}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (400, {"object": "error", "message": "System prompt unsupported", "code": 400}),
+        (200, {"error": {"message": "System prompt unsupported", "code": 400}}),
+    ],
+)
+def test_requests_that_all_fail_stop_the_run_early(
+    teach: Teach, answer: tuple[int, Body], tmp_path: Path
+) -> None:
+    with serving(Plan(respond=lambda *_: answer)) as server:
+        for _ in range(2):
+            done = teach(*remote(server), stage="run")
+            assert_reported(done, 1, "fail alike, HTTP", "the server says: System prompt unsupported")
+            assert "check: " not in done.err
+        first, second = server.hashes.total() // 2, server.hashes.total()
+    assert 10 <= first <= second - first < 25
+    assert not (tmp_path / "run/teach").exists()
+
+
+def test_too_many_failed_requests_are_sent_again_by_the_same_command(teach: Teach) -> None:
+    """One in ten may fail: here 6 of 49."""
+    with serving(Plan(reply=sensible_reply, script=["500"] * 6)) as server:
+        asked = (*remote(server), "--set", "teach.max_attempts=1")
+        done = teach(*asked, sets="[DR]")
+        assert_reported(
+            done, 3, f"6 of {N_DR} requests failed (6 HTTP 500 server_error)", "max_failed_share (0.1)"
+        )
+        assert teach(*asked, sets="[DR]").code == 0
+        assert server.hashes.total() == N_DR + 6
 
 
 def test_refusals_are_printed_by_label(teach: Teach) -> None:

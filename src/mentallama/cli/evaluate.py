@@ -59,7 +59,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 raise UsageError("give a recipe, or --benchmark with --responses, not both")
             if label_reader is not None:
                 overrides = [*(overrides or ()), f"evaluate.label_reader={label_reader}"]
-            print_scores(run(recipe, overrides, out, "evaluate") / SCORES_PATH)
+            print_scores(run(recipe, overrides, out, "evaluate", False) / SCORES_PATH)
             return
         if benchmark is None or responses is None or out is None:
             raise UsageError(

@@ -11,8 +11,8 @@ import typer
 
 from mentallama.errors import UsageError
 
-RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None], Path]
-"""Runs a recipe: `(recipe, overrides, folder, last stage)`, and returns the run's folder."""
+RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None, bool], Path]
+"""Runs a recipe: `(recipe, overrides, folder, last stage, retry failed)`, and returns the run's folder."""
 
 
 def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
@@ -73,6 +73,11 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 metavar="SET", help="Send posts of this set to a remote model despite its data agreement."
             ),
         ] = None,
+        max_failed_share: Annotated[
+            float | None,
+            typer.Option(metavar="SHARE", help="Largest share of calls that may fail without exit code 3."),
+        ] = None,
+        retry_failed: Annotated[bool, typer.Option("--retry", help="Retry calls that failed.")] = False,
         ray: Annotated[
             str | None,
             typer.Option(metavar="ADDRESS", help="Predict on a Ray cluster; auto finds a running one."),
@@ -98,6 +103,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             "device": device,
             "dtype": dtype,
             "allow_remote": allow_remote or None,
+            "max_failed_share": max_failed_share,
         }
         settings = {key: value for key, value in settings.items() if value is not None}
         without_recipe = {
@@ -116,7 +122,9 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 )
             options = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
             options += [f"ray={ray}"] if ray else []
-            typer.echo(str(run(recipe, [*(overrides or ()), *options], out, "predict") / "predict"))
+            typer.echo(
+                str(run(recipe, [*(overrides or ()), *options], out, "predict", retry_failed) / "predict")
+            )
             return
         if model is None or data is None or out is None:
             raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
@@ -128,5 +136,5 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
 
         selection = {"model": model, "splits": split or None}
         job = PredictJob(model, parse_options({**settings, **selection}), load_tasks(tasks), ray)
-        predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every), out, log)
+        predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every, retry_failed), out, log)
         typer.echo(str(out))

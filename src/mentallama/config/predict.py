@@ -36,5 +36,8 @@ class Predict(Settings):
     """Seconds before a call to a remote model times out."""
     extra_body: JsonObject = {}
     """Further keys of the request to a remote model, as its provider expects them; null removes a key."""
+    max_failed_share: float = Field(default=0.0, ge=0, le=1)
+    """Largest share of the calls to a remote model that may fail; above it the command ends with exit code 3, and asks
+    again when it is repeated. A failed call leaves its question without a prediction, and the set without a score."""
     allow_remote: tuple[str, ...] = ()
     """Sets under a data agreement that may be sent to a remote model nevertheless."""

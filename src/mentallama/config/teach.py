@@ -73,6 +73,9 @@ class Teach(Settings):
     """Seconds before one request times out."""
     max_attempts: PositiveInt = 6
     """Attempts per request before it counts as failed."""
+    max_failed_share: float = Field(default=0.1, ge=0, le=1)
+    """Largest share of one teacher's requests that may fail; above it the command ends with exit code 3, and sends the
+    failed requests again when it is repeated."""
     budget: NonNegativeFloat | None = None
     """Maximum total cost of the ledger; checked before each request is sent."""
     allow_remote: tuple[str, ...] = ()

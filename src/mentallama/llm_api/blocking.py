@@ -109,3 +109,6 @@ class CallbackStore:
 
     def release(self, _account: int, _uncertain: float) -> None:
         """Do nothing: nothing is reserved."""
+
+    def delete_failed(self) -> int:
+        return 0

@@ -18,6 +18,7 @@ from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.group_commit import GroupCommitter, LedgerEntry
 from mentallama.llm_api.limits.admission import AdmissionControl, BudgetExceeded
 from mentallama.llm_api.limits.budget import BudgetAccount, worst_case
+from mentallama.llm_api.limits.failure_watch import FailureWatch, RequestsFailError
 from mentallama.llm_api.limits.rate_limit import RateLimiter
 from mentallama.llm_api.transport.fatal_errors import RESUME_HINT
 from mentallama.llm_api.transport.http import (
@@ -38,6 +39,9 @@ LOOKUP_BATCH = 128
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 """Longest Retry-After that is obeyed; beyond it the run ends."""
+
+FIRST_REQUESTS = 8
+"""Requests in flight until the first is answered: whatever fails them all is found out before many are sent."""
 
 MIN_OUTAGE_FAILURES = 20
 """Consecutive connection failures after which an endpoint that was reachable before counts as down."""
@@ -76,6 +80,8 @@ async def dispatch(
     MentallamaError
         The endpoint is unreachable, the budget or the provider's quota is exhausted, or the ledger cannot be written.
         Completed requests are kept, and calling again resumes.
+    RequestsFailError
+        Nearly all requests fail alike. Failed requests are not kept: calling again sends them again.
     UsageError
         The key, the model or a parameter of the requests is wrong.
     """
@@ -124,6 +130,7 @@ class _Dispatcher:
         self.backing_off: set[str] = set()
         self.request_ended = asyncio.Event()
         self.fatal_error: BaseException | None = None
+        self.failure_watch = FailureWatch(endpoint.host)
         self.ever_connected = self.never_connected = False
         self.connection_failures, self.outage_start = 0, 0.0
         self.clock = asyncio.get_running_loop().time
@@ -140,6 +147,8 @@ class _Dispatcher:
             await self._close()
         if not self.sender.cancelled() and (error := self.sender.exception()) is not None:
             self.fatal_error = self.fatal_error or self._as_user_error(error)
+        if isinstance(self.fatal_error, RequestsFailError):
+            self.ledger.delete_failed()
         if self.fatal_error is not None:
             raise self.fatal_error
 
@@ -163,12 +172,16 @@ class _Dispatcher:
                 payload = encode_body(request.body)
                 tokens, cost = worst_case(self.endpoint.settings, request.body, len(payload))
                 # requests that wait for a retry hold no slot; this bounds their number too
-                while len(self.tasks) >= 2 * self.limits.max_concurrency:
+                while len(self.tasks) >= self._max_tasks():
                     await self._wait_for_any()
                 await self.admission.acquire(tokens, cost)
                 pending = _PendingRequest(request, payload, tokens, cost)
                 self.tasks[request.hash] = asyncio.create_task(self._run_request(pending))
             await asyncio.sleep(0)
+
+    def _max_tasks(self) -> int:
+        usual = 2 * self.limits.max_concurrency
+        return usual if self.failure_watch.any_answered else min(usual, FIRST_REQUESTS)
 
     def _uncached(self, requests: list[Request]) -> Iterator[Request]:
         """Requests that are neither in the ledger nor in flight, each once.
@@ -216,7 +229,10 @@ class _Dispatcher:
                 raise
             finally:
                 self.admission.release()
-            if self.fatal_error is not None or (entry is not None and entry.completed is not None):
+            if entry is not None and entry.completed is not None:
+                self.failure_watch.record(entry.completed[1])
+                return
+            if self.fatal_error is not None:
                 return
             await self._back_off(pending, pause)
 

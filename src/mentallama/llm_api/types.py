@@ -41,7 +41,8 @@ class Completion(Record):
     """Final result of a request, as the ledger stores it.
 
     `refused`: declined by the model or by the provider's content filter. `failed`: no answer after all retries, or an
-    error that a retry cannot fix; `reason` says which, without post text. `usage` holds `input` and `output` token
+    error that a retry cannot fix; `reason` says which, without post text, and for an error that a retry cannot fix ends
+    with the server's sentence after a colon. `usage` holds `input` and `output` token
     counts. `cost` is in the currency of the prices, None without prices.
     """
 
@@ -58,6 +59,19 @@ class Completion(Record):
     attempts: int = 1
     token_logprobs: tuple[TokenLogprobs, ...] = ()
     """One entry per text of the request, if log-probabilities were requested; not stored in the ledger."""
+    transient: bool = False
+    """Whether the failure may pass, such as a timeout; not stored in the ledger."""
+    detail: str = ""
+    """The server's own sentence about a failure, safe to show; not stored in the ledger."""
+
+
+def failure_kind(reason: str | None) -> str:
+    """The reason of a failure without the server's sentence, which may differ between requests.
+
+    >>> failure_kind("HTTP 400 BadRequestError: the maximum is 512 tokens")
+    'HTTP 400 BadRequestError'
+    """
+    return (reason or "no reason").partition(": ")[0]
 
 
 def request_hash(url: str, body: dict[str, Any]) -> str:
@@ -111,7 +125,7 @@ class RunStats:
 
     def add(self, completion: Completion) -> None:
         if completion.state == "failed":
-            self.failed[completion.reason or ""] += 1
+            self.failed[failure_kind(completion.reason)] += 1
         else:
             self.answered += completion.state == "answered"
             self.refused += completion.state == "refused"
@@ -139,3 +153,5 @@ class CompletionStore(Protocol):
     def reserve(self, account: int, amount: float, budget: float | None, /) -> tuple[bool, float]: ...
 
     def release(self, account: int, uncertain: float, /) -> None: ...
+
+    def delete_failed(self) -> int: ...

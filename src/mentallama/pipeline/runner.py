@@ -37,7 +37,7 @@ def run_recipe(
 ) -> Path:
     """Run the recipe's stages in order, up to and including `until`, and return the run's folder.
 
-    With `retry_failed`, requests that failed in earlier runs are sent again.
+    With `retry_failed`, or if too many of them failed, requests that failed in earlier runs are sent again.
 
     Raises
     ------
@@ -52,17 +52,20 @@ def run_recipe(
     make_output_folder(folder)
     with run_lock(folder):
         _require_own_folders(selected, folder, stages)
-        if retry_failed:
-            for stage in selected:
-                if stage.retry_failed is not None:
-                    stage.retry_failed(recipe, folder, log)
+        for stage in selected:
+            if stage.retry_failed is not None and (retry_failed or _verdict(stage, recipe, folder, log)):
+                stage.retry_failed(recipe, folder, log)
         for stage in selected:
             _run_stage(stage, recipe, folder, log)
-        verdicts = [stage.verdict(recipe, folder, log) for stage in selected if stage.verdict is not None]
+        verdicts = [_verdict(stage, recipe, folder, log) for stage in selected]
     problems = [verdict for verdict in verdicts if verdict is not None]
     if problems:
         raise TooManyRejectsError(problems[0])
     return folder
+
+
+def _verdict(stage: Stage, recipe: Recipe, folder: Path, log: LogFn) -> str | None:
+    return None if stage.verdict is None else stage.verdict(recipe, folder, log)
 
 
 def _stages_until(recipe: Recipe, until: str | None, stages: Sequence[Stage]) -> list[Stage]:

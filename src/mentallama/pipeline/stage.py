@@ -57,11 +57,12 @@ class Stage:
         `folder` -> lines about the results, logged also when the stage was up to date.
     verdict
         `(recipe, folder, log)`, called once all stages are done. Returns a sentence if the run has to end with exit
-        code 3.
+        code 3. A stage that has `retry_failed` is asked before the first stage runs too, when it may have no folder.
     on_done
         `folder`, called whenever the stage is finished or found up to date.
     retry_failed
-        `(recipe, folder, log)`, called before the first stage runs if requests that failed are to be retried.
+        `(recipe, folder, log)`, called before the first stage runs if requests that failed are to be retried: on
+        demand, or because of the stage's verdict on an earlier run.
     """
 
     name: str

@@ -20,10 +20,10 @@ from mentallama.analysts.base import AnalystSpec
 from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.analysts.registry import analyst_kind
 from mentallama.config import Predict
-from mentallama.errors import UsageError
+from mentallama.errors import TooManyRejectsError, UsageError
 from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
 from mentallama.files.ownership import make_output_folder
-from mentallama.files.record_files import read_json, record_writer
+from mentallama.files.record_files import record_writer
 from mentallama.pipeline.cache_key import cache_key
 from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import spec_files
@@ -34,17 +34,21 @@ from mentallama.predict.questions import QuestionRow, QuestionSource, only_suppo
 from mentallama.predict.run import PredictSummary, run
 from mentallama.predict.stage import (
     PredictJob,
-    delete_journals,
+    failure_verdict,
     find_journals,
     journal_path,
     open_pool,
+    read_summary,
     refuse_data_agreements,
+    remove_journals,
+    retry_message,
     summary_notes,
 )
 from mentallama.progress import LogFn
 from mentallama.records import FORMS
 from mentallama.run_files import (
     ERASURE_LIST_PATH,
+    FAILED_REQUESTS_FILE,
     PREDICTIONS_FILE,
     QUESTIONS_FILE,
     RESPONSES_FOLDER,
@@ -61,6 +65,7 @@ class PredictCommand:
     sets: tuple[str, ...] = ()
     form: str | None = None
     all_questions: bool = False
+    retry_failed: bool = False
 
 
 def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSummary:
@@ -70,24 +75,44 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
     ------
     UsageError
         `out` contains something else; or the model, the posts or a set does not exist.
+    TooManyRejectsError
+        Everything is written, but more calls failed than `max_failed_share` allows.
     """
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
     data = open_post_source(command.data, _post_filter(command))
     make_output_folder(out)
     with run_lock(out):
         key = _cache_key(command, data)
-        if _is_up_to_date(out, key):
+        if _is_up_to_date(out, key) and not _has_calls_to_retry(command, out, log):
             log("predict: up to date")
-            delete_journals(out)
         else:
             _predict(command, data, out, key)
             log(f"predict: done in {_require_manifest(out).seconds:.1f} s")
-        summary = PredictSummary.model_validate(read_json(out / SUMMARY_FILE))
-        for line in summary_notes(summary):
+        summary = read_summary(out / SUMMARY_FILE)
+        if not summary.failed:
+            remove_journals(out)
+        for line in summary_notes(summary, out / FAILED_REQUESTS_FILE):
             log(line)
         if n_empty := sum(row.example_id is None for row in data.imhi_rows):
             log(f"note: predict: {n_empty} rows hold no post (empty or damaged text) and have no answer")
+    if (problem := _failure_verdict(command, summary, out)) is not None:
+        raise TooManyRejectsError(problem)
     return summary
+
+
+def _has_calls_to_retry(command: PredictCommand, out: Path, log: LogFn) -> bool:
+    """Whether finished predictions lack some whose calls are to be made again: on demand, or too many of them."""
+    summary = read_summary(out / SUMMARY_FILE)
+    retried = bool(summary.failed) and (
+        command.retry_failed or _failure_verdict(command, summary, out) is not None
+    )
+    if retried:
+        log(retry_message(summary))
+    return retried
+
+
+def _failure_verdict(command: PredictCommand, summary: PredictSummary, out: Path) -> str | None:
+    return failure_verdict(summary, command.job.settings, out / FAILED_REQUESTS_FILE)
 
 
 def parse_options(options: dict[str, Any]) -> Predict:
@@ -170,7 +195,11 @@ def _refuse_other_files(out: Path) -> None:
     ours = (
         journals
         | {ERASURE_LIST_PATH}
-        | ({PREDICTIONS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER} if journals else set())
+        | (
+            {PREDICTIONS_FILE, FAILED_REQUESTS_FILE, SUMMARY_FILE, QUESTIONS_FILE, RESPONSES_FOLDER}
+            if journals
+            else set()
+        )
     )
     others = [
         path.name for path in sorted(out.iterdir()) if path.name not in ours and not path.name.startswith(".")
@@ -206,9 +235,12 @@ def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str
         questions = data.questions(pool.supported_questions)
         summary = run(pool, questions, out, journal_path(job, out), data.name)
         _write_questions(out / QUESTIONS_FILE, questions, pool)
+        failed = frozenset(pool.failed)
     _delete_old_responses(out, job)
-    write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form)
-    written = [out / name for name in (PREDICTIONS_FILE, QUESTIONS_FILE, SUMMARY_FILE)] + [
+    write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form, failed)
+    written = [
+        out / name for name in (PREDICTIONS_FILE, FAILED_REQUESTS_FILE, QUESTIONS_FILE, SUMMARY_FILE)
+    ] + [
         path
         for name in sorted({row.set for row in data.imhi_rows})
         if (path := out / RESPONSES_FOLDER / f"{name}.csv").is_file()
@@ -216,7 +248,6 @@ def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str
     outputs = tuple(digest_file(path, path.relative_to(out).as_posix()) for path in written)
     counts = summary.model_dump(mode="json")
     write_manifest(out, "predict", key, outputs, counts, time.monotonic() - start)
-    delete_journals(out)
 
 
 def _write_questions(path: Path, questions: QuestionSource, pool: AnalystPool) -> None:

@@ -24,13 +24,17 @@ PoolEvent = Prediction | Counter[str]
 class AnalystPool:
     """One or more analysts.
 
-    `supported_questions`: None means all. `answer` takes batches of examples; predictions may come in any order.
-    `unanswered` counts, by reason, the questions that have no prediction.
+    `supported_questions`: None means all. `model`: the analyst's name.
+    `answer` takes batches of examples; predictions may come in any order.
+    `unanswered` counts, by reason, the questions that have no prediction and may get one when they are asked again.
+    `failed` holds the reason of each question whose call a retry would not change, by example id.
     """
 
     supported_questions: Collection[QuestionKey] | None
     answer: Callable[[Iterator[list[Example]]], Iterator[PoolEvent]]
     unanswered: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, str] = field(default_factory=dict)
+    model: str = ""
 
 
 @runtime_checkable
@@ -45,7 +49,13 @@ class StreamingAnalyst(Protocol):
 def local_pool(analyst: Analyst) -> AnalystPool:
     """A pool of one analyst, in this process."""
     unanswered = analyst.unanswered if isinstance(analyst, StreamingAnalyst) else Counter[str]()
-    return AnalystPool(getattr(analyst, "supported_questions", None), partial(_answer, analyst), unanswered)
+    return AnalystPool(
+        getattr(analyst, "supported_questions", None),
+        partial(_answer, analyst),
+        unanswered,
+        getattr(analyst, "failed", {}),
+        getattr(analyst, "name", ""),
+    )
 
 
 def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[PoolEvent]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -29,13 +29,20 @@ class ImhiRow:
 
 
 def write_responses(
-    out: Path, predictions: Path, rows: Sequence[ImhiRow], tasks: Mapping[str, Task], form: Form
+    out: Path,
+    predictions: Path,
+    rows: Sequence[ImhiRow],
+    tasks: Mapping[str, Task],
+    form: Form,
+    failed: Collection[str] = (),
 ) -> None:
     """Write `responses/SET.csv` for each set's test rows, which `mentallama evaluate --benchmark` reads.
 
-    The answer of a row without a prediction is empty.
+    The answer of a row that holds no post is empty. A set with a row whose call `failed` (by example id) gets no file:
+    an empty answer would count against the model.
     """
-    test_rows = [row for row in rows if row.split == "test"]
+    incomplete = {row.set for row in rows if row.split == "test" and row.example_id in failed}
+    test_rows = [row for row in rows if row.split == "test" and row.set not in incomplete]
     questions = {row.example_id: (tasks[row.set], row.question) for row in test_rows}
     texts = {
         prediction.example_id: answer_text(prediction, *questions[prediction.example_id], form)

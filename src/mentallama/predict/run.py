@@ -4,7 +4,9 @@
     mentallama predict --model SPEC --data PATH --out DIR
 
 Reads posts. Writes `predictions.jsonl.zst`, one `Prediction` per line in the order of the posts and of their questions,
-and `summary.json`. Every prediction enters a journal as soon as it is made, so the same command resumes a killed run.
+`failed_requests.jsonl` (questions whose call failed, and why) and `summary.json`. A failed call is no answer: too many
+of them end the command with exit code 3, and the same command asks them again, as `--retry` always does.
+Every prediction enters a journal as soon as it is made, so the same command resumes a killed run.
 Posts are streamed: memory holds one batch of them.
 """
 
@@ -17,6 +19,8 @@ from pathlib import Path
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import record_writer
+from mentallama.llm_api.limits.failure_watch import describe_failures
+from mentallama.llm_api.types import failure_kind
 from mentallama.predict.analyst_pool import BATCH_SIZE, AnalystPool
 from mentallama.predict.journal import Journal
 from mentallama.predict.questions import (
@@ -28,21 +32,28 @@ from mentallama.predict.questions import (
     only_supported,
 )
 from mentallama.progress import progress_bar
-from mentallama.records import Example, Prediction, Record
-from mentallama.run_files import PREDICTIONS_FILE, SUMMARY_FILE
+from mentallama.records import Example, FailedRequest, Prediction, Record
+from mentallama.run_files import FAILED_REQUESTS_FILE, PREDICTIONS_FILE, SUMMARY_FILE
 
 
 class PredictSummary(Record):
     """Counts of a run.
 
-    `answers` counts predictions by status, `unsupported` the questions that the analyst does not support, by set, and
-    `counts` what the analyst reports, such as truncated posts.
+    `answers` counts predictions by status, `failed` questions without one because their call failed, by reason,
+    `unsupported` the questions that the analyst does not support, by set, and `counts` what the analyst reports, such
+    as truncated posts.
     """
 
     posts: int
     answers: dict[str, int]
     unsupported: dict[str, int]
     counts: dict[str, int] = {}
+    failed: dict[str, int] = {}
+
+    @property
+    def questions(self) -> int:
+        """Number of questions that were asked, with or without an answer."""
+        return sum(self.answers.values()) + sum(self.failed.values())
 
 
 def run(
@@ -66,7 +77,7 @@ def run(
     UsageError
         There is no question that the analyst supports.
     MentallamaError
-        Some questions were not answered; all other predictions are in the journal.
+        Some questions were not answered, or the call failed for all of them; all other predictions are in the journal.
     """
     counts = count_questions(questions(), pool.supported_questions)
     if not counts.questions:
@@ -102,20 +113,33 @@ def _remaining(post: PostQuestions, journal: Journal) -> list[Example]:
 def _write_predictions(
     pool: AnalystPool, questions: QuestionSource, journal: Journal, out: Path, counts: QuestionCounts
 ) -> PredictSummary:
-    """Write the predictions in the order of the questions."""
-    answers: Counter[str] = Counter()
-    with record_writer(out / PREDICTIONS_FILE) as write:
-        for post in _supported(pool, questions):
-            for example in post.examples:
-                if example.id not in journal:
-                    raise MentallamaError(_unanswered_message(pool, questions, journal))
+    """Write the predictions, and the questions whose call failed, in the order of the questions."""
+    answers, failed = Counter[str](), Counter[str]()
+    if not len(journal) and pool.failed:
+        raise MentallamaError(
+            f"predict: no question was answered ({describe_failures(Counter(pool.failed.values()))}); check the model, "
+            "the URL and the options of the request; the same command asks again"
+        )
+    with (
+        record_writer(out / PREDICTIONS_FILE) as write,
+        record_writer(out / FAILED_REQUESTS_FILE) as write_failed,
+    ):
+        for example in (example for post in _supported(pool, questions) for example in post.examples):
+            if example.id in journal:
                 write(journal.line(example.id))
                 answers[journal.status(example.id)] += 1
+            elif example.id in pool.failed:
+                reason = pool.failed[example.id]
+                write_failed(FailedRequest(example_id=example.id, model=pool.model, reason=reason))
+                failed[failure_kind(reason)] += 1
+            else:
+                raise MentallamaError(_unanswered_message(pool, questions, journal))
     return PredictSummary(
         posts=counts.posts,
         answers=dict(answers),
         unsupported=dict(counts.unsupported),
         counts=dict(journal.counts),
+        failed=dict(failed),
     )
 
 

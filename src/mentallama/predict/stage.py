@@ -14,15 +14,19 @@ from mentallama import __version__
 from mentallama.analysts.base import AnalystSpec, InferenceOptions
 from mentallama.analysts.registry import analyst_kind, open_analyst, spec_problem
 from mentallama.config import Predict, Recipe
+from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_json, read_records
+from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.questions import PostQuestions, QuestionSource, count_questions, labelled_questions
 from mentallama.predict.run import PredictSummary, run
-from mentallama.progress import log_to_stderr
+from mentallama.progress import LogFn, log_to_stderr
 from mentallama.records import Post
 from mentallama.run_files import (
+    FAILED_REQUESTS_FILE,
     POSTS_PATH,
+    PREDICT_FAILED_PATH,
     PREDICT_SUMMARY_PATH,
     PREDICTIONS_FILE,
     SUMMARY_FILE,
@@ -33,7 +37,7 @@ from mentallama.tasks import Task, load_tasks
 JOURNAL_NAME = "predicted-{}.part.jsonl"
 """In the run's folder, or beside ad hoc predictions; the name depends on the analyst and its options."""
 
-CACHE_EXCLUDED_SETTINGS = ("max_concurrency", "timeout", "max_batch_tokens")
+CACHE_EXCLUDED_SETTINGS = ("max_concurrency", "timeout", "max_batch_tokens", "max_failed_share")
 """Settings that do not change the predictions, so that a run may be resumed with other values."""
 
 
@@ -98,7 +102,13 @@ def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def delete_journals(folder: Path) -> None:
-    """Delete the journals once the predictions are complete."""
+    """Delete the journals once the predictions of the run are complete; failed calls need them to be asked again."""
+    if not read_summary(folder / PREDICT_SUMMARY_PATH).failed:
+        remove_journals(folder)
+
+
+def remove_journals(folder: Path) -> None:
+    """Delete all journals in a folder."""
     for path in find_journals(folder):
         path.unlink()
 
@@ -110,12 +120,45 @@ def find_journals(folder: Path) -> list[Path]:
 
 def predict_notes(folder: Path) -> Iterator[str]:
     """One line if the analyst reports counts, such as truncated posts."""
-    summary = PredictSummary.model_validate(read_json(folder / PREDICT_SUMMARY_PATH))
-    yield from summary_notes(summary)
+    yield from summary_notes(read_summary(folder / PREDICT_SUMMARY_PATH), folder / PREDICT_FAILED_PATH)
 
 
-def summary_notes(summary: PredictSummary) -> Iterator[str]:
-    """One line if the analyst reports counts, such as truncated posts."""
+def read_summary(path: Path) -> PredictSummary:
+    """The counts of a finished run."""
+    return PredictSummary.model_validate(read_json(path))
+
+
+def retry_failed(_: Recipe, folder: Path, log: LogFn) -> None:
+    """Mark the stage as not done, so that its failed calls are asked again."""
+    if (folder / PREDICT_SUMMARY_PATH).is_file():
+        mark_outdated(folder / "predict")
+        log(retry_message(read_summary(folder / PREDICT_SUMMARY_PATH)))
+
+
+def retry_message(summary: PredictSummary) -> str:
+    return f"predict: {sum(summary.failed.values())} failed requests will be retried"
+
+
+def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
+    """The sentence for exit code 3, if more calls failed than the recipe allows."""
+    assert recipe.predict is not None
+    if not (folder / PREDICT_SUMMARY_PATH).is_file():
+        return None
+    summary = read_summary(folder / PREDICT_SUMMARY_PATH)
+    return failure_verdict(summary, recipe.predict, folder / PREDICT_FAILED_PATH)
+
+
+def failure_verdict(summary: PredictSummary, settings: Predict, listing: Path) -> str | None:
+    return too_many_failed("predict", summary.failed, summary.questions, settings.max_failed_share, listing)
+
+
+def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
+    """A line if calls failed, and one if the analyst reports counts, such as truncated posts."""
+    if summary.failed:
+        yield (
+            f"note: predict: {sum(summary.failed.values())} failed ({describe_failures(summary.failed)}); all are "
+            f"listed in {listing}, mentallama predict --retry retries them"
+        )
     if summary.counts:
         counts = ", ".join(
             f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.counts.items())
@@ -185,6 +228,8 @@ STAGE = Stage(
     cache_exclude=dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
     analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
     notes=predict_notes,
+    verdict=verdict,
     on_done=delete_journals,
-    file_patterns=(PREDICTIONS_FILE, SUMMARY_FILE),
+    retry_failed=retry_failed,
+    file_patterns=(PREDICTIONS_FILE, FAILED_REQUESTS_FILE, SUMMARY_FILE),
 )

@@ -17,7 +17,7 @@ from mentallama.files.record_files import record_writer
 from mentallama.llm_api.types import Completion
 from mentallama.parallel import batched
 from mentallama.progress import progress_bar
-from mentallama.records import Reading, Record, Response
+from mentallama.records import FailedRequest, Reading, Record, Response
 from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.teach.requests import LabelledQuestion, TeachJob, labelled_questions
 from mentallama.teach.summary import TeachCounter
@@ -27,14 +27,6 @@ QUESTION_BATCH = 256
 """Questions whose completions are looked up together."""
 
 WriteRecord = Callable[[BaseModel], None]
-
-
-class FailedRequest(Record):
-    """A question that a teacher did not answer, and the reason."""
-
-    example_id: str
-    model: str
-    reason: str
 
 
 class Disagreement(Record):

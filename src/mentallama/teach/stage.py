@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from mentallama.analysts.registry import spec_problem
 from mentallama.config import LinearSettings, Recipe, Teacher
+from mentallama.errors import MentallamaError
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_json, read_records
+from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.progress import LogFn, log_to_stderr
 from mentallama.prompts import PROMPTS_VERSION
-from mentallama.records import Post
+from mentallama.records import FailedRequest, Post
 from mentallama.run_files import (
     BATCH_FOLDER,
     FAILED_REQUESTS_FILE,
@@ -34,6 +36,7 @@ _VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 
 if TYPE_CHECKING:
     from mentallama.analysts.linear.analyst import LinearAnalyst
+    from mentallama.teach.summary import TeachSummary
 
 
 def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -91,7 +94,25 @@ def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         log_to_stderr,
         DispatchMode(folder / BATCH_FOLDER if settings.use_batch_api else None, recipe.ray),
     )
+    _refuse_without_answers(summary, ledger_path(recipe, folder), out / FAILED_REQUESTS_FILE)
     return summary.model_dump(mode="json", include={"questions", "outcomes", "failed", "disagreements"})
+
+
+def _refuse_without_answers(summary: TeachSummary, ledger: Path, listing: Path) -> None:
+    """Raise if a teacher answered nothing because all its requests failed; they stay open, for the same command."""
+    from mentallama.llm_api.ledger.ledger import Ledger
+
+    for model, outcomes in summary.outcomes.items():
+        if ledger.is_file() and set(outcomes) == {"failed"}:
+            with Ledger(ledger) as opened:
+                opened.delete_failed()
+            reasons = Counter(
+                failed.reason for failed in read_records(listing, FailedRequest) if failed.model == model
+            )
+            raise MentallamaError(
+                f"teach: all {outcomes['failed']} requests to {model} failed ({describe_failures(reasons)}); failed "
+                "requests do not count as answers, and the same command sends them again"
+            )
 
 
 def _load_analyst(teacher: Teacher, recipe: Recipe, posts: Path, out: Path) -> LinearAnalyst:
@@ -114,12 +135,30 @@ def teach_notes(folder: Path) -> Iterator[str]:
     for counts in read_json(folder / TEACH_SUMMARY_PATH)["failed"].values():
         reasons.update(counts)
     if reasons:
-        frequent = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
-        rest = ", ..." if len(reasons) > 3 else ""
         yield (
-            f"note: teach: {reasons.total()} failed ({frequent}{rest}); all are listed in "
+            f"note: teach: {reasons.total()} failed ({describe_failures(reasons)}); all are listed in "
             f"{folder / FAILED_REQUESTS_PATH}, mentallama teach --retry retries them"
         )
+
+
+def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
+    """The sentence for exit code 3, if more requests of a teacher failed than the recipe allows."""
+    assert recipe.teach is not None
+    if not (folder / TEACH_SUMMARY_PATH).is_file():
+        return None
+    summary = read_json(folder / TEACH_SUMMARY_PATH)
+    verdicts = (
+        too_many_failed(
+            "teach",
+            failed,
+            summary["questions"],
+            recipe.teach.max_failed_share,
+            folder / FAILED_REQUESTS_PATH,
+        )
+        for model, failed in summary["failed"].items()
+        if not model.startswith(("embedded:", "linear:"))
+    )
+    return next((verdict for verdict in verdicts if verdict is not None), None)
 
 
 def retry_failed(recipe: Recipe, folder: Path, log: LogFn) -> None:
@@ -158,6 +197,7 @@ STAGE = Stage(
                 "max_concurrency",
                 "timeout",
                 "max_attempts",
+                "max_failed_share",
                 "budget",
                 "allow_remote",
                 "ledger",
@@ -170,5 +210,6 @@ STAGE = Stage(
     file_patterns=(RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE, SUMMARY_FILE),
     cache_extra=lambda _: {"prompts": PROMPTS_VERSION},
     notes=teach_notes,
+    verdict=verdict,
     retry_failed=retry_failed,
 )

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mentallama.llm_api.types import Completion
+from mentallama.llm_api.types import Completion, failure_kind
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import ReadingStatus, Record
 from mentallama.tasks import Task
@@ -85,7 +85,7 @@ class TeachCounter:
         self.outcomes[key][outcome] += 1
         self.labels[*key, label][outcome] += 1
         if outcome == "failed":
-            self.failed[model][completion.reason or "no reason"] += 1
+            self.failed[model][failure_kind(completion.reason)] += 1
         if completion.hash and self._is_new(completion.hash):
             tokens_in, tokens_out = (completion.usage.get(name, 0) for name in ("input", "output"))
             self.usage[key].update(requests=1, input=tokens_in, output=tokens_out)

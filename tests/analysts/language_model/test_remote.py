@@ -20,7 +20,6 @@ from mentallama.analysts.language_model.remote import RemoteAnalyst, answer_logp
 from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import label_sentence, write_answer
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.llm_api.transport.http import FinalOutcome
 from mentallama.llm_api.types import Completion, Limits, TokenLogprobs
 from mentallama.records import Example, Post, example_of
 from mentallama.tasks import load_tasks, write_query
@@ -136,18 +135,50 @@ def test_analyse_raises_where_an_answer_is_missing() -> None:
             list(analyst.analyse([example("DR")]))
 
 
-def test_a_permanent_failure_is_unparsed_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_permanent_failure_is_no_prediction() -> None:
     """A post longer than the model's context, say: HTTP 400."""
-    monkeypatch.setattr(
-        "mentallama.llm_api.transport.http._parse_completion",
-        lambda *_: FinalOutcome("failed", reason="HTTP 400"),
-    )
-    with serving(Plan()) as server:
+    plan = Plan(respond=lambda body, _: (400, TOO_LONG) if "rain" in str(body) else None, reply=yes_for_rain)
+    with serving(plan) as server:
+        analyst, _ = opened(server.url, mode="free")
+        predictions = list(analyst.analyse_stream([example("DR"), example("DR", "tea")]))
+        with pytest.raises(
+            MentallamaError, match=r"gave no answer \(HTTP 400 BadRequestError: too long\); check"
+        ):
+            list(analyst.analyse([example("DR")]))
+    assert [each.example_id for each in predictions] == [example("DR", "tea").id]
+    assert analyst.failed == {example("DR").id: "HTTP 400 BadRequestError: too long"}
+    assert not analyst.unanswered
+
+
+TOO_LONG = {"object": "error", "message": "too long", "type": "BadRequestError", "param": None, "code": 400}
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "reason"),
+    [
+        ({"content": None}, "stop", "the answer has no text"),
+        ({"content": ""}, None, "the answer has no text"),
+        ({"role": "assistant"}, "stop", "the answer has no text"),
+        (
+            {"content": None, "tool_calls": [{"id": "1"}]},
+            "tool_calls",
+            "the answer is a tool call without text",
+        ),
+        (
+            {"content": "", "reasoning_content": "Yes."},
+            "stop",
+            "the answer holds reasoning alone, without text",
+        ),
+    ],
+)
+def test_a_finished_answer_without_text_is_unparsed_and_asked_once(
+    message: Body, finish: str | None, reason: str
+) -> None:
+    answer = {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+    with serving(Plan(respond=lambda *_: (200, answer))) as server:
         (prediction,) = opened(server.url, mode="free")[0].analyse([example("DR")])
-    assert (prediction.reading.status, prediction.reading.reason) == (
-        "unparsed",
-        "the endpoint gave no answer: HTTP 400",
-    )
+        assert server.hashes.total() == 1
+    assert (prediction.reading.status, prediction.reading.reason) == ("unparsed", reason)
 
 
 def test_concurrent_calls_never_exceed_the_limit() -> None:

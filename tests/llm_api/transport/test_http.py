@@ -83,6 +83,17 @@ def test_an_answer_without_valid_usage_is_an_answer(usage: object) -> None:
     [
         ({"content": ""}, "stop", ("answered", "")),
         ({"content": None}, "length", ("answered", "")),
+        ({"content": None}, "stop", ("answered", "")),
+        ({}, None, ("answered", "")),
+        ({"content": None, "tool_calls": [{"id": "1"}]}, "tool_calls", ("answered", "")),
+        ({"content": None, "reasoning_content": "Well, yes."}, "stop", ("answered", "")),
+        ({"content": [{"type": "reasoning", "text": "Well, yes."}]}, "stop", ("answered", "")),
+        (
+            {"content": [{"type": "thinking", "thinking": "x"}, {"type": "text", "text": "a"}]},
+            "stop",
+            ("answered", "a"),
+        ),
+        ({"content": [{"type": "refusal", "refusal": "I cannot."}]}, "stop", ("refused", "I cannot.")),
         (
             {"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
             "stop",
@@ -110,7 +121,6 @@ def test_kinds_of_answers(message: object, finish: str | None, expected: tuple[s
         ([], "no choices"),
         ({"choices": []}, "no choices"),
         ({"choices": [{"text": "x"}]}, "no choices"),
-        ({"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}, "no content"),
     ],
 )
 def test_an_empty_answer_is_retryable_and_billed(body: object, reason: str) -> None:

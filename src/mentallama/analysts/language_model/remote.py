@@ -8,7 +8,6 @@ free mode is used, with a message. `llm_api.data_agreements` decides beforehand 
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -28,12 +27,7 @@ from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
-from mentallama.llm_api.transport.http import (
-    PERMANENT_5XX,
-    RETRYABLE_STATUSES,
-    Transport,
-    http_transport,
-)
+from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.types import Completion, Limits, Request, TokenLogprobs
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
@@ -64,7 +58,9 @@ class RemoteAnalyst:
     counts
         `truncated_explanations`, and `missing_explanations` (for example, refused ones); the labels are valid.
     unanswered
-        Questions without a prediction that a later run may answer, by reason.
+        Number of questions without a prediction that a later run may answer, by reason.
+    failed
+        Reasons of calls that failed and would fail again, by example id. They have no prediction either.
     """
 
     def __init__(
@@ -72,6 +68,7 @@ class RemoteAnalyst:
     ) -> None:
         self.name = f"remote:{endpoint.model}"
         self.counts, self.unanswered = Counter[str](), Counter[str]()
+        self.failed: dict[str, str] = {}
         self._endpoint, self._options, self._transport = endpoint, options, transport
         self._limits = Limits(max_concurrency=options.max_concurrency, timeout=options.timeout)
 
@@ -110,8 +107,9 @@ class RemoteAnalyst:
         """
         predictions = {prediction.example_id: prediction for prediction in self.analyse_stream(examples)}
         if not all(example.id in predictions for example in examples):
-            reasons = ", ".join(self.unanswered)
-            raise MentallamaError(f"{self._endpoint.host} gave no answer ({reasons}); try again later")
+            reasons = ", ".join(dict.fromkeys((*self.failed.values(), *self.unanswered)))
+            advice = "check the model and the options of the request" if self.failed else "try again later"
+            raise MentallamaError(f"{self._endpoint.host} gave no answer ({reasons}); {advice}")
         yield from (predictions[example.id] for example in examples)
 
     def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
@@ -153,7 +151,7 @@ class RemoteAnalyst:
             (completion,) = [completion for _, completion in self._send([request], COMPLETIONS_PATH)]
         except UsageError:  # no such path or model; if the key is wrong, the next request reports it
             return None
-        if completion.state == "failed" and _is_transient(completion.reason):
+        if completion.state == "failed" and completion.transient:
             raise MentallamaError(
                 f"{self._endpoint.host} gave no answer ({completion.reason}); try again later"
             )
@@ -181,12 +179,10 @@ class RemoteAnalyst:
 
         for request, completion in self._send(requests(), path):
             example = pending.pop(request.example_id)
-            reading = self._failure_reading(completion)
-            if reading is None and completion.state == "answered":
-                reading = read_answer(
-                    self._task(example), completion.text, example.form, completion.finish_reason
-                )
-            if reading is not None:
+            if completion.state == "failed":
+                self._record_failure(example.id, completion)
+            else:
+                reading = self._read(example, completion)
                 yield Prediction(example_id=example.id, reading=reading, model=self.name)
 
     # Answer-first
@@ -209,16 +205,18 @@ class RemoteAnalyst:
 
     def _best_answer(self, example: Example, completion: Completion) -> Prediction | None:
         labels = list(self._task(example).labels)
-        reading, probabilities = self._failure_reading(completion), dict[str, float]()
-        if reading is None and completion.state == "answered":
-            scores = answer_logprobs(completion, len(labels))
-            if scores is None:
-                self.unanswered["without the log-probabilities of its text"] += 1
-                return None
-            probabilities = label_probabilities(labels, scores, self.name)
-            reading = Reading(status="parsed", label=max(probabilities, key=probabilities.__getitem__))
-        if reading is None:
+        if completion.state == "failed":
+            self._record_failure(example.id, completion)
             return None
+        if completion.state == "refused":
+            reading = self._read(example, completion)
+            return Prediction(example_id=example.id, reading=reading, model=self.name)
+        scores = answer_logprobs(completion, len(labels))
+        if scores is None:
+            self.unanswered["without the log-probabilities of its text"] += 1
+            return None
+        probabilities = label_probabilities(labels, scores, self.name)
+        reading = Reading(status="parsed", label=max(probabilities, key=probabilities.__getitem__))
         return Prediction(
             example_id=example.id, reading=reading, probabilities=probabilities, model=self.name
         )
@@ -235,14 +233,15 @@ class RemoteAnalyst:
                 )
 
         for request, completion in self._send(requests(), COMPLETIONS_PATH):
-            failure, prediction = self._failure_reading(completion), predictions[request.example_id]
-            if completion.state != "answered" and failure is None:
+            prediction, refused = predictions[request.example_id], completion.state == "refused"
+            if completion.state == "failed":
+                self._record_failure(request.example_id, completion)
                 continue
             self.counts["truncated_explanations"] += (
                 finish_reason_status(completion.finish_reason) == "truncated"
             )
-            self.counts["missing_explanations"] += failure is not None
-            text = "" if failure is not None else completion.text.strip()
+            self.counts["missing_explanations"] += refused
+            text = "" if refused else completion.text.strip()
             reading = prediction.reading.model_copy(update={"explanation": text})
             yield prediction.model_copy(update={"reading": reading})
 
@@ -271,15 +270,22 @@ class RemoteAnalyst:
         # Some servers generate at least one token.
         return self._request_body({"prompt": list(texts)}) | {"max_tokens": 1, "echo": True, "logprobs": 1}
 
-    def _failure_reading(self, completion: Completion) -> Reading | None:
-        """The reading of a request that returned no text; None if it returned one, or if a later run may succeed."""
+    def _read(self, example: Example, completion: Completion) -> Reading:
+        """Read a finished answer; one without any text has the reason for that as its reason."""
         if completion.state == "refused":
             return Reading(status="refused", reason=completion.reason or "the endpoint's filter declines")
-        if completion.state == "failed":
-            if not _is_transient(completion.reason):
-                return Reading(status="unparsed", reason=f"the endpoint gave no answer: {completion.reason}")
-            self.unanswered[str(completion.reason)] += 1
-        return None
+        reading = read_answer(self._task(example), completion.text, example.form, completion.finish_reason)
+        if completion.reason and reading.status == "unparsed":
+            return reading.model_copy(update={"reason": completion.reason})
+        return reading
+
+    def _record_failure(self, example_id: str, completion: Completion) -> None:
+        """Note a call that failed: it is no answer, and the question stays open."""
+        reason = completion.reason or "no reason"
+        if completion.transient:
+            self.unanswered[reason] += 1
+        else:
+            self.failed[example_id] = reason
 
 
 def _example_request(example: Example, body: dict[str, Any]) -> Request:
@@ -292,15 +298,6 @@ def _example_request(example: Example, body: dict[str, Any]) -> Request:
         task=example.task,
         question=example.question,
     )
-
-
-def _is_transient(reason: str | None) -> bool:
-    """Whether a later run may succeed; it cannot if, for example, the post exceeds the context."""
-    status = re.match(r"HTTP (\d{3})", reason or "")
-    if status is None:
-        return True
-    number = int(status[1])
-    return number in RETRYABLE_STATUSES or (number >= 500 and number not in PERMANENT_5XX)
 
 
 def answer_logprobs(completion: Completion | None, count: int) -> list[float] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mentallama.errors import MentallamaError, UsageError
@@ -84,20 +84,34 @@ FATAL_BY_STATUS: dict[int, FatalErrorBuilder] = {
 
 
 def fatal_error(
-    endpoint: Endpoint, status: int, codes: Sequence[str], error: dict[str, Any], has_response_format: bool
+    endpoint: Endpoint,
+    status: int,
+    codes: Sequence[str],
+    error: Mapping[str, Any],
+    has_response_format: bool,
+    detail: str = "",
 ) -> MentallamaError | None:
     """Return the error to end the run with, None if other requests may succeed.
 
-    `has_response_format`: whether the request had a `response_format`.
+    `has_response_format`: whether the request had a `response_format`. `detail`: the server's sentence, safe to show.
     """
     if has_response_format and status in {400, 422} and _blames_response_format(error):
         return _unsupported_response_format(endpoint)
     by_code = [FATAL_BY_CODE[code] for code in codes if code in FATAL_BY_CODE]
     builder = by_code[0] if by_code else FATAL_BY_STATUS.get(status)
-    return builder(endpoint) if builder is not None else None
+    if builder is None:
+        return None
+    fatal = builder(endpoint)
+    # our own sentence says all about a wrong key or model; which parameter is wrong is known to the server alone
+    return type(fatal)(f"{fatal}{quote_server(detail)}") if builder is _unsupported_parameter else fatal
 
 
-def _blames_response_format(error: dict[str, Any]) -> bool:
+def quote_server(detail: str) -> str:
+    """The server's sentence as the end of a message; nothing if it gave none."""
+    return f" (the server says: {detail})" if detail else ""
+
+
+def _blames_response_format(error: Mapping[str, Any]) -> bool:
     """Whether the error names the response format: in `param`, else in `message` or in FastAPI's `detail`."""
     fields = ("param",) if isinstance(error.get("param"), str) else ("message", "detail")
     return any("response_format" in repr(error.get(field)) for field in fields)

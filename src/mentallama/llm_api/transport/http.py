@@ -1,6 +1,7 @@
 """Send one request over HTTP once, and interpret the response.
 
-Free text from the server or the HTTP library is never passed on: it may repeat the post or the key.
+Free text from the server is passed on only through `server_message`, and never that of the HTTP library: it may
+repeat the post or the key.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -19,9 +20,20 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.llm_api.endpoint import COMPLETIONS_PATH, Endpoint
 from mentallama.llm_api.limits.budget import actual_cost
+from mentallama.llm_api.transport.error_body import (
+    error_in_success,
+    error_message,
+    error_object,
+    error_words,
+    is_content_filter,
+    status_named_by,
+    wait_named_by,
+)
 from mentallama.llm_api.transport.fatal_errors import fatal_error
+from mentallama.llm_api.transport.server_message import safe_code, safe_message
 from mentallama.llm_api.types import Completion, CompletionState, Limits, Request, TokenLogprobs
 
 CONNECT_SECONDS = 10.0
@@ -30,22 +42,12 @@ CONNECT_SECONDS = 10.0
 MAX_BODY_BYTES = 1 << 24
 """Limit of a response body, far above any chat completion."""
 
-CONTENT_FILTER_CODES = frozenset(
-    (
-        "content_filter",
-        "content_policy_violation",
-        "ResponsibleAIPolicyViolation",
-        "data_inspection_failed",
-        "DataInspectionFailed",
-    )
-)
-"""Error codes of providers' content filters: OpenAI, Azure, DashScope."""
-
 
 @dataclass(frozen=True, slots=True)
 class FinalOutcome:
     """Result of a request that needs no retry. `billed`: the provider charges for it, even if `usage` is empty.
-    `token_logprobs`: one entry per text of the request, if log-probabilities were requested."""
+    `token_logprobs`: one entry per text of the request, if log-probabilities were requested. `detail`: the server's own
+    sentence about a failure, safe to show."""
 
     state: CompletionState
     text: str = ""
@@ -54,6 +56,7 @@ class FinalOutcome:
     usage: dict[str, int] = field(default_factory=dict)
     billed: bool = False
     token_logprobs: tuple[TokenLogprobs, ...] = ()
+    detail: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class RetryableFailure:
     """A failed attempt that may be retried.
 
     `retry_after`: seconds that the server asks to wait. `overloaded`: the server asks for fewer requests.
-    `maybe_billed`: the provider may charge for it. `connected`: a connection was established.
+    `maybe_billed`: the provider may charge for it. `connected`: a connection was established. `detail`: the server's
+    own sentence, safe to show.
     """
 
     reason: str
@@ -69,6 +73,7 @@ class RetryableFailure:
     overloaded: bool = False
     maybe_billed: bool = False
     connected: bool = True
+    detail: str = field(default="", compare=False)
 
 
 AttemptOutcome = FinalOutcome | RetryableFailure
@@ -156,7 +161,7 @@ async def send_once(
         return next(failure for kind, failure in FAILURE_BY_EXCEPTION if isinstance(error, kind))
     if body is None:
         return RetryableFailure("body too large", maybe_billed=True)
-    return parse_response(endpoint, status, headers, body, b'"response_format"' in payload)
+    return parse_response(endpoint, status, headers, body, b'"response_format"' in payload, payload)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
@@ -177,8 +182,12 @@ def parse_response(
     headers: Mapping[str, str],
     body: bytes,
     has_response_format: bool = False,
+    payload: bytes | None = None,
 ) -> AttemptOutcome:
-    """Interpret a response. `has_response_format`: whether the request had a `response_format`.
+    """Interpret a response.
+
+    An error in a body with status 2xx counts as the status that it names. `has_response_format`: whether the request
+    had a `response_format`. `payload`: the request's body; without it the server's own sentence is not passed on.
 
     Raises
     ------
@@ -189,20 +198,42 @@ def parse_response(
         content = json.loads(body)
     except (ValueError, RecursionError):
         content = None
-    if 200 <= status < 300:
+    if not 200 <= status < 300:
+        return _parse_error(endpoint, status, headers, error_object(content), has_response_format, payload)
+    error = error_in_success(content)
+    if error is None:
         return _parse_completion(content, endpoint.path == COMPLETIONS_PATH)
-    error = _error_object(content)
-    codes = [word for word in (_safe_code(error.get("code")), _safe_code(error.get("type"))) if word]
-    if status < 500 and (CONTENT_FILTER_CODES.intersection(codes) or _is_moderation(error)):
+    return _parse_error(
+        endpoint, status_named_by(error), headers, error, has_response_format, payload, "200, "
+    )
+
+
+def _parse_error(  # noqa: PLR0913, PLR0917 - as `parse_response`
+    endpoint: Endpoint,
+    status: int,
+    headers: Mapping[str, str],
+    error: Mapping[str, Any],
+    has_response_format: bool,
+    payload: bytes | None,
+    actual_status: str = "",
+) -> AttemptOutcome:
+    """Interpret an error. `actual_status` precedes the status in the reason if the response itself had another one."""
+    if status < 500 and is_content_filter(error):
         return FinalOutcome("refused", reason=f"HTTP {status} content filter")
-    fatal = fatal_error(endpoint, status, codes, error, has_response_format)
+    codes, detail = error_words(error), ""
+    if payload is not None:
+        codes = [code for code in codes if safe_code(code, payload, endpoint.api_key)]
+        detail = safe_message(error_message(error), payload, endpoint.api_key)
+    fatal = fatal_error(endpoint, status, codes, error, has_response_format, detail)
     if fatal is not None:
         raise fatal
-    reason = " ".join([f"HTTP {status}", *codes[:1]])
+    prefix = f"HTTP {actual_status}error {status}" if actual_status else f"HTTP {status}"
+    reason = " ".join([prefix, *codes[:1]])
     if status in RETRYABLE_STATUSES or (status >= 500 and status not in PERMANENT_5XX):
-        seconds = retry_after(headers, time.time())
-        return RetryableFailure(reason, seconds, **RETRYABLE_STATUSES.get(status, {}))
-    return FinalOutcome("failed", reason=reason)
+        waits = (retry_after(headers, time.time()), wait_named_by(error))
+        seconds = max((wait for wait in waits if wait is not None), default=None)
+        return RetryableFailure(reason, seconds, detail=detail, **RETRYABLE_STATUSES.get(status, {}))
+    return FinalOutcome("failed", reason=reason, detail=detail)
 
 
 def make_completion(
@@ -214,10 +245,13 @@ def make_completion(
     """
     if isinstance(outcome, FinalOutcome):
         final = outcome
+        if final.detail:
+            final = replace(final, reason=f"{final.reason}: {final.detail}")
         cost = actual_cost(endpoint.settings, final.usage)
         cost_unknown = final.billed and cost is None
     else:
-        final, cost, cost_unknown = FinalOutcome("failed", reason=outcome.reason), None, outcome.maybe_billed
+        final = FinalOutcome("failed", reason=outcome.reason, detail=outcome.detail)
+        cost, cost_unknown = None, outcome.maybe_billed
     completion = Completion(
         hash=request.hash,
         example_id=request.example_id,
@@ -231,6 +265,8 @@ def make_completion(
         seconds=round(seconds, 3),
         attempts=attempts,
         token_logprobs=final.token_logprobs,
+        transient=isinstance(outcome, RetryableFailure),
+        detail=final.detail,
     )
     return completion, cost_unknown
 
@@ -245,15 +281,32 @@ def _parse_completion(content: Any, is_text_completion: bool) -> AttemptOutcome:
     message = {"content": choice.get("text")} if is_text_completion else choice.get("message")
     if not isinstance(message, dict):
         return RetryableFailure("no choices", maybe_billed=True)
-    finish, usage = _safe_code(choice.get("finish_reason")), _parse_usage(content.get("usage"))
-    text, refusal = _content_text(message.get("content")), _content_text(message.get("refusal"))
-    if refusal or finish == "content_filter":
-        reason = "refusal" if refusal else "content filter"
-        return FinalOutcome("refused", refusal or text or "", finish, reason, usage, billed=True)
-    if text is None and finish != "length":  # a reasoning model may use up its tokens before it answers
-        return RetryableFailure("no content", maybe_billed=True)
+    finish, usage = _finish_reason(choice), _parse_usage(content.get("usage"))
+    text, refusal = _content_text(message.get("content")), _refusal_text(message)
+    if refusal or finish_reason_status(finish) == "refused":
+        declined_by = "refusal" if refusal else "content filter"
+        return FinalOutcome("refused", refusal or text, finish, declined_by, usage, billed=True)
     logprobs = _parse_token_logprobs(content["choices"]) if is_text_completion else ()
-    return FinalOutcome("answered", text or "", finish, None, usage, billed=True, token_logprobs=logprobs)
+    reason = None if text else _reason_without_text(message)
+    return FinalOutcome("answered", text, finish, reason, usage, billed=True, token_logprobs=logprobs)
+
+
+def _finish_reason(choice: Mapping[str, Any]) -> str | None:
+    """Why the model stopped, in the server's spelling; None if it gives no single word."""
+    value = choice.get("finish_reason")
+    if type(value) is int:  # the number of an enumeration
+        return str(value)
+    is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,47}", value, re.ASCII)
+    return value if is_word else None
+
+
+def _reason_without_text(message: Mapping[str, Any]) -> str:
+    """Why a finished answer has no text. It is an answer, paid for, which asking again would not change."""
+    if message.get("tool_calls") or message.get("function_call"):
+        return "the answer is a tool call without text"
+    if any(message.get(key) for key in ("reasoning_content", "reasoning", "reasoning_details", "thinking")):
+        return "the answer holds reasoning alone, without text"
+    return "the answer has no text"
 
 
 def _parse_token_logprobs(choices: list[Any]) -> tuple[TokenLogprobs, ...]:
@@ -274,12 +327,29 @@ def _first_choice(choices: Any) -> dict[str, Any] | None:
     return choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else None
 
 
-def _content_text(content: Any) -> str | None:
-    """Text of a string or of a list of parts; lone surrogates, which no file can hold, become `?`."""
-    if isinstance(content, list):
-        parts = [part.get("text") for part in content if isinstance(part, dict)]
-        content = "".join(part for part in parts if isinstance(part, str))
-    return content.encode("utf-8", "replace").decode() if isinstance(content, str) else None
+def _content_text(content: Any) -> str:
+    """Text of a string or of a list of parts, without reasoning; lone surrogates become `?`: no file can hold them."""
+    parts = content if isinstance(content, list) else [content]
+    texts = (
+        part.get("text") if isinstance(part, dict) and not _is_reasoning(part) else part for part in parts
+    )
+    text = "".join(text for text in texts if isinstance(text, str))
+    return text.encode("utf-8", "replace").decode()
+
+
+def _is_reasoning(part: Mapping[str, Any]) -> bool:
+    return any(word in str(part.get("type")).lower() for word in ("think", "reason", "thought"))
+
+
+def _refusal_text(message: Mapping[str, Any]) -> str:
+    """What the model says where it declines: in `refusal`, or in a part of that type."""
+    content = message.get("content")
+    parts = (
+        [part.get("refusal") for part in content if isinstance(part, dict)]
+        if isinstance(content, list)
+        else []
+    )
+    return _content_text([message.get("refusal"), *parts])
 
 
 def _parse_usage(usage: Any) -> dict[str, int]:
@@ -289,26 +359,6 @@ def _parse_usage(usage: Any) -> dict[str, int]:
     counts = {"input": usage.get("prompt_tokens"), "output": usage.get("completion_tokens")}
     valid = all(type(count) is int and 0 <= count < 1 << 40 for count in counts.values())
     return counts if valid else {}  # type: ignore[return-value]
-
-
-def _error_object(content: Any) -> dict[str, Any]:
-    """The error object: under `error` (OpenAI), or the body itself (vLLM, FastAPI's `detail`)."""
-    if not isinstance(content, dict):
-        return {}
-    inner = content.get("error")
-    return inner if isinstance(inner, dict) else content
-
-
-def _safe_code(value: Any) -> str | None:
-    """An error code that is safe to show: one word, never a sentence that could quote the post."""
-    is_code = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]{0,47}", value, re.ASCII)
-    return value if is_code else None
-
-
-def _is_moderation(error: dict[str, Any]) -> bool:
-    """Whether this is OpenRouter's content filter: status 403 with `metadata.reasons`."""
-    metadata = error.get("metadata")
-    return isinstance(metadata, dict) and bool(metadata.get("reasons"))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
