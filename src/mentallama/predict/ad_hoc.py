@@ -238,9 +238,8 @@ def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str
         failed = frozenset(pool.failed)
     _delete_old_responses(out, job)
     write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form, failed)
-    written = [
-        out / name for name in (PREDICTIONS_FILE, FAILED_REQUESTS_FILE, QUESTIONS_FILE, SUMMARY_FILE)
-    ] + [
+    names = (PREDICTIONS_FILE, *([FAILED_REQUESTS_FILE] if failed else []), QUESTIONS_FILE, SUMMARY_FILE)
+    written = [out / name for name in names] + [
         path
         for name in sorted({row.set for row in data.imhi_rows})
         if (path := out / RESPONSES_FOLDER / f"{name}.csv").is_file()

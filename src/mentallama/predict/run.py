@@ -120,20 +120,16 @@ def _write_predictions(
             f"predict: no question was answered ({describe_failures(Counter(pool.failed.values()))}); check the model, "
             "the URL and the options of the request; the same command asks again"
         )
-    with (
-        record_writer(out / PREDICTIONS_FILE) as write,
-        record_writer(out / FAILED_REQUESTS_FILE) as write_failed,
-    ):
-        for example in (example for post in _supported(pool, questions) for example in post.examples):
+    with record_writer(out / PREDICTIONS_FILE) as write:
+        for example in _examples(pool, questions):
             if example.id in journal:
                 write(journal.line(example.id))
                 answers[journal.status(example.id)] += 1
             elif example.id in pool.failed:
-                reason = pool.failed[example.id]
-                write_failed(FailedRequest(example_id=example.id, model=pool.model, reason=reason))
-                failed[failure_kind(reason)] += 1
+                failed[failure_kind(pool.failed[example.id])] += 1
             else:
                 raise MentallamaError(_unanswered_message(pool, questions, journal))
+    _write_failed(pool, questions, out / FAILED_REQUESTS_FILE)
     return PredictSummary(
         posts=counts.posts,
         answers=dict(answers),
@@ -141,6 +137,21 @@ def _write_predictions(
         counts=dict(journal.counts),
         failed=dict(failed),
     )
+
+
+def _examples(pool: AnalystPool, questions: QuestionSource) -> Iterator[Example]:
+    return (example for post in _supported(pool, questions) for example in post.examples)
+
+
+def _write_failed(pool: AnalystPool, questions: QuestionSource, path: Path) -> None:
+    """List the questions whose call failed; without any there is no file."""
+    path.unlink(missing_ok=True)
+    if pool.failed:
+        with record_writer(path) as write:
+            for example in _examples(pool, questions):
+                if example.id in pool.failed:
+                    reason = pool.failed[example.id]
+                    write(FailedRequest(example_id=example.id, model=pool.model, reason=reason))
 
 
 def _unanswered_message(pool: AnalystPool, questions: QuestionSource, journal: Journal) -> str:
