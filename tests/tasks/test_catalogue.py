@@ -10,9 +10,11 @@ import yaml
 
 from mentallama.answers.format import write_answer
 from mentallama.answers.parse import read_answer
+from mentallama.collect.inputs import format_survey, survey
 from mentallama.errors import DataError, UsageError
 from mentallama.records import FORMS
 from mentallama.tasks import Source, find_task, load_tasks, read_query, read_task, write_query
+from mentallama.tasks.task_page import task_page
 
 TASK_FILES = Path(str(files("mentallama.tasks"))) / "data"
 TASKS = load_tasks()
@@ -44,6 +46,7 @@ def test_there_are_ten_sets_each_in_a_file_of_its_name() -> None:
 @every_set
 def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
     task, (rows, labels, questions) = TASKS[name], PUBLISHED[name]
+    assert task.published_rows is not None
     assert (task.published_rows.train, task.published_rows.validation, task.published_rows.test) == rows
     assert set(task.labels) == set(labels.split(", "))
     assert len(task.questions) == questions
@@ -52,7 +55,7 @@ def test_counts_labels_and_questions_are_the_published_ones(name: str) -> None:
 
 def test_totals_are_the_published_ones() -> None:
     # The published rows add up to 72,093, 14,346 and 19,353
-    counts = [task.published_rows for task in TASKS.values()]
+    counts = [task.published_rows for task in TASKS.values() if task.published_rows is not None]
     assert [sum(getattr(c, s) for c in counts) for s in ("train", "validation", "test")] == [
         72093,
         14346,
@@ -91,6 +94,7 @@ def test_every_sentence_of_a_reason_can_be_filled_in(name: str) -> None:
 def test_a_set_says_its_licence_and_how_to_get_it(name: str) -> None:
     task = TASKS[name]
     assert task.licence.strip()
+    assert task.obtain is not None
     assert task.obtain.strip()
     files = [source.file for source in task.sources]
     assert len(set(files)) == len(files)
@@ -196,7 +200,6 @@ title: detección de insomnio
 platform: foro
 annotation: human
 licence: inventado
-obtain: inventado para esta prueba
 needs_agreement: false
 language: es
 questions:
@@ -217,7 +220,6 @@ explanation_template:
   no_counter_evidence: "Nada habla en contra."
   inconclusive: "Hay poca evidencia."
   quote_marks: ["«", "»"]
-published_rows: {train: 0, validation: 0, test: 0}
 sources:
   - {file: foro.tsv, columns: {text: texto, labels: {insomnio: clase}}, codes: {"1": sí, "0": no hay}}
 """
@@ -242,6 +244,97 @@ def test_a_file_of_a_known_set_takes_its_place(tmp_path: Path) -> None:
     write_task(tmp_path / "mine.yaml", title="my own wording")
     assert load_tasks(tmp_path)["DR"].title == "my own wording"
     assert load_tasks()["DR"].title != "my own wording"
+
+
+def test_a_task_need_not_invent_what_only_the_published_sets_have(tmp_path: Path) -> None:
+    (tmp_path / "sueno.yml").write_text(SLEEP, encoding="utf-8")
+    task = load_tasks(tmp_path)["sueño"]
+    assert (task.published_rows, task.obtain) == (None, None)
+    page = task_page(task)
+    assert "- Published rows: none; not part of the published benchmark" in page
+    assert "- How to obtain it: not published" in page
+    assert "None" not in page
+    (entry,) = survey(tmp_path, {"sueño": task}, "instruction")
+    assert not any("None" in line for line in format_survey(entry))
+
+
+UNQUOTED = """
+set: MOOD
+title: 2024
+platform: 1
+annotation: human
+licence: none
+needs_agreement: no
+language: no
+questions:
+  on: {wording: {instruction: "On?", completion: on}}
+labels:
+  no: {answer: {instruction: No., completion: no}, aliases: [off, 0], because: n}
+  yes: {answer: {instruction: Yes., completion: yes}, because: y}
+  1e3: {answer: {instruction: A thousand., completion: 1e3}, because: k}
+  2024-05-01: {answer: {instruction: May., completion: 2024-05-01}, because: m}
+teacher_instruction: Say.
+explanation_template: {evidence: "{quotes}", counter_evidence: c, no_counter_evidence: n, inconclusive: i}
+sources:
+  - {file: 1.csv, columns: {text: 2, labels: {on: y}}, codes: {0: no, 1: yes, 1.0: yes}, skip: {n: [off]}}
+"""
+
+
+def test_labels_codes_and_names_need_no_quotation_marks(tmp_path: Path) -> None:
+    (tmp_path / "mood.yaml").write_text(UNQUOTED, encoding="utf-8")
+    task = read_task(tmp_path / "mood.yaml")
+    assert list(task.labels) == ["no", "yes", "1e3", "2024-05-01"]
+    assert list(task.questions) == ["on"]
+    assert task.labels["no"].aliases == ("off", "0")
+    assert (task.title, task.language, task.needs_agreement) == ("2024", "no", False)
+    assert task.sources[0].codes == {"0": "no", "1": "yes", "1.0": "yes"}
+    assert (task.sources[0].file, task.sources[0].columns.text) == ("1.csv", "2")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("set: sueño", "set: sueño\nset: DR", "line 3: the key 'set' is in line 2 already"),
+        ("  no hay:\n", "  sí:\n", "the key 'sí' is in line 13 already"),
+        ("needs_agreement: false", "needs_agreement: perhaps", "needs_agreement: should be true or false (line 7)"),
+        ("title: detección de insomnio", "titel: x", "title: is missing"),
+        ("title: detección de insomnio", "titel: x", "titel: no such key; did you mean title? (line 3)"),
+        ("completion: \"no hay\"", "completion: Sí",
+         "labels: 'sí' and 'no hay' have the same words in completion form"),
+        ("dice {quotes}, {because}", "dice {quote}",
+         "evidence: {quote} stands for nothing; it may contain {quotes} and {because}"),
+        ("dice {quotes}, {because}", "dice {", "evidence: a brace is not closed"),
+        ("Hay poca evidencia.", "{because}", "inconclusive: {because} stands for nothing; it may contain no braces"),
+        ("\nlabels:", "\nlabels: []\nlabel:", "labels: should be a mapping"),
+        ("licence: inventado", "licence: inventado\npublished_rows: {train: -1, validation: 0, test: 0}",
+         "published_rows.train: should be at least 0 (line 7)"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_file_line_and_key(old: str, new: str, what: str, tmp_path: Path) -> None:
+    assert old in SLEEP
+    (tmp_path / "a.yaml").write_text(SLEEP.replace(old, new), encoding="utf-8")
+    with pytest.raises(DataError) as fault:
+        load_tasks(tmp_path)
+    assert str(fault.value).startswith(f"{tmp_path / 'a.yaml'}: ")
+    assert what in str(fault.value)
+
+
+def test_two_files_of_one_set_are_refused(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yml"):
+        (tmp_path / name).write_text(SLEEP, encoding="utf-8")
+    with pytest.raises(DataError, match=r"b\.yml: the set sueño is in a\.yaml already"):
+        load_tasks(tmp_path)
+
+
+def test_sets_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
+    write_task(tmp_path / "a.yaml", set="dr")
+    with pytest.raises(DataError, match="the set dr differs from DR in nothing but case"):
+        load_tasks(tmp_path)
+
+
+def test_a_folder_without_task_files_is_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no task file"):
+        load_tasks(tmp_path)
 
 
 def test_a_folder_that_is_not_there_is_wrong_use(tmp_path: Path) -> None:

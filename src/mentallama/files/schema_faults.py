@@ -81,7 +81,16 @@ def fault_sentence(path: KeyPath, problem: str, locate: Locate) -> str:
     places = (locate(path[:length]) for length in range(len(path), 0, -1))
     place = next((place for place in places if place is not None), None)
     named = f"{key_name(path)}: {problem}" if path else problem
-    return named if place is None else f"{named} ({place})"
+    return printable(named if place is None else f"{named} ({place})")
+
+
+def printable(text: str) -> str:
+    r"""A text on one line, with escapes for line breaks and for characters that would steer a terminal.
+
+    >>> printable("a\nb")
+    'a\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def key_name(path: KeyPath) -> str:

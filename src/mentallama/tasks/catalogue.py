@@ -53,14 +53,29 @@ def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
     Raises
     ------
     UsageError
-        There is no such folder.
+        There is no such folder, or no task file in it.
+    DataError
+        A file is not a task, or two files are of one set.
     """
     if folder is None:
         return _shipped_tasks()
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder of task files")
-    added = {task.set: task for task in map(read_task, sorted(folder.glob("*.yaml")))}
-    return MappingProxyType({**_shipped_tasks(), **added})
+    paths = sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"})
+    if not paths:
+        raise UsageError(f"{folder}: there is no task file (.yaml) in this folder")
+    files_by_set: dict[str, Path] = {}
+    tasks = dict(_shipped_tasks())
+    own_spelling = {name.casefold(): name for name in tasks}
+    for path in paths:
+        task = read_task(path)
+        if task.set in files_by_set:
+            raise DataError(f"the set {task.set} is in {files_by_set[task.set].name} already", path)
+        known = own_spelling.setdefault(task.set.casefold(), task.set)
+        if known != task.set:  # sets are found in any case
+            raise DataError(f"the set {task.set} differs from {known} in nothing but case", path)
+        files_by_set[task.set], tasks[task.set] = path, task
+    return MappingProxyType(tasks)
 
 
 def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import PurePath
+from string import Formatter
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mentallama.files.tables import WHITESPACE, Quoting, TableLayout
-from mentallama.records import Form, Split
+from mentallama.records import FORMS, Form, Split
 from mentallama.text.names import FileName
 
 
@@ -76,6 +77,34 @@ class ExplanationTemplate(TaskFileModel):
     """The same for a label that the post hardly supports. If None, `counter_evidence` and `inconclusive` are used."""
     quote_marks: tuple[str, str] = ("“", "”")
     quote_separator: str = ", "
+
+    @model_validator(mode="after")
+    def _placeholders_exist(self) -> ExplanationTemplate:
+        for name in type(self).model_fields:
+            text, known = getattr(self, name), _PLACEHOLDERS.get(name)
+            if isinstance(text, str) and known is not None and (unknown := _unknown_placeholder(text, known)):
+                allowed = " and ".join(f"{{{each}}}" for each in known) or "no braces"
+                raise ValueError(f"{name}: {unknown}; it may contain {allowed}")
+        return self
+
+
+_PLACEHOLDERS = {
+    "evidence": ("quotes", "because"),
+    "counter_evidence": ("quotes", "because"),
+    "inconclusive": (),
+    "given_label_supported": ("quotes", "because", "question"),
+    "given_label_unsupported": ("quotes", "because", "question"),
+}
+"""What may stand in braces, by sentence; the others are used as they are."""
+
+
+def _unknown_placeholder(text: str, known: Collection[str]) -> str | None:
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
+    except ValueError:
+        return "a brace is not closed; write {{ or }} for the character itself"
+    unknown = [name for name in names if name not in known]
+    return f"{{{unknown[0]}}} stands for nothing" if unknown else None
 
 
 class ColumnMap(TaskFileModel):
@@ -240,12 +269,22 @@ class Source(TableFile):
         return self.labels_file.columns or tuple(dict.fromkeys(self.columns.labels.values()))
 
 
+def _equal_texts(texts: Mapping[str, str]) -> tuple[str, str] | None:
+    """The names of the first two texts that differ in nothing but case, spaces and a full stop."""
+    owners: dict[str, str] = {}
+    for name, text in texts.items():
+        first = owners.setdefault(" ".join(text.casefold().split()).rstrip("."), name)
+        if first != name:
+            return first, name
+    return None
+
+
 class SplitCounts(TaskFileModel):
     """Published rows (post x question) per split."""
 
-    train: int
-    validation: int
-    test: int
+    train: int = Field(ge=0)
+    validation: int = Field(ge=0)
+    test: int = Field(ge=0)
 
 
 class Task(TaskFileModel):
@@ -256,7 +295,8 @@ class Task(TaskFileModel):
     platform: str
     annotation: Literal["human", "weak", "none"]
     licence: str
-    obtain: str
+    obtain: str | None = None
+    """Where others can get the data; None if they cannot."""
     needs_agreement: bool
     """Whether posts may be sent to a remote endpoint only if the user allows it."""
     language: str
@@ -266,8 +306,21 @@ class Task(TaskFileModel):
     """The label whose misses are most costly; None if no label stands out."""
     teacher_instruction: str
     explanation_template: ExplanationTemplate
-    published_rows: SplitCounts
+    published_rows: SplitCounts | None = None
+    """Rows of the published benchmark; None for a set that is not part of it."""
     sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _answers_differ(self) -> Task:
+        """Refuse two labels with one answer, or two questions with one wording: neither could be read back."""
+        for form in FORMS:
+            answers = {name: label.answer.for_form(form) for name, label in self.labels.items()}
+            wordings = {name: question.wording.for_form(form) for name, question in self.questions.items()}
+            for kind, texts in (("labels", answers), ("questions", wordings)):
+                first, second = _equal_texts(texts) or ("", "")
+                if second:
+                    raise ValueError(f"{kind}: {first!r} and {second!r} have the same words in {form} form")
+        return self
 
     @model_validator(mode="after")
     def _references_exist(self) -> Task:

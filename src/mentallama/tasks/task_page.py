@@ -10,16 +10,15 @@ from mentallama.tasks.schema import Task
 
 def task_page(task: Task) -> str:
     """Describe one task: source and licence, published counts, questions, labels and teacher instructions."""
-    counts = task.published_rows
     lines = [
         f"## {task.set}: {task.title}",
         "",
         f"- Platform: {task.platform}; annotation: {task.annotation}; language: {task.language}",
         f"- Licence: {task.licence}",
-        f"- How to obtain it: {task.obtain}",
+        f"- How to obtain it: {task.obtain or 'not published'}",
         "- Needs an agreement, so it is sent to a remote endpoint only if you allow it: "
         f"{'yes' if task.needs_agreement else 'no'}",
-        f"- Published rows: {counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test",
+        f"- Published rows: {_published_rows(task)}",
         f"- High-risk label: {task.high_risk_label or 'none'}",
         "",
         markdown_table(
@@ -44,6 +43,13 @@ def task_page(task: Task) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _published_rows(task: Task) -> str:
+    counts = task.published_rows
+    if counts is None:
+        return "none; not part of the published benchmark"
+    return f"{counts.train:,} train, {counts.validation:,} validation, {counts.test:,} test"
 
 
 def catalogue_page(tasks: Iterable[Task]) -> str:

@@ -209,7 +209,10 @@ def _sources(card: DatasetCardData) -> str:
     tasks = [card.tasks[name] for name in card.sets]
     header = ("set", "task", "platform", "annotation", "licence", "how to get it", "by agreement or request")
     lines = (
-        (t.set, t.title, t.platform, t.annotation, t.licence, t.obtain, "yes" if t.needs_agreement else "no")
+        (
+            *(t.set, t.title, t.platform, t.annotation, t.licence, t.obtain or "not published"),
+            "yes" if t.needs_agreement else "no",
+        )
         for t in tasks
     )
     restricted = [task.set for task in tasks if task.needs_agreement and card.has_real_posts(task.set)]

@@ -155,7 +155,8 @@ def _set_table(scores: ScoreFile, tasks: Mapping[str, Task]) -> list[Block]:
     header = ("set", "rows", "published rows", "posts", first, "95 %", *others)
     rows: list[PageRow] = []
     for name, set_scores in scores.sets.items():
-        expected = tasks[name].published_rows.test if name in tasks else None
+        published = tasks[name].published_rows if name in tasks else None
+        expected = None if published is None else published.test
         rows.append(named_row(name, _score_cells(set_scores, expected)))
         rows += [
             named_row(question, _score_cells(part), is_subrow=True)
