@@ -1,0 +1,90 @@
+"""Signals: one sentence, the exit code of a shell, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mentallama.cli.signals import Terminated, signals_as_exit
+from tests.factories.project import ROOT
+
+COMMAND = """
+import os, sys, typer
+from mentallama.cli import app
+
+app.app = typer.Typer(pretty_exceptions_enable=False)
+
+@app.app.command()
+def wait(number: int) -> None:
+    os.kill(os.getpid(), number)
+    print("it went on")
+
+if __name__ == "__main__":
+    app.main()
+"""
+POOL = """
+import os, signal
+from mentallama.cli.signals import signals_as_exit
+from mentallama.parallel import map_batches
+from tests.cli.test_signals import worker_number
+
+if __name__ == "__main__":
+    with signals_as_exit():
+        for number in map_batches(worker_number, iter(range(10**9)), 2):
+            print(number, flush=True)
+            os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+def worker_number(_: int) -> int:
+    return os.getpid()
+
+
+def python(script: str, *arguments: object, ignored: int | None = None) -> subprocess.CompletedProcess[str]:
+    def dispositions() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
+
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT, env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        preexec_fn=dispositions,
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "sentence"),
+    [
+        (signal.SIGTERM, 143, "mentallama: ended by SIGTERM; the same command resumes after the last finished stage"),
+        (signal.SIGHUP, 129, "mentallama: ended by SIGHUP; the same command resumes after the last finished stage"),
+        (signal.SIGINT, 130, "mentallama: interrupted; the same command resumes after the last finished stage"),
+    ],
+)  # fmt: skip
+def test_a_signal_ends_a_command_with_one_sentence(number: int, code: int, sentence: str) -> None:
+    done = python(COMMAND, int(number))
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (code, "", sentence)
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    done = python(COMMAND, int(signal.SIGHUP), ignored=signal.SIGHUP)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "it went on\n", "")
+
+
+def test_worker_processes_end_with_the_command_and_leak_nothing() -> None:
+    done = python(POOL)
+    assert (done.returncode, done.stderr) == (143, "")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout.split()[0]), 0)
+
+
+def test_the_dispositions_are_restored() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated) as ended, signals_as_exit():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before
