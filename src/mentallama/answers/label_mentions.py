@@ -1,169 +1,268 @@
 """Find the labels that a passage of an answer states: whole words, longest name first, negation respected.
 
-Nothing here is specific to a task: label names come from the task file, and only words common to all answers (negation,
-"Answer:", "therefore") are spelled out here.
+Nothing here is specific to a task or a language: label names come from the task file, words from `language_rules`. All
+texts are folded (`language_rules.fold`). Each function takes time linear in the length of the text.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from functools import cache
 from typing import NamedTuple
 
+from mentallama.answers.language_rules import (
+    Rules,
+    all_rules,
+    fold,
+    left_border,
+    right_border,
+    words_source,
+)
 from mentallama.records import FORMS
 from mentallama.tasks import Task
 
 LabelName = str
 """A canonical label."""
 
-_ANSWER_MARKER = re.compile(
-    r"(?:^|(?<=[\s*_#>|.\-]))(?P<final>final |final_|overall )?(?:answer|label|verdict|prediction|classification|"
-    r"conclusion|category|output|response|a|respuesta|etiqueta|réponse|cevap|etiket|答案|标签|정답|답)"
-    r"(?:[*_]*\s*[:：=|][*_]*\s*|[*_]*\s+[-–—]\s+|[*_]*\s+is\s*:?\s*)"
-    r"(?P<value>[^\n]*?)(?=(?<=[.!?;])\s|\n|$)",
-    re.IGNORECASE,
-)
-_LABEL_ASSIGNMENT = re.compile(
-    r"\b(?:most |best |appropriate |correct |right |suitable |accurate |relevant |likely |fitting |assigned |"
-    r"applicable |final |main |primary |overall |my |the )+(?:answer|label|category|classification|cause|stress cause|"
-    r"choice|response|option)\b[^.!?\n:]{0,60}?\b(?:is|would be|should be|will be|remains)\b:?\s*(?P<value>[^.!?;\n]*)",
-    re.IGNORECASE,
-)
-_CONCLUSION = re.compile(
-    r"\b(?:therefore|thus|hence|overall|in conclusion|to conclude|in summary|consequently|accordingly|so)\b",
-    re.IGNORECASE,
-)
-_NEGATOR = re.compile(
-    r"\b(?:not|no|never|neither|nor|without|lacks?|lacking|absence of|absent|rather than|instead of|free of|"
-    r"cannot|can't|isn't|aren't|wasn't|doesn't|don't|didn't|doesnt|isnt|dont|hardly|rule out|rules out|ruled out|"
-    r"unlikely|insufficient|except)\b|n't\b",
-    re.IGNORECASE,
-)
-_PSEUDO_NEGATION = re.compile(
-    r"\b(?:no doubt|no question|without (?:a )?doubt|without question|not only|not just|not merely|nothing but|"
-    r"cannot be denied|can't be denied|no less than)\b",
-    re.IGNORECASE,
-)
-_CLAUSE_END = re.compile(r"[.;:!?\n,()]|\b(?:but|however|although|though|whereas|while|yet)\b", re.IGNORECASE)
-_POST_NEGATION = re.compile(
-    r"\s*(?:[\w'-]+\s+){0,2}?(?:(?:is|are|was|were|does|do|did|has|can|could|would)(?: ?n[o']t\b|n't\b)|"
-    r"is absent|are absent|is ruled out|is unlikely|is lacking|cannot be)",
-    re.IGNORECASE,
-)
-_YES_NO = re.compile(
-    r"(?:^|(?<=[.!?:;,\n\"'(*\[\]_`#>|{-])|(?<=\bis)|(?<=\bbe)|(?<=\bsay)|(?<=\banswer)|(?<=\bso)|(?<=\d\)))"
-    r"\s*[\"'*_(\[`#]*\s*"
-    r"(?P<word>yes|yeah|yep|no|nope)\b(?=\s*(?:[,.!?:;)\]\"'*_`|}<\n-]|$|because|since|as\b|the post|this |there|\())",
-    re.IGNORECASE,
-)
-_QUESTION = re.compile(r"[^.!?\n]*\?[\"']?")
-_HEDGE = re.compile(
-    r"\b(?:whether|if|may|might|could|possibl[ey]|possibility|potential|potentially|perhaps|maybe|unclear|"
-    r"unsure|uncertain|not (?:sure|certain|clear)|"
-    r"(?:hard|difficult|impossible) to (?:say|tell|know|judge|determine)|can(?:no|')?t (?:say|tell|know|determine))\b",
-    re.IGNORECASE,
-)
-_OPTION_LIST = re.compile(r"(?:^[ \t]*(?:[A-Ia-i1-9][.)]|[-*•])[ \t]+[^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
-_CONJUNCTION = re.compile(r"\s*(?:,|/|&|\band\b|\bor\b|\bas well as\b)+\s*(?:the |to )?", re.IGNORECASE)
-_YES_NO_WORDS = {"yes": "yes", "yeah": "yes", "yep": "yes", "no": "no", "nope": "no"}
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？])[\"')\]*_]*\s+|\n+")
+_BEFORE_LIMIT, _BEFORE_WORDS, _AFTER_LIMIT = 200, 9, 120
+"""Characters and words before a mention, and characters after it, in which a negation may govern it."""
+_OPTION_LIST = re.compile(r"(?:^ ?(?:[A-Ia-i1-9][.)]|[-*•]) [^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
+_MARKUP = re.compile(r"[*_#]+|^ ?(?:[-•>]|\d{1,3}[.)]) ", re.MULTILINE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]* +|(?<=[。।۔])[\"'」』)]*|\n+")
+_QUESTION_END = re.compile(r"[.!?؟\n]")
+_VALUE_END = re.compile(r"(?<=[.!?;])\s|\n|(?<=[。।۔])")
 
 
-def excerpt_labels(task: Task, text: str) -> frozenset[LabelName]:
+class MarkedLabels(NamedTuple):
+    """Labels after marks such as "Answer:"; `named_none` if such a mark is followed by words that are no label."""
+
+    labels: frozenset[LabelName]
+    named_none: bool = False
+
+
+def excerpt_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     """Labels stated by the first sentence of a short passage that states any; a list of options states none.
 
     In a yes/no task, a label is stated by an explicit "yes" or "no" and by a statement of the finding; if the two
     contradict each other, both labels are returned.
     """
-    for sentence in _sentences(_OPTION_LIST.sub("", text)):
-        labels = _sentence_labels(task, sentence)
+    for sentence in sentences(_OPTION_LIST.sub("", text)):
+        labels = sentence_labels(task, sentence, rules)
         if labels:
             return labels
     return frozenset()
 
 
-def marked_labels(task: Task, text: str) -> frozenset[LabelName]:
+def marked_labels(task: Task, text: str, rules: Rules) -> MarkedLabels:
     """Labels after "Answer:", "Final answer:" (which takes precedence) or "the most fitting label is"."""
     final: set[LabelName] = set()
     plain: set[LabelName] = set()
-    for match in _ANSWER_MARKER.finditer(text):
-        labels = _sentence_labels(task, _first_sentence(match["value"]))
+    named_none = False
+    for match in _answer_mark(task).finditer(text):
+        value = _value_after(text, match.end())
+        labels = exact_labels(task, value) or sentence_labels(task, value, rules)
         (final if match["final"] else plain).update(labels)
-    if not final | plain:
-        for match in _LABEL_ASSIGNMENT.finditer(text):
-            plain.update(_sentence_labels(task, match["value"]))
-    return frozenset(final or plain)
+        named_none |= not labels and _is_strict_mark(match) and _is_short_value(value)
+    if not final | plain and not named_none:
+        for match in rules.choice.finditer(text):
+            plain.update(sentence_labels(task, _until(text, match.end(), ".!?;\n"), rules))
+    return MarkedLabels(frozenset(final or plain), named_none)
 
 
-def label_sentence_labels(task: Task, text: str) -> frozenset[LabelName]:
+def label_sentence_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     """Labels whose complete answer sentence occurs in the text."""
-    normalized = " ".join(_strip_markdown(text).lower().split())
-    sentences = {
-        name: " ".join(label.answer.instruction.lower().rstrip(".").split())
-        for name, label in task.labels.items()
-    }
+    normalized = " ".join(_strip_markup(text).lower().split())
     return frozenset(
         name
-        for name, sentence in sentences.items()
-        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{_CONJUNCTION.pattern})", normalized)
+        for name, sentence in _label_sentences(task).items()
+        if re.search(rf"(?<!\w){re.escape(sentence)}(?!\w|{rules.conjunction.pattern})", normalized)
     )
 
 
-def conclusion_labels(task: Task, text: str) -> frozenset[LabelName]:
+def exact_labels(task: Task, text: str) -> frozenset[LabelName]:
+    """The label whose name, alias or answer sentence is the whole text, apart from markup and punctuation."""
+    label = _exact_names(task).get(_bare(text))
+    return frozenset() if label is None else frozenset([label])
+
+
+def conclusion_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     """Labels of a text without a marked answer: from its concluding sentence, else from its first and last one."""
-    sentences = _sentences(text)
-    concluding = [s for s in sentences if _CONCLUSION.search(s)]
-    for candidates in (concluding[-1:], [*sentences[:1], *sentences[-1:]]):
-        labels = frozenset[LabelName]().union(*(_sentence_labels(task, s) for s in candidates))
+    found = sentences(text)
+    concluding = [sentence for sentence in found if rules.conclusion.search(sentence)]
+    for candidates in (concluding[-1:], [*found[:1], *found[-1:]]):
+        labels = frozenset[LabelName]().union(*(sentence_labels(task, s, rules) for s in candidates))
         if labels:
             return labels
     return frozenset()
 
 
-def _sentence_labels(task: Task, sentence: str) -> frozenset[LabelName]:
-    text = _PSEUDO_NEGATION.sub(lambda m: "~" * len(m[0]), _QUESTION.sub(" ", _strip_markdown(sentence)))
-    return _yes_no_labels(task, text) if task.is_yes_no else _named_labels(task, text)
+def sentence_labels(task: Task, sentence: str, rules: Rules) -> frozenset[LabelName]:
+    """Labels that one sentence states; none if it only asks."""
+    text = _without_questions(_strip_markup(sentence))
+    return _yes_no_labels(task, text, rules) if task.is_yes_no else _named_labels(task, text, rules)
 
 
-def _yes_no_labels(task: Task, text: str) -> frozenset[LabelName]:
-    words = {_YES_NO_WORDS[match["word"].lower()] for match in _YES_NO.finditer(text)}
-    return frozenset(words | {label for label, _ in _asserted_labels(task, text)})
+def sentences(text: str) -> list[str]:
+    """The sentences and lines of a text."""
+    return [part for part in _SENTENCE_END.split(text) if part and not part.isspace()]
 
 
-def _named_labels(task: Task, text: str) -> frozenset[LabelName]:
-    asserted = _asserted_labels(task, text)
-    related = re.search(r"\brelated to\s+(?:the\s+)?", text, re.IGNORECASE)
-    end = related.end() if related else -1
+@cache
+def _answer_mark(task: Task) -> re.Pattern[str]:
+    """Pattern of a mark such as "**Final answer:**", in any language or with the name of a question."""
+    rules = all_rules()
+    headings = [word for word in rules.words("answer_headings") if not word.startswith("^")]
+    if not task.is_yes_no:
+        headings += task.questions
+    line_headings = [
+        word.removeprefix("^") for word in rules.words("answer_headings") if word.startswith("^")
+    ]
+    final, plain, first = (words_source(w) for w in (rules.words("final"), headings, line_headings))
+    return re.compile(
+        rf"(?:(?P<final>{final})[ _]?)?{plain}\]?(?:[*_]{{0,3}} ?(?P<strict>[:=|])[*_]{{0,3}}\s?"
+        rf"|[*_]{{0,3}} [-–—] |[*_]{{0,3}} ?{words_source(rules.words('copulas'))} ?:?\s?)"
+        rf"|(?:^|(?<=\n))[*_#> ]{{0,4}}{first}[*_]{{0,3}} ?: ?",
+        re.IGNORECASE,
+    )
+
+
+def _is_strict_mark(match: re.Match[str]) -> bool:
+    return match["strict"] in {":", "="}
+
+
+def _is_short_value(value: str) -> bool:
+    return 0 < len(value.split()) <= 6 and any(map(str.isalnum, value))
+
+
+def _value_after(text: str, start: int) -> str:
+    end = _VALUE_END.search(text, start)
+    return text[start : end.start() if end else len(text)]
+
+
+def _until(text: str, start: int, ends: str) -> str:
+    """The text from `start` to the first of these characters, at most 300 characters."""
+    passage = text[start : start + 300]
+    return passage[: min((at for at in map(passage.find, ends) if at >= 0), default=len(passage))]
+
+
+def _without_questions(text: str) -> str:
+    """Blank out the sentences that end in a question mark."""
+    if "?" not in text and "؟" not in text:
+        return text
+    pieces, position = [], 0
+    for end in _QUESTION_END.finditer(text):
+        piece = text[position : end.end()]
+        pieces.append(" " * len(piece) if end[0] in "?؟" else piece)
+        position = end.end()
+    return "".join([*pieces, text[position:]])
+
+
+def _yes_no_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
+    words = {
+        "yes" if match["yes"] else "no"
+        for match in rules.yes_no.finditer(text)
+        if _stands_alone(text, match, rules)
+    }
+    return frozenset(words | {label for label, _, _ in _asserted_labels(task, text, rules)})
+
+
+_OPENERS = " \"'*_([`#"
+_BEFORE_ANSWER = frozenset(".!?:;,\n\"'(*[]_`#>|{-。、,،।۔")
+_AFTER_ANSWER = re.compile(r" ?(?:[,.!?:;)\]\"'*_`|}<\n(。、،।۔-]|$)")
+
+
+def _stands_alone(text: str, match: re.Match[str], rules: Rules) -> bool:
+    """Whether a "yes" or "no" is an answer of its own: punctuation or certain words on both sides."""
+    before = text[max(0, match.start() - 40) : match.start()]
+    bare = before.rstrip(_OPENERS)
+    begins = not bare or not _BEFORE_ANSWER.isdisjoint(before[len(bare) - 1 :]) or rules.lead_in.search(bare)
+    after = text[match.end() : match.end() + 40]
+    return bool(begins) and bool(_AFTER_ANSWER.match(after) or rules.follower.match(after.lstrip()))
+
+
+Mention = tuple[LabelName, int, int]
+"""A label, and where a text states it."""
+
+
+def _named_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
+    asserted = _asserted_labels(task, text, rules)
+    anchor = rules.anchor.search(text)
+    end = anchor.end() + 1 if anchor else -1
     anchored: set[LabelName] = set()
-    for label, match in asserted:  # the label right after "related to", and those joined to it
-        if match.start() == end or (anchored and _CONJUNCTION.fullmatch(text[end : match.start()])):
+    for label, start, stop in asserted:  # the label right after "related to", and those joined to it
+        if start == end or (anchored and rules.conjunction.fullmatch(text, end, start)):
             anchored.add(label)
-            end = match.end()
-    return frozenset(anchored or {label for label, _ in asserted})
+            end = stop
+    return frozenset(anchored or {label for label, _, _ in asserted})
 
 
-def _asserted_labels(task: Task, text: str) -> list[tuple[LabelName, re.Match[str]]]:
+def _asserted_labels(task: Task, text: str, rules: Rules) -> list[Mention]:
     """Labels that a text states, in order; those stated by a negated phrase count only if no other is stated."""
-    index = _phrase_index(task)
-    stated, stated_by_negation = [], []
-    for match in index.pattern.finditer(text):
+    index = _phrase_index(task, rules.languages)
+    matches = list(index.pattern.finditer(text))
+    if not matches:
+        return []
+    clauses = _Clauses(text, rules)
+    negated_after, hedged_after = False, None
+    stated: list[Mention] = []
+    stated_by_negation: list[Mention] = []
+    for number in range(len(matches) - 1, -1, -1):
+        match, following = matches[number], matches[number + 1] if number + 1 < len(matches) else None
         phrase = index.phrase_by_group[str(match.lastgroup)]
-        before = _CLAUSE_END.split(text[: match.start()])[-1]
-        if _HEDGE.search(before):
+        is_joined = following and rules.conjunction.fullmatch(text, match.end(), following.start())
+        if not is_joined:
+            scope = clauses.after(match.end(), following.start() if following else len(text))
+            negated_after, hedged_after = _negated_after(scope, rules), rules.hedge_after.search(scope)
+        before = clauses.before(match.start())
+        if hedged_after or rules.hedge.search(before):
             continue
-        if phrase.contains_negation or not _negated(text, before, match):
-            stated += [(phrase.label, match)] if phrase.label else []
+        mention = (match.start(), match.end())
+        if phrase.contains_negation or not (negated_after or _negated_before(before, match[0], rules)):
+            stated += [(phrase.label, *mention)] if phrase.label else []
         elif phrase.negated_label:
-            stated_by_negation.append((phrase.negated_label, match))
+            stated_by_negation.append((phrase.negated_label, *mention))
+    stated.reverse()
+    stated_by_negation.reverse()
     return [*stated, *stated_by_negation] if task.is_yes_no else stated or stated_by_negation
 
 
-def _negated(text: str, before: str, match: re.Match[str]) -> bool:
-    """Whether a negating word governs the match: before it in its clause, inside it, or right after it."""
-    nearby = " ".join(before.split()[-9:])
-    return bool(
-        _NEGATOR.search(nearby) or _NEGATOR.search(match[0]) or _POST_NEGATION.match(text[match.end() :])
+def _negated_before(before: str, match: str, rules: Rules) -> bool:
+    """Whether a negation governs the match from before it in its clause, or stands inside it."""
+    nearby = " ".join(before.split()[-_BEFORE_WORDS:])
+    return bool(rules.negation.search(nearby) or rules.negation.search(match))
+
+
+def _negated_after(scope: str, rules: Rules) -> bool:
+    return any(
+        (match := pattern.search(scope)) is not None and len(scope[: match.start()].split()) <= reach
+        for pattern, reach in rules.negations_after
     )
+
+
+class _Clauses:
+    """The clauses of a sentence; phrases that only look like negations are masked."""
+
+    def __init__(self, text: str, rules: Rules) -> None:
+        self.text = rules.affirmation.sub(lambda match: "~" * len(match[0]), text)
+        self.rules = rules
+        borders = [(match.start(), match.end()) for match in rules.clause_end.finditer(self.text)]
+        self._starts = [start for start, _ in borders]
+        self._ends = [end for _, end in borders]
+
+    def before(self, position: int) -> str:
+        """The part of the clause before a position."""
+        number = bisect_right(self._ends, position)
+        start = self._ends[number - 1] if number else 0
+        return self.text[max(start, position - _BEFORE_LIMIT) : position]
+
+    def after(self, position: int, following: int) -> str:
+        """The part of the clause after a position and before the next mention that says something about it."""
+        number = bisect_left(self._starts, position)
+        end = self._starts[number] if number < len(self._starts) else len(self.text)
+        scope = self.text[position : min(end, following, position + _AFTER_LIMIT)]
+        scope_end = self.rules.scope_end.search(scope)
+        return scope[: scope_end.start()] if scope_end else scope
 
 
 class _LabelPhrase(NamedTuple):
@@ -186,43 +285,65 @@ class _PhraseIndex(NamedTuple):
 
 
 @cache
-def _phrase_index(task: Task) -> _PhraseIndex:
+def _phrase_index(task: Task, languages: tuple[str, ...]) -> _PhraseIndex:
     """Index of all phrases of all labels, the longest first."""
+    negation = Rules(languages).negation
     phrases = []
     for label, entry in task.labels.items():
         names = () if task.is_yes_no else (label, *(entry.answer.for_form(form) for form in FORMS))
         for text in sorted({*names, *entry.aliases}):
-            contains_negation = "*" not in text and _NEGATOR.search(text) is not None
+            contains_negation = "*" not in text and negation.search(fold(text)) is not None
             phrases.append(_LabelPhrase(text, label, "no" if task.is_yes_no else None, contains_negation))
         phrases += [_LabelPhrase(text, None, label, False) for text in entry.negated_aliases]
     phrases.sort(key=lambda phrase: (-len(phrase.text), phrase.text))
     by_group = {f"g{number}": phrase for number, phrase in enumerate(phrases)}
     joined = "|".join(f"(?P<{group}>{_phrase_pattern(phrase.text)})" for group, phrase in by_group.items())
-    return _PhraseIndex(re.compile(rf"(?<!\w)(?:{joined})(?!\w)", re.IGNORECASE), by_group)
+    return _PhraseIndex(re.compile(f"(?:{joined})", re.IGNORECASE), by_group)
 
 
 def _phrase_pattern(phrase: str) -> str:
     """Pattern of consecutive words, each with or without a plural s; `*` matches up to three words."""
+    phrase = fold(phrase).rstrip(".。।۔")
     words = [
-        r"(?:[\w'-]+\s+){0,3}?" if word == "*" else _word_pattern(word) + r"[\s-]+"
-        for word in phrase.rstrip(".").split()
+        r"(?:[\w'-]{1,40}\s){0,3}?" if word == "*" else _word_pattern(word) + r"[\s-]"
+        for word in phrase.split()
     ]
-    return "".join(words).removesuffix(r"[\s-]+")
+    short = len(phrase) == 1 or (len(phrase) < 4 and not phrase.isascii() and _KANA.fullmatch(phrase))
+    before, after = (r"(?<!\w)", r"(?!\w)") if short else (left_border(phrase), right_border(phrase))
+    return before + "".join(words).removesuffix(r"[\s-]") + after
+
+
+_KANA = re.compile("[\u3040-\u30ff]+")
 
 
 def _word_pattern(word: str) -> str:
     stem = word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
-    return re.escape(stem) + ("s?" if stem[-1:].isalpha() else "")
+    return re.escape(stem) + ("s?" if stem[-1:].isascii() and stem[-1:].isalpha() else "")
 
 
-def _strip_markdown(text: str) -> str:
+@cache
+def _label_sentences(task: Task) -> dict[LabelName, str]:
+    return {
+        name: " ".join(fold(label.answer.instruction).lower().rstrip(".").split())
+        for name, label in task.labels.items()
+    }
+
+
+@cache
+def _exact_names(task: Task) -> dict[str, LabelName | None]:
+    """Label by bare name, alias or answer sentence; None for a text that two labels share."""
+    names: dict[str, LabelName | None] = {}
+    for label, entry in task.labels.items():
+        aliases = () if task.is_yes_no else entry.aliases
+        for text in (label, *(entry.answer.for_form(form) for form in FORMS), *aliases):
+            names[_bare(text)] = label if names.get(_bare(text), label) == label else None
+    return names
+
+
+def _bare(text: str) -> str:
+    return " ".join(_strip_markup(fold(text)).lower().split()).strip(" .,;:!?\"'()[]{}<>|-。、।۔")
+
+
+def _strip_markup(text: str) -> str:
     """Remove Markdown emphasis, heading and list markup."""
-    return re.sub(r"[*_`#]+|^\s*(?:[-•>]|\d+[.)])\s+", " ", text, flags=re.MULTILINE).strip()
-
-
-def _sentences(text: str) -> list[str]:
-    return [part for part in _SENTENCE_END.split(text) if part.strip()]
-
-
-def _first_sentence(text: str) -> str:
-    return next(iter(_sentences(text)), "")
+    return _MARKUP.sub(" ", text).strip()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from mentallama.answers.label_mentions import marked_labels
+from mentallama.answers.answer_language import answer_language
+from mentallama.answers.label_mentions import LabelName, marked_labels
+from mentallama.answers.language_rules import fold
 from mentallama.records import FORMS
 from mentallama.tasks import Task
 from mentallama.text.tokenize import word_tokens
@@ -38,8 +40,13 @@ def _restates_label(task: Task, sentence: str, *, first: bool) -> bool:
         _joined_tokens(sentence) in _short_answers(task)
         or _label_sentence_pattern(task).search(sentence) is not None
         or (first and _opening_label_end(task, sentence) > 0)
-        or (_MARKER_PREFIX.match(sentence) is not None and bool(marked_labels(task, sentence)))
+        or (_MARKER_PREFIX.match(sentence) is not None and bool(_marked(task, sentence)))
     )
+
+
+def _marked(task: Task, sentence: str) -> frozenset[LabelName]:
+    text = fold(sentence)
+    return marked_labels(task, text, answer_language(task, text).rules).labels
 
 
 def _strip_restatement(task: Task, sentence: str, *, first: bool) -> str:

@@ -1,61 +1,15 @@
-"""Extract the quotations of an answer: text in quotation marks, and the evidence list of a structured answer.
-
-Marks are paired within a paragraph, each style separately, and the outermost pair counts: a quotation within a
-quotation is part of it. Apostrophes are distinguished from straight quotation marks by the characters beside them.
-If the end of a quotation is ambiguous, the shorter reading is taken, as it is in the post whenever the longer one is.
-"""
+"""Extract the quotations of an answer: text in quotation marks, and the evidence list of a structured answer."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from mentallama.answers.parse import answer_body, first_json_object
-from mentallama.text.tokenize import UNBORDERED_LETTER
+from mentallama.answers.json_answers import first_json_object
+from mentallama.answers.markup import answer_body
+from mentallama.text.quotation_marks import quoted_spans, without_outer_marks
 
-_PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
 _TRAILING = " \t\n\r\u00a0\u3000.,;:!?…。，、；：！？-–—\\"
 _LEADING = " \t\n\r\u00a0\u3000.…\\"
-_BEFORE_OPENING = "([{<（【-–—/"
-_AFTER_CLOSING = ")]}）】,;"
-_BARRIER = "\ufdd1"
-"""Replaces text that is quoted already, and ends any quotation; a noncharacter, so never part of a text."""
-_ELISIONS = re.compile(r"(?:n|em|cause|cuz|coz|til|till|tis|twas|bout|round|kay|\d+s?)(?!\w)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class _QuoteStyle:
-    """Marks that pair with each other: `left` usually open, `right` usually close, `either` do both."""
-
-    left: str = ""
-    right: str = ""
-    either: str = ""
-    may_be_apostrophe: bool = False
-    """Whether the marks may also be apostrophes: inside or at the end of a word they neither open nor close."""
-
-    def pattern(self) -> re.Pattern[str]:
-        """Pattern of a mark with its repetitions (as doubled in CSV) and the backslashes before it."""
-        return re.compile(rf"(?<!\\)\\*([{re.escape(self.left + self.right + self.either)}{_BARRIER}])\1*")
-
-
-_DOUBLE_STYLES = (
-    _QuoteStyle(left="“„‟", right="”"),
-    _QuoteStyle(either='"'),
-    _QuoteStyle(either="＂"),
-    _QuoteStyle(left="«", right="»"),
-    _QuoteStyle(left="‹", right="›"),
-    _QuoteStyle(left="「", right="」"),
-    _QuoteStyle(left="『", right="』"),
-)
-_SINGLE_STYLES = (
-    _QuoteStyle(left="‘‚‛", right="’", may_be_apostrophe=True),
-    _QuoteStyle(either="'", may_be_apostrophe=True),
-)
-_MARK_PATTERNS = {style: style.pattern() for style in (*_DOUBLE_STYLES, *_SINGLE_STYLES)}
-
-_QuotedSpan = tuple[int, int, int, int]
-"""Start and end of a quotation with its marks, then without them."""
 
 
 def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
@@ -81,9 +35,13 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     >>> extract_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
     ('so tired',)
     """
-    quotes = [*_quoted_texts(explanation), *_evidence_items(text, explanation)]
-    stripped = (quote.rstrip(_TRAILING).lstrip(_LEADING) for quote in quotes)
-    return tuple(dict.fromkeys(quote for quote in stripped if any(map(str.isalnum, quote))))
+    quoted = [explanation[span.inner_start : span.inner_end] for span in quoted_spans(explanation)]
+    quotes = [*quoted, *_evidence_items(text, explanation)]
+    return tuple(dict.fromkeys(quote for quote in map(_stripped, quotes) if any(map(str.isalnum, quote))))
+
+
+def _stripped(quote: str) -> str:
+    return quote.rstrip(_TRAILING).lstrip(_LEADING)
 
 
 def _evidence_items(text: str, explanation: str) -> list[str]:
@@ -92,108 +50,7 @@ def _evidence_items(text: str, explanation: str) -> list[str]:
     if isinstance(listed, str):  # one quotation, unless it serves as the explanation
         listed = [] if listed.strip() == explanation.strip() else [listed]
     items = [item for item in listed if isinstance(item, str)] if isinstance(listed, list) else []
-    return [_without_outer_marks(item.strip()) for item in items]
-
-
-def _without_outer_marks(item: str) -> str:
-    """Remove quotation marks that enclose the whole item."""
-    for style in (*_DOUBLE_STYLES, *_SINGLE_STYLES):
-        for start, end, inner_start, inner_end in _pairs(item, style):
-            if start == 0 and not item[end:].strip(_TRAILING):
-                return item[inner_start:inner_end]
-    return item
-
-
-def _quoted_texts(explanation: str) -> Iterator[str]:
-    for paragraph in _PARAGRAPH.split(explanation):
-        for _, _, inner_start, inner_end in _quoted_spans(paragraph):
-            yield paragraph[inner_start:inner_end]
-
-
-def _quoted_spans(paragraph: str) -> list[_QuotedSpan]:
-    """Outermost quotations in double marks, and between them those in single marks."""
-    double = _outermost([pair for style in _DOUBLE_STYLES for pair in _pairs(paragraph, style)])
-    masked = _mask(paragraph, double)
-    single = _outermost([pair for style in _SINGLE_STYLES for pair in _pairs(masked, style)])
-    return sorted([*double, *single])
-
-
-def _outermost(pairs: list[_QuotedSpan]) -> list[_QuotedSpan]:
-    outermost: list[_QuotedSpan] = []
-    for pair in sorted(pairs, key=lambda pair: (pair[0], -pair[1])):
-        if not outermost or pair[0] >= outermost[-1][1]:
-            outermost.append(pair)
-    return outermost
-
-
-def _mask(paragraph: str, spans: list[_QuotedSpan]) -> str:
-    """Replace each character of the given spans by a barrier."""
-    pieces, position = [], 0
-    for start, end, *_ in spans:
-        pieces += [paragraph[position:start], _BARRIER * (end - start)]
-        position = end
-    return "".join([*pieces, paragraph[position:]])
-
-
-def _pairs(paragraph: str, style: _QuoteStyle) -> Iterator[_QuotedSpan]:
-    """Pair marks of one style from left to right; a second opening mark replaces the first."""
-    opened: re.Match[str] | None = None
-    for mark in _MARK_PATTERNS[style].finditer(paragraph):
-        if mark[1] == _BARRIER:
-            opened = None
-        elif opened is not None and _closes(paragraph, mark, opened[1], style):
-            yield opened.start(), mark.end(), opened.end(), mark.start()
-            opened = None
-        elif _opens(paragraph, mark, style):
-            opened = mark
-
-
-def _opens(text: str, mark: re.Match[str], style: _QuoteStyle) -> bool:
-    if mark[1] in style.left and not style.may_be_apostrophe:
-        return True
-    before, after = _neighbours(text, mark)
-    if not after or after.isspace() or after in _AFTER_CLOSING or _is_spaced_letter(before):
-        return False
-    if style.may_be_apostrophe:
-        return mark[1] not in style.right and not _ELISIONS.match(text, mark.end())
-    return True
-
-
-def _closes(text: str, mark: re.Match[str], opener: str, style: _QuoteStyle) -> bool:
-    before, after = _neighbours(text, mark)
-    if style.may_be_apostrophe:
-        only_opens = (
-            mark[1] in style.left and opener != "‚"
-        )  # German ‚so‘ closes with the English opening mark
-        return not only_opens and not before.isspace() and not _is_spaced_letter(after)
-    if mark[1] in style.either:
-        return bool(before) and not before.isspace() and not (before in _BEFORE_OPENING and after.isalnum())
-    if mark[1] in style.right and opener in style.left:
-        return True
-    if mark[1] in style.left and mark[1] != opener and (opener == "„" or opener in style.right):
-        return True
-    # The same mark at both ends: ”so”, »so», and the typing error “so“.
-    return not before.isspace() and not after.isalnum()
-
-
-def _neighbours(text: str, mark: re.Match[str]) -> tuple[str, str]:
-    """The characters before and after a mark; empty at either end of the text."""
-    return text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
-
-
-def _is_spaced_letter(character: str) -> bool:
-    """Whether a mark next to this character is an apostrophe rather than a quotation mark.
-
-    True for letters and digits except in Chinese, Japanese, Thai and Korean, where words directly follow quotation
-    marks.
-    """
-    return character.isalnum() and UNBORDERED_LETTER.match(character) is None
-
-
-_OPENING_MARKS = r"[\"'“”„‟‘’‚«»‹›「『＂]"
-_CLOSING_MARKS = r"[\"'“”‟‘’«»‹›」』＂]"
-_STRIPPED_PUNCTUATION = r"[\s,.;:!?…。，、；：！？\\–—-]*"
-"""Punctuation that `extract_quotes` removes at the ends of a quotation."""
+    return [without_outer_marks(item.strip(), _TRAILING) for item in items]
 
 
 def replace_quotes(explanation: str, quotes: Iterable[str], placeholder: str = "“”") -> str:
@@ -202,9 +59,10 @@ def replace_quotes(explanation: str, quotes: Iterable[str], placeholder: str = "
     >>> replace_quotes('The writer says "so tired," twice.', ["so tired"])
     'The writer says “” twice.'
     """
-    for quote in sorted(quotes, key=len, reverse=True):
-        if quote in explanation:
-            quoted = f"{_STRIPPED_PUNCTUATION}{re.escape(quote)}{_STRIPPED_PUNCTUATION}"
-            marked = f"{_OPENING_MARKS}+{quoted}{_CLOSING_MARKS}+"
-            explanation = re.sub(marked, lambda _: placeholder, explanation)
-    return explanation
+    wanted = set(quotes)
+    pieces, position = [], 0
+    for span in quoted_spans(explanation):
+        if _stripped(explanation[span.inner_start : span.inner_end]) in wanted:
+            pieces += [explanation[position : span.start], placeholder]
+            position = span.end
+    return "".join([*pieces, explanation[position:]])
