@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
 from mentallama.answers.language_rules import (
     Rules,
-    all_rules,
     fold,
     left_border,
     right_border,
+    rules_for,
     words_source,
 )
 from mentallama.records import FORMS
@@ -54,13 +55,15 @@ def excerpt_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     return frozenset()
 
 
-def marked_labels(task: Task, text: str, rules: Rules) -> MarkedLabels:
-    """Labels after "Answer:", "Final answer:" (which takes precedence) or "the most fitting label is"."""
+def marked_labels(task: Task, text: str, rules: Rules, headings: Rules) -> MarkedLabels:
+    """Labels after "Answer:", "Final answer:" (which takes precedence) or "the most fitting label is".
+
+    `headings` are the rules with the words of such marks, `rules` those of the values after them.
+    """
     final: set[LabelName] = set()
     plain: set[LabelName] = set()
     named_none = False
-    for match in _answer_mark(task).finditer(text):
-        value = _value_after(text, match.end())
+    for match, value in _marked_values(_answer_mark(task, headings.languages), text):
         labels = exact_labels(task, value) or sentence_labels(task, value, rules)
         (final if match["final"] else plain).update(labels)
         named_none |= not labels and _is_strict_mark(match) and _is_short_value(value)
@@ -109,9 +112,9 @@ def sentences(text: str) -> list[str]:
 
 
 @cache
-def _answer_mark(task: Task) -> re.Pattern[str]:
-    """Pattern of a mark such as "**Final answer:**", in any language or with the name of a question."""
-    rules = all_rules()
+def _answer_mark(task: Task, languages: tuple[str, ...]) -> re.Pattern[str]:
+    """Pattern of a mark such as "**Final answer:**", or with the name of a question."""
+    rules = rules_for(languages)
     headings = [word for word in rules.words("answer_headings") if not word.startswith("^")]
     if not task.is_yes_no:
         headings += task.questions
@@ -135,9 +138,13 @@ def _is_short_value(value: str) -> bool:
     return 0 < len(value.split()) <= 6 and any(map(str.isalnum, value))
 
 
-def _value_after(text: str, start: int) -> str:
-    end = _VALUE_END.search(text, start)
-    return text[start : end.start() if end else len(text)]
+def _marked_values(mark: re.Pattern[str], text: str) -> Iterator[tuple[re.Match[str], str]]:
+    """Marks, each with what follows it in its sentence."""
+    position = 0
+    while match := mark.search(text, position):
+        end = _VALUE_END.search(text, match.end())
+        position = end.start() if end else len(text)
+        yield match, text[match.end() : position]
 
 
 def _until(text: str, start: int, ends: str) -> str:
@@ -287,7 +294,7 @@ class _PhraseIndex(NamedTuple):
 @cache
 def _phrase_index(task: Task, languages: tuple[str, ...]) -> _PhraseIndex:
     """Index of all phrases of all labels, the longest first."""
-    negation = Rules(languages).negation
+    negation = rules_for(languages).negation
     phrases = []
     for label, entry in task.labels.items():
         names = () if task.is_yes_no else (label, *(entry.answer.for_form(form) for form in FORMS))
@@ -297,23 +304,33 @@ def _phrase_index(task: Task, languages: tuple[str, ...]) -> _PhraseIndex:
         phrases += [_LabelPhrase(text, None, label, False) for text in entry.negated_aliases]
     phrases.sort(key=lambda phrase: (-len(phrase.text), phrase.text))
     by_group = {f"g{number}": phrase for number, phrase in enumerate(phrases)}
-    joined = "|".join(f"(?P<{group}>{_phrase_pattern(phrase.text)})" for group, phrase in by_group.items())
-    return _PhraseIndex(re.compile(f"(?:{joined})", re.IGNORECASE), by_group)
+    by_borders: dict[tuple[str, str], list[str]] = {}
+    for group, phrase in by_group.items():
+        words = fold(phrase.text).rstrip(".。।۔")
+        by_borders.setdefault(_borders(words), []).append(f"(?P<{group}>{_phrase_pattern(words)})")
+    joined = "|".join(
+        f"{before}(?:{'|'.join(sources)}){after}" for (before, after), sources in by_borders.items()
+    )
+    return _PhraseIndex(re.compile(joined, re.IGNORECASE), by_group)
+
+
+_KANA = re.compile("[\u3040-\u30ff]{1,3}")
+
+
+def _borders(phrase: str) -> tuple[str, str]:
+    """Sources of the borders of a phrase; names that are too short to be told inside a word need them in any script."""
+    if len(phrase) == 1 or _KANA.fullmatch(phrase):
+        return r"(?<!\w)", r"(?!\w)"
+    return left_border(phrase), right_border(phrase)
 
 
 def _phrase_pattern(phrase: str) -> str:
     """Pattern of consecutive words, each with or without a plural s; `*` matches up to three words."""
-    phrase = fold(phrase).rstrip(".。।۔")
     words = [
         r"(?:[\w'-]{1,40}\s){0,3}?" if word == "*" else _word_pattern(word) + r"[\s-]"
         for word in phrase.split()
     ]
-    short = len(phrase) == 1 or (len(phrase) < 4 and not phrase.isascii() and _KANA.fullmatch(phrase))
-    before, after = (r"(?<!\w)", r"(?!\w)") if short else (left_border(phrase), right_border(phrase))
-    return before + "".join(words).removesuffix(r"[\s-]") + after
-
-
-_KANA = re.compile("[\u3040-\u30ff]+")
+    return "".join(words).removesuffix(r"[\s-]")
 
 
 def _word_pattern(word: str) -> str:

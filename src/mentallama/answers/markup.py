@@ -17,6 +17,7 @@ TagKind = Literal["thought", "answer", "explanation", "control"]
 _TAG = re.compile(
     r"(?P<left><[|｜]?|\[|[◁⟨【《])(?P<slash>/?)(?P<inner>[A-Za-z][^<>\[\]|｜◁▷⟨⟩【】《》\n]{0,60}+)(?:[|｜]?>|\]|[▷⟩】》])"
 )
+_BRACKETS = frozenset("<[◁⟨【《")
 _TAG_KINDS: tuple[tuple[TagKind, re.Pattern[str]], ...] = (
     (
         "thought",
@@ -205,6 +206,8 @@ def _closing_brace(text: str, start: int) -> int | None:
 
 def _tags(text: str) -> Iterator[Tag]:
     """Tags of a known kind, in order. One in square brackets counts only as a part of a pair, or in capitals."""
+    if _BRACKETS.isdisjoint(text):
+        return
     found = []
     square_ends: set[TagKind] = set()
     for match in _TAG.finditer(text):

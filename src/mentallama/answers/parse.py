@@ -23,13 +23,13 @@ from mentallama.answers.label_mentions import (
     marked_labels,
     sentences,
 )
-from mentallama.answers.language_rules import all_rules, fold, words_source
+from mentallama.answers.language_rules import fold, fold_letters, rules_for, words_source
 from mentallama.answers.markup import AnswerParts, after_thought, split_answer
 from mentallama.answers.refusals import is_refusal, labels_beside_refusal
 from mentallama.records import FORMS, Form, Reading
 from mentallama.tasks import Task, find_task
 
-_MAX_PROSE = 1 << 15
+_MAX_PROSE = 1 << 13
 """Characters of prose in which a label is looked for, at the beginning and at the end of a longer answer."""
 
 
@@ -140,15 +140,16 @@ def _read_json(task: Task, body: str) -> Reading | None:
 
 
 def _read_prose(task: Task, body: str) -> Reading:
-    head, explanation = _split_explanation(body)
-    plain, plain_head = fold(_searched(body)), fold(_searched(head))
+    plain = fold(_searched(body))
     language = answer_language(task, plain)
-    marked = marked_labels(task, plain, language.rules)
+    head, explanation = _split_explanation(body, language.headings.languages)
+    plain_head = plain if head == body else fold(_searched(head))
+    marked = marked_labels(task, plain, language.rules, language.headings)
     explicit = marked.labels or label_sentence_labels(task, plain_head or plain, language.rules)
     if len(explicit) == 1:
         return _reading_of_labels(explicit, explanation)
-    if is_refusal(plain_head):
-        stated = labels_beside_refusal(task, plain_head, language.rules) if language.is_known else frozenset()
+    if is_refusal(plain_head, language.headings):
+        stated = labels_beside_refusal(task, plain_head, language) if language.is_known else frozenset()
         declined = Reading(status="refused", reason="the model declines to answer")
         return _reading_of_labels(stated, explanation) if len(stated) == 1 else declined
     if marked.named_none and not explicit:
@@ -184,14 +185,14 @@ def _reading_of_labels(labels: frozenset[LabelName], explanation: str) -> Readin
 
 
 @cache
-def _explanation_heading() -> re.Pattern[str]:
-    words = words_source(all_rules().words("explanation_headings"))
+def _explanation_heading(languages: tuple[str, ...]) -> re.Pattern[str]:
+    words = words_source(rules_for(languages).words("explanation_headings"))
     return re.compile(rf"{words}\]?[*_]{{0,3}}\s{{0,9}}[:：][*_]{{0,3}}\s*", re.IGNORECASE)
 
 
-def _split_explanation(body: str) -> tuple[str, str]:
+def _split_explanation(body: str, languages: tuple[str, ...]) -> tuple[str, str]:
     """Split into the text before the explanation and the explanation; without a heading, each is the whole text."""
-    match = _explanation_heading().search(body)
+    match = _explanation_heading(languages).search(fold_letters(body))
     if match is None:
         return body, body
     return body[: match.start()].rstrip("*_#>[ \t").strip(), body[match.end() :].strip()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from mentallama.answers.answer_language import AnswerLanguage
 from mentallama.answers.label_mentions import LabelName, excerpt_labels, sentences
-from mentallama.answers.language_rules import Rules, all_rules
+from mentallama.answers.language_rules import Rules
 from mentallama.tasks import Task
 from mentallama.text.quotation_marks import quoted_spans
 
@@ -13,20 +14,20 @@ _SEARCHED = 4000
 """Characters at the beginning of an answer in which a refusal is looked for."""
 
 
-def is_refusal(text: str) -> bool:
+def is_refusal(text: str, headings: Rules) -> bool:
     """Whether the model declines to answer somewhere in a folded text, outside quotations and reported speech."""
-    return any(map(_declines, sentences(_own_words(text))))
+    return any(_declines(sentence, headings) for sentence in sentences(_own_words(text)))
 
 
-def labels_beside_refusal(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
+def labels_beside_refusal(task: Task, text: str, language: AnswerLanguage) -> frozenset[LabelName]:
     """Labels that a text states about the post beside its refusal or disclaimer; none if it only names a topic."""
+    rules, headings = language.rules, language.headings
     labels: set[LabelName] = set()
     for sentence in sentences(text[:_SEARCHED]):
         for statement in _statements(sentence, rules):
-            about_post = rules.statement.search(statement) or (
-                task.is_yes_no and rules.yes_no.search(statement)
-            )
-            if about_post and not _declines(statement) and not all_rules().apology.search(statement):
+            declines = _declines(statement, headings) or headings.apology.search(statement)
+            answers = task.is_yes_no and rules.yes_no.search(statement)
+            if not declines and (answers or rules.statement.search(statement)):
                 labels |= excerpt_labels(task, statement.strip(), rules)
     return frozenset(labels)
 
@@ -42,10 +43,10 @@ def _own_words(text: str) -> str:
     return "".join([*pieces, text[position:]])
 
 
-def _declines(sentence: str) -> bool:
+def _declines(sentence: str, headings: Rules) -> bool:
     return any(
         (match := refusal.search(sentence)) and not _is_reported(sentence[: match.start()], reported)
-        for refusal, reported in all_rules().refusals
+        for refusal, reported in headings.refusals
     )
 
 

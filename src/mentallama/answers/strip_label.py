@@ -46,7 +46,8 @@ def _restates_label(task: Task, sentence: str, *, first: bool) -> bool:
 
 def _marked(task: Task, sentence: str) -> frozenset[LabelName]:
     text = fold(sentence)
-    return marked_labels(task, text, answer_language(task, text).rules).labels
+    language = answer_language(task, text)
+    return marked_labels(task, text, language.rules, language.headings).labels
 
 
 def _strip_restatement(task: Task, sentence: str, *, first: bool) -> str:
