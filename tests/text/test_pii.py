@@ -34,7 +34,32 @@ GOES = [
     ("phone", "+90 555 555 01 23", "[phone]"),
     ("phone", "05550123456", "[phone]"),
     ("phone", "5555550123", "[phone]"),
+    # national formats, with numbers that are reserved for fiction where a country has some
+    ("phone", "010-5555-0123", "[phone]"),
+    ("phone", "연락처는 010-5555-0123로", "연락처는 [phone]로"),
+    ("phone", "电话13855550123。", "电话[phone]。"),
+    ("phone", "138 5555 0123", "[phone]"),
+    ("phone", "０９０－５５５５－０１２３", "[phone]"),
+    ("phone", "٠١٠ ٥٥٥٥ ٠١٢٣", "[phone]"),
+    ("phone", "07700 900123", "[phone]"),
+    ("phone", "07700\u00a0900123", "[phone]"),
+    ("phone", "Tel.020 7946 0123", "Tel.[phone]"),
+    ("phone", "01632 960 001", "[phone]"),
+    ("phone", "06 55 55 01 23", "[phone]"),
+    ("phone", "06.55.55.01.23", "[phone]"),
+    ("phone", "030/5550123", "[phone]"),
+    ("phone", "(030) 555 0123", "[phone]"),
+    ("phone", "0151 55550123", "[phone]"),
+    ("phone", "0532 555 01 23", "[phone]"),
+    ("phone", "0812-5555-0123", "[phone]"),
+    ("phone", "0300-5550123", "[phone]"),
+    ("phone", "(11) 95555-0123", "[phone]"),
+    ("phone", "8 (912) 555-01-23", "[phone]"),
+    ("phone", "655 55 01 23", "[phone]"),
+    ("phone", "0044 20 7946 0123", "[phone]"),
+    ("phone", "+49 (0)30 5550123", "[phone]"),
     ("name", "my name is Robin", "my name is [name]"),
+    ("name", "My name is Anne-Marie. Anne-Marie's cat", "My name is [name]. [name]'s cat"),
     ("name", "my name is robin and I write", "my name is [name] and I write"),
     ("name", "My name’s Robin Birch.", "My name’s [name]."),
     ("name", "My name: Robin", "My name: [name]"),
@@ -68,6 +93,18 @@ STAYS = [
     "10/10 would sleep again",
     "at 10:30 and again at 23:59:59",
     "I slept 3.5 hours in 1999",
+    "06-12-2021 10:30",
+    "01.02.2019-03.04.2020",
+    "at 01 02 2021",
+    "from 0900-1700 and 0900-1700",
+    "numbers 04 08 15 16 23 42",
+    "2 000 000 000 won, or 1 050 000 000",
+    "ISBN 978-3-16-148410-0",
+    "120/80, 130/85 and 140/90",
+    "0.001 0.002 0.003",
+    "1999 2000 2001 2002",
+    "50 100 200 400 mg",
+    "00:00:01 00:00:02",
     "1234567",
     "room 404, floor 12, 300 mg",
     "a 5-4 win",
@@ -146,6 +183,38 @@ def test_scrubbing_twice_changes_nothing(text: str) -> None:
     assert scrub(once) == (once, {})
     assert set(counts) <= set(PII_KINDS)
     assert (counts == {}) == (once == text)
+
+
+@pytest.mark.parametrize(
+    ("number", "region"),
+    [("20 12 34 56", "DK"), ("512 345 678", "PL"), ("9123 4567", "SG"), ("1588-1234", "KR")],
+)
+def test_a_number_that_only_its_country_knows_goes_where_that_is_named(number: str, region: str) -> None:
+    pytest.importorskip("phonenumbers")
+    text = f"ring me: {number}, or not"
+    assert scrub(text) == (text, {})
+    assert scrub(text, [region]) == ("ring me: [phone], or not", {"phone": 1})
+
+
+@pytest.mark.parametrize("text", [text for text in STAYS if "1234567" not in text])
+def test_what_is_nobodys_stays_in_its_country_too(text: str) -> None:
+    pytest.importorskip("phonenumbers")
+    assert scrub(text, ["GB", "FR", "KR"]) == (text, {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["@ab" * 300_000, "u/abc/" * 150_000, "a-" * 500_000 + ".", "a." * 500_000, "a@" * 500_000, "@" + "a-" * 500_000,
+     "+1" * 500_000, "0 " * 500_000, "01 " * 300_000, "+" + "1" * 1_000_000, "my name is Robin " * 60_000,
+     "".join(f"my name is Ab{n} " for n in range(50_000)), "my name is Rob" + "-Rob" * 250_000, "我叫" * 400_000,
+     "www." * 250_000, "http://" * 150_000, "(" * 500_000 + "1" * 500_000, "1-" * 500_000, "-" * 1_000_000 + ".com"],
+)  # fmt: skip
+@pytest.mark.timeout(
+    60
+)  # seconds where each character is looked at a few times; hours where the rest is, each time
+def test_a_megabyte_of_anything_is_scrubbed(text: str) -> None:
+    masked, counts = scrub(text)
+    assert (counts == {}) == (masked == text)
 
 
 @given(st.text(alphabet="abc ,.!?\n’éß我이", max_size=60))

@@ -183,3 +183,40 @@ CONTROLS = {chr(code) for code in range(0xA0) if chr(code) not in "\t\n" and not
 @given(st.text() | st.text(st.sampled_from([*sorted(CONTROLS), "a", "Ã", "©"])))
 def test_no_control_character_is_left(text: str) -> None:
     assert not CONTROLS & set(repair(text))
+
+
+@pytest.mark.parametrize(
+    ("unit", "repaired"),
+    [("amp;", "&"), ("amp", "&"), ("#38;", "&"), ("#x26;", "&"), ("\u200bamp;", "&")],
+)
+@pytest.mark.parametrize("times", [1, 2, 40_000, 200_000])
+@pytest.mark.timeout(60)  # milliseconds in one pass; hours with a pass for each level
+def test_an_ampersand_escaped_many_times_is_one(unit: str, repaired: str, times: int) -> None:
+    assert repair("so tired &" + unit * times) == f"so tired {repaired}"
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "&",
+        "&#",
+        "&lt;",
+        "Ã",
+        "Ã‚",
+        "ÃƒÂ",
+        "√",
+        "‚Ä",
+        "鈥",
+        "鈥檚",
+        "â€",
+        "donít",
+        "\r",
+        "e\u0301",
+        "à ",
+        "пїЅ",
+        "&amp;Ã©",
+    ],
+)
+@pytest.mark.timeout(60)  # a second where each pass is linear and there are few
+def test_a_long_text_of_nothing_but_signs_is_repaired(unit: str) -> None:
+    repair(unit * (100_000 // len(unit)))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +17,9 @@ from mentallama.text.near_duplicates import Array, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.quote_matching import find_quote
 from mentallama.text.repair import repair
+
+MaskFn = Callable[[str], tuple[str, dict[str, int]]]
+"""Masks personal data: (text) -> the masked text and counts by kind, as `scrub` does."""
 
 
 @dataclass
@@ -42,6 +47,7 @@ def clean_batch(
     salt: str,
     synthetic_hashes: frozenset[int],
     erasures: ErasureList = NO_ERASURES,
+    phone_regions: Sequence[str] = (),
 ) -> CleanedBatch:
     """Repair and mask a batch of posts, locate their evidence and compute their keys.
 
@@ -53,8 +59,11 @@ def clean_batch(
         Key hashes of synthetic posts, which are marked as such.
     erasures
         Posts to leave out.
+    phone_regions
+        Countries whose phone numbers are masked in every national format.
     """
     batch = CleanedBatch()
+    mask = partial(scrub, phone_regions=phone_regions)
     texts, authors = [], []
     for raw in rows:
         reason = None if isinstance(raw, Reject) else rejection_reason(raw)
@@ -64,14 +73,15 @@ def clean_batch(
             batch.rejects.append(Reject(file=raw.file, row=raw.row, reason=reason))
         else:
             repaired = repair(raw.text)
-            text, scrubbed = scrub(repaired)
+            text, scrubbed = mask(repaired)
             batch.counts.update({f"scrubbed {kind}": number for kind, number in scrubbed.items()})
             key = text_key(text)
-            original = _scrubbed_original(raw.text, repaired, scrubbed)
+            original = _scrubbed_original(raw.text, repaired, scrubbed, mask)
             batch.counts["posts repaired"] += original is not None
             batch.counts["posts scrubbed"] += bool(scrubbed)
             synthetic = key_hash(key) in synthetic_hashes
-            post = _post(raw, text, original, batch.counts, salt, synthetic)
+            evidence = {question: mask(repair(cell))[0] for question, cell in raw.evidence.items()}
+            post = _post(replace(raw, evidence=evidence), text, original, batch.counts, salt, synthetic)
             if erasures.covers(post):
                 batch.counts["posts erased"] += 1
                 continue
@@ -93,7 +103,7 @@ def _group_hash(raw: RawPost, salt: str) -> int:
     return int(stable_id(salt, raw.set if not raw.author else "", name), 16) if name else 0
 
 
-def _scrubbed_original(raw: str, repaired: str, counts: dict[str, int]) -> str | None:
+def _scrubbed_original(raw: str, repaired: str, counts: dict[str, int], mask: MaskFn) -> str | None:
     """The text before repair, with personal data masked; None if nothing was repaired.
 
     Also None if masking it gives other `counts` than masking the repaired text: a name that is only recognised after
@@ -101,16 +111,17 @@ def _scrubbed_original(raw: str, repaired: str, counts: dict[str, int]) -> str |
     """
     if raw.strip() == repaired:
         return None
-    original, original_counts = scrub(raw)
+    original, original_counts = mask(raw)
     return original if original_counts == counts else None
 
 
 def _post(
     raw: RawPost, text: str, original: str | None, counts: Counter[str], salt: str, synthetic: bool
 ) -> Post:
+    """The record of a post; the evidence of `raw` is cleaned as its text was."""
     evidence: dict[str, tuple[Span, ...]] = {}
     for question, cell in raw.evidence.items():
-        spans, not_found = locate_evidence(text, scrub(repair(cell))[0], raw.evidence_separator)
+        spans, not_found = locate_evidence(text, cell, raw.evidence_separator)
         counts["evidence located"] += len(spans)
         counts["evidence not found"] += not_found
         if spans:

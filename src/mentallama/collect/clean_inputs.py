@@ -57,6 +57,7 @@ def clean_inputs(
         salt=recipe.collect.author_salt,
         synthetic_hashes=synthetic_post_hashes(),
         erasures=erasures,
+        phone_regions=recipe.collect.phone_regions,
     )
     duplicates, columns = NearDuplicateIndex(work), _PostIndexBuilder(list(recipe.catalogue()))
     counts, reject_reasons, has_real_posts = Counter[str](), Counter[str](), False

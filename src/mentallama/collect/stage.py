@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,12 @@ def collect_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 
 def collect_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """A data folder without files, and Parquet tables without the library that reads them."""
+    """A data folder without files, and Parquet tables or phone regions without the library that they need."""
+    from mentallama.text.phone_numbers import require_phone_library
+
+    assert recipe.collect is not None
     try:
+        require_phone_library(recipe.collect.phone_regions)
         files = collect_inputs(recipe, folder).values()
     except MentallamaError as fault:
         yield str(fault)
@@ -91,6 +96,12 @@ def collect(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     return summary.model_dump(include={"rows_read", "rejected", "reject_reasons", "posts"})
 
 
+def phone_library_version(recipe: Recipe) -> dict[str, str]:
+    """Version of the optional library that finds phone numbers, where the recipe uses it."""
+    assert recipe.collect is not None
+    return {"phonenumbers": version("phonenumbers")} if recipe.collect.phone_regions else {}
+
+
 STAGE = Stage(
     name="collect",
     help="Gather posts: repair text, mask personal data, split, and remove training posts that leak test posts.",
@@ -98,6 +109,7 @@ STAGE = Stage(
     run=collect,
     problems=collect_problems,
     verdict=check_summary,
+    cache_extra=phone_library_version,
     file_patterns=(
         POSTS_FILE,
         RESPONSES_FILE,

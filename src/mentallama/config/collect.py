@@ -42,6 +42,10 @@ class Collect(Settings):
     """Largest share of rejected rows at which the command still exits with code 0 rather than 3."""
     tables: dict[str, tuple[Source, ...]] = {}
     """The user's tables by set: files below sources/<set>/ and their field maps."""
+    phone_regions: tuple[str, ...] = ()
+    """Countries of the posts, as ISO codes such as KR, GB or FR: their phone numbers are masked in every national
+    format; needs `mentallama[pii]`. Without it, only numbers that their form gives away are masked: those with a
+    country code, an area code in parentheses or a leading 0, and North American ones."""
     author_salt: str = "mentallama"
     """Salt for the hashes of author names."""
     removed_text_patterns: tuple[str, ...] = REMOVED_TEXT_PATTERNS

@@ -7,28 +7,31 @@ person should check texts before they are published.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from mentallama.text.phone_numbers import has_enough_digits, mask_phone_numbers
 
 PII_KINDS = ("mail", "link", "handle", "phone", "name")
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(PII_KINDS)})\]")
 """Matches every placeholder that `scrub` writes."""
 
+_MaskFn = Callable[[str, Sequence[str]], tuple[str, int]]
+"""(text, regions of phone numbers) -> the masked text and the number of replacements."""
+
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _LINK_CHARS, _LINK_END = r"[^\s<>\"”’)\]]*", r"[^\s<>\"”’)\].,;:!?]"
 _LINK = re.compile(
     rf"\b(?:https?://|www\.){_LINK_CHARS}{_LINK_END}"
-    rf"|\b[\w-]+\.(?:com|org|net|edu|gov|io|co|ly|be|tv|gg|info)\b(?:/(?:{_LINK_CHARS}{_LINK_END})?)?(?![\w@])",
+    rf"|(?<![\w-])(-*+)(?!-)[\w-]++\.(?:com|org|net|edu|gov|io|co|ly|be|tv|gg|info)\b"
+    rf"(?:/(?:{_LINK_CHARS}{_LINK_END})?)?(?![\w@])",
     re.IGNORECASE,
 )
-_HANDLE = re.compile(r"(?<![\w@/])@\w{2,30}|(?<![\w/])/?u/[\w-]{3,20}\b")
-_PHONE = re.compile(
-    r"(?<![\w.,$€£-])(?:"
-    r"\+\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){2,5}\d{2,4}"  # +44 20 7946 0123
-    r"|(?:1[ .-])?(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[ .-]\d{4}"  # (555) 555-0123, 1-555-555-0123
-    r"|\d{3}-\d{4}"  # 555-0123
-    r"|0\d{9,10}|1?\d{10}"  # 05550123456
-    r")(?![\w-]|[.,]\d)"
+_AT_HANDLE, _REDDIT_HANDLE = r"@\w{2,30}", r"/?u/[\w-]{3,20}\b"
+_HANDLES = re.compile(
+    rf"(?:(?<![\w@/]){_AT_HANDLE}|(?<![\w/]){_REDDIT_HANDLE})(?:{_AT_HANDLE}|{_REDDIT_HANDLE})*+"
 )
+"""A handle, and those that follow it directly: the text before these counts as masked."""
+_HANDLE = re.compile(rf"{_AT_HANDLE}|{_REDDIT_HANDLE}")
 # Phrases that precede the writer's own name, by language.
 _NAME_INTRODUCTIONS = (
     r"my (?:real |full |first )?name(?: is|'s|’s|(?=:))|me llamo|mi nombre es|je m['’]appelle|"
@@ -45,6 +48,10 @@ _INTRODUCED_NAME = re.compile(
     r"|(?:我(?:的名字)?(?:叫|是叫)|我的名字是|제 이름은|내 이름은|میرا نام) ?(?P<spaceless>\w{1,4})",
     re.IGNORECASE,
 )
+MAX_NAME = 40
+"""Characters of the longest name that is looked for elsewhere in the text."""
+_NAME_LIKE = re.compile(r"(?<!\w)[^\W\d_][\w'’-]*")
+_NAME_PART = re.compile(r"(['’-]+)")
 # Words after an introduction that are not names: "my name is mud", "my name is not important".
 _NOT_NAMES = frozenset(
     [
@@ -111,8 +118,13 @@ _INTRODUCTION_HINTS = (
 )
 
 
-def scrub(text: str) -> tuple[str, dict[str, int]]:
+def scrub(text: str, phone_regions: Sequence[str] = ()) -> tuple[str, dict[str, int]]:
     """Replace personal data with typed placeholders such as `[handle]`.
+
+    Parameters
+    ----------
+    phone_regions
+        Countries whose phone numbers are found in every national format (`mask_phone_numbers`).
 
     Returns
     -------
@@ -132,36 +144,62 @@ def scrub(text: str) -> tuple[str, dict[str, int]]:
         before = text
         for kind, may_match, mask in _RULES:
             if may_match(text):
-                text, replaced = mask(text)
+                text, replaced = mask(text, phone_regions)
                 if replaced:
                     counts[kind] = counts.get(kind, 0) + replaced
     return text, counts
 
 
-def _replace(pattern: re.Pattern[str], kind: str) -> Callable[[str], tuple[str, int]]:
-    return lambda text: pattern.subn(f"[{kind}]", text)
+def _replace(pattern: re.Pattern[str], replacement: str) -> _MaskFn:
+    return lambda text, _: pattern.subn(replacement, text)
 
 
-def _mask_names(text: str) -> tuple[str, int]:
+def _mask_handles(text: str, _: Sequence[str]) -> tuple[str, int]:
+    count = 0
+
+    def mask(handles: re.Match[str]) -> str:
+        nonlocal count
+        masked, number = _HANDLE.subn("[handle]", handles[0])
+        count += number
+        return masked
+
+    return _HANDLES.sub(mask, text), count
+
+
+def _mask_names(text: str, _: Sequence[str]) -> tuple[str, int]:
     """Mask names that the writer introduces, there and wherever else the same capitalised word occurs."""
-    names = {name for match in _INTRODUCED_NAME.finditer(text) if (name := _introduced_name(match))}
+    names: set[str] = set()
+    already_masked = text.count("[name]")
+
+    def mask(introduction: re.Match[str]) -> str:
+        name = _introduced_name(introduction)
+        if name is None:
+            return introduction[0]
+        names.add(name)
+        return introduction[0].removesuffix(name) + "[name]"
+
+    text = _INTRODUCED_NAME.sub(mask, text)
     if not names:
         return text, 0
-    already_masked = text.count("[name]")
-    text = _INTRODUCED_NAME.sub(_mask_introduction, text)
-    count = text.count("[name]") - already_masked
-    words = [
-        re.escape(word) for name in names for word in name.split() if len(word) > 2 and word[0].isupper()
-    ]
-    if words:
-        text, repeats = re.subn(rf"\b(?:{'|'.join(sorted(words))})\b", "[name]", text)
-        count += repeats
-    return text, count
+    words = {
+        word for name in names for word in name.split() if 2 < len(word) <= MAX_NAME and word[0].isupper()
+    }
+    text = _NAME_LIKE.sub(lambda token: _mask_known(token[0], words), text)
+    return text, text.count("[name]") - already_masked
 
 
-def _mask_introduction(match: re.Match[str]) -> str:
-    name = _introduced_name(match)
-    return match[0] if name is None else match[0].removesuffix(name) + "[name]"
+def _mask_known(token: str, names: set[str]) -> str:
+    """Mask the longest known name at each word of a token such as Robin's or Anne-Marie."""
+    if token in names:
+        return "[name]"
+    parts = _NAME_PART.split(token)  # words and, between them, marks
+    masked, index = [], 0
+    while index < len(parts):
+        candidates = range(min(len(parts), index + MAX_NAME), index, -1) if index % 2 == 0 else ()
+        end = next((end for end in candidates if "".join(parts[index:end]) in names), None)
+        masked.append(parts[index] if end is None else "[name]")
+        index = index + 1 if end is None else end
+    return "".join(masked)
 
 
 def _introduced_name(match: re.Match[str]) -> str | None:
@@ -169,8 +207,8 @@ def _introduced_name(match: re.Match[str]) -> str | None:
     return None if name.split()[0].lower() in _NOT_NAMES else name
 
 
-def _has_digits(text: str) -> bool:
-    return sum(map(text.count, "0123456789")) >= 7
+def _mask_phone_numbers(text: str, regions: Sequence[str]) -> tuple[str, int]:
+    return mask_phone_numbers(text, "[phone]", regions)
 
 
 def _has_introduction(text: str) -> bool:
@@ -180,10 +218,10 @@ def _has_introduction(text: str) -> bool:
 
 # (kind, cheap test that rules most posts out, masking function). The order matters: a mail address contains a link's
 # domain and an @ that would otherwise be read as a handle's, and links may contain an @ too.
-_RULES: tuple[tuple[str, Callable[[str], bool], Callable[[str], tuple[str, int]]], ...] = (
-    ("mail", lambda text: "@" in text, _replace(_MAIL, "mail")),
-    ("link", lambda text: "." in text, _replace(_LINK, "link")),
-    ("handle", lambda text: "@" in text or "u/" in text, _replace(_HANDLE, "handle")),
-    ("phone", _has_digits, _replace(_PHONE, "phone")),
+_RULES: tuple[tuple[str, Callable[[str], bool], _MaskFn], ...] = (
+    ("mail", lambda text: "@" in text, _replace(_MAIL, "[mail]")),
+    ("link", lambda text: "." in text, _replace(_LINK, r"\1[link]")),
+    ("handle", lambda text: "@" in text or "u/" in text, _mask_handles),
+    ("phone", has_enough_digits, _mask_phone_numbers),
     ("name", _has_introduction, _mask_names),
 )

@@ -17,6 +17,10 @@ _MAC_SIGN = re.compile(
 )
 # Those that sound text never holds, wherever they stand; ftfy leaves them if the rest of the text is valid.
 _MAC_RUN = re.compile("‚[ÄÑ][^\x00-\x7f]|\uf8ffü[^\x00-\x7f]{2}|¬[ø°]|Ôªø")
+MAX_PASSES = 12
+"""Text may have been escaped or mis-decoded several times; more often than this only a hostile text was."""
+# An ampersand escaped any number of times, so that one pass undoes all of them.
+_ESCAPED_AMPERSAND = re.compile(r"&(?:(?:amp|AMP|#0*38(?!\d)|#[xX]0*26(?![\dA-Fa-f]));?)++")
 MISREAD_MARK = re.compile("‚[ÄÑ][^\x00-\x7f]|â(?:€|\x80)[^\\s\\w]?|вЂ[^\\s\\w]?")
 """Curly quotes, dashes and ellipses in UTF-8 that was read as Mac Roman, Windows-1252 or Windows-1251."""
 # A closing quote whose last byte Windows-1252 does not define, so it was dropped or replaced.
@@ -53,15 +57,17 @@ def repair(text: str) -> str:
     >>> repair("it鈥檚 fine")
     'it’s fine'
     """
-    text, before = text.strip(), ""
-    while text != before:  # text may have been escaped or mis-decoded twice
+    text = text.strip()
+    for _ in range(MAX_PASSES):
         before, text = text, _repair_once(text)
+        if text == before:
+            break
     return text
 
 
 def _repair_once(text: str) -> str:
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_ESCAPED_AMPERSAND.sub("&", text))
     if not text.isascii():
         text = unicodedata.normalize("NFC", _fix_mojibake(text))
     text = _LINE_BREAKS.sub("\n", text)
