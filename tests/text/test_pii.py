@@ -6,6 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mentallama.errors import UsageError
+from mentallama.text.phone_numbers import require_phone_library
 from mentallama.text.pii import PII_KINDS, PLACEHOLDER, scrub
 
 # Names, numbers and addresses are made up or reserved (555-01xx, 7946 0xxx, example.*).
@@ -194,6 +196,22 @@ def test_a_number_that_only_its_country_knows_goes_where_that_is_named(number: s
     text = f"ring me: {number}, or not"
     assert scrub(text) == (text, {})
     assert scrub(text, [region]) == ("ring me: [phone], or not", {"phone": 1})
+
+
+def test_unknown_countries_and_a_missing_library_are_told_before_the_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require_phone_library(())
+    monkeypatch.setattr("mentallama.text.phone_numbers.find_spec", lambda _: None)
+    require_phone_library(())
+    with pytest.raises(UsageError, match="phone_regions needs phonenumbers: pip install"):
+        require_phone_library(["KR"])
+
+
+def test_a_code_that_is_no_country_is_refused() -> None:
+    pytest.importorskip("phonenumbers")
+    with pytest.raises(UsageError, match="'UK' is not a country"):
+        require_phone_library(["KR", "UK"])
 
 
 @pytest.mark.parametrize("text", [text for text in STAYS if "1234567" not in text])
