@@ -33,7 +33,15 @@ def write_hashes(folder: Path) -> None:
     )
 
 
-def verify_hashes(folder: Path, made_here: bool, added_suffixes: tuple[str, ...] = ()) -> None:
+COPY_AGAIN = (
+    "copy the model again, or train again; if you changed it on purpose, put the output of sha256sum for it into "
+    f"{HASHES_FILE}"
+)
+
+
+def verify_hashes(
+    folder: Path, made_here: bool, added_suffixes: tuple[str, ...] = (), advice: str = COPY_AGAIN
+) -> None:
     """Check the files of a model against the digests that were saved with it; reads each file once.
 
     Parameters
@@ -42,6 +50,8 @@ def verify_hashes(folder: Path, made_here: bool, added_suffixes: tuple[str, ...]
         Whether this project made the model, so that it must have digests.
     added_suffixes
         Endings of files that must not have been added since, because a library would load them.
+    advice
+        The part of the error that says what to do.
 
     Raises
     ------
@@ -61,11 +71,7 @@ def verify_hashes(folder: Path, made_here: bool, added_suffixes: tuple[str, ...]
     if not isinstance(hashes, dict):
         raise DataError("not a list of digests; copy the whole folder again, or train again", path)
     for problem, file in _differences(folder, hashes, added_suffixes):
-        raise DataError(
-            f"{problem}; copy the model again, or train again; if you changed it on purpose, put the output of "
-            f"sha256sum for it into {HASHES_FILE}",
-            file,
-        )
+        raise DataError(f"{problem}; {advice}", file)
 
 
 def _differences(

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from mentallama.analysts.base import Template
+from mentallama.analysts.inference.chat_template import plain_chat_template, render_chat
 from mentallama.errors import UsageError
 from mentallama.records import Example, Form
 from mentallama.tasks import Task, write_query
@@ -49,7 +50,7 @@ class PromptEncoder:
     Raises
     ------
     UsageError
-        `chat` is requested and the tokenizer has no template.
+        `chat` is requested and the tokenizer has no template; or, in any method, its template fails.
     """
 
     def __init__(self, tokenizer: Any, form: Form, template: Template, context: int) -> None:
@@ -110,6 +111,17 @@ class PromptEncoder:
         """The text of an answer's tokens, without special tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True)).strip()
 
+    @property
+    def template(self) -> Literal["chat", "plain"]:
+        """The template of the prompts, with `auto` decided."""
+        return "chat" if self.uses_chat_template else "plain"
+
+    def served_template(self) -> str | None:
+        """The chat template with which a server makes these prompts from a user's message; None if there is none."""
+        if self.uses_chat_template:
+            return str(self.tokenizer.chat_template)
+        return plain_chat_template(self.tokenizer, self._special_tokens)
+
     @cached_property
     def stop_token_ids(self) -> tuple[int, ...]:
         """Tokens that end an answer; the first is the one that training appends.
@@ -134,7 +146,7 @@ class PromptEncoder:
             return " ", ""
         prompt = self._apply_chat_template("?")
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER_ANSWER}]
-        conversation = self.tokenizer.apply_chat_template(turns, tokenize=False)
+        conversation = render_chat(self.tokenizer, turns, add_generation_prompt=False)
         if not conversation.startswith(prompt) or conversation.count(_PLACEHOLDER_ANSWER) != 1:
             return "", self.tokenizer.eos_token or ""
         before_answer, _, after_answer = conversation[len(prompt) :].partition(_PLACEHOLDER_ANSWER)
@@ -145,8 +157,7 @@ class PromptEncoder:
         return (self._apply_chat_template("?") if self.uses_chat_template else "?")[-_SUFFIX_CHARS:]
 
     def _apply_chat_template(self, query: str) -> str:
-        turns = [{"role": "user", "content": query}]
-        return str(self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+        return render_chat(self.tokenizer, [{"role": "user", "content": query}], add_generation_prompt=True)
 
     def _tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

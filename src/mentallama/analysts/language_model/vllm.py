@@ -27,6 +27,7 @@ from mentallama.analysts.language_model.generative import (
     argmax,
     trained_template,
 )
+from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.errors import UsageError
 from mentallama.extras import install_hint
 from mentallama.records import Example, Form, Prediction
@@ -172,7 +173,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
             (completion,) = output.outputs
             ids = [token for token in completion.token_ids if token not in stop_token_ids]
             text = self._prompt_encoder(example.form).decode_answer(ids)
-            yield text, completion.finish_reason == "length"
+            yield text, finish_reason_status(completion.finish_reason) == "truncated"
 
     def _generate(self, prompts: Sequence[list[int]], **params: Any) -> list[Any]:
         from vllm import SamplingParams, TokensPrompt

@@ -27,6 +27,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from mentallama.analysts.checkpoints.digests import verify_hashes, write_hashes
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_json
 from mentallama.records import Record
@@ -68,7 +69,13 @@ class Checkpoints:
     devices: DistributedContext
 
     def resume_state(self, fingerprint: str) -> TrainingState | None:
-        """State to resume from, or None. Checkpoints of a run with another fingerprint are deleted."""
+        """State to resume from, or None. Checkpoints of a run with another fingerprint are deleted.
+
+        Raises
+        ------
+        DataError
+            A file of the checkpoint, or of the best weights that it refers to, is damaged.
+        """
         state = self._latest_state(fingerprint) if self.devices.is_main else None
         if self.devices.is_main and state is None:
             self.remove()
@@ -77,13 +84,22 @@ class Checkpoints:
 
     def _latest_state(self, fingerprint: str) -> TrainingState | None:
         for path in sorted(self.folder.glob("step-*"), reverse=True):
+            self._verify(path)
             try:
                 state = TrainingState.model_validate(read_json(path / STATE_FILE))
             except (OSError, ValidationError):
                 continue
             if state.fingerprint == fingerprint:
+                if state.best is not None:
+                    self._verify(self.folder / _best_name(state.best))
                 return state
         return None
+
+    def _verify(self, path: Path) -> None:
+        """Raise `DataError` if a file of a checkpoint is not the one that was written."""
+        verify_hashes(
+            path, made_here=False, advice=f"delete {self.folder} to train again from the beginning"
+        )
 
     def save(
         self,
@@ -153,6 +169,7 @@ class Checkpoints:
             state_dict_saver.save(tensors, checkpoint_id=partial)
         if self.devices.is_main:
             write_json(partial / STATE_FILE, state.model_dump(mode="json"))
+            write_hashes(partial)
             if final.exists():
                 shutil.rmtree(final)
             partial.rename(final)

@@ -269,6 +269,15 @@ class _TrainingLoop:
             "or dtype: float32"
         )
 
+    def _non_finite_validation_error(self, evaluation: Evaluation) -> MentallamaError:
+        names = ", ".join(
+            name for name, value in evaluation.metrics.items() if not math.isfinite(value)
+        )
+        return MentallamaError(
+            f"train: {names} on the validation rows became NaN or infinite after step {evaluation.step}; the last "
+            f"checkpoint is kept in {self.session.checkpoints.folder}. Use a lower learning_rate, or dtype: float32"
+        )
+
     def _is_eval_step(self, last: bool) -> bool:
         every = self.settings.eval_steps
         return last if every is None else self.state.step % every == 0 or self.state.step == self.steps
@@ -279,6 +288,8 @@ class _TrainingLoop:
         with nullcontext() if self.ema is None else self.ema.applied_to(self.model):
             with torch.no_grad(), self.session.autocast():
                 evaluation = Evaluation(step=self.state.step, metrics=self.objective.evaluate(self.model))
+            if not all(map(math.isfinite, evaluation.metrics.values())):
+                raise self._non_finite_validation_error(evaluation)
             better = self.state.best is None or self._selection_metric(evaluation) > self._selection_metric(
                 self.state.best
             )

@@ -13,10 +13,12 @@ from mentallama.analysts.checkpoints.digests import CARD_FILE, RECIPE_FILE, writ
 from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, load_pretrained
 from mentallama.analysts.checkpoints.metadata import METADATA_FILE, SEEN_FILE
 from mentallama.analysts.checkpoints.optional_deps import require_peft
+from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
 from mentallama.files.ownership import make_output_folder
 from mentallama.run_files import SUMMARY_FILE
+from mentallama.train.loop.serving import prepare_for_serving
 
 
 def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
@@ -69,7 +71,11 @@ def merge_lora(folder: Path, out: Path) -> None:
     opened = load_pretrained(str(folder), "causal", torch.float32, None)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    opened.model.merge_and_unload().save_pretrained(partial, safe_serialization=True)
+    merged = opened.model.merge_and_unload()
+    if opened.metadata is not None:
+        template, form = opened.metadata.template, opened.metadata.form
+        prepare_for_serving(merged, PromptEncoder(opened.tokenizer, form, template, opened.context))
+    merged.save_pretrained(partial, safe_serialization=True)
     opened.tokenizer.save_pretrained(partial)
     for name in (METADATA_FILE, SEEN_FILE, CARD_FILE, RECIPE_FILE, SUMMARY_FILE):
         if (folder / name).is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from mentallama.analysts.base import NonFiniteOutputError
 from mentallama.analysts.checkpoints.loading import choose_dtype
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.config import NeuralSettings, Recipe
@@ -19,7 +21,7 @@ from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.errors import UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_json
-from mentallama.progress import log_to_stderr, progress_bar
+from mentallama.progress import ProgressCallback, log_to_stderr, progress_bar
 from mentallama.run_files import BASELINE_FILE, CHECKPOINTS_FOLDER, POSTS_PATH
 from mentallama.train.data.leakage import base_seen_hashes
 from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
@@ -52,7 +54,8 @@ def training_session(
     settings = recipe.train
     assert isinstance(settings, NeuralSettings)
     inherited = base_seen_hashes(settings.base, folder / POSTS_PATH)
-    with progress_bar("train: fit", total_steps(objective, settings)) as advance:
+    shown = progress_bar("train: fit", total_steps(objective, settings)) if devices.is_main else _hidden()
+    with shown as advance:
         yield TrainingSession(
             settings=settings,
             devices=devices,
@@ -72,12 +75,19 @@ def cached_baseline(
     """Result of `measure()` on the untrained model, as plain JSON values.
 
     A resumed run, whose model already has later weights, reads it from `BASELINE_FILE`. All processes must call it.
+
+    Raises
+    ------
+    NonFiniteOutputError
+        The untrained model computes NaN.
     """
     path = folder / BASELINE_FILE
     saved = devices.broadcast(_read_baseline(path) if devices.is_main else {})
     if saved.get("fingerprint") == fingerprint:
         return saved["metrics"]
     metrics = measure()
+    if not _is_finite(metrics):
+        raise NonFiniteOutputError("the base of the training")
     if devices.is_main:
         write_json(path, {"fingerprint": fingerprint, "metrics": metrics})
     devices.barrier()
@@ -94,6 +104,15 @@ def _read_baseline(path: Path) -> dict[str, Any]:
             f"{path}: training writes a file of this name, and this one is another; move it elsewhere"
         )
     return saved
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no number in nested lists and dicts is NaN or infinite."""
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def finalize_model(
@@ -115,6 +134,12 @@ def finalize_model(
         path = session.checkpoints.folder.parent / BASELINE_FILE
         if _read_baseline(path):
             path.unlink()
+
+
+@contextmanager
+def _hidden() -> Iterator[ProgressCallback]:
+    """The progress of every process but the main one."""
+    yield lambda amount, note="": None
 
 
 def _ignore_message(line: str) -> None:

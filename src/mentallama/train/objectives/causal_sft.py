@@ -19,6 +19,7 @@ from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, LoadedModel,
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.language_model.causal import CausalAnalyst
+from mentallama.analysts.language_model.generative import trained_template
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.records import Example
@@ -27,6 +28,7 @@ from mentallama.train.data.instructions import load_instructions
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.distributed import DistributedContext, init_distributed
 from mentallama.train.loop.lora import add_lora
+from mentallama.train.loop.serving import prepare_for_serving
 from mentallama.train.loop.session import training_fingerprint
 from mentallama.train.objectives.sft import (
     IGNORE_INDEX,
@@ -86,7 +88,7 @@ def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     def analyst_of(model: Any) -> Analyst:
         loaded = LoadedModel(model, prepared.tokenizer, prepared.max_context_tokens, "trained", None)
-        return CausalAnalyst(loaded, label_inference_options(settings.template))
+        return CausalAnalyst(loaded, label_inference_options(prompter.template))
 
     objective = sft_objective(data, loss_of, settings, devices)
     if settings.batching == "packed":
@@ -127,13 +129,26 @@ def prepare_causal_model(
     )
     model = loaded.model if lora is None else add_lora(loaded.model, lora, recipe.seed)
     enable_gradient_checkpointing(model, settings)
-    return PreparedModel(model, loaded.tokenizer, loaded.context, loaded.name)
+    return PreparedModel(model, loaded.tokenizer, loaded.context, loaded.name, loaded.metadata)
 
 
 def causal_prompt_encoder(prepared: PreparedModel, settings: CausalSettings, recipe: Recipe) -> PromptEncoder:
-    """Prompt encoder for rows of at most `max_tokens` tokens, and never more than the model's context."""
+    """Prompt encoder for rows of at most `max_tokens` tokens, and never more than the model's context.
+
+    The model is left ready to be served: with a chat template that makes the prompts of training, and with the tokens
+    that end an answer in its generation configuration.
+
+    Raises
+    ------
+    UsageError
+        The token that ends an answer has no embedding.
+    """
     longest = min(settings.max_tokens, prepared.max_context_tokens)
-    return PromptEncoder(prepared.tokenizer, recipe.form, settings.template, longest)
+    template = trained_template(settings.template, prepared.base_metadata)
+    prompter = PromptEncoder(prepared.tokenizer, recipe.form, template, longest)
+    prepare_for_serving(prepared.model, prompter)
+    # From here on the tokenizer has a template in any case, and `auto` would choose it.
+    return PromptEncoder(prepared.tokenizer, recipe.form, prompter.template, longest)
 
 
 def causal_metadata(
@@ -146,7 +161,7 @@ def causal_metadata(
         form=recipe.form,
         max_tokens=prompter.context,
         sets=sets,
-        template="chat" if prompter.uses_chat_template else "plain",
+        template=prompter.template,
         base=base,
     )
 

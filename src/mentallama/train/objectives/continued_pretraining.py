@@ -8,6 +8,7 @@ loss per token, is measured on validation documents and on general text, before 
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -123,6 +124,11 @@ def chunk_documents(documents: Iterable[Document], tokenizer: Any, max_tokens: i
     return CausalRows(rows, 0)
 
 
+def perplexity(loss: float) -> float:
+    """exp of a mean loss in nats; infinite where that exceeds a float."""
+    return math.exp(loss) if loss < math.log(sys.float_info.max) else math.inf
+
+
 def pretraining_objective(
     train: CausalRows,
     validation: CausalRows,
@@ -143,9 +149,9 @@ def pretraining_objective(
 
     def evaluate(model: Any) -> Metrics:
         loss = mean_loss(validation, model)
-        metrics = {"loss": loss, "perplexity": math.exp(loss)}
+        metrics = {"loss": loss, "perplexity": perplexity(loss)}
         if general.rows:
-            metrics["general_perplexity"] = math.exp(mean_loss(general, model))
+            metrics["general_perplexity"] = perplexity(mean_loss(general, model))
         return metrics
 
     return Objective(

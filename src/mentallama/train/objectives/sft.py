@@ -88,13 +88,15 @@ class SftData:
 class PreparedModel:
     """A model ready to be trained, its tokenizer, and its context length in tokens.
 
-    `base` names the model that training starts from; "none" if it starts from scratch.
+    `base` names the model that training starts from; "none" if it starts from scratch. `base_metadata` is None unless
+    this project trained the base.
     """
 
     model: Any
     tokenizer: Any
     max_context_tokens: int
     base: str
+    base_metadata: ModelMetadata | None = None
 
 
 @dataclass(frozen=True)
