@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,25 +25,33 @@ def posts(split: Split, count: int, first: int = 0) -> list[Post]:
     for number in range(first, first + count):
         first_word, second_word = WORDS[number % 12], WORDS[number * 5 % 12]
         text = f"Day {number}: the {first_word} and the {second_word} again, number {number * 37}."
-        stress = "yes" if "noise" in text or "rent" in text else "no"
-        provenance = Provenance(file="made-up.csv", row=number + 2, origin="release")
-        labels = {"stress": stress}
-        result.append(
-            Post(
-                id=f"p{number}",
-                set="dreaddit",
-                split=split,
-                text=text,
-                labels=labels,
-                provenance=provenance,
-            )
-        )
+        result.append(make_post(split, number, text))
     return result
 
 
-def make_run(folder: Path, **settings: Any) -> Recipe:
-    """A run with 24 training rows and 8 validation rows."""
-    all_posts = [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
+def plain_posts(split: Split, count: int, first: int = 0) -> list[Post]:
+    """Synthetic posts of two kinds, in turn, that even a tiny model tells apart."""
+    texts = ("Only noise, noise, noise and noise", "Tea in the garden with tea and tea")
+    return [
+        make_post(split, number, f"{texts[number % 2]} {number}.") for number in range(first, first + count)
+    ]
+
+
+def make_post(split: Split, number: int, text: str) -> Post:
+    """A post of dreaddit, labelled as stress if it mentions noise or rent."""
+    return Post(
+        id=f"p{number}",
+        set="dreaddit",
+        split=split,
+        text=text,
+        labels={"stress": "yes" if "noise" in text or "rent" in text else "no"},
+        provenance=Provenance(file="made-up.csv", row=number + 2, origin="release"),
+    )
+
+
+def make_run(folder: Path, all_posts: Sequence[Post] = (), **settings: Any) -> Recipe:
+    """A run with some posts; without any, with 24 training rows and 8 validation rows of `posts`."""
+    all_posts = all_posts or [*posts("train", 24), *posts("validation", 8, 24), *posts("test", 4, 40)]
     answers = {"yes": YES, "no": NO}
     write_records(folder / "collect/posts.jsonl.zst", all_posts)
     write_records(

@@ -17,6 +17,7 @@ from mentallama.files.record_files import read_json
 from mentallama.train.loop.lora import merge_lora
 from mentallama.train.run import run
 from tests.factories.causal_cases import make_run, save_llama
+from tests.factories.tiny_models import tiny_llama, tiny_tokenizer
 
 
 @pytest.fixture(autouse=True)
@@ -67,4 +68,11 @@ def test_folders_that_cannot_be_merged_are_errors(tmp_path: Path, base: Path) ->
 def test_unknown_target_modules_are_an_error(tmp_path: Path, base: Path) -> None:
     recipe = make_run(tmp_path, base=str(base), lora=LoraSettings(target_modules=("nowhere",)).model_dump())
     with pytest.raises(MentallamaError, match="the model has no layer named nowhere"):
+        run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_layers_too_narrow_for_four_bits_are_one_sentence(tmp_path: Path) -> None:
+    tiny_llama(tmp_path / "base", tiny_tokenizer())
+    recipe = make_run(tmp_path, base=str(tmp_path / "base"), lora={"load_in_4bit": True})
+    with pytest.raises(UsageError, match=r"load_in_4bit: the layer .* has 32 inputs, not a multiple of 64"):
         run(recipe, tmp_path, tmp_path / "train")

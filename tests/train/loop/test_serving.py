@@ -17,10 +17,10 @@ from mentallama.records import example_of
 from mentallama.tasks import load_tasks, write_query
 from mentallama.train.loop.lora import merge_lora
 from mentallama.train.run import run
-from tests.factories.causal_cases import make_run, posts, save_llama
+from tests.factories.causal_cases import make_run, plain_posts, save_llama
 from tests.factories.tiny_models import tiny_llama, tiny_tokenizer
 
-EXAMPLES = [example_of(post, "stress", "instruction") for post in posts("train", 24)]
+EXAMPLES = [example_of(post, "stress", "instruction") for post in plain_posts("test", 12, first=40)]
 NEW_TOKENS = 40
 
 
@@ -31,11 +31,11 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows its training posts by heart."""
+    """A model that has learned which posts are about stress, and to say so."""
     folder = tmp_path_factory.mktemp("run")
     scratch = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 400}
-    # Validated once, at the end: the best weights are the last.
-    recipe = make_run(folder, epochs=60, eval_steps=1000, learning_rate=1e-2, from_scratch=scratch)
+    all_posts = [*plain_posts("train", 24), *plain_posts("validation", 8, first=24)]
+    recipe = make_run(folder, all_posts, epochs=30, learning_rate=5e-3, from_scratch=scratch)
     run(recipe, folder, folder / "train")
     return folder / "train"
 

@@ -97,9 +97,7 @@ class Checkpoints:
 
     def _verify(self, path: Path) -> None:
         """Raise `DataError` if a file of a checkpoint is not the one that was written."""
-        verify_hashes(
-            path, made_here=False, advice=f"delete {self.folder} to train again from the beginning"
-        )
+        verify_hashes(path, made_here=False, advice=f"delete {self.folder} to train again from the beginning")
 
     def save(
         self,

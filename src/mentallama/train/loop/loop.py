@@ -270,9 +270,7 @@ class _TrainingLoop:
         )
 
     def _non_finite_validation_error(self, evaluation: Evaluation) -> MentallamaError:
-        names = ", ".join(
-            name for name, value in evaluation.metrics.items() if not math.isfinite(value)
-        )
+        names = ", ".join(name for name, value in evaluation.metrics.items() if not math.isfinite(value))
         return MentallamaError(
             f"train: {names} on the validation rows became NaN or infinite after step {evaluation.step}; the last "
             f"checkpoint is kept in {self.session.checkpoints.folder}. Use a lower learning_rate, or dtype: float32"

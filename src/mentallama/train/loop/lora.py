@@ -20,6 +20,9 @@ from mentallama.files.ownership import make_output_folder
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.train.loop.serving import prepare_for_serving
 
+_QUANTISATION_BLOCK = 64
+"""Weights that share a scale in bitsandbytes' NF4."""
+
 
 def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
     """Wrap a model with new adapters, the only trainable weights; a quantised base is prepared for training.
@@ -27,12 +30,13 @@ def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
     Raises
     ------
     UsageError
-        The model has no layer named in `target_modules`.
+        The model has no linear layer named in `target_modules`, or its layers are too narrow for 4 bits.
     """
     require_peft()
     from peft import LoraConfig, TaskType, get_peft_model, prepare_model_for_kbit_training
 
     if settings.load_in_4bit:
+        _check_block_size(model)
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
@@ -48,8 +52,21 @@ def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
         return get_peft_model(model, config)
     except ValueError:
         raise UsageError(
-            f"lora.target_modules: the model has no layer named {', '.join(settings.target_modules)}; use all-linear"
+            f"lora.target_modules: the model has no layer named {', '.join(settings.target_modules)} that LoRA can "
+            "adapt; use all-linear"
         ) from None
+
+
+def _check_block_size(model: Any) -> None:
+    """Raise `UsageError` if a layer's inputs do not fill whole blocks of quantised weights, which share a scale."""
+    import bitsandbytes
+
+    for name, layer in model.named_modules():
+        if isinstance(layer, bitsandbytes.nn.Linear4bit) and layer.in_features % _QUANTISATION_BLOCK:
+            raise UsageError(
+                f"lora.load_in_4bit: the layer {name} has {layer.in_features} inputs, not a multiple of "
+                f"{_QUANTISATION_BLOCK} as 4-bit weights need; use load_in_4bit: false, which a model this small allows"
+            )
 
 
 def merge_lora(folder: Path, out: Path) -> None:

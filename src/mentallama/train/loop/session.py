@@ -139,7 +139,11 @@ def finalize_model(
 @contextmanager
 def _hidden() -> Iterator[ProgressCallback]:
     """The progress of every process but the main one."""
-    yield lambda amount, note="": None
+    yield _ignore_progress
+
+
+def _ignore_progress(amount: float, note: str = "") -> None:
+    """Progress callback of every process but the main one."""
 
 
 def _ignore_message(line: str) -> None:
