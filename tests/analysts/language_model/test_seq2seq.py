@@ -174,6 +174,7 @@ def test_labels_only_writes_nothing() -> None:
 @pytest.mark.parametrize("budget", [1, 300, 100_000])
 def test_padding_and_batches_do_not_change_the_answers(kind: Kind, budget: int) -> None:
     model, tokenizer = ending_pair(kind)
+    model.double()  # batches round differently, and a tie that float32 rounding breaks would change a text
     examples = make_examples(("Irf", "SAD"), posts=4)
     together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
     singly = analyst(model, tokenizer)

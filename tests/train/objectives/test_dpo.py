@@ -55,7 +55,7 @@ def test_the_margin_and_the_loss_by_hand() -> None:
 
 
 def test_batched_log_probabilities_equal_those_of_single_rows(base: Path) -> None:
-    model = load_pretrained(str(base), "causal", torch.float32, CPU).model.eval()
+    model = load_pretrained(str(base), "causal", torch.float64, CPU).model.eval()
     rows = [CausalRow([5, 9, 3, 7], 2), CausalRow([8, 4, 6, 9, 11, 2], 1)]
     with torch.no_grad():
         together = response_logprobs(model, collate_causal(rows, [(0,), (1,)], CPU))
@@ -127,7 +127,7 @@ def test_reference_log_probabilities_do_not_depend_on_the_token_budget(base: Pat
     )
     with torch.no_grad():
         large, small = (
-            reference_logprobs(opened.model.eval(), rows, budget, DistributedContext(CPU))
+            reference_logprobs(opened.model.double().eval(), rows, budget, DistributedContext(CPU))
             for budget in (10_000, 1)
         )
     torch.testing.assert_close(torch.tensor(large), torch.tensor(small), atol=1e-4, rtol=0)
