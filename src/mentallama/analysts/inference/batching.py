@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 import torch
 
-from mentallama.errors import MentallamaError
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.progress import LogFn
 
 MAX_LENGTH_RATIO = 4 / 3
@@ -17,6 +18,10 @@ MAX_LENGTH_RATIO = 4 / 3
 
 SMALL_BATCH_TOKENS = 512
 """Batches of at most this many tokens may mix any lengths: one more pass would cost more than the padding."""
+
+
+_CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
+"""What torch's CPU allocator says when memory runs out, on Linux and elsewhere."""
 
 
 class Batchable(Protocol):
@@ -96,6 +101,35 @@ def unless_out_of_memory(run: Callable[[], Result]) -> tuple[Result] | None:
     The error must not be kept beyond the handler: its traceback refers to all tensors of the failed batch.
     """
     try:
-        return (run(),)
+        with torch_errors():
+            return (run(),)
     except torch.OutOfMemoryError:
         return None
+
+
+@contextmanager
+def torch_errors() -> Iterator[None]:
+    """Give errors of torch one type each, whatever the device.
+
+    Raises
+    ------
+    torch.OutOfMemoryError
+        Memory ran out; on a CPU, torch itself raises a plain RuntimeError.
+    UsageError
+        The device cannot compute in the dtype.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except MemoryError:
+        raise torch.OutOfMemoryError("out of memory") from None
+    except RuntimeError as error:
+        message = str(error)
+        if any(phrase in message for phrase in _CPU_OUT_OF_MEMORY):
+            raise torch.OutOfMemoryError("out of memory") from None
+        if "not implemented for" in message and any(name in message for name in ("BFloat16", "Half")):
+            raise UsageError(
+                "this device cannot compute in the dtype of the model; use dtype: float32"
+            ) from error
+        raise

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from mentallama.analysts.inference.batching import torch_errors
 from mentallama.config import NeuralSettings
 from mentallama.errors import MentallamaError
 from mentallama.progress import ProgressCallback
@@ -224,7 +225,8 @@ class _TrainingLoop:
                 rows, lengths, budget, self.session.devices.world_size, packed_length
             )
             try:
-                return self._run_micro_batches(micro_batches)
+                with torch_errors():
+                    return self._run_micro_batches(micro_batches)
             except torch.OutOfMemoryError:
                 self.optimiser.zero_grad(set_to_none=True)
                 self._halve_token_budget(max(len(bins) for batch in micro_batches for bins in batch))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from mentallama.analysts.inference.batching import torch_errors
 from mentallama.errors import MentallamaError
 from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.train.loop.batching import PackingBin, plan_micro_batches
@@ -29,12 +30,13 @@ def summed_loss(
     while True:
         micro_batches = plan_micro_batches(range(len(lengths)), lengths, token_budget, devices.world_size)
         try:
-            # Every device takes part in every pass; one without rows repeats another's and counts it as 0.
-            local_sum = sum(
-                float(loss(batch[devices.rank] or batch[0])) * bool(batch[devices.rank])
-                for batch in micro_batches
-            )
-            return devices.all_reduce_sum(local_sum)[0]
+            with torch_errors():
+                # Every device takes part in every pass; one without rows repeats another's and counts it as 0.
+                local_sum = sum(
+                    float(loss(batch[devices.rank] or batch[0])) * bool(batch[devices.rank])
+                    for batch in micro_batches
+                )
+                return devices.all_reduce_sum(local_sum)[0]
         except torch.OutOfMemoryError:
             if token_budget <= max(lengths) or devices.world_size > 1:
                 raise MentallamaError(
