@@ -275,7 +275,7 @@ def _type_name(field: Mapping[str, Any]) -> str:
 
 
 def _number(field: Mapping[str, Any]) -> str:
-    bounds = (f", {word} {field[key]:g}" for key, word in _BOUNDS.items() if key in field)
+    bounds = (f", {word} {field[key]:g}" for key, word in _BOUNDS.items() if field.get(key, 2**31) < 2**31)
     return ("number" if field["type"] == "number" else "whole number") + "".join(bounds)
 
 

@@ -185,6 +185,9 @@ def test_an_override_reaches_into_lists_and_empty_sections(tmp_path: Path) -> No
         ("check.min_chrf=101", "check.min_chrf: should be at most 100"),
         ("check.length=[5]", "check.length[1]: is missing"),
         ("check.language=perhaps", "check.language: should be true or false"),
+        ("seed=-1", "seed: should be at least 0"),
+        ("seed=4294967296", "seed: should be less than 4294967296"),
+        ("predict.max_new_tokens=2147483648", "predict.max_new_tokens: should be less than 2147483648"),
         ("seed=" + "9" * 5000, "seed: should be a smaller number"),
     ],
 )  # fmt: skip

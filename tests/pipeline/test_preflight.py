@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import re
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
@@ -12,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from mentallama.analysts.checkpoints.optional_deps import EXTRAS
+from mentallama.analysts.registry import ANALYSTS
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import UsageError
 from mentallama.pipeline.preflight import check_run
@@ -205,6 +209,13 @@ def test_libraries_are_checked_before_any_work(tmp_path: Path, without: Callable
         "train needs torch and transformers: pip install 'mentallama[train]'",
         "predict needs vllm: pip install 'mentallama[vllm]'",
     ]
+
+
+def test_the_extras_of_libraries_are_those_of_the_package() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    for library, extra in EXTRAS.items():
+        assert any(re.match(rf"{library}\b", requirement) for requirement in extras[extra])
+    assert {name for kind in ANALYSTS.values() for name in kind.required} <= set(EXTRAS)
 
 
 def test_nothing_is_written_if_the_check_fails(tmp_path: Path, without: Callable[..., None]) -> None:

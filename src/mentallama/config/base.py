@@ -18,5 +18,8 @@ class Settings(BaseModel):
 Share = Annotated[float, Field(ge=0, le=1)]
 """A number from 0 to 1."""
 
+PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
+"""A count; the libraries that it is passed to take 32 bits."""
+
 JsonObject = Annotated[dict[str, Any], BeforeValidator(json_values)]
 """Keys and values that are passed on as JSON."""

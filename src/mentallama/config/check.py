@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from mentallama.config.base import Settings, Share
+from mentallama.config.base import PositiveInt, Settings, Share
 from mentallama.text.suggestions import did_you_mean
 
 

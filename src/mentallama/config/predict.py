@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat
 
-from mentallama.config.base import JsonObject, Settings
+from mentallama.config.base import JsonObject, PositiveInt, Settings
 from mentallama.records import Split
 
 

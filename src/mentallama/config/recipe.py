@@ -20,7 +20,7 @@ from mentallama.text.names import FileName
 class Evaluate(Settings):
     """How predictions are scored."""
 
-    resamples: int = Field(default=1000, ge=100)
+    resamples: int = Field(default=1000, ge=100, le=1_000_000)
     """Number of bootstrap resamples for the 95 % intervals."""
     label_reader: Path | None = None
     """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
@@ -41,8 +41,8 @@ class SharedSettings(Settings):
     sets: tuple[str, ...] = ()
     """Sets to work on; empty: all sets of the catalogue."""
     form: Form = "instruction"
-    seed: int = 7
-    jobs: int = Field(default=2, ge=1)
+    seed: int = Field(default=7, ge=0, lt=2**32)
+    jobs: int = Field(default=2, ge=1, le=1024)
     tasks: Path | None = None
     """A folder with additional task files."""
     ray: str | None = None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from mentallama.config.base import Settings
+from mentallama.config.base import PositiveInt, Settings
 from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
 from mentallama.records import SPLITS, Split
 

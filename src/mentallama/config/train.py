@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveFloat, Tag, model_validator
 
-from mentallama.config.base import Settings, Share
+from mentallama.config.base import PositiveInt, Settings, Share
 
 
 class LinearSettings(Settings):

@@ -24,6 +24,7 @@ from mentallama.errors import TooManyRejectsError, UsageError
 from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
 from mentallama.files.ownership import make_output_folder
 from mentallama.files.record_files import record_writer
+from mentallama.files.schema_faults import fault_sentences
 from mentallama.pipeline.cache_key import cache_key
 from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import spec_files
@@ -120,17 +121,15 @@ def parse_options(options: dict[str, Any]) -> Predict:
     try:
         return Predict.model_validate({key: value for key, value in options.items() if value is not None})
     except ValidationError as invalid:
-        messages = (
-            f"{_option_name(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
-            for error in invalid.errors()
-        )
-        raise UsageError("; ".join(dict.fromkeys(messages))) from None
+        faults = fault_sentences(invalid, options, Predict, lambda _: None)
+        raise UsageError("; ".join(dict.fromkeys(map(_as_option, faults)))) from None
 
 
-def _option_name(location: tuple[int | str, ...]) -> str:
-    """A setting as the command line spells it."""
-    name = str(location[0])
-    return "--split" if name == "splits" else f"--{name.replace('_', '-')}"
+def _as_option(fault: str) -> str:
+    """A sentence about a setting, which begins with its key, with the key as the command line spells it."""
+    key, _, problem = fault.partition(": ")
+    name = key.partition("[")[0]
+    return f"{'--split' if name == 'splits' else '--' + name.replace('_', '-')}: {problem}"
 
 
 def _post_filter(command: PredictCommand) -> PostFilter:
