@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from mentallama.config import EndpointSettings
 from mentallama.errors import UsageError
@@ -81,3 +82,28 @@ def test_a_url_with_a_secret_is_refused_without_showing_it() -> None:
     with pytest.raises(UsageError, match="the URL of m holds a user, password or key") as caught:
         open_endpoint("remote:m@https://me:hunter2@api.example.org/v1", EndpointSettings(), {})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "sk-proj-abcdefgh12345678",
+        "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ123456",
+        "gsk_1234567890abcdef",
+        "AKIA5EXAMPLE7EXAMPLE",
+        "a" * 70,
+        "Bearer abc",
+        "",
+    ],
+)
+def test_a_key_in_place_of_its_variable_is_refused_and_never_shown(value: str) -> None:
+    with pytest.raises(ValidationError) as found:
+        EndpointSettings(key_env_var=value)
+    (error,) = found.value.errors()
+    assert "name an environment variable" in error["msg"]
+    assert not value or value not in error["msg"]
+
+
+@pytest.mark.parametrize("name", ["MENTALLAMA_API_KEY", "KEY_2", "OPENAI_API_KEY", "my_key", "_X"])
+def test_names_of_variables_are_taken(name: str) -> None:
+    assert EndpointSettings(key_env_var=name).key_env_var == name

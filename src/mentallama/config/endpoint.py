@@ -6,12 +6,15 @@ import re
 from typing import Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
 
 from mentallama.config.base import JsonObject, Settings
 
 SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
 """Names that suggest a secret; no field of a request body is called like this."""
+
+MAX_VARIABLE_CHARS = 64
+"""Longest name of an environment variable that is accepted; keys are longer."""
 
 RESERVED_FIELDS = frozenset(("model", "messages", "response_format", "stream", "n"))
 """Fields of the request body that the code sets itself."""
@@ -30,11 +33,25 @@ class EndpointSettings(Settings):
     """The provider's rate limits; None: slow down only when the server asks for it."""
     schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
     """The `response_format` that a structured answer is requested with, beside the prompt's instructions."""
+    system_role: Literal["system", "developer", "user"] = "system"
+    """Role of the instructions. user: they precede the text of the first user message, for models whose chat template
+    has no system role. A model that rejects the role is found out with the first request, and user is used, with a
+    message."""
     max_tokens: PositiveInt = 512
     temperature: float = Field(default=0.0, ge=0, le=2)
     extra_body: JsonObject = {}
     """Additional fields of the request body; null removes a default field, for example max_tokens for a model that
     takes max_completion_tokens instead."""
+
+    @field_validator("key_env_var", mode="before")
+    @classmethod
+    def _refuse_key(cls, value: object) -> object:
+        """Refuse what may be the key itself, which manifests and reports would show; the message does not repeat it."""
+        if not is_variable_name(value):
+            raise ValueError(
+                "name an environment variable, such as MY_API_KEY, and put the key itself into it"
+            )
+        return value
 
     @model_validator(mode="after")
     def _check_prices_and_extra_body(self) -> EndpointSettings:
@@ -47,6 +64,20 @@ class EndpointSettings(Settings):
         if secret:  # extra_body is shown in manifests and reports
             raise ValueError(f"extra_body: {secret[0]} looks like a secret; put keys into the environment")
         return self
+
+
+def is_variable_name(value: object) -> bool:
+    """Whether a value names an environment variable, rather than being a key that was put in the wrong place.
+
+    >>> is_variable_name("MY_API_KEY2"), is_variable_name("hf_aB3dE"), is_variable_name("sk-abc")
+    (True, False, False)
+    """
+    if not isinstance(value, str) or len(value) > MAX_VARIABLE_CHARS:
+        return False
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value) is None:
+        return False
+    has_digit = any(char.isdigit() for char in value)
+    return not has_digit or ("_" in value and value == value.upper())
 
 
 def parse_remote_spec(spec: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from mentallama.errors import MentallamaError
-from mentallama.llm_api.endpoint import Endpoint
+from mentallama.llm_api.endpoint import Endpoint, proxy_variable
 from mentallama.llm_api.ledger.group_commit import GroupCommitter, LedgerEntry
 from mentallama.llm_api.limits.admission import AdmissionControl, BudgetExceeded
 from mentallama.llm_api.limits.budget import BudgetAccount, worst_case
@@ -22,6 +22,7 @@ from mentallama.llm_api.limits.failure_watch import FailureWatch, RequestsFailEr
 from mentallama.llm_api.limits.rate_limit import RateLimiter
 from mentallama.llm_api.transport.fatal_errors import RESUME_HINT
 from mentallama.llm_api.transport.http import (
+    NOT_CONNECTED,
     AttemptOutcome,
     FinalOutcome,
     RetryableFailure,
@@ -255,7 +256,7 @@ class _Dispatcher:
                 self.limiter.refund_tokens(pending.max_tokens, sum(outcome.usage.values()))
             return 0.0
         if not outcome.connected:
-            self._count_connection_failure(now)
+            self._count_connection_failure(now, outcome.reason)
             return 2 * backoff
         self.ever_connected, self.connection_failures = True, 0
         pending.server_attempts += 1
@@ -265,7 +266,7 @@ class _Dispatcher:
             self.limiter.record_overload(now, started, outcome.retry_after)
         return max(outcome.retry_after or 0.0, backoff * 2.0 ** min(pending.server_attempts - 1, 7))
 
-    def _count_connection_failure(self, now: float) -> None:
+    def _count_connection_failure(self, now: float, reason: str) -> None:
         """End the run if the endpoint is down: soon if it was never reachable, else after `max_outage` seconds."""
         if self.connection_failures == 0:
             self.outage_start = now
@@ -276,8 +277,11 @@ class _Dispatcher:
         keep_waiting = self.ever_connected and now - self.outage_start < self.limits.max_outage
         if self.connection_failures >= threshold and not keep_waiting:
             self.never_connected = not self.ever_connected
+            variable = proxy_variable(self.endpoint.base_url)
+            proxy = f" and the proxy in {variable} (NO_PROXY names hosts without)" if variable else ""
+            cause = "" if reason == NOT_CONNECTED.reason else f" ({reason})"
             raise MentallamaError(
-                f"no connection to {self.endpoint.host}: check the URL and the server; {RESUME_HINT}"
+                f"no connection to {self.endpoint.host}{cause}: check the URL and the server{proxy}; {RESUME_HINT}"
             )
 
     def _ledger_entry(

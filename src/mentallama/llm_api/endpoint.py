@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from mentallama.config import EndpointSettings, parse_remote_spec
 from mentallama.errors import UsageError
@@ -54,6 +57,29 @@ def open_endpoint(spec: str, settings: EndpointSettings, environ: Mapping[str, s
             "remote:m@http://127.0.0.1:8000/v1"
         )
     return Endpoint(model, url.rstrip("/"), settings, _read_api_key(settings.key_env_var, environ))
+
+
+def proxy_variable(url: str) -> str | None:
+    """The environment variable whose proxy is used for a URL, such as HTTPS_PROXY; None if there is none.
+
+    NO_PROXY is obeyed, and a server on this machine is always reached directly.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host == "localhost" or _is_loopback(host) or proxy_bypass(host):
+        return None
+    name = f"{parts.scheme}_proxy"
+    names = (name, name.upper())
+    return next(
+        (variable for variable in names if getproxies().get(parts.scheme) and os.environ.get(variable)), None
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_valid_url(url: str) -> bool:

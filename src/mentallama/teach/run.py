@@ -34,6 +34,7 @@ from mentallama.progress import LogFn, ProgressCallback, progress_bar
 from mentallama.records import Post
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.teach.cost_estimate import CostEstimate, budget_warning, estimate_cost
+from mentallama.teach.endpoint_options import settle_options
 from mentallama.teach.few_shot import (
     FewShotRow,
     ShotSampler,
@@ -45,7 +46,12 @@ from mentallama.teach.few_shot import (
 from mentallama.teach.requests import TeachJob, build_requests, count_real_posts, labelled_questions
 from mentallama.teach.responses import compose_responses
 from mentallama.teach.summary import TeachSummary
-from mentallama.teach.teachers import AnalystLoader, completion_sources, open_endpoints
+from mentallama.teach.teachers import (
+    AnalystLoader,
+    completion_sources,
+    open_endpoints,
+    with_settled_options,
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,10 @@ def run(  # noqa: PLR0913, PLR0917 - everything that a stage cannot know by itse
         ledger = stack.enter_context(Ledger(ledger_path)) if endpoints else None
         sources = completion_sources(job, endpoints, ledger, load_analyst)
         if ledger is not None:
-            _query_remote_teachers(job, list(endpoints.values()), ledger, counts.total(), log, dispatch_mode)
+            settled = _query_remote_teachers(
+                job, list(endpoints.values()), ledger, counts.total(), log, dispatch_mode
+            )
+            sources = with_settled_options(sources, endpoints.values(), settled)
         summary = compose_responses(job, sources, out, counts.total()).summary(job)
     write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))
     return summary
@@ -140,8 +149,11 @@ def _query_remote_teachers(
     n_questions: int,
     log: LogFn,
     dispatch_mode: DispatchMode,
-) -> None:
-    """Log the cost estimates, then query one endpoint after the other, or all by batch files."""
+) -> list[Endpoint]:
+    """Log the cost estimates, then query one endpoint after the other, or all by batch files.
+
+    Returns the endpoints, with the settings that were found out to be needed.
+    """
     settings = job.settings
     estimates = [estimate_cost(job, endpoint, ledger, n_questions) for endpoint in endpoints]
     for estimate in estimates:
@@ -158,13 +170,21 @@ def _query_remote_teachers(
             log(
                 f"teach: {batch_round.unmatched} results in {dispatch_mode.batch_folder} are of no request of this run"
             )
-        return
+        return list(endpoints)
     address = dispatch_mode.ray_address
     transport = http_transport if address is None else ray_transport(address, log)
-    for endpoint, estimate in zip(endpoints, estimates, strict=True):
+    settled = []
+    for original, estimate in zip(endpoints, estimates, strict=True):
+
+        def send(to: Endpoint, requests: Iterable[Request]) -> RunStats:
+            return dispatch_sync(requests, to, ledger, limits, lambda _: None, transport)
+
+        endpoint = settle_options(job, original, ledger, send, log)
+        settled.append(endpoint)
         with progress_bar(f"teach: ask {endpoint.model}", n_questions) as advance:
             on_commit = _progress_callback(advance, estimate)
             dispatch_sync(_requests(job, endpoint), endpoint, ledger, limits, on_commit, transport)
+    return settled
 
 
 def _requests(job: TeachJob, endpoint: Endpoint) -> Iterator[Request]:

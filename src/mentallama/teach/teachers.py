@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
@@ -102,6 +102,19 @@ def completion_sources(
             assert ledger is not None
             sources.append(LedgerSource(names[teacher.spec], job, endpoint, ledger))
     return sources
+
+
+def with_settled_options(
+    sources: Sequence[CompletionSource], endpoints: Iterable[Endpoint], settled: Iterable[Endpoint]
+) -> list[CompletionSource]:
+    """The sources, with remote teachers that look completions up by the settings they were requested with."""
+    by_address = {(old.model, old.base_url): new for old, new in zip(endpoints, settled, strict=True)}
+    return [
+        replace(source, endpoint=by_address[source.endpoint.model, source.endpoint.base_url])
+        if isinstance(source, LedgerSource)
+        else source
+        for source in sources
+    ]
 
 
 def unique_names(endpoints: Sequence[Endpoint]) -> list[str]:

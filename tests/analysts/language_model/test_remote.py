@@ -328,6 +328,33 @@ def test_a_wrong_key_is_said_in_either_mode() -> None:
                 list(opened(server.url, mode=mode)[0].analyse([example("DR")]))
 
 
+def test_a_renamed_option_is_changed_and_said_once() -> None:
+    def respond(body: Body, _: str) -> tuple[int, Body] | None:
+        message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+        return (400, {"error": {"message": message}}) if "max_tokens" in body else None
+
+    with serving(Plan(respond=respond, reply=yes_for_rain)) as server:
+        analyst, messages = opened(server.url, mode="free", max_new_tokens=77)
+        result = list(analyst.analyse([example("DR", post) for post in POSTS]))
+        assert server.bodies[-1]["max_completion_tokens"] == 77
+    assert [each.reading.label for each in result] == ["yes", "no", "no"]
+    assert [message for message in messages if "extra_body" in message] == messages
+    assert len(messages) == 1
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 500, 501])
+def test_any_failure_of_completions_is_free_mode(status: int) -> None:
+    def respond(_: Body, path: str) -> tuple[int, Body] | None:
+        return (status, {"error": "boom"}) if path == "/v1/completions" else None
+
+    with serving(Plan(respond=respond, reply=yes_for_rain, chance=depends)) as server:
+        analyst, messages = opened(server.url)
+        (prediction,) = analyst.analyse([example("DR")])
+    assert prediction.reading.label == "yes"
+    assert len(messages) == 1
+    assert "is asked in free mode" in messages[0]
+
+
 # --- the spec -----------------------------------------------------------------------------------------
 
 

@@ -225,6 +225,41 @@ def test_a_damaged_ledger_is_reported(path: Path) -> None:
         ledger.get_completions([f"{number:032x}" for number in range(300)])
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE completions SET text = CAST(x'E28099FF2074686520706F7374' AS TEXT)",
+        "UPDATE completions SET usage = '{'",
+        "UPDATE completions SET usage = '[1]'",
+        "UPDATE completions SET usage = x'00'",
+        "UPDATE completions SET cost = 'much'",
+        "UPDATE completions SET attempts = 'often'",
+        "ALTER TABLE completions RENAME COLUMN text TO words",
+        "DROP TABLE completions",
+    ],
+)
+def test_damaged_rows_and_tables_are_one_sentence_without_their_text(damage: str, path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.commit([done(1, "a secret about the post")])
+    with sqlite3.connect(path) as file:
+        file.execute(damage)
+    file.close()
+    with pytest.raises(DataError) as found, Ledger(path) as ledger:
+        ledger.get_completions([f"{1:032x}"])
+    assert str(found.value) == f"{path}: the ledger is damaged: restore a backup, or move the file away"
+    assert found.value.__suppress_context__
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.95])
+def test_a_truncated_ledger_is_reported(kept: float, path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.commit([done(number, "words " * 200) for number in range(100)])
+    raw = path.read_bytes()
+    path.write_bytes(raw[: int(len(raw) * kept)])
+    with pytest.raises(DataError, match="the ledger is damaged"), Ledger(path) as ledger:
+        ledger.get_completions([f"{number:032x}" for number in range(100)])
+
+
 def test_a_full_disk_loses_nothing_that_was_committed(path: Path) -> None:
     rows = [done(number, "words " * 200, cost=1.0) for number in range(300)]
     with Ledger(path) as ledger:

@@ -15,7 +15,7 @@ from yarl import URL
 
 from mentallama.config import EndpointSettings
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.llm_api.endpoint import Endpoint, open_endpoint
+from mentallama.llm_api.endpoint import Endpoint, open_endpoint, proxy_variable
 from mentallama.llm_api.transport.http import (
     AttemptOutcome,
     FinalOutcome,
@@ -364,3 +364,71 @@ def test_redirects_and_proxies_are_not_followed(monkeypatch: pytest.MonkeyPatch)
     assert reached == []
     assert len(seen) == 1
     assert f"Authorization: Bearer {KEY}".encode() in seen[0]
+
+
+COMPLETION = json.dumps(completion({"content": "Well."})).encode()
+
+
+def by_proxy(answer: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[AttemptOutcome, list[bytes]]:
+    """The outcome of a request by a proxy that gives this answer, and what the proxy saw."""
+
+    async def go() -> tuple[AttemptOutcome, list[bytes]]:
+        proxy, seen = await _redirecting(answer)
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://someone:secret@127.0.0.1:{port}")
+        endpoint = open_endpoint("remote:m@http://model.invalid/v1", EndpointSettings(), {})
+        async with open_session(endpoint, 5, 1) as session:
+            return await send_once(session, endpoint, URL(endpoint.request_url), b"{}"), seen
+
+    return asyncio.run(go())
+
+
+def test_the_environments_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(COMPLETION), COMPLETION)
+    outcome, seen = by_proxy(answer, monkeypatch)
+    assert seen[0].startswith(b"POST http://model.invalid/v1/chat/completions")
+    assert isinstance(outcome, FinalOutcome)
+    assert outcome.text == "Well."
+
+
+def test_a_proxy_that_asks_for_a_password_is_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="the proxy in http_proxy asks for a user and a password") as found:
+        by_proxy(b"HTTP/1.1 407 Authenticate\r\nContent-Length: 0\r\n\r\n", monkeypatch)
+    assert "secret" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "no_proxy", "variable"),
+    [
+        ("http://model.example/v1", "", "HTTP_PROXY"),
+        ("https://model.example/v1", "", "https_proxy"),
+        ("https://model.example/v1", "model.example", None),
+        ("https://sub.model.example/v1", ".model.example", None),
+        ("http://127.0.0.1:8000/v1", "", None),
+        ("http://localhost:8000/v1", "", None),
+        ("http://[::1]:8000/v1", "", None),
+    ],
+)
+def test_the_proxy_of_a_url(
+    url: str, no_proxy: str, variable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    assert proxy_variable(url) == variable
+
+
+def test_a_proxy_that_does_not_answer_is_no_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("http_proxy", f"http://someone:secret@127.0.0.1:{closed.getsockname()[1]}")
+        found = send(open_endpoint("remote:m@http://model.invalid/v1", EndpointSettings(), {}))
+    assert found == RetryableFailure("no connection to the proxy", connected=False)
+
+
+def test_a_host_without_address_is_no_attempt() -> None:
+    found = send(open_endpoint("remote:m@http://model.invalid/v1", EndpointSettings(), {}))
+    assert isinstance(found, RetryableFailure)
+    assert not found.connected

@@ -8,10 +8,12 @@ free mode is used, with a message. `llm_api.data_agreements` decides beforehand 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from math import fsum
 from typing import Any
 
@@ -28,6 +30,7 @@ from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
 from mentallama.llm_api.transport.http import Transport, http_transport
+from mentallama.llm_api.transport.rejected_options import RejectedOptionError, adapt_endpoint
 from mentallama.llm_api.types import Completion, Limits, Request, TokenLogprobs
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
@@ -143,22 +146,62 @@ class RemoteAnalyst:
         return False
 
     def _probe(self, texts: Sequence[str]) -> Completion | None:
-        """Request log-probabilities of some texts; None if the endpoint rejects the request."""
+        """Request log-probabilities of some texts; None if the endpoint rejects the request or fails at it.
+
+        Servers without this interface answer with 404, 400, 501 or 500. Only a server that cannot be reached or is
+        overloaded is no such answer.
+        """
         request = Request(
-            hash="probe", body=self._scoring_body(texts), example_id="", post_id="", task="", question=""
+            hash="probe",
+            body=self._request_body(_scoring_fields(texts)),
+            example_id="",
+            post_id="",
+            task="",
+            question="",
         )
         try:
-            (completion,) = [completion for _, completion in self._send([request], COMPLETIONS_PATH)]
-        except UsageError:  # no such path or model; if the key is wrong, the next request reports it
+            endpoint = replace(self._endpoint, path=COMPLETIONS_PATH)
+            (completion,) = [
+                completion
+                for _, completion in iter_completions([request], endpoint, self._limits, self._transport)
+            ]
+        except (
+            UsageError
+        ):  # no such path, a rejected option or model; if the key is wrong, the next request reports it
             return None
-        if completion.state == "failed" and completion.transient:
+        if completion.state == "failed" and completion.transient and not _is_server_error(completion.reason):
             raise MentallamaError(
                 f"{self._endpoint.host} gave no answer ({completion.reason}); try again later"
             )
         return completion
 
-    def _send(self, requests: Iterable[Request], path: str) -> Iterator[tuple[Request, Completion]]:
-        return iter_completions(requests, replace(self._endpoint, path=path), self._limits, self._transport)
+    def _send(
+        self, prompts: Iterable[tuple[Example, Mapping[str, Any]]], path: str
+    ) -> Iterator[tuple[Request, Completion]]:
+        """Send prompts, each a part of a request body; options that the model rejects are changed, which is said once.
+
+        Prompts whose request met such a rejection are sent again.
+        """
+        waiting, source = dict[str, tuple[Example, Mapping[str, Any]]](), iter(prompts)
+
+        def requests() -> Iterator[Request]:
+            for example, prompt in chain(list(waiting.values()), source):
+                waiting[example.id] = example, prompt
+                yield _example_request(example, self._request_body(prompt))
+
+        while True:
+            endpoint = replace(self._endpoint, path=path)
+            try:
+                for request, completion in iter_completions(
+                    requests(), endpoint, self._limits, self._transport
+                ):
+                    del waiting[request.example_id]
+                    yield request, completion
+            except RejectedOptionError as rejected:
+                self._endpoint = adapt_endpoint(self._endpoint, rejected.update)
+                self._options.log(f"{rejected}; this setting is used from here on")
+            else:
+                return
 
     # Free mode
 
@@ -166,18 +209,14 @@ class RemoteAnalyst:
         pending: dict[str, Example] = {}
         path = COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
 
-        def requests() -> Iterator[Request]:
+        def prompts() -> Iterator[tuple[Example, Mapping[str, Any]]]:
             for example in examples:
                 pending[example.id] = example
                 query = self._query(example)
-                prompt = (
-                    {"prompt": query}
-                    if path == COMPLETIONS_PATH
-                    else {"messages": [{"role": "user", "content": query}]}
-                )
-                yield _example_request(example, self._request_body(prompt))
+                as_chat = {"messages": [{"role": "user", "content": query}]}
+                yield example, ({"prompt": query} if path == COMPLETIONS_PATH else as_chat)
 
-        for request, completion in self._send(requests(), path):
+        for request, completion in self._send(prompts(), path):
             example = pending.pop(request.example_id)
             if completion.state == "failed":
                 self._record_failure(example.id, completion)
@@ -191,11 +230,8 @@ class RemoteAnalyst:
         """Score the answers to each question; then request the explanations, unless only labels are needed."""
         by_id = {example.id: example for example in examples}
         unexplained: dict[str, Prediction] = {}
-        requests = (
-            _example_request(example, self._scoring_body(self._answer_texts(example)))
-            for example in by_id.values()
-        )
-        for request, completion in self._send(requests, COMPLETIONS_PATH):
+        prompts = ((example, _scoring_fields(self._answer_texts(example))) for example in by_id.values())
+        for request, completion in self._send(prompts, COMPLETIONS_PATH):
             prediction = self._best_answer(by_id[request.example_id], completion)
             if prediction is not None and prediction.probabilities and not self._options.labels_only:
                 unexplained[request.example_id] = prediction
@@ -224,15 +260,13 @@ class RemoteAnalyst:
     def _add_explanations(
         self, examples: Mapping[str, Example], predictions: Mapping[str, Prediction]
     ) -> Iterator[Prediction]:
-        def requests() -> Iterator[Request]:
+        def prompts() -> Iterator[tuple[Example, Mapping[str, Any]]]:
             for example_id, prediction in predictions.items():
                 example = examples[example_id]
                 answer = self._answer_text(example, str(prediction.reading.label))
-                yield _example_request(
-                    example, self._request_body({"prompt": f"{answer} {REASONING_MARKER}"})
-                )
+                yield example, {"prompt": f"{answer} {REASONING_MARKER}"}
 
-        for request, completion in self._send(requests(), COMPLETIONS_PATH):
+        for request, completion in self._send(prompts(), COMPLETIONS_PATH):
             prediction, refused = predictions[request.example_id], completion.state == "refused"
             if completion.state == "failed":
                 self._record_failure(request.example_id, completion)
@@ -262,13 +296,14 @@ class RemoteAnalyst:
         return f"{self._query(example)} {label_sentence(self._task(example), label, example.form)}"
 
     def _request_body(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
-        params = {"max_tokens": self._options.max_new_tokens, "temperature": 0.0, **self._options.extra_body}
+        settings = self._endpoint.settings
+        params = {
+            "max_tokens": settings.max_tokens,
+            "temperature": settings.temperature,
+            **settings.extra_body,
+        }
         body = {name: value for name, value in params.items() if value is not None}
-        return {"model": self._endpoint.model, **prompt, **body}
-
-    def _scoring_body(self, texts: Sequence[str]) -> dict[str, Any]:
-        # Some servers generate at least one token.
-        return self._request_body({"prompt": list(texts)}) | {"max_tokens": 1, "echo": True, "logprobs": 1}
+        return {"model": self._endpoint.model, **body, **prompt}
 
     def _read(self, example: Example, completion: Completion) -> Reading:
         """Read a finished answer; one without any text has the reason for that as its reason."""
@@ -288,6 +323,11 @@ class RemoteAnalyst:
             self.failed[example_id] = reason
 
 
+def _scoring_fields(texts: Sequence[str]) -> dict[str, Any]:
+    """Fields that ask for the log-probabilities of texts; some servers generate at least one token."""
+    return {"prompt": list(texts), "max_tokens": 1, "echo": True, "logprobs": 1}
+
+
 def _example_request(example: Example, body: dict[str, Any]) -> Request:
     """A request identified by its example rather than its content: nothing is cached."""
     return Request(
@@ -298,6 +338,11 @@ def _example_request(example: Example, body: dict[str, Any]) -> Request:
         task=example.task,
         question=example.question,
     )
+
+
+def _is_server_error(reason: str | None) -> bool:
+    """Whether the server failed at the request itself, rather than being overloaded or unreachable."""
+    return re.search(r"\b(?:HTTP|error) 500\b", reason or "") is not None
 
 
 def answer_logprobs(completion: Completion | None, count: int) -> list[float] | None:

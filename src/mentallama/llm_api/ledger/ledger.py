@@ -81,11 +81,11 @@ class Ledger:
 
     def get_completions(self, hashes: Sequence[str]) -> dict[str, Completion]:
         """Return the completions of those hashes that have one."""
-        return {
-            row[0]: _completion_of_row(row)
-            for batch in batched(hashes, QUERY_BATCH)
-            for row in self._select(COMPLETION_COLUMNS, batch)
-        }
+        rows = [
+            row for batch in batched(hashes, QUERY_BATCH) for row in self._select(COMPLETION_COLUMNS, batch)
+        ]
+        with translate_sqlite_errors(self.path):
+            return {row[0]: _completion_of_row(row) for row in rows}
 
     def commit(
         self,
@@ -148,7 +148,8 @@ class Ledger:
 
     def total_spent(self) -> float:
         """Certain and possible cost of all runs, with attempts without a completion and reservations of killed runs."""
-        return float(self._query(TOTAL_SPENT_QUERY, [None])[0][0])
+        with translate_sqlite_errors(self.path):
+            return float(self._query(TOTAL_SPENT_QUERY, [None])[0][0])
 
     def open_account(self) -> int:
         """Open an account for one run and return its id."""

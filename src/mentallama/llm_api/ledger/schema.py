@@ -85,21 +85,29 @@ SQLITE_ERRORS: dict[int, tuple[type[MentallamaError], str]] = {
     ),
     sqlite3.SQLITE_NOTADB: (DataError, NOT_A_LEDGER),
     sqlite3.SQLITE_CORRUPT: (DataError, DAMAGED_LEDGER),
+    sqlite3.SQLITE_ERROR: (DataError, DAMAGED_LEDGER),  # a table or column is missing
+    sqlite3.SQLITE_SCHEMA: (DataError, DAMAGED_LEDGER),
+    sqlite3.SQLITE_MISMATCH: (DataError, DAMAGED_LEDGER),
+    sqlite3.SQLITE_CONSTRAINT: (DataError, DAMAGED_LEDGER),
 }
 """Exceptions and messages for SQLite's primary result codes."""
 
 
 @contextmanager
 def translate_sqlite_errors(path: Path) -> Iterator[None]:
-    """Re-raise SQLite's errors with a message for users; codes not in `SQLITE_ERRORS` pass unchanged."""
+    """Re-raise SQLite's errors, and those of reading damaged values, with a message for users.
+
+    The error itself may repeat what an answer says of a post, so it is never shown.
+    """
     try:
         yield
-    except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in SQLITE_ERRORS:
-            raise
-        kind, sentence = SQLITE_ERRORS[code]
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        kind, sentence = SQLITE_ERRORS.get(
+            getattr(error, "sqlite_errorcode", 0) & 0xFF, (DataError, DAMAGED_LEDGER)
+        )
         raise DataError(sentence, path) if kind is DataError else kind(f"{path}: {sentence}") from None
+    except (ValueError, TypeError, OverflowError):  # not UTF-8, not JSON, another type than the column's
+        raise DataError(DAMAGED_LEDGER, path) from None
 
 
 def open_connections(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:

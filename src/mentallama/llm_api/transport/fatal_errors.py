@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.llm_api.endpoint import Endpoint
+from mentallama.llm_api.endpoint import Endpoint, proxy_variable
 
 RESUME_HINT = "completed requests are kept, and the same command resumes"
 
@@ -39,6 +39,14 @@ def _redirected(endpoint: Endpoint) -> MentallamaError:
     return UsageError(
         f"{endpoint.host} redirects requests to another URL, which is not followed; "
         "use the API's own URL in the spec"
+    )
+
+
+def _proxy_rejects(endpoint: Endpoint) -> MentallamaError:
+    variable = proxy_variable(endpoint.base_url) or "the environment"
+    return UsageError(
+        f"the proxy in {variable} asks for a user and a password: put them into the variable's URL, or name "
+        f"{endpoint.host} in NO_PROXY"
     )
 
 
@@ -80,6 +88,7 @@ FATAL_BY_STATUS: dict[int, FatalErrorBuilder] = {
     403: _wrong_key,
     404: _unknown_model,
     405: _unknown_model,
+    407: _proxy_rejects,
 }
 
 

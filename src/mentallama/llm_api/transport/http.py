@@ -21,7 +21,7 @@ import aiohttp
 from yarl import URL
 
 from mentallama.answers.finish_reasons import finish_reason_status
-from mentallama.llm_api.endpoint import COMPLETIONS_PATH, Endpoint
+from mentallama.llm_api.endpoint import COMPLETIONS_PATH, Endpoint, proxy_variable
 from mentallama.llm_api.limits.budget import actual_cost
 from mentallama.llm_api.transport.error_body import (
     error_in_success,
@@ -33,6 +33,7 @@ from mentallama.llm_api.transport.error_body import (
     wait_named_by,
 )
 from mentallama.llm_api.transport.fatal_errors import fatal_error
+from mentallama.llm_api.transport.rejected_options import rejected_option
 from mentallama.llm_api.transport.server_message import safe_code, safe_message
 from mentallama.llm_api.types import Completion, CompletionState, Limits, Request, TokenLogprobs
 
@@ -96,6 +97,17 @@ NOT_CONNECTED = RetryableFailure("no connection", connected=False)
 TIMED_OUT = RetryableFailure("timeout", overloaded=True, maybe_billed=True)
 CONNECTION_LOST = RetryableFailure("connection lost", maybe_billed=True)
 FAILURE_BY_EXCEPTION: tuple[tuple[type[BaseException], RetryableFailure], ...] = (
+    (aiohttp.ClientProxyConnectionError, RetryableFailure("no connection to the proxy", connected=False)),
+    (aiohttp.ClientHttpProxyError, RetryableFailure("the proxy refuses the connection", connected=False)),
+    (
+        aiohttp.ClientConnectorCertificateError,
+        RetryableFailure("the server's certificate is not trusted", connected=False),
+    ),
+    (aiohttp.ClientSSLError, RetryableFailure("no TLS connection", connected=False)),
+    (
+        aiohttp.ClientConnectorDNSError,
+        RetryableFailure("the host's name cannot be resolved", connected=False),
+    ),
     (aiohttp.ConnectionTimeoutError, NOT_CONNECTED),
     (aiohttp.ClientConnectorError, NOT_CONNECTED),
     (TimeoutError, TIMED_OUT),
@@ -107,7 +119,7 @@ FAILURE_BY_EXCEPTION: tuple[tuple[type[BaseException], RetryableFailure], ...] =
 
 
 def open_session(endpoint: Endpoint, timeout: float, max_concurrency: int) -> aiohttp.ClientSession:
-    """Open a session for one endpoint: `timeout` seconds per attempt, no proxy from the environment, no cookies."""
+    """Open a session for one endpoint: `timeout` seconds per attempt, the environment's proxy, no cookies."""
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if endpoint.api_key is not None:
         headers["Authorization"] = f"Bearer {endpoint.api_key}"
@@ -116,7 +128,7 @@ def open_session(endpoint: Endpoint, timeout: float, max_concurrency: int) -> ai
         headers=headers,
         timeout=aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=False,
+        trust_env=proxy_variable(endpoint.base_url) is not None,
     )
 
 
@@ -224,6 +236,8 @@ def _parse_error(  # noqa: PLR0913, PLR0917 - as `parse_response`
     if payload is not None:
         codes = [code for code in codes if safe_code(code, payload, endpoint.api_key)]
         detail = safe_message(error_message(error), payload, endpoint.api_key)
+        if (rejected := rejected_option(endpoint, status, error, payload)) is not None:
+            raise rejected
     fatal = fatal_error(endpoint, status, codes, error, has_response_format, detail)
     if fatal is not None:
         raise fatal
