@@ -77,6 +77,28 @@ def test_outputs_written_by_pandas(benchmark: Path, tmp_path: Path, escapechar: 
     assert (scores.accuracy, scores.refused) == (75.0, 1)
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_outputs_saved_by_a_spreadsheet(
+    benchmark: Path, tmp_path: Path, delimiter: str, encoding: str
+) -> None:
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    frame = pd.DataFrame(
+        {"goldens": GOLDENS, "generated_text": [f"{golden}\n; so, yes" for golden in GOLDENS]}
+    )
+    frame.to_csv(folder / "DR.csv", index=False, sep=delimiter, encoding=encoding, lineterminator="\r\n")
+    assert evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").sets["DR"].accuracy == 100.0
+
+
+def test_outputs_that_are_cut_off_are_an_error(benchmark: Path, tmp_path: Path) -> None:
+    folder = write_outputs(tmp_path / "o", GOLDENS, [f"{golden}\nIt says so." for golden in GOLDENS])
+    whole = (folder / "DR.csv").read_bytes().rstrip()
+    (folder / "DR.csv").write_bytes(whole[:-4])
+    with pytest.raises(DataError, match="row 5: not a CSV file; it may be truncated"):
+        evaluate_responses(benchmark, "instruction", folder, tmp_path / "out")
+
+
 def test_outputs_in_another_order_are_reordered(benchmark: Path, tmp_path: Path) -> None:
     backwards = GOLDENS[::-1]
     scores = evaluate_responses(

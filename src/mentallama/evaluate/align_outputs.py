@@ -1,7 +1,7 @@
 """Align a file of model outputs with a test file of the benchmark.
 
 Outputs are in the published layout: `SET.csv` with the columns `goldens` (the reference) and `generated_text`, one row
-for each row of the test file.
+for each row of the test file; separated by comma, semicolon, tab or bar, as spreadsheet programs save them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseRow
+from mentallama.files.tables import TextLines, find_delimiter
 
 OUTPUT_COLUMNS = ["goldens", "generated_text"]
 
@@ -49,13 +51,20 @@ def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
     Raises
     ------
     DataError
-        The file is not UTF-8, or not a table with the two columns.
+        The file is neither UTF-8 nor UTF-16 with a byte order mark, or not a table with the two columns.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.reader(lines, escapechar=escape))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError("not a UTF-8 CSV file", path) from error
+    with TextLines(path, "utf-8") as lines:
+        first = next(lines, "")
+        delimiter = find_delimiter(first, OUTPUT_COLUMNS, default=",")
+        # strict: otherwise a file that is truncated inside a cell yields a shorter answer
+        reader = csv.reader(chain([first], lines), delimiter=delimiter, escapechar=escape, strict=True)
+        rows = []
+        try:
+            for cells in reader:
+                rows.append(cells)
+                lines.end_row()
+        except csv.Error as error:
+            raise DataError("not a CSV file; it may be truncated", path, len(rows) + 1) from error
     header = rows[0] if rows else []
     if not set(OUTPUT_COLUMNS) <= set(header):
         raise DataError(f"no columns {' and '.join(OUTPUT_COLUMNS)} in its first row", path, 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.errors import DataError, UsageError
-from mentallama.files.tables import read_table, require_columns
+from mentallama.files.tables import TableLayout, TextLines, find_delimiter, read_table, require_columns
 from mentallama.records import Form, Split
 from mentallama.tasks import Task, read_query
 
@@ -17,6 +17,9 @@ _EXPERT_FOLDER = "human_evaluation/test_instruction_expert"
 
 COLUMNS = ("query", "gpt-3.5-turbo")
 """Columns of the published files; the second holds the reference response, even if an expert wrote it."""
+
+POST_COLUMNS = ("post", "question", "response")
+"""Columns of some training files."""
 
 _TRAIN_FILE_NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train.csv", "{stem}_train.csv", "{stem}-train.csv"),
@@ -102,6 +105,14 @@ def find_expert_files(root: Path, tasks: Mapping[str, Task]) -> list[ReleaseFile
     return [ReleaseFile(name, "test", "instruction", path) for name, path in paths if path.is_file()]
 
 
+def _layout(path: Path) -> TableLayout:
+    """The delimiter of a file that a spreadsheet program saved again."""
+    with TextLines(path, "utf-8") as lines:
+        header = next(lines, "")
+    delimiters = (find_delimiter(header, columns, default=",") for columns in (COLUMNS, POST_COLUMNS))
+    return TableLayout(delimiter=next((found for found in delimiters if found != ","), ","))
+
+
 def read_release_file(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
     """Yield the rows of a file, each query split into post text and question.
 
@@ -110,12 +121,12 @@ def read_release_file(file: ReleaseFile, task: Task) -> Iterator[ReleaseRow]:
     DataError
         A row is not a query of this task and form.
     """
-    for row, cells in read_table(file.path):
+    for row, cells in read_table(file.path, layout=_layout(file.path)):
         if "post" in cells:
-            require_columns(file.path, cells, ["post", "question", "response"])
+            require_columns(file.path, cells, POST_COLUMNS)
             query, reference = cells["post"] + " " + cells["question"].lstrip(), cells["response"]
         else:
-            require_columns(file.path, cells, list(COLUMNS))
+            require_columns(file.path, cells, COLUMNS)
             query, reference = (cells[column] for column in COLUMNS)
         try:
             question, text = read_query(task, query, file.form)

@@ -10,6 +10,7 @@ from mentallama.answers.parse import read_answer
 from mentallama.errors import UsageError
 from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, find_release_files, read_release_file
 from mentallama.files.record_files import read_records
+from mentallama.files.tables import table_format
 from mentallama.predict.imhi_output import ImhiRow
 from mentallama.predict.questions import (
     PostQuestions,
@@ -23,7 +24,8 @@ from mentallama.records import Form, Post, Split, example_of, stable_id
 from mentallama.run_files import POSTS_PATH
 from mentallama.tasks import Task
 
-POST_FILE_SUFFIXES = (".jsonl", ".jsonl.zst", ".parquet")
+POST_FILE_SUFFIXES = (".jsonl", ".ndjson", ".parquet")
+"""Files of posts; JSON Lines may be compressed."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +72,16 @@ def open_post_source(path: Path, post_filter: PostFilter) -> PostSource:
     DataError
         A row of the release is not a query.
     """
-    if path.is_file() and path.name.endswith(POST_FILE_SUFFIXES):
+    if path.is_file() and f".{table_format(path)}" in POST_FILE_SUFFIXES:
         return _from_file(path, post_filter)
     if (path / POSTS_PATH).is_file():
         return _from_file(path / POSTS_PATH, post_filter)
     if path.is_dir():
         return _from_release(path / "release" if (path / "release").is_dir() else path, post_filter)
     raise UsageError(
-        f"{path}: there are no posts here; give a file of posts ({', '.join(POST_FILE_SUFFIXES)}), a run's "
-        "folder, or a folder with the published release"
+        f"{path}: there are no posts here; give a file of posts as collect writes them "
+        f"({', '.join(POST_FILE_SUFFIXES)}), a run's folder, or a folder with the published release; a table of your "
+        "own needs a recipe (collect.tables)"
     )
 
 

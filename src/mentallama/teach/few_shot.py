@@ -18,7 +18,7 @@ import numpy as np
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError, UsageError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
-from mentallama.files.tables import is_table, read_table, require_columns
+from mentallama.files.tables import TableLayout, is_table, read_table
 from mentallama.parallel import batched
 from mentallama.prompts import FewShotExample
 from mentallama.records import Post, Record
@@ -28,7 +28,7 @@ from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.suggestions import did_you_mean
 
-FEW_SHOT_COLUMNS = ["set", "question", "text", "label", "explanation"]
+FEW_SHOT_COLUMNS = ("set", "question", "text", "label", "explanation")
 POST_BATCH = 1000
 """Test posts whose keys and MinHash bands are computed at a time."""
 
@@ -189,8 +189,7 @@ def _read_file(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewShotRow]:
 
 
 def _read_table_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewShotRow]:
-    for number, cells in read_table(file):
-        require_columns(file, cells, FEW_SHOT_COLUMNS)
+    for number, cells in read_table(file, layout=TableLayout(columns=FEW_SHOT_COLUMNS)):
         name, question, text, label, explanation = (cells[column].strip() for column in FEW_SHOT_COLUMNS)
         task = tasks[_match_name(name, tasks, "set", file, number)]
         if question or len(task.questions) > 1:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mentallama.errors import DataError, UsageError
 from mentallama.files.compression import COMPRESSION_SUFFIXES
-from mentallama.files.tables.delimited import WHITESPACE, delimited_reader
+from mentallama.files.tables.delimited import WHITESPACE, delimited_reader, find_delimiter
 from mentallama.files.tables.json_records import read_json, read_json_lines
+from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.parquet import read_parquet
 from mentallama.files.tables.rows import (
     NUL_STAND_IN,
@@ -34,11 +35,14 @@ __all__ = [
     "Quoting",
     "Row",
     "TableLayout",
+    "TextLines",
     "UnreadableRow",
+    "find_delimiter",
     "is_table",
     "read_rows",
     "read_table",
     "require_columns",
+    "table_format",
 ]
 
 _Reader = Callable[[Path, str, TableLayout], Iterator[Row]]
@@ -99,6 +103,11 @@ def is_table(path: Path) -> bool:
     """Whether a file's name says that it is a table in a format that needs no further key."""
     format_, suffix = _format_of(path)
     return format_ in TABLE_FORMATS and format_ != "txt" and not (suffix and format_ in _NOT_STREAMS)
+
+
+def table_format(path: Path) -> str:
+    """The suffix of a file without that of its compression and without the dot, in lower case; "" if it has none."""
+    return _format_of(path)[0]
 
 
 def _format_of(path: Path) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,11 @@ def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) 
         sep_line = _SEP_LINE.fullmatch(first)
         if sep_line:
             first = next(lines, "")
-        delimiter = layout.delimiter or (sep_line[1] if sep_line else _find_delimiter(first, layout, default))
+        delimiter = layout.delimiter or (
+            sep_line[1]
+            if sep_line
+            else find_delimiter(first, layout.columns, default, len(layout.names) or None)
+        )
         quoting, guard = layout.quoting, False
         if quoting is None:
             quoting = "minimal"
@@ -115,12 +119,18 @@ def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) 
     return _Dialect(delimiter, quoting, sep_line is not None, guard)
 
 
-def _find_delimiter(first: str, layout: TableLayout, default: str) -> str:
-    """The default if the header has the needed columns with it, else the only other delimiter with which it does."""
+def find_delimiter(first: str, columns: Sequence[str], default: str, n_columns: int | None = None) -> str:
+    """The default if the first line has the needed columns with it, else the only other delimiter with which it does.
+
+    `n_columns` is the number of columns of a file whose first line is no header.
+    """
 
     def fits(delimiter: str) -> bool:
-        cells = next(csv.reader([first], delimiter=delimiter), [])
-        return len(cells) == len(layout.names) if layout.names else has_columns(cells, layout.columns)
+        try:
+            cells = next(csv.reader([first], delimiter=delimiter), [])
+        except csv.Error:
+            return False
+        return has_columns(cells, columns) if n_columns is None else len(cells) == n_columns
 
     if fits(default):
         return default
