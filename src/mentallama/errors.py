@@ -5,16 +5,35 @@ No message contains post text, a name or an API key.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 """Exit codes of every command."""
 
 
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+"""Control characters except tab and line break, marks that reorder or hide text, and bytes that are no text."""
+
+
+def printable(text: str) -> str:
+    r"""Text of others, such as a file's or a set's name, as it may be shown: control characters are spelled out.
+
+    >>> printable("a\x1b[31mb")
+    'a\\x1b[31mb'
+    """
+    return _UNPRINTABLE.sub(lambda char: char[0].encode("unicode_escape").decode("ascii"), text)
+
+
 class MentallamaError(Exception):
     """Base class of errors that are shown as one sentence, without a traceback."""
 
     exit_code = EXIT_FAILED
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(MentallamaError):

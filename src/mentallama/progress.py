@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from mentallama.errors import printable
+
 LINE_SECONDS = 60.0
 """Seconds between two lines of progress where there is no terminal."""
 
@@ -24,7 +26,7 @@ LogFn = Callable[[str], None]
 
 def log_to_stderr(line: str) -> None:
     """Write a line to stderr and flush it."""
-    print(line, file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 class ProgressLines:
@@ -94,14 +96,14 @@ def progress_bar(description: str, total: float | None, done: int = 0) -> Iterat
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(description, total=total, completed=done, note="")
-        yield lambda amount, note="": bar.update(task, advance=amount, note=note)
+        task = bar.add_task(printable(description), total=total, completed=done, note="")
+        yield lambda amount, note="": bar.update(task, advance=amount, note=printable(note))

@@ -8,7 +8,7 @@ import pytest
 
 from mentallama.errors import DataError
 from mentallama.files.atomic import write_json
-from mentallama.report.run import escape_markdown_cell
+from mentallama.files.markdown import escape_markdown
 from mentallama.report.sections.provenance import flatten_settings
 from mentallama.safety import NOTICE
 from tests.factories.report_run import SECRET, SETTINGS, SIZES, make_run, make_scores, write_report
@@ -166,7 +166,7 @@ def test_rows_of_markdown_tables_have_as_many_cells_as_the_header(whole: Path) -
 
 
 def test_markdown_cells_are_escaped() -> None:
-    assert escape_markdown_cell("a|b\nc") == "a\\|b c"
+    assert escape_markdown("a|b\nc") == "a\\|b c"
 
 
 def test_settings_in_a_list_are_numbered() -> None:

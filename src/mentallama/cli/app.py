@@ -21,7 +21,7 @@ from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_strea
 from mentallama.cli.groups import CONTEXT_SETTINGS, CommandGroup
 from mentallama.cli.signals import ending_sentence, signals_as_exit
 from mentallama.cli.stages import add_stage_commands
-from mentallama.errors import EXIT_FAILED, MentallamaError
+from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ def main() -> None:
                 typer.echo(f"mentallama: {sentence}", err=True)
         raise
     except OSError as error:  # a full disk, a folder that may not be written
-        typer.echo(f"mentallama: {system_error_sentence(error)}", err=True)
+        typer.echo(f"mentallama: {printable(system_error_sentence(error))}", err=True)
         sys.exit(EXIT_FAILED)
     except Exception as error:
         if os.environ.get(DEBUG_VARIABLE):

@@ -10,7 +10,7 @@ import typer
 
 from mentallama.cli.console import terminal_width
 from mentallama.cli.groups import CommandGroup
-from mentallama.errors import UsageError
+from mentallama.errors import UsageError, printable
 
 TasksFolder = Annotated[
     Path | None, typer.Option("--tasks", metavar="DIR", help="A folder with additional task files.")
@@ -71,7 +71,7 @@ def _print_tasks(folder: Path | None) -> None:
     width = max(len(name) for name in known)
     for name, task in known.items():
         line = f"{name:<{width}}  {task.title} ({task.platform}): {', '.join(task.labels)}"
-        typer.echo(_wrapped(line, width + 2))
+        typer.echo(_wrapped(printable(line), width + 2))
 
 
 def sources(
@@ -94,7 +94,7 @@ def sources(
         raise UsageError(f"{data}: there is no such folder; name yours with --data")
     for entry in survey(data, load_tasks(tasks_folder), form):
         for line in format_survey(entry):
-            typer.echo(_wrapped(line, 12))
+            typer.echo(_wrapped(printable(line), 12))
     if not data.is_dir():
         typer.echo(_wrapped(NO_DATA_NOTE.format(folder=data), 0))
 

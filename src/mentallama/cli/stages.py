@@ -12,7 +12,7 @@ import typer
 from mentallama.cli.evaluate import add_evaluate_command
 from mentallama.cli.predict import add_predict_command
 from mentallama.cli.starter import missing_recipe_hint
-from mentallama.errors import UsageError
+from mentallama.errors import UsageError, printable
 from mentallama.pipeline.registry import STAGES
 from mentallama.pipeline.stage import Stage
 from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
@@ -118,7 +118,7 @@ def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
 
 
 def _log(line: str) -> None:
-    typer.echo(line, err=True)
+    typer.echo(printable(line), err=True)
 
 
 _COMMANDS: dict[str, Callable[[typer.Typer, Stage], None]] = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from mentallama.errors import printable
 from mentallama.evaluate.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
@@ -29,25 +30,27 @@ def print_scores(path: Path) -> None:
     """Print the table of a scores.json, if there is one."""
     if not path.is_file():
         return
-    from rich.console import Console
-
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(score_table(read_scores(path)))
+    _print_table(score_table(read_scores(path)))
 
 
 def print_teach_summary(path: Path) -> None:
     """Print the cost table of a teach stage's summary.json, if there is one."""
     if not path.is_file():
         return
-    from rich.console import Console
-
     from mentallama.files.record_files import read_json
     from mentallama.teach.summary import TeachSummary
 
     summary = TeachSummary.model_validate(read_json(path))
-    Console(width=None if sys.stdout.isatty() else 160).print(cost_table(summary))
+    _print_table(cost_table(summary))
     for line in refusal_lines(summary):
-        typer.echo(line)
+        typer.echo(printable(line))
+
+
+def _print_table(table: Table) -> None:
+    """Print a table whose names are text of others: [red] and :smile: are no markup."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False).print(table)
 
 
 def cost_table(summary: TeachSummary) -> Table:
@@ -62,7 +65,7 @@ def cost_table(summary: TeachSummary) -> Table:
     for column in COST_COLUMNS:
         table.add_column(column, justify="right")
     for row in summary.costs:
-        table.add_row(row.model, row.task, *_total_cells([row]))
+        table.add_row(printable(row.model), printable(row.task), *_total_cells([row]))
     table.add_section()
     table.add_row("all", "", *_total_cells(summary.costs))
     return table
@@ -91,13 +94,15 @@ def score_table(scores: ScoreFile) -> Table:
     """One line per set, missing sets last with dashes; with `as_published`, the published scores beside ours."""
     from rich.table import Table
 
-    table = Table(title=f"Test, {scores.form} form", caption=score_caption(scores), caption_justify="left")
+    table = Table(
+        title=f"Test, {scores.form} form", caption=printable(score_caption(scores)), caption_justify="left"
+    )
     for column in (*_score_titles(), *(PUBLISHED_COLUMNS if scores.as_published is not None else ())):
         table.add_column(column, justify="left" if column == "set" else "right")
     for name in scores.sets:
-        table.add_row(name, *_score_columns(scores, name), *_published_columns(scores, name))
+        table.add_row(printable(name), *_score_columns(scores, name), *_published_columns(scores, name))
     for name in scores.missing:
-        table.add_row(name, *[EMPTY_CELL] * (len(table.columns) - 1), style="dim")
+        table.add_row(printable(name), *[EMPTY_CELL] * (len(table.columns) - 1), style="dim")
     return table
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from mentallama.analysis import PostAnalysis
 from mentallama.cli.console import terminal_width
+from mentallama.errors import printable
 from mentallama.records import Example, Prediction, Reading, Span
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
@@ -27,14 +28,14 @@ def print_analysis(analysis: PostAnalysis, tasks: Mapping[str, Task]) -> None:
     for example, prediction in analysis:
         console.print(_headline(example, prediction, tasks))
         _print_indented(console, highlight_evidence(analysis.text, prediction.evidence))
-        _print_indented(console, Text(explanation_or_reason(prediction.reading)))
+        _print_indented(console, Text(printable(explanation_or_reason(prediction.reading))))
         console.print()
     if console.is_terminal:
         console.print(
             Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it"),
             style="dim",
         )
-    console.print(Text(f"{analysis.model}. {NOTICE}"), style="dim")
+    console.print(Text(printable(f"{analysis.model}. {NOTICE}")), style="dim")
 
 
 def explanation_or_reason(reading: Reading) -> str:
@@ -60,8 +61,8 @@ def _wrapped(console: Console, text: Text) -> Iterator[Text]:
 def _headline(example: Example, prediction: Prediction, tasks: Mapping[str, Task]) -> Text:
     label = prediction.reading.label
     question = tasks[example.task].questions[example.question].wording.instruction
-    line = Text.assemble((example.task, "bold"), f": {question} ")
-    line.append(label or prediction.reading.status, style="bold")
+    line = Text.assemble((printable(example.task), "bold"), printable(f": {question} "))
+    line.append(printable(label or prediction.reading.status), style="bold")
     if label in prediction.probabilities:
         line.append(f" ({prediction.probabilities[label]:.0%})")
     return line

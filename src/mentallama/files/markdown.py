@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+
+from mentallama.errors import printable
 
 EMPTY_CELL = "–"
 """Shown in place of a missing value."""
+
+_SPECIAL = re.compile(r"[\\`*\[\]|]|(?<![^\W_])[_~]|[_~](?![^\W_])")
+"""Characters of Markdown's markup; an underscore inside a word is none."""
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+
+
+class Markdown(str):
+    """Text that is Markdown already; any other text of a table is shown as it is written."""
+
+    __slots__ = ()
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text that others wrote, as one line of Markdown or HTML that shows it as it is: no markup, no link, no image.
+
+    >>> escape_markdown("a|b <img src=x> ![c](d)\ne_f")
+    'a\\|b &lt;img src=x&gt; !\\[c\\](d) e_f'
+    """
+    line = printable(" ".join(text.split()))
+    escaped = _SPECIAL.sub(r"\\\g<0>", _ENTITY.sub("&amp;", line))
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -17,7 +41,11 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
     | a\\|b | 1,200 |
     <BLANKLINE>
     """
-    lines = [tuple(header), ("---",) * len(header), *(tuple(map(format_cell, row)) for row in rows)]
+    lines = [
+        tuple(map(format_cell, header)),
+        ("---",) * len(header),
+        *(tuple(map(format_cell, row)) for row in rows),
+    ]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n" if len(lines) > 2 else ""
 
 
@@ -29,7 +57,7 @@ def format_cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
         return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
-    return " ".join(str(value).replace("|", "\\|").split())
+    return value if isinstance(value, Markdown) else escape_markdown(str(value))
 
 
 def table_of_rows(rows: Sequence[Mapping[str, object]]) -> str:

@@ -20,6 +20,7 @@ CSS_VARIABLES = {INK: "--ink", MUTED: "--soft", RULE: "--rule", OURS: "--ours", 
 
 RC_PARAMS: dict[Any, Any] = {  # matplotlib types the keys as a long Literal
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a dollar sign in a name is no formula
     "font.family": "DejaVu Sans",  # ships with matplotlib and is wide: text in the page's own font fits
     "font.size": 9.0,
     "text.color": INK,

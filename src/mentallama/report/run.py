@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.files.atomic import write_text
-from mentallama.files.markdown import EMPTY_CELL
+from mentallama.files.markdown import EMPTY_CELL, escape_markdown
 from mentallama.report import sections
 from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
@@ -104,14 +104,5 @@ def render_template(template: str, page: Page) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["escape_markdown_cell"] = escape_markdown_cell
+    environment.filters["escape_markdown"] = escape_markdown
     return environment.get_template(template).render(page=page)
-
-
-def escape_markdown_cell(text: str) -> str:
-    """Escape text for a cell of a Markdown table.
-
-    >>> escape_markdown_cell("a|b")
-    'a\\\\|b'
-    """
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mentallama.files.markdown import markdown_table
+from mentallama.files.markdown import escape_markdown, markdown_table
 from mentallama.tasks.schema import Task
 
 
 def task_page(task: Task) -> str:
     """Describe one task: source and licence, published counts, questions, labels and teacher instructions."""
     lines = [
-        f"## {task.set}: {task.title}",
+        f"## {task.set}: {escape_markdown(task.title)}",
         "",
-        f"- Platform: {task.platform}; annotation: {task.annotation}; language: {task.language}",
-        f"- Licence: {task.licence}",
-        f"- How to obtain it: {task.obtain or 'not published'}",
+        f"- Platform: {escape_markdown(task.platform)}; annotation: {escape_markdown(task.annotation)}; "
+        f"language: {escape_markdown(task.language)}",
+        f"- Licence: {escape_markdown(task.licence)}",
+        f"- How to obtain it: {escape_markdown(task.obtain or 'not published')}",
         "- Needs an agreement, so it is sent to a remote endpoint only if you allow it: "
         f"{'yes' if task.needs_agreement else 'no'}",
         f"- Published rows: {_published_rows(task)}",
-        f"- High-risk label: {task.high_risk_label or 'none'}",
+        f"- High-risk label: {escape_markdown(task.high_risk_label or 'none')}",
         "",
         markdown_table(
             ("Question", "Instruction form", "Completion form"),
@@ -35,9 +36,9 @@ def task_page(task: Task) -> str:
                 for name, label in task.labels.items()
             ),
         ).removesuffix("\n"),
-        f"Instruction to the teacher: {task.teacher_instruction}",
+        f"Instruction to the teacher: {escape_markdown(task.teacher_instruction)}",
         *(
-            f"On {name}: {question.teacher_instruction}"
+            f"On {escape_markdown(name)}: {escape_markdown(question.teacher_instruction)}"
             for name, question in task.questions.items()
             if question.teacher_instruction
         ),

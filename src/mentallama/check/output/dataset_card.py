@@ -13,7 +13,13 @@ from mentallama.check.output.dataset import dataset_path
 from mentallama.check.output.gate_report import gate_table
 from mentallama.check.output.gate_report_schema import GateReport
 from mentallama.config import Recipe, Teacher, parse_remote_spec
-from mentallama.files.markdown import format_cell, format_percent, markdown_table, table_of_rows
+from mentallama.files.markdown import (
+    escape_markdown,
+    format_cell,
+    format_percent,
+    markdown_table,
+    table_of_rows,
+)
 from mentallama.files.record_files import read_json
 from mentallama.records import FORMS, SPLITS, Form, Split
 from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
@@ -102,9 +108,8 @@ def _describe_teacher(teacher: Teacher) -> str:
     if not teacher.remote:
         return TEMPLATE_TEACHER
     model, _ = parse_remote_spec(teacher.spec)
-    return (
-        f"{model} was asked at temperature {teacher.temperature:g} for at most {teacher.max_tokens} tokens."
-    )
+    limits = f"at temperature {teacher.temperature:g} for at most {teacher.max_tokens} tokens"
+    return f"{escape_markdown(model)} was asked {limits}."
 
 
 def _describe_prompt(recipe: Recipe, teach_summary: Mapping[str, Any] | None) -> str | None:
@@ -122,7 +127,7 @@ def _describe_prompt(recipe: Recipe, teach_summary: Mapping[str, Any] | None) ->
 def render_dataset_card(card: DatasetCardData) -> str:
     """The content of the card. Splits without rows are not mentioned."""
     matter = yaml.safe_dump(front_matter(card), sort_keys=False, allow_unicode=True)
-    return f"---\n{matter}---\n\n# {card.name}\n\n" + "".join(_parts(card))
+    return f"---\n{matter}---\n\n# {escape_markdown(card.name)}\n\n" + "".join(_parts(card))
 
 
 def front_matter(card: DatasetCardData) -> dict[str, Any]:
@@ -219,14 +224,14 @@ def _sources(card: DatasetCardData) -> str:
     text = markdown_table(header, lines)
     if restricted:
         text += (
-            f"**Do not redistribute: {', '.join(restricted)}.** "
+            f"**Do not redistribute: {', '.join(map(escape_markdown, restricted))}.** "
             "The posts of these sets are available by agreement or on request only. Remove them before "
             "this folder leaves the machine it was made on.\n\n"
         )
     synthetic = {name: count for name, count in card.synthetic.items() if count and name in card.sets}
     if synthetic:
         counts = ", ".join(
-            f"{name} {format_cell(count)} of {format_cell(card.count_rows(name))}"
+            f"{escape_markdown(name)} {format_cell(count)} of {format_cell(card.count_rows(name))}"
             for name, count in synthetic.items()
         )
         text += f"Rows about synthetic posts, which no person wrote about themselves: {counts}.\n"
@@ -245,7 +250,7 @@ def _gates(card: DatasetCardData) -> str:
     share = format_percent(report.accepted, report.responses)
     lead = f"{report.accepted:,} of {report.responses:,} responses were accepted ({share})."
     disabled = f"Disabled: {', '.join(report.disabled)}.\n\n" if report.disabled else ""
-    notes = "".join(f"- {note}\n" for note in report.notes)
+    notes = "".join(f"- {escape_markdown(note)}\n" for note in report.notes)
     more = "See `gates.md` for counts by set and label.\n"
     return f"{lead}\n\n{gate_table(report)}{disabled}{notes}\n{more}"
 
@@ -261,7 +266,7 @@ def _leaks(summary: Mapping[str, Any]) -> str:
     }
     removed = sum(entry["posts"] for entry in summary["removed"])
     text = f"Leak guard `{level}`: {meanings[level]}; {removed:,} posts were removed.\n\n"
-    names = ", ".join(held_out["sets"])
+    names = ", ".join(map(escape_markdown, held_out["sets"]))
     if held_out["verified"]:
         return text + f"Held out for testing: {names}; training contains no copy of their test posts.\n"
     if names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mentallama.check.output.gate_report_schema import GateReport
-from mentallama.files.markdown import format_percent, markdown_table, table_of_rows
+from mentallama.files.markdown import Markdown, escape_markdown, format_percent, markdown_table, table_of_rows
 from mentallama.safety import NOTICE
 
 _HIGH_RISK_NOTE = "High-risk labels, whose misses cost most, are in bold.\n\n"
@@ -13,7 +13,7 @@ _HIGH_RISK_NOTE = "High-risk labels, whose misses cost most, are in bold.\n\n"
 
 def render_gate_report(name: str, report: GateReport) -> str:
     """The content of `gates.md`."""
-    return f"# Gate report: {name}\n\n{NOTICE}\n\n" + "".join(_parts(report))
+    return f"# Gate report: {escape_markdown(name)}\n\n{NOTICE}\n\n" + "".join(_parts(report))
 
 
 def _parts(report: GateReport) -> Iterator[str]:
@@ -24,14 +24,14 @@ def _parts(report: GateReport) -> Iterator[str]:
     if report.unanswered:
         yield f"{report.unanswered:,} labelled questions have no response; they are not counted here.\n\n"
     for note in report.notes:
-        yield f"- {note}\n"
+        yield f"- {escape_markdown(note)}\n"
     yield "\n" if report.notes else ""
     yield "## Gates\n\n" + gate_table(report)
     yield f"Disabled: {', '.join(report.disabled)}.\n\n" if report.disabled else ""
     yield from _section("Failed by set and label", _failed_by_label(report))
     yield from _section("Unusable answers", _unusable_answers(report))
     for table in report.tables:
-        yield from _section(table.title or table.gate, table_of_rows(table.rows))
+        yield from _section(escape_markdown(table.title or table.gate), table_of_rows(table.rows))
     yield from _section("Teachers", table_of_rows([teacher.model_dump() for teacher in report.teachers]))
     disagreements = [report.disagreements] if report.disagreements else []
     yield from _section("Label disagreements for reviewers", table_of_rows(disagreements))
@@ -109,4 +109,4 @@ def _unusable_answers(report: GateReport) -> str:
 
 
 def _format_label(label: str, high_risk: bool) -> str:
-    return f"**{label}** (high risk)" if high_risk else label or "no label"
+    return Markdown(f"**{escape_markdown(label)}** (high risk)") if high_risk else label or "no label"
