@@ -62,6 +62,11 @@ class Report:
     """Signals that came before Python had started, so that the system ended the process."""
     deviations: list[str] = field(default_factory=list)
 
+    def deviates(self, line: str) -> None:
+        """Print a deviation at once: a run takes long."""
+        self.deviations.append(line)
+        print(f"  {line}", flush=True)
+
 
 def start(command: Command, folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
@@ -108,9 +113,7 @@ def kill_once(command: Command, folder: Path, draw: random.Random, report: Repor
         _, stderr = process.communicate(timeout=delay)
         report.finished_first += 1
         if process.returncode:
-            report.deviations.append(
-                f"{command.name}: exit code {process.returncode} undisturbed: {stderr[-500:]}"
-            )
+            report.deviates(f"{command.name}: exit code {process.returncode} undisturbed: {stderr[-500:]}")
         return
     except subprocess.TimeoutExpired:
         (os.killpg if to_group else os.kill)(process.pid, number)
@@ -122,28 +125,26 @@ def kill_once(command: Command, folder: Path, draw: random.Random, report: Repor
     if process.returncode == -number and not stderr:
         report.too_early += 1
     elif process.returncode not in {0, 128 + number}:
-        report.deviations.append(f"{where}: exit code {process.returncode}: {stderr[-500:]}")
+        report.deviates(f"{where}: exit code {process.returncode}: {stderr[-500:]}")
     elif process.returncode and stderr.count(SENTENCES[number]) != 1:
-        report.deviations.append(f"{where}: not one sentence: {stderr[-500:]}")
-    report.deviations += [f"{where}: {word}: {stderr[-1500:]}" for word in FORBIDDEN if word in stderr]
+        report.deviates(f"{where}: not one sentence: {stderr[-500:]}")
+    for word in FORBIDDEN:
+        if word in stderr:
+            report.deviates(f"{where}: {word}: {stderr[-1500:]}")
 
 
 def finish_and_compare(command: Command, folder: Path, report: Report) -> None:
     process = start(command, folder)
     _, stderr = process.communicate(timeout=600)
     if process.returncode:
-        report.deviations.append(
-            f"{command.name}: exit code {process.returncode} on resuming: {stderr[-800:]}"
-        )
+        report.deviates(f"{command.name}: exit code {process.returncode} on resuming: {stderr[-800:]}")
         return
     files = results(folder)
     for name in sorted(files.keys() ^ command.files.keys()):
-        report.deviations.append(
-            f"{command.name}: {name} {'is left over' if name in files else 'is missing'}"
-        )
+        report.deviates(f"{command.name}: {name} {'is left over' if name in files else 'is missing'}")
     for name in sorted(files.keys() & command.files.keys()):
         if files[name] != command.files[name]:
-            report.deviations.append(f"{command.name}: {name} differs from an undisturbed run")
+            report.deviates(f"{command.name}: {name} differs from an undisturbed run")
 
 
 def run_rounds(command: Command, work: Path, kills: int, draw: random.Random) -> Report:
@@ -260,7 +261,6 @@ def main() -> int:
                     f"{command.seconds:.1f} s",
                     flush=True,
                 )
-                print("".join(f"  {line}\n" for line in report.deviations), end="", flush=True)
                 failed = failed or bool(report.deviations)
     return int(failed)
 

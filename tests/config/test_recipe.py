@@ -112,7 +112,9 @@ def test_a_recipe_without_name_and_data_lacks_both(tmp_path: Path) -> None:
     assert faults(tmp_path, "seed: 1\n") == ["name: is missing", "data: is missing"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "..\\x", "", "a b"])
+@pytest.mark.parametrize(
+    "name", ["a/b", "..\\x", "", "a b", "..", ".", "/abs", ".hidden", "-x", "con", "NUL.txt", "x.", "a" * 101]
+)
 def test_a_name_must_be_a_valid_folder_name(name: str, tmp_path: Path) -> None:
     assert [f.split(":")[0] for f in faults(tmp_path, f"name: '{name}'\ndata: d\n")] == ["name"]
 

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from mentallama.errors import DataError
 from mentallama.files.atomic import (
     atomic_write,
+    full_disk_named,
     is_full_disk,
     named_in_errors,
     system_error_sentence,
@@ -96,6 +98,22 @@ def test_only_errors_of_the_file_itself_are_renamed(number: int, tmp_path: Path)
         raise OSError(errno.ECONNREFUSED, "refused")
     assert error.value.filename is None
     assert system_error_sentence(error.value) == "the system: refused"
+
+
+def test_a_full_disk_costs_a_new_folder_and_no_other_error_does(tmp_path: Path) -> None:
+    for number, error in enumerate(
+        (RuntimeError("os error 28"), OSError(errno.ENOSPC, "full"), OSError(errno.EDQUOT, "x"))
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with pytest.raises(OSError, match=str(folder)), full_disk_named(folder):
+            raise error
+        assert not folder.exists()
+    for other in (DataError("bad", "no space left"), ValueError("bad")):
+        (tmp_path / "kept").mkdir(exist_ok=True)
+        with pytest.raises(type(other)), full_disk_named(tmp_path / "kept"):
+            raise other
+    assert (tmp_path / "kept").is_dir()
 
 
 @pytest.mark.parametrize(

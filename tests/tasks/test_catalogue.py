@@ -151,6 +151,12 @@ def write_task(path: Path, **changes: object) -> Path:
     return path
 
 
+@pytest.mark.parametrize("name", ["../../X", "a/b", "/abs", "..", "", "nul", ".hidden", "a b"])
+def test_a_set_is_a_name_and_no_path(name: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"set: .*cannot name a file or folder"):
+        read_task(write_task(tmp_path / "a.yaml", set=name))
+
+
 def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path) -> None:
     path = write_task(tmp_path / "a.yaml", title=None, colour="blue", needs_agreement="perhaps", questions={})
     with pytest.raises(DataError) as fault:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mentallama.errors import MentallamaError
+
 _ADVICE = {
     errno.ENOSPC: "free some space, and the same command resumes",
     errno.EDQUOT: "free some of your quota, and the same command resumes",
@@ -75,6 +77,26 @@ def system_error_sentence(error: OSError) -> str:
     """An error of the system as a sentence: the file, the reason, and what to do."""
     advice = f"; {_ADVICE[error.errno]}" if error.errno in _ADVICE and error.filename else ""
     return f"{error.filename or 'the system'}: {error.strerror or error}{advice}"
+
+
+@contextmanager
+def full_disk_named(folder: Path) -> Iterator[None]:
+    """If work on a new folder fails because the disk is full, delete the folder and make the error name it.
+
+    Libraries raise errors of their own, which become an OSError.
+    """
+    try:
+        yield
+    except MentallamaError:
+        raise
+    except Exception as error:
+        if not is_full_disk(error, folder.parent):
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        error.filename = error.filename or str(folder)
+        raise
 
 
 def is_full_disk(error: BaseException, folder: Path) -> bool:

@@ -5,8 +5,6 @@ A stage whose manifest still matches is skipped; a killed run is resumed by the 
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -16,7 +14,7 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.errors import MentallamaError, TooManyRejectsError, UsageError
-from mentallama.files.atomic import is_full_disk
+from mentallama.files.atomic import full_disk_named
 from mentallama.files.manifest import digest_folder, is_up_to_date, read_manifest, write_manifest
 from mentallama.files.ownership import is_made_by, make_output_folder, require_own_folder
 from mentallama.pipeline.cache_key import stage_cache_key
@@ -111,29 +109,14 @@ def _make_results(stage: Stage, recipe: Recipe, folder: Path, out: Path, key: di
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     try:
-        counts = stage.run(recipe, folder, out)
+        with full_disk_named(out):
+            counts = stage.run(recipe, folder, out)
     except BrokenExecutor:
         raise MentallamaError(
             f"{stage.name}: a worker process was killed, perhaps because memory ran out; the same command resumes "
             "after the last finished stage, --set jobs=1 needs less memory"
         ) from None
-    except MentallamaError:
-        raise
-    except Exception as error:
-        _explain_full_disk(error, out)
-        raise
     write_manifest(out, stage.name, key, digest_folder(out), counts, time.monotonic() - start)
-
-
-def _explain_full_disk(error: Exception, out: Path) -> None:
-    """If a stage failed on a full disk, give its space back, and say where if the error does not."""
-    if not is_full_disk(error, out):
-        return
-    shutil.rmtree(out, ignore_errors=True)
-    if not isinstance(error, OSError):  # a library's own, which has no file
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out)) from error
-    if error.filename is None:
-        error.filename = str(out)
 
 
 def _replace_folder(new: Path, final: Path) -> None:

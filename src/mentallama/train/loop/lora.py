@@ -16,6 +16,7 @@ from mentallama.analysts.checkpoints.optional_deps import require_peft
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
+from mentallama.files.atomic import full_disk_named
 from mentallama.files.ownership import make_output_folder
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.train.loop.serving import prepare_for_serving
@@ -92,10 +93,11 @@ def merge_lora(folder: Path, out: Path) -> None:
     if opened.metadata is not None:
         template, form = opened.metadata.template, opened.metadata.form
         prepare_for_serving(merged, PromptEncoder(opened.tokenizer, form, template, opened.context))
-    merged.save_pretrained(partial, safe_serialization=True)
-    opened.tokenizer.save_pretrained(partial)
-    for name in (METADATA_FILE, SEEN_FILE, CARD_FILE, RECIPE_FILE, SUMMARY_FILE):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, partial / name)
-    write_hashes(partial)
+    with full_disk_named(partial):
+        merged.save_pretrained(partial, safe_serialization=True)
+        opened.tokenizer.save_pretrained(partial)
+        for name in (METADATA_FILE, SEEN_FILE, CARD_FILE, RECIPE_FILE, SUMMARY_FILE):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, partial / name)
+        write_hashes(partial)
     partial.rename(out)
