@@ -21,7 +21,7 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.analysts.registry import open_analyst
-from mentallama.errors import UsageError
+from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, example_of
 from tests.factories.linear_cases import make_post
 from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
@@ -171,6 +171,18 @@ def test_a_model_trained_here_is_named_by_its_fingerprint_and_prompted_as_in_tra
     (asked,) = vllm
     assert asked["enable_prefix_caching"] is True
     assert (asked["model"], asked["dtype"]) == (str(tmp_path), "bfloat16")
+
+
+@pytest.mark.usefixtures("vllm")
+def test_a_damaged_model_is_refused_before_the_engine_reads_it(tmp_path: Path) -> None:
+    tiny_llama(tmp_path, tiny_tokenizer())
+    write_hashes(tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"model.safetensors: damaged or changed"):
+        open_analyst(f"vllm:{tmp_path}", InferenceOptions())
 
 
 @pytest.mark.usefixtures("vllm")

@@ -182,6 +182,18 @@ def test_a_post_is_encoded_once_for_all_its_questions(trained: Path, monkeypatch
     assert sum(read) == len(examples) / 2 == 12
 
 
+def test_a_padding_token_without_an_embedding_is_not_used(tmp_path: Path) -> None:
+    settings = EncoderSettings(analyst="encoder", base=str(saved_bert(tmp_path / "m")))
+    opened = prepare_encoder(settings, 1, 5)
+    texts = ["The noise.", "The tea and the rain and the walk again."]
+    reader = EncoderClassifier(opened.model, opened.tokenizer, 40)
+    rows, _ = reader.tokenize(texts)
+    before = reader.logits(rows, TokenBudget(10_000, print))
+    opened.tokenizer.add_special_tokens({"pad_token": "[PADDING]"})
+    assert opened.tokenizer.pad_token_id == len(opened.tokenizer) - 1
+    np.testing.assert_array_equal(reader.logits(rows, TokenBudget(10_000, print)), before)
+
+
 def test_nan_is_an_error_and_never_a_prediction(trained: Path) -> None:
     analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
     with torch.no_grad():

@@ -124,8 +124,9 @@ class EncoderClassifier:
 
     @property
     def pad_token_id(self) -> int:
-        """Token used for padding. It is masked, so token 0 serves where the tokenizer has no padding token."""
-        return int(self.tokenizer.pad_token_id or 0)
+        """Token used for padding. It is masked, so token 0 serves where tokenizer or model have no padding token."""
+        token_id = int(self.tokenizer.pad_token_id or 0)
+        return token_id if token_id < self.model.encoder.get_input_embeddings().weight.shape[0] else 0
 
 
 @dataclass(frozen=True)
