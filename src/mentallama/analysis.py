@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,11 @@ def _answer_as_json(example: Example, prediction: Prediction, text: str) -> dict
 
 
 def analyse_post(
-    text: str, spec: str, task: str | None = None, tasks: Mapping[str, Task] | None = None
+    text: str,
+    spec: str,
+    task: str | None = None,
+    tasks: Mapping[str, Task] | None = None,
+    options: InferenceOptions | None = None,
 ) -> PostAnalysis:
     """Clean a post as `collect` does, and ask questions about it.
 
@@ -76,6 +80,8 @@ def analyse_post(
         Ask only the questions of this set; None asks all that the analyst supports.
     tasks
         The known tasks; None means those of the package.
+    options
+        Options of inference; None means the defaults. `tasks` replaces its tasks.
 
     Raises
     ------
@@ -88,7 +94,10 @@ def analyse_post(
     if len(cleaned) > MAX_POST_CHARS:
         raise UsageError(f"the post has {len(cleaned):,} characters; at most {MAX_POST_CHARS:,} are analysed")
     known = load_tasks() if tasks is None else tasks
-    analyst, form = open_analyst(spec, InferenceOptions(tasks=known)), model_query_form(spec)
+    analyst, form = (
+        open_analyst(spec, replace(options or InferenceOptions(), tasks=known)),
+        model_query_form(spec),
+    )
     examples = tuple(
         Example(
             id=example_id(stable_id(cleaned), question, form, name),

@@ -142,3 +142,42 @@ def test_an_answer_without_text_does_not_keep_the_others_back(
         assert "up to date" in predict(server)[1]
         assert server.hashes.total() == 40
     assert read_json(tmp_path / "out/summary.json")["answers"] == {"parsed": 39, "unparsed": 1}
+
+
+def test_options_of_a_remote_model_have_the_names_of_the_recipe(
+    predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "synthetic-key")
+    with serving(Plan(reply=lambda _: ANSWER, key="synthetic-key")) as server:
+        options = (
+            "key_env_var=SOME_KEY",
+            "predict.temperature=0.5",
+            "extra_body={max_tokens: null, top_k: 1}",
+        )
+        assert predict(server, *(word for option in options for word in ("--set", option)))[0] == 0
+        body = server.bodies[0]
+        assert (body["temperature"], body["top_k"], "max_tokens" in body) == (0.5, 1, False)
+        code, err = predict(server, "--set", "temprature=1")
+        assert (code, "'temprature' is none of them" in err) == (2, True)
+
+
+def test_analyze_takes_the_same_options_and_a_failed_call_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def analyze(server: Server, *options: str) -> tuple[int, str]:
+        words = ["analyze", "A canal walk.", "--model", f"remote:test-model@{server.url}", "--task", "DR"]
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["mentallama", *words, "--set", "mode=free", *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return int(str(ended.value.code)), "".join(capsys.readouterr())
+
+    with serving(Plan(reply=lambda _: ANSWER)) as server:
+        code, output = analyze(server, "--set", "temperature=0.5")
+        assert (code, server.bodies[0]["temperature"]) == (0, 0.5)
+        assert "It says so." in output
+    with serving(Plan(respond=lambda *_: (400, BAD_REQUEST))) as server:
+        code, output = analyze(server)
+    assert code == 1
+    assert "gave no answer (HTTP 400: Cannot read" in output
+    assert "canal" not in output

@@ -29,6 +29,12 @@ def test_every_setting_reaches_the_analyst() -> None:
         "max_concurrency": 7,
         "timeout": 9.0,
         "extra_body": {"top_k": 1},
+        "max_attempts": 2,
+        "key_env_var": "SOME_KEY",
+        "requests_per_minute": 60,
+        "tokens_per_minute": 600,
+        "system_role": "user",
+        "temperature": 0.5,
     }
     assert set(prediction) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
     options = values(
@@ -40,5 +46,5 @@ def test_every_setting_reaches_the_analyst() -> None:
 def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:
     options, settings = values(InferenceOptions()), Predict()
     shared = set(options) & set(Predict.model_fields)
-    assert len(shared) == 10
+    assert len(shared) == 16
     assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}

@@ -96,6 +96,12 @@ class InferenceOptions:
     device: Device = "auto"
     max_concurrency: int = 64
     timeout: float = 120.0
+    max_attempts: int = 6
+    key_env_var: str = "MENTALLAMA_API_KEY"
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    system_role: Literal["system", "developer", "user"] = "system"
+    temperature: float = 0.0
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
     log: LogFn = log_to_stderr

@@ -57,7 +57,7 @@ def add_analyze_command(app: typer.Typer) -> None:
     app.command(cls=AnalyzeCommand)(analyze)
 
 
-def analyze(
+def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The post; - reads it from standard input.")],
     task: Annotated[str | None, typer.Option(metavar="SET", help="Ask the questions of this set.")] = None,
     every: Annotated[
@@ -71,11 +71,20 @@ def analyze(
         ),
     ] = None,
     tasks_folder: TasksFolder = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A key of predict in a recipe, such as temperature=1."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Analyse one post: label, probability, the post with its evidence marked, and the reason."""
     from mentallama.analysis import analyse_post, newest_model
+    from mentallama.cli.predict import predict_overrides
     from mentallama.cli.terminal import print_analysis
+    from mentallama.predict.ad_hoc import parse_options
+    from mentallama.predict.stage import PredictJob, inference_options
     from mentallama.tasks import load_tasks
 
     if task is not None and every:
@@ -84,7 +93,9 @@ def analyze(
     if model is None:
         model = newest_model(RUNS)
         typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
-    analysis = analyse_post(_read_post(text), model, task, tasks)
+    settings = parse_options(predict_overrides(overrides))
+    options = inference_options(PredictJob(model, settings, tasks))
+    analysis = analyse_post(_read_post(text), model, task, tasks, options)
     if as_json:
         echo_json(analysis.as_json())
     else:

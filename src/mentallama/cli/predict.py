@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mentallama.errors import UsageError
+
+
+def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
+    """Settings of predict from `--set KEY=VALUE` without a recipe, such as `temperature=1`; not validated."""
+    from mentallama.config import Predict
+    from mentallama.config.overrides import apply_override
+
+    content: dict[str, Any] = {"predict": {}}
+    for override in overrides or ():
+        override_in_predict = override.removeprefix("predict.")
+        key = re.split(r"[.=]", override_in_predict)[0]
+        if key not in set(Predict.model_fields) - {"model", "splits"}:
+            raise UsageError(
+                f"--set is for recipes and, without one, for keys of predict; {key!r} is none of them"
+            )
+        apply_override(content, f"predict.{override_in_predict}")
+    return dict(content["predict"])
+
 
 RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None, bool], Path]
 """Runs a recipe: `(recipe, overrides, folder, last stage, retry failed)`, and returns the run's folder."""
@@ -86,7 +105,12 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             Path | None, typer.Option(metavar="DIR", help="A folder with additional task files.")
         ] = None,
         overrides: Annotated[
-            list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe.")
+            list[str] | None,
+            typer.Option(
+                "--set",
+                metavar="KEY=VALUE",
+                help="Override a key of the recipe; without one, a key of predict, such as temperature=1.",
+            ),
         ] = None,
         out: Annotated[
             Path | None,
@@ -128,13 +152,16 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             return
         if model is None or data is None or out is None:
             raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
-        if overrides:
-            raise UsageError("--set is for recipes; without one, use the options of predict")
         from mentallama.predict.ad_hoc import PredictCommand, parse_options, predict_ad_hoc
         from mentallama.predict.stage import PredictJob
         from mentallama.tasks import load_tasks
 
-        selection = {"model": model, "splits": split or None}
-        job = PredictJob(model, parse_options({**settings, **selection}), load_tasks(tasks), ray)
+        selection = {**predict_overrides(overrides), **settings, "model": model, "splits": split or None}
+        job = PredictJob(
+            model,
+            parse_options(selection),
+            load_tasks(tasks),
+            ray,
+        )
         predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every, retry_failed), out, log)
         typer.echo(str(out))

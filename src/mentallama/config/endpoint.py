@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
@@ -20,24 +20,18 @@ RESERVED_FIELDS = frozenset(("model", "messages", "response_format", "stream", "
 """Fields of the request body that the code sets itself."""
 
 
-class EndpointSettings(Settings):
-    """Key, prices, rate limits and sampling options of one endpoint."""
+class RemoteOptions(Settings):
+    """Options of a remote model that teachers and analysts share: key, rate limits, sampling, request body."""
 
     key_env_var: str = "MENTALLAMA_API_KEY"
     """The environment variable that holds the API key; if it is not set, no key is sent."""
-    input_price: NonNegativeFloat | None = None
-    output_price: NonNegativeFloat | None = None
-    """Price per million tokens, in the currency of the budget. Needed for a budget."""
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
     """The provider's rate limits; None: slow down only when the server asks for it."""
-    schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
-    """The `response_format` that a structured answer is requested with, beside the prompt's instructions."""
     system_role: Literal["system", "developer", "user"] = "system"
-    """Role of the instructions. user: they precede the text of the first user message, for models whose chat template
-    has no system role. A model that rejects the role is found out with the first request, and user is used, with a
-    message."""
-    max_tokens: PositiveInt = 512
+    """Role of a teacher's instructions. user: they precede the text of the first user message, for models whose chat
+    template has no system role. A model that rejects the role is found out with the first requests, and user is used,
+    with a message. The queries of predict have no instructions."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     extra_body: JsonObject = {}
     """Additional fields of the request body; null removes a default field, for example max_tokens for a model that
@@ -54,15 +48,30 @@ class EndpointSettings(Settings):
         return value
 
     @model_validator(mode="after")
-    def _check_prices_and_extra_body(self) -> EndpointSettings:
-        if (self.input_price is None) != (self.output_price is None):
-            raise ValueError("input_price and output_price go together")
+    def _check_extra_body(self) -> Self:
         reserved = sorted(RESERVED_FIELDS.intersection(self.extra_body))
         if reserved:
             raise ValueError(f"extra_body: {reserved[0]} is set by the stage itself")
         secret = [name for name in self.extra_body if SECRET_NAME.search(name)]
         if secret:  # extra_body is shown in manifests and reports
             raise ValueError(f"extra_body: {secret[0]} looks like a secret; put keys into the environment")
+        return self
+
+
+class EndpointSettings(RemoteOptions):
+    """Key, prices, rate limits and sampling options of one endpoint."""
+
+    input_price: NonNegativeFloat | None = None
+    output_price: NonNegativeFloat | None = None
+    """Price per million tokens, in the currency of the budget. Needed for a budget."""
+    schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
+    """The `response_format` that a structured answer is requested with, beside the prompt's instructions."""
+    max_tokens: PositiveInt = 512
+
+    @model_validator(mode="after")
+    def _check_prices(self) -> Self:
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("input_price and output_price go together")
         return self
 
 

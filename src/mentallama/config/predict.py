@@ -6,11 +6,12 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from mentallama.config.base import JsonObject, PositiveInt, Settings
+from mentallama.config.base import PositiveInt
+from mentallama.config.endpoint import RemoteOptions
 from mentallama.records import Split
 
 
-class Predict(Settings):
+class Predict(RemoteOptions):
     """Which posts are answered, by which model, and how."""
 
     model: str | None = None
@@ -34,8 +35,8 @@ class Predict(Settings):
     """Concurrent calls to a remote model; fewer while the server pushes back."""
     timeout: PositiveFloat = 120.0
     """Seconds before a call to a remote model times out."""
-    extra_body: JsonObject = {}
-    """Further keys of the request to a remote model, as its provider expects them; null removes a key."""
+    max_attempts: PositiveInt = 6
+    """Attempts per call to a remote model before it counts as failed."""
     max_failed_share: float = Field(default=0.0, ge=0, le=1)
     """Largest share of the calls to a remote model that may fail; above it the command ends with exit code 3, and asks
     again when it is repeated. A failed call leaves its question without a prediction, and the set without a score."""

@@ -37,7 +37,10 @@ from mentallama.tasks import Task, load_tasks
 JOURNAL_NAME = "predicted-{}.part.jsonl"
 """In the run's folder, or beside ad hoc predictions; the name depends on the analyst and its options."""
 
-CACHE_EXCLUDED_SETTINGS = ("max_concurrency", "timeout", "max_batch_tokens", "max_failed_share")
+CACHE_EXCLUDED_SETTINGS = (
+    "max_concurrency", "timeout", "max_attempts", "max_batch_tokens", "max_failed_share", "key_env_var",
+    "requests_per_minute", "tokens_per_minute",
+)  # fmt: skip
 """Settings that do not change the predictions, so that a run may be resumed with other values."""
 
 

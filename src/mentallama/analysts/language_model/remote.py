@@ -26,6 +26,7 @@ from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
 from mentallama.config import EndpointSettings
+from mentallama.config.endpoint import RemoteOptions
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
@@ -73,7 +74,7 @@ class RemoteAnalyst:
         self.counts, self.unanswered = Counter[str](), Counter[str]()
         self.failed: dict[str, str] = {}
         self._endpoint, self._options, self._transport = endpoint, options, transport
-        self._limits = Limits(max_concurrency=options.max_concurrency, timeout=options.timeout)
+        self._limits = Limits(options.max_concurrency, options.timeout, options.max_attempts)
 
     @classmethod
     def load(
@@ -83,7 +84,7 @@ class RemoteAnalyst:
         environ: Mapping[str, str] = os.environ,
         transport: Transport = http_transport,
     ) -> RemoteAnalyst:
-        """Parse `MODEL@URL` and take the key from the environment variable MENTALLAMA_API_KEY; sends nothing.
+        """Parse `MODEL@URL` and take the key from the environment variable `key_env_var`; sends nothing.
 
         Raises
         ------
@@ -91,9 +92,8 @@ class RemoteAnalyst:
             The location is not a model and a URL, or contains a secret; or `extra_body` is invalid.
         """
         try:
-            settings = EndpointSettings(
-                max_tokens=options.max_new_tokens, extra_body=dict(options.extra_body)
-            )
+            shared = {name: getattr(options, name) for name in RemoteOptions.model_fields}
+            settings = EndpointSettings(**shared, max_tokens=options.max_new_tokens)
         except ValidationError as error:  # its own message may show values of the settings
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport)
