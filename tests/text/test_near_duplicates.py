@@ -69,6 +69,15 @@ def test_a_text_cut_off_late_is_a_copy_and_one_that_only_begins_alike_is_not(tmp
     assert clusters(tmp_path, [long, cut, short_cut])[1] == [0, 0, 2]
 
 
+@pytest.mark.timeout(60)  # milliseconds for the letters that are compared; minutes for all of them
+def test_of_two_long_posts_the_beginnings_are_compared(tmp_path: Path) -> None:
+    draw = random.Random(8)
+    post = "".join(draw.choices("abcdefghij ", k=1_000_000))
+    other = "".join(draw.choices("abcdefghij ", k=1_000_000))
+    texts = [post, post[:500] + "klmno" + post[500:], other]
+    assert clusters(tmp_path, texts) == ([0, 1, 2], [0, 0, 2])
+
+
 def test_short_posts_are_the_same_only_when_equal(tmp_path: Path) -> None:
     texts = ["i cannot sleep at all", "i cannot sleep at ala", "I cannot sleep, at all.", "yes", "no", "Yes!"]
     assert all(len(text_key(text)) < MIN_NEAR_KEY_LETTERS for text in texts)

@@ -11,12 +11,11 @@ from importlib.resources import files
 
 from mentallama.text.pii import PLACEHOLDER
 from mentallama.text.repair import MISREAD_MARK
-from mentallama.text.tokenize import DENSE, combining_marks
+from mentallama.text.tokenize import DENSE_LETTER, combining_marks
 
 _NOT_ASCII_ALNUM = re.compile(r"[^a-z0-9]+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _NOT_TYPOGRAPHIC = re.compile("[^\x00-\x7f‘’“”–—…•\xa0]")
-_DENSE = re.compile(f"[{DENSE}]")
 _EMOJI_RANGES = "\u2600-\u27bf\U0001f000-\U0001faff"
 _EMOJI = re.compile(f"[{_EMOJI_RANGES}]")
 _SILENT = re.compile("[\u02b9-\u02c1\u0640\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
@@ -73,13 +72,13 @@ def information(key: str) -> int:
     >>> information("tired"), information("我今天很累"), information("피곤해")
     (5, 10, 6)
     """
-    return len(key) + len(_DENSE.findall(key))
+    return len(key) + len(DENSE_LETTER.findall(key))
 
 
 def weighted(key: str) -> str:
     """The key with each dense character doubled, so that its length is `information` and a similarity ratio counts
     every character by what it says."""
-    return key if key.isascii() else _DENSE.sub(r"\g<0>\g<0>", key)
+    return key if key.isascii() else DENSE_LETTER.sub(r"\g<0>\g<0>", key)
 
 
 def key_hash(key: str) -> int:

@@ -33,6 +33,9 @@ PREFIX_LETTERS = 200
 """Letters (see `weighted`) at the start of a key that make posts candidates whatever follows: published test posts of
 CAMS are upstream posts truncated at some 4,000 characters, so a long post that starts like a shorter one is a copy of
 it."""
+MAX_COMPARED_LETTERS = 40_000
+"""Letters at the start of two keys that are compared, the length of Reddit's longest posts: the time that this takes
+grows with the product of both lengths."""
 MAX_ALL_PAIRS_BUCKET = 12
 """In a larger bucket, each post is compared only with the next one and with the first."""
 
@@ -140,6 +143,7 @@ class NearDuplicateIndex:
             long = short
         if 200.0 * short < self._min_ratio * (short + long):  # the lengths alone rule it out
             return False
+        long = min(long, MAX_COMPARED_LETTERS)
         # Compare letters, not bytes: UTF-8 starts all Chinese letters with one of six bytes, so all would be similar.
         texts = (
             os.pread(keys, min(ends[n + 1] - ends[n], 4 * long), ends[n]).decode("utf-8", "ignore")[:long]

@@ -39,6 +39,7 @@ UNBORDERED = UNSPACED + HANGUL + FULL_WIDTH
 Korean has spaces, but particles follow a quotation without one.
 """
 
+DENSE_LETTER = re.compile(f"[{DENSE}]")
 UNSPACED_LETTER = re.compile(f"[{UNSPACED}]")
 UNBORDERED_LETTER = re.compile(f"[{UNBORDERED}]")
 _ASCII_TOKEN = re.compile(r"[a-z0-9]+")

@@ -9,6 +9,7 @@ from typing import Any
 
 from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
+from mentallama.text.tokenize import DENSE_LETTER
 
 MIN_LETTERS = 20
 """Minimum number of letters for language identification; a character of a syllabic or logographic script counts as
@@ -38,7 +39,6 @@ _CONFUSABLE_LANGUAGES = (
     ("nl", "af"),
 )
 """Groups of languages that the identifier cannot distinguish within a few sentences."""
-_DENSE_SCRIPTS = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA")
 _SCRIPT_GROUPS = {"CJK": "CJK", "HIRAGANA": "CJK", "KATAKANA": "CJK", "BOPOMOFO": "CJK"}
 
 
@@ -72,7 +72,7 @@ def check_language(row: ResponseRow) -> Verdict:
 
 def language_probabilities(text: str) -> dict[str, float] | None:
     """Language (ISO 639) -> probability; None if the text is too short to identify."""
-    letters = sum(3 if _script(c) in _DENSE_SCRIPTS else 1 for c in text if c.isalpha())
+    letters = sum(3 if DENSE_LETTER.match(c) else 1 for c in text if c.isalpha())
     return dict(_identifier().rank(text)) if letters >= MIN_LETTERS else None
 
 
