@@ -11,6 +11,7 @@ demo: $(VENV)/.core
 	$(BIN)/mentallama analyze --task dreaddit --model linear:runs/sample-linear/train \
 	  "I can't keep up with any of it, the rent is due and my boss keeps calling, I haven't slept in days"
 	@echo "The report page is runs/sample-linear/report/index.html"
+	@echo "The command is $(BIN)/mentallama; after '. $(BIN)/activate' it is mentallama. Try: mentallama --help"
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .

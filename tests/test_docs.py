@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from mentallama import run_files
 from mentallama.analysts.registry import ANALYSTS
 from mentallama.answers.parse import read_answer
+from mentallama.cli.app import app
 from mentallama.config import read_recipe
 from mentallama.pipeline.registry import recipe_stages
 from tests.factories.project import ROOT
@@ -47,7 +48,8 @@ def commands(markdown: str, language: str) -> Iterator[tuple[Block, str | None]]
     fenced = blocks(markdown)
     for block, following in zip_longest(fenced, fenced[1:]):
         if block.language == language:
-            is_output = following is not None and following.language == "text"
+            end = block.line + block.text.count("\n") + 1
+            is_output = following is not None and (following.language, following.line) == ("text", end + 2)
             yield block, following.text if is_output else None
 
 
@@ -65,6 +67,11 @@ def shows(shown: str, output: str) -> bool:
 
 def _trimmed(text: str) -> list[str]:
     return [line.rstrip() for line in text.strip("\n").splitlines()]
+
+
+def test_only_the_block_directly_below_is_an_output() -> None:
+    page = "```sh\na\nb\n```\n\n```text\nx\n```\n\n```sh\nc\n```\n\nAnd:\n\n```text\ny\n```\n"
+    assert [shown for _, shown in commands(page, "sh")] == ["x\n", None]
 
 
 def test_shown_outputs_are_compared() -> None:
@@ -92,11 +99,11 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(block: Block, folder: Path) -> str:
+def run(block: Block, folder: Path, tools: Path | None = None) -> str:
     """Run a block in a folder as a reader would; returns both streams, as a terminal shows them."""
     environment = {
         **os.environ,
-        "PATH": f"{folder / '.tools'}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{tools or folder / '.tools'}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": f"{ROOT / 'src'}",
         "LC_ALL": "C.UTF-8",
     }
@@ -126,14 +133,116 @@ def test_the_tutorial_runs_as_shown(workspace: Path) -> None:
     assert compared >= 10
 
 
+EXCUSED = {
+    "make ": "builds an environment from a package index",
+    "pip install": "needs a package index",
+    "MODEL@URL": "needs a model server",
+    "--ray auto": "needs a cluster",
+    "forget ID": "erases what the id names, and ID stands for one; tests/erasure runs it",
+    "recipes/X.yaml": "stands for a recipe of the reader's",
+    "imhi-": "needs the published data",
+    "data/release": "needs the published data",
+    "data=DIR": "needs the published data",
+    "corpus=DIR": "needs a corpus and a base model",
+    "sample-tiny-llama": "trains for minutes; tests/train trains smaller models in the same way",
+    "benchmarks/": "measures for minutes to hours",
+    "sample/make.py": "rewrites the sample; tests/test_sample.py compares its output",
+}
+"""Part of a block of commands -> why the block is not run. All other blocks are."""
+
+COMMAND_LINE = re.compile(r"^(?:mentallama|pip|python|torchrun|make|ray|cd|export) ", re.MULTILINE)
+
+
+def command_blocks(page: Path) -> list[Block]:
+    """The blocks of a page that hold commands, whatever their language says."""
+    return [
+        block
+        for block in blocks(page.read_text(encoding="utf-8"))
+        if block.language == "sh" or (block.language in {"", "text"} and COMMAND_LINE.match(block.text))
+    ]
+
+
+def is_excused(block: Block) -> bool:
+    return any(part in block.text for part in EXCUSED)
+
+
+def test_every_excuse_is_needed_and_every_other_page_is_run() -> None:
+    texts = [block.text for page in PAGES for block in command_blocks(page)]
+    assert [part for part in EXCUSED if not any(part in text for text in texts)] == []
+    assert len(texts) >= 40
+    assert sum(any(part in text for part in EXCUSED) for text in texts) < len(texts) / 1.5
+
+
 @pytest.mark.slow
-def test_the_readme_shows_the_output_of_analyze(workspace: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    ((block, shown),) = (pair for pair in commands(readme, "sh") if "mentallama analyze" in pair[0].text)
-    run(Block(0, "sh", "mentallama run recipes/sample-linear.yaml"), workspace)
-    output = run(block, workspace)
-    assert shown is not None
-    assert shows(shown, output), f"line {block.line} shows\n{shown}\nbut the output is\n{output}"
+@pytest.mark.timeout(900)  # two recipes of the sample
+def test_commands_of_the_other_pages_run_as_shown(workspace: Path) -> None:
+    """In the order of the pages, each block once; the tutorial has its own test, the Korean README the same blocks.
+
+    The first block that is run is `mentallama init study`, the others run in the folder that it writes.
+    """
+    for name in ("sample", "recipes"):
+        shutil.rmtree(workspace / name)
+    pages = [page for page in PAGES if page.name not in {"tutorial.md", "README.ko.md", "commands.md"}]
+    pages.sort(key=lambda page: page.name != "README.md")
+    once = {
+        block.text: (page, block, shown)
+        for page in pages
+        for block, shown in commands(page.read_text(encoding="utf-8"), "sh")
+        if not is_excused(block)
+    }
+    assert len(once) >= 5
+    folder, compared = workspace, 0
+    for page, block, shown in once.values():
+        output = run(block, folder, workspace / ".tools")
+        folder = workspace / "study"
+        if shown is not None:
+            assert shows(shown, output), f"{page.name}, line {block.line} shows\n{shown}\nbut\n{output}"
+            compared += 1
+    assert compared >= 1
+
+
+def named_commands(markdown: str) -> set[str]:
+    """Commands of `mentallama` that a page shows, in blocks and in inline code, without what follows a pipe or `#`."""
+    code = "\n".join(
+        block.text.replace("\\\n", " ") for block in blocks(markdown) if block.language != "text"
+    )
+    code += "\n" + "\n".join(re.findall(r"`(mentallama [^`\n]+)`", outside_code(markdown)))
+    return {
+        re.split(r" (?:\||#|&&|\|\||>|2>)", line)[0]
+        for line in re.findall(r"(?:^|\| |-m )(mentallama [a-z-].*)$", code, re.MULTILINE)
+    }
+
+
+def misspelled(command: str) -> list[str]:
+    """The command's name or options that do not exist."""
+    from typer.main import get_command
+
+    words = command.split()[1:]
+    known: Any = get_command(app)
+    while words and words[0] in getattr(known, "commands", {}):
+        known = known.commands[words.pop(0)]
+    if hasattr(known, "commands") and words and not words[0].startswith("-"):
+        return words[:1]
+    options = {name for param in known.params for name in param.opts} | {"--help", "-h"}
+    given = [re.split(r"[=/|\]]", word.strip("[\"'"))[0] for word in words]
+    return [word for word in given if re.match(r"--?[a-z]", word) and word not in options]
+
+
+@every_page
+def test_commands_that_a_page_names_exist(page: Path) -> None:
+    named = named_commands(page.read_text(encoding="utf-8"))
+    assert {command: wrong for command in named if (wrong := misspelled(command))} == {}
+
+
+def test_a_misspelled_command_is_found() -> None:
+    assert misspelled("mentallama colect X.yaml") == ["colect"]
+    assert misspelled("mentallama run X.yaml --outt DIR --set a=b") == ["--outt"]
+    assert misspelled("mentallama tasks show CLP --tasks DIR") == []
+    assert named_commands("see `mentallama x` and\n```sh\na | mentallama y --z | head\n```\n") == {
+        "mentallama x",
+        "mentallama y --z",
+    }
+    assert sum(len(named_commands(page.read_text(encoding="utf-8"))) for page in PAGES) >= 30
 
 
 def test_examples_in_python_run_as_shown(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mentallama.cli.catalogue import TasksFolder
 from mentallama.cli.predict import RunRecipe
 from mentallama.errors import UsageError
 from mentallama.run_files import SCORES_FILE, SCORES_PATH
@@ -40,6 +41,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 help="Also score the labels that a trained label reader predicts from explanations.",
             ),
         ] = None,
+        tasks_folder: TasksFolder = None,
         overrides: Annotated[
             list[str] | None,
             typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe."),
@@ -57,6 +59,8 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         if recipe is not None:
             if benchmark is not None or responses is not None:
                 raise UsageError("give a recipe, or --benchmark with --responses, not both")
+            if tasks_folder is not None:
+                raise UsageError("--tasks is for --benchmark; in a recipe, use --set tasks=DIR")
             if label_reader is not None:
                 overrides = [*(overrides or ()), f"evaluate.label_reader={label_reader}"]
             print_scores(run(recipe, overrides, out, "evaluate", False) / SCORES_PATH)
@@ -68,10 +72,14 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         from mentallama.analysts.registry import open_label_reader
         from mentallama.evaluate.run import evaluate_responses
         from mentallama.records import FORMS
+        from mentallama.tasks import load_tasks
 
         if form not in FORMS:
             raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
         source: Path | str = responses if responses in {"reference", "empty"} else Path(responses)
         reader = None if label_reader is None else open_label_reader(label_reader)
-        evaluate_responses(benchmark, form, source, out, as_published=as_published, reader=reader)
+        tasks = load_tasks(tasks_folder)
+        evaluate_responses(
+            benchmark, form, source, out, as_published=as_published, reader=reader, tasks=tasks
+        )
         print_scores(out / SCORES_FILE)

@@ -1,13 +1,14 @@
-"""Tables for the terminal."""
+"""Tables for the terminal. A narrow one loses nothing: a table is printed in parts, each with the key columns."""
 
 from __future__ import annotations
 
-import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from mentallama.cli.console import terminal_width
 from mentallama.errors import printable
 from mentallama.evaluate.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
@@ -16,21 +17,93 @@ from mentallama.files.markdown import EMPTY_CELL
 from mentallama.metrics import registry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from rich.table import Table
+    from collections.abc import Mapping, Sequence
 
     from mentallama.teach.summary import TaskCost, TeachSummary
 
+CELL_FRAME = 3
+"""Columns of the terminal that a cell needs beside its text: a space on each side and a line."""
+
 COST_COLUMNS = ("requests", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
-PUBLISHED_COLUMNS = ("as published: F1", "accuracy", "by default", "readers differ")
+PUBLISHED_COLUMNS = ("F1 as published", "accuracy as published", "by default", "readers differ")
+
+
+@dataclass(frozen=True)
+class WideTable:
+    """Cells as text. The first `n_keys` columns name a row and are aligned to the left, the others to the right.
+
+    A `total` is a last row behind a line.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    n_keys: int = 1
+    total: tuple[str, ...] | None = None
+
+
+def split_columns(widths: Sequence[int], n_keys: int, available: int | None) -> list[list[int]]:
+    """Indices of the columns of each part: as many as fit into `available`, at least one beside the keys.
+
+    `widths` are those of the cells' text; None for `available` means that everything fits.
+
+    >>> split_columns([4, 6, 6, 6], 1, 26)
+    [[0, 1, 2], [0, 3]]
+    """
+    keys = list(range(n_keys))
+    parts = [keys.copy()]
+    for column in range(n_keys, len(widths)):
+        wanted = [*parts[-1], column]
+        needed = 1 + sum(widths[index] + CELL_FRAME for index in wanted)
+        if available is not None and needed > available and len(parts[-1]) > n_keys:
+            parts.append([*keys, column])
+        else:
+            parts[-1] = wanted
+    return parts
+
+
+def print_table(table: WideTable) -> None:
+    """Print the title and the table; in parts if the terminal is too narrow. A file or pipe gets one part."""
+    from rich.cells import cell_len
+
+    table = _printable_table(table)
+    rows = [table.header, *table.rows, *([table.total] if table.total else [])]
+    widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
+    typer.echo(table.title)
+    for part in split_columns(widths, table.n_keys, terminal_width()):
+        _print_part(table, part, 1 + sum(widths[index] + CELL_FRAME for index in part))
+
+
+def _printable_table(table: WideTable) -> WideTable:
+    """The table with cells that do not control the terminal: names and titles are text of others."""
+    rows = tuple(tuple(map(printable, row)) for row in table.rows)
+    return replace(table, title=printable(table.title), rows=rows)
+
+
+def _print_part(table: WideTable, part: Sequence[int], width: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table()
+    for index in part:
+        shown.add_column(Text(table.header[index]), justify="left" if index < table.n_keys else "right")
+    for row in table.rows:
+        shown.add_row(*(Text(row[index]) for index in part))
+    if table.total:
+        shown.add_section()
+        shown.add_row(*(Text(table.total[index]) for index in part))
+    Console(width=width).print(shown)  # its own width, so that rich shortens no cell
 
 
 def print_scores(path: Path) -> None:
-    """Print the table of a scores.json, if there is one."""
+    """Print the table of a scores.json and the notes below it, if there is one."""
     if not path.is_file():
         return
-    _print_table(score_table(read_scores(path)))
+    scores = read_scores(path)
+    print_table(score_table(scores))
+    for line in score_notes(scores):
+        typer.echo(printable(line))
 
 
 def print_teach_summary(path: Path) -> None:
@@ -41,34 +114,21 @@ def print_teach_summary(path: Path) -> None:
     from mentallama.teach.summary import TeachSummary
 
     summary = TeachSummary.model_validate(read_json(path))
-    _print_table(cost_table(summary))
+    print_table(cost_table(summary))
     for line in refusal_lines(summary):
         typer.echo(printable(line))
 
 
-def _print_table(table: Table) -> None:
-    """Print a table whose names are text of others: [red] and :smile: are no markup."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False).print(table)
-
-
-def cost_table(summary: TeachSummary) -> Table:
+def cost_table(summary: TeachSummary) -> WideTable:
     """One row per teacher and task, and the total."""
-    from rich.table import Table
-
-    table = Table(
-        title=f"Teach: {summary.questions:,} questions, prompts {summary.prompts_version}, {summary.prompt_mode}"
+    questions = "1 question" if summary.questions == 1 else f"{summary.questions:,} questions"
+    return WideTable(
+        f"Teach: {questions}, prompt {summary.prompt_mode}, version {summary.prompts_version}",
+        ("teacher", "task", *COST_COLUMNS),
+        tuple((row.model, row.task, *_total_cells([row])) for row in summary.costs),
+        n_keys=2,
+        total=("all", "", *_total_cells(summary.costs)),
     )
-    table.add_column("teacher")
-    table.add_column("task")
-    for column in COST_COLUMNS:
-        table.add_column(column, justify="right")
-    for row in summary.costs:
-        table.add_row(printable(row.model), printable(row.task), *_total_cells([row]))
-    table.add_section()
-    table.add_row("all", "", *_total_cells(summary.costs))
-    return table
 
 
 def _total_cells(rows: Sequence[TaskCost]) -> list[str]:
@@ -90,25 +150,20 @@ def refusal_lines(summary: TeachSummary) -> list[str]:
     return [*lines, "* the set's high-risk label"] if any(row.high_risk for row in refused) else lines
 
 
-def score_table(scores: ScoreFile) -> Table:
-    """One line per set, missing sets last with dashes; with `as_published`, the published scores beside ours."""
-    from rich.table import Table
-
-    table = Table(
-        title=f"Test, {scores.form} form", caption=printable(score_caption(scores)), caption_justify="left"
+def score_table(scores: ScoreFile) -> WideTable:
+    """One row per set with scores; with `as_published`, the published scores beside ours."""
+    return WideTable(
+        f"Test, {scores.form} form",
+        (*_score_titles(), *(PUBLISHED_COLUMNS if scores.as_published is not None else ())),
+        tuple(
+            (name, *_score_columns(scores, name), *_published_columns(scores, name)) for name in scores.sets
+        ),
     )
-    for column in (*_score_titles(), *(PUBLISHED_COLUMNS if scores.as_published is not None else ())):
-        table.add_column(column, justify="left" if column == "set" else "right")
-    for name in scores.sets:
-        table.add_row(printable(name), *_score_columns(scores, name), *_published_columns(scores, name))
-    for name in scores.missing:
-        table.add_row(printable(name), *[EMPTY_CELL] * (len(table.columns) - 1), style="dim")
-    return table
 
 
-def score_caption(scores: ScoreFile) -> str:
-    """Notes below the table: why sets are missing, how outputs were aligned, why there is no published score."""
-    lines = [f"{name}: {reason}" for name, reason in scores.missing_reasons.items()]
+def score_notes(scores: ScoreFile) -> list[str]:
+    """Why sets are missing, how outputs were aligned, why there is no published score."""
+    lines = _missing_notes(scores.missing_reasons)
     lines += [
         f"{name}: answers {against.file} ({against.rows} rows)"
         + ("" if against.aligned_by == "rows" else ", reordered by reference text")
@@ -127,7 +182,15 @@ def score_caption(scores: ScoreFile) -> str:
         f"{format_percent(one.f1_against_answers)} ({one.n_predicted} of {one.rows} predicted)"
         for name, one in (scores.explanation_scores or {}).items()
     ]
-    return "\n".join(lines)
+    return lines
+
+
+def _missing_notes(reasons: Mapping[str, str]) -> list[str]:
+    """One line for each reason, with the sets that it holds for."""
+    sets: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        sets.setdefault(reason.replace(f"{name}.csv", "SET.csv"), []).append(name)
+    return [f"no score for {', '.join(names)}: {reason}" for reason, names in sets.items()]
 
 
 def _terminal_metrics() -> list[registry.Metric]:

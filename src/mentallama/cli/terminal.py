@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from rich.console import Console
 from rich.text import Text
@@ -26,16 +26,14 @@ def print_analysis(analysis: PostAnalysis, tasks: Mapping[str, Task]) -> None:
     """Print label, probability, the post with its evidence highlighted, the explanation, and the notice."""
     console = Console(width=terminal_width() or PIPE_WIDTH, highlight=False)
     for example, prediction in analysis:
-        console.print(_headline(example, prediction, tasks))
-        _print_indented(console, highlight_evidence(analysis.text, prediction.evidence))
-        _print_indented(console, Text(printable(explanation_or_reason(prediction.reading))))
+        _print_wrapped(console, _headline(example, prediction, tasks))
+        _print_wrapped(console, highlight_evidence(analysis.text, prediction.evidence), INDENT)
+        _print_wrapped(console, Text(printable(explanation_or_reason(prediction.reading))), INDENT)
         console.print()
     if console.is_terminal:
-        console.print(
-            Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it"),
-            style="dim",
-        )
-    console.print(Text(printable(f"{analysis.model}. {NOTICE}")), style="dim")
+        legend = Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it")
+        console.print(legend, style="dim")
+    _print_wrapped(console, Text(printable(f"{analysis.model}. {NOTICE}"), style="dim"))
 
 
 def explanation_or_reason(reading: Reading) -> str:
@@ -47,15 +45,11 @@ def explanation_or_reason(reading: Reading) -> str:
     return f"The answer is {reading.status}: {reading.reason}."
 
 
-def _print_indented(console: Console, text: Text) -> None:
-    """Print wrapped lines behind an indent, without the spaces at their ends that a rich Padding adds."""
-    for line in _wrapped(console, text):
+def _print_wrapped(console: Console, text: Text, indent: str = "") -> None:
+    """Print wrapped lines behind an indent. Unlike rich's own wrapping, it leaves no spaces at their ends."""
+    for line in text.wrap(console, max(console.width - len(indent), 1)):
         line.rstrip()
-        console.print(Text(INDENT) + line if line else Text())
-
-
-def _wrapped(console: Console, text: Text) -> Iterator[Text]:
-    yield from text.wrap(console, max(console.width - len(INDENT), 1))
+        console.print(Text(indent) + line if line else "")
 
 
 def _headline(example: Example, prediction: Prediction, tasks: Mapping[str, Task]) -> Text:

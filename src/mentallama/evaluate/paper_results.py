@@ -23,8 +23,8 @@ class PaperResults(Record):
     """The paper's numbers, from `paper_results.yaml`."""
 
     source: str
-    columns: dict[str, str]
-    """Set -> column title, in the paper's order."""
+    sets: tuple[str, ...]
+    """In the paper's order, as the task catalogue spells them."""
     highlighted_model: str
     test: tuple[ModelScores, ...]
     held_out: tuple[ModelScores, ...]
@@ -46,15 +46,14 @@ def load_paper_results() -> PaperResults:
 def comparison_rows(ours: Sequence[ModelScores], held_out: bool = False) -> tuple[list[str], list[list[str]]]:
     """Table 2 as text: the header, and one row per model, the published ones first and `ours` last.
 
-    `held_out`: results of models that were not trained on the set. Sets that are not in the paper follow its columns.
+    `held_out`: results of models that were not trained on the set. Sets that are not in the paper come last.
     """
     paper = load_paper_results()
     models = [*(paper.held_out if held_out else paper.test), *ours]
-    sets = list(dict.fromkeys([*paper.columns, *(name for model in ours for name in model.weighted_f1)]))
+    sets = list(dict.fromkeys([*paper.sets, *(name for model in ours for name in model.weighted_f1)]))
     if held_out:
         sets = [name for name in sets if any(name in model.weighted_f1 for model in models)]
-    header = ["", *(paper.columns.get(name, name) for name in sets)]
-    return header, [
+    return ["", *sets], [
         [model.name, *(format_percent(model.weighted_f1.get(name)) for name in sets)] for model in models
     ]
 

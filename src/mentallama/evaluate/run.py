@@ -108,6 +108,7 @@ def evaluate_responses(  # noqa: PLR0913
     seed: int = 0,
     resamples: int = 1000,
     reader: LabelReader | None = None,
+    tasks: Mapping[str, Task] | None = None,
 ) -> ScoreFile:
     """Score outputs against the published test files.
 
@@ -121,6 +122,8 @@ def evaluate_responses(  # noqa: PLR0913
         Score with the published reader as well, and list the rows where the two differ.
     reader
         Score the labels that it predicts from the explanations alone as well.
+    tasks
+        The known tasks; None means those of the package.
 
     Raises
     ------
@@ -130,7 +133,8 @@ def evaluate_responses(  # noqa: PLR0913
         A file does not answer the benchmark's rows; the message names file and row.
     """
     make_output_folder(out)
-    tasks, resampling = load_tasks(), Resampling(seed=seed, resamples=resamples)
+    tasks = load_tasks() if tasks is None else tasks
+    resampling = Resampling(seed=seed, resamples=resamples)
     opened = open_benchmark(benchmark, form, tasks)
     given, unused = _answered_sets(responses, tasks)
     written = (SCORED_ROWS_FILE, SCORES_FILE, *((READER_DIFFERENCES_FILE,) if as_published else ()))

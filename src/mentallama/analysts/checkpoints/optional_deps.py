@@ -37,7 +37,7 @@ def missing_libraries(user: str, libraries: Iterable[str]) -> Iterator[str]:
     if missing:
         extras = ",".join(dict.fromkeys(EXTRAS[name] for name in missing))
         names = " and ".join(missing)
-        yield f"{user} needs {names}: pip install 'mentallama[{extras}]'"
+        yield f"{user} needs {names}: {install_hint(extras)}"
 
 
 def require_torch() -> None:

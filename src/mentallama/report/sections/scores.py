@@ -127,11 +127,11 @@ def _forest_figure(scores: ScoreFile, unseen: frozenset[str]) -> FigureBlock:
     paper = load_paper_results()
     full = paper.highlighted().weighted_f1
     held_out = paper.highlighted(held_out=True).weighted_f1
-    order = [name for name in paper.columns if name in scores.sets]
+    order = [name for name in paper.sets if name in scores.sets]
     order += [name for name in scores.sets if name not in order]
     rows = [
         ForestRow(
-            paper.columns.get(name, name),
+            name,
             scores.sets[name].weighted_f1,
             scores.sets[name].weighted_f1_interval,
             (held_out if name in unseen else full).get(name),
@@ -200,7 +200,7 @@ def _high_risk(scores: ScoreFile) -> list[Block]:
 
 def _confusion_tables(scores: ScoreFile) -> list[Block]:
     lead = (
-        "Rows are gold labels, columns are answers, shaded by their share of the row. "
+        "Rows are the labels of the data set, columns are the answers, shaded by their share of the row. "
         "Recall, precision and F1 are in percent."
     )
     tables = tuple(_confusion_table(name, set_scores) for name, set_scores in scores.sets.items())
@@ -214,7 +214,7 @@ def _confusion_table(name: str, set_scores: Scores) -> TableBlock:
     totals = [score.support for score in set_scores.per_class.values()]
     heat = heat_table(
         f"{name}, {set_scores.n:,} rows",
-        "gold",
+        "label",
         list(set_scores.per_class),
         columns,
         counts,
@@ -278,7 +278,11 @@ def _calibration(scores: ScoreFile) -> list[Block]:
         if part.n_ece
         and (label := f"{name}: accuracy against probability; calibration error {part.ece:.3f}.")
     )
-    return [Paragraph(lead), TableBlock("Calibration.", header, tuple(rows)), BlockGroup(plots)]
+    return [
+        Paragraph(lead),
+        TableBlock("Brier score and calibration error.", header, tuple(rows)),
+        BlockGroup(plots),
+    ]
 
 
 def _as_published(scores: ScoreFile) -> list[Block]:
@@ -332,5 +336,5 @@ def _explanation_labels(scores: ScoreFile) -> list[Block]:
         )
         for name, part in (scores.explanation_scores or {}).items()
     ]
-    header = ("set", "answers", "predicted", "weighted F1 against the answers", "against gold")
+    header = ("set", "answers", "predicted", "weighted F1 against the answers", "against the labels")
     return [Paragraph(lead), TableBlock("Labels predicted from explanations.", header, tuple(rows))]
