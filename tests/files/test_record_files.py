@@ -279,8 +279,25 @@ def test_text_and_json_are_written_atomically(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == ["a.json"]
 
 
-@pytest.mark.parametrize("raw", [b"{", b"", b"\xff\xfe", b"{'a': 1}"])
+@pytest.mark.parametrize("raw", [b"{", b"", b"\xff\xfe", b"{'a': 1}", b"[" * 9000, b"9" * 5000])
 def test_what_is_not_json_is_bad_data(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_bytes(raw)
     with pytest.raises(DataError, match="not a JSON file"):
         read_json(tmp_path / "a.json")
+
+
+def test_an_endless_line_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(zstandard.compress(b"a" * (1 << 25)))
+    with pytest.raises(DataError, match="row 1: the line is longer than 16,777,216 characters"):
+        list(read_records(path, Rating))
+
+
+def test_records_are_read_from_any_compression(tmp_path: Path) -> None:
+    import gzip
+
+    path = tmp_path / "a.ndjson.gz"
+    path.write_bytes(
+        gzip.compress(b"".join(rating.model_dump_json().encode() + b"\n" for rating in ratings(3)))
+    )
+    assert list(read_records(path, Rating)) == ratings(3)

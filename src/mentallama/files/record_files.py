@@ -39,7 +39,10 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; raises `DataError` if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as fault:
+    except (
+        ValueError,
+        RecursionError,
+    ) as fault:  # wrong bytes, endless nesting, numbers of thousands of digits
         raise DataError("not a JSON file", path) from fault
 
 
@@ -202,5 +205,9 @@ def _read_parquet(path: Path, record_type: type[R]) -> Iterator[R]:
             for line in batch.column(0).to_pylist():
                 number += 1
                 yield _parse_record(record_type, line, path, number)
-    except (arrow.ArrowException, OSError) as fault:  # pyarrow reports most damage as OSError
+    except (
+        arrow.ArrowException,
+        OSError,
+        ValueError,
+    ) as fault:  # most damage is an OSError, wrong UTF-8 a ValueError
         raise DataError("not a Parquet file of records, or damaged", path, number or None) from fault
