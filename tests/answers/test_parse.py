@@ -16,7 +16,9 @@ from mentallama.files.imhi_release import find_expert_files, find_release_files,
 from mentallama.records import FORMS, READING_STATUSES, Form
 from mentallama.tasks import load_tasks
 
-CASES = yaml.safe_load(Path(__file__).with_name("parse_cases.yaml").read_text(encoding="utf-8"))
+_FOLDER = Path(__file__).parent
+MARK_CASES = yaml.safe_load((_FOLDER / "mark_cases.yaml").read_text(encoding="utf-8"))
+CASES = yaml.safe_load((_FOLDER / "parse_cases.yaml").read_text(encoding="utf-8"))
 EVERY_LABEL = [
     (name, question, label, form)
     for name, task in load_tasks().items()
@@ -29,6 +31,14 @@ EVERY_LABEL = [
 @pytest.mark.parametrize("case", CASES, ids=[f"{n}-{c['task']}-{c['why'][:30]}" for n, c in enumerate(CASES)])
 def test_case(case: dict[str, str]) -> None:
     read = read_answer(case["task"], case["text"], case.get("form", "instruction"), case.get("finish_reason"))
+    assert (read.status, read.label) == (case["status"], case["label"])
+    if "explanation" in case:
+        assert read.explanation == case["explanation"]
+
+
+@pytest.mark.parametrize("case", MARK_CASES, ids=[f"{n}-{c['text'][:40]}" for n, c in enumerate(MARK_CASES)])
+def test_mark(case: dict[str, str]) -> None:
+    read = read_answer(case["task"], case["text"])
     assert (read.status, read.label) == (case["status"], case["label"])
     if "explanation" in case:
         assert read.explanation == case["explanation"]

@@ -184,6 +184,15 @@ def test_names_that_do_not_exist_are_faults(changes: dict[str, object], what: st
         read_task(write_task(tmp_path / "a.yaml", **changes))
 
 
+@pytest.mark.parametrize("key", ["aliases", "negated_aliases"])
+@pytest.mark.parametrize("alias", ["", " ", "*", "* *", "...", "。", "-", '"', "\u200b", "\u0301"])
+def test_an_alias_that_would_match_any_text_is_a_fault(alias: str, key: str, tmp_path: Path) -> None:
+    labels = yaml.safe_load((TASK_FILES / "dr.yaml").read_text("utf-8"))["labels"]
+    labels["no"][key] = ["gloom", alias]
+    with pytest.raises(DataError, match=rf"labels\.no\.{key}\[1\]: .*match any text"):
+        read_task(write_task(tmp_path / "a.yaml", labels=labels))
+
+
 @pytest.mark.parametrize("raw", [b"a: [", b"a: \xff", b"a: b: c", b"\ttab: 1"])
 def test_what_is_not_yaml_is_bad_data(raw: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_bytes(raw)

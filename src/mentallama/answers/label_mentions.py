@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from mentallama.answers.language_rules import (
 )
 from mentallama.records import FORMS
 from mentallama.tasks import Task
+from mentallama.text.quotation_marks import quoted_spans
 
 LabelName = str
 """A canonical label."""
@@ -210,7 +211,7 @@ def _asserted_labels(task: Task, text: str, rules: Rules) -> list[Mention]:
     matches = list(index.pattern.finditer(text))
     if not matches:
         return []
-    clauses = _Clauses(text, rules)
+    clauses = _Clauses(text, matches, rules)
     negated_after, hedged_after = False, None
     stated: list[Mention] = []
     stated_by_negation: list[Mention] = []
@@ -247,11 +248,20 @@ def _negated_after(scope: str, rules: Rules) -> bool:
     )
 
 
-class _Clauses:
-    """The clauses of a sentence; phrases that only look like negations are masked."""
+def _masked(match: re.Match[str]) -> str:
+    return "~" * len(match[0])
 
-    def __init__(self, text: str, rules: Rules) -> None:
-        self.text = rules.affirmation.sub(lambda match: "~" * len(match[0]), text)
+
+class _Clauses:
+    """The clauses of a sentence; quotations without a label and phrases that only look like negations are masked."""
+
+    def __init__(self, text: str, mentions: Sequence[re.Match[str]], rules: Rules) -> None:
+        text = rules.affirmation.sub(_masked, text)
+        starts = [mention.start() for mention in mentions]
+        for span in quoted_spans(text) if '"' in text else ():
+            if bisect_left(starts, span.start) == bisect_left(starts, span.end):
+                text = f"{text[: span.start]}{'~' * (span.end - span.start)}{text[span.end :]}"
+        self.text = text
         self.rules = rules
         borders = [(match.start(), match.end()) for match in rules.clause_end.finditer(self.text)]
         self._starts = [start for start, _ in borders]
@@ -334,7 +344,8 @@ def _phrase_pattern(phrase: str) -> str:
 
 
 def _word_pattern(word: str) -> str:
-    stem = word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+    has_plural = len(word) > 3 and word.endswith("s") and not word.endswith("ss") and word.isascii()
+    stem = word[:-1] if has_plural else word
     return re.escape(stem) + ("s?" if stem[-1:].isascii() and stem[-1:].isalpha() else "")
 
 

@@ -244,6 +244,7 @@ _LETTERS = str.maketrans(
 )
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad\u0640"))
 _MIS_DECODED_APOSTROPHES = re.compile("‚Äô|â€™")
+_AFTER_GUILLEMET, _BEFORE_GUILLEMET = re.compile(r"«[ \u00a0\u202f]"), re.compile(r"[ \u00a0\u202f]»")
 _RUNS = re.compile(r"([^\w\s])\1{3,}")
 _SPACES = re.compile(r"[^\S\n]+")
 _LINE_BREAKS = re.compile(r" ?\n\s*")
@@ -256,6 +257,7 @@ def fold(text: str) -> str:
     """
     if not text.isascii():
         text = _MIS_DECODED_APOSTROPHES.sub("'", text).translate(_INVISIBLE)
+        text = _AFTER_GUILLEMET.sub("«", _BEFORE_GUILLEMET.sub("»", text))
         text = unicodedata.normalize("NFKC", text.translate(_LETTERS))
     text = fold_letters(text)
     text = _LINE_BREAKS.sub("\n", _SPACES.sub(" ", text))

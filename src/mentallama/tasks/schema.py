@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import PurePath
 from string import Formatter
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mentallama.files.tables import WHITESPACE, Quoting, TableLayout
 from mentallama.records import FORMS, Form, Split
@@ -41,6 +41,16 @@ class Question(TaskFileModel):
     """Added to the task's instruction to teachers, for tasks with several questions."""
 
 
+def _check_names_something(alias: str) -> str:
+    """Refuse an alias without a letter or digit, such as "", " ", "*" or "...": it would match any text."""
+    if not any(map(str.isalnum, alias)):
+        raise ValueError(f"the alias {alias!r} would match any text; an alias needs a letter or a digit")
+    return alias
+
+
+Alias = Annotated[str, AfterValidator(_check_names_something)]
+
+
 class Label(TaskFileModel):
     """One label: the sentence that states it in each form, and other phrases by which models state it.
 
@@ -49,8 +59,8 @@ class Label(TaskFileModel):
     """
 
     answer: Wording
-    aliases: tuple[str, ...] = ()
-    negated_aliases: tuple[str, ...] = ()
+    aliases: tuple[Alias, ...] = ()
+    negated_aliases: tuple[Alias, ...] = ()
     """Phrases whose negation states this label, such as "any mental disorder" for "no mental disorders"."""
     because: str
     """Why a quotation supports the label, such as "wording that goes with signs of depression"; replaces `{because}`
