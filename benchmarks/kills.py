@@ -188,7 +188,7 @@ def commands(work: Path, url: str) -> Iterator[Command]:
     fast = _settings(sets="[CLP, DR]", train__C="[1.0]", train__topics="[0]", jobs=2)
     linear = ["recipes/sample-linear.yaml", *fast]
     yield Command("run", 18, lambda folder: ["run", *linear, "--out", str(folder)])
-    remote = _settings(sets="[CLP]", teach__teacher=f"test-model@{url}", jobs=1)
+    remote = _settings(sets="[CLP]", teach__teacher=f"remote:test-model@{url}", jobs=1)
     yield Command(
         "teach", 9, lambda folder: ["teach", "recipes/sample-build.yaml", *remote, "--out", str(folder)]
     )
