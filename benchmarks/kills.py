@@ -105,7 +105,7 @@ def _without_times(value: object) -> object:
 
 def kill_once(command: Command, folder: Path, draw: random.Random, report: Report) -> None:
     """Start the command and end it at a random moment, or see it finish before."""
-    number = draw.choice(SIGNALS)
+    number = SIGNALS[sum(report.kills.values()) % len(SIGNALS)]
     delay = draw.uniform(START_SECONDS, max(command.seconds, START_SECONDS + 0.1))
     to_group = draw.random() < 0.5  # as Ctrl-C and schedulers do
     process = start(command, folder)
