@@ -160,12 +160,12 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
     path = folder / MODEL_FILE
     if not path.is_file():
         raise UsageError(f"{folder}: there is no linear model here (no {MODEL_FILE}); train one first")
-    verify_hashes(folder, made_here=True)
     raw = path.read_bytes()
     try:
         metadata = LinearModelMetadata.model_validate_json(raw)
     except ValidationError as error:
         fields = sorted({".".join(map(str, detail["loc"])) or "the file" for detail in error.errors()})
         raise DataError(f"not the metadata of a linear model: see {', '.join(fields)}", path) from None
+    verify_hashes(folder, made_here=True)
     sets = {name: _read_set(folder / f"{name}.npz", entry) for name, entry in metadata.sets.items()}
     return metadata.ngrams, sets, hashlib.sha256(raw).hexdigest()[:12]
