@@ -21,7 +21,7 @@ MIN_DIGITS, MAX_DIGITS = 9, 12
 """Digits of a national number with its leading 0, in the countries of the languages that tasks are written in."""
 _LETTER = rf"[^\W{UNSPACED}{HANGUL}]"
 """A character that may not stand beside a number; words in Chinese or Korean follow one without a space."""
-_BEFORE, _AFTER = rf"(?<!{_LETTER})(?<![$€£-])(?<!\d[.,])", rf"(?!{_LETTER}|-|[.,:]\d)"
+_BEFORE, _AFTER = rf"(?=[+(\d])(?<!{_LETTER})(?<![$€£-])(?<!\d[.,])", rf"(?!{_LETTER}|-|[.,:]\d)"
 _BORDER = re.compile(_AFTER)
 _STRUCTURED = re.compile(
     rf"{_BEFORE}(?:"
@@ -51,7 +51,9 @@ _OTHER_DIGIT = re.compile(r"[^\D\x00-\x7f]")
 
 def has_enough_digits(text: str) -> bool:
     """A cheap test that rules most posts out: whether a number with seven digits could be in the text."""
-    return sum(map(text.count, "0123456789")) >= 7 or _OTHER_DIGIT.search(text) is not None
+    return sum(map(text.count, "0123456789")) >= 7 or (
+        not text.isascii() and _OTHER_DIGIT.search(text) is not None
+    )
 
 
 def mask_phone_numbers(text: str, placeholder: str, regions: Iterable[str] = ()) -> tuple[str, int]:

@@ -20,9 +20,11 @@ _MaskFn = Callable[[str, Sequence[str]], tuple[str, int]]
 
 _MAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _LINK_CHARS, _LINK_END = r"[^\s<>\"”’)\]]*", r"[^\s<>\"”’)\].,;:!?]"
+_LINK_DOMAINS = ("com", "org", "net", "edu", "gov", "io", "co", "ly", "be", "tv", "gg", "info")
+_LINK_HINTS = ("://", "www.", *(f".{domain}" for domain in _LINK_DOMAINS))
 _LINK = re.compile(
     rf"\b(?:https?://|www\.){_LINK_CHARS}{_LINK_END}"
-    rf"|(?<![\w-])(-*+)(?!-)[\w-]++\.(?:com|org|net|edu|gov|io|co|ly|be|tv|gg|info)\b"
+    rf"|(?<![\w-])(-*+)(?!-)[\w-]++\.(?:{'|'.join(_LINK_DOMAINS)})\b"
     rf"(?:/(?:{_LINK_CHARS}{_LINK_END})?)?(?![\w@])",
     re.IGNORECASE,
 )
@@ -211,6 +213,11 @@ def _mask_phone_numbers(text: str, regions: Sequence[str]) -> tuple[str, int]:
     return mask_phone_numbers(text, "[phone]", regions)
 
 
+def _has_link_hint(text: str) -> bool:
+    lowered = text.lower()
+    return any(hint in lowered for hint in _LINK_HINTS)
+
+
 def _has_introduction(text: str) -> bool:
     lowered = text.lower()
     return any(hint in lowered for hint in _INTRODUCTION_HINTS)
@@ -220,7 +227,7 @@ def _has_introduction(text: str) -> bool:
 # domain and an @ that would otherwise be read as a handle's, and links may contain an @ too.
 _RULES: tuple[tuple[str, Callable[[str], bool], _MaskFn], ...] = (
     ("mail", lambda text: "@" in text, _replace(_MAIL, "[mail]")),
-    ("link", lambda text: "." in text, _replace(_LINK, r"\1[link]")),
+    ("link", _has_link_hint, _replace(_LINK, r"\1[link]")),
     ("handle", lambda text: "@" in text or "u/" in text, _mask_handles),
     ("phone", has_enough_digits, _mask_phone_numbers),
     ("name", _has_introduction, _mask_names),
