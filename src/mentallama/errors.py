@@ -27,6 +27,15 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub(lambda char: char[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def on_one_line(text: str) -> str:
+    r"""Text of others within a line of its own, such as an entry of a list: line breaks and tabs are spelled out too.
+
+    >>> on_one_line("a\nb")
+    'a\\nb'
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 class MentallamaError(Exception):
     """Base class of errors that are shown as one sentence, without a traceback."""
 

@@ -110,10 +110,10 @@ def print_teach_summary(path: Path) -> None:
     """Print the cost table of a teach stage's summary.json, if there is one."""
     if not path.is_file():
         return
-    from mentallama.files.record_files import read_json
+    from mentallama.files.record_files import read_record
     from mentallama.teach.summary import TeachSummary
 
-    summary = TeachSummary.model_validate(read_json(path))
+    summary = read_record(path, TeachSummary)
     print_table(cost_table(summary))
     for line in refusal_lines(summary):
         typer.echo(printable(line))

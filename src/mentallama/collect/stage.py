@@ -11,7 +11,7 @@ from mentallama.analysts.checkpoints.optional_deps import missing_libraries
 from mentallama.config import Recipe
 from mentallama.errors import MentallamaError
 from mentallama.files.erasure_requests import read_erasure_list
-from mentallama.files.record_files import read_json, read_records
+from mentallama.files.record_files import read_record, read_records
 from mentallama.pipeline.stage import Stage
 from mentallama.progress import LogFn
 from mentallama.run_files import (
@@ -35,7 +35,7 @@ def check_summary(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
     """Log which splits are empty and how many rows were rejected; return a message if the recipe allows fewer."""
     from mentallama.collect.summary import CollectSummary
 
-    summary = CollectSummary.model_validate(read_json(folder / COLLECT_SUMMARY_PATH))
+    summary = read_record(folder / COLLECT_SUMMARY_PATH, CollectSummary)
     for name, splits in summary.empty_splits.items():
         log(
             f"note: {name} has no {' and no '.join(splits)} posts, although splits are drawn; the copies of a post "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from mentallama.errors import UsageError
-from mentallama.files.schema_faults import key_name, printable
+from mentallama.errors import UsageError, on_one_line
+from mentallama.files.schema_faults import key_name
 from mentallama.files.yaml_file import KeyPath, YamlError, parse_yaml
 
 _PART = re.compile(r"(?P<key>[^.\[\]]+)(?P<indices>(\[[0-9]{1,4}\])*)")
@@ -65,4 +65,4 @@ def _item(value: Any, part: str | int, path: KeyPath, override: str) -> Any:
 
 
 def _error(override: str, problem: str) -> UsageError:
-    return UsageError(printable(f"--set {override}: {problem}"))
+    return UsageError(on_one_line(f"--set {override}: {problem}"))

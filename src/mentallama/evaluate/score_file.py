@@ -8,7 +8,7 @@ from typing import Literal
 from mentallama.evaluate.explanation_labels import ExplanationScores
 from mentallama.evaluate.published_reader import PublishedScore
 from mentallama.evaluate.scores import Scores
-from mentallama.files.record_files import read_json
+from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form, Record
 
@@ -53,4 +53,4 @@ class ScoreFile(Record):
 
 def read_scores(path: Path) -> ScoreFile:
     """Read `scores.json`."""
-    return ScoreFile.model_validate(read_json(path))
+    return read_record(path, ScoreFile)

@@ -9,6 +9,7 @@ import csv
 import importlib.util
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,9 @@ PARQUET_BATCH_ROWS = 4096
 MAX_ROW_CHARS = 1 << 24
 """Characters of a row. A post has at most 100,000; without a bound, a small compressed file could fill the memory."""
 
+MAX_FIELDS_SHOWN = 5
+_FIELD_NAME = re.compile(r"\w{1,40}", re.ASCII)
+
 DAMAGED_FILE_ERRORS = (UnicodeDecodeError, DamagedStreamError)
 """Exceptions raised on reading lines of a damaged file."""
 
@@ -39,11 +43,22 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; raises `DataError` if it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (
-        ValueError,
-        RecursionError,
-    ) as fault:  # wrong bytes, endless nesting, numbers of thousands of digits
+    except (ValueError, RecursionError) as fault:  # not UTF-8, not JSON, or nested too deeply
         raise DataError("not a JSON file", path) from fault
+
+
+def read_record(path: Path, record_type: type[R]) -> R:
+    """Read a JSON file that holds one record.
+
+    Raises
+    ------
+    DataError
+        It is not a record of this type; the message names the fields.
+    """
+    try:
+        return record_type.model_validate(read_json(path))
+    except ValidationError as fault:
+        raise DataError(_not_a_record(record_type, fault, "the whole file"), path) from None
 
 
 @contextmanager
@@ -125,10 +140,17 @@ def _parse_record(record_type: type[R], line: str, path: Path, number: int) -> R
     try:
         return record_type.model_validate_json(line)
     except ValidationError as fault:
-        fields = sorted({".".join(map(str, e["loc"])) or "the line" for e in fault.errors()})
-        raise DataError(
-            f"not a {record_type.__name__} record: see {', '.join(fields)}", path, number
-        ) from None
+        raise DataError(_not_a_record(record_type, fault, "the line"), path, number) from None
+
+
+def _not_a_record(record_type: type[BaseModel], fault: ValidationError, whole: str) -> str:
+    """Say which fields are at fault; a name that is no identifier may be anybody's text and is not shown."""
+    fields = {
+        ".".join(str(part) if _FIELD_NAME.fullmatch(str(part)) else "..." for part in error["loc"]) or whole
+        for error in fault.errors()
+    }
+    shown = sorted(fields)[:MAX_FIELDS_SHOWN]
+    return f"not a {record_type.__name__} record: see {', '.join(shown)}"
 
 
 def has_pyarrow() -> bool:

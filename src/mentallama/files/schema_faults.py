@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from mentallama.errors import on_one_line
 from mentallama.files.yaml_file import KeyPath
 from mentallama.text.suggestions import did_you_mean
 
@@ -81,16 +82,7 @@ def fault_sentence(path: KeyPath, problem: str, locate: Locate) -> str:
     places = (locate(path[:length]) for length in range(len(path), 0, -1))
     place = next((place for place in places if place is not None), None)
     named = f"{key_name(path)}: {problem}" if path else problem
-    return printable(named if place is None else f"{named} ({place})")
-
-
-def printable(text: str) -> str:
-    r"""A text on one line, with escapes for line breaks and for characters that would steer a terminal.
-
-    >>> printable("a\nb")
-    'a\\nb'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return on_one_line(named if place is None else f"{named} ({place})")
 
 
 def key_name(path: KeyPath) -> str:

@@ -15,7 +15,7 @@ from mentallama.analysts.base import AnalystSpec, InferenceOptions
 from mentallama.analysts.registry import analyst_kind, open_analyst, spec_problem
 from mentallama.config import Predict, Recipe
 from mentallama.files.manifest import mark_outdated
-from mentallama.files.record_files import read_json, read_records
+from mentallama.files.record_files import read_record, read_records
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
@@ -128,7 +128,7 @@ def predict_notes(folder: Path) -> Iterator[str]:
 
 def read_summary(path: Path) -> PredictSummary:
     """The counts of a finished run."""
-    return PredictSummary.model_validate(read_json(path))
+    return read_record(path, PredictSummary)
 
 
 def retry_failed(_: Recipe, folder: Path, log: LogFn) -> None:

@@ -312,7 +312,7 @@ def test_the_posts_that_a_model_has_seen_can_be_verified(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "text", "fault"),
     [
-        ("mentallama.json", '{"analyst": "oracle"}', "not what training writes: see analyst, fingerprint"),
+        ("mentallama.json", '{"analyst": "oracle"}', "not a ModelMetadata record: see analyst, fingerprint"),
         ("seen.json", '{"a": 1}', "not a list of hashes"),
         ("seen.json", None, "nobody can tell which posts the model has seen"),
     ],

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from mentallama.analysts.base import AnalystSpec
 from mentallama.errors import DataError
 from mentallama.files.atomic import write_json
-from mentallama.files.record_files import read_json
+from mentallama.files.record_files import read_json, read_record
 from mentallama.records import Form, Record
 from mentallama.text.fingerprint import text_key
 
@@ -69,11 +69,7 @@ def read_model_metadata(folder: Path) -> ModelMetadata | None:
     path = folder / METADATA_FILE
     if not path.is_file():
         return None
-    try:
-        return ModelMetadata.model_validate(read_json(path))
-    except ValidationError as error:
-        fields = sorted({".".join(map(str, detail["loc"])) for detail in error.errors()})
-        raise DataError(f"not what training writes: see {', '.join(fields)}; train again", path) from None
+    return read_record(path, ModelMetadata)
 
 
 def model_query_form(spec: str) -> Form:

@@ -120,7 +120,8 @@ def _read_set(path: Path, metadata: LinearSetMetadata) -> LinearSetModel:
                 )
                 for i, (question, head) in enumerate(metadata.questions.items())
             }
-            model = LinearSetModel(arrays["keys"], arrays["idf"], heads)
+            keys, idf = np.array(arrays["keys"], np.uint32), np.array(arrays["idf"], np.float32)
+            model = LinearSetModel(keys.reshape(-1), idf, heads)
     except Exception as error:  # a file of this kind that was not written here fails in any of numpy's ways
         raise DataError("not a weights file; copy the model again, or train again", path) from error
     _check_arrays(path, model)
