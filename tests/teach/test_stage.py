@@ -409,7 +409,7 @@ def test_a_file_that_is_not_a_ledger(teach: Teach, server: Server, tmp_path: Pat
         ("'linear:'", "is not a teacher"),
         ("remote:m@http://me:pw@x/v1", "the URL of m holds a user, password or key"),
         ("[]", "name a teacher"),
-        ("linear:gone", "gone: there is no linear model here"),
+        ("linear:gone", "there is no model folder gone"),
     ],
 )
 def test_an_unknown_teacher(teacher: str, part: str, teach: Teach) -> None:
