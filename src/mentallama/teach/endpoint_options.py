@@ -8,6 +8,7 @@ from typing import Any
 
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.limits.failure_watch import RequestsFailError
 from mentallama.llm_api.transport.rejected_options import (
     USER_ROLE,
     RejectedOptionError,
@@ -43,6 +44,11 @@ def settle_options(
             endpoint = adapt_endpoint(endpoint, rejected.update)
             log(f"teach: {rejected}; the run goes on with this setting")
             continue
+        except RequestsFailError:
+            adapted = _without_system_role(job, endpoint, dispatch, log)
+            if adapted is None:
+                raise
+            return adapted
         if stats.failed.total() < N_FIRST_REQUESTS:
             return endpoint
         return _without_system_role(job, endpoint, dispatch, log) or endpoint
@@ -56,7 +62,7 @@ def _without_system_role(
         return None
     adapted = adapt_endpoint(endpoint, USER_ROLE)
     stats = dispatch(adapted, _first_requests(job, adapted)[:1])
-    if stats.failed:
+    if not (stats.answered or stats.refused):
         return None
     log(
         f"teach: {endpoint.model} answers only without the system role: the run goes on with "

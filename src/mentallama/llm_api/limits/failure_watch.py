@@ -16,7 +16,7 @@ WINDOW = 50
 MAX_FAILED_SHARE = 0.9
 """Share of the window that may fail alike."""
 
-MIN_PERMANENT_FAILURES, MIN_TRANSIENT_FAILURES = 10, 25
+MIN_PERMANENT_FAILURES, MIN_TRANSIENT_FAILURES = 8, 25
 """Failures of a kind needed before anything was answered. Those that a retry cannot change take one attempt each; the
 others have used up all their attempts and may still pass."""
 
