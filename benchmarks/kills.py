@@ -105,7 +105,7 @@ def _without_times(value: object) -> object:
 
 def kill_once(command: Command, folder: Path, draw: random.Random, report: Report) -> None:
     """Start the command and end it at a random moment, or see it finish before."""
-    number = draw.choice(SIGNALS)
+    number = SIGNALS[sum(report.kills.values()) % len(SIGNALS)]
     delay = draw.uniform(START_SECONDS, max(command.seconds, START_SECONDS + 0.1))
     to_group = draw.random() < 0.5  # as Ctrl-C and schedulers do
     process = start(command, folder)
@@ -188,17 +188,7 @@ def commands(work: Path, url: str) -> Iterator[Command]:
     fast = _settings(sets="[CLP, DR]", train__C="[1.0]", train__topics="[0]", jobs=2)
     linear = ["recipes/sample-linear.yaml", *fast]
     yield Command("run", 18, lambda folder: ["run", *linear, "--out", str(folder)])
-    small = "{hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 400}"
-    causal = _settings(
-        sets="[CLP]", train__from_scratch=small, train__epochs=2, train__eval_steps=4, train__max_tokens=160,
-        train__device="cpu", predict__max_new_tokens=8, predict__device="cpu", jobs=1,
-    )  # fmt: skip
-    yield Command(
-        "language-model",
-        15,
-        lambda folder: ["run", "recipes/sample-tiny-llama.yaml", *causal, "--out", str(folder)],
-    )
-    remote = _settings(sets="[CLP]", teach__teacher=f"test-model@{url}", jobs=1)
+    remote = _settings(sets="[CLP]", teach__teacher=f"remote:test-model@{url}", jobs=1)
     yield Command(
         "teach", 9, lambda folder: ["teach", "recipes/sample-build.yaml", *remote, "--out", str(folder)]
     )
@@ -221,6 +211,16 @@ def commands(work: Path, url: str) -> Iterator[Command]:
         lambda folder: ["forget", first_post, "--out", str(folder)],
         lambda folder: shutil.copytree(finished, folder) and None,
     )
+    small = "{hidden_size: 32, num_hidden_layers: 1, num_attention_heads: 2, vocab_size: 400}"
+    causal = _settings(
+        sets="[CLP]", train__from_scratch=small, train__epochs=2, train__eval_steps=4, train__max_tokens=384,
+        train__device="cpu", predict__max_new_tokens=8, predict__device="cpu", jobs=1,
+    )  # fmt: skip
+    yield Command(
+        "language-model",
+        15,
+        lambda folder: ["run", "recipes/sample-tiny-llama.yaml", *causal, "--out", str(folder)],
+    )
 
 
 _FIRST_AUTHOR = """
@@ -235,7 +235,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--kills", type=int, default=60)
     options.add_argument("--seed", type=int, default=7)
-    options.add_argument("--only", help="one command, by its name")
+    options.add_argument("--only", nargs="*", default=[], help="commands, by their names; default: all")
     options.add_argument("--keep", type=Path, help="folder to work in, kept afterwards")
     arguments = options.parse_args()
     sys.path.insert(0, str(ROOT))
@@ -249,7 +249,7 @@ def main() -> int:
         work, draw = arguments.keep or Path(temporary), random.Random(arguments.seed)
         work.mkdir(parents=True, exist_ok=True)
         for command in commands(work, url):
-            wanted = arguments.only in {None, command.name}
+            wanted = command.name in (arguments.only or [command.name])
             if wanted or command.name == "run":
                 undisturbed(command, work / f"{command.name}-0")
             if wanted:

@@ -267,9 +267,12 @@ def test_unknown_commands_and_options_are_usage_errors(arguments: list[str], par
     assert MARKER not in done.stderr
 
 
-def test_an_impossible_date_in_a_recipe_is_reported(tmp_path: Path) -> None:
-    done = mentallama("run", "recipe.yaml", "--set", "name=2024-99-99", cwd=place(tmp_path, GOOD))
-    assert_reported(done, 2, "--set name=2024-99-99")
+def test_a_date_is_text_and_a_tag_that_asks_for_one_is_reported(tmp_path: Path) -> None:
+    folder = place(tmp_path, GOOD)
+    assert mentallama("run", "recipe.yaml", "--set", "name=2024-99-99", cwd=folder).returncode == 0
+    assert (folder / "runs/2024-99-99/collect/posts.jsonl.zst").is_file()
+    done = mentallama("run", "recipe.yaml", "--set", "name=!!timestamp 2024-99-99", cwd=folder)
+    assert_reported(done, 2, "--set name=!!timestamp 2024-99-99")
 
 
 # --- a disk that is full -------------------------------------------------------------------------------
