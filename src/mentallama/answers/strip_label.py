@@ -15,6 +15,8 @@ from mentallama.text.tokenize import word_tokens
 _SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[”’」』）]*|\n+")
 _OPENING_CLAUSE = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
 _MARKER_PREFIX = re.compile(r"[^.:：]{1,30}[:：]")
+_MAX_SHORT_ANSWER = 500
+"""Characters of a sentence that may be nothing but an answer; longer ones are not split into words."""
 _SHORT_ANSWER_WORDS = 2
 """Answers of at most this many words ("yes", "social relationships") count as statements only on their own."""
 
@@ -32,12 +34,12 @@ def strip_label(task: Task, explanation: str) -> str:
     remaining = [text for i, text in enumerate(sentences) if not _restates_label(task, text, first=i == 0)]
     if not remaining:
         remaining = [_strip_restatement(task, text, first=i == 0) for i, text in enumerate(sentences)]
-    return " ".join(text for text in remaining if word_tokens(text))
+    return " ".join(text for text in remaining if any(map(str.isalnum, text)))
 
 
 def _restates_label(task: Task, sentence: str, *, first: bool) -> bool:
     return (
-        _joined_tokens(sentence) in _short_answers(task)
+        _is_short_answer(task, sentence)
         or _label_sentence_pattern(task).search(sentence) is not None
         or (first and _opening_label_end(task, sentence) > 0)
         or (_MARKER_PREFIX.match(sentence) is not None and bool(_marked(task, sentence)))
@@ -51,7 +53,7 @@ def _marked(task: Task, sentence: str) -> frozenset[LabelName]:
 
 
 def _strip_restatement(task: Task, sentence: str, *, first: bool) -> str:
-    if _joined_tokens(sentence) in _short_answers(task):
+    if _is_short_answer(task, sentence):
         return ""
     return _label_sentence_pattern(task).sub(
         " ", sentence[_opening_label_end(task, sentence) if first else 0 :]
@@ -62,6 +64,10 @@ def _opening_label_end(task: Task, sentence: str) -> int:
     """End offset of the label that a sentence opens with; 0 if it does not open with one."""
     clause = _OPENING_CLAUSE.match(sentence)
     return clause.end() if clause and _joined_tokens(clause[0]) in _short_answers(task) else 0
+
+
+def _is_short_answer(task: Task, sentence: str) -> bool:
+    return len(sentence) <= _MAX_SHORT_ANSWER and _joined_tokens(sentence) in _short_answers(task)
 
 
 def _joined_tokens(text: str) -> str:
@@ -92,4 +98,4 @@ def _label_sentence_pattern(task: Task) -> re.Pattern[str]:
         key=lambda p: (-len(p), p),
     )
     joined = "|".join(r"[\W_]*".join(map(re.escape, phrase.split(" "))) for phrase in phrases)
-    return re.compile(rf"(?:{joined})" if joined else r"(?!)", re.IGNORECASE)
+    return re.compile(rf"\b(?=\w)(?:{joined})" if joined else r"(?!)", re.IGNORECASE)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from mentallama.text.tokenize import UNBORDERED_LETTER
 
-_PARAGRAPH = re.compile(r"\n[^\S\n]*\n")
+_PARAGRAPH = re.compile(r"\n(?:[^\S\n]*\n)+")
 _BEFORE_OPENING = "([{<（【-–—/"
 _AFTER_CLOSING = ")]}）】,;"
 _BARRIER = "\ufdd1"
@@ -50,6 +50,9 @@ _SINGLE_STYLES = (
     _QuoteStyle(left="‘‚‛", right="’", may_be_apostrophe=True),
     _QuoteStyle(either="'", may_be_apostrophe=True),
 )
+_ANY_MARK = re.compile(
+    f"[{''.join(s.left + s.right + s.either for s in (*_DOUBLE_STYLES, *_SINGLE_STYLES))}]"
+)
 _MARK_PATTERNS = {style: style.pattern() for style in (*_DOUBLE_STYLES, *_SINGLE_STYLES)}
 
 
@@ -82,6 +85,8 @@ def without_outer_marks(item: str, trailing: str) -> str:
 
 def _paragraph_spans(paragraph: str) -> list[QuotedSpan]:
     """Outermost quotations in double marks, and between them those in single marks."""
+    if _ANY_MARK.search(paragraph) is None:
+        return []
     double = _outermost([pair for style in _DOUBLE_STYLES for pair in _pairs(paragraph, style)])
     masked = _mask(paragraph, double)
     single = _outermost([pair for style in _SINGLE_STYLES for pair in _pairs(masked, style)])
@@ -107,6 +112,8 @@ def _mask(paragraph: str, spans: list[QuotedSpan]) -> str:
 
 def _pairs(paragraph: str, style: _QuoteStyle) -> Iterator[QuotedSpan]:
     """Pair marks of one style from left to right; a second opening mark replaces the first."""
+    if not any(mark in paragraph for mark in style.left + style.right + style.either):
+        return
     opened: re.Match[str] | None = None
     for mark in _MARK_PATTERNS[style].finditer(paragraph):
         if mark[1] == _BARRIER:
