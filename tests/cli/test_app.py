@@ -89,6 +89,7 @@ name: small
 data: data
 sets: [CLP]
 collect:
+  validation_share: 0
   tables:
     CLP:
       - file: posts.csv

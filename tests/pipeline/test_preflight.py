@@ -156,7 +156,7 @@ def test_everything_that_does_not_exist_is_listed_at_once(
     assert found[0].startswith("nowhere")
     assert found[1:] == [
         "teach.teacher: key_env_var: the environment variable MY_KEY is not set",
-        "teach.examples: there is no file none.csv",
+        "teach.examples: none.csv: there is no such file",
         "check.label_reader: there is no model folder reader",
         "train.base: there is no model folder ./base",
         "train.general_corpus: there is no file or folder texts",
@@ -175,6 +175,7 @@ def test_everything_that_does_not_exist_is_listed_at_once(
         ("causal:models/name", "there is no model folder models/name"),
         ("causal:/nowhere", "there is no model folder /nowhere"),
         ("causal:../nowhere", "there is no model folder ../nowhere"),
+        ("linear:", "the folder of the model is missing"),
         ("forest:x", "'forest:x' is not a model"),
         ("mine", "'mine' is not a model"),
     ],

@@ -162,9 +162,9 @@ def model_problem(location: str, on_hub: bool) -> str | None:
     An id such as `org/name` is taken for a missing folder if a folder `org` exists here.
     """
     is_id = _HUB_ID.fullmatch(location) and not ("/" in location and Path(location).parent.is_dir())
-    if Path(location).exists() or (on_hub and is_id):
+    if (location and Path(location).exists()) or (on_hub and is_id):
         return None
-    return f"there is no model folder {location}"
+    return f"there is no model folder {location}" if location else "the folder of the model is missing"
 
 
 def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:

@@ -64,7 +64,7 @@ def teach_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
             yield from _unset_key(teacher.key_env_var)
     examples = recipe.teach.examples
     if examples is not None and not examples.exists():
-        yield f"teach.examples: there is no file {examples}"
+        yield f"teach.examples: {examples}: there is no such file"
 
 
 def _unset_key(variable: str) -> Iterator[str]:
