@@ -11,7 +11,12 @@ import pytest
 
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.manifest import digest_folder, read_manifest, write_manifest
-from mentallama.files.ownership import claim_files, make_output_folder, record_files, require_own_folder
+from mentallama.files.ownership import (
+    claim_files,
+    make_output_folder,
+    record_claimed_files,
+    require_own_folder,
+)
 
 
 def made(folder: Path, *names: str, command: str = "report") -> Path:
@@ -109,7 +114,7 @@ def test_claimed_files_replace_only_what_was_claimed_before(tmp_path: Path) -> N
     (tmp_path / "rows.jsonl").write_text("ours")
     claim_files(tmp_path, "evaluate", ("scores.json",))  # also after a kill: the manifest came first
     assert (tmp_path / "rows.jsonl").is_file()
-    record_files(tmp_path, "evaluate", ("scores.json",))
+    record_claimed_files(tmp_path, "evaluate", ("scores.json",))
     assert {path.name for path in tmp_path.iterdir()} == {"thesis.tex", "manifest.json", "scores.json"}
     (tmp_path / "rows.jsonl").write_text("mine")
     before = snapshot(tmp_path)

@@ -54,7 +54,7 @@ class JsonParts(NamedTuple):
 
 
 class JsonAnswer(NamedTuple):
-    """What objects state: labels and an explanation."""
+    """Labels and an explanation that JSON objects state."""
 
     labels: frozenset[LabelName]
     explanation: str

@@ -105,7 +105,7 @@ def answer_body(text: str) -> str:
 
 
 def after_thought(text: str) -> str | None:
-    """What follows a closing tag whose thought the chat template opened; None if there is no such tag."""
+    """The text after a closing tag whose thought the chat template opened; None if there is no such tag."""
     opened = False
     for tag in _tags(text):
         if tag.kind == "thought":

@@ -98,7 +98,7 @@ def read_labels_file(path: Path, labels: LabelsFile, columns: tuple[str, ...]) -
 
 @dataclass(frozen=True)
 class RowRules:
-    """What completes and judges the rows of a table, besides its field map."""
+    """Rules that complete and judge the rows of a table, besides its field map."""
 
     placeholders: Placeholders = field(default_factory=Placeholders)
     labels: AddedLabels | None = None

@@ -6,9 +6,9 @@ import re
 from typing import Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, NonNegativeFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeFloat, field_validator, model_validator
 
-from mentallama.config.base import JsonObject, Settings
+from mentallama.config.base import JsonObject, PositiveInt, Settings
 
 SECRET_NAME = re.compile(r"key|secret|password|credential|auth|token$", re.IGNORECASE)
 """Names that suggest a secret; no field of a request body is called like this."""

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, PositiveFloat
 
-from mentallama.config.base import PositiveInt
+from mentallama.config.base import PositiveInt, Share
 from mentallama.config.endpoint import RemoteOptions
 from mentallama.records import Split
 
@@ -37,7 +37,7 @@ class Predict(RemoteOptions):
     """Seconds before a call to a remote model times out."""
     max_attempts: PositiveInt = 6
     """Attempts per call to a remote model before it counts as failed."""
-    max_failed_share: float = Field(default=0.0, ge=0, le=1)
+    max_failed_share: Share = 0.0
     """Largest share of the calls to a remote model that may fail; above it the command ends with exit code 3, and asks
     again when it is repeated. A failed call leaves its question without a prediction, and the set without a score."""
     allow_remote: tuple[str, ...] = ()

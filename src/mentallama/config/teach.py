@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from mentallama.config.base import PositiveInt, Settings
+from mentallama.config.base import PositiveInt, Settings, Share
 from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
 from mentallama.records import SPLITS, Split
 
@@ -73,7 +73,7 @@ class Teach(Settings):
     """Seconds before one request times out."""
     max_attempts: PositiveInt = 6
     """Attempts per request before it counts as failed."""
-    max_failed_share: float = Field(default=0.1, ge=0, le=1)
+    max_failed_share: Share = 0.1
     """Largest share of one teacher's requests that may fail; above it the command ends with exit code 3, and sends the
     failed requests again when it is repeated."""
     budget: NonNegativeFloat | None = None

@@ -144,7 +144,7 @@ def _plan(folder: Path, target_id: str, ledgers: Sequence[Path]) -> tuple[Erasur
 def plan_for_runs(
     folders: Sequence[Path], target_id: str, ledgers: Sequence[Path] = ()
 ) -> list[tuple[Path, ErasureReport]]:
-    """What `erase` would remove from several runs; runs without the person are left out.
+    """Plan the erasure of a person from several runs, changing nothing; runs without the person are left out.
 
     Raises
     ------

@@ -19,9 +19,6 @@ from mentallama.files.record_files import DAMAGED_FILE_ERRORS, open_jsonl, read_
 RemoveRows = Callable[[Path, PersonMatcher, bool], int]
 """`(file, person, write)` -> number of the person's rows."""
 
-_MAX_CELL_CHARS = 1 << 30
-"""Limit on the length of a CSV cell; the csv module's default is shorter than some posts."""
-
 
 def remove_rows(path: Path, person: PersonMatcher, write: bool) -> int | None:
     """Remove the person's rows, or only count them; None for a file without rows.
@@ -85,7 +82,6 @@ def _from_csv(path: Path, person: PersonMatcher, write: bool) -> int:
     raw = path.read_bytes()
     encoding = "utf-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8"
     lines = list(io.StringIO(raw.decode(encoding), newline=""))
-    csv.field_size_limit(_MAX_CELL_CHARS)
     reader = csv.reader(lines, delimiter=_delimiter(lines[0]) if lines else ",")
     kept, start, count = list[str](), 0, 0
     header: list[str] | None = None

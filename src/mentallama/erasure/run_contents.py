@@ -40,7 +40,7 @@ _OTHER_ENTRIES = frozenset(
         SUMMARY_FILE,
     )
 )
-"""What stands in the folder of a run, or of `predict --out`, beside the folders of the stages."""
+"""Entries of the folder of a run, or of `predict --out`, beside the folders of the stages."""
 _JOURNAL = re.compile(r"predicted-[0-9a-f]{16}\.part\.jsonl")
 _LEFTOVER_GLOBS = (".*.partial", ".*.replaced")
 """Folders of stages that were killed: they may be damaged and are deleted."""

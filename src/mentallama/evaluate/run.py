@@ -39,7 +39,7 @@ from mentallama.evaluate.published_reader import (
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
 from mentallama.files.atomic import write_json
-from mentallama.files.ownership import claim_files, make_output_folder, record_files
+from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
@@ -166,7 +166,7 @@ def evaluate_responses(  # noqa: PLR0913
         ),
         rows,
     )
-    record_files(out, EVALUATE_COMMAND, written)
+    record_claimed_files(out, EVALUATE_COMMAND, written)
     return scores
 
 

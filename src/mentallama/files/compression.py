@@ -97,10 +97,8 @@ class _MemberReader(io.RawIOBase):
             return cast(bytes, self._member.decompress(b"", MAX_OUTPUT_BYTES))
         piece = bytes(self._input[:MAX_INPUT_BYTES])
         if self._member is None or self._member.eof:
-            self._input = self._input[
-                len(piece) - len(piece.lstrip(b"\0")) :
-            ]  # padding, as tape and xz allow
-            piece = piece.lstrip(b"\0")
+            padded, piece = piece, piece.lstrip(b"\0")  # tape and xz allow padding between members
+            self._input = self._input[len(padded) - len(piece) :]
             if not piece:
                 return b""
             self._member = self._new_member()

@@ -1,4 +1,4 @@
-"""What a command did not make, it neither replaces nor deletes.
+"""Whose files and folders are: a command neither replaces nor deletes any that it did not make.
 
 A folder belongs to a command if its manifest says so, and then only the files that the manifest lists. Output is
 examined before any work, so that nothing is computed that cannot be written.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def claim_files(folder: Path, command: str, names: Collection[str]) -> None:
     write_manifest(folder, command, {}, claimed, {}, 0)
 
 
-def record_files(folder: Path, command: str, names: Collection[str]) -> None:
+def record_claimed_files(folder: Path, command: str, names: Collection[str]) -> None:
     """Record the content of claimed files, once they are written, and delete those that this time were not."""
     manifest = read_manifest(folder)
     for file in () if manifest is None else manifest.outputs:
@@ -124,20 +124,18 @@ def make_output_folder(folder: Path) -> None:
 
 def _foreign_files(folder: Path, command: str, patterns: Collection[str]) -> Iterator[Path]:
     """Files that the command did not make. Empty files count for nothing: replacing them loses nothing."""
-    manifest = read_manifest(folder)
-    made = (
-        {file.name for file in manifest.outputs}
-        if manifest is not None and manifest.stage == command
-        else None
-    )
-    if made is not None:
-        patterns = ()
-    own = {MANIFEST_FILE} if made is not None or patterns else set()
+    is_own = _own_file_test(folder, command, patterns)
     for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink():
+        counts = path.is_file() and path.stat().st_size and path.name not in FILE_MANAGER_FILES
+        if path.is_symlink() or (counts and not is_own(path.relative_to(folder).as_posix())):
             yield path
-        elif path.is_dir() or path.name in FILE_MANAGER_FILES or name in own or name in (made or ()):
-            continue
-        elif path.stat().st_size and not any(fnmatch(name, pattern) for pattern in patterns):
-            yield path
+
+
+def _own_file_test(folder: Path, command: str, patterns: Collection[str]) -> Callable[[str], bool]:
+    """Whether the command made a file, by its name in the folder: as the manifest says, else by the patterns."""
+    manifest = read_manifest(folder)
+    if manifest is not None and manifest.stage == command:
+        names = {MANIFEST_FILE, *(file.name for file in manifest.outputs)}
+        return names.__contains__
+    own_patterns = (MANIFEST_FILE, *patterns) if patterns else ()
+    return lambda name: any(fnmatch(name, pattern) for pattern in own_patterns)

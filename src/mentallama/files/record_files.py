@@ -227,9 +227,6 @@ def _read_parquet(path: Path, record_type: type[R]) -> Iterator[R]:
             for line in batch.column(0).to_pylist():
                 number += 1
                 yield _parse_record(record_type, line, path, number)
-    except (
-        arrow.ArrowException,
-        OSError,
-        ValueError,
-    ) as fault:  # most damage is an OSError, wrong UTF-8 a ValueError
+    # most damage is an OSError, wrong UTF-8 a ValueError
+    except (arrow.ArrowException, OSError, ValueError) as fault:
         raise DataError("not a Parquet file of records, or damaged", path, number or None) from fault

@@ -11,7 +11,6 @@ import codecs
 import csv
 import io
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,8 +26,6 @@ _ESCAPED_FORMULA = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
 _UNWRITABLE = re.compile("[\ud800-\udfff\0]")
 """Lone surrogates and NUL, which a CSV file cannot contain."""
 _SEPARATORS = ",;\t"
-
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a cell holds a whole post
 
 
 def escape_formula(text: str) -> str:

@@ -205,7 +205,7 @@ class _Builder:
                     f"the key {key!r} is in line {first_lines[key]} already; keep one of the two", line
                 )
             first_lines[key] = line
-            if key == "<<" and key_node.style is None:
+            if key == _MERGE_KEY and key_node.style is None:
                 merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
             else:
                 self.lines.setdefault((*path, key), line)

@@ -66,7 +66,7 @@ def _missing_file(stage: Stage, path: str, stages: Sequence[Stage]) -> str:
 
 
 def _own_problems(stage: Stage, recipe: Recipe, folder: Path) -> Iterator[str]:
-    """What the stage itself finds, and optional libraries of its analysts."""
+    """Problems that the stage itself finds, and missing libraries of its analysts."""
     if stage.problems is not None:
         yield from stage.problems(recipe, folder)
     try:

@@ -105,7 +105,7 @@ _PLACEHOLDERS = {
     "given_label_supported": ("quotes", "because", "question"),
     "given_label_unsupported": ("quotes", "because", "question"),
 }
-"""What may stand in braces, by sentence; the others are used as they are."""
+"""Names allowed in braces, by sentence; sentences that are not listed are used as they are."""
 
 
 def _unknown_placeholder(text: str, known: Collection[str]) -> str | None:

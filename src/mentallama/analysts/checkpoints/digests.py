@@ -77,7 +77,7 @@ def verify_hashes(
 def _differences(
     folder: Path, hashes: Mapping[str, object], added_suffixes: tuple[str, ...]
 ) -> Iterator[tuple[str, Path]]:
-    """What differs from the digests, and in which file."""
+    """Sentences on the files that differ from the digests."""
     for name, expected in hashes.items():
         path = folder / name
         if name in DESCRIPTIONS:

@@ -165,9 +165,8 @@ class RemoteAnalyst:
                 completion
                 for _, completion in iter_completions([request], endpoint, self._limits, self._transport)
             ]
-        except (
-            UsageError
-        ):  # no such path, a rejected option or model; if the key is wrong, the next request reports it
+        except UsageError:
+            # There is no such path, or an option or the model is rejected. A wrong key is reported by the next request.
             return None
         if completion.state == "failed" and completion.transient and not _is_server_error(completion.reason):
             raise MentallamaError(

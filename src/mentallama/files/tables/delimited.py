@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +19,6 @@ from mentallama.files.tables.rows import (
     has_columns,
     resolve_header,
 )
-
-# `TextLines` bounds the length of a row; the csv module's own limit of 128 KiB is too small for a long post.
-csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 WHITESPACE = "whitespace"
 _DELIMITERS = ",;\t|"

@@ -356,7 +356,7 @@ def _is_reasoning(part: Mapping[str, Any]) -> bool:
 
 
 def _refusal_text(message: Mapping[str, Any]) -> str:
-    """What the model says where it declines: in `refusal`, or in a part of that type."""
+    """The model's text where it declines: in `refusal`, or in a part of that type."""
     content = message.get("content")
     parts = (
         [part.get("refusal") for part in content if isinstance(part, dict)]

@@ -1,4 +1,4 @@
-"""What a server says about a failure, without anything of the request: a sentence that is safe to show.
+"""The sentence of a server about a failure, without anything of the request, so that it is safe to show.
 
 Servers repeat requests in their errors, whole or in part, and so does our own library for HTTP. A word of the message
 is shown only if it does not occur in the text that was sent; words of the protocol always are. Whatever resembles the
