@@ -17,6 +17,7 @@ from mentallama.records import FORMS, READING_STATUSES, Form
 from mentallama.tasks import load_tasks
 
 _FOLDER = Path(__file__).parent
+VARIED_CASES = yaml.safe_load((_FOLDER / "varied_cases.yaml").read_text(encoding="utf-8"))
 MARK_CASES = yaml.safe_load((_FOLDER / "mark_cases.yaml").read_text(encoding="utf-8"))
 CASES = yaml.safe_load((_FOLDER / "parse_cases.yaml").read_text(encoding="utf-8"))
 EVERY_LABEL = [
@@ -42,6 +43,13 @@ def test_mark(case: dict[str, str]) -> None:
     assert (read.status, read.label) == (case["status"], case["label"])
     if "explanation" in case:
         assert read.explanation == case["explanation"]
+
+
+@pytest.mark.parametrize("case", VARIED_CASES, ids=lambda case: case["text"][:40])
+def test_varied_case(case: dict[str, str]) -> None:
+    """Each spelling of a mark, an object or a negation is read as a careful reader would, or not at all."""
+    read = read_answer(case["task"], case["text"])
+    assert (read.label or read.status) == case["result"]
 
 
 def test_the_cases_cover_all_tasks_labels_and_outcomes() -> None:

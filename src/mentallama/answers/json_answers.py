@@ -36,8 +36,16 @@ _LABEL_KEYS = (
 )
 _NESTED_KEYS = (*_LABEL_KEYS, "name", "value", "text")
 _EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
-_NEGATIVE_KEY_WORDS = frozenset(["no", "not", "non", "without", "absence", "absent", "free", "un"])
+_FINDING_KEY_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "is has have had shows show suffers suffer suffering from the of in with a an any sign signs symptom symptoms "
+        "evidence present detected exists exist poster user author writer person post text risk at",
+    )
+)
+"""Words of a key that names a finding, as in `has_depression`; with any other, as in `depression_score`, it may not."""
 _TRUE, _FALSE = frozenset(("true", "yes", "y", "1")), frozenset(("false", "no", "n", "0"))
+_CAMEL_BORDER = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _OBJECT_START = re.compile(r"\{\s{0,200}[\"'“”‘’]?\w[^{}\n:]{0,60}[\"'“”‘’]?\s{0,9}:")
 _BRACES = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|[{}]', re.DOTALL)
 _MAX_OBJECTS = 8
@@ -96,6 +104,11 @@ def read_json_objects(task: Task, objects: Iterable[Fields], rules: Rules) -> Js
     return JsonAnswer(frozenset(labels), next(iter(explanations), ""))
 
 
+def json_texts(objects: Iterable[Fields]) -> Iterator[str]:
+    """The texts that objects hold directly."""
+    return (value for fields in objects for value in fields.values() if isinstance(value, str))
+
+
 def _decode(text: str, start: int) -> tuple[Fields | None, int] | None:
     """The object that starts at a brace and its end; None instead of it if it is no object; None if it does not end."""
     try:
@@ -127,7 +140,7 @@ def _load_yaml(text: str) -> object:
 def _merge(pairs: Iterable[tuple[object, object]]) -> Fields:
     fields: Fields = {}
     for key, value in pairs:
-        name = str(key).lower()
+        name = _CAMEL_BORDER.sub(" ", str(key)).lower()
         fields[name] = [fields[name], value] if name in fields and fields[name] != value else value
     return fields
 
@@ -149,12 +162,21 @@ class _JsonReader:
         """Labels under the most explicit key, else those of fields that are named for a label or the question."""
         by_key = {" ".join(re.findall(r"[^\W_]+", key)): value for key, value in fields.items()}
         ranked = [by_key[key] for key in keys if key in by_key]
-        ranked += [value for key, value in by_key.items() if key not in keys and _names_label(self.task, key)]
         if ranked:
             return self._value_labels(ranked[0])
-        if self.task.is_yes_no:
-            return self._finding_labels(by_key)
-        return {label for key, value in by_key.items() if _truth(value) for label in self._named(key)}
+        named = [value for key, value in by_key.items() if _names_label(self.task, key)]
+        if named:
+            return {label for value in named for label in self._value_labels(value)}
+        chosen = {label for key, value in by_key.items() if _truth(value) for label in self._named(key)}
+        if found := chosen or (self._finding_labels(by_key) if self.task.is_yes_no else set()):
+            return found
+        return {label for value in by_key.values() for label in self._nested_labels(value)}
+
+    def _nested_labels(self, value: object) -> set[LabelName]:
+        """Labels of an object within an object without a label, as in `{"arguments": {"label": …}}`."""
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = first_json_object(value)
+        return self.labels(value) if isinstance(value, dict) else set()
 
     def explanations(self, fields: Mapping[str, object]) -> Iterator[str]:
         # Structured answers have lists of quotations under such keys; only a string is an explanation.
@@ -175,9 +197,8 @@ class _JsonReader:
 
     def _is_finding(self, key: str) -> bool:
         words = key.split()
-        return _NEGATIVE_KEY_WORDS.isdisjoint(words) and any(
-            len(word) >= 4 and word[:5] in _finding_stems(self.task) for word in words
-        )
+        stems = [word for word in words if len(word) >= 4 and word[:5] in _finding_stems(self.task)]
+        return bool(stems) and _FINDING_KEY_WORDS.issuperset(set(words).difference(stems))
 
     def _named(self, text: str) -> set[LabelName]:
         return set(exact_labels(self.task, text))
@@ -191,19 +212,25 @@ class _JsonReader:
 
     def _text_labels(self, text: str) -> set[LabelName]:
         """Labels of a text, a number or a truth value: by name, by the task's code for it, or stated in a sentence."""
-        if named := self._named(text):
+        if named := self._named(text) or self._named(_CAMEL_BORDER.sub(" ", text)):
             return named
-        if self.task.is_yes_no and text.lower() in {"true", "false"}:
-            return {"yes" if text.lower() == "true" else "no"}
-        if re.fullmatch(r"\d{1,6}(?:\.0{1,6})?", text):
-            code = _label_codes(self.task).get(str(int(float(text))))
-            return set() if code is None else {code}
+        if coded := coded_labels(self.task, text):
+            return set(coded)
         return set(excerpt_labels(self.task, fold(text), self.rules))
 
 
 def _truth(value: object) -> bool | None:
     text = str(value).strip().lower()
     return True if text in _TRUE else False if text in _FALSE else None
+
+
+def coded_labels(task: Task, text: str) -> frozenset[LabelName]:
+    """The label of a text that is a code of the task's source files or, in a yes/no task, a truth value."""
+    if re.fullmatch(r"\d{1,6}(?:\.0{1,6})?", text):
+        code = _label_codes(task).get(str(int(float(text))))
+        return frozenset() if code is None else frozenset([code])
+    truth = _truth(text) if task.is_yes_no else None
+    return frozenset() if truth is None else frozenset(["yes" if truth else "no"])
 
 
 @cache

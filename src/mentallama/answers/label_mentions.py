@@ -27,12 +27,15 @@ from mentallama.text.quotation_marks import quoted_spans
 LabelName = str
 """A canonical label."""
 
+_MAX_LABELS = 3
+"""Labels that a sentence may state; one with more of them lists the options."""
 _BEFORE_LIMIT, _BEFORE_WORDS, _AFTER_LIMIT = 200, 9, 120
 """Characters and words before a mention, and characters after it, in which a negation may govern it."""
 _OPTION_LIST = re.compile(r"(?:^ ?(?:[A-Ia-i1-9][.)]|[-*•]) [^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
 _MARKUP = re.compile(r"[*_#]+|^ ?(?:[-•>]|\d{1,3}[.)]) ", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]* +|(?<=[。।۔])[\"'」』)]*|\n+")
 _QUESTION_END = re.compile(r"[.!?؟\n]")
+_OPTION = re.compile(r"\(?(?:option )?(?:[A-Ia-i]|\d{1,2})[.):] ")
 _VALUE_END = re.compile(r"(?<=[.!?;])\s|\n|(?<=[。।۔])")
 
 
@@ -49,11 +52,14 @@ def excerpt_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     In a yes/no task, a label is stated by an explicit "yes" or "no" and by a statement of the finding; if the two
     contradict each other, both labels are returned.
     """
-    for sentence in sentences(_OPTION_LIST.sub("", text)):
-        labels = sentence_labels(task, sentence, rules)
-        if labels:
-            return labels
-    return frozenset()
+    found = [
+        labels
+        for sentence in sentences(_OPTION_LIST.sub("", text))
+        if 0 < len(labels := sentence_labels(task, sentence, rules)) <= _MAX_LABELS
+    ]
+    if rules.correction.search(text):
+        return frozenset[LabelName]().union(*found)
+    return found[0] if found else frozenset()
 
 
 def marked_labels(task: Task, text: str, rules: Rules, headings: Rules) -> MarkedLabels:
@@ -63,15 +69,19 @@ def marked_labels(task: Task, text: str, rules: Rules, headings: Rules) -> Marke
     """
     final: set[LabelName] = set()
     plain: set[LabelName] = set()
+    weak: set[LabelName] = set()
     named_none = False
     for match, value in _marked_values(_answer_mark(task, headings.languages), text):
         labels = exact_labels(task, value) or sentence_labels(task, value, rules)
-        (final if match["final"] else plain).update(labels)
+        if labels and value.endswith(";"):  # "work; school"
+            labels |= exact_labels(task, _until(text, match.end() + len(value), ".!?;\n"))
+        is_final = match["final"] or match["final_line"]
+        (final if is_final else weak if _is_prose(match, task) else plain).update(labels)
         named_none |= not labels and _is_strict_mark(match) and _is_short_value(value)
-    if not final | plain and not named_none:
+    if not final | plain | weak and not named_none:
         for match in rules.choice.finditer(text):
             plain.update(sentence_labels(task, _until(text, match.end(), ".!?;\n"), rules))
-    return MarkedLabels(frozenset(final or plain), named_none)
+    return MarkedLabels(frozenset(final or plain or weak), named_none)
 
 
 def label_sentence_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
@@ -92,7 +102,7 @@ def exact_labels(task: Task, text: str) -> frozenset[LabelName]:
 
 def conclusion_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     """Labels of a text without a marked answer: from its concluding sentence, else from its first and last one."""
-    found = sentences(text)
+    found = sentences(_OPTION_LIST.sub("", text))
     concluding = [sentence for sentence in found if rules.conclusion.search(sentence)]
     for candidates in (concluding[-1:], [*found[:1], *found[-1:]]):
         labels = frozenset[LabelName]().union(*(sentence_labels(task, s, rules) for s in candidates))
@@ -124,15 +134,21 @@ def _answer_mark(task: Task, languages: tuple[str, ...]) -> re.Pattern[str]:
     ]
     final, plain, first = (words_source(w) for w in (rules.words("final"), headings, line_headings))
     return re.compile(
-        rf"(?:(?P<final>{final})[ _]?)?{plain}\]?(?:[*_]{{0,3}} ?(?P<strict>[:=|])[*_]{{0,3}}\s?"
+        rf"(?:(?P<final>{final})[ _]?)?{plain}\]?(?:[*_]{{0,3}} ?(?P<strict>[:=|】])[*_]{{0,3}}\s?"
         rf"|[*_]{{0,3}} [-–—] |[*_]{{0,3}} ?{words_source(rules.words('copulas'))} ?:?\s?)"
-        rf"|(?:^|(?<=\n))[*_#> ]{{0,4}}{first}[*_]{{0,3}} ?: ?",
+        rf"|(?:^|(?<=\n))[*_#> ]{{0,4}}{first}[*_]{{0,3}} ?: ?"
+        rf"|(?:^|(?<=\n))[*_#]{{1,4}} ?(?P<final_line>{final} )?{plain}[*_]{{0,3}} ?\n",
         re.IGNORECASE,
     )
 
 
 def _is_strict_mark(match: re.Match[str]) -> bool:
     return match["strict"] in {":", "="}
+
+
+def _is_prose(match: re.Match[str], task: Task) -> bool:
+    """Whether the mark is part of a sentence, such as "the cause is"."""
+    return match["strict"] is None and match[0].split()[0].lower() in task.questions
 
 
 def _is_short_value(value: str) -> bool:
@@ -143,7 +159,8 @@ def _marked_values(mark: re.Pattern[str], text: str) -> Iterator[tuple[re.Match[
     """Marks, each with what follows it in its sentence."""
     position = 0
     while match := mark.search(text, position):
-        end = _VALUE_END.search(text, match.end())
+        option = _OPTION.match(text, match.end())
+        end = _VALUE_END.search(text, option.end() if option else match.end())
         position = end.start() if end else len(text)
         yield match, text[match.end() : position]
 
@@ -176,17 +193,21 @@ def _yes_no_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
 
 
 _OPENERS = " \"'*_([`#"
-_BEFORE_ANSWER = frozenset(".!?:;,\n\"'(*[]_`#>|{-。、,،।۔")
-_AFTER_ANSWER = re.compile(r" ?(?:[,.!?:;)\]\"'*_`|}<\n(。、،।۔-]|$)")
+_AFTER_ANSWER = re.compile(r" ?(?:-(?!\w)|[\n_]|\.(?! ?\d)|[^\w\s/&+%$@=~.-]|$)")
 
 
 def _stands_alone(text: str, match: re.Match[str], rules: Rules) -> bool:
     """Whether a "yes" or "no" is an answer of its own: punctuation or certain words on both sides."""
     before = text[max(0, match.start() - 40) : match.start()]
     bare = before.rstrip(_OPENERS)
-    begins = not bare or not _BEFORE_ANSWER.isdisjoint(before[len(bare) - 1 :]) or rules.lead_in.search(bare)
+    begins = not bare or _ends_statement(before[len(bare) - 1 :]) or rules.lead_in.search(bare)
     after = text[match.end() : match.end() + 40]
     return bool(begins) and bool(_AFTER_ANSWER.match(after) or rules.follower.match(after.lstrip()))
+
+
+def _ends_statement(text: str) -> bool:
+    """Whether a text contains a line break, punctuation or an emoji."""
+    return any(not (c.isalnum() or c in " /&+%$@=~") for c in text)
 
 
 Mention = tuple[LabelName, int, int]
@@ -223,10 +244,12 @@ def _asserted_labels(task: Task, text: str, rules: Rules) -> list[Mention]:
             scope = clauses.after(match.end(), following.start() if following else len(text))
             negated_after, hedged_after = _negated_after(scope, rules), rules.hedge_after.search(scope)
         before = clauses.before(match.start())
-        if hedged_after or rules.hedge.search(before):
+        governs = _governing_negation(before, match[0], rules)
+        if hedged_after or _is_hedged(before, rules) or governs is None:
             continue
         mention = (match.start(), match.end())
-        if phrase.contains_negation or not (negated_after or _negated_before(before, match[0], rules)):
+        negated_after_it = negated_after or rules.negating_suffix.match(text, match.end())
+        if phrase.contains_negation or not (negated_after_it or governs):
             stated += [(phrase.label, *mention)] if phrase.label else []
         elif phrase.negated_label:
             stated_by_negation.append((phrase.negated_label, *mention))
@@ -235,10 +258,30 @@ def _asserted_labels(task: Task, text: str, rules: Rules) -> list[Mention]:
     return [*stated, *stated_by_negation] if task.is_yes_no else stated or stated_by_negation
 
 
-def _negated_before(before: str, match: str, rules: Rules) -> bool:
-    """Whether a negation governs the match from before it in its clause, or stands inside it."""
+def _governing_negation(before: str, match: str, rules: Rules) -> bool | None:
+    """Whether a negation governs the match from before it in its clause, or stands inside it; None if it may.
+
+    It may beyond an "and": "does not sleep and suffers from stress".
+    """
     nearby = " ".join(before.split()[-_BEFORE_WORDS:])
-    return bool(rules.negation.search(nearby) or rules.negation.search(match))
+    if rules.negation.search(match) or rules.negating_prefix.search(before):
+        return True
+    negation = next(reversed(list(rules.negation.finditer(nearby))), None)
+    if negation is None:
+        return False
+    return None if rules.addition.search(nearby, negation.end()) else True
+
+
+def _is_hedged(before: str, rules: Rules) -> bool:
+    """Whether a hedge precedes that is not a part of a negation."""
+    hedge = rules.hedge.search(before)
+    if hedge is None:
+        return False
+    inside = [span for match in rules.negation.finditer(before) if (span := match.span())]
+    return any(
+        not any(start <= h.start() and h.end() <= end and h.span() != (start, end) for start, end in inside)
+        for h in rules.hedge.finditer(before)
+    )
 
 
 def _negated_after(scope: str, rules: Rules) -> bool:

@@ -73,6 +73,13 @@ class LanguageRules(BaseModel):
     """Words that begin a new statement, such as "but"."""
     concessives: Words = ()
     """Words that begin a clause which another statement follows, such as "although"."""
+    additions: Words = ()
+    """Words such as "and", after which an earlier negation may or may not hold."""
+    negating_prefixes: Words = ()
+    """Words that negate only what directly follows, such as "non"."""
+    negating_suffixes: Words = ()
+    corrections: Words = ()
+    """Words with which an answer takes back what it said."""
     hedges: Words = ()
     """Words after which a label is not stated, such as "whether"."""
     hedges_after: Words = ()
@@ -91,6 +98,8 @@ class LanguageRules(BaseModel):
     choice_verbs: Words = ()
     statement_words: Words = ()
     """Words of a sentence that is about the post, unlike one that sends its reader to a helpline."""
+    thinking_names: Words = ()
+    """Names of tags around a thought."""
     unfinished: Words = ()
     """Words with which no sentence ends."""
     unfinished_subjects: Words = ()
@@ -124,6 +133,22 @@ class Rules:
     @cached_property
     def negation(self) -> re.Pattern[str]:
         return words_pattern(self.words("negations"))
+
+    @cached_property
+    def addition(self) -> re.Pattern[str]:
+        return words_pattern(self.words("additions"))
+
+    @cached_property
+    def correction(self) -> re.Pattern[str]:
+        return words_pattern(self.words("corrections"))
+
+    @cached_property
+    def negating_prefix(self) -> re.Pattern[str]:
+        return re.compile(rf"{words_source(self.words('negating_prefixes'))}[ -]?$", re.IGNORECASE)
+
+    @cached_property
+    def negating_suffix(self) -> re.Pattern[str]:
+        return re.compile(rf"[ -]?{words_source(self.words('negating_suffixes'))}", re.IGNORECASE)
 
     @cached_property
     def negations_after(self) -> tuple[tuple[re.Pattern[str], int], ...]:
@@ -242,7 +267,13 @@ _LETTERS = str.maketrans(
         },  # Arabic and Urdu keyboards write one letter with different characters
     }
 )
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad\u0640"))
+_INVISIBLE = dict.fromkeys(
+    map(
+        ord,
+        "\u200b\u200c\u200d\u2060\ufeff\u00ad\u0640\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670",
+    )
+)
+"""Invisible characters, and the vowel signs of Arabic, which most texts leave out."""
 _MIS_DECODED_APOSTROPHES = re.compile("‚Äô|â€™")
 _AFTER_GUILLEMET, _BEFORE_GUILLEMET = re.compile(r"«[ \u00a0\u202f]"), re.compile(r"[ \u00a0\u202f]»")
 _RUNS = re.compile(r"([^\w\s])\1{3,}")

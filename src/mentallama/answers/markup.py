@@ -9,15 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
+
+from mentallama.answers.language_rules import all_rules
 
 TagKind = Literal["thought", "answer", "explanation", "control"]
 
 _TAG = re.compile(
-    r"(?P<left><[|｜]?|\[|[◁⟨【《])(?P<slash>/?)(?P<inner>[A-Za-z][^<>\[\]|｜◁▷⟨⟩【】《》\n]{0,60}+)(?:[|｜]?>|\]|[▷⟩】》])"
+    r"(?P<left>[<＜][|｜]?|\[|[◁⟨【《])(?P<slash>[/／]?)"
+    r"(?P<inner>[^\W\d_][^<>＜＞\[\]|｜◁▷⟨⟩【】《》\n]{0,60}+)(?:[|｜]?[>＞]|\]|[▷⟩】》])"
 )
-_BRACKETS = frozenset("<[◁⟨【《")
+_BRACKETS = frozenset("<＜[◁⟨【《")
+_PAIRED_BRACKETS = frozenset("[【《")
+"""Brackets that prose uses too."""
+_ESCAPED_TAG = re.compile(r"&lt;(/?[^\W\d_][\w -]{0,40}/?)&gt;")
+_THOUGHT_FENCE = re.compile(
+    r"```(?:thinking|thoughts?|think|reasoning|analysis|scratchpad)\n[^`]*+```", re.IGNORECASE
+)
+_ATTRIBUTE = re.compile(r"\b(?:label|value)\s?=\s?[\"']([^\"']{1,60})[\"']")
+"""A label in a tag itself: `<answer label="work"/>`."""
 _TAG_KINDS: tuple[tuple[TagKind, re.Pattern[str]], ...] = (
     (
         "thought",
@@ -26,7 +37,7 @@ _TAG_KINDS: tuple[tuple[TagKind, re.Pattern[str]], ...] = (
             r"deliberat\w*|monologue|cot|ponder\w*|brainstorm\w*|contemplat\w*|introspect\w*|consider\w*"
         ),
     ),
-    ("explanation", re.compile(r"reason\w*|rationales?|explanations?|explain|justif\w*")),
+    ("explanation", re.compile(r"reason\w*|rationales?|explanations?|explain|justif\w*|details")),
     (
         "answer",
         re.compile(
@@ -38,10 +49,11 @@ _TAG_KINDS: tuple[tuple[TagKind, re.Pattern[str]], ...] = (
 """The kinds of names, by the words in them; the first that matches a word decides ("final_thoughts" is a thought)."""
 _FILLER = re.compile(
     r"begin|start|end|of|the|my|your|inner|internal|hidden|private|chain|steps?|by|seed|model|ai|assistant|self|deep|"
-    r"initial|first|last|process|block|content|text|pad|budget|tokens?"
+    r"initial|first|last|process|block|content|text|pad|budget|tokens?|ant"
 )
 """Words that such a name may contain besides; any other makes it prose, as in "<I think so>"."""
 _UNUSED_TOKEN = re.compile(r"unused\d+")
+_NAME_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _CHANNEL_OF_THOUGHT = re.compile(
     r"\s{0,4}(?:thought|thinking|think|analysis|reasoning|commentary)\b[^<\n]{0,60}(?:<\|message\|>)?"
 )
@@ -60,13 +72,14 @@ _LAST_LINE_MARK = re.compile(r"[ \t]*#{4,}[ \t]*([^\s#][^\n]{0,80})")
 
 
 class Tag(NamedTuple):
-    """A tag in a text; `closes` is True for a closing tag."""
+    """A tag in a text; `closes` is True for a closing tag, `value` is the label that an attribute holds."""
 
     kind: TagKind
     closes: bool
     square: bool
     start: int
     end: int
+    value: str | None = None
 
 
 class AnswerParts(NamedTuple):
@@ -84,7 +97,7 @@ class AnswerParts(NamedTuple):
 
 def split_answer(text: str) -> AnswerParts:
     """Separate an answer from thoughts, tags and control tokens."""
-    text, unfinished = _without_thoughts(text)
+    text, unfinished = _without_thoughts(_THOUGHT_FENCE.sub(" ", _ESCAPED_TAG.sub(r"<\1>", text)))
     if unfinished:
         return AnswerParts(answer_body(text), unfinished=True)
     answers, explanations, outside, unfinished = _tagged_regions(text)
@@ -159,6 +172,7 @@ def _tagged_regions(text: str) -> tuple[list[str], list[str], str, bool]:
     """
     regions: dict[str, list[str]] = {"answer": [], "explanation": []}
     outside: list[str] = []
+    answers_in_tags: list[str] = []
     position, opened = 0, None
     for tag in _tags(text):
         if tag.kind not in regions:
@@ -168,10 +182,12 @@ def _tagged_regions(text: str) -> tuple[list[str], list[str], str, bool]:
             outside.append(content)
         elif not (opened == tag.kind == "answer" and not tag.closes):
             regions[opened or tag.kind].append(content)
-        opened = None if tag.closes else tag.kind
+        if tag.value is not None:
+            answers_in_tags.append(tag.value)
+        opened = None if tag.closes else "explanation" if tag.value is not None else tag.kind
         position = tag.end
     (regions[opened] if opened else outside).append(text[position:])
-    answers = [content for content in regions["answer"] if content.strip()]
+    answers = answers_in_tags or [content for content in regions["answer"] if content.strip()]
     explanations = [content for content in regions["explanation"] if content.strip()]
     return answers, explanations, "".join(outside), opened == "explanation"
 
@@ -211,14 +227,23 @@ def _tags(text: str) -> Iterator[Tag]:
     found = []
     square_ends: set[TagKind] = set()
     for match in _TAG.finditer(text):
-        kind, ends = _classify(match["inner"], "|" in match[0] or "｜" in match[0])
-        if kind is None:
+        inner = match["inner"]
+        kind, ends = _classify(inner.rstrip("/ "), "|" in match[0] or "｜" in match[0])
+        value = _ATTRIBUTE.search(inner) if kind == "answer" else None
+        if kind is None or (inner.endswith("/") and value is None):
             continue
-        square = match["left"] == "["
-        tag = Tag(kind, ends or bool(match["slash"]), square, match.start(), match.end())
+        square = match["left"] in _PAIRED_BRACKETS
+        tag = Tag(
+            kind,
+            ends or bool(match["slash"]),
+            square,
+            match.start(),
+            match.end(),
+            value[1] if value else None,
+        )
         if square and tag.closes:
             square_ends.add(kind)
-        found.append((tag, match["inner"]))
+        found.append((tag, inner))
     for tag, inner in found:
         if not tag.square or tag.kind in square_ends or (tag.kind == "thought" and inner.isupper()):
             yield tag
@@ -228,13 +253,22 @@ def _tags(text: str) -> Iterator[Tag]:
 def _classify(inner: str, has_bars: bool) -> tuple[TagKind | None, bool]:
     """The kind of a tag, and whether its name says that it closes ("end_of_thought")."""
     name = inner.split(" ", 1)[0] if "=" in inner else inner
-    words = re.findall(r"[a-z]+", name.lower())
+    words = [word.lower() for word in _NAME_WORD.findall(name)]
     for kind, pattern in _TAG_KINDS:
-        known = [pattern.fullmatch(word) is not None for word in words]
+        known = [pattern.fullmatch(word) or word in _names(kind) for word in words]
         others = [word for word, is_known in zip(words, known, strict=True) if not is_known]
         if any(known) and all(_FILLER.fullmatch(word) or _is_kind_word(word) for word in others):
             return kind, words[0] == "end"
     return ("control" if has_bars or _UNUSED_TOKEN.fullmatch(inner) else None), False
+
+
+@cache
+def _names(kind: TagKind) -> frozenset[str]:
+    """Names of such tags in languages other than English."""
+    fields = {"thought": "thinking_names", "answer": "answer_headings", "explanation": "explanation_headings"}
+    return (
+        frozenset(name.lower() for name in all_rules().words(fields[kind])) if kind in fields else frozenset()
+    )
 
 
 def _is_kind_word(word: str) -> bool:

@@ -13,7 +13,7 @@ from functools import cache
 from mentallama.answers.answer_language import AnswerLanguage, answer_language
 from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
-from mentallama.answers.json_answers import read_json_objects, split_json
+from mentallama.answers.json_answers import coded_labels, json_texts, read_json_objects, split_json
 from mentallama.answers.label_mentions import (
     LabelName,
     conclusion_labels,
@@ -136,6 +136,8 @@ def _read_json(task: Task, body: str) -> Reading | None:
     outside = json_parts.outside.strip("`[] \n,").removeprefix("json").strip()
     if any(map(str.isalnum, outside)):
         return _read_prose(task, outside)
+    if any(is_refusal(fold(text), language.headings) for text in json_texts(json_parts.objects)):
+        return Reading(status="refused", reason="the model declines to answer")
     return Reading(status="unparsed", reason="the JSON object names no label")
 
 
@@ -145,7 +147,11 @@ def _read_prose(task: Task, body: str) -> Reading:
     head, explanation = _split_explanation(body, language.headings.languages)
     plain_head = plain if head == body else fold(_searched(head))
     marked = marked_labels(task, plain, language.rules, language.headings)
-    explicit = marked.labels or label_sentence_labels(task, plain_head or plain, language.rules)
+    explicit = (
+        marked.labels
+        or coded_labels(task, plain.strip(" ."))
+        or label_sentence_labels(task, plain_head or plain, language.rules)
+    )
     if len(explicit) == 1:
         return _reading_of_labels(explicit, explanation)
     if is_refusal(plain_head, language.headings):
