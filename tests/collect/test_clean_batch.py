@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.collect.clean_batch import locate_evidence
+from mentallama.collect.clean_batch import clean_batch, locate_evidence
+from mentallama.collect.readers import RawPost
 from mentallama.text.quote_matching import find_quote
 from mentallama.text.repair import repair
 
@@ -124,3 +125,10 @@ def test_every_part_of_a_post_is_found_in_any_case(words: list[str], data: st.Da
     part = " ".join(words[start:end])
     (found,), lost = quoted(part.upper(), None, text)
     assert (found.lower(), lost) == (part, 0)
+
+
+@pytest.mark.parametrize("text", ["&#8203;", "&amp;nbsp;", "\u200e", "\u2800\u3164", "&#xFEFF;\n", "\ud800"])
+def test_a_text_of_which_nothing_can_be_read_is_rejected(text: str) -> None:
+    row = RawPost("CLP", None, "table", "a.csv", 2, text, {})
+    batch = clean_batch([row], salt="", synthetic_hashes=frozenset())
+    assert (batch.posts, [each.reason for each in batch.rejects]) == ([], ["the text is empty"])

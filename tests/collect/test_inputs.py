@@ -72,7 +72,8 @@ def test_a_file_stays_below_the_sets_folder(file: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "what"),
     [("encoding", "utf\0", "no encoding"), ("encoding", "klingon", "no encoding"), ("delimiter", ",,", "one character"),
-     ("delimiter", '"', "one character"), ("quoting", "all", "'minimal' or 'none'"), ("format", "doc", "'csv'")],
+     ("delimiter", '"', "one character"),
+     ("quoting", "all", "'minimal', 'backslash' or 'none'"), ("format", "doc", "'csv'")],
 )  # fmt: skip
 def test_a_layout_that_cannot_be_is_refused_on_load(key: str, value: str, what: str) -> None:
     with pytest.raises(ValidationError, match=what):

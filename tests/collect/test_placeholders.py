@@ -15,7 +15,11 @@ DEFAULT = Placeholders.of(Collect())
     "text",
     ["[removed]", "[deleted]", " [Removed] \n", "[ Removed by Reddit on account of violating the content policy ]",
      "[ Removed by moderator ]", "[deleted by user]", r"\[removed\]", "*[deleted]*", "**[unavailable]**", "nan", "NaN",
-     "<NA>", "null", r"\N", "#N/A", "#REF!", "#NAME?"],
+     "<NA>", "null", r"\N", "#N/A", "#REF!", "#NAME?",
+     "&#91;removed&#93;", "[removed]\u200b", "[This post was deleted]", "[user deleted]", "(deleted)", "<removed>",
+     "[Content removed]", "[gelöscht]", "[삭제된 글]", "[已删除]", "[削除されました]", "[eliminada]", "[удалено]",
+     "This Tweet is from a suspended account.", "This comment has been removed by a moderator.",
+     "NaT", "undefined", "[]", '""', "[null]", "#WERT!", "#¡REF!", "#NOM?"],
 )  # fmt: skip
 def test_a_mark_of_removal_is_no_text(text: str) -> None:
     assert DEFAULT.is_removed_text(text)
@@ -25,7 +29,10 @@ def test_a_mark_of_removal_is_no_text(text: str) -> None:
     "text",
     ["", "NA", "None", "removed", "I was removed from the team", "[removed] I wrote this again",
      "they [deleted] it all",
-     "[name] removed me", "[handle]", "nana", "#na", "[rem]", "[removed] [x] and more", "[" * 150, "[removed" * 20],
+     "[name] removed me", "[handle]", "nana", "#na", "[rem]", "[removed] [x] and more", "[" * 150, "[removed" * 20,
+     "[removed myself from the group]", "[deleted scene from my life]", "[unavailable today, and I feel lost]",
+     "(removed on Monday from my team)", "[Trigger warning]", "this post is available", "#HELP!", "#happy!", "?",
+     "this comment was removed by the mods and I feel awful", "[image]", "삭제"],
 )  # fmt: skip
 def test_a_text_is_kept(text: str) -> None:
     assert not DEFAULT.is_removed_text(text)
@@ -34,14 +41,31 @@ def test_a_text_is_kept(text: str) -> None:
 @pytest.mark.parametrize(
     "name",
     ["", " ", "-", "?", "[deleted]", "[Deleted User]", "[removed]", "u/[deleted]", "/u/deleted", "None", "NaN", "null",
-     "N/A", "unknown", "Anonymous", "deleted user", "deleted_user", "(unknown author)", "[suspendido]"],
+     "N/A", "unknown", "Anonymous", "deleted user", "deleted_user", "(unknown author)", "[suspendido]",
+     "anon.", "Account deleted", "Facebook User", "no author", "undefined", "unbekannt", "anónimo", "匿名", "익명",
+     "-1", "1.23457E+18", "1,23E+18"],
 )  # fmt: skip
 def test_a_name_for_nobody_is_no_author(name: str) -> None:
     assert DEFAULT.known_author(name) is None
 
 
 @pytest.mark.parametrize(
-    "name", ["user0", "0", "nancy", "anonymous_fox", "u/nobody7", "AutoModerator", "은하", "unknown12"]
+    "name",
+    [
+        "user0",
+        "0",
+        "nancy",
+        "anonymous_fox",
+        "u/nobody7",
+        "AutoModerator",
+        "은하",
+        "unknown12",
+        "norman",
+        "no-one7",
+        "user1234",
+        "1e5",
+        "1234567890123456789",
+    ],
 )
 def test_a_name_is_an_author(name: str) -> None:
     assert DEFAULT.known_author(name) == name

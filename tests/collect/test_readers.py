@@ -265,6 +265,60 @@ def test_a_post_without_a_label_row_is_rejected_without_its_id(tmp_path: Path) -
         read_with_labels(tmp_path, source, "id,t\n1,a\n", "post,l\n1,yes\n2,no\n1,no\n")
 
 
+BY_ID: dict[str, Any] = {
+    "file": "a.csv",
+    "columns": {"text": "t", "labels": {"depression": "l"}},
+    "labels_file": {"file": "l.csv", "match": {"id": "id"}, "columns": ["l"]},
+}
+
+
+def labels_by_id(folder: Path, ids: list[str], labels: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Label of each id that got one, and the reasons of the others."""
+    table = "id,t\n" + "".join(f'"{each}",text of {each}\n' for each in ids)
+    found = read_with_labels(
+        folder, BY_ID, table, "id,l\n" + "".join(f"{id_},{label}\n" for id_, label in labels.items())
+    )
+    return {post.text[8:]: post.labels["depression"] for post in posts(found)}, [
+        why for _, why in rejects(found)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "labelled"),
+    [
+        # numbers that differ beyond the 15 digits of a float
+        (["123456789012345678", "123456789012345679"], {"123456789012345678": "yes"}, {"123456789012345678": "yes"}),
+        (["12345678901234567", "12345678901234568"], {"12345678901234567": "yes", "12345678901234568": "no"},
+         {"12345678901234567": "yes", "12345678901234568": "no"}),
+        (["001", "1"], {"001": "yes", "1": "no"}, {"001": "yes", "1": "no"}),
+        (["001"], {"1": "yes"}, {"001": "yes"}),  # a spreadsheet took the zeros
+        (["7", "8.0"], {"007": "yes", "8": "no"}, {"7": "yes", "8.0": "no"}),
+        (["1"], {"01": "yes", "001": "yes"}, {}),  # which of the two?
+        (["1e5", "100000", "true", "1"], {"1e5": "yes", "1": "no"}, {"1e5": "yes", "1": "no"}),
+        (["", " "], {"": "yes", "2": "no"}, {}),
+        (["1.23457E+18", "1.23457E+18"], {"1.23457E+18": "yes"}, {}),  # many ids in one
+    ],
+)  # fmt: skip
+def test_an_id_gets_the_label_of_no_other_id(
+    ids: list[str], labels: dict[str, str], labelled: dict[str, str], tmp_path: Path
+) -> None:
+    found, reasons = labels_by_id(tmp_path, ids, labels)
+    assert found == labelled
+    assert len(found) + len(reasons) == len(ids)
+
+
+def test_two_ids_that_could_be_one_row_of_the_labels_are_an_error(tmp_path: Path) -> None:
+    for ids in (["001", "1"], ["1", "001"], ["01", "001"]):
+        with pytest.raises(DataError, match="row 3: ids in column 'id' differ only in leading zeros"):
+            labels_by_id(tmp_path, ids, {"1": "yes"})
+
+
+def test_one_label_in_two_spellings_is_one_label(tmp_path: Path) -> None:
+    source = {**BY_ID, "codes": {"1": "yes"}}
+    found = read_with_labels(tmp_path, source, "id,t\na,x\n", "id,l\na,1\na,1.0\n")
+    assert [post.labels for post in posts(found)] == [{"depression": "yes"}]
+
+
 # --- the release -----------------------------------------------------------------------------------------
 
 

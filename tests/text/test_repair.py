@@ -47,6 +47,7 @@ BROKEN = [
     ("bell\x07 and escape\x1b[0m", "bell and escape[0m"),
     ("one\r\ntwo\rthree\u2028four\u2029five", "one\ntwo\nthree\nfour\nfive"),
     ("  \n\u200b around \ufeff ", "around"),
+    ("one\x0btwo\x0cthree", "one\ntwo\nthree"),  # the line breaks of text processors and pages
     # NFC
     ("cafe\u0301", "café"),
 ]
@@ -70,6 +71,7 @@ RIGHT = [
     "√2 ≈ 1.41, a ‚quote‘ in German, √π",
     "5 °C, ½ a pill, £3, €4, 10 µg, naïve, Zoë, San José, El Niño",
     "¯\\_(ツ)_/¯",
+    "ខ្ញុំ\u200bហត់\u200bណាស់",  # the zero-width space separates words
     "AT&T, R&D, a & b, x<y>z",
     "",
 ]

@@ -16,7 +16,7 @@ from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import Array, minhash_bands
 from mentallama.text.pii import scrub
 from mentallama.text.quote_matching import find_quote
-from mentallama.text.repair import repair
+from mentallama.text.repair import is_blank, repair
 
 MaskFn = Callable[[str], tuple[str, dict[str, int]]]
 """Masks personal data: (text) -> the masked text and counts by kind, as `scrub` does."""
@@ -66,13 +66,15 @@ def clean_batch(
     mask = partial(scrub, phone_regions=phone_regions)
     texts, authors = [], []
     for raw in rows:
-        reason = None if isinstance(raw, Reject) else rejection_reason(raw)
         if isinstance(raw, Reject):
             batch.rejects.append(raw)
-        elif reason:
+            continue
+        reason = rejection_reason(raw)
+        repaired = "" if reason else repair(raw.text)
+        reason = reason or ("the text is empty" if is_blank(repaired) else None)
+        if reason:
             batch.rejects.append(Reject(file=raw.file, row=raw.row, reason=reason))
         else:
-            repaired = repair(raw.text)
             text, scrubbed = mask(repaired)
             batch.counts.update({f"scrubbed {kind}": number for kind, number in scrubbed.items()})
             key = text_key(text)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from mentallama.config.collect import REMOVED_TEXT_PATTERNS, UNKNOWN_AUTHOR_PATTERNS, Collect
+from mentallama.text.repair import repair
 
 MAX_PLACEHOLDER_CHARS = 200
 """Longer texts are not compared with the patterns; Reddit's longest mark has 76 characters."""
@@ -29,7 +30,7 @@ class Placeholders:
         >>> Placeholders().is_removed_text(" [ Removed by Reddit ] "), Placeholders().is_removed_text("[removed] it")
         (True, False)
         """
-        return _matches(text, self.removed_text)
+        return len(text) <= MAX_PLACEHOLDER_CHARS and _matches(repair(text), self.removed_text)
 
     def known_author(self, name: str) -> str | None:
         """The name, or None if it stands for an unknown author or nobody."""

@@ -10,20 +10,47 @@ from pydantic import Field, field_validator, model_validator
 from mentallama.config.base import Settings
 from mentallama.tasks import Source
 
+_REMOVED = "removed|deleted|unavailable|redacted|withheld|withdrawn|censored"
+_PART = "this|the|a|content|post|comment|text|body|title|message|submission|tweet|data|user|author|account"
+_VERB = "is|was|has|have|been"
 REMOVED_TEXT_PATTERNS = (
-    r"[^\w\[]*\[\W*(removed|deleted|unavailable|redacted|withheld)\b[^\[\]]*\]\W*",
-    r"(nan|null|<na>|\\n)",
-    r"#(n/a|null!|ref!|value!|div/0!|name\?|num!)",
+    # [removed], [ Removed by Reddit on account of … ], [This post was deleted], but not [removed myself from the group]
+    rf"[^\w\[({{<]*[\[({{<]\W*((?:{_PART}|{_VERB})\W+)*(?:{_REMOVED})"
+    r"(\W+(by|for|on account|due|because|as|per|in response|at the request)\b[^\[\]]*)?\W*",
+    r"\W*[\[({<]\W*((게시글이?|글이?|댓글이?|내용이?)\s*)?(삭제|제거)(됨|된 .{1,4}|되었습니다)?\W*",
+    r"\W*[\[({<（【]\W*(内容|內容|帖子|投稿|このコメント)?[は]?(已?被?[删刪]除|削除(済み|されました)?)\W*",
+    r"\W*[\[({<]\W*(gelöscht|entfernt|supprimé|effacé|eliminad[oa]|borrad[oa]|removid[oa]|apagad[oa]|excluíd[oa]|"
+    r"rimoss[oa]|eliminat[oa]|cancellat[oa]|verwijderd|silindi|удален[оа]?|محذوف|حذف شدہ|हटाया गया)\W*",
+    # the sentences of Twitter and of forums
+    rf"this (\w+ )?(tweet|post|comment|message|submission|content) "
+    rf"(({_VERB}) )+({_REMOVED}|no longer available|not available)"
+    r"( (by|from) (the |a |its )?(\w+ )?(author|moderators?|mods|user|owner|reddit|twitter))?\W*",
+    r"this (tweet|post) is from (a suspended account|an account that no longer exists)\W*",
+    r"(comment|post|submission) (removed|deleted) by (the )?(moderators?|mods|user|author)\W*",
+    # what programs write for a missing value or an error
+    r"(nan|nat|null|undefined|<na>|\\n|\[\]|\{\}|\"\"|''|\[(null|none|nan)\])",
+    r"#(n/a|n/d|nv|¡?null!|¡?nulo!|¡?ref!|bezug!|rif!|¡?val(ue|or|eur|ore)!|wert!|¡?div/0!|(name|nome|nom|nombre)\?|"
+    r"¡?num!|¡?núm!|zahl!|spill!|calc!|field!|error!)",
 )
-"""Reddit's marks (`[removed]`, `[ Removed by Reddit … ]`), missing values of programs, and errors of spreadsheets. Not
-"none" or "NA", which people write."""
+"""Marks of platforms (`[removed]`, `[ Removed by Reddit … ]`), missing values of programs, and errors of spreadsheets.
+Not "none" or "NA", which people write."""
 
+_NOBODY = (
+    "deleted|removed|suspended|deactivated|unavailable|redacted|unknown|anon|anonymous|none|null|nan|na|n/a|"
+    "undefined"
+)
 UNKNOWN_AUTHOR_PATTERNS = (
     r"[\W_]*",
     r"\[.*\]",
-    r"(/?u/)?[\W_]*(deleted|removed|suspended|unknown|anonymous|none|null|nan|na|n/a)[\W_]*(user|author|account)?\W*",
+    rf"(/?u/)?[\W_]*({_NOBODY})[\W_]*(user|author|account)?\W*",
+    rf"[\W_]*(user|author|account)[\W_]*({_NOBODY})?\W*|(no|not)[\W_]*({_NOBODY}|author|user|available)\W*",
+    r"(facebook|reddit|twitter|instagram) user|-1",
+    r"gelöscht\w*|unbekannt\w*|anonym\w?|an[oó]nim[oa]|inconnue?|desconocid[oa]|desconhecid[oa]|sconosciut[oa]|onbekend|"
+    r"аноним\w*|неизвестн\w*|bilinmeyen|匿名\w{0,3}|名無し\w{0,3}|익명\w{0,2}|미상|알 ?수 ?없음|مجهول|نامعلوم|अज्ञात",
+    r"[+-]?\d(?:[.,]\d+)?e\+\d\d",
 )
-"""Names that stand for many people: no letter, anything in brackets, and words for an unknown or deleted account."""
+"""Names that stand for many people: no letter, anything in brackets, words for an unknown or deleted account, and long
+numbers as a spreadsheet rounds them (1.23E+18)."""
 
 
 class Collect(Settings):

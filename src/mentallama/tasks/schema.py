@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 from functools import cached_property
 from pathlib import PurePath
 from string import Formatter
@@ -152,8 +153,9 @@ class TableFile(TaskFileModel):
     delimiter: str | None = None
     """One character, or `whitespace`. Default: the one with which the header has the needed columns."""
     quoting: Quoting | None = None
-    """`none`: quotation marks are text. `minimal`: they enclose cells. Default: as a file with tabs is built; all other
-    delimited files are read with `minimal`."""
+    """`none`: quotation marks are text. `minimal`: they enclose cells, and are doubled within one. `backslash`: they
+    enclose cells, and stand after a backslash within one. Default: as a file with tabs is built; all other delimited
+    files are read with `minimal`, and one whose cells would hold whole rows is refused."""
     sheet: str | None = None
     """Sheet of a workbook. Default: the one that has the needed columns."""
     names: tuple[str, ...] = ()
@@ -202,7 +204,9 @@ class LabelsFile(TableFile):
 
 
 _TRUTH_VALUES = {"true": "1", "false": "0"}
-_NUMBER = re.compile(r"[+-]?\d{1,18}(?:[.,]\d{0,30})?(?:[eE][+-]?\d{1,2})?")
+_NUMBER = re.compile(r"[+-]?\d{1,40}(?:[.,]\d{0,30})?(?:[eE][+-]?\d{1,2})?")
+_INVISIBLE_AROUND = "\ufeff\u200b\u200e\u200f\u2060"
+"""Marks that copying leaves around a cell; `str.strip` keeps them."""
 
 
 def normalize_code(cell: str) -> str:
@@ -211,10 +215,10 @@ def normalize_code(cell: str) -> str:
     >>> [normalize_code(cell) for cell in (" 1.0 ", "2,00", "TRUE", "yes", "1.5")]
     ['1', '2', '1', 'yes', '1.5']
     """
-    cell = cell.strip()
+    cell = cell.strip().strip(_INVISIBLE_AROUND).strip()
     if _NUMBER.fullmatch(cell):
-        number = float(cell.replace(",", "."))
-        return str(int(number)) if number.is_integer() else cell
+        number = Decimal(cell.replace(",", "."))  # exact: a float merges identifiers of more than 15 digits
+        return str(int(number)) if number == number.to_integral_value() else cell
     return _TRUTH_VALUES.get(cell.lower(), cell)
 
 

@@ -7,9 +7,16 @@ import re
 import unicodedata
 
 # Control characters except tab and line break, byte-order marks, zero-width space, invisible marks.
-# The zero-width joiner and non-joiner stay: Persian, Urdu and emoji need them.
-_INVISIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\u200b\u2060\u00ad\ufffc]")
-_LINE_BREAKS = re.compile("\r\n?|\x85|\u2028|\u2029")
+# The zero-width joiner and non-joiner stay: Persian, Urdu and emoji need them. So does the zero-width space between
+# letters of Thai, Lao, Burmese and Khmer, where it separates words.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\u2060\u00ad\ufffc]"
+    "|(?<![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])\u200b|\u200b(?![\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff])"
+)
+_BLANK = re.compile(
+    "[\\s\u00ad\u115f\u1160\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufffc\ufffd\ud800-\udfff]*"
+)
+_LINE_BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # UTF-8 read as Mac Roman: three-byte marks, emoji, the marks of Spanish, and accented letters beside plain ones. A root
 # sign stands before these letters, so before another mathematical sign it is only taken for one inside a word.
 _MAC_SIGN = re.compile(
@@ -63,6 +70,15 @@ def repair(text: str) -> str:
         if text == before:
             break
     return text
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing of a repaired text can be seen or read.
+
+    >>> is_blank(" \\u200e\\u2800"), is_blank("?")
+    (True, False)
+    """
+    return _BLANK.fullmatch(text) is not None
 
 
 def _repair_once(text: str) -> str:

@@ -64,6 +64,50 @@ def test_where_the_structure_does_not_tell_the_error_names_the_key(tmp_path: Pat
     ]
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        't,n\n"it rains,1\nthe bus,0\nso he said",1\n',
+        'i,t,n\n1,"it rains,yes\n2,the bus,no\n3,so he said",yes\n',
+        'n;t\r\n1;"it rains\r\n0;so he said"\r\n',
+        'i,t,d\n1,"it rains,2020-01-01 10:00\n2,so he said",2020-01-02 11:30\n',
+    ],
+)
+def test_a_cell_that_would_hold_whole_rows_is_refused(raw: str, tmp_path: Path) -> None:
+    layout = TableLayout(columns=("t",))
+    with pytest.raises(DataError, match=r"row 2: .*quoting: none.*quoting: minimal"):
+        table(tmp_path, "a.csv", raw, layout)
+    (tmp_path / "a.csv").write_text(raw, encoding="utf-8")
+    found = read_rows(tmp_path / "a.csv", layout=TableLayout(columns=("t",), quoting="none"))
+    assert len(list(found)) == len(raw.splitlines()) - 1
+    assert len(table(tmp_path, "a.csv", raw, TableLayout(columns=("t",), quoting="minimal"))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I like:\na,b,c\nd,e,f",
+        "sad, tired\nand alone",
+        "one,\ntwo",
+        "x,1\n\ny",
+        "first, second\nthird, fourth, so",
+    ],
+)
+def test_a_text_of_several_lines_with_commas_is_no_row_border(text: str, tmp_path: Path) -> None:
+    assert table(tmp_path, "a.csv", f't,n\n"{text}",1\n') == [[text, "1"]]
+    assert table(tmp_path, "a.csv", f'i,t,n\n1,"{text}",no\n') == [["1", text, "no"]]
+
+
+def test_quotation_marks_may_stand_after_a_backslash(tmp_path: Path) -> None:
+    raw = 't,n\n"he said \\"go\\", ok",1\n"5\\"",0\n"""a"", b",1\n'
+    with pytest.raises(DataError, match="quoting: backslash"):
+        table(tmp_path, "a.csv", raw)
+    assert table(tmp_path, "a.csv", raw, TableLayout(quoting="backslash")) == [
+        ['he said "go", ok', "1"], ['5"', "0"], ['"a", b', "1"],
+    ]  # fmt: skip
+    assert table(tmp_path, "a.csv", 't,n\n"C:\\",1\nb,0\n') == [["C:\\", "1"], ["b", "0"]]
+
+
 text = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n\t\ufdd0"), min_size=1).filter(
     str.strip
 )

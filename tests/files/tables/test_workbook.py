@@ -114,3 +114,24 @@ def test_a_workbook_that_inflates_to_gigabytes_is_refused(tmp_path: Path) -> Non
     assert path.stat().st_size < 1 << 20
     with pytest.raises(DataError, match="the workbook inflates to 128 MB"):
         list(read_table(path))
+
+
+def test_rows_above_the_header_may_be_blank(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"a": [[None], [" ", ""], ["text", "n"], ["a", 1], [], ["b", 2]]})
+    assert list(read_table(path)) == [(4, {"text": "a", "n": "1"}), (6, {"text": "b", "n": "2"})]
+
+
+def test_a_row_of_formulas_without_values_is_a_reject(tmp_path: Path) -> None:
+    rows = [["text", "n"], ['=A9&"x"', "=1+0"], ["b", 2], [None, None], ["=A3", None]]
+    second, *others = read_rows(
+        workbook(tmp_path, {"a": rows, "b": [["=A1"]]}), layout=TableLayout(sheet="a")
+    )
+    assert second == (3, {"text": "b", "n": "2"})
+    assert [(row.row, "save the file" in row.reason) for row in others if isinstance(row, UnreadableRow)] == [
+        (2, True), (5, True),
+    ]  # fmt: skip
+
+
+def test_escaped_control_characters_are_text(tmp_path: Path) -> None:
+    path = workbook(tmp_path, {"a": [["text"], ["one_x000D_\ntwo"], ["say _x005F_x000D_"], ["a_x_b"]]})
+    assert [cells["text"] for _, cells in read_table(path)] == ["one\r\ntwo", "say _x000D_", "a_x_b"]

@@ -27,7 +27,8 @@ _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 """First line by which a spreadsheet program names the delimiter."""
 _WELL_QUOTED = re.compile(r'[^"]*|"(?:[^"]|"")*"')
 """A cell as a program that quotes writes it: a quotation mark occurs only in an enclosed cell, and doubled."""
-_LINE_BREAK = re.compile("[\r\n]")
+_LINE_BREAK = re.compile("\r\n?|\n")
+_NUMBER, _WORD = re.compile(r"[+-]?\d+(?:[.,]\d+)?"), re.compile(r"[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout
                 yield from _read_rows(path, lines, layout, dialect)
             except csv.Error as fault:
                 raise DataError(
-                    f"not a table: {fault}; the file may be truncated, or its quotation marks may be text "
-                    "(then set quoting: none)",
+                    f"not a table: {fault}; the file may be truncated, or its quotation marks may be text (then set "
+                    "quoting: none) or marked by backslashes (quoting: backslash)",
                     path,
                     lines.rows + 1,
                 ) from None
@@ -75,7 +76,9 @@ def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dial
         row = fit_cells(header, cells, number)
         if isinstance(row, UnreadableRow) and len(cells) < len(header) and lines.is_cut_off:
             raise DataError(row.reason, path, number)
-        if dialect.guard and any(_holds_row_border(cell, len(header) - 1) for cell in cells):
+        if dialect.guard and any(
+            _holds_row_border(cells, index, dialect.delimiter) for index in range(len(cells))
+        ):
             raise DataError(
                 "a cell in quotation marks spans several rows; say whether quotation marks are text (quoting: none) "
                 "or enclose cells (quoting: minimal)",
@@ -90,8 +93,9 @@ def _split(lines: TextLines, dialect: _Dialect) -> Iterator[list[str]]:
         return (line.split() for line in lines)
     if dialect.quoting == "none":
         return csv.reader(lines, delimiter=dialect.delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    escape = "\\" if dialect.quoting == "backslash" else None
     # strict: otherwise a file truncated inside a quoted cell yields a partial row
-    return csv.reader(lines, delimiter=dialect.delimiter, strict=True)
+    return csv.reader(lines, delimiter=dialect.delimiter, escapechar=escape, strict=True)
 
 
 def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) -> _Dialect:
@@ -105,13 +109,13 @@ def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) 
             if sep_line
             else find_delimiter(first, layout.columns, default, len(layout.names) or None)
         )
-        quoting, guard = layout.quoting, False
-        if quoting is None:
-            quoting = "minimal"
-            # Programs that write tabs often do not quote; those that write commas or semicolons must.
-            if delimiter == "\t" and '"' not in first:
-                quoting = _find_quoting(lines, len(layout.names) or first.count("\t") + 1)
-                guard = quoting == "minimal"
+        quoting = layout.quoting
+        guard = quoting is None and '"' not in first
+        # Programs that write tabs often do not quote; those that write commas or semicolons must.
+        if guard and delimiter == "\t":
+            quoting = _find_quoting(lines, len(layout.names) or first.count("\t") + 1)
+        quoting = quoting or "minimal"
+        guard = guard and quoting == "minimal"
     return _Dialect(delimiter, quoting, sep_line is not None, guard)
 
 
@@ -151,6 +155,29 @@ def _find_quoting(lines: TextLines, n_columns: int) -> Quoting:
     return "minimal" if all_well_quoted or n_columns == 1 else "none"
 
 
-def _holds_row_border(cell: str, n_delimiters: int) -> bool:
-    """Whether a cell looks like the end of one row and the start of the next one."""
-    return 0 < n_delimiters <= cell.count("\t") and _LINE_BREAK.search(cell) is not None
+def _holds_row_border(cells: Sequence[str], index: int, delimiter: str) -> bool:
+    """Whether a cell looks like the end of a row, whole rows, and the start of a row.
+
+    Among tabs, a line break and as many delimiters as in a row are enough. Commas and semicolons are also part of
+    texts, so each line needs exactly the delimiters of its part of a row, and around them cells like this row's.
+    """
+    lines = _LINE_BREAK.split(cells[index]) if len(cells) > 1 else []
+    if len(lines) < 2:
+        return False
+    if delimiter == "\t":
+        return cells[index].count("\t") >= len(cells) - 1
+    # What the cell's lines hold, with a row's cells before the first and after the last line, is a list of rows.
+    rows = [line.split(delimiter) for line in lines]
+    rows[0], rows[-1] = [*cells[:index], *rows[0]], [*rows[-1], *cells[index + 1 :]]
+    kinds = [_kind(cell) for cell in cells]
+    return all(
+        len(row) == len(cells) and all(n == index or _kind(row[n]) == kinds[n] for n in range(len(cells)))
+        for row in rows
+    )
+
+
+def _kind(cell: str) -> str:
+    """ "number", "word", or the pattern of a longer cell."""
+    if _NUMBER.fullmatch(cell):
+        return "number"
+    return "word" if _WORD.fullmatch(cell) else re.sub(r"\w+", "a", cell)

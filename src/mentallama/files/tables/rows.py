@@ -21,7 +21,7 @@ NUL_STAND_IN = "\ufdd0"
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, as left in JSON where a text was truncated; not encodable as UTF-8."""
 
-Quoting = Literal["minimal", "none"]
+Quoting = Literal["minimal", "backslash", "none"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class TableLayout:
     delimiter
         One character, or "whitespace".
     quoting
-        "none": quotation marks are text; "minimal": they enclose cells; None: decided by the structure of the file.
+        "none": quotation marks are text; "minimal": they enclose cells, and are doubled within one; "backslash": they
+        enclose cells, and stand after a backslash within one; None: decided by the structure of the file.
     sheet
         Sheet of a workbook.
     names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -22,6 +22,9 @@ from mentallama.files.tables.rows import (
 MAX_ROWS = 1_048_576
 """Rows of a sheet, by the limits of the format. A file may claim any row number."""
 
+MAX_BLANK_ROWS = 100
+"""Rows above the header."""
+
 MAX_INFLATED_BYTES = 100 << 20
 MAX_INFLATION = 100
 """A workbook that inflates to more than the first, and to more than this many times its own size, is refused: sheets
@@ -38,16 +41,19 @@ def read_workbook(path: Path, encoding: str, layout: TableLayout) -> Iterator[Ro
         _refuse_bomb(path)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         try:
-            rows = _value_rows(_choose_sheet(path, book.worksheets, layout))
-            header = list(layout.names) or _header(next(rows, ()))
-            header = resolve_header(path, header, layout.columns)
-            for number, cells in enumerate(rows, 1 if layout.names else 2):
+            sheet, blank = _choose_sheet(path, book.worksheets, layout), set[int]()
+            rows = enumerate(_value_rows(sheet), 1)
+            header = resolve_header(path, list(layout.names) or _header(rows), layout.columns)
+            for number, cells in rows:
                 if number > MAX_ROWS:
                     raise DataError(f"the sheet claims more than {MAX_ROWS:,} rows", path, number)
                 if any(cell is not None for cell in cells):
                     yield _row(header, cells, number)
+                elif cells:
+                    blank.add(number)
         finally:
             book.close()
+        yield from _rows_without_values(path, sheet.title, blank)
     except (MentallamaError, MemoryError):
         raise
     except Exception as fault:  # a damaged part can make openpyxl, zipfile and the XML parsers raise anything
@@ -75,7 +81,7 @@ def _choose_sheet(path: Path, sheets: list[Any], layout: TableLayout) -> Any:
     if len(visible) == 1 or not layout.columns or layout.names:
         return visible[0]
     fitting = [
-        sheet for sheet in visible if has_columns(_header(next(_value_rows(sheet), ())), layout.columns)
+        sheet for sheet in visible if has_columns(_header(enumerate(_value_rows(sheet))), layout.columns)
     ]
     if len(fitting) > 1:
         raise DataError(
@@ -91,14 +97,45 @@ def _value_rows(sheet: Any) -> Iterator[tuple[Any, ...]]:
     return rows
 
 
-def _header(cells: tuple[Any, ...]) -> list[str]:
-    names = [format_cell(cell) for cell in cells]
-    return list(dropwhile(lambda name: not name.strip(), reversed(names)))[::-1]
+def _header(rows: Iterator[tuple[int, tuple[Any, ...]]]) -> list[str]:
+    """Names in the first row that is not blank; the iterator goes on after it."""
+    for _, cells in islice(rows, MAX_BLANK_ROWS):
+        names = [format_cell(cell) for cell in cells]
+        if any(map(str.strip, names)):
+            return list(dropwhile(lambda name: not name.strip(), reversed(names)))[::-1]
+    return []
+
+
+def _rows_without_values(path: Path, title: str, blank: set[int]) -> Iterator[Row]:
+    """The rows among `blank` that hold formulas: programs that write a formula do not always store its value."""
+    if not blank:
+        return
+    import openpyxl
+
+    book = openpyxl.load_workbook(path, read_only=True)
+    try:
+        rows = enumerate(_value_rows(book[title]), 1)
+        for number, cells in islice(rows, max(blank)):
+            if number in blank and any(cell is not None for cell in cells):
+                yield UnreadableRow(
+                    number, "its formulas have no stored values; save the file in a spreadsheet program"
+                )
+    finally:
+        book.close()
+
+
+def _format_value(value: Any) -> str:
+    # The format writes control characters as _x000D_, and this text itself as _x005F_x000D_.
+    if isinstance(value, str) and "_x" in value:
+        from openpyxl.utils.escape import unescape
+
+        value = unescape(value)
+    return format_cell(value)
 
 
 def _row(header: list[str], values: tuple[Any, ...], number: int) -> Row:
     try:
-        cells = [format_cell(value) for value in values]
+        cells = [_format_value(value) for value in values]
     except ValueError:
         return UnreadableRow(number, "a cell cannot be read as text")
     return fit_cells(header, cells + [""] * (len(header) - len(cells)), number)
