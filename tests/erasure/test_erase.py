@@ -240,6 +240,41 @@ def test_files_that_no_run_made_are_named_and_not_changed(run: Path) -> None:
     assert "    thesis/quotes.csv" in erasure_report_lines(run, removed)
 
 
+def test_peoples_files_among_those_of_a_run_are_named_and_not_changed(run: Path) -> None:
+    theirs = [
+        "batch/plan.txt",
+        "checkpoints/notes.md",
+        "report/notes.txt",
+        "responses/about.md",
+        "review/codebook.csv",
+        "review/old/sample.csv",
+    ]
+    for name in theirs:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text(f"{MINE.id},{TEXT}\n", encoding="utf-8")
+    removed = erase(run, MINE.id)
+    assert removed.untouched_files == theirs
+    assert {(run / name).read_text(encoding="utf-8") for name in theirs} == {f"{MINE.id},{TEXT}\n"}
+    assert not (run / "report/index.html").exists()
+
+
+def test_files_that_a_kill_left_half_written_go(run: Path) -> None:
+    halves = [".predictions.jsonl.zst.partial", "review/.sample.csv.partial", "report/.report.md.partial"]
+    for name in (*halves, ".mine.txt.partial"):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_text(TEXT, encoding="utf-8")
+    removed = erase(run, MINE.id)
+    assert {*halves, ".train.partial"} <= {*removed.deleted_files}
+    assert not any((run / name).exists() for name in halves)
+    assert removed.untouched_files == [".mine.txt.partial"]
+
+
+def test_failed_requests_of_predictions_without_a_recipe_lose_the_persons_rows(run: Path) -> None:
+    rows = [json.dumps({"example_id": each, "reason": "http 400"}) for each in ("x", MINE.id)]
+    (run / "failed_requests.jsonl").write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+    assert erase(run, MINE.id).removed_rows["failed_requests.jsonl"] == 1
+
+
 @pytest.mark.parametrize(("delimiter", "encoding"), [(",", "utf-8-sig"), (";", "utf-8"), ("\t", "utf-16")])
 def test_filled_sheets_lose_the_persons_rows_only(delimiter: str, encoding: str, run: Path) -> None:
     mine, other = (example_of(each, "depression", "instruction") for each in (MINE, OTHER))

@@ -118,3 +118,33 @@ def test_a_folder_that_cannot_be_written_stops_the_run_at_once(work: Work, tmp_p
     with pytest.raises(MentallamaError, match="there is a file where results would be written"):
         work.run(tmp_path / "file")
     assert work.ran == []
+
+
+def test_results_of_another_recipe_are_kept(work: Work, tmp_path: Path) -> None:
+    assert work.run(tmp_path) == ["collect", "report"]
+    other = RECIPE.model_copy(update={"name": "other", "seed": RECIPE.seed + 1})
+    with pytest.raises(
+        UsageError, match=r"collect: these are results of the recipe small, which other would replace"
+    ):
+        work.run(tmp_path, other)
+    assert work.ran == []
+    assert (tmp_path / "report/index.html").read_text(encoding="utf-8") == f"report of {RECIPE.seed}"
+    assert work.run(tmp_path, RECIPE.model_copy(update={"name": "renamed"})) == []
+    assert work.run(tmp_path, other.model_copy(update={"name": "small"})) == ["collect", "report"]
+
+
+def test_a_recipe_may_add_stages_to_results_that_it_keeps(work: Work, tmp_path: Path) -> None:
+    collect, report = work.stages()
+    assert work.run(tmp_path, stages=(collect,)) == ["collect"]
+    longer = RECIPE.model_copy(update={"name": "longer"})
+    assert work.run(tmp_path, longer, stages=(collect, report)) == ["report"]
+    with pytest.raises(UsageError, match=r"report: these are results of the recipe longer"):
+        work.run(tmp_path, RECIPE.model_copy(update={"seed": RECIPE.seed + 1}))
+
+
+def test_an_empty_file_of_the_users_is_not_deleted_with_a_stage(work: Work, tmp_path: Path) -> None:
+    work.run(tmp_path)
+    (tmp_path / "report/TODO").touch()
+    with pytest.raises(UsageError, match=r"TODO; move the file elsewhere"):
+        work.run(tmp_path, RECIPE.model_copy(update={"seed": RECIPE.seed + 1}))
+    assert (tmp_path / "report/TODO").exists()

@@ -413,6 +413,37 @@ def test_a_person_is_forgotten_in_the_journal_of_a_run(posts: Path, tmp_path: Pa
     assert [each.example_id for each in left] == ids[1:]
 
 
+def test_an_erased_person_does_not_come_back(posts: Path, tmp_path: Path) -> None:
+    command = order(script(tmp_path / "s.jsonl", says("instruction")), posts, all_questions=True)
+    predict_ad_hoc(command, tmp_path / "out", print)
+    wanted = next(read_records(posts, Post)).id
+    erase(tmp_path / "out", wanted)
+    left = predictions(tmp_path / "out")
+    predict_ad_hoc(command, tmp_path / "out", print)
+    assert predictions(tmp_path / "out") == left
+    assert wanted not in {row.post_id for row in asked(tmp_path / "out")}
+
+
+def test_an_erased_post_of_the_release_has_an_empty_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_release(tmp_path / "release", "instruction", ("DR",))
+    command, out = (
+        order(script(tmp_path / "s.jsonl", says("instruction")), tmp_path / "release"),
+        tmp_path / "out",
+    )
+    predict_ad_hoc(command, out, print)
+    before = table(out / "responses/DR.csv")
+    wanted = asked(out)[0].post_id  # its row comes twice
+    erase(out, wanted)
+    predict_ad_hoc(command, out, print)
+    assert wanted not in {row.post_id for row in asked(out)}
+    assert [row[1] for row in table(out / "responses/DR.csv")] == [
+        before[0][1], "", "", *(row[1] for row in before[3:])
+    ]  # fmt: skip
+    assert "2 rows hold no post (empty, damaged or erased text)" in capsys.readouterr().out
+
+
 # --- the command line ---------------------------------------------------------------------------------
 
 Told = Callable[..., tuple[int, str]]

@@ -91,7 +91,7 @@ def erase(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> Erasure
         erasures = read_erasure_list(folder).with_posts(person.posts).with_post_ids(person.post_ids)
         write_erasure_list(folder, erasures.with_authors(person.author_ids))
         for leftover in contents.leftovers:
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     for path in contents.files:
         name = path.relative_to(folder).as_posix()
         if name in report.removed_rows:
@@ -133,7 +133,7 @@ def _plan(folder: Path, target_id: str, ledgers: Sequence[Path]) -> tuple[Erasur
         if mentions_person(path, person.matcher)
     ]
     if not report.changes_nothing:
-        report.deleted_files += [path.name for path in contents.leftovers]
+        report.deleted_files += [path.relative_to(folder).as_posix() for path in contents.leftovers]
         report.source_rows = sorted(
             {f"{post.provenance.file}, row {post.provenance.row}" for post in person.posts}
         )

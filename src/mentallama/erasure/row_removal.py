@@ -6,7 +6,6 @@ import codecs
 import csv
 import io
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,7 @@ def remove_rows(path: Path, person: PersonMatcher, write: bool) -> int | None:
     DataError
         The file is damaged.
     """
-    ending = re.sub(r"^[^.]*", "", path.name)
-    remove = next((remove for suffix, remove in _BY_ENDING.items() if ending.endswith(suffix)), None)
+    remove = _remover(path)
     if remove is None:
         return None
     try:
@@ -39,6 +37,15 @@ def remove_rows(path: Path, person: PersonMatcher, write: bool) -> int | None:
             "damaged or not in UTF-8, so no rows can be found in it; repair it, or move it out of the run",
             path,
         ) from fault
+
+
+def has_rows(path: Path) -> bool:
+    """Whether a file's name ends as one of a kind that can lose single rows."""
+    return _remover(path) is not None
+
+
+def _remover(path: Path) -> RemoveRows | None:
+    return next((remove for ending, remove in _BY_ENDING.items() if path.name.endswith(ending)), None)
 
 
 def mentions_person(path: Path, person: PersonMatcher) -> bool:

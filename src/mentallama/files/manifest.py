@@ -45,7 +45,7 @@ class FileDigest(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`manifest.json`. `cache_key` holds everything that determines the outputs."""
+    """`manifest.json`. `cache_key` holds everything that determines the outputs; `recipe` is the recipe's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -55,6 +55,7 @@ class Manifest(BaseModel):
     counts: dict[str, Any]
     seconds: float
     peak_memory_mb: int
+    recipe: str | None = None
 
 
 def digest_file(path: Path, name: str) -> FileDigest:
@@ -95,6 +96,7 @@ def write_manifest(
     outputs: tuple[FileDigest, ...],
     counts: dict[str, Any],
     seconds: float,
+    recipe: str | None = None,
 ) -> Manifest:
     """Write the manifest of a finished stage; it must be the last file written to the stage's folder."""
     manifest = Manifest(
@@ -104,6 +106,7 @@ def write_manifest(
         counts=counts,
         seconds=round(seconds, 2),
         peak_memory_mb=peak_memory_mb(),
+        recipe=recipe,
     )
     write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
     return manifest

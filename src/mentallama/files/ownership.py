@@ -59,9 +59,10 @@ def require_own_folder(folder: Path, command: str, patterns: Collection[str] = (
         )
     foreign = next(_foreign_files(folder, command, patterns), None)
     if foreign is not None:
+        kind = "folder" if foreign.is_dir() else "file"
         raise UsageError(
-            f"{folder}: {command} would replace this folder, which holds a file that it did not make, "
-            f"{foreign.relative_to(folder)}; move the file elsewhere, or choose another folder with --out"
+            f"{folder}: {command} would replace this folder, which holds a {kind} that it did not make, "
+            f"{foreign.relative_to(folder)}; move the {kind} elsewhere, or choose another folder with --out"
         )
     for inner in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
         if not os.access(inner, os.W_OK | os.X_OK):
@@ -123,10 +124,11 @@ def make_output_folder(folder: Path) -> None:
 
 
 def _foreign_files(folder: Path, command: str, patterns: Collection[str]) -> Iterator[Path]:
-    """Files that the command did not make. Empty files count for nothing: replacing them loses nothing."""
+    """Files, empty ones included, and empty folders below the folder that the command did not make."""
     is_own = _own_file_test(folder, command, patterns)
     for path in sorted(folder.rglob("*")):
-        counts = path.is_file() and path.stat().st_size and path.name not in FILE_MANAGER_FILES
+        is_whole_folder = path.is_dir() and any(path.iterdir())
+        counts = not is_whole_folder and path.name not in FILE_MANAGER_FILES
         if path.is_symlink() or (counts and not is_own(path.relative_to(folder).as_posix())):
             yield path
 

@@ -41,7 +41,7 @@ def run_recipe(
     ------
     UsageError
         The recipe has no stage `until`, a stage would lack what it reads, another process is working on this folder, or
-        it holds files where stages write that no run made.
+        it holds results of another recipe, or files where stages write that no run made.
     TooManyRejectsError
         Everything was done and written, but more rows were rejected than the recipe allows.
     """
@@ -50,6 +50,7 @@ def run_recipe(
     make_output_folder(folder)
     with run_lock(folder):
         _require_own_folders(selected, folder, stages)
+        _require_own_results(selected, recipe, folder)
         for stage in selected:
             if stage.retry_failed is not None and (retry_failed or _verdict(stage, recipe, folder, log)):
                 stage.retry_failed(recipe, folder, log)
@@ -84,6 +85,26 @@ def _require_own_folders(selected: Sequence[Stage], folder: Path, stages: Sequen
         require_own_folder(folder / stage.name, stage.name, stage.file_patterns if is_run else ())
 
 
+def _require_own_results(selected: Sequence[Stage], recipe: Recipe, folder: Path) -> None:
+    """Refuse to replace results of another recipe. One that differs in its name alone is the same recipe."""
+    manifests = {stage.name: read_manifest(folder / stage.name) for stage in selected}
+    makers = {name: made.recipe for name, made in manifests.items() if made is not None}
+    if not any(maker not in (None, recipe.name) for maker in makers.values()):
+        return
+    kept = True
+    for stage in selected:
+        maker = makers.get(stage.name) or recipe.name
+        former = recipe.model_copy(update={"name": maker})
+        kept = kept and is_up_to_date(
+            manifests[stage.name], stage_cache_key(stage, former, folder), folder / stage.name
+        )
+        if not kept and maker != recipe.name:
+            raise UsageError(
+                f"{folder / stage.name}: these are results of the recipe {maker}, which {recipe.name} would replace; "
+                "choose another folder with --out, or delete this one"
+            )
+
+
 def _run_stage(stage: Stage, recipe: Recipe, folder: Path, log: LogFn) -> None:
     """Bring one stage up to date and log the outcome."""
     key = stage_cache_key(stage, recipe, folder)
@@ -116,7 +137,7 @@ def _make_results(stage: Stage, recipe: Recipe, folder: Path, out: Path, key: di
             f"{stage.name}: a worker process was killed, perhaps because memory ran out; the same command resumes "
             "after the last finished stage, --set jobs=1 needs less memory"
         ) from None
-    write_manifest(out, stage.name, key, digest_folder(out), counts, time.monotonic() - start)
+    write_manifest(out, stage.name, key, digest_folder(out), counts, time.monotonic() - start, recipe.name)
 
 
 def _replace_folder(new: Path, final: Path) -> None:

@@ -21,6 +21,7 @@ from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.analysts.registry import analyst_kind
 from mentallama.config import Predict
 from mentallama.errors import TooManyRejectsError, UsageError
+from mentallama.files.erasure_requests import NO_ERASURES, read_erasure_list
 from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
 from mentallama.files.ownership import make_output_folder
 from mentallama.files.record_files import record_writer
@@ -80,7 +81,7 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
         Everything is written, but more calls failed than `max_failed_share` allows.
     """
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
-    data = open_post_source(command.data, _post_filter(command))
+    data = open_post_source(command.data, _post_filter(command, out))
     make_output_folder(out)
     with run_lock(out):
         key = _cache_key(command, data)
@@ -95,7 +96,8 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
         for line in summary_notes(summary, out / FAILED_REQUESTS_FILE):
             log(line)
         if n_empty := sum(row.example_id is None for row in data.imhi_rows):
-            log(f"note: predict: {n_empty} rows hold no post (empty or damaged text) and have no answer")
+            why = "empty or damaged" if data.filter.erasures == NO_ERASURES else "empty, damaged or erased"
+            log(f"note: predict: {n_empty} rows hold no post ({why} text) and have no answer")
     if (problem := _failure_verdict(command, summary, out)) is not None:
         raise TooManyRejectsError(problem)
     return summary
@@ -132,7 +134,7 @@ def _as_option(fault: str) -> str:
     return f"{'--split' if name == 'splits' else '--' + name.replace('_', '-')}: {problem}"
 
 
-def _post_filter(command: PredictCommand) -> PostFilter:
+def _post_filter(command: PredictCommand, out: Path) -> PostFilter:
     tasks = command.job.tasks
     named = {"--sets": command.sets, "--allow-remote": command.job.settings.allow_remote}
     for option, names in named.items():
@@ -148,6 +150,7 @@ def _post_filter(command: PredictCommand) -> PostFilter:
         command.sets,
         tasks,
         command.all_questions,
+        read_erasure_list(out),
     )
 
 

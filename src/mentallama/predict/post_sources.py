@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import UsageError
+from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
 from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, find_release_files, read_release_file
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import table_format
@@ -30,13 +31,22 @@ POST_FILE_SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 
 @dataclass(frozen=True)
 class PostFilter:
-    """Which posts are selected, and which questions are asked: the labelled ones or, with `all_questions`, all."""
+    """Which posts are selected, and which questions are asked: the labelled ones or, with `all_questions`, all.
+
+    `erasures` are the erasure requests of the folder that the predictions are written to.
+    """
 
     form: Form
     splits: tuple[Split, ...]
     sets: tuple[str, ...]
     tasks: Mapping[str, Task]
     all_questions: bool = False
+    erasures: ErasureList = NO_ERASURES
+
+    def selects(self, post: Post) -> bool:
+        """Whether a post is in the splits and sets, and nobody asked for its erasure."""
+        in_sets = not self.sets or post.set in self.sets
+        return post.split in self.splits and in_sets and not self.erasures.covers(post)
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ def open_post_source(path: Path, post_filter: PostFilter) -> PostSource:
 def _from_file(path: Path, post_filter: PostFilter) -> PostSource:
     def posts() -> Iterator[Post]:
         for post in read_records(path, Post):
-            if post.split in post_filter.splits and (not post_filter.sets or post.set in post_filter.sets):
+            if post_filter.selects(post):
                 yield post
 
     return PostSource(
@@ -116,7 +126,8 @@ def _from_release(root: Path, post_filter: PostFilter) -> PostSource:
     imhi_rows: list[ImhiRow] = []
     for file in files:
         rows = list(read_release_file(file, tasks[file.set]))
-        posts = _clean_release_posts(file, tasks[file.set], rows, file.path.relative_to(root).as_posix())
+        cleaned = _clean_release_posts(file, tasks[file.set], rows, file.path.relative_to(root).as_posix())
+        posts = {text: post for text, post in cleaned.items() if post_filter.selects(post)}
         questions += _post_questions(rows, posts, post_filter.form)
         imhi_rows += [_imhi_row(file, row, posts.get(row.text), post_filter.form) for row in rows]
     return PostSource(
