@@ -89,13 +89,14 @@ def library_versions(*optional: str) -> dict[str, str]:
     }
 
 
-def write_manifest(
+def write_manifest(  # noqa: PLR0913
     folder: Path,
     stage: str,
     cache_key: dict[str, Any],
     outputs: tuple[FileDigest, ...],
     counts: dict[str, Any],
     seconds: float,
+    *,
     recipe: str | None = None,
 ) -> Manifest:
     """Write the manifest of a finished stage; it must be the last file written to the stage's folder."""

@@ -137,7 +137,9 @@ def _make_results(stage: Stage, recipe: Recipe, folder: Path, out: Path, key: di
             f"{stage.name}: a worker process was killed, perhaps because memory ran out; the same command resumes "
             "after the last finished stage, --set jobs=1 needs less memory"
         ) from None
-    write_manifest(out, stage.name, key, digest_folder(out), counts, time.monotonic() - start, recipe.name)
+    write_manifest(
+        out, stage.name, key, digest_folder(out), counts, time.monotonic() - start, recipe=recipe.name
+    )
 
 
 def _replace_folder(new: Path, final: Path) -> None:
