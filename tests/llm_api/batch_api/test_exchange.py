@@ -470,16 +470,25 @@ def test_a_missing_metadata_file_is_reported(folder: Path, ledger: Ledger) -> No
         round_of(folder, ledger)
 
 
-@pytest.mark.parametrize(
-    "body", [None, {}, {"choices": []}, "words", {"choices": [{"message": {"content": None}}]}]
-)
-def test_an_answer_without_content_is_retried(body: Any, folder: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize("body", [None, {}, {"choices": []}, "words"])
+def test_a_result_without_an_answer_is_retried(body: Any, folder: Path, ledger: Ledger) -> None:
     waits(folder, ledger)
     lines = [result(line) for line in _last(folder)]
     for line in lines:
         line["response"]["body"] = body
     put(folder, "out.jsonl", lines)
     assert "(requests-0002.jsonl)" in waits(folder, ledger)
+
+
+def test_an_answer_without_text_is_final(folder: Path, ledger: Ledger) -> None:
+    waits(folder, ledger)
+    lines = [result(line) for line in _last(folder)]
+    for line in lines:
+        line["response"]["body"] = {"choices": [{"message": {"content": None}, "finish_reason": "stop"}]}
+    put(folder, "out.jsonl", lines)
+    round_of(folder, ledger)
+    completed = [(each.state, each.text, each.reason) for each in all_completions(ledger)]
+    assert completed == [("answered", "", "the answer has no text")] * len(lines)
 
 
 # Money
