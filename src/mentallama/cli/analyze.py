@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from mentallama.cli.catalogue import TasksFolder
 from mentallama.cli.console import echo_json
+from mentallama.cli.options import TasksFolder
 from mentallama.errors import UsageError
 
 RUNS = Path("runs")

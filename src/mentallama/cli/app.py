@@ -18,7 +18,7 @@ import mentallama
 from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
-from mentallama.cli.groups import CONTEXT_SETTINGS, CommandGroup
+from mentallama.cli.options import CONTEXT_SETTINGS, CommandGroup
 from mentallama.cli.signals import ending_sentence, signals_as_exit
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable

@@ -9,12 +9,8 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.console import terminal_width
-from mentallama.cli.groups import CommandGroup
+from mentallama.cli.options import CommandGroup, ReleaseForm, TasksFolder, parse_form
 from mentallama.errors import UsageError, printable
-
-TasksFolder = Annotated[
-    Path | None, typer.Option("--tasks", metavar="DIR", help="A folder with additional task files.")
-]
 
 DEFAULT_DATA_FOLDER = Path("data")
 
@@ -78,21 +74,17 @@ def sources(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")
     ] = DEFAULT_DATA_FOLDER,
-    form: Annotated[
-        str, typer.Option(metavar="FORM", help="Form of the release: instruction or completion.")
-    ] = "instruction",
+    form: ReleaseForm = "instruction",
     tasks_folder: TasksFolder = None,
 ) -> None:
     """Show for each set its licence, where to obtain it, and which files are expected and found."""
     from mentallama.collect.inputs import format_survey, survey
-    from mentallama.records import FORMS
     from mentallama.tasks import load_tasks
 
-    if form not in FORMS:
-        raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
+    release_form = parse_form(form)
     if not data.is_dir() and data != DEFAULT_DATA_FOLDER:
         raise UsageError(f"{data}: there is no such folder; name yours with --data")
-    for entry in survey(data, load_tasks(tasks_folder), form):
+    for entry in survey(data, load_tasks(tasks_folder), release_form):
         for line in format_survey(entry):
             typer.echo(_wrapped(printable(line), 12))
     if not data.is_dir():

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mentallama.cli.catalogue import TasksFolder
-from mentallama.cli.predict import RunRecipe
+from mentallama.cli.options import Overrides, ReleaseForm, RunRecipe, TasksFolder, parse_form
 from mentallama.errors import UsageError
 from mentallama.run_files import SCORES_FILE, SCORES_PATH
 
@@ -24,7 +23,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         benchmark: Annotated[
             Path | None, typer.Option(metavar="DIR", help="The published release, for its test files.")
         ] = None,
-        form: Annotated[str, typer.Option(metavar="FORM", help="instruction or completion")] = "instruction",
+        form: ReleaseForm = "instruction",
         responses: Annotated[
             str | None,
             typer.Option(
@@ -42,10 +41,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             ),
         ] = None,
         tasks_folder: TasksFolder = None,
-        overrides: Annotated[
-            list[str] | None,
-            typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the recipe."),
-        ] = None,
+        overrides: Overrides = None,
         out: Annotated[
             Path | None,
             typer.Option(
@@ -71,15 +67,15 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             )
         from mentallama.analysts.registry import open_label_reader
         from mentallama.evaluate.run import evaluate_responses
-        from mentallama.records import FORMS
         from mentallama.tasks import load_tasks
 
-        if form not in FORMS:
-            raise UsageError(f"--form {form}: there are {' and '.join(FORMS)}")
-        source: Path | str = responses if responses in {"reference", "empty"} else Path(responses)
-        reader = None if label_reader is None else open_label_reader(label_reader)
-        tasks = load_tasks(tasks_folder)
         evaluate_responses(
-            benchmark, form, source, out, as_published=as_published, reader=reader, tasks=tasks
+            benchmark,
+            parse_form(form),
+            responses if responses in {"reference", "empty"} else Path(responses),
+            out,
+            as_published=as_published,
+            reader=None if label_reader is None else open_label_reader(label_reader),
+            tasks=load_tasks(tasks_folder),
         )
         print_scores(out / SCORES_FILE)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from mentallama.cli.options import RunRecipe, TasksFolder
 from mentallama.errors import UsageError
 
 
@@ -28,10 +29,6 @@ def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
             )
         apply_override(content, f"predict.{override_in_predict}")
     return dict(content["predict"])
-
-
-RunRecipe = Callable[[Path, list[str] | None, Path | None, str | None, bool], Path]
-"""Runs a recipe: `(recipe, overrides, folder, last stage, retry failed)`, and returns the run's folder."""
 
 
 def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
@@ -101,9 +98,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             str | None,
             typer.Option(metavar="ADDRESS", help="Predict on a Ray cluster; auto finds a running one."),
         ] = None,
-        tasks: Annotated[
-            Path | None, typer.Option(metavar="DIR", help="A folder with additional task files.")
-        ] = None,
+        tasks_folder: TasksFolder = None,
         overrides: Annotated[
             list[str] | None,
             typer.Option(
@@ -118,7 +113,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         ] = None,
     ) -> None:
         """Predict: run a recipe up to this stage, or apply any model to any posts."""
-        settings: dict[str, Any] = {
+        settings = {
             "mode": mode,
             "labels_only": labels_only or None,
             "template": template,
@@ -130,25 +125,22 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             "max_failed_share": max_failed_share,
         }
         settings = {key: value for key, value in settings.items() if value is not None}
-        without_recipe = {
-            "--model": model,
-            "--data": data,
-            "--split": split,
-            "--sets": sets,
-            "--all": every,
-            "--form": form,
-        }
-        given = [name for name, value in {**without_recipe, "--tasks": tasks}.items() if value]
         if recipe is not None:
-            if given:
-                raise UsageError(
-                    f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE"
-                )
+            _refuse_without_recipe(
+                {
+                    "--model": model,
+                    "--data": data,
+                    "--split": split,
+                    "--sets": sets,
+                    "--all": every,
+                    "--form": form,
+                    "--tasks": tasks_folder,
+                }
+            )
             options = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
             options += [f"ray={ray}"] if ray else []
-            typer.echo(
-                str(run(recipe, [*(overrides or ()), *options], out, "predict", retry_failed) / "predict")
-            )
+            run_folder = run(recipe, [*(overrides or ()), *options], out, "predict", retry_failed)
+            typer.echo(str(run_folder / "predict"))
             return
         if model is None or data is None or out is None:
             raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
@@ -157,11 +149,13 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         from mentallama.tasks import load_tasks
 
         selection = {**predict_overrides(overrides), **settings, "model": model, "splits": split or None}
-        job = PredictJob(
-            model,
-            parse_options(selection),
-            load_tasks(tasks),
-            ray,
-        )
+        job = PredictJob(model, parse_options(selection), load_tasks(tasks_folder), ray)
         predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every, retry_failed), out, log)
         typer.echo(str(out))
+
+
+def _refuse_without_recipe(options: Mapping[str, object]) -> None:
+    """Raise `UsageError` if an option is given that only predicting without a recipe takes."""
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE")

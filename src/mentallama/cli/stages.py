@@ -10,25 +10,13 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.evaluate import add_evaluate_command
+from mentallama.cli.options import Overrides, RecipePath, RunFolder
 from mentallama.cli.predict import add_predict_command
 from mentallama.cli.starter import missing_recipe_hint
 from mentallama.errors import UsageError, printable
 from mentallama.pipeline.registry import STAGES
 from mentallama.pipeline.stage import Stage
 from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
-
-RecipePath = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/sample-linear.yaml.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override a key of the recipe, such as data=DIR or jobs=1."
-    ),
-]
-RunFolder = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="The run's folder; default: runs/NAME.")
-]
 
 
 def run_from_command(

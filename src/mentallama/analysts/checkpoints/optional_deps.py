@@ -48,9 +48,7 @@ def require_torch() -> None:
     UsageError
         One of them is not installed.
     """
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"neural models need {' and '.join(missing)}: {install_hint('train')}")
+    _require("a neural model", ("torch", "transformers"))
     for name, value in QUIET_ENV.items():
         os.environ.setdefault(name, value)
     from transformers.utils import logging
@@ -61,5 +59,9 @@ def require_torch() -> None:
 
 def require_peft() -> None:
     """Call before peft is imported; raises `UsageError` if it is not installed."""
-    if find_spec("peft") is None:
-        raise UsageError(f"adapters need peft: {install_hint('train')}")
+    _require("an adapter", ("peft",))
+
+
+def _require(user: str, libraries: Iterable[str]) -> None:
+    for problem in missing_libraries(user, libraries):
+        raise UsageError(problem)

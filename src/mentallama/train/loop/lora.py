@@ -39,22 +39,21 @@ def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
     if settings.load_in_4bit:
         _check_block_size(model)
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    targets = settings.target_modules
     config = LoraConfig(
         task_type=TaskType.CAUSAL_LM,
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules=settings.target_modules
-        if isinstance(settings.target_modules, str)
-        else list(settings.target_modules),
+        target_modules=targets if isinstance(targets, str) else list(targets),
     )
     torch.manual_seed(seed)
     try:
         return get_peft_model(model, config)
     except ValueError:
+        named = "" if isinstance(targets, str) else f" named {', '.join(targets)}"
         raise UsageError(
-            f"lora.target_modules: the model has no layer named {', '.join(settings.target_modules)} that LoRA can "
-            "adapt; use all-linear"
+            f"lora.target_modules: the model has no layer{named} that LoRA can adapt; use all-linear"
         ) from None
 
 
