@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import yaml
 
+from mentallama.answers.label_codes import coded_labels, truth_value
 from mentallama.answers.label_mentions import LabelName, exact_labels, excerpt_labels
 from mentallama.answers.language_rules import Rules, all_rules, fold
 from mentallama.tasks import Task
@@ -21,6 +22,7 @@ Fields = dict[str, object]
 _LABEL_KEYS = (
     "label",
     "final answer",
+    "final",
     "answer",
     "prediction",
     "classification",
@@ -44,7 +46,6 @@ _FINDING_KEY_WORDS = frozenset(
     )
 )
 """Words of a key that names a finding, as in `has_depression`; with any other, as in `depression_score`, it may not."""
-_TRUE, _FALSE = frozenset(("true", "yes", "y", "1")), frozenset(("false", "no", "n", "0"))
 _CAMEL_BORDER = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _OBJECT_START = re.compile(r"\{\s{0,200}[\"'“”‘’]?\w[^{}\n:]{0,60}[\"'“”‘’]?\s{0,9}:")
 _BRACES = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|$)|[{}]', re.DOTALL)
@@ -167,7 +168,7 @@ class _JsonReader:
         named = [value for key, value in by_key.items() if _names_label(self.task, key)]
         if named:
             return {label for value in named for label in self._value_labels(value)}
-        chosen = {label for key, value in by_key.items() if _truth(value) for label in self._named(key)}
+        chosen = {label for key, value in by_key.items() if truth_value(value) for label in self._named(key)}
         if found := chosen or (self._finding_labels(by_key) if self.task.is_yes_no else set()):
             return found
         return {label for value in by_key.values() for label in self._nested_labels(value)}
@@ -191,8 +192,8 @@ class _JsonReader:
         """Labels of "is_depressed: false": fields that are named for the finding and hold yes or no."""
         labels: set[LabelName] = set()
         for key, value in by_key.items():
-            if self._is_finding(key) and _truth(value) is not None:
-                labels |= {"yes"} if _truth(value) else {"no"}
+            if self._is_finding(key) and truth_value(value) is not None:
+                labels |= {"yes"} if truth_value(value) else {"no"}
         return labels
 
     def _is_finding(self, key: str) -> bool:
@@ -219,20 +220,6 @@ class _JsonReader:
         return set(excerpt_labels(self.task, fold(text), self.rules))
 
 
-def _truth(value: object) -> bool | None:
-    text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
-
-
-def coded_labels(task: Task, text: str) -> frozenset[LabelName]:
-    """The label of a text that is a code of the task's source files or, in a yes/no task, a truth value."""
-    if re.fullmatch(r"\d{1,6}(?:\.0{1,6})?", text):
-        code = _label_codes(task).get(str(int(float(text))))
-        return frozenset() if code is None else frozenset([code])
-    truth = _truth(text) if task.is_yes_no else None
-    return frozenset() if truth is None else frozenset(["yes" if truth else "no"])
-
-
 @cache
 def _names_label(task: Task, key: str) -> bool:
     """Whether a key such as "stress cause" or "final label" names the label."""
@@ -249,13 +236,3 @@ def _finding_stems(task: Task) -> frozenset[str]:
     texts = (*task.questions, *(alias for label in task.labels.values() for alias in label.aliases))
     words = (word for text in texts for word in re.findall(r"[^\W_]+", fold(text).lower()))
     return frozenset(word[:5] for word in words if len(word) >= 4)
-
-
-@cache
-def _label_codes(task: Task) -> Mapping[str, LabelName | None]:
-    """Label by numeric code, as in the task's source files; None for a code that two files use differently."""
-    codes: dict[str, LabelName | None] = {}
-    for source in task.sources:
-        for code, label in source.codes.items():
-            codes[code] = label if codes.get(code, label) == label else None
-    return codes or ({"0": "no", "1": "yes"} if task.is_yes_no else {})

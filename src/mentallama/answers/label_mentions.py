@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from mentallama.answers.label_codes import coded_labels
 from mentallama.answers.language_rules import (
     Rules,
     fold,
@@ -32,8 +33,9 @@ _MAX_LABELS = 3
 _BEFORE_LIMIT, _BEFORE_WORDS, _AFTER_LIMIT = 200, 9, 120
 """Characters and words before a mention, and characters after it, in which a negation may govern it."""
 _OPTION_LIST = re.compile(r"(?:^ ?(?:[A-Ia-i1-9][.)]|[-*•]) [^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
+_UNCHECKED = re.compile(r"(?:\[ ?\]|[☐⬜□]) ?\w{1,30}")
 _MARKUP = re.compile(r"[*_#]+|^ ?(?:[-•>]|\d{1,3}[.)]) ", re.MULTILINE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]*_]* +|(?<=[。।۔])[\"'」』)]*|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[Nn]o\.(?= \d))[\"')\]*_]* +|(?<=[。।۔])[\"'」』)]*|\n+")
 _QUESTION_END = re.compile(r"[.!?؟\n]")
 _OPTION = re.compile(r"\(?(?:option )?(?:[A-Ia-i]|\d{1,2})[.):] ")
 _VALUE_END = re.compile(r"(?<=[.!?;])\s|\n|(?<=[。।۔])")
@@ -97,7 +99,7 @@ def label_sentence_labels(task: Task, text: str, rules: Rules) -> frozenset[Labe
 def exact_labels(task: Task, text: str) -> frozenset[LabelName]:
     """The label whose name, alias or answer sentence is the whole text, apart from markup and punctuation."""
     label = _exact_names(task).get(_bare(text))
-    return frozenset() if label is None else frozenset([label])
+    return _yes_no_codes(task, text) if label is None else frozenset([label])
 
 
 def conclusion_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
@@ -113,13 +115,20 @@ def conclusion_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelNam
 
 def sentence_labels(task: Task, sentence: str, rules: Rules) -> frozenset[LabelName]:
     """Labels that one sentence states; none if it only asks."""
-    text = _without_questions(_strip_markup(sentence))
+    text = _without_questions(_strip_markup(_UNCHECKED.sub(" ", sentence)))
     return _yes_no_labels(task, text, rules) if task.is_yes_no else _named_labels(task, text, rules)
 
 
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text."""
     return [part for part in _SENTENCE_END.split(text) if part and not part.isspace()]
+
+
+def asks_for_the_post(task: Task, text: str, rules: Rules) -> bool:
+    """Whether an answer only offers help or asks for the post: its "yes" is then no label."""
+    return rules.request.search(text) is not None and not _phrase_index(task, rules.languages).pattern.search(
+        text
+    )
 
 
 @cache
@@ -140,6 +149,11 @@ def _answer_mark(task: Task, languages: tuple[str, ...]) -> re.Pattern[str]:
         rf"|(?:^|(?<=\n))[*_#]{{1,4}} ?(?P<final_line>{final} )?{plain}[*_]{{0,3}} ?\n",
         re.IGNORECASE,
     )
+
+
+def _yes_no_codes(task: Task, value: str) -> frozenset[LabelName]:
+    """The label of "1", "True" or "Y"; other tasks may have numbered the options in another order."""
+    return coded_labels(task, _bare(value)) if task.is_yes_no else frozenset()
 
 
 def _is_strict_mark(match: re.Match[str]) -> bool:
@@ -273,9 +287,10 @@ def _governing_negation(before: str, match: str, rules: Rules) -> bool | None:
 
 
 def _is_hedged(before: str, rules: Rules) -> bool:
-    """Whether a hedge precedes that is not a part of a negation."""
-    hedge = rules.hedge.search(before)
-    if hedge is None:
+    """Whether a hedge precedes that is not a part of a negation, or the subject is somebody else."""
+    if rules.other_person.search(before):
+        return True
+    if rules.hedge.search(before) is None:
         return False
     inside = [span for match in rules.negation.finditer(before) if (span := match.span())]
     return any(
@@ -306,7 +321,8 @@ class _Clauses:
                 text = f"{text[: span.start]}{'~' * (span.end - span.start)}{text[span.end :]}"
         self.text = text
         self.rules = rules
-        borders = [(match.start(), match.end()) for match in rules.clause_end.finditer(self.text)]
+        bordered = rules.negation.sub(_masked, self.text)  # "anything but", "nichts, was"
+        borders = [(match.start(), match.end()) for match in rules.clause_end.finditer(bordered)]
         self._starts = [start for start, _ in borders]
         self._ends = [end for _, end in borders]
 

@@ -78,6 +78,12 @@ class LanguageRules(BaseModel):
     negating_prefixes: Words = ()
     """Words that negate only what directly follows, such as "non"."""
     negating_suffixes: Words = ()
+    other_people: Words = ()
+    """People whom a post speaks of besides its author."""
+    other_people_verbs: Words = ()
+    """Verbs between such a person and what is said about them."""
+    requests: Words = ()
+    """Words with which a model asks for the post."""
     corrections: Words = ()
     """Words with which an answer takes back what it said."""
     hedges: Words = ()
@@ -137,6 +143,19 @@ class Rules:
     @cached_property
     def addition(self) -> re.Pattern[str]:
         return words_pattern(self.words("additions"))
+
+    @cached_property
+    def other_person(self) -> re.Pattern[str]:
+        """A person who is the subject of what follows: "the poster's sister is …"."""
+        people, verbs = (
+            words_source(self.words("other_people")),
+            words_source(self.words("other_people_verbs")),
+        )
+        return re.compile(rf"{people}(?: {verbs}){{0,3}} ?$", re.IGNORECASE)
+
+    @cached_property
+    def request(self) -> re.Pattern[str]:
+        return words_pattern(self.words("requests"))
 
     @cached_property
     def correction(self) -> re.Pattern[str]:

@@ -13,9 +13,10 @@ from functools import cache
 from mentallama.answers.answer_language import AnswerLanguage, answer_language
 from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
-from mentallama.answers.json_answers import coded_labels, json_texts, read_json_objects, split_json
+from mentallama.answers.json_answers import json_texts, read_json_objects, split_json
 from mentallama.answers.label_mentions import (
     LabelName,
+    asks_for_the_post,
     conclusion_labels,
     exact_labels,
     excerpt_labels,
@@ -31,6 +32,9 @@ from mentallama.tasks import Task, find_task
 
 _MAX_PROSE = 1 << 13
 """Characters of prose in which a label is looked for, at the beginning and at the end of a longer answer."""
+
+_MAX_MARKS = 8
+"""Different final-answer marks that are read at the beginning and at the end of an answer with more of them."""
 
 
 def read_answer(
@@ -110,13 +114,15 @@ def _read_free(task: Task, text: str, form: Form) -> Reading:
 
 def _read_marked(task: Task, parts: AnswerParts, form: Form) -> Reading:
     """Read the contents of final-answer marks alone; those that name no label do not count beside others."""
-    readings = [_read_exact(task, mark, form) or _read_free(task, mark, form) for mark in parts.marked]
+    marks = list(dict.fromkeys(parts.marked))
+    marks = marks if len(marks) <= 2 * _MAX_MARKS else [*marks[:_MAX_MARKS], *marks[-_MAX_MARKS:]]
+    readings = [_read_exact(task, mark, form) or _read_free(task, mark, form) for mark in marks]
     labels = frozenset(reading.label for reading in readings if reading.label is not None)
     if not labels:
         return readings[0]
     explanations = [
         reading.explanation
-        for reading, mark in zip(readings, parts.marked, strict=True)
+        for reading, mark in zip(readings, marks, strict=True)
         if reading.label is not None and reading.explanation not in {"", mark}
     ]
     return _reading_of_labels(labels, explanations[0] if explanations else parts.beside)
@@ -149,7 +155,7 @@ def _read_prose(task: Task, body: str) -> Reading:
     marked = marked_labels(task, plain, language.rules, language.headings)
     explicit = (
         marked.labels
-        or coded_labels(task, plain.strip(" ."))
+        or exact_labels(task, plain)
         or label_sentence_labels(task, plain_head or plain, language.rules)
     )
     if len(explicit) == 1:
@@ -158,6 +164,8 @@ def _read_prose(task: Task, body: str) -> Reading:
         stated = labels_beside_refusal(task, plain_head, language) if language.is_known else frozenset()
         declined = Reading(status="refused", reason="the model declines to answer")
         return _reading_of_labels(stated, explanation) if len(stated) == 1 else declined
+    if not explicit and asks_for_the_post(task, plain_head, language.rules):
+        return Reading(status="unparsed", reason="the model asks for the post")
     if marked.named_none and not explicit:
         return Reading(status="unparsed", reason="the marked answer names no label")
     labels = explicit or _prose_labels(task, plain, plain_head, language)

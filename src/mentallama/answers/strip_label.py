@@ -15,6 +15,8 @@ from mentallama.text.tokenize import word_tokens
 _SENTENCES = re.compile(r"(?<=[.!?؟۔])[\"'”’»)\]*_]*\s+|(?<=[。！？])[”’」』）]*|\n+")
 _OPENING_CLAUSE = re.compile(r"[^,.:;!?，。：；！–—\n-]{1,60}[,.:;!，。：；！–—-]")
 _MARKER_PREFIX = re.compile(r"[^.:：]{1,30}[:：]")
+_MAX_SENTENCES = 5000
+"""Sentences that are searched at the beginning and at the end of an explanation."""
 _MAX_SHORT_ANSWER = 500
 """Characters of a sentence that may be nothing but an answer; longer ones are not split into words."""
 _SHORT_ANSWER_WORDS = 2
@@ -31,7 +33,12 @@ def strip_label(task: Task, explanation: str) -> str:
     alone gives "".
     """
     sentences = [sentence.strip() for sentence in _SENTENCES.split(explanation) if sentence.strip()]
-    remaining = [text for i, text in enumerate(sentences) if not _restates_label(task, text, first=i == 0)]
+    unread = range(_MAX_SENTENCES, len(sentences) - _MAX_SENTENCES)
+    remaining = [
+        text
+        for i, text in enumerate(sentences)
+        if i in unread or not _restates_label(task, text, first=i == 0)
+    ]
     if not remaining:
         remaining = [_strip_restatement(task, text, first=i == 0) for i, text in enumerate(sentences)]
     return " ".join(text for text in remaining if any(map(str.isalnum, text)))

@@ -11,6 +11,9 @@ from mentallama.text.quotation_marks import quoted_spans, without_outer_marks
 _TRAILING = " \t\n\r\u00a0\u3000.,;:!?…。，、；：！？-–—\\"
 _LEADING = " \t\n\r\u00a0\u3000.…\\"
 
+_MAX_SEARCHED = 200_000
+"""Characters of an answer in which quotations are looked for: a hundred times the longest that a model is asked for."""
+
 
 def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     """Extract the quotations of an answer, in order and without duplicates.
@@ -35,6 +38,7 @@ def extract_quotes(text: str, explanation: str) -> tuple[str, ...]:
     >>> extract_quotes('{"label": "yes", "evidence": ["so tired"]}', "It's “so tired” again.")
     ('so tired',)
     """
+    text, explanation = text[:_MAX_SEARCHED], explanation[:_MAX_SEARCHED]
     quoted = [explanation[span.inner_start : span.inner_end] for span in quoted_spans(explanation)]
     quotes = [*quoted, *_evidence_items(text, explanation)]
     return tuple(dict.fromkeys(quote for quote in map(_stripped, quotes) if any(map(str.isalnum, quote))))
