@@ -48,3 +48,12 @@ def test_a_folder_of_checkpoints_alone_goes_with_them(tmp_path: Path) -> None:
     (checkpoints.folder / "step-00000003").mkdir(parents=True)
     checkpoints.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_the_users_is_no_checkpoint(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints", DistributedContext(torch.device("cpu")))
+    theirs = checkpoints.folder / "step-by-step"
+    theirs.mkdir(parents=True)
+    (theirs / "state.json").write_text("mine", encoding="utf-8")
+    assert checkpoints.resume_state("a") is None
+    assert (theirs / "state.json").is_file()

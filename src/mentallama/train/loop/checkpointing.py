@@ -83,7 +83,8 @@ class Checkpoints:
         return resumed
 
     def _latest_state(self, fingerprint: str) -> TrainingState | None:
-        for path in sorted(self.folder.glob("step-*"), reverse=True):
+        checkpoints = (path for path in self._saved() if path.name.startswith("step-"))
+        for path in sorted(checkpoints, reverse=True):
             self._verify(path)
             try:
                 state = TrainingState.model_validate(read_json(path / STATE_FILE))
@@ -155,7 +156,7 @@ class Checkpoints:
 
     def _saved(self) -> list[Path]:
         """The folders of checkpoints and best weights, whole or not; whatever else is here is not ours."""
-        return [path for path in self.folder.iterdir() if path.is_dir() and _SAVED_NAME.fullmatch(path.name)]
+        return [path for path in self.folder.glob("*") if path.is_dir() and _SAVED_NAME.fullmatch(path.name)]
 
     def _write(self, name: str, tensors: dict[str, Any], state: TrainingState) -> Path:
         partial, final = self.folder / f".{name}.partial", self.folder / name
