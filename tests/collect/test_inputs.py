@@ -49,6 +49,7 @@ def find(data: Path, **source: Any) -> list[str]:
 
 def test_a_folder_or_a_pattern_stands_for_its_tables(tmp_path: Path) -> None:
     files = dict.fromkeys(("a/s2.xml", "a/s1.xml", "a/b/s3.xml.gz", "a/notes.md", "t.csv", "golden.csv"), "x")
+    files |= dict.fromkeys(("a/._s1.xml", "a/.trash/s9.xml", "a/~$t.xlsx"), "x")
     put(tmp_path, files)
     assert find(tmp_path, file="a") == ["s3.xml.gz", "s1.xml", "s2.xml"]
     assert find(tmp_path, file="a/*.xml") == ["s1.xml", "s2.xml"]

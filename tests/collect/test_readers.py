@@ -137,6 +137,11 @@ def test_a_column_that_is_not_there_is_a_fault_of_the_file(tmp_path: Path) -> No
         read(tmp_path, FULL | {"skip": {"kind": ("ad",)}}, {k: v for k, v in CELLS.items() if k != "w"})
 
 
+def test_a_missing_column_of_labels_names_the_key_for_a_second_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no column 'risk'; .*labels_file"):
+        read(tmp_path, {"columns": {"text": "t", "labels": {THWARTED: "risk"}}}, CELLS)
+
+
 def test_a_table_without_labels_gives_posts_without_labels(tmp_path: Path) -> None:
     assert [post.labels for post in posts(read(tmp_path, {"columns": {"text": "t"}}, CELLS))] == [{}]
 

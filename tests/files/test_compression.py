@@ -98,3 +98,9 @@ def test_a_bomb_is_inflated_only_as_far_as_it_is_read(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < bound < size
+
+
+@each_kind
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl.gz", "a.zst"])
+def test_the_content_says_how_it_is_compressed(name: str, suffix: str, tmp_path: Path) -> None:
+    assert read(tmp_path / name, COMPRESS[suffix](WORDS)) == WORDS

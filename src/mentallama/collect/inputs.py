@@ -69,7 +69,16 @@ def _paths(folder: Path, source: Source) -> list[Path]:
         return [path]
     paths = path.rglob("*") if path.is_dir() else folder.glob(source.file)
     labels = folder / source.labels_file.file if source.labels_file else None
-    return sorted(each for each in paths if each.is_file() and each != labels and is_table(each))
+    return sorted(
+        each
+        for each in paths
+        if each.is_file() and each != labels and is_table(each) and not _is_hidden(each.relative_to(folder))
+    )
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether a file or a folder above it is hidden, or is a lock of a spreadsheet program, by its name."""
+    return any(part.startswith((".", "~$")) for part in path.parts)
 
 
 def find_input_files(

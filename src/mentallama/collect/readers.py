@@ -11,7 +11,14 @@ from mentallama.answers.parse import read_answer
 from mentallama.collect.placeholders import Placeholders
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
-from mentallama.files.tables import NUL_STAND_IN, UnreadableRow, read_rows, read_table
+from mentallama.files.tables import (
+    NUL_STAND_IN,
+    MissingColumnsError,
+    Row,
+    UnreadableRow,
+    read_rows,
+    read_table,
+)
 from mentallama.records import Origin, Record, Split
 from mentallama.tasks import LabelsFile, Source, Task, normalize_code
 
@@ -166,7 +173,7 @@ def read_table_posts(
         The file lacks a column that the field map names, or cannot be read to its end.
     """
     rules = rules or RowRules()
-    for row in read_rows(path, source.encoding, source.layout(source.needed_columns)):
+    for row in _read_rows(path, source):
         if isinstance(row, UnreadableRow):
             yield Reject(file=name, row=row.row, reason=row.reason)
             continue
@@ -182,6 +189,16 @@ def read_table_posts(
             normalize_code(cells[column]) in values for column, values in source.skipped_values.items()
         ):
             yield _table_post(cells, number, source, task, (name, origin), rules.placeholders)
+
+
+def _read_rows(path: Path, source: Source) -> Iterator[Row]:
+    try:
+        yield from read_rows(path, source.encoding, source.layout(source.needed_columns))
+    except MissingColumnsError as fault:
+        if source.labels_file is None and set(fault.missing) <= set(source.columns.labels.values()):
+            hint = "the key labels_file names a second file with the labels"
+            raise DataError(f"{fault.problem}; {hint}", path, fault.row) from None
+        raise
 
 
 def _table_post(

@@ -41,16 +41,21 @@ _DECOMPRESSORS: dict[str, Callable[[], Any]] = {
     ".xz": lzma.LZMADecompressor,
 }
 
+_MAGIC = {b"\x28\xb5\x2f\xfd": ".zst", b"\x1f\x8b\x08": ".gz", b"BZh91AY&SY": ".bz2", b"\xfd7zXZ\x00": ".xz"}
+"""First bytes of compressed files; no text begins so."""
+
 COMPRESSION_SUFFIXES = tuple(_DECOMPRESSORS)
 
 
 def open_binary(path: Path) -> IO[bytes]:
-    """Open a file for reading, decompressed if its suffix is one of `COMPRESSION_SUFFIXES`.
+    """Open a file for reading, decompressed if its first bytes or its suffix (`COMPRESSION_SUFFIXES`) say so.
 
     Reading raises `DamagedStreamError` where a compressed file is damaged or truncated.
     """
     raw = path.open("rb")
-    decompressor = _DECOMPRESSORS.get(path.suffix.lower())
+    start = raw.peek(max(map(len, _MAGIC)))
+    found = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), path.suffix.lower())
+    decompressor = _DECOMPRESSORS.get(found)
     return io.BufferedReader(_MemberReader(raw, decompressor), 1 << 17) if decompressor else raw
 
 

@@ -21,7 +21,7 @@ MIN_DIGITS, MAX_DIGITS = 9, 12
 """Digits of a national number with its leading 0, in the countries of the languages that tasks are written in."""
 _LETTER = rf"[^\W{UNSPACED}{HANGUL}]"
 """A character that may not stand beside a number; words in Chinese or Korean follow one without a space."""
-_BEFORE, _AFTER = rf"(?=[+(\d])(?<!{_LETTER})(?<![$€£-])(?<!\d[.,])", rf"(?!{_LETTER}|-|[.,:]\d)"
+_BEFORE, _AFTER = rf"(?=[+(\d])(?<!{_LETTER})(?<![$€£₹#-])(?<!\d[.,])", rf"(?!{_LETTER}|-|[.,:]\d)"
 _BORDER = re.compile(_AFTER)
 _STRUCTURED = re.compile(
     rf"{_BEFORE}(?:"

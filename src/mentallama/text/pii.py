@@ -28,9 +28,9 @@ _LINK = re.compile(
     rf"(?:/(?:{_LINK_CHARS}{_LINK_END})?)?(?![\w@])",
     re.IGNORECASE,
 )
-_AT_HANDLE, _REDDIT_HANDLE = r"@\w{2,30}", r"/?u/[\w-]{3,20}\b"
+_AT_HANDLE, _REDDIT_HANDLE = r"[@＠]\w{2,30}", r"/?u/[\w-]{3,20}\b"
 _HANDLES = re.compile(
-    rf"(?:(?<![\w@/]){_AT_HANDLE}|(?<![\w/]){_REDDIT_HANDLE})(?:{_AT_HANDLE}|{_REDDIT_HANDLE})*+"
+    rf"(?:(?<![\w@＠/]){_AT_HANDLE}|(?<![\w/]){_REDDIT_HANDLE})(?:{_AT_HANDLE}|{_REDDIT_HANDLE})*+"
 )
 """A handle, and those that follow it directly: the text before these counts as masked."""
 _HANDLE = re.compile(rf"{_AT_HANDLE}|{_REDDIT_HANDLE}")
@@ -228,7 +228,7 @@ def _has_introduction(text: str) -> bool:
 _RULES: tuple[tuple[str, Callable[[str], bool], _MaskFn], ...] = (
     ("mail", lambda text: "@" in text, _replace(_MAIL, "[mail]")),
     ("link", _has_link_hint, _replace(_LINK, r"\1[link]")),
-    ("handle", lambda text: "@" in text or "u/" in text, _mask_handles),
+    ("handle", lambda text: "@" in text or "u/" in text or "＠" in text, _mask_handles),
     ("phone", has_enough_digits, _mask_phone_numbers),
     ("name", _has_introduction, _mask_names),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,27 @@ def test_a_row_without_end_is_refused_before_it_fills_the_memory(tmp_path: Path)
     for raw in ("t,n\n" + "a" * (1 << 25), 't,n\n"' + ("a" * 4095 + "\n") * (1 << 12) + "a"):
         with pytest.raises(DataError, match="row 2: the row is longer than 16,777,216 characters"):
             table(tmp_path, "a.csv", raw)
+
+
+def test_what_stands_around_a_table_is_passed_over(tmp_path: Path) -> None:
+    mark = "\ufeff".encode()
+    for raw in (
+        b"\n \r\nt,n\r\na,1\r\n",
+        mark * 2 + b'"t","n"\r\na,1\r\n',
+        b"t,n\r\na,1\r\n\x1a",
+        b"\nsep=,\nt,n\na,1\n",
+    ):
+        assert table(tmp_path, "a.csv", raw, TableLayout(columns=("t", "n"))) == [["a", "1"]]
+    assert table(tmp_path, "a.tsv", 't\tn\n"a b\t1\n\x1a') == [['"a b', "1"]]
+
+
+def test_a_column_is_found_in_another_normal_form(tmp_path: Path) -> None:
+    names = ("글", "publié")
+    raw = unicodedata.normalize("NFD", "글,publié\na,b\n")
+    assert table(tmp_path, "a.csv", raw, TableLayout(columns=names)) == [["a", "b"]]
+
+
+def test_an_error_about_columns_shows_no_json(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as fault:
+        table(tmp_path, "a.csv", '{"text": "so tired"}\n', TableLayout(columns=("text",)))
+    assert "tired" not in str(fault.value)

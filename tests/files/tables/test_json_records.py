@@ -102,3 +102,59 @@ def test_an_object_without_end_is_refused(tmp_path: Path) -> None:
     for name in ("a.json", "a.jsonl"):
         with pytest.raises(DataError, match="row 1: the row is longer than 16,777,216 characters"):
             rows(tmp_path, name, '{"text": "' + "a" * (1 << 25))
+
+
+A, B = {"text": "a", "n": 1}, {"text": "b", "n": 0}
+BOTH: list[Row] = [(1, {"text": "a", "n": "1"}), (2, {"text": "b", "n": "0"})]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        json.dumps([A, B]),
+        f"[\n{json.dumps(A)},\n{json.dumps(B)}\n]\n",
+        f"{json.dumps(A, indent=1)}\n{json.dumps(B, indent=1)}\n",
+        f"{json.dumps(A)},\n{json.dumps(B)},\n",
+        f"\x1e{json.dumps(A)}\n\x1e{json.dumps(B)}\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_file_of_json_is_read_as_it_is_laid_out(name: str, raw: str, tmp_path: Path) -> None:
+    assert rows(tmp_path, name, raw, "text") == BOTH
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"data": [A, B]},
+        {"version": 1, "tags": ["x"], "data": [A, B], "none": []},
+        {"id7": A, "id8": B},
+        {"text": ["a", "b"], "n": [1, 0]},
+        {"text": {"0": "a", "1": "b"}, "n": {"0": 1, "1": 0}},
+    ],
+)
+def test_rows_within_one_object_are_found_by_the_columns(value: dict[str, object], tmp_path: Path) -> None:
+    assert rows(tmp_path, "a.json", json.dumps(value), "text", "n") == BOTH
+
+
+def test_rows_within_one_object_are_not_guessed(tmp_path: Path) -> None:
+    wrapped = {"rows": [{"row_idx": 0, "row": A}]}
+    assert rows(tmp_path, "a.json", json.dumps(wrapped), "row.text") == [
+        (1, {"row_idx": "0", "row.text": "a", "row.n": "1"})
+    ]
+    with pytest.raises(DataError, match="several lists of records"):
+        rows(tmp_path, "a.json", json.dumps({"train": [A], "test": [B]}), "text")
+    with pytest.raises(DataError, match="no column 'text'"):
+        rows(tmp_path, "a.json", json.dumps({"text": {"0": "a"}, "n": {"1": 1}}), "text")
+    with pytest.raises(DataError, match="no column 'body'"):
+        rows(tmp_path, "a.json", json.dumps({"data": [A, B]}), "body")
+
+
+def test_a_needed_key_is_found_in_other_case(tmp_path: Path) -> None:
+    raw = '{"Text": "a"}\n{"text": "b", "Text": "c"}\n{"TEXT": "d", "Text": "e"}\n'
+    found = rows(tmp_path, "a.jsonl", raw, "text")
+    assert [cells["text"] for _, cells in found] == ["a", "b", ""]  # type: ignore[misc, index]
+
+
+def test_a_tab_in_a_string_is_text(tmp_path: Path) -> None:
+    assert rows(tmp_path, "a.jsonl", '{"text": "a\tb"}\n') == [(1, {"text": "a\tb"})]

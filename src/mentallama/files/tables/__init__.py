@@ -16,6 +16,7 @@ from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.parquet import read_parquet
 from mentallama.files.tables.rows import (
     NUL_STAND_IN,
+    MissingColumnsError,
     NumberedCells,
     Quoting,
     Row,
@@ -31,6 +32,7 @@ __all__ = [
     "NUL_STAND_IN",
     "TABLE_FORMATS",
     "WHITESPACE",
+    "MissingColumnsError",
     "NumberedCells",
     "Quoting",
     "Row",

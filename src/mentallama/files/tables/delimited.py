@@ -27,6 +27,7 @@ _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 """First line by which a spreadsheet program names the delimiter."""
 _WELL_QUOTED = re.compile(r'[^"]*|"(?:[^"]|"")*"')
 """A cell as a program that quotes writes it: a quotation mark occurs only in an enclosed cell, and doubled."""
+_BLANK = "\x1a \t\r\n"
 _LINE_BREAK = re.compile("\r\n?|\n")
 _NUMBER, _WORD = re.compile(r"[+-]?\d+(?:[.,]\d+)?"), re.compile(r"[\w.-]+")
 
@@ -48,7 +49,7 @@ def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout
         dialect = _find_dialect(path, encoding, layout, default_delimiter)
         with TextLines(path, encoding) as lines:
             if dialect.has_sep_line:
-                next(lines)
+                next(filter(str.strip, lines))
             try:
                 yield from _read_rows(path, lines, layout, dialect)
             except csv.Error as fault:
@@ -64,14 +65,11 @@ def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout
 
 def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dialect) -> Iterator[Row]:
     rows = _split(lines, dialect)
-    first = list(layout.names)
-    if not first:
-        first = next(rows, [])
-        lines.end_row()
-    header = resolve_header(path, first, layout.columns)
+    header = resolve_header(path, list(layout.names) or _header(rows, lines), layout.columns)
     for cells in rows:
         number = lines.end_row()
-        if not cells or (len(cells) == 1 < len(header) and not cells[0].strip()):  # a blank line
+        # a blank line, or the mark of the end of a file in DOS
+        if not cells or (len(cells) == 1 < len(header) and not cells[0].strip(_BLANK)):
             continue
         row = fit_cells(header, cells, number)
         if isinstance(row, UnreadableRow) and len(cells) < len(header) and lines.is_cut_off:
@@ -88,6 +86,15 @@ def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dial
         yield row
 
 
+def _header(rows: Iterator[list[str]], lines: TextLines) -> list[str]:
+    """The first row that is not blank."""
+    for cells in rows:
+        lines.end_row()
+        if any(map(str.strip, cells)):
+            return cells
+    return []
+
+
 def _split(lines: TextLines, dialect: _Dialect) -> Iterator[list[str]]:
     if dialect.delimiter == WHITESPACE:
         return (line.split() for line in lines)
@@ -100,7 +107,7 @@ def _split(lines: TextLines, dialect: _Dialect) -> Iterator[list[str]]:
 
 def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) -> _Dialect:
     with TextLines(path, encoding) as lines:
-        first = next(lines, "")
+        first = next(filter(str.strip, lines), "")
         sep_line = _SEP_LINE.fullmatch(first)
         if sep_line:
             first = next(lines, "")
@@ -148,7 +155,7 @@ def _find_quoting(lines: TextLines, n_columns: int) -> Quoting:
     for line in lines:
         lines.end_row()
         cells = line.rstrip("\r\n").split("\t")
-        if len(cells) != n_columns and line.strip("\r\n"):
+        if len(cells) != n_columns and line.strip(_BLANK):
             return "minimal"
         if '"' in line and all_well_quoted:
             all_well_quoted = all(map(_WELL_QUOTED.fullmatch, cells))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from mentallama.files.tables.rows import (
     TableLayout,
     UnreadableRow,
     flatten,
+    has_columns,
 )
 
 _CHUNK_CHARS = 1 << 16
-_SPACE = " \t\r\n\ufeff"
+_SPACE = " \t\r\n\ufeff\x1e"
+"""White space, byte order marks, and the separator of JSON text sequences (RFC 7464)."""
+_SPREAD_OUT = re.compile(rf"[{_SPACE}]*+(?:\[[{_SPACE}]*+\{{|\{{[^\S\n]*+\n)")
+"""Start of an array of objects, or of an object over several lines."""
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -29,12 +35,19 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return record
 
 
-# NaN and Infinity are not JSON, but Python and pandas write them for a missing value.
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=lambda _: None)
+# NaN and Infinity are not JSON, but Python and pandas write them for a missing value; strict=False: some programs leave
+# tabs in strings as they are.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=lambda _: None, strict=False)
 
 
 def read_json_lines(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
-    """Yield one row for each line; the first line is row 1."""
+    """Yield one row for each line, the first line being row 1; a file that is not laid out in lines as `read_json`."""
+    with TextLines(path, encoding) as lines:
+        spread_out = _SPREAD_OUT.match(lines.read(_CHUNK_CHARS)) is not None
+    return (read_json if spread_out else _read_lines)(path, encoding, layout)
+
+
+def _read_lines(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
     columns = SparseColumns(layout.columns)
     with TextLines(path, encoding) as lines:
         for line in lines:
@@ -50,7 +63,7 @@ def read_json_lines(path: Path, encoding: str, layout: TableLayout) -> Iterator[
 
 def _parse_line(line: str, number: int, columns: SparseColumns) -> Row:
     try:
-        return _to_row(_DECODER.decode(line.strip(_SPACE)), number, columns)
+        return _to_row(_DECODER.decode(line.strip(_SPACE + ",")), number, columns)
     except (json.JSONDecodeError, RecursionError):
         return UnreadableRow(number, "not a JSON object")
     except ValueError as fault:
@@ -69,12 +82,46 @@ def _to_row(value: Any, number: int, columns: SparseColumns) -> Row:
 
 
 def read_json(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
-    """Yield one row for each object of an array, or for each of several objects; the first object is row 1."""
+    """Yield one row for each object of an array, or for each of several objects; the first object is row 1.
+
+    The rows may also be within a single object: a list of objects, objects by id, or cells by column.
+    """
     columns = SparseColumns(layout.columns)
     with TextLines(path, encoding) as lines:
-        for number, value in _elements(path, lines):
+        elements = _elements(path, lines)
+        start = list(islice(elements, 2))
+        within = _records_within(start[0][1], layout.columns, path) if len(start) == 1 else []
+        for number, value in enumerate(within, 1) if within else chain(start, elements):
             yield value if isinstance(value, UnreadableRow) else _to_row(value, number, columns)
     columns.require(path)
+
+
+def _records_within(value: Any, columns: Sequence[str], path: Path) -> list[Any]:
+    """The records that an object holds if it lacks the needed columns itself; [] if it holds none with them."""
+    if not isinstance(value, dict) or has_columns(flatten(value), columns):
+        return []
+    lists = [each for each in value.values() if isinstance(each, list)]
+    fitting = [
+        records
+        for records in (*lists, list(value.values()), _transpose(value))
+        if any(isinstance(record, dict) and has_columns(flatten(record), columns) for record in records)
+    ]
+    if len(fitting) > 1:
+        raise DataError("the file holds several lists of records; write a file for each", path)
+    return fitting[0] if fitting else []
+
+
+def _transpose(table: dict[str, Any]) -> list[dict[str, Any]]:
+    """Records of a table that is stored by column, as lists or by row name; [] for any other object."""
+    by_name = [tuple(cells) for cells in table.values() if isinstance(cells, dict)]
+    columns = {
+        name: list(cells.values()) if isinstance(cells, dict) else cells
+        for name, cells in table.items()
+        if isinstance(cells, (dict, list))
+    }
+    if len(set(by_name)) > 1 or len({len(cells) for cells in columns.values()}) != 1:
+        return []
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
 def _elements(path: Path, lines: TextLines) -> Iterator[tuple[int, Any]]:
@@ -86,12 +133,11 @@ def _elements(path: Path, lines: TextLines) -> Iterator[tuple[int, Any]]:
     while buffer.skip_space() != ("]" if is_array else ""):
         yield lines.rows + 1, buffer.decode_element()
         lines.end_row()
-        if is_array:
-            following = buffer.skip_space()
-            if following == ",":
-                buffer.position += 1
-            elif following != "]":
-                raise buffer.damaged()
+        following = buffer.skip_space()
+        if following == ",":  # also between objects without brackets
+            buffer.position += 1
+        elif is_array and following != "]":
+            raise buffer.damaged()
     if is_array:
         buffer.position += 1
         if buffer.skip_space():

@@ -68,6 +68,8 @@ class TextLines:
         line = self._read(MAX_ROW_CHARS + 1, "readline")
         if not line:
             raise StopIteration
+        if not self._line:  # files that are saved again and again have several byte order marks
+            line = line.lstrip("\ufeff")
         self._line = line
         return line.replace("\0", NUL_STAND_IN)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ NUL_STAND_IN = "\ufdd0"
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, as left in JSON where a text was truncated; not encodable as UTF-8."""
+
+_NAME = re.compile(r"[^\s\"“{\[]*\s?[^\s\"“{\[]*")
+"""A name of a column that is shown in errors: at most two words, and no JSON."""
 
 Quoting = Literal["minimal", "backslash", "none"]
 
@@ -132,7 +136,15 @@ def has_columns(header: Collection[str], columns: Iterable[str]) -> bool:
 
 
 def _fold(name: str) -> str:
-    return name.strip().casefold()
+    return unicodedata.normalize("NFKC", name).strip("\ufeff \t\r\n\xa0").casefold()
+
+
+class MissingColumnsError(DataError):
+    """A table lacks the columns `missing`."""
+
+    def __init__(self, missing: Sequence[str], shown: str, path: Path) -> None:
+        self.missing = tuple(missing)
+        super().__init__(f"no column {', '.join(map(repr, missing))}; the columns are {shown}", path, 1)
 
 
 def require_columns(path: Path, present: Iterable[str], columns: Iterable[str]) -> None:
@@ -142,23 +154,29 @@ def require_columns(path: Path, present: Iterable[str], columns: Iterable[str]) 
     if missing:
         # In a file without a header these are cells of the first row, so nothing longer than a name is shown.
         shown = ", ".join(
-            repr(name) if len(name) <= 30 and len(name.split()) <= 2 else "…" for name in names[:12]
+            repr(name) if len(name) <= 30 and _NAME.fullmatch(name) else "…" for name in names[:12]
         )
-        raise DataError(f"no column {', '.join(map(repr, missing))}; the columns are {shown}", path, 1)
+        raise MissingColumnsError(missing, shown, path)
 
 
 class SparseColumns:
     """Makes rows that may lack names (JSON, XML) into rows that all have the same columns.
 
-    A missing name is an empty cell. A needed column that no row has is an error, raised by `require`.
+    A missing name is an empty cell. A needed column that a row spells in other case is found if there is only one. A
+    needed column that no row has is an error, raised by `require`.
     """
 
     def __init__(self, columns: Iterable[str]) -> None:
         self._blank = dict.fromkeys(columns, "")
-        self._unseen = set(self._blank)
+        self._needed = frozenset(self._blank)
+        self._unseen = set(self._needed)
         self._first: list[str] = []
 
     def fill(self, cells: dict[str, str]) -> dict[str, str]:
+        for column in self._needed - cells.keys():
+            similar = [name for name in cells if _fold(name) == _fold(column)]
+            if len(similar) == 1:
+                cells[column] = cells.pop(similar[0])
         if not self._first:
             self._first = list(cells)
             self._blank |= dict.fromkeys(cells, "")
