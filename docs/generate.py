@@ -184,7 +184,9 @@ def commands_page() -> str:
     head = (
         f"# Commands\n\nGenerated from the command line {EDIT}\n\n"
         "Exit codes: 0 done, 1 failed, 2 usage error, 3 finished, but more rows were rejected than the recipe\n"
-        "allows, or raters rejected the data.\n"
+        "allows, or raters rejected the data.\n\n"
+        "An error is one sentence. If it says that the error is unexpected, `MENTALLAMA_DEBUG=1` before the same\n"
+        "command shows where in the program it arose; read such a text before you pass it on, as it may hold posts.\n"
     )
     pages = _help_pages(get_command(app), "mentallama", None)
     return "\n".join([head, *(f"## {name}\n\n```text\n{page}\n```\n" for name, page in pages)])

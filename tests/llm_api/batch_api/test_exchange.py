@@ -87,7 +87,7 @@ def result(request: Line, status: int = 200, body: Any = None, error: Any = None
 
 
 def failed(status: int, code: str | None = None) -> Provider:
-    body = {"error": {"message": "SECRET words of the server", "type": "server_error", "code": code}}
+    body = {"error": {"message": "words of the server", "type": "server_error", "code": code}}
     return lambda request: result(request, status, body)
 
 
@@ -370,6 +370,13 @@ def test_errors_fatal_to_live_requests_are_reported_and_written_again(folder: Pa
     )
     put(folder, "output.jsonl", [result(line) | {"id": f"later {n}"} for n, line in enumerate(_last(folder))])
     assert round_of(folder, ledger).stats.answered == 5
+
+
+def test_errors_of_a_batch_repeat_the_servers_sentence(folder: Path, ledger: Ledger) -> None:
+    waits(folder, ledger)
+    body = {"error": {"message": "The model is not available", "code": "model_not_found"}}
+    provide(folder, "errors.jsonl", lambda request: result(request, 404, body))
+    assert "(the server says: The model is not available)" in waits(folder, ledger)
 
 
 def test_unmatched_results_are_counted(folder: Path, ledger: Ledger) -> None:

@@ -130,3 +130,10 @@ VALUES = st.recursive(
 def test_any_body_has_a_status_or_none(content: Any) -> None:
     error = error_in_success(content)
     assert error is None or 400 <= status_named_by(error) <= 599
+
+
+@pytest.mark.parametrize("sentence", ["Not authenticated", "Unauthenticated", "Authentication required"])
+def test_a_call_without_a_login_is_a_wrong_key(sentence: str) -> None:
+    error = error_in_success({"detail": sentence})
+    assert error is not None
+    assert status_named_by(error) == 401

@@ -217,6 +217,27 @@ def test_fatal_errors_have_a_message(
     assert KEY not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (401, "invalid_api_key"),
+        (403, None),
+        (404, "model_not_found"),
+        (429, "insufficient_quota"),
+        (402, None),
+    ],
+)
+def test_fatal_errors_repeat_the_servers_sentence_without_post_and_key(status: int, code: str | None) -> None:
+    endpoint = open_endpoint(SPEC, SETTINGS, {"SOME_KEY": KEY})
+    payload = json.dumps({"messages": [{"role": "user", "content": "walked the dachshund"}]}).encode()
+    said = f"This model is not available. walked the dachshund {KEY}"
+    body = json.dumps({"error": {"message": said, "code": code}}).encode()
+    with pytest.raises(MentallamaError, match=r"\(the server says: This model is not available\.") as found:
+        parse_response(endpoint, status, {}, body, payload=payload)
+    assert "dachshund" not in str(found.value)
+    assert KEY not in str(found.value)
+
+
 def test_a_missing_key_is_named_by_its_variable() -> None:
     with pytest.raises(
         UsageError, match="requires an API key, but the environment variable SOME_KEY is not set"

@@ -19,7 +19,7 @@ from typing import Any
 from mentallama.errors import DataError, MentallamaError
 from mentallama.llm_api.batch_api.request_files import RESULTS_FOLDER, read_request_metadata
 from mentallama.llm_api.endpoint import Endpoint
-from mentallama.llm_api.transport.http import AttemptOutcome, RetryableFailure, parse_response
+from mentallama.llm_api.transport.http import AttemptOutcome, RetryableFailure, encode_body, parse_response
 from mentallama.llm_api.types import Request
 
 NOT_EXECUTED_CODES = frozenset(("batch_expired", "batch_cancelled"))
@@ -187,7 +187,8 @@ def parse_batch_result(
         body = error  # vLLM puts the server's error into `error`
     try:
         has_response_format = "response_format" in request.body
-        return parse_response(endpoint, status, {}, json.dumps(body).encode(), has_response_format)
+        payload = encode_body(request.body)
+        return parse_response(endpoint, status, {}, json.dumps(body).encode(), has_response_format, payload)
     except MentallamaError as error:
         fatal_errors[str(error)] += 1
         return RetryableFailure(f"HTTP {status}")

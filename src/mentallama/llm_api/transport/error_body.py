@@ -42,7 +42,7 @@ _STATUS_BY_WORD = (
     (r"overload|unavailable|capacity|busy", 503),
     (r"time_?d?_?out|deadline", 504),
     (
-        r"unauthenticated|authentication|unauthori[sz]ed|(?:invalid|incorrect|missing|wrong)_(?:api_?)?(?:key|token)",
+        r"authenticat(?:ed|ion)|unauthori[sz]ed|(?:invalid|incorrect|missing|wrong)_(?:api_?)?(?:key|token)",
         401,
     ),
     (r"permission|forbidden|access_?denied", 403),

@@ -111,8 +111,7 @@ def fatal_error(
     if builder is None:
         return None
     fatal = builder(endpoint)
-    # our own sentence says all about a wrong key or model; which parameter is wrong is known to the server alone
-    return type(fatal)(f"{fatal}{quote_server(detail)}") if builder is _unsupported_parameter else fatal
+    return type(fatal)(f"{fatal}{quote_server(detail)}")
 
 
 def quote_server(detail: str) -> str:

@@ -13,6 +13,7 @@ from mentallama.analysts.checkpoints.digests import CARD_FILE, RECIPE_FILE, writ
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import Recipe
 from mentallama.files.atomic import write_json, write_text
+from mentallama.files.markdown import escape_markdown
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.safety import NOTICE
 
@@ -47,11 +48,11 @@ def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any])
     assert recipe.train is not None
     settings = _without_folders(recipe.train.model_dump(mode="json", exclude_none=True))
     best, baseline = counts.get("best") or {}, counts.get("baseline") or {}
-    yield from (f"# {recipe.name}", "", f"> {NOTICE}", "")
+    yield from (f"# {escape_markdown(recipe.name)}", "", f"> {NOTICE}", "")
     yield f"Analyst kind: `{model.analyst}`, fingerprint `{model.fingerprint}`."
     yield f"Base: {_base_name(model.base)}. Open it as `{model.analyst}:FOLDER`."
     yield from ("", "## Data", "")
-    yield f"- Sets: {', '.join(model.sets) or 'none'}; {model.form} form, {model.template} prompts."
+    yield f"- Sets: {', '.join(map(escape_markdown, model.sets)) or 'none'}; {model.form} form, {model.template} prompts."
     yield from (f"- {name}: {_as_text(counts[name])}" for name in CARD_COUNTS if name in counts)
     yield (
         "- `seen.json` holds a hash of every post that was used for training or model selection; none is a test post."
@@ -69,7 +70,9 @@ def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any])
 
 
 def _base_name(base: str | None) -> str:
-    return "none (trained from scratch)" if base in (None, "none") else f"`{_without_folders(base)}`"
+    return (
+        "none (trained from scratch)" if base in (None, "none") else escape_markdown(_without_folders(base))
+    )
 
 
 def _without_folders(value: Any) -> Any:
@@ -82,4 +85,5 @@ def _without_folders(value: Any) -> Any:
 
 
 def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """A value of a setting or a count, as one line that shows what others wrote as it is."""
+    return escape_markdown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
