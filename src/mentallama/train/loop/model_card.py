@@ -52,7 +52,8 @@ def _card_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any])
     yield f"Analyst kind: `{model.analyst}`, fingerprint `{model.fingerprint}`."
     yield f"Base: {_base_name(model.base)}. Open it as `{model.analyst}:FOLDER`."
     yield from ("", "## Data", "")
-    yield f"- Sets: {', '.join(map(escape_markdown, model.sets)) or 'none'}; {model.form} form, {model.template} prompts."
+    sets = ", ".join(map(escape_markdown, model.sets)) or "none"
+    yield f"- Sets: {sets}; {model.form} form, {model.template} prompts."
     yield from (f"- {name}: {_as_text(counts[name])}" for name in CARD_COUNTS if name in counts)
     yield (
         "- `seen.json` holds a hash of every post that was used for training or model selection; none is a test post."
