@@ -97,12 +97,16 @@ class _Vocabulary(NamedTuple):
 
 @cache
 def _vocabulary(code: str) -> _Vocabulary:
-    rules = language_rules()[code]
+    rules, english = language_rules()[code], language_rules()["en"]
     refusal = rules.refusal
     phrases = (*rules.answer_headings, *rules.explanation_headings, *refusal.unable, *refusal.apologies)
     return _Vocabulary(
         frozenset(fold(word).lower() for word in rules.common_words),
-        frozenset(word for phrase in phrases for word in _WORD.findall(fold(phrase).lower())),
+        frozenset(word for phrase in phrases for word in _WORD.findall(fold(phrase).lower())).difference(
+            ()
+            if code == "en"
+            else (*english.common_words, *english.no, *english.answer_headings, "a", "me", "as")
+        ),
     )
 
 

@@ -32,6 +32,10 @@ _MAX_LABELS = 3
 """Labels that a sentence may state; one with more of them lists the options."""
 _BEFORE_LIMIT, _BEFORE_WORDS, _AFTER_LIMIT = 200, 9, 120
 """Characters and words before a mention, and characters after it, in which a negation may govern it."""
+_MAX_EXACT = 40
+"""Characters of markup and punctuation that a text may have besides twice the length of the longest name."""
+_ADJACENT = 50
+"""Characters before a mention in which its subject or a prefix stands."""
 _OPTION_LIST = re.compile(r"(?:^ ?(?:[A-Ia-i1-9][.)]|[-*•]) [^\n.!?]{1,60}$\n?){2,}", re.MULTILINE)
 _UNCHECKED = re.compile(r"(?:\[ ?\]|[☐⬜□]) ?\w{1,30}")
 _MARKUP = re.compile(r"[*_#]+|^ ?(?:[-•>]|\d{1,3}[.)]) ", re.MULTILINE)
@@ -54,14 +58,14 @@ def excerpt_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
     In a yes/no task, a label is stated by an explicit "yes" or "no" and by a statement of the finding; if the two
     contradict each other, both labels are returned.
     """
-    found = [
+    found = (
         labels
         for sentence in sentences(_OPTION_LIST.sub("", text))
         if 0 < len(labels := sentence_labels(task, sentence, rules)) <= _MAX_LABELS
-    ]
+    )
     if rules.correction.search(text):
         return frozenset[LabelName]().union(*found)
-    return found[0] if found else frozenset()
+    return next(found, frozenset())
 
 
 def marked_labels(task: Task, text: str, rules: Rules, headings: Rules) -> MarkedLabels:
@@ -98,6 +102,8 @@ def label_sentence_labels(task: Task, text: str, rules: Rules) -> frozenset[Labe
 
 def exact_labels(task: Task, text: str) -> frozenset[LabelName]:
     """The label whose name, alias or answer sentence is the whole text, apart from markup and punctuation."""
+    if len(text) > _MAX_EXACT + 2 * max(map(len, _exact_names(task))):
+        return frozenset()
     label = _exact_names(task).get(_bare(text))
     return _yes_no_codes(task, text) if label is None else frozenset([label])
 
@@ -278,7 +284,7 @@ def _governing_negation(before: str, match: str, rules: Rules) -> bool | None:
     It may beyond an "and": "does not sleep and suffers from stress".
     """
     nearby = " ".join(before.split()[-_BEFORE_WORDS:])
-    if rules.negation.search(match) or rules.negating_prefix.search(before):
+    if rules.negation.search(match) or rules.negating_prefix.search(before[-_ADJACENT:]):
         return True
     negation = next(reversed(list(rules.negation.finditer(nearby))), None)
     if negation is None:
@@ -288,7 +294,7 @@ def _governing_negation(before: str, match: str, rules: Rules) -> bool | None:
 
 def _is_hedged(before: str, rules: Rules) -> bool:
     """Whether a hedge precedes that is not a part of a negation, or the subject is somebody else."""
-    if rules.other_person.search(before):
+    if rules.other_person.search(before[-_ADJACENT:]):
         return True
     if rules.hedge.search(before) is None:
         return False
