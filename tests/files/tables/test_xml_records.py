@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.errors import DataError
-from mentallama.files.tables import Row, TableLayout, read_rows
+from mentallama.files.tables import Row, TableLayout, read_rows, read_table
 
 
 def rows(folder: Path, raw: bytes | str, *columns: str) -> list[Row]:
@@ -63,3 +63,12 @@ def test_a_fault_is_one_sentence_with_the_row(raw: str, row: int | None, what: s
     with pytest.raises(DataError, match=what) as fault:
         rows(tmp_path, raw, "TEXT")
     assert fault.value.row == row
+
+
+def test_children_of_one_name_and_text_beside_children_are_kept(tmp_path: Path) -> None:
+    raw = '<a><p n="1">so <b>very</b> tired</p><p n="2"><t>one</t>\n<t/><t>two</t></p><p n="3">fine</p></a>'
+    (tmp_path / "a.xml").write_text(raw, encoding="utf-8")
+    first, second, third = (cells for _, cells in read_table(tmp_path / "a.xml"))
+    assert (first["n"], first["p"]) == ("1", "so very tired")
+    assert (second["n"], second["t"], second["p"]) == ("2", "one\n\ntwo", "")
+    assert (third["n"], third["p"]) == ("3", "fine")

@@ -80,8 +80,14 @@ def _records(events: Any, source: _BoundedSource) -> Iterator[tuple[int, dict[st
 
 
 def _cells(record: Element) -> dict[str, str]:
-    children = {child.tag: _text(child) for child in record}
-    return dict(record.attrib) | (children or {record.tag: _text(record)})
+    """Attributes, children (those with one name joined by an empty line), and text that stands beside children."""
+    children: dict[str, str] = {}
+    for child in record:
+        parts = (children.get(child.tag, ""), _text(child))
+        children[child.tag] = "\n\n".join(filter(None, parts))
+    has_own_text = any(text and text.strip() for text in (record.text, *(child.tail for child in record)))
+    whole = {record.tag: _text(record)} if has_own_text or not children else {}
+    return dict(record.attrib) | children | whole
 
 
 def _text(element: Element) -> str:
