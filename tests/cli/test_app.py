@@ -234,7 +234,7 @@ def test_a_rejected_row_is_reported_and_counts_against_the_allowed_share(
         (["evaluate", "--benchmark", "data", "--responses", "empty", "--out", "o"], ["data: not the publ"]),
         (["sources", "--data", "gone"], ["gone: there is no such folder; name yours with --data"]),
         (["sources", "--data", "data", "--form", "sonnet"], ["--form sonnet: there are"]),
-        (["tasks", "show", "camz"], ["there is no task named 'camz'; did you mean CAMS?"]),
+        (["tasks", "show", "camz"], ["there is no task named 'camz'; did you mean CAMS?", "--tasks"]),
         (["analyze", MARKER], ["there is no trained model in runs/", "--model linear:DIR"]),
         (["analyze", MARKER, "--model", "granite"], ["'granite' is not a model", "linear:…"]),
         (["analyze", MARKER, "--model", "granite:x"], ["'granite:x' is not a model", "linear:…"]),

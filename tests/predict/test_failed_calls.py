@@ -138,7 +138,9 @@ def test_an_answer_without_text_does_not_keep_the_others_back(
         respond=lambda body, _: (200, empty) if "number 7." in str(body) else None, reply=lambda _: ANSWER
     )
     with serving(plan) as server:
-        assert predict(server)[0] == 0
+        code, err = predict(server)
+        assert code == 0
+        assert "note: predict: 1 of 40 answers have no label (1 unparsed)" in err
         assert "up to date" in predict(server)[1]
         assert server.hashes.total() == 40
     assert read_json(tmp_path / "out/summary.json")["answers"] == {"parsed": 39, "unparsed": 1}

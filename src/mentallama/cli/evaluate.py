@@ -27,7 +27,9 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         responses: Annotated[
             str | None,
             typer.Option(
-                metavar="DIR|reference|empty", help="A folder of SET.csv (goldens, generated_text)."
+                metavar="DIR|reference|empty",
+                help="A folder of SET.csv (goldens, generated_text); or, as a check, reference: the references "
+                "themselves, or empty: an empty text for every row.",
             ),
         ] = None,
         as_published: Annotated[

@@ -156,7 +156,14 @@ def failure_verdict(summary: PredictSummary, settings: Predict, listing: Path) -
 
 
 def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
-    """A line if calls failed, and one if the analyst reports counts, such as truncated posts."""
+    """A line if answers have no label, if calls failed, and if the analyst reports counts, such as truncated posts."""
+    without = {status: count for status, count in summary.answers.items() if status != "parsed" and count}
+    if without:
+        counts = ", ".join(f"{count} {status}" for status, count in sorted(without.items()))
+        yield (
+            f"note: predict: {sum(without.values())} of {sum(summary.answers.values())} answers have no label "
+            f"({counts})"
+        )
     if summary.failed:
         yield (
             f"note: predict: {sum(summary.failed.values())} failed ({describe_failures(summary.failed)}); all are "

@@ -86,8 +86,10 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
     UsageError
         There is no such task; the message suggests a similar name.
     """
-    tasks = load_tasks() if tasks is None else tasks
+    tasks = _shipped_tasks() if tasks is None else tasks
     by_lower = {key.lower(): task for key, task in tasks.items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks)}")
+    own = "; the folder of your own tasks is given with --tasks, or with tasks: in a recipe"
+    hint = own if tasks is _shipped_tasks() else ""
+    raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks)}{hint}")
