@@ -18,7 +18,10 @@ import pytest
 import mentallama.answers
 from mentallama.answers.language_rules import Rules, language_rules
 from mentallama.answers.parse import read_answer
+from mentallama.answers.strip_label import strip_label
+from mentallama.tasks import find_task
 from mentallama.text import quotation_marks
+from mentallama.text.quote_extraction import extract_quotes
 
 _REPEATS = ("MAX_REPEAT", "MIN_REPEAT")
 _ANCHORED = {"_STRIPPED_CHANNELS", "_LAST_LINE_MARK", "_ELISIONS"}
@@ -110,3 +113,21 @@ def test_only_both_ends_of_long_prose_are_searched_for_a_label(size: int) -> Non
     assert read_answer("SAD", f"The stress cause is work. {filler}").label == "work"
     assert read_answer("SAD", f"{filler} Final answer: work").label == "work"
     assert read_answer("SAD", f"{filler} Answer: work. {filler}").label is None
+
+
+def test_the_first_and_last_of_many_answer_marks_are_read() -> None:
+    other = [f"<answer>word {number}</answer>" for number in range(100)]
+    assert read_answer("SAD", "".join(["<answer>work</answer>", *other])).label == "work"
+    assert read_answer("SAD", "".join([*other, "<answer>work</answer>"])).label == "work"
+    assert read_answer("SAD", "".join([*other[:50], "<answer>work</answer>", *other[50:]])).label is None
+
+
+def test_the_first_and_last_sentences_of_a_long_explanation_are_stripped() -> None:
+    filler = "The boss is strict. " * 10_000
+    restated = "Answer: work. "
+    assert strip_label(find_task("SAD"), restated + filler + restated) == filler.strip()
+    assert restated in strip_label(find_task("SAD"), filler + restated + filler)
+
+
+def test_quotations_are_looked_for_in_the_beginning_of_a_long_answer() -> None:
+    assert extract_quotes("", '"first" ' + " " * 1_000_000 + '"last"') == ("first",)
