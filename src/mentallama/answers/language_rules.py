@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from importlib.resources import files
 
@@ -244,6 +244,11 @@ class Rules:
         return words_pattern([word for rules in self._rules for word in rules.refusal.apologies])
 
     @cached_property
+    def refusal_word(self) -> re.Pattern[str]:
+        """A word without which no refusal is possible: tells most sentences apart quickly."""
+        return words_pattern(word for rules in self._rules for word in _needed_words(rules.refusal))
+
+    @cached_property
     def refusals(self) -> tuple[tuple[re.Pattern[str], re.Pattern[str]], ...]:
         """For each language, its pattern of a refusal and that of reported speech."""
         return tuple(
@@ -363,6 +368,14 @@ _GAP = r"[^.!?\n。।۔؟]{0,60}?"
 def _refusal_pattern(words: RefusalWords) -> re.Pattern[str]:
     sources = {name: words_source(getattr(words, name)) for name in ("speaker", "unable", "task")}
     return re.compile("|".join(_refusal_source(p, sources) for p in words.patterns), re.IGNORECASE)
+
+
+def _needed_words(words: RefusalWords) -> Iterator[str]:
+    """The words of which every refusal contains one: `unable`, or the first words of a pattern without it."""
+    for pattern in words.patterns:
+        parts = [part.strip() for part in pattern.removeprefix("^").split("…")]
+        literal = [part for part in parts if not part.startswith("<")]
+        yield from words.unable if "<unable>" in parts else literal[:1]
 
 
 def _refusal_source(pattern: str, sources: Mapping[str, str]) -> str:

@@ -44,6 +44,8 @@ def _own_words(text: str) -> str:
 
 
 def _declines(sentence: str, headings: Rules) -> bool:
+    if headings.refusal_word.search(sentence) is None:
+        return False
     return any(
         (match := refusal.search(sentence)) and not _is_reported(sentence[: match.start()], reported)
         for refusal, reported in headings.refusals
