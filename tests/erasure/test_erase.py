@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow
@@ -13,7 +14,8 @@ from pyarrow import parquet
 
 from mentallama.config import read_recipe
 from mentallama.erasure.erase import erase, erase_from_runs, erasure_report_lines, plan_erasure
-from mentallama.erasure.person import NothingToErase
+from mentallama.erasure.person import NothingToErase, PersonMatcher
+from mentallama.erasure.row_removal import remove_rows
 from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.erasure_requests import ErasureList, read_erasure_list, write_erasure_list
@@ -256,6 +258,43 @@ def test_peoples_files_among_those_of_a_run_are_named_and_not_changed(run: Path)
     assert removed.untouched_files == theirs
     assert {(run / name).read_text(encoding="utf-8") for name in theirs} == {f"{MINE.id},{TEXT}\n"}
     assert not (run / "report/index.html").exists()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_short_post_of_a_users_task_is_erased_by_its_query(
+    killed: bool, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wording is known from the instruction data alone, which therefore goes after the files without ids."""
+    mine = SHORT.model_copy(update={"id": "f" * 16, "set": "mood", "labels": {"mood": "low"}})
+    write_records(run / "collect/posts.jsonl.zst", [*POSTS, mine])
+    query = 'Consider this post: "so tired" Question: How does the poster feel?'
+    row = {"id": "e" * 16, "post_id": mine.id, "query": query}
+    data, release = run / "check/data/instruction/train.jsonl", run / "check/release/mood/train.csv"
+    for path in (data, release):
+        path.parent.mkdir(parents=True)
+    data.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with release.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["query"], [query]])
+    if killed:
+        monkeypatch.setattr("mentallama.erasure.erase.remove_rows", _stop_after(1))
+        with pytest.raises(KeyboardInterrupt):
+            erase(run, mine.id)
+        monkeypatch.undo()
+    erase(run, mine.id)
+    assert b"How does the poster feel" not in bytes_below(run / "check")
+
+
+def _stop_after(writes: int) -> Callable[..., int | None]:
+    """`remove_rows` that a kill ends after some files were written."""
+    left = [writes]
+
+    def remove(path: Path, person: PersonMatcher, write: bool) -> int | None:
+        if write and not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= write
+        return remove_rows(path, person, write)
+
+    return remove
 
 
 def test_files_that_a_kill_left_half_written_go(run: Path) -> None:

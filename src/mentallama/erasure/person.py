@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mentallama.errors import UsageError
 from mentallama.files.erasure_requests import read_erasure_list
-from mentallama.files.record_files import read_records
+from mentallama.files.record_files import open_jsonl, read_records
 from mentallama.predict.questions import QuestionRow
 from mentallama.records import FORMS, Post, example_id
 from mentallama.run_files import POSTS_PATH, QUESTIONS_FILE
@@ -19,6 +20,9 @@ from mentallama.text.fingerprint import is_identifying, text_key
 
 ID_FIELDS = frozenset(("id", "ids", "post_id", "post_ids", "example_id", "author", "custom_id"))
 """Fields and columns that hold ids of posts, examples and authors."""
+
+INSTRUCTION_DATA_GLOB = "check/data/*/*.jsonl"
+"""Files of a run that hold queries beside the ids of their posts."""
 
 _HASH = re.compile(r"[0-9a-f]{16,}")
 """An id that this project makes. Other ids, such as "1" or "yes", are words that mean something else elsewhere."""
@@ -97,7 +101,7 @@ def find_person(folder: Path, target_id: str, ledgers: Iterable[Path], metadata:
     ids = {target_id, *post_ids, *(row.example_id for row in asked)}
     ids |= {example for post_id in post_ids for example in _example_ids(post_id)}
     person = Person(
-        matcher=_text_matcher(posts).with_ids(ids),
+        matcher=_text_matcher(posts, _written_queries(folder, post_ids)).with_ids(ids),
         posts=posts,
         n_posts=len(post_ids),
         post_ids=frozenset(post_ids or {target_id}),
@@ -153,7 +157,24 @@ def _example_ids(post_id: str, post: Post | None = None) -> set[str]:
     }
 
 
-def _text_matcher(posts: list[Post]) -> PersonMatcher:
+def _written_queries(folder: Path, post_ids: Collection[str]) -> Iterator[str]:
+    """Queries about posts in the instruction data: tasks of the user's have wordings that are not known here."""
+    for path in sorted(folder.glob(INSTRUCTION_DATA_GLOB)):
+        with open_jsonl(path, "r") as lines:
+            for line in lines:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    continue  # a damaged file is reported where its rows are counted
+                if (
+                    isinstance(row, dict)
+                    and row.get("post_id") in post_ids
+                    and isinstance(row.get("query"), str)
+                ):
+                    yield row["query"]
+
+
+def _text_matcher(posts: list[Post], written: Iterable[str]) -> PersonMatcher:
     """How to recognise rows by what posts say.
 
     Posts of a few letters are recognised by whole queries: their text may be part of another person's.
@@ -165,7 +186,7 @@ def _text_matcher(posts: list[Post]) -> PersonMatcher:
     }
     examples = {example_id(post.id, question, form) for post, question, form in asked}
     texts = {post.text for post in posts if is_identifying(text_key(post.text))}
-    return PersonMatcher(frozenset({*examples, *queries}), tuple(sorted(texts)))
+    return PersonMatcher(frozenset({*examples, *queries, *written}), tuple(sorted(texts)))
 
 
 def _is_listed(folder: Path, target_id: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mentallama.erasure.person import INSTRUCTION_DATA_GLOB
 from mentallama.erasure.row_removal import has_rows
 from mentallama.files.erasure_requests import FORMER_ERASURE_LIST_PATH
 from mentallama.files.manifest import read_manifest
@@ -87,8 +88,8 @@ def is_run(folder: Path) -> bool:
 def read_run_contents(folder: Path) -> RunContents:
     """Sort the files of a run's folder by whose they are.
 
-    Those by which others are found (metadata of batches, questions, posts) come last, so that a killed erasure can be
-    finished by the same command.
+    Those by which others are found (metadata of batches, instruction data, questions, posts) come last, so that a
+    killed erasure can be finished by the same command.
     """
     leftovers = [
         path
@@ -108,7 +109,7 @@ def read_run_contents(folder: Path) -> RunContents:
                 own.append(path)
             else:
                 leftovers.append(path)
-    finders = (folder / QUESTIONS_FILE, folder / POSTS_PATH)
+    finders = {*folder.glob(INSTRUCTION_DATA_GLOB), folder / QUESTIONS_FILE, folder / POSTS_PATH}
     own.sort(key=lambda path: (path in finders, path.name.startswith("metadata-"), path))
     return RunContents(tuple(own), tuple(sorted(leftovers)), tuple(foreign))
 
