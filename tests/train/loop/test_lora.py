@@ -14,7 +14,7 @@ from mentallama.config import LoraSettings
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.manifest import digest_folder
 from mentallama.files.record_files import read_json
-from mentallama.train.loop.lora import merge_lora
+from mentallama.train.loop.lora import add_lora, merge_lora
 from mentallama.train.run import run
 from tests.factories.causal_cases import make_run, save_llama
 from tests.factories.tiny_models import tiny_llama, tiny_tokenizer
@@ -76,3 +76,11 @@ def test_layers_too_narrow_for_four_bits_are_one_sentence(tmp_path: Path) -> Non
     recipe = make_run(tmp_path, base=str(tmp_path / "base"), lora={"load_in_4bit": True})
     with pytest.raises(UsageError, match=r"load_in_4bit: the layer .* has 32 inputs, not a multiple of 64"):
         run(recipe, tmp_path, tmp_path / "train")
+
+
+def test_a_model_without_any_layer_for_lora_is_one_sentence() -> None:
+    class Bare(torch.nn.Module):
+        config = {"model_type": "bare"}
+
+    with pytest.raises(UsageError, match="the model has no layer that LoRA can adapt"):
+        add_lora(Bare(), LoraSettings(), seed=0)

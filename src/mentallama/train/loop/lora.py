@@ -51,9 +51,11 @@ def add_lora(model: Any, settings: LoraSettings, seed: int) -> Any:
     try:
         return get_peft_model(model, config)
     except ValueError:
-        named = "" if isinstance(targets, str) else f" named {', '.join(targets)}"
+        if isinstance(targets, str):
+            raise UsageError("lora: the model has no layer that LoRA can adapt; train without lora") from None
         raise UsageError(
-            f"lora.target_modules: the model has no layer{named} that LoRA can adapt; use all-linear"
+            f"lora.target_modules: the model has no layer named {', '.join(targets)} that LoRA can adapt; use "
+            "all-linear"
         ) from None
 
 
