@@ -89,6 +89,26 @@ def test_outputs_saved_by_a_spreadsheet(
     assert evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").sets["DR"].accuracy == 100.0
 
 
+@pytest.mark.parametrize(
+    ("before", "header", "delimiter", "after"),
+    [
+        ("\n\r\n", "goldens,generated_text", ",", ""),
+        ("sep=;\r\n", "goldens;generated_text", ";", ""),
+        ("", "Goldens, Generated_Text ", ",", ""),
+        ("", "goldens,generated_text", ",", "\n,\n \n\x1a"),
+    ],
+)
+def test_what_stands_around_outputs_is_passed_over(
+    before: str, header: str, delimiter: str, after: str, benchmark: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "outputs"
+    folder.mkdir()
+    quoted = ['"' + golden.replace('"', '""') + '"' for golden in GOLDENS]
+    rows = "".join(f"\n{golden}{delimiter}{golden}" for golden in quoted)
+    (folder / "DR.csv").write_text(before + header + rows + "\n" + after, encoding="utf-8", newline="")
+    assert evaluate_responses(benchmark, "instruction", folder, tmp_path / "out").sets["DR"].accuracy == 100.0
+
+
 def test_outputs_that_are_cut_off_are_an_error(benchmark: Path, tmp_path: Path) -> None:
     folder = write_outputs(tmp_path / "o", GOLDENS, [f"{golden}\nIt says so." for golden in GOLDENS])
     whole = (folder / "DR.csv").read_bytes().rstrip()

@@ -15,7 +15,7 @@ from typing import Literal
 
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseRow
-from mentallama.files.tables import TextLines, find_delimiter
+from mentallama.files.tables import SEP_LINE, TextLines, find_delimiter
 
 OUTPUT_COLUMNS = ["goldens", "generated_text"]
 
@@ -54,8 +54,7 @@ def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
         The file is neither UTF-8 nor UTF-16 with a byte order mark, or not a table with the two columns.
     """
     with TextLines(path, "utf-8") as lines:
-        first = next(lines, "")
-        delimiter = find_delimiter(first, OUTPUT_COLUMNS, default=",")
+        delimiter, first = _first_line(lines)
         # strict: otherwise a file that is truncated inside a cell yields a shorter answer
         reader = csv.reader(chain([first], lines), delimiter=delimiter, escapechar=escape, strict=True)
         rows = []
@@ -65,16 +64,33 @@ def read_outputs(path: Path, escape: str | None) -> list[OutputRow]:
                 lines.end_row()
         except csv.Error as error:
             raise DataError("not a CSV file; it may be truncated", path, len(rows) + 1) from error
-    header = rows[0] if rows else []
+    header = [name.strip().casefold() for name in rows[0]] if rows else []
     if not set(OUTPUT_COLUMNS) <= set(header):
         raise DataError(f"no columns {' and '.join(OUTPUT_COLUMNS)} in its first row", path, 1)
     reference, text = (header.index(name) for name in OUTPUT_COLUMNS)
     for number, cells in enumerate(rows, 1):
-        if len(cells) != len(header) and cells:
+        if len(cells) != len(header) and not _is_blank(cells):
             raise DataError(f"{len(cells)} cells where the header has {len(header)}", path, number)
     return [
-        OutputRow(number, cells[reference], cells[text]) for number, cells in enumerate(rows[1:], 2) if cells
+        OutputRow(number, cells[reference], cells[text])
+        for number, cells in enumerate(rows[1:], 2)
+        if not _is_blank(cells)
     ]
+
+
+def _first_line(lines: TextLines) -> tuple[str, str]:
+    """The delimiter and the header's line, after blank lines and a line that names the delimiter."""
+    filled = filter(str.strip, lines)
+    first = next(filled, "")
+    named = SEP_LINE.fullmatch(first)
+    if named:
+        return named[1], next(filled, "")
+    return find_delimiter(first, OUTPUT_COLUMNS, default=","), first
+
+
+def _is_blank(cells: Sequence[str]) -> bool:
+    """Whether a row holds nothing, or only the mark of the end of a file in DOS."""
+    return not any(cell.strip(" \x1a") for cell in cells)
 
 
 def align_outputs(

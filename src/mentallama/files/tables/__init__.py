@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mentallama.errors import DataError, UsageError
 from mentallama.files.compression import COMPRESSION_SUFFIXES
-from mentallama.files.tables.delimited import WHITESPACE, delimited_reader, find_delimiter
+from mentallama.files.tables.delimited import SEP_LINE, WHITESPACE, delimited_reader, find_delimiter
 from mentallama.files.tables.json_records import read_json, read_json_lines
 from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.parquet import read_parquet
@@ -30,6 +30,7 @@ from mentallama.files.tables.xml_records import read_xml
 
 __all__ = [
     "NUL_STAND_IN",
+    "SEP_LINE",
     "TABLE_FORMATS",
     "WHITESPACE",
     "MissingColumnsError",

@@ -23,7 +23,7 @@ from mentallama.files.tables.rows import (
 WHITESPACE = "whitespace"
 _DELIMITERS = ",;\t|"
 
-_SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
+SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 """First line by which a spreadsheet program names the delimiter."""
 _WELL_QUOTED = re.compile(r'[^"]*|"(?:[^"]|"")*"')
 """A cell as a program that quotes writes it: a quotation mark occurs only in an enclosed cell, and doubled."""
@@ -108,7 +108,7 @@ def _split(lines: TextLines, dialect: _Dialect) -> Iterator[list[str]]:
 def _find_dialect(path: Path, encoding: str, layout: TableLayout, default: str) -> _Dialect:
     with TextLines(path, encoding) as lines:
         first = next(filter(str.strip, lines), "")
-        sep_line = _SEP_LINE.fullmatch(first)
+        sep_line = SEP_LINE.fullmatch(first)
         if sep_line:
             first = next(lines, "")
         delimiter = layout.delimiter or (
