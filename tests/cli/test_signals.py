@@ -14,6 +14,7 @@ from tests.factories.project import ROOT
 
 COMMAND = """
 import os, sys, typer
+from mentallama.__main__ import main
 from mentallama.cli import app
 
 app.app = typer.Typer(pretty_exceptions_enable=False)
@@ -24,7 +25,22 @@ def wait(number: int) -> None:
     print("it went on")
 
 if __name__ == "__main__":
-    app.main()
+    main()
+"""
+LATE = """
+import atexit, os, signal
+from mentallama.__main__ import main
+
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
+main()
+"""
+IN_EXEC = """
+import os, signal, sys
+from mentallama.__main__ import main
+from mentallama.cli import app
+
+app.main = lambda: exec("os.kill(os.getpid(), signal.SIGINT)")
+main()
 """
 POOL = """
 import os, signal
@@ -68,6 +84,17 @@ def python(script: str, *arguments: object, ignored: int | None = None) -> subpr
 def test_a_signal_ends_a_command_with_one_sentence(number: int, code: int, sentence: str) -> None:
     done = python(COMMAND, int(number))
     assert (done.returncode, done.stdout, done.stderr.strip()) == (code, "", sentence)
+
+
+def test_a_signal_after_the_end_does_not_change_the_exit_code() -> None:
+    done = python(LATE, "--version")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_ctrl_c_while_python_defines_a_class_ends_as_anywhere() -> None:
+    done = python(IN_EXEC)
+    sentence = "mentallama: interrupted; the same command resumes after the last finished stage"
+    assert (done.returncode, done.stderr.strip()) == (130, sentence)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

@@ -21,7 +21,7 @@ def test_killed_commands_end_with_the_bytes_of_undisturbed_ones() -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     lines = done.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["predict", "forget"]
     assert all("3 kills" in line and " 0 deviations" in line for line in lines)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,6 @@ from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.options import CONTEXT_SETTINGS, CommandGroup
-from mentallama.cli.signals import ending_sentence, signals_as_exit
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
@@ -39,8 +37,7 @@ def main() -> None:
     prepare_streams()
     try:
         try:
-            with signals_as_exit():
-                app()
+            app()
         finally:
             sys.stdout.flush()
     except MentallamaError as error:
@@ -49,12 +46,6 @@ def main() -> None:
     except BrokenPipeError:  # whatever read our output, such as `head`, has exited
         discard_output()
         sys.exit(EXIT_FAILED)
-    except SystemExit as end:
-        sentence = ending_sentence(end.code)  # Typer turns a KeyboardInterrupt into such a code
-        if sentence is not None:
-            with suppress(OSError):  # the terminal may be gone
-                typer.echo(f"mentallama: {sentence}", err=True)
-        raise
     except OSError as error:  # a full disk, a folder that may not be written
         typer.echo(f"mentallama: {printable(system_error_sentence(error))}", err=True)
         sys.exit(EXIT_FAILED)

@@ -7,19 +7,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-"""Sent by `kill`, by schedulers and at shutdown; and when the terminal is closed. Ctrl-C is Python's own."""
+INITIAL_HANDLERS = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+"""Signals that end a command (sent by `kill`, schedulers and a shutdown; when the terminal is closed; by Ctrl-C), and
+what handles each if nobody has decided otherwise."""
 
 EXIT_SIGNAL_BASE = 128
 """A shell reports a command that a signal ended with this number plus the signal's."""
-
-EXIT_INTERRUPTED = EXIT_SIGNAL_BASE + signal.SIGINT
 
 
 class Terminated(SystemExit):
     """Raised in the main thread on a signal, so that locks are released and no worker process is left.
 
-    An event loop passes on SystemExit, and no other exception that is not an `Exception`.
+    An event loop passes on SystemExit, and no other exception that is not an `Exception`. Ctrl-C raises it too: once a
+    KeyboardInterrupt was raised inside `exec`, which defines dataclasses, Python ends by the signal whoever caught it.
     """
 
     def __init__(self, number: int) -> None:
@@ -27,28 +31,30 @@ class Terminated(SystemExit):
 
 
 @contextmanager
-def signals_as_exit() -> Iterator[None]:
+def signals_as_exit(afterwards: signal.Handlers | None = None) -> Iterator[None]:
     """Raise `Terminated` on the first of these signals; a second one ends the process at once.
 
-    A signal that is ignored, as under `nohup`, stays ignored.
+    A signal that is ignored, as under `nohup`, stays ignored. `afterwards` handles the signals from then on, None: what
+    did before.
     """
-    handled = [number for number in ENDING_SIGNALS if signal.getsignal(number) == signal.SIG_DFL]
+    handled = {
+        number: before for number, before in INITIAL_HANDLERS.items() if signal.getsignal(number) == before
+    }
     for number in handled:
         signal.signal(number, _raise_terminated)
     try:
         yield
     finally:
-        for number in handled:
-            signal.signal(number, signal.SIG_DFL)
+        for number, before in handled.items():
+            signal.signal(number, before if afterwards is None else afterwards)
 
 
 def ending_sentence(code: object) -> str | None:
     """The sentence for the exit code of a command that a signal ended; None for other codes."""
-    if code == EXIT_INTERRUPTED:
-        return "interrupted; the same command resumes after the last finished stage"
-    for number in ENDING_SIGNALS:
+    for number in INITIAL_HANDLERS:
         if code == EXIT_SIGNAL_BASE + number:
-            return f"ended by {number.name}; the same command resumes after the last finished stage"
+            ended = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+            return f"{ended}; the same command resumes after the last finished stage"
     return None
 
 
