@@ -34,8 +34,6 @@ KILLS_PER_ROUND = 3
 SENTENCES = {signal.SIGTERM: "mentallama: ended by SIGTERM;", signal.SIGINT: "mentallama: interrupted;"}
 FORBIDDEN = ("Traceback", "leaked semaphore", "Exception ignored")
 TIMES = {"seconds", "peak_memory_mb"}
-START_SECONDS = 0.8
-"""Time that a process takes to start; a signal before that finds no command to stop."""
 
 
 @dataclass
@@ -58,8 +56,6 @@ class Report:
 
     kills: Counter[str] = field(default_factory=Counter)
     finished_first: int = 0
-    too_early: int = 0
-    """Signals that came before Python had started, so that the system ended the process."""
     deviations: list[str] = field(default_factory=list)
 
     def deviates(self, line: str) -> None:
@@ -79,6 +75,16 @@ def start(command: Command, folder: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
+
+
+def wait_until_signals_are_handled(process: subprocess.Popen[str]) -> None:
+    """Wait until Python has started and the program handles SIGTERM; before, there is no command to stop."""
+    status = Path(f"/proc/{process.pid}/status")
+    while process.poll() is None:
+        caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
+        if int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.002)
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -106,9 +112,10 @@ def _without_times(value: object) -> object:
 def kill_once(command: Command, folder: Path, draw: random.Random, report: Report) -> None:
     """Start the command and end it at a random moment, or see it finish before."""
     number = SIGNALS[sum(report.kills.values()) % len(SIGNALS)]
-    delay = draw.uniform(START_SECONDS, max(command.seconds, START_SECONDS + 0.1))
+    delay = draw.uniform(0, command.seconds)
     to_group = draw.random() < 0.5  # as Ctrl-C and schedulers do
     process = start(command, folder)
+    wait_until_signals_are_handled(process)
     try:
         _, stderr = process.communicate(timeout=delay)
         report.finished_first += 1
@@ -122,9 +129,7 @@ def kill_once(command: Command, folder: Path, draw: random.Random, report: Repor
     where = f"{command.name}, {number.name}{' to all' if to_group else ''} after {delay:.1f} s"
     if number == signal.SIGKILL:
         return
-    if process.returncode == -number and not stderr:
-        report.too_early += 1
-    elif process.returncode not in {0, 128 + number}:
+    if process.returncode not in {0, 128 + number}:
         report.deviates(f"{where}: exit code {process.returncode}: {stderr[-500:]}")
     elif process.returncode and stderr.count(SENTENCES[number]) != 1:
         report.deviates(f"{where}: not one sentence: {stderr[-500:]}")
@@ -256,7 +261,7 @@ def main() -> int:
                 report = run_rounds(command, work, round(command.share * arguments.kills / 60), draw)
                 print(
                     f"{command.name}: {sum(report.kills.values())} kills ({dict(report.kills)}), "
-                    f"{report.too_early} before the start, {report.finished_first} finished before, "
+                    f"{report.finished_first} finished before, "
                     f"{len(report.deviations)} deviations; undisturbed "
                     f"{command.seconds:.1f} s",
                     flush=True,

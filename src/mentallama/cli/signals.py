@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from types import FrameType
 
 INITIAL_HANDLERS = {
-    signal.SIGTERM: signal.SIG_DFL,
-    signal.SIGHUP: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGTERM: signal.SIG_DFL,
 }
-"""Signals that end a command (sent by `kill`, schedulers and a shutdown; when the terminal is closed; by Ctrl-C), and
+"""Signals that end a command (sent by Ctrl-C; when the terminal is closed; by `kill`, schedulers and a shutdown), and
 what handles each if nobody has decided otherwise."""
 
 EXIT_SIGNAL_BASE = 128
