@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,7 @@ from mentallama.run_files import (
     REJECTS_FILE,
     REJECTS_PATH,
     REMOVED_FILE,
+    REMOVED_PATH,
     RESPONSES_FILE,
     SUMMARY_FILE,
 )
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
 
 
 def check_summary(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
-    """Log which splits are empty and how many rows were rejected; return a message if the recipe allows fewer."""
-    from mentallama.collect.summary import CollectSummary
+    """Log which splits are empty, how many posts were left out and how many rows were rejected; return a message if the
+    recipe allows fewer."""
+    from mentallama.collect.summary import REMOVAL_REASONS, CollectSummary
 
     summary = read_record(folder / COLLECT_SUMMARY_PATH, CollectSummary)
     for name, splits in summary.empty_splits.items():
@@ -41,6 +44,12 @@ def check_summary(recipe: Recipe, folder: Path, log: LogFn) -> str | None:
             f"note: {name} has no {' and no '.join(splits)} posts, although splits are drawn; the copies of a post "
             "and the posts of an author stay together, so that few authors may give no post to a split"
         )
+    removed: Counter[str] = Counter()
+    for count in summary.removed:
+        removed[REMOVAL_REASONS[count.reason]] += count.posts
+    if removed:
+        reasons = ", ".join(f"{reason} ({posts:,})" for reason, posts in sorted(removed.items()))
+        log(f"note: posts left out: {reasons}; all are listed in {folder / REMOVED_PATH}")
     return _check_reject_share(summary, recipe, folder, log)
 
 

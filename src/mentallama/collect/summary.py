@@ -6,6 +6,13 @@ from typing import Literal
 
 from mentallama.records import Record
 
+REMOVAL_REASONS = {
+    "leak": "copy across splits",
+    "duplicate": "copy within the split",
+    "synthetic": "synthetic, among real posts",
+}
+"""Reasons for removing a post, in words."""
+
 
 class Removal(Record):
     """A line of `removed.jsonl`: a post that was removed from `split`, and the post that it duplicates, if any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mentallama.collect.summary import CollectSummary, HeldOut, Overlap, RemovalCount
+from mentallama.collect.summary import REMOVAL_REASONS, CollectSummary, HeldOut, Overlap, RemovalCount
 from mentallama.files.markdown import EMPTY_CELL
 from mentallama.records import SPLITS
 from mentallama.report.page_model import (
@@ -24,12 +24,6 @@ from mentallama.report.page_model import (
 from mentallama.report.run_artifacts import RunArtifacts
 
 NO_COLLECT_SUMMARY = "There is no collect/summary.json in this run"
-
-REMOVAL_REASONS = {
-    "leak": "copy across splits",
-    "duplicate": "copy within the split",
-    "synthetic": "synthetic, among real posts",
-}
 
 LEAK_GUARD_LEVELS = {
     "run": "a post is removed from training if it is a copy of a validation or test post of any set, "
