@@ -206,7 +206,6 @@ def _flip(path: Path) -> None:
         ("train/model.json", lambda path: path.write_bytes(b"")),
         ("predict/predictions.jsonl.zst", lambda path: os.truncate(path, 100)),
         ("evaluate/scores.json", Path.unlink),
-        ("evaluate/stranger.txt", Path.touch),
         ("report/index.html", _flip),
         ("train/manifest.json", Path.unlink),
         ("train/manifest.json", lambda path: path.write_bytes(b"")),
@@ -219,6 +218,14 @@ def test_a_damaged_stage_runs_again(file: str, damage: Callable[[Path], Any], sm
     assert ran(recipe(), run) == [file.partition("/")[0]]
     assert results(run) == results(small)
     assert_whole(run)
+
+
+def test_a_stage_is_not_replaced_with_a_file_of_the_users_in_it(small: Path, run: Path) -> None:
+    (run / "evaluate/scores.json").unlink()
+    (run / "evaluate/stranger.txt").touch()
+    with pytest.raises(UsageError, match=r"a file that it did not make, stranger\.txt"):
+        ran(recipe(), run)
+    assert (run / "evaluate/stranger.txt").is_file()
 
 
 def test_leftovers_of_a_killed_run_are_removed(small: Path, run: Path) -> None:
