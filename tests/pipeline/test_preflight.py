@@ -199,6 +199,13 @@ def test_a_variable_without_a_key_is_found_before_any_work(tmp_path: Path) -> No
     teacher = {"spec": "remote:m@https://api.example.org/v1", "key_env_var": "NO_SUCH_KEY"}
     found = faults(recipe(collect={}, teach={"teacher": teacher}), tmp_path)
     assert found == ["teach.teacher: key_env_var: the environment variable NO_SUCH_KEY is not set"]
+    model = {"model": teacher["spec"], "key_env_var": "NO_SUCH_KEY"}
+    found = faults(recipe(collect={}, predict=model), tmp_path)
+    assert found == ["predict.key_env_var: the environment variable NO_SUCH_KEY is not set"]
+    assert (
+        faults(recipe(collect={}, predict={"model": "linear:m", "key_env_var": "NO_SUCH_KEY"}), tmp_path)
+        != found
+    )
 
 
 def test_libraries_are_checked_before_any_work(tmp_path: Path, without: Callable[..., None]) -> None:

@@ -2,7 +2,7 @@
 
 from mentallama.config.check import GATE_NAMES, Check
 from mentallama.config.collect import Collect
-from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
+from mentallama.config.endpoint import EndpointSettings, RemoteOptions, parse_remote_spec
 from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
 from mentallama.config.recipe import Evaluate, Recipe, Report
@@ -35,6 +35,7 @@ __all__ = [
     "NeuralSettings",
     "Predict",
     "Recipe",
+    "RemoteOptions",
     "Report",
     "Seq2seqSettings",
     "Teach",

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from mentallama.config import EndpointSettings, parse_remote_spec
+from mentallama.config import EndpointSettings, RemoteOptions, parse_remote_spec
 from mentallama.errors import UsageError
 
 CHAT_PATH, COMPLETIONS_PATH = "/chat/completions", "/completions"
@@ -57,6 +57,16 @@ def open_endpoint(spec: str, settings: EndpointSettings, environ: Mapping[str, s
             "remote:m@http://127.0.0.1:8000/v1"
         )
     return Endpoint(model, url.rstrip("/"), settings, _read_api_key(settings.key_env_var, environ))
+
+
+def unset_key_problem(options: RemoteOptions, environ: Mapping[str, str]) -> str | None:
+    """A sentence if a variable that the user named for the API key is not set.
+
+    Without a name there is no problem: a server of one's own may need no key.
+    """
+    if "key_env_var" in options.model_fields_set and not environ.get(options.key_env_var, "").strip():
+        return f"key_env_var: the environment variable {options.key_env_var} is not set"
+    return None
 
 
 def proxy_variable(url: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -16,6 +17,7 @@ from mentallama.analysts.registry import analyst_kind, open_analyst, spec_proble
 from mentallama.config import Predict, Recipe
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_record, read_records
+from mentallama.llm_api.endpoint import unset_key_problem
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
@@ -70,7 +72,7 @@ def predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 
 def predict_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """A model that neither exists nor is trained in this run."""
+    """A model that neither exists nor is trained in this run, and a key of its endpoint that is not set."""
     assert recipe.predict is not None
     spec, trained = analyst_spec(recipe, folder), folder / TRAIN_FOLDER
     location = Path(AnalystSpec.parse(spec).location)
@@ -79,6 +81,8 @@ def predict_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
         yield "predict has no model: add train to the recipe, or name one as predict.model"
     elif not is_own and (problem := spec_problem(spec)):
         yield f"predict.model: {problem}"
+    if AnalystSpec.parse(spec).kind == "remote" and (unset := unset_key_problem(recipe.predict, os.environ)):
+        yield f"predict.{unset}"
 
 
 def analyst_spec(recipe: Recipe, folder: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from mentallama.config import LinearSettings, Recipe, Teacher
 from mentallama.errors import MentallamaError
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_json, read_records
+from mentallama.llm_api.endpoint import unset_key_problem
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.progress import LogFn, log_to_stderr
@@ -31,8 +31,6 @@ from mentallama.run_files import (
     TEACHER_DISAGREEMENTS_FILE,
 )
 from mentallama.tasks import load_tasks
-
-_VARIABLE_NAME = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
 
 if TYPE_CHECKING:
     from mentallama.analysts.linear.analyst import LinearAnalyst
@@ -59,19 +57,12 @@ def teach_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     for teacher in recipe.teach.teacher:
         if teacher.kind == "linear" and (problem := spec_problem(teacher.spec)):
             yield f"teach.teacher: {problem}"
-        named = "key_env_var" in teacher.model_fields_set
-        if teacher.remote and named and not recipe.teach.use_batch_api:
-            yield from _unset_key(teacher.key_env_var)
+        is_called = teacher.remote and not recipe.teach.use_batch_api
+        if is_called and (problem := unset_key_problem(teacher, os.environ)):
+            yield f"teach.teacher: {problem}"
     examples = recipe.teach.examples
     if examples is not None and not examples.exists():
         yield f"teach.examples: {examples}: there is no such file"
-
-
-def _unset_key(variable: str) -> Iterator[str]:
-    """A sentence if an environment variable is not set; it shows nothing that may be a key in the wrong place."""
-    if not os.environ.get(variable, "").strip():
-        shown = f"variable {variable}" if _VARIABLE_NAME.fullmatch(variable) else "variable that it names"
-        yield f"teach.teacher: key_env_var: the environment {shown} is not set"
 
 
 def ledger_path(recipe: Recipe, folder: Path) -> Path:
