@@ -132,3 +132,12 @@ def test_a_text_of_which_nothing_can_be_read_is_rejected(text: str) -> None:
     row = RawPost("CLP", None, "table", "a.csv", 2, text, {})
     batch = clean_batch([row], salt="", synthetic_hashes=frozenset())
     assert (batch.posts, [each.reason for each in batch.rejects]) == ([], ["the text is empty"])
+
+
+def test_posts_without_letters_have_hashes_of_their_own() -> None:
+    rows = [
+        RawPost("DR", None, "table", "p.csv", row, text, {})
+        for row, text in enumerate(("😭😭", "🎉", "😭😭"))
+    ]
+    hashes = clean_batch(rows, salt="", synthetic_hashes=frozenset()).hashes.tolist()
+    assert hashes[0] == hashes[2] != hashes[1]

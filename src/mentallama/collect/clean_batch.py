@@ -27,8 +27,8 @@ class CleanedBatch:
     """Cleaned posts in order, their keys and hashes, and counts of what was changed.
 
     `posts`: JSON lines of `Post`. `references`: published responses of each post, by question. `metadata`: set,
-    published split or None, origin, and whether the post is synthetic. `keys`: text keys (n,). `hashes` (of the keys)
-    and `authors`: uint64 (n,). `bands`: MinHash bands, uint64 (n, N_BUCKET_COLUMNS).
+    published split or None, origin, and whether the post is synthetic. `keys`: text keys (n,). `hashes` (of the
+    keys, or of texts without a key) and `authors`: uint64 (n,). `bands`: MinHash bands, uint64 (n, N_BUCKET_COLUMNS).
     """
 
     posts: list[str] = field(default_factory=list)
@@ -93,7 +93,9 @@ def clean_batch(
             batch.keys.append(key)
             texts.append(text)
             authors.append(_group_hash(raw, salt))
-    batch.hashes = np.array([key_hash(key) for key in batch.keys], dtype=np.uint64)
+    # A post of emoji has no key; its own text keeps posts without keys from being drawn into one split together.
+    hashed = (key_hash(key or text) for key, text in zip(batch.keys, texts, strict=True))
+    batch.hashes = np.fromiter(hashed, np.uint64, len(texts))
     batch.authors = np.array(authors, dtype=np.uint64)
     batch.bands = minhash_bands(texts, batch.keys)
     return batch

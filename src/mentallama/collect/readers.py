@@ -275,7 +275,7 @@ def _describe_cell(cell: str) -> str:
     cell = cell.strip()
     if len(cell.split()) == 1 and len(cell) <= 20:
         return repr(cell)
-    return f"a text of {len(cell)} characters" if cell else "nothing"
+    return f"a text of {len(cell)} characters" if cell else "an empty cell"
 
 
 def _parse_split(cell: str) -> Split | None:
