@@ -242,3 +242,11 @@ def test_a_secret_among_a_teachers_options_is_refused(name: str) -> None:
     assert Teacher(
         spec="remote:m@http://127.0.0.1:1/v1", extra_body={"max_completion_tokens": 9, "top_p": 1}
     ).extra_body
+
+
+def test_a_fault_that_repeats_a_long_value_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(f"name: x\ndata: d\n{'k' * 20_000}: 1\n", encoding="utf-8")
+    with pytest.raises(UsageError) as raised:
+        read_recipe(path)
+    assert len(str(raised.value)) < 1200

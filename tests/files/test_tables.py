@@ -229,3 +229,12 @@ def test_columns_that_are_needed_are_named_beside_those_there_are() -> None:
         DataError, match=r"a.csv, row 1: no column 'author', 'time'; the columns are 'text', 'label'"
     ):
         require_columns(Path("a.csv"), {"text": "", "label": ""}, ["author", "text", "time"])
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"), [(["text", "so tired"], "'text', 'so tired'"), (["2", "so tired"], "'2', …")]
+)
+def test_cells_of_a_file_without_a_header_are_not_shown(header: list[str], shown: str) -> None:
+    with pytest.raises(DataError) as raised:
+        require_columns(Path("a.csv"), header, ["text", "label"])
+    assert str(raised.value).endswith(f"; the columns are {shown}")

@@ -71,7 +71,7 @@ def read_erasure_list(folder: Path) -> ErasureList:
         if path == former:  # a request must never be lost, or erased posts come back
             fields = {_FIELD_BY_FORMER_NAME.get(name, name): values for name, values in fields.items()}
         return ErasureList.model_validate_json(json.dumps(fields))
-    except (ValueError, AttributeError) as fault:
+    except (ValueError, AttributeError, RecursionError) as fault:
         raise DataError("this is not an erasure list", path) from fault
 
 

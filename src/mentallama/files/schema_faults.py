@@ -40,6 +40,9 @@ _SENTENCES = {
 }
 """By pydantic's type of error; any other error keeps pydantic's message."""
 
+MAX_FAULT_CHARS = 1000
+"""Length of a sentence, which may repeat a key or a value of any length."""
+
 Locate = Callable[[KeyPath], str | None]
 """Key path -> where its value was written, such as `line 3`; None if that is not known."""
 
@@ -82,6 +85,8 @@ def fault_sentence(path: KeyPath, problem: str, locate: Locate) -> str:
     places = (locate(path[:length]) for length in range(len(path), 0, -1))
     place = next((place for place in places if place is not None), None)
     named = f"{key_name(path)}: {problem}" if path else problem
+    if len(named) > MAX_FAULT_CHARS:
+        named = f"{named[:MAX_FAULT_CHARS]}…"
     return on_one_line(named if place is None else f"{named} ({place})")
 
 

@@ -149,14 +149,19 @@ class MissingColumnsError(DataError):
 
 def require_columns(path: Path, present: Iterable[str], columns: Iterable[str]) -> None:
     """Raise `DataError`, naming missing and present columns, unless all `columns` are present."""
-    names = list(present)
-    missing = [column for column in columns if column not in names]
+    names, needed = list(present), list(columns)
+    missing = [column for column in needed if column not in names]
     if missing:
-        # In a file without a header these are cells of the first row, so nothing longer than a name is shown.
-        shown = ", ".join(
-            repr(name) if len(name) <= 30 and _NAME.fullmatch(name) else "…" for name in names[:12]
-        )
-        raise MissingColumnsError(missing, shown, path)
+        # Without any needed column the names may be cells of the first row of a file that has no header, and posts:
+        # only single words are shown then, and never more than a name.
+        is_header = len(missing) < len(needed)
+        shown = [
+            repr(name)
+            if len(name) <= 30 and _NAME.fullmatch(name) and (is_header or " " not in name)
+            else "…"
+            for name in names[:12]
+        ]
+        raise MissingColumnsError(missing, ", ".join(shown), path)
 
 
 class SparseColumns:
