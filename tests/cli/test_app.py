@@ -496,13 +496,13 @@ def test_a_set_that_the_model_does_not_support_is_a_usage_error(trained: Path) -
 @pytest.mark.parametrize(
     ("file", "damage", "part"),
     [
-        ("model.json", lambda raw: raw[: len(raw) // 2], "model.json: not the metadata of a linear model"),
-        ("model.json", lambda raw: raw[:0], "model.json: not the metadata of a linear model"),
-        ("model.json", lambda raw: b"\xff" + raw, "model.json: not the metadata of a linear model"),
+        ("model.json", lambda raw: raw[: len(raw) // 2], "model.json: not a LinearModelMetadata record"),
+        ("model.json", lambda raw: raw[:0], "model.json: not a LinearModelMetadata record"),
+        ("model.json", lambda raw: b"\xff" + raw, "model.json: not a LinearModelMetadata record"),
         (
             "model.json",
             lambda raw: raw.replace(b'"version": 1', b'"version": 2'),
-            "model.json: not the metadata",
+            "model.json: not a LinearModelMetadata record",
         ),
         ("DR.npz", lambda raw: raw[:-1] + b"x", "DR.npz: damaged"),
         ("DR.npz", None, "DR.npz: this part of the model is missing"),

@@ -58,7 +58,7 @@ def read_record(path: Path, record_type: type[R]) -> R:
     try:
         return record_type.model_validate(read_json(path))
     except ValidationError as fault:
-        raise DataError(_not_a_record(record_type, fault, "the whole file"), path) from None
+        raise DataError(invalid_record(record_type, fault, "the whole file"), path) from None
 
 
 @contextmanager
@@ -140,10 +140,10 @@ def _parse_record(record_type: type[R], line: str, path: Path, number: int) -> R
     try:
         return record_type.model_validate_json(line)
     except ValidationError as fault:
-        raise DataError(_not_a_record(record_type, fault, "the line"), path, number) from None
+        raise DataError(invalid_record(record_type, fault, "the line"), path, number) from None
 
 
-def _not_a_record(record_type: type[BaseModel], fault: ValidationError, whole: str) -> str:
+def invalid_record(record_type: type[BaseModel], fault: ValidationError, whole: str) -> str:
     """Say which fields are at fault; a name that is no identifier may be anybody's text and is not shown."""
     fields = {
         ".".join(str(part) if _FIELD_NAME.fullmatch(str(part)) else "..." for part in error["loc"]) or whole

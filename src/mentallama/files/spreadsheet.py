@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mentallama.errors import DataError
+from mentallama.errors import DataError, on_one_line
 from mentallama.files.atomic import atomic_write
 
 SheetRow = dict[str, str]
@@ -67,7 +67,9 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[tuple[int, SheetRow]]
             elif any(cell.strip() for cell in cells):
                 rows.append((number, _cells(header, cells, path, number)))
     except csv.Error as fault:
-        raise DataError(f"not a table: {fault}; a quotation mark may be missing", path, number + 1) from None
+        raise DataError(
+            f"not a table: {on_one_line(str(fault))}; a quotation mark may be missing", path, number + 1
+        ) from None
     if not header:
         raise DataError(f"the file is empty; its first row should name {', '.join(columns)}", path)
     return rows

@@ -252,8 +252,8 @@ def test_labels_that_changed_places_are_damage(folder: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ('{"kind": "something else"}', r"model\.json: not the metadata of a linear model: see .*kind"),
-        ("{", "see the file"),
+        ('{"kind": "something else"}', r"model\.json: not a LinearModelMetadata record: see .*kind"),
+        ("{", "see the whole file"),
     ],
 )
 def test_metadata_of_something_else(folder: Path, tmp_path: Path, text: str, fault: str) -> None:

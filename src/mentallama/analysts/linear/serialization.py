@@ -20,6 +20,7 @@ from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConf
 from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import atomic_write, write_json
 from mentallama.files.manifest import digest_file
+from mentallama.files.record_files import invalid_record
 
 MODEL_FILE = "model.json"
 
@@ -165,8 +166,7 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
     try:
         metadata = LinearModelMetadata.model_validate_json(raw)
     except ValidationError as error:
-        fields = sorted({".".join(map(str, detail["loc"])) or "the file" for detail in error.errors()})
-        raise DataError(f"not the metadata of a linear model: see {', '.join(fields)}", path) from None
+        raise DataError(invalid_record(LinearModelMetadata, error, "the whole file"), path) from None
     verify_hashes(folder, made_here=True)
     sets = {name: _read_set(folder / f"{name}.npz", entry) for name, entry in metadata.sets.items()}
     return metadata.ngrams, sets, hashlib.sha256(raw).hexdigest()[:12]

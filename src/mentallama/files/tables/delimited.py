@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.errors import DataError
+from mentallama.errors import DataError, on_one_line
 from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.rows import (
     Quoting,
@@ -54,8 +54,8 @@ def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout
                 yield from _read_rows(path, lines, layout, dialect)
             except csv.Error as fault:
                 raise DataError(
-                    f"not a table: {fault}; the file may be truncated, or its quotation marks may be text (then set "
-                    "quoting: none) or marked by backslashes (quoting: backslash)",
+                    f"not a table: {on_one_line(str(fault))}; the file may be truncated, or its quotation marks may be "
+                    "text (then set quoting: none) or marked by backslashes (quoting: backslash)",
                     path,
                     lines.rows + 1,
                 ) from None

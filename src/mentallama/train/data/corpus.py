@@ -124,7 +124,7 @@ def _jsonl_documents(lines: Iterable[str], file: Path) -> Iterator[Document]:
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # not JSON, nested too deeply, or numbers of thousands of digits
             raise DataError("not a JSON object", file, number) from None
         text = row.get("text") if isinstance(row, dict) else None
         if not isinstance(text, str):
