@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.factories.project import ROOT
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="there is no /proc here")
 def test_killed_commands_end_with_the_bytes_of_undisturbed_ones() -> None:
     done = subprocess.run(
         [sys.executable, "benchmarks/kills.py", "--kills", "20", "--only", "predict", "forget"],

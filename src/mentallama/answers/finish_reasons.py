@@ -1,6 +1,7 @@
 """Tell from a server's finish reason whether an answer was truncated or refused, in any provider's spelling.
 
-The only place where finish reasons are interpreted: whoever calls a model asks `finish_reason_status`.
+Whoever calls a model asks `finish_reason_status`. A reason that names a failed call, `error`, is handled before, by
+`llm_api.transport.error_body`.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ _NAME_WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+")
 _CHANNEL_OF_THOUGHT = re.compile(
     r"\s{0,4}(?:thought|thinking|think|analysis|reasoning|commentary)\b[^<\n]{0,60}(?:<\|message\|>)?"
 )
-"""What follows a control token that opens a thought, as in `<|channel|>analysis<|message|>` and `<unused94>thought`."""
+"""Text after a control token that opens a thought, as in `<|channel|>analysis<|message|>` and `<unused94>thought`."""
 _STRIPPED_CHANNELS = re.compile(r"\s{0,9}analysis(?=[A-Z\W]).*assistantfinal", re.DOTALL)
 """The same channels where the server has removed the control tokens."""
 _SPECIAL_TOKENS = re.compile(

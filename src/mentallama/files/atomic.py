@@ -22,7 +22,7 @@ _ADVICE = {
     errno.EPERM: "change the permissions, or choose another folder",
     errno.EIO: "the disk may be failing",
 }
-"""What to do about an error of the system on writing a file."""
+"""Advice for an error of the system on writing a file."""
 
 _FULL_DISK_MESSAGE = re.compile(
     r"no space left|StorageFull|os error 28\b|quota exceeded|os error 122\b", re.IGNORECASE

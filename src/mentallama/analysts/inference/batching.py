@@ -21,7 +21,7 @@ SMALL_BATCH_TOKENS = 512
 
 
 _CPU_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory")
-"""What torch's CPU allocator says when memory runs out, on Linux and elsewhere."""
+"""Messages of torch's CPU allocator when memory runs out, on Linux and elsewhere."""
 
 
 class Batchable(Protocol):
