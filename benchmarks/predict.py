@@ -138,7 +138,7 @@ def analyst_run(loaded: LoadedModel, inference: InferenceOptions) -> Callable[[S
     def run(examples: Sequence[Example]) -> int:
         analyst = CausalAnalyst(loaded, inference)
         posts = (list(group) for _, group in groupby(examples, key=lambda example: example.post_id))
-        answers = chain.from_iterable(analyst.analyse(batch) for batch in batches_by_post(posts, BATCH_SIZE))
+        answers = chain.from_iterable(analyst.predict(batch) for batch in batches_by_post(posts, BATCH_SIZE))
         return sum(bool(prediction.reading.label) for prediction in answers)
 
     return run
@@ -146,7 +146,7 @@ def analyst_run(loaded: LoadedModel, inference: InferenceOptions) -> Callable[[S
 
 def max_deviations(loaded: LoadedModel, examples: Sequence[Example]) -> tuple[float, float]:
     """Largest differences of probabilities, and of log-likelihoods in nats, from those of one pass per answer."""
-    predictions = CausalAnalyst(loaded, InferenceOptions(labels_only=True)).analyse(examples)
+    predictions = CausalAnalyst(loaded, InferenceOptions(labels_only=True)).predict(examples)
     template = loaded.metadata.template if loaded.metadata else "auto"
     encoder = PromptEncoder(loaded.tokenizer, "instruction", template, loaded.context)
     probability, nats = 0.0, 0.0

@@ -17,7 +17,7 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from mentallama.analysis import analyse_post
+from mentallama.analysis import analyze_post
 from mentallama.analysts.registry import ANALYSTS, AnalystKind
 from mentallama.answers.format import write_answer
 from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, RowGate
@@ -194,7 +194,7 @@ class ConstantAnalyst:
     def __init__(self, label: str) -> None:
         self.label = label
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         for example in examples:
             reading = Reading(status="parsed", label=self.label, explanation="Always.")
             yield Prediction(example_id=example.id, reading=reading, model=f"constant:{self.label}")
@@ -206,7 +206,7 @@ def test_an_analyst_is_opened_by_its_spec_and_predicts(
     """2 places: a class (`ConstantAnalyst`), and a line in `ANALYSTS`."""
     kind = AnalystKind(lambda location, _: ConstantAnalyst(location), libraries=("typer",))
     monkeypatch.setitem(ANALYSTS, "constant", kind)
-    (answer,) = analyse_post("The bus is late.", "constant:no", "DR").predictions
+    (answer,) = analyze_post("The bus is late.", "constant:no", "DR").predictions
     assert (answer.reading.label, answer.model) == ("no", "constant:no")
 
     posts = tmp_path / "posts.jsonl"

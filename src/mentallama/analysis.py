@@ -63,7 +63,7 @@ def _answer_as_json(example: Example, prediction: Prediction, text: str) -> dict
     }
 
 
-def analyse_post(
+def analyze_post(
     text: str,
     spec: str,
     task: str | None = None,
@@ -92,7 +92,7 @@ def analyse_post(
     if not cleaned:
         raise UsageError("the post is empty; pass its text, or - to read it from standard input")
     if len(cleaned) > MAX_POST_CHARS:
-        raise UsageError(f"the post has {len(cleaned):,} characters; at most {MAX_POST_CHARS:,} are analysed")
+        raise UsageError(f"the post has {len(cleaned):,} characters; at most {MAX_POST_CHARS:,} are analyzed")
     known = load_tasks() if tasks is None else tasks
     analyst, form = (
         open_analyst(spec, replace(options or InferenceOptions(), tasks=known)),
@@ -109,7 +109,7 @@ def analyse_post(
         )
         for name, question in _question_keys(analyst, spec, task, known)
     )
-    return PostAnalysis(cleaned, spec, examples, tuple(analyst.analyse(examples)))
+    return PostAnalysis(cleaned, spec, examples, tuple(analyst.predict(examples)))
 
 
 def _question_keys(

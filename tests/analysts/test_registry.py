@@ -108,7 +108,7 @@ def test_a_scripted_analyst_answers_questions_of_the_tasks_it_is_given(tmp_path:
     line = '{"task": "DR2", "question": "depression", "text": "Yes, the poster suffers from depression."}'
     write_text(path, line + "\n")
     tasks = {"DR2": load_tasks()["DR"].model_copy(update={"set": "DR2"})}
-    (prediction,) = open_analyst(f"scripted:{path}", InferenceOptions(tasks=tasks)).analyse([ask("DR2")])
+    (prediction,) = open_analyst(f"scripted:{path}", InferenceOptions(tasks=tasks)).predict([ask("DR2")])
     assert prediction.reading.label == "yes"
     with pytest.raises(UsageError, match="DR2"):
-        list(open_analyst(f"scripted:{path}").analyse([ask("DR2")]))
+        list(open_analyst(f"scripted:{path}").predict([ask("DR2")]))

@@ -32,7 +32,7 @@ def test_an_answer_to_the_example_comes_before_one_to_its_question(tmp_path: Pat
         {"task": "DR", "question": "depression", "text": NO},
         {"example_id": second.id, "text": YES},
     )
-    predictions = list(open_analyst(spec).analyse([first, second]))
+    predictions = list(open_analyst(spec).predict([first, second]))
     assert [(p.example_id, p.reading.label) for p in predictions] == [(first.id, "no"), (second.id, "yes")]
     assert predictions[1].reading.explanation == "The mood is low."
     assert predictions[1].probabilities == {}
@@ -40,14 +40,14 @@ def test_an_answer_to_the_example_comes_before_one_to_its_question(tmp_path: Pat
 
 def test_an_answer_that_says_nothing_is_unparsed(tmp_path: Path) -> None:
     spec = script(tmp_path / "answers.jsonl", {"task": "DR", "question": "depression", "text": "Hm."})
-    (prediction,) = open_analyst(spec).analyse([ask("one")])
+    (prediction,) = open_analyst(spec).predict([ask("one")])
     assert (prediction.reading.status, prediction.reading.label) == ("unparsed", None)
 
 
 def test_an_example_without_answer_is_wrong_use(tmp_path: Path) -> None:
     spec = script(tmp_path / "answers.jsonl", {"example_id": "other", "text": YES})
     with pytest.raises(UsageError, match=r"no answer is scripted for .* DR \(depression\)"):
-        list(open_analyst(spec).analyse([ask("one")]))
+        list(open_analyst(spec).predict([ask("one")]))
 
 
 def test_a_line_must_say_what_it_answers(tmp_path: Path) -> None:

@@ -484,7 +484,7 @@ def test_an_empty_post_is_a_usage_error(post: str, trained: Path) -> None:
 def test_an_overlong_post_is_a_usage_error(trained: Path) -> None:
     post = f"{MARKER} ".encode() * (MAX_POST_CHARS // 5)
     assert_reported(
-        mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {MAX_POST_CHARS:,} are analysed"
+        mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {MAX_POST_CHARS:,} are analyzed"
     )
 
 

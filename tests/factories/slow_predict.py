@@ -22,7 +22,7 @@ class Slow:
     def __init__(self, log: Path) -> None:
         self._log = log.open("a", buffering=1, encoding="utf-8")
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         for example in examples:
             time.sleep(0.01)
             self._log.write(example.id + "\n")

@@ -44,7 +44,7 @@ class Echo:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         self.batches.append(len(examples))
         for example in examples:
             yield answer(example)
@@ -165,7 +165,7 @@ class Mortal(Echo):
         super().__init__()
         self.lives, self.counts, self.seen = lives, Counter[str](), list[str]()
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         for example in examples:
             if len(self.seen) == self.lives:
                 raise KeyboardInterrupt
@@ -197,7 +197,7 @@ class Missing(Echo):
         super().__init__()
         self.unanswered: Counter[str] = Counter()
 
-    def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def predict_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         *others, last = examples
         self.batches.append(len(others) + 1)
         if len(others):
@@ -222,8 +222,8 @@ def test_missing_answers_are_said_and_asked_for_by_the_next_run(out: Path) -> No
 
 def test_an_analyst_that_answers_another_question_is_a_fault(out: Path) -> None:
     class Wrong(Echo):
-        def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-            return super().analyse(examples[::-1])
+        def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+            return super().predict(examples[::-1])
 
     with pytest.raises(AssertionError):
         answered(Wrong(), out, MANY[:2])

@@ -148,7 +148,7 @@ def test_zero_shot_gives_the_predicted_label(analyst: LinearAnalyst) -> None:
     for post in cause_posts()[:9]:
         wrong = post.model_copy(update={"labels": {"cause": "alienation"}})
         example = example_of(wrong, "cause", "completion")
-        own = next(iter(analyst.analyse([example]))).reading.label
+        own = next(iter(analyst.predict([example]))).reading.label
         assert read_answer("CAMS", teacher.respond(example, find_task("CAMS")), "completion").label == own
 
 

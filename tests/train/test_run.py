@@ -24,4 +24,4 @@ def test_the_stage_writes_a_model_and_a_summary(tmp_path: Path) -> None:
     assert read_json(tmp_path / "train" / "summary.json") == counts
     analyst = LinearAnalyst.load(tmp_path / "train")
     example = example_of(depression_posts()[0], "depression", "instruction")
-    assert next(analyst.analyse([example])).reading.label == "yes"
+    assert next(analyst.predict([example])).reading.label == "yes"

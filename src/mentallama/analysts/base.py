@@ -25,7 +25,7 @@ class Analyst(Protocol):
     and `counts` (a Counter of events to report to users, such as truncated posts).
     """
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
 
 
 class NonFiniteOutputError(MentallamaError):

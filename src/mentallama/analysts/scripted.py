@@ -53,7 +53,7 @@ class ScriptedAnalyst:
         """
         return cls(read_records(file, ScriptedAnswer), tasks)
 
-    def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Parse the answer to each example, as the output of any other model is parsed.
 
         Raises

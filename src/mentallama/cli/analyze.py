@@ -79,8 +79,8 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Analyse one post: label, probability, the post with its evidence marked, and the reason."""
-    from mentallama.analysis import analyse_post, newest_model
+    """Analyze one post: label, probability, the post with its evidence marked, and the reason."""
+    from mentallama.analysis import analyze_post, newest_model
     from mentallama.cli.predict import predict_overrides
     from mentallama.cli.terminal import print_analysis
     from mentallama.predict.ad_hoc import parse_options
@@ -95,7 +95,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
     settings = parse_options(predict_overrides(overrides))
     options = inference_options(PredictJob(model, settings, tasks))
-    analysis = analyse_post(_read_post(text), model, task, tasks, options)
+    analysis = analyze_post(_read_post(text), model, task, tasks, options)
     if as_json:
         echo_json(analysis.as_json())
     else:

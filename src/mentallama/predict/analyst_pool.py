@@ -43,7 +43,7 @@ class StreamingAnalyst(Protocol):
 
     unanswered: Counter[str]
 
-    def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]: ...
+    def predict_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]: ...
 
 
 def local_pool(analyst: Analyst) -> AnalystPool:
@@ -60,7 +60,7 @@ def local_pool(analyst: Analyst) -> AnalystPool:
 
 def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[PoolEvent]:
     if isinstance(analyst, StreamingAnalyst):
-        yield from _with_new_counts(analyst, analyst.analyse_stream(chain.from_iterable(batches)))
+        yield from _with_new_counts(analyst, analyst.predict_stream(chain.from_iterable(batches)))
         return
     for batch in batches:
         yield from answer_batch(analyst, batch)
@@ -68,7 +68,7 @@ def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[Pool
 
 def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[PoolEvent]:
     """Answer one batch: a prediction for each example, then the counts if there are new ones."""
-    predictions = analyst.analyse(batch)
+    predictions = analyst.predict(batch)
     yield from _with_new_counts(
         analyst, (_check_example_id(*pair) for pair in zip(batch, predictions, strict=True))
     )

@@ -77,7 +77,7 @@ def test_probabilities_and_explanations_equal_naive_computation(
     model = ending_llama(tokenizer)
     examples = make_examples(("MultiWD", "CAMS", "DR"), posts=2, form=form)
     causal_analyst = analyst(model, tokenizer)
-    predictions = list(causal_analyst.analyse(examples))
+    predictions = list(causal_analyst.predict(examples))
     check(model, tokenizer, examples, predictions)
     assert len({each.reading.label for each in predictions}) > 1
     # Random models are sure of the shorter answers; the likelihoods behind the probabilities tell more.
@@ -103,7 +103,7 @@ def test_nan_is_an_error_and_never_a_prediction(
     head, forward = model.lm_head, model.lm_head.forward
     monkeypatch.setattr(head, "forward", lambda hidden: torch.full_like(forward(hidden), number))
     with pytest.raises(MentallamaError, match="causal:tiny: it computed NaN or infinite scores"):
-        list(analyst(model, tokenizer, mode=mode).analyse(make_examples(posts=2)))
+        list(analyst(model, tokenizer, mode=mode).predict(make_examples(posts=2)))
 
 
 @pytest.mark.parametrize("mode", ["answer-first", "free"])
@@ -113,14 +113,14 @@ def test_one_damaged_weight_is_an_error(mode: Any) -> None:
     with torch.no_grad():
         model.model.layers[1].mlp.down_proj.weight[3, 5] = float("nan")
     with pytest.raises(MentallamaError, match="causal:tiny: it computed NaN or infinite scores"):
-        list(analyst(model, tokenizer, mode=mode).analyse(make_examples(posts=2)))
+        list(analyst(model, tokenizer, mode=mode).predict(make_examples(posts=2)))
 
 
 def test_explanations_that_do_not_end_are_kept_and_counted() -> None:
     tokenizer = tiny_tokenizer()
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
     causal_analyst = analyst(model, tokenizer)
-    predictions = list(causal_analyst.analyse(examples))
+    predictions = list(causal_analyst.predict(examples))
     ends = [
         naive_text(model, tokenizer, example, prediction.reading.label, NEW)[1]
         for example, prediction in zip(examples, predictions, strict=True)
@@ -135,10 +135,10 @@ def test_batches_do_not_change_the_answers(budget: int) -> None:
     tokenizer = tiny_tokenizer()
     # In float64: batches round differently, and a tie that float32 rounding breaks would change a text.
     model, examples = ending_llama(tokenizer).double(), make_examples(("Irf", "SAD"), posts=5)
-    together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
+    together = list(analyst(model, tokenizer, max_batch_tokens=budget).predict(examples))
     singly = analyst(model, tokenizer)
     for prediction, example in zip(together, examples, strict=True):
-        (alone,) = singly.analyse([example])
+        (alone,) = singly.predict([example])
         assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
         assert prediction.reading == alone.reading
 
@@ -153,7 +153,7 @@ def test_questions_about_one_post_are_computed_together(monkeypatch: pytest.Monk
         "score_trees",
         lambda *args, **more: passes.append([len(g.requests) for g in args[1]]) or read(*args, **more),
     )
-    list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    list(analyst(model, tokenizer, labels_only=True).predict(examples))
     assert passes == [[9, 9]]  # six of MultiWD, two of Irf, one of SAD: one pass over two posts
     causal_analyst = analyst(model, tokenizer)
     sizes = [len(causal_analyst._question(example).request.sequences) for example in examples]
@@ -179,7 +179,7 @@ def groups_of(analyst: CausalAnalyst, examples: list[Example]) -> list[causal.Sc
 def test_labels_only_writes_nothing() -> None:
     tokenizer = tiny_tokenizer()
     model, examples = tiny_llama(None, tokenizer), make_examples(("DR", "CAMS"))
-    predictions = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    predictions = list(analyst(model, tokenizer, labels_only=True).predict(examples))
     check(model, tokenizer, examples, predictions, texts=False)
     assert {each.reading.explanation for each in predictions} == {""}
 
@@ -189,7 +189,7 @@ def test_free_answers_are_those_of_generate_and_are_parsed(chat: bool) -> None:
     tokenizer = tiny_tokenizer(chat)
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
     causal_analyst = analyst(model, tokenizer, mode="free")
-    predictions = list(causal_analyst.analyse(examples))
+    predictions = list(causal_analyst.predict(examples))
     cut = 0
     for example, prediction in zip(examples, predictions, strict=True):
         text, ended = naive_text(model, tokenizer, example, None, NEW)
@@ -216,7 +216,7 @@ def test_a_free_answer_can_be_parsed_to_a_label(monkeypatch: pytest.MonkeyPatch)
             yield row
 
     monkeypatch.setattr(causal, "generate", messages)
-    (prediction,) = causal_analyst.analyse(examples)
+    (prediction,) = causal_analyst.predict(examples)
     assert (prediction.reading.status, prediction.reading.label, prediction.reading.explanation) == (
         "parsed",
         "yes",
@@ -234,13 +234,13 @@ def test_long_posts_are_truncated_and_counted_once_with_one_message() -> None:
     ]
     short = make_examples(("MultiWD",), posts=1)
     causal_analyst = analyst(model, tokenizer, log=messages.append, max_new_tokens=12)
-    predictions = list(causal_analyst.analyse([*long, *short]))
+    predictions = list(causal_analyst.predict([*long, *short]))
     assert causal_analyst.counts["truncated_posts"] == 2
     assert messages == [
         f"causal:tiny has a context of {CONTEXT} tokens: longer posts are truncated at their end, and counted"
     ]
     assert all(each.reading.label for each in predictions)
-    list(causal_analyst.analyse(long))
+    list(causal_analyst.predict(long))
     assert causal_analyst.counts["truncated_posts"] == 4
     assert len(messages) == 1
 
@@ -251,28 +251,28 @@ def test_a_question_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(
         UsageError, match="the model has a context of 512 tokens, too few for the question of MultiWD"
     ):
-        list(causal_analyst.analyse(make_examples()))
+        list(causal_analyst.predict(make_examples()))
 
 
 def test_an_unknown_task_is_an_error() -> None:
     tokenizer = tiny_tokenizer()
     example = make_examples(posts=1)[0].model_copy(update={"task": "DRR"})
     with pytest.raises(UsageError, match="did you mean DR"):
-        list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse([example]))
+        list(analyst(tiny_llama(None, tokenizer), tokenizer).predict([example]))
 
 
 def test_nothing_asked_nothing_answered() -> None:
     tokenizer = tiny_tokenizer()
-    assert list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse([])) == []
+    assert list(analyst(tiny_llama(None, tokenizer), tokenizer).predict([])) == []
 
 
 def test_a_model_in_training_is_asked_without_dropout_and_goes_on_training() -> None:
     tokenizer = tiny_tokenizer()
     model = tiny_llama(None, tokenizer, attention_dropout=0.5)
     examples = make_examples(("DR",))
-    still = list(analyst(model, tokenizer).analyse(examples))
+    still = list(analyst(model, tokenizer).predict(examples))
     model.train()
-    assert list(analyst(model, tokenizer).analyse(examples)) == still
+    assert list(analyst(model, tokenizer).predict(examples)) == still
     assert model.training
     model(torch.tensor([[5, 6, 7]])).logits.sum().backward()  # weights are as trainable as before
 
@@ -282,8 +282,8 @@ def test_bfloat16_gives_nearly_the_same_probabilities() -> None:
     tokenizer = tiny_tokenizer()
     examples = make_examples(("Irf", "CAMS"))
     model = tiny_llama(None, tokenizer, initializer_range=0.1)
-    exact = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
-    rough = list(analyst(model.to(torch.bfloat16), tokenizer, labels_only=True).analyse(examples))
+    exact = list(analyst(model, tokenizer, labels_only=True).predict(examples))
+    rough = list(analyst(model.to(torch.bfloat16), tokenizer, labels_only=True).predict(examples))
     for one, other in zip(exact, rough, strict=True):
         assert other.probabilities == pytest.approx(one.probabilities, abs=0.05)
         assert sum(other.probabilities.values()) == pytest.approx(1, abs=1e-9)
@@ -328,7 +328,7 @@ def test_other_decoders_in_trees_or_row_by_row(kind: str, config: dict[str, Any]
     model.generation_config.eos_token_id = list(range(5, len(tokenizer), 10))
     examples = make_examples(("Irf", "CAMS"), posts=2)
     assert max_tree_length(model, CONTEXT) == bound
-    check(model, tokenizer, examples, list(analyst(model, tokenizer).analyse(examples)))
+    check(model, tokenizer, examples, list(analyst(model, tokenizer).predict(examples)))
 
 
 def test_habits_published_with_a_model_do_not_change_what_is_written() -> None:
@@ -344,9 +344,9 @@ def test_habits_published_with_a_model_do_not_change_what_is_written() -> None:
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("bloom", **shape)).eval()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     examples = make_examples(("DR",))
-    plain = [each.reading for each in analyst(model, tokenizer).analyse(examples)]
+    plain = [each.reading for each in analyst(model, tokenizer).predict(examples)]
     model.generation_config.update(repetition_penalty=3.0, do_sample=True, temperature=2.0)
-    assert [each.reading for each in analyst(model, tokenizer).analyse(examples)] == plain
+    assert [each.reading for each in analyst(model, tokenizer).predict(examples)] == plain
     assert model.generation_config.repetition_penalty == 3.0
 
 
@@ -355,20 +355,20 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
 
     tokenizer = tiny_tokenizer()
     examples = make_examples(("Irf",))
-    before = list(analyst(tiny_llama(None, tokenizer), tokenizer).analyse(examples))
+    before = list(analyst(tiny_llama(None, tokenizer), tokenizer).predict(examples))
     torch.manual_seed(1)
     config = LoraConfig(
         task_type="CAUSAL_LM", r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False
     )
     adapted = get_peft_model(tiny_llama(tmp_path / "base", tokenizer), config).eval()
-    predictions = list(analyst(adapted, tokenizer).analyse(examples))
+    predictions = list(analyst(adapted, tokenizer).predict(examples))
     check(adapted, tokenizer, examples, predictions)
     assert [each.probabilities for each in predictions] != [each.probabilities for each in before]
 
     adapted.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
     adapted.save_pretrained(tmp_path / "adapter")
     said = InferenceOptions(max_new_tokens=NEW, device="cpu")
-    again = list(open_analyst(f"causal:{tmp_path / 'adapter'}", said).analyse(examples))
+    again = list(open_analyst(f"causal:{tmp_path / 'adapter'}", said).predict(examples))
     assert [each.reading for each in again] == [each.reading for each in predictions]
     assert {each.model for each in again} == {"causal:adapter"}
 
@@ -423,14 +423,14 @@ def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 def test_out_of_memory_halves_the_batches_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer, messages = tiny_tokenizer(), list[str]()
     model, examples = ending_llama(tokenizer), make_examples(posts=4)
-    wanted = list(analyst(model, tokenizer).analyse(examples))
+    wanted = list(analyst(model, tokenizer).predict(examples))
     seen = full(model, 500, monkeypatch)
     causal_analyst = analyst(model, tokenizer, log=messages.append)
-    predictions = list(causal_analyst.analyse(examples))
+    predictions = list(causal_analyst.predict(examples))
     assert [each.reading for each in predictions] == [each.reading for each in wanted]
     assert seen["failed"] == len(messages) > 0
     assert all(line.startswith("out of memory: batches are limited to ") for line in messages)
-    list(causal_analyst.analyse(examples))
+    list(causal_analyst.predict(examples))
     assert len(messages) == seen["failed"]
     assert seen["passes"] > 2 * seen["failed"]
 
@@ -440,9 +440,9 @@ def test_questions_about_one_post_are_split_if_they_do_not_fit(monkeypatch: pyte
     model, examples = ending_llama(tokenizer).double(), make_examples(("MultiWD", "Irf"), posts=1)
     causal_analyst = analyst(model, tokenizer)
     whole = causal_analyst._question(examples[0]).request
-    wanted = list(causal_analyst.analyse(examples))
+    wanted = list(causal_analyst.predict(examples))
     seen = full(model, len(whole.prompt) + 60, monkeypatch)
-    predictions = list(analyst(model, tokenizer, log=messages.append).analyse(examples))
+    predictions = list(analyst(model, tokenizer, log=messages.append).predict(examples))
     assert [each.reading for each in predictions] == [each.reading for each in wanted]
     for one, other in zip(predictions, wanted, strict=True):
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
@@ -462,7 +462,7 @@ def test_one_question_that_does_not_fit_is_an_error(kind: str, monkeypatch: pyte
     with pytest.raises(
         MentallamaError, match=r"out of memory with a single question of \d+ tokens; use a smaller"
     ):
-        list(analyst(model, tokenizer).analyse(make_examples(posts=1)))
+        list(analyst(model, tokenizer).predict(make_examples(posts=1)))
 
 
 def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,9 +478,9 @@ def test_row_by_row_halves_too(monkeypatch: pytest.MonkeyPatch) -> None:
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model("bloom", **shape)).eval()
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     examples = make_examples(("SAD", "DR"), posts=2)
-    wanted = list(analyst(model, tokenizer).analyse(examples))
+    wanted = list(analyst(model, tokenizer).predict(examples))
     full(model, 150, monkeypatch)
-    predictions = list(analyst(model, tokenizer, log=messages.append).analyse(examples))
+    predictions = list(analyst(model, tokenizer, log=messages.append).predict(examples))
     assert [each.reading for each in predictions] == [each.reading for each in wanted]
     assert messages
 
@@ -495,4 +495,4 @@ def test_other_faults_are_not_taken_for_short_memory(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(model, "forward", broken)
     with pytest.raises(RuntimeError, match="something else"):
-        list(analyst.analyse(make_examples(posts=1)))
+        list(analyst.predict(make_examples(posts=1)))

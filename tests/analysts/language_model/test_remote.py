@@ -62,7 +62,7 @@ def test_free_mode_sends_the_published_query_and_reads_the_answer() -> None:
     with serving(Plan(reply=yes_for_rain)) as server:
         analyst, messages = opened(server.url, mode="free", max_new_tokens=77)
         asked = [example("DR", post) for post in POSTS]
-        predictions = list(analyst.analyse(asked))
+        predictions = list(analyst.predict(asked))
     assert [each.example_id for each in predictions] == [each.id for each in asked]
     assert [each.reading.label for each in predictions] == ["yes", "no", "no"]
     assert {each.reading.explanation for each in predictions} == {"It says so."}
@@ -83,7 +83,7 @@ def test_the_plain_template_continues_the_query() -> None:
         analyst, _ = opened(
             server.url, mode="free", template="plain", extra_body={"temperature": None, "top_k": 1}
         )
-        (prediction,) = analyst.analyse([example("DR")])
+        (prediction,) = analyst.predict([example("DR")])
         query = write_query(TASKS["DR"], "depression", "instruction", POSTS["rain"].text)
         assert server.bodies == [{"model": "test-model", "prompt": query, "max_tokens": 256, "top_k": 1}]
     assert prediction.reading.label == "yes"
@@ -93,7 +93,7 @@ def test_posts_are_scrubbed_again() -> None:
     post = make_post("DR", "test", "Write to someone@example.org about it.", {"depression": "no"})
     with serving(Plan(reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free")
-        list(analyst.analyse([example_of(post, "depression", "instruction")]))
+        list(analyst.predict([example_of(post, "depression", "instruction")]))
         assert "someone@example.org" not in str(server.bodies)
 
 
@@ -107,7 +107,7 @@ def test_posts_are_scrubbed_again() -> None:
 )
 def test_an_answer_declined_by_the_provider_is_refused(outcome: str, status: str, reason: str) -> None:
     with serving(Plan(script=[outcome])) as server:
-        (prediction,) = opened(server.url, mode="free")[0].analyse([example("DR")])
+        (prediction,) = opened(server.url, mode="free")[0].predict([example("DR")])
     assert (prediction.reading.status, prediction.reading.label) == (status, None)
     assert reason in str(prediction.reading.reason)
 
@@ -120,19 +120,19 @@ def test_failures_are_retried_and_lasting_ones_stay_unanswered() -> None:
 
     with serving(Plan(reply=yes_for_rain, fate=fate)) as server:
         analyst, _ = opened(server.url, mode="free", max_concurrency=1)
-        predictions = list(analyst.analyse_stream(example("DR", post) for post in POSTS))
+        predictions = list(analyst.predict_stream(example("DR", post) for post in POSTS))
         assert server.outcomes == {"500": 3, "ok": 2}
     assert [each.reading.label for each in predictions] == ["no", "no"]
     assert analyst.unanswered == {"HTTP 500 server_error": 1}
 
 
-def test_analyse_raises_where_an_answer_is_missing() -> None:
+def test_predict_raises_where_an_answer_is_missing() -> None:
     with serving(Plan(faults={"500": 1.0})) as server:
         analyst, _ = opened(server.url, mode="free")
         with pytest.raises(
             MentallamaError, match=r"gave no answer \(HTTP 500 server_error\); try again later"
         ):
-            list(analyst.analyse([example("DR")]))
+            list(analyst.predict([example("DR")]))
 
 
 def test_a_permanent_failure_is_no_prediction() -> None:
@@ -140,11 +140,11 @@ def test_a_permanent_failure_is_no_prediction() -> None:
     plan = Plan(respond=lambda body, _: (400, TOO_LONG) if "rain" in str(body) else None, reply=yes_for_rain)
     with serving(plan) as server:
         analyst, _ = opened(server.url, mode="free")
-        predictions = list(analyst.analyse_stream([example("DR"), example("DR", "tea")]))
+        predictions = list(analyst.predict_stream([example("DR"), example("DR", "tea")]))
         with pytest.raises(
             MentallamaError, match=r"gave no answer \(HTTP 400 BadRequestError: too long\); check"
         ):
-            list(analyst.analyse([example("DR")]))
+            list(analyst.predict([example("DR")]))
     assert [each.example_id for each in predictions] == [example("DR", "tea").id]
     assert analyst.failed == {example("DR").id: "HTTP 400 BadRequestError: too long"}
     assert not analyst.unanswered
@@ -176,7 +176,7 @@ def test_a_finished_answer_without_text_is_unparsed_and_asked_once(
 ) -> None:
     answer = {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
     with serving(Plan(respond=lambda *_: (200, answer))) as server:
-        (prediction,) = opened(server.url, mode="free")[0].analyse([example("DR")])
+        (prediction,) = opened(server.url, mode="free")[0].predict([example("DR")])
         assert server.hashes.total() == 1
     assert (prediction.reading.status, prediction.reading.reason) == ("unparsed", reason)
 
@@ -185,7 +185,7 @@ def test_concurrent_calls_never_exceed_the_limit() -> None:
     posts = [make_post("DR", "test", f"text {number}", {"depression": "no"}) for number in range(60)]
     with serving(Plan(delay=0.02, reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free", max_concurrency=7)
-        predictions = list(analyst.analyse([example_of(post, "depression", "instruction") for post in posts]))
+        predictions = list(analyst.predict([example_of(post, "depression", "instruction") for post in posts]))
         assert server.most == 7
     assert len(predictions) == 60
 
@@ -195,7 +195,7 @@ def test_closing_the_stream_stops_the_requests() -> None:
     with serving(Plan(delay=0.005, reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free", max_concurrency=4)
         with closing(
-            analyst.analyse_stream(example_of(post, "depression", "instruction") for post in posts)
+            analyst.predict_stream(example_of(post, "depression", "instruction") for post in posts)
         ) as stream:
             next(stream)
         seen = server.hashes.total()
@@ -212,7 +212,7 @@ def test_a_fault_of_who_gives_the_examples_comes_through() -> None:
     with serving(Plan(reply=yes_for_rain)) as server:
         analyst, _ = opened(server.url, mode="free")
         with pytest.raises(UsageError, match="no more"):
-            list(analyst.analyse_stream(broken()))
+            list(analyst.predict_stream(broken()))
 
 
 # --- answer-first -------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def expected(name: str, post: str, form: Any) -> dict[str, float]:
 def test_the_likeliest_written_answer_is_the_label(name: str, form: Any, usage: bool) -> None:
     with serving(Plan(chance=depends, usage=usage)) as server:
         analyst, messages = opened(server.url, labels_only=True)
-        (prediction,) = analyst.analyse([example(name, "tea", form)])
+        (prediction,) = analyst.predict([example(name, "tea", form)])
         assert len(server.bodies) == 2  # the probe, and all answers in one call
     assert prediction.probabilities == pytest.approx(expected(name, "tea", form), abs=1e-9)
     assert prediction.reading.status == "parsed"
@@ -255,7 +255,7 @@ def test_the_explanation_is_written_behind_the_likeliest_answer() -> None:
     with serving(Plan(chance=depends, reply=lambda body: f" Because of {body['prompt'][-11:]}.")) as server:
         analyst, _ = opened(server.url)
         asked = [example("DR", post) for post in POSTS]
-        predictions = list(analyst.analyse(asked))
+        predictions = list(analyst.predict(asked))
         prompts = [body["prompt"] for body in server.bodies if isinstance(body["prompt"], str)]
     assert [each.example_id for each in predictions] == [each.id for each in asked]
     assert {each.reading.explanation for each in predictions} == {"Because of  Reasoning:."}
@@ -268,7 +268,7 @@ def test_the_explanation_is_written_behind_the_likeliest_answer() -> None:
 def test_a_refused_explanation_leaves_the_label() -> None:
     with serving(Plan(chance=depends, script=["ok", "ok", "filter"])) as server:
         analyst, _ = opened(server.url)
-        (prediction,) = analyst.analyse([example("DR")])
+        (prediction,) = analyst.predict([example("DR")])
     assert (prediction.reading.status, prediction.reading.explanation) == ("parsed", "")
     assert analyst.counts == {"missing_explanations": 1, "truncated_explanations": 0}
 
@@ -276,7 +276,7 @@ def test_a_refused_explanation_leaves_the_label() -> None:
 def test_an_explanation_that_failed_is_asked_for_again_with_its_label() -> None:
     with serving(Plan(chance=depends, script=["ok", "ok", "500", "500"])) as server:
         analyst, _ = opened(server.url)
-        assert list(analyst.analyse_stream([example("DR")])) == []
+        assert list(analyst.predict_stream([example("DR")])) == []
     assert analyst.unanswered == {"HTTP 500 server_error": 1}
 
 
@@ -305,7 +305,7 @@ def test_without_log_probabilities_it_is_free_mode_and_said_once(
 ) -> None:
     with serving(plan) as server:
         analyst, messages = opened(server.url, template=template)
-        result = [*analyst.analyse([example("DR")]), *analyst.analyse([example("DR", "tea")])]
+        result = [*analyst.predict([example("DR")]), *analyst.predict([example("DR", "tea")])]
     assert [each.reading.label for each in result] == ["yes", "no"]
     assert not result[0].probabilities
     assert len(messages) == 1
@@ -315,7 +315,7 @@ def test_without_log_probabilities_it_is_free_mode_and_said_once(
 def test_a_probe_that_fails_for_now_is_no_answer() -> None:
     failing = serving(Plan(chance=depends, script=["503", "503"]))
     with failing as server, pytest.raises(MentallamaError, match="gave no answer"):
-        list(opened(server.url)[0].analyse([example("DR")]))
+        list(opened(server.url)[0].predict([example("DR")]))
 
 
 def test_a_wrong_key_is_said_in_either_mode() -> None:
@@ -325,7 +325,7 @@ def test_a_wrong_key_is_said_in_either_mode() -> None:
                 UsageError,
                 match="requires an API key, but the environment variable MENTALLAMA_API_KEY is not set",
             ):
-                list(opened(server.url, mode=mode)[0].analyse([example("DR")]))
+                list(opened(server.url, mode=mode)[0].predict([example("DR")]))
 
 
 def test_a_renamed_option_is_changed_and_said_once() -> None:
@@ -335,7 +335,7 @@ def test_a_renamed_option_is_changed_and_said_once() -> None:
 
     with serving(Plan(respond=respond, reply=yes_for_rain)) as server:
         analyst, messages = opened(server.url, mode="free", max_new_tokens=77)
-        result = list(analyst.analyse([example("DR", post) for post in POSTS]))
+        result = list(analyst.predict([example("DR", post) for post in POSTS]))
         assert server.bodies[-1]["max_completion_tokens"] == 77
     assert [each.reading.label for each in result] == ["yes", "no", "no"]
     assert [message for message in messages if "extra_body" in message] == messages
@@ -349,7 +349,7 @@ def test_any_failure_of_completions_is_free_mode(status: int) -> None:
 
     with serving(Plan(respond=respond, reply=yes_for_rain, chance=depends)) as server:
         analyst, messages = opened(server.url)
-        (prediction,) = analyst.analyse([example("DR")])
+        (prediction,) = analyst.predict([example("DR")])
     assert prediction.reading.label == "yes"
     assert len(messages) == 1
     assert "is asked in free mode" in messages[0]

@@ -64,7 +64,7 @@ def test_nan_is_an_error_and_never_a_prediction(kind: Kind, mode: Any) -> None:
     with torch.no_grad():
         model.lm_head.weight[7] = float("nan")
     with pytest.raises(MentallamaError, match="seq2seq:tiny: it computed NaN or infinite scores"):
-        list(analyst(model, tokenizer, mode=mode).analyse(make_examples(posts=2)))
+        list(analyst(model, tokenizer, mode=mode).predict(make_examples(posts=2)))
 
 
 def naive_scores(model: Any, tokenizer: Any, example: Example) -> dict[str, float]:
@@ -114,7 +114,7 @@ def test_probabilities_and_explanations_equal_naive_computation(kind: Kind, form
     model, tokenizer = ending_pair(kind)
     examples = make_examples(("MultiWD", "CAMS", "DR"), posts=2, form=form)
     seq2seq_analyst = analyst(model, tokenizer)
-    predictions = list(seq2seq_analyst.analyse(examples))
+    predictions = list(seq2seq_analyst.predict(examples))
     assert [each.example_id for each in predictions] == [example.id for example in examples]
     cut = 0
     for example, prediction in zip(examples, predictions, strict=True):
@@ -148,7 +148,7 @@ def test_free_answers_are_those_of_generate_and_are_parsed(kind: Kind) -> None:
     # a word that some texts have and others have not is from here on an end
     model.generation_config.eos_token_id = next(word for word, often in counted.items() if often < len(texts))
     seq2seq_analyst = analyst(model, tokenizer, mode="free")
-    predictions = list(seq2seq_analyst.analyse(examples))
+    predictions = list(seq2seq_analyst.predict(examples))
     cut = 0
     for example, prediction in zip(examples, predictions, strict=True):
         text, ended = naive_text(model, tokenizer, example, None)
@@ -164,8 +164,8 @@ def test_free_answers_are_those_of_generate_and_are_parsed(kind: Kind) -> None:
 def test_labels_only_writes_nothing() -> None:
     model, tokenizer = tiny_pair("t5")
     examples = make_examples(("DR", "CAMS"))
-    whole = list(analyst(model, tokenizer).analyse(examples))
-    predictions = list(analyst(model, tokenizer, labels_only=True).analyse(examples))
+    whole = list(analyst(model, tokenizer).predict(examples))
+    predictions = list(analyst(model, tokenizer, labels_only=True).predict(examples))
     assert [each.probabilities for each in predictions] == [each.probabilities for each in whole]
     assert {each.reading.explanation for each in predictions} == {""}
 
@@ -176,10 +176,10 @@ def test_padding_and_batches_do_not_change_the_answers(kind: Kind, budget: int) 
     model, tokenizer = ending_pair(kind)
     model.double()  # batches round differently, and a tie that float32 rounding breaks would change a text
     examples = make_examples(("Irf", "SAD"), posts=4)
-    together = list(analyst(model, tokenizer, max_batch_tokens=budget).analyse(examples))
+    together = list(analyst(model, tokenizer, max_batch_tokens=budget).predict(examples))
     singly = analyst(model, tokenizer)
     for prediction, example in zip(together, examples, strict=True):
-        (alone,) = singly.analyse([example])
+        (alone,) = singly.predict([example])
         assert prediction.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
         assert prediction.reading == alone.reading
 
@@ -195,17 +195,17 @@ def test_a_post_with_its_question_is_read_once(monkeypatch: pytest.MonkeyPatch) 
         "forward",
         lambda *args, **more: read.append(len(more["input_ids"])) or forward(*args, **more),
     )
-    list(analyst(model, tokenizer).analyse(examples))
+    list(analyst(model, tokenizer).predict(examples))
     assert sum(read) == 3  # nine answers each, and an explanation
 
 
 def test_no_padding_token_is_needed() -> None:
     model, tokenizer = ending_pair("bart")
     examples = make_examples(("DR", "CAMS"))
-    wanted = list(analyst(model, tokenizer).analyse(examples))
+    wanted = list(analyst(model, tokenizer).predict(examples))
     _, padless = tiny_pair("bart", pad=False)
     assert padless.pad_token_id is None
-    assert list(analyst(model, padless).analyse(examples)) == wanted
+    assert list(analyst(model, padless).predict(examples)) == wanted
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -216,7 +216,7 @@ def test_long_posts_are_truncated_and_counted_once_with_one_message(kind: Kind) 
         for example in make_examples(("MultiWD",), posts=2)
     ]
     seq2seq_analyst = analyst(model, tokenizer, log=messages.append, labels_only=True)
-    predictions = list(seq2seq_analyst.analyse([*long, *make_examples(("MultiWD",), posts=1)]))
+    predictions = list(seq2seq_analyst.predict([*long, *make_examples(("MultiWD",), posts=1)]))
     assert seq2seq_analyst.counts["truncated_posts"] == 2
     assert messages == [
         f"seq2seq:tiny has a context of {CONTEXT} tokens: longer posts are truncated at their end, and counted"
@@ -236,7 +236,7 @@ def test_an_explanation_ends_at_the_end_of_the_context() -> None:
     model.generation_config.eos_token_id = []
     settings = InferenceOptions(max_new_tokens=500, log=lambda _: None)
     seq2seq_analyst = Seq2seqAnalyst(LoadedModel(model, tokenizer, 80, "seq2seq:tiny", None), settings)
-    (prediction,) = seq2seq_analyst.analyse(make_examples(("DR",), posts=1))
+    (prediction,) = seq2seq_analyst.predict(make_examples(("DR",), posts=1))
     assert prediction.reading.status == "parsed"
     assert seq2seq_analyst.counts == {"truncated_explanations": 1}
 
@@ -245,7 +245,7 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
     model, tokenizer = tiny_pair("t5")
     examples = make_examples(("DR",), posts=1)
     with pytest.raises(UsageError, match="a seq2seq model reads the query as plain text"):
-        list(analyst(model, tokenizer, template="chat").analyse(examples))
+        list(analyst(model, tokenizer, template="chat").predict(examples))
     short = Seq2seqAnalyst(
         LoadedModel(model, tokenizer, 30, "seq2seq:tiny", None), InferenceOptions(log=lambda _: None)
     )
@@ -253,7 +253,7 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
         short._tokenized_answers(TASKS["SAD"], short._prompt_encoder("instruction"))
     model.generation_config.decoder_start_token_id = model.config.decoder_start_token_id = None
     with pytest.raises(UsageError, match="no decoder_start_token_id"):
-        list(analyst(model, tokenizer).analyse(examples))
+        list(analyst(model, tokenizer).predict(examples))
     tiny_llama(tmp_path)
     with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
         open_analyst(f"seq2seq:{tmp_path}", InferenceOptions(device="cpu"))
@@ -278,9 +278,9 @@ def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]
 def test_out_of_memory_halves_the_batches_with_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     (model, tokenizer), messages = ending_pair("bart"), list[str]()
     examples = make_examples(("Irf", "SAD"), posts=3)
-    wanted = list(analyst(model, tokenizer).analyse(examples))
+    wanted = list(analyst(model, tokenizer).predict(examples))
     seen = full(model, 120, monkeypatch)
-    predictions = list(analyst(model, tokenizer, log=messages.append).analyse(examples))
+    predictions = list(analyst(model, tokenizer, log=messages.append).predict(examples))
     assert [each.reading for each in predictions] == [each.reading for each in wanted]
     assert seen["failed"] == len(messages) > 0
     assert all(line.startswith("out of memory: batches are limited to ") for line in messages)
@@ -288,13 +288,13 @@ def test_out_of_memory_halves_the_batches_with_a_message(monkeypatch: pytest.Mon
     with pytest.raises(
         MentallamaError, match=r"out of memory with a single question of \d+ tokens; use a smaller"
     ):
-        list(analyst(model, tokenizer).analyse(examples))
+        list(analyst(model, tokenizer).predict(examples))
 
 
 def test_a_model_in_training_is_asked_without_dropout_and_goes_on_training() -> None:
     model, tokenizer = tiny_pair("bart", dropout=0.5)
     examples = make_examples(("DR",))
-    still = list(analyst(model, tokenizer).analyse(examples))
+    still = list(analyst(model, tokenizer).predict(examples))
     model.train()
-    assert list(analyst(model, tokenizer).analyse(examples)) == still
+    assert list(analyst(model, tokenizer).predict(examples)) == still
     assert model.training

@@ -132,10 +132,10 @@ def test_it_says_what_causal_says(
 ) -> None:
     asking = InferenceOptions(max_new_tokens=12, dtype="float32", **settings)
     analyst = open_analyst(f"vllm:{folders[chat]}", asking)
-    predictions = list(analyst.analyse(examples()))
+    predictions = list(analyst.predict(examples()))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     oracle = open_analyst(f"causal:{folders[chat]}", asking)
-    for one, other in zip(predictions, oracle.analyse(examples()), strict=True):
+    for one, other in zip(predictions, oracle.predict(examples()), strict=True):
         assert (one.example_id, one.reading) == (other.example_id, other.reading)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert bool(one.probabilities) == (settings != {"mode": "free"})
@@ -147,7 +147,7 @@ def test_posts_that_are_too_long_are_cut_and_counted_once_a_post(folders: dict[b
     messages: list[str] = []
     asking = InferenceOptions(max_new_tokens=4, log=messages.append)
     analyst = open_analyst(f"vllm:{folders[False]}", asking)
-    predictions = list(analyst.analyse(examples(words=" and then it rained" * 200)))
+    predictions = list(analyst.predict(examples(words=" and then it rained" * 200)))
     assert [each.reading.status for each in predictions] == ["parsed"] * 4
     assert analyst.counts["truncated_posts"] == 3
     assert len(messages) == 1
@@ -163,7 +163,7 @@ def test_a_model_trained_here_is_named_by_its_fingerprint_and_prompted_as_in_tra
     write_model_metadata(tmp_path, file, [])
     write_hashes(tmp_path)
     analyst = open_analyst(f"vllm:{tmp_path}", InferenceOptions(labels_only=True, dtype="bfloat16"))
-    list(analyst.analyse(examples()))
+    list(analyst.predict(examples()))
     assert analyst.name == "vllm:f00d"
     assert not analyst._prompt_encoders[
         "instruction"

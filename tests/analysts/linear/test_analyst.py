@@ -69,13 +69,13 @@ def ask(text: str, task: str = "DR", question: str = "depression") -> Example:
 
 
 def one(analyst: LinearAnalyst, *args: str) -> Prediction:
-    (prediction,) = analyst.analyse([ask(*args)])
+    (prediction,) = analyst.predict([ask(*args)])
     return prediction
 
 
 def test_it_learns_separable_labels(analyst: LinearAnalyst) -> None:
     examples = [example_of(p, q, "instruction") for p in POSTS if p.split == "test" for q in p.labels]
-    right = [p.reading.label == e.label for p, e in zip(analyst.analyse(examples), examples, strict=True)]
+    right = [p.reading.label == e.label for p, e in zip(analyst.predict(examples), examples, strict=True)]
     # 20 + 18 + 2 x 20; the second question of MultiWD is about how many words were drawn from, not which.
     assert len(right) == 78
     assert sum(right) >= 60
@@ -144,7 +144,7 @@ def test_every_label_has_its_own_contributions(folder: Path, analyst: LinearAnal
         assert leaning.label == label
         assert leaning.contributions == pytest.approx(decision.contributions)
     analyst_ = analyst.explain(example)
-    assert analyst_.label == next(iter(analyst.analyse([example]))).reading.label
+    assert analyst_.label == next(iter(analyst.predict([example]))).reading.label
     assert analyst_.contributions == pytest.approx(decide(vector, head).contributions)
 
 
@@ -176,23 +176,23 @@ def test_a_post_without_known_words_gets_the_prior(analyst: LinearAnalyst, text:
 def test_questions_about_one_post_do_not_mix(analyst: LinearAnalyst) -> None:
     texts = ["hopeless tired empty", "garden recipe"]
     examples = [ask(t, "MultiWD", q) for t in texts for q in ("social", "emotional")]
-    together = list(analyst.analyse(examples))
-    assert together == [next(analyst.analyse([example])) for example in examples]
-    assert together == list(reversed(list(analyst.analyse(reversed(examples)))))
+    together = list(analyst.predict(examples))
+    assert together == [next(analyst.predict([example])) for example in examples]
+    assert together == list(reversed(list(analyst.predict(reversed(examples)))))
 
 
 def test_the_same_text_in_two_sets_is_read_twice(analyst: LinearAnalyst) -> None:
     text = "hopeless garden"
     examples = [ask(text), ask(text, "CAMS", "cause"), ask(text)]
-    predictions = list(analyst.analyse(examples))
-    assert predictions == [next(analyst.analyse([example])) for example in examples]
+    predictions = list(analyst.predict(examples))
+    assert predictions == [next(analyst.predict([example])) for example in examples]
     assert predictions[0] == predictions[2]
 
 
 def test_loading_again_changes_nothing(folder: Path, analyst: LinearAnalyst) -> None:
     examples = [example_of(post, q, "instruction") for post in POSTS[:40] for q in post.labels]
     again = open_analyst(f"linear:{folder}")
-    assert list(again.analyse(examples)) == list(analyst.analyse(examples))
+    assert list(again.predict(examples)) == list(analyst.predict(examples))
 
 
 def test_a_model_file_holds_no_words(folder: Path) -> None:
@@ -339,7 +339,7 @@ def test_evidence_speaks_for_the_label_or_the_explanation_says_what_the_answer_r
     mixed = [f"{one_} {other.lower()}" for one_, other in zip(GLOOM, CHEER, strict=True)]
     examples = [ask(text) for text in [*mixed, *(post.text for post in depression_posts(3))]]
     supported = []
-    for prediction in LinearAnalyst.load(tmp_path).analyse(examples):
+    for prediction in LinearAnalyst.load(tmp_path).predict(examples):
         supported.append(sum(span.weight or 0 for span in prediction.evidence) > 0)
         said = (template.unsupported or "", template.inconclusive)
         assert supported[-1] or prediction.reading.explanation.endswith(said)

@@ -85,7 +85,7 @@ def test_intercept_shifts_follow_the_label_frequencies_of_validation_posts(tmp_p
         settings = QUICK.model_copy(update={"intercept_shifts": (shift,)})
         train_linear(posts, tmp_path / str(shift), settings)
         example = example_of(posts[0], "depression", "instruction")
-        (prediction,) = LinearAnalyst.load(tmp_path / str(shift)).analyse([example])
+        (prediction,) = LinearAnalyst.load(tmp_path / str(shift)).predict([example])
         shares[shift] = prediction.probabilities["yes"]
     assert shares[False] == pytest.approx(0.5, abs=0.02)
     assert shares[True] == pytest.approx(0.8, abs=0.02)

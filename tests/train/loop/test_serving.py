@@ -65,11 +65,11 @@ def test_llama_cpp_answers_chats_as_this_process_answers_queries(trained: Path, 
     from tests.factories.gguf_file import write_gguf
 
     options = InferenceOptions(mode="free", max_new_tokens=NEW_TOKENS, max_concurrency=1)
-    here = list(open_analyst(f"causal:{trained}", options).analyse(EXAMPLES))
+    here = list(open_analyst(f"causal:{trained}", options).predict(EXAMPLES))
     assert {prediction.reading.label for prediction in here} == {"yes", "no"}
     write_gguf(trained, tmp_path / "model.gguf")
     with llama_cpp_server(tmp_path / "model.gguf", context=256) as url:
-        served = list(open_analyst(f"remote:tiny@{url}", options).analyse(EXAMPLES))
+        served = list(open_analyst(f"remote:tiny@{url}", options).predict(EXAMPLES))
     assert [prediction.reading for prediction in served] == [prediction.reading for prediction in here]
 
 

@@ -74,7 +74,7 @@ def examples_of_split(split: str = "test") -> list[Example]:
 
 
 def predict(folder: Path, examples: Sequence[Example], **options: Any) -> list[Prediction]:
-    return list(EncoderAnalyst.load(str(folder), InferenceOptions(**options)).analyse(examples))
+    return list(EncoderAnalyst.load(str(folder), InferenceOptions(**options)).predict(examples))
 
 
 def test_the_loss_by_hand() -> None:
@@ -199,7 +199,7 @@ def test_nan_is_an_error_and_never_a_prediction(trained: Path) -> None:
     with torch.no_grad():
         analyst._classifier.model.heads.bias[1] = float("nan")
     with pytest.raises(MentallamaError, match=r"encoder:\w+: it computed NaN or infinite scores"):
-        list(analyst.analyse(examples_of_split()))
+        list(analyst.predict(examples_of_split()))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", HEADS_FILE, "tokenizer.json", "mentallama.json"])
@@ -217,7 +217,7 @@ def test_long_posts_are_truncated_and_counted(trained: Path) -> None:
     analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
     long = examples_of_split()[0].model_copy(update={"text": "tea " * 500})
     shorter = long.model_copy(update={"text": "tea " * 38})
-    first, second = analyst.analyse([long, shorter])
+    first, second = analyst.predict([long, shorter])
     assert analyst.counts == {"truncated_posts": 1}
     assert first.probabilities == pytest.approx(second.probabilities)
 

@@ -66,7 +66,7 @@ class EncoderAnalyst:
         """The questions this model answers, as (set, question)."""
         return tuple(self._head_indices)
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
 
         Raises

@@ -94,7 +94,7 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
         dtype = choose_dtype(options.dtype, device)
         return cls(load_pretrained(location, "causal", dtype, device), options)
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
 
         Raises

@@ -98,7 +98,7 @@ class RemoteAnalyst:
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport)
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
 
         Raises
@@ -108,26 +108,26 @@ class RemoteAnalyst:
         MentallamaError
             The endpoint cannot be reached, or keeps failing.
         """
-        predictions = {prediction.example_id: prediction for prediction in self.analyse_stream(examples)}
+        predictions = {prediction.example_id: prediction for prediction in self.predict_stream(examples)}
         if not all(example.id in predictions for example in examples):
             reasons = ", ".join(dict.fromkeys((*self.failed.values(), *self.unanswered)))
             advice = "check the model and the options of the request" if self.failed else "try again later"
             raise MentallamaError(f"{self._endpoint.host} gave no answer ({reasons}); {advice}")
         yield from (predictions[example.id] for example in examples)
 
-    def analyse_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def predict_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Answer a stream of examples, in any order; some may stay unanswered and are counted.
 
         Raises
         ------
         UsageError, MentallamaError
-            As for `analyse`.
+            As for `predict`.
         """
         if not self._scores_answers:
-            yield from self._analyse_free(examples)
+            yield from self._predict_free(examples)
             return
         for chunk in batched(examples, SCORING_CHUNK):
-            yield from self._analyse_answer_first(chunk)
+            yield from self._predict_answer_first(chunk)
 
     @cached_property
     def _scores_answers(self) -> bool:
@@ -204,7 +204,7 @@ class RemoteAnalyst:
 
     # Free mode
 
-    def _analyse_free(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def _predict_free(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         pending: dict[str, Example] = {}
         path = COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
 
@@ -225,7 +225,7 @@ class RemoteAnalyst:
 
     # Answer-first
 
-    def _analyse_answer_first(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def _predict_answer_first(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Score the answers to each question; then request the explanations, unless only labels are needed."""
         by_id = {example.id: example for example in examples}
         unexplained: dict[str, Prediction] = {}

@@ -87,7 +87,7 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         dtype = choose_dtype(options.dtype, device)
         return cls(load_pretrained(location, "seq2seq", dtype, device), options)
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
 
         Raises

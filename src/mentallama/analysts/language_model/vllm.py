@@ -92,7 +92,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         name = metadata.fingerprint if metadata else folder.name if folder.is_dir() else location
         return cls(engine, f"vllm:{name}", options, metadata)
 
-    def analyse(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
 
         Raises

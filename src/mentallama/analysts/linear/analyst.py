@@ -141,7 +141,7 @@ class LinearAnalyst:
         """The questions this model answers, as (set, question)."""
         return tuple((name, question) for name, model in self._set_models.items() for question in model.heads)
 
-    def analyse(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+    def predict(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Answer examples one by one.
 
         Raises
@@ -165,7 +165,7 @@ class LinearAnalyst:
         Raises
         ------
         UsageError
-            As for `analyse`.
+            As for `predict`.
         """
         head = self._head(example)
         self._task(example.task, head)

@@ -162,7 +162,7 @@ def with_weighted_f1(
         )
 
     def evaluate(model: Any) -> Metrics:
-        predictions = analyst_of(model).analyse(validation)
+        predictions = analyst_of(model).predict(validation)
         labels = [prediction.reading.label or "unparsed" for prediction in predictions]
         return {**objective.evaluate(model), "weighted_f1": mean_weighted_f1(validation, labels)}
 

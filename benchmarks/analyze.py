@@ -1,7 +1,7 @@
-"""Speed of analysing a post with its explanation, compared with plain scikit-learn without one.
+"""Speed of analyzing a post with its explanation, compared with plain scikit-learn without one.
 
-    python benchmarks/analyse.py                                   # synthetic posts, a model trained on them
-    python benchmarks/analyse.py --model linear:runs/NAME/train --posts runs/NAME/collect/posts.jsonl.zst
+    python benchmarks/analyze.py                                   # synthetic posts, a model trained on them
+    python benchmarks/analyze.py --model linear:runs/NAME/train --posts runs/NAME/collect/posts.jsonl.zst
 
 Measured on one core: posts per second with label, probabilities, evidence and explanation; the median and 95th
 percentile of the time for a single post after loading; and the same for `predict_proba` of scikit-learn on the same
@@ -156,7 +156,7 @@ def main() -> None:
         analyst = open_analyst(args.model or f"linear:{folder}")
     examples = questions(posts, analyst)
     answers: dict[str, Answer] = {
-        "mentallama, with explanations": lambda batch: list(analyst.analyse(batch)),
+        "mentallama, with explanations": lambda batch: list(analyst.predict(batch)),
         "scikit-learn, without explanations": baseline(posts, examples),
     }
     words = statistics.mean(len(example.text.split()) for example in examples)
