@@ -17,8 +17,8 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
-from mentallama.analysis import analyze_post
-from mentallama.analysts.registry import ANALYSTS, AnalystKind
+from mentallama.analysts.base import Analyst
+from mentallama.analysts.registry import ANALYSTS, AnalystKind, open_analyst
 from mentallama.answers.format import write_answer
 from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, RowGate
 from mentallama.check.gates import GATES
@@ -188,7 +188,7 @@ def test_a_stage_has_a_command(recipe_path: Path) -> None:
 # --- an analyst, 2 places: a class, and a line in `ANALYSTS` ----------------------------------------------
 
 
-class ConstantAnalyst:
+class ConstantAnalyst(Analyst):
     """Answers every question with one label, which is the location of its spec."""
 
     def __init__(self, label: str) -> None:
@@ -206,8 +206,8 @@ def test_an_analyst_is_opened_by_its_spec_and_predicts(
     """2 places: a class (`ConstantAnalyst`), and a line in `ANALYSTS`."""
     kind = AnalystKind(lambda location, _: ConstantAnalyst(location), libraries=("typer",))
     monkeypatch.setitem(ANALYSTS, "constant", kind)
-    (answer,) = analyze_post("The bus is late.", "constant:no", "DR").predictions
-    assert (answer.reading.label, answer.model) == ("no", "constant:no")
+    (answer,) = open_analyst("constant:no").analyze("The bus is late.", "DR")
+    assert (answer.label, answer.model) == ("no", "constant:no")
 
     posts = tmp_path / "posts.jsonl"
     write_records(

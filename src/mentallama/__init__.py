@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from mentallama.analysis import analyze_post
     from mentallama.analysts.registry import open_analyst
     from mentallama.answers.format import write_answer
     from mentallama.answers.parse import read_answer
     from mentallama.tasks import load_tasks
 
-__all__ = ["analyze_post", "load_tasks", "open_analyst", "read_answer", "write_answer"]
+__all__ = ["load_tasks", "open_analyst", "read_answer", "write_answer"]
 
 _MODULES = {
-    "analyze_post": "mentallama.analysis",
     "load_tasks": "mentallama.tasks",
     "open_analyst": "mentallama.analysts.registry",
     "read_answer": "mentallama.answers.parse",

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
+from mentallama.analysts.answer import Answer
 from mentallama.cli import app as cli
 from mentallama.cli.terminal import explanation_or_reason
-from mentallama.records import Reading
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.project import ROOT
 
@@ -126,10 +126,12 @@ def test_an_answer_without_a_label_says_why(run: Run) -> None:
 
 
 def test_a_label_without_a_reason_is_no_failure() -> None:
-    label_only = Reading(status="parsed", label="yes")
+    label_only = Answer(
+        post="Rain.", task="DR", question="depression", label="yes", status="parsed", model="m"
+    )
     assert explanation_or_reason(label_only) == "There is no explanation: this model gives labels only."
-    assert explanation_or_reason(Reading(status="parsed", label="yes", explanation="Rain.")) == "Rain."
-    refused = Reading(status="refused", reason="it declines")
+    assert explanation_or_reason(label_only.model_copy(update={"explanation": "Rain."})) == "Rain."
+    refused = label_only.model_copy(update={"label": None, "status": "refused", "reason": "it declines"})
     assert explanation_or_reason(refused) == "The answer is refused: it declines."
 
 

@@ -19,12 +19,13 @@ import pytest
 
 from mentallama.answers.format import write_answer
 from mentallama.cli import app as cli
-from mentallama.collect.readers import MAX_POST_CHARS, Reject
+from mentallama.collect.readers import Reject
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
 from mentallama.records import FORMS, Form
 from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks, write_query
+from mentallama.text.clean_post import MAX_POST_CHARS
 from tests.factories.project import ROOT
 
 MARKER = "zebrafish"
@@ -477,15 +478,13 @@ def test_a_post_that_is_not_utf_8_is_decoded_with_replacement(trained: Path) -> 
 
 @pytest.mark.parametrize("post", ["", " \n\t", "\u200b"])
 def test_an_empty_post_is_a_usage_error(post: str, trained: Path) -> None:
-    assert_reported(mentallama("analyze", post, cwd=trained), 2, "the post is empty")
-    assert_reported(mentallama("analyze", "-", cwd=trained, stdin=post.encode()), 2, "the post is empty")
+    assert_reported(mentallama("analyze", post, cwd=trained), 2, "the text is empty")
+    assert_reported(mentallama("analyze", "-", cwd=trained, stdin=post.encode()), 2, "the text is empty")
 
 
 def test_an_overlong_post_is_a_usage_error(trained: Path) -> None:
     post = f"{MARKER} ".encode() * (MAX_POST_CHARS // 5)
-    assert_reported(
-        mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {MAX_POST_CHARS:,} are analyzed"
-    )
+    assert_reported(mentallama("analyze", "-", cwd=trained, stdin=post), 2, f"at most {MAX_POST_CHARS:,}")
 
 
 def test_a_set_that_the_model_does_not_support_is_a_usage_error(trained: Path) -> None:

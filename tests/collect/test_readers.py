@@ -11,20 +11,19 @@ from pydantic import ValidationError
 
 from mentallama.answers.format import write_answer
 from mentallama.collect.readers import (
-    MAX_POST_CHARS,
     RawPost,
     Reject,
     RowRules,
     read_labels_file,
     read_release_posts,
     read_table_posts,
-    rejection_reason,
 )
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseFile
 from mentallama.files.tables import NUL_STAND_IN
 from mentallama.files.yaml_file import parse_yaml
 from mentallama.tasks import Source, load_tasks, write_query
+from mentallama.text.clean_post import MAX_POST_CHARS, post_problem
 
 TASKS = load_tasks()
 
@@ -222,7 +221,7 @@ def test_every_row_is_a_post_or_a_reject(name: str, raw: str, tmp_path: Path) ->
     )
     first = 1 if name.startswith("a.json") else 2
     assert [each.row for each in found] == [first, first + 1, first + 2, first + 3]
-    usable = [post for post in posts(found) if rejection_reason(post) is None]
+    usable = [post for post in posts(found) if post_problem(post.text) is None]
     assert [post.text.strip('"') for post in usable] == ["a", "d"]
 
 
@@ -399,4 +398,4 @@ def test_a_reference_without_a_label_is_rejected_without_its_text(tmp_path: Path
     ],
 )  # fmt: skip
 def test_a_text_that_is_no_post_says_why(text: str, reason: str | None) -> None:
-    assert rejection_reason(RawPost("DR", None, "table", "a.csv", 2, text, {})) == reason
+    assert post_problem(text) == reason

@@ -1,16 +1,24 @@
-"""Protocols of analysts and label readers, the spec that names an analyst, and the options of inference."""
+"""The base class of analysts, the protocol of label readers, the spec of an analyst, and the options of inference."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from mentallama.analysts.answer import Answer, Answers, answer_of, as_text, example_of_text, unanswered
 from mentallama.errors import MentallamaError
-from mentallama.progress import LogFn, log_to_stderr
-from mentallama.records import Example, Prediction
-from mentallama.tasks import Task, load_tasks
+from mentallama.parallel import batched
+from mentallama.progress import LogFn, log_to_stderr, progress_bar
+from mentallama.records import Example, Form, Prediction
+from mentallama.tasks import QuestionKey, Task, load_tasks, select_questions
+from mentallama.text.clean_post import CleanPost, clean_post
+
+BATCH_SIZE = 256
+"""Examples per call of the analyst: enough to fill any accelerator, few enough for memory."""
 
 InferenceMode = Literal["answer-first", "free"]
 Template = Literal["auto", "chat", "plain"]
@@ -18,14 +26,103 @@ Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
-class Analyst(Protocol):
-    """Answers questions about posts: one prediction per example, in their order.
+class Analyst(ABC):
+    """Answers questions about posts: `predict` for records, `analyze` for texts.
 
-    An analyst may also have `supported_questions` (pairs of set and question; without it, all questions are supported)
-    and `counts` (a Counter of events to report to users, such as truncated posts).
+    A subclass defines `predict`. It may also define `supported_questions`, and have `counts`, a Counter of events to
+    report to users, such as truncated posts.
+
+    Attributes
+    ----------
+    spec
+        The name that it was opened by, such as `linear:runs/sample-linear/train`.
+    form
+        Form of query that its model was trained on.
+    tasks
+        Tasks by set name.
     """
 
-    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]: ...
+    spec: str = ""
+    form: Form = "instruction"
+    tasks: Mapping[str, Task] = MappingProxyType({})
+
+    @property
+    def supported_questions(self) -> Collection[QuestionKey] | None:
+        """The questions that it answers, as (set, question); None: any."""
+        return None
+
+    @abstractmethod
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        """Answer a batch of examples: one prediction per example, in their order."""
+
+    def analyze(self, posts: str | Iterable[str | None], task: str | Iterable[str] | None = None) -> Answers:
+        """Answer questions about posts; equal posts are asked about once.
+
+        Parameters
+        ----------
+        posts
+            Texts: a list, a pandas or polars Series, any iterable; a single string is one post. They are cleaned as
+            `collect` does before the model reads them. None and NaN are empty posts.
+        task
+            The questions to ask: those of a task (`"dreaddit"`), one of them (`"MultiWD:social"`), or several such
+            names; None: all that the model supports.
+
+        Returns
+        -------
+        Answers
+            One answer per post and question, in order: `len(posts) * len(questions)`. An empty or overlong post has
+            the status "skipped", and a question whose call to a server failed the status "failed".
+
+        Raises
+        ------
+        UsageError
+            There is no such task or question, the model does not answer it, or a post is not a text.
+        DataError, MentallamaError
+            The model is damaged, its memory does not suffice, or its server cannot be reached.
+        """
+        names = [task] if isinstance(task, str) else list(task or ())
+        questions = select_questions(names, self.supported_questions, self.tasks, self.spec)
+        texts = [
+            as_text(post, number) for number, post in enumerate([posts] if isinstance(posts, str) else posts)
+        ]
+        cleaned = {text: clean_post(text) for text in dict.fromkeys(texts)}
+        examples = {
+            (post.original, key): example_of_text(post.text, key, self.form)
+            for post in cleaned.values()
+            if post.problem is None
+            for key in questions
+        }
+        found = self._predict_all(examples.values())
+        return Answers(
+            self._answer(cleaned[text], key, examples.get((text, key)), found)
+            for text in texts
+            for key in questions
+        )
+
+    def predict_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+        """Answer a stream of examples, in any order; examples whose call to a server failed are left out."""
+        for batch in batched(examples, BATCH_SIZE):
+            yield from self.predict(batch)
+
+    def _predict_all(self, examples: Iterable[Example]) -> dict[str, Prediction]:
+        """Predictions by example id, which texts that are equal after cleaning share."""
+        unique = {example.id: example for example in examples}
+        found: dict[str, Prediction] = {}
+        with progress_bar("analyze", len(unique)) as advance:
+            for prediction in self.predict_stream(unique.values()):
+                found[prediction.example_id] = prediction
+                advance(1)
+        return found
+
+    def _answer(
+        self, post: CleanPost, key: QuestionKey, example: Example | None, found: Mapping[str, Prediction]
+    ) -> Answer:
+        if example is None:
+            return unanswered(post, key, "skipped", str(post.problem), self.spec)
+        if example.id not in found:
+            reason = getattr(self, "failed", {}).get(example.id, "the server gave no answer; ask again")
+            return unanswered(post, key, "failed", reason, self.spec)
+        return answer_of(post, key, found[example.id], self.spec)
 
 
 class NonFiniteOutputError(MentallamaError):

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.analysts.base import Analyst, AnalystSpec, InferenceOptions, LabelReader
+from mentallama.analysts.checkpoints.metadata import METADATA_FILE, model_query_form, read_model_metadata
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import UsageError
+from mentallama.run_files import TRAIN_FOLDER
 
 _TORCH = ("torch", "transformers", "tokenizers", "peft")
 _REQUIRED = ("torch", "transformers")
@@ -182,7 +184,32 @@ def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
     DataError
         A file of the model is damaged.
     """
-    return analyst_kind(spec).load(AnalystSpec.parse(spec).location, options or InferenceOptions())
+    options = options or InferenceOptions()
+    analyst = analyst_kind(spec).load(AnalystSpec.parse(spec).location, options)
+    analyst.spec, analyst.form, analyst.tasks = spec, model_query_form(spec), options.tasks
+    return analyst
+
+
+def newest_model(runs: Path) -> str:
+    """Spec of the most recently trained model among the runs in a folder.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    from mentallama.analysts.linear.serialization import MODEL_FILE
+
+    files = [path for name in (MODEL_FILE, METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")]
+    if not files:
+        raise UsageError(
+            f"there is no trained model in {runs}/; train one, for example with `mentallama run "
+            "recipes/sample-linear.yaml` (`mentallama init DIR` writes this recipe), or name one with "
+            "--model linear:DIR"
+        )
+    folder = max(files, key=lambda path: path.stat().st_mtime).parent
+    metadata = read_model_metadata(folder)
+    return f"{metadata.analyst if metadata else 'linear'}:{folder}"
 
 
 def open_label_reader(folder: Path) -> LabelReader:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import model_validator
 
+from mentallama.analysts.base import Analyst
 from mentallama.answers.parse import read_answer
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_records
@@ -33,7 +34,7 @@ class ScriptedAnswer(Record):
         return self
 
 
-class ScriptedAnalyst:
+class ScriptedAnalyst(Analyst):
     """Returns answers from a file; an answer to the example takes precedence over one to its question."""
 
     def __init__(self, lines: Iterable[ScriptedAnswer], tasks: Mapping[str, Task] | None = None) -> None:

@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from mentallama.cli.console import echo_json
 from mentallama.cli.options import TasksFolder
 from mentallama.errors import UsageError
+from mentallama.safety import NOTICE
 
 RUNS = Path("runs")
 """Where the newest model is looked for."""
@@ -80,9 +81,9 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Analyze one post: label, probability, the post with its evidence marked, and the reason."""
-    from mentallama.analysis import analyze_post, newest_model
+    from mentallama.analysts.registry import newest_model, open_analyst
     from mentallama.cli.predict import predict_overrides
-    from mentallama.cli.terminal import print_analysis
+    from mentallama.cli.terminal import print_answers
     from mentallama.predict.ad_hoc import parse_options
     from mentallama.predict.stage import PredictJob, inference_options
     from mentallama.tasks import load_tasks
@@ -95,11 +96,16 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
     settings = parse_options(predict_overrides(overrides))
     options = inference_options(PredictJob(model, settings, tasks))
-    analysis = analyze_post(_read_post(text), model, task, tasks, options)
+    answers = open_analyst(model, options).analyze(_read_post(text), task)
+    if (
+        problem := next((answer.reason for answer in answers if answer.status == "skipped"), None)
+    ) is not None:
+        raise UsageError(f"{problem}; pass a post, or - to read it from standard input")
     if as_json:
-        echo_json(analysis.as_json())
+        fields = [answer.model_dump(mode="json", exclude={"post", "model"}) for answer in answers]
+        echo_json({"text": answers[0].post, "model": model, "answers": fields, "notice": NOTICE})
     else:
-        print_analysis(analysis, tasks)
+        print_answers(answers, tasks)
 
 
 def _read_post(text: str) -> str:
@@ -108,4 +114,4 @@ def _read_post(text: str) -> str:
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if sys.stdin is None:
         raise UsageError("standard input is closed; pass the post as an argument")
-    return sys.stdin.buffer.read().decode("utf-8", "replace")
+    return sys.stdin.buffer.read().decode("utf-8", "replace").removesuffix("\n")

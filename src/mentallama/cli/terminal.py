@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.text import Text
 
-from mentallama.analysis import PostAnalysis
+from mentallama.analysts.answer import Answer, Answers
 from mentallama.cli.console import terminal_width
 from mentallama.errors import printable
-from mentallama.records import Example, Prediction, Reading, Span
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
 
@@ -22,27 +21,28 @@ PIPE_WIDTH = 100
 INDENT = "  "
 
 
-def print_analysis(analysis: PostAnalysis, tasks: Mapping[str, Task]) -> None:
+def print_answers(answers: Answers, tasks: Mapping[str, Task]) -> None:
     """Print label, probability, the post with its evidence highlighted, the explanation, and the notice."""
     console = Console(width=terminal_width() or PIPE_WIDTH, highlight=False)
-    for example, prediction in analysis:
-        _print_wrapped(console, _headline(example, prediction, tasks))
-        _print_wrapped(console, highlight_evidence(analysis.text, prediction.evidence), INDENT)
-        _print_wrapped(console, Text(printable(explanation_or_reason(prediction.reading))), INDENT)
+    for answer in answers:
+        _print_wrapped(console, _headline(answer, tasks))
+        _print_wrapped(console, highlight_evidence(answer), INDENT)
+        _print_wrapped(console, Text(printable(explanation_or_reason(answer))), INDENT)
         console.print()
     if console.is_terminal:
         legend = Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it")
         console.print(legend, style="dim")
-    _print_wrapped(console, Text(printable(f"{analysis.model}. {NOTICE}"), style="dim"))
+    models = ", ".join(dict.fromkeys(answer.model for answer in answers))
+    _print_wrapped(console, Text(printable(f"{models}. {NOTICE}"), style="dim"))
 
 
-def explanation_or_reason(reading: Reading) -> str:
+def explanation_or_reason(answer: Answer) -> str:
     """The explanation, or why there is none."""
-    if reading.explanation:
-        return reading.explanation
-    if reading.status == "parsed":
+    if answer.explanation:
+        return answer.explanation
+    if answer.status == "parsed":
         return "There is no explanation: this model gives labels only."
-    return f"The answer is {reading.status}: {reading.reason}."
+    return f"The answer is {answer.status}: {answer.reason}."
 
 
 def _print_wrapped(console: Console, text: Text, indent: str = "") -> None:
@@ -52,21 +52,19 @@ def _print_wrapped(console: Console, text: Text, indent: str = "") -> None:
         console.print(Text(indent) + line if line else "")
 
 
-def _headline(example: Example, prediction: Prediction, tasks: Mapping[str, Task]) -> Text:
-    label = prediction.reading.label
-    question = tasks[example.task].questions[example.question].wording.instruction
-    line = Text.assemble((printable(example.task), "bold"), printable(f": {question} "))
-    line.append(printable(label or prediction.reading.status), style="bold")
-    if label in prediction.probabilities:
-        line.append(f" ({prediction.probabilities[label]:.0%})")
+def _headline(answer: Answer, tasks: Mapping[str, Task]) -> Text:
+    question = tasks[answer.task].questions[answer.question].wording.instruction
+    line = Text.assemble((printable(answer.task), "bold"), printable(f": {question} "))
+    line.append(printable(answer.label or answer.status), style="bold")
+    if answer.probability is not None:
+        line.append(f" ({answer.probability:.0%})")
     return line
 
 
-def highlight_evidence(text: str, evidence: tuple[Span, ...]) -> Text:
+def highlight_evidence(answer: Answer) -> Text:
     """The post with its evidence in colour. Without colour, the quotes of the explanation show the evidence."""
-    highlighted = Text(text)
-    for span in evidence:
-        highlighted.stylize(
-            SUPPORTING_STYLE if (span.weight or 0.0) >= 0 else OPPOSING_STYLE, span.start, span.end
-        )
+    highlighted = Text(answer.post)
+    for quotation in answer.evidence:
+        style = SUPPORTING_STYLE if (quotation.weight or 0.0) >= 0 else OPPOSING_STYLE
+        highlighted.stylize(style, quotation.start, quotation.end)
     return highlighted

@@ -9,9 +9,10 @@ from functools import partial
 
 import numpy as np
 
-from mentallama.collect.readers import RawPost, Reject, rejection_reason
+from mentallama.collect.readers import RawPost, Reject
 from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
 from mentallama.records import Origin, Post, Provenance, Span, Split, stable_id
+from mentallama.text.clean_post import EMPTY_TEXT, post_problem
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import Array, minhash_bands
 from mentallama.text.pii import scrub
@@ -69,9 +70,9 @@ def clean_batch(
         if isinstance(raw, Reject):
             batch.rejects.append(raw)
             continue
-        reason = rejection_reason(raw)
+        reason = post_problem(raw.text)
         repaired = "" if reason else repair(raw.text)
-        reason = reason or ("the text is empty" if is_blank(repaired) else None)
+        reason = reason or (EMPTY_TEXT if is_blank(repaired) else None)
         if reason:
             batch.rejects.append(Reject(file=raw.file, row=raw.row, reason=reason))
         else:

@@ -12,7 +12,6 @@ from mentallama.collect.placeholders import Placeholders
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
 from mentallama.files.tables import (
-    NUL_STAND_IN,
     MissingColumnsError,
     Row,
     UnreadableRow,
@@ -21,9 +20,6 @@ from mentallama.files.tables import (
 )
 from mentallama.records import Origin, Record, Split
 from mentallama.tasks import LabelsFile, Source, Task, normalize_code
-
-MAX_POST_CHARS = 100_000
-"""Reddit's own limit is 40,000; a longer cell means a damaged file, not a post."""
 
 
 class Reject(Record):
@@ -280,14 +276,3 @@ def _describe_cell(cell: str) -> str:
 
 def _parse_split(cell: str) -> Split | None:
     return _SPLIT_ALIASES.get(cell.strip().lower())
-
-
-def rejection_reason(raw: RawPost) -> str | None:
-    """The reason why a post's text cannot be used; None if it can."""
-    if NUL_STAND_IN in raw.text:
-        return "the text contains NUL bytes; the file is damaged or binary"
-    if len(raw.text) > MAX_POST_CHARS:
-        return f"the text has {len(raw.text):,} characters; posts have at most {MAX_POST_CHARS:,}"
-    if not raw.text.strip():
-        return "the text is empty"
-    return None

@@ -10,11 +10,8 @@ from itertools import chain
 from typing import Protocol, runtime_checkable
 
 from mentallama.analysts.base import Analyst
-from mentallama.predict.questions import QuestionKey
 from mentallama.records import Example, Prediction
-
-BATCH_SIZE = 256
-"""Examples per call of the analyst: enough to fill any accelerator, few enough for memory."""
+from mentallama.tasks import QuestionKey
 
 PoolEvent = Prediction | Counter[str]
 """A prediction, or the analyst's counts since the last ones."""

@@ -15,7 +15,6 @@ from mentallama.files.tables import table_format
 from mentallama.predict.imhi_output import ImhiRow
 from mentallama.predict.questions import (
     PostQuestions,
-    QuestionKey,
     QuestionSource,
     every_question,
     labelled_questions,
@@ -23,7 +22,7 @@ from mentallama.predict.questions import (
 )
 from mentallama.records import Form, Post, Split, example_of, stable_id
 from mentallama.run_files import POSTS_PATH
-from mentallama.tasks import Task
+from mentallama.tasks import QuestionKey, Task
 
 POST_FILE_SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 """Files of posts; JSON Lines may be compressed."""

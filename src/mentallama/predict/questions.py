@@ -7,10 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from mentallama.records import Example, Form, Post, Record, example_of
-from mentallama.tasks import Task
-
-QuestionKey = tuple[str, str]
-"""A set and the name of one of its questions."""
+from mentallama.tasks import QuestionKey, Task
 
 
 class QuestionRow(Record):

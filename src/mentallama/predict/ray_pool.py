@@ -28,9 +28,9 @@ from mentallama.llm_api.transport.ray import (
     version_mismatch,
 )
 from mentallama.predict.analyst_pool import AnalystPool, PoolEvent, answer_batch
-from mentallama.predict.questions import QuestionKey
 from mentallama.progress import LogFn
 from mentallama.records import Example
+from mentallama.tasks import QuestionKey
 
 MAX_WORKER_LOSSES = 3
 """If this many workers are lost during one batch, the run ends, since the batch may be the cause."""

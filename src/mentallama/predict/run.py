@@ -16,12 +16,13 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+from mentallama.analysts.base import BATCH_SIZE
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import record_writer
 from mentallama.llm_api.limits.failure_watch import describe_failures
 from mentallama.llm_api.types import failure_kind
-from mentallama.predict.analyst_pool import BATCH_SIZE, AnalystPool
+from mentallama.predict.analyst_pool import AnalystPool
 from mentallama.predict.journal import Journal
 from mentallama.predict.questions import (
     PostQuestions,

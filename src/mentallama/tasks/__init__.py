@@ -4,7 +4,7 @@ These files are the only place where a question, a label, an alias or an answer 
 any language, is a new file and needs no code.
 """
 
-from mentallama.tasks.catalogue import find_task, load_tasks, read_task
+from mentallama.tasks.catalogue import QuestionKey, find_task, load_tasks, read_task, select_questions
 from mentallama.tasks.query_format import read_query, write_query
 from mentallama.tasks.schema import (
     ColumnMap,
@@ -23,6 +23,7 @@ __all__ = [
     "Label",
     "LabelsFile",
     "Question",
+    "QuestionKey",
     "Source",
     "Task",
     "find_task",
@@ -30,5 +31,6 @@ __all__ = [
     "normalize_code",
     "read_query",
     "read_task",
+    "select_questions",
     "write_query",
 ]

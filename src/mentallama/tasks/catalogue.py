@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,9 @@ from mentallama.files.schema_faults import fault_sentences
 from mentallama.files.yaml_file import KeyPath, read_yaml
 from mentallama.tasks.schema import Task
 from mentallama.text.suggestions import did_you_mean
+
+QuestionKey = tuple[str, str]
+"""A set and the name of one of its questions."""
 
 
 def read_task(path: Path) -> Task:
@@ -93,3 +96,50 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
     own = "; the folder of your own tasks is given with --tasks, or with tasks: in a recipe"
     hint = own if tasks is _shipped_tasks() else ""
     raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks)}{hint}")
+
+
+def select_questions(
+    names: Iterable[str], supported: Collection[QuestionKey] | None, tasks: Mapping[str, Task], model: str
+) -> tuple[QuestionKey, ...]:
+    """The questions that are named by their task (`MultiWD`) or as one of it (`MultiWD:social`), in that order.
+
+    Parameters
+    ----------
+    names
+        Without any, all questions that the model supports are selected.
+    supported
+        The questions that the model supports; None: all.
+    model
+        The model's name, for messages.
+
+    Raises
+    ------
+    UsageError
+        There is no such task or question, or the model does not support it; or no name is given, and the model
+        supports every question.
+    """
+    if supported is not None and (unknown := [name for name, _ in supported if name not in tasks]):
+        raise UsageError(
+            f"{model} answers {unknown[0]}, which no known task describes; name the folder of its file with --tasks"
+        )
+    named = [key for name in names for key in _named_questions(name, tasks)]
+    if not named:
+        if supported is None:
+            raise UsageError(f"{model} takes any task; name one, such as dreaddit: {', '.join(tasks)}")
+        return tuple(supported)
+    for name, question in named:
+        if supported is not None and (name, question) not in supported:
+            known = ", ".join(dict.fromkeys(name for name, _ in supported))
+            raise UsageError(f"{model} does not answer {name} ({question}); it answers {known}")
+    return tuple(dict.fromkeys(named))
+
+
+def _named_questions(name: str, tasks: Mapping[str, Task]) -> list[QuestionKey]:
+    set_name, _, question = name.partition(":")
+    task = find_task(set_name, tasks)
+    if not question:
+        return [(task.set, known) for known in task.questions]
+    by_lower = {known.lower(): known for known in task.questions}
+    if question.lower() not in by_lower:
+        raise UsageError(f"{task.set} has no question {question!r}; {did_you_mean(question, task.questions)}")
+    return [(task.set, by_lower[question.lower()])]

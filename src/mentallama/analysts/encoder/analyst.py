@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.analysts.encoder.model import (
     EncoderClassifier,
@@ -24,7 +24,7 @@ from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import find_task
 
 
-class EncoderAnalyst:
+class EncoderAnalyst(Analyst):
     """Answers the questions that the encoder has heads for.
 
     Attributes

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, fsum, inf, isnan
 from typing import Generic, Protocol, TypeVar
 
-from mentallama.analysts.base import InferenceOptions, NonFiniteOutputError, Template
+from mentallama.analysts.base import Analyst, InferenceOptions, NonFiniteOutputError, Template
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
@@ -102,7 +102,7 @@ class AnswerEncoder(Protocol):
 EncoderT = TypeVar("EncoderT", bound=AnswerEncoder)
 
 
-class GenerativeAnalyst(ABC, Generic[EncoderT]):
+class GenerativeAnalyst(Analyst, Generic[EncoderT]):
     """Base of `causal`, `seq2seq` and `vllm`: one prompt encoder per form, answers tokenized once per task.
 
     Attributes

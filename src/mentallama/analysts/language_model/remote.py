@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.inference.token_trie import common_prefix_length
 from mentallama.analysts.language_model.generative import label_probabilities
 from mentallama.answers.finish_reasons import finish_reason_status
@@ -45,7 +45,7 @@ LOGPROBS_PROBE = ("The sky is blue.", "The sky is green.")
 """Texts whose log-probabilities are requested to find out whether the endpoint provides them."""
 
 
-class RemoteAnalyst:
+class RemoteAnalyst(Analyst):
     """Answers with a model behind an endpoint.
 
     Parameters

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mentallama.analysts.base import Analyst
 from mentallama.analysts.linear.features import Featurizer, FloatArray, NgramConfig, TfidfVector, WordSequence
 from mentallama.analysts.linear.rationale import (
     NEAR_PRIOR,
@@ -93,7 +94,7 @@ def _support(decision: Decision, head: LinearHead) -> Support:
     return "clear" if abs(gain) > NEAR_PRIOR else "weak"
 
 
-class LinearAnalyst:
+class LinearAnalyst(Analyst):
     """Answers with a linear model and quotes the words on which the decision rests.
 
     Parameters
