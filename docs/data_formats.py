@@ -24,7 +24,7 @@ from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow
 from mentallama.predict.run import PredictSummary
-from mentallama.records import Example, Post, Prediction, Response, Verdict
+from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, Verdict
 from mentallama.teach.responses import Disagreement, FailedRequest
 from mentallama.teach.summary import TeachSummary
 
@@ -59,7 +59,12 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File(names.RATING_SAMPLE_PATH, "A sample of explanations for raters, see [Check](check.md)."),
             File(
                 f"{names.CHECKPOINTS_FOLDER}/, {names.BASELINE_FILE}",
-                "Checkpoints of neural training, and metrics of the untrained model; deleted when training is done.",
+                "Checkpoints of neural training, with its metrics so far, and metrics of the untrained model; deleted "
+                "when training is done.",
+            ),
+            File(
+                f"{names.TENSORBOARD_FOLDER}/FINGERPRINT/",
+                "With `train.tensorboard: true`: event files of each training, for `tensorboard --logdir`.",
             ),
             File(
                 "predicted-KEY.part.jsonl",
@@ -152,6 +157,13 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "Neural analysts: settings and model card.",
             ),
             File("hashes.json", "The SHA-256 of every file of the model, checked before it answers."),
+            File(
+                names.METRICS_FILE,
+                "Neural analysts: a line for every optimiser step and every evaluation, in order. Steps have no gap "
+                "and no repetition, however often training was killed. Fields without a value are left out. Until "
+                f"training has finished, the file grows in `{names.CHECKPOINTS_FOLDER}/`. No result depends on it.",
+                TrainingMetrics,
+            ),
             File(names.SUMMARY_FILE, "Counts, the settings that were chosen, and validation metrics."),
         ),
     ),

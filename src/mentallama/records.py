@@ -148,6 +148,28 @@ class FailedRequest(Record):
     reason: str
 
 
+class TrainingMetrics(Record):
+    """A line of `metrics.jsonl`: an optimiser step, which has a loss, or an evaluation, which has `validation`."""
+
+    step: int
+    """Optimiser steps taken so far. An evaluation comes after the step of the same number."""
+    epoch: float
+    """Passes over the training rows so far; 0.5 is half of the first."""
+    seconds: float
+    """Time spent on training so far, evaluations and checkpoints included. The time between a kill and its resumption
+    does not count."""
+    loss: float | None = None
+    """Mean loss of the step's targets, in nats."""
+    learning_rate: float | None = None
+    """Of the step, before the multiplier of an encoder's heads."""
+    grad_norm: float | None = None
+    """Norm of the gradient before it is clipped."""
+    tokens_per_second: float | None = None
+    """Tokens of the step's rows, without padding, by the seconds of the step."""
+    validation: dict[str, float] = {}
+    """Metrics on the validation rows: always `loss`; the others depend on analyst and objective."""
+
+
 class Prediction(Record):
     """An analyst's answer to one example.
 

@@ -68,6 +68,11 @@ CHECKPOINTS_FOLDER = "checkpoints"
 """Checkpoints to resume from, in the run's folder; removed when training has finished."""
 BASELINE_FILE = "baseline.json"
 """Metrics of the untrained model, in the run's folder; removed when training has finished."""
+METRICS_FILE = "metrics.jsonl"
+"""Metrics of every step and evaluation; until training has finished, the file is among the checkpoints."""
+TENSORBOARD_FOLDER = "tensorboard"
+"""Event files of TensorBoard, in the run's folder; a subfolder for each training."""
+TRAIN_METRICS_PATH = f"{TRAIN_FOLDER}/{METRICS_FILE}"
 TRAIN_SUMMARY_PATH = f"{TRAIN_FOLDER}/{SUMMARY_FILE}"
 
 # predict

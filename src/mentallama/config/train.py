@@ -111,6 +111,9 @@ class NeuralSettings(Settings):
     """Validation metric that selects the best checkpoint, which is the one that is kept."""
     checkpoint_minutes: PositiveFloat = 10.0
     """Time between checkpoints: the most work that a killed training loses."""
+    tensorboard: bool = False
+    """Write the metrics of metrics.jsonl also as event files, for `tensorboard --logdir runs`; needs the extra
+    tensorboard."""
 
 
 class EncoderSettings(NeuralSettings):
@@ -208,7 +211,7 @@ TRAIN_SETTINGS: dict[str, type[Settings]] = {
 }
 """Settings by analyst kind, as recipes and specs name it."""
 
-TRAIN_CACHE_EXCLUDES = frozenset(("checkpoint_minutes", "device", "max_batch_tokens"))
+TRAIN_CACHE_EXCLUDES = frozenset(("checkpoint_minutes", "device", "max_batch_tokens", "tensorboard"))
 """Settings that change how training runs, not the model that it produces."""
 
 Train = Annotated[

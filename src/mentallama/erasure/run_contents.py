@@ -24,6 +24,7 @@ from mentallama.run_files import (
     LEDGER_PATH,
     LOCK_PATH,
     MANIFEST_FILE,
+    METRICS_FILE,
     POSTS_PATH,
     PREDICTIONS_FILE,
     QUESTIONS_FILE,
@@ -31,6 +32,7 @@ from mentallama.run_files import (
     RESPONSES_FOLDER,
     REVIEW_FOLDER,
     SUMMARY_FILE,
+    TENSORBOARD_FOLDER,
 )
 
 _STAGES = {stage.name: stage for stage in STAGES}
@@ -40,8 +42,9 @@ _FILES_BESIDE_STAGES = frozenset(
 """Files of a run, or of `predict --out`, beside the folders of the stages."""
 _PATTERNS_BY_FOLDER: dict[str, tuple[str, ...]] = {
     BATCH_FOLDER: ("*.jsonl", "results/*.jsonl"),
-    CHECKPOINTS_FOLDER: ("step-*/*", "best-*/*"),
+    CHECKPOINTS_FOLDER: ("step-*/*", "best-*/*", METRICS_FILE),
     RESPONSES_FOLDER: ("*.csv",),
+    TENSORBOARD_FOLDER: ("*/events.out.tfevents.*",),
     REVIEW_FOLDER: (DISAGREEMENTS_FILE, RATING_SAMPLE_FILE),
 }
 """Names of the files that a run writes into its other folders; people put files of their own beside them."""

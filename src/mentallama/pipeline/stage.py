@@ -15,7 +15,10 @@ from mentallama.config import Recipe
 from mentallama.config.base import Settings
 from mentallama.errors import UsageError
 from mentallama.progress import LogFn
-from mentallama.run_files import MANIFEST_FILE
+from mentallama.run_files import MANIFEST_FILE, METRICS_FILE
+
+_NOT_INPUTS = frozenset((MANIFEST_FILE, METRICS_FILE))
+"""Files of a stage's folder that say how long it took; no result depends on them."""
 
 
 @dataclass(frozen=True)
@@ -129,5 +132,5 @@ def spec_files(spec: str, prefix: str) -> dict[str, Path]:
     location = AnalystSpec.parse(spec).location
     path = Path(location)
     candidates = sorted(path.rglob("*")) if location and path.is_dir() else [path]
-    files = [file for file in candidates if file.is_file() and file.name != MANIFEST_FILE]
+    files = [file for file in candidates if file.is_file() and file.name not in _NOT_INPUTS]
     return {f"{prefix}/{file.relative_to(path) if path.is_dir() else file.name}": file for file in files}

@@ -5,7 +5,8 @@
 Reads rows of the splits train and validation, never test rows: posts (`collect/posts.jsonl.zst`), rows with answers
 (`check/instructions.jsonl.zst`; without check, the release's own `collect/responses.jsonl.zst`), preference pairs or
 text, depending on analyst and objective. Writes the model's folder, to be opened as `ANALYST:runs/NAME/train`, and
-`summary.json`. No file contains a time stamp.
+`summary.json`; neural trainers also write `metrics.jsonl`. No file contains a time stamp, and none but `metrics.jsonl`
+depends on how long the training took.
 """
 
 from __future__ import annotations

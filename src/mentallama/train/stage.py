@@ -13,6 +13,7 @@ from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.parallel import is_torchrun
 from mentallama.pipeline.stage import Stage, lacks_release_responses, spec_files
 from mentallama.run_files import (
+    METRICS_FILE,
     POSTS_PATH,
     RATING_SAMPLE_PATH,
     RELEASE_RESPONSES_PATH,
@@ -54,6 +55,8 @@ def train_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     if lora is not None:
         libraries = ("peft", "bitsandbytes") if lora.load_in_4bit else ("peft",)
         yield from missing_libraries("train.lora", libraries)
+    if getattr(settings, "tensorboard", False):
+        yield from missing_libraries("train.tensorboard", ("tensorboard",))
     if recipe.check is None and _learns_answers(recipe):
         yield from lacks_release_responses("train", recipe)
 
@@ -126,6 +129,7 @@ _MODEL_FILE_PATTERNS = (
     "*.npz",
     "*.safetensors",
     "*.json",
+    METRICS_FILE,
     "*.model",
     "merges.txt",
     "vocab.txt",

@@ -16,6 +16,7 @@ EXTRAS = {
     "bitsandbytes": "train",
     "pyarrow": "parquet",
     "ray": "ray",
+    "tensorboard": "tensorboard",
     "vllm": "vllm",
 }
 """Optional library, by import name -> the extra of this package that installs it."""

@@ -20,10 +20,12 @@ from mentallama.analysts.inference.batching import torch_errors
 from mentallama.config import NeuralSettings
 from mentallama.errors import MentallamaError
 from mentallama.progress import ProgressCallback
+from mentallama.records import TrainingMetrics
 from mentallama.train.loop.batching import MicroBatch, PackingBin, plan_micro_batches, plan_steps
 from mentallama.train.loop.checkpointing import Checkpoints, Evaluation, TrainingState
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.ema import WeightEMA
+from mentallama.train.loop.metrics_log import MetricsLog
 
 ADAMW_BETAS = (0.9, 0.95)
 """Betas of AdamW; the second is the usual one for language models (Llama, Touvron et al. 2023)."""
@@ -73,6 +75,7 @@ class TrainingSession:
     fingerprint: str
     seed: int
     advance: ProgressCallback
+    metrics: MetricsLog
     log: Callable[[str], None]
     base_seen_hashes: frozenset[str] = frozenset()
 
@@ -160,6 +163,7 @@ class _TrainingLoop:
             session.checkpoints.load(resumed, model, self.optimiser, self._ema_weights())
             session.log(f"train: resuming from step {resumed.step} of {self.steps}")
             session.advance(resumed.step)
+        session.metrics.resume(0 if resumed is None else resumed.step)
         self.state = resumed or TrainingState(
             fingerprint=session.fingerprint, token_budget=self.settings.max_batch_tokens
         )
@@ -167,11 +171,12 @@ class _TrainingLoop:
 
     def run(self) -> None:
         for epoch, last, rows in self._remaining_steps():
-            loss = self._train_step(rows)
+            metrics = self._train_step(rows)
             self.state = self.state.model_copy(
-                update={"step": self.state.step + 1, "losses": (*self.state.losses, loss)}
+                update={"step": metrics.step, "losses": (*self.state.losses, metrics.loss)}
             )
-            self.session.advance(1, f"epoch {epoch + 1}, loss {loss:.3f}")
+            self.session.metrics.add(metrics)
+            self.session.advance(1, _progress_note(epoch, metrics))
             evaluated = self._is_eval_step(last)
             if evaluated:
                 self._evaluate()
@@ -197,8 +202,9 @@ class _TrainingLoop:
                     yield epoch, index == len(plan) - 1 or number == self.steps - 1, rows
                 number += 1
 
-    def _train_step(self, rows: tuple[int, ...]) -> float:
-        """One optimiser step; returns its mean loss."""
+    def _train_step(self, rows: tuple[int, ...]) -> TrainingMetrics:
+        """One optimiser step; returns its metrics."""
+        start = time.perf_counter()
         self.model.train()
         rate = learning_rate_at(self.state.step, self.steps, self.settings)
         for group in self.optimiser.param_groups:
@@ -212,7 +218,20 @@ class _TrainingLoop:
         self.optimiser.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.update(self.model, self.state.step + 1)
-        return loss
+        n_tokens = sum(self.objective.lengths[row] for row in rows)
+        return TrainingMetrics(
+            step=self.state.step + 1,
+            epoch=self._epochs_after(self.state.step + 1),
+            seconds=self.session.metrics.seconds(),
+            loss=loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            tokens_per_second=round(n_tokens / (time.perf_counter() - start), 1),
+        )
+
+    def _epochs_after(self, step: int) -> float:
+        """Passes over the training rows after `step` steps."""
+        return round(step / math.ceil(len(self.objective.lengths) / self.settings.batch_size), 4)
 
     def _accumulate_gradient(self, rows: tuple[int, ...]) -> float:
         """Accumulate the gradient over a step's micro-batches; on out-of-memory, with half the tokens in each."""
@@ -297,6 +316,14 @@ class _TrainingLoop:
             self.state = self.state.model_copy(
                 update={"evaluations": (*self.state.evaluations, evaluation), "best": best}
             )
+            self.session.metrics.add(
+                TrainingMetrics(
+                    step=evaluation.step,
+                    epoch=self._epochs_after(evaluation.step),
+                    seconds=self.session.metrics.seconds(),
+                    validation=evaluation.metrics,
+                )
+            )
             if better:
                 self.session.checkpoints.save_best(self.state, self.model)
 
@@ -320,8 +347,17 @@ class _TrainingLoop:
         return bool(self.session.devices.broadcast(elapsed > 60 * self.settings.checkpoint_minutes))
 
     def _save_checkpoint(self) -> None:
+        self.session.metrics.sync()  # what a checkpoint has seen must be on disk before it
         self.session.checkpoints.save(self.state, self.model, self.optimiser, self._ema_weights())
         self.last_save_time = time.monotonic()
+
+
+def _progress_note(epoch: int, metrics: TrainingMetrics) -> str:
+    """What is shown beside the steps of training."""
+    return (
+        f"epoch {epoch + 1}, loss {metrics.loss:.3f}, learning rate {metrics.learning_rate:.2g}, "
+        f"{metrics.tokens_per_second:,.0f} tokens/s"
+    )
 
 
 def _micro_batch_seed(seed: int, step: int, number: int, rank: int) -> int:

@@ -22,11 +22,18 @@ from mentallama.errors import UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_json
 from mentallama.progress import ProgressCallback, log_to_stderr, progress_bar
-from mentallama.run_files import BASELINE_FILE, CHECKPOINTS_FOLDER, POSTS_PATH
+from mentallama.run_files import (
+    BASELINE_FILE,
+    CHECKPOINTS_FOLDER,
+    METRICS_FILE,
+    POSTS_PATH,
+    TENSORBOARD_FOLDER,
+)
 from mentallama.train.data.leakage import base_seen_hashes
 from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.loop import Objective, TrainingSession, total_steps
+from mentallama.train.loop.metrics_log import MetricsLog
 from mentallama.train.loop.model_card import write_card
 
 
@@ -44,7 +51,7 @@ def training_fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> s
 def training_session(
     recipe: Recipe, folder: Path, devices: DistributedContext, objective: Objective, fingerprint: str
 ) -> Iterator[TrainingSession]:
-    """Open a session with a progress bar; end it with `finalize_model`.
+    """Open a session with a progress bar and a log of metrics; end it with `finalize_model`.
 
     Raises
     ------
@@ -55,7 +62,10 @@ def training_session(
     assert isinstance(settings, NeuralSettings)
     inherited = base_seen_hashes(settings.base, folder / POSTS_PATH)
     shown = progress_bar("train: fit", total_steps(objective, settings)) if devices.is_main else _hidden()
-    with shown as advance:
+    events = folder / TENSORBOARD_FOLDER / fingerprint if settings.tensorboard else None
+    log_path = folder / CHECKPOINTS_FOLDER / METRICS_FILE
+    metrics = MetricsLog(log_path, events) if devices.is_main else MetricsLog(None)
+    with shown as advance, metrics:
         yield TrainingSession(
             settings=settings,
             devices=devices,
@@ -64,6 +74,7 @@ def training_session(
             fingerprint=fingerprint,
             seed=recipe.seed,
             advance=advance,
+            metrics=metrics,
             log=log_to_stderr if devices.is_main else _ignore_message,
             base_seen_hashes=inherited,
         )
@@ -123,13 +134,14 @@ def finalize_model(
     seen_hashes: Collection[str],
     counts: Mapping[str, Any],
 ) -> None:
-    """Write metadata and model card beside the weights, then remove checkpoints and baseline.
+    """Write metadata, model card and metrics beside the weights, then remove checkpoints and baseline.
 
     `seen_hashes` are hashes of the posts used for training or model selection; those that the base saw are added.
     """
     if session.devices.is_main:
         write_model_metadata(out, metadata, {*seen_hashes, *session.base_seen_hashes})
         write_card(out, recipe, metadata, counts)
+        session.metrics.move_to(out / METRICS_FILE)
         session.checkpoints.remove()
         path = session.checkpoints.folder.parent / BASELINE_FILE
         if _read_baseline(path):
