@@ -17,6 +17,7 @@ import mentallama
 from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
+from mentallama.cli.export import add_export_command
 from mentallama.cli.options import CONTEXT_SETTINGS, CommandGroup
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
@@ -79,6 +80,7 @@ def application(
 add_stage_commands(app)
 add_catalogue_commands(app)
 add_analyze_command(app)
+add_export_command(app)
 
 
 @app.command()

@@ -8,7 +8,7 @@ about validation posts; for a file, those about a share of its posts (`corpus.VA
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -23,6 +23,7 @@ from mentallama.records import (
     POOR_RATING_BELOW,
     RATING_SCORES,
     Example,
+    Form,
     Post,
     Record,
     Response,
@@ -38,6 +39,7 @@ from mentallama.run_files import (
     TEACH_RESPONSES_PATH,
     VERDICTS_PATH,
 )
+from mentallama.tasks import Task
 from mentallama.train.data.corpus import validation_hashes
 from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
 
@@ -93,7 +95,7 @@ def load_preferences(recipe: Recipe, folder: Path) -> PreferenceData:
     settings = recipe.train
     assert isinstance(settings, CausalSettings)
     path = settings.preference_pairs
-    data = _from_run(recipe, folder) if path is None else _from_file(path, recipe)
+    data = _from_recipe_run(recipe, folder) if path is None else _from_file(path, recipe)
     for split, pairs in (("training", data.train), ("validation", data.validation)):
         if not pairs:
             raise UsageError(
@@ -132,19 +134,38 @@ def _from_file(path: Path, recipe: Recipe) -> PreferenceData:
     return data
 
 
-def _from_run(recipe: Recipe, folder: Path) -> PreferenceData:
-    poor = _failed_gates(recipe, folder) | _rated_poor(folder / RATING_SAMPLE_PATH)
-    responses = _responses_by_example(
-        folder / (RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
-    )
+def _from_recipe_run(recipe: Recipe, folder: Path) -> PreferenceData:
+    report_only = frozenset(recipe.check.report_only if recipe.check is not None else ())
+    responses = folder / (RELEASE_RESPONSES_PATH if recipe.teach is None else TEACH_RESPONSES_PATH)
+    return derive_pairs(folder, responses, recipe.catalogue(), recipe.form, report_only)
+
+
+def derive_pairs(
+    folder: Path, responses_file: Path, tasks: Mapping[str, Task], form: Form, report_only: Collection[str]
+) -> PreferenceData:
+    """Derive pairs of training and validation posts from the verdicts and ratings of a run.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    report_only
+        Gates whose verdicts do not count.
+
+    Raises
+    ------
+    UsageError
+        There are no verdicts or no responses.
+    """
+    poor = _failed_gates(folder / VERDICTS_PATH, report_only) | _rated_poor(folder / RATING_SAMPLE_PATH)
+    responses = _responses_by_example(responses_file)
     data = PreferenceData([], [], VERDICTS_PATH)
     by_split = {"train": data.train, "validation": data.validation}
-    tasks = recipe.catalogue()
     for post in read_records(folder / POSTS_PATH, Post):
         if post.split not in by_split:
             continue
         for question in tasks[post.set].questions if post.set in tasks else ():
-            example = example_of(post, question, recipe.form)
+            example = example_of(post, question, form)
             candidates = responses.get(example.id, [])
             good = [response.text for response in candidates if _response_key(response) not in poor]
             bad = [
@@ -163,16 +184,16 @@ def _response_key(item: Response | Verdict) -> tuple[str, str]:
     return item.example_id, item.model
 
 
-def _failed_gates(recipe: Recipe, folder: Path) -> set[tuple[str, str]]:
+def _failed_gates(path: Path, report_only: Collection[str]) -> set[tuple[str, str]]:
     """Responses, as (example id, model), that failed a gate; gates in `report_only` do not count."""
-    report_only = frozenset(recipe.check.report_only if recipe.check is not None else ())
-    if not (folder / VERDICTS_PATH).is_file():
+    if not path.is_file():
         raise UsageError(
-            f"{folder / VERDICTS_PATH}: there are no verdicts; add check to the recipe, or name train.preference_pairs"
+            f"{path}: there are no verdicts; add check to the recipe, or name train.preference_pairs"
         )
-    verdicts = read_records(folder / VERDICTS_PATH, Verdict)
     return {
-        _response_key(verdict) for verdict in verdicts if not verdict.ok and verdict.gate not in report_only
+        _response_key(verdict)
+        for verdict in read_records(path, Verdict)
+        if not verdict.ok and verdict.gate not in report_only
     }
 
 

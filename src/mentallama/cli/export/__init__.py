@@ -1,0 +1,53 @@
+"""The command `export`: the data of a run in the formats of other tools, one subcommand a format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mentallama.cli.options import CommandGroup, TasksFolder, parse_form
+from mentallama.errors import printable
+from mentallama.export import EXPORTERS, Exporter
+
+
+def add_export_command(app: typer.Typer) -> None:
+    """Add the command to the application, with a subcommand for each format."""
+    formats = typer.Typer(
+        help="Export data or predictions to another tool. Splits stay as they are; a README says which terms hold.",
+        cls=CommandGroup,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for name, exporter in EXPORTERS.items():
+        _add_format(formats, name, exporter)
+    app.add_typer(formats, name="export")
+
+
+def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
+    @formats.command(name=name, help=f"{exporter.description}. FROM is {exporter.reads}.")
+    def command(
+        source: Annotated[Path, typer.Argument(metavar="FROM", help="The folder to export from.")],
+        out: Annotated[
+            Path,
+            typer.Option(
+                "--out", metavar="DIR", help="A new folder; an unchanged earlier export is replaced."
+            ),
+        ],
+        form: Annotated[
+            str,
+            typer.Option(
+                "--form", metavar="FORM", help="Form of queries and answers: instruction or completion."
+            ),
+        ] = "instruction",
+        tasks_folder: TasksFolder = None,
+    ) -> None:
+        from mentallama.export import export
+        from mentallama.export.source import ExportSource
+        from mentallama.tasks import load_tasks
+
+        summary = export(name, ExportSource(source, load_tasks(tasks_folder), parse_form(form)), out)
+        for file, _, rows in summary.files:
+            typer.echo(printable(f"{out / file}: {rows:,} rows"))
+        typer.echo(printable(f"terms and use: {out / 'README.md'}"))
