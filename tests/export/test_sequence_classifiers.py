@@ -10,18 +10,22 @@ import pytest
 import torch
 import transformers
 from transformers import AutoModel, pipeline
+from typer.testing import CliRunner
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata, write_model_metadata
 from mentallama.analysts.encoder.analyst import EncoderAnalyst
 from mentallama.analysts.encoder.model import MultiTaskEncoder, save_heads
+from mentallama.cli.app import app
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.export import sequence_classifiers
-from mentallama.export.sequence_classifiers import classifier_names, export_sequence_classifiers
+from mentallama.export import export, sequence_classifiers
+from mentallama.export.sequence_classifiers import classifier_names
+from mentallama.export.source import ExportSource
 from mentallama.export.stock_heads import STOCK_HEADS, sequence_classifier
 from mentallama.files.record_files import read_json
 from mentallama.records import example_of
+from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks
 from tests.factories.encoder_cases import make_post, tokenizer
 
@@ -98,6 +102,12 @@ def saved_encoder(folder: Path, family: str, pooling: Any, reads: Any = "posts")
     return folder
 
 
+def exported(source: Path, out: Path) -> list[Path]:
+    """The classifiers' folders, by name."""
+    export("transformers", ExportSource(source, load_tasks()), out)
+    return sorted(path for path in out.iterdir() if path.is_dir())
+
+
 def probabilities_of(folder: Path, head: EncoderHead) -> Iterator[dict[str, float]]:
     """What `encoder:FOLDER` says about the texts."""
     analyst = EncoderAnalyst.load(str(folder), InferenceOptions(device="cpu", dtype="float32"))
@@ -133,9 +143,9 @@ def test_logits_equal_ours_to_float32_rounding(family: str, pooling: str) -> Non
 )
 def test_the_pipeline_gives_our_labels_and_probabilities(family: str, pooling: str, tmp_path: Path) -> None:
     source = saved_encoder(tmp_path / "model", family, pooling)
-    folders = export_sequence_classifiers(source, tmp_path / "out")
-    assert [folder.name for folder in folders] == ["dreaddit-stress", "SAD-stress-cause"]
-    for folder, head in zip(folders, (STRESS, CAUSE), strict=True):
+    folders = exported(source, tmp_path / "out")
+    assert [folder.name for folder in folders] == ["SAD-stress-cause", "dreaddit-stress"]
+    for folder, head in zip(folders, (CAUSE, STRESS), strict=True):
         classify = pipeline("text-classification", model=str(folder), device="cpu", truncation=True)
         expected = list(probabilities_of(source, head))
         for text, ours in zip(TEXTS, expected, strict=True):
@@ -162,7 +172,7 @@ def test_heads_of_the_first_token_work_in_float16_too() -> None:
 def test_families_that_cannot_average_are_refused(family: str, tmp_path: Path) -> None:
     source = saved_encoder(tmp_path / "model", family, "mean")
     with pytest.raises(UsageError, match="train it with pooling: cls, or train one of bert, roberta"):
-        export_sequence_classifiers(source, tmp_path / "out")
+        exported(source, tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
@@ -183,22 +193,25 @@ def test_a_classifier_that_differs_is_not_written(tmp_path: Path, monkeypatch: p
     source = saved_encoder(tmp_path / "model", "bert", "cls")
     monkeypatch.setattr(sequence_classifiers, "PROBABILITY_TOLERANCE", -1.0)
     with pytest.raises(MentallamaError, match=r"dreaddit \(stress\) differs from the encoder by"):
-        export_sequence_classifiers(source, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def test_nothing_that_exists_is_replaced(tmp_path: Path) -> None:
-    source = saved_encoder(tmp_path / "model", "bert", "cls")
-    (tmp_path / "out").mkdir()
-    with pytest.raises(UsageError, match="exists already"):
-        export_sequence_classifiers(source, tmp_path / "out")
+        exported(source, tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
 def test_the_tokenizer_truncates_where_the_encoder_does(tmp_path: Path) -> None:
-    folder, _ = export_sequence_classifiers(saved_encoder(tmp_path / "m", "bert", "cls"), tmp_path / "out")
-    settings = read_json(folder / "tokenizer_config.json")
+    folders = exported(saved_encoder(tmp_path / "m", "bert", "cls"), tmp_path / "out")
+    settings = read_json(folders[0] / "tokenizer_config.json")
     assert settings["model_max_length"] == 24
     assert settings["model_input_names"] == ["input_ids", "attention_mask"]
+
+
+def test_the_command_writes_a_readme_that_says_how_to_load_them(tmp_path: Path) -> None:
+    source = saved_encoder(tmp_path / "m", "bert", "cls", reads="explanations")
+    result = CliRunner().invoke(app, ["export", "transformers", str(source), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    readme = (tmp_path / "out/README.md").read_text(encoding="utf-8")
+    assert 'pipeline("text-classification", model="dreaddit-stress", truncation=True)' in readme
+    assert "The classifiers read explanations, not posts." in readme
+    assert NOTICE in readme
 
 
 def test_questions_with_one_name_are_refused() -> None:

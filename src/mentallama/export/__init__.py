@@ -38,12 +38,23 @@ def _trl(source: ExportSource, out: Path) -> ExportSummary:
     return export_trl(source, out)
 
 
+def _transformers(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.sequence_classifiers import export_sequence_classifiers
+
+    return export_sequence_classifiers(source, out)
+
+
 _DATASET = "a run's folder, or a built data set (the folder of check)"
 
 EXPORTERS: Mapping[str, Exporter] = MappingProxyType(
     {
         "trl": Exporter(
             _trl, "Conversations, prompts with completions, and preference pairs for TRL", _DATASET
+        ),
+        "transformers": Exporter(
+            _transformers,
+            "A text classifier per question for transformers' pipeline, with our labels and probabilities",
+            "the folder of a trained encoder, such as runs/NAME/train",
         ),
     }
 )

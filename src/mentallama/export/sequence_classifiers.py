@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,43 +10,57 @@ from typing import Any
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import MentallamaError, UsageError
-from mentallama.files.atomic import full_disk_named
-from mentallama.files.ownership import make_output_folder
+from mentallama.export.folder import ExportSummary
+from mentallama.export.source import ExportSource
 from mentallama.safety import NOTICE
 
 PROBABILITY_TOLERANCE = 1e-5
 """Largest accepted difference of a probability: float32 rounding, which grows with the number of layers."""
 
 
-def export_sequence_classifiers(folder: Path, out: Path) -> list[Path]:
-    """Write a sequence classifier for every question of an encoder; returns their folders below `out`.
+def export_sequence_classifiers(source: ExportSource, out: Path) -> ExportSummary:
+    """Write a sequence classifier for every question of an encoder into folders below `out`.
 
     `pipeline("text-classification", model=FOLDER, truncation=True)` gives the labels and the calibrated probabilities
-    of `encoder:` for a post. `out` appears whole or not at all.
+    of `encoder:` for a post.
 
     Raises
     ------
     UsageError
-        There is no encoder in the folder, transformers has no classifier that can hold its heads, or `out` exists.
+        There is no encoder in the folder, or transformers has no classifier that can hold its heads.
     MentallamaError
         A classifier gives other probabilities than the encoder.
     """
     require_torch()
     from mentallama.analysts.encoder.model import open_encoder
 
-    if os.path.lexists(out):
-        raise UsageError(f"{out} exists already; name a new folder")
-    classifier, metadata, _ = open_encoder(str(folder), "cpu", "float32")
+    classifier, metadata, _ = open_encoder(str(source.path), "cpu", "float32")
     names = classifier_names(metadata)
-    make_output_folder(out.parent)
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    with full_disk_named(partial):
-        for name, model in zip(names, _sequence_classifiers(folder, classifier, metadata), strict=True):
-            model.save_pretrained(partial / name, safe_serialization=True)
-            _save_tokenizer(classifier, partial / name)
-    partial.rename(out)
-    return [out / name for name in names]
+    for name, model in zip(names, _sequence_classifiers(source.path, classifier, metadata), strict=True):
+        model.save_pretrained(out / name, safe_serialization=True)
+        _save_tokenizer(classifier, out / name)
+    usage = _USAGE.format(folder=names[0], folders=", ".join(f"`{name}`" for name in names))
+    return ExportSummary(usage, [_READS[metadata.reads], *_PRECISION])
+
+
+_USAGE = """One folder a question: {folders}.
+
+```python
+from transformers import pipeline
+
+classify = pipeline("text-classification", model="{folder}", truncation=True)
+classify("text of a post", top_k=None)  # every label with its probability
+```
+"""
+_READS = {
+    "posts": "The probabilities are those of `encoder:` for a post whose personal details were replaced, as "
+    "`mentallama` does for every post that it reads; give such posts here too.",
+    "explanations": "The classifiers read explanations, not posts.",
+}
+_PRECISION = (
+    "The calibration is part of the weights. These are for prediction, in float32 or bfloat16; float16 overflows where "
+    "a layer was added to average the tokens' states. To train further, start from the encoder.",
+)
 
 
 def classifier_names(metadata: ModelMetadata) -> list[str]:
