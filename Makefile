@@ -11,7 +11,9 @@ demo: $(VENV)/.core
 	$(BIN)/mentallama analyze --task dreaddit --model linear:runs/sample-linear/train \
 	  "I can't keep up with any of it, the rent is due and my boss keeps calling, I haven't slept in days"
 	@echo "The report page is runs/sample-linear/report/index.html"
-	@echo "The command is $(BIN)/mentallama; after '. $(BIN)/activate' it is mentallama. Try: mentallama --help"
+	@echo "The command is $(BIN)/mentallama; after '. $(BIN)/activate' it is mentallama. Next:"
+	@echo "  $(BIN)/mentallama --help"
+	@echo "  $(BIN)/mentallama init study"
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -20,10 +20,11 @@ from mentallama.answers.parse import read_answer
 from mentallama.cli.app import app
 from mentallama.config import read_recipe
 from mentallama.pipeline.registry import recipe_stages
-from tests.factories.project import ROOT
+from tests.factories.project import ROOT, SOURCE
 
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "sample").glob("*.md")])
+FOLDERS = (ROOT, DOCS, ROOT / "sample", SOURCE / "mentallama/starter")
+PAGES = sorted(page for folder in FOLDERS for page in folder.glob("*.md"))
 GAP = "…"
 """In the output that a page shows: any text within a line; on a line of its own, any number of lines."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +11,16 @@ from typing import Any
 import pytest
 
 from mentallama.analysts.base import AnalystSpec, InferenceOptions
+from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
 from mentallama.analysts.registry import (
     ANALYSTS,
     AnalystKind,
     analyst_kind,
     analyst_libraries,
+    model_spec,
+    newest_model,
     open_analyst,
+    trained_models,
 )
 from mentallama.errors import UsageError
 from mentallama.files import manifest
@@ -112,3 +117,26 @@ def test_a_scripted_analyst_answers_questions_of_the_tasks_it_is_given(tmp_path:
     assert prediction.reading.label == "yes"
     with pytest.raises(UsageError, match="DR2"):
         list(open_analyst(f"scripted:{path}").predict([ask("DR2")]))
+
+
+def test_the_folder_of_a_model_is_answered_with_its_spec(tmp_path: Path) -> None:
+    linear, encoder, other = (tmp_path / "runs" / name / "train" for name in ("a", "b", "c"))
+    for folder in (linear, encoder, other):
+        folder.mkdir(parents=True)
+    (linear / "model.json").write_text("{}", encoding="utf-8")
+    metadata = ModelMetadata(
+        analyst="encoder", fingerprint="f", form="instruction", max_tokens=8, sets=("DR",)
+    )
+    write_model_metadata(encoder, metadata, ())
+    os.utime(linear / "model.json", (1, 1))  # older than the other
+    assert [model_spec(folder) for folder in (linear, encoder, other)] == [
+        f"linear:{linear}",
+        f"encoder:{encoder}",
+        None,
+    ]
+    assert trained_models(tmp_path / "runs") == [encoder, linear]
+    assert newest_model(tmp_path / "runs") == f"encoder:{encoder}"
+    with pytest.raises(UsageError, match=f"is not a model; did you mean linear:{linear}\\?"):
+        open_analyst(str(linear))
+    with pytest.raises(UsageError, match="is not a model; write one of linear:…"):
+        open_analyst(str(other))

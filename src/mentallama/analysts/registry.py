@@ -12,9 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.analysts.base import Analyst, AnalystSpec, InferenceOptions, LabelReader
-from mentallama.analysts.checkpoints.metadata import METADATA_FILE, model_query_form, read_model_metadata
+from mentallama.analysts.checkpoints.metadata import (
+    LINEAR_MODEL_FILE,
+    METADATA_FILE,
+    model_query_form,
+    read_model_metadata,
+)
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import UsageError
+from mentallama.program import command_line
 from mentallama.run_files import TRAIN_FOLDER
 
 _TORCH = ("torch", "transformers", "tokenizers", "peft")
@@ -118,7 +124,9 @@ def analyst_kind(spec: str) -> AnalystKind:
     kind = ANALYSTS.get(AnalystSpec.parse(spec).kind)
     if kind is None or ":" not in spec:
         kinds = ", ".join(f"{name}:…" for name in ANALYSTS)
-        raise UsageError(f"{spec!r} is not a model; write one of {kinds}")
+        meant = model_spec(Path(spec)) if Path(spec).is_dir() else None
+        advice = f"did you mean {meant}?" if meant else f"write one of {kinds}"
+        raise UsageError(f"{spec!r} is not a model; {advice}")
     return kind
 
 
@@ -190,6 +198,28 @@ def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
     return analyst
 
 
+def model_spec(folder: Path) -> str | None:
+    """The spec of the model in a folder, as its metadata says it; None if no model of this project is in it.
+
+    Raises
+    ------
+    DataError
+        The metadata is damaged.
+    """
+    metadata = read_model_metadata(folder)
+    if metadata is not None:
+        return f"{metadata.analyst}:{folder}"
+    return f"linear:{folder}" if (folder / LINEAR_MODEL_FILE).is_file() else None
+
+
+def trained_models(runs: Path) -> list[Path]:
+    """Folders of the models that were trained in the runs of a folder, the newest first."""
+    files = [
+        path for name in (LINEAR_MODEL_FILE, METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")
+    ]
+    return [path.parent for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
 def newest_model(runs: Path) -> str:
     """Spec of the most recently trained model among the runs in a folder.
 
@@ -198,18 +228,14 @@ def newest_model(runs: Path) -> str:
     UsageError
         There is none.
     """
-    from mentallama.analysts.linear.serialization import MODEL_FILE
-
-    files = [path for name in (MODEL_FILE, METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")]
-    if not files:
+    spec = next(filter(None, map(model_spec, trained_models(runs))), None)
+    if spec is None:
         raise UsageError(
-            f"there is no trained model in {runs}/; train one, for example with `mentallama run "
-            "recipes/sample-linear.yaml` (`mentallama init DIR` writes this recipe), or name one with "
-            "--model linear:DIR"
+            f"there is no trained model in {runs}/; train one, for example with "
+            f"`{command_line('run recipes/sample-linear.yaml')}` (`{command_line('init DIR')}` writes this recipe), or "
+            "name one with --model linear:DIR"
         )
-    folder = max(files, key=lambda path: path.stat().st_mtime).parent
-    metadata = read_model_metadata(folder)
-    return f"{metadata.analyst if metadata else 'linear'}:{folder}"
+    return spec
 
 
 def open_label_reader(folder: Path) -> LabelReader:

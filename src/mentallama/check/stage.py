@@ -107,7 +107,8 @@ def check_notes(folder: Path) -> Iterator[str]:
 
 STAGE = Stage(
     name="check",
-    help="Judge the responses: accept those fit to train on, and give the reason for each rejection.",
+    help="Judge the responses: accept those fit to train on, and give the reason for each rejection. Reads posts and "
+    "responses; writes instructions.jsonl.zst, the data set in data/, and gates.md.",
     inputs=check_inputs,
     run=check,
     reads=check_reads,

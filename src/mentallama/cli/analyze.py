@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from mentallama.cli.console import echo_json
-from mentallama.cli.options import TasksFolder
+from mentallama.cli.options import HelpCommand, TasksFolder
 from mentallama.errors import UsageError
 from mentallama.safety import NOTICE
 
@@ -18,7 +17,7 @@ RUNS = Path("runs")
 """Where the newest model is looked for."""
 
 
-class AnalyzeCommand(TyperCommand):
+class AnalyzeCommand(HelpCommand):
     """Takes a post that begins with a dash, and quotes no part of a post in an error.
 
     An argument with white space before any `=` is never an option, so it is the post.
@@ -55,7 +54,11 @@ def _is_dashed_post(arg: str) -> bool:
 
 def add_analyze_command(app: typer.Typer) -> None:
     """Add the command to the application."""
-    app.command(cls=AnalyzeCommand)(analyze)
+    app.command(
+        cls=AnalyzeCommand,
+        epilog='mentallama analyze --task dreaddit "The rent is due and I have not slept in days."\n'
+        "mentallama analyze --model linear:runs/sample-linear/train --all --json - < post.txt",
+    )(analyze)
 
 
 def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -80,7 +83,10 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Analyze one post: label, probability, the post with its evidence marked, and the reason."""
+    """Analyze one post: label, probability, the post with its evidence marked, and the reason.
+
+    Reads the post and the model; prints the answers and writes nothing. A remote model is sent the post.
+    """
     from mentallama.analysts.registry import newest_model, open_analyst
     from mentallama.cli.predict import predict_overrides
     from mentallama.cli.terminal import print_answers

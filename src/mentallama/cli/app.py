@@ -18,18 +18,17 @@ from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.export import add_export_command
-from mentallama.cli.options import CONTEXT_SETTINGS, CommandGroup
+from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
+from mentallama.program import command_line
 
-app = typer.Typer(
-    cls=CommandGroup,
+app = CommandLine(
     context_settings=CONTEXT_SETTINGS,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    epilog="mentallama init study\nmentallama run --help",
 )
 
 
@@ -72,8 +71,8 @@ def application(
 ) -> None:
     """Interpretable mental-health analysis of social-media posts: a label and the reason for it.
 
-    For research, never for diagnosis. Start with `mentallama init DIR`, then `mentallama run
-    recipes/sample-linear.yaml` in that folder.
+    For research, never for diagnosis. Start with `mentallama init DIR`, and read the README.md that it writes. A run
+    reads the recipe and its data, and writes into runs/.
     """
 
 
@@ -83,26 +82,36 @@ add_analyze_command(app)
 add_export_command(app)
 
 
-@app.command()
+@app.command(epilog="mentallama init study")
 def init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder, or one without these names.")],
 ) -> None:
-    """Copy the recipes and the synthetic sample into a folder; nothing that exists is replaced."""
-    from mentallama.cli.starter import STARTER_FOLDERS, copy_starter
+    """Write what a new user starts with into a folder; nothing that exists is replaced.
 
-    copy_starter(folder)
-    typer.echo(f"{folder}: {' and '.join(f'{name}/' for name in STARTER_FOLDERS)} written")
-    typer.echo(f"next: cd {shlex.quote(str(folder))} && mentallama run recipes/sample-linear.yaml")
+    Writes recipes/ (experiments to run), sample/ (synthetic posts in the layouts of the published sets), tasks/ (a
+    task file to copy for a question of your own), posts.csv (a table of synthetic posts), and README.md, which leads
+    from there.
+    """
+    from mentallama.cli.setup.starter import copy_starter
+
+    for path in copy_starter(folder):
+        typer.echo(f"written: {path}")
+    run = command_line("run recipes/sample-linear.yaml", elsewhere=True)
+    typer.echo(f"next: cd {shlex.quote(str(folder))} && {run}")
 
 
-@app.command()
+@app.command(epilog="mentallama merge runs/llama-8b-lora/train --out models/llama-8b-stress")
 def merge(
     adapter: Annotated[
         Path, typer.Argument(metavar="DIR", help="The adapter's folder, such as runs/NAME/train.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The new model's folder.")],
 ) -> None:
-    """Merge an adapter into its base model and write the result as a new model."""
+    """Merge an adapter into its base model and write the result as a new model.
+
+    Reads the folder of an adapter that was trained with `lora:` in a recipe, and the base model that it names; writes
+    a folder with all weights, which servers such as vLLM and llama.cpp take.
+    """
     from mentallama.analysts.checkpoints.optional_deps import require_torch
 
     require_torch()
@@ -112,7 +121,7 @@ def merge(
     typer.echo(str(out))
 
 
-@app.command()
+@app.command(epilog="mentallama forget ID --dry-run\nmentallama forget ID --out runs/sample-build")
 def forget(
     person: Annotated[
         str,
@@ -133,6 +142,7 @@ def forget(
 ) -> None:
     """Erase a person from every file of a run: their posts and everything written about them.
 
+    Reads and rewrites the files of the runs and their ledgers; `erasure_list.json` keeps the person out of later runs.
     On a terminal, shows what would go and asks first; without one, as in a script, it goes ahead.
     """
     from mentallama.erasure.erase import erase_from_runs, erasure_report_lines, plan_for_runs

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.console import terminal_width
-from mentallama.cli.options import CommandGroup, ReleaseForm, TasksFolder, parse_form
+from mentallama.cli.options import CommandLine, ReleaseForm, TasksFolder, parse_form
 from mentallama.errors import UsageError, printable
 
 DEFAULT_DATA_FOLDER = Path("data")
@@ -19,41 +19,49 @@ NO_DATA_NOTE = (
     "{folder}/release/ and upstream files in {folder}/sources/SET/; or name another folder with --data DIR."
 )
 
-tasks_app = typer.Typer(
+tasks_app = CommandLine(
     help="List the tasks, or show one.",
-    cls=CommandGroup,
     invoke_without_command=True,
-    rich_markup_mode=None,
+    epilog="mentallama tasks\nmentallama tasks show dreaddit",
 )
 
 
 def add_catalogue_commands(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    app.command()(sources)
+    app.command(epilog="mentallama sources\nmentallama sources --data sample")(sources)
     app.add_typer(tasks_app, name="tasks")
 
 
 @tasks_app.callback()
 def tasks(context: typer.Context, tasks_folder: TasksFolder = None) -> None:
-    """List the tasks, or show one."""
+    """List the tasks, or show one.
+
+    Reads the task files of the package and, with --tasks, those of a folder of yours; writes nothing.
+    """
     context.obj = tasks_folder
     if context.invoked_subcommand is None:
         _print_tasks(tasks_folder)
 
 
-@tasks_app.command("list")
+@tasks_app.command("list", epilog="mentallama tasks list --tasks tasks")
 def list_tasks(context: typer.Context, tasks_folder: TasksFolder = None) -> None:
-    """List the tasks with their labels."""
+    """List the tasks with their labels.
+
+    Reads the task files of the package and those of --tasks; writes nothing.
+    """
     _print_tasks(tasks_folder or context.obj)
 
 
-@tasks_app.command("show")
+@tasks_app.command("show", epilog="mentallama tasks show dreaddit\nmentallama tasks show sleep --tasks tasks")
 def show_task(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="SET", help="A set's name, such as CAMS.")],
     tasks_folder: TasksFolder = None,
 ) -> None:
-    """Show one task: its questions, labels, answer sentences and where to obtain its data."""
+    """Show one task: its questions, labels, answer sentences and where to obtain its data.
+
+    Reads the task files of the package and those of --tasks; writes Markdown if the output is a file or a pipe.
+    """
     from mentallama.tasks import find_task, load_tasks
     from mentallama.tasks.task_page import task_page
 

@@ -15,7 +15,10 @@ from mentallama.run_files import SCORES_FILE, SCORES_PATH
 def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
     """Add the command to the application."""
 
-    @app.command()
+    @app.command(
+        epilog="mentallama evaluate recipes/sample-linear.yaml\n"
+        "mentallama evaluate --benchmark data/release --responses my-outputs --out scores"
+    )
     def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
             Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --benchmark.")
@@ -51,7 +54,11 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             ),
         ] = None,
     ) -> None:
-        """Score predictions: of a recipe's run, or a folder of any model's outputs against the benchmark."""
+        """Score predictions: of a recipe's run, or a folder of any model's outputs against the benchmark.
+
+        Reads posts and predictions of the run, or the release's test files and a folder of SET.csv; writes scores.json
+        and every row with its score, and prints the table.
+        """
         from mentallama.cli.tables import print_scores
 
         if recipe is not None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from mentallama.errors import UsageError
+from mentallama.program import PROGRAM, command_line
 from mentallama.records import FORMS, Form
 
 CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -46,6 +47,33 @@ def parse_form(name: str) -> Form:
     raise UsageError(f"--form {name}: there are {' and '.join(FORMS)}")
 
 
+class HelpCommand(TyperCommand):
+    """A command whose help names arguments by their metavars alone and ends with examples, one a line of its epilog.
+
+    Examples begin with the name of the program; the help shows it as it was called, so that they can be typed as they
+    stand.
+    """
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        records: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                is_argument = param.param_type_name == "argument"
+                name = param.metavar or record[0] if is_argument else record[0]
+                records["Arguments" if is_argument else "Options"].append((name, record[1]))
+        for title, rows in records.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+        write_examples(self.epilog, formatter)
+
+
 class CommandGroup(TyperGroup):
     """A group whose help lists each command with its whole first sentence, wrapped rather than truncated."""
 
@@ -57,6 +85,31 @@ class CommandGroup(TyperGroup):
         ]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
+        write_examples(self.epilog, formatter)
+
+
+class CommandLine(typer.Typer):
+    """A typer application whose commands are `HelpCommand`s, and whose groups are `CommandGroup`s."""
+
+    def __init__(self, **settings: Any) -> None:
+        defaults = {"cls": CommandGroup, "rich_markup_mode": None}
+        super().__init__(**(defaults | settings))
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
+        return super().command(name, **({"cls": HelpCommand} | settings))
+
+
+def write_examples(epilog: str | None, formatter: Any) -> None:
+    """Write the commands of an epilog, one on each line, as they can be typed. Long ones are not wrapped."""
+    lines = (epilog or "").splitlines()
+    commands = [line for line in lines if line.startswith(PROGRAM)]
+    if commands:
+        with formatter.section("Example" if len(commands) == 1 else "Examples"):
+            for line in lines:
+                typed = command_line(line.removeprefix(PROGRAM).lstrip()) if line in commands else line
+                formatter.write(f"{' ' * formatter.current_indent}{typed}\n")
 
 
 def _first_sentence(text: str) -> str:

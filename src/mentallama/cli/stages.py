@@ -12,11 +12,15 @@ import typer
 from mentallama.cli.evaluate import add_evaluate_command
 from mentallama.cli.options import Overrides, RecipePath, RunFolder
 from mentallama.cli.predict import add_predict_command
-from mentallama.cli.starter import missing_recipe_hint
+from mentallama.cli.setup.starter import missing_recipe_hint
 from mentallama.errors import UsageError, printable
 from mentallama.pipeline.registry import STAGES
 from mentallama.pipeline.stage import Stage
 from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
+
+EXAMPLE_RECIPE = "recipes/sample-linear.yaml"
+EXAMPLE_RECIPES = {"check": "recipes/sample-build.yaml"}
+"""Recipes in the examples of the commands' help, for stages that `EXAMPLE_RECIPE` does not have."""
 
 
 def run_from_command(
@@ -44,9 +48,15 @@ def run_from_command(
 def add_stage_commands(app: typer.Typer, stages: Sequence[Stage] = STAGES) -> None:
     """Add `run` and a command for each stage, in the order in which a run executes them."""
 
-    @app.command()
+    @app.command(
+        epilog="mentallama run recipes/sample-linear.yaml\nmentallama run recipes/imhi-linear.yaml --set data=DIR"
+    )
     def run(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
-        """Run all stages of a recipe; finished stages are skipped, a killed run is resumed."""
+        """Run all stages of a recipe; finished stages are skipped, a killed run is resumed.
+
+        Reads the recipe and the data that it names; writes runs/NAME/, with a folder for each stage, and prints the
+        scores and where the report is.
+        """
         from mentallama.cli.tables import print_scores, print_teach_summary
 
         folder = run_from_command(recipe, overrides, out, None, stages=stages)
@@ -64,13 +74,22 @@ def add_stage_commands(app: typer.Typer, stages: Sequence[Stage] = STAGES) -> No
 
 
 def _add_plain_command(app: typer.Typer, stage: Stage, stages: Sequence[Stage]) -> None:
-    @app.command(name=stage.name, help=f"{stage.help} Runs the recipe up to this stage.")
+    @app.command(
+        name=stage.name,
+        help=f"{stage.help} Runs the recipe up to this stage.",
+        epilog=f"mentallama {stage.name} {EXAMPLE_RECIPES.get(stage.name, EXAMPLE_RECIPE)}",
+    )
     def command(recipe: RecipePath, overrides: Overrides = None, out: RunFolder = None) -> None:
         typer.echo(str(run_from_command(recipe, overrides, out, stage.name, stages=stages) / stage.name))
 
 
 def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
-    @app.command(name=stage.name, help=f"{stage.help} Runs the recipe up to this stage.")
+    @app.command(
+        name=stage.name,
+        help=f"{stage.help} Runs the recipe up to this stage.",
+        epilog="mentallama teach recipes/sample-build.yaml\n"
+        "mentallama teach recipes/sample-build.yaml --set teach.teacher=remote:MODEL@URL --budget 5",
+    )
     def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: RecipePath,
         budget: Annotated[

@@ -113,7 +113,8 @@ def phone_library_version(recipe: Recipe) -> dict[str, str]:
 
 STAGE = Stage(
     name="collect",
-    help="Gather posts: repair text, mask personal data, split, and remove training posts that leak test posts.",
+    help="Gather posts: repair text, mask personal data, split, and remove training posts that leak test posts. "
+    "Reads release/ and sources/ in the recipe's data folder; writes posts.jsonl.zst, and lists what it left out.",
     inputs=collect_inputs,
     run=collect,
     problems=collect_problems,

@@ -30,7 +30,7 @@ class Stage:
     name
         Command, recipe key and folder in a run.
     help
-        The first sentence of the command's help text.
+        The command's help text: a sentence on its purpose, then what it reads and writes.
     inputs
         `(recipe, folder)` -> the files that the stage reads besides those of `reads`, by the names that the manifest
         shows.

@@ -43,7 +43,7 @@ def report(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
 STAGE = Stage(
     name="report",
-    help="Write the page of a run.",
+    help="Write the page of a run. Reads what the other stages wrote; writes index.html and report.md, without posts.",
     inputs=report_inputs,
     run=report,
     file_patterns=(REPORT_PAGE_FILE, REPORT_TEXT_FILE),

@@ -16,6 +16,7 @@ from mentallama.files.record_files import read_json, read_records
 from mentallama.llm_api.endpoint import unset_key_problem
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
+from mentallama.program import command_line
 from mentallama.progress import LogFn, log_to_stderr
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import FailedRequest, Post
@@ -128,7 +129,7 @@ def teach_notes(folder: Path) -> Iterator[str]:
     if reasons:
         yield (
             f"note: teach: {reasons.total()} failed ({describe_failures(reasons)}); all are listed in "
-            f"{folder / FAILED_REQUESTS_PATH}, mentallama teach --retry retries them"
+            f"{folder / FAILED_REQUESTS_PATH}, `{command_line('teach RECIPE --retry')}` retries them"
         )
 
 
@@ -168,7 +169,8 @@ def retry_failed(recipe: Recipe, folder: Path, log: LogFn) -> None:
 
 STAGE = Stage(
     name="teach",
-    help="Have a teacher explain every labelled post.",
+    help="Have a teacher explain every labelled post. Reads the collected posts; writes responses.jsonl.zst, and a "
+    "ledger of every paid request.",
     inputs=teach_inputs,
     run=teach,
     reads=lambda _: (POSTS_PATH,),

@@ -140,7 +140,8 @@ _MODEL_FILE_PATTERNS = (
 
 STAGE = Stage(
     name="train",
-    help="Train an analyst on the collected data.",
+    help="Train an analyst on the collected data. Reads training and validation posts, or checked instructions; writes "
+    "the model's folder, which --model takes as ANALYST:runs/NAME/train.",
     inputs=train_inputs,
     run=train,
     reads=train_reads,

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.analysts.checkpoints.digests import write_hashes
+from mentallama.analysts.checkpoints.metadata import LINEAR_MODEL_FILE
 from mentallama.analysts.linear.analyst import LinearAnalyst, decide
 from mentallama.analysts.linear.features import Featurizer
-from mentallama.analysts.linear.serialization import MODEL_FILE, LinearHead, load_linear_model
+from mentallama.analysts.linear.serialization import LinearHead, load_linear_model
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import LinearSettings
 from mentallama.errors import DataError, UsageError
@@ -241,7 +242,7 @@ def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_labels_that_changed_places_are_damage(folder: Path, tmp_path: Path) -> None:
-    path = damaged(folder, tmp_path) / MODEL_FILE
+    path = damaged(folder, tmp_path) / LINEAR_MODEL_FILE
     swapped = json.loads(path.read_text())
     swapped["sets"]["DR"]["questions"]["depression"]["labels"].reverse()
     path.write_text(json.dumps(swapped))
@@ -257,7 +258,7 @@ def test_labels_that_changed_places_are_damage(folder: Path, tmp_path: Path) -> 
     ],
 )
 def test_metadata_of_something_else(folder: Path, tmp_path: Path, text: str, fault: str) -> None:
-    (damaged(folder, tmp_path) / MODEL_FILE).write_text(text)
+    (damaged(folder, tmp_path) / LINEAR_MODEL_FILE).write_text(text)
     write_hashes(tmp_path)
     with pytest.raises(DataError, match=fault):
         LinearAnalyst.load(tmp_path)

@@ -22,6 +22,8 @@ from mentallama.records import Form, Record
 from mentallama.text.fingerprint import text_key
 
 METADATA_FILE, SEEN_FILE = "mentallama.json", "seen.json"
+LINEAR_MODEL_FILE = "model.json"
+"""The metadata of a linear model, which has files of its own."""
 
 
 class EncoderHead(Record):

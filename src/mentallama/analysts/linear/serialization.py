@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama.analysts.checkpoints.digests import verify_hashes, write_hashes
+from mentallama.analysts.checkpoints.metadata import LINEAR_MODEL_FILE
 from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConfig
 from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import atomic_write, write_json
 from mentallama.files.manifest import digest_file
 from mentallama.files.record_files import invalid_record
-
-MODEL_FILE = "model.json"
 
 ClassWeight = Literal["none", "balanced"]
 
@@ -145,7 +144,7 @@ def _check_arrays(path: Path, model: LinearSetModel) -> None:
 def save_linear_model(folder: Path, ngrams: NgramConfig, sets: Mapping[str, LinearSetModel]) -> None:
     """Write a model, then its digests; a folder that has digests is complete."""
     metadata = {name: _write_set(folder / f"{name}.npz", model) for name, model in sets.items()}
-    write_json(folder / MODEL_FILE, LinearModelMetadata(ngrams=ngrams, sets=metadata).model_dump())
+    write_json(folder / LINEAR_MODEL_FILE, LinearModelMetadata(ngrams=ngrams, sets=metadata).model_dump())
     write_hashes(folder)
 
 
@@ -159,9 +158,9 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
     DataError
         A file is missing, damaged, or of another version.
     """
-    path = folder / MODEL_FILE
+    path = folder / LINEAR_MODEL_FILE
     if not path.is_file():
-        raise UsageError(f"{folder}: there is no linear model here (no {MODEL_FILE}); train one first")
+        raise UsageError(f"{folder}: there is no linear model here (no {LINEAR_MODEL_FILE}); train one first")
     raw = path.read_bytes()
     try:
         metadata = LinearModelMetadata.model_validate_json(raw)

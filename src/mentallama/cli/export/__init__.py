@@ -7,18 +7,17 @@ from typing import Annotated
 
 import typer
 
-from mentallama.cli.options import CommandGroup, TasksFolder, parse_form
+from mentallama.cli.options import CommandLine, TasksFolder, parse_form
 from mentallama.errors import printable
 from mentallama.export import EXPORTERS, Exporter
 
 
 def add_export_command(app: typer.Typer) -> None:
     """Add the command to the application, with a subcommand for each format."""
-    formats = typer.Typer(
+    formats = CommandLine(
         help="Export data or predictions to another tool. Splits stay as they are; a README says which terms hold.",
-        cls=CommandGroup,
         no_args_is_help=True,
-        rich_markup_mode=None,
+        epilog="mentallama export trl runs/sample-build --out exported",
     )
     for name, exporter in EXPORTERS.items():
         _add_format(formats, name, exporter)
@@ -26,7 +25,11 @@ def add_export_command(app: typer.Typer) -> None:
 
 
 def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
-    @formats.command(name=name, help=f"{exporter.description}. FROM is {exporter.reads}.")
+    @formats.command(
+        name=name,
+        help=f"{exporter.description}. FROM is {exporter.reads}.",
+        epilog=f"mentallama export {name} runs/sample-build --out exported",
+    )
     def command(
         source: Annotated[Path, typer.Argument(metavar="FROM", help="The folder to export from.")],
         out: Annotated[

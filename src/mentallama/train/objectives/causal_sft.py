@@ -6,6 +6,7 @@ token. Only the response's tokens have targets, so only their positions go throu
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from mentallama.analysts.language_model.causal import CausalAnalyst
 from mentallama.analysts.language_model.generative import trained_template
 from mentallama.config import CausalSettings, Recipe
 from mentallama.errors import UsageError
+from mentallama.program import command_line
 from mentallama.records import Example
 from mentallama.tasks import Task
 from mentallama.train.data.instructions import load_instructions
@@ -120,7 +122,8 @@ def prepare_causal_model(
     assert settings.base is not None
     if (Path(settings.base) / ADAPTER_CONFIG).is_file():
         raise UsageError(
-            f"{settings.base}: this base is a LoRA adapter; merge it first: mentallama merge {settings.base} --out DIR"
+            f"{settings.base}: this base is a LoRA adapter; merge it first: "
+            f"{command_line(f'merge {shlex.quote(str(settings.base))} --out DIR')}"
         )
     lora = settings.lora
     dtype = torch.float32 if lora is None else choose_dtype(settings.dtype, devices.device)
