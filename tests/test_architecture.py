@@ -39,13 +39,14 @@ BETWEEN_STAGES = {
         "evaluate.scores",
         "evaluate.score_file",
         "evaluate.paper_results",
+        "evaluate.prediction_source",
     },
     "predict.post_sources": {"collect.readers", "collect.clean_batch"},
     "teach.stage": {"train.linear.trainer"},
 }
 """Importing package or module -> the modules of other stages that it may import. `report` needs the schemas of the
-files it shows; `predict` reads and cleans posts that no run has collected as `collect` does; the embedded teacher of
-`teach` is a quickly trained linear analyst."""
+files it shows, and reads the answers that were scored as `evaluate` does; `predict` reads and cleans posts that no run
+has collected as `collect` does; the embedded teacher of `teach` is a quickly trained linear analyst."""
 
 MAX_MODULES = 12
 """Modules in a package, without __init__."""

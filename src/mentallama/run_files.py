@@ -95,5 +95,9 @@ SCORES_PATH = f"evaluate/{SCORES_FILE}"
 # report
 REPORT_PAGE_FILE = "index.html"
 REPORT_TEXT_FILE = "report.md"
+REPORT_FILES_FOLDER = "files"
+"""Every table of the page and every figure, in these formats by their names."""
+REPORT_TABLE_FORMATS = {"CSV": "csv", "LaTeX": "tex"}
+REPORT_FIGURE_FORMATS = {"SVG": "svg", "PDF": "pdf", "PNG": "png"}
 
 REPORT_PAGE_PATH = f"report/{REPORT_PAGE_FILE}"

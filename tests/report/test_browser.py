@@ -88,5 +88,5 @@ def test_text_in_plots_is_text(browser: Any, page_file: Path) -> None:
     page = browser.new_page()
     page.goto(page_file.as_uri())
     words = page.evaluate("document.querySelector('svg').textContent")
-    assert re.search(r"dreaddit.*weighted F1, percent|weighted F1, percent.*dreaddit", words, re.DOTALL)
+    assert re.search(r"Dreaddit.*weighted F1, percent|weighted F1, percent.*Dreaddit", words, re.DOTALL)
     page.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.scores import ScoredRow, score_row
 from mentallama.records import Form, Prediction
 from mentallama.tasks import Task
+from mentallama.text.fingerprint import key_hash, synthetic_post_hashes, text_key
 
 
 @dataclass
@@ -19,12 +21,14 @@ class JoinedPredictions:
     """Scored rows by set, and everything without a counterpart.
 
     `missing_rows`: ids of labelled test rows without a prediction, by set. `unlabelled`: number of test rows without a
-    label, by set. `unused`: ids of predictions that match no row. `models`: names of the models that predicted.
+    label, by set. `synthetic`: number of scored rows about synthetic posts, by set. `unused`: ids of predictions that
+    match no row. `models`: names of the models that predicted.
     """
 
     rows: dict[str, list[ScoredRow]] = field(default_factory=dict)
     missing_rows: dict[str, list[str]] = field(default_factory=dict)
     unlabelled: dict[str, int] = field(default_factory=dict)
+    synthetic: Counter[str] = field(default_factory=Counter)
     unused: list[str] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
 
@@ -41,6 +45,7 @@ def join_predictions(
     """
     unmatched = _predictions_by_example(predictions)
     joined = JoinedPredictions(models={prediction.model for _, prediction in unmatched.values()})
+    synthetic_hashes = synthetic_post_hashes()
     for split, example in iter_examples(posts, form, tasks):
         number, prediction = unmatched.pop(example.id, (0, None))
         if split != "test":
@@ -53,6 +58,7 @@ def join_predictions(
             _check_labels(prediction, tasks[example.task], predictions.file, number)
             row = score_row(example, prediction.reading, prediction.probabilities)
             joined.rows.setdefault(example.task, []).append(row)
+            joined.synthetic[example.task] += key_hash(text_key(example.text)) in synthetic_hashes
     joined.unused = list(unmatched)
     return joined
 

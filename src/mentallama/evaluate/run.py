@@ -45,6 +45,7 @@ from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Form
 from mentallama.run_files import READER_DIFFERENCES_FILE, SCORED_ROWS_FILE, SCORES_FILE
 from mentallama.tasks import Task, load_tasks
+from mentallama.text.fingerprint import key_hash, synthetic_post_hashes, text_key
 
 EVALUATE_COMMAND = "evaluate --benchmark"
 """In the manifest of scores without a recipe, which no run may replace."""
@@ -88,6 +89,7 @@ def evaluate_predictions(  # noqa: PLR0913
             missing_reasons=missing,
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
             unlabelled=joined.unlabelled,
+            synthetic_rows={name: joined.synthetic[name] for name in rows if joined.synthetic[name]},
             unused=tuple(joined.unused),
             explanation_scores=_score_explanations(
                 iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
@@ -156,6 +158,7 @@ def evaluate_responses(  # noqa: PLR0913
             sets=score_sets(rows, tasks, resampling),
             missing=tuple(missing),
             missing_reasons=missing,
+            synthetic_rows=_count_synthetic(outputs),
             unused=unused,
             matched_files=matched,
             as_published=_score_as_published(out, outputs) if as_published else None,
@@ -168,6 +171,16 @@ def evaluate_responses(  # noqa: PLR0913
     )
     record_claimed_files(out, EVALUATE_COMMAND, written)
     return scores
+
+
+def _count_synthetic(outputs: Mapping[str, Sequence[ScoredOutput]]) -> dict[str, int]:
+    """Number of rows about synthetic posts, of the sets that have any."""
+    hashes = synthetic_post_hashes()
+    counts = {
+        name: sum(key_hash(text_key(output.example.text)) in hashes for output in of_set)
+        for name, of_set in outputs.items()
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def _score_explanations(

@@ -38,6 +38,8 @@ class ScoreFile(Record):
     """Set -> example ids of labelled test rows without a prediction."""
     unlabelled: dict[str, int] = {}
     """Set -> test rows without a label, which cannot be scored."""
+    synthetic_rows: dict[str, int] = {}
+    """Set -> scored rows about synthetic posts, whose scores say nothing about posts of people."""
     unused: tuple[str, ...] = ()
     """Input that matches no row: file names, or ids of predictions."""
     matched_files: dict[str, MatchedFile] = {}

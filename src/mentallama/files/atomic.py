@@ -68,6 +68,12 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file atomically."""
+    with atomic_write(path) as partial:
+        partial.write_bytes(content)
+
+
 def write_json(path: Path, value: object) -> None:
     """Write indented JSON with a final line break, atomically; NaN is refused."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -7,16 +7,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mentallama.files.markdown import EMPTY_CELL
+from mentallama.report.plots import Plot
+
+Value = str | float | None | tuple[float, float]
+"""What a cell stands for, in files of numbers: a word, a number, the two ends of an interval, or nothing."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table. `heat` (0-1) is the depth of its shading; None for none."""
+    """One cell of a table: `text` as it is shown, and `value`, the unrounded number behind it.
+
+    `heat` (0-1) is the depth of its shading; None for none.
+    """
 
     text: str
     is_header: bool = False
     is_number: bool = False
     heat: float | None = None
+    value: float | tuple[float, float] | None = None
+
+    @property
+    def content(self) -> Value:
+        """The number behind the cell, or its text where there is none."""
+        if self.is_number:
+            return self.value
+        return None if self.text == EMPTY_CELL else self.text
 
 
 @dataclass(frozen=True)
@@ -30,27 +45,44 @@ class PageRow:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """A table. `vertical_headers` turns column headers by 90°, for matrices with many columns."""
+    """A table. `vertical_headers` turns column headers by 90°, for matrices with many columns.
+
+    `name` tells it from the other tables of its section. `file` is the name of its files without the suffix, given
+    when the page is built.
+    """
 
     caption: str
     header: tuple[str, ...]
     rows: tuple[PageRow, ...]
     vertical_headers: bool = False
+    name: str = ""
+    file: str = ""
     kind: Literal["table"] = "table"
+
+    def is_number_column(self, column: int) -> bool:
+        """Whether the first row has a number there."""
+        return bool(self.rows) and self.rows[0].cells[column].is_number
 
 
 @dataclass(frozen=True)
 class FigureBlock:
-    """A plot. `svg` is a complete element with a description for screen readers; `caption` is shown below it.
+    """A plot with the table of its numbers; `caption` is shown below it. `name` and `file` are as in `TableBlock`.
 
-    `description` says the same in words; the Markdown file shows it instead of the plot.
+    A small figure stands beside others of its kind, which share one table.
     """
 
     caption: str
-    svg: str
-    description: str
+    plot: Plot
+    data: TableBlock | None = None
     small: bool = False
+    name: str = ""
+    file: str = ""
     kind: Literal["figure"] = "figure"
+
+    @property
+    def description(self) -> str:
+        """What the plot shows, in words, for those who do not see it."""
+        return self.plot.description
 
 
 @dataclass(frozen=True)
@@ -63,6 +95,19 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
+class PostExample:
+    """A synthetic post and the answer about it. `parts` is the post's text in pieces, each with whether it is evidence.
+
+    Posts of people are never put on a page.
+    """
+
+    caption: str
+    parts: tuple[tuple[str, bool], ...]
+    facts: tuple[tuple[str, str], ...]
+    kind: Literal["post"] = "post"
+
+
+@dataclass(frozen=True)
 class BlockGroup:
     """Blocks shown side by side where the page is wide enough, collapsed under `collapsed_title` if it is set."""
 
@@ -71,7 +116,7 @@ class BlockGroup:
     kind: Literal["group"] = "group"
 
 
-Block = TableBlock | FigureBlock | Paragraph | BlockGroup
+Block = TableBlock | FigureBlock | Paragraph | PostExample | BlockGroup
 
 
 @dataclass(frozen=True)
@@ -101,12 +146,29 @@ def header_cell(text: str) -> Cell:
 
 def number_cell(value: float | None, digits: int = 2, heat: float | None = None) -> Cell:
     """A number with fixed decimals; a dash for None."""
-    return Cell(EMPTY_CELL if value is None else f"{value:.{digits}f}", is_number=True, heat=heat)
+    text = EMPTY_CELL if value is None else f"{value:.{digits}f}"
+    return Cell(text, is_number=True, heat=heat, value=value)
 
 
 def count_cell(value: int | None, heat: float | None = None) -> Cell:
     """An integer with thousands separators; a dash for None."""
-    return Cell(EMPTY_CELL if value is None else f"{value:,}", is_number=True, heat=heat)
+    return Cell(EMPTY_CELL if value is None else f"{value:,}", is_number=True, heat=heat, value=value)
+
+
+def interval_cell(ends: tuple[float, float] | None, digits: int = 1, sign: bool = False) -> Cell:
+    """An interval with fixed decimals, `sign` also for positive ends; a dash for None."""
+    text = EMPTY_CELL if ends is None else format_interval(ends, digits, sign)
+    return Cell(text, is_number=True, value=ends)
+
+
+def format_interval(ends: tuple[float, float], digits: int = 1, sign: bool = False) -> str:
+    """The two ends of an interval; with signs "to" stands between them, as a dash would look like one.
+
+    >>> format_interval((40.04, 90.8)), format_interval((-1.25, 3), sign=True)
+    ('40.0–90.8', '-1.2 to +3.0')
+    """
+    low, high = (f"{end:{'+' if sign else ''}.{digits}f}" for end in ends)
+    return f"{low} to {high}" if sign else f"{low}–{high}"
 
 
 def named_row(
@@ -116,9 +178,12 @@ def named_row(
     return PageRow((header_cell(name), *cells), highlighted=highlighted, is_subrow=is_subrow)
 
 
-def key_value_table(caption: str, header: tuple[str, str], values: Iterable[tuple[str, str]]) -> TableBlock:
+def key_value_table(
+    caption: str, header: tuple[str, str], values: Iterable[tuple[str, str]], name: str = ""
+) -> TableBlock:
     """A table of names and values."""
-    return TableBlock(caption, header, tuple(named_row(name, [Cell(value)]) for name, value in values))
+    rows = tuple(named_row(key, [Cell(value)]) for key, value in values)
+    return TableBlock(caption, header, rows, name=name)
 
 
 def missing_note(text: str) -> tuple[Paragraph]:
@@ -126,7 +191,7 @@ def missing_note(text: str) -> tuple[Paragraph]:
     return (Paragraph(text, missing=True),)
 
 
-def heat_table(
+def heat_table(  # noqa: PLR0913
     caption: str,
     corner_label: str,
     names: Sequence[str],
@@ -134,10 +199,13 @@ def heat_table(
     counts: Sequence[Sequence[int]],
     *,
     row_totals: Sequence[int],
+    name: str = "",
 ) -> TableBlock:
     """A matrix of counts; each cell is shaded by its share of the row's total."""
     rows = [
-        named_row(name, (count_cell(count, count / total if total else None) for count in line))
-        for name, line, total in zip(names, counts, row_totals, strict=True)
+        named_row(row, (count_cell(count, count / total if total else None) for count in line))
+        for row, line, total in zip(names, counts, row_totals, strict=True)
     ]
-    return TableBlock(caption, (corner_label, *columns), tuple(rows), vertical_headers=len(columns) > 4)
+    return TableBlock(
+        caption, (corner_label, *columns), tuple(rows), vertical_headers=len(columns) > 4, name=name
+    )

@@ -1,38 +1,97 @@
-"""Plots as inline SVG with real text and the page's colours; the same input gives the same bytes."""
+"""Plots as SVG with real text, on the page in its colours, and as files; the same input gives the same bytes."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from mentallama.metrics.calibration import CalibrationBin
+from mentallama.run_files import REPORT_FIGURE_FORMATS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-# matplotlib cannot use CSS variables, so it draws in placeholder colours that are replaced afterwards.
-INK, MUTED, RULE, OURS, THEIRS = "#010101", "#020202", "#030303", "#040404", "#050505"
-CSS_VARIABLES = {INK: "--ink", MUTED: "--soft", RULE: "--rule", OURS: "--ours", THEIRS: "--theirs"}
+
+@dataclass(frozen=True)
+class Colours:
+    """Colours of a plot. `series` tells several runs apart, together with the shape of their markers."""
+
+    ink: str
+    soft: str
+    rule: str
+    ours: str
+    theirs: str
+    third: str
+    fourth: str
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        return (self.ours, self.theirs, self.third, self.fourth)
+
+
+# matplotlib cannot use CSS variables, so plots for the page have placeholder colours that are replaced afterwards.
+PLACEHOLDERS = Colours(*(f"#{number:02}{number:02}{number:02}" for number in range(1, 8)))
+PRINT = Colours("#1e2328", "#59616a", "#dfdcd4", "#17657f", "#a8492c", "#5b4b9a", "#4d6b1f")
+MARKERS = "osD^vP"
+"""Shapes that tell several series apart without their colours."""
 
 RC_PARAMS: dict[Any, Any] = {  # matplotlib types the keys as a long Literal
     "svg.fonttype": "none",
     "text.parse_math": False,  # a dollar sign in a name is no formula
     "font.family": "DejaVu Sans",  # ships with matplotlib and is wide: text in the page's own font fits
     "font.size": 9.0,
-    "text.color": INK,
     "axes.titlesize": 10.0,
     "axes.axisbelow": True,
     **{f"axes.spines.{side}": False for side in ("top", "right", "bottom", "left")},
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
-    "axes.labelcolor": MUTED,
-    "xtick.color": MUTED,
-    "ytick.color": INK,
+    "ytick.major.pad": 7.0,  # a marker at 0 does not touch the names
 }
+NO_METADATA = {  # dates and versions, which would differ between two runs
+    "svg": dict.fromkeys(("Date", "Creator", "Format", "Type")),
+    "pdf": dict.fromkeys(("CreationDate", "Creator", "Producer")),
+    "png": {"Software": None},
+}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing on one pair of axes, `inches` wide and high, and what it shows in words."""
+
+    name: str
+    description: str
+    inches: tuple[float, float]
+    draw: Callable[[Axes, Colours], None]
+
+    def inline_svg(self) -> str:
+        """The SVG element for a page, which takes the page's colours; the description is its label."""
+        buffer = io.StringIO()
+        with _style(PLACEHOLDERS, self.name):
+            _save(self._figure(PLACEHOLDERS), buffer, "svg", transparent=True)
+        label = escape(self.description)
+        return _clean_svg(buffer.getvalue()).replace("<svg", f'<svg role="img" aria-label="{label}"', 1)
+
+    def images(self) -> Iterator[tuple[str, bytes]]:
+        """The plot as a file in each of `REPORT_FIGURE_FORMATS`, on white, with its format."""
+        with _style(PRINT, self.name):
+            figure = self._figure(PRINT)
+            for file_format in REPORT_FIGURE_FORMATS.values():
+                buffer = io.BytesIO()
+                _save(figure, buffer, file_format, facecolor="white", dpi=200)
+                yield file_format, buffer.getvalue()
+
+    def _figure(self, colours: Colours) -> Figure:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=self.inches)
+        self.draw(figure.add_subplot(), colours)
+        return figure
 
 
 @dataclass(frozen=True)
@@ -56,92 +115,207 @@ class BarRow:
     value_label: str
 
 
-def forest_plot(rows: Sequence[ForestRow], published_label: str, description: str) -> str:
-    """Weighted F1 of each set with its interval, and the published value as a diamond."""
+@dataclass(frozen=True)
+class SeriesRow:
+    """One line of a plot of several runs: for each of them a value and its interval, None where it has no score."""
 
-    def draw(axes: Axes) -> None:
+    name: str
+    points: tuple[tuple[float, tuple[float, float] | None] | None, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values of one quantity by optimiser step."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    has_markers: bool = False
+
+
+def forest_plot(rows: Sequence[ForestRow], published_label: str, description: str) -> Plot:
+    """Weighted F1 of each set with its interval, and the published value, where there is one, as a diamond."""
+
+    def draw(axes: Axes, colours: Colours) -> None:
         for y, row in enumerate(reversed(rows)):
-            _draw_forest_row(axes, y, row)
-        axes.plot([], [], "o", color=OURS, markersize=6.5, label="this run, 95 % interval")
-        axes.plot([], [], "D", color=THEIRS, markersize=5.5, markerfacecolor="none", label=published_label)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, handletextpad=0.3)
+            _draw_forest_row(axes, colours, y, row)
+        axes.plot([], [], "o", color=colours.ours, markersize=6.5, label="this run, 95 % interval")
+        if any(row.published is not None for row in rows):
+            axes.plot([], [], "D", **_diamond(colours), label=published_label)
+        _legend_above(axes)
         axes.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xlabel="weighted F1, percent")
         axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
-        axes.grid(axis="x", color=RULE, linewidth=0.6)
+        axes.grid(axis="x", color=colours.rule, linewidth=0.6)
 
-    return _draw_svg("forest", description, (6.4, 0.55 + 0.34 * len(rows)), draw)
+    return Plot("forest", description, (6.4, 0.55 + 0.34 * len(rows)), draw)
 
 
-def _draw_forest_row(axes: Axes, y: int, row: ForestRow) -> None:
+def _draw_forest_row(axes: Axes, colours: Colours, y: int, row: ForestRow) -> None:
     interval = ""
     if row.interval is not None:
-        axes.plot(row.interval, (y, y), color=OURS, linewidth=2.2, solid_capstyle="round")
+        _draw_interval(axes, row.interval, y, colours.ours)
         interval = "  ({:.1f}–{:.1f})".format(*row.interval)
-    axes.plot(row.value, y, "o", color=OURS, markersize=6.5)
+    axes.plot(row.value, y, "o", color=colours.ours, markersize=6.5, clip_on=False)
     if row.published is not None:
-        axes.plot(row.published, y, "D", color=THEIRS, markersize=5.5, markerfacecolor="none")
+        axes.plot(row.published, y, "D", **_diamond(colours))
     axes.text(103, y, f"{row.value:.1f}{interval}", va="center")
 
 
-def bar_plot(rows: Sequence[BarRow], x_label: str, description: str) -> str:
+def _diamond(colours: Colours) -> dict[str, Any]:
+    return {"color": colours.theirs, "markersize": 5.5, "markerfacecolor": "none"}
+
+
+def _draw_interval(axes: Axes, ends: tuple[float, float], y: float, colour: str) -> None:
+    axes.plot(ends, (y, y), color=colour, linewidth=2.2, solid_capstyle="round")
+
+
+def _legend_above(axes: Axes) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, handletextpad=0.3)
+
+
+def series_plot(
+    name: str, rows: Sequence[SeriesRow], series: Sequence[str], x_label: str, description: str
+) -> Plot:
+    """Values of several runs with their intervals, one line per run below each other in each row.
+
+    A dotted line marks 0 where values may be negative, as differences are.
+    """
+    step = 1 / (len(series) + 1)
+
+    def draw(axes: Axes, colours: Colours) -> None:
+        for number, row in enumerate(rows):
+            for index, point in enumerate(row.points):
+                if point is not None:
+                    y = len(rows) - 1 - number + ((len(series) - 1) / 2 - index) * step
+                    _draw_point(axes, colours, y, index, point)
+        for index, label in enumerate(series):
+            axes.plot([], [], **_marker(colours, index), label=label)
+        _legend_above(axes)
+        values = [
+            end for row in rows for point in row.points if point for end in (point[0], *(point[1] or ()))
+        ]
+        if min(values) < 0 or max(values) > 100:
+            axes.axvline(0, color=colours.soft, linewidth=0.8, linestyle=(0, (3, 3)))
+        else:
+            axes.set(xlim=(0, 100))
+        axes.set(ylim=(-0.6, len(rows) - 0.4), xlabel=x_label)
+        axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+        axes.grid(axis="x", color=colours.rule, linewidth=0.6)
+
+    height = 0.6 + len(rows) * max(0.3, 0.17 * len(series) + 0.12) + 0.2 * (len(series) // 2)
+    return Plot(name, description, (6.4, height), draw)
+
+
+def _draw_point(
+    axes: Axes, colours: Colours, y: float, index: int, point: tuple[float, tuple[float, float] | None]
+) -> None:
+    value, interval = point
+    if interval is not None:
+        _draw_interval(axes, interval, y, _series_colour(colours, index))
+    axes.plot(value, y, **_marker(colours, index), clip_on=False)
+
+
+def _marker(colours: Colours, index: int) -> dict[str, Any]:
+    colour = _series_colour(colours, index)
+    return {"marker": MARKERS[index % len(MARKERS)], "color": colour, "markersize": 5.5, "linestyle": "none"}
+
+
+def _series_colour(colours: Colours, index: int) -> str:
+    return colours.series[index % len(colours.series)]
+
+
+def bar_plot(rows: Sequence[BarRow], x_label: str, description: str) -> Plot:
     """Shares as horizontal bars."""
     positions = range(len(rows) - 1, -1, -1)
 
-    def draw(axes: Axes) -> None:
-        axes.barh(positions, [row.value for row in rows], height=0.62, color=OURS, alpha=0.35, linewidth=0)
-        axes.barh(positions, [row.highlighted for row in rows], height=0.62, color=OURS, linewidth=0)
+    def draw(axes: Axes, colours: Colours) -> None:
+        style: dict[str, Any] = {"height": 0.62, "color": colours.ours, "linewidth": 0}
+        axes.barh(positions, [row.value for row in rows], alpha=0.35, **style)
+        axes.barh(positions, [row.highlighted for row in rows], **style)
         end = max([row.value for row in rows] + [1.0]) * 1.3
         for y, row in zip(positions, rows, strict=True):
             axes.text(row.value + end / 80, y, row.value_label, va="center")
         axes.set(xlim=(0, end), ylim=(-0.6, len(rows) - 0.4), xlabel=x_label)
         axes.set_yticks(positions, [row.name for row in rows])
-        axes.grid(axis="x", color=RULE, linewidth=0.6)
+        axes.grid(axis="x", color=colours.rule, linewidth=0.6)
 
-    return _draw_svg("bars", description, (6.4, 0.55 + 0.26 * len(rows)), draw)
+    return Plot("bars", description, (6.4, 0.55 + 0.26 * len(rows)), draw)
 
 
-def reliability_plot(bins: Sequence[CalibrationBin], name: str, description: str) -> str:
+def histogram_plot(edges: Sequence[float], counts: Sequence[int], x_label: str, description: str) -> Plot:
+    """Counts between consecutive `edges`, of which there is one more."""
+
+    def draw(axes: Axes, colours: Colours) -> None:
+        widths = [right - left for left, right in pairwise(edges)]
+        axes.bar(edges[:-1], counts, width=widths, align="edge", color=colours.ours, alpha=0.8, linewidth=0)
+        axes.set(xlim=(edges[0], edges[-1]), xlabel=x_label, ylabel="answers")
+        axes.grid(axis="y", color=colours.rule, linewidth=0.6)
+
+    return Plot("histogram", description, (6.4, 2.4), draw)
+
+
+def curve_plot(name: str, curves: Sequence[Curve], y_label: str, description: str) -> Plot:
+    """Quantities by optimiser step, such as losses."""
+
+    def draw(axes: Axes, colours: Colours) -> None:
+        for index, curve in enumerate(curves):
+            steps, values = zip(*curve.points, strict=True)
+            marker = MARKERS[index] if curve.has_markers else "none"
+            colour = _series_colour(colours, index)
+            axes.plot(
+                steps, values, color=colour, linewidth=1.4, label=curve.name, marker=marker, markersize=4.5
+            )
+        if len(curves) > 1:
+            _legend_above(axes)
+        axes.set(xlabel="optimiser step", ylabel=y_label)
+        axes.set_xlim(left=0)
+        axes.grid(color=colours.rule, linewidth=0.6)
+
+    return Plot(name, description, (6.4, 2.8), draw)
+
+
+def reliability_plot(bins: Sequence[CalibrationBin], name: str, description: str) -> Plot:
     """Accuracy against probability; the area of a dot grows with the rows in its bin."""
     filled = [part for part in bins if part.n]
     total = sum(part.n for part in filled)
     probabilities = [part.mean_probability or 0.0 for part in filled]
     accuracies = [part.accuracy or 0.0 for part in filled]
 
-    def draw(axes: Axes) -> None:
-        axes.plot((0, 1), (0, 1), color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
-        axes.plot(probabilities, accuracies, color=OURS, linewidth=0.7)
+    def draw(axes: Axes, colours: Colours) -> None:
+        axes.plot((0, 1), (0, 1), color=colours.soft, linewidth=0.8, linestyle=(0, (3, 3)))
+        axes.plot(probabilities, accuracies, color=colours.ours, linewidth=0.7)
         axes.scatter(
             probabilities,
             accuracies,
             s=[10 + 110 * part.n / total for part in filled],
-            color=OURS,
+            color=colours.ours,
             linewidths=0,
+            clip_on=False,
         )
         axes.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability", ylabel="accuracy", title=name)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_ticks((0, 0.5, 1), ("0", "0.5", "1"))
-        axes.grid(color=RULE, linewidth=0.6)
+        axes.grid(color=colours.rule, linewidth=0.6)
 
-    return _draw_svg(f"reliability-{name}", description, (2.1, 2.2), draw)
+    return Plot(f"reliability-{name}", description, (2.1, 2.2), draw)
 
 
-def _draw_svg(name: str, description: str, inches: tuple[float, float], draw: Callable[[Axes], None]) -> str:
-    """Draw on empty axes and return the SVG element, with `description` as its label for screen readers."""
+def _style(colours: Colours, salt: str) -> Any:
+    """The settings of a plot. The salt makes the ids in an SVG unique on the page and the same in every run."""
     import matplotlib as mpl
-    from matplotlib.figure import Figure
 
-    buffer = io.StringIO()
-    # The salt makes the ids in this SVG unique on the page and the same in every run.
-    with mpl.rc_context({**RC_PARAMS, "svg.hashsalt": name}):
-        figure = Figure(figsize=inches)
-        axes = figure.add_subplot()
-        draw(axes)
-        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(
-            buffer, format="svg", bbox_inches="tight", pad_inches=0.04, transparent=True, metadata=no_metadata
-        )
-    return _clean_svg(buffer.getvalue()).replace(
-        "<svg", f'<svg role="img" aria-label="{escape(description)}"', 1
+    inks = {"text.color": colours.ink, "ytick.color": colours.ink}
+    softs = {"axes.labelcolor": colours.soft, "xtick.color": colours.soft}
+    return mpl.rc_context(RC_PARAMS | inks | softs | {"svg.hashsalt": salt})
+
+
+def _save(figure: Figure, buffer: io.StringIO | io.BytesIO, file_format: str, **options: Any) -> None:
+    figure.savefig(
+        buffer,
+        format=file_format,
+        bbox_inches="tight",
+        pad_inches=0.04,
+        metadata=NO_METADATA[file_format],
+        **options,
     )
 
 
@@ -152,6 +326,6 @@ def _clean_svg(svg: str) -> str:
     svg = re.sub(r'(?:width|height)="[\d.]+pt"', "", svg, count=2)
     # Ids such as "figure_1" are in every plot, and an id must be unique on the page.
     svg = re.sub(r' id="([^"]+)"', lambda match: match[0] if f"#{match[1]}" in svg else "", svg)
-    for colour, variable in CSS_VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable})")
+    for field in fields(Colours):
+        svg = svg.replace(getattr(PLACEHOLDERS, field.name), f"var(--{field.name})")
     return svg

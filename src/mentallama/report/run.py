@@ -4,23 +4,31 @@
 
 Reads `collect/`, `check/`, `train/`, `predict/` and `evaluate/` of the run, as far as they exist. Writes
   report/index.html   the page: no script, no network, plots inside
-  report/report.md    the same in Markdown, without the plots
-Neither contains post text. The same files give the same bytes.
+  report/report.md    the same in Markdown
+  report/files/       every table as CSV and LaTeX, every figure as SVG, PDF and PNG
+None contains text of posts of people. The same files give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from mentallama.files.atomic import write_text
+from mentallama.files.atomic import write_bytes
 from mentallama.files.markdown import EMPTY_CELL, escape_markdown
 from mentallama.report import sections
+from mentallama.report.downloads import download_files, with_file_names
 from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
-from mentallama.run_files import REPORT_PAGE_FILE, REPORT_TEXT_FILE
+from mentallama.run_files import (
+    REPORT_FIGURE_FORMATS,
+    REPORT_FILES_FOLDER,
+    REPORT_PAGE_FILE,
+    REPORT_TABLE_FORMATS,
+    REPORT_TEXT_FILE,
+)
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task, load_tasks
 
@@ -58,10 +66,22 @@ def run(
         A file of the run does not match its schema.
     """
     artifacts = read_run_artifacts(folder, load_tasks() if tasks is None else tasks, settings)
-    page = build_page(artifacts, title)
-    write_text(out / REPORT_TEXT_FILE, render_template("page.md.j2", page))
-    write_text(out / REPORT_PAGE_FILE, render_template("page.html.j2", page))
+    return write_page(build_page(artifacts, title), out)
+
+
+def write_page(page: Page, out: Path) -> Path:
+    """Write a page as HTML and Markdown, with the files of its tables and figures; returns the HTML file."""
+    for name, content in page_files(page):
+        write_bytes(out / name, content)
     return out / REPORT_PAGE_FILE
+
+
+def page_files(page: Page) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a page by their names, the HTML page last."""
+    page = with_file_names(page)
+    yield from download_files(page)
+    yield REPORT_TEXT_FILE, render_template("page.md.j2", page).encode()
+    yield REPORT_PAGE_FILE, render_template("page.html.j2", page).encode()
 
 
 def build_page(artifacts: RunArtifacts, title: str) -> Page:
@@ -105,4 +125,9 @@ def render_template(template: str, page: Page) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["escape_markdown"] = escape_markdown
+    environment.globals |= {
+        "files_folder": REPORT_FILES_FOLDER,
+        "table_formats": REPORT_TABLE_FORMATS,
+        "figure_formats": REPORT_FIGURE_FORMATS,
+    }
     return environment.get_template(template).render(page=page)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,32 +12,28 @@ from pydantic import TypeAdapter, ValidationError
 from mentallama.check.output.gate_report_schema import GateReport
 from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap
 from mentallama.errors import DataError
+from mentallama.evaluate.prediction_source import analyst_predictions, teacher_answers
 from mentallama.evaluate.score_file import ScoreFile
+from mentallama.files.manifest import Manifest, read_manifest
 from mentallama.files.record_files import read_json, read_records
-from mentallama.records import Prediction
+from mentallama.records import Form, Post, Prediction
+from mentallama.report.answer_survey import AnswerSurvey, read_test_questions, survey_answers
 from mentallama.run_files import (
     COLLECT_SUMMARY_PATH,
     GATE_REPORT_PATH,
     LABEL_DRIFT_PATH,
     OVERLAP_PATH,
+    POSTS_PATH,
     PREDICTIONS_PATH,
     SCORES_PATH,
+    TEACH_RESPONSES_PATH,
     TRAIN_SUMMARY_PATH,
 )
 from mentallama.tasks import Task
 
 M = TypeVar("M")
 
-
-@dataclass(frozen=True)
-class PredictionCounts:
-    """Counts over the predictions of the run."""
-
-    rows: int
-    models: tuple[str, ...]
-    with_explanation: int
-    with_evidence: int
-    with_probabilities: int
+REPORTED_STAGES = ("collect", "teach", "check", "train", "predict", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -49,11 +45,24 @@ class RunArtifacts:
     overlap: Overlap | None = None
     drift: tuple[LabelDrift, ...] | None = None
     train_summary: Mapping[str, Any] | None = None
-    prediction_counts: PredictionCounts | None = None
+    answers: AnswerSurvey | None = None
+    test_origins: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Set -> kinds of files that its test posts are from; empty where the run has no posts."""
     gates: GateReport | None = None
+    manifests: Mapping[str, Manifest] = field(default_factory=dict)
+    """Of the finished stages, by their names."""
     tasks: Mapping[str, Task] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The recipe's settings, nested."""
+
+    def set_name(self, name: str) -> str:
+        """The name of a set as tables and plots spell it."""
+        return self.tasks[name].display_name if name in self.tasks else name
+
+    def published_test_rows(self, name: str) -> int | None:
+        """Rows of the set's published test file; None for a set that is not published."""
+        published = self.tasks[name].published_rows if name in self.tasks else None
+        return None if published is None else published.test
 
 
 def read_run_artifacts(
@@ -66,17 +75,42 @@ def read_run_artifacts(
     DataError
         A file exists and does not match its schema.
     """
+    scores = _read_if_present(run / SCORES_PATH, ScoreFile)
+    form: Form = (settings or {}).get("form", "instruction") if scores is None else scores.form
+    posts = run / POSTS_PATH
+    questions, origins = read_test_questions(_posts(posts), form)
+    predictions = _predictions(run, form, tasks or {}, scores)
+    manifests = {stage: read_manifest(run / stage) for stage in REPORTED_STAGES}
     return RunArtifacts(
-        scores=_read_if_present(run / SCORES_PATH, ScoreFile),
+        scores=scores,
         collect_summary=_read_if_present(run / COLLECT_SUMMARY_PATH, CollectSummary),
         overlap=_read_if_present(run / OVERLAP_PATH, Overlap),
         drift=_read_if_present(run / LABEL_DRIFT_PATH, tuple[LabelDrift, ...]),
         train_summary=_read_if_present(run / TRAIN_SUMMARY_PATH, dict[str, Any]),
-        prediction_counts=count_predictions(run / PREDICTIONS_PATH),
+        answers=None if predictions is None else survey_answers(predictions, questions),
+        test_origins=origins,
         gates=_read_if_present(run / GATE_REPORT_PATH, GateReport),
+        manifests={stage: manifest for stage, manifest in manifests.items() if manifest is not None},
         tasks=tasks or {},
         settings=settings or {},
     )
+
+
+def _posts(path: Path) -> Iterator[Post]:
+    return read_records(path, Post) if path.is_file() else iter(())
+
+
+def _predictions(
+    run: Path, form: Form, tasks: Mapping[str, Task], scores: ScoreFile | None
+) -> Iterator[Prediction] | None:
+    """The answers that were scored: those of an analyst, else those of a teacher; None if there are none."""
+    if (run / PREDICTIONS_PATH).is_file():
+        source = analyst_predictions(run / PREDICTIONS_PATH)
+    elif scores is not None and (run / TEACH_RESPONSES_PATH).is_file() and (run / POSTS_PATH).is_file():
+        source = teacher_answers(run / TEACH_RESPONSES_PATH, run / POSTS_PATH, form, tasks)
+    else:
+        return None
+    return (prediction for _, prediction in source.read())
 
 
 def _read_if_present(path: Path, kind: type[M]) -> M | None:
@@ -87,18 +121,3 @@ def _read_if_present(path: Path, kind: type[M]) -> M | None:
     except ValidationError as invalid:
         fields = sorted({".".join(map(str, error["loc"])) or "the whole file" for error in invalid.errors()})
         raise DataError(f"the report cannot read {', '.join(fields[:5])}", path) from None
-
-
-def count_predictions(path: Path) -> PredictionCounts | None:
-    """Count a file of predictions; None if it does not exist."""
-    if not path.is_file():
-        return None
-    models: set[str] = set()
-    rows = with_explanation = with_evidence = with_probabilities = 0
-    for prediction in read_records(path, Prediction):
-        models.add(prediction.model)
-        rows += 1
-        with_explanation += bool(prediction.reading.explanation)
-        with_evidence += bool(prediction.evidence)
-        with_probabilities += bool(prediction.probabilities)
-    return PredictionCounts(rows, tuple(sorted(models)), with_explanation, with_evidence, with_probabilities)

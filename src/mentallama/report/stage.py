@@ -7,7 +7,14 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.pipeline.stage import Stage
-from mentallama.run_files import MANIFEST_FILE, REPORT_PAGE_FILE, REPORT_TEXT_FILE
+from mentallama.run_files import (
+    MANIFEST_FILE,
+    REPORT_FIGURE_FORMATS,
+    REPORT_FILES_FOLDER,
+    REPORT_PAGE_FILE,
+    REPORT_TABLE_FORMATS,
+    REPORT_TEXT_FILE,
+)
 
 
 def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -46,6 +53,13 @@ STAGE = Stage(
     help="Write the page of a run. Reads what the other stages wrote; writes index.html and report.md, without posts.",
     inputs=report_inputs,
     run=report,
-    file_patterns=(REPORT_PAGE_FILE, REPORT_TEXT_FILE),
+    file_patterns=(
+        REPORT_PAGE_FILE,
+        REPORT_TEXT_FILE,
+        *(
+            f"{REPORT_FILES_FOLDER}/*.{suffix}"
+            for suffix in (*REPORT_TABLE_FORMATS.values(), *REPORT_FIGURE_FORMATS.values())
+        ),
+    ),
     cache_extra=report_settings,
 )

@@ -320,6 +320,8 @@ class Task(TaskFileModel):
     """The label whose misses are most costly; None if no label stands out."""
     teacher_instruction: str
     explanation_template: ExplanationTemplate
+    published_name: str | None = None
+    """How the paper of the set spells it, where `set` differs."""
     published_rows: SplitCounts | None = None
     """Rows of the published benchmark; None for a set that is not part of it."""
     sources: tuple[Source, ...] = ()
@@ -352,6 +354,11 @@ class Task(TaskFileModel):
 
     def __hash__(self) -> int:
         return hash(self.set)
+
+    @property
+    def display_name(self) -> str:
+        """The set's name in tables and plots."""
+        return self.published_name or self.set
 
     @cached_property
     def is_yes_no(self) -> bool:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from mentallama.report.page_model import Section
 from mentallama.report.run_artifacts import RunArtifacts
 from mentallama.report.sections.data import drift_section, leak_section, overlap_section, posts_section
+from mentallama.report.sections.explanations import explanations_section
 from mentallama.report.sections.gates import gates_section
 from mentallama.report.sections.provenance import provenance_section
+from mentallama.report.sections.results import results_section
 from mentallama.report.sections.scores import (
     as_published_section,
     calibration_section,
     confusion_section,
-    explanation_labels_section,
     high_risk_section,
     no_label_section,
-    results_section,
     sets_section,
 )
 
@@ -31,7 +31,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     no_label_section,
     calibration_section,
     as_published_section,
-    explanation_labels_section,
+    explanations_section,
     gates_section,
     posts_section,
     leak_section,

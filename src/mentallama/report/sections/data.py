@@ -35,17 +35,17 @@ LEAK_GUARD_LEVELS = {
 
 def posts_section(artifacts: RunArtifacts) -> Section:
     """Posts by set and split, and rejected rows."""
-    return Section("posts", "Posts", tuple(_post_counts(artifacts.collect_summary)))
+    return Section("posts", "Posts", tuple(_post_counts(artifacts)))
 
 
 def leak_section(artifacts: RunArtifacts) -> Section:
     """Posts that the leak guard removed, and whether held-out sets can be called unseen."""
-    return Section("leaks", "Leak guard", tuple(_leak_guard(artifacts.collect_summary)))
+    return Section("leaks", "Leak guard", tuple(_leak_guard(artifacts)))
 
 
 def overlap_section(artifacts: RunArtifacts) -> Section:
     """Test posts that are in training data, before and after the leak guard."""
-    return Section("overlap", "Posts shared between sets", tuple(_overlap(artifacts.overlap)))
+    return Section("overlap", "Posts shared between sets", tuple(_overlap(artifacts)))
 
 
 def drift_section(artifacts: RunArtifacts) -> Section:
@@ -53,18 +53,21 @@ def drift_section(artifacts: RunArtifacts) -> Section:
     return Section("drift", "Label drift", tuple(_label_drift(artifacts)))
 
 
-def _post_counts(collected: CollectSummary | None) -> Sequence[Block]:
+def _post_counts(artifacts: RunArtifacts) -> Sequence[Block]:
+    collected = artifacts.collect_summary
     if collected is None:
         return missing_note(f"{NO_COLLECT_SUMMARY}, so the posts it used are unknown.")
     rows = [
-        named_row(name, [count_cell(splits.get(split, 0)) for split in SPLITS])
+        named_row(artifacts.set_name(name), [count_cell(splits.get(split, 0)) for split in SPLITS])
         for name, splits in collected.posts.items()
         if any(splits.values())
     ]
     sums = [sum(splits.get(split, 0) for splits in collected.posts.values()) for split in SPLITS]
     rows.append(named_row("total", map(count_cell, sums), highlighted=True))
     blocks: list[Block] = [TableBlock("Posts used, by set and split.", ("set", *SPLITS), tuple(rows))]
-    absent = [name for name, splits in collected.posts.items() if not any(splits.values())]
+    absent = [
+        artifacts.set_name(name) for name, splits in collected.posts.items() if not any(splits.values())
+    ]
     if absent:
         blocks.append(Paragraph(f"Not in the data of this run: {', '.join(absent)}.", missing=True))
     return [*blocks, _reject_table(collected)]
@@ -75,27 +78,32 @@ def _reject_table(collected: CollectSummary) -> Block:
     if not collected.reject_reasons:
         return Paragraph(f"No rows were rejected{of_read}.")
     rows = tuple(named_row(reason, [count_cell(times)]) for reason, times in collected.reject_reasons.items())
-    return TableBlock(f"Rows rejected: {collected.rejected:,}{of_read}.", ("reason", "rows"), rows)
+    return TableBlock(
+        f"Rows rejected: {collected.rejected:,}{of_read}.", ("reason", "rows"), rows, name="rejected"
+    )
 
 
-def _leak_guard(collected: CollectSummary | None) -> Sequence[Block]:
+def _leak_guard(artifacts: RunArtifacts) -> Sequence[Block]:
+    collected = artifacts.collect_summary
     if collected is None:
         return missing_note(f"{NO_COLLECT_SUMMARY}, so it is unknown whether posts leaked.")
     level = collected.leak_guard or "none"
     blocks: list[Block] = [Paragraph(f"Level “{level}”: {LEAK_GUARD_LEVELS.get(level, 'no guard')}.")]
-    blocks.append(Paragraph(_held_out_claim(collected.held_out)))
+    blocks.append(Paragraph(_held_out_claim(artifacts, collected.held_out)))
     if not collected.removed:
         return [*blocks, Paragraph("No post was removed.")]
     header = ("removed from", "because", "of", "exact copies", "near-duplicates", "posts")
-    rows = tuple(_removal_row(key, matches) for key, matches in _count_removals(collected.removed).items())
+    rows = tuple(
+        _removal_row(key, matches) for key, matches in _count_removals(artifacts, collected.removed).items()
+    )
     return [
         *blocks,
         TableBlock(f"Posts removed: {sum(r.posts for r in collected.removed):,}.", header, rows),
     ]
 
 
-def _held_out_claim(held_out: HeldOut) -> str:
-    names = ", ".join(held_out.sets)
+def _held_out_claim(artifacts: RunArtifacts, held_out: HeldOut) -> str:
+    names = ", ".join(map(artifacts.set_name, held_out.sets))
     if held_out.verified:
         return (
             f"Held out: {names}. None of their posts, and no copy of one of their test posts, "
@@ -112,14 +120,15 @@ def _held_out_claim(held_out: HeldOut) -> str:
 RemovalKey = tuple[str, str, str]
 
 
-def _count_removals(removed: Sequence[RemovalCount]) -> dict[RemovalKey, Counter[str]]:
+def _count_removals(
+    artifacts: RunArtifacts, removed: Sequence[RemovalCount]
+) -> dict[RemovalKey, Counter[str]]:
     """Count removed posts: (removed from, reason, duplicates of) -> kind of match -> posts."""
     removals: dict[RemovalKey, Counter[str]] = {}
     for removal in removed:
-        duplicates_of = (
-            " ".join(filter(None, (removal.duplicate_of_set, removal.duplicate_of_split))) or EMPTY_CELL
-        )
-        key = (f"{removal.set} {removal.split}", removal.reason, duplicates_of)
+        of_set = removal.duplicate_of_set and artifacts.set_name(removal.duplicate_of_set)
+        duplicates_of = " ".join(filter(None, (of_set, removal.duplicate_of_split))) or EMPTY_CELL
+        key = (f"{artifacts.set_name(removal.set)} {removal.split}", removal.reason, duplicates_of)
         removals.setdefault(key, Counter())[removal.match or ""] += removal.posts
     return removals
 
@@ -130,33 +139,38 @@ def _removal_row(key: RemovalKey, matches: Counter[str]) -> PageRow:
     return named_row(removed_from, [Cell(REMOVAL_REASONS.get(reason, reason)), Cell(duplicates_of), *counts])
 
 
-def _overlap(overlap: Overlap | None) -> Sequence[Block]:
+def _overlap(artifacts: RunArtifacts) -> Sequence[Block]:
+    overlap = artifacts.overlap
     if overlap is None:
         return missing_note("There is no collect/overlap.json in this run, so shared posts are unknown.")
     caption = (
         "Test posts of a set (row) of which a copy or near-duplicate is in training data of a set (column)."
     )
-    blocks: list[Block] = [_overlap_table(caption + " Before the leak guard.", overlap, overlap.before_guard)]
+    before = _overlap_table(artifacts, f"{caption} Before the leak guard.", overlap, overlap.before_guard)
+    blocks: list[Block] = [before]
     if overlap.after_guard is None:
         return blocks
     left = sum(map(sum, overlap.after_guard))
     if not left:
         return [*blocks, Paragraph("After the leak guard there are none.")]
     after = f"{caption} After the leak guard: {left:,} left."
-    return [*blocks, _overlap_table(after, overlap, overlap.after_guard)]
+    return [*blocks, _overlap_table(artifacts, after, overlap, overlap.after_guard)]
 
 
-def _overlap_table(caption: str, overlap: Overlap, counts: Sequence[Sequence[int]]) -> TableBlock:
+def _overlap_table(
+    artifacts: RunArtifacts, caption: str, overlap: Overlap, counts: Sequence[Sequence[int]]
+) -> TableBlock:
     tested = [index for index, posts in enumerate(overlap.test_posts) if posts]
-    names = [overlap.test_sets[index] for index in tested]
+    names = [artifacts.set_name(overlap.test_sets[index]) for index in tested]
+    columns = [artifacts.set_name(name) for name in overlap.train_sets]
     posts = [overlap.test_posts[index] for index in tested]
     lines = [counts[index] for index in tested]
-    heat = heat_table(caption, "test set", names, overlap.train_sets, lines, row_totals=posts)
+    heat = heat_table(caption, "test set", names, columns, lines, row_totals=posts)
     rows = tuple(
         PageRow((line.cells[0], count_cell(size), *line.cells[1:]))
         for line, size in zip(heat.rows, posts, strict=True)
     )
-    return TableBlock(caption, ("test set", "test posts", *overlap.train_sets), rows, vertical_headers=True)
+    return TableBlock(caption, ("test set", "test posts", *columns), rows, vertical_headers=True)
 
 
 def _label_drift(artifacts: RunArtifacts) -> Sequence[Block]:
@@ -166,7 +180,7 @@ def _label_drift(artifacts: RunArtifacts) -> Sequence[Block]:
         return missing_note("No set is present both as released and upstream, so labels were not compared.")
     rows = tuple(
         named_row(
-            drift.set,
+            artifacts.set_name(drift.set),
             [
                 Cell(drift.question),
                 count_cell(drift.rows),

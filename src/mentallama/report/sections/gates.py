@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mentallama.check.output.gate_report_schema import GateCounts, GateReport
+from mentallama.check.output.gate_report_schema import GateCounts, GateReport, GateTable
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.report.page_model import (
     Block,
+    BlockGroup,
     Cell,
     FigureBlock,
+    PageRow,
     Paragraph,
     Section,
     TableBlock,
@@ -25,12 +28,12 @@ from mentallama.report.run_artifacts import RunArtifacts
 def gates_section(artifacts: RunArtifacts) -> Section | None:
     """Counts, plot and tables from `check/gates.json`; None for a run without check."""
     report = artifacts.gates
-    return (
-        None if report is None else Section("gates", "Accepted responses and gates", tuple(_blocks(report)))
-    )
+    if report is None:
+        return None
+    return Section("gates", "Accepted responses and gates", tuple(_blocks(artifacts, report)))
 
 
-def _blocks(report: GateReport) -> Iterator[Block]:
+def _blocks(artifacts: RunArtifacts, report: GateReport) -> Iterator[Block]:
     share = f" ({100 * report.accepted / report.responses:.1f} %)" if report.responses else ""
     yield Paragraph(
         f"Of {report.responses:,} responses {report.accepted:,} were accepted{share}. A response is dropped if it "
@@ -38,7 +41,7 @@ def _blocks(report: GateReport) -> Iterator[Block]:
     )
     if any(gate.judged for gate in report.gates):
         yield _gate_plot(report)
-        yield _failures_by_set(report)
+        yield _failures_by_set(artifacts, report)
     reporting = [gate.gate for gate in report.gates if not gate.drops]
     if reporting:
         yield Paragraph(f"Reported, but not dropped: {', '.join(reporting)}.")
@@ -46,14 +49,15 @@ def _blocks(report: GateReport) -> Iterator[Block]:
         yield Paragraph(f"Disabled: {', '.join(report.disabled)}.")
     yield from (Paragraph(note, missing=True) for note in report.notes)
     if any(counts.refused for counts in report.unusable_answers):
-        yield _refusal_table(report)
+        yield _refusal_table(artifacts, report)
     if report.rating_sample:
         values = (
             (name.replace("_", " "), str(value))
             for name, value in report.rating_sample.items()
             if value is not None
         )
-        yield key_value_table("Rating sample.", ("quantity", "value"), values)
+        yield key_value_table("Rating sample.", ("quantity", "value"), values, "rating-sample")
+    yield from _gate_tables(artifacts, report)
 
 
 def _gate_plot(report: GateReport) -> FigureBlock:
@@ -65,9 +69,17 @@ def _gate_plot(report: GateReport) -> FigureBlock:
         "Share of the judged responses that failed each gate. Dark: dropped by this gate alone; light: dropped by "
         "other gates too, or only reported."
     )
-    return FigureBlock(
-        caption, bar_plot(lines, "failed, percent of judged responses", description), description
+    plot = bar_plot(lines, "failed, percent of judged responses", description)
+    return FigureBlock(caption, plot, _bar_data(gates), name="plot")
+
+
+def _bar_data(gates: Sequence[GateCounts]) -> TableBlock:
+    rows = tuple(
+        named_row(gate.gate, [count_cell(gate.judged), count_cell(gate.failed), count_cell(gate.sole_drops)])
+        for gate in gates
     )
+    header = ("gate", "judged", "failed", "dropped by this gate alone")
+    return TableBlock("Numbers of this plot.", header, rows)
 
 
 def _gate_bar(gate: GateCounts) -> BarRow:
@@ -76,7 +88,7 @@ def _gate_bar(gate: GateCounts) -> BarRow:
     return BarRow(gate.gate, share, _percent(gate.sole_drops, gate.judged), label)
 
 
-def _failures_by_set(report: GateReport) -> TableBlock:
+def _failures_by_set(artifacts: RunArtifacts, report: GateReport) -> TableBlock:
     judged, failed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for counts in report.failed_by_label:
         judged[counts.gate, counts.set] += counts.judged
@@ -94,7 +106,7 @@ def _failures_by_set(report: GateReport) -> TableBlock:
         )
         for gate in report.gates
     )
-    header = ("gate", "judged", "failed", "%", *sets)
+    header = ("gate", "judged", "failed", "%", *map(artifacts.set_name, sets))
     caption = "Responses that failed each gate, by set, shaded by their share of the set's responses."
     return TableBlock(caption, header, rows, vertical_headers=len(sets) > 4)
 
@@ -104,14 +116,14 @@ def _failed_cell(failed: int, judged: int) -> Cell:
     return count_cell(failed, failed / judged) if judged else count_cell(None, 0.0)
 
 
-def _refusal_table(report: GateReport) -> TableBlock:
+def _refusal_table(artifacts: RunArtifacts, report: GateReport) -> TableBlock:
     lines = sorted(
         (counts for counts in report.unusable_answers if counts.refused),
         key=lambda counts: not counts.high_risk,
     )
     rows = tuple(
         named_row(
-            counts.set,
+            artifacts.set_name(counts.set),
             [
                 Cell(counts.label or "no label"),
                 Cell("high risk" if counts.high_risk else ""),
@@ -122,8 +134,34 @@ def _refusal_table(report: GateReport) -> TableBlock:
         )
         for counts in lines
     )
-    header = ("set", "label", "", "responses", "refused", "%")
-    return TableBlock("Refusals by label, high-risk labels first.", header, rows)
+    header = ("set", "label", "risk", "responses", "refused", "%")
+    return TableBlock("Refusals by label, high-risk labels first.", header, rows, name="refusals")
+
+
+def _gate_tables(artifacts: RunArtifacts, report: GateReport) -> Iterator[BlockGroup]:
+    """The gates' own tables, such as mean overlaps with references by set."""
+    for table in report.tables:
+        if table.rows:
+            yield BlockGroup((_gate_table(artifacts, table),), collapsed_title=f"{table.gate}: {table.title}")
+
+
+def _gate_table(artifacts: RunArtifacts, table: GateTable) -> TableBlock:
+    first, *_ = table.rows[0]
+    rows = tuple(
+        PageRow(tuple(_gate_cell(artifacts, column, value, column == first) for column, value in row.items()))
+        for row in table.rows
+    )
+    header = tuple(name.replace("_", " ") for name in table.rows[0])
+    return TableBlock(f"{table.title}.", header, rows, name=table.gate)
+
+
+def _gate_cell(artifacts: RunArtifacts, column: str, value: object, is_first: bool) -> Cell:
+    """The first cell names its row."""
+    if column == "set":
+        value = artifacts.set_name(str(value))
+    if is_first or not isinstance(value, (int, float)):
+        return Cell(EMPTY_CELL if value is None else str(value), is_header=is_first)
+    return count_cell(value) if isinstance(value, int) else number_cell(value)
 
 
 def _percent(part: int, whole: int) -> float:

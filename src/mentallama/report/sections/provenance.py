@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from mentallama.files.markdown import EMPTY_CELL
+from mentallama.report.answer_survey import AnswerSurvey
 from mentallama.report.page_model import (
     Block,
     BlockGroup,
@@ -19,7 +20,7 @@ from mentallama.report.page_model import (
     named_row,
     number_cell,
 )
-from mentallama.report.run_artifacts import PredictionCounts, RunArtifacts
+from mentallama.report.run_artifacts import RunArtifacts
 
 SECRET_NAME_PARTS = ("salt", "secret", "token", "password", "api_key")
 """Values under names with these parts are not shown: with the salt, a hashed author can be identified."""
@@ -29,11 +30,14 @@ def provenance_section(artifacts: RunArtifacts) -> Section:
     """Settings of the recipe, choices of the training, counts of predictions, and how scores were computed."""
     blocks: list[Block] = []
     if artifacts.settings:
-        blocks.append(
-            key_value_table("Settings.", ("setting", "value"), flatten_settings(artifacts.settings))
+        settings = key_value_table(
+            "Settings.", ("setting", "value"), flatten_settings(artifacts.settings), "settings"
         )
-    blocks += _training_blocks(artifacts.train_summary)
-    blocks += _prediction_blocks(artifacts.prediction_counts)
+        blocks.append(
+            BlockGroup((settings,), collapsed_title=f"Settings of the recipe, {len(settings.rows)}")
+        )
+    blocks += _training_blocks(artifacts)
+    blocks += _prediction_blocks(artifacts.answers)
     if artifacts.scores is not None:
         resampling = artifacts.scores.resampling
         source = ", ".join(
@@ -80,11 +84,12 @@ def _shareable_text(value: object) -> str:
     return PurePath(text).name if PurePath(text).is_absolute() else text
 
 
-def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
+def _training_blocks(artifacts: RunArtifacts) -> list[Block]:
+    summary = artifacts.train_summary
     if summary is None:
         return [Paragraph("There is no train/summary.json in this run: no model was trained.", missing=True)]
     rows = [
-        named_row(name, [Cell(question), *_chosen_cells(part)])
+        named_row(artifacts.set_name(name), [Cell(question), *_chosen_cells(part)])
         for name, set_summary in summary.get("sets", {}).items()
         for question, part in set_summary.get("questions", {}).items()
     ]
@@ -92,7 +97,7 @@ def _training_blocks(summary: Mapping[str, Any] | None) -> list[Block]:
         return [key_value_table("Training.", ("setting", "value"), flatten_settings(summary))]
     header = ("set", "question", "train", "validation", "C", "class weight", "temperature", "validation F1")
     caption = "Posts by split, and settings chosen on validation posts; F1 is weighted, in percent."
-    table = TableBlock(caption, header, tuple(rows))
+    table = TableBlock(caption, header, tuple(rows), name="training")
     skipped = "; ".join(f"{name}: {reason}" for name, reason in summary.get("skipped", {}).items())
     blocks: list[Block] = [
         BlockGroup((table,), collapsed_title=f"Settings chosen by training, {len(rows)} models")
@@ -114,13 +119,13 @@ def _chosen_cells(part: Mapping[str, Any]) -> list[Cell]:
     ]
 
 
-def _prediction_blocks(counts: PredictionCounts | None) -> list[Block]:
-    if counts is None:
+def _prediction_blocks(answers: AnswerSurvey | None) -> list[Block]:
+    if answers is None:
         return []
     return [
         Paragraph(
-            f"Answers by {', '.join(counts.models)}: {counts.rows:,}, of these "
-            f"{counts.with_explanation:,} with an explanation, {counts.with_evidence:,} with evidence "
-            f"spans in the post, {counts.with_probabilities:,} with label probabilities."
+            f"Answers by {', '.join(sorted(answers.models))}: {answers.rows:,}, of these "
+            f"{answers.with_explanation:,} with an explanation, {answers.with_evidence:,} with evidence "
+            f"spans in the post, {answers.with_probabilities:,} with label probabilities."
         )
     ]
