@@ -6,6 +6,7 @@ Cells are text as written. No text is interpreted as a missing value, since "Non
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mentallama.errors import DataError, UsageError
@@ -18,6 +19,7 @@ from mentallama.files.tables.rows import (
     NUL_STAND_IN,
     MissingColumnsError,
     NumberedCells,
+    NumberedValues,
     Quoting,
     Row,
     TableLayout,
@@ -35,6 +37,7 @@ __all__ = [
     "WHITESPACE",
     "MissingColumnsError",
     "NumberedCells",
+    "NumberedValues",
     "Quoting",
     "Row",
     "TableLayout",
@@ -44,6 +47,7 @@ __all__ = [
     "is_table",
     "read_rows",
     "read_table",
+    "read_verbatim",
     "require_columns",
     "table_format",
 ]
@@ -100,6 +104,19 @@ def read_rows(path: Path, encoding: str = "utf-8", layout: TableLayout = AS_NAME
     if path.stat().st_size == 0:
         raise DataError("the file is empty", path)
     return require_rows(path, _find_reader(path, layout)(path, encoding, layout))
+
+
+def read_verbatim(
+    path: Path, encoding: str = "utf-8", layout: TableLayout = AS_NAMED
+) -> Iterator[NumberedValues | UnreadableRow]:
+    """Yield the rows of a table as they are stored, to be written again; see `TableLayout.verbatim`.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `read_table`.
+    """
+    return read_rows(path, encoding, replace(layout, verbatim=True))
 
 
 def is_table(path: Path) -> bool:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mentallama.errors import DataError, on_one_line
 from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.rows import (
+    BLANK_ROW,
     Quoting,
     Row,
     TableLayout,
     UnreadableRow,
     fit_cells,
     has_columns,
-    resolve_header,
+    header_names,
 )
 
 WHITESPACE = "whitespace"
@@ -27,7 +28,9 @@ SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 """First line by which a spreadsheet program names the delimiter."""
 _WELL_QUOTED = re.compile(r'[^"]*|"(?:[^"]|"")*"')
 """A cell as a program that quotes writes it: a quotation mark occurs only in an enclosed cell, and doubled."""
-_BLANK = "\x1a \t\r\n"
+_END_OF_FILE = "\x1a"
+"""Mark of the end of a file in DOS."""
+_BLANK = f"{_END_OF_FILE} \t\r\n"
 _LINE_BREAK = re.compile("\r\n?|\n")
 _NUMBER, _WORD = re.compile(r"[+-]?\d+(?:[.,]\d+)?"), re.compile(r"[\w.-]+")
 
@@ -65,11 +68,13 @@ def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout
 
 def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dialect) -> Iterator[Row]:
     rows = _split(lines, dialect)
-    header = resolve_header(path, list(layout.names) or _header(rows, lines), layout.columns)
+    header = header_names(path, list(layout.names) or _header(rows, lines), layout)
     for cells in rows:
         number = lines.end_row()
         # a blank line, or the mark of the end of a file in DOS
         if not cells or (len(cells) == 1 < len(header) and not cells[0].strip(_BLANK)):
+            if layout.verbatim and cells != [_END_OF_FILE]:
+                yield UnreadableRow(number, BLANK_ROW)
             continue
         row = fit_cells(header, cells, number)
         if isinstance(row, UnreadableRow) and len(cells) < len(header) and lines.is_cut_off:
@@ -83,6 +88,8 @@ def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dial
                 path,
                 number,
             )
+        if layout.verbatim and isinstance(row, UnreadableRow):
+            row = replace(row, cells=dict(zip(header, cells, strict=False)))
         yield row
 
 

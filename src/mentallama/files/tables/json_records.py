@@ -13,6 +13,7 @@ from mentallama.errors import DataError
 from mentallama.files.record_files import MAX_ROW_CHARS
 from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.rows import (
+    BLANK_ROW,
     Row,
     SparseColumns,
     TableLayout,
@@ -48,11 +49,13 @@ def read_json_lines(path: Path, encoding: str, layout: TableLayout) -> Iterator[
 
 
 def _read_lines(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
-    columns = SparseColumns(layout.columns)
+    columns = SparseColumns(layout)
     with TextLines(path, encoding) as lines:
         for line in lines:
             number = lines.end_row()
             if not line.strip(_SPACE):
+                if layout.verbatim:
+                    yield UnreadableRow(number, BLANK_ROW)
                 continue
             row = _parse_line(line, number, columns)
             if isinstance(row, UnreadableRow) and lines.is_cut_off:
@@ -78,7 +81,7 @@ def _describe(fault: ValueError) -> str:
 def _to_row(value: Any, number: int, columns: SparseColumns) -> Row:
     if not isinstance(value, dict):
         return UnreadableRow(number, "not a JSON object")
-    return number, columns.fill(flatten(value))
+    return number, columns.cells_of(value)
 
 
 def read_json(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
@@ -86,7 +89,7 @@ def read_json(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
 
     The rows may also be within a single object: a list of objects, objects by id, or cells by column.
     """
-    columns = SparseColumns(layout.columns)
+    columns = SparseColumns(layout)
     with TextLines(path, encoding) as lines:
         elements = _elements(path, lines)
         start = list(islice(elements, 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from mentallama.errors import DataError, UsageError
@@ -13,8 +14,7 @@ from mentallama.files.tables.rows import (
     SparseColumns,
     TableLayout,
     UnreadableRow,
-    flatten,
-    resolve_header,
+    header_names,
 )
 
 
@@ -26,21 +26,23 @@ def read_parquet(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row
         import pyarrow.parquet
     except ImportError:
         raise UsageError(f"{path}: Parquet needs pyarrow: {install_hint('parquet')}") from None
-    number, columns = 1, SparseColumns(layout.columns)
+    number, columns = 1, SparseColumns(layout)
     try:
         file = pyarrow.parquet.ParquetFile(path, page_checksum_verification=True)
         names = file.schema_arrow.names
-        top_level = [name for name in layout.columns if name in names or "." not in name]
-        new_names = dict(zip(names, resolve_header(path, names, top_level), strict=True))
+        top_level = tuple(name for name in layout.columns if name in names or "." not in name)
+        new_names = dict(
+            zip(names, header_names(path, names, replace(layout, columns=top_level)), strict=True)
+        )
         for batch in file.iter_batches(PARQUET_BATCH_ROWS):
             for record in batch.to_pylist():
                 number += 1
                 try:
-                    cells = flatten({new_names[name]: value for name, value in record.items()})
+                    cells = columns.cells_of({new_names[name]: value for name, value in record.items()})
                 except UnicodeDecodeError:
                     yield UnreadableRow(number, "a cell holds bytes that are not UTF-8")
                 else:
-                    yield number, columns.fill(cells)
+                    yield number, cells
     except (pyarrow.ArrowException, OSError):  # pyarrow reports most damage as OSError
         raise DataError("not a Parquet file, or damaged or truncated", path, number) from None
     except (ValueError, ArithmeticError):  # text that is not UTF-8, times that Python does not have

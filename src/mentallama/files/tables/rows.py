@@ -6,7 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -30,13 +30,22 @@ Quoting = Literal["minimal", "backslash", "none"]
 
 @dataclass(frozen=True)
 class UnreadableRow:
-    """A row that cannot be read; the rows after it can. `reason` contains no post text."""
+    """A row that cannot be read; the rows after it can. `reason` contains no post text.
+
+    `cells` holds what could be read of it, if the layout is `verbatim`.
+    """
 
     row: int
     reason: str
+    cells: Mapping[str, Any] = field(default_factory=dict)
 
 
 Row = NumberedCells | UnreadableRow
+
+NumberedValues = tuple[int, dict[str, Any]]
+"""A row as it is stored: its number, and its values by column."""
+
+BLANK_ROW = "the row is blank"
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,9 @@ class TableLayout:
         Sheet of a workbook.
     names
         Names of the columns of a file without a header.
+    verbatim
+        Rows as they are stored, to be written again: columns keep their names, values their types, and a blank row is
+        an `UnreadableRow` instead of being left out. `columns` then only helps to find the delimiter or the sheet.
     """
 
     columns: tuple[str, ...] = ()
@@ -67,6 +79,7 @@ class TableLayout:
     quoting: Quoting | None = None
     sheet: str | None = None
     names: tuple[str, ...] = ()
+    verbatim: bool = False
 
 
 def format_cell(value: Any) -> str:
@@ -106,6 +119,18 @@ def flatten(record: Mapping[Any, Any]) -> dict[str, str]:
     return cells
 
 
+def header_names(path: Path, header: Sequence[str], layout: TableLayout) -> list[str]:
+    """The names of the columns of a file: as `resolve_header` gives them or, verbatim, as they stand in the header.
+
+    Verbatim, a second column without a name is called by its position, such as `column 3`.
+    """
+    if not layout.verbatim:
+        return resolve_header(path, header, layout.columns)
+    _check_header(path, header)
+    first_blank = list(header).index("") if "" in header else None
+    return [name or ("" if n == first_blank else f"column {n + 1}") for n, name in enumerate(header)]
+
+
 def resolve_header(path: Path, header: Sequence[str], columns: Iterable[str]) -> list[str]:
     """The names of a header, each needed column under the name by which it is needed.
 
@@ -117,17 +142,21 @@ def resolve_header(path: Path, header: Sequence[str], columns: Iterable[str]) ->
         A needed column is missing, two columns have the same name, or the header is not text.
     """
     names = list(header)
-    if any(NUL_STAND_IN in name for name in names):
-        raise DataError("the header has NUL bytes; is the encoding utf-16-le or utf-16-be?", path, 1)
-    named = [name for name in names if name]
-    if len(set(named)) < len(named):
-        raise DataError("two columns have the same name", path, 1)
+    _check_header(path, names)
     for column in columns:
         similar = [number for number, name in enumerate(names) if _fold(name) == _fold(column)]
         if column not in names and len(similar) == 1:
             names[similar[0]] = column
     require_columns(path, names, columns)
     return names
+
+
+def _check_header(path: Path, names: Iterable[str]) -> None:
+    named = [name for name in names if name]
+    if any(NUL_STAND_IN in name for name in named):
+        raise DataError("the header has NUL bytes; is the encoding utf-16-le or utf-16-be?", path, 1)
+    if len(set(named)) < len(named):
+        raise DataError("two columns have the same name", path, 1)
 
 
 def has_columns(header: Collection[str], columns: Iterable[str]) -> bool:
@@ -168,16 +197,21 @@ class SparseColumns:
     """Makes rows that may lack names (JSON, XML) into rows that all have the same columns.
 
     A missing name is an empty cell. A needed column that a row spells in other case is found if there is only one. A
-    needed column that no row has is an error, raised by `require`.
+    needed column that no row has is an error, raised by `require`. Verbatim, records stay as they are.
     """
 
-    def __init__(self, columns: Iterable[str]) -> None:
-        self._blank = dict.fromkeys(columns, "")
+    def __init__(self, layout: TableLayout) -> None:
+        self._verbatim = layout.verbatim
+        self._blank = dict.fromkeys(() if layout.verbatim else layout.columns, "")
         self._needed = frozenset(self._blank)
         self._unseen = set(self._needed)
         self._first: list[str] = []
 
-    def fill(self, cells: dict[str, str]) -> dict[str, str]:
+    def cells_of(self, record: Mapping[Any, Any]) -> dict[str, Any]:
+        """The cells of a row; raises `ValueError` as `format_cell`."""
+        if self._verbatim:
+            return {str(name): value for name, value in record.items()}
+        cells = flatten(record)
         for column in self._needed - cells.keys():
             similar = [name for name in cells if _fold(name) == _fold(column)]
             if len(similar) == 1:

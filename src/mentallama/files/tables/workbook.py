@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from mentallama.files.tables.rows import (
     fit_cells,
     format_cell,
     has_columns,
-    resolve_header,
+    header_names,
 )
 
 MAX_ROWS = 1_048_576
 """Rows of a sheet, by the limits of the format. A file may claim any row number."""
+
+BLANK_ROW_OR_FORMULAS = "the row is blank, or its formulas have no stored values"
 
 MAX_BLANK_ROWS = 100
 """Rows above the header."""
@@ -43,17 +46,21 @@ def read_workbook(path: Path, encoding: str, layout: TableLayout) -> Iterator[Ro
         try:
             sheet, blank = _choose_sheet(path, book.worksheets, layout), set[int]()
             rows = enumerate(_value_rows(sheet), 1)
-            header = resolve_header(path, list(layout.names) or _header(rows), layout.columns)
+            header = header_names(path, list(layout.names) or _header(rows), layout)
             for number, cells in rows:
                 if number > MAX_ROWS:
                     raise DataError(f"the sheet claims more than {MAX_ROWS:,} rows", path, number)
                 if any(cell is not None for cell in cells):
-                    yield _row(header, cells, number)
-                elif cells:
+                    if layout.verbatim:  # blank rows after the last one are none
+                        yield from (UnreadableRow(above, BLANK_ROW_OR_FORMULAS) for above in sorted(blank))
+                        blank.clear()
+                    yield _row(header, cells, number, layout.verbatim)
+                elif cells or layout.verbatim:
                     blank.add(number)
         finally:
             book.close()
-        yield from _rows_without_values(path, sheet.title, blank)
+        if not layout.verbatim:
+            yield from _rows_without_values(path, sheet.title, blank)
     except (MentallamaError, MemoryError):
         raise
     except Exception as fault:  # a damaged part can make openpyxl, zipfile and the XML parsers raise anything
@@ -124,18 +131,26 @@ def _rows_without_values(path: Path, title: str, blank: set[int]) -> Iterator[Ro
         book.close()
 
 
-def _format_value(value: Any) -> str:
+def _unescape(value: Any) -> Any:
     # The format writes control characters as _x000D_, and this text itself as _x005F_x000D_.
     if isinstance(value, str) and "_x" in value:
         from openpyxl.utils.escape import unescape
 
-        value = unescape(value)
-    return format_cell(value)
+        return unescape(value)
+    return value
 
 
-def _row(header: list[str], values: tuple[Any, ...], number: int) -> Row:
+def _row(header: list[str], values: tuple[Any, ...], number: int, verbatim: bool) -> Row:
     try:
-        cells = [_format_value(value) for value in values]
+        cells = [format_cell(_unescape(value)) for value in values]
     except ValueError:
         return UnreadableRow(number, "a cell cannot be read as text")
-    return fit_cells(header, cells + [""] * (len(header) - len(cells)), number)
+    row = fit_cells(header, cells + [""] * (len(header) - len(cells)), number)
+    if not verbatim:
+        return row
+    stored = dict(zip(header, map(_unescape, values), strict=False))
+    return (
+        replace(row, cells=stored)
+        if isinstance(row, UnreadableRow)
+        else (number, dict.fromkeys(header) | stored)
+    )

@@ -39,12 +39,12 @@ def read_xml(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import iterparse
 
-    columns, number = SparseColumns(layout.columns), 0
+    columns, number = SparseColumns(layout), 0
     with open_binary(path) as file:
         source = _BoundedSource(file, path)
         try:
             for number, cells in _records(iterparse(source, events=("start", "end")), source):
-                yield number, columns.fill(cells)
+                yield number, columns.cells_of(cells)
         except DefusedXmlException:
             raise DataError(
                 "the file defines XML entities, which could stand for any amount of text", path

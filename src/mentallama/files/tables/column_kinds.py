@@ -1,0 +1,52 @@
+"""The kinds of values that the columns of a table hold, for formats whose columns have types."""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+ColumnKind = Literal["integer", "number", "boolean", "time", "text"]
+
+_MAX_INTEGER = 2**63
+"""Columns of integers have 64 bits."""
+
+
+def column_kinds(columns: Iterable[str], seen: Mapping[str, set[ColumnKind]]) -> dict[str, ColumnKind]:
+    """The kind of each column, from the kinds of its values: text if they differ or there are none.
+
+    >>> column_kinds(["id", "age", "body"], {"id": {"integer", "text"}, "age": {"integer", "number"}})
+    {'id': 'text', 'age': 'number', 'body': 'text'}
+    """
+    return {column: _common_kind(seen.get(column, set())) for column in columns}
+
+
+def _common_kind(kinds: set[ColumnKind]) -> ColumnKind:
+    if kinds == {"integer", "number"}:
+        return "number"
+    return next(iter(kinds)) if len(kinds) == 1 else "text"
+
+
+def kind_of(value: Any) -> ColumnKind | None:
+    """The kind of a value; None for a missing one.
+
+    >>> [kind_of(value) for value in (3, 2.5, True, "a", ["a"], 2**70, None)]
+    ['integer', 'number', 'boolean', 'text', 'text', 'text', None]
+    """
+    if is_missing(value):
+        return None
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer" if -_MAX_INTEGER <= value < _MAX_INTEGER else "text"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, datetime.datetime) and value.tzinfo is None:
+        return "time"
+    return "text"
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None or NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
