@@ -220,6 +220,16 @@ def test_libraries_are_checked_before_any_work(tmp_path: Path, without: Callable
     ]
 
 
+def test_event_files_need_their_extra_before_any_work(tmp_path: Path, without: Callable[..., None]) -> None:
+    without("tensorboard")
+    train = {"analyst": "causal", "base": "org/model"}
+    needs = f"train.tensorboard needs tensorboard: {install_hint('tensorboard')}"
+    assert faults(recipe(collect={}, teach={}, check={}, train=train), tmp_path) == []
+    assert faults(recipe(collect={}, teach={}, check={}, train={**train, "tensorboard": True}), tmp_path) == [
+        needs
+    ]
+
+
 def test_the_extras_of_libraries_are_those_of_the_package() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
     for library, extra in EXTRAS.items():

@@ -289,7 +289,7 @@ def test_progress_begins_at_what_was_done(out: Path, monkeypatch: pytest.MonkeyP
     messages: list[tuple[float | None, float]] = []
 
     class Bar:
-        def __init__(self, _: str, total: float | None, done: float) -> None:
+        def __init__(self, _: str, total: float | None, done: float, _unit: str) -> None:
             messages.append((total, done))
 
         def __enter__(self) -> Callable[..., None]:

@@ -21,6 +21,7 @@ from mentallama.analysts.checkpoints.metadata import (
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import UsageError
 from mentallama.program import command_line
+from mentallama.progress import heartbeat
 from mentallama.run_files import TRAIN_FOLDER
 
 _TORCH = ("torch", "transformers", "tokenizers", "peft")
@@ -193,7 +194,9 @@ def open_analyst(spec: str, options: InferenceOptions | None = None) -> Analyst:
         A file of the model is damaged.
     """
     options = options or InferenceOptions()
-    analyst = analyst_kind(spec).load(AnalystSpec.parse(spec).location, options)
+    kind, parsed = analyst_kind(spec), AnalystSpec.parse(spec)
+    with heartbeat(f"load the {parsed.kind} model"):
+        analyst = kind.load(parsed.location, options)
     analyst.spec, analyst.form, analyst.tasks = spec, model_query_form(spec), options.tasks
     return analyst
 

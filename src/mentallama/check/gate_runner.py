@@ -110,10 +110,12 @@ def run_gates(
     rows = [gate_run.rows[index] for index in gate_run.parsed_indices]
     corpus = ResponseCorpus(rows, inputs, tasks, decisions, settings.label_reader, scratch_dir)
     gate_run.gates = [PARSED_GATE]
-    with progress_bar("check: compare", None):
+    with progress_bar("check: compare", len(enabled), unit="gates") as advance:
         for gate in enabled:
+            advance(0, gate.name)
             if isinstance(gate, RowGate) or _run_corpus_gate(gate, corpus, settings, gate_run):
                 gate_run.gates.append(gate.name)
+            advance(1)
     return gate_run
 
 
@@ -127,7 +129,7 @@ def _run_row_gates(
     row_batches, worker_batches = tee(batches)
     rows: list[ResponseRow] = []
     judged: list[JudgedResponse] = []
-    with progress_bar("check: judge", _count_lines(inputs.responses)) as advance:
+    with progress_bar("check: judge", _count_lines(inputs.responses), unit="responses") as advance:
         results = map_batches(judge, worker_batches, recipe.jobs)
         for batch, batch_judged in zip(row_batches, results, strict=True):
             rows += (

@@ -61,9 +61,9 @@ def clean_inputs(
     )
     duplicates, columns = NearDuplicateIndex(work), _PostIndexBuilder(list(recipe.catalogue()))
     counts, reject_reasons, has_real_posts = Counter[str](), Counter[str](), False
-    size = sum(file.path.stat().st_size for file in inputs)
+    megabytes = sum(file.path.stat().st_size for file in inputs) / 1e6
     with (
-        progress_bar("collect: clean", size) as advance,
+        progress_bar("collect: clean", megabytes, unit="MB") as advance,
         record_writer(work / CLEANED_POSTS_FILE) as write_post,
         record_writer(work / REFERENCES_FILE) as write_references,
         record_writer(out / REJECTS_FILE) as write_reject,
@@ -83,7 +83,7 @@ def clean_inputs(
             duplicates.add(batch.keys, batch.hashes, batch.bands)
             columns.add(batch)
             counts += batch.counts
-    with progress_bar("collect: compare", N_BUCKET_COLUMNS) as advance:
+    with progress_bar("collect: compare", N_BUCKET_COLUMNS, unit="hash tables") as advance:
         same, near = duplicates.clusters(lambda: advance(1))
     duplicates.close()
     return CleanedInputs(columns.build(), same, near, counts, reject_reasons, has_real_posts)
@@ -99,9 +99,9 @@ def _rows(
             if isinstance(row, RawPost):
                 amount = min(len(row.text), remaining)
                 remaining -= amount
-                advance(amount)
+                advance(amount / 1e6)
             yield row
-        advance(remaining)
+        advance(remaining / 1e6)
 
 
 class _PostIndexBuilder:

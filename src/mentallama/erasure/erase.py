@@ -22,6 +22,7 @@ from mentallama.erasure.row_removal import mentions_person, remove_from_ledger, 
 from mentallama.erasure.run_contents import RunContents, is_run, read_run_contents
 from mentallama.errors import UsageError
 from mentallama.files.erasure_requests import read_erasure_list, write_erasure_list
+from mentallama.progress import heartbeat
 from mentallama.run_files import MANIFEST_FILE
 
 
@@ -63,6 +64,7 @@ def plan_erasure(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> 
     return _plan(folder, target_id, tuple(ledgers))[0]
 
 
+@heartbeat("forget: erase")
 def erase(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> ErasureReport:
     """Erase a person from a run.
 
@@ -104,6 +106,7 @@ def erase(folder: Path, target_id: str, ledgers: Iterable[Path] = ()) -> Erasure
     return report
 
 
+@heartbeat("forget: search")
 def _plan(folder: Path, target_id: str, ledgers: Sequence[Path]) -> tuple[ErasureReport, Person, RunContents]:
     if not target_id.strip():
         raise UsageError("the id is empty; give the id of a post, an example or an author")

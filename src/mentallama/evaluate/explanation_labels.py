@@ -21,6 +21,7 @@ from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.published_reader import ScoredOutput
 from mentallama.evaluate.scores import ScoredRow, compute_scores
 from mentallama.metrics.bootstrap import Resampling
+from mentallama.progress import progress_bar
 from mentallama.records import Example, Form, Reading, Record
 from mentallama.tasks import Task
 
@@ -95,8 +96,11 @@ def score_explanations(
         if row.reading.status == "parsed" and reader.supports(tasks[name], question):
             by_question[name, question].append(row)
     predicted: dict[str, list[tuple[AnsweredExample, str | None]]] = defaultdict(list)
-    for (name, question), rows in by_question.items():
-        predicted[name] += zip(rows, _predict_labels(rows, reader, tasks[name], question), strict=True)
+    n_rows = sum(map(len, by_question.values()))
+    with progress_bar("evaluate: read explanations", n_rows, unit="explanations") as advance:
+        for (name, question), rows in by_question.items():
+            predicted[name] += zip(rows, _predict_labels(rows, reader, tasks[name], question), strict=True)
+            advance(len(rows))
     return {
         name: _explanation_scores(predicted[name], task, resampling)
         for name, task in tasks.items()

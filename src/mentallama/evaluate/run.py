@@ -42,6 +42,7 @@ from mentallama.files.atomic import write_json
 from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
+from mentallama.progress import heartbeat, progress_bar
 from mentallama.records import Form
 from mentallama.run_files import READER_DIFFERENCES_FILE, SCORED_ROWS_FILE, SCORES_FILE
 from mentallama.tasks import Task, load_tasks
@@ -100,6 +101,7 @@ def evaluate_predictions(  # noqa: PLR0913
     )
 
 
+@heartbeat("evaluate")
 def evaluate_responses(  # noqa: PLR0913
     benchmark: Path,
     form: Form,
@@ -210,9 +212,12 @@ def score_sets(
     rows: Mapping[str, Sequence[ScoredRow]], tasks: Mapping[str, Task], resampling: Resampling
 ) -> dict[str, Scores]:
     """Score every set that has rows, in the catalogue's order."""
-    return {
-        name: compute_scores(rows[name], task, resampling) for name, task in tasks.items() if rows.get(name)
-    }
+    scores, names = {}, [name for name in tasks if rows.get(name)]
+    with progress_bar("evaluate: score", len(names), unit="sets") as advance:
+        for name in names:
+            scores[name] = compute_scores(rows[name], tasks[name], resampling)
+            advance(1)
+    return scores
 
 
 def write_scores(out: Path, scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]]) -> ScoreFile:

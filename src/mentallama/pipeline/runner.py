@@ -22,7 +22,7 @@ from mentallama.pipeline.preflight import check_run
 from mentallama.pipeline.registry import STAGES, recipe_stages
 from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import Stage
-from mentallama.progress import LogFn
+from mentallama.progress import LogFn, heartbeat
 
 
 def run_recipe(
@@ -46,7 +46,8 @@ def run_recipe(
         Everything was done and written, but more rows were rejected than the recipe allows.
     """
     selected = _stages_until(recipe, until, stages)
-    check_run(recipe, folder, selected, stages)
+    with heartbeat(f"run: check {recipe.name}"):
+        check_run(recipe, folder, selected, stages)
     make_output_folder(folder)
     with run_lock(folder):
         _require_own_folders(selected, folder, stages)
@@ -55,7 +56,8 @@ def run_recipe(
             if stage.retry_failed is not None and (retry_failed or _verdict(stage, recipe, folder, log)):
                 stage.retry_failed(recipe, folder, log)
         for stage in selected:
-            _run_stage(stage, recipe, folder, log)
+            with heartbeat(stage.name):
+                _run_stage(stage, recipe, folder, log)
         verdicts = [_verdict(stage, recipe, folder, log) for stage in selected]
     problems = [verdict for verdict in verdicts if verdict is not None]
     if problems:

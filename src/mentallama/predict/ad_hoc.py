@@ -46,7 +46,7 @@ from mentallama.predict.stage import (
     retry_message,
     summary_notes,
 )
-from mentallama.progress import LogFn
+from mentallama.progress import LogFn, heartbeat
 from mentallama.records import FORMS
 from mentallama.run_files import (
     ERASURE_LIST_PATH,
@@ -70,6 +70,7 @@ class PredictCommand:
     retry_failed: bool = False
 
 
+@heartbeat("predict")
 def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSummary:
     """Predict, unless `out` already holds these predictions.
 

@@ -94,7 +94,7 @@ def _answer_remaining(pool: AnalystPool, questions: QuestionSource, journal: Jou
     """Answer the questions that are not in the journal yet."""
     done = sum(example.id in journal for post in _supported(pool, questions) for example in post.examples)
     remaining = (_remaining(post, journal) for post in _supported(pool, questions))
-    with progress_bar("predict: answer", total, done) as advance:
+    with progress_bar("predict: answer", total, done, "questions") as advance:
         for event in pool.answer(batches_by_post(remaining, BATCH_SIZE)):
             if isinstance(event, Prediction):
                 journal.add(event)

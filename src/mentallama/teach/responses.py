@@ -47,7 +47,7 @@ def compose_responses(
             files.enter_context(record_writer(out / name))
             for name in (RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE)
         ]
-        advance = files.enter_context(progress_bar("teach: write", n_questions))
+        advance = files.enter_context(progress_bar("teach: write", n_questions, unit="questions"))
         for batch in batched(labelled_questions(job), QUESTION_BATCH):
             by_source = [source.completions_for(batch) for source in sources]
             for question, *completions in zip(batch, *by_source, strict=True):

@@ -181,7 +181,7 @@ def _query_remote_teachers(
 
         endpoint = settle_options(job, original, ledger, send, log)
         settled.append(endpoint)
-        with progress_bar(f"teach: ask {endpoint.model}", n_questions) as advance:
+        with progress_bar(f"teach: ask {endpoint.model}", n_questions, unit="questions") as advance:
             on_commit = _progress_callback(advance, estimate)
             dispatch_sync(_requests(job, endpoint), endpoint, ledger, limits, on_commit, transport)
     return settled

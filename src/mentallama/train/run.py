@@ -45,8 +45,8 @@ def train_linear_stage(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any
 
     settings = recipe.train
     assert isinstance(settings, LinearSettings)
-    with progress_bar("train: fit", None) as advance:
-        posts = read_records(folder / POSTS_PATH, Post)
+    posts = list(read_records(folder / POSTS_PATH, Post))
+    with progress_bar("train: fit", len({post.set for post in posts}), unit="sets") as advance:
         summary = train_linear(posts, out, settings, recipe.jobs, recipe.catalogue(), lambda _: advance(1))
     write_json(
         out / SUMMARY_FILE, summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}})

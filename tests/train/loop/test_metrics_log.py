@@ -130,3 +130,21 @@ def test_a_killed_training_logs_every_step_once(tmp_path: Path) -> None:
     assert "model/mentallama.json" in files
     assert "model/metrics.jsonl" not in files
     assert "metrics.jsonl" not in read_json(tmp_path / "train/hashes.json")
+
+
+def test_event_files_show_every_step_once_after_a_kill(tmp_path: Path) -> None:
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for resumed_from, until in ((0, 3), (1, 4)):
+        with MetricsLog(tmp_path / "metrics.jsonl", tmp_path / "events") as log:
+            log.resume(resumed_from)
+            for number in range(resumed_from + 1, until + 1):
+                log.add(step(number))
+            log.add(evaluation(until))
+            log.sync()
+    events = accumulators.EventAccumulator(str(tmp_path / "events"))
+    events.Reload()
+    assert events.Tags()["scalars"] == ["train/epoch", "train/loss", "validation/loss"]
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [
+        (number, pytest.approx(1 / number)) for number in range(1, 5)
+    ]
+    assert [(event.step, event.value) for event in events.Scalars("validation/loss")] == [(4, 2.0)]

@@ -303,6 +303,7 @@ class _TrainingLoop:
 
     def _evaluate(self) -> None:
         """Evaluate the validation rows; save the weights if they are the best so far."""
+        self.session.advance(0, "evaluating")
         self.model.eval()
         with nullcontext() if self.ema is None else self.ema.applied_to(self.model):
             with torch.no_grad(), self.session.autocast():

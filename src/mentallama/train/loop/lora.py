@@ -18,6 +18,7 @@ from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
 from mentallama.files.atomic import full_disk_named
 from mentallama.files.ownership import make_output_folder
+from mentallama.progress import heartbeat
 from mentallama.run_files import SUMMARY_FILE
 from mentallama.train.loop.serving import prepare_for_serving
 
@@ -71,6 +72,7 @@ def _check_block_size(model: Any) -> None:
             )
 
 
+@heartbeat("merge")
 def merge_lora(folder: Path, out: Path) -> None:
     """Merge the adapter in `folder` into its base and write the result, in float32, to `out`.
 

@@ -21,7 +21,7 @@ from mentallama.config.train import TRAIN_CACHE_EXCLUDES
 from mentallama.errors import UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_json
-from mentallama.progress import ProgressCallback, log_to_stderr, progress_bar
+from mentallama.progress import log_to_stderr, progress_bar
 from mentallama.run_files import (
     BASELINE_FILE,
     CHECKPOINTS_FOLDER,
@@ -61,11 +61,10 @@ def training_session(
     settings = recipe.train
     assert isinstance(settings, NeuralSettings)
     inherited = base_seen_hashes(settings.base, folder / POSTS_PATH)
-    shown = progress_bar("train: fit", total_steps(objective, settings)) if devices.is_main else _hidden()
     events = folder / TENSORBOARD_FOLDER / fingerprint if settings.tensorboard else None
     log_path = folder / CHECKPOINTS_FOLDER / METRICS_FILE
     metrics = MetricsLog(log_path, events) if devices.is_main else MetricsLog(None)
-    with shown as advance, metrics:
+    with progress_bar("train: fit", total_steps(objective, settings), unit="steps") as advance, metrics:
         yield TrainingSession(
             settings=settings,
             devices=devices,
@@ -146,16 +145,6 @@ def finalize_model(
         path = session.checkpoints.folder.parent / BASELINE_FILE
         if _read_baseline(path):
             path.unlink()
-
-
-@contextmanager
-def _hidden() -> Iterator[ProgressCallback]:
-    """The progress of every process but the main one."""
-    yield _ignore_progress
-
-
-def _ignore_progress(amount: float, note: str = "") -> None:
-    """Progress callback of every process but the main one."""
 
 
 def _ignore_message(line: str) -> None:
