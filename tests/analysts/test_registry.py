@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,8 +22,10 @@ from mentallama.analysts.registry import (
     model_spec,
     newest_model,
     open_analyst,
+    open_with_options,
     trained_models,
 )
+from mentallama.config import Predict
 from mentallama.errors import UsageError
 from mentallama.files import manifest
 from mentallama.files.atomic import write_text
@@ -29,6 +33,7 @@ from mentallama.pipeline.cache_key import cache_key
 from mentallama.records import Example, example_of
 from mentallama.tasks import load_tasks
 from tests.factories.linear_cases import make_post
+from tests.factories.project import SOURCE
 
 TORCH = {"torch", "transformers", "tokenizers", "peft"}
 
@@ -59,9 +64,67 @@ def test_the_location_and_the_options_reach_the_loader(monkeypatch: pytest.Monke
 
     monkeypatch.setitem(ANALYSTS, "toy", AnalystKind(load, remote=True))
     options = InferenceOptions(mode="free", tasks={})
-    open_analyst("toy:a:b", options)
+    open_with_options("toy:a:b", options)
     assert calls == [("a:b", options)]
     assert analyst_kind("toy:a").remote
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[InferenceOptions]:
+    """The options that the analysts `toy:` are opened with."""
+    calls: list[InferenceOptions] = []
+
+    def load(location: str, options: InferenceOptions) -> Any:
+        calls.append(options)
+        return SimpleNamespace()
+
+    monkeypatch.setitem(ANALYSTS, "toy", AnalystKind(load, remote=True))
+    return calls
+
+
+def test_open_analyst_takes_every_option_of_predict_with_its_default(opened: list[InferenceOptions]) -> None:
+    parameters = inspect.signature(open_analyst).parameters
+    options = {field.name for field in fields(InferenceOptions)}
+    assert set(parameters) - {"spec"} == options
+    assert len(options) >= 18
+    defaults = Predict()
+    assert {
+        name: parameters[name].default for name in options & set(Predict.model_fields) - {"extra_body"}
+    } == {name: getattr(defaults, name) for name in options & set(Predict.model_fields) - {"extra_body"}}
+    open_analyst("toy:a")
+    (given,) = opened
+    assert given == replace(InferenceOptions(), log=given.log)
+    assert str(inspect.signature(open_analyst)).count("Any") == 1  # the values of extra_body
+
+
+def test_open_analyst_passes_options_on(opened: list[InferenceOptions], tmp_path: Path) -> None:
+    task = (SOURCE / "mentallama/tasks/data/dreaddit.yaml").read_text(encoding="utf-8")
+    write_text(tmp_path / "mine.yaml", task.replace("set: dreaddit", "set: mine"))
+    lines: list[str] = []
+    open_analyst("toy:a", tasks=tmp_path, mode="free", extra_body={"seed": 7}, timeout=3, log=lines.append)
+    open_analyst("toy:a", tasks=str(tmp_path))
+    open_analyst("toy:a", tasks={"DR": load_tasks()["DR"]})
+    assert (opened[0].mode, opened[0].extra_body, opened[0].timeout) == ("free", {"seed": 7}, 3)
+    assert [list(options.tasks)[-1] for options in opened] == ["mine", "mine", "DR"]
+    opened[0].log("said")
+    assert lines == ["said"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens: should be at least 1"),
+        ({"mode": "fast", "device": "tpu"}, "mode: should be .*; device: should be 'auto', 'cpu' or 'cuda'"),
+        ({"key_env_var": "sk-abc"}, "name an environment variable"),
+        ({"tasks": "nowhere"}, "nowhere: there is no such folder of task files"),
+    ],
+)
+def test_an_option_with_a_wrong_value_is_wrong_use(
+    options: dict[str, Any], message: str, opened: list[InferenceOptions]
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        open_analyst("toy:a", **options)
+    assert opened == []
 
 
 def test_the_kinds_that_send_posts_elsewhere() -> None:
@@ -113,7 +176,7 @@ def test_a_scripted_analyst_answers_questions_of_the_tasks_it_is_given(tmp_path:
     line = '{"task": "DR2", "question": "depression", "text": "Yes, the poster suffers from depression."}'
     write_text(path, line + "\n")
     tasks = {"DR2": load_tasks()["DR"].model_copy(update={"set": "DR2"})}
-    (prediction,) = open_analyst(f"scripted:{path}", InferenceOptions(tasks=tasks)).predict([ask("DR2")])
+    (prediction,) = open_with_options(f"scripted:{path}", InferenceOptions(tasks=tasks)).predict([ask("DR2")])
     assert prediction.reading.label == "yes"
     with pytest.raises(UsageError, match="DR2"):
         list(open_analyst(f"scripted:{path}").predict([ask("DR2")]))

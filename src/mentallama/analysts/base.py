@@ -24,6 +24,7 @@ InferenceMode = Literal["answer-first", "free"]
 Template = Literal["auto", "chat", "plain"]
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+SystemRole = Literal["system", "developer", "user"]
 
 
 class Analyst(ABC):
@@ -197,7 +198,7 @@ class InferenceOptions:
     key_env_var: str = "MENTALLAMA_API_KEY"
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
-    system_role: Literal["system", "developer", "user"] = "system"
+    system_role: SystemRole = "system"
     temperature: float = 0.0
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)

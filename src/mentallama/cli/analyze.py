@@ -87,7 +87,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     Reads the post and the model; prints the answers and writes nothing. A remote model is sent the post.
     """
-    from mentallama.analysts.registry import newest_model, open_analyst
+    from mentallama.analysts.registry import newest_model, open_with_options
     from mentallama.cli.predict import predict_overrides
     from mentallama.cli.terminal import print_answers
     from mentallama.predict.ad_hoc import parse_options
@@ -102,7 +102,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
     settings = parse_options(predict_overrides(overrides))
     options = inference_options(PredictJob(model, settings, tasks))
-    answers = open_analyst(model, options).analyze(_read_post(text), task)
+    answers = open_with_options(model, options).analyze(_read_post(text), task)
     if (
         problem := next((answer.reason for answer in answers if answer.status == "skipped"), None)
     ) is not None:

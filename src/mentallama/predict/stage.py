@@ -13,7 +13,7 @@ from typing import Any
 
 from mentallama import __version__
 from mentallama.analysts.base import AnalystSpec, InferenceOptions
-from mentallama.analysts.registry import analyst_kind, open_analyst, spec_problem
+from mentallama.analysts.registry import analyst_kind, open_with_options, spec_problem
 from mentallama.config import Predict, Recipe
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_record, read_records
@@ -194,7 +194,7 @@ def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:
 def open_pool(job: PredictJob) -> Iterator[AnalystPool]:
     """Open the analyst, on this machine or on the cluster."""
     if job.ray is None:
-        yield local_pool(open_analyst(job.spec, inference_options(job)))
+        yield local_pool(open_with_options(job.spec, inference_options(job)))
     elif job.is_remote:
         from mentallama.analysts.language_model.remote import RemoteAnalyst
         from mentallama.llm_api.transport.ray import ray_transport

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
+from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,11 +48,13 @@ def _shipped_tasks() -> Mapping[str, Task]:
     return MappingProxyType({task.set: task for task in tasks})
 
 
-def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
+def load_tasks(folder: str | PathLike[str] | None = None) -> Mapping[str, Task]:
     """Load all tasks by set name, read-only: those of the package, overridden and extended by those in `folder`.
 
-    >>> list(load_tasks())
-    ['CAMS', 'CLP', 'DR', 'dreaddit', 'Irf', 'loneliness', 'MultiWD', 'SAD', 'swmh', 't-sid']
+    Parameters
+    ----------
+    folder
+        A folder of task files (`.yaml`), one per task; None: only the tasks of the package.
 
     Raises
     ------
@@ -59,9 +62,18 @@ def load_tasks(folder: Path | None = None) -> Mapping[str, Task]:
         There is no such folder, or no task file in it.
     DataError
         A file is not a task, or two files are of one set.
+
+    Examples
+    --------
+    >>> tasks = load_tasks()
+    >>> list(tasks)
+    ['CAMS', 'CLP', 'DR', 'dreaddit', 'Irf', 'loneliness', 'MultiWD', 'SAD', 'swmh', 't-sid']
+    >>> list(tasks["dreaddit"].questions), list(tasks["dreaddit"].labels)
+    (['stress'], ['yes', 'no'])
     """
     if folder is None:
         return _shipped_tasks()
+    folder = Path(folder)
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder of task files")
     paths = sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"})

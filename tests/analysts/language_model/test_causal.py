@@ -18,7 +18,7 @@ from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_
 from mentallama.analysts.inference.unshared import max_tree_length
 from mentallama.analysts.language_model import causal
 from mentallama.analysts.language_model.causal import CausalAnalyst
-from mentallama.analysts.registry import open_analyst
+from mentallama.analysts.registry import open_with_options
 from mentallama.answers.parse import read_answer
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.records import FORMS, Example, Form, Prediction
@@ -368,7 +368,7 @@ def test_adapters_are_asked_and_change_the_answers(tmp_path: Path) -> None:
     adapted.peft_config["default"].base_model_name_or_path = str(tmp_path / "base")
     adapted.save_pretrained(tmp_path / "adapter")
     said = InferenceOptions(max_new_tokens=NEW, device="cpu")
-    again = list(open_analyst(f"causal:{tmp_path / 'adapter'}", said).predict(examples))
+    again = list(open_with_options(f"causal:{tmp_path / 'adapter'}", said).predict(examples))
     assert [each.reading for each in again] == [each.reading for each in predictions]
     assert {each.model for each in again} == {"causal:adapter"}
 

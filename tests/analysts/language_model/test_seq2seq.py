@@ -12,7 +12,7 @@ import torch
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
-from mentallama.analysts.registry import open_analyst
+from mentallama.analysts.registry import open_with_options
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
 from mentallama.errors import MentallamaError, UsageError
@@ -256,7 +256,7 @@ def test_errors_are_one_sentence(tmp_path: Path) -> None:
         list(analyst(model, tokenizer).predict(examples))
     tiny_llama(tmp_path)
     with pytest.raises(UsageError, match="a llama is not a seq2seq model"):
-        open_analyst(f"seq2seq:{tmp_path}", InferenceOptions(device="cpu"))
+        open_with_options(f"seq2seq:{tmp_path}", InferenceOptions(device="cpu"))
 
 
 def full(model: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

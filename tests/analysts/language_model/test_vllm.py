@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
-from mentallama.analysts.registry import open_analyst
+from mentallama.analysts.registry import open_analyst, open_with_options
 from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, example_of
 from tests.factories.linear_cases import make_post
@@ -131,10 +131,10 @@ def test_it_says_what_causal_says(
     chat: bool, settings: dict[str, Any], folders: dict[bool, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asking = InferenceOptions(max_new_tokens=12, dtype="float32", **settings)
-    analyst = open_analyst(f"vllm:{folders[chat]}", asking)
+    analyst = open_with_options(f"vllm:{folders[chat]}", asking)
     predictions = list(analyst.predict(examples()))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    oracle = open_analyst(f"causal:{folders[chat]}", asking)
+    oracle = open_with_options(f"causal:{folders[chat]}", asking)
     for one, other in zip(predictions, oracle.predict(examples()), strict=True):
         assert (one.example_id, one.reading) == (other.example_id, other.reading)
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
@@ -146,7 +146,7 @@ def test_it_says_what_causal_says(
 def test_posts_that_are_too_long_are_cut_and_counted_once_a_post(folders: dict[bool, Path]) -> None:
     messages: list[str] = []
     asking = InferenceOptions(max_new_tokens=4, log=messages.append)
-    analyst = open_analyst(f"vllm:{folders[False]}", asking)
+    analyst = open_with_options(f"vllm:{folders[False]}", asking)
     predictions = list(analyst.predict(examples(words=" and then it rained" * 200)))
     assert [each.reading.status for each in predictions] == ["parsed"] * 4
     assert analyst.counts["truncated_posts"] == 3
@@ -162,7 +162,7 @@ def test_a_model_trained_here_is_named_by_its_fingerprint_and_prompted_as_in_tra
     )
     write_model_metadata(tmp_path, file, [])
     write_hashes(tmp_path)
-    analyst = open_analyst(f"vllm:{tmp_path}", InferenceOptions(labels_only=True, dtype="bfloat16"))
+    analyst = open_with_options(f"vllm:{tmp_path}", InferenceOptions(labels_only=True, dtype="bfloat16"))
     list(analyst.predict(examples()))
     assert analyst.name == "vllm:f00d"
     assert not analyst._prompt_encoders[
@@ -182,7 +182,7 @@ def test_a_damaged_model_is_refused_before_the_engine_reads_it(tmp_path: Path) -
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"model.safetensors: damaged or changed"):
-        open_analyst(f"vllm:{tmp_path}", InferenceOptions())
+        open_with_options(f"vllm:{tmp_path}", InferenceOptions())
 
 
 @pytest.mark.usefixtures("vllm")

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.registry import open_analyst
+from mentallama.analysts.registry import open_with_options
 from mentallama.records import example_of
 from mentallama.tasks import load_tasks, write_query
 from mentallama.train.loop.lora import merge_lora
@@ -65,11 +65,11 @@ def test_llama_cpp_answers_chats_as_this_process_answers_queries(trained: Path, 
     from tests.factories.gguf_file import write_gguf
 
     options = InferenceOptions(mode="free", max_new_tokens=NEW_TOKENS, max_concurrency=1)
-    here = list(open_analyst(f"causal:{trained}", options).predict(EXAMPLES))
+    here = list(open_with_options(f"causal:{trained}", options).predict(EXAMPLES))
     assert {prediction.reading.label for prediction in here} == {"yes", "no"}
     write_gguf(trained, tmp_path / "model.gguf")
     with llama_cpp_server(tmp_path / "model.gguf", context=256) as url:
-        served = list(open_analyst(f"remote:tiny@{url}", options).predict(EXAMPLES))
+        served = list(open_with_options(f"remote:tiny@{url}", options).predict(EXAMPLES))
     assert [prediction.reading for prediction in served] == [prediction.reading for prediction in here]
 
 
@@ -87,7 +87,7 @@ def served_ids(folder: Path) -> list[list[int]]:
 
 def prompt_ids(folder: Path) -> list[list[int]]:
     """The tokens of this project's own prompts for the model in a folder."""
-    analyst: Any = open_analyst(f"causal:{folder}", InferenceOptions(device="cpu", labels_only=True))
+    analyst: Any = open_with_options(f"causal:{folder}", InferenceOptions(device="cpu", labels_only=True))
     return [analyst._question(example).request.prompt for example in EXAMPLES]
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.analysts.inference.seq2seq_encoding import Seq2seqPromptEncoder
-from mentallama.analysts.registry import open_analyst
+from mentallama.analysts.registry import open_with_options
 from mentallama.config import Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import read_json, write_records
@@ -156,7 +156,7 @@ def test_losses_fall_and_the_model_reloads_bit_for_bit(
     for mode in ("answer-first", "free"):
         options = InferenceOptions(mode=mode, max_new_tokens=20, device="cpu")  # type: ignore[arg-type]
         first, second = (
-            list(open_analyst(f"seq2seq:{tmp_path / 'train'}", options).predict(asked)) for _ in range(2)
+            list(open_with_options(f"seq2seq:{tmp_path / 'train'}", options).predict(asked)) for _ in range(2)
         )
         assert first == second
         predictions += first
@@ -191,9 +191,11 @@ def test_an_overfitted_model_writes_its_training_responses(
     asked = [example(post.text) for post in trained_posts]
     where = f"seq2seq:{tmp_path / 'train'}"
     free = list(
-        open_analyst(where, InferenceOptions(mode="free", max_new_tokens=40, device="cpu")).predict(asked)
+        open_with_options(where, InferenceOptions(mode="free", max_new_tokens=40, device="cpu")).predict(
+            asked
+        )
     )
-    scored = list(open_analyst(where, InferenceOptions(max_new_tokens=40, device="cpu")).predict(asked))
+    scored = list(open_with_options(where, InferenceOptions(max_new_tokens=40, device="cpu")).predict(asked))
     expected = {"yes": YES.partition("Reasoning: ")[2], "no": NO.partition("Reasoning: ")[2]}
     for post, free_prediction, scored_prediction in zip(trained_posts, free, scored, strict=True):
         label = post.labels["stress"]
