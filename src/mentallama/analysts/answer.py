@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import isnan
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from mentallama.analysts.answer_html import MAX_SHOWN, answers_html
+from mentallama.data_frames import Column, FrameLibrary, is_table, make_frame
 from mentallama.errors import UsageError
 from mentallama.records import Example, Form, Prediction, ReadingStatus, Record, Span, example_id, stable_id
 from mentallama.tasks import QuestionKey
 from mentallama.text.clean_post import CleanPost
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
 
 AnswerStatus = ReadingStatus | Literal["failed", "skipped"]
 """The status of a reading; "failed": the model gave no answer, ask again; "skipped": the post cannot be asked about."""
@@ -27,13 +34,40 @@ class Quotation(Record):
     text: str
     weight: float | None = None
 
+    @property
+    def is_support(self) -> bool:
+        """Whether it speaks for the label."""
+        return self.weight is None or self.weight >= 0
+
 
 class Answer(Record):
     """The answer to one question about one post.
 
-    `post` is the text as it was given, and the offsets of `evidence` count its characters. `label` is None exactly if
-    `status` is not "parsed"; `reason` then says why. `probability` is that of the label, and `probabilities` holds
-    those of all labels of the question; None and empty if the model gives none.
+    Its representation in a console or a log shows no text of the post; a notebook shows the whole answer.
+
+    Attributes
+    ----------
+    post
+        The text as it was given.
+    task, question
+        What was asked, such as "dreaddit" and "stress".
+    label
+        None exactly if `status` is not "parsed".
+    probability
+        That of the label, 0 to 1; None if the model gives none.
+    probabilities
+        Those of all labels of the question, which sum to 1; empty if the model gives none.
+    status
+        "parsed"; "unparsed", "refused" or "truncated" for a text without a label; "failed" if the model gave no answer,
+        so that asking again may help; "skipped" if the post cannot be asked about, such as an empty one.
+    reason
+        Why there is no label; None if there is one.
+    explanation
+        The reason for the label, in words.
+    evidence
+        Quotations of the post that speak for the label or against it; their offsets count the characters of `post`.
+    model
+        The name by which the model was opened.
     """
 
     post: str
@@ -48,9 +82,37 @@ class Answer(Record):
     evidence: tuple[Quotation, ...] = ()
     model: str
 
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """The fields that quote nothing of the post."""
+        shown = ("label", "probability") if self.status == "parsed" else ("status", "reason")
+        fields = {name: getattr(self, name) for name in ("task", "question", *shown)}
+        return [
+            (name, round(value, 4) if isinstance(value, float) else value)
+            for name, value in fields.items()
+            if value is not None
+        ]
+
+    def _repr_html_(self) -> str:
+        return answers_html([self])
+
 
 ANSWER_COLUMNS = tuple(name for name in Answer.model_fields if name != "post")
 """The columns that an answer adds to the row of its post."""
+
+
+def as_texts(posts: str | Iterable[object]) -> list[str]:
+    """Posts as texts; a single text is one post.
+
+    Raises
+    ------
+    UsageError
+        It is a table or a mapping, or a post is not a text.
+    """
+    if is_table(posts):
+        raise UsageError(
+            f'posts are a list of texts, not a {type(posts).__name__}; pass a column of it, such as posts["text"]'
+        )
+    return [as_text(post, number) for number, post in enumerate([posts] if isinstance(posts, str) else posts)]
 
 
 def as_text(post: object, number: int) -> str:
@@ -119,25 +181,103 @@ def unanswered(
 class Answers(Sequence[Answer]):
     """Answers in the order of the posts, and of the questions about each.
 
+    Parameters
+    ----------
+    answers
+        The answers.
+    positions
+        For each answer, the position of its post among the posts, from 0; None: each is about a post of its own.
+    post_index
+        The index of the pandas Series that the posts came in.
+
+    Examples
+    --------
     >>> answers = Answers([Answer(post="So tired.", task="DR", question="depression", label="no", status="parsed",
     ...                           model="m")])
+    >>> answers
+    <Answers: 1 about 1 post; DR (depression): 1 no>
     >>> answers[0].label, len(answers), answers.to_dicts()[0]["status"]
     ('no', 1, 'parsed')
     """
 
-    def __init__(self, answers: Iterable[Answer]) -> None:
+    def __init__(
+        self,
+        answers: Iterable[Answer],
+        positions: Sequence[int] | None = None,
+        post_index: pandas.Index[Any] | None = None,
+    ) -> None:
         self._answers = tuple(answers)
+        self._positions = range(len(self._answers)) if positions is None else positions
+        self._post_index = post_index
 
     @overload
     def __getitem__(self, index: int) -> Answer: ...
     @overload
     def __getitem__(self, index: slice) -> Answers: ...
     def __getitem__(self, index: int | slice) -> Answer | Answers:
-        return Answers(self._answers[index]) if isinstance(index, slice) else self._answers[index]
+        if isinstance(index, slice):
+            return Answers(self._answers[index], self._positions[index], self._post_index)
+        return self._answers[index]
 
     def __len__(self) -> int:
         return len(self._answers)
 
+    def __repr__(self) -> str:
+        """How many there are, and the labels by question."""
+        counts: dict[str, Counter[str]] = {}
+        for answer in self._answers:
+            of_question = counts.setdefault(f"{answer.task} ({answer.question})", Counter())
+            of_question[answer.label or answer.status] += 1
+        listed = (
+            f"{question}: {', '.join(f'{count} {name}' for name, count in of_question.most_common())}"
+            for question, of_question in counts.items()
+        )
+        n_posts = len(set(self._positions))
+        posts = "1 post" if n_posts == 1 else f"{n_posts} posts"
+        return f"<Answers: {'; '.join([f'{len(self)} about {posts}', *listed])}>"
+
+    def _repr_html_(self) -> str:
+        return answers_html(self._answers[:MAX_SHOWN], max(0, len(self) - MAX_SHOWN))
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """One JSON-compatible dictionary per answer, with the fields of `Answer`."""
         return [answer.model_dump(mode="json") for answer in self._answers]
+
+    @overload
+    def to_frame(self, library: Literal["pandas"] = ...) -> pandas.DataFrame: ...
+    @overload
+    def to_frame(self, library: Literal["polars"]) -> polars.DataFrame: ...
+    def to_frame(self, library: FrameLibrary = "pandas") -> pandas.DataFrame | polars.DataFrame:
+        """The answers as a data frame: a row per answer, and the columns `post` and `ANSWER_COLUMNS`.
+
+        Parameters
+        ----------
+        library
+            The library of the frame, which has to be installed: "pandas" or "polars".
+
+        Returns
+        -------
+        pandas.DataFrame or polars.DataFrame
+            In pandas, the index is that of the Series of posts, or else their positions from 0; if several questions
+            were asked, each of its labels occurs once for each. `probabilities` holds a dictionary from label to
+            probability (in polars, a struct), `evidence` a list of dictionaries.
+
+        Raises
+        ------
+        UsageError
+            The library is not installed.
+        """
+        rows = self.to_dicts()
+        columns = [
+            Column(name, [row[name] for row in rows], _COLUMN_TYPES.get(name, str))
+            for name in ("post", *ANSWER_COLUMNS)
+        ]
+        frame: pandas.DataFrame | polars.DataFrame = make_frame(columns, library, self._row_labels())
+        return frame
+
+    def _row_labels(self) -> object:
+        return self._positions if self._post_index is None else self._post_index.take(list(self._positions))
+
+
+_COLUMN_TYPES = {"probability": float, "probabilities": object, "evidence": object}
+"""Columns that hold no text."""

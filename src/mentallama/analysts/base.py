@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from mentallama.analysts.answer import Answer, Answers, answer_of, as_text, example_of_text, unanswered
+from mentallama.analysts.answer import Answer, Answers, answer_of, as_texts, example_of_text, unanswered
+from mentallama.data_frames import series_index
 from mentallama.errors import MentallamaError
 from mentallama.parallel import batched
 from mentallama.progress import LogFn, log_to_stderr, progress_bar
@@ -47,6 +48,9 @@ class Analyst(ABC):
     form: Form = "instruction"
     tasks: Mapping[str, Task] = MappingProxyType({})
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.spec!r})"
+
     @property
     def supported_questions(self) -> Collection[QuestionKey] | None:
         """The questions that it answers, as (set, question); None: any."""
@@ -83,9 +87,7 @@ class Analyst(ABC):
         """
         names = [task] if isinstance(task, str) else list(task or ())
         questions = select_questions(names, self.supported_questions, self.tasks, self.spec)
-        texts = [
-            as_text(post, number) for number, post in enumerate([posts] if isinstance(posts, str) else posts)
-        ]
+        texts = as_texts(posts)
         cleaned = {text: clean_post(text) for text in dict.fromkeys(texts)}
         examples = {
             (post.original, key): example_of_text(post.text, key, self.form)
@@ -95,9 +97,15 @@ class Analyst(ABC):
         }
         found = self._predict_all(examples.values())
         return Answers(
-            self._answer(cleaned[text], key, examples.get((text, key)), found)
-            for text in texts
-            for key in questions
+            (
+                self._answer(cleaned[text], key, examples.get((text, key)), found)
+                for text in texts
+                for key in questions
+            ),
+            range(len(texts))
+            if len(questions) == 1
+            else [number for number in range(len(texts)) for _ in questions],
+            series_index(posts),
         )
 
     def predict_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]:

@@ -65,6 +65,6 @@ def highlight_evidence(answer: Answer) -> Text:
     """The post with its evidence in colour. Without colour, the quotes of the explanation show the evidence."""
     highlighted = Text(answer.post)
     for quotation in answer.evidence:
-        style = SUPPORTING_STYLE if (quotation.weight or 0.0) >= 0 else OPPOSING_STYLE
+        style = SUPPORTING_STYLE if quotation.is_support else OPPOSING_STYLE
         highlighted.stylize(style, quotation.start, quotation.end)
     return highlighted
