@@ -25,7 +25,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("analysts",),
     ("pipeline.stage", "pipeline.cache_key", "pipeline.run_lock"),
     STAGE_NAMES,
-    ("pipeline", "erasure", "export"),
+    ("pipeline", "erasure", "export", "doctor"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -19,6 +19,7 @@ from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.export import add_export_command
 from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine
+from mentallama.cli.setup.doctor import doctor
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
@@ -28,7 +29,7 @@ app = CommandLine(
     context_settings=CONTEXT_SETTINGS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog="mentallama init study\nmentallama run --help",
+    epilog="mentallama init study\nmentallama doctor\nmentallama run --help",
 )
 
 
@@ -80,6 +81,7 @@ add_stage_commands(app)
 add_catalogue_commands(app)
 add_analyze_command(app)
 add_export_command(app)
+app.command(epilog="mentallama doctor\nmentallama doctor --data sample --json")(doctor)
 
 
 @app.command(epilog="mentallama init study")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mentallama.cli.console import terminal_width
+from mentallama.cli.console import echo_wrapped
 from mentallama.cli.options import CommandLine, ReleaseForm, TasksFolder, parse_form
 from mentallama.errors import UsageError, printable
 
@@ -75,7 +74,7 @@ def _print_tasks(folder: Path | None) -> None:
     width = max(len(name) for name in known)
     for name, task in known.items():
         line = f"{name:<{width}}  {task.title} ({task.platform}): {', '.join(task.labels)}"
-        typer.echo(_wrapped(printable(line), width + 2))
+        echo_wrapped(printable(line), width + 2)
 
 
 def sources(
@@ -94,17 +93,6 @@ def sources(
         raise UsageError(f"{data}: there is no such folder; name yours with --data")
     for entry in survey(data, load_tasks(tasks_folder), release_form):
         for line in format_survey(entry):
-            typer.echo(_wrapped(printable(line), 12))
+            echo_wrapped(printable(line), 12)
     if not data.is_dir():
-        typer.echo(_wrapped(NO_DATA_NOTE.format(folder=data), 0))
-
-
-def _wrapped(line: str, indent: int) -> str:
-    """The line, wrapped to the terminal with an indent for the lines that follow; as it is without a terminal."""
-    width = terminal_width()
-    if width is None or len(line) <= width:
-        return line
-    return textwrap.fill(
-        line, max(width, 2 * indent), subsequent_indent=" " * indent,
-        break_long_words=False, break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True,
-    )  # fmt: skip
+        echo_wrapped(NO_DATA_NOTE.format(folder=data))

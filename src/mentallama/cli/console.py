@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+import textwrap
 import traceback
 from typing import Any
 
@@ -69,6 +70,20 @@ def unexpected_error_sentence(error: BaseException) -> str:
         f"unexpected {type(error).__name__}{place}: please report this line and the command; {DEBUG_VARIABLE}=1 shows "
         "the traceback, which can quote posts, so read it before you pass it on"
     )
+
+
+def echo_wrapped(line: str, indent: int = 0) -> None:
+    """Print a line, wrapped between words to the terminal, with an indent for the lines that follow.
+
+    Without a terminal it is printed as it is. Words longer than a line, such as a path, stay whole.
+    """
+    width = terminal_width()
+    if width is not None and len(line) > width:
+        line = textwrap.fill(
+            line, max(width, 2 * indent), subsequent_indent=" " * indent,
+            break_long_words=False, break_on_hyphens=False, replace_whitespace=False, drop_whitespace=True,
+        )  # fmt: skip
+    typer.echo(line)
 
 
 def terminal_width() -> int | None:
