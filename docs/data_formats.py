@@ -127,6 +127,8 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             ),
             File("release/", "The same rows in the layout of the published release, which `collect` reads."),
             File("README.md", "The dataset card."),
+            File("LICENSE.md", "The terms of every set, if they are no single standard licence."),
+            File("croissant.json", "Croissant metadata of the data set, see [Check](check.md#croissant)."),
             File(names.GATE_REPORT_PAGE_FILE, "The gate report for people."),
             File(names.GATE_REPORT_FILE, "The gate report.", GateReport),
             File(names.DROPPED_FILE, "The responses that were dropped.", DroppedResponse),

@@ -47,6 +47,8 @@ DROPPED_FILE = "dropped.jsonl"
 QUOTES_FILE = "quotes.jsonl.zst"
 GATE_REPORT_FILE = "gates.json"
 GATE_REPORT_PAGE_FILE = "gates.md"
+CROISSANT_FILE = "croissant.json"
+"""Croissant metadata of the built data set; there is none without an accepted row."""
 
 CHECK_SUMMARY_PATH = f"check/{SUMMARY_FILE}"
 INSTRUCTIONS_PATH = f"check/{INSTRUCTIONS_FILE}"

@@ -6,7 +6,8 @@ Reads the posts, and the responses of `teach` or, in a recipe without `teach`, t
   instructions.jsonl.zst   the accepted examples with label and answer, in the recipe's form
   data/                    the same in both forms as JSON Lines and Parquet, by split
   release/                 the same in the layout of the published files
-  README.md                the dataset card
+  README.md                the dataset card; LICENSE.md: its terms, if they are no single standard licence
+  croissant.json           the same for machines: Croissant with the responsible-AI vocabulary
   verdicts.jsonl.zst       every gate's verdict on every response
   quotes.jsonl.zst         where the quotations of each explanation are in its post
   dropped.jsonl            which responses were dropped by which gates, without text
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,18 +33,26 @@ from mentallama.check.human_review.review_folder import (
     update_disagreements,
     update_rating_sample,
 )
+from mentallama.check.output.croissant import croissant_metadata, dataset_files
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
-from mentallama.check.output.dataset_card import collect_card_data, dataset_card_path, render_dataset_card
+from mentallama.check.output.dataset_card import (
+    DatasetCardData,
+    collect_card_data,
+    dataset_card_path,
+    render_dataset_card,
+    render_terms,
+)
 from mentallama.check.output.gate_report import render_gate_report
 from mentallama.check.output.gate_report_schema import GateCounts, GateReport
 from mentallama.check.output.statistics import SelectionCounts
 from mentallama.check.response_rows import CheckInputs, ResponseRow
 from mentallama.check.selection import Selection, select_responses
-from mentallama.config import Check, Recipe
+from mentallama.config import Check, Publication, Recipe
 from mentallama.files.atomic import write_json, write_text
 from mentallama.files.record_files import has_pyarrow, read_records, record_writer
 from mentallama.records import Post
 from mentallama.run_files import (
+    CROISSANT_FILE,
     DROPPED_FILE,
     GATE_REPORT_FILE,
     GATE_REPORT_PAGE_FILE,
@@ -54,6 +63,8 @@ from mentallama.run_files import (
     TEACH_RESPONSES_PATH,
     VERDICTS_FILE,
 )
+from mentallama.tasks.terms import TERMS_FILE
+from mentallama.text.fingerprint import is_certainly_real
 
 NO_PARQUET_NOTE = (
     "Parquet files are omitted because pyarrow, which the extra parquet brings, is not installed."
@@ -90,13 +101,22 @@ def run(recipe: Recipe, folder: Path, out: Path, gates: Sequence[Gate] = GATES) 
     report = _gate_report(gate_run, written, recipe, inputs, human_inputs, descriptions)
     write_json(out / GATE_REPORT_FILE, report.model_dump(mode="json"))
     write_text(out / GATE_REPORT_PAGE_FILE, render_gate_report(recipe.name, report))
-    card = collect_card_data(
-        recipe, folder, report, written.parquet, sorted(written.languages), written.synthetic
-    )
-    write_text(dataset_card_path(out), render_dataset_card(card))
+    card = collect_card_data(recipe, folder, report, written.parquet, sorted(written.languages))
+    card = replace(card, synthetic=written.synthetic, real=written.real)
+    _write_card(card, settings.publication, out)
     summary = _summary(report)
     write_json(out / SUMMARY_FILE, summary)
     return summary
+
+
+def _write_card(card: DatasetCardData, publication: Publication, out: Path) -> None:
+    """Write the dataset card with its terms, and the Croissant metadata if there are rows."""
+    write_text(dataset_card_path(out), render_dataset_card(card))
+    terms = render_terms(card)
+    if terms is not None:
+        write_text(out / TERMS_FILE, terms)
+    if card.count_rows():
+        write_json(out / CROISSANT_FILE, croissant_metadata(card, publication, dataset_files(out)))
 
 
 def locate_inputs(recipe: Recipe, folder: Path) -> CheckInputs:
@@ -113,20 +133,22 @@ def locate_inputs(recipe: Recipe, folder: Path) -> CheckInputs:
 
 @dataclass
 class _WrittenRows:
-    """The accepted rows and counts over all rows. `synthetic` counts the accepted rows about synthetic posts, by
-    set."""
+    """The accepted rows and counts over all rows. `synthetic` and `real` count the accepted rows about synthetic posts
+    and about posts that certainly are not, by set."""
 
     counts: SelectionCounts
     parquet: bool
     accepted: list[ResponseRow] = field(default_factory=list)
     languages: set[str] = field(default_factory=set)
     synthetic: Counter[str] = field(default_factory=Counter)
+    real: Counter[str] = field(default_factory=Counter)
 
     def add(self, accepted: AcceptedResponse) -> None:
         row = accepted.row
         self.accepted.append(row)
         self.languages.add(row.post.language or row.task.language)
         self.synthetic[row.task.set] += row.post.provenance.synthetic
+        self.real[row.task.set] += is_certainly_real(row.post.text, row.post.provenance.synthetic)
 
 
 def _write(selections: Iterator[Selection], recipe: Recipe, out: Path) -> _WrittenRows:

@@ -14,6 +14,7 @@ from mentallama.progress import LogFn
 from mentallama.run_files import (
     CHECK_SUMMARY_PATH,
     COLLECT_SUMMARY_PATH,
+    CROISSANT_FILE,
     DISAGREEMENTS_PATH,
     DROPPED_FILE,
     GATE_REPORT_FILE,
@@ -31,6 +32,7 @@ from mentallama.run_files import (
     TEACH_SUMMARY_PATH,
     VERDICTS_FILE,
 )
+from mentallama.tasks.terms import TERMS_FILE
 
 
 def check_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
@@ -128,6 +130,8 @@ STAGE = Stage(
         GATE_REPORT_PAGE_FILE,
         SUMMARY_FILE,
         "README.md",
+        TERMS_FILE,
+        CROISSANT_FILE,
         "data/*.jsonl",
         "data/*.parquet",
         "release/*.csv",

@@ -1,6 +1,6 @@
 """Recipes: one YAML file per experiment, validated as a whole before any work starts."""
 
-from mentallama.config.check import GATE_NAMES, Check
+from mentallama.config.check import GATE_NAMES, Check, Publication
 from mentallama.config.collect import Collect
 from mentallama.config.endpoint import EndpointSettings, RemoteOptions, parse_remote_spec
 from mentallama.config.loading import read_recipe
@@ -34,6 +34,7 @@ __all__ = [
     "LoraSettings",
     "NeuralSettings",
     "Predict",
+    "Publication",
     "Recipe",
     "RemoteOptions",
     "Report",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,21 @@ class GateSetting:
 
     gate: str
     reports_when_null: bool = False
+
+
+class Publication(Settings):
+    """What the metadata of a built data set says about its publication; only its publisher knows it."""
+
+    creators: tuple[str, ...] = ()
+    """Names of the people or organisations that built the data set."""
+    url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Address of the data set."""
+    version: str = Field(default="1.0.0", pattern=r"^\d+\.\d+\.\d+$")
+    """MAJOR.MINOR.PATCH: rows were changed, rows were added, or only the files are others."""
+    date: dt.date | None = None
+    """Date of publication, as 2026-11-28."""
+    citation: str | None = None
+    """How to cite the data set, preferably as BibTeX."""
 
 
 class Check(Settings):
@@ -64,6 +80,8 @@ class Check(Settings):
     """Share of poor rows at which the data should be accepted (sequential test, Wald 1945)."""
     unacceptable_poor_share: Share = 0.15
     """Share of poor rows at which the data should be rejected."""
+    publication: Publication = Publication()
+    """Creators, address, version, date and citation for `croissant.json`."""
 
     @classmethod
     def gate_keys(cls) -> dict[str, str]:

@@ -301,6 +301,21 @@ class SplitCounts(TaskFileModel):
     test: int = Field(ge=0)
 
 
+DataUse = Literal[
+    "no restriction",
+    "general research use",
+    "health or medical or biomedical research",
+    "not for profit, non commercial use only",
+    "publication required",
+    "collaboration required",
+    "ethics approval required",
+    "user specific restriction",
+    "project specific restriction",
+    "institution specific restriction",
+]
+"""Permissions, and restrictions of them, by their labels in the Data Use Ontology (DUO, Lawson et al. 2021)."""
+
+
 class Task(TaskFileModel):
     """One set of the benchmark."""
 
@@ -309,6 +324,11 @@ class Task(TaskFileModel):
     platform: str
     annotation: Literal["human", "weak", "none"]
     licence: str
+    """The terms in words."""
+    spdx: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.+-]+$")
+    """SPDX identifier of the licence, such as MIT; None if it is no standard licence."""
+    data_use: tuple[DataUse, ...] = ()
+    """The terms as labels of the Data Use Ontology; () if they are not known or the licence says all."""
     obtain: str | None = None
     """Where others can get the data; None if they cannot."""
     needs_agreement: bool

@@ -16,6 +16,7 @@ def task_page(task: Task) -> str:
         f"- Platform: {escape_markdown(task.platform)}; annotation: {escape_markdown(task.annotation)}; "
         f"language: {escape_markdown(task.language)}",
         f"- Licence: {escape_markdown(task.licence)}",
+        f"- Data use: {', '.join(task.data_use) or 'as the licence says'}",
         f"- How to obtain it: {escape_markdown(task.obtain or 'not published')}",
         "- Needs an agreement, so it is sent to a remote endpoint only if you allow it: "
         f"{'yes' if task.needs_agreement else 'no'}",

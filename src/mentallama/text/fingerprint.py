@@ -99,6 +99,11 @@ def identifying_hash(text: str) -> int | None:
     return key_hash(key) if is_identifying(key) else None
 
 
+def is_certainly_real(text: str, synthetic: bool) -> bool:
+    """Whether a post is not a synthetic one for certain: one that is too short to identify a post may be either."""
+    return not synthetic and is_identifying(text_key(text))
+
+
 def shingles(text: str) -> list[str]:
     """Word pairs of a text in Latin script, character pairs in other scripts; near-duplicates share most of them."""
     plain = _plain(text)

@@ -11,10 +11,17 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import DatasetCard, metadata_load
 
 from mentallama.answers.format import write_answer
 from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
-from mentallama.check.output.dataset_card import DatasetCardData, front_matter, render_dataset_card
+from mentallama.check.output.dataset_card import (
+    TEMPLATE_TEACHER,
+    DatasetCardData,
+    front_matter,
+    render_dataset_card,
+    render_terms,
+)
 from mentallama.check.output.gate_report import render_gate_report
 from mentallama.check.output.gate_report_schema import (
     AcceptedCount,
@@ -163,6 +170,18 @@ def test_the_datasets_library_loads_the_folder(
             assert len(expected) == 3
 
 
+@pytest.mark.parametrize("splits", [("train", "test"), ()], ids=["rows", "no rows"])
+def test_huggingface_hub_reads_the_metadata(splits: Sequence[Split], tmp_path: Path) -> None:
+    rows = build(tmp_path, splits, parquet=True)
+    expected = front_matter(material(kept_of(rows), languages=("en", "zh")))
+    card = DatasetCard.load(tmp_path / "README.md")
+    assert card.data.to_dict() == expected
+    assert metadata_load(tmp_path / "README.md") == expected
+    assert card.data.pretty_name == "sample-build"
+    assert card.text.lstrip().startswith("# sample-build")
+    assert DatasetCard(str(card)).data.to_dict() == expected  # written back and read again
+
+
 # --- the front matter ----------------------------------------------------------------------------------
 
 TWO = (
@@ -183,6 +202,7 @@ def test_the_front_matter_names_splits_that_have_rows_and_no_others() -> None:
     matter = matter_of(render_dataset_card(material(TWO, languages=("tr", "en", "en"))))
     assert matter == front_matter(material(TWO, languages=("en", "tr")))
     assert matter["license"] == "other"
+    assert matter["license_link"] == "LICENSE.md"
     assert matter["language"] == ["en", "tr"]
     assert matter["size_categories"] == ["1K<n<10K"]
     assert matter["configs"] == [
@@ -253,6 +273,17 @@ def test_synthetic_posts_are_counted_and_under_no_agreement() -> None:
     assert "DR 1,000 of 1,000" in text
     assert "Do not redistribute" not in text
     assert "**Do not redistribute: DR.**" in render_dataset_card(material(TWO, synthetic={"DR": 999}))
+
+
+def test_terms_are_written_out_unless_one_licence_covers_posts_and_explanations() -> None:
+    terms = render_terms(material(TWO, teachers=("The teacher was a model.",))) or ""
+    assert TASKS["DR"].licence in terms
+    assert "**Do not redistribute: DR.**" in terms
+    assert "The terms of its provider apply" in terms
+    free = material(TWO[2:], teachers=(TEMPLATE_TEACHER,))
+    assert render_terms(free) is None
+    assert front_matter(free)["license"] == "mit"
+    assert front_matter(material(TWO[2:], teachers=("The teacher was a model.",)))["license"] == "other"
 
 
 @pytest.mark.parametrize(

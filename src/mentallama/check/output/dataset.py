@@ -16,9 +16,21 @@ from mentallama.records import FORMS, Example, Form, Split, example_of
 from mentallama.run_files import INSTRUCTIONS_FILE
 from mentallama.tasks import write_query
 
-DATASET_COLUMNS = ("id", "set", "question", "query", "response", "label", "explanation", "model", "post_id")
-"""Columns of the data set's files, all text. `id` is that of the example in the file's form; `post_id` is the same in
-both."""
+DATASET_FOLDER = "data"
+"""Folder of the data set's files, in the folder of the stage."""
+COLUMN_DESCRIPTIONS = {
+    "id": "Identifier of the row: of one question about one post, in this form.",
+    "set": "The set that the post and its label come from.",
+    "question": "Name of the question.",
+    "query": "The post and the question, as a model reads them.",
+    "response": "The answer: a sentence that states the label, and the explanation.",
+    "label": "The answer's label, one of those that the task of the set has.",
+    "explanation": "Why the label fits the post, without the sentence that states it.",
+    "model": "The teacher that wrote the explanation.",
+    "post_id": "Identifier of the post, the same in both forms.",
+}
+"""Columns of the data set's files, all text, and their meaning."""
+DATASET_COLUMNS = tuple(COLUMN_DESCRIPTIONS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class AcceptedResponse:
 
 def dataset_path(form: Form, split: Split, suffix: str) -> Path:
     """Path of a file of the data set, relative to the stage's folder."""
-    return Path("data") / form / f"{split}{suffix}"
+    return Path(DATASET_FOLDER) / form / f"{split}{suffix}"
 
 
 @contextmanager

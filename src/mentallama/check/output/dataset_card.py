@@ -25,6 +25,7 @@ from mentallama.records import FORMS, SPLITS, Form, Split
 from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
+from mentallama.tasks.terms import SYNTHETIC_SPDX, hub_licence, spdx_of_posts
 
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """Upper bound of the number of rows -> the Hugging Face Hub's name of the size category."""
@@ -35,13 +36,16 @@ TEMPLATE_TEACHER = (
     "model wrote them."
 )
 
+PROVIDER_TERMS = "The terms of its provider apply to what a language model wrote."
+
 
 @dataclass(frozen=True)
 class DatasetCardData:
     """Everything that a card is rendered from.
 
-    `synthetic` counts the accepted rows about synthetic posts, by set; `teachers` describes each teacher in a sentence,
-    `prompt` the prompts. `collect_summary` and `label_drift` are the files of those names, empty if absent.
+    `synthetic` and `real` count the accepted rows about synthetic posts and about posts that certainly are not, by set;
+    without `real`, all others are. `teachers` describes each teacher in a sentence, `prompt` the prompts.
+    `collect_summary` and `label_drift` are the files of those names, empty if absent.
     """
 
     name: str
@@ -50,6 +54,7 @@ class DatasetCardData:
     parquet: bool
     languages: Sequence[str] = ()
     synthetic: Mapping[str, int] = field(default_factory=dict)
+    real: Mapping[str, int] | None = None
     teachers: Sequence[str] = ()
     prompt: str | None = None
     collect_summary: Mapping[str, Any] = field(default_factory=dict)
@@ -68,8 +73,18 @@ class DatasetCardData:
         )
 
     def has_real_posts(self, name: str) -> bool:
-        """Whether any accepted row of a set is about a post that a person wrote."""
-        return self.synthetic.get(name, 0) < self.count_rows(name)
+        """Whether any accepted row of a set is about a post that a person wrote.
+
+        A set without such a row has synthetic posts, and perhaps some that are too short to tell.
+        """
+        synthetic = self.synthetic.get(name, 0)
+        real = self.count_rows(name) - synthetic if self.real is None else self.real.get(name, 0)
+        return real > 0 or synthetic == 0
+
+    @property
+    def has_model_explanations(self) -> bool:
+        """Whether a language model wrote explanations, which have the terms of its provider."""
+        return set(self.teachers) != {TEMPLATE_TEACHER}
 
 
 def collect_card_data(
@@ -78,7 +93,6 @@ def collect_card_data(
     gates: GateReport,
     parquet: bool,
     languages: Sequence[str],
-    synthetic: Mapping[str, int],
 ) -> DatasetCardData:
     """Gather the data of a card from the recipe and from the summaries that earlier stages wrote into the run."""
     teach = recipe.teach
@@ -89,7 +103,6 @@ def collect_card_data(
         tasks=recipe.catalogue(),
         parquet=parquet,
         languages=languages,
-        synthetic=synthetic,
         teachers=[RELEASE_TEACHER]
         if teach is None
         else [_describe_teacher(teacher) for teacher in teach.teacher],
@@ -135,8 +148,7 @@ def front_matter(card: DatasetCardData) -> dict[str, Any]:
     rows = card.count_rows()
     matter: dict[str, Any] = {
         "pretty_name": card.name,
-        "license": "other",
-        "license_name": "terms-of-each-source",
+        **_licence(card),
         "language": sorted(set(card.languages)),
         "task_categories": ["text-classification", "text-generation"],
         "tags": ["mental-health", "explanations", "instruction-tuning", "social-media"],
@@ -146,6 +158,24 @@ def front_matter(card: DatasetCardData) -> dict[str, Any]:
     }
     configs = [_config(form, card) for form in FORMS] if rows else []
     return matter | ({"configs": configs} if configs else {})
+
+
+def _licence(card: DatasetCardData) -> dict[str, str]:
+    """The licence of posts and explanations."""
+    posts = [spdx_of_posts(card.tasks[name], not card.has_real_posts(name)) for name in card.sets]
+    explanations = None if card.has_model_explanations else SYNTHETIC_SPDX
+    return hub_licence([*posts, explanations], "terms-of-each-source")
+
+
+def render_terms(card: DatasetCardData) -> str | None:
+    """The content of `LICENSE.md`; None if one standard licence covers the data set."""
+    if _licence(card)["license"] != "other":
+        return None
+    provider = f" {PROVIDER_TERMS}" if card.has_model_explanations else ""
+    return (
+        f"# Terms of {escape_markdown(card.name)}\n\nNo single licence covers this data set: every set has its own "
+        f"terms.\n\n{_sources(card).rstrip()}\n\n## Explanations\n\n{' '.join(card.teachers)}{provider}\n"
+    )
 
 
 def _config(form: Form, card: DatasetCardData) -> dict[str, Any]:
