@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 class Exporter:
     """A format. `write` puts its files into an empty folder.
 
-    `description` says for which tool, and `reads` which folders can be exported; both are shown in the help.
+    `description` says for which tool, `reads` which folders can be exported, and `example` names one; all are shown in
+    the help.
     """
 
     write: Callable[[ExportSource, Path], ExportSummary]
     description: str
     reads: str
+    example: str
 
 
 def _trl(source: ExportSource, out: Path) -> ExportSummary:
@@ -44,17 +46,72 @@ def _transformers(source: ExportSource, out: Path) -> ExportSummary:
     return export_sequence_classifiers(source, out)
 
 
+def _alpaca(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.llama_factory import export_alpaca
+
+    return export_alpaca(source, out)
+
+
+def _sharegpt(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.llama_factory import export_sharegpt
+
+    return export_sharegpt(source, out)
+
+
+def _lm_eval(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.lm_eval import export_lm_eval
+
+    return export_lm_eval(source, out)
+
+
+def _inspect(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.inspect_ai import export_inspect
+
+    return export_inspect(source, out)
+
+
+def _label_studio(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.annotation.label_studio import export_label_studio
+
+    return export_label_studio(source, out)
+
+
+def _argilla(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.annotation.argilla import export_argilla
+
+    return export_argilla(source, out)
+
+
 _DATASET = "a run's folder, or a built data set (the folder of check)"
+_LABELLED = "a run's folder (its labelled test posts, as evaluate scores them), or a built data set"
+_ANSWERED = (
+    "predictions (a run's folder, or that of predict), or a built data set with the answers of its teachers"
+)
+_ENCODER = "the folder of a trained encoder, such as runs/NAME/train"
+_BUILD, _LINEAR = "runs/sample-build", "runs/sample-linear"
 
 EXPORTERS: Mapping[str, Exporter] = MappingProxyType(
     {
-        "trl": Exporter(
-            _trl, "Conversations, prompts with completions, and preference pairs for TRL", _DATASET
+        "trl": Exporter(_trl, "Conversations, completions and preference pairs for TRL", _DATASET, _BUILD),
+        "alpaca": Exporter(_alpaca, "Instructions in alpaca's format for LLaMA-Factory", _DATASET, _BUILD),
+        "sharegpt": Exporter(
+            _sharegpt, "Conversations in ShareGPT's format for LLaMA-Factory", _DATASET, _BUILD
+        ),
+        "lm-eval": Exporter(_lm_eval, "Tasks with our metrics for lm-evaluation-harness", _LABELLED, _LINEAR),
+        "inspect": Exporter(
+            _inspect, "Tasks with our scorer and metrics for Inspect (inspect_ai)", _LABELLED, _LINEAR
+        ),
+        "label-studio": Exporter(
+            _label_studio, "Tasks with predictions and evidence for Label Studio", _ANSWERED, _LINEAR
+        ),
+        "argilla": Exporter(
+            _argilla, "Settings and records with suggestions for Argilla", _ANSWERED, _LINEAR
         ),
         "transformers": Exporter(
             _transformers,
             "A text classifier per question for transformers' pipeline, with our labels and probabilities",
-            "the folder of a trained encoder, such as runs/NAME/train",
+            _ENCODER,
+            "runs/imhi-encoder/train",
         ),
     }
 )

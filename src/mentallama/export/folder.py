@@ -81,6 +81,11 @@ class ExportSummary:
         if name not in self._real_sets and identifying_hash(text) not in self._synthetic:
             self._real_sets.add(name)
 
+    def add_posts(self, name: str, texts: Iterable[str]) -> None:
+        """Record that the folder holds posts of a set."""
+        for text in texts:
+            self.add_post(name, text)
+
     def add_config(self, config: str, split: Split, file: str) -> None:
         """Record a file as the split of a configuration of a data set."""
         self._configs.setdefault(config, []).append({"split": split, "path": file})

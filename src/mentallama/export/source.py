@@ -5,7 +5,7 @@ Test posts stay out of training rows: an export of data in which a training row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from mentallama.run_files import (
 from mentallama.tasks import Task, read_query
 from mentallama.text.fingerprint import text_key
 from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
-from mentallama.train.data.preference_pairs import PreferenceData, derive_pairs
+from mentallama.train.data.preference_pairs import PreferencePair, derive_pairs
 
 CHECK_FOLDER = "check"
 
@@ -59,11 +59,14 @@ class ExportSource:
         The tasks by set; an export of a set that is not among them is refused.
     form
         The published form of queries and answers.
+    posts
+        The posts of predictions that were made without a recipe: a file of posts, a run's folder or the release.
     """
 
     path: Path
     tasks: Mapping[str, Task]
     form: Form = "instruction"
+    posts: Path | None = None
 
     @cached_property
     def dataset_folder(self) -> Path:
@@ -116,26 +119,23 @@ class ExportSource:
         self._refuse_test_posts(splits)
         return splits
 
-    def preference_pairs(self) -> PreferenceData | None:
-        """Pairs of a chosen and a rejected response, without test posts; None if the run has none."""
+    def pairs_by_split(self) -> dict[Split, list[PreferencePair]]:
+        """Pairs of a chosen and a rejected response by split, never about test posts; {} if the run has none."""
         run = self.run_folder
         if run is None or not (run / VERDICTS_PATH).is_file() or not (run / GATE_REPORT_PATH).is_file():
-            return None
-        responses = next(
-            (run / name for name in (TEACH_RESPONSES_PATH, RELEASE_RESPONSES_PATH) if (run / name).is_file()),
-            None,
-        )
+            return {}
+        answers = (run / TEACH_RESPONSES_PATH, run / RELEASE_RESPONSES_PATH)
+        responses = next((path for path in answers if path.is_file()), None)
         first = next(read_records(run / INSTRUCTIONS_PATH, Example), None)
         if responses is None or first is None:
-            return None
+            return {}
         report = read_record(run / GATE_REPORT_PATH, GateReport)
         report_only = frozenset(gate.gate for gate in report.gates if not gate.drops)
         data = derive_pairs(run, responses, self.tasks, first.form, report_only)
-        if not data.train and not data.validation:
-            return None
         texts = (pair.example.text for pair in (*data.train, *data.validation))
         refuse_test_posts(texts, self._test_hashes(()))
-        return data
+        by_split: dict[Split, list[PreferencePair]] = {"train": data.train, "validation": data.validation}
+        return {split: pairs for split, pairs in by_split.items() if pairs}
 
     def post_text(self, row: DatasetRow, split: Split) -> str:
         """The text of the post that a row's query asks about."""
@@ -156,8 +156,12 @@ class ExportSource:
     def _test_hashes(self, splits: tuple[Split, ...]) -> frozenset[str]:
         """Hashes of the test posts of the data set and, where it is part of a run, of all sets of the run."""
         rows = self.dataset_rows("test") if "test" in splits else ()
-        texts = (self.post_text(row, "test") for row in rows)
-        hashes = frozenset(seen_hash(text) for text in texts if text_key(text))
+        hashes = hashes_of_texts(self.post_text(row, "test") for row in rows)
         if self.run_folder is None:
             return hashes
         return hashes | hashes_of_test_posts(read_records(self.run_folder / POSTS_PATH, Post))
+
+
+def hashes_of_texts(texts: Iterable[str]) -> frozenset[str]:
+    """Hashes by which copies of test posts are recognised; texts without a letter are left out."""
+    return frozenset(seen_hash(text) for text in texts if text_key(text))

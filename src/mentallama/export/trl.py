@@ -13,7 +13,7 @@ from mentallama.export.folder import ExportSummary, write_json_lines
 from mentallama.export.source import DatasetRow, ExportSource
 from mentallama.records import Split
 from mentallama.tasks import write_query
-from mentallama.train.data.preference_pairs import PreferenceData, PreferencePair
+from mentallama.train.data.preference_pairs import PreferencePair
 
 MESSAGES, PROMPT_COMPLETION, PREFERENCE = "messages", "prompt_completion", "preference"
 
@@ -38,9 +38,10 @@ def export_trl(source: ExportSource, out: Path) -> ExportSummary:
             rows = summary.counted(source, source.dataset_rows(split), path, split)
             write_json_lines(out / path, map(convert, rows))
             summary.add_config(kind, split, path)
-    pairs = source.preference_pairs()
-    if pairs is not None:
-        _write_pairs(source, pairs, out, summary)
+    for split, pairs in source.pairs_by_split().items():
+        path = _path(PREFERENCE, split)
+        summary.add_rows(path, split, write_json_lines(out / path, _preference_rows(source, pairs)))
+        summary.add_config(PREFERENCE, split, path)
     return summary
 
 
@@ -69,16 +70,6 @@ _ROWS: dict[str, Callable[[DatasetRow], dict[str, object]]] = {
     PROMPT_COMPLETION: _prompt_completion,
 }
 """Kind of rows -> the row that it makes of one of the data set."""
-
-
-def _write_pairs(source: ExportSource, pairs: PreferenceData, out: Path, summary: ExportSummary) -> None:
-    by_split: dict[Split, list[PreferencePair]] = {"train": pairs.train, "validation": pairs.validation}
-    for split, of_split in by_split.items():
-        if of_split:
-            path = _path(PREFERENCE, split)
-            write_json_lines(out / path, _preference_rows(source, of_split))
-            summary.add_rows(path, split, len(of_split))
-            summary.add_config(PREFERENCE, split, path)
 
 
 def _preference_rows(source: ExportSource, pairs: Iterable[PreferencePair]) -> Iterator[dict[str, object]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import count
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -41,3 +43,19 @@ def _shortened(name: str) -> str:
 
 FileName = Annotated[str, AfterValidator(check_file_name)]
 """Type of a setting that becomes the name of a file or folder."""
+
+
+def identifiers(names: Iterable[str], lower: bool = False) -> list[str]:
+    """An identifier for each name, of letters, digits and underscores, all different; `lower` in lower-case ASCII.
+
+    >>> identifiers(["t-sid", "t.sid", "DR"])
+    ['t_sid', 't_sid_2', 'DR']
+    >>> identifiers(["Überlast", "überlast"], lower=True)
+    ['_berlast', '_berlast_2']
+    """
+    chosen: list[str] = []
+    for name in names:
+        stem = re.sub(r"[^a-z0-9]", "_", name.lower()) if lower else re.sub(r"\W", "_", name)
+        candidates = (stem if number == 1 else f"{stem}_{number}" for number in count(1))
+        chosen.append(next(each for each in candidates if each not in chosen))
+    return chosen

@@ -28,7 +28,7 @@ def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
     @formats.command(
         name=name,
         help=f"{exporter.description}. FROM is {exporter.reads}.",
-        epilog=f"mentallama export {name} runs/sample-build --out exported",
+        epilog=f"mentallama export {name} {exporter.example} --out exported",
     )
     def command(
         source: Annotated[Path, typer.Argument(metavar="FROM", help="The folder to export from.")],
@@ -44,13 +44,21 @@ def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
                 "--form", metavar="FORM", help="Form of queries and answers: instruction or completion."
             ),
         ] = "instruction",
+        posts: Annotated[
+            Path | None,
+            typer.Option(
+                "--posts",
+                metavar="PATH",
+                help="For predictions made without a recipe: what --data of predict named.",
+            ),
+        ] = None,
         tasks_folder: TasksFolder = None,
     ) -> None:
         from mentallama.export import export
         from mentallama.export.source import ExportSource
         from mentallama.tasks import load_tasks
 
-        summary = export(name, ExportSource(source, load_tasks(tasks_folder), parse_form(form)), out)
+        summary = export(name, ExportSource(source, load_tasks(tasks_folder), parse_form(form), posts), out)
         for file, _, rows in summary.files:
             typer.echo(printable(f"{out / file}: {rows:,} rows"))
         typer.echo(printable(f"terms and use: {out / 'README.md'}"))

@@ -1,0 +1,1 @@
+"""Exports for tools in which people look at posts and answers."""

@@ -1,0 +1,150 @@
+"""Export for Argilla: the settings of a data set a set, and records with suggestions.
+
+The files have the layout that Argilla's SDK writes and reads (`Settings.from_json`, `records.from_json`). A record
+suggests one model's answers: label, explanation and evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mentallama.export.annotation.answered_posts import (
+    INTRODUCTION,
+    AnsweredPost,
+    PostAnswer,
+    read_answered_posts,
+)
+from mentallama.export.folder import ExportSummary
+from mentallama.export.source import ExportSource
+from mentallama.files.atomic import write_json
+from mentallama.tasks import Task
+from mentallama.text.names import identifiers
+
+SETTINGS_FILE = "settings.json"
+
+USAGE = f"""```python
+import argilla as rg
+client = rg.Argilla(api_url=URL, api_key=KEY)
+dataset = rg.Dataset("SET", settings=rg.Settings.from_json("SET/{SETTINGS_FILE}"), client=client).create()
+dataset.records.from_json("SET/SPLIT.json")
+```
+
+Every set is a data set of its own; `SET` and `SPLIT` name a file above. Labels of the data set are not exported, so
+that they cannot bias whoever annotates."""
+
+_POST = "post"
+
+
+def export_argilla(source: ExportSource, out: Path) -> ExportSummary:
+    """Write a folder for every set: the settings, and the records of each split."""
+    summary = ExportSummary(USAGE)
+    for (name, split), posts in read_answered_posts(source, summary).items():
+        questions = QuestionNames(source.task(name))
+        write_json(out / name / SETTINGS_FILE, argilla_settings(questions))
+        file = f"{name}/{split}.json"
+        records = [record for post in posts for record in argilla_records(post, questions)]
+        write_json(out / file, records)
+        summary.add_rows(file, split, len(records))
+    return summary
+
+
+class QuestionNames:
+    """Names of Argilla's questions: three for each of a task's, in the characters that Argilla allows."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._names = dict(zip(task.questions, identifiers(task.questions, lower=True), strict=True))
+
+    def label(self, question: str) -> str:
+        """The question for the label."""
+        return f"{self._names[question]}_label"
+
+    def explanation(self, question: str) -> str:
+        """The question for the reason."""
+        return f"{self._names[question]}_explanation"
+
+    def evidence(self, question: str) -> str:
+        """The question for passages of the post."""
+        return f"{self._names[question]}_evidence"
+
+
+def argilla_settings(questions: QuestionNames) -> dict[str, Any]:
+    """The settings of a data set, as `Settings.serialize` gives them."""
+    task = questions.task
+    asked = []
+    for question, wording in task.questions.items():
+        title = wording.wording.instruction
+        labels = [{"text": label, "value": label} for label in task.labels]
+        spans = {
+            "field": _POST,
+            "allow_overlapping": False,
+            "options": [{"text": "evidence", "value": "evidence"}],
+        }
+        asked += [
+            _property(questions.label(question), title, "label_selection", True, {"options": labels}),
+            _property(
+                questions.explanation(question), f"{title} The reason", "text", False, {"use_markdown": False}
+            ),
+            _property(questions.evidence(question), f"{title} Evidence in the post", "span", False, spans),
+        ]
+    return {
+        "guidelines": INTRODUCTION,
+        "questions": asked,
+        "fields": [_property(_POST, "Post", "text", True, {"use_markdown": False})],
+        "vectors": [],
+        "metadata": [_metadata(name) for name in ("post_id", "split", "model")],
+        "allow_extra_metadata": False,
+        "distribution": {"strategy": "overlap", "min_submitted": 1},
+        "mapping": None,
+    }
+
+
+def _property(
+    name: str, title: str, kind: str, required: bool, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {"name": name, "title": title, "required": required, "settings": {"type": kind, **settings}}
+
+
+def _metadata(name: str) -> dict[str, Any]:
+    settings = {"type": "terms", "values": None, "visible_for_annotators": False}
+    return {"name": name, "title": name, "settings": settings, "visible_for_annotators": False}
+
+
+def argilla_records(post: AnsweredPost, questions: QuestionNames) -> list[dict[str, Any]]:
+    """A record for each model that answered."""
+    return [
+        {
+            "id": f"{post.post_id}-{number}" if number else post.post_id,
+            "fields": {_POST: post.text},
+            "metadata": {"post_id": post.post_id, "split": post.split, "model": model},
+            "suggestions": _suggestions(answers, questions),
+            "responses": {},
+            "vectors": {},
+        }
+        for number, (model, answers) in enumerate(post.by_model().items())
+    ]
+
+
+def _suggestions(answers: Sequence[PostAnswer], questions: QuestionNames) -> dict[str, Any]:
+    suggestions = {}
+    for answer in answers:
+        values: dict[str, tuple[Any, float | None]] = {
+            questions.label(answer.question): (answer.label, answer.probability),
+            questions.explanation(answer.question): (answer.explanation, None),
+            questions.evidence(answer.question): (_spans(answer), None),
+        }
+        for name, (value, score) in values.items():
+            if value:
+                suggestions[name] = {"value": value, "score": score, "agent": answer.model}
+    return suggestions
+
+
+def _spans(answer: PostAnswer) -> list[dict[str, Any]]:
+    """The evidence without overlaps, which Argilla refuses within a question: the first of two overlapping spans."""
+    spans: list[dict[str, Any]] = []
+    for span in sorted(answer.evidence, key=lambda each: (each.start, -each.end)):
+        if span.start < span.end and (not spans or span.start >= spans[-1]["end"]):
+            spans.append({"start": span.start, "end": span.end, "label": "evidence"})
+    return spans

@@ -1,0 +1,134 @@
+"""Export for Label Studio: a labelling configuration a set, and tasks with predictions.
+
+Label, explanation and evidence of an answer are a choice, a text and regions of the post, which people correct.
+Offsets of regions count code points, as ours do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from mentallama.export.annotation.answered_posts import (
+    INTRODUCTION,
+    AnsweredPost,
+    PostAnswer,
+    read_answered_posts,
+)
+from mentallama.export.folder import ExportSummary
+from mentallama.export.source import ExportSource
+from mentallama.files.atomic import write_json, write_text
+from mentallama.tasks import Task
+from mentallama.text.names import identifiers
+
+CONFIG_FILE = "labeling_config.xml"
+
+USAGE = f"""1. Create a project for a set and paste `SET/{CONFIG_FILE}` under Labeling Interface, Code.
+2. Import `SET/SPLIT.json`; the answers of each model are the predictions of the tasks.
+3. Export the annotations as JSON; `data.post_id` says which post each is about.
+
+With the SDK:
+
+```python
+from label_studio_sdk import LabelStudio
+config = open("SET/{CONFIG_FILE}", encoding="utf-8").read()
+LabelStudio(base_url=URL, api_key=KEY).projects.create(title="SET", label_config=config)
+```
+
+Labels of the data set are not exported, so that they cannot bias whoever annotates."""
+
+_POST = "post"
+_EVIDENCE = "evidence"
+_COLOURS = ("#f2c14e", "#7fb7be", "#b8d8ba", "#d9a5b3", "#a8a4ce", "#e0b084")
+"""Backgrounds of the evidence for each question, on which black text is readable."""
+
+
+def export_label_studio(source: ExportSource, out: Path) -> ExportSummary:
+    """Write a folder for every set: the configuration, and the tasks of each split."""
+    summary = ExportSummary(USAGE)
+    for (name, split), posts in read_answered_posts(source, summary).items():
+        controls = Controls(source.task(name))
+        write_text(out / name / CONFIG_FILE, labelling_config(controls))
+        file = f"{name}/{split}.json"
+        write_json(out / file, [labelling_task(post, controls) for post in posts])
+        summary.add_rows(file, split, len(posts))
+    return summary
+
+
+class Controls:
+    """Names of the controls for the questions of a task."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self._names = dict(zip(task.questions, identifiers(task.questions), strict=True))
+
+    def label(self, question: str) -> str:
+        """The control in which a label is chosen."""
+        return f"label_{self._names[question]}"
+
+    def explanation(self, question: str) -> str:
+        """The control in which the reason is written."""
+        return f"explanation_{self._names[question]}"
+
+
+def labelling_config(controls: Controls) -> str:
+    """The labelling interface of a task, as XML."""
+    view = Element("View")
+    SubElement(view, "Header", value=INTRODUCTION, size="6")
+    labels = SubElement(view, "Labels", name=_EVIDENCE, toName=_POST)
+    for number, question in enumerate(controls.task.questions):
+        SubElement(labels, "Label", value=question, background=_COLOURS[number % len(_COLOURS)])
+    SubElement(view, "Text", name=_POST, value="$text")
+    for question, wording in controls.task.questions.items():
+        SubElement(view, "Header", value=wording.wording.instruction)
+        choices = SubElement(
+            view, "Choices", name=controls.label(question), toName=_POST, choice="single-radio"
+        )
+        for label in controls.task.labels:
+            SubElement(choices, "Choice", value=label)
+        SubElement(
+            view, "TextArea", name=controls.explanation(question), toName=_POST,
+            placeholder="The reason, in a sentence or two", editable="true", maxSubmissions="1", rows="3",
+        )  # fmt: skip
+    indent(view)
+    return tostring(view, encoding="unicode") + "\n"
+
+
+def labelling_task(post: AnsweredPost, controls: Controls) -> dict[str, Any]:
+    """A task with one prediction a model."""
+    return {
+        "data": {"text": post.text, "post_id": post.post_id, "set": post.task.set, "split": post.split},
+        "predictions": [
+            _prediction(model, answers, post, controls) for model, answers in post.by_model().items()
+        ],
+    }
+
+
+def _prediction(
+    model: str, answers: Sequence[PostAnswer], post: AnsweredPost, controls: Controls
+) -> dict[str, Any]:
+    """The score, by which Label Studio can order tasks, is the smallest probability of a label."""
+    probabilities = [answer.probability for answer in answers if answer.probability is not None]
+    score = {"score": min(probabilities)} if probabilities else {}
+    results = [result for answer in answers for result in _results(answer, post.text, controls)]
+    return {
+        "model_version": model,
+        **score,
+        "result": [{"id": f"r{number}", **result} for number, result in enumerate(results)],
+    }
+
+
+def _results(answer: PostAnswer, text: str, controls: Controls) -> Iterator[dict[str, Any]]:
+    if answer.label is not None:
+        yield _result(controls.label(answer.question), "choices", {"choices": [answer.label]})
+    if answer.explanation:
+        yield _result(controls.explanation(answer.question), "textarea", {"text": [answer.explanation]})
+    for span in answer.evidence:
+        region = {"start": span.start, "end": span.end, "text": text[span.start : span.end]}
+        yield _result(_EVIDENCE, "labels", {**region, "labels": [answer.question]})
+
+
+def _result(control: str, kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    return {"from_name": control, "to_name": _POST, "type": kind, "value": value}
