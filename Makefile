@@ -1,10 +1,14 @@
-# Two commands do everything: `make demo` and `make test`. Both work in .venv and install what they need.
+# Two commands do everything: `make demo` and `make test`. Both work in .venv and install what they need; the tests of
+# exports use the tools that they export to in an environment of their own, .venv-tools.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CONSTRAINTS := constraints/tested.txt
+TOOLS := .venv-tools
+TOOL_PINS := constraints/export-tools.txt
+LLAMA_FACTORY := llamafactory==0.9.5
 
-.PHONY: demo test format docs clean
+.PHONY: demo test tools format docs clean
 
 demo: $(VENV)/.core
 	$(BIN)/mentallama run recipes/sample-linear.yaml
@@ -15,11 +19,13 @@ demo: $(VENV)/.core
 	@echo "  $(BIN)/mentallama --help"
 	@echo "  $(BIN)/mentallama init study"
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev $(TOOLS)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2
+
+tools: $(TOOLS)/.installed
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
@@ -39,5 +45,12 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -c $(CONSTRAINTS)
 	@touch $@ $(VENV)/.core
 
+# llamafactory lies in a folder of its own, because only some of its modules can be imported without torch.
+$(TOOLS)/.installed: $(TOOL_PINS)
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $(TOOL_PINS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile --upgrade --target $(TOOLS)/llamafactory $(LLAMA_FACTORY)
+	@touch $@
+
 clean:
-	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

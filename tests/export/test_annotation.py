@@ -1,0 +1,187 @@
+"""The exports for Label Studio and Argilla: their SDKs validate them, and evidence is where it is in the post."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mentallama.check.gate_runner import QuoteMatches
+from mentallama.check.gates.quote_grounding import QuoteMatch
+from mentallama.errors import UsageError
+from mentallama.export import export
+from mentallama.export.source import ExportSource
+from mentallama.files.record_files import read_records, write_records
+from mentallama.predict.questions import QuestionRow
+from mentallama.records import Post, Prediction, Reading, Span, example_id, example_of
+from mentallama.run_files import POSTS_PATH, PREDICTIONS_PATH
+from mentallama.tasks import load_tasks
+from tests.factories.export_run import AUTHOR, COUNTS, FIRST, make_posts, make_run
+from tests.factories.export_tools import needs_tools, run_script
+
+N_POSTS = sum(COUNTS.values())
+FORMATS = ("label-studio", "argilla")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def exports(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both exports of the run's predictions."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name in FORMATS:
+        exported(name, run, folder / name)
+    return folder
+
+
+def exported(format_name: str, source: Path, out: Path, posts: Path | None = None) -> Path:
+    export(format_name, ExportSource(source, load_tasks(), posts=posts), out)
+    return out
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def results(task: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    [prediction] = task["predictions"]
+    return [result for result in prediction["result"] if result["type"] == kind]
+
+
+@needs_tools
+def test_label_studio_accepts_configurations_tasks_and_predictions(exports: Path, tmp_path: Path) -> None:
+    found = run_script("validate_label_studio.py", exports / "label-studio", home=tmp_path)
+    assert [found[name]["faults"] for name in ("CLP", "Irf")] == [[], []]
+    assert [(found[name]["tasks"], found[name]["regions"]) for name in ("CLP", "Irf")] == [
+        (N_POSTS, N_POSTS),
+        (N_POSTS, 2 * N_POSTS),
+    ]
+    assert found["CLP"]["controls"] == ["evidence", "explanation_depression", "label_depression"]
+    assert found["CLP"]["labels"] == {"label_depression": ["yes", "no"]}
+
+
+@needs_tools
+def test_label_studio_would_find_faults(exports: Path, tmp_path: Path) -> None:
+    """The validation above is none of nothing: a label of no choice and a control of no name are faults."""
+    folder = tmp_path / "damaged/CLP"
+    folder.mkdir(parents=True)
+    for path in (exports / "label-studio/CLP").iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    tasks = read(folder / "test.json")
+    results(tasks[0], "choices")[0]["value"]["choices"] = ["perhaps"]
+    results(tasks[1], "textarea")[0]["from_name"] = "nobody"
+    (folder / "test.json").write_text(json.dumps(tasks), encoding="utf-8")
+    faults = run_script("validate_label_studio.py", tmp_path / "damaged", home=tmp_path / "home")["CLP"][
+        "faults"
+    ]
+    assert len(faults) == 2
+
+
+@needs_tools
+def test_argilla_builds_settings_and_records(exports: Path, tmp_path: Path) -> None:
+    found = run_script("build_argilla.py", exports / "argilla", home=tmp_path)
+    assert {name: part["records"] for name, part in found.items()} == {"CLP": N_POSTS, "Irf": N_POSTS}
+    assert found["CLP"]["questions"] == ["depression_label", "depression_explanation", "depression_evidence"]
+    assert found["CLP"]["passages"] == ["sang"] * N_POSTS  # after an emoji
+    assert len(found["Irf"]["passages"]) == 2 * N_POSTS
+
+
+def test_a_task_holds_label_explanation_and_evidence(exports: Path) -> None:
+    first, *rest = read(exports / "label-studio/CLP/test.json")
+    assert len(rest) == COUNTS["test"] - 1
+    [prediction] = first["predictions"]
+    assert (prediction["model_version"], prediction["score"]) == ("linear:tiny", 0.75)
+    assert results(first, "choices")[0]["value"] == {"choices": ["yes"]}
+    assert results(first, "textarea")[0]["value"] == {"text": ["It says so."]}
+    region = results(first, "labels")[0]["value"]
+    assert (region["text"], region["labels"]) == ("sang", ["depression"])
+    assert first["data"]["text"][region["start"] : region["end"]] == "sang"
+    assert first["data"]["split"] == "test"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_neither_authors_nor_labels_of_the_data_set_are_exported(run: Path, exports: Path, name: str) -> None:
+    content = "".join(
+        path.read_text(encoding="utf-8") for path in (exports / name).rglob("*") if path.is_file()
+    )
+    assert AUTHOR not in content
+    assert '"label": "no"' not in content
+    assert any("no" in post.labels.values() for post in read_records(run / POSTS_PATH, Post))
+
+
+def test_an_answer_without_a_label_is_a_task_without_a_choice(run: Path, tmp_path: Path) -> None:
+    posts = [post for post in make_posts() if post.set == "CLP"][:1]
+    write_records(tmp_path / POSTS_PATH, posts)
+    refused = Prediction(
+        example_id=example_of(posts[0], "depression", "completion").id,
+        reading=Reading(status="refused", reason="declined"),
+        model="remote:m",
+    )
+    write_records(tmp_path / PREDICTIONS_PATH, [refused])
+    [task] = read(exported("label-studio", tmp_path, tmp_path / "out") / "CLP/train.json")
+    assert task["predictions"] == [{"model_version": "remote:m", "result": []}]
+    [record] = read(exported("argilla", tmp_path, tmp_path / "argilla") / "CLP/train.json")
+    assert record["suggestions"] == {}
+
+
+def test_predictions_without_a_recipe_take_their_posts_from_elsewhere(run: Path, tmp_path: Path) -> None:
+    """Here a question of another set is asked about a post, as predict --all does."""
+    post = make_posts()[0]
+    example = example_id(post.id, "stress", "instruction", "dreaddit")
+    reading = Reading(status="parsed", label="no", explanation="Calm.")
+    folder = tmp_path / "answers"
+    write_records(
+        folder / "predictions.jsonl.zst", [Prediction(example_id=example, reading=reading, model="m")]
+    )
+    row = QuestionRow(
+        example_id=example, post_id=post.id, task="dreaddit", question="stress", file="made-up.csv", row=2
+    )
+    write_records(folder / "questions.jsonl.zst", [row])
+    with pytest.raises(UsageError, match="name with --posts what --data of predict named"):
+        exported("label-studio", folder, tmp_path / "out")
+    [task] = read(exported("label-studio", folder, tmp_path / "out", run) / "dreaddit/train.json")
+    assert results(task, "choices")[0]["value"] == {"choices": ["no"]}
+    assert task["data"]["text"] == post.text
+
+
+def test_posts_of_other_predictions_are_refused(run: Path, tmp_path: Path) -> None:
+    stranger = make_posts()[0].model_copy(update={"id": "stranger"})
+    write_records(tmp_path / "posts.jsonl", [stranger])
+    with pytest.raises(UsageError, match="none of the predictions is about one of the posts"):
+        exported("argilla", run / "predict", tmp_path / "out", tmp_path / "posts.jsonl")
+
+
+def test_a_data_set_is_exported_with_the_quotations_of_its_teacher(run: Path, tmp_path: Path) -> None:
+    check = make_run(tmp_path / "run") / "check"
+    post = make_posts()[0]
+    quotes = (QuoteMatch(kind="exact", spans=(Span(start=4, end=10),)), QuoteMatch(kind="not_found"))
+    line = QuoteMatches(
+        example_id=example_of(post, "depression", "instruction").id, model=FIRST, quotes=quotes
+    )
+    write_records(check / "quotes.jsonl.zst", [line])
+    task = read(exported("label-studio", check, tmp_path / "out") / "CLP/train.json")[0]
+    assert results(task, "labels")[0]["value"]["text"] == "kettle"
+    assert results(task, "textarea")[0]["value"]["text"] == ["The post says “The kettle 🫖 sang 0 ”."]
+    assert task["predictions"][0]["model_version"] == FIRST
+
+
+def test_overlapping_evidence_is_one_span_in_argilla(tmp_path: Path) -> None:
+    """Argilla refuses overlaps: of 0-4, 2-6, 6-8 the second goes; empty spans go too."""
+    post = next(post for post in make_posts() if post.set == "CLP")
+    write_records(tmp_path / POSTS_PATH, [post])
+    spans = tuple(Span(start=start, end=end) for start, end in ((2, 6), (0, 4), (6, 8), (9, 9)))
+    prediction = Prediction(
+        example_id=example_of(post, "depression", "instruction").id,
+        reading=Reading(status="parsed", label="yes"),
+        evidence=spans,
+        model="m",
+    )
+    write_records(tmp_path / PREDICTIONS_PATH, [prediction])
+    [record] = read(exported("argilla", tmp_path, tmp_path / "out") / "CLP/train.json")
+    evidence = record["suggestions"]["depression_evidence"]["value"]
+    assert [(span["start"], span["end"]) for span in evidence] == [(0, 4), (6, 8)]
