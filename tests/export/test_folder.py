@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from mentallama.errors import UsageError
-from mentallama.export import export
+from mentallama.export import EXPORTERS, export, inspect_ai, llama_factory, lm_eval, trl
+from mentallama.export.annotation import argilla, label_studio
 from mentallama.export.folder import ExportSummary, render_readme
 from mentallama.export.source import ExportSource
 from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks
 from tests.factories.export_run import make_run
-from tests.factories.project import SAMPLE
+from tests.factories.project import ROOT, SAMPLE
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,16 @@ def test_synthetic_posts_of_a_restricted_set_may_be_passed_on() -> None:
     assert "redistribute" not in readme
     summary.add_post("DR", "A text that nobody wrote for the sample of this project, long enough to tell.")
     assert "**Do not redistribute: DR.**" in render_readme("trl", summary, load_tasks())
+
+
+def test_the_page_shows_the_lines_of_the_readmes_and_lists_every_format() -> None:
+    page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
+    usages = [module.USAGE for module in (trl, llama_factory, lm_eval, inspect_ai, label_studio, argilla)]
+    lines = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    assert len(lines) == len(usages)
+    for shown, usage in zip(lines, usages, strict=True):
+        assert shown in usage
+    assert all(f"`{name}`" in page.partition("\n\n`DIR`")[0] for name in EXPORTERS)
 
 
 def test_an_unknown_format_is_refused(run: Path, tmp_path: Path) -> None:

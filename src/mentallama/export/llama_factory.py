@@ -16,7 +16,7 @@ from mentallama.train.data.preference_pairs import PreferencePair
 DATASET_INFO_FILE = "dataset_info.json"
 NAME = "mentallama"
 
-_USAGE = """```yaml
+USAGE = """```yaml
 dataset_dir: FOLDER
 dataset: mentallama_train
 eval_dataset: mentallama_validation
@@ -86,7 +86,7 @@ def export_sharegpt(source: ExportSource, out: Path) -> ExportSummary:
 
 
 def _export(source: ExportSource, out: Path, layout: LlamaFactoryFormat) -> ExportSummary:
-    summary = ExportSummary(_USAGE)
+    summary = ExportSummary(USAGE)
     info: dict[str, dict[str, Any]] = {}
     for split in source.dataset_splits():
         file = f"{split}.jsonl"

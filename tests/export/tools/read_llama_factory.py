@@ -1,7 +1,8 @@
 """Read rows as LLaMA-Factory does: PACKAGE FOLDER... -> JSON, folder -> name -> its columns `_prompt` and `_response`.
 
-PACKAGE is the folder of llamafactory. Only its modules that read dataset_info.json and convert rows are imported, with what
-they import; torch and other libraries for models, which these modules name and do not use here, are replaced by dummies.
+PACKAGE is the folder of llamafactory. Only its modules that read dataset_info.json and convert rows are imported, with
+what they import; torch and other libraries for models, which these modules name and do not use here, are replaced by
+dummies.
 """
 
 from __future__ import annotations
