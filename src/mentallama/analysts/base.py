@@ -23,6 +23,7 @@ BATCH_SIZE = 256
 
 InferenceMode = Literal["answer-first", "free"]
 Template = Literal["auto", "chat", "plain"]
+Scoring = Literal["auto", "echo", "grammar", "chat", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 SystemRole = Literal["system", "developer", "user"]
@@ -196,6 +197,8 @@ class InferenceOptions:
     mode: InferenceMode = "answer-first"
     labels_only: bool = False
     template: Template = "auto"
+    scoring: Scoring = "auto"
+    letter_orders: int = 4
     max_new_tokens: int = 256
     max_batch_tokens: int = 8192
     dtype: Dtype = "auto"

@@ -25,6 +25,15 @@ class Predict(RemoteOptions):
     """Language models generate no explanations. No effect with mode: free, whose label is in the generated text."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """auto: the model's chat template if it has one, otherwise the published query as plain text."""
+    scoring: Literal["auto", "echo", "grammar", "chat", "none"] = "auto"
+    """Where the probabilities of a remote model come from, in mode answer-first. echo: log-probabilities of the written
+    answers, where /completions repeats a given text (vLLM). grammar: the same in a chat; a grammar makes the model
+    write each answer, one request per label (llama.cpp). chat: log-probabilities of the first token of a reply, which
+    are another question than the likelihood of whole answers, see docs/predict.md. none: no probabilities, as in mode
+    free. auto: the first of these that the server offers, which is said once. Any other value requires it."""
+    letter_orders: PositiveInt = 4
+    """Orders in which scoring: chat offers the answers as letters, each a request, to cancel the model's preference for
+    a position; as many as there are labels cancel it best. No effect where the first word tells the answers apart."""
     max_new_tokens: PositiveInt = 256
     """Longest answer in tokens, not counting the prompt."""
     max_batch_tokens: PositiveInt = 8192

@@ -37,6 +37,20 @@ class TokenLogprobs(Record):
     logprobs: tuple[float | None, ...]
 
 
+class ReplyToken(Record):
+    """A token of a chat's reply, with its log-probability in nats.
+
+    `piece` is its text, as bytes since it may end within a character. `alternatives` are the likeliest tokens at its
+    place and their log-probabilities, usually with the token itself. `id` is its number in the model's vocabulary,
+    which llama.cpp gives.
+    """
+
+    piece: bytes
+    logprob: float
+    id: int | None = None
+    alternatives: tuple[tuple[bytes, float], ...] = ()
+
+
 class Completion(Record):
     """Final result of a request, as the ledger stores it.
 
@@ -59,6 +73,8 @@ class Completion(Record):
     attempts: int = 1
     token_logprobs: tuple[TokenLogprobs, ...] = ()
     """One entry per text of the request, if log-probabilities were requested; not stored in the ledger."""
+    reply_tokens: tuple[ReplyToken, ...] = ()
+    """The tokens of a chat's reply, if log-probabilities were requested; not stored in the ledger."""
     transient: bool = False
     """Whether the failure may pass, such as a timeout; not stored in the ledger."""
     detail: str = ""

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mentallama.analysts.base import InferenceOptions
+from mentallama.analysts.language_model.answer_scorer import answer_logprobs
 from mentallama.analysts.language_model.generative import softmax
-from mentallama.analysts.language_model.remote import RemoteAnalyst, answer_logprobs
+from mentallama.analysts.language_model.remote import RemoteAnalyst
 from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import label_sentence, write_answer
 from mentallama.errors import MentallamaError, UsageError
@@ -286,17 +287,17 @@ def test_an_explanation_that_failed_is_asked_for_again_with_its_label() -> None:
         (
             Plan(reply=yes_for_rain),
             "auto",
-            "no log-probabilities of a given text: test-model is asked in free mode",
+            "no log-probabilities, neither of a given text nor of a reply: test-model is asked in free mode",
         ),
         (
             Plan(reply=yes_for_rain, chance=depends, echo=False),
             "auto",
-            "gives no log-probabilities of a given text",
+            "neither of a given text nor of a reply",
         ),
         (
             Plan(reply=yes_for_rain, chance=depends),
             "chat",
-            "with a chat template, a remote model gives no log-prob",
+            "gives no log-probabilities of a reply: test-model is asked",
         ),
     ],
 )

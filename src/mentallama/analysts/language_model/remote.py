@@ -1,8 +1,9 @@
 """The remote analyst: a language model behind an OpenAI-compatible endpoint, `remote:MODEL@URL`, with concurrent calls.
 
-Free mode sends the published query as the user's message and parses the reply. Answer-first needs log-probabilities of
-given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them); if an endpoint does not provide them,
-free mode is used, with a message. `llm_api.data_agreements` decides beforehand which posts may leave the machine.
+Free mode sends the published query as the user's message and parses the reply. Answer-first needs log-probabilities: of
+given texts (`/completions` with `echo` and `logprobs`, as vLLM offers them), or of a chat's reply (`chat_scoring`). The
+first of these that the endpoint offers is used, with a message; without any it is free mode, as it is for a single
+question that cannot be scored. `llm_api.data_agreements` decides beforehand which posts may leave the machine.
 """
 
 from __future__ import annotations
@@ -10,18 +11,30 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
-from math import fsum
 from typing import Any
 
 from pydantic import ValidationError
 
-from mentallama.analysts.base import Analyst, InferenceOptions
-from mentallama.analysts.inference.token_trie import common_prefix_length
-from mentallama.analysts.language_model.generative import label_probabilities
+from mentallama.analysts.base import Analyst, InferenceOptions, Template
+from mentallama.analysts.language_model.answer_scorer import (
+    AnswerScorer,
+    EchoScorer,
+    Fields,
+    WrittenQuestion,
+    answer_logprobs,
+    scoring_fields,
+)
+from mentallama.analysts.language_model.chat_scoring import (
+    TOP_LOGPROBS,
+    ChatScorer,
+    GrammarScorer,
+    first_token_fields,
+    lists_alternatives,
+)
 from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
@@ -32,7 +45,7 @@ from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
 from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.transport.rejected_options import RejectedOptionError, adapt_endpoint
-from mentallama.llm_api.types import Completion, Limits, Request, TokenLogprobs
+from mentallama.llm_api.types import Completion, Limits, Request
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, find_task, write_query
@@ -43,6 +56,16 @@ SCORING_CHUNK = 256
 
 LOGPROBS_PROBE = ("The sky is blue.", "The sky is green.")
 """Texts whose log-probabilities are requested to find out whether the endpoint provides them."""
+
+UNSCORED: Mapping[Template, str] = {
+    "auto": ", neither of a given text nor of a reply",
+    "chat": " of a reply",
+    "plain": " of a given text",
+}
+"""What an endpoint without any way of scoring does not give, by the template that is used."""
+
+PROBE = Example(id="probe", post_id="", task="", question="", form="instruction", text="")
+"""Stands for a post in requests that are not about one."""
 
 
 class RemoteAnalyst(Analyst):
@@ -61,6 +84,7 @@ class RemoteAnalyst(Analyst):
     ----------
     counts
         `truncated_explanations`, and `missing_explanations` (for example, refused ones); the labels are valid.
+        `labels_without_probability`: questions asked in free mode because they could not be scored.
     unanswered
         Number of questions without a prediction that a later run may answer, by reason.
     failed
@@ -70,6 +94,7 @@ class RemoteAnalyst(Analyst):
     def __init__(
         self, endpoint: Endpoint, options: InferenceOptions, transport: Transport = http_transport
     ) -> None:
+        self._rejection: UsageError | None = None
         self.name = f"remote:{endpoint.model}"
         self.counts, self.unanswered = Counter[str](), Counter[str]()
         self.failed: dict[str, str] = {}
@@ -123,56 +148,75 @@ class RemoteAnalyst(Analyst):
         UsageError, MentallamaError
             As for `predict`.
         """
-        if not self._scores_answers:
+        scorer = self._scorer
+        if scorer is None:
             yield from self._predict_free(examples)
             return
         for chunk in batched(examples, SCORING_CHUNK):
-            yield from self._predict_answer_first(chunk)
+            yield from self._predict_answer_first(chunk, scorer)
+
+    # The way of scoring
 
     @cached_property
-    def _scores_answers(self) -> bool:
-        """Whether answers are scored before anything is generated: requested, and possible with this endpoint."""
+    def _scorer(self) -> AnswerScorer | None:
+        """How answers are scored before anything is generated; None for free mode."""
+        wanted, host = self._options.scoring, self._endpoint.host
         if self._options.mode == "free":
-            return False
-        if self._options.template == "chat":
-            reason = "with a chat template, a remote model gives no log-probabilities of an answer"
-        elif answer_logprobs(self._probe(LOGPROBS_PROBE), len(LOGPROBS_PROBE)) is None:
-            reason = f"{self._endpoint.host} gives no log-probabilities of a given text"
-        else:
-            return True
+            return None
+        if wanted == "none":
+            return None
+        ways = SCORING_WAYS if wanted == "auto" else {wanted: SCORING_WAYS[wanted]}
+        for template, open_scorer in ways.values():
+            if self._options.template in {"auto", template}:
+                scorer = open_scorer(self)
+                if scorer is not None:
+                    self._tell(scorer)
+                    return scorer
+        if wanted != "auto":
+            raise self._rejection or UsageError(f"{host} does not offer scoring: {wanted}; use scoring: auto")
         self._options.log(
-            f"{reason}: {self._endpoint.model} is asked in free mode, its labels are parsed and have no probability"
+            f"{host} gives no log-probabilities{UNSCORED[self._options.template]}: {self._endpoint.model} is asked in "
+            "free mode, its labels are parsed and have no probability"
         )
-        return False
+        return None
 
-    def _probe(self, texts: Sequence[str]) -> Completion | None:
-        """Request log-probabilities of some texts; None if the endpoint rejects the request or fails at it.
+    def _tell(self, scorer: AnswerScorer) -> None:
+        if scorer.notice:
+            self._options.log(f"{self._endpoint.host} repeats no given text: {scorer.notice}")
 
-        Servers without this interface answer with 404, 400, 501 or 500. Only a server that cannot be reached or is
+    def _open_echo(self) -> AnswerScorer | None:
+        completion = self._ask(scoring_fields(LOGPROBS_PROBE), COMPLETIONS_PATH)
+        scores = None if completion is None else answer_logprobs(completion, len(LOGPROBS_PROBE))
+        return None if scores is None else EchoScorer(self.name)
+
+    def _open_grammar(self) -> AnswerScorer | None:
+        scorer = GrammarScorer(self._ask, self.name)
+        return scorer if scorer.supported() else None
+
+    def _open_chat(self) -> AnswerScorer | None:
+        for top in TOP_LOGPROBS:
+            if lists_alternatives(self._ask(first_token_fields("Is the sky blue?", top))):
+                return ChatScorer(top, self._options.letter_orders)
+        return None
+
+    def _ask(self, fields: Fields, path: str = CHAT_PATH) -> Completion | None:
+        """Send one request that is not about a post; None if the endpoint rejects it or fails at it.
+
+        Servers without an interface answer with 404, 400, 501 or 500. Only a server that cannot be reached or is
         overloaded is no such answer.
         """
-        request = Request(
-            hash="probe",
-            body=self._request_body(_scoring_fields(texts)),
-            example_id="",
-            post_id="",
-            task="",
-            question="",
-        )
+        self._rejection = None
         try:
-            endpoint = replace(self._endpoint, path=COMPLETIONS_PATH)
-            (completion,) = [
-                completion
-                for _, completion in iter_completions([request], endpoint, self._limits, self._transport)
-            ]
-        except UsageError:
+            ((_, completion),) = self._send([(PROBE, fields)], path)
+        except UsageError as error:
             # There is no such path, or an option or the model is rejected. A wrong key is reported by the next request.
+            self._rejection = error
             return None
         if completion.state == "failed" and completion.transient and not _is_server_error(completion.reason):
             raise MentallamaError(
                 f"{self._endpoint.host} gave no answer ({completion.reason}); try again later"
             )
-        return completion
+        return completion if completion.state == "answered" else None
 
     def _send(
         self, prompts: Iterable[tuple[Example, Mapping[str, Any]]], path: str
@@ -225,47 +269,86 @@ class RemoteAnalyst(Analyst):
 
     # Answer-first
 
-    def _predict_answer_first(self, examples: Sequence[Example]) -> Iterator[Prediction]:
-        """Score the answers to each question; then request the explanations, unless only labels are needed."""
-        by_id = {example.id: example for example in examples}
-        unexplained: dict[str, Prediction] = {}
-        prompts = ((example, _scoring_fields(self._answer_texts(example))) for example in by_id.values())
-        for request, completion in self._send(prompts, COMPLETIONS_PATH):
-            prediction = self._best_answer(by_id[request.example_id], completion)
-            if prediction is not None and prediction.probabilities and not self._options.labels_only:
-                unexplained[request.example_id] = prediction
-            elif prediction is not None:
-                yield prediction
-        yield from self._add_explanations(by_id, unexplained)
+    def _predict_answer_first(
+        self, examples: Sequence[Example], scorer: AnswerScorer
+    ) -> Iterator[Prediction]:
+        """Score the answers to each question; then request the explanations, unless only labels are needed.
 
-    def _best_answer(self, example: Example, completion: Completion) -> Prediction | None:
-        labels = list(self._task(example).labels)
-        if completion.state == "failed":
-            self._record_failure(example.id, completion)
+        A question that the scorer cannot score is asked in free mode.
+        """
+        by_id = {example.id: example for example in examples}
+        unexplained, unscored = dict[str, Prediction](), list[Example]()
+        for example, completions in self._score(by_id, scorer):
+            prediction = self._best_answer(example, completions, scorer)
+            if prediction is None:
+                unscored.append(example)
+            elif prediction.probabilities and not self._options.labels_only:
+                unexplained[example.id] = prediction
+            else:
+                yield prediction
+        yield from self._add_explanations(by_id, unexplained, scorer)
+        if unscored:
+            self.counts["labels_without_probability"] += len(unscored)
+        yield from self._predict_free(unscored)
+
+    def _score(
+        self, examples: Mapping[str, Example], scorer: AnswerScorer
+    ) -> Iterator[tuple[Example, list[Completion]]]:
+        """Each example with the completions of its requests, none if it has no requests.
+
+        Examples with a failed request are left out and noted.
+        """
+        parts = dict[str, tuple[Example, int]]()
+        prompts = list[tuple[Example, Fields]]()
+        completions = dict[str, dict[int, Completion]]()
+        for example in examples.values():
+            fields = scorer.prompts(self._written_question(example))
+            for number, prompt in enumerate(fields):
+                part = example.model_copy(update={"id": f"{example.id}#{number}"})
+                parts[part.id] = example, number
+                prompts.append((part, prompt))
+            completions[example.id] = {}
+            if not fields:
+                yield example, []
+        counts = Counter(example.id for example, _ in parts.values())
+        for request, completion in self._send(prompts, scorer.path):
+            example, number = parts[request.example_id]
+            received = completions[example.id]
+            received[number] = completion
+            if len(received) == counts[example.id]:
+                ordered = [received[index] for index in range(len(received))]
+                failed = next((each for each in ordered if each.state == "failed"), None)
+                if failed is None:
+                    yield example, ordered
+                else:
+                    self._record_failure(example.id, failed)
+
+    def _best_answer(
+        self, example: Example, completions: Sequence[Completion], scorer: AnswerScorer
+    ) -> Prediction | None:
+        """The prediction of the likeliest answer; None if there are no probabilities."""
+        refused = next((each for each in completions if each.state == "refused"), None)
+        if refused is not None:
+            return Prediction(example_id=example.id, reading=self._read(example, refused), model=self.name)
+        question = self._written_question(example)
+        probabilities = scorer.probabilities(question, completions) if completions else None
+        if probabilities is None:
             return None
-        if completion.state == "refused":
-            reading = self._read(example, completion)
-            return Prediction(example_id=example.id, reading=reading, model=self.name)
-        scores = answer_logprobs(completion, len(labels))
-        if scores is None:
-            self.unanswered["without the log-probabilities of its text"] += 1
-            return None
-        probabilities = label_probabilities(labels, scores, self.name)
         reading = Reading(status="parsed", label=max(probabilities, key=probabilities.__getitem__))
         return Prediction(
             example_id=example.id, reading=reading, probabilities=probabilities, model=self.name
         )
 
     def _add_explanations(
-        self, examples: Mapping[str, Example], predictions: Mapping[str, Prediction]
+        self, examples: Mapping[str, Example], predictions: Mapping[str, Prediction], scorer: AnswerScorer
     ) -> Iterator[Prediction]:
-        def prompts() -> Iterator[tuple[Example, Mapping[str, Any]]]:
+        def prompts() -> Iterator[tuple[Example, Fields]]:
             for example_id, prediction in predictions.items():
                 example = examples[example_id]
-                answer = self._answer_text(example, str(prediction.reading.label))
-                yield example, {"prompt": f"{answer} {REASONING_MARKER}"}
+                question = self._written_question(example)
+                yield example, scorer.explanation_prompt(question, str(prediction.reading.label))
 
-        for request, completion in self._send(prompts(), COMPLETIONS_PATH):
+        for request, completion in self._send(prompts(), scorer.path):
             prediction, refused = predictions[request.example_id], completion.state == "refused"
             if completion.state == "failed":
                 self._record_failure(request.example_id, completion)
@@ -274,7 +357,10 @@ class RemoteAnalyst(Analyst):
                 finish_reason_status(completion.finish_reason) == "truncated"
             )
             self.counts["missing_explanations"] += refused
-            text = "" if refused else completion.text.strip()
+            answers = self._written_question(examples[request.example_id]).answers
+            # Some servers repeat the beginning of the model's turn.
+            beginning = f"{answers[str(prediction.reading.label)]} {REASONING_MARKER}"
+            text = "" if refused else completion.text.strip().removeprefix(beginning).strip()
             reading = prediction.reading.model_copy(update={"explanation": text})
             yield prediction.model_copy(update={"reading": reading})
 
@@ -288,11 +374,10 @@ class RemoteAnalyst(Analyst):
         text, _ = scrub(example.text)
         return write_query(self._task(example), example.question, example.form, text).rstrip()
 
-    def _answer_texts(self, example: Example) -> list[str]:
-        return [self._answer_text(example, label) for label in self._task(example).labels]
-
-    def _answer_text(self, example: Example, label: str) -> str:
-        return f"{self._query(example)} {label_sentence(self._task(example), label, example.form)}"
+    def _written_question(self, example: Example) -> WrittenQuestion:
+        task = self._task(example)
+        answers = {label: label_sentence(task, label, example.form) for label in task.labels}
+        return WrittenQuestion(self._query(example), answers)
 
     def _request_body(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
         settings = self._endpoint.settings
@@ -302,7 +387,7 @@ class RemoteAnalyst(Analyst):
             **settings.extra_body,
         }
         body = {name: value for name, value in params.items() if value is not None}
-        return {"model": self._endpoint.model, **body, **prompt}
+        return {"model": self._endpoint.model, **body, **_as_accepted(prompt, settings.extra_body)}
 
     def _read(self, example: Example, completion: Completion) -> Reading:
         """Read a finished answer; one without any text has the reason for that as its reason."""
@@ -322,9 +407,17 @@ class RemoteAnalyst(Analyst):
             self.failed[example_id] = reason
 
 
-def _scoring_fields(texts: Sequence[str]) -> dict[str, Any]:
-    """Fields that ask for the log-probabilities of texts; some servers generate at least one token."""
-    return {"prompt": list(texts), "max_tokens": 1, "echo": True, "logprobs": 1}
+def _as_accepted(prompt: Mapping[str, Any], extra_body: Mapping[str, Any]) -> Fields:
+    """Fields of a chat as the model takes them: without those that `extra_body` removes, the limit under its name."""
+    if "messages" not in prompt:
+        return dict(prompt)
+    limit = extra_body.get("max_completion_tokens") is not None
+    names = {"max_tokens": "max_completion_tokens"} if limit else {}
+    return {
+        names.get(name, name): value
+        for name, value in prompt.items()
+        if name in names or extra_body.get(name, value) is not None
+    }
 
 
 def _example_request(example: Example, body: dict[str, Any]) -> Request:
@@ -344,28 +437,10 @@ def _is_server_error(reason: str | None) -> bool:
     return re.search(r"\b(?:HTTP|error) 500\b", reason or "") is not None
 
 
-def answer_logprobs(completion: Completion | None, count: int) -> list[float] | None:
-    """Log-likelihoods in nats of `count` texts from the log-probabilities of their tokens, without the shared prefix.
-
-    The prefix that all texts share (the query) does not tell which is more likely. None if log-probabilities are
-    missing.
-    """
-    if completion is None or len(completion.token_logprobs) != count:
-        return None
-    # A server generates one token after each text or none; the token count tells which.
-    n_generated, rest = divmod(completion.usage.get("output", count), count)
-    if rest or n_generated > 1:
-        return None
-    texts = [_drop_last_tokens(logprobs, n_generated) for logprobs in completion.token_logprobs]
-    n_shared = min(common_prefix_length(texts[0].tokens, text.tokens) for text in texts)
-    if not n_shared:  # The first token has no log-probability.
-        return None
-    scored = [text.logprobs[n_shared:] for text in texts]
-    if any(None in logprobs for logprobs in scored):
-        return None
-    return [fsum(logprob for logprob in logprobs if logprob is not None) for logprobs in scored]
-
-
-def _drop_last_tokens(logprobs: TokenLogprobs, count: int) -> TokenLogprobs:
-    end = len(logprobs.tokens) - count
-    return TokenLogprobs(tokens=logprobs.tokens[:end], logprobs=logprobs.logprobs[:end])
+SCORING_WAYS: Mapping[str, tuple[Template, Callable[[RemoteAnalyst], AnswerScorer | None]]] = {
+    "echo": ("plain", RemoteAnalyst._open_echo),
+    "grammar": ("chat", RemoteAnalyst._open_grammar),
+    "chat": ("chat", RemoteAnalyst._open_chat),
+}
+"""Ways of scoring, in order of preference: how they prompt the model, and a function that opens them if the endpoint
+offers them."""

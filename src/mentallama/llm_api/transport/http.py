@@ -35,7 +35,7 @@ from mentallama.llm_api.transport.error_body import (
 from mentallama.llm_api.transport.fatal_errors import fatal_error
 from mentallama.llm_api.transport.rejected_options import rejected_option
 from mentallama.llm_api.transport.server_message import safe_code, safe_message
-from mentallama.llm_api.types import Completion, CompletionState, Limits, Request, TokenLogprobs
+from mentallama.llm_api.types import Completion, CompletionState, Limits, ReplyToken, Request, TokenLogprobs
 
 CONNECT_SECONDS = 10.0
 """A host that takes longer to accept a connection counts as unreachable."""
@@ -47,8 +47,8 @@ MAX_BODY_BYTES = 1 << 24
 @dataclass(frozen=True, slots=True)
 class FinalOutcome:
     """Result of a request that needs no retry. `billed`: the provider charges for it, even if `usage` is empty.
-    `token_logprobs`: one entry per text of the request, if log-probabilities were requested. `detail`: the server's own
-    sentence about a failure, safe to show."""
+    `token_logprobs`: one entry per text of the request, if log-probabilities were requested. `reply_tokens`: the tokens
+    of a chat's reply, likewise. `detail`: the server's own sentence about a failure, safe to show."""
 
     state: CompletionState
     text: str = ""
@@ -57,6 +57,7 @@ class FinalOutcome:
     usage: dict[str, int] = field(default_factory=dict)
     billed: bool = False
     token_logprobs: tuple[TokenLogprobs, ...] = ()
+    reply_tokens: tuple[ReplyToken, ...] = ()
     detail: str = field(default="", compare=False)
 
 
@@ -279,6 +280,7 @@ def make_completion(
         seconds=round(seconds, 3),
         attempts=attempts,
         token_logprobs=final.token_logprobs,
+        reply_tokens=final.reply_tokens,
         transient=isinstance(outcome, RetryableFailure),
         detail=final.detail,
     )
@@ -300,9 +302,11 @@ def _parse_completion(content: Any, is_text_completion: bool) -> AttemptOutcome:
     if refusal or finish_reason_status(finish) == "refused":
         declined_by = "refusal" if refusal else "content filter"
         return FinalOutcome("refused", refusal or text, finish, declined_by, usage, billed=True)
-    logprobs = _parse_token_logprobs(content["choices"]) if is_text_completion else ()
     reason = None if text else _reason_without_text(message)
-    return FinalOutcome("answered", text, finish, reason, usage, billed=True, token_logprobs=logprobs)
+    answered = FinalOutcome("answered", text, finish, reason, usage, billed=True)
+    if is_text_completion:
+        return replace(answered, token_logprobs=_parse_token_logprobs(content["choices"]))
+    return replace(answered, reply_tokens=() if _has_reasoning(message) else _parse_reply_tokens(choice))
 
 
 def _finish_reason(choice: Mapping[str, Any]) -> str | None:
@@ -318,9 +322,16 @@ def _reason_without_text(message: Mapping[str, Any]) -> str:
     """Why a finished answer has no text. It is an answer, paid for, which asking again would not change."""
     if message.get("tool_calls") or message.get("function_call"):
         return "the answer is a tool call without text"
-    if any(message.get(key) for key in ("reasoning_content", "reasoning", "reasoning_details", "thinking")):
+    if _has_reasoning(message):
         return "the answer holds reasoning alone, without text"
     return "the answer has no text"
+
+
+def _has_reasoning(message: Mapping[str, Any]) -> bool:
+    """Whether the model thought before its reply, in a field of its own."""
+    return any(
+        message.get(key) for key in ("reasoning_content", "reasoning", "reasoning_details", "thinking")
+    )
 
 
 def _parse_token_logprobs(choices: list[Any]) -> tuple[TokenLogprobs, ...]:
@@ -335,6 +346,39 @@ def _parse_token_logprobs(choices: list[Any]) -> tuple[TokenLogprobs, ...]:
         return ()
     complete = all(len(entry.tokens) == len(entry.logprobs) for entry in parsed)
     return tuple(parsed) if complete else ()
+
+
+def _parse_reply_tokens(choice: Mapping[str, Any]) -> tuple[ReplyToken, ...]:
+    """Tokens of a chat's reply (`logprobs.content`), with their alternatives; empty if any of them is malformed."""
+    logprobs = choice.get("logprobs")
+    try:
+        return tuple(
+            ReplyToken(
+                piece=_token_piece(entry),
+                logprob=_token_logprob(entry),
+                id=entry["id"] if type(entry.get("id")) is int else None,
+                alternatives=tuple(
+                    (_token_piece(other), _token_logprob(other)) for other in entry.get("top_logprobs") or ()
+                ),
+            )
+            for entry in (logprobs or {}).get("content") or ()
+        )
+    except (TypeError, KeyError, AttributeError, ValueError):  # pydantic's ValidationError is a ValueError
+        return ()
+
+
+def _token_piece(entry: Mapping[str, Any]) -> bytes:
+    """Text of a token: its bytes if they are given, since some servers escape parts of a character in `token`."""
+    raw = entry.get("bytes")
+    return bytes(raw) if raw is not None else entry["token"].encode("utf-8", "replace")
+
+
+def _token_logprob(entry: Mapping[str, Any]) -> float:
+    """A log-probability in nats: at most 0, and -inf for a token that is impossible."""
+    logprob = float(entry["logprob"])
+    if math.isnan(logprob) or logprob > 0.01:  # rounding may leave it slightly above 0
+        raise ValueError("not a log-probability")
+    return min(logprob, 0.0)
 
 
 def _first_choice(choices: Any) -> dict[str, Any] | None:

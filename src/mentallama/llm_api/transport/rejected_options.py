@@ -62,7 +62,9 @@ def rejected_option(
     body, param = json.loads(payload), str(error.get("param") or "")
     words = f"{param} {error_message(error)}"
     if "max_tokens" in body and "max_completion_tokens" in words:
-        extra = {"max_tokens": None, "max_completion_tokens": body["max_tokens"]}
+        settings = endpoint.settings  # not the limit of this request, which may need a single token
+        limit = settings.extra_body.get("max_tokens", settings.max_tokens)
+        extra = {"max_tokens": None, "max_completion_tokens": limit}
         return _rejected(endpoint, "max_tokens", {"extra_body": extra})
     if "temperature" in body and re.search(r"\btemperature\b", words) and status != 500:
         return _rejected(
