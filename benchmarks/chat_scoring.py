@@ -5,7 +5,7 @@
 
 The reference is the analyst `causal`, with the chat template, on the weights of the GGUF file as float32 in
 transformers. llama.cpp's server (xllamacpp, one thread) runs the file as it is, and answers the same questions about
-the same made-up posts, the short English ones of sample/corpus: `dreaddit`, whose two answers begin with different words,
+the same made-up posts, the short English ones of sample/corpus: `dreaddit`, whose two answers begin differently,
 and `t-sid`, whose four answers begin alike. Readings:
 
 - grammar: `scoring: grammar`, on all posts; and on the first --float32 posts also with the same weights as float32:
