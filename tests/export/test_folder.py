@@ -115,7 +115,7 @@ def test_the_page_shows_the_lines_of_the_readmes_and_lists_every_format() -> Non
     assert len(lines) == len(usages)
     for shown, usage in zip(lines, usages, strict=True):
         assert shown in usage
-    assert all(f"`{name}`" in page.partition("\n\n`DIR`")[0] for name in EXPORTERS)
+    assert all(f"`{name}`" in page.partition("\n\nThe folder named")[0] for name in EXPORTERS)
 
 
 def test_an_unknown_format_is_refused(run: Path, tmp_path: Path) -> None:
