@@ -13,6 +13,7 @@ from mentallama.export import EXPORTERS, export, inspect_ai, llama_factory, lm_e
 from mentallama.export.annotation import argilla, label_studio
 from mentallama.export.folder import ExportSummary, render_readme
 from mentallama.export.source import ExportSource
+from mentallama.pipeline.run_lock import run_lock
 from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks
 from tests.factories.export_run import make_run
@@ -84,6 +85,21 @@ def test_a_failed_export_leaves_nothing_and_an_earlier_one_stays(
         with pytest.raises(OSError, match="No space left"):
             to_trl(run, target)
     assert content(tmp_path) == before
+
+
+def test_what_a_killed_export_left_is_deleted_by_the_next(run: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".out.partial/new/messages"
+    left.mkdir(parents=True)
+    (left / "train.jsonl").write_text("half", encoding="utf-8")
+    to_trl(run, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_exports_to_one_folder_do_not_mix(run: Path, tmp_path: Path) -> None:
+    (tmp_path / ".out.partial").mkdir()
+    with run_lock(tmp_path / ".out.partial"), pytest.raises(UsageError, match="another process"):
+        to_trl(run, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_readme_says_notice_rows_and_terms(run: Path, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from mentallama.files.manifest import digest_folder, read_manifest, write_manife
 from mentallama.files.markdown import escape_markdown, markdown_table
 from mentallama.files.ownership import make_output_folder
 from mentallama.files.record_files import record_writer
+from mentallama.pipeline.run_lock import run_lock
 from mentallama.records import Split
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
@@ -118,23 +118,30 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> int:
 def export_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` if the block succeeds, and is deleted if it does not.
 
-    An earlier export is replaced if nobody has changed it.
+    An earlier export is replaced if nobody has changed it. The folder is made beside `out`; what a killed export left
+    there is deleted by the next one.
 
     Raises
     ------
     UsageError
-        `out` holds anything else; nothing in it is touched.
+        `out` holds anything else, and nothing in it is touched; or another process is exporting to it.
     """
     _require_free(out)
     make_output_folder(out.parent)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", suffix=".partial", dir=out.parent) as scratch:
-        folder = Path(scratch) / "new"
-        folder.mkdir()
-        yield folder
-        _require_free(out)
-        if out.exists():
-            out.rename(Path(scratch) / "replaced")
-        folder.rename(out)
+    scratch = out.with_name(f".{out.name}.partial")
+    scratch.mkdir(exist_ok=True)
+    with run_lock(scratch):
+        try:
+            for left_by_a_killed_export in (scratch / "new", scratch / "replaced"):
+                shutil.rmtree(left_by_a_killed_export, ignore_errors=True)
+            (scratch / "new").mkdir()
+            yield scratch / "new"
+            _require_free(out)
+            if out.exists():
+                out.rename(scratch / "replaced")
+            (scratch / "new").rename(out)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def finish_export(folder: Path, format_name: str, summary: ExportSummary, tasks: Mapping[str, Task]) -> None:
