@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from mentallama.errors import DataError
-from mentallama.parallel import batched, map_batches
+from mentallama.parallel import batched, map_batches, process_pool
 
 
 def with_process(numbers: list[int]) -> tuple[int, int]:
@@ -73,3 +77,26 @@ def test_a_fault_in_a_worker_arrives_as_it_was_after_what_came_before(jobs: int)
     with pytest.raises(DataError, match=r"a.csv, row 3: no header") as fault:
         next(results)
     assert fault.value.row == 3
+
+
+def ignores_interrupts(_: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_an_interrupt_reaches_no_worker_and_still_reaches_this_process() -> None:
+    with process_pool(2) as pool:
+        assert all(pool.map(ignores_interrupts, range(8)))
+    assert not ignores_interrupts(0)
+
+
+def test_a_script_is_not_run_again_in_its_workers(tmp_path: Path) -> None:
+    """As in a notebook, a user's script needs no `if __name__ == "__main__"`."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "print('runs')\n"
+        "from mentallama.parallel import map_batches\n"
+        "print(list(map_batches(abs, [-1, -2, -3], 2)))\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("runs\n[1, 2, 3]\n", "")

@@ -1,5 +1,10 @@
 """Interpretable mental-health analysis of social-media posts: a label and the reason for it.
 
+    import mentallama as ml
+    analyst = ml.open_analyst("linear:runs/sample-linear/train")
+    answers = analyst.analyze(["I can't sleep, everything is due"], task="dreaddit")
+    answers[0].label, answers[0].probability, answers[0].explanation, answers[0].evidence
+
 For research, never for diagnosis.
 """
 
@@ -10,25 +15,70 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mentallama.analysts.answer import Answer, Answers, Quotation
+    from mentallama.analysts.base import Analyst
     from mentallama.analysts.registry import open_analyst
     from mentallama.answers.format import write_answer
     from mentallama.answers.parse import read_answer
-    from mentallama.tasks import load_tasks
+    from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError
+    from mentallama.evaluate.answers import evaluate, evaluate_folder
+    from mentallama.pipeline.run import Run, run
+    from mentallama.records import Reading
+    from mentallama.tasks import Task, load_tasks
 
-__all__ = ["load_tasks", "open_analyst", "read_answer", "write_answer"]
+__all__ = [
+    "Analyst",
+    "Answer",
+    "Answers",
+    "DataError",
+    "MentallamaError",
+    "Quotation",
+    "Reading",
+    "Run",
+    "Task",
+    "TooManyRejectsError",
+    "UsageError",
+    "__version__",
+    "evaluate",
+    "evaluate_folder",
+    "load_tasks",
+    "open_analyst",
+    "read_answer",
+    "run",
+    "write_answer",
+]
 
 _MODULES = {
+    "Analyst": "mentallama.analysts.base",
+    "Answer": "mentallama.analysts.answer",
+    "Answers": "mentallama.analysts.answer",
+    "DataError": "mentallama.errors",
+    "MentallamaError": "mentallama.errors",
+    "Quotation": "mentallama.analysts.answer",
+    "Reading": "mentallama.records",
+    "Run": "mentallama.pipeline.run",
+    "Task": "mentallama.tasks",
+    "TooManyRejectsError": "mentallama.errors",
+    "UsageError": "mentallama.errors",
+    "evaluate_folder": "mentallama.evaluate.answers",
     "load_tasks": "mentallama.tasks",
     "open_analyst": "mentallama.analysts.registry",
     "read_answer": "mentallama.answers.parse",
+    "run": "mentallama.pipeline.run",
     "write_answer": "mentallama.answers.format",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that importing the package loads nothing."""
-    if name not in _MODULES:
-        raise AttributeError(f"module 'mentallama' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "evaluate":  # a package that can be called: see there
+        return import_module("mentallama.evaluate")
+    if name not in _MODULES:
+        raise AttributeError(f"module 'mentallama' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

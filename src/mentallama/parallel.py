@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from itertools import chain, islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -52,21 +55,37 @@ def is_torchrun(environ: Mapping[str, str] = os.environ) -> bool:
     return int(environ.get("WORLD_SIZE", "1")) > 1
 
 
+class WorkerProcess(SpawnProcess):
+    """A worker that Ctrl-C, which a terminal sends to all processes of a command, does not reach.
+
+    It does not import the program that started it either: a script of a user's that calls this package outside of
+    `if __name__ == "__main__"` would otherwise run again in every worker. So a worker's function must not be defined
+    in that script.
+    """
+
+    def start(self) -> None:
+        """Start it, as every process that is created by `WorkerContext`."""
+        program = sys.modules["__main__"]
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a new process inherits the mask
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            super().start()
+        finally:
+            sys.modules["__main__"] = program
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+class WorkerContext(SpawnContext):
+    """Starts workers by spawn: a fork would copy locks held by threads of progress bars and numerical libraries."""
+
+    Process = WorkerProcess
+
+
 @contextmanager
 def process_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Process pool whose workers end when this process does, even if it is killed, and at once if it fails.
-
-    Ctrl-C, which a terminal sends to all processes of a command, reaches this process only.
-    """
-    # spawn: a fork would copy locks held by threads of progress bars and numerical libraries
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_exit_with_parent)
+    """Process pool whose workers end when this process does, even if it is killed, and at once if it fails."""
     resource_tracker.ensure_running()  # it resets the signal mask when it starts
-    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # new processes inherit the mask
-    try:
-        pool.submit(int)  # starts all workers
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+    pool = ProcessPoolExecutor(jobs, mp_context=WorkerContext(), initializer=_exit_with_parent)
     try:
         yield pool
     except BaseException:

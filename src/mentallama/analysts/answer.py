@@ -115,6 +115,15 @@ def as_texts(posts: str | Iterable[object]) -> list[str]:
     return [as_text(post, number) for number, post in enumerate([posts] if isinstance(posts, str) else posts)]
 
 
+def is_missing(value: object) -> bool:
+    """Whether a value is what tables hold in an empty cell: None, NaN, NA or NaT."""
+    return (
+        value is None
+        or type(value).__name__ in {"NAType", "NaTType"}
+        or (isinstance(value, float) and isnan(value))
+    )
+
+
 def as_text(post: object, number: int) -> str:
     """A post as text; missing values of tables (None, NaN, NA) are empty posts.
 
@@ -125,11 +134,7 @@ def as_text(post: object, number: int) -> str:
     """
     if isinstance(post, str):
         return post
-    if (
-        post is None
-        or type(post).__name__ in {"NAType", "NaTType"}
-        or (isinstance(post, float) and isnan(post))
-    ):
+    if is_missing(post):
         return ""
     raise UsageError(f"post {number} is of type {type(post).__name__}; posts are texts (str)")
 
@@ -188,7 +193,7 @@ class Answers(Sequence[Answer]):
     positions
         For each answer, the position of its post among the posts, from 0; None: each is about a post of its own.
     post_index
-        The index of the pandas Series that the posts came in.
+        The index of the pandas Series that the posts came in; None if they came in anything else.
 
     Examples
     --------
@@ -207,7 +212,7 @@ class Answers(Sequence[Answer]):
         post_index: pandas.Index[Any] | None = None,
     ) -> None:
         self._answers = tuple(answers)
-        self._positions = range(len(self._answers)) if positions is None else positions
+        self.positions = range(len(self._answers)) if positions is None else positions
         self._post_index = post_index
 
     @overload
@@ -216,7 +221,7 @@ class Answers(Sequence[Answer]):
     def __getitem__(self, index: slice) -> Answers: ...
     def __getitem__(self, index: int | slice) -> Answer | Answers:
         if isinstance(index, slice):
-            return Answers(self._answers[index], self._positions[index], self._post_index)
+            return Answers(self._answers[index], self.positions[index], self._post_index)
         return self._answers[index]
 
     def __len__(self) -> int:
@@ -232,7 +237,7 @@ class Answers(Sequence[Answer]):
             f"{question}: {', '.join(f'{count} {name}' for name, count in of_question.most_common())}"
             for question, of_question in counts.items()
         )
-        n_posts = len(set(self._positions))
+        n_posts = len(set(self.positions))
         posts = "1 post" if n_posts == 1 else f"{n_posts} posts"
         return f"<Answers: {'; '.join([f'{len(self)} about {posts}', *listed])}>"
 
@@ -276,7 +281,7 @@ class Answers(Sequence[Answer]):
         return frame
 
     def _row_labels(self) -> object:
-        return self._positions if self._post_index is None else self._post_index.take(list(self._positions))
+        return self.positions if self._post_index is None else self._post_index.take(list(self.positions))
 
 
 _COLUMN_TYPES = {"probability": float, "probabilities": object, "evidence": object}

@@ -22,6 +22,8 @@ def write_answer(
         May be None if the task has only one.
     label
         A canonical label of the task.
+    explanation
+        The reason for the label.
     form
         The published form: sentences ("instruction") or the bare label ("completion").
 

@@ -46,6 +46,8 @@ def read_answer(
     ----------
     task
         A task, or the name of a task that ships with the package.
+    text
+        What a model or an annotator wrote.
     form
         The form that was requested; an answer in the other form is read as well.
     finish_reason

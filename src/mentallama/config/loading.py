@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from mentallama.config.overrides import apply_override
+from mentallama.config.overrides import apply_override, set_key
 from mentallama.config.recipe import Recipe
 from mentallama.config.renamed_keys import OLD_KEYS
 from mentallama.errors import DataError, MentallamaError, UsageError
@@ -16,6 +17,9 @@ from mentallama.files.schema_faults import fault_sentence, fault_sentences, key_
 from mentallama.files.yaml_file import KeyPath, read_yaml
 from mentallama.tasks import load_tasks
 from mentallama.text.suggestions import did_you_mean
+
+Overrides = Sequence[str] | Mapping[str, Any]
+"""`KEY=VALUE` as on the command line, or values by key."""
 
 SET_KEYS: tuple[KeyPath, ...] = (
     ("sets",),
@@ -28,9 +32,18 @@ SET_KEYS: tuple[KeyPath, ...] = (
 
 
 class RecipeSource:
-    """The keys of a recipe's file and of the command line, and where each was written.
+    """The keys of a recipe and their overrides, and where each was written.
 
     A relative `data` is relative to the working directory, as in a shell.
+
+    Parameters
+    ----------
+    recipe
+        A recipe's file, or its content.
+    overrides
+        `KEY=VALUE` as on the command line, or values by key, such as `{"collect.test_share": 0.2}`.
+    stages
+        The keys that are stages, which may stand without a value.
 
     Raises
     ------
@@ -38,55 +51,70 @@ class RecipeSource:
         The file does not exist or holds no keys, or an override cannot be applied.
     """
 
-    def __init__(self, path: Path, overrides: Sequence[str], stages: Sequence[str]) -> None:
-        self.path = path
-        if not path.exists():
-            raise UsageError(f"{path}: there is no such recipe")
-        try:
-            document = read_yaml(path)
-        except DataError as fault:
-            raise UsageError(str(fault)) from None
-        if not isinstance(document.content, dict):
-            raise UsageError(f"{path}: not a recipe: it holds no keys")
+    def __init__(self, recipe: Path | Mapping[str, Any], overrides: Overrides, stages: Sequence[str]) -> None:
+        self.path = recipe if isinstance(recipe, Path) else None
+        content, self._lines = _read_file(recipe) if isinstance(recipe, Path) else (deepcopy(recipe), {})
         self.content: dict[str, Any] = {
-            key: {} if value is None and key in stages else value for key, value in document.content.items()
+            key: {} if value is None and key in stages else value for key, value in content.items()
         }
-        self._lines = document.lines
-        self._overridden = [apply_override(self.content, override) for override in overrides]
+        if isinstance(overrides, Mapping):
+            self._place = "overrides[{!r}]"
+            self._overridden = [
+                set_key(self.content, key, deepcopy(value), self._place.format(key))
+                for key, value in overrides.items()
+            ]
+        else:
+            self._place = "--set {}"
+            self._overridden = [apply_override(self.content, override) for override in overrides]
 
     def locate(self, path: KeyPath) -> str | None:
-        """Where the value at a path was written: in a line of the file, or on the command line."""
+        """Where the value at a path was written: in a line of the file, or as an override."""
         above = [key for key in self._overridden if key == path[: len(key)]]
         if not above and path in self._lines:
             return f"line {self._lines[path]}"
         below = [key for key in self._overridden if path == key[: len(path)]]
-        return next((f"--set {key_name(key)}" for key in above + below), None)
+        return next((self._place.format(key_name(key)) for key in above + below), None)
 
     def error(self, faults: Sequence[str]) -> UsageError:
         """The error that lists faults of this recipe."""
         count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         listed = "\n".join(f"  - {fault}" for fault in faults)
-        return UsageError(f"{self.path}: {count} in the recipe\n{listed}")
+        return UsageError(f"{'' if self.path is None else f'{self.path}: '}{count} in the recipe\n{listed}")
 
 
-def read_recipe(path: Path, overrides: tuple[str, ...] = (), model: type[Recipe] = Recipe) -> Recipe:
-    """Read a recipe and apply `--set a.b=c` overrides. `model` is the recipe's schema.
+def _read_file(path: Path) -> tuple[Mapping[str, Any], Mapping[KeyPath, int]]:
+    """The keys of a recipe's file, and the lines that they are in."""
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such recipe")
+    try:
+        document = read_yaml(path)
+    except DataError as fault:
+        raise UsageError(str(fault)) from None
+    if not isinstance(document.content, dict):
+        raise UsageError(f"{path}: not a recipe: it holds no keys")
+    return document.content, document.lines
+
+
+def read_recipe(
+    recipe: Path | Mapping[str, Any], overrides: Overrides = (), model: type[Recipe] = Recipe
+) -> Recipe:
+    """Read a recipe's file, or take its content, and apply overrides. `model` is the recipe's schema.
 
     Raises
     ------
     UsageError
         The file does not exist or is not a recipe; all faults are listed at once.
     """
-    source = RecipeSource(path, overrides, model.stage_names())
+    source = RecipeSource(recipe, overrides, model.stage_names())
     try:
-        recipe = model.model_validate(source.content)
+        read = model.model_validate(source.content)
     except ValidationError as invalid:
         faults = fault_sentences(invalid, source.content, model, source.locate, _renamed_key)
         raise source.error(faults + _unknown_sets(source)) from None
-    faults = _unknown_sets(source) or _catalogue_faults(recipe, source)
+    faults = _unknown_sets(source) or _catalogue_faults(read, source)
     if faults:
         raise source.error(faults)
-    return recipe
+    return read
 
 
 def _renamed_key(path: KeyPath) -> str | None:
@@ -97,7 +125,7 @@ def _unknown_sets(source: RecipeSource) -> list[str]:
     """A sentence for every set that a recipe names and the catalogue does not have."""
     folder = source.content.get("tasks")
     try:
-        known = list(load_tasks(Path(folder) if isinstance(folder, str) else None))
+        known = list(load_tasks(folder if isinstance(folder, (str, Path)) else None))
     except MentallamaError as fault:
         return [fault_sentence(("tasks",), str(fault), source.locate)]
     return [
@@ -112,7 +140,9 @@ def _names(content: Any, path: KeyPath) -> list[str]:
     """The texts in the list, or the keys of the mapping, at a path."""
     for part in path:
         content = content.get(part) if isinstance(content, dict) else None
-    return [name for name in content if isinstance(name, str)] if isinstance(content, (list, dict)) else []
+    if not isinstance(content, (list, tuple, dict)):
+        return []
+    return [name for name in content if isinstance(name, str)]
 
 
 def _catalogue_faults(recipe: Recipe, source: RecipeSource) -> list[str]:

@@ -1,4 +1,4 @@
-"""Overrides of the command line, `--set KEY=VALUE`."""
+"""Overrides of a recipe's keys: `--set KEY=VALUE` of the command line, and those of `mentallama.run`."""
 
 from __future__ import annotations
 
@@ -23,23 +23,37 @@ def apply_override(content: dict[str, Any], override: str) -> KeyPath:
         It has another form, or leads through a value that holds no such keys.
     """
     name, equals, value = override.partition("=")
-    path = _key_path(name)
-    if not equals or not path:
-        raise _error(override, "write it as key=value, for example collect.leak_guard=run")
+    written = f"--set {override}"
+    if not equals or not _key_path(name):
+        raise _error(written, "write it as key=value, for example collect.leak_guard=run")
     if not value.strip():
-        raise _error(override, "nothing follows the =; write null for no value")
+        raise _error(written, "nothing follows the =; write null for no value")
     try:
         new = parse_yaml(value).content
     except YamlError:
-        raise _error(override, "what follows the = is not YAML") from None
+        raise _error(written, "what follows the = is not YAML") from None
+    return set_key(content, name, new, written)
+
+
+def set_key(content: dict[str, Any], name: str, value: Any, written: str) -> KeyPath:
+    """Set the key `a.b[0].c` of a recipe's content, and return its path; `written` names the override in errors.
+
+    Raises
+    ------
+    UsageError
+        It is no name of a key, or leads through a value that holds no such keys.
+    """
+    path = _key_path(name)
+    if not path:
+        raise _error(written, "name a key of the recipe, for example collect.leak_guard")
     parent: Any = content
     for depth, part in enumerate(path[:-1]):
-        child = _item(parent, part, path[:depth], override)
+        child = _item(parent, part, path[:depth], written)
         if child is None:
             child = parent[part] = {}
         parent = child
-    _item(parent, path[-1], path[:-1], override)
-    parent[path[-1]] = new
+    _item(parent, path[-1], path[:-1], written)
+    parent[path[-1]] = value
     return path
 
 
@@ -54,15 +68,15 @@ def _key_path(name: str) -> KeyPath:
     return tuple(path)
 
 
-def _item(value: Any, part: str | int, path: KeyPath, override: str) -> Any:
+def _item(value: Any, part: str | int, path: KeyPath, written: str) -> Any:
     """The value of a key or list item, or None if there is no such key."""
     if isinstance(part, str) and isinstance(value, dict):
         return value.get(part)
     if isinstance(part, int) and isinstance(value, list) and part < len(value):
         return value[part]
     lacks = "keys" if isinstance(part, str) else f"item [{part}]"
-    raise _error(override, f"{key_name(path)} holds no {lacks}")
+    raise _error(written, f"{key_name(path)} holds no {lacks}")
 
 
-def _error(override: str, problem: str) -> UsageError:
-    return UsageError(on_one_line(f"--set {override}: {problem}"))
+def _error(written: str, problem: str) -> UsageError:
+    return UsageError(on_one_line(f"{written}: {problem}"))

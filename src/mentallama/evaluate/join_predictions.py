@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.errors import DataError
-from mentallama.evaluate.examples import iter_examples
-from mentallama.evaluate.prediction_source import PredictionSource
+from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
 from mentallama.evaluate.scores import ScoredRow, score_row
 from mentallama.records import Form, Prediction
 from mentallama.tasks import Task

@@ -1,4 +1,4 @@
-"""Predictions to score: those of an analyst, or the answers of a teacher that was not given the labels."""
+"""What is scored: questions about collected posts with their labels, and the predictions of an analyst or a teacher."""
 
 from __future__ import annotations
 
@@ -7,10 +7,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
-from mentallama.evaluate.examples import iter_examples
+from mentallama.errors import DataError
 from mentallama.files.record_files import read_records
-from mentallama.records import Form, Prediction, Response
+from mentallama.records import Example, Form, Post, Prediction, Response, Split, example_of
 from mentallama.tasks import Task
+
+
+def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterator[tuple[Split, Example]]:
+    """Yield every question of every post, with the post's split.
+
+    Raises
+    ------
+    DataError
+        A post's set is not in the catalogue, or its label is not one of the task's.
+    """
+    for number, post in enumerate(read_records(posts, Post), 1):
+        task = tasks.get(post.set)
+        if task is None:
+            raise DataError(f"there is no task named {post.set!r}", posts, number)
+        for question in task.questions:
+            example = example_of(post, question, form)
+            if example.label is not None and example.label not in task.labels:
+                raise DataError(f"{example.label!r} is not a label of {task.set}", posts, number)
+            yield post.split, example
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
+from mentallama.data_frames import Column, FrameLibrary, make_frame
 from mentallama.evaluate.explanation_labels import ExplanationScores
 from mentallama.evaluate.published_reader import PublishedScore
 from mentallama.evaluate.scores import Scores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
+from mentallama.metrics.registry import METRICS
 from mentallama.records import Form, Record
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
 
 
 class MatchedFile(Record):
@@ -28,7 +34,7 @@ class ScoreFile(Record):
 
     form: Form
     source: dict[str, str]
-    """The scored input: its `kind` (predictions or responses), and its name under `model` or `responses`."""
+    """The scored input: its `kind` (predictions, responses or answers), and its name under `model` or `responses`."""
     resampling: Resampling
     sets: dict[str, Scores]
     missing: tuple[str, ...]
@@ -51,6 +57,91 @@ class ScoreFile(Record):
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""
         return {name: scores.weighted_f1 for name, scores in self.sets.items()}
+
+    def __getitem__(self, name: str) -> Scores:
+        """The scores of a set.
+
+        Raises
+        ------
+        KeyError
+            The set has no score; the message says why, if that is known.
+        """
+        if name not in self.sets:
+            known = f"there are scores of {', '.join(self.sets)}"
+            raise KeyError(f"{name}: {self.missing_reasons.get(name, known)}")
+        return self.sets[name]
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary per set: its metrics in percent, the ends of the 95 % interval, and the counts."""
+        return [_table_row(name, scores) for name, scores in self.sets.items()]
+
+    @overload
+    def to_frame(self, library: Literal["pandas"] = ...) -> pandas.DataFrame: ...
+    @overload
+    def to_frame(self, library: Literal["polars"]) -> polars.DataFrame: ...
+    def to_frame(self, library: FrameLibrary = "pandas") -> pandas.DataFrame | polars.DataFrame:
+        """The scores as a data frame of pandas or polars: a row per set, and the columns of `to_dicts`.
+
+        Raises
+        ------
+        UsageError
+            The library is not installed.
+        """
+        rows = self.to_dicts()
+        columns = [
+            Column(
+                name, [row[name] for row in rows], str if name == "set" else int if name in _COUNTS else float
+            )
+            for name in _TABLE_COLUMNS
+        ]
+        frame: pandas.DataFrame | polars.DataFrame = make_frame(columns, library)
+        return frame
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """Weighted F1 by set and the sets without a score; everything else is many pages."""
+        shown: dict[str, Any] = {"weighted_f1": self.weighted_f1(), "missing": list(self.missing)}
+        return [(name, value) for name, value in shown.items() if value]
+
+    def _repr_html_(self) -> str:
+        from jinja2 import Environment
+
+        template = Environment(autoescape=True).from_string(_TABLE)
+        return template.render(columns=_TABLE_COLUMNS, rows=self.to_dicts(), reasons=self.missing_reasons)
+
+
+_COUNTS = ("n", "posts", "parsed", "unparsed", "refused", "truncated")
+_TABLE_COLUMNS = (
+    "set",
+    *_COUNTS[:2],
+    METRICS[0].name,
+    *(f"{METRICS[0].name}_{end}" for end in ("low", "high")),
+    *(metric.name for metric in METRICS[1:]),
+    *_COUNTS[2:],
+    "brier",
+    "ece",
+)
+
+_TABLE = """<table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in rows %}<tr>{% for name in columns %}<td>{{
+"" if row[name] is none else "%.2f" | format(row[name]) if row[name] is float else row[name]
+}}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table>
+{% for name, reason in reasons.items() %}<div>{{ name }} has no score: {{ reason }}</div>{% endfor %}"""
+
+
+def _table_row(name: str, scores: Scores) -> dict[str, Any]:
+    low, high = scores.weighted_f1_interval or (None, None)
+    calibration = scores.calibration
+    row = {
+        "set": name,
+        **{count: getattr(scores, count) for count in _COUNTS},
+        **scores.metrics,
+        f"{METRICS[0].name}_low": low,
+        f"{METRICS[0].name}_high": high,
+        "brier": None if calibration is None else calibration.brier,
+        "ece": None if calibration is None else calibration.ece,
+    }
+    return {column: row[column] for column in _TABLE_COLUMNS}
 
 
 def read_scores(path: Path) -> ScoreFile:

@@ -6,6 +6,7 @@ Unparsed, refused and truncated answers are misses of the gold label and never a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -117,6 +118,12 @@ class Scores(Record):
     by_question: dict[str, Scores] = {}
     """The same by question, for a set that asks several."""
 
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        """The main figures; confusion counts and classes are asked for by name."""
+        counts = {name: getattr(self, name) for name in ("n", "posts", *READING_STATUSES)}
+        shown = {**self.metrics, "weighted_f1_interval": self.weighted_f1_interval, **counts}
+        return list(shown.items())
+
     @property
     def weighted_f1(self) -> float:
         """Weighted F1, in percent."""
@@ -126,6 +133,11 @@ class Scores(Record):
     def accuracy(self) -> float:
         """Share of all rows that are correct, in percent."""
         return self.metrics["accuracy"]
+
+    @property
+    def macro_f1(self) -> float:
+        """Macro F1, in percent."""
+        return self.metrics["macro_f1"]
 
 
 def compute_scores(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None = None) -> Scores:

@@ -1,0 +1,246 @@
+"""Score answers against labels in memory, and a folder of any model's outputs against the benchmark, from Python."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+
+from mentallama.analysts.answer import Answer, Answers, as_text, is_missing
+from mentallama.analysts.registry import open_label_reader
+from mentallama.answers.parse import read_answer
+from mentallama.errors import UsageError
+from mentallama.evaluate.benchmark import BUILTIN_RESPONSES
+from mentallama.evaluate.run import evaluate_responses, score_sets
+from mentallama.evaluate.score_file import ScoreFile
+from mentallama.evaluate.scores import ScoredRow, score_row
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.records import READING_STATUSES, Example, Form, Reading
+from mentallama.tasks import QuestionKey, Task, find_task, load_tasks, select_questions
+
+Labels = Iterable[str | None]
+"""Right labels as the task spells them. None and NaN: a post without a label, which is not scored."""
+
+AnswerLike = Answer | Reading | str | None
+"""An answer of `analyze`, a reading of `read_answer`, or a label or text that a model wrote; None: it wrote nothing."""
+
+Tasks = str | PathLike[str] | Mapping[str, Task] | None
+"""A folder of task files, or tasks as `load_tasks` returns them; None: those of the package."""
+
+
+def evaluate(
+    answers: Iterable[AnswerLike],
+    labels: Labels | Mapping[str, Labels],
+    task: str | None = None,
+    *,
+    tasks: Tasks = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> ScoreFile:
+    """Score answers against labels: weighted F1 with its 95 % interval, accuracy, macro F1, and what had no label.
+
+    Unparsed, refused and truncated answers are wrong, and counted; they are never a class of their own.
+
+    Parameters
+    ----------
+    answers
+        Answers of `Analyst.analyze`; or, with `task`, labels or texts that any model wrote, which are read by
+        `read_answer`, or its readings.
+    labels
+        The right label of each answer, in the same order: a list or a Series. If several questions were asked, also
+        a dictionary from their names (`"dreaddit"`, `"MultiWD:social"`) to one label per post.
+    task
+        The task of answers that do not say it, such as "dreaddit", or one question of a task with several, such as
+        "MultiWD:social".
+    tasks
+        A folder with task files of your own, or tasks as `load_tasks` returns them; None: those of the package.
+    resamples
+        Number of bootstrap resamples of the interval. Posts are resampled, so answers about one post stay together.
+    seed
+        Seed of the resampling, from 0.
+
+    Returns
+    -------
+    ScoreFile
+        `scores["dreaddit"]` has `weighted_f1`, `accuracy` and other `metrics` in percent, `weighted_f1_interval`,
+        the counts `n`, `parsed`, `unparsed`, `refused` and `truncated`, and `per_class`, `confusion` and
+        `calibration`. `to_frame()` has a row per task.
+
+    Raises
+    ------
+    UsageError
+        The numbers of answers and labels differ, a label is not one of the task's, answers are "failed" or "skipped",
+        or none has a label.
+
+    Examples
+    --------
+    >>> import mentallama as ml
+    >>> scores = ml.evaluate(["yes", "no", "I'm sorry, I can't help with that."], ["yes", "yes", "no"], "dreaddit")
+    >>> scores["dreaddit"].accuracy, scores["dreaddit"].refused
+    (33.3333, 1)
+    """
+    known = tasks if isinstance(tasks, Mapping) else load_tasks(tasks)
+    resampling = Resampling(resamples=resamples, seed=seed)
+    asked = _examples(answers, task, known)
+    golds = _gold_labels(labels, [example for example, _ in asked], known)
+    rows: dict[str, list[ScoredRow]] = {}
+    unlabelled: Counter[str] = Counter()
+    for (example, answer), gold in zip(asked, golds, strict=True):
+        if gold is None:
+            unlabelled[example.task] += 1
+        else:
+            row = _score(example.model_copy(update={"label": gold}), answer, known)
+            rows.setdefault(example.task, []).append(row)
+    if not rows:
+        raise UsageError("there is nothing to score: no answer has a label")
+    models = sorted({answer.model for _, answer in asked if isinstance(answer, Answer)})
+    return ScoreFile(
+        form="instruction",
+        source={"kind": "answers", "model": ", ".join(models)},
+        resampling=resampling,
+        sets=score_sets(rows, known, resampling),
+        missing=(),
+        missing_reasons={},
+        unlabelled=dict(unlabelled),
+    )
+
+
+def evaluate_folder(  # noqa: PLR0913 - one parameter per option
+    responses: str | PathLike[str],
+    benchmark: str | PathLike[str],
+    out: str | PathLike[str],
+    *,
+    form: Form = "instruction",
+    as_published: bool = False,
+    label_reader: str | PathLike[str] | None = None,
+    tasks: Tasks = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> ScoreFile:
+    """Score a folder of any model's outputs against the published benchmark, as `mentallama evaluate` does.
+
+    Parameters
+    ----------
+    responses
+        A folder with a file `SET.csv` per set, with the columns `goldens` and `generated_text`; or, as a check,
+        "reference" for the references themselves or "empty" for an empty text in every row.
+    benchmark
+        The published release.
+    out
+        Folder for `scores.json` and the score of every row, `rows.jsonl.zst`.
+    form
+        Form of the release.
+    as_published
+        Score with the published rule-based reader as well.
+    label_reader
+        A folder with a trained label reader, to score the labels that it predicts from the explanations alone.
+    tasks, resamples, seed
+        As for `evaluate`.
+
+    Returns
+    -------
+    ScoreFile
+        The content of `scores.json`.
+
+    Raises
+    ------
+    UsageError
+        A folder does not exist or holds no such files, or `out` holds files of something else.
+    DataError
+        A file does not answer the benchmark's rows; the message names file and row.
+
+    Examples
+    --------
+    >>> import mentallama as ml
+    >>> scores = ml.evaluate_folder("my-outputs", "data/release", out="scores")  # doctest: +SKIP
+    """
+    return evaluate_responses(
+        Path(benchmark),
+        form,
+        str(responses) if responses in BUILTIN_RESPONSES else Path(responses),
+        Path(out),
+        as_published=as_published,
+        reader=None if label_reader is None else open_label_reader(Path(label_reader)),
+        tasks=tasks if isinstance(tasks, Mapping) else load_tasks(tasks),
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _examples(
+    answers: Iterable[AnswerLike], task: str | None, tasks: Mapping[str, Task]
+) -> list[tuple[Example, AnswerLike]]:
+    """Each answer with the question that it is about, without its label."""
+    named = None if task is None else _single_question(task, tasks)
+    listed = list(answers)
+    positions = answers.positions if isinstance(answers, Answers) else range(len(listed))
+    return [
+        (_example(answer, number, str(position), named), answer)
+        for number, (answer, position) in enumerate(zip(listed, positions, strict=True))
+    ]
+
+
+def _single_question(name: str, tasks: Mapping[str, Task]) -> QuestionKey:
+    keys = select_questions([name], None, tasks, "")
+    if len(keys) > 1:
+        raise UsageError(f"{keys[0][0]} asks several questions; name one, such as task={':'.join(keys[0])!r}")
+    return keys[0]
+
+
+def _example(answer: AnswerLike, number: int, post_id: str, named: QuestionKey | None) -> Example:
+    own = (answer.task, answer.question) if isinstance(answer, Answer) else named
+    if own is None:
+        raise UsageError(f"answer {number} does not say what was asked; name it, such as task='dreaddit'")
+    if named is not None and own != named:
+        raise UsageError(f"answer {number} is about {own[0]} ({own[1]}), not about {named[0]} ({named[1]})")
+    if isinstance(answer, Answer) and answer.status not in READING_STATUSES:
+        advice = "ask again" if answer.status == "failed" else "leave it out together with its label"
+        raise UsageError(f"answer {number} is {answer.status}, so that it cannot be scored: {advice}")
+    return Example(id=str(number), post_id=post_id, task=own[0], question=own[1], form="instruction", text="")
+
+
+def _gold_labels(
+    labels: Labels | Mapping[str, Labels], examples: Sequence[Example], tasks: Mapping[str, Task]
+) -> list[str | None]:
+    """The label of each example, checked."""
+    listed = _by_question(labels, examples, tasks) if isinstance(labels, Mapping) else list(labels)
+    if len(listed) != len(examples):
+        raise UsageError(f"there are {len(examples)} answers and {len(listed)} labels")
+    golds = [None if is_missing(label) else label for label in listed]
+    for number, (gold, example) in enumerate(zip(golds, examples, strict=True)):
+        known = find_task(example.task, tasks).labels
+        if gold is not None and gold not in known:  # it is not shown: it may be a post, from a wrong column
+            raise UsageError(f"label {number} is not a label of {example.task}; there are {', '.join(known)}")
+    return golds
+
+
+def _by_question(
+    labels: Mapping[str, Labels], examples: Sequence[Example], tasks: Mapping[str, Task]
+) -> list[str | None]:
+    columns = {_single_question(name, tasks): list(column) for name, column in labels.items()}
+    counts = Counter((example.task, example.question) for example in examples)
+    for (task, question), column in columns.items():
+        if len(column) != counts[task, question]:
+            raise UsageError(
+                f"{task} ({question}): there are {counts[task, question]} answers and {len(column)} labels"
+            )
+    for task, question in counts:
+        if (task, question) not in columns:
+            raise UsageError(f"there are no labels for {task} ({question})")
+    remaining: dict[QuestionKey, Iterator[str | None]] = {
+        key: iter(column) for key, column in columns.items()
+    }
+    return [next(remaining[example.task, example.question]) for example in examples]
+
+
+def _score(example: Example, answer: AnswerLike, tasks: Mapping[str, Task]) -> ScoredRow:
+    if isinstance(answer, Answer):
+        reading = Reading.model_validate(answer.model_dump(include={"status", "label", "reason"}))
+        return score_row(example, reading, answer.probabilities)
+    task = find_task(example.task, tasks)
+    if isinstance(answer, Reading):
+        return score_row(example, answer, {})
+    text = as_text(answer, int(example.id))
+    reading = Reading(status="parsed", label=text) if text in task.labels else read_answer(task, text)
+    return score_row(example, reading, {})
