@@ -67,6 +67,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "With `train.tensorboard: true`: event files of each training, for `tensorboard --logdir`.",
             ),
             File(
+                "predicted-KEY.ledger.sqlite",
+                "With prices: SQLite, the completions that `predict` paid for, and their costs; deleted with the "
+                "journal.",
+            ),
+            File(
                 "predicted-KEY.part.jsonl",
                 "Journal of `predict`: the predictions of an unfinished run; deleted when it is done.",
             ),

@@ -108,7 +108,6 @@ KEY_DOCS: dict[str, str] = {
     "run's folder.",
     "teach.prompt": "The prompt asks for label and reason (`zero-shot`), for the same after examples (`few-shot`), or "
     "for the reason for the data set's label (`label-given`).",
-    "teacher.input_price": "Price per million input tokens. Give both prices or neither.",
     "teacher.requests_per_minute": "The provider's rate limit. Without one, the client adapts to the server's "
     "responses only.",
     "teacher.tokens_per_minute": "The provider's limit on tokens, in the same way.",

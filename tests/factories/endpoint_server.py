@@ -74,12 +74,14 @@ class Plan:
 
 
 class Server:
-    """Counts what it sees. `hashes`: requests by hash; `outcomes`: by what came of them; `most`: at a time."""
+    """Counts what it sees. `hashes`: requests by hash; `outcomes`: by what came of them; `most`: at a time; `tokens`:
+    those of all answers, by what they were."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan, self.url = plan, ""
         self.hashes: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
         self.bodies: list[Body] = []
         self.flying = self.most = 0
         self.connections: set[Connection] = set()
@@ -233,6 +235,7 @@ class Connection(asyncio.Protocol):
                 choices[0] |= {"text": prompt + written, "logprobs": self.logprobs(prompt + written)}
         made: Body = {"id": "cmpl-test", "object": "text_completion", "created": 0, "model": body["model"]}
         usage = {"prompt_tokens": 8 * len(prompts), "completion_tokens": len(prompts)}
+        self.server.tokens.update(usage)
         return made | {"choices": choices} | ({"usage": usage} if plan.usage else {})
 
     def logprobs(self, text: str) -> Body:
@@ -257,6 +260,7 @@ class Connection(asyncio.Protocol):
         finish = "content_filter" if outcome == "filter" else "stop"
         read = sum(len(str(each["content"])) for each in body["messages"]) // 4 + 8
         usage = {"prompt_tokens": read, "completion_tokens": len(text) // 4 + 1}
+        self.server.tokens.update(usage)
         made: Body = {
             "id": "chatcmpl-test",
             "object": "chat.completion",

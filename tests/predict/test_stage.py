@@ -35,6 +35,9 @@ def test_every_setting_reaches_the_analyst() -> None:
         "tokens_per_minute": 600,
         "system_role": "user",
         "temperature": 0.5,
+        "input_price": 1.5,
+        "output_price": 6.0,
+        "budget": 20.0,
     }
     assert set(prediction) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
     options = values(
@@ -46,5 +49,5 @@ def test_every_setting_reaches_the_analyst() -> None:
 def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:
     options, settings = values(InferenceOptions()), Predict()
     shared = set(options) & set(Predict.model_fields)
-    assert len(shared) == 16
+    assert len(shared) == 19
     assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}

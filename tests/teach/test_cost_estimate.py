@@ -9,17 +9,12 @@ from pathlib import Path
 import pytest
 
 from mentallama.errors import EXIT_FAILED, MentallamaError
+from mentallama.llm_api import cost_estimate as cost
+from mentallama.llm_api.cost_estimate import TYPICAL_ANSWER_TOKENS, CostEstimate, budget_warning
 from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.types import Completion, RunStats
-from mentallama.teach import cost_estimate as cost
-from mentallama.teach.cost_estimate import (
-    TYPICAL_ANSWER_TOKENS,
-    TYPICAL_EVIDENCE_TOKENS,
-    CostEstimate,
-    budget_warning,
-    estimate_cost,
-)
+from mentallama.teach.cost_estimate import TYPICAL_EVIDENCE_TOKENS, estimate_cost
 from mentallama.teach.requests import build_requests, labelled_questions
 from mentallama.teach.run import progress_note
 from tests.factories.endpoint_server import Plan, Server, serving

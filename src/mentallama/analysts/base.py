@@ -207,6 +207,9 @@ class InferenceOptions:
     timeout: float = 120.0
     max_attempts: int = 6
     key_env_var: str = "MENTALLAMA_API_KEY"
+    input_price: float | None = None
+    output_price: float | None = None
+    budget: float | None = None
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     system_role: SystemRole = "system"

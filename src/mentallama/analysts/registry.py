@@ -210,6 +210,9 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
     timeout: float = 120.0,
     max_attempts: int = 6,
     key_env_var: str = "MENTALLAMA_API_KEY",
+    input_price: float | None = None,
+    output_price: float | None = None,
+    budget: float | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     system_role: SystemRole = "system",
@@ -252,6 +255,11 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
         Attempts per call to a remote model before it counts as failed.
     key_env_var
         Name of the environment variable that holds the key of a remote model; if it is not set, no key is sent.
+    input_price, output_price
+        Prices of a remote model per million tokens.
+    budget
+        Largest total cost of all calls of this analyst, in the currency of the prices; a call that does not fit raises
+        a `MentallamaError`.
     requests_per_minute, tokens_per_minute
         Rate limits of a remote model's provider; None: slow down when the server asks for it.
     system_role

@@ -21,10 +21,14 @@ RESERVED_FIELDS = frozenset(("model", "messages", "response_format", "stream", "
 
 
 class RemoteOptions(Settings):
-    """Options of a remote model that teachers and analysts share: key, rate limits, sampling, request body."""
+    """Options of a remote model that teachers and analysts share: key, prices, rate limits, sampling, request body."""
 
     key_env_var: str = "MENTALLAMA_API_KEY"
     """The environment variable that holds the API key; if it is not set, no key is sent."""
+    input_price: NonNegativeFloat | None = None
+    """Price per million input tokens, in the currency of the budget. Give both prices or neither."""
+    output_price: NonNegativeFloat | None = None
+    """Price per million output tokens."""
     requests_per_minute: PositiveInt | None = None
     tokens_per_minute: PositiveInt | None = None
     """The provider's rate limits; None: slow down only when the server asks for it."""
@@ -48,6 +52,12 @@ class RemoteOptions(Settings):
         return value
 
     @model_validator(mode="after")
+    def _check_prices(self) -> Self:
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("input_price and output_price go together")
+        return self
+
+    @model_validator(mode="after")
     def _check_extra_body(self) -> Self:
         reserved = sorted(RESERVED_FIELDS.intersection(self.extra_body))
         if reserved:
@@ -59,20 +69,11 @@ class RemoteOptions(Settings):
 
 
 class EndpointSettings(RemoteOptions):
-    """Key, prices, rate limits and sampling options of one endpoint."""
+    """Options of one endpoint that a teacher uses."""
 
-    input_price: NonNegativeFloat | None = None
-    output_price: NonNegativeFloat | None = None
-    """Price per million tokens, in the currency of the budget. Needed for a budget."""
     schema_mode: Literal["json_schema", "json_object", "none"] = "json_schema"
     """The `response_format` that a structured answer is requested with, beside the prompt's instructions."""
     max_tokens: PositiveInt = 512
-
-    @model_validator(mode="after")
-    def _check_prices(self) -> Self:
-        if (self.input_price is None) != (self.output_price is None):
-            raise ValueError("input_price and output_price go together")
-        return self
 
 
 def is_variable_name(value: object) -> bool:

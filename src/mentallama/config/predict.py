@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from mentallama.config.base import PositiveInt, Share
 from mentallama.config.endpoint import RemoteOptions
@@ -49,5 +49,14 @@ class Predict(RemoteOptions):
     max_failed_share: Share = 0.0
     """Largest share of the calls to a remote model that may fail; above it the command ends with exit code 3, and asks
     again when it is repeated. A failed call leaves its question without a prediction, and the set without a score."""
+    budget: NonNegativeFloat | None = None
+    """Largest total cost of these predictions by a remote model, in the currency of the prices, checked before each
+    call; the same command with a larger budget resumes."""
     allow_remote: tuple[str, ...] = ()
     """Sets under a data agreement that may be sent to a remote model nevertheless."""
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Self:
+        if self.budget is not None and self.input_price is None:
+            raise ValueError("a budget needs input_price and output_price")
+        return self

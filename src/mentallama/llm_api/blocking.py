@@ -1,4 +1,4 @@
-"""Iterate over completions without an event loop and without a ledger."""
+"""Iterate over completions without an event loop."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from queue import SimpleQueue
 from threading import Event, Thread
 
-from mentallama.llm_api.dispatcher import dispatch
+from mentallama.llm_api.dispatcher import LOOKUP_BATCH, dispatch
 from mentallama.llm_api.endpoint import Endpoint
+from mentallama.llm_api.ledger.completion_cache import CompletionCache
 from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.types import Completion, Limits, Request
+from mentallama.parallel import batched
 
 CompletedRequest = tuple[Request, Completion]
 
 
 def iter_completions(
-    requests: Iterable[Request], endpoint: Endpoint, limits: Limits, transport: Transport = http_transport
+    requests: Iterable[Request],
+    endpoint: Endpoint,
+    limits: Limits,
+    cache: CompletionCache,
+    transport: Transport = http_transport,
 ) -> Iterator[CompletedRequest]:
     """Yield every request with its completion, in order of completion; rate limits and retries as in `dispatch`.
 
     `requests` is read in a background thread, slightly ahead of what is sent. Closing the iterator cancels the rest.
+    What the cache holds is not sent; it counts the costs, which the budget of `limits` bounds.
 
     Raises
     ------
@@ -30,7 +37,7 @@ def iter_completions(
     results: SimpleQueue[CompletedRequest | None] = SimpleQueue()
     worker = _DispatchThread(results)
     thread = Thread(
-        target=worker.run, args=(requests, endpoint, limits, transport), name="dispatch", daemon=True
+        target=worker.run, args=(requests, endpoint, limits, cache, transport), name="dispatch", daemon=True
     )
     thread.start()
     try:
@@ -53,14 +60,20 @@ class _DispatchThread:
         self.error: BaseException | None = None
 
     def run(
-        self, requests: Iterable[Request], endpoint: Endpoint, limits: Limits, transport: Transport
+        self,
+        requests: Iterable[Request],
+        endpoint: Endpoint,
+        limits: Limits,
+        cache: CompletionCache,
+        transport: Transport,
     ) -> None:
-        store = CallbackStore(lambda request, completion: self._results.put((request, completion)))
+        store = _ReportingStore(cache, self._results.put)
 
         async def dispatch_all() -> None:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             self._started.set()
-            await dispatch(requests, endpoint, store, limits, transport=transport)
+            unsent = _report_cached(requests, cache, self._results.put)
+            await dispatch(unsent, endpoint, store, limits, transport=transport)
 
         try:
             asyncio.run(dispatch_all())
@@ -82,33 +95,34 @@ class _DispatchThread:
                 return
 
 
-class CallbackStore:
-    """A `CompletionStore` that passes each completion to a callback and stores nothing; it counts no costs."""
+def _report_cached(
+    requests: Iterable[Request], cache: CompletionCache, report: Callable[[CompletedRequest], None]
+) -> Iterator[Request]:
+    """Report the requests that the cache holds, and yield the others."""
+    for batch in batched(requests, LOOKUP_BATCH):
+        known = cache.get_completions([request.hash for request in batch])
+        for request in batch:
+            if request.hash in known:
+                report((request, known[request.hash]))
+            else:
+                yield request
 
-    def __init__(self, callback: Callable[[Request, Completion], None]) -> None:
-        self._callback = callback
 
-    def total_spent(self) -> float:
-        return 0.0
+class _ReportingStore:
+    """Reports each completion once the cache has committed it; looks nothing up."""
 
-    def open_account(self) -> int:
-        return 0
+    def __init__(self, cache: CompletionCache, report: Callable[[CompletedRequest], None]) -> None:
+        self._cache, self._report = cache, report
+        self.total_spent, self.open_account = cache.total_spent, cache.open_account
+        self.reserve, self.release, self.delete_failed = cache.reserve, cache.release, cache.delete_failed
 
     def known_hashes(self, _: Sequence[str]) -> set[str]:
         return set()
 
     def commit(
-        self, completed: Sequence[CompletedRequest], _account: int | None = None, _uncertain: float = 0.0
+        self, completed: Sequence[CompletedRequest], account: int | None = None, uncertain: float = 0.0
     ) -> float:
-        for request, completion in completed:
-            self._callback(request, completion)
-        return 0.0
-
-    def reserve(self, _account: int, _amount: float, _budget: float | None) -> tuple[bool, float]:
-        return True, 0.0
-
-    def release(self, _account: int, _uncertain: float) -> None:
-        """Do nothing: nothing is reserved."""
-
-    def delete_failed(self) -> int:
-        return 0
+        spent_by_others = self._cache.commit(completed, account, uncertain)
+        for each in completed:
+            self._report(each)
+        return spent_by_others

@@ -323,8 +323,9 @@ class _Dispatcher:
         if not isinstance(error, BudgetExceeded):
             return error
         done, total = self.stats.done, self.limits.total_requests
+        completed = f", {done} of {total} requests completed" if total else "; all answers are kept"
         return MentallamaError(
             f"the budget of {self.limits.budget:g} does not cover the next request: {self.account.spent:.6g} spent "
-            f"(of which {self.account.uncertain:.6g} is uncertain), {done}{f' of {total}' if total else ''} requests "
-            "completed; the same command with a higher budget resumes"
+            f"(of which {self.account.uncertain:.6g} is uncertain){completed}; the same command with a higher budget "
+            "resumes"
         )

@@ -40,6 +40,7 @@ from mentallama.predict.stage import (
     find_journals,
     journal_path,
     open_pool,
+    price_problem,
     read_summary,
     refuse_data_agreements,
     remove_journals,
@@ -82,6 +83,8 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
         Everything is written, but more calls failed than `max_failed_share` allows.
     """
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
+    if problem := price_problem(command.job.spec, command.job.settings):
+        raise UsageError(problem)
     data = open_post_source(command.data, _post_filter(command, out))
     make_output_folder(out)
     with run_lock(out):
@@ -129,9 +132,11 @@ def parse_options(options: dict[str, Any]) -> Predict:
 
 
 def _as_option(fault: str) -> str:
-    """A sentence about a setting, which begins with its key, with the key as the command line spells it."""
+    """A sentence about a setting, with the key that it begins with as the command line spells it."""
     key, _, problem = fault.partition(": ")
     name = key.partition("[")[0]
+    if name not in Predict.model_fields:  # about several settings
+        return fault
     return f"{'--split' if name == 'splits' else '--' + name.replace('_', '-')}: {problem}"
 
 
@@ -234,7 +239,7 @@ def _require_manifest(out: Path) -> Manifest:
 def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str, Any]) -> None:
     start, job = time.monotonic(), command.job
     refuse_data_agreements(job, data.questions())
-    with open_pool(job) as pool:
+    with open_pool(job, out) as pool:
         questions = data.questions(pool.supported_questions)
         summary = run(pool, questions, out, journal_path(job, out), data.name)
         _write_questions(out / QUESTIONS_FILE, questions, pool)

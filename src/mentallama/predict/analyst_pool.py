@@ -25,6 +25,7 @@ class AnalystPool:
     `answer` takes batches of examples; predictions may come in any order.
     `unanswered` counts, by reason, the questions that have no prediction and may get one when they are asked again.
     `failed` holds the reason of each question whose call a retry would not change, by example id.
+    `remote` knows what the calls of a remote model cost; None for models that cost nothing.
     """
 
     supported_questions: Collection[QuestionKey] | None
@@ -32,6 +33,18 @@ class AnalystPool:
     unanswered: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
     model: str = ""
+    remote: PaidAnalyst | None = None
+
+
+@runtime_checkable
+class PaidAnalyst(Protocol):
+    """An analyst whose calls may cost money."""
+
+    def spent(self) -> float | None:
+        """Cost of all calls so far; None without prices."""
+
+    def describe_cost(self, examples: Sequence[Example], n_examples: int) -> Iterator[str]:
+        """Sentences on what `n_examples` will probably cost, of which some are given."""
 
 
 @runtime_checkable
@@ -52,6 +65,7 @@ def local_pool(analyst: Analyst) -> AnalystPool:
         unanswered,
         getattr(analyst, "failed", {}),
         getattr(analyst, "name", ""),
+        analyst if isinstance(analyst, PaidAnalyst) else None,
     )
 
 

@@ -13,7 +13,8 @@ Posts are streamed: memory holds one batch of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from mentallama.analysts.base import BATCH_SIZE
@@ -22,7 +23,7 @@ from mentallama.files.atomic import write_json
 from mentallama.files.record_files import record_writer
 from mentallama.llm_api.limits.failure_watch import describe_failures
 from mentallama.llm_api.types import failure_kind
-from mentallama.predict.analyst_pool import AnalystPool
+from mentallama.predict.analyst_pool import AnalystPool, PaidAnalyst
 from mentallama.predict.journal import Journal
 from mentallama.predict.questions import (
     PostQuestions,
@@ -32,7 +33,7 @@ from mentallama.predict.questions import (
     count_questions,
     only_supported,
 )
-from mentallama.progress import progress_bar
+from mentallama.progress import log_to_stderr, progress_bar
 from mentallama.records import Example, FailedRequest, Prediction, Record
 from mentallama.run_files import FAILED_REQUESTS_FILE, PREDICTIONS_FILE, SUMMARY_FILE
 
@@ -42,7 +43,8 @@ class PredictSummary(Record):
 
     `answers` counts predictions by status, `failed` questions without one because their call failed, by reason,
     `unsupported` the questions that the analyst does not support, by set, and `counts` what the analyst reports, such
-    as truncated posts.
+    as truncated posts. `cost` is what the calls of a remote model cost, in the currency of the prices, with those of
+    killed runs and those that may have been billed without an answer; None without prices.
     """
 
     posts: int
@@ -50,6 +52,7 @@ class PredictSummary(Record):
     unsupported: dict[str, int]
     counts: dict[str, int] = {}
     failed: dict[str, int] = {}
+    cost: float | None = None
 
     @property
     def questions(self) -> int:
@@ -94,13 +97,32 @@ def _answer_remaining(pool: AnalystPool, questions: QuestionSource, journal: Jou
     """Answer the questions that are not in the journal yet."""
     done = sum(example.id in journal for post in _supported(pool, questions) for example in post.examples)
     remaining = (_remaining(post, journal) for post in _supported(pool, questions))
+    if pool.remote is not None and done < total:
+        _log_expected_cost(pool.remote, _supported(pool, questions), journal, total - done)
     with progress_bar("predict: answer", total, done, "questions") as advance:
         for event in pool.answer(batches_by_post(remaining, BATCH_SIZE)):
             if isinstance(event, Prediction):
                 journal.add(event)
-                advance(1)
+                advance(1, _cost_note(pool))
             else:
                 journal.add_counts(event)
+
+
+def _log_expected_cost(
+    analyst: PaidAnalyst, posts: Iterable[PostQuestions], journal: Journal, n_remaining: int
+) -> None:
+    """Say before any call what the remaining questions will probably cost; a sample of them is looked at."""
+    from mentallama.llm_api.cost_estimate import sampling_step
+
+    remaining = (example for post in posts for example in _remaining(post, journal))
+    sample = list(islice(remaining, 0, None, sampling_step(n_remaining)))
+    for line in analyst.describe_cost(sample, n_remaining):
+        log_to_stderr(f"predict: {line}")
+
+
+def _cost_note(pool: AnalystPool) -> str:
+    spent = None if pool.remote is None else pool.remote.spent()
+    return "" if spent is None else f"cost {spent:.4g}"
 
 
 def _supported(pool: AnalystPool, questions: QuestionSource) -> Iterator[PostQuestions]:
@@ -137,6 +159,7 @@ def _write_predictions(
         unsupported=dict(counts.unsupported),
         counts=dict(journal.counts),
         failed=dict(failed),
+        cost=None if pool.remote is None else pool.remote.spent(),
     )
 
 

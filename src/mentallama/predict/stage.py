@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mentallama import __version__
 from mentallama.analysts.base import AnalystSpec, InferenceOptions
@@ -36,12 +36,19 @@ from mentallama.run_files import (
 )
 from mentallama.tasks import Task, load_tasks
 
+if TYPE_CHECKING:
+    from mentallama.analysts.language_model.remote import RemoteAnalyst
+    from mentallama.llm_api.ledger.completion_cache import CompletionCache
+
 JOURNAL_NAME = "predicted-{}.part.jsonl"
 """In the run's folder, or beside ad hoc predictions; the name depends on the analyst and its options."""
 
+LEDGER_NAME = "predicted-{}.ledger.sqlite"
+"""Beside the journal: paid completions of a remote model, and what they cost. It is deleted with the journal."""
+
 CACHE_EXCLUDED_SETTINGS = (
     "max_concurrency", "timeout", "max_attempts", "max_batch_tokens", "max_failed_share", "key_env_var",
-    "requests_per_minute", "tokens_per_minute",
+    "requests_per_minute", "tokens_per_minute", "input_price", "output_price", "budget",
 )  # fmt: skip
 """Settings that do not change the predictions, so that a run may be resumed with other values."""
 
@@ -81,8 +88,17 @@ def predict_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
         yield "predict has no model: add train to the recipe, or name one as predict.model"
     elif not is_own and (problem := spec_problem(spec)):
         yield f"predict.model: {problem}"
+    if problem := price_problem(spec, recipe.predict):
+        yield f"predict.{problem}"
     if AnalystSpec.parse(spec).kind == "remote" and (unset := unset_key_problem(recipe.predict, os.environ)):
         yield f"predict.{unset}"
+
+
+def price_problem(spec: str, settings: Predict) -> str | None:
+    """A sentence if there is a price for a model that costs nothing."""
+    if settings.input_price is None or AnalystSpec.parse(spec).kind == "remote":
+        return None
+    return f"input_price: only a remote model has a price, and {spec} is none"
 
 
 def analyst_spec(recipe: Recipe, folder: Path) -> str:
@@ -103,7 +119,7 @@ def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         return labelled_questions(posts, recipe.form)
 
     refuse_data_agreements(job, questions)
-    with open_pool(job) as pool:
+    with open_pool(job, folder) as pool:
         source = f"{folder / POSTS_PATH} ({' and '.join(settings.splits)})"
         return run(pool, questions, out, journal_path(job, folder), source).model_dump(mode="json")
 
@@ -121,8 +137,10 @@ def remove_journals(folder: Path) -> None:
 
 
 def find_journals(folder: Path) -> list[Path]:
-    """The journals in a folder, by their names, which no one else gives."""
-    return sorted(folder.glob(JOURNAL_NAME.format("[0-9a-f]" * 16)))
+    """The journals in a folder and their ledgers, by their names, which no one else gives."""
+    key = "[0-9a-f]" * 16
+    patterns = (JOURNAL_NAME.format(key), f"{LEDGER_NAME.format(key)}*")  # SQLite adds -wal and -shm
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def predict_notes(folder: Path) -> Iterator[str]:
@@ -160,7 +178,8 @@ def failure_verdict(summary: PredictSummary, settings: Predict, listing: Path) -
 
 
 def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
-    """A line if answers have no label, if calls failed, and if the analyst reports counts, such as truncated posts."""
+    """A line if answers have no label, if calls failed, if the analyst reports counts, such as truncated posts, and
+    if calls have a price."""
     without = {status: count for status, count in summary.answers.items() if status != "parsed" and count}
     if without:
         counts = ", ".join(f"{count} {status}" for status, count in sorted(without.items()))
@@ -178,6 +197,8 @@ def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
             f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.counts.items())
         )
         yield f"note: predict: {counts}"
+    if summary.cost is not None:
+        yield f"predict: the calls cost {summary.cost:.6g}, in the currency of the prices"
 
 
 def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:
@@ -191,22 +212,41 @@ def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:
 
 
 @contextmanager
-def open_pool(job: PredictJob) -> Iterator[AnalystPool]:
-    """Open the analyst, on this machine or on the cluster."""
-    if job.ray is None:
+def open_pool(job: PredictJob, folder: Path) -> Iterator[AnalystPool]:
+    """Open the analyst, on this machine or on the cluster; `folder` is that of the journal."""
+    if job.is_remote:
+        with _completion_cache(job, folder) as cache:
+            yield local_pool(_open_remote(job, cache))
+    elif job.ray is None:
         yield local_pool(open_with_options(job.spec, inference_options(job)))
-    elif job.is_remote:
-        from mentallama.analysts.language_model.remote import RemoteAnalyst
-        from mentallama.llm_api.transport.ray import ray_transport
-
-        location = AnalystSpec.parse(job.spec).location
-        transport = ray_transport(job.ray, log_to_stderr)
-        yield local_pool(RemoteAnalyst.load(location, inference_options(job), transport=transport))
     else:
         from mentallama.predict.ray_pool import ray_pool
 
         with ray_pool(job.ray, job.spec, inference_options(job), log_to_stderr) as pool:
             yield pool
+
+
+@contextmanager
+def _completion_cache(job: PredictJob, folder: Path) -> Iterator[CompletionCache]:
+    """Where completions are kept: in a ledger if calls have a price."""
+    from mentallama.llm_api.ledger.completion_cache import LedgerCache, MemoryCosts
+    from mentallama.llm_api.ledger.ledger import Ledger
+
+    if job.settings.input_price is None:
+        yield MemoryCosts()
+        return
+    with Ledger(folder / LEDGER_NAME.format(_job_key(job))) as ledger:
+        yield LedgerCache(ledger)
+
+
+def _open_remote(job: PredictJob, cache: CompletionCache) -> RemoteAnalyst:
+    from mentallama.analysts.language_model.remote import RemoteAnalyst
+    from mentallama.llm_api.transport.http import http_transport
+    from mentallama.llm_api.transport.ray import ray_transport
+
+    transport = http_transport if job.ray is None else ray_transport(job.ray, log_to_stderr)
+    location, options = AnalystSpec.parse(job.spec).location, inference_options(job)
+    return RemoteAnalyst.load(location, options, transport=transport, cache=cache)
 
 
 def inference_options(job: PredictJob) -> InferenceOptions:
@@ -218,7 +258,12 @@ def inference_options(job: PredictJob) -> InferenceOptions:
 
 
 def journal_path(job: PredictJob, folder: Path) -> Path:
-    """The journal's file; it differs with the model, the settings, the tasks and the version of this package.
+    """The journal's file; it differs with the model, the settings, the tasks and the version of this package."""
+    return folder / JOURNAL_NAME.format(_job_key(job))
+
+
+def _job_key(job: PredictJob) -> str:
+    """16 hexadecimal digits for all that predictions depend on, apart from the posts.
 
     The model's files are identified by path, size and modification time rather than content: they may be large, and are
     read anyway when the analyst opens.
@@ -229,7 +274,7 @@ def journal_path(job: PredictJob, folder: Path) -> Path:
     ]
     tasks = [task.model_dump(mode="json") for task in job.tasks.values()]
     identity = json.dumps([job.spec, files, job.cached_settings, tasks, __version__])
-    return folder / JOURNAL_NAME.format(hashlib.sha256(identity.encode()).hexdigest()[:16])
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
 STAGE = Stage(

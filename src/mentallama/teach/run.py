@@ -23,6 +23,7 @@ from mentallama.errors import UsageError
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_records
 from mentallama.llm_api.batch_api.exchange import run_batch_round
+from mentallama.llm_api.cost_estimate import CostEstimate, budget_warning
 from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
 from mentallama.llm_api.dispatcher import OnCommit, dispatch_sync
 from mentallama.llm_api.endpoint import Endpoint
@@ -33,7 +34,7 @@ from mentallama.llm_api.types import Limits, Request, RunStats
 from mentallama.progress import LogFn, ProgressCallback, progress_bar
 from mentallama.records import Post
 from mentallama.run_files import SUMMARY_FILE
-from mentallama.teach.cost_estimate import CostEstimate, budget_warning, estimate_cost
+from mentallama.teach.cost_estimate import estimate_cost
 from mentallama.teach.endpoint_options import settle_options
 from mentallama.teach.few_shot import (
     FewShotRow,

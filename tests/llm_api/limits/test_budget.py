@@ -20,6 +20,8 @@ def test_the_worst_case_counts_every_byte_and_all_output_tokens() -> None:
     # 200 bytes and 50 tokens: (200 * 1 + 50 * 4) / 1,000,000
     assert worst_case(PRICED, {"max_tokens": 50}, 200) == (250, pytest.approx(0.0004))
     assert worst_case(PRICED, {"max_tokens": 50, "n": 2}, 200) == (300, pytest.approx(0.0006))
+    assert worst_case(PRICED, {"max_tokens": 1, "prompt": ["a", "b", "c"]}, 200)[0] == 203
+    assert worst_case(PRICED, {"max_tokens": 1, "prompt": "abc"}, 200)[0] == 201
     assert worst_case(PRICED, {"max_completion_tokens": 80, "max_tokens": 50}, 200)[0] == 280
     assert worst_case(PRICED, {}, 200)[0] == 300
     assert worst_case(FREE, {"max_tokens": 50}, 200) == (250, 0.0)

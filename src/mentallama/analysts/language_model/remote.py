@@ -42,10 +42,12 @@ from mentallama.config import EndpointSettings
 from mentallama.config.endpoint import RemoteOptions
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.blocking import iter_completions
+from mentallama.llm_api.cost_estimate import TYPICAL_ANSWER_TOKENS, budget_warning, estimate_requests
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH, Endpoint, open_endpoint
+from mentallama.llm_api.ledger.completion_cache import CompletionCache, MemoryCosts
 from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.transport.rejected_options import RejectedOptionError, adapt_endpoint
-from mentallama.llm_api.types import Completion, Limits, Request
+from mentallama.llm_api.types import Completion, Limits, Request, request_hash
 from mentallama.parallel import batched
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import Task, find_task, write_query
@@ -79,6 +81,8 @@ class RemoteAnalyst(Analyst):
         Options of inference.
     transport
         Sends the requests, from this process or from the nodes of a cluster.
+    cache
+        Keeps completions and their costs; None: costs are counted, and nothing is kept.
 
     Attributes
     ----------
@@ -92,14 +96,19 @@ class RemoteAnalyst(Analyst):
     """
 
     def __init__(
-        self, endpoint: Endpoint, options: InferenceOptions, transport: Transport = http_transport
+        self,
+        endpoint: Endpoint,
+        options: InferenceOptions,
+        transport: Transport = http_transport,
+        cache: CompletionCache | None = None,
     ) -> None:
         self._rejection: UsageError | None = None
         self.name = f"remote:{endpoint.model}"
         self.counts, self.unanswered = Counter[str](), Counter[str]()
         self.failed: dict[str, str] = {}
         self._endpoint, self._options, self._transport = endpoint, options, transport
-        self._limits = Limits(options.max_concurrency, options.timeout, options.max_attempts)
+        self._limits = Limits(options.max_concurrency, options.timeout, options.max_attempts, options.budget)
+        self._cache = cache or MemoryCosts()
 
     @classmethod
     def load(
@@ -108,6 +117,7 @@ class RemoteAnalyst(Analyst):
         options: InferenceOptions,
         environ: Mapping[str, str] = os.environ,
         transport: Transport = http_transport,
+        cache: CompletionCache | None = None,
     ) -> RemoteAnalyst:
         """Parse `MODEL@URL` and take the key from the environment variable `key_env_var`; sends nothing.
 
@@ -121,7 +131,7 @@ class RemoteAnalyst(Analyst):
             settings = EndpointSettings(**shared, max_tokens=options.max_new_tokens)
         except ValidationError as error:  # its own message may show values of the settings
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
-        return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport)
+        return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport, cache)
 
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
@@ -230,13 +240,13 @@ class RemoteAnalyst(Analyst):
         def requests() -> Iterator[Request]:
             for example, prompt in chain(list(waiting.values()), source):
                 waiting[example.id] = example, prompt
-                yield _example_request(example, self._request_body(prompt))
+                yield self._request(example, prompt, path)
 
         while True:
             endpoint = replace(self._endpoint, path=path)
             try:
                 for request, completion in iter_completions(
-                    requests(), endpoint, self._limits, self._transport
+                    requests(), endpoint, self._limits, self._cache, self._transport
                 ):
                     del waiting[request.example_id]
                     yield request, completion
@@ -246,20 +256,57 @@ class RemoteAnalyst(Analyst):
             else:
                 return
 
+    # Costs
+
+    def spent(self) -> float | None:
+        """Cost of all calls so far, certain and possible, in the currency of the prices; None without prices."""
+        return None if self._endpoint.settings.input_price is None else self._cache.total_spent()
+
+    def describe_cost(self, examples: Sequence[Example], n_examples: int) -> Iterator[str]:
+        """Sentences on what `n_examples` will probably cost, of which some are given."""
+        sampled = [each for example in examples for each in self._expected_requests(example)]
+        scale = n_examples / len(examples) if examples else 0.0
+        estimate = estimate_requests(self._endpoint, sampled, scale, self._cache.known_hashes)
+        yield estimate.describe()
+        if warning := budget_warning([estimate], self._limits.budget, self._cache.total_spent()):
+            yield warning
+
+    def _expected_requests(self, example: Example) -> Iterator[tuple[Request, int]]:
+        """The requests about an example, each with the tokens that its answer probably has."""
+        scorer, question = self._scorer, self._written_question(example)
+        prompts = [] if scorer is None else scorer.prompts(question)
+        if scorer is None or not prompts:
+            yield self._request(example, self._free_prompt(example), self._free_path), TYPICAL_ANSWER_TOKENS
+            return
+        for number, prompt in enumerate(prompts):
+            texts, limit = prompt.get("prompt"), prompt.get("max_tokens", TYPICAL_ANSWER_TOKENS)
+            n_tokens = limit * len(texts) if isinstance(texts, list) else limit
+            yield self._request(_part(example, number), prompt, scorer.path), n_tokens
+        if not self._options.labels_only:
+            longest = max(question.answers, key=lambda label: len(question.answers[label]))
+            prompt = scorer.explanation_prompt(question, longest)
+            yield self._request(example, prompt, scorer.path), TYPICAL_ANSWER_TOKENS
+
     # Free mode
+
+    @property
+    def _free_path(self) -> str:
+        return COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
+
+    def _free_prompt(self, example: Example) -> Fields:
+        query = self._query(example)
+        as_chat = {"messages": [{"role": "user", "content": query}]}
+        return {"prompt": query} if self._free_path == COMPLETIONS_PATH else as_chat
 
     def _predict_free(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         pending: dict[str, Example] = {}
-        path = COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
 
-        def prompts() -> Iterator[tuple[Example, Mapping[str, Any]]]:
+        def prompts() -> Iterator[tuple[Example, Fields]]:
             for example in examples:
                 pending[example.id] = example
-                query = self._query(example)
-                as_chat = {"messages": [{"role": "user", "content": query}]}
-                yield example, ({"prompt": query} if path == COMPLETIONS_PATH else as_chat)
+                yield example, self._free_prompt(example)
 
-        for request, completion in self._send(prompts(), path):
+        for request, completion in self._send(prompts(), self._free_path):
             example = pending.pop(request.example_id)
             if completion.state == "failed":
                 self._record_failure(example.id, completion)
@@ -304,7 +351,7 @@ class RemoteAnalyst(Analyst):
         for example in examples.values():
             fields = scorer.prompts(self._written_question(example))
             for number, prompt in enumerate(fields):
-                part = example.model_copy(update={"id": f"{example.id}#{number}"})
+                part = _part(example, number)
                 parts[part.id] = example, number
                 prompts.append((part, prompt))
             completions[example.id] = {}
@@ -379,6 +426,18 @@ class RemoteAnalyst(Analyst):
         answers = {label: label_sentence(task, label, example.form) for label in task.labels}
         return WrittenQuestion(self._query(example), answers)
 
+    def _request(self, example: Example, prompt: Mapping[str, Any], path: str) -> Request:
+        """A request identified by its example and its content, so that no two examples share one."""
+        body = self._request_body(prompt)
+        return Request(
+            hash=request_hash(f"{self._endpoint.base_url}{path}", {"example": example.id, **body}),
+            body=body,
+            example_id=example.id,
+            post_id=example.post_id,
+            task=example.task,
+            question=example.question,
+        )
+
     def _request_body(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
         settings = self._endpoint.settings
         params = {
@@ -420,16 +479,9 @@ def _as_accepted(prompt: Mapping[str, Any], extra_body: Mapping[str, Any]) -> Fi
     }
 
 
-def _example_request(example: Example, body: dict[str, Any]) -> Request:
-    """A request identified by its example rather than its content: nothing is cached."""
-    return Request(
-        hash=example.id,
-        body=body,
-        example_id=example.id,
-        post_id=example.post_id,
-        task=example.task,
-        question=example.question,
-    )
+def _part(example: Example, number: int) -> Example:
+    """The example of one of several requests about a question."""
+    return example.model_copy(update={"id": f"{example.id}#{number}"})
 
 
 def _is_server_error(reason: str | None) -> bool:

@@ -22,8 +22,9 @@ def worst_case(settings: EndpointSettings, body: Mapping[str, Any], n_bytes: int
     """
     limits = [body.get(name) for name in ("max_tokens", "max_completion_tokens")]
     numbers = [limit for limit in limits if isinstance(limit, int)]
-    choices = body.get("n")
-    output = max(numbers, default=settings.max_tokens) * (choices if isinstance(choices, int) else 1)
+    choices, prompts = body.get("n"), body.get("prompt")
+    texts = (choices if isinstance(choices, int) else 1) * (len(prompts) if isinstance(prompts, list) else 1)
+    output = max(numbers, default=settings.max_tokens) * texts
     return n_bytes + output, _cost(settings, n_bytes, output) or 0.0
 
 
