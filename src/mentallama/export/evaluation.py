@@ -17,7 +17,7 @@ import yaml
 from mentallama.answers.format import label_sentence
 from mentallama.answers.parse import read_answer
 from mentallama.errors import UsageError
-from mentallama.evaluate.examples import iter_examples
+from mentallama.evaluate.prediction_source import iter_examples
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
 from mentallama.export.folder import ExportSummary, write_json_lines
 from mentallama.export.source import ExportSource, hashes_of_texts
