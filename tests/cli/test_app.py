@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +31,9 @@ from tests.factories.project import ROOT
 
 MARKER = "zebrafish"
 """Stands in every post of these tests, and so in no message."""
+
+CALLED = f"{shlex.quote(sys.executable)} -m mentallama"
+"""How `mentallama` below is called."""
 
 Done = subprocess.CompletedProcess[str]
 needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
@@ -389,12 +393,43 @@ def test_sources_lists_the_files_found(tmp_path: Path) -> None:
     assert re.findall(r"^(\S+): ", done.stdout, re.MULTILINE) == list(load_tasks())
     for name in ("CAMS/added_CAMS_data.csv", "DR/posts.jsonl"):
         rows = sum(1 for _ in read_table(ROOT / "sample/sources" / name, "mac_roman"))
-        assert f"{Path(name).name} ({rows} rows)" in done.stdout
+        assert f"sample/sources/{name}: {rows} rows" in done.stdout
+    assert done.stdout.endswith(
+        "  mentallama run recipes/sample-linear.yaml\n".replace("mentallama", CALLED, 1)
+    )
 
     empty = mentallama("sources", "--data", tmp_path)
     assert empty.returncode == 0
-    assert empty.stdout.count("upstream  nothing") == len(load_tasks())
-    assert "missing   added_CAMS_data.csv" in empty.stdout
+    assert empty.stdout.count("release    not here (train ") == len(load_tasks())
+    assert f"{tmp_path}/sources/CAMS/added_CAMS_data.csv: not here" in empty.stdout
+    assert empty.stdout.count("agreement  needed") == sum(t.needs_agreement for t in load_tasks().values())
+    for task in load_tasks().values():
+        assert task.licence in empty.stdout
+        assert str(task.obtain) in empty.stdout
+
+
+def test_sources_names_the_commands_for_what_is_there(tmp_path: Path) -> None:
+    nothing = mentallama("sources", cwd=tmp_path)
+    assert nothing.returncode == 0
+    assert "There is no folder data/ here." in nothing.stdout
+    typed = [
+        line.strip().removeprefix(f"{CALLED} ") for line in nothing.stdout.splitlines() if CALLED in line
+    ]
+    assert typed == ["init study", "sources --data data", "run recipes/imhi-linear.yaml --set data=data"]
+    place(tmp_path, GOOD)  # a table of CLP, which only a recipe describes
+    release = tmp_path / "data/release/test_data/test_instruction"
+    release.mkdir(parents=True)
+    rows = [
+        ("query", "gpt-3.5-turbo"),
+        (write_query(load_tasks()["DR"], "depression", "instruction", "x"), "No."),
+    ]
+    with (release / "DR.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    found = mentallama("sources", cwd=tmp_path)
+    assert "release    train 0 of 1,003, validation 0 of 430, test 1 of 405 rows" in found.stdout
+    assert "data/sources/CLP/posts.csv: 10 rows" in found.stdout
+    command = "run recipes/imhi-linear.yaml --set data=data --set 'sets=[DR]'"
+    assert found.stdout.splitlines()[-1] == f"  {CALLED} {command}"
 
 
 # --- analyze -------------------------------------------------------------------------------------------
@@ -489,7 +524,7 @@ def test_an_overlong_post_is_a_usage_error(trained: Path) -> None:
 
 def test_a_set_that_the_model_does_not_support_is_a_usage_error(trained: Path) -> None:
     done = mentallama("analyze", MARKER, "--task", "SAD", cwd=trained)
-    assert_reported(done, 2, "does not answer SAD; it answers CAMS, DR")
+    assert_reported(done, 2, "does not answer SAD (cause); it answers CAMS, DR")
 
 
 @pytest.mark.parametrize(

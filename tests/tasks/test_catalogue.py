@@ -10,7 +10,8 @@ import yaml
 
 from mentallama.answers.format import write_answer
 from mentallama.answers.parse import read_answer
-from mentallama.collect.inputs import format_survey, survey
+from mentallama.cli.catalogue import survey_lines
+from mentallama.collect.inputs import survey
 from mentallama.errors import DataError, UsageError
 from mentallama.records import FORMS
 from mentallama.tasks import Source, find_task, load_tasks, read_query, read_task, write_query
@@ -270,7 +271,7 @@ def test_a_task_need_not_invent_what_only_the_published_sets_have(tmp_path: Path
     assert "- How to obtain it: not published" in page
     assert "None" not in page
     (entry,) = survey(tmp_path, {"sueño": task}, "instruction")
-    assert not any("None" in line for line in format_survey(entry))
+    assert not any("None" in line for line in survey_lines(entry, tmp_path))
 
 
 UNQUOTED = """

@@ -10,6 +10,7 @@ import typer
 
 from mentallama.cli.console import echo_json
 from mentallama.cli.options import HelpCommand, TasksFolder
+from mentallama.cli.setup.completion import complete_models, complete_tasks
 from mentallama.errors import UsageError
 from mentallama.safety import NOTICE
 
@@ -63,7 +64,10 @@ def add_analyze_command(app: typer.Typer) -> None:
 
 def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The post; - reads it from standard input.")],
-    task: Annotated[str | None, typer.Option(metavar="SET", help="Ask the questions of this set.")] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="SET", help="Ask the questions of this set.", autocompletion=complete_tasks),
+    ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Ask every question that the model can answer.")
     ] = False,
@@ -72,6 +76,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         typer.Option(
             metavar="SPEC",
             help="An analyst, such as linear:runs/NAME/train; default: the model of the newest run.",
+            autocompletion=complete_models,
         ),
     ] = None,
     tasks_folder: TasksFolder = None,

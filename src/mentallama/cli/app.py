@@ -23,7 +23,11 @@ from mentallama.cli.setup.doctor import doctor
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
-from mentallama.program import command_line
+from mentallama.program import PROGRAM, command_line
+
+COMPLETION_VARIABLE = "_MENTALLAMA_COMPLETE"
+"""Environment variable through which a shell asks for completions; typer's scripts set it by this name."""
+COMPLETION_OPTIONS = ("--install-completion", "--show-completion")
 
 app = CommandLine(
     context_settings=CONTEXT_SETTINGS,
@@ -38,7 +42,7 @@ def main() -> None:
     prepare_streams()
     try:
         try:
-            app()
+            app(prog_name=_name_in_usage(), complete_var=COMPLETION_VARIABLE)
         finally:
             sys.stdout.flush()
     except MentallamaError as error:
@@ -55,6 +59,12 @@ def main() -> None:
             raise
         typer.echo(f"mentallama: {unexpected_error_sentence(error)}", err=True)
         sys.exit(EXIT_FAILED)
+
+
+def _name_in_usage() -> str:
+    """The program as it was called; its plain name where a shell's completion is set up for it."""
+    sets_up_completion = any(word.startswith(COMPLETION_OPTIONS) for word in sys.argv[1:])
+    return PROGRAM if sets_up_completion else command_line("")
 
 
 def _print_version(wanted: bool) -> None:
@@ -90,9 +100,9 @@ def init(
 ) -> None:
     """Write what a new user starts with into a folder; nothing that exists is replaced.
 
-    Writes recipes/ (experiments to run), sample/ (synthetic posts in the layouts of the published sets), tasks/ (a
-    task file to copy for a question of your own), posts.csv (a table of synthetic posts), and README.md, which leads
-    from there.
+    Reads the package's own files; writes recipes/ (experiments to run), sample/ (synthetic posts in the layouts of the
+    published sets), tasks/ (a task file to copy for a question of your own), posts.csv (a table of synthetic posts),
+    and README.md, which leads from there.
     """
     from mentallama.cli.setup.starter import copy_starter
 

@@ -2,24 +2,43 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mentallama.cli.console import echo_wrapped
 from mentallama.cli.options import CommandLine, ReleaseForm, TasksFolder, parse_form
+from mentallama.cli.setup.completion import complete_tasks
 from mentallama.errors import UsageError, printable
+from mentallama.program import command_line
+
+if TYPE_CHECKING:
+    from mentallama.collect.inputs import SourceSurvey
 
 DEFAULT_DATA_FOLDER = Path("data")
 
-NO_DATA_NOTE = (
-    "There is no folder {folder}/ here. Obtain the sets as said above and put them there, the published release in "
-    "{folder}/release/ and upstream files in {folder}/sources/SET/; or name another folder with --data DIR."
+COMMAND_INDENT = "  "
+"""Before a command in a text."""
+
+SURVEY_INDENT = 13
+"""Columns of the names of facts about a set."""
+
+SYNTHETIC_MARK = "SYNTHETIC.txt"
+"""The file by which the sample is known."""
+
+AGREEMENT_NEEDED = "needed; posts reach a remote model only with --allow-remote"
+NO_FILE_NAMES = "any table in {folder}, named in the recipe under collect.tables.{set}"
+NO_DATA = (
+    "There is no folder {folder}/ here. Put the release of the paper's authors into {folder}/release/ and the files of "
+    "the sets' authors where they are listed above, or name another folder with --data DIR."
 )
 
 tasks_app = CommandLine(
-    help="List the tasks, or show one.",
+    help="List the tasks, or show one. Reads the task files of the package and, with --tasks, those of a folder of "
+    "yours; writes nothing.",
     invoke_without_command=True,
     epilog="mentallama tasks\nmentallama tasks show dreaddit",
 )
@@ -33,10 +52,7 @@ def add_catalogue_commands(app: typer.Typer) -> None:
 
 @tasks_app.callback()
 def tasks(context: typer.Context, tasks_folder: TasksFolder = None) -> None:
-    """List the tasks, or show one.
-
-    Reads the task files of the package and, with --tasks, those of a folder of yours; writes nothing.
-    """
+    """The list, if no other command is given."""
     context.obj = tasks_folder
     if context.invoked_subcommand is None:
         _print_tasks(tasks_folder)
@@ -54,7 +70,10 @@ def list_tasks(context: typer.Context, tasks_folder: TasksFolder = None) -> None
 @tasks_app.command("show", epilog="mentallama tasks show dreaddit\nmentallama tasks show sleep --tasks tasks")
 def show_task(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="SET", help="A set's name, such as CAMS.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="SET", help="A set's name, such as CAMS.", autocompletion=complete_tasks),
+    ],
     tasks_folder: TasksFolder = None,
 ) -> None:
     """Show one task: its questions, labels, answer sentences and where to obtain its data.
@@ -84,15 +103,81 @@ def sources(
     form: ReleaseForm = "instruction",
     tasks_folder: TasksFolder = None,
 ) -> None:
-    """Show for each set its licence, where to obtain it, and which files are expected and found."""
-    from mentallama.collect.inputs import format_survey, survey
+    """Show for each set where to obtain it, under which terms, which files are expected and found, and what is next.
+
+    Reads the task files and the data folder, if there is one; writes nothing.
+    """
+    from mentallama.collect.inputs import survey
     from mentallama.tasks import load_tasks
 
     release_form = parse_form(form)
     if not data.is_dir() and data != DEFAULT_DATA_FOLDER:
         raise UsageError(f"{data}: there is no such folder; name yours with --data")
-    for entry in survey(data, load_tasks(tasks_folder), release_form):
-        for line in format_survey(entry):
-            echo_wrapped(printable(line), 12)
+    entries = survey(data, load_tasks(tasks_folder), release_form)
+    for entry in entries:
+        for line in survey_lines(entry, data):
+            echo_wrapped(printable(line), SURVEY_INDENT)
+    for line in next_steps(entries, data):
+        if line.startswith(COMMAND_INDENT):  # a command stays on one line, so that it can be copied
+            typer.echo(printable(line))
+        else:
+            echo_wrapped(printable(line))
+
+
+def survey_lines(entry: SourceSurvey, data: Path) -> list[str]:
+    """A set as lines of text: its source, licence and agreement, and the files expected and found."""
+    task = entry.task
+    folder = data / "sources" / task.set
+    files = [
+        f"{folder / name}: {_rows(entry.upstream[name]) if name in entry.upstream else 'not here'}"
+        for name in dict.fromkeys((*(source.file for source in task.sources), *entry.upstream))
+    ]
+    facts = [
+        ("licence", task.licence),
+        ("agreement", AGREEMENT_NEEDED if task.needs_agreement else "none"),
+        ("obtain", task.obtain or "not published"),
+        *(("file", file) for file in files or [NO_FILE_NAMES.format(folder=folder, set=task.set)]),
+        ("release", _release(entry)),
+    ]
+    return [f"{task.set}: {task.title} ({task.platform})", *(f"  {name:<11}{text}" for name, text in facts)]
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _release(entry: SourceSurvey) -> str:
+    published = entry.task.published_rows
+    if published is None:
+        return "not part of it"
+    expected = published.model_dump()
+    if not entry.release:
+        return (
+            f"not here ({', '.join(f'{split} {rows:,}' for split, rows in expected.items())} rows published)"
+        )
+    found = (f"{split} {entry.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items())
+    return f"{', '.join(found)} rows"
+
+
+def next_steps(entries: Sequence[SourceSurvey], data: Path) -> Iterator[str]:
+    """What a reader with these files can do next, with commands to type."""
+    complete = [entry for entry in entries if entry.release or (entry.task.sources and entry.upstream)]
+    recipe = Path("recipes/sample-linear.yaml")
+    yield ""
     if not data.is_dir():
-        echo_wrapped(NO_DATA_NOTE.format(folder=data))
+        yield NO_DATA.format(folder=data)
+    if not complete:
+        yield "To begin without any of them, with the synthetic sample:"
+        yield f"{COMMAND_INDENT}{command_line(f'run {recipe}' if recipe.is_file() else 'init study')}"
+        yield "Once files are there, see what is found, and train and score on it:"
+        yield f"{COMMAND_INDENT}{command_line(f'sources --data {shlex.quote(str(data))}')}"
+    elif (data / SYNTHETIC_MARK).is_file():
+        yield "This is the synthetic sample. To run it from posts to a report:"
+        yield f"{COMMAND_INDENT}{command_line(f'run {recipe}')}"
+        return
+    else:
+        yield "To train and score a linear model on the sets found:"
+    chosen = "" if len(complete) in {0, len(entries)} else f"sets=[{', '.join(e.task.set for e in complete)}]"
+    options = [f"data={data}", *([chosen] if chosen else [])]
+    settings = " ".join(f"--set {shlex.quote(option)}" for option in options)
+    yield f"{COMMAND_INDENT}{command_line(f'run recipes/imhi-linear.yaml {settings}')}"

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from mentallama.cli.setup.completion import complete_recipes
 from mentallama.errors import UsageError
 from mentallama.program import PROGRAM, command_line
 from mentallama.records import FORMS, Form
@@ -17,7 +18,12 @@ CONTEXT_SETTINGS = {"help_option_names": ["-h", "--help"]}
 """Of the application; every command inherits them."""
 
 RecipePath = Annotated[
-    Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/sample-linear.yaml.")
+    Path,
+    typer.Argument(
+        metavar="RECIPE",
+        help="A recipe, such as recipes/sample-linear.yaml.",
+        autocompletion=complete_recipes,
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,

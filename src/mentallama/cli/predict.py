@@ -34,7 +34,9 @@ def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
 def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
     """Add the command to the application."""
 
-    @app.command()
+    @app.command(
+        epilog="mentallama predict --model linear:runs/sample-linear/train --data runs/sample-linear --out answers"
+    )
     def predict(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
             Path | None,
@@ -112,7 +114,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME) or of the predictions."),
         ] = None,
     ) -> None:
-        """Predict: run a recipe up to this stage, or apply any model to any posts."""
+        """Predict: run a recipe up to this stage, or apply any model to any posts. Reads posts; writes predictions."""
         settings = {
             "mode": mode,
             "labels_only": labels_only or None,

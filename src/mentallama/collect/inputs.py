@@ -168,22 +168,3 @@ def _survey(data: Path, task: Task, published: list[ReleaseFile]) -> SourceSurve
     upstream |= {path.name: sum(1 for _ in read_rows(path)) for path in others}
     missing = tuple(source.file for source in task.sources if source.file not in upstream)
     return SourceSurvey(task, release, upstream, missing)
-
-
-def format_survey(entry: SourceSurvey) -> list[str]:
-    """Describe a set as lines of text: source, licence, rows found and rows expected."""
-    task = entry.task
-    expected = {} if task.published_rows is None else task.published_rows.model_dump()
-    counts = [f"{split} {entry.release.get(split, 0):,} of {rows:,}" for split, rows in expected.items()]
-    release = f"{', '.join(counts)} rows" if counts else "not part of it"
-    upstream = ", ".join(f"{name} ({rows:,} rows)" for name, rows in entry.upstream.items()) or "nothing"
-    lines = [
-        f"{task.set}: {task.title} ({task.platform})",
-        f"  licence   {task.licence}",
-        f"  obtain    {task.obtain or 'not published'}",
-        f"  release   {release}",
-        f"  upstream  {upstream}",
-    ]
-    if entry.missing:
-        lines.append(f"  missing   {', '.join(entry.missing)}")
-    return lines

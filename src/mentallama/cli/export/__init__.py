@@ -15,7 +15,8 @@ from mentallama.export import EXPORTERS, Exporter
 def add_export_command(app: typer.Typer) -> None:
     """Add the command to the application, with a subcommand for each format."""
     formats = CommandLine(
-        help="Export data or predictions to another tool. Splits stay as they are; a README says which terms hold.",
+        help="Export data or predictions to another tool. Reads a run, or what it built or trained; writes a "
+        "new folder. Splits stay as they are; a README says which terms hold.",
         no_args_is_help=True,
         epilog="mentallama export trl runs/sample-build --out exported",
     )
@@ -27,7 +28,7 @@ def add_export_command(app: typer.Typer) -> None:
 def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
     @formats.command(
         name=name,
-        help=f"{exporter.description}. FROM is {exporter.reads}.",
+        help=f"{exporter.description}. Reads FROM, {exporter.reads}; writes a new folder with a README.",
         epilog=f"mentallama export {name} {exporter.example} --out exported",
     )
     def command(
