@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from mentallama.check.gate_runner import QuoteMatches
 from mentallama.check.gates.quote_grounding import QuoteMatch
-from mentallama.errors import UsageError
+from mentallama.errors import DataError, UsageError
 from mentallama.export import export
 from mentallama.export.source import ExportSource
 from mentallama.files.record_files import read_records, write_records
@@ -185,3 +187,97 @@ def test_overlapping_evidence_is_one_span_in_argilla(tmp_path: Path) -> None:
     [record] = read(exported("argilla", tmp_path, tmp_path / "out") / "CLP/train.json")
     evidence = record["suggestions"]["depression_evidence"]["value"]
     assert [(span["start"], span["end"]) for span in evidence] == [(0, 4), (6, 8)]
+
+
+def table_row(body: str, question: str, label: str | None, evidence: object = ()) -> dict[str, object]:
+    """A row as predict adds its columns to a user's."""
+    status = "refused" if label is None else "parsed"
+    return {
+        "id": "u1", "body": body, "task": "Irf", "question": question, "label": label,
+        "probability": None if label is None else 0.75, "probabilities": {}, "status": status,
+        "reason": "declined" if label is None else None, "explanation": "So it says.", "evidence": list(evidence),
+        "model": "linear:m",
+    }  # fmt: skip
+
+
+def table_rows() -> list[dict[str, object]]:
+    first, second = load_tasks()["Irf"].questions
+    return [
+        table_row("🐕 a tea.", first, "yes", [{"start": 4, "end": 8, "text": "tea.", "weight": 1.5}]),
+        table_row("🐕 a tea.", second, None),
+        table_row("🐕 a tea.", first, "no"),  # the same text again is another row of the user's
+        table_row("", first, None),
+    ]
+
+
+def write_csv(path: Path, rows: list[dict[str, object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            nested = {name: json.dumps(row[name]) for name in ("probabilities", "evidence")}
+            writer.writerow({name: "" if value is None else value for name, value in row.items()} | nested)
+
+
+def write_json_lines(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize(("name", "write"), [("mine.csv", write_csv), ("mine.jsonl", write_json_lines)])
+def test_a_table_that_predict_answered_is_exported(
+    tmp_path: Path, name: str, write: Callable[[Path, list[dict[str, object]]], None]
+) -> None:
+    write(tmp_path / name, table_rows())
+    out = exported("label-studio", tmp_path / name, tmp_path / "out")
+    first, again = read(out / "Irf/posts.json")
+    region = results(first, "labels")[0]["value"]
+    assert first["data"]["text"][region["start"] : region["end"]] == region["text"] == "tea."
+    assert [result["value"] for result in results(first, "choices")] == [
+        {"choices": ["yes"]}
+    ]  # one was refused
+    assert [result["value"] for result in results(again, "choices")] == [{"choices": ["no"]}]
+    first_row = 2 if name.endswith("csv") else 1
+    assert (first["data"]["post_id"], again["data"]["post_id"]) == (str(first_row), str(first_row + 2))
+    readme = (out / "README.md").read_text(encoding="utf-8")
+    assert "personal details were not replaced" in readme
+    assert "## Terms" not in readme  # those of a published set are not those of a user's own posts
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"model": None}, "not a Answer record: see model"),
+        ({"evidence": "[{"}, "not a Answer record: see evidence"),
+        ({"question": "mood"}, "that the task Irf does not have"),
+        ({"label": "perhaps"}, "that the task Irf does not have"),
+    ],
+)
+def test_a_table_with_other_answers_is_refused(
+    tmp_path: Path, change: dict[str, object], problem: str
+) -> None:
+    write_json_lines(tmp_path / "mine.jsonl", [row | change for row in table_rows()[:1]])
+    with pytest.raises(DataError, match=problem):
+        exported("argilla", tmp_path / "mine.jsonl", tmp_path / "out")
+
+
+def test_a_table_without_answers_or_posts_is_refused(tmp_path: Path) -> None:
+    rows = table_rows()[:1]
+    write_json_lines(tmp_path / "wide.jsonl", [{"body": "x", "label": "yes"}])
+    with pytest.raises(UsageError, match="the column 'task' is missing"):
+        exported("argilla", tmp_path / "wide.jsonl", tmp_path / "out")
+    write_json_lines(
+        tmp_path / "mine.jsonl", [{("words" if key == "body" else key): rows[0][key] for key in rows[0]}]
+    )
+    with pytest.raises(
+        UsageError, match="name the column of the posts with --text; there are id, words, task"
+    ):
+        exported("argilla", tmp_path / "mine.jsonl", tmp_path / "out")
+    export(
+        "argilla", ExportSource(tmp_path / "mine.jsonl", load_tasks(), text_column="words"), tmp_path / "out"
+    )
+    assert len(read(tmp_path / "out/Irf/posts.json")) == 1
+
+
+def test_the_file_of_predictions_stands_for_its_folder(run: Path, exports: Path, tmp_path: Path) -> None:
+    out = exported("label-studio", run / PREDICTIONS_PATH, tmp_path / "out")
+    assert (out / "CLP/test.json").read_bytes() == (exports / "label-studio/CLP/test.json").read_bytes()

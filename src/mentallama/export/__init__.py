@@ -84,9 +84,7 @@ def _argilla(source: ExportSource, out: Path) -> ExportSummary:
 
 _DATASET = "a run's folder, or a built data set (the folder of check)"
 _LABELLED = "a run's folder (its labelled test posts, as evaluate scores them), or a built data set"
-_ANSWERED = (
-    "predictions (a run's folder, or that of predict), or a built data set with the answers of its teachers"
-)
+_ANSWERED = "predictions (a run's folder, or the folder or table that predict wrote), or a built data set"
 _ENCODER = "the folder of a trained encoder, such as runs/NAME/train"
 _BUILD, _LINEAR = "runs/sample-build", "runs/sample-linear"
 

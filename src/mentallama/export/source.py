@@ -54,19 +54,22 @@ class ExportSource:
     Parameters
     ----------
     path
-        A run's folder, the folder of a built data set (the one that `check` writes), or a model's folder.
+        A run's folder, the folder of a built data set (the one that `check` writes), a model's folder, or a table.
     tasks
         The tasks by set; an export of a set that is not among them is refused.
     form
         The published form of queries and answers.
     posts
         The posts of predictions that were made without a recipe: a file of posts, a run's folder or the release.
+    text_column
+        The column of the posts, if the path is a table that predict answered; None for the usual names.
     """
 
     path: Path
     tasks: Mapping[str, Task]
     form: Form = "instruction"
     posts: Path | None = None
+    text_column: str | None = None
 
     @cached_property
     def dataset_folder(self) -> Path:
@@ -88,7 +91,8 @@ class ExportSource:
     @cached_property
     def run_folder(self) -> Path | None:
         """The run's folder, if the path is one or is the folder of one of its stages; else None."""
-        candidates = (self.path, self.path.resolve().parent)
+        folder = self.path.parent if self.path.is_file() else self.path
+        candidates = (folder, folder.resolve().parent)
         return next((folder for folder in candidates if (folder / POSTS_PATH).is_file()), None)
 
     def task(self, name: str) -> Task:

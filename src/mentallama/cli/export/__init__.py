@@ -32,7 +32,7 @@ def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
         epilog=f"mentallama export {name} {exporter.example} --out exported",
     )
     def command(
-        source: Annotated[Path, typer.Argument(metavar="FROM", help="The folder to export from.")],
+        source: Annotated[Path, typer.Argument(metavar="FROM", help="What to export.")],
         out: Annotated[
             Path,
             typer.Option(
@@ -53,13 +53,19 @@ def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
                 help="For predictions made without a recipe: what --data of predict named.",
             ),
         ] = None,
+        text_column: Annotated[
+            str | None,
+            typer.Option("--text", metavar="COLUMN", help="For a table of predict: the column of the posts."),
+        ] = None,
         tasks_folder: TasksFolder = None,
     ) -> None:
         from mentallama.export import export
         from mentallama.export.source import ExportSource
         from mentallama.tasks import load_tasks
 
-        summary = export(name, ExportSource(source, load_tasks(tasks_folder), parse_form(form), posts), out)
+        summary = export(
+            name, ExportSource(source, load_tasks(tasks_folder), parse_form(form), posts, text_column), out
+        )
         for file, _, rows in summary.files:
             typer.echo(printable(f"{out / file}: {rows:,} rows"))
         typer.echo(printable(f"terms and use: {out / 'README.md'}"))

@@ -1,16 +1,17 @@
 """Posts with the answers to questions about them, for tools in which people look at both.
 
-The answers are predictions or, where there are none, the accepted responses of a built data set.
+The answers are predictions, a table that predict answered, or the accepted responses of a built data set.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.check.gate_runner import QuoteMatches
-from mentallama.errors import UsageError
+from mentallama.errors import DataError, UsageError
+from mentallama.export.annotation.answered_table import TABLE_NOTE, posts_of_table
+from mentallama.export.annotation.post_answers import AnsweredPost, PostAnswer
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import DatasetRow, ExportSource
 from mentallama.files.record_files import read_records
@@ -18,53 +19,11 @@ from mentallama.predict.post_sources import PostFilter, open_post_source
 from mentallama.predict.questions import QuestionRow
 from mentallama.records import FORMS, SPLITS, Post, Prediction, Span, Split, example_id
 from mentallama.run_files import PREDICTIONS_FILE, PREDICTIONS_PATH, QUESTIONS_FILE, QUOTES_FILE
-from mentallama.safety import NOTICE
-from mentallama.tasks import Task
 
 AskedQuestion = tuple[str, str, str]
 """Set, question and id of an example."""
 
-INTRODUCTION = (
-    f"{NOTICE} The post may be distressing to read: take breaks, and skip whatever you would rather not read."
-)
-"""Shown to the people who look at the posts."""
-
-
-@dataclass(frozen=True)
-class PostAnswer:
-    """An answer to one question about a post.
-
-    `label` is None for an answer without one; `probability` is that of the label, None if the model gives none.
-    `evidence` are spans of the post's text, in code points.
-    """
-
-    question: str
-    label: str | None
-    explanation: str
-    evidence: tuple[Span, ...]
-    model: str
-    probability: float | None = None
-
-
-@dataclass(frozen=True)
-class AnsweredPost:
-    """A post, and the answers to questions of one task about it."""
-
-    post_id: str
-    split: Split
-    text: str
-    task: Task
-    answers: tuple[PostAnswer, ...]
-
-    def by_model(self) -> dict[str, list[PostAnswer]]:
-        """The answers of each model, in the order of the questions."""
-        models: dict[str, list[PostAnswer]] = {}
-        for answer in self.answers:
-            models.setdefault(answer.model, []).append(answer)
-        return models
-
-
-AnsweredPosts = Mapping[tuple[str, Split], list[AnsweredPost]]
+AnsweredPosts = Mapping[tuple[str, Split | None], list[AnsweredPost]]
 """The posts by set of the questions and split."""
 
 
@@ -76,16 +35,41 @@ def read_answered_posts(source: ExportSource, summary: ExportSummary) -> Answere
     UsageError
         The path holds neither predictions nor a built data set, or the posts of the predictions are not to be found.
     """
-    found: dict[tuple[str, Split], list[AnsweredPost]] = {}
+    found: dict[tuple[str, Split | None], list[AnsweredPost]] = {}
+    is_own_table = _is_table_of_posts(source)
     for answered in _answered_posts(source):
+        _require_known(answered, source)
         found.setdefault((answered.task.set, answered.split), []).append(answered)
-        summary.add_post(answered.task.set, answered.text)
+        if not is_own_table:  # the terms of a set are those of its posts
+            summary.add_post(answered.task.set, answered.text)
+    if is_own_table:
+        summary.notes.append(TABLE_NOTE)
     return found
 
 
+def _is_table_of_posts(source: ExportSource) -> bool:
+    return source.path.is_file() and source.path.name != PREDICTIONS_FILE
+
+
+def _require_known(post: AnsweredPost, source: ExportSource) -> None:
+    """Raise `DataError` for an answer to no question of the task, or with none of its labels."""
+    for answer in post.answers:
+        known = answer.question in post.task.questions and (
+            answer.label is None or answer.label in post.task.labels
+        )
+        if not known:
+            raise DataError(
+                f"post {post.post_id} has an answer to {answer.question!r} that the task {post.task.set} does not "
+                "have; give the tasks that it was predicted with (--tasks)",
+                source.path,
+            )
+
+
 def _answered_posts(source: ExportSource) -> Iterator[AnsweredPost]:
-    for path in (source.path / PREDICTIONS_FILE, source.path / PREDICTIONS_PATH):
-        if path.is_file():
+    if _is_table_of_posts(source):
+        return posts_of_table(source)
+    for path in (source.path, source.path / PREDICTIONS_FILE, source.path / PREDICTIONS_PATH):
+        if path.is_file() and path.name == PREDICTIONS_FILE:
             return _predicted_posts(source, path)
     return _dataset_posts(source)
 

@@ -10,12 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mentallama.export.annotation.answered_posts import (
-    INTRODUCTION,
-    AnsweredPost,
-    PostAnswer,
-    read_answered_posts,
-)
+from mentallama.export.annotation.answered_posts import read_answered_posts
+from mentallama.export.annotation.post_answers import INTRODUCTION, AnsweredPost, PostAnswer, posts_file
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import ExportSource
 from mentallama.files.atomic import write_json
@@ -43,7 +39,7 @@ def export_argilla(source: ExportSource, out: Path) -> ExportSummary:
     for (name, split), posts in read_answered_posts(source, summary).items():
         questions = QuestionNames(source.task(name))
         write_json(out / name / SETTINGS_FILE, argilla_settings(questions))
-        file = f"{name}/{split}.json"
+        file = posts_file(name, split)
         records = [record for post in posts for record in argilla_records(post, questions)]
         write_json(out / file, records)
         summary.add_rows(file, split, len(records))
@@ -118,7 +114,7 @@ def argilla_records(post: AnsweredPost, questions: QuestionNames) -> list[dict[s
         {
             "id": f"{post.post_id}-{number}" if number else post.post_id,
             "fields": {_POST: post.text},
-            "metadata": {"post_id": post.post_id, "split": post.split, "model": model},
+            "metadata": {"post_id": post.post_id, "split": post.split or "none", "model": model},
             "suggestions": _suggestions(answers, questions),
             "responses": {},
             "vectors": {},

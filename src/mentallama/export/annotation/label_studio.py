@@ -11,12 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from mentallama.export.annotation.answered_posts import (
-    INTRODUCTION,
-    AnsweredPost,
-    PostAnswer,
-    read_answered_posts,
-)
+from mentallama.export.annotation.answered_posts import read_answered_posts
+from mentallama.export.annotation.post_answers import INTRODUCTION, AnsweredPost, PostAnswer, posts_file
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import ExportSource
 from mentallama.files.atomic import write_json, write_text
@@ -51,7 +47,7 @@ def export_label_studio(source: ExportSource, out: Path) -> ExportSummary:
     for (name, split), posts in read_answered_posts(source, summary).items():
         controls = Controls(source.task(name))
         write_text(out / name / CONFIG_FILE, labelling_config(controls))
-        file = f"{name}/{split}.json"
+        file = posts_file(name, split)
         write_json(out / file, [labelling_task(post, controls) for post in posts])
         summary.add_rows(file, split, len(posts))
     return summary
@@ -99,7 +95,7 @@ def labelling_config(controls: Controls) -> str:
 def labelling_task(post: AnsweredPost, controls: Controls) -> dict[str, Any]:
     """A task with one prediction a model."""
     return {
-        "data": {"text": post.text, "post_id": post.post_id, "set": post.task.set, "split": post.split},
+        "data": {"text": post.text, "post_id": post.post_id, "set": post.task.set, "split": post.split or ""},
         "predictions": [
             _prediction(model, answers, post, controls) for model, answers in post.by_model().items()
         ],
