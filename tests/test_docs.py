@@ -100,6 +100,10 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
+PROGRESS = re.compile(r"^.*: (?:still working, .*|.*, about .* left\b.*)\n", re.MULTILINE)
+"""Lines of progress, which a slow machine prints."""
+
+
 def run(block: Block, folder: Path, tools: Path | None = None) -> str:
     """Run a block in a folder as a reader would; returns both streams, as a terminal shows them."""
     environment = {
@@ -120,7 +124,7 @@ def run(block: Block, folder: Path, tools: Path | None = None) -> str:
         stderr=subprocess.STDOUT,
     )
     assert done.returncode == 0, f"line {block.line}: exit code {done.returncode}\n{done.stdout}"
-    return done.stdout
+    return PROGRESS.sub("", done.stdout)
 
 
 @pytest.mark.slow

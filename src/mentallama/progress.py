@@ -205,7 +205,8 @@ def _ticking(lines: ProgressLines) -> Iterator[ProgressLines]:
 def _terminal_bar(description: str, total: float | None, done: int) -> Iterator[ProgressCallback]:
     """A bar below those of the work around it. It stays when its work is done; without a total it goes."""
     with _shared_bars() as bars:
-        task = bars.add_task(printable(description), total=total, completed=done, note="")
+        left = "" if total is None else "left"
+        task = bars.add_task(printable(description), total=total, completed=done, left=left, note="")
         try:
             yield lambda amount, note="": bars.update(task, advance=amount, note=printable(note))
         finally:
@@ -234,7 +235,7 @@ def _shared_bars() -> Iterator[Progress]:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        TextColumn("{task.fields[left]}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", markup=False),
     )

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mentallama.errors import UsageError
+from mentallama.progress import heartbeat
 from mentallama.text.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ EXPORTERS: Mapping[str, Exporter] = MappingProxyType(
 what they need."""
 
 
+@heartbeat("export")
 def export(format_name: str, source: ExportSource, out: Path) -> ExportSummary:
     """Export to a new folder.
 

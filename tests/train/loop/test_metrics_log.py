@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -98,12 +99,18 @@ def test_a_file_of_the_users_with_the_name_of_the_log_is_kept(text: str, tmp_pat
     assert path.read_text(encoding="utf-8") == text
 
 
-def test_a_killed_training_logs_every_step_once(tmp_path: Path) -> None:
+def test_a_killed_training_logs_every_step_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """24 rows in batches of 8 are 3 steps an epoch; the process dies in step 6, after the checkpoint of step 4."""
     torch.set_num_threads(1)
     recipe = make_run(tmp_path, eval_steps=2)
     with killed_at_step(6):
         run(recipe, tmp_path, tmp_path / "train")
+    first = capsys.readouterr().err.splitlines()[0]
+    number = r"\d+(?:\.\d+)?(?:e-\d+)?"
+    expected = (
+        rf"train: fit: 1 of 6 steps \(17%\), epoch 1, loss {number}, learning rate {number}, [\d,]+ tokens/s"
+    )
+    assert re.fullmatch(expected, first)
     assert [line.step for line in read_records(tmp_path / "checkpoints/metrics.jsonl", TrainingMetrics)] == [
         *(1, 2, 2, 3, 4, 4),
         5,
