@@ -17,6 +17,7 @@ import argparse
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,16 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 KILLS_PER_ROUND = 3
 SENTENCES = {signal.SIGTERM: "mentallama: ended by SIGTERM;", signal.SIGINT: "mentallama: interrupted;"}
 FORBIDDEN = ("Traceback", "leaked semaphore", "Exception ignored")
-TIMES = {"seconds", "peak_memory_mb"}
+TIMES = {"seconds", "peak_memory_mb", "execution"}
+TIMED_FILES = re.compile(
+    r"(^|/)(manifest\.json|metrics\.jsonl|index\.html|report\.md|provenance-(stages|execution)\.(csv|tex))$"
+)
+"""Files that hold times; of the report's pages, the rest is compared."""
+TIMED_TABLES = re.compile(
+    rb'<caption id="t-provenance-(?:stages|execution)">.*?</table>'
+    rb'|^(?:Stages of|How the stages)[^\n]*\n\n(?:\|[^\n]*\n)+',
+    re.S | re.M,
+)
 
 
 @dataclass
@@ -97,8 +107,10 @@ def results(folder: Path) -> dict[str, bytes]:
         elif path.name == "manifest.json":
             manifest = json.loads(path.read_text(encoding="utf-8"))
             files[name] = json.dumps(_without_times(manifest)).encode()
+        elif path.name in {"index.html", "report.md"}:
+            files[name] = TIMED_TABLES.sub(b"", path.read_bytes())
         else:
-            files[name] = path.read_bytes()
+            files[name] = b"" if TIMED_FILES.search(name) else path.read_bytes()
     return files
 
 
@@ -106,7 +118,13 @@ def _without_times(value: object) -> object:
     """A manifest without times and memory, and without hashes of files that hold them."""
     if isinstance(value, dict):
         return {key: _without_times(item) for key, item in value.items() if key not in TIMES}
-    return [_without_times(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_without_times(item) for item in value if not _is_timed_file(item)]
+    return value
+
+
+def _is_timed_file(item: object) -> bool:
+    return isinstance(item, dict) and bool(TIMED_FILES.search(str(item.get("name"))))
 
 
 def kill_once(command: Command, folder: Path, draw: random.Random, report: Report) -> None:

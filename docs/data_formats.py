@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -35,6 +35,10 @@ class File(NamedTuple):
     name: str
     text: str
     record: type[BaseModel] | None = None
+
+
+def _report_files(formats: Mapping[str, str]) -> str:
+    return ", ".join(f"{names.REPORT_FILES_FOLDER}/NAME.{suffix}" for suffix in formats.values())
 
 
 SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
@@ -208,6 +212,12 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         (
             File(names.REPORT_PAGE_FILE, "The page, self-contained in one file."),
             File(names.REPORT_TEXT_FILE, "The same in Markdown."),
+            File(
+                _report_files(names.REPORT_TABLE_FORMATS),
+                "Every table of the page. In CSV, numbers are not rounded, an interval is two columns, and a missing "
+                "value is empty. LaTeX is for `\\input` and needs the package booktabs.",
+            ),
+            File(_report_files(names.REPORT_FIGURE_FORMATS), "Every figure of the page, on white."),
         ),
     ),
 }

@@ -18,7 +18,18 @@ from tests.factories.project import ROOT, SOURCE
 STAGE_NAMES = tuple(stage.name for stage in STAGES)
 
 RANKS: tuple[tuple[str, ...], ...] = (
-    ("errors", "data_frames", "extras", "records", "safety", "parallel", "program", "progress", "run_files"),
+    (
+        "errors",
+        "environment",
+        "data_frames",
+        "extras",
+        "records",
+        "safety",
+        "parallel",
+        "program",
+        "progress",
+        "run_files",
+    ),
     ("text", "files", "tasks", "answers", "metrics", "prompts"),
     ("config",),
     ("llm_api",),

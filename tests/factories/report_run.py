@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 
 from mentallama.evaluate.published_reader import PublishedScore
@@ -222,6 +223,18 @@ SETTINGS = {
     "tasks": None,
     "collect": {"leak_guard": "run", "held_out": ["CAMS", "Irf"]},
 }
+
+
+TIMED_TABLES = re.compile(
+    r'<caption id="t-provenance-(?:stages|execution)">.*?</table>'
+    r"|^(?:Stages of|How the stages)[^\n]*\n\n(?:\|[^\n]*\n)+",
+    re.S | re.M,
+)
+
+
+def without_times(page: bytes) -> bytes:
+    """A page without the tables that say when and where its run was computed."""
+    return TIMED_TABLES.sub("", page.decode()).encode()
 
 
 def write_report(folder: Path, title: str, settings: dict[str, object] | None = None) -> Path:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.evaluate import add_evaluate_command
-from mentallama.cli.options import Overrides, RecipePath, RunFolder
+from mentallama.cli.options import Overrides, RecipePath, RunFolder, TasksFolder
 from mentallama.cli.predict import add_predict_command
 from mentallama.cli.setup.starter import missing_recipe_hint
 from mentallama.errors import UsageError, printable
@@ -124,6 +124,42 @@ def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
         typer.echo(str(folder / "teach"))
 
 
+def _add_report_command(app: typer.Typer, stage: Stage) -> None:
+    @app.command(name=stage.name)
+    def command(
+        sources: Annotated[
+            list[Path],
+            typer.Argument(
+                metavar="RECIPE|RUN...", help="A recipe, or folders of runs, the first one to compare with."
+            ),
+        ],
+        overrides: Overrides = None,
+        tasks_folder: TasksFolder = None,
+        out: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="DIR",
+                help="The run's folder (default: runs/NAME); of runs, the page's folder (default: runs/report).",
+            ),
+        ] = None,
+    ) -> None:
+        """Write the page of a recipe's run, or of runs that are there, side by side."""
+        if len(sources) == 1 and not sources[0].is_dir():
+            if tasks_folder is not None:
+                raise UsageError("--tasks is for folders of runs; in a recipe, use --set tasks=DIR")
+            typer.echo(str(run_from_command(sources[0], overrides, out, stage.name) / stage.name))
+            return
+        for source in sources:
+            if not source.is_dir():
+                raise UsageError(f"{source}: this is no folder of a run; give one recipe, or folders of runs")
+        if overrides:
+            raise UsageError("--set is for a recipe; folders of runs are shown as they are")
+        from mentallama.report.run import report_runs
+        from mentallama.tasks import load_tasks
+
+        typer.echo(str(report_runs(sources, out or Path("runs/report"), load_tasks(tasks_folder))))
+
+
 def _log(line: str) -> None:
     typer.echo(printable(line), err=True)
 
@@ -132,5 +168,6 @@ _COMMANDS: dict[str, Callable[[typer.Typer, Stage], None]] = {
     "teach": _add_teach_command,
     "predict": lambda app, _: add_predict_command(app, run_from_command, _log),
     "evaluate": lambda app, _: add_evaluate_command(app, run_from_command),
+    "report": _add_report_command,
 }
 """Stages whose commands have further options."""

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mentallama.environment import memory_bytes, usable_cpus
 from mentallama.errors import MentallamaError
 
 _PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -19,9 +20,6 @@ _KEY_NAME = re.compile(r"(API_?KEY|TOKEN)$")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HUB_FOLDERS = (("HF_HUB_CACHE", ""), ("HF_HOME", "hub"), ("XDG_CACHE_HOME", "huggingface/hub"))
 """Environment variables that place the hub's cache, in their order, and its folder below their value."""
-
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-"""Memory that a container may use, in bytes, or `max`."""
 
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 
@@ -76,38 +74,6 @@ def describe_machine(working: Path, environ: Mapping[str, str] = os.environ) -> 
         proxies=proxy_settings(environ),
         keys=secret_names(environ),
     )
-
-
-def usable_cpus() -> int:
-    """Processors that this process may use, which can be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def memory_bytes(limit_file: Path = CGROUP_LIMIT) -> tuple[int | None, int | None]:
-    """Memory in all and available, in bytes; at most what a container may use."""
-    page, total, available = (_sysconf(name) for name in ("SC_PAGE_SIZE", "SC_PHYS_PAGES", "SC_AVPHYS_PAGES"))
-    limit = _container_limit(limit_file)
-    sizes = [page * pages if page and pages else None for pages in (total, available)]
-    first, second = (min(size, limit) if size and limit else size for size in sizes)
-    return first, second
-
-
-def _sysconf(name: str) -> int | None:
-    try:
-        value = os.sysconf(name)
-    except (AttributeError, ValueError, OSError):  # Windows; a name that this system lacks
-        return None
-    return value if value > 0 else None
-
-
-def _container_limit(path: Path) -> int | None:
-    try:
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        return None
-    return int(text) if text.isdecimal() else None
 
 
 def find_accelerator() -> Accelerator:

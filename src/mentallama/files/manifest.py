@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import platform
 import sys
+from collections.abc import Sequence
+from datetime import datetime
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mentallama import __version__
+from mentallama.environment import command_in_words, machine_in_words
 from mentallama.files.atomic import write_text
 from mentallama.run_files import MANIFEST_FILE
 
@@ -44,6 +47,19 @@ class FileDigest(BaseModel):
     sha256: str
 
 
+class Execution(BaseModel):
+    """When, where and by which command a stage was run, in words that can be shared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    finished: str
+    """Date and time in UTC."""
+    machine: str
+    """Processor, cores, memory, and the accelerator where one was used."""
+    command: str | None = None
+    """None if it was run from Python."""
+
+
 class Manifest(BaseModel):
     """`manifest.json`. `cache_key` holds everything that determines the outputs; `recipe` is the recipe's name."""
 
@@ -56,6 +72,7 @@ class Manifest(BaseModel):
     seconds: float
     peak_memory_mb: int
     recipe: str | None = None
+    execution: Execution | None = None
 
 
 def digest_file(path: Path, name: str) -> FileDigest:
@@ -98,6 +115,7 @@ def write_manifest(  # noqa: PLR0913
     seconds: float,
     *,
     recipe: str | None = None,
+    execution: Execution | None = None,
 ) -> Manifest:
     """Write the manifest of a finished stage; it must be the last file written to the stage's folder."""
     manifest = Manifest(
@@ -108,9 +126,19 @@ def write_manifest(  # noqa: PLR0913
         seconds=round(seconds, 2),
         peak_memory_mb=peak_memory_mb(),
         recipe=recipe,
+        execution=execution,
     )
     write_text(folder / MANIFEST_FILE, manifest.model_dump_json(indent=2) + "\n")
     return manifest
+
+
+def execution_of(argv: Sequence[str], now: datetime) -> Execution:
+    """The execution of a command on this machine that ends now (in UTC)."""
+    return Execution(
+        finished=now.strftime("%Y-%m-%d %H:%M UTC"),
+        machine=machine_in_words(),
+        command=command_in_words(argv),
+    )
 
 
 def read_manifest(folder: Path) -> Manifest | None:

@@ -6,16 +6,24 @@ A stage whose manifest still matches is skipped; a killed run is resumed by the 
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.errors import MentallamaError, TooManyRejectsError, UsageError
 from mentallama.files.atomic import full_disk_named
-from mentallama.files.manifest import digest_folder, is_up_to_date, read_manifest, write_manifest
+from mentallama.files.manifest import (
+    digest_folder,
+    execution_of,
+    is_up_to_date,
+    read_manifest,
+    write_manifest,
+)
 from mentallama.files.ownership import is_made_by, make_output_folder, require_own_folder
 from mentallama.pipeline.cache_key import stage_cache_key
 from mentallama.pipeline.preflight import check_run
@@ -140,7 +148,14 @@ def _make_results(stage: Stage, recipe: Recipe, folder: Path, out: Path, key: di
             "after the last finished stage, --set jobs=1 needs less memory"
         ) from None
     write_manifest(
-        out, stage.name, key, digest_folder(out), counts, time.monotonic() - start, recipe=recipe.name
+        out,
+        stage.name,
+        key,
+        digest_folder(out),
+        counts,
+        time.monotonic() - start,
+        recipe=recipe.name,
+        execution=execution_of(sys.argv, datetime.now(UTC)),
     )
 
 

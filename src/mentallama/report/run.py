@@ -1,27 +1,32 @@
-"""Report: write the page of a run.
+"""Report: write the page of a run, or of several runs side by side.
 
     mentallama report recipes/imhi-linear.yaml
+    mentallama report runs/A runs/B --out DIR
 
 Reads `collect/`, `check/`, `train/`, `predict/` and `evaluate/` of the run, as far as they exist. Writes
   report/index.html   the page: no script, no network, plots inside
   report/report.md    the same in Markdown
   report/files/       every table as CSV and LaTeX, every figure as SVG, PDF and PNG
+and the same files into DIR for runs that are there, with a manifest, so that nothing else in DIR is replaced.
 None contains text of posts of people. The same files give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from mentallama.files.atomic import write_bytes
 from mentallama.files.markdown import EMPTY_CELL, escape_markdown
+from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
 from mentallama.report import sections
+from mentallama.report.comparison import Comparison, distinct_names, read_comparison
 from mentallama.report.downloads import download_files, with_file_names
 from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
+from mentallama.report.sections.comparison import COMPARISON_SECTIONS
 from mentallama.run_files import (
     REPORT_FIGURE_FORMATS,
     REPORT_FILES_FOLDER,
@@ -36,6 +41,13 @@ INTRO = (
     "Posts from social media, a question about each, and the answers of a model: a label and the reason "
     "for it. This page shows how often the labels are right, on which posts, and how far that can be trusted."
 )
+
+COMPARISON_INTRO = (
+    "The same questions about posts from social media, answered by several models. Differences between them are "
+    "computed row by row, and only where the posts and their labels are the same."
+)
+REPORT_COMMAND = "report RUN"
+"""In the manifest of a page without a recipe, which no run may replace."""
 
 
 def run(
@@ -67,6 +79,45 @@ def run(
     """
     artifacts = read_run_artifacts(folder, load_tasks() if tasks is None else tasks, settings)
     return write_page(build_page(artifacts, title), out)
+
+
+def report_runs(folders: Sequence[Path], out: Path, tasks: Mapping[str, Task] | None = None) -> Path:
+    """Write the page of one run that is there, or of several side by side, into `out`; returns the page.
+
+    Raises
+    ------
+    UsageError
+        Of several folders one has no scores or is named twice, or `out` holds a file of such a name that is somebody
+        else's.
+    DataError
+        A file of a run does not match its schema.
+    """
+    tasks = load_tasks() if tasks is None else tasks
+    make_output_folder(out)
+    if len(folders) == 1:
+        page = build_page(read_run_artifacts(folders[0], tasks), distinct_names(folders)[0])
+    else:
+        page = build_comparison(read_comparison(folders, tasks))
+    files = dict(page_files(page))
+    claim_files(out, REPORT_COMMAND, tuple(files))
+    for name, content in files.items():
+        write_bytes(out / name, content)
+    record_claimed_files(out, REPORT_COMMAND, tuple(files))
+    return out / REPORT_PAGE_FILE
+
+
+def build_comparison(comparison: Comparison) -> Page:
+    """The content of the page of several runs."""
+    names = [run.name for run in comparison.runs]
+    by_all = sum(all(name in run.scores.sets for run in comparison.runs) for name in comparison.sets())
+    built = (build(comparison) for build in COMPARISON_SECTIONS)
+    return Page(
+        title=f"{', '.join(names[:-1])} and {names[-1]}",
+        notice=NOTICE,
+        intro=COMPARISON_INTRO,
+        key_figures=(("runs", str(len(names))), ("sets scored by all", str(by_all))),
+        sections=tuple(section for section in built if section is not None),
+    )
 
 
 def write_page(page: Page, out: Path) -> Path:

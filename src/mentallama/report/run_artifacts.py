@@ -16,7 +16,7 @@ from mentallama.evaluate.prediction_source import analyst_predictions, teacher_a
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.files.manifest import Manifest, read_manifest
 from mentallama.files.record_files import read_json, read_records
-from mentallama.records import Form, Post, Prediction
+from mentallama.records import Form, Post, Prediction, Record, TrainingMetrics
 from mentallama.report.answer_survey import AnswerSurvey, read_test_questions, survey_answers
 from mentallama.run_files import (
     COLLECT_SUMMARY_PATH,
@@ -25,13 +25,16 @@ from mentallama.run_files import (
     OVERLAP_PATH,
     POSTS_PATH,
     PREDICTIONS_PATH,
+    SCORES_FILE,
     SCORES_PATH,
     TEACH_RESPONSES_PATH,
+    TRAIN_METRICS_PATH,
     TRAIN_SUMMARY_PATH,
 )
 from mentallama.tasks import Task
 
 M = TypeVar("M")
+R = TypeVar("R", bound=Record)
 
 REPORTED_STAGES = ("collect", "teach", "check", "train", "predict", "evaluate")
 
@@ -45,6 +48,7 @@ class RunArtifacts:
     overlap: Overlap | None = None
     drift: tuple[LabelDrift, ...] | None = None
     train_summary: Mapping[str, Any] | None = None
+    training_metrics: tuple[TrainingMetrics, ...] = ()
     answers: AnswerSurvey | None = None
     test_origins: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Set -> kinds of files that its test posts are from; empty where the run has no posts."""
@@ -75,10 +79,9 @@ def read_run_artifacts(
     DataError
         A file exists and does not match its schema.
     """
-    scores = _read_if_present(run / SCORES_PATH, ScoreFile)
+    scores = _read_if_present(find_scores(run) or run / SCORES_PATH, ScoreFile)
     form: Form = (settings or {}).get("form", "instruction") if scores is None else scores.form
-    posts = run / POSTS_PATH
-    questions, origins = read_test_questions(_posts(posts), form)
+    questions, origins = read_test_questions(_records(run / POSTS_PATH, Post), form)
     predictions = _predictions(run, form, tasks or {}, scores)
     manifests = {stage: read_manifest(run / stage) for stage in REPORTED_STAGES}
     return RunArtifacts(
@@ -87,6 +90,7 @@ def read_run_artifacts(
         overlap=_read_if_present(run / OVERLAP_PATH, Overlap),
         drift=_read_if_present(run / LABEL_DRIFT_PATH, tuple[LabelDrift, ...]),
         train_summary=_read_if_present(run / TRAIN_SUMMARY_PATH, dict[str, Any]),
+        training_metrics=tuple(_records(run / TRAIN_METRICS_PATH, TrainingMetrics)),
         answers=None if predictions is None else survey_answers(predictions, questions),
         test_origins=origins,
         gates=_read_if_present(run / GATE_REPORT_PATH, GateReport),
@@ -96,8 +100,14 @@ def read_run_artifacts(
     )
 
 
-def _posts(path: Path) -> Iterator[Post]:
-    return read_records(path, Post) if path.is_file() else iter(())
+def find_scores(folder: Path) -> Path | None:
+    """The scores in a run's folder, or in one that `evaluate --out` wrote; None if there are none."""
+    return next((path for path in (folder / SCORES_PATH, folder / SCORES_FILE) if path.is_file()), None)
+
+
+def _records(path: Path, kind: type[R]) -> Iterator[R]:
+    """The records of a file; none if it does not exist."""
+    return read_records(path, kind) if path.is_file() else iter(())
 
 
 def _predictions(

@@ -18,7 +18,10 @@ from mentallama.run_files import (
 
 
 def report_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Every file that other stages wrote, except manifests, which hold times."""
+    """Every file that other stages wrote, except manifests: the same results make no new page.
+
+    The page shows when they were first computed.
+    """
     earlier = [folder / stage for stage in type(recipe).stage_names() if stage != "report"]
     files = (file for stage in earlier if stage.is_dir() for file in sorted(stage.iterdir()))
     return {

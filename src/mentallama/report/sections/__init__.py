@@ -19,6 +19,7 @@ from mentallama.report.sections.scores import (
     no_label_section,
     sets_section,
 )
+from mentallama.report.sections.training import training_section
 
 SectionBuilder = Callable[[RunArtifacts], Section | None]
 """Builds a section from a run; None where the section does not apply to it."""
@@ -37,6 +38,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     leak_section,
     overlap_section,
     drift_section,
+    training_section,
     provenance_section,
 )
 """In the order of the page."""
