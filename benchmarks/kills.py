@@ -41,7 +41,7 @@ TIMED_FILES = re.compile(
 """Files that hold times; of the report's pages, the rest is compared."""
 TIMED_TABLES = re.compile(
     rb'<caption id="t-provenance-(?:stages|execution)">.*?</table>'
-    rb'|^(?:Stages of|How the stages)[^\n]*\n\n(?:\|[^\n]*\n)+',
+    rb"|^(?:Stages of|How the stages)[^\n]*\n\n(?:\|[^\n]*\n)+",
     re.S | re.M,
 )
 
