@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mentallama.cli.console import echo_wrapped
+from mentallama.cli.console import echo_wrapped, terminal_width
 from mentallama.cli.options import CommandLine, ReleaseForm, TasksFolder, parse_form
 from mentallama.cli.setup.completion import complete_tasks
 from mentallama.errors import UsageError, printable
@@ -17,6 +17,7 @@ from mentallama.program import command_line
 
 if TYPE_CHECKING:
     from mentallama.collect.inputs import SourceSurvey
+    from mentallama.tasks import Task
 
 DEFAULT_DATA_FOLDER = Path("data")
 
@@ -24,7 +25,7 @@ COMMAND_INDENT = "  "
 """Before a command in a text."""
 
 SURVEY_INDENT = 13
-"""Columns of the names of facts about a set."""
+"""Columns of the names of facts about a set or a task."""
 
 SYNTHETIC_MARK = "SYNTHETIC.txt"
 """The file by which the sample is known."""
@@ -83,7 +84,36 @@ def show_task(
     from mentallama.tasks import find_task, load_tasks
     from mentallama.tasks.task_page import task_page
 
-    typer.echo(task_page(find_task(name, load_tasks(tasks_folder or context.obj))))
+    task = find_task(name, load_tasks(tasks_folder or context.obj))
+    if terminal_width() is None:
+        typer.echo(task_page(task))
+        return
+    for line in task_lines(task):
+        echo_wrapped(printable(line), SURVEY_INDENT)
+
+
+def task_lines(task: Task) -> Iterator[str]:
+    """A task for a terminal, where the tables of its Markdown page are too wide."""
+    counts = task.published_rows.model_dump() if task.published_rows else {}
+    facts = {
+        "platform": f"{task.platform}; annotation: {task.annotation}; language: {task.language}",
+        "licence": task.licence,
+        "agreement": AGREEMENT_NEEDED if task.needs_agreement else "none",
+        "obtain": task.obtain or "not published",
+        "published": ", ".join(f"{split} {rows:,}" for split, rows in counts.items()) or "no rows",
+        "high-risk": task.high_risk_label or "no label",
+        "teachers": task.teacher_instruction,
+    }
+    yield f"{task.set}: {task.title}"
+    yield from (_fact(name, text) for name, text in facts.items())
+    texts = [(name, question.wording, "asked") for name, question in task.questions.items()]
+    texts += [(name, label.answer, "label") for name, label in task.labels.items()]
+    for name, wording, kind in texts:
+        yield _fact(kind, f"{name}: {wording.instruction} (completion form: {wording.completion})")
+
+
+def _fact(name: str, text: str) -> str:
+    return f"  {name:<{SURVEY_INDENT - 2}}{text}"
 
 
 def _print_tasks(folder: Path | None) -> None:
@@ -139,7 +169,7 @@ def survey_lines(entry: SourceSurvey, data: Path) -> list[str]:
         *(("file", file) for file in files or [NO_FILE_NAMES.format(folder=folder, set=task.set)]),
         ("release", _release(entry)),
     ]
-    return [f"{task.set}: {task.title} ({task.platform})", *(f"  {name:<11}{text}" for name, text in facts)]
+    return [f"{task.set}: {task.title} ({task.platform})", *(_fact(*fact) for fact in facts)]
 
 
 def _rows(count: int) -> str:

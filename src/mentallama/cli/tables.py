@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import typer
-
-from mentallama.cli.console import terminal_width
+from mentallama.cli.console import echo_wrapped, terminal_width
 from mentallama.errors import printable
 from mentallama.evaluate.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
 
 CELL_FRAME = 3
 """Columns of the terminal that a cell needs beside its text: a space on each side and a line."""
+
+MIN_KEY_WIDTH = 10
+"""A key column is not made narrower than this, in columns of the terminal."""
 
 COST_COLUMNS = ("requests", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
 PUBLISHED_COLUMNS = ("F1 as published", "accuracy as published", "by default", "readers differ")
@@ -62,16 +63,40 @@ def split_columns(widths: Sequence[int], n_keys: int, available: int | None) -> 
     return parts
 
 
+def narrow_keys(widths: Sequence[int], n_keys: int, available: int | None) -> list[int]:
+    """The widths with the widest key columns narrowed so that all keys fit beside the widest other column.
+
+    No key becomes narrower than `MIN_KEY_WIDTH`, so a table can still be wider than a tiny terminal.
+
+    >>> narrow_keys([40, 8, 6], 2, 40)
+    [16, 8, 6]
+    """
+    narrowed = list(widths)
+    if available is None:
+        return narrowed
+    others = max(widths[n_keys:]) + CELL_FRAME + 1
+    while sum(width + CELL_FRAME for width in narrowed[:n_keys]) + others > available:
+        widest = max(range(n_keys), key=narrowed.__getitem__)
+        if narrowed[widest] <= MIN_KEY_WIDTH:
+            break
+        narrowed[widest] -= 1
+    return narrowed
+
+
 def print_table(table: WideTable) -> None:
-    """Print the title and the table; in parts if the terminal is too narrow. A file or pipe gets one part."""
+    """Print the title and the table; in parts if the terminal is too narrow, with long keys on several lines.
+
+    A file or pipe gets one part.
+    """
     from rich.cells import cell_len
 
     table = _printable_table(table)
     rows = [table.header, *table.rows, *([table.total] if table.total else [])]
     widths = [max(map(cell_len, cells)) for cells in zip(*rows, strict=True)]
-    typer.echo(table.title)
+    widths = narrow_keys(widths, table.n_keys, terminal_width())
+    echo_wrapped(table.title)
     for part in split_columns(widths, table.n_keys, terminal_width()):
-        _print_part(table, part, 1 + sum(widths[index] + CELL_FRAME for index in part))
+        _print_part(table, part, widths)
 
 
 def _printable_table(table: WideTable) -> WideTable:
@@ -80,19 +105,21 @@ def _printable_table(table: WideTable) -> WideTable:
     return replace(table, title=printable(table.title), rows=rows)
 
 
-def _print_part(table: WideTable, part: Sequence[int], width: int) -> None:
+def _print_part(table: WideTable, part: Sequence[int], widths: Sequence[int]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     shown = Table()
     for index in part:
-        shown.add_column(Text(table.header[index]), justify="left" if index < table.n_keys else "right")
+        justify: Literal["left", "right"] = "left" if index < table.n_keys else "right"
+        shown.add_column(Text(table.header[index]), justify=justify, width=widths[index], overflow="fold")
     for row in table.rows:
         shown.add_row(*(Text(row[index]) for index in part))
     if table.total:
         shown.add_section()
         shown.add_row(*(Text(table.total[index]) for index in part))
+    width = 1 + sum(widths[index] + CELL_FRAME for index in part)
     Console(width=width).print(shown)  # its own width, so that rich shortens no cell
 
 
@@ -103,7 +130,7 @@ def print_scores(path: Path) -> None:
     scores = read_scores(path)
     print_table(score_table(scores))
     for line in score_notes(scores):
-        typer.echo(printable(line))
+        echo_wrapped(printable(line))
 
 
 def print_teach_summary(path: Path) -> None:
@@ -116,7 +143,7 @@ def print_teach_summary(path: Path) -> None:
     summary = read_record(path, TeachSummary)
     print_table(cost_table(summary))
     for line in refusal_lines(summary):
-        typer.echo(printable(line))
+        echo_wrapped(printable(line))
 
 
 def cost_table(summary: TeachSummary) -> WideTable:
