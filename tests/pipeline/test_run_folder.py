@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mentallama import progress
 from mentallama.config import Recipe
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.pipeline.runner import run_recipe
@@ -148,3 +150,22 @@ def test_an_empty_file_of_the_users_is_not_deleted_with_a_stage(work: Work, tmp_
     with pytest.raises(UsageError, match=r"TODO; move the file elsewhere"):
         work.run(tmp_path, RECIPE.model_copy(update={"seed": RECIPE.seed + 1}))
     assert (tmp_path / "report/TODO").exists()
+
+
+def test_a_stage_that_reports_nothing_is_said_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The stage waits for its own lines, so it ends only if they come while it works."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "_TICK_SECONDS", 0.001)
+
+    def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+        seen = 0
+        while seen < 2:
+            time.sleep(0.001)
+            seen += capsys.readouterr().err.count("collect: still working, ")
+        return {}
+
+    stage = Stage(name="collect", help="", inputs=lambda *_: {}, run=run)
+    run_recipe(RECIPE, tmp_path, lambda _: None, stages=(stage,))
+    assert (tmp_path / "collect/manifest.json").is_file()
