@@ -36,6 +36,15 @@ def on_one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, whose plural has an s.
+
+    >>> counted(1, "post"), counted(0, "row"), counted(12_345, "row")
+    ('1 post', '0 rows', '12,345 rows')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class MentallamaError(Exception):
     """Base class of errors that are shown as one sentence, without a traceback."""
 

@@ -90,7 +90,7 @@ def test_a_dry_run_changes_nothing_and_names_every_run(forget: Forget, runs: Pat
     assert (code, contents(runs)) == (0, before)
     for name in ("a", "b"):
         assert (
-            f"runs/{name}: 1 posts to be erased\n  collect/posts.jsonl.zst: 1 rows to be removed\n" in printed
+            f"runs/{name}: 1 post to be erased\n  collect/posts.jsonl.zst: 1 row to be removed\n" in printed
         )
 
 
@@ -106,7 +106,7 @@ def test_a_person_at_a_terminal_is_asked(
     assert (contents(runs) != before) == is_erased
     assert code == (0 if is_erased else 1)
     assert ("to be erased" in printed) == (answer is not None and not options)
-    assert ("runs/a: 1 posts erased" in printed) == is_erased
+    assert ("runs/a: 1 post erased" in printed) == is_erased
 
 
 def test_a_repeat_is_a_success(forget: Forget, runs: Path) -> None:

@@ -196,7 +196,7 @@ def test_few_shot_examples_are_never_test_posts(tmp_path: Path) -> None:
     train = next(post for post in posts if post.set == "CLP")
     copy = post_of("CLP", train.text.upper(), {"depression": "yes"}, "test", 99)
     write_records(tmp_path / POSTS_PATH, [*posts, copy])
-    with pytest.raises(UsageError, match="also test posts"):
+    with pytest.raises(UsageError, match="test posts of the same set"):
         exported("lm-eval", tmp_path, tmp_path / "out")
     assert (
         exported("inspect", tmp_path, tmp_path / "inspect") / "data/CLP/test.jsonl"

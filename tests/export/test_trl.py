@@ -148,7 +148,7 @@ def test_a_training_row_about_a_test_post_of_the_run_is_refused(tmp_path: Path) 
     posts = make_posts()
     copy = post_of("DR", posts[0].text.upper(), {"depression": "yes"}, "test")
     write_records(run / POSTS_PATH, [*posts, copy])
-    with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
+    with pytest.raises(UsageError, match="test posts of the same set or of another are in 1 row to train on"):
         to_trl(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -158,7 +158,7 @@ def test_a_training_row_about_a_test_post_of_a_moved_data_set_is_refused(tmp_pat
     copy = posts[0].model_copy(update={"id": "copy", "split": "test"})
     run = make_run(tmp_path / "run", [*posts, copy])
     moved = (run / "check").rename(tmp_path / "moved")
-    with pytest.raises(UsageError, match="also test posts"):
+    with pytest.raises(UsageError, match="test posts of the same set"):
         to_trl(moved, tmp_path / "out")
 
 

@@ -232,7 +232,7 @@ def test_release_posts_are_repaired_scrubbed_and_known_as_made_up_where_they_are
     assert [row[1] for row in table(tmp_path / "out/responses/DR.csv")[1:]] == [
         golden("DR", "depression", 1, "instruction"), "",
     ]  # fmt: skip
-    assert "note: predict: 1 rows hold no post (empty or damaged text) and have no answer" in messages
+    assert "note: predict: no answer to 1 row without a post (empty or damaged text)" in messages
 
 
 def test_made_up_posts_and_sets_without_an_agreement_may_be_sent(posts: Path, tmp_path: Path) -> None:
@@ -441,7 +441,7 @@ def test_an_erased_post_of_the_release_has_an_empty_row(
     assert [row[1] for row in table(out / "responses/DR.csv")] == [
         before[0][1], "", "", *(row[1] for row in before[3:])
     ]  # fmt: skip
-    assert "2 rows hold no post (empty, damaged or erased text)" in capsys.readouterr().out
+    assert "no answer to 2 rows without a post (empty, damaged or erased text)" in capsys.readouterr().out
 
 
 # --- the command line ---------------------------------------------------------------------------------

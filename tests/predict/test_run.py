@@ -210,7 +210,7 @@ class Missing(Echo):
 def test_missing_answers_are_said_and_asked_for_by_the_next_run(out: Path) -> None:
     analyst = Missing()
     with pytest.raises(
-        MentallamaError, match=r"1 questions have no answer \(1 time-out\); answers so far are saved"
+        MentallamaError, match=r"no answer to 1 question \(1 time-out\); answers so far are saved"
     ):
         answered(analyst, out, MANY)
     assert list(out.iterdir()) == []

@@ -166,7 +166,7 @@ def test_rounds_of_the_command(
     code, output = teach()
     assert code == 1
     assert (
-        f"teach: all {N_DR} requests to test-model failed ({N_DR} HTTP 400 context_length_exceeded: too long)"
+        f"teach: {N_DR} of {N_DR} requests to test-model failed ({N_DR} HTTP 400 context_length_exceeded: too long)"
         in output
     )
     code, output = teach("--retry")

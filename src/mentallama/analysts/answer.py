@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mentallama.analysts.answer_html import MAX_SHOWN, answers_html
 from mentallama.data_frames import Column, FrameLibrary, is_table, make_frame
-from mentallama.errors import UsageError
+from mentallama.errors import UsageError, counted
 from mentallama.records import Example, Form, Prediction, ReadingStatus, Record, Span, example_id, stable_id
 from mentallama.tasks import QuestionKey
 from mentallama.text.clean_post import CleanPost
@@ -237,8 +237,7 @@ class Answers(Sequence[Answer]):
             f"{question}: {', '.join(f'{count} {name}' for name, count in of_question.most_common())}"
             for question, of_question in counts.items()
         )
-        n_posts = len(set(self.positions))
-        posts = "1 post" if n_posts == 1 else f"{n_posts} posts"
+        posts = counted(len(set(self.positions)), "post")
         return f"<Answers: {'; '.join([f'{len(self)} about {posts}', *listed])}>"
 
     def _repr_html_(self) -> str:

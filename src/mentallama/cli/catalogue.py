@@ -12,7 +12,7 @@ import typer
 from mentallama.cli.console import echo_wrapped, terminal_width
 from mentallama.cli.options import CommandLine, ReleaseForm, TasksFolder, parse_form
 from mentallama.cli.setup.completion import complete_tasks
-from mentallama.errors import UsageError, printable
+from mentallama.errors import UsageError, counted, printable
 from mentallama.program import command_line
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def survey_lines(entry: SourceSurvey, data: Path) -> list[str]:
     task = entry.task
     folder = data / "sources" / task.set
     files = [
-        f"{folder / name}: {_rows(entry.upstream[name]) if name in entry.upstream else 'not here'}"
+        f"{folder / name}: {counted(entry.upstream[name], 'row') if name in entry.upstream else 'not here'}"
         for name in dict.fromkeys((*(source.file for source in task.sources), *entry.upstream))
     ]
     facts = [
@@ -170,10 +170,6 @@ def survey_lines(entry: SourceSurvey, data: Path) -> list[str]:
         ("release", _release(entry)),
     ]
     return [f"{task.set}: {task.title} ({task.platform})", *(_fact(*fact) for fact in facts)]
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _release(entry: SourceSurvey) -> str:

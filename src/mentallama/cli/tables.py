@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mentallama.cli.console import echo_wrapped, terminal_width
-from mentallama.errors import printable
+from mentallama.errors import counted, printable
 from mentallama.evaluate.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
@@ -148,7 +148,7 @@ def print_teach_summary(path: Path) -> None:
 
 def cost_table(summary: TeachSummary) -> WideTable:
     """One row per teacher and task, and the total."""
-    questions = "1 question" if summary.questions == 1 else f"{summary.questions:,} questions"
+    questions = counted(summary.questions, "question")
     return WideTable(
         f"Teach: {questions}, prompt {summary.prompt_mode}, version {summary.prompts_version}",
         ("teacher", "task", *COST_COLUMNS),
@@ -192,7 +192,7 @@ def score_notes(scores: ScoreFile) -> list[str]:
     """Why sets are missing, how outputs were aligned, why there is no published score."""
     lines = _missing_notes(scores.missing_reasons)
     lines += [
-        f"{name}: answers {against.file} ({against.rows} rows)"
+        f"{name}: answers {against.file} ({counted(against.rows, 'row')})"
         + ("" if against.aligned_by == "rows" else ", reordered by reference text")
         for name, against in scores.matched_files.items()
         if against.aligned_by == "references" or not against.file.startswith("test_data")

@@ -20,7 +20,7 @@ from pathlib import Path
 from mentallama.erasure.person import NothingToErase, Person, find_person
 from mentallama.erasure.row_removal import mentions_person, remove_from_ledger, remove_rows
 from mentallama.erasure.run_contents import RunContents, is_run, read_run_contents
-from mentallama.errors import UsageError
+from mentallama.errors import UsageError, counted
 from mentallama.files.erasure_requests import read_erasure_list, write_erasure_list
 from mentallama.progress import heartbeat
 from mentallama.run_files import MANIFEST_FILE
@@ -198,8 +198,8 @@ def erasure_report_lines(folder: Path, report: ErasureReport, dry_run: bool = Fa
     if report.changes_nothing:
         yield f"{folder}: erased before, nothing is left to erase"
     else:
-        yield f"{folder}: {report.n_posts} posts {'to be erased' if dry_run else 'erased'}"
-    yield from (f"  {name}: {rows} rows {removed}" for name, rows in report.removed_rows.items())
+        yield f"{folder}: {counted(report.n_posts, 'post')} {'to be erased' if dry_run else 'erased'}"
+    yield from (f"  {name}: {counted(rows, 'row')} {removed}" for name, rows in report.removed_rows.items())
     yield from (f"  {name}: {deleted}" for name in report.deleted_files)
     if report.untouched_files:
         yield "  these files mention the person, were not made by a run and are not changed; see to them yourself:"

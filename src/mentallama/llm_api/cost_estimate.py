@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from mentallama.errors import counted
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.limits.budget import actual_cost, worst_case
 from mentallama.llm_api.transport.http import encode_body
@@ -42,8 +43,8 @@ class CostEstimate:
             return f"{self.model}: nothing to send{cached}"
         cost = "" if self.cost is None else f", cost about {self.cost:.4g} and at most {self.max_cost:.4g}"
         return (
-            f"{self.model}: an estimated {self.requests:,} requests{cached}; about {self.tokens_in:,} tokens in and "
-            f"{self.tokens_out:,} out (at {BYTES_PER_TOKEN} bytes per token){cost}"
+            f"{self.model}: an estimated {counted(self.requests, 'request')}{cached}; about {self.tokens_in:,} tokens "
+            f"in and {self.tokens_out:,} out (at {BYTES_PER_TOKEN} bytes per token){cost}"
         )
 
 

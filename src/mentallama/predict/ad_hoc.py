@@ -20,7 +20,7 @@ from mentallama.analysts.base import AnalystSpec
 from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.analysts.registry import analyst_kind
 from mentallama.config import Predict
-from mentallama.errors import TooManyRejectsError, UsageError
+from mentallama.errors import TooManyRejectsError, UsageError, counted
 from mentallama.files.erasure_requests import NO_ERASURES, read_erasure_list
 from mentallama.files.manifest import Manifest, digest_file, read_manifest, write_manifest
 from mentallama.files.ownership import make_output_folder
@@ -101,7 +101,7 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
             log(line)
         if n_empty := sum(row.example_id is None for row in data.imhi_rows):
             why = "empty or damaged" if data.filter.erasures == NO_ERASURES else "empty, damaged or erased"
-            log(f"note: predict: {n_empty} rows hold no post ({why} text) and have no answer")
+            log(f"note: predict: no answer to {counted(n_empty, 'row')} without a post ({why} text)")
     if (problem := _failure_verdict(command, summary, out)) is not None:
         raise TooManyRejectsError(problem)
     return summary

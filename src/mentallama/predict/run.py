@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 from mentallama.analysts.base import BATCH_SIZE
-from mentallama.errors import MentallamaError, UsageError
+from mentallama.errors import MentallamaError, UsageError, counted
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import record_writer
 from mentallama.llm_api.limits.failure_watch import describe_failures
@@ -182,7 +182,7 @@ def _unanswered_message(pool: AnalystPool, questions: QuestionSource, journal: J
     missing = sum(len(_remaining(post, journal)) for post in _supported(pool, questions))
     reasons = ", ".join(f"{count} {reason}" for reason, count in pool.unanswered.most_common(3))
     return (
-        f"predict: {missing} questions have no answer{f' ({reasons})' if reasons else ''}; answers so far are "
+        f"predict: no answer to {counted(missing, 'question')}{f' ({reasons})' if reasons else ''}; answers so far are "
         "saved, and the same command asks the rest"
     )
 

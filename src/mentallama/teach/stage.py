@@ -101,8 +101,9 @@ def _refuse_without_answers(summary: TeachSummary, ledger: Path, listing: Path) 
             reasons = Counter(
                 failed.reason for failed in read_records(listing, FailedRequest) if failed.model == model
             )
+            n_failed = outcomes["failed"]
             raise MentallamaError(
-                f"teach: all {outcomes['failed']} requests to {model} failed ({describe_failures(reasons)}); failed "
+                f"teach: {n_failed} of {n_failed} requests to {model} failed ({describe_failures(reasons)}); failed "
                 "requests do not count as answers, and the same command sends them again"
             )
 

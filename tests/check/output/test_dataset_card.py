@@ -263,7 +263,7 @@ def test_the_card_says_what_users_are_owed() -> None:
     assert "1,050 of 1,200 responses were accepted (87.5 %)" in text
     assert "| length | it is neither short nor long | 5 to 400 | 1,200 | 30 | 2.5 % | 12 | – |" in text
     assert "| 0.1 | 0 | 0 | – | drops nothing | no training rows |" in text
-    assert "7 posts were removed" in text
+    assert "posts removed: 7." in text
     assert "No set was held out" in text
     assert "Prompts of version 1." in text
 

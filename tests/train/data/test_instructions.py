@@ -69,7 +69,9 @@ def test_with_check_the_accepted_instructions_are_used(tmp_path: Path) -> None:
 def test_a_test_post_of_another_set_is_refused(tmp_path: Path) -> None:
     copy = post("e", "test", "The week was LONG, and loud!", "DR")
     recipe = written(tmp_path, [*POSTS, copy], {"a": YES, "b": YES})
-    with pytest.raises(UsageError, match=r"^1 rows to train on are about posts that are also test posts"):
+    with pytest.raises(
+        UsageError, match=r"^test posts of the same set or of another are in 1 row to train on"
+    ):
         load_instructions(recipe, tmp_path)
 
 
@@ -89,5 +91,5 @@ def test_seen_hashes_of_a_base_are_inherited_and_checked_for_test_posts(tmp_path
     assert base_seen_hashes(str(tmp_path), posts) == {seen_hash("Another day in town")}
     assert base_seen_hashes("somebody/else", posts) == base_seen_hashes(None, posts) == frozenset()
     write_model_metadata(tmp_path, file, [seen_hash("a quiet day, by the lake!")])
-    with pytest.raises(UsageError, match="this base was trained on 1 posts that are test posts of this run"):
+    with pytest.raises(UsageError, match="this base was trained on 1 test post of this run"):
         base_seen_hashes(str(tmp_path), posts)

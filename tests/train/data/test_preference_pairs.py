@@ -132,5 +132,5 @@ def test_pairs_about_test_posts_are_refused(tmp_path: Path) -> None:
     ]
     path = tmp_path / "pairs.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
+    with pytest.raises(UsageError, match="test posts of the same set or of another are in 1 row to train on"):
         load_preferences(make_run(tmp_path, tmp_path / "base", preference_pairs=str(path)), tmp_path)

@@ -295,7 +295,7 @@ def test_a_training_post_that_is_also_a_test_post_is_refused(tmp_path: Path) -> 
     recipe = make_run(tmp_path)
     leaked = make_post("SAD", "test", 1, {"cause": "work"}, posts()[0].text.upper())
     write_records(tmp_path / "collect/posts.jsonl.zst", [*posts(), leaked])
-    with pytest.raises(UsageError, match="1 rows to train on are about posts that are also test posts"):
+    with pytest.raises(UsageError, match="test posts of the same set or of another are in 1 row to train on"):
         run(recipe, tmp_path, tmp_path / "train")
 
 

@@ -295,7 +295,7 @@ def _leaks(summary: Mapping[str, Any]) -> str:
         "question": "training posts were removed only if they are copies of test posts of their own set",
     }
     removed = sum(entry["posts"] for entry in summary["removed"])
-    text = f"Leak guard `{level}`: {meanings[level]}; {removed:,} posts were removed.\n\n"
+    text = f"Leak guard `{level}`: {meanings[level]}; posts removed: {removed:,}.\n\n"
     names = ", ".join(map(escape_markdown, held_out["sets"]))
     if held_out["verified"]:
         return text + f"Held out for testing: {names}; training contains no copy of their test posts.\n"

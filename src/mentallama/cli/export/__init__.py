@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.options import CommandLine, TasksFolder, parse_form
-from mentallama.errors import printable
+from mentallama.errors import counted, printable
 from mentallama.export import EXPORTERS, Exporter
 
 
@@ -67,5 +67,5 @@ def _add_format(formats: typer.Typer, name: str, exporter: Exporter) -> None:
             name, ExportSource(source, load_tasks(tasks_folder), parse_form(form), posts, text_column), out
         )
         for file, _, rows in summary.files:
-            typer.echo(printable(f"{out / file}: {rows:,} rows"))
+            typer.echo(printable(f"{out / file}: {counted(rows, 'row')}"))
         typer.echo(printable(f"terms and use: {out / 'README.md'}"))

@@ -100,8 +100,8 @@ def _workspace_lines(workspace: Workspace) -> Iterator[str]:
 def _files(found: DataFound) -> str:
     release = [f"{split} {rows:,}" for split, rows in found.release.items()]
     upstream = [f"{name} {rows:,}" for name, rows in found.upstream.items()]
-    parts = (("release", release), ("upstream", upstream))
-    return "; ".join(f"{name}: {', '.join(counts)}" for name, counts in parts if counts) + " rows"
+    parts = (("the release", release), ("upstream files", upstream))
+    return "; ".join(f"rows of {name}: {', '.join(counts)}" for name, counts in parts if counts)
 
 
 def _next_step(workspace: Workspace) -> str:

@@ -23,7 +23,7 @@ import aiohttp
 from yarl import URL
 
 from mentallama import __version__
-from mentallama.errors import MentallamaError, UsageError
+from mentallama.errors import MentallamaError, UsageError, counted
 from mentallama.extras import install_hint
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.transport.fatal_errors import RESUME_HINT
@@ -204,7 +204,9 @@ class _RequestWorkerPool:
         if self._workers[index] is not worker:
             return
         count = self._in_flight[index]
-        self._log(f"a worker of the Ray cluster was lost; its {count} requests in flight are retried")
+        self._log(
+            f"a worker of the Ray cluster was lost; its {counted(count, 'request')} in flight will be sent again"
+        )
         self._consecutive_losses += 1
         self._ray.kill(worker)
         self._workers[index], self._in_flight[index] = self._start_worker(), 0

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mentallama.analysts.checkpoints.metadata import read_model_metadata, read_seen_hashes, seen_hash
-from mentallama.errors import UsageError
+from mentallama.errors import UsageError, counted
 from mentallama.files.record_files import read_records
 from mentallama.records import Post
 from mentallama.text.fingerprint import text_key
@@ -34,8 +34,8 @@ def refuse_test_posts(texts: Iterable[str], test_hashes: frozenset[str]) -> None
     n_leaked = sum(seen_hash(text) in test_hashes for text in texts)
     if n_leaked:
         raise UsageError(
-            f"{n_leaked} rows to train on are about posts that are also test posts, of the same set or of another; "
-            "a model of several sets needs collect.leak_guard: run"
+            f"test posts of the same set or of another are in {counted(n_leaked, 'row')} to train on; a model of "
+            "several sets needs collect.leak_guard: run"
         )
 
 
@@ -55,7 +55,7 @@ def base_seen_hashes(base: str | None, posts: Path) -> frozenset[str]:
     n_leaked = len(seen & hashes_of_test_posts(read_records(posts, Post))) if posts.is_file() else 0
     if n_leaked:
         raise UsageError(
-            f"{base}: this base was trained on {n_leaked} posts that are test posts of this run; retrain it without "
+            f"{base}: this base was trained on {counted(n_leaked, 'test post')} of this run; retrain it without "
             "them (the same data, collect.leak_guard: run), or start from another base"
         )
     return seen
