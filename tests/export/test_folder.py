@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.errors import UsageError
-from mentallama.export import EXPORTERS, export, inspect_ai, llama_factory, lm_eval, trl
+from mentallama.export import EXPORTERS, croissant, export, inspect_ai, llama_factory, lm_eval, trl
 from mentallama.export.annotation import argilla, label_studio
 from mentallama.export.folder import ExportSummary, render_readme
 from mentallama.export.source import ExportSource
@@ -111,6 +111,7 @@ def test_the_readme_says_notice_rows_and_terms(run: Path, tmp_path: Path) -> Non
         assert tasks[name].licence in readme
     assert "**Do not redistribute: CLP.**" in readme
     assert "dreaddit" not in readme
+    assert "The responses were written by first-teacher." in readme
 
 
 def test_synthetic_posts_of_a_restricted_set_may_be_passed_on() -> None:
@@ -126,7 +127,9 @@ def test_synthetic_posts_of_a_restricted_set_may_be_passed_on() -> None:
 
 def test_the_page_shows_the_lines_of_the_readmes_and_lists_every_format() -> None:
     page = (ROOT / "docs/export.md").read_text(encoding="utf-8")
-    usages = [module.USAGE for module in (trl, llama_factory, lm_eval, inspect_ai, label_studio, argilla)]
+    usages = [
+        module.USAGE for module in (trl, llama_factory, lm_eval, inspect_ai, label_studio, argilla, croissant)
+    ]
     lines = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
     assert len(lines) == len(usages)
     for shown, usage in zip(lines, usages, strict=True):

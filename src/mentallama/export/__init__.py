@@ -41,6 +41,12 @@ def _trl(source: ExportSource, out: Path) -> ExportSummary:
     return export_trl(source, out)
 
 
+def _croissant(source: ExportSource, out: Path) -> ExportSummary:
+    from mentallama.export.croissant import export_croissant
+
+    return export_croissant(source, out)
+
+
 def _transformers(source: ExportSource, out: Path) -> ExportSummary:
     from mentallama.export.sequence_classifiers import export_sequence_classifiers
 
@@ -106,6 +112,7 @@ EXPORTERS: Mapping[str, Exporter] = MappingProxyType(
         "argilla": Exporter(
             _argilla, "Settings and records with suggestions for Argilla", _ANSWERED, _LINEAR
         ),
+        "croissant": Exporter(_croissant, "A built data set with its Croissant metadata", _DATASET, _BUILD),
         "transformers": Exporter(
             _transformers,
             "A text classifier per question for transformers' pipeline, with our labels and probabilities",

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from mentallama.check.output.dataset_card import PROVIDER_TERMS
 from mentallama.errors import UsageError
 from mentallama.export.source import DatasetRow, ExportSource
 from mentallama.files.atomic import write_text
@@ -50,6 +51,7 @@ class ExportSummary:
     _sets: Counter[str] = field(default_factory=Counter)
     _real_sets: set[str] = field(default_factory=set)
     _configs: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    _models: dict[str, None] = field(default_factory=dict)
 
     @property
     def sets(self) -> list[str]:
@@ -67,6 +69,11 @@ class ExportSummary:
         return list(self._rows)
 
     @property
+    def models(self) -> list[str]:
+        """The models whose responses the folder holds."""
+        return list(self._models)
+
+    @property
     def configs(self) -> dict[str, list[dict[str, str]]]:
         """Configuration -> its files by split, as `datasets.load_dataset` reads them."""
         return self._configs
@@ -80,6 +87,10 @@ class ExportSummary:
         self._sets[name] += 1
         if name not in self._real_sets and identifying_hash(text) not in self._synthetic:
             self._real_sets.add(name)
+
+    def add_response(self, model: str) -> None:
+        """Record that the folder holds a response of a model."""
+        self._models[model] = None
 
     def add_posts(self, name: str, texts: Iterable[str]) -> None:
         """Record that the folder holds posts of a set."""
@@ -96,6 +107,7 @@ class ExportSummary:
         """The same rows; they, their sets and the file are recorded as they pass."""
         count = 0
         for count, row in enumerate(rows, 1):
+            self.add_response(row.model)
             self.add_post(row.set, source.post_text(row, split))
             yield row
         self.add_rows(file, split, count)
@@ -211,6 +223,9 @@ def _terms(summary: ExportSummary, tasks: Mapping[str, Task]) -> str:
             "available by agreement or on request only: keep this folder on the machine it was made on, and send none "
             "of it to a service that the agreement does not allow.\n\n"
         )
+    if summary.models:
+        models = ", ".join(map(escape_markdown, summary.models))
+        text += f"The responses were written by {models}. {PROVIDER_TERMS}\n\n"
     return text + (
         "Personal details were replaced by placeholders such as `[name]` and `[handle]`; do not try to identify the "
         "authors. A person who is erased with `mentallama forget` is not erased from this folder: delete it and "
