@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import chdir
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +23,7 @@ from mentallama.answers.parse import read_answer
 from mentallama.cli.app import app
 from mentallama.config import read_recipe
 from mentallama.pipeline.registry import recipe_stages
+from mentallama.pipeline.run import run as run_recipe
 from tests.factories.project import ROOT, SOURCE
 
 DOCS = ROOT / "docs"
@@ -250,17 +254,88 @@ def test_a_misspelled_command_is_found() -> None:
     assert sum(len(named_commands(page.read_text(encoding="utf-8"))) for page in PAGES) >= 30
 
 
-def test_examples_in_python_run_as_shown(tmp_path: Path) -> None:
-    (tmp_path / ".tools").mkdir()
-    ran = 0
+@pytest.fixture(scope="module")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sample and recipes, in which the recipe sample-linear has run; pages that run it find it done."""
+    folder = tmp_path_factory.mktemp("sample")
+    for name in ("sample", "recipes"):
+        shutil.copytree(ROOT / name, folder / name)
+    with chdir(folder):
+        run_recipe("recipes/sample-linear.yaml", log=lambda _: None)
+    return folder
+
+
+PYTHON_SESSION = """
+import json, sys
+namespace = {"__name__": "__main__"}
+for number, text in json.load(sys.stdin):
+    print(f"--- {number}", flush=True)
+    exec(compile(chr(10) * number + text, sys.argv[1], "exec"), namespace)
+"""
+
+
+def run_python(page: Path, folder: Path) -> Iterator[tuple[Block, str | None, str]]:
+    """Run the Python blocks of a page in one session; yields each with the output shown and the real one."""
+    found = list(commands(page.read_text(encoding="utf-8"), "python"))
+    session = subprocess.run(
+        [sys.executable, "-c", PYTHON_SESSION, page.name],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}"},
+        input=json.dumps([(block.line, block.text) for block, _ in found]),
+        check=False,
+        text=True,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert session.returncode == 0, f"{page.name}: {session.stdout}"
+    outputs = re.split(r"^--- \d+\n", session.stdout, flags=re.MULTILINE)[1:]
+    for (block, shown), output in zip(found, outputs, strict=True):
+        yield block, shown, output
+
+
+@pytest.mark.slow
+def test_examples_in_python_run_as_shown(sample_run: Path) -> None:
+    """The blocks of a page share their names; the Korean README has those of the English one."""
+    ran = compared = 0
     for page in PAGES:
-        for block, shown in commands(page.read_text(encoding="utf-8"), "python"):
-            script = tmp_path / "example.py"
-            script.write_text(block.text, encoding="utf-8")
-            output = run(Block(block.line, "sh", f'"{sys.executable}" example.py'), tmp_path)
-            assert shown is None or shows(shown, output), f"{page.name}, line {block.line}: {output}"
+        if page.name == "README.ko.md" or not any(commands(page.read_text(encoding="utf-8"), "python")):
+            continue
+        for block, shown, output in run_python(page, sample_run):
             ran += 1
-    assert ran >= 1
+            if shown is not None:
+                assert shows(shown, output), f"{page.name}, line {block.line} shows\n{shown}\nbut\n{output}"
+                compared += 1
+    assert ran >= 10
+    assert compared >= 9
+
+
+def test_python_blocks_share_their_names_and_a_failure_says_its_line(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A\n\n```python\nx = 1\n```\n\n```python\nprint(x)\n```\n\n```text\n1\n```\n", "utf-8")
+    assert [(shown, output) for _, shown, output in run_python(page, tmp_path)] == [
+        (None, ""),
+        ("1\n", "1\n"),
+    ]
+    page.write_text("text\n\n```python\nx = 1\nx.y\n```\n", "utf-8")
+    with pytest.raises(AssertionError, match=r'File "page\.md", line 5'):
+        list(run_python(page, tmp_path))
+
+
+@pytest.mark.slow
+def test_the_notebook_shows_what_its_cells_give(sample_run: Path) -> None:
+    """`python docs/notebook.py` stores the outputs."""
+    spec = importlib.util.spec_from_file_location("notebook", DOCS / "notebook.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    stored = json.loads((DOCS / "notebook.ipynb").read_text(encoding="utf-8"))
+    executed = json.loads(module.execute_notebook(sample_run))
+    for cell, again in zip(stored["cells"], executed["cells"], strict=True):
+        assert cell == again, "run python docs/notebook.py"
+    assert stored == executed
+    assert sum(bool(cell.get("outputs")) for cell in stored["cells"]) >= 6
 
 
 def test_answers_are_read_as_the_page_says() -> None:
