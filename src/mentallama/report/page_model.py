@@ -146,7 +146,7 @@ def header_cell(text: str) -> Cell:
 
 def number_cell(value: float | None, digits: int = 2, heat: float | None = None) -> Cell:
     """A number with fixed decimals; a dash for None."""
-    text = EMPTY_CELL if value is None else f"{value:.{digits}f}"
+    text = EMPTY_CELL if value is None else format_number(value, digits)
     return Cell(text, is_number=True, heat=heat, value=value)
 
 
@@ -161,13 +161,23 @@ def interval_cell(ends: tuple[float, float] | None, digits: int = 1, sign: bool 
     return Cell(text, is_number=True, value=ends)
 
 
+def format_number(value: float, digits: int, sign: bool = False) -> str:
+    """A number with fixed decimals and a true minus; no sign before what is rounded to 0.
+
+    >>> format_number(-0.25, 1, sign=True), format_number(0.001, 2, sign=True)
+    ('−0.2', '0.00')
+    """
+    text = f"{value:{'+' if sign else ''}.{digits}f}"
+    return (text.replace("-", "−") if float(text) else text.lstrip("+-")).strip()
+
+
 def format_interval(ends: tuple[float, float], digits: int = 1, sign: bool = False) -> str:
     """The two ends of an interval; with signs "to" stands between them, as a dash would look like one.
 
     >>> format_interval((40.04, 90.8)), format_interval((-1.25, 3), sign=True)
-    ('40.0–90.8', '-1.2 to +3.0')
+    ('40.0–90.8', '−1.2 to +3.0')
     """
-    low, high = (f"{end:{'+' if sign else ''}.{digits}f}" for end in ends)
+    low, high = (format_number(end, digits, sign) for end in ends)
     return f"{low} to {high}" if sign else f"{low}–{high}"
 
 

@@ -173,11 +173,18 @@ def _legend_above(axes: Axes) -> None:
 
 
 def series_plot(
-    name: str, rows: Sequence[SeriesRow], series: Sequence[str], x_label: str, description: str
+    name: str,
+    rows: Sequence[SeriesRow],
+    series: Sequence[str],
+    x_label: str,
+    description: str,
+    *,
+    first_colour: int = 0,
 ) -> Plot:
     """Values of several runs with their intervals, one line per run below each other in each row.
 
-    A dotted line marks 0 where values may be negative, as differences are.
+    A dotted line marks 0 where values may be negative, as differences are. `first_colour` is the colour of the first
+    run, so that one run has one colour in two plots.
     """
     step = 1 / (len(series) + 1)
 
@@ -186,9 +193,11 @@ def series_plot(
             for index, point in enumerate(row.points):
                 if point is not None:
                     y = len(rows) - 1 - number + ((len(series) - 1) / 2 - index) * step
-                    _draw_point(axes, colours, y, index, point)
+                    _draw_point(axes, colours, y, first_colour + index, point)
         for index, label in enumerate(series):
-            axes.plot([], [], **_marker(colours, index), label=label)
+            if not any(row.points[index] for row in rows):
+                continue  # a run that none of these sets is scored with
+            axes.plot([], [], **_marker(colours, first_colour + index), label=label)
         _legend_above(axes)
         values = [
             end for row in rows for point in row.points if point for end in (point[0], *(point[1] or ()))

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from mentallama.evaluate.paper_results import load_paper_results
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
 from mentallama.files.markdown import EMPTY_CELL
-from mentallama.report.comparability import reasons_against_paper
+from mentallama.report.comparability import is_synthetic, reasons_against_paper
 from mentallama.report.comparison import ComparedRun, Comparison
 from mentallama.report.page_model import (
     Block,
+    BlockGroup,
     Cell,
     FigureBlock,
     PageRow,
@@ -18,8 +19,8 @@ from mentallama.report.page_model import (
     Section,
     TableBlock,
     count_cell,
+    format_number,
     interval_cell,
-    key_value_table,
     named_row,
     number_cell,
 )
@@ -41,14 +42,19 @@ def runs_section(comparison: Comparison) -> Section:
                 Cell(run.scores.form),
                 count_cell(len(run.scores.sets)),
                 count_cell(sum(scores.n for scores in run.scores.sets.values())),
-                count_cell(sum(run.scores.synthetic_rows.values())),
+                Cell(_kinds(run)),
             ],
         )
         for run in comparison.runs
     )
-    header = ("run", "model", "form", "sets", "rows", "about synthetic posts")
+    header = ("run", "model", "form", "sets", "rows", "posts")
     text = f"{comparison.runs[0].name} is the run that the others are compared with."
     return Section("runs", "Runs", (TableBlock("Scored runs.", header, rows), Paragraph(text)))
+
+
+def _kinds(run: ComparedRun) -> str:
+    kinds = {is_synthetic(run.artifacts, name) for name in run.scores.sets}
+    return " and ".join(POSTS[kind] for kind in (False, True) if kind in kinds) or EMPTY_CELL
 
 
 def scores_section(comparison: Comparison) -> Section | None:
@@ -75,69 +81,100 @@ def _score_section(comparison: Comparison, *, synthetic: bool) -> Section | None
     if any(sum(run is not None for run in comparison.scored(name, synthetic)) > 1 for name in names):
         blocks.append(_score_figure(comparison, names, synthetic))
     blocks += _difference_blocks(comparison, names, synthetic)
+    blocks.append(_all_scores(comparison, names, synthetic))
     anchor = "synthetic" if synthetic else "scores"
     return Section(anchor, f"Scores on {POSTS[synthetic]}", tuple(blocks))
 
 
 def _score_table(comparison: Comparison, names: Sequence[str], synthetic: bool) -> TableBlock:
-    runs, model = comparison.runs, load_paper_results().highlighted()
-    header = ["set", *(f"{run.name}, {what}" for run in runs for what in ("rows", "weighted F1", "95 %"))]
+    """A row for every set, with the scores of the runs that can be compared with the first."""
+    first, model = comparison.runs[0], load_paper_results().highlighted()
+    header = ["set", "rows", *(run.name for run in comparison.runs)]
     header += [] if synthetic else ["published rows", f"{model.name}, published"]
     rows = []
     for name in names:
-        cells = [cell for run in comparison.scored(name, synthetic) for cell in _score_cells(run, name)]
+        shown = _comparable(comparison, name, synthetic)
+        count = next((run.scores.sets[name].n for run in shown if run is not None), None)
+        cells = [count_cell(count)]
+        cells += [number_cell(None if run is None else run.scores.sets[name].weighted_f1) for run in shown]
         if not synthetic:
-            rows_published = runs[0].artifacts.published_test_rows(name)
-            cells += [count_cell(rows_published), number_cell(model.weighted_f1.get(name))]
-        reasons = "; ".join(_reasons(comparison, name, synthetic))
-        rows.append(named_row(runs[0].artifacts.set_name(name), [*cells, Cell(reasons)]))
-    caption = f"Weighted F1 on {POSTS[synthetic]}, in percent."
+            cells.append(count_cell(first.artifacts.published_test_rows(name)))
+            cells.append(number_cell(model.weighted_f1.get(name)))
+        reasons = Cell("; ".join(_reasons(comparison, name, synthetic)))
+        rows.append(named_row(first.artifacts.set_name(name), [*cells, reasons]))
+    caption = f"Weighted F1 on {POSTS[synthetic]}, in percent, where runs were scored on the same rows as {first.name}."
     return TableBlock(caption, (*header, NOT_COMPARABLE), tuple(rows))
 
 
-def _score_cells(run: ComparedRun | None, name: str) -> list[Cell]:
-    if run is None:
-        return [count_cell(None), number_cell(None), interval_cell(None)]
-    scores = run.scores.sets[name]
-    return [count_cell(scores.n), number_cell(scores.weighted_f1), interval_cell(scores.weighted_f1_interval)]
+def _comparable(comparison: Comparison, name: str, synthetic: bool) -> list[ComparedRun | None]:
+    """The runs that scored a set, None in the place of those that cannot be compared with the first."""
+    return [
+        None if run is None or isinstance(comparison.differences.get((name, run.name)), str) else run
+        for run in comparison.scored(name, synthetic)
+    ]
+
+
+def _all_scores(comparison: Comparison, names: Sequence[str], synthetic: bool) -> BlockGroup:
+    """A row for every set and run, each with its own rows."""
+    rows = tuple(
+        named_row(
+            run.artifacts.set_name(name),
+            [
+                Cell(run.name),
+                count_cell(scores.n),
+                number_cell(scores.weighted_f1),
+                interval_cell(scores.weighted_f1_interval),
+                number_cell(scores.accuracy),
+                number_cell(scores.metrics.get("macro_f1")),
+                number_cell(None if scores.calibration is None else scores.calibration.ece, 3),
+            ],
+        )
+        for name in names
+        for run in comparison.scored(name, synthetic)
+        if run is not None
+        for scores in (run.scores.sets[name],)
+    )
+    header = ("set", "run", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "calibration error")
+    table = TableBlock(f"All scores on {POSTS[synthetic]}.", header, rows, name="all")
+    return BlockGroup(
+        (table,), collapsed_title=f"All scores, {len(rows)} rows, also those that cannot be compared"
+    )
 
 
 def _reasons(comparison: Comparison, name: str, synthetic: bool) -> Iterator[str]:
-    """Why runs cannot be compared with the first, and why any cannot be compared with the paper."""
+    """Why runs cannot be compared with the first, and why those that can cannot be compared with the paper."""
     first = comparison.runs[0]
     for run in comparison.scored(name, synthetic):
-        if run is None:
-            continue
-        reason = comparison.differences.get((name, run.name))
-        if isinstance(reason, str):
+        reason = None if run is None else comparison.differences.get((name, run.name))
+        if run is not None and isinstance(reason, str):
             yield f"{run.name} with {first.name}: {reason}"
-        against_paper = () if synthetic else reasons_against_paper(run.artifacts, name)
-        if against_paper:
-            yield f"{run.name} with the paper: {', '.join(against_paper)}"
+    if not synthetic:
+        against_paper = dict.fromkeys(
+            ", ".join(reasons_against_paper(run.artifacts, name))
+            for run in _comparable(comparison, name, synthetic)
+            if run is not None
+        )
+        yield from (f"with the paper: {reasons}" for reasons in against_paper if reasons)
 
 
 def _score_figure(comparison: Comparison, names: Sequence[str], synthetic: bool) -> FigureBlock:
-    first, *others = comparison.runs
+    first = comparison.runs[0]
     rows = []
     for name in names:
         points = [
             None
             if run is None
             else (run.scores.sets[name].weighted_f1, run.scores.sets[name].weighted_f1_interval)
-            for run in comparison.scored(name, synthetic)
+            for run in _comparable(comparison, name, synthetic)
         ]
-        for index, other in enumerate(others, 1):
-            if isinstance(comparison.differences.get((name, other.name)), str):
-                points[index] = None
         rows.append(SeriesRow(first.artifacts.set_name(name), tuple(points)))
     series = [run.name for run in comparison.runs]
     caption = (
         f"Weighted F1 on {POSTS[synthetic]} with 95 % interval. Runs that cannot be compared with {first.name} "
         "on a set are left out."
     )
-    plot = series_plot(
-        "scores", rows, series, "weighted F1, percent", f"Weighted F1 by set. {_in_words(rows, series)}"
-    )
+    in_words = f"Weighted F1 by set. {_in_words(rows, series)}."
+    plot = series_plot("scores", rows, series, "weighted F1, percent", in_words)
     return FigureBlock(caption, plot, _series_data(rows, series, sign=False), name="plot")
 
 
@@ -186,9 +223,8 @@ def _difference_blocks(comparison: Comparison, names: Sequence[str], synthetic: 
         for name in dict.fromkeys(name for name, _, _ in found)
     ]
     label = f"weighted F1 minus that of {first.name}, points"
-    plot = series_plot(
-        "differences", plotted, series, label, f"Differences by set. {_in_words(plotted, series)}"
-    )
+    in_words = f"Differences by set. {_in_words(plotted, series)}."
+    plot = series_plot("differences", plotted, series, label, in_words, first_colour=1)
     caption = (
         f"Differences in weighted F1 from {first.name} with 95 % interval; the dotted line is no difference."
     )
@@ -203,7 +239,11 @@ def _difference_row(
         [
             Cell(other.name),
             count_cell(difference.rows),
-            Cell(f"{difference.difference:+.2f}", is_number=True, value=difference.difference),
+            Cell(
+                format_number(difference.difference, 2, sign=True),
+                is_number=True,
+                value=difference.difference,
+            ),
             interval_cell(difference.interval, sign=True),
             count_cell(difference.only_first),
             count_cell(difference.only_second),
@@ -213,9 +253,17 @@ def _difference_row(
 
 def _in_words(rows: Sequence[SeriesRow], series: Sequence[str]) -> str:
     return "; ".join(
-        f"{name}: " + ", ".join(f"{row.name} {point[0]:.1f}" for row in rows if (point := row.points[index]))
+        f"{name}: "
+        + ", ".join(
+            f"{row.name} {format_number(point[0], 1)}" for row in rows if (point := row.points[index])
+        )
         for index, name in enumerate(series)
     )
+
+
+def _point_in_words(row: SeriesRow, index: int) -> str:
+    point = row.points[index]
+    return f"{row.name} {format_number(point[0], 1)}" if point is not None else row.name
 
 
 def _series_data(rows: Sequence[SeriesRow], series: Sequence[str], *, sign: bool) -> TableBlock:
@@ -254,21 +302,30 @@ def outcomes_section(comparison: Comparison) -> Section:
 
 def execution_section(comparison: Comparison) -> Section | None:
     """When, where and by which command the runs were made."""
-    rows, facts = [], []
-    for run in comparison.runs:
-        manifests = run.artifacts.manifests
-        executions = [part.execution for part in manifests.values() if part.execution is not None]
-        if manifests:
-            seconds = sum(part.seconds for part in manifests.values())
-            finished = max((part.finished for part in executions), default=EMPTY_CELL)
-            rows.append(named_row(run.name, [Cell(finished), number_cell(seconds, 1)]))
-        values = (value for part in executions for value in (part.command, part.machine))
-        facts += [(run.name, value) for value in dict.fromkeys(values) if value is not None]
+    rows = tuple(_execution_row(run) for run in comparison.runs if run.artifacts.manifests)
     if not rows:
         return None
-    table = TableBlock("Finished, and seconds of all stages.", ("run", "finished", "seconds"), tuple(rows))
-    machines = key_value_table("Commands and machines.", ("run", "command or machine"), facts, "execution")
-    return Section("provenance", "Provenance", (table, *([machines] if facts else [])))
+    header = ("run", "finished", "seconds", "command", "machine")
+    table = TableBlock(
+        "When and how the runs were made; seconds of all stages.", header, rows, name="execution"
+    )
+    return Section("provenance", "Provenance", (table,))
+
+
+def _execution_row(run: ComparedRun) -> PageRow:
+    manifests = run.artifacts.manifests.values()
+    executions = [part.execution for part in manifests if part.execution is not None]
+    commands = dict.fromkeys(part.command for part in executions if part.command is not None)
+    machines = dict.fromkeys(part.machine for part in executions)
+    return named_row(
+        run.name,
+        [
+            Cell(max((part.finished for part in executions), default=EMPTY_CELL)),
+            number_cell(sum(part.seconds for part in manifests), 1),
+            Cell("; ".join(commands) or EMPTY_CELL),
+            Cell("; ".join(machines) or EMPTY_CELL),
+        ],
+    )
 
 
 COMPARISON_SECTIONS: tuple[Callable[[Comparison], Section | None], ...] = (
