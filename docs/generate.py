@@ -186,6 +186,8 @@ def commands_page() -> str:
         f"# Commands\n\nGenerated from the command line {EDIT}\n\n"
         "Exit codes: 0 done, 1 failed, 2 usage error, 3 finished, but more rows were rejected or more requests failed\n"
         "than the recipe allows, or raters rejected the data.\n\n"
+        "`mentallama --install-completion` lets bash, zsh or fish complete commands, options,\n"
+        "recipes, tasks and models.\n\n"
         "An error is one sentence. If it says that the error is unexpected, `MENTALLAMA_DEBUG=1` before the same\n"
         "command shows where in the program it arose; read such a text before you pass it on, as it may hold posts.\n"
     )
