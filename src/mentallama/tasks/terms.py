@@ -46,15 +46,15 @@ def hub_licence(identifiers: Collection[str | None], name: str) -> dict[str, str
     Parameters
     ----------
     identifiers
-        SPDX identifiers of everything that the licence has to cover; None for what has no standard licence.
+        Licences of everything that it has to cover, by SPDX or the hub; None for what has no standard licence.
     name
         Name of the licence if that is not one and the same standard licence.
 
     >>> hub_licence(["MIT", "MIT"], "terms-of-each-source")
     {'license': 'mit'}
     """
-    distinct = set(identifiers)
+    distinct = {None if identifier is None else identifier.lower() for identifier in identifiers}
     only = distinct.pop() if len(distinct) == 1 else None
     if only is not None:
-        return {"license": only.lower()}
+        return {"license": only}
     return {"license": "other", "license_name": name, "license_link": TERMS_FILE}

@@ -42,15 +42,16 @@ def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 def train_linear_stage(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Train the linear analyst on the run's posts; returns the counts for the manifest."""
     from mentallama.train.linear.trainer import train_linear
+    from mentallama.train.model_card import write_linear_card
 
     settings = recipe.train
     assert isinstance(settings, LinearSettings)
     posts = list(read_records(folder / POSTS_PATH, Post))
     with progress_bar("train: fit", len({post.set for post in posts}), unit="sets") as advance:
         summary = train_linear(posts, out, settings, recipe.jobs, recipe.catalogue(), lambda _: advance(1))
-    write_json(
-        out / SUMMARY_FILE, summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}})
-    )
+    shown = summary.model_dump(mode="json", exclude={"sets": {"__all__": {"seconds"}}})
+    write_json(out / SUMMARY_FILE, shown)
+    write_linear_card(out, recipe, shown, folder)
     return summary.model_dump(mode="json")
 
 

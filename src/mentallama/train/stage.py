@@ -136,6 +136,7 @@ _MODEL_FILE_PATTERNS = (
     "chat_template.jinja",
     "recipe.yaml",
     "README.md",
+    "LICENSE.md",
 )
 
 STAGE = Stage(

@@ -14,11 +14,14 @@ from mentallama.files.atomic import write_json
 from mentallama.files.manifest import digest_file, digest_folder
 from mentallama.files.record_files import read_json
 from mentallama.run_files import MANIFEST_FILE, METRICS_FILE, SUMMARY_FILE
+from mentallama.tasks.terms import TERMS_FILE
 
 HASHES_FILE = "hashes.json"
 CARD_FILE, RECIPE_FILE = "README.md", "recipe.yaml"
 
-DESCRIPTIONS = frozenset((CARD_FILE, RECIPE_FILE, SUMMARY_FILE, METRICS_FILE, MANIFEST_FILE, HASHES_FILE))
+DESCRIPTIONS = frozenset(
+    (CARD_FILE, TERMS_FILE, RECIPE_FILE, SUMMARY_FILE, METRICS_FILE, MANIFEST_FILE, HASHES_FILE)
+)
 """Files for people: no answer depends on them, so they may be edited."""
 
 LIBRARY_SUFFIXES = (".json", ".jinja", ".safetensors", ".bin", ".model")

@@ -10,16 +10,18 @@ from typing import Any
 import torch
 
 from mentallama.analysts.checkpoints.digests import CARD_FILE, RECIPE_FILE, write_hashes
+from mentallama.analysts.checkpoints.hub_card import merged_card
 from mentallama.analysts.checkpoints.loading import ADAPTER_CONFIG, load_pretrained
 from mentallama.analysts.checkpoints.metadata import METADATA_FILE, SEEN_FILE
 from mentallama.analysts.checkpoints.optional_deps import require_peft
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.config import LoraSettings
 from mentallama.errors import UsageError
-from mentallama.files.atomic import full_disk_named
+from mentallama.files.atomic import full_disk_named, write_text
 from mentallama.files.ownership import make_output_folder
 from mentallama.progress import heartbeat
 from mentallama.run_files import SUMMARY_FILE
+from mentallama.tasks.terms import TERMS_FILE
 from mentallama.train.loop.serving import prepare_for_serving
 
 _QUANTISATION_BLOCK = 64
@@ -99,8 +101,10 @@ def merge_lora(folder: Path, out: Path) -> None:
     with full_disk_named(partial):
         merged.save_pretrained(partial, safe_serialization=True)
         opened.tokenizer.save_pretrained(partial)
-        for name in (METADATA_FILE, SEEN_FILE, CARD_FILE, RECIPE_FILE, SUMMARY_FILE):
+        for name in (METADATA_FILE, SEEN_FILE, TERMS_FILE, RECIPE_FILE, SUMMARY_FILE):
             if (folder / name).is_file():
                 shutil.copyfile(folder / name, partial / name)
+        if (folder / CARD_FILE).is_file():
+            write_text(partial / CARD_FILE, merged_card((folder / CARD_FILE).read_text(encoding="utf-8")))
         write_hashes(partial)
     partial.rename(out)

@@ -34,7 +34,7 @@ from mentallama.train.loop.checkpointing import Checkpoints, TrainingState
 from mentallama.train.loop.distributed import DistributedContext
 from mentallama.train.loop.loop import Objective, TrainingSession, total_steps
 from mentallama.train.loop.metrics_log import MetricsLog
-from mentallama.train.loop.model_card import write_card
+from mentallama.train.model_card import write_card
 
 
 def training_fingerprint(recipe: Recipe, rows: Iterable[object], base: str) -> str:
@@ -139,7 +139,7 @@ def finalize_model(
     """
     if session.devices.is_main:
         write_model_metadata(out, metadata, {*seen_hashes, *session.base_seen_hashes})
-        write_card(out, recipe, metadata, counts)
+        write_card(out, recipe, metadata, counts, session.checkpoints.folder.parent)
         session.metrics.move_to(out / METRICS_FILE)
         session.checkpoints.remove()
         path = session.checkpoints.folder.parent / BASELINE_FILE

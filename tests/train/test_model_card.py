@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import Recipe
-from mentallama.train.loop.model_card import write_card
+from mentallama.train.model_card import write_card
 
 HOSTILE = "a ![x](http://a.example) <img src=x>\n# b|`c`"
 SHOWN = r"a !\[x\](http://a.example) &lt;img src=x&gt; # b\|\`c\`"
