@@ -164,7 +164,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             ),
             File("seen.json", "Neural analysts: hashes of the posts that training or model selection used."),
             File(
-                "recipe.yaml, README.md",
+                "recipe.yaml, README.md, LICENSE.md",
                 "Neural analysts: settings and model card.",
             ),
             File("hashes.json", "The SHA-256 of every file of the model, checked before it answers."),

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from huggingface_hub import ModelCard
 from transformers import AutoModel, pipeline
 from typer.testing import CliRunner
 
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.digests import write_hashes
+from mentallama.analysts.checkpoints.hub_card import render_front_matter
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata, write_model_metadata
 from mentallama.analysts.encoder.analyst import EncoderAnalyst
 from mentallama.analysts.encoder.model import MultiTaskEncoder, save_heads
@@ -212,6 +214,27 @@ def test_the_command_writes_a_readme_that_says_how_to_load_them(tmp_path: Path) 
     assert 'pipeline("text-classification", model="dreaddit-stress", truncation=True)' in readme
     assert "The classifiers read explanations, not posts." in readme
     assert NOTICE in readme
+
+
+def test_every_classifier_has_a_card_with_the_terms_of_the_encoder(tmp_path: Path) -> None:
+    source = saved_encoder(tmp_path / "m", "bert", "cls")
+    metadata = {
+        "license": "other", "license_name": "a", "license_link": "LICENSE.md", "base_model": "org/name",
+        "datasets": ["dreaddit-synthetic", "SAD"], "library_name": "mentallama", "tags": ["mental-health"],
+    }  # fmt: skip
+    (source / "README.md").write_text(render_front_matter(metadata) + "# An encoder\n", encoding="utf-8")
+    (source / "LICENSE.md").write_text("terms", encoding="utf-8")
+    folders = exported(source, tmp_path / "out")
+    for folder, datasets in zip(folders, (["SAD"], ["dreaddit-synthetic"]), strict=True):
+        card = ModelCard.load(folder / "README.md")
+        changed = {
+            "datasets": datasets,
+            "library_name": "transformers",
+            "pipeline_tag": "text-classification",
+        }
+        assert card.data.to_dict() == metadata | changed
+        assert (folder / "LICENSE.md").read_text(encoding="utf-8") == "terms"
+        assert f'model="{folder.name}"' in card.text
 
 
 def test_questions_with_one_name_are_refused() -> None:

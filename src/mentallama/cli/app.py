@@ -18,7 +18,7 @@ from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.export import add_export_command
-from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine
+from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine, TasksFolder
 from mentallama.cli.setup.doctor import doctor
 from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
@@ -131,6 +131,18 @@ def merge(
 
     merge_lora(adapter, out)
     typer.echo(str(out))
+
+
+@app.command(epilog="mentallama card runs/sample-linear > README.md")
+def card(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/sample-linear.")],
+    tasks_folder: TasksFolder = None,
+) -> None:
+    """Print the card of a run's model with its test scores, for the Hugging Face hub."""
+    from mentallama.export.scored_card import render_scored_card
+    from mentallama.tasks import load_tasks
+
+    typer.echo(render_scored_card(run, load_tasks(tasks_folder)), nl=False)
 
 
 @app.command(epilog="mentallama forget ID --dry-run\nmentallama forget ID --out runs/sample-build")

@@ -22,16 +22,17 @@ from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import Scores
 from mentallama.files.markdown import markdown_table
 from mentallama.metrics.registry import METRICS
+from mentallama.records import Split
 from mentallama.run_files import POSTS_PATH, SCORES_PATH, TRAIN_FOLDER
 from mentallama.tasks import Task
 
 _HUB_METRICS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "weighted_f1": ("f1", {"average": "weighted"}),
     "macro_f1": ("f1", {"average": "macro"}),
-    "micro_f1": ("f1", {"average": "micro"}),
     "accuracy": ("accuracy", {}),
 }
 """Name in `METRICS` -> the hub's name of the metric, and its arguments."""
+_SCORED_SPLITS: tuple[Split, ...] = ("test",)
 _SECTION = "## Test scores"
 _FOLLOWING_SECTION = "## Limitations"
 
@@ -56,7 +57,7 @@ def render_scored_card(run: Path, tasks: Mapping[str, Task]) -> str:
         )
     scores = read_scores(scores_path)
     _require_same_model(run, scores)
-    synthetic = synthetic_sets(run / POSTS_PATH, ("test",))
+    synthetic = synthetic_sets(run / POSTS_PATH, _SCORED_SPLITS)
     metadata, body = split_card(card.read_text(encoding="utf-8"))
     metadata["model-index"] = model_index(run.resolve().name, scores, tasks, synthetic)
     section = "\n".join(_score_lines(scores, synthetic))
@@ -139,7 +140,10 @@ def _score_lines(scores: ScoreFile, synthetic: frozenset[str]) -> Iterator[str]:
     yield from (_SECTION, "", "In percent, on the labelled test rows of this run.", "")
     yield markdown_table(header, rows).rstrip()
     if synthetic & set(scores.sets):
-        yield from ("", "A score on synthetic posts shows that the software works; it says nothing about people.")
+        yield from (
+            "",
+            "A score on synthetic posts shows that the software works; it says nothing about people.",
+        )
     yield ""
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mentallama.analysts.checkpoints.digests import CARD_FILE
+from mentallama.analysts.checkpoints.hub_card import read_card_metadata, render_front_matter
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import ExportSource
+from mentallama.files.atomic import write_text
+from mentallama.files.markdown import escape_markdown
 from mentallama.safety import NOTICE
+from mentallama.tasks.terms import TERMS_FILE
 
 PROBABILITY_TOLERANCE = 1e-5
 """Largest accepted difference of a probability: float32 rounding, which grows with the number of layers."""
@@ -36,16 +42,35 @@ def export_sequence_classifiers(source: ExportSource, out: Path) -> ExportSummar
 
     classifier, metadata, _ = open_encoder(str(source.path), "cpu", "float32")
     names = classifier_names(metadata)
-    for name, model in zip(names, _sequence_classifiers(source.path, classifier, metadata), strict=True):
+    models = _sequence_classifiers(source.path, classifier, metadata)
+    for name, head, model in zip(names, metadata.heads, models, strict=True):
         model.save_pretrained(out / name, safe_serialization=True)
         _save_tokenizer(classifier, out / name)
-    usage = _USAGE.format(folder=names[0], folders=", ".join(f"`{name}`" for name in names))
-    return ExportSummary(usage, [_READS[metadata.reads], *_PRECISION])
+        _write_card(source.path, metadata, head, out / name)
+    folders = ", ".join(f"`{name}`" for name in names)
+    usage = f"One folder a question: {folders}.\n\n{_USAGE.format(folder=names[0])}"
+    return ExportSummary(usage, [_READS[metadata.reads], _PRECISION])
 
 
-_USAGE = """One folder a question: {folders}.
+def _write_card(model: Path, metadata: ModelMetadata, head: EncoderHead, folder: Path) -> None:
+    """Write a classifier's card, and the terms of the encoder it is made from."""
+    of_encoder = read_card_metadata(model / CARD_FILE)
+    datasets = [
+        name for name in of_encoder.get("datasets", []) if name.removesuffix("-synthetic") == head.set
+    ]
+    shown = of_encoder | {"datasets": datasets} | {"pipeline_tag": "text-classification"}
+    shown = {key: value for key, value in shown.items() if value} | {"library_name": "transformers"}
+    body = (
+        f"# {escape_markdown(head.set)}: {escape_markdown(head.question)}\n\n> {NOTICE}\n\n"
+        f"{_USAGE.format(folder=folder.name)}\nLabels: {', '.join(map(escape_markdown, head.labels))}. "
+        f"{_READS[metadata.reads]} {_PRECISION}\n"
+    )
+    write_text(folder / CARD_FILE, f"{render_front_matter(shown)}\n{body}")
+    if (model / TERMS_FILE).is_file():
+        shutil.copyfile(model / TERMS_FILE, folder / TERMS_FILE)
 
-```python
+
+_USAGE = """```python
 from transformers import pipeline
 
 classify = pipeline("text-classification", model="{folder}", truncation=True)
@@ -59,7 +84,7 @@ _READS = {
 }
 _PRECISION = (
     "The calibration is part of the weights. These are for prediction, in float32 or bfloat16; float16 overflows where "
-    "a layer was added to average the tokens' states. To train further, start from the encoder.",
+    "a layer was added to average the tokens' states. To train further, start from the encoder."
 )
 
 

@@ -129,7 +129,7 @@ def _write_card(
         *(f"# {escape_markdown(recipe.name)}", "", f"> {NOTICE}", ""),
         *("## Intended use", "", INTENDED_USE, ""),
         *("## How to use it", "", *_usage(origin), ""),
-        *lines,
+        *("## Model", "", *lines),
         *("", "## Limitations", "", *(f"- {limit}" for limit in limitations)),
         *("", "## Licence", "", terms_note(metadata), ""),
     )
@@ -166,7 +166,7 @@ def _neural_lines(recipe: Recipe, model: ModelMetadata, counts: Mapping[str, Any
     yield from (f"- {name}: {_as_text(value)}" for name, value in settings.items())
     yield f"- seed: {recipe.seed}"
     yield from ("", "## Validation scores", "")
-    yield "On validation rows, which selected the weights; test scores are in the report."
+    yield "On the validation rows that selected the weights."
     yield from ("", *(["- before the first step:"] if baseline else []))
     yield from (f"  - {name}: {value:.4g}" for name, value in baseline.items())
     yield f"- after step {best.get('step', '–')} of {counts.get('steps', '–')}:"

@@ -8,6 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mentallama.analysts.checkpoints.hub_card import read_card_metadata
 from mentallama.analysts.checkpoints.loading import load_pretrained
 from mentallama.cli.app import app
 from mentallama.config import LoraSettings
@@ -54,7 +55,11 @@ def test_an_adapter_is_merged_into_its_base(tmp_path: Path, base: Path) -> None:
     assert hashes == {
         file.name: file.sha256 for file in digest_folder(tmp_path / "merged") if file.name != "hashes.json"
     }
-    assert {"model.safetensors", "mentallama.json", "seen.json", "README.md"} < set(hashes)
+    assert {"model.safetensors", "mentallama.json", "seen.json", "README.md", "LICENSE.md"} < set(hashes)
+    libraries = [
+        read_card_metadata(tmp_path / name / "README.md")["library_name"] for name in ("train", "merged")
+    ]
+    assert libraries == ["peft", "transformers"]
 
 
 def test_folders_that_cannot_be_merged_are_errors(tmp_path: Path, base: Path) -> None:
