@@ -165,7 +165,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File("seen.json", "Neural analysts: hashes of the posts that training or model selection used."),
             File(
                 "recipe.yaml, README.md, LICENSE.md",
-                "Neural analysts: settings and model card.",
+                "Settings and model card; its terms, if they are no single standard licence.",
             ),
             File("hashes.json", "The SHA-256 of every file of the model, checked before it answers."),
             File(
