@@ -142,12 +142,6 @@ KEY_DOCS: dict[str, str] = {
     "linear.class_weights": "Weightings to choose from; `balanced` gives every label the same total weight.",
     "linear.max_word_ngram": "1: single words; 2: word pairs too.",
     "linear.char_ngram_range": "Shortest and longest character n-grams inside a word.",
-    "predict.dtype": "Precision of the computation; auto: bfloat16 on a GPU, float32 elsewhere.",
-    "predict.device": "auto: a GPU if there is one.",
-    "predict.requests_per_minute": "The rate limit of a remote model's provider. Without one, the client adapts to the "
-    "server's responses only.",
-    "predict.tokens_per_minute": "The provider's limit on tokens, in the same way.",
-    "predict.temperature": "Sampling temperature of a remote model; 0 for the most likely answer.",
     "predict.splits": "Splits whose labelled questions are answered; only the test split is scored.",
     "report.title": "Title of the page; default: the name of the recipe.",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,18 +66,28 @@ class HelpCommand(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         records: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None:
-                is_argument = param.param_type_name == "argument"
-                name = param.metavar or record[0] if is_argument else record[0]
-                records["Arguments" if is_argument else "Options"].append((name, record[1]))
-        for title, rows in records.items():
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
+            if (record := help_record(param, ctx)) is not None:
+                records["Arguments" if param.param_type_name == "argument" else "Options"].append(record)
+        write_groups(records, formatter)
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - click's signature
         write_examples(self.epilog, formatter)
+
+
+def help_record(param: Any, ctx: Any) -> tuple[str, str] | None:
+    """Name and help of a parameter; an argument is named by its metavar alone. None if it is hidden."""
+    record = param.get_help_record(ctx)
+    if record is None:
+        return None
+    return (param.metavar or record[0] if param.param_type_name == "argument" else record[0]), record[1]
+
+
+def write_groups(groups: Mapping[str, list[tuple[str, str]]], formatter: Any) -> None:
+    """Write parameters under their headings; a group without any is left out."""
+    for title, rows in groups.items():
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
 
 class CommandGroup(TyperGroup):

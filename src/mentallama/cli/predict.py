@@ -1,4 +1,4 @@
-"""The command `predict`: the stage of a recipe, or any model on any posts without one."""
+"""The command `predict`: a table in, a table out; any model on posts of a run; or the stage of a recipe."""
 
 from __future__ import annotations
 
@@ -10,13 +10,37 @@ from typing import Annotated, Any
 
 import typer
 
-from mentallama.cli.options import RunRecipe, TasksFolder
+from mentallama.cli.options import RunRecipe, TasksFolder, parse_form
+from mentallama.cli.settings_options import GroupedCommand, with_settings_options
+from mentallama.cli.setup.completion import complete_models, complete_recipes, complete_tasks
+from mentallama.config import Predict
+from mentallama.config.endpoint import RemoteOptions
 from mentallama.errors import UsageError
+
+STREAM = "-"
+STREAM_FORMATS = ("csv", "tsv", "jsonl")
+"""Formats of standard input and output."""
+
+TABLE, POSTS, ANSWERS, REMOTE = "A table", "Posts of a run or of the release", "Answers", "Remote models"
+_REMOTE_KEYS = frozenset(RemoteOptions.model_fields) | {
+    "max_concurrency", "timeout", "max_attempts", "max_failed_share", "allow_remote",
+}  # fmt: skip
+_NO_OPTION = frozenset({"model", "splits", "extra_body", "system_role"})
+"""Keys with an option of their own, or none: JSON is given with --set, and queries have no system role."""
+
+
+EXAMPLES = """\
+A table of your own, row by row:
+mentallama predict --model linear:runs/sample-linear/train --data posts.csv --text body --task DR --out labelled.csv
+The posts of a run or of the published release, into a folder:
+mentallama predict --model linear:runs/sample-linear/train --data runs/sample-linear --out answers
+A recipe, up to this stage:
+mentallama predict recipes/sample-linear.yaml"""
+"""One of each of the three ways to use the command."""
 
 
 def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
     """Settings of predict from `--set KEY=VALUE` without a recipe, such as `temperature=1`; not validated."""
-    from mentallama.config import Predict
     from mentallama.config.overrides import apply_override
 
     content: dict[str, Any] = {"predict": {}}
@@ -34,66 +58,137 @@ def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
 def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], None]) -> None:
     """Add the command to the application."""
 
-    @app.command(
-        epilog="mentallama predict --model linear:runs/sample-linear/train --data runs/sample-linear --out answers"
-    )
+    @app.command(cls=GroupedCommand, epilog=EXAMPLES)
+    @with_settings_options(Predict, _NO_OPTION, lambda key: REMOTE if key in _REMOTE_KEYS else ANSWERS)
     def predict(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
             Path | None,
-            typer.Argument(metavar="RECIPE", help="A recipe; without one, use --model, --data and --out."),
+            typer.Argument(
+                metavar="RECIPE",
+                help="A recipe; without one, use --model, --data and --out.",
+                autocompletion=complete_recipes,
+            ),
         ] = None,
         model: Annotated[
             str | None,
             typer.Option(
-                metavar="SPEC", help="The analyst: causal:DIR_OR_ID, encoder:DIR, remote:MODEL@URL, …"
+                metavar="SPEC",
+                autocompletion=complete_models,
+                help="The model: linear:DIR, encoder:DIR, causal:DIR_OR_ID, remote:MODEL@URL, …",
             ),
         ] = None,
         data: Annotated[
-            Path | None,
+            str | None,
             typer.Option(
-                metavar="PATH", help="A file of posts, a run's folder, or a folder with the release."
+                metavar="PATH",
+                help="A table of your own (.csv, .tsv, .jsonl, .parquet, .xlsx; - for standard input), or a file of "
+                "posts as collect writes it, a run's folder, or a folder with the release.",
+            ),
+        ] = None,
+        out: Annotated[
+            str | None,
+            typer.Option(
+                metavar="PATH",
+                help="For a table, the table to be written (- for standard output); else a folder; with a recipe, the "
+                "run's folder (default: runs/NAME).",
+            ),
+        ] = None,
+        text: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="COLUMN",
+                help="Column of the texts; several are joined, such as a title and a body. Default: the column called "
+                "text, body, post or selftext, if there is one.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
+        id_column: Annotated[
+            str | None,
+            typer.Option(
+                "--id",
+                metavar="COLUMN",
+                help="Column that identifies the rows; you are told if it repeats a value.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
+        task: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="TASK",
+                autocompletion=complete_tasks,
+                help="Ask the questions of this task, such as dreaddit, or one of them, such as MultiWD:social; may be "
+                "repeated. Needed unless the model answers a single task.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
+        wide: Annotated[
+            bool,
+            typer.Option(
+                "--wide",
+                help="One row per post, with columns such as dreaddit.stress.label; otherwise one row per post and "
+                "question.",
+                rich_help_panel=TABLE,
+            ),
+        ] = False,
+        prefix: Annotated[
+            str | None,
+            typer.Option(
+                metavar="TEXT",
+                help="Put this before the names of the added columns, such as predicted_.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
+        limit: Annotated[
+            int | None,
+            typer.Option(
+                metavar="COUNT", min=1, help="Only the first rows, to try it out.", rich_help_panel=TABLE
+            ),
+        ] = None,
+        stream_format: Annotated[
+            str | None,
+            typer.Option(
+                "--format",
+                metavar=f"[{'|'.join(STREAM_FORMATS)}]",
+                help="Format of standard input and output; default: csv.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
+        encoding: Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAME",
+                help="Encoding of the table, such as cp1252; default: utf-8.",
+                rich_help_panel=TABLE,
             ),
         ] = None,
         split: Annotated[
-            list[str] | None, typer.Option(metavar="SPLIT", help="train, validation or test; default: test.")
+            list[str] | None,
+            typer.Option(
+                metavar="SPLIT",
+                help="train, validation or test; may be repeated; default: test.",
+                rich_help_panel=POSTS,
+            ),
         ] = None,
-        sets: Annotated[list[str] | None, typer.Option(metavar="SET", help="Only posts of this set.")] = None,
+        sets: Annotated[
+            list[str] | None,
+            typer.Option(metavar="SET", help="Only posts of this set.", rich_help_panel=POSTS),
+        ] = None,
         every: Annotated[
             bool,
-            typer.Option("--all", help="Ask all questions about every post, not only the labelled ones."),
+            typer.Option(
+                "--all",
+                help="Ask all questions that the model answers about every post: of a table, or beside the labelled "
+                "ones.",
+                rich_help_panel=ANSWERS,
+            ),
         ] = False,
         form: Annotated[
             str | None,
             typer.Option(
-                metavar="FORM", help="instruction or completion; default: the form the model was trained on."
+                metavar="FORM",
+                help="instruction or completion; default: the form the model was trained on.",
+                rich_help_panel=ANSWERS,
             ),
-        ] = None,
-        mode: Annotated[
-            str | None,
-            typer.Option(
-                metavar="MODE",
-                help="answer-first (the most likely written answer; default) or free (parse the text).",
-            ),
-        ] = None,
-        labels_only: Annotated[bool, typer.Option("--labels-only", help="Generate no explanations.")] = False,
-        template: Annotated[str | None, typer.Option(metavar="TEMPLATE", help="auto, chat or plain.")] = None,
-        max_new_tokens: Annotated[
-            int | None, typer.Option(metavar="COUNT", help="Longest answer, in tokens.")
-        ] = None,
-        max_batch_tokens: Annotated[
-            int | None, typer.Option(metavar="COUNT", help="Tokens in one batch, padding counted.")
-        ] = None,
-        device: Annotated[str | None, typer.Option(metavar="DEVICE", help="auto, cpu or cuda.")] = None,
-        dtype: Annotated[str | None, typer.Option(metavar="DTYPE", help="auto, float32 or bfloat16.")] = None,
-        allow_remote: Annotated[
-            list[str] | None,
-            typer.Option(
-                metavar="SET", help="Send posts of this set to a remote model despite its data agreement."
-            ),
-        ] = None,
-        max_failed_share: Annotated[
-            float | None,
-            typer.Option(metavar="SHARE", help="Largest share of calls that may fail without exit code 3."),
         ] = None,
         retry_failed: Annotated[bool, typer.Option("--retry", help="Retry calls that failed.")] = False,
         ray: Annotated[
@@ -109,55 +204,91 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 help="Override a key of the recipe; without one, a key of predict, such as temperature=1.",
             ),
         ] = None,
-        out: Annotated[
-            Path | None,
-            typer.Option(metavar="DIR", help="Folder of the run (default: runs/NAME) or of the predictions."),
-        ] = None,
+        **options: object,
     ) -> None:
-        """Predict: run a recipe up to this stage, or apply any model to any posts. Reads posts; writes predictions."""
-        settings = {
-            "mode": mode,
-            "labels_only": labels_only or None,
-            "template": template,
-            "max_new_tokens": max_new_tokens,
-            "max_batch_tokens": max_batch_tokens,
-            "device": device,
-            "dtype": dtype,
-            "allow_remote": allow_remote or None,
-            "max_failed_share": max_failed_share,
-        }
-        settings = {key: value for key, value in settings.items() if value is not None}
+        """Answer questions about posts: a label, its probability and the reason.
+
+        Every row of a table comes back, in order, with its own columns and those of the answers. Posts of a run or of
+        the release are answered into a folder. The same command resumes what was interrupted.
+        """
+        settings = {key: value for key, value in options.items() if value not in (None, [])}
+        for_tables = {
+            "--text": text, "--id": id_column, "--task": task, "--wide": wide, "--prefix": prefix, "--limit": limit,
+            "--format": stream_format, "--encoding": encoding,
+        }  # fmt: skip
+        for_posts = {"--split": split, "--sets": sets}
         if recipe is not None:
-            _refuse_without_recipe(
-                {
-                    "--model": model,
-                    "--data": data,
-                    "--split": split,
-                    "--sets": sets,
-                    "--all": every,
-                    "--form": form,
-                    "--tasks": tasks_folder,
-                }
+            others = {
+                "--model": model,
+                "--data": data,
+                "--all": every,
+                "--form": form,
+                "--tasks": tasks_folder,
+            }
+            _refuse(
+                {**others, **for_posts, **for_tables},
+                "predicting without a recipe; in a recipe, use --set KEY=VALUE",
             )
-            options = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
-            options += [f"ray={ray}"] if ray else []
-            run_folder = run(recipe, [*(overrides or ()), *options], out, "predict", retry_failed)
+            changes = [f"predict.{key}={json.dumps(value)}" for key, value in settings.items()]
+            changes += [f"ray={ray}"] if ray else []
+            folder = None if out is None else Path(out)
+            run_folder = run(recipe, [*(overrides or ()), *changes], folder, "predict", retry_failed)
             typer.echo(str(run_folder / "predict"))
             return
         if model is None or data is None or out is None:
-            raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out DIR")
+            raise UsageError("predict needs a recipe, or all of --model SPEC, --data PATH and --out PATH")
         from mentallama.predict.ad_hoc import PredictCommand, parse_options, predict_ad_hoc
         from mentallama.predict.stage import PredictJob
         from mentallama.tasks import load_tasks
 
         selection = {**predict_overrides(overrides), **settings, "model": model, "splits": split or None}
         job = PredictJob(model, parse_options(selection), load_tasks(tasks_folder), ray)
-        predict_ad_hoc(PredictCommand(job, data, tuple(sets or ()), form, every, retry_failed), out, log)
-        typer.echo(str(out))
+        if is_table_command(data, for_tables):
+            from mentallama.predict.tables.run import TableCommand, predict_table
+
+            _refuse(
+                for_posts,
+                "posts of a run or of the release; a table has neither splits nor sets, and --task names the questions",
+            )
+            command = TableCommand(
+                job, data, out, tuple(text or ()), id_column, tuple(task or ()), every,
+                None if form is None else parse_form(form), wide, prefix or "", limit,
+                _parse_stream_format(stream_format), encoding or "utf-8",
+            )  # fmt: skip
+            predict_table(command, log)
+            if out != STREAM:
+                typer.echo(out)
+        else:
+            _refuse(for_tables, "a table of your own, and --data is none")
+            posts = PredictCommand(job, Path(data), tuple(sets or ()), form, every, retry_failed)
+            predict_ad_hoc(posts, Path(out), log)
+            typer.echo(out)
 
 
-def _refuse_without_recipe(options: Mapping[str, object]) -> None:
-    """Raise `UsageError` if an option is given that only predicting without a recipe takes."""
+def is_table_command(data: str, table_options: Mapping[str, object]) -> bool:
+    """Whether `--data` is a user's own table rather than posts as `collect` writes them, a run or the release.
+
+    A file of posts is a table too if an option for tables is given.
+    """
+    from mentallama.files.tables import is_table
+    from mentallama.predict.post_sources import is_file_of_posts
+
+    path = Path(data)
+    if data == STREAM or path.is_dir():
+        return data == STREAM
+    if not path.exists():
+        return is_table(path)
+    return any(table_options.values()) or not is_file_of_posts(path)
+
+
+def _parse_stream_format(name: str | None) -> str:
+    if name not in {None, *STREAM_FORMATS}:
+        raise UsageError(f"--format {name}: standard input and output are one of {', '.join(STREAM_FORMATS)}")
+    return name or STREAM_FORMATS[0]
+
+
+def _refuse(options: Mapping[str, object], purpose: str) -> None:
+    """Raise `UsageError` if one of the options is given, which are for another purpose."""
     given = [name for name, value in options.items() if value]
     if given:
-        raise UsageError(f"{given[0]} is for predicting without a recipe; in a recipe, use --set KEY=VALUE")
+        raise UsageError(f"{given[0]} is for {purpose}")

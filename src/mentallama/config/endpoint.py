@@ -6,7 +6,7 @@ import re
 from typing import Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Field, NonNegativeFloat, field_validator, model_validator
+from pydantic import ConfigDict, Field, NonNegativeFloat, field_validator, model_validator
 
 from mentallama.config.base import JsonObject, PositiveInt, Settings
 
@@ -23,6 +23,8 @@ RESERVED_FIELDS = frozenset(("model", "messages", "response_format", "stream", "
 class RemoteOptions(Settings):
     """Options of a remote model that teachers and analysts share: key, prices, rate limits, sampling, request body."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)  # the help of commands is made from them
+
     key_env_var: str = "MENTALLAMA_API_KEY"
     """The environment variable that holds the API key; if it is not set, no key is sent."""
     input_price: NonNegativeFloat | None = None
@@ -30,13 +32,15 @@ class RemoteOptions(Settings):
     output_price: NonNegativeFloat | None = None
     """Price per million output tokens."""
     requests_per_minute: PositiveInt | None = None
+    """The provider's limit on requests; default: slow down only when the server asks for it."""
     tokens_per_minute: PositiveInt | None = None
-    """The provider's rate limits; None: slow down only when the server asks for it."""
+    """The provider's limit on tokens, in the same way."""
     system_role: Literal["system", "developer", "user"] = "system"
     """Role of a teacher's instructions. user: they precede the text of the first user message, for models whose chat
     template has no system role. A model that rejects the role is found out with the first requests, and user is used,
     with a message. The queries of predict have no instructions."""
     temperature: float = Field(default=0.0, ge=0, le=2)
+    """Sampling temperature of a remote model; 0 for the most likely answer."""
     extra_body: JsonObject = {}
     """Additional fields of the request body; null removes a default field, for example max_tokens for a model that
     takes max_completion_tokens instead."""

@@ -39,7 +39,9 @@ class Predict(RemoteOptions):
     max_batch_tokens: PositiveInt = 8192
     """Tokens in one batch, padding counted. Halved, with a warning, on out-of-memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the computation; auto: bfloat16 on a GPU, float32 elsewhere."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: a GPU if there is one."""
     max_concurrency: PositiveInt = 64
     """Concurrent calls to a remote model; fewer while the server pushes back."""
     timeout: PositiveFloat = 120.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
-from mentallama.errors import UsageError
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
 from mentallama.files.imhi_release import ReleaseFile, ReleaseRow, find_release_files, read_release_file
 from mentallama.files.record_files import read_records
@@ -26,6 +26,9 @@ from mentallama.tasks import QuestionKey, Task
 
 POST_FILE_SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 """Files of posts; JSON Lines may be compressed."""
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet", ".xlsx")
+"""Tables that messages name; `files.tables` reads some more."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,19 @@ def open_post_source(path: Path, post_filter: PostFilter) -> PostSource:
     if path.is_dir():
         return _from_release(path / "release" if (path / "release").is_dir() else path, post_filter)
     raise UsageError(
-        f"{path}: there are no posts here; give a file of posts as collect writes them "
-        f"({', '.join(POST_FILE_SUFFIXES)}), a run's folder, or a folder with the published release; a table of your "
-        "own needs a recipe (collect.tables)"
+        f"{path}: there are no posts here; give a table of your own ({', '.join(TABLE_SUFFIXES)}), a file of posts as "
+        "collect writes them, a run's folder, or a folder with the published release"
     )
+
+
+def is_file_of_posts(path: Path) -> bool:
+    """Whether the first record of a file is a post as `collect` writes it."""
+    if f".{table_format(path)}" not in POST_FILE_SUFFIXES:
+        return False
+    try:
+        return next(read_records(path, Post), None) is not None
+    except MentallamaError:
+        return False
 
 
 def _from_file(path: Path, post_filter: PostFilter) -> PostSource:

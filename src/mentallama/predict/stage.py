@@ -235,7 +235,7 @@ def _completion_cache(job: PredictJob, folder: Path) -> Iterator[CompletionCache
     if job.settings.input_price is None:
         yield MemoryCosts()
         return
-    with Ledger(folder / LEDGER_NAME.format(_job_key(job))) as ledger:
+    with Ledger(folder / LEDGER_NAME.format(answers_identity(job))) as ledger:
         yield LedgerCache(ledger)
 
 
@@ -258,12 +258,12 @@ def inference_options(job: PredictJob) -> InferenceOptions:
 
 
 def journal_path(job: PredictJob, folder: Path) -> Path:
-    """The journal's file; it differs with the model, the settings, the tasks and the version of this package."""
-    return folder / JOURNAL_NAME.format(_job_key(job))
+    """The journal's file; its name differs with everything that the answers depend on."""
+    return folder / JOURNAL_NAME.format(answers_identity(job))
 
 
-def _job_key(job: PredictJob) -> str:
-    """16 hexadecimal digits for all that predictions depend on, apart from the posts.
+def answers_identity(job: PredictJob) -> str:
+    """16 hexadecimal digits that stand for the model, the settings, the tasks and the version of this package.
 
     The model's files are identified by path, size and modification time rather than content: they may be large, and are
     read anyway when the analyst opens.

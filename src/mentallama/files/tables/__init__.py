@@ -31,6 +31,7 @@ from mentallama.files.tables.workbook import read_workbook
 from mentallama.files.tables.xml_records import read_xml
 
 __all__ = [
+    "AS_NAMED",
     "NUL_STAND_IN",
     "SEP_LINE",
     "TABLE_FORMATS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from mentallama.errors import DataError, UsageError
 from mentallama.extras import install_hint
@@ -48,3 +49,10 @@ def read_parquet(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row
     except (ValueError, ArithmeticError):  # text that is not UTF-8, times that Python does not have
         raise DataError("a column holds values that cannot be read as text", path, number) from None
     columns.require(path)
+
+
+def arrow_types(path: Path) -> dict[str, Any]:
+    """The types of the columns of a Parquet file, as pyarrow's."""
+    import pyarrow.parquet
+
+    return {field.name: field.type for field in pyarrow.parquet.read_schema(path)}

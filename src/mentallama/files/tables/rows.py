@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -181,16 +182,19 @@ def require_columns(path: Path, present: Iterable[str], columns: Iterable[str]) 
     names, needed = list(present), list(columns)
     missing = [column for column in needed if column not in names]
     if missing:
-        # Without any needed column the names may be cells of the first row of a file that has no header, and posts:
-        # only single words are shown then, and never more than a name.
-        is_header = len(missing) < len(needed)
-        shown = [
-            repr(name)
-            if len(name) <= 30 and _NAME.fullmatch(name) and (is_header or " " not in name)
-            else "…"
-            for name in names[:12]
-        ]
-        raise MissingColumnsError(missing, ", ".join(shown), path)
+        raise MissingColumnsError(missing, shown_names(names, is_header=len(missing) < len(needed)), path)
+
+
+def shown_names(names: Iterable[str], is_header: bool = False) -> str:
+    """The first names of columns as they may be shown in an error.
+
+    Unless it is known to be a header, the names may be cells of the first row of a file that has none, and posts: only
+    single words are shown then, and never more than a name.
+    """
+    return ", ".join(
+        repr(name) if len(name) <= 30 and _NAME.fullmatch(name) and (is_header or " " not in name) else "…"
+        for name in islice(names, 12)
+    )
 
 
 class SparseColumns:

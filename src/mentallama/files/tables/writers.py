@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, cast
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import zstandard
 
@@ -48,6 +49,16 @@ class OutputFormat:
 
     name: str
     compression: str = ""
+
+    @property
+    def has_types(self) -> bool:
+        """Whether the values of a column must all be of one kind."""
+        return self.name == "parquet"
+
+    @property
+    def is_nested(self) -> bool:
+        """Whether a value can be a list or an object."""
+        return WRITERS[self.name] is _json_lines_writer
 
     @classmethod
     def of(cls, path: Path) -> OutputFormat:
@@ -242,6 +253,7 @@ def _parquet_writer(file: IO[bytes], columns: OutputColumns) -> Iterator[WriteRo
 def _workbook_writer(file: IO[bytes], columns: OutputColumns) -> Iterator[WriteRow]:
     import openpyxl
     from openpyxl.cell import WriteOnlyCell
+    from openpyxl.writer.excel import ExcelWriter
 
     book = openpyxl.Workbook(write_only=True)
     sheet = book.create_sheet()
@@ -268,7 +280,8 @@ def _workbook_writer(file: IO[bytes], columns: OutputColumns) -> Iterator[WriteR
         yield write
     finally:
         sheet.close()  # left open, it complains when it is collected
-    book.save(file)
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:  # book.save leaves its archive open if the disk is full
+        ExcelWriter(book, archive).save()
 
 
 def _sheet_value(value: Any) -> Any:

@@ -1,0 +1,105 @@
+"""The table that goes out: the columns of the user's own, then those of the answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mentallama.analysts.answer import ANSWER_COLUMNS
+from mentallama.errors import UsageError
+from mentallama.files.tables.column_kinds import ColumnKind
+from mentallama.predict.tables.answer_store import StoredAnswer
+from mentallama.tasks import QuestionKey
+
+_JSON_COLUMNS = frozenset({"probabilities", "evidence"})
+_IN_NAME = frozenset({"task", "question"})
+"""Columns of a long table that are in the names of the columns of a wide one."""
+_ONCE = frozenset({"model"})
+"""Columns whose values are the same for all questions."""
+
+
+@dataclass(frozen=True)
+class AnswerColumns:
+    """The columns that answers add to a row.
+
+    Parameters
+    ----------
+    questions
+        The questions, in order.
+    model
+        The model that answers.
+    wide
+        One row per post, with columns such as `dreaddit.stress.label`, or `label` if there is only one question;
+        otherwise one row per post and question.
+    prefix
+        Stands before each name.
+    nested
+        Whether probabilities and evidence are objects and lists rather than JSON in a text.
+    """
+
+    questions: tuple[QuestionKey, ...]
+    model: str
+    wide: bool = False
+    prefix: str = ""
+    nested: bool = False
+
+    @property
+    def rows_per_post(self) -> int:
+        return 1 if self.wide else len(self.questions)
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """The names of the columns, in order, and the kind of their values."""
+        return {
+            name: "number" if name.rpartition(".")[2].removeprefix(self.prefix) == "probability" else "text"
+            for name in self._names
+        }
+
+    @property
+    def _names(self) -> list[str]:
+        if not self.wide:
+            return [self.prefix + column for column in ANSWER_COLUMNS]
+        own = [column for column in ANSWER_COLUMNS if column not in _IN_NAME | _ONCE]
+        return [self._wide_name(key, column) for key in self.questions for column in own] + [
+            self.prefix + column for column in ANSWER_COLUMNS if column in _ONCE
+        ]
+
+    def _wide_name(self, key: QuestionKey, column: str) -> str:
+        return self.prefix + (column if len(self.questions) == 1 else ".".join((*key, column)))
+
+    def refuse_clash(self, own: Sequence[str], table_name: str) -> None:
+        """Raise `UsageError` if the table has a column that would be added."""
+        clash = [name for name in own if name in self.kinds]
+        if clash:
+            names = ", ".join(map(repr, clash))
+            raise UsageError(
+                f"{table_name}: the table has columns that the answers would add ({names}); --prefix predicted_ puts "
+                "predicted_ before the names of the added ones"
+            )
+
+    def rows(self, answers: Mapping[QuestionKey, StoredAnswer]) -> Iterator[dict[str, Any]]:
+        """The cells that are added to the rows of a post, from its answers by question."""
+        if self.wide:
+            row = {
+                self._wide_name(key, column): value
+                for key in self.questions
+                for column, value in self._values(answers[key]).items()
+                if column not in _IN_NAME | _ONCE
+            }
+            yield row | {self.prefix + "model": self.model}
+            return
+        for key in self.questions:
+            yield {self.prefix + column: value for column, value in self._values(answers[key]).items()}
+
+    def _values(self, answer: StoredAnswer) -> dict[str, Any]:
+        values = {column: getattr(answer, column, self.model) for column in ANSWER_COLUMNS}
+        if self.nested:
+            values |= {column: json.loads(values[column]) for column in _JSON_COLUMNS}
+        return values
+
+
+def unreadable_answer(key: QuestionKey, reason: str) -> StoredAnswer:
+    """The answer in a row that has no text."""
+    return StoredAnswer(b"", *key, None, None, "{}", "skipped", reason, "", "[]")
