@@ -23,7 +23,8 @@ STREAM_FORMATS = ("csv", "tsv", "jsonl")
 
 TABLE, POSTS, ANSWERS, REMOTE = "A table", "Posts of a run or of the release", "Answers", "Remote models"
 _REMOTE_KEYS = frozenset(RemoteOptions.model_fields) | {
-    "max_concurrency", "timeout", "max_attempts", "max_failed_share", "allow_remote",
+    "scoring", "letter_orders", "max_concurrency", "timeout", "max_attempts", "max_failed_share", "allow_remote",
+    "budget",
 }  # fmt: skip
 _NO_OPTION = frozenset({"model", "splits", "extra_body", "system_role"})
 """Keys with an option of their own, or none: JSON is given with --set, and queries have no system role."""

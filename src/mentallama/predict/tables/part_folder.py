@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 from mentallama.errors import UsageError
 from mentallama.files.ownership import make_output_folder
 from mentallama.pipeline.run_lock import run_lock
+from mentallama.predict.stage import LEDGER_NAME
 from mentallama.predict.tables.answer_store import STORE_FILE
 from mentallama.run_files import LOCK_PATH
 
@@ -19,7 +21,8 @@ SPOOL_FILE = "standard-input"
 """A copy of standard input, since a table is read several times."""
 
 _SUFFIX = ".part"
-_OWN_FILES = frozenset({STORE_FILE, f"{STORE_FILE}-wal", f"{STORE_FILE}-shm", SPOOL_FILE, LOCK_PATH})
+_OWN_FILES = (f"{STORE_FILE}*", LEDGER_NAME.format("*") + "*", SPOOL_FILE, LOCK_PATH)
+"""Patterns of the names of its files; SQLite keeps two more beside each of its own."""
 
 
 @dataclass
@@ -52,7 +55,7 @@ def part_folder(out: Path | None) -> Iterator[PartFolder]:
         raise UsageError(f"{out}: this is a folder; name a file with --out, such as {out / 'labelled.csv'}")
     if out.exists() and not path.is_dir():
         raise foreign_output_error(out)
-    if path.is_dir() and (others := sorted({file.name for file in path.iterdir()} - _OWN_FILES)):
+    if path.is_dir() and (others := sorted(file.name for file in path.iterdir() if not _is_own(file.name))):
         raise UsageError(
             f"{path}: this folder contains other files, such as {others[0]}; choose another --out"
         )
@@ -64,6 +67,10 @@ def part_folder(out: Path | None) -> Iterator[PartFolder]:
         finally:
             if not part.keep:
                 shutil.rmtree(path)
+
+
+def _is_own(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in _OWN_FILES)
 
 
 def foreign_output_error(out: Path) -> UsageError:

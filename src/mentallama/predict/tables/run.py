@@ -14,13 +14,15 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
+from mentallama.analysts.answer import example_of_text
 from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.analysts.registry import analyst_kind
 from mentallama.config.endpoint import parse_remote_spec
@@ -28,27 +30,26 @@ from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, U
 from mentallama.files.atomic import atomic_write
 from mentallama.files.manifest import digest_file
 from mentallama.files.tables import table_format
-from mentallama.files.tables.column_kinds import ColumnKind, column_kinds, kind_of
+from mentallama.files.tables.column_kinds import column_kinds
 from mentallama.files.tables.parquet import arrow_types
 from mentallama.files.tables.writers import (
     MAX_SHEET_ROWS,
     OutputColumns,
     OutputFormat,
-    cell_problem,
     table_writer,
 )
+from mentallama.llm_api.cost_estimate import sampling_step
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.llm_api.types import failure_kind
-from mentallama.predict.analyst_pool import AnalystPool
-from mentallama.predict.stage import PredictJob, answers_identity, open_pool
+from mentallama.predict.analyst_pool import AnalystPool, PaidAnalyst
+from mentallama.predict.stage import PredictJob, answers_identity, open_pool, price_problem
 from mentallama.predict.tables.answer_store import STORE_FILE, AnswerStore, StoredAnswer, text_hash
 from mentallama.predict.tables.asking import AskFn, TextQuestions, ask_function
+from mentallama.predict.tables.examination import TableFacts, examine_table
 from mentallama.predict.tables.input_table import (
     InputTable,
     PostRow,
-    find_column,
     open_input_table,
-    require_column,
 )
 from mentallama.predict.tables.output_table import AnswerColumns, unreadable_answer
 from mentallama.predict.tables.part_folder import SPOOL_FILE, foreign_output_error, part_folder
@@ -56,6 +57,7 @@ from mentallama.progress import LogFn, progress_bar
 from mentallama.records import Form
 from mentallama.safety import NOTICE
 from mentallama.tasks import QuestionKey, select_questions
+from mentallama.text.clean_post import clean_post
 
 STANDARD_STREAM = "-"
 
@@ -111,26 +113,24 @@ class TableCommand:
 
 
 @dataclass
-class TableFacts:
-    """What a first reading finds in a table: its rows, how many of their texts are answered already, and its columns.
-
-    `unreadable` and `repeated_ids` are numbers of rows and the first of them, 0 if there is none.
-    """
-
-    rows: int = 0
-    answered: int = 0
-    columns: dict[str, set[ColumnKind]] = field(default_factory=dict)
-    unreadable: tuple[int, int] = (0, 0)
-    repeated_ids: tuple[int, int] = (0, 0)
-
-
-@dataclass
 class TableSummary:
-    """Counts of a finished command: rows, answers by status, and failed calls by reason."""
+    """Counts of a finished command: rows, answers by status, and failed calls by reason.
+
+    `cost` is what the calls of a remote model cost, in the currency of the prices; None without prices.
+    """
 
     rows: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    cost: float | None = None
+
+    def count(self, answers: Sequence[StoredAnswer]) -> None:
+        """Count the answers in a row."""
+        self.rows += 1
+        self.answers.update(answer.status for answer in answers)
+        self.failed.update(
+            failure_kind(answer.reason or "") for answer in answers if answer.status == "failed"
+        )
 
 
 def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
@@ -147,16 +147,19 @@ def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
     TooManyRejectsError
         Everything is written, but more calls failed than `max_failed_share` allows.
     """
-    start, format_, job = time.monotonic(), command.output_format, command.job
-    analyst_kind(job.spec)  # unknown kinds and tasks are reported before anything is read
+    start, job = time.monotonic(), command.job
+    # wrong settings, and unknown formats, kinds and tasks, are reported before anything is read
+    format_ = command.output_format
+    analyst_kind(job.spec)
+    if problem := price_problem(job.spec, job.settings):
+        raise UsageError(problem)
     select_questions(command.questions or tuple(job.tasks), None, job.tasks, job.spec)
     with part_folder(command.output_path) as part:
         identity = f"{answers_identity(job)} {command.query_form}"
         with AnswerStore(part.path / STORE_FILE, identity) as store:
             try:
                 _refuse_foreign_output(command.output_path, store)
-                table = _open_table(command, part.path)
-                summary = _answer(command, table, store, format_, log)
+                summary = _answer(command, format_, store, part.path, log)
             finally:
                 part.keep = part.keep or store.has_answers
         if command.output_path is not None:
@@ -165,30 +168,55 @@ def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
     return summary
 
 
+@dataclass(frozen=True)
+class _Work:
+    """A table that is being answered: what is in it, the answers so far, and the columns that they become."""
+
+    command: TableCommand
+    table: InputTable
+    facts: TableFacts
+    store: AnswerStore
+    columns: AnswerColumns
+    format: OutputFormat
+
+    @property
+    def questions(self) -> tuple[QuestionKey, ...]:
+        return self.columns.questions
+
+    @property
+    def n_open(self) -> int:
+        """Rows whose texts have no answer yet."""
+        return self.facts.rows - self.facts.answered
+
+
 def _answer(
-    command: TableCommand, table: InputTable, store: AnswerStore, format_: OutputFormat, log: LogFn
+    command: TableCommand, format_: OutputFormat, store: AnswerStore, folder: Path, log: LogFn
 ) -> TableSummary:
     """Examine the table, ask, and write."""
-    job = command.job
+    job, table = command.job, _open_table(command, folder)
     store.forget_failed()
-    facts = _examine(command, table, store, format_)
-    with open_pool(job) as pool:
+    facts = examine_table(table, store, format_, command.id_column)
+    with open_pool(job, folder) as pool:
         columns = AnswerColumns(
             _questions(command, pool), job.spec, command.wide, command.prefix, format_.is_nested
         )
-        columns.refuse_clash(list(facts.columns), table.name)
-        _refuse_long_sheet(format_, facts.rows * columns.rows_per_post)
-        _announce(command, table, facts, log)
-        names = [name for name, _ in columns.questions]
-        ask = ask_function(job, pool, command.query_form, names, facts.rows - facts.answered)
-        _ask(table, store, columns.questions, ask, facts)
+        work = _Work(command, table, facts, store, columns, format_)
+        _refuse_unwritable(work)
+        _announce(work, log)
+        if pool.remote is not None:
+            _announce_cost(pool.remote, work, log)
+        tasks = [name for name, _ in work.questions]
+        _ask(work, ask_function(job, pool, command.query_form, tasks, work.n_open), pool.remote)
+        cost = None if pool.remote is None else pool.remote.spent()
     if (failed := store.failure_reasons()) and not store.has_readings:
         kinds = Counter(map(failure_kind, failed))
         raise MentallamaError(
             f"predict: no question was answered ({describe_failures(kinds)}); check the model, the URL and the options "
             "of the request; the same command asks again"
         )
-    return _write(command, table, store, columns, facts, format_)
+    summary = _write(work)
+    summary.cost = cost
+    return summary
 
 
 # Before any work
@@ -211,36 +239,6 @@ def _open_table(command: TableCommand, folder: Path) -> InputTable:
     return open_input_table(path, name, command.text_columns, format_, command.encoding, command.limit)
 
 
-def _examine(
-    command: TableCommand, table: InputTable, store: AnswerStore, format_: OutputFormat
-) -> TableFacts:
-    """Read the table once: every fault that can be found without the model ends the command before any work."""
-    facts, has_answers = TableFacts(), store.has_answers
-    id_column = command.id_column
-    store.forget_identifiers()
-    for row in table.rows():
-        facts.rows += 1
-        for name, value in row.values.items():
-            kinds = facts.columns.setdefault(name, set())
-            if format_.has_types and (kind := kind_of(value)) is not None:
-                kinds.add(kind)
-        if (problem := cell_problem(format_, row.values)) is not None:
-            raise DataError(problem, table.name, row.number)
-        if row.problem is not None:
-            facts.unreadable = facts.unreadable[0] + 1, facts.unreadable[1] or row.number
-        elif has_answers and store.answered(text_hash(row.text)):
-            facts.answered += 1
-        if id_column is not None and facts.rows == 1:
-            id_column = find_column(id_column, list(facts.columns)) or id_column
-        identifier = None if id_column is None else row.values.get(id_column)
-        if identifier is not None and not store.is_first_identifier(str(identifier)):
-            facts.repeated_ids = facts.repeated_ids[0] + 1, facts.repeated_ids[1] or row.number
-    for option, column in [*(("--text", name) for name in table.text_columns), ("--id", id_column)]:
-        if column is not None:
-            require_column(table.name, option, column, facts.columns)
-    return facts
-
-
 def _questions(command: TableCommand, pool: AnalystPool) -> tuple[QuestionKey, ...]:
     """The questions to ask: the named ones, else those of the model's only task."""
     supported, spec = pool.supported_questions, command.job.spec
@@ -253,16 +251,20 @@ def _questions(command: TableCommand, pool: AnalystPool) -> tuple[QuestionKey, .
     return select_questions(command.questions, supported, command.job.tasks, spec)
 
 
-def _refuse_long_sheet(format_: OutputFormat, n_rows: int) -> None:
-    if format_.name == "xlsx" and n_rows >= MAX_SHEET_ROWS:
+def _refuse_unwritable(work: _Work) -> None:
+    """Raise `UsageError` if the columns of the answers clash with the table's own, or a sheet is too short."""
+    work.columns.refuse_clash(list(work.facts.columns), work.table.name)
+    n_rows = work.facts.rows * work.columns.rows_per_post
+    if work.format.name == "xlsx" and n_rows >= MAX_SHEET_ROWS:
         raise UsageError(
             f"the output would have {n_rows:,} rows, and a sheet has at most {MAX_SHEET_ROWS - 1:,} below its header; "
             "write another format, such as .csv or .parquet"
         )
 
 
-def _announce(command: TableCommand, table: InputTable, facts: TableFacts, log: LogFn) -> None:
+def _announce(work: _Work, log: LogFn) -> None:
     """Say what the user may not expect: rows that cannot be asked about, and that posts leave this machine."""
+    command, facts = work.command, work.facts
     log(f"note: {NOTICE}")
     for (count, first), what in (
         (facts.unreadable, "cannot be read and are skipped"),
@@ -272,7 +274,22 @@ def _announce(command: TableCommand, table: InputTable, facts: TableFacts, log: 
             log(f"note: predict: {count:,} of {facts.rows:,} rows {what}; the first is row {first:,}")
     if command.job.is_remote:
         host = urlsplit(parse_remote_spec(command.job.spec)[1]).hostname
-        log(f"note: predict: the posts of {table.name} leave this machine: they are sent to {host}")
+        log(f"note: predict: the posts of {work.table.name} leave this machine: they are sent to {host}")
+
+
+def _announce_cost(analyst: PaidAnalyst, work: _Work, log: LogFn) -> None:
+    """Say before any call what the open questions will probably cost; a sample of the rows is looked at."""
+    texts = (row.text for row in work.table.rows() if row.problem is None)
+    remaining = (text for text in texts if not work.store.answered(text_hash(text)))
+    posts = [clean_post(text) for text in islice(remaining, 0, None, sampling_step(max(work.n_open, 1)))]
+    sample = [
+        example_of_text(post.text, key, work.command.query_form)
+        for post in posts
+        if post.problem is None
+        for key in work.questions
+    ]
+    for line in analyst.describe_cost(sample, work.n_open * len(work.questions)):
+        log(f"predict: {line}")
 
 
 # The work
@@ -286,17 +303,12 @@ class _Waiting:
     questions: int
 
 
-def _ask(
-    table: InputTable,
-    store: AnswerStore,
-    questions: tuple[QuestionKey, ...],
-    ask: AskFn,
-    facts: TableFacts,
-) -> None:
+def _ask(work: _Work, ask: AskFn, paid: PaidAnalyst | None) -> None:
     """Ask the questions that have no answer in the store, each text's once."""
+    table, store, questions = work.table, work.store, work.questions
     waiting: dict[bytes, _Waiting] = {}
-    answered = facts.answered
-    total, done = facts.rows * len(questions), answered * len(questions)
+    answered = work.facts.answered
+    total, done = work.facts.rows * len(questions), answered * len(questions)
     with progress_bar("predict: answer", total, done, unit="answers") as advance:
 
         def open_questions() -> Iterator[TextQuestions]:
@@ -319,52 +331,39 @@ def _ask(
             store.add(answer)
             post = waiting[answer.text]
             post.questions -= 1
-            advance(post.rows)
+            spent = None if paid is None else paid.spent()
+            advance(post.rows, "" if spent is None else f"cost {spent:.4g}")
             if not post.questions:
                 del waiting[answer.text]
 
 
-def _write(
-    command: TableCommand,
-    table: InputTable,
-    store: AnswerStore,
-    columns: AnswerColumns,
-    facts: TableFacts,
-    format_: OutputFormat,
-) -> TableSummary:
+def _write(work: _Work) -> TableSummary:
     """Write the rows with their answers, in order."""
-    summary = TableSummary()
-    own = column_kinds(facts.columns, facts.columns)
+    summary, table, format_ = TableSummary(), work.table, work.format
+    own = column_kinds(work.facts.columns, work.facts.columns)
     types = arrow_types(table.path) if format_.has_types and table_format(table.path) == "parquet" else {}
     with (
-        _open_output(command.output_path, store) as file,
-        table_writer(file, format_, OutputColumns(own | columns.kinds, types)) as write,
-        progress_bar("predict: write", facts.rows, unit="rows") as advance,
+        _open_output(work.command.output_path, work.store) as file,
+        table_writer(file, format_, OutputColumns(own | work.columns.kinds, types)) as write,
+        progress_bar("predict: write", work.facts.rows, unit="rows") as advance,
     ):
         for row in table.rows():
-            answers = _row_answers(row, columns.questions, store, table)
-            for cells in columns.rows(answers):
+            answers = _row_answers(row, work)
+            for cells in work.columns.rows(answers):
                 write({**row.values, **cells})
-            for question in columns.questions:
-                answer = answers[question]
-                summary.answers[answer.status] += 1
-                if answer.status == "failed":
-                    summary.failed[failure_kind(answer.reason or "")] += 1
-            summary.rows += 1
+            summary.count([answers[question] for question in work.questions])
             advance(1)
     return summary
 
 
-def _row_answers(
-    row: PostRow, questions: tuple[QuestionKey, ...], store: AnswerStore, table: InputTable
-) -> Mapping[QuestionKey, StoredAnswer]:
+def _row_answers(row: PostRow, work: _Work) -> Mapping[QuestionKey, StoredAnswer]:
     if row.problem is not None:
-        return {key: unreadable_answer(key, row.problem) for key in questions}
-    answers = store.answers(text_hash(row.text))
-    if not answers.keys() >= set(questions):
+        return {key: unreadable_answer(key, row.problem) for key in work.questions}
+    answers = work.store.answers(text_hash(row.text))
+    if not answers.keys() >= set(work.questions):
         raise DataError(
             "the table was changed while it was being answered; the same command goes on",
-            table.name,
+            work.table.name,
             row.number,
         )
     return answers
@@ -391,6 +390,8 @@ def _report(command: TableCommand, summary: TableSummary, seconds: float, log: L
         counts = ", ".join(f"{count:,} {status}" for status, count in without.items())
         log(f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts})")
     log(f"predict: {summary.rows:,} rows answered in {seconds:.1f} s")
+    if summary.cost is not None:
+        log(f"predict: the calls cost {summary.cost:.6g}, in the currency of the prices")
     share = command.job.settings.max_failed_share
     verdict = too_many_failed("predict", summary.failed, total, share, Path(command.out))
     if verdict is not None:
