@@ -31,11 +31,8 @@ _NO_OPTION = frozenset({"model", "splits", "extra_body", "system_role"})
 
 
 EXAMPLES = """\
-A table of your own, row by row:
 mentallama predict --model linear:runs/sample-linear/train --data posts.csv --text body --task DR --out labelled.csv
-The posts of a run or of the published release, into a folder:
 mentallama predict --model linear:runs/sample-linear/train --data runs/sample-linear --out answers
-A recipe, up to this stage:
 mentallama predict recipes/sample-linear.yaml"""
 """One of each of the three ways to use the command."""
 
@@ -209,8 +206,9 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
     ) -> None:
         """Answer questions about posts: a label, its probability and the reason.
 
-        Every row of a table comes back, in order, with its own columns and those of the answers. Posts of a run or of
-        the release are answered into a folder. The same command resumes what was interrupted.
+        Reads a table of your own and writes it with the answers, row by row, as in the first example; or reads posts
+        of a run or of the release and writes predictions into a folder, as in the second; or runs a recipe up to this
+        stage. The same command resumes what was interrupted.
         """
         settings = {key: value for key, value in options.items() if value not in (None, [])}
         for_tables = {
