@@ -15,13 +15,14 @@ from mentallama.evaluate.prediction_source import analyst_predictions
 from mentallama.evaluate.scores import compute_scores
 from mentallama.export import export
 from mentallama.export.evaluation import ExportedTasks
+from mentallama.export.lm_eval import LmEvalFunctions
 from mentallama.export.source import ExportSource
 from mentallama.files.record_files import read_records, write_records
 from mentallama.records import FORMS, Example, Form, Post, Prediction, example_of
 from mentallama.run_files import POSTS_PATH
-from mentallama.tasks import load_tasks
+from mentallama.tasks import load_tasks, write_query
 from tests.factories.check_cases import post_of
-from tests.factories.export_run import AUTHOR, make_posts, make_run
+from tests.factories.export_run import AUTHOR, COUNTS, make_posts, make_run
 from tests.factories.export_tools import needs_tools, run_script
 
 Answers = dict[str, tuple[str, str]]
@@ -51,6 +52,14 @@ def labelled_test_examples(run: Path, form: Form) -> list[Example]:
         for post in read_records(run / POSTS_PATH, Post)
         if post.split == "test"
         for question in post.labels
+    ]
+
+
+def labelled_test_queries(run: Path, form: Form) -> list[str]:
+    tasks = load_tasks()
+    return [
+        write_query(tasks[example.task], example.question, form, example.text).rstrip()
+        for example in labelled_test_examples(run, form)
     ]
 
 
@@ -113,10 +122,14 @@ def test_the_harness_scores_as_evaluate_does(run: Path, tmp_path: Path, form: Fo
     answers = make_answers(labelled_test_examples(run, form), form)
     ours = our_scores(run, answers, form, tmp_path)
     out = exported("lm-eval", run, tmp_path / "out", form)
-    theirs = run_script(
-        "score_with_lm_eval.py", out, write_answers(answers, tmp_path), home=tmp_path / "home"
-    )
-    assert theirs == ours
+    files = (out, write_answers(answers, tmp_path), "CLP")
+    theirs = run_script("score_with_lm_eval.py", *files, home=tmp_path / "home")
+    assert theirs["scores"] == ours
+    example, _, prompt = theirs["few_shot"].rpartition("\n\n")
+    assert prompt == labelled_test_queries(run, form)[0]
+    shown = {f"{row['prompt']} {row['answer']}" for row in LmEvalFunctions(out).load_rows("CLP")["train"]}
+    assert example in shown
+    assert len(shown) == COUNTS["train"]
     assert set(ours) == {"CLP", "Irf", "SAD"}
     assert all(0 < scores["weighted_f1"] < 100 for scores in ours.values())
 

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from mentallama.cli.app import app
 from mentallama.errors import UsageError
 from mentallama.export import EXPORTERS, croissant, export, inspect_ai, llama_factory, lm_eval, trl
 from mentallama.export.annotation import argilla, label_studio
@@ -141,3 +143,29 @@ def test_an_unknown_format_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean trl"):
         export("trll", ExportSource(run, load_tasks()), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["lm-eval", "inspect", "label-studio", "argilla", "croissant"])
+def test_a_folder_with_nothing_to_export_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="empty: this is not a"):
+        export(name, ExportSource(tmp_path / "empty", load_tasks()), tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_options_that_a_format_does_not_read_are_refused(run: Path, tmp_path: Path) -> None:
+    for source in (
+        ExportSource(run, load_tasks(), posts=run),
+        ExportSource(run, load_tasks(), text_column="body"),
+    ):
+        with pytest.raises(UsageError, match="are for exports of answered posts: label-studio and argilla"):
+            export("trl", source, tmp_path / "out")
+
+
+def test_the_command_writes_the_export_and_says_where(run: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        app, ["export", "trl", str(run), "--out", str(tmp_path / "out"), "--form", "completion"]
+    )
+    assert done.exit_code == 0, done.output
+    assert f"{tmp_path / 'out'}/messages/train.jsonl: 18 rows" in done.output.replace("\n", "")
+    assert (tmp_path / "out/README.md").is_file()

@@ -170,5 +170,7 @@ def test_a_moved_data_set_has_no_pairs(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_data_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no built data set here"):
+    with pytest.raises(UsageError, match="this is not a built data set or a run with one"):
         to_trl(tmp_path, tmp_path / "out")
+    with pytest.raises(UsageError, match="there is no such file or folder"):
+        to_trl(tmp_path / "nowhere", tmp_path / "out")

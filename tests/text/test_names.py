@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.text.names import MAX_NAME_BYTES, check_file_name
+from mentallama.text.names import MAX_NAME_BYTES, check_file_name, identifiers
 
 
 @pytest.mark.parametrize(
@@ -39,3 +41,18 @@ def test_an_accepted_name_is_one_visible_part_of_a_path(name: str) -> None:
     assert not set(name) & set('/\\:*?"<>|\0\n')
     assert not name.startswith(".")
     assert len(name.encode()) <= MAX_NAME_BYTES
+
+
+@given(st.lists(st.text(max_size=4)), st.booleans())
+def test_identifiers_differ_and_are_valid_behind_a_letter(names: list[str], lower: bool) -> None:
+    found = identifiers(names, lower)
+    assert len(found) == len(names)
+    assert len({unicodedata.normalize("NFKC", f"x{name}") for name in found}) == len(names)
+    assert all(f"x{name}".isidentifier() for name in found)
+    assert not lower or all(name.isascii() and name == name.lower() for name in found)
+
+
+def test_names_that_are_equal_as_identifiers_are_told_apart() -> None:
+    assert identifiers(["t-sid", "t.sid", "t_sid_2", "t_sid"]) == ["t_sid", "t_sid_2", "t_sid_2_2", "t_sid_3"]
+    assert identifiers(["x²", "ﬁ", "fi"]) == ["x2", "fi", "fi_2"]
+    assert identifiers(["Überlast", "T-SID"], lower=True) == ["_berlast", "t_sid"]

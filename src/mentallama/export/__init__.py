@@ -33,6 +33,8 @@ class Exporter:
     description: str
     reads: str
     example: str
+    takes_posts: bool = False
+    """Whether `posts` and `text_column` of the source are read."""
 
 
 def _trl(source: ExportSource, out: Path) -> ExportSummary:
@@ -107,10 +109,10 @@ EXPORTERS: Mapping[str, Exporter] = MappingProxyType(
             _inspect, "Tasks with our scorer and metrics for Inspect (inspect_ai)", _LABELLED, _LINEAR
         ),
         "label-studio": Exporter(
-            _label_studio, "Tasks with predictions and evidence for Label Studio", _ANSWERED, _LINEAR
+            _label_studio, "Tasks with predictions and evidence for Label Studio", _ANSWERED, _LINEAR, True
         ),
         "argilla": Exporter(
-            _argilla, "Settings and records with suggestions for Argilla", _ANSWERED, _LINEAR
+            _argilla, "Settings and records with suggestions for Argilla", _ANSWERED, _LINEAR, True
         ),
         "croissant": Exporter(_croissant, "A built data set with its Croissant metadata", _DATASET, _BUILD),
         "transformers": Exporter(
@@ -138,7 +140,13 @@ def export(format_name: str, source: ExportSource, out: Path) -> ExportSummary:
 
     if format_name not in EXPORTERS:
         raise UsageError(f"there is no export format {format_name!r}; {did_you_mean(format_name, EXPORTERS)}")
+    exporter = EXPORTERS[format_name]
+    if not exporter.takes_posts and (source.posts is not None or source.text_column is not None):
+        others = " and ".join(name for name, other in EXPORTERS.items() if other.takes_posts)
+        raise UsageError(f"--posts and --text are for exports of answered posts: {others}")
+    if not source.path.exists():
+        raise UsageError(f"{source.path}: there is no such file or folder")
     with export_folder(out) as folder:
-        summary = EXPORTERS[format_name].write(source, folder)
+        summary = exporter.write(source, folder)
         finish_export(folder, format_name, summary, source.tasks)
     return summary

@@ -63,6 +63,8 @@ def evaluation_rows(source: ExportSource) -> Iterator[tuple[Split, str, Evaluati
     """
     if (source.path / POSTS_PATH).is_file():
         return _rows_of_posts(source)
+    if not source.has_dataset:
+        raise source.nothing_to_export("a run with posts or a built data set")
     return _rows_of_dataset(source)
 
 

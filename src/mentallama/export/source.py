@@ -73,19 +73,26 @@ class ExportSource:
 
     @cached_property
     def dataset_folder(self) -> Path:
-        """The folder of the built data set.
+        """The folder of the built data set; raises `UsageError` if there is none at the path."""
+        if self._dataset_folder is None:
+            raise self.nothing_to_export("a built data set or a run with one")
+        return self._dataset_folder
 
-        Raises
-        ------
-        UsageError
-            There is none at the path.
-        """
-        for folder in (self.path, self.path / CHECK_FOLDER):
-            if (folder / INSTRUCTIONS_FILE).is_file():
-                return folder
-        raise UsageError(
-            f"{self.path}: there is no built data set here ({INSTRUCTIONS_FILE}); name the folder of a run whose "
-            "recipe has check, or the folder that check wrote"
+    @property
+    def has_dataset(self) -> bool:
+        """Whether there is a built data set at the path."""
+        return self._dataset_folder is not None
+
+    @cached_property
+    def _dataset_folder(self) -> Path | None:
+        folders = (self.path, self.path / CHECK_FOLDER)
+        return next((folder for folder in folders if (folder / INSTRUCTIONS_FILE).is_file()), None)
+
+    def nothing_to_export(self, what: str) -> UsageError:
+        """The error for a path that holds nothing of what can be exported."""
+        return UsageError(
+            f"{self.path}: this is not {what}; name the folder of a run, or one that a stage wrote (a data set is "
+            "built by check, so the run's recipe needs it)"
         )
 
     @cached_property

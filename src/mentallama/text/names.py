@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from itertools import count
 from typing import Annotated
@@ -46,7 +47,9 @@ FileName = Annotated[str, AfterValidator(check_file_name)]
 
 
 def identifiers(names: Iterable[str], lower: bool = False) -> list[str]:
-    """An identifier for each name, of letters, digits and underscores, all different; `lower` in lower-case ASCII.
+    """The end of an identifier for each name, all different; `lower` in lower-case letters of ASCII.
+
+    Behind a letter they are identifiers of Python, also after its normalisation (NFKC).
 
     >>> identifiers(["t-sid", "t.sid", "DR"])
     ['t_sid', 't_sid_2', 'DR']
@@ -55,7 +58,12 @@ def identifiers(names: Iterable[str], lower: bool = False) -> list[str]:
     """
     chosen: list[str] = []
     for name in names:
-        stem = re.sub(r"[^a-z0-9]", "_", name.lower()) if lower else re.sub(r"\W", "_", name)
+        plain = unicodedata.normalize("NFKC", name)
+        stem = re.sub(r"[^a-z0-9]", "_", plain.lower()) if lower else "".join(map(_in_identifier, plain))
         candidates = (stem if number == 1 else f"{stem}_{number}" for number in count(1))
         chosen.append(next(each for each in candidates if each not in chosen))
     return chosen
+
+
+def _in_identifier(char: str) -> str:
+    return char if f"x{char}".isidentifier() else "_"

@@ -1,4 +1,6 @@
-"""Score fixed answers with lm-evaluation-harness: FOLDER ANSWERS -> JSON, set -> metric -> value.
+"""Score fixed answers with lm-evaluation-harness: FOLDER ANSWERS SET -> JSON, the scores and a prompt with examples.
+
+`scores` is set -> metric -> value, `few_shot` the prompt of SET's first question after one example.
 
 ANSWERS is a JSON file: id of a question -> answer and the reason why the model stopped.
 """
@@ -17,16 +19,16 @@ from lm_eval.tasks import TaskManager
 
 @register_model("fixed-answers")
 class FixedAnswers(LM):
-    """Answers by the id of the question; refuses prompts that are not the exported query."""
+    """Answers by the id of the question, and the prompts that were asked."""
 
     def __init__(self, answers: dict[str, tuple[str, str]]) -> None:
         super().__init__()
         self.answers = answers
+        self.prompts: dict[str, str] = {}
 
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list:
         for request in requests:
-            prompt, settings = request.args
-            assert prompt == request.doc["prompt"], "the prompt is the query"
+            self.prompts[request.doc["id"]], settings = request.args
             assert not settings["do_sample"]
         return [self.answers[request.doc["id"]][0] for request in requests]
 
@@ -36,14 +38,24 @@ class FixedAnswers(LM):
     loglikelihood_rolling = loglikelihood
 
 
-folder, answers = Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-done = simple_evaluate(
-    model=FixedAnswers(answers),
-    tasks=["mentallama"],
-    task_manager=TaskManager(include_path=str(folder), include_defaults=False),
-    bootstrap_iters=0,
-    log_samples=False,
-)
+def evaluate(model: FixedAnswers, task: str, **options: int) -> dict:
+    manager = TaskManager(include_path=sys.argv[1], include_defaults=False)
+    return simple_evaluate(
+        model=model, tasks=[task], task_manager=manager, bootstrap_iters=0, log_samples=False, **options
+    )
+
+
+answers = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
+model, few_shot_model = FixedAnswers(answers), FixedAnswers(answers)
+done = evaluate(model, "mentallama")
+rows = [
+    json.loads(line)
+    for path in Path(sys.argv[1]).glob("data/*/test.jsonl")
+    for line in path.read_text(encoding="utf-8").splitlines()
+]
+assert model.prompts == {row["id"]: row["query"].rstrip() for row in rows}, "a prompt is the query"
+evaluate(few_shot_model, f"mentallama_{sys.argv[3]}", num_fewshot=1, limit=1)
+[few_shot] = few_shot_model.prompts.values()
 scores = {
     name.removeprefix("mentallama_"): {
         key.partition(",")[0]: value
@@ -53,4 +65,4 @@ scores = {
     for name, metrics in done["results"].items()
     if name != "mentallama"
 }
-print(json.dumps(scores))
+print(json.dumps({"scores": scores, "few_shot": few_shot}))

@@ -71,6 +71,8 @@ def _answered_posts(source: ExportSource) -> Iterator[AnsweredPost]:
     for path in (source.path, source.path / PREDICTIONS_FILE, source.path / PREDICTIONS_PATH):
         if path.is_file() and path.name == PREDICTIONS_FILE:
             return _predicted_posts(source, path)
+    if not source.has_dataset:
+        raise source.nothing_to_export("a folder of predictions or a built data set")
     return _dataset_posts(source)
 
 
