@@ -187,6 +187,34 @@ def class_definitions(source: Path) -> dict[str, list[str]]:
     return definitions
 
 
+OTHER_SPELLING = re.compile(
+    r"(?:^|_)[a-z]+(?:[lmnrt]is(?:e[drs]?|ing|ation)|lys(?:e[dr]?|ing))(?=_|$)|labeled|labeler|labeling"
+)
+"""What is spelled -ize and -yze, as in libraries, or labelled, in the names of this package."""
+
+
+def identifiers(source: Path) -> set[str]:
+    """Names of functions, classes, parameters and variables that the package defines."""
+    defined: set[str] = set()
+    for path in find_modules(source).values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                defined.add(node.name)
+            elif isinstance(node, ast.arg):
+                defined.add(node.arg)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                defined.add(node.id)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                defined.add(node.attr)
+    return defined
+
+
+def misspelled(names: Iterable[str]) -> list[str]:
+    """Names with a word that the package spells in another way elsewhere."""
+    snake = {name: re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower() for name in names}
+    return sorted(name for name, words in snake.items() if OTHER_SPELLING.search(words))
+
+
 def repeated_classes(source: Path) -> dict[str, list[str]]:
     return {name: modules for name, modules in class_definitions(source).items() if len(modules) > 1}
 
@@ -217,6 +245,25 @@ def test_packages_hold_at_most_a_dozen_modules() -> None:
 
 def test_no_class_name_is_defined_twice() -> None:
     assert repeated_classes(SOURCE) == {}
+
+
+def test_identifiers_have_one_spelling() -> None:
+    found = identifiers(SOURCE)
+    assert misspelled(found) == []
+    assert {"analyze", "normalize_code", "tokenize", "LabelledText"} <= found
+    wrong = ["analyse", "AnalyseCommand", "normalise_code", "QUANTISATION", "optimiser", "labeled_posts"]
+    right = [
+        "analysis",
+        "analyst",
+        "analyses",
+        "rise",
+        "noise",
+        "raises",
+        "otherwise",
+        "precision",
+        "is_else",
+    ]
+    assert misspelled([*wrong, *right]) == sorted(wrong)
 
 
 def test_every_stage_is_a_package_of_its_name(graph: Graph) -> None:

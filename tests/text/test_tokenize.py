@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mentallama.analysts.linear.features import split_words
 from mentallama.records import Span
 from mentallama.text.quote_extraction import extract_quotes
-from mentallama.text.quote_matching import match_exact, match_normalised
+from mentallama.text.quote_matching import match_exact, match_normalized
 from mentallama.text.tokenize import UNBORDERED, UNSPACED, combining_marks, word_tokens
 
 
@@ -73,7 +73,7 @@ def test_a_mark_inside_a_word_of_a_script_with_spaces_opens_no_quotation(letter:
 def test_korean_has_words_but_takes_quotation_marks_and_particles_without_a_space() -> None:
     assert word_tokens("못 자요") == ["못", "자요"]
     assert extract_quotes("", '그는"못 자요"라고') == ("못 자요",)
-    assert match_normalised("나는 못 자요라고", "못 자") == (Span(start=3, end=6),)
+    assert match_normalized("나는 못 자요라고", "못 자") == (Span(start=3, end=6),)
 
 
 def test_digits_and_punctuation_of_these_scripts_are_as_elsewhere() -> None:

@@ -23,6 +23,7 @@ from mentallama.analysts.base import (
     InferenceMode,
     InferenceOptions,
     LabelReader,
+    Scoring,
     SystemRole,
     Template,
 )
@@ -202,6 +203,8 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
     mode: InferenceMode = "answer-first",
     labels_only: bool = False,
     template: Template = "auto",
+    scoring: Scoring = "auto",
+    letter_orders: int = 4,
     max_new_tokens: int = 256,
     max_batch_tokens: int = 8192,
     dtype: Dtype = "auto",
@@ -241,6 +244,11 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
         Language models generate no explanations, which is faster. No effect with mode "free".
     template
         "auto": the model's chat template if it has one; "chat" or "plain" to choose.
+    scoring
+        Where the probabilities of a remote model come from: "echo" (vLLM), "grammar" (llama.cpp), "chat" (the first
+        token of a reply), or "none"; "auto": the first of these that the server offers.
+    letter_orders
+        Orders in which scoring "chat" offers the answers as letters, each a request.
     max_new_tokens
         Longest answer, in tokens.
     max_batch_tokens

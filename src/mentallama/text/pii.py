@@ -43,10 +43,10 @@ _NAME_INTRODUCTIONS = (
 _LOOSE_NAME_INTRODUCTIONS = (
     r"i(?:'m| am|’m|m) called|i go by(?: the name)?|(?:people|friends|you can|just) call me"
 )
-_CAPITALISED_WORD = r"(?-i:[A-ZÀ-ÞĀ-Ž])[\w'’-]+"
+_CAPITALIZED_WORD = r"(?-i:[A-ZÀ-ÞĀ-Ž])[\w'’-]+"
 _INTRODUCED_NAME = re.compile(
-    rf"\b(?:(?:{_NAME_INTRODUCTIONS})[ :]+(?P<name>[^\W\d_][\w'’-]*(?:[ ]{_CAPITALISED_WORD})?)"
-    rf"|(?:{_LOOSE_NAME_INTRODUCTIONS})[ :]+(?P<capital>{_CAPITALISED_WORD}))"
+    rf"\b(?:(?:{_NAME_INTRODUCTIONS})[ :]+(?P<name>[^\W\d_][\w'’-]*(?:[ ]{_CAPITALIZED_WORD})?)"
+    rf"|(?:{_LOOSE_NAME_INTRODUCTIONS})[ :]+(?P<capital>{_CAPITALIZED_WORD}))"
     r"|(?:我(?:的名字)?(?:叫|是叫)|我的名字是|제 이름은|내 이름은|میرا نام) ?(?P<spaceless>\w{1,4})",
     re.IGNORECASE,
 )

@@ -56,23 +56,23 @@ def find_quote(text: str, quote: str, fuzzy: bool = True) -> Span | None:
     start = text.find(quote)
     if start >= 0:
         return Span(start=start, end=start + len(quote))
-    normalised_text, offsets = _normalised_with_offsets(text)
-    normalised_quote, _ = _normalised_with_offsets(quote)
-    if not normalised_quote:
+    normalized_text, offsets = _normalized_with_offsets(text)
+    normalized_quote, _ = _normalized_with_offsets(quote)
+    if not normalized_quote:
         return None
-    start = normalised_text.find(normalised_quote)
+    start = normalized_text.find(normalized_quote)
     if start >= 0:
-        return Span(start=offsets[start], end=offsets[start + len(normalised_quote) - 1] + 1)
-    if not fuzzy or len(normalised_quote) < 8:  # a few letters are similar to almost anything
+        return Span(start=offsets[start], end=offsets[start + len(normalized_quote) - 1] + 1)
+    if not fuzzy or len(normalized_quote) < 8:  # a few letters are similar to almost anything
         return None
-    match = fuzz.partial_ratio_alignment(normalised_quote, normalised_text, score_cutoff=FUZZY_QUOTE_RATIO)
+    match = fuzz.partial_ratio_alignment(normalized_quote, normalized_text, score_cutoff=FUZZY_QUOTE_RATIO)
     if match is None or match.dest_end == match.dest_start:
         return None
     return _expand_to_words(text, offsets[match.dest_start], offsets[match.dest_end - 1] + 1)
 
 
 @lru_cache(maxsize=64)
-def _normalised_with_offsets(text: str) -> tuple[str, tuple[int, ...]]:
+def _normalized_with_offsets(text: str) -> tuple[str, tuple[int, ...]]:
     """Letters and digits without case and accents, and the offset in `text` of each."""
     characters, offsets = [], []
     for offset, character in enumerate(text):
@@ -98,7 +98,7 @@ def match_exact(text: str, quote: str) -> Spans:
     return (Span(start=match.start(), end=match.end()),) if match else ()
 
 
-def match_normalised(text: str, quote: str) -> Spans:
+def match_normalized(text: str, quote: str) -> Spans:
     """Match ignoring case, spacing and punctuation, and in quotations of four or more letters also accents and word
     boundaries."""
     words = _WORD_PART.findall(quote)
@@ -126,7 +126,7 @@ def match_gapped(text: str, quote: str) -> Spans:
 
 
 def _match_part(text: str, part: str) -> Span | None:
-    return next(iter(match_exact(text, part) or match_normalised(text, part)), None)
+    return next(iter(match_exact(text, part) or match_normalized(text, part)), None)
 
 
 def match_spliced(text: str, quote: str) -> Spans:

@@ -76,7 +76,7 @@ def load_pretrained(
     dtype: torch.dtype,
     device: torch.device | None,
     *,
-    quantised: bool = False,
+    quantized: bool = False,
     dropout: float | None = None,
 ) -> LoadedModel:
     """Load weights and tokenizer.
@@ -92,7 +92,7 @@ def load_pretrained(
         Dtype of the weights.
     device
         None leaves the weights where they were loaded.
-    quantised
+    quantized
         Quantise the weights to 4 bits (NF4), to train adapters on them.
     dropout
         Dropout probability of all layers; None keeps what was published.
@@ -111,7 +111,7 @@ def load_pretrained(
     base = adapter_base or location
     if adapter_base is not None:
         check_location(base)
-    model = _load_or_explain(lambda: _load_base_model(base, kind, dtype, quantised, dropout), base, "model")
+    model = _load_or_explain(lambda: _load_base_model(base, kind, dtype, quantized, dropout), base, "model")
     tokenizer = _load_or_explain(
         lambda: AutoTokenizer.from_pretrained(
             _tokenizer_source(folder, location, base), trust_remote_code=False
@@ -127,7 +127,7 @@ def load_pretrained(
         _refuse_retrained_base(folder, base)
         model = _load_adapter(model, location, base)
     _guard_embeddings(model, tokenizer, location)
-    if device is not None and not quantised:
+    if device is not None and not quantized:
         model = model.to(device)
     metadata = read_model_metadata(folder) if folder.is_dir() else None
     name = metadata.fingerprint if metadata else folder.name if folder.is_dir() else location
@@ -228,7 +228,7 @@ def _load_or_explain(load: Callable[[], Any], where: str, what: str) -> Any:
 
 
 def _load_base_model(
-    where: str, kind: str, dtype: torch.dtype, quantised: bool, dropout: float | None
+    where: str, kind: str, dtype: torch.dtype, quantized: bool, dropout: float | None
 ) -> Any:
     config = AutoConfig.from_pretrained(where, trust_remote_code=False)
     if dropout is not None:
@@ -238,7 +238,7 @@ def _load_base_model(
     if bool(config.is_encoder_decoder) != (kind == "seq2seq"):
         raise UsageError(f"{where}: a {config.model_type} is not a {kind} model")
     extra: dict[str, Any] = {}
-    if quantised:
+    if quantized:
         from transformers import BitsAndBytesConfig
 
         extra["quantization_config"] = BitsAndBytesConfig(

@@ -131,7 +131,7 @@ def _split_chunk(chunk: str) -> _WordChunk:
 _split_chunk_cached = lru_cache(WORD_CACHE_SIZE)(_split_chunk)
 
 
-def _normalise(form: str) -> str:
+def _normalize(form: str) -> str:
     """One spelling for all variants of a word: case, width, fonts, apostrophes."""
     return unicodedata.normalize("NFKC", form).lower().replace("’", "'")[:MAX_WORD_CHARS]
 
@@ -142,7 +142,7 @@ def hash_word(form: str, ngrams: NgramConfig) -> tuple[int, HashArray]:
     The word is padded with a space on both sides, as in scikit-learn's `char_wb`, so that n-grams at its start and end
     are distinct features.
     """
-    word = _normalise(form)
+    word = _normalize(form)
     word_hash = crc32(b"word " + word.encode("utf-8", "surrogatepass"))
     padded = f" {word} "
     keys = [word_hash]

@@ -24,7 +24,7 @@ from mentallama.text.quote_matching import (
     match_exact,
     match_fuzzy,
     match_gapped,
-    match_normalised,
+    match_normalized,
     match_spliced,
 )
 from mentallama.text.tokenize import word_tokens
@@ -63,7 +63,7 @@ def match_quotes(row: ResponseRow) -> tuple[QuoteMatch, ...]:
 def _match_quote(text: str, quote: str, task: Task) -> QuoteMatch:
     if spans := match_exact(text, quote):
         return QuoteMatch(kind="exact", spans=spans)
-    spans = match_normalised(text, quote)
+    spans = match_normalized(text, quote)
     if not spans and _is_task_term(quote, task):
         return QuoteMatch(kind="term")
     if spans := spans or match_gapped(text, quote):

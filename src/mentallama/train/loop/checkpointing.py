@@ -104,11 +104,11 @@ class Checkpoints:
         self,
         state: TrainingState,
         model: torch.nn.Module,
-        optimiser: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,
         ema_weights: Tensors,
     ) -> Path:
         """Write a checkpoint, then delete older ones and best weights that are no longer the best."""
-        tensors = _checkpoint_tensors(model, optimiser, ema_weights)
+        tensors = _checkpoint_tensors(model, optimizer, ema_weights)
         path = self._write(_checkpoint_name(state), tensors, state)
         if self.devices.is_main:
             current = {path.name, *([] if state.best is None else [_best_name(state.best)])}
@@ -121,15 +121,15 @@ class Checkpoints:
         self,
         state: TrainingState,
         model: torch.nn.Module,
-        optimiser: torch.optim.Optimizer,
+        optimizer: torch.optim.Optimizer,
         ema_weights: Tensors,
     ) -> None:
         """Load weights, optimiser state and EMA weights of a checkpoint, in place."""
-        tensors = _checkpoint_tensors(model, optimiser, ema_weights)
+        tensors = _checkpoint_tensors(model, optimizer, ema_weights)
         with _ignore_single_process_warning():
             state_dict_loader.load(tensors, checkpoint_id=self.folder / _checkpoint_name(state))
         set_model_state_dict(model, tensors["model"], options=TRAINABLE_ONLY)
-        set_optimizer_state_dict(model, optimiser, tensors["optimiser"], options=TRAINABLE_ONLY)
+        set_optimizer_state_dict(model, optimizer, tensors["optimizer"], options=TRAINABLE_ONLY)
 
     def save_best(self, state: TrainingState, model: torch.nn.Module) -> Path:
         """Write the best weights so far; the next checkpoint refers to them."""
@@ -177,11 +177,11 @@ class Checkpoints:
 
 
 def _checkpoint_tensors(
-    model: torch.nn.Module, optimiser: torch.optim.Optimizer, ema_weights: Tensors
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer, ema_weights: Tensors
 ) -> dict[str, Any]:
     return {
         "model": get_model_state_dict(model, options=TRAINABLE_ONLY),
-        "optimiser": get_optimizer_state_dict(model, optimiser, options=TRAINABLE_ONLY),
+        "optimizer": get_optimizer_state_dict(model, optimizer, options=TRAINABLE_ONLY),
         "ema": ema_weights,
     }
 

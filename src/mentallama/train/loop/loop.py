@@ -150,7 +150,7 @@ class _TrainingLoop:
         self.model, self.objective, self.session, self.settings = model, objective, session, session.settings
         groups = parameter_groups(model, self.settings, objective.lr_multiplier)
         self.trainable = [parameter for group in groups for parameter in group["params"]]
-        self.optimiser = torch.optim.AdamW(
+        self.optimizer = torch.optim.AdamW(
             groups,
             lr=self.settings.learning_rate,
             betas=ADAMW_BETAS,
@@ -160,7 +160,7 @@ class _TrainingLoop:
         self.ema = None if self.settings.ema_decay is None else WeightEMA(model, self.settings.ema_decay)
         resumed = session.checkpoints.resume_state(session.fingerprint)
         if resumed is not None:
-            session.checkpoints.load(resumed, model, self.optimiser, self._ema_weights())
+            session.checkpoints.load(resumed, model, self.optimizer, self._ema_weights())
             session.log(f"train: resuming from step {resumed.step} of {self.steps}")
             session.advance(resumed.step)
         session.metrics.resume(0 if resumed is None else resumed.step)
@@ -207,15 +207,15 @@ class _TrainingLoop:
         start = time.perf_counter()
         self.model.train()
         rate = learning_rate_at(self.state.step, self.steps, self.settings)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = rate * group["lr_multiplier"]
         loss = self._accumulate_gradient(rows)
         norm = float(_full_norm(torch.nn.utils.clip_grad_norm_(self.trainable, self.settings.max_grad_norm)))
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.optimiser.zero_grad(set_to_none=True)
+            self.optimizer.zero_grad(set_to_none=True)
             raise self._non_finite_error()
-        self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.update(self.model, self.state.step + 1)
         n_tokens = sum(self.objective.lengths[row] for row in rows)
@@ -247,7 +247,7 @@ class _TrainingLoop:
                 with torch_errors():
                     return self._run_micro_batches(micro_batches)
             except torch.OutOfMemoryError:
-                self.optimiser.zero_grad(set_to_none=True)
+                self.optimizer.zero_grad(set_to_none=True)
                 self._halve_token_budget(max(len(bins) for batch in micro_batches for bins in batch))
 
     def _run_micro_batches(self, micro_batches: Sequence[MicroBatch]) -> float:
@@ -349,7 +349,7 @@ class _TrainingLoop:
 
     def _save_checkpoint(self) -> None:
         self.session.metrics.sync()  # what a checkpoint has seen must be on disk before it
-        self.session.checkpoints.save(self.state, self.model, self.optimiser, self._ema_weights())
+        self.session.checkpoints.save(self.state, self.model, self.optimizer, self._ema_weights())
         self.last_save_time = time.monotonic()
 
 

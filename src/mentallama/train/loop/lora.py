@@ -24,7 +24,7 @@ from mentallama.run_files import SUMMARY_FILE
 from mentallama.tasks.terms import TERMS_FILE
 from mentallama.train.loop.serving import prepare_for_serving
 
-_QUANTISATION_BLOCK = 64
+_QUANTIZATION_BLOCK = 64
 """Weights that share a scale in bitsandbytes' NF4."""
 
 
@@ -67,10 +67,10 @@ def _check_block_size(model: Any) -> None:
     import bitsandbytes
 
     for name, layer in model.named_modules():
-        if isinstance(layer, bitsandbytes.nn.Linear4bit) and layer.in_features % _QUANTISATION_BLOCK:
+        if isinstance(layer, bitsandbytes.nn.Linear4bit) and layer.in_features % _QUANTIZATION_BLOCK:
             raise UsageError(
                 f"lora.load_in_4bit: the layer {name} has {layer.in_features} inputs, not a multiple of "
-                f"{_QUANTISATION_BLOCK} as 4-bit weights need; use load_in_4bit: false, which a model this small allows"
+                f"{_QUANTIZATION_BLOCK} as 4-bit weights need; use load_in_4bit: false, which a model this small allows"
             )
 
 

@@ -128,7 +128,7 @@ def prepare_causal_model(
     lora = settings.lora
     dtype = torch.float32 if lora is None else choose_dtype(settings.dtype, devices.device)
     loaded = load_pretrained(
-        settings.base, "causal", dtype, None, quantised=lora is not None and lora.load_in_4bit
+        settings.base, "causal", dtype, None, quantized=lora is not None and lora.load_in_4bit
     )
     model = loaded.model if lora is None else add_lora(loaded.model, lora, recipe.seed)
     enable_gradient_checkpointing(model, settings)
