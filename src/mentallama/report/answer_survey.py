@@ -11,7 +11,7 @@ from mentallama.text.quote_matching import match_exact
 from mentallama.text.tokenize import word_tokens
 
 MAX_EXAMPLES = 3
-"""Synthetic posts that are kept to be shown."""
+"""Synthetic posts that are shown."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,13 @@ class AnswerSurvey:
     with_evidence: int = 0
     with_probabilities: int = 0
     by_set: dict[str, SetAnswers] = field(default_factory=dict)
-    shown: list[ShownAnswer] = field(default_factory=list)
+    synthetic: dict[str, ShownAnswer] = field(default_factory=dict)
+    """An explained answer about a synthetic post of each set, one with evidence if there is any."""
+
+    def shown(self) -> list[ShownAnswer]:
+        """The answers that are shown: those with evidence first, in the order of the posts."""
+        answers = sorted(self.synthetic.values(), key=lambda shown: not shown.prediction.evidence)
+        return answers[:MAX_EXAMPLES]
 
 
 def read_test_questions(
@@ -86,7 +92,6 @@ def read_test_questions(
 def survey_answers(predictions: Iterable[Prediction], questions: Mapping[str, TestQuestion]) -> AnswerSurvey:
     """Count what predictions hold."""
     survey = AnswerSurvey()
-    shown_sets: set[str] = set()
     for prediction in predictions:
         survey.rows += 1
         survey.models.add(prediction.model)
@@ -97,10 +102,10 @@ def survey_answers(predictions: Iterable[Prediction], questions: Mapping[str, Te
         if question is None:
             continue
         _count(survey.by_set.setdefault(question.set, SetAnswers()), prediction, question.text)
-        is_new = question.is_synthetic and question.set not in shown_sets
-        if is_new and prediction.reading.explanation and len(survey.shown) < MAX_EXAMPLES:
-            shown_sets.add(question.set)
-            survey.shown.append(ShownAnswer(question, prediction))
+        if question.is_synthetic and prediction.reading.explanation:
+            known = survey.synthetic.get(question.set)
+            if known is None or (prediction.evidence and not known.prediction.evidence):
+                survey.synthetic[question.set] = ShownAnswer(question, prediction)
     return survey
 
 

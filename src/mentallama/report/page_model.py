@@ -9,6 +9,9 @@ from typing import Literal
 from mentallama.files.markdown import EMPTY_CELL
 from mentallama.report.plots import Plot
 
+MAX_HEADER_LETTERS = 12
+"""Longest name of a column of counts that stands upright, in letters."""
+
 Value = str | float | None | tuple[float, float]
 """What a cell stands for, in files of numbers: a word, a number, the two ends of an interval, or nothing."""
 
@@ -216,6 +219,5 @@ def heat_table(  # noqa: PLR0913
         named_row(row, (count_cell(count, count / total if total else None) for count in line))
         for row, line, total in zip(names, counts, row_totals, strict=True)
     ]
-    return TableBlock(
-        caption, (corner_label, *columns), tuple(rows), vertical_headers=len(columns) > 4, name=name
-    )
+    is_wide = len(columns) > 4 or max(map(len, columns), default=0) > MAX_HEADER_LETTERS
+    return TableBlock(caption, (corner_label, *columns), tuple(rows), vertical_headers=is_wide, name=name)

@@ -94,6 +94,18 @@ def test_examples_are_synthetic_posts_with_their_evidence_marked() -> None:
     assert ("explanation", LONG) in shown.facts
 
 
+def test_answers_with_evidence_are_shown_first() -> None:
+    posts = [post(number, name=name) for number, name in enumerate(("DR", "CLP", "SAD", "Irf"))]
+    plain = [prediction(each, "Because.") for each in posts[:3]]
+    marked = prediction(posts[3], "Because.", Span(start=0, end=1))
+    shown = [
+        block.caption
+        for block in section_of(posts, [*plain, marked]).blocks
+        if isinstance(block, PostExample)
+    ]
+    assert shown == ["A synthetic post, IRF.", "A synthetic post, DR.", "A synthetic post, CLP."]
+
+
 def test_posts_of_people_are_not_shown() -> None:
     real = post(1, synthetic=False)
     blocks = section_of([real], [prediction(real, LONG)]).blocks

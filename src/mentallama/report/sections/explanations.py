@@ -164,20 +164,21 @@ def _gate_findings(artifacts: RunArtifacts) -> Iterator[Block]:
     listed = ", ".join(
         f"{gate.gate} {gate.failed:,} ({100 * gate.failed / gate.judged:.1f} %)" for gate in failing
     )
-    found = f"failed {listed}" if failing else "failed no gate"
     yield Paragraph(
-        f"The explanations that the model was trained on, {report.responses:,} responses, {found}."
+        f"Gates that failed some of the {report.responses:,} responses from which explanations for training were "
+        f"chosen: {listed or 'none'}."
     )
 
 
 def _examples(artifacts: RunArtifacts, answers: AnswerSurvey) -> Iterator[Block]:
-    if answers.shown:
+    shown = answers.shown()
+    if shown:
         yield Paragraph(
             "Examples, about synthetic posts that were written for this project. Evidence is marked. Posts of people "
             "are never shown on this page."
         )
-    for shown in answers.shown:
-        yield _example(artifacts, shown)
+    for example in shown:
+        yield _example(artifacts, example)
 
 
 def _example(artifacts: RunArtifacts, shown: ShownAnswer) -> PostExample:
