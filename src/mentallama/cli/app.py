@@ -133,12 +133,15 @@ def merge(
     typer.echo(str(out))
 
 
-@app.command(epilog="mentallama card runs/sample-linear > README.md")
+@app.command(epilog="mentallama card runs/sample-linear > card.md")
 def card(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder, such as runs/sample-linear.")],
     tasks_folder: TasksFolder = None,
 ) -> None:
-    """Print the card of a run's model with its test scores, for the Hugging Face hub."""
+    """Print the card of a run's model with its test scores, for the Hugging Face hub.
+
+    Reads the folders of train and evaluate in the run; prints Markdown, which a hub shows as README.md.
+    """
     from mentallama.export.scored_card import render_scored_card
     from mentallama.tasks import load_tasks
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.options import Overrides, ReleaseForm, RunRecipe, TasksFolder, parse_form
+from mentallama.cli.setup.completion import complete_recipes
 from mentallama.errors import UsageError
 from mentallama.run_files import SCORES_FILE, SCORES_PATH
 
@@ -21,7 +22,10 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
     )
     def evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
-            Path | None, typer.Argument(metavar="RECIPE", help="A recipe; or use --benchmark.")
+            Path | None,
+            typer.Argument(
+                metavar="RECIPE", help="A recipe; or use --benchmark.", autocompletion=complete_recipes
+            ),
         ] = None,
         benchmark: Annotated[
             Path | None, typer.Option(metavar="DIR", help="The published release, for its test files.")

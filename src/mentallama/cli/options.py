@@ -53,6 +53,10 @@ def parse_form(name: str) -> Form:
     raise UsageError(f"--form {name}: there are {' and '.join(FORMS)}")
 
 
+_NO_BRACES = str.maketrans("", "", "{}")
+"""Some versions of typer put required arguments into braces."""
+
+
 class HelpCommand(TyperCommand):
     """A command whose help names arguments by their metavars alone and ends with examples, one a line of its epilog.
 
@@ -61,7 +65,8 @@ class HelpCommand(TyperCommand):
     """
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return [piece.strip("{}") for piece in super().collect_usage_pieces(ctx)]
+        pieces = (piece.translate(_NO_BRACES) for piece in super().collect_usage_pieces(ctx))
+        return [piece.replace("......", "...") for piece in pieces]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         records: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}

@@ -125,7 +125,10 @@ def _add_teach_command(app: typer.Typer, stage: Stage) -> None:
 
 
 def _add_report_command(app: typer.Typer, stage: Stage) -> None:
-    @app.command(name=stage.name)
+    @app.command(
+        name=stage.name,
+        epilog=f"mentallama report {EXAMPLE_RECIPE}\nmentallama report runs/sample-linear runs/sample-tiny-llama",
+    )
     def command(
         sources: Annotated[
             list[Path],
@@ -143,7 +146,11 @@ def _add_report_command(app: typer.Typer, stage: Stage) -> None:
             ),
         ] = None,
     ) -> None:
-        """Write the page of a recipe's run, or of runs that are there, side by side."""
+        """Write the page of a recipe's run, or of runs that are there, side by side.
+
+        Reads what the other stages wrote into the runs' folders; writes index.html and report.md, without posts, and
+        every table and figure in files/.
+        """
         if len(sources) == 1 and not sources[0].is_dir():
             if tasks_folder is not None:
                 raise UsageError("--tasks is for folders of runs; in a recipe, use --set tasks=DIR")

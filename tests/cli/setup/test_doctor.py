@@ -27,12 +27,12 @@ def test_a_usable_installation_exits_with_0_and_shows_no_secret(here: Path) -> N
     assert done.exit_code == 0, done.output
     for part in (
         "mentallama 0.1.0, Python 3.",
-        "proxy        HTTPS_PROXY=http://proxy.example:3128 (with credentials)",
+        "proxy          HTTPS_PROXY=http://proxy.example:3128 (with credentials)",
         "MY_API_KEY",
         "scikit-learn ",
         "[parquet]",
         str(here),
-        "data         CAMS: ",
+        "data           CAMS: ",
         "Nothing is broken. Next: mentallama init study",
     ):
         assert part in done.output

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mentallama.doctor.workspace import DataFound, Workspace
 
 RUNS = Path("runs")
-INDENT = 13
+INDENT = 15
 """Columns of the names of facts."""
 
 
@@ -42,7 +42,10 @@ def doctor(
         echo_json(report.as_json())
     else:
         for line in report_lines(report):
-            echo_wrapped(line, INDENT)
+            if line.startswith(" "):  # a command stays on one line, so that it can be copied
+                typer.echo(line)
+            else:
+                echo_wrapped(line, INDENT)
     if report.problems:
         raise typer.Exit(EXIT_FAILED)
 
@@ -70,7 +73,9 @@ def report_lines(report: DoctorReport) -> Iterator[str]:
     yield _fact("libraries", ", ".join(f"{each.name} {each.installed}" for each in installation.libraries))
     for extra in installation.extras:
         versions = ", ".join(f"{each.name} {each.installed}" for each in extra.libraries if each.installed)
-        yield _fact(f"[{extra.name}]", versions if extra.is_installed else f"not installed; {extra.install}")
+        yield _fact(f"[{extra.name}]", versions if extra.is_installed else "not installed; to install it:")
+        if not extra.is_installed:
+            yield _fact("", extra.install)
     yield from _workspace_lines(report.workspace)
     yield ""
     yield from (f"problem: {problem}" for problem in report.problems)
