@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import json
 import os
@@ -256,12 +257,12 @@ def test_a_misspelled_command_is_found() -> None:
 
 @pytest.fixture(scope="module")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with sample and recipes, in which the recipe sample-linear has run; pages that run it find it done."""
+    """A folder with sample and recipes, and the scores of sample-linear: pages that run this recipe find it done."""
     folder = tmp_path_factory.mktemp("sample")
     for name in ("sample", "recipes"):
         shutil.copytree(ROOT / name, folder / name)
     with chdir(folder):
-        run_recipe("recipes/sample-linear.yaml", log=lambda _: None)
+        run_recipe("recipes/sample-linear.yaml", until="evaluate", log=lambda _: None)
     return folder
 
 
@@ -320,6 +321,16 @@ def test_python_blocks_share_their_names_and_a_failure_says_its_line(tmp_path: P
     page.write_text("text\n\n```python\nx = 1\nx.y\n```\n", "utf-8")
     with pytest.raises(AssertionError, match=r'File "page\.md", line 5'):
         list(run_python(page, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["analysts.base", "analysts.registry", "pipeline.run"])
+def test_examples_of_docstrings_run_where_the_sample_is(module: str, sample_run: Path) -> None:
+    """Those that need no model run in tests/test_public_names.py."""
+    with chdir(sample_run):
+        tested = doctest.testmod(importlib.import_module(f"mentallama.{module}"))
+    assert tested.failed == 0
+    assert tested.attempted >= 3
 
 
 @pytest.mark.slow

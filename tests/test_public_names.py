@@ -50,10 +50,6 @@ def test_opening_an_analyst_loads_no_neural_library() -> None:
 def test_functions_are_documented(name: str) -> None:
     function = getattr(mentallama, name)
     described = inspect.getdoc(function) or ""
-    if name == "evaluate":  # a package that can be called
-        from mentallama.evaluate.answers import evaluate
-
-        function, described = evaluate, inspect.getdoc(evaluate) or ""
     for section in ("Parameters", "Raises", "Examples"):
         assert f"\n{section}\n{'-' * len(section)}\n" in described
     parameters = described.partition("Parameters\n---")[2].partition("\n---")[0]
@@ -66,11 +62,9 @@ def test_functions_are_documented(name: str) -> None:
     "module",
     [
         "analysts.answer",
-        "analysts.registry",
         "answers.format",
         "answers.parse",
         "evaluate.answers",
-        "pipeline.run",
         "tasks.catalogue",
     ],
 )

@@ -149,4 +149,5 @@ def test_a_folder_is_scored_as_the_command_does(tmp_path: Path) -> None:
 def test_the_package_is_its_function_whatever_was_imported_before() -> None:
     assert mentallama.evaluate(["yes"], ["yes"], "DR")["DR"].accuracy == 100.0
     assert inspect.signature(mentallama.evaluate) == inspect.signature(evaluate)
-    assert inspect.getmodule(evaluate).__name__ == "mentallama.evaluate.answers"  # type: ignore[union-attr]
+    assert inspect.getdoc(mentallama.evaluate) == inspect.getdoc(evaluate)
+    assert inspect.ismodule(mentallama.evaluate)

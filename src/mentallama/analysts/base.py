@@ -85,6 +85,16 @@ class Analyst(ABC):
             There is no such task or question, the model does not answer it, or a post is not a text.
         DataError, MentallamaError
             The model is damaged, its memory does not suffice, or its server cannot be reached.
+
+        Examples
+        --------
+        >>> import mentallama as ml
+        >>> analyst = ml.open_analyst("linear:runs/sample-linear/train")
+        >>> answers = analyst.analyze(["The rent is due and my boss keeps calling", ""], task="dreaddit")
+        >>> [(answer.label, answer.status) for answer in answers]
+        [('yes', 'parsed'), (None, 'skipped')]
+        >>> answers.to_frame().columns[:4].tolist()
+        ['post', 'task', 'question', 'label']
         """
         names = [task] if isinstance(task, str) else list(task or ())
         questions = select_questions(names, self.supported_questions, self.tasks, self.spec)

@@ -30,8 +30,11 @@ class Run:
     Examples
     --------
     >>> import mentallama as ml
-    >>> done = ml.Run("runs/sample-linear")  # doctest: +SKIP
-    >>> done.scores.to_frame()  # doctest: +SKIP
+    >>> done = ml.Run("runs/sample-linear")
+    >>> done.model
+    'linear:runs/sample-linear/train'
+    >>> done.scores.to_frame().columns[:4].tolist()
+    ['set', 'n', 'posts', 'weighted_f1']
     """
 
     folder: Path
@@ -135,8 +138,11 @@ def run(
     Examples
     --------
     >>> import mentallama as ml
-    >>> done = ml.run("recipes/sample-linear.yaml", {"jobs": 1})  # doctest: +SKIP
-    >>> done.scores["dreaddit"].weighted_f1  # doctest: +SKIP
+    >>> done = ml.run("recipes/sample-linear.yaml", {"jobs": 1}, until="evaluate")
+    >>> list(done.stages)
+    ['collect', 'train', 'predict', 'evaluate']
+    >>> 0 <= done.scores["dreaddit"].weighted_f1 <= 100
+    True
     """
     parsed = read_recipe(_content(recipe), overrides or {}, recipe_model(STAGES))
     folder = Path("runs") / parsed.name if out is None else Path(out)
