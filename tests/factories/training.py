@@ -16,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from mentallama.config import NeuralSettings, Recipe
-from mentallama.files.record_files import read_json
+from mentallama.files.record_files import read_json, read_records
+from mentallama.records import TrainingMetrics
 from mentallama.train.run import run
 from tests.factories.project import ROOT
 
@@ -120,3 +121,5 @@ def assert_two_processes_train_as_one(one: Recipe, one_folder: Path, two: Recipe
         for name, weight in expected.items():
             torch.testing.assert_close(actual[name], weight, atol=2 * rate * len(alone["losses"]), rtol=0)
     assert not (two_folder / "checkpoints").exists()
+    steps = [line for line in read_records(two_folder / "train/metrics.jsonl", TrainingMetrics) if line.loss]
+    assert [line.loss for line in steps] == pytest.approx(together["losses"], abs=1e-6)

@@ -87,6 +87,17 @@ def test_the_seconds_of_a_killed_process_count_and_the_pause_does_not(tmp_path: 
         assert log.seconds() == 9
 
 
+def test_steps_whose_lines_were_removed_are_counted(tmp_path: Path) -> None:
+    for done, missing in ((0, 0), (2, 0)):
+        with MetricsLog(tmp_path / "metrics.jsonl") as log:
+            assert log.resume(done) == missing
+            log.add(step(done + 1))
+            log.add(step(done + 2))
+    (tmp_path / "metrics.jsonl").unlink()
+    with MetricsLog(tmp_path / "metrics.jsonl") as log:
+        assert log.resume(4) == 4
+
+
 @pytest.mark.parametrize("text", ["mine\n", '{"step": 1}\n', '{"loss": 0.5, "run": "mine"}\n'])
 def test_a_file_of_the_users_with_the_name_of_the_log_is_kept(text: str, tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"

@@ -163,7 +163,10 @@ class _TrainingLoop:
             session.checkpoints.load(resumed, model, self.optimizer, self._ema_weights())
             session.log(f"train: resuming from step {resumed.step} of {self.steps}")
             session.advance(resumed.step)
-        session.metrics.resume(0 if resumed is None else resumed.step)
+        if n_missing := session.metrics.resume(0 if resumed is None else resumed.step):
+            session.log(
+                f"train: the metrics of {n_missing} earlier steps are gone; summary.json has their losses"
+            )
         self.state = resumed or TrainingState(
             fingerprint=session.fingerprint, token_budget=self.settings.max_batch_tokens
         )

@@ -54,8 +54,10 @@ class MetricsLog:
     ) -> None:
         self._open.close()
 
-    def resume(self, step: int) -> None:
+    def resume(self, step: int) -> int:
         """Open the log after `step` steps, without the lines that an earlier process wrote after them.
+
+        Returns how many of the steps have no line, because somebody removed the file.
 
         Raises
         ------
@@ -63,7 +65,7 @@ class MetricsLog:
             There is a file of this name that no training wrote.
         """
         if self._path is None:
-            return
+            return 0
         lines = _lines_until(self._path, step)
         with atomic_write(self._path) as partial:
             partial.write_text("".join(f"{_as_json(line)}\n" for line in lines), encoding="utf-8")
@@ -75,6 +77,7 @@ class MetricsLog:
             # TensorBoard leaves out what an earlier process wrote from `purge_step` on.
             self._writer = SummaryWriter(str(self._events), purge_step=step + 1)
             self._open.callback(self._writer.close)
+        return step - sum(line.loss is not None for line in lines)
 
     def seconds(self) -> float:
         """Seconds of training so far, those of earlier processes included."""
