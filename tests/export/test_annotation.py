@@ -100,7 +100,7 @@ def test_a_task_holds_label_explanation_and_evidence(exports: Path) -> None:
     assert (prediction["model_version"], prediction["score"]) == ("linear:tiny", 0.75)
     assert results(first, "choices")[0]["value"] == {"choices": ["yes"]}
     assert results(first, "textarea")[0]["value"] == {"text": ["It says so."]}
-    region = results(first, "labels")[0]["value"]
+    [region] = (result["value"] for result in results(first, "labels"))
     assert (region["text"], region["labels"]) == ("sang", ["depression"])
     assert first["data"]["text"][region["start"] : region["end"]] == "sang"
     assert first["data"]["split"] == "test"
@@ -189,6 +189,12 @@ def test_overlapping_evidence_is_one_span_in_argilla(tmp_path: Path) -> None:
     assert [(span["start"], span["end"]) for span in evidence] == [(0, 4), (6, 8)]
 
 
+EVIDENCE = (
+    {"start": 4, "end": 8, "text": "tea.", "weight": 1.5},
+    {"start": 2, "end": 3, "text": "a", "weight": -0.5},  # speaks against the label
+)
+
+
 def table_row(body: str, question: str, label: str | None, evidence: object = ()) -> dict[str, object]:
     """A row as predict adds its columns to a user's."""
     status = "refused" if label is None else "parsed"
@@ -203,7 +209,7 @@ def table_row(body: str, question: str, label: str | None, evidence: object = ()
 def table_rows() -> list[dict[str, object]]:
     first, second = load_tasks()["Irf"].questions
     return [
-        table_row("🐕 a tea.", first, "yes", [{"start": 4, "end": 8, "text": "tea.", "weight": 1.5}]),
+        table_row("🐕 a tea.", first, "yes", EVIDENCE),
         table_row("🐕 a tea.", second, None),
         table_row("🐕 a tea.", first, "no"),  # the same text again is another row of the user's
         table_row("", first, None),
@@ -230,7 +236,7 @@ def test_a_table_that_predict_answered_is_exported(
     write(tmp_path / name, table_rows())
     out = exported("label-studio", tmp_path / name, tmp_path / "out")
     first, again = read(out / "Irf/posts.json")
-    region = results(first, "labels")[0]["value"]
+    [region] = (result["value"] for result in results(first, "labels"))
     assert first["data"]["text"][region["start"] : region["end"]] == region["text"] == "tea."
     assert [result["value"] for result in results(first, "choices")] == [
         {"choices": ["yes"]}

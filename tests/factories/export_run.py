@@ -80,12 +80,12 @@ def _flipped(post: Post) -> Post:
 
 
 def _prediction(post: Post, question: str) -> Prediction:
-    """Yes with certainty 0.75, and the words after the emoji as evidence."""
+    """Yes with certainty 0.75, and the words after the emoji as evidence; others speak against it."""
     start = post.text.index(" ", max(post.text.find("🫖"), post.text.find("🐕"))) + 1
     return Prediction(
         example_id=example_of(post, question, "instruction").id,
         reading=Reading(status="parsed", label="yes", explanation="It says so."),
         probabilities={"yes": 0.75, "no": 0.25},
-        evidence=(Span(start=start, end=start + 4, weight=1.5),),
+        evidence=(Span(start=start, end=start + 4, weight=1.5), Span(start=0, end=3, weight=-0.5)),
         model="linear:tiny",
     )

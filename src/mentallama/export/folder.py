@@ -17,7 +17,7 @@ import yaml
 from mentallama.check.output.dataset_card import PROVIDER_TERMS
 from mentallama.errors import UsageError
 from mentallama.export.source import DatasetRow, ExportSource
-from mentallama.files.atomic import write_text
+from mentallama.files.atomic import atomic_write, write_text
 from mentallama.files.manifest import digest_folder, read_manifest, write_manifest
 from mentallama.files.markdown import escape_markdown, markdown_table
 from mentallama.files.ownership import make_output_folder
@@ -126,6 +126,19 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> int:
     return count
 
 
+def write_json_array(path: Path, rows: Iterable[Mapping[str, object]]) -> int:
+    """Write a JSON array with a row in each line, one by one; returns their number."""
+    count = 0
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("[")
+        for count, row in enumerate(rows, 1):
+            file.write(
+                ("," if count > 1 else "") + "\n" + json.dumps(row, ensure_ascii=False, allow_nan=False)
+            )
+        file.write("\n]\n")
+    return count
+
+
 @contextmanager
 def export_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `out` if the block succeeds, and is deleted if it does not.
@@ -211,7 +224,7 @@ def _terms(summary: ExportSummary, tasks: Mapping[str, Task]) -> str:
         (
             (
                 *(task.set, task.title, task.licence, task.obtain or "not published", task.needs_agreement),
-                "people's" if task.set in summary.real_sets else "synthetic",
+                "written by people" if task.set in summary.real_sets else "synthetic",
             )
             for task in known
         ),

@@ -128,7 +128,7 @@ def _predicted_answer(question: str, prediction: Prediction) -> PostAnswer:
         question,
         label,
         prediction.reading.explanation if label is not None else "",
-        prediction.evidence,
+        tuple(span for span in prediction.evidence if span.weight is None or span.weight >= 0),
         prediction.model,
         None if label is None else prediction.probabilities.get(label),
     )

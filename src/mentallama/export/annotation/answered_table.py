@@ -90,6 +90,7 @@ def _field(name: str, value: object) -> object:
 
 
 def _table_answer(answer: Answer) -> PostAnswer:
-    evidence = tuple(Span(start=quotation.start, end=quotation.end) for quotation in answer.evidence)
+    supporting = (quotation for quotation in answer.evidence if quotation.is_support)
+    evidence = tuple(Span(start=quotation.start, end=quotation.end) for quotation in supporting)
     explanation = answer.explanation if answer.label is not None else ""
     return PostAnswer(answer.question, answer.label, explanation, evidence, answer.model, answer.probability)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mentallama.export.annotation.answered_posts import read_answered_posts
 from mentallama.export.annotation.post_answers import INTRODUCTION, AnsweredPost, PostAnswer, posts_file
-from mentallama.export.folder import ExportSummary
+from mentallama.export.folder import ExportSummary, write_json_array
 from mentallama.export.source import ExportSource
 from mentallama.files.atomic import write_json
 from mentallama.tasks import Task
@@ -40,9 +40,8 @@ def export_argilla(source: ExportSource, out: Path) -> ExportSummary:
         questions = QuestionNames(source.task(name))
         write_json(out / name / SETTINGS_FILE, argilla_settings(questions))
         file = posts_file(name, split)
-        records = [record for post in posts for record in argilla_records(post, questions)]
-        write_json(out / file, records)
-        summary.add_rows(file, split, len(records))
+        records = (record for post in posts for record in argilla_records(post, questions))
+        summary.add_rows(file, split, write_json_array(out / file, records))
     return summary
 
 

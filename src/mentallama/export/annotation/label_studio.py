@@ -13,9 +13,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from mentallama.export.annotation.answered_posts import read_answered_posts
 from mentallama.export.annotation.post_answers import INTRODUCTION, AnsweredPost, PostAnswer, posts_file
-from mentallama.export.folder import ExportSummary
+from mentallama.export.folder import ExportSummary, write_json_array
 from mentallama.export.source import ExportSource
-from mentallama.files.atomic import write_json, write_text
+from mentallama.files.atomic import write_text
 from mentallama.tasks import Task
 from mentallama.text.names import identifiers
 
@@ -48,8 +48,8 @@ def export_label_studio(source: ExportSource, out: Path) -> ExportSummary:
         controls = Controls(source.task(name))
         write_text(out / name / CONFIG_FILE, labelling_config(controls))
         file = posts_file(name, split)
-        write_json(out / file, [labelling_task(post, controls) for post in posts])
-        summary.add_rows(file, split, len(posts))
+        tasks = (labelling_task(post, controls) for post in posts)
+        summary.add_rows(file, split, write_json_array(out / file, tasks))
     return summary
 
 

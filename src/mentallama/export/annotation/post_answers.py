@@ -19,7 +19,7 @@ class PostAnswer:
     """An answer to one question about a post.
 
     `label` is None for an answer without one; `probability` is that of the label, None if the model gives none.
-    `evidence` are spans of the post's text, in code points.
+    `evidence` are the spans of the post's text, in code points, that speak for the label.
     """
 
     question: str
