@@ -133,7 +133,7 @@ def _add_report_command(app: typer.Typer, stage: Stage) -> None:
         sources: Annotated[
             list[Path],
             typer.Argument(
-                metavar="RECIPE|RUN...", help="A recipe, or folders of runs, the first one to compare with."
+                metavar="SOURCE", help="A recipe; or folders of runs, the first one to compare with."
             ),
         ],
         overrides: Overrides = None,
