@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,19 @@ def data() -> Path:
     if not (DATA / "release").is_dir():
         pytest.skip(f"no real data at {DATA}; set MENTALLAMA_DATA to a folder with release/ and sources/")
     return DATA
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium; by module, because its event loop runs until it is closed."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on this machine: apt-get install chromium; the page was not checked")
+    sync = pytest.importorskip("playwright.sync_api", reason="no playwright: the page was not checked")
+    with sync.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from mentallama.analysts.answer import Answer, Answers, Quotation
 from mentallama.analysts.answer_html import answers_html, post_segments
 from mentallama.errors import printable
+from mentallama.evaluate.answers import evaluate
 from mentallama.records import Span
 from mentallama.safety import NOTICE
 
@@ -68,6 +70,14 @@ def test_a_long_list_is_cut() -> None:
     assert "… and 990 more" in html
     assert html.count(NOTICE) == 1
     assert "more" not in shown_text(answers_html([answer()]))
+
+
+def test_a_long_post_is_cut_where_it_is_shown() -> None:
+    evidence = (Quotation(start=4990, end=5090, text="y" * 100, weight=1.0),)
+    html = answer("x" * 4990 + "y" * 100 + "z" * 910, evidence=evidence)._repr_html_()
+    assert ">" + "y" * 10 + "</b> … and 1,000 more characters" in html
+    assert "z" * 5 not in html
+    assert "more characters" not in answer("x" * 5000)._repr_html_()
 
 
 def test_no_colour_of_text_or_ground_is_fixed() -> None:
@@ -129,3 +139,20 @@ def test_overlapping_evidence_adds_up() -> None:
         ("ef", "against"),
         ("gh", ""),
     ]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_notebook_of_any_width_shows_all_and_runs_nothing(browser: Any, width: int) -> None:
+    evidence = (Quotation(start=0, end=8, text="<script>", weight=1.0),)
+    shown = Answers([answer(HOSTILE, evidence=evidence, probability=0.5), answer("w" * 900)])
+    scores = evaluate(["yes"], ["no"], "DR")
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    dialogs: list[object] = []
+    page.on("dialog", lambda dialog: (dialogs.append(dialog), dialog.dismiss()))
+    page.set_content(f"<!doctype html><body>{shown._repr_html_()}{scores._repr_html_()}</body>")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.locator("script").count() == 0
+    assert page.locator("b[title]").inner_text() == "<script>"
+    assert dialogs == []
+    page.close()

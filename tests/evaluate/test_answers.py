@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,13 @@ def test_scores_as_a_table() -> None:
     assert scores.to_frame("polars").rows(named=True) == [row]
     assert repr(scores) == "ScoreFile(weighted_f1={'DR': 44.4444})"
     assert "confusion" not in repr(scores["DR"])
-    assert "<td>44.44</td>" in scores._repr_html_()
+    html = scores._repr_html_()
+    assert re.findall("<t[hd]>(.*?)</t[hd]>", html) == [
+        "set", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "unparsed", "refused", "truncated",
+        "DR", "3", "44.44", "0.0–100.0", "33.33", "33.33", "0", "1", "0",
+    ]  # fmt: skip
+    hidden = scores.model_copy(update={"missing_reasons": {"<b>": "<script>"}})._repr_html_()
+    assert "&lt;b&gt; has no score: &lt;script&gt;" in hidden
     with pytest.raises(KeyError, match="SAD: there are scores of DR"):
         scores["SAD"]
 

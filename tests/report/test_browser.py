@@ -1,8 +1,6 @@
 """The report in a real browser: narrow screens, no requests, nothing on the console, legible colours."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +46,6 @@ CONTRAST = """() => {
         const [low, high] = [light(ink), light(base)].sort((a, b) => a - b);
         return [(high + 0.05) / (low + 0.05), one.tagName + '.' + one.getAttribute('class')]; });
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("no chromium on this machine: apt-get install chromium; the page was not checked")
-    sync = pytest.importorskip("playwright.sync_api", reason="no playwright: the page was not checked")
-    with sync.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

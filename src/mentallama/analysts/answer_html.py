@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 MAX_SHOWN = 10
 """Answers that are shown of a long list."""
+
+MAX_SHOWN_CHARS = 5000
+"""Characters that are shown of a long post: notebooks store what they show."""
 
 MarkKind = Literal["", "for", "against"]
 
@@ -52,7 +55,8 @@ def answers_html(answers: Sequence[Any], n_left: int = 0) -> str:
     return _template().render(
         answers=answers,
         n_left=n_left,
-        segments=lambda answer: post_segments(answer.post, answer.evidence),
+        segments=lambda answer: first_segments(post_segments(answer.post, answer.evidence), MAX_SHOWN_CHARS),
+        max_chars=MAX_SHOWN_CHARS,
         has_evidence=any(answer.evidence for answer in answers),
         models=list(dict.fromkeys(answer.model for answer in answers)),
         notice=NOTICE,
@@ -77,6 +81,20 @@ def post_segments(post: str, evidence: Sequence[WeightedSpan]) -> list[Segment]:
     """
     cuts = sorted({0, len(post), *(place for span in evidence for place in (span.start, span.end))})
     return [_segment(post, start, end, evidence) for start, end in pairwise(cuts)]
+
+
+def first_segments(segments: Sequence[Segment], max_chars: int) -> list[Segment]:
+    """The segments of the first `max_chars` characters.
+
+    >>> first_segments([Segment("so ", "", ""), Segment("tired", "for", ""), Segment("!", "", "")], 6)
+    [Segment(text='so ', kind='', weight=''), Segment(text='tir', kind='for', weight='')]
+    """
+    starts = accumulate((len(segment.text) for segment in segments), initial=0)
+    return [
+        segment._replace(text=segment.text[: max_chars - start])
+        for segment, start in zip(segments, starts, strict=False)
+        if start < max_chars
+    ]
 
 
 def _segment(post: str, start: int, end: int, evidence: Sequence[WeightedSpan]) -> Segment:

@@ -12,7 +12,7 @@ from mentallama.evaluate.scores import Scores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.registry import METRICS
-from mentallama.records import Form, Record
+from mentallama.records import READING_STATUSES, Form, Record
 
 if TYPE_CHECKING:
     import pandas
@@ -105,8 +105,13 @@ class ScoreFile(Record):
     def _repr_html_(self) -> str:
         from jinja2 import Environment
 
-        template = Environment(autoescape=True).from_string(_TABLE)
-        return template.render(columns=_TABLE_COLUMNS, rows=self.to_dicts(), reasons=self.missing_reasons)
+        return (
+            Environment(autoescape=True)
+            .from_string(_TABLE)
+            .render(
+                sets=self.sets, metrics=METRICS, statuses=READING_STATUSES[1:], reasons=self.missing_reasons
+            )
+        )
 
 
 _COUNTS = ("n", "posts", "parsed", "unparsed", "refused", "truncated")
@@ -121,12 +126,23 @@ _TABLE_COLUMNS = (
     "ece",
 )
 
-_TABLE = """<table><thead><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in rows %}<tr>{% for name in columns %}<td>{{
-"" if row[name] is none else "%.2f" | format(row[name]) if row[name] is float else row[name]
-}}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table>
-{% for name, reason in reasons.items() %}<div>{{ name }} has no score: {{ reason }}</div>{% endfor %}"""
+_TABLE = """<div style="overflow-x:auto"><table>
+<thead><tr><th>set</th><th>rows</th>
+{%- for metric in metrics if metric.in_terminal %}<th>{{ metric.title }}</th>
+{%- if loop.first %}<th>95 %</th>{% endif %}{% endfor %}
+{%- for status in statuses %}<th>{{ status }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for name, scores in sets.items() %}<tr><th>{{ name }}</th><td>{{ scores.n }}</td>
+{%- set ends = scores.weighted_f1_interval %}
+{%- for metric in metrics if metric.in_terminal %}
+{#- #}<td>{{ "%.*f" | format(metric.digits, scores.metrics[metric.name]) }}</td>
+{%- if loop.first %}<td>{{ "%.1f–%.1f" | format(*ends) if ends }}</td>{% endif %}
+{%- endfor %}
+{%- for status in statuses %}<td>{{ scores[status] }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+{% for name, reason in reasons.items() %}<div>{{ name }} has no score: {{ reason }}</div>
+{% endfor %}"""
+"""The columns of the terminal's table; scrolled where the page is narrower."""
 
 
 def _table_row(name: str, scores: Scores) -> dict[str, Any]:
