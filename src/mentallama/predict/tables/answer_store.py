@@ -37,6 +37,8 @@ _SCHEMA = """
 """
 
 
+_to_json = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder for each value
+
 _INSERT = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -63,11 +65,11 @@ class StoredAnswer:
             answer.question,
             answer.label,
             answer.probability,
-            json.dumps(answer.probabilities, ensure_ascii=False),
+            _to_json(answer.probabilities),
             answer.status,
             answer.reason,
             answer.explanation,
-            json.dumps([quotation.model_dump() for quotation in answer.evidence], ensure_ascii=False),
+            _to_json([dict(quotation) for quotation in answer.evidence]),
         )
 
 

@@ -389,7 +389,7 @@ def _report(command: TableCommand, summary: TableSummary, seconds: float, log: L
     if without:
         counts = ", ".join(f"{count:,} {status}" for status, count in without.items())
         log(f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts})")
-    log(f"predict: {summary.rows:,} rows answered in {seconds:.1f} s")
+    log(f"predict: {summary.rows:,} {'row' if summary.rows == 1 else 'rows'} answered in {seconds:.1f} s")
     if summary.cost is not None:
         log(f"predict: the calls cost {summary.cost:.6g}, in the currency of the prices")
     share = command.job.settings.max_failed_share
