@@ -36,8 +36,16 @@ def spdx_url(identifier: str) -> str:
 
 
 def spdx_of_posts(task: Task, synthetic: bool) -> str | None:
-    """SPDX identifier of the licence of a set's posts; None if they have no standard licence."""
+    """SPDX identifier of the licence that a set's posts were published under; None if it is no standard licence."""
     return SYNTHETIC_SPDX if synthetic else task.spdx
+
+
+def free_licence_of_posts(synthetic: bool) -> str | None:
+    """SPDX identifier of the licence that a whole may take from its posts.
+
+    Posts that people wrote are never called free, whatever the licence of the file that they were published in.
+    """
+    return SYNTHETIC_SPDX if synthetic else None
 
 
 def hub_licence(identifiers: Collection[str | None], name: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from tests.factories.check_cases import post_of
 
 TASKS = load_tasks()
 SAD, DR = TASKS["SAD"], TASKS["DR"]
+SYNTHETIC = frozenset({"SAD", "DR"})
 LONG = "The rent is due on Friday and my hours were cut again"
 
 
@@ -63,13 +64,14 @@ def test_huggingface_hub_reads_the_metadata(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("origin", "licence"),
     [
-        (ModelOrigin("linear", (SAD,)), "mit"),
+        (ModelOrigin("linear", (SAD,)), "other"),  # posts of people, whatever their file's licence
         (ModelOrigin("linear", (DR,)), "other"),
-        (ModelOrigin("linear", (DR,), frozenset({"DR"})), "mit"),
-        (ModelOrigin("linear", (SAD, DR)), "other"),
-        (ModelOrigin("causal", (SAD,), explanations="model"), "other"),
-        (ModelOrigin("causal", (SAD,), explanations="templates"), "mit"),
-        (ModelOrigin("causal", (SAD,), base="org/name"), "other"),
+        (ModelOrigin("linear", (SAD,), SYNTHETIC), "mit"),
+        (ModelOrigin("linear", (SAD, DR), SYNTHETIC), "mit"),
+        (ModelOrigin("linear", (SAD, TASKS["CAMS"]), SYNTHETIC), "other"),
+        (ModelOrigin("causal", (SAD,), SYNTHETIC, explanations="model"), "other"),
+        (ModelOrigin("causal", (SAD,), SYNTHETIC, explanations="templates"), "mit"),
+        (ModelOrigin("causal", (SAD,), SYNTHETIC, base="org/name"), "other"),
         (ModelOrigin("causal", other_data=True), "other"),
         (ModelOrigin("causal"), "other"),
     ],
@@ -93,7 +95,7 @@ def test_a_licence_is_named_only_if_it_covers_everything(origin: ModelOrigin, li
 def test_the_licence_of_a_base_in_a_folder_is_that_of_its_card(
     metadata: dict[str, object] | None, licence: str, said: str | None, tmp_path: Path
 ) -> None:
-    origin = ModelOrigin("encoder", (SAD,), base=base_with(tmp_path / "base", metadata))
+    origin = ModelOrigin("encoder", (SAD,), SYNTHETIC, base=base_with(tmp_path / "base", metadata))
     assert card_metadata(origin)["license"] == licence
     assert "base_model" not in card_metadata(origin)  # the folder does not say where it is from
     terms = render_terms("a", origin)

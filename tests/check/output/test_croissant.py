@@ -190,8 +190,10 @@ def test_terms_of_a_set_with_an_agreement() -> None:
 
 def test_a_standard_licence_is_named_by_its_address_and_only_for_its_own_set() -> None:
     sad = metadata_of(("SAD", "train", "work", 2), teachers=(TEMPLATE_TEACHER,))
-    assert sad["license"] == ["https://spdx.org/licenses/MIT.html"]
-    assert "usageInfo" not in sad
+    assert sad["license"] == [
+        {"@type": "sc:CreativeWork", "name": "SAD: MIT", "url": "https://spdx.org/licenses/MIT.html"}
+    ]
+    assert "usageInfo" not in sad  # the licence says all
     both = metadata_of(
         ("SAD", "train", "work", 2), ("CAMS", "train", "none", 1), teachers=(TEMPLATE_TEACHER,)
     )

@@ -280,10 +280,16 @@ def test_terms_are_written_out_unless_one_licence_covers_posts_and_explanations(
     assert TASKS["DR"].licence in terms
     assert "**Do not redistribute: DR.**" in terms
     assert "The terms of its provider apply" in terms
-    free = material(TWO[2:], teachers=(TEMPLATE_TEACHER,))
+    synthetic = {"SAD": 50}
+    free = material(TWO[2:], teachers=(TEMPLATE_TEACHER,), synthetic=synthetic)
     assert render_terms(free) is None
     assert front_matter(free)["license"] == "mit"
-    assert front_matter(material(TWO[2:], teachers=("The teacher was a model.",)))["license"] == "other"
+    for other in (
+        material(TWO[2:], teachers=(TEMPLATE_TEACHER,)),  # posts of people, whatever their file's licence
+        material(TWO[2:], teachers=("The teacher was a model.",), synthetic=synthetic),
+    ):
+        assert front_matter(other)["license"] == "other"
+        assert render_terms(other) is not None
 
 
 @pytest.mark.parametrize(

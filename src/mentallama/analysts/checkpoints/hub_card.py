@@ -1,7 +1,8 @@
 """Metadata of a model card and terms of a model, as the Hugging Face hub reads them.
 
-Nothing about a licence is guessed: a base has the one that its own card names, a set the one of its task file. Only if
-all of them are one and the same standard licence is it that of the model; otherwise `LICENSE.md` has the terms.
+Nothing about a licence is guessed, and posts that people wrote are never called free: a base has the licence that its
+own card names, a set the terms of its task file. Only a model of synthetic posts, on no base or on one with the same
+licence, has a standard licence itself; otherwise `LICENSE.md` has the terms.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mentallama.files.markdown import escape_markdown, markdown_table
 from mentallama.files.record_files import read_records
 from mentallama.records import Post, Split
 from mentallama.tasks import Task
-from mentallama.tasks.terms import SYNTHETIC_SPDX, TERMS_FILE, hub_licence, spdx_of_posts
+from mentallama.tasks.terms import SYNTHETIC_SPDX, TERMS_FILE, free_licence_of_posts, hub_licence
 from mentallama.text.fingerprint import is_certainly_real
 
 Json = dict[str, Any]
@@ -99,7 +100,7 @@ class ModelOrigin:
         explanations: dict[str, tuple[str | None, ...]] = {"templates": (SYNTHETIC_SPDX,), "model": (None,)}
         return (
             *(() if self.base is None else (self.base_licence,)),
-            *(spdx_of_posts(task, task.set in self.synthetic_sets) for task in self.tasks),
+            *(free_licence_of_posts(task.set in self.synthetic_sets) for task in self.tasks),
             *explanations.get(self.explanations, ()),
             *((None,) if self.other_data or not self.tasks else ()),
         )

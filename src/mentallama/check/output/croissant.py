@@ -19,7 +19,7 @@ from mentallama.records import FORMS, SPLITS, Form
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
 from mentallama.tasks.schema import DataUse
-from mentallama.tasks.terms import DUO_CODES, DUO_PERMISSIONS, spdx_of_posts, spdx_url
+from mentallama.tasks.terms import DUO_CODES, DUO_PERMISSIONS, SYNTHETIC_SPDX, spdx_of_posts, spdx_url
 
 Json = dict[str, Any]
 
@@ -164,14 +164,13 @@ def _publication(publication: Publication) -> Json:
 
 
 def _licences(card: DatasetCardData) -> Iterator[str | Json]:
-    """Address of the licence if there is only one; else the terms of each set's posts and of the explanations."""
-    spdx = {name: spdx_of_posts(task, not card.has_real_posts(name)) for name, task in _tasks(card)}
-    only = next(iter(spdx.values())) if len(set(spdx.values())) == 1 else None
-    if only is not None and not card.has_model_explanations:
-        yield spdx_url(only)
+    """Address of this project's licence if nothing else is in the data; else the terms of each set's posts and of the
+    explanations."""
+    if not card.has_model_explanations and not any(map(card.has_real_posts, card.sets)):
+        yield spdx_url(SYNTHETIC_SPDX)
         return
     for name, task in _tasks(card):
-        identifier = spdx[name]
+        identifier = spdx_of_posts(task, not card.has_real_posts(name))
         if identifier is not None:
             yield {"@type": "sc:CreativeWork", "name": f"{name}: {identifier}", "url": spdx_url(identifier)}
         else:

@@ -25,7 +25,7 @@ from mentallama.records import FORMS, SPLITS, Form, Split
 from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
-from mentallama.tasks.terms import SYNTHETIC_SPDX, hub_licence, spdx_of_posts
+from mentallama.tasks.terms import SYNTHETIC_SPDX, free_licence_of_posts, hub_licence
 
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 """Upper bound of the number of rows -> the Hugging Face Hub's name of the size category."""
@@ -162,7 +162,7 @@ def front_matter(card: DatasetCardData) -> dict[str, Any]:
 
 def _licence(card: DatasetCardData) -> dict[str, str]:
     """The licence of posts and explanations."""
-    posts = [spdx_of_posts(card.tasks[name], not card.has_real_posts(name)) for name in card.sets]
+    posts = [free_licence_of_posts(not card.has_real_posts(name)) for name in card.sets]
     explanations = None if card.has_model_explanations else SYNTHETIC_SPDX
     return hub_licence([*posts, explanations], "terms-of-each-source")
 
