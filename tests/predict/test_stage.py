@@ -38,6 +38,8 @@ def test_every_setting_reaches_the_analyst() -> None:
         "input_price": 1.5,
         "output_price": 6.0,
         "budget": 20.0,
+        "scoring": "chat",
+        "letter_orders": 2,
     }
     assert set(prediction) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
     options = values(
@@ -49,5 +51,5 @@ def test_every_setting_reaches_the_analyst() -> None:
 def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:
     options, settings = values(InferenceOptions()), Predict()
     shared = set(options) & set(Predict.model_fields)
-    assert len(shared) == 19
+    assert len(shared) == 21
     assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}

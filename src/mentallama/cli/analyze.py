@@ -11,7 +11,7 @@ import typer
 from mentallama.cli.console import echo_json
 from mentallama.cli.options import HelpCommand, TasksFolder
 from mentallama.cli.setup.completion import complete_models, complete_tasks
-from mentallama.errors import UsageError
+from mentallama.errors import MentallamaError, UsageError
 from mentallama.safety import NOTICE
 
 RUNS = Path("runs")
@@ -112,6 +112,10 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         problem := next((answer.reason for answer in answers if answer.status == "skipped"), None)
     ) is not None:
         raise UsageError(f"{problem}; pass a post, or - to read it from standard input")
+    if failed := ", ".join(dict.fromkeys(str(each.reason) for each in answers if each.status == "failed")):
+        raise MentallamaError(
+            f"the model gave no answer ({failed}); check the model and the options of the request"
+        )
     if as_json:
         fields = [answer.model_dump(mode="json", exclude={"post", "model"}) for answer in answers]
         echo_json({"text": answers[0].post, "model": model, "answers": fields, "notice": NOTICE})
