@@ -111,6 +111,7 @@ def test_a_manifest_records_inputs_outputs_and_counts(small: Path) -> None:
         assert {"settings", "tasks", "versions", "inputs"} == set(manifest.cache_key)
         assert manifest.seconds >= 0
         assert manifest.peak_memory_mb > 10
+        assert manifest.execution is not None
     collect = read_manifest(small / "collect")
     assert collect is not None
     assert [each["name"] for each in collect.cache_key["inputs"]] == [
