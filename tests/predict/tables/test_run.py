@@ -384,6 +384,22 @@ def test_calls_that_all_fail_write_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_a_budget_stops_and_a_larger_one_goes_on_without_paying_twice(tmp_path: Path) -> None:
+    data, out, log = texts_table(tmp_path / "in.csv", 60), tmp_path / "out.csv", list[str]()
+    prices = {"input_price": 1000.0, "output_price": 1000.0, "max_concurrency": 2, "max_new_tokens": 64}
+    with serving(Plan(reply=lambda _: YES)) as server:
+        with pytest.raises(MentallamaError, match="budget"):
+            predict(remote(server), data, out, budget=1.0, log=log, **prices)
+        assert 0 < server.hashes.total() < 60
+        summary = predict(remote(server), data, out, budget=1000.0, log=log, **prices)
+        assert (set(server.hashes.values()), len(server.hashes)) == ({1}, 60)
+    assert summary.cost is not None
+    assert 0 < summary.cost < 1000
+    assert f"predict: the calls cost {summary.cost:.6g}, in the currency of the prices" in log
+    assert sum("estimated" in line or "cost" in line for line in log) >= 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
 # --- resuming ------------------------------------------------------------------------------------------
 
 

@@ -148,11 +148,11 @@ def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
         Everything is written, but more calls failed than `max_failed_share` allows.
     """
     start, job = time.monotonic(), command.job
-    # wrong settings, and unknown formats, kinds and tasks, are reported before anything is read
-    format_ = command.output_format
+    # wrong settings, and unknown kinds, formats and tasks, are reported before anything is read
     analyst_kind(job.spec)
     if problem := price_problem(job.spec, job.settings):
         raise UsageError(problem)
+    format_ = command.output_format
     select_questions(command.questions or tuple(job.tasks), None, job.tasks, job.spec)
     with part_folder(command.output_path) as part:
         identity = f"{answers_identity(job)} {command.query_form}"
