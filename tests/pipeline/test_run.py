@@ -10,8 +10,12 @@ import pytest
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import UsageError
+from mentallama.evaluate.answers import evaluate
 from mentallama.evaluate.score_file import read_scores
+from mentallama.files.record_files import read_records
 from mentallama.pipeline.run import Run, run
+from mentallama.records import Post
+from mentallama.run_files import POSTS_PATH
 from tests.factories.project import ROOT
 
 RECIPE = ROOT / "recipes/sample-linear.yaml"
@@ -33,6 +37,16 @@ def test_a_run_knows_its_stages_scores_model_and_report(done: Run) -> None:
     assert done == Run(str(done.folder))
     answers = open_analyst(done.model).analyze("I can't keep up, everything is due", task="dreaddit")
     assert answers[0].status == "parsed"
+
+
+def test_scores_in_memory_are_those_of_the_run(done: Run) -> None:
+    """The same posts, asked and scored from Python: the same figures and the same interval, to the digit."""
+    posts = list(read_records(done.folder / POSTS_PATH, Post))
+    test = [post for post in posts if post.split == "test" and post.set == "dreaddit"]
+    answers = open_analyst(done.model).analyze((post.text for post in test), task="dreaddit")
+    scores = evaluate(answers, [post.labels.get("stress") for post in test], seed=read_recipe(RECIPE).seed)
+    assert scores["dreaddit"] == done.scores["dreaddit"]
+    assert scores["dreaddit"].n >= 5
 
 
 def test_a_finished_run_is_up_to_date_whatever_names_the_recipe(done: Run) -> None:
