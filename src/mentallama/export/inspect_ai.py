@@ -18,7 +18,7 @@ TASK_FILE = "mentallama_tasks.py"
 
 USAGE = f"""```sh
 pip install inspect-ai
-inspect eval FOLDER/{TASK_FILE} --model openai/MODEL
+inspect eval FOLDER/{TASK_FILE} --model openai/MODEL --temperature 0
 inspect view
 ```
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from mentallama.analysts.base import InferenceOptions
 from mentallama.export.evaluation import METRIC_NAMES, ExportedTasks, write_evaluation_data
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import ExportSource
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 GROUP = "mentallama"
-MAX_NEW_TOKENS = 512
-"""Longest answer, in tokens; the published explanations have at most about 400."""
 
 USAGE = """```sh
 pip install lm-eval
@@ -32,7 +31,8 @@ lm_eval run --include_path FOLDER --tasks mentallama --model hf --model_args pre
 
 `FOLDER` is this folder; mentallama must be installed beside lm-eval. `mentallama` is the group of all sets, and
 `mentallama_SET` one of them. The metrics are in percent and those of `mentallama evaluate`, to the digit: an answer
-without a label (unparsed, refused or truncated) is wrong and never a class. Few-shot examples come from the training
+without a label (unparsed, refused or truncated) is wrong and never a class. Answers have the default limit of
+`mentallama predict`, and are generated greedily. Few-shot examples come from the training
 posts. The tool does not say why a model stopped, so an answer counts as truncated only if its text breaks off."""
 
 _UTILS = '''"""The rows of these tasks, how answers are read, and the metrics: those of `mentallama evaluate`."""
@@ -90,7 +90,11 @@ def _task(name: str, splits: Sequence[Split]) -> dict[str, Any]:
         "output_type": "generate_until",
         "doc_to_text": "prompt",
         "doc_to_target": "answer",
-        "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": MAX_NEW_TOKENS},
+        "generation_kwargs": {
+            "until": [],
+            "do_sample": False,
+            "max_gen_toks": InferenceOptions.max_new_tokens,
+        },
         "process_results": _Function("process_results"),
         "metric_list": [
             {"metric": metric, "aggregation": _Function(metric), "higher_is_better": True}
