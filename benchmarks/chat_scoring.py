@@ -13,6 +13,9 @@ and `t-sid`, whose four answers begin alike. Readings:
 - first token: the first token of the reply to the query, on all posts.
 - letters: the answers as letters, in 1, 2 and 4 orders, on the first --letters posts.
 
+The replies' log-probabilities for the last two are computed in transformers from the same weights, which is faster, and
+leaves the reading as the only difference; 20 alternatives are passed on, as a server does.
+
 Results are kept in DIR, so that an interrupted run resumes. Needs the extra `train`, gguf and xllamacpp.
 """
 
@@ -33,9 +36,9 @@ import torch
 import xllamacpp
 import yaml
 
-from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.language_model.answer_scorer import Fields, WrittenQuestion
 from mentallama.analysts.language_model.chat_scoring import (
+    TOP_LOGPROBS,
     ChatScorer,
     GrammarScorer,
     average_orders,
@@ -49,7 +52,7 @@ from mentallama.answers.format import label_sentence
 from mentallama.config import EndpointSettings
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import open_endpoint
-from mentallama.llm_api.types import Completion, Limits, Request
+from mentallama.llm_api.types import Completion, Limits, ReplyToken, Request
 from mentallama.records import Example
 from mentallama.tasks import load_tasks, write_query
 
@@ -185,31 +188,58 @@ class Client:
         ((_, completion),) = iter_completions([request], self._endpoint, Limits(timeout=600.0))
         return completion
 
-    def grammar(self) -> Read:
-        scorer = GrammarScorer(self.ask, "smollm2")
-        if not scorer.supported():
-            raise SystemExit("the server does not obey grammars of token ids")
-        return lambda question: scorer.probabilities(
-            question, [self.ask(fields) for fields in scorer.prompts(question)]
+
+class LocalModel:
+    """Answers chat requests for the log-probabilities of the first token, as a server does."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    @torch.inference_mode()
+    def ask(self, fields: Fields) -> Completion:
+        ids = self._tokenizer.apply_chat_template(
+            fields["messages"], add_generation_prompt=True, return_tensors="pt", return_dict=False
         )
-
-    def first_token(self) -> Read:
-        scorer = ChatScorer(20, 1)
-        return lambda question: scorer.probabilities(
-            question, [self.ask(fields) for fields in scorer.prompts(question)]
+        logprobs = self._model(ids, logits_to_keep=1).logits[0, -1].log_softmax(-1)
+        top = logprobs.topk(fields["top_logprobs"])
+        listed = tuple(
+            (self._tokenizer.decode([number]).encode(), min(0.0, logprob))
+            for number, logprob in zip(top.indices.tolist(), top.values.tolist(), strict=True)
         )
+        token = ReplyToken(piece=listed[0][0], logprob=listed[0][1], alternatives=listed)
+        return Completion(hash="", example_id="", model="", state="answered", reply_tokens=(token,))
 
-    def one_order(self, number: int) -> Read:
-        """Probabilities from letters in one of the orders, numbered from 0; None if there is none of that number."""
 
-        def read(question: WrittenQuestion) -> Probabilities:
-            orders = label_orders(question.labels, max(ORDERS), question.query)
-            if number >= len(orders):
-                return None
-            completion = self.ask(first_token_fields(letter_query(question, orders[number]), 20))
-            return letter_probabilities(completion, orders[number])
+def by_grammar(ask: Callable[[Fields], Completion]) -> Read:
+    scorer = GrammarScorer(ask, "smollm2")
+    if not scorer.supported():
+        raise SystemExit("the server does not obey grammars of token ids")
+    return lambda question: scorer.probabilities(
+        question, [ask(fields) for fields in scorer.prompts(question)]
+    )
 
-        return read
+
+def by_first_token(ask: Callable[[Fields], Completion]) -> Read:
+    scorer = ChatScorer(max(TOP_LOGPROBS), 1)
+    return lambda question: scorer.probabilities(
+        question, [ask(fields) for fields in scorer.prompts(question)]
+    )
+
+
+def by_letters(ask: Callable[[Fields], Completion], number: int) -> Read:
+    """Probabilities from letters in one of the orders, numbered from 0; None if there is none of that number."""
+
+    def read(question: WrittenQuestion) -> Probabilities:
+        orders = label_orders(question.labels, max(ORDERS), question.query)
+        if number >= len(orders):
+            return None
+        fields = first_token_fields(letter_query(question, orders[number]), max(TOP_LOGPROBS))
+        return letter_probabilities(ask(fields), orders[number])
+
+    return read
 
 
 def each(read: Read) -> Callable[[Sequence[Example]], Iterator[Probabilities]]:
@@ -218,24 +248,22 @@ def each(read: Read) -> Callable[[Sequence[Example]], Iterator[Probabilities]]:
 
 def run(args: argparse.Namespace) -> Results:
     results, examples = Results(args.cache / "results.jsonl"), examples_of(made_up_posts(args.posts))
-    options = InferenceOptions(labels_only=True, template="chat", device="cpu", dtype="float32")
-    if any(("exact", example.id) not in results.found for example in examples):
-        causal = open_analyst(f"causal:{dequantised(args.gguf, args.cache / 'float32')}", options)
-        results.fill(
-            "exact", examples, lambda chunk: (answer.probabilities for answer in causal.predict(chunk))
-        )
-    with llama_cpp_server(args.gguf) as url:
-        client = Client(url)
-        results.fill("grammar", examples, each(client.grammar()))
-        differing = [example for example in examples if example.task == "dreaddit"]
-        results.fill("first token", differing, each(client.first_token()))
+    folder = dequantised(args.gguf, args.cache / "float32")
+    causal = open_analyst(
+        f"causal:{folder}", labels_only=True, template="chat", device="cpu", dtype="float32"
+    )
+    results.fill("exact", examples, lambda chunk: (answer.probabilities for answer in causal.predict(chunk)))
+    local = LocalModel(folder)
+    differing = [example for example in examples if example.task == "dreaddit"]
+    results.fill("first token", differing, each(by_first_token(local.ask)))
+    for number in range(max(ORDERS)):
         lettered = examples[: args.letters * len(QUESTIONS)]
-        for number in range(max(ORDERS)):
-            results.fill(f"order {number}", lettered, each(client.one_order(number)))
-    if args.float32:
-        with llama_cpp_server(float32_gguf(args.gguf, args.cache / "float32.gguf")) as url:
-            few = examples[: args.float32 * len(QUESTIONS)]
-            results.fill("grammar, float32", few, each(Client(url).grammar()))
+        results.fill(f"order {number}", lettered, each(by_letters(local.ask, number)))
+    with llama_cpp_server(float32_gguf(args.gguf, args.cache / "float32.gguf")) as url:
+        few = examples[: args.float32 * len(QUESTIONS)]
+        results.fill("grammar, float32", few, each(by_grammar(Client(url).ask)))
+    with llama_cpp_server(args.gguf) as url:
+        results.fill("grammar", examples, each(by_grammar(Client(url).ask)))
     return results
 
 
@@ -280,8 +308,8 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--posts", type=int, default=200)
-    parser.add_argument("--letters", type=int, default=40)
-    parser.add_argument("--float32", type=int, default=20, help="posts on float32 weights in llama.cpp")
+    parser.add_argument("--letters", type=int, default=100, help="posts whose answers are offered as letters")
+    parser.add_argument("--float32", type=int, default=10, help="posts on float32 weights in llama.cpp")
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.cache.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -208,6 +209,8 @@ END = (b"", 2, 0.9, [b"The"])
             None,
         ),  # split, and not certain
         (repeated((b"No", 5, 0.2, [b"N", b"The"]), (b" one.", 6, 0.9, []), END), (5, 6)),
+        (repeated((b" No", 5, 0.9, [b"No"]), (b" one.", 6, 0.9, []), END), (5, 6)),
+        (repeated((b"N", 7, 0.9, [b"No"]), (b"o one.", 8, 0.9, [])), (7, 8)),  # certain
         (repeated((b"No", 5, 0.9, []), END), None),
         (repeated((b"Yes", 5, 0.9, [])), None),
         (repeated((b"No", None, 0.9, []), (b" one.", 6, 0.9, [])), None),
@@ -504,10 +507,11 @@ class GrammarServer:
     """A server that obeys grammars as llama.cpp does; its tokens are words, with ids by first appearance.
 
     A token's log-probability depends on the tokens before it in the reply; while a text is repeated it is close to 0.
+    `space`: what its chat template puts before the model's turn.
     """
 
-    def __init__(self, raw: bool = True) -> None:
-        self._raw = raw
+    def __init__(self, raw: bool = True, space: str = "") -> None:
+        self._raw, self._space = raw, space
         self._ids: dict[str, int] = {}
 
     def __call__(self, body: Body, path: str) -> tuple[int, Body] | None:
@@ -527,8 +531,8 @@ class GrammarServer:
         return 200, {"choices": [choice]}
 
     def _pieces(self, grammar: str) -> list[str]:
-        if grammar.startswith('"'):
-            return PIECE.findall(grammar[1:-1])
+        if grammar.startswith('" "? '):
+            return PIECE.findall(self._space + json.loads(grammar.removeprefix('" "? ')))
         names = {number: piece for piece, number in self._ids.items()}
         return [names[int(number)] for number in re.findall(r"<\[(\d+)\]>", grammar)]
 
@@ -543,16 +547,24 @@ def token_logprob(piece: str, before: Sequence[str]) -> float:
     return -1.0 - len(piece) / 7 - len(before) / 3
 
 
-@pytest.mark.parametrize("form", ["instruction", "completion"])
-@pytest.mark.parametrize("name", ["DR", "t-sid", "SAD"])
-def test_answers_written_by_grammar_have_their_likelihood(name: str, form: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "form", "space"),
+    [
+        ("DR", "instruction", ""),
+        ("DR", "completion", ""),
+        ("t-sid", "instruction", " "),
+        ("SAD", "completion", " "),
+        ("SAD", "instruction", ""),
+    ],
+)
+def test_answers_written_by_grammar_have_their_likelihood(name: str, form: Any, space: str) -> None:
     task = TASKS[name]
-    with serving(Plan(respond=GrammarServer())) as server:
+    with serving(Plan(respond=GrammarServer(space=space))) as server:
         analyst, messages = opened(server.url, labels_only=True)
         (prediction,) = analyst.predict([example(name, form=form)])
         again: Prediction = next(iter(analyst.predict([example(name, "Of tea.", form)])))
         assert sum("Of tea." in str(body) for body in server.bodies) == len(task.labels)
-    pieces = [PIECE.findall(label_sentence(task, label, form)) for label in task.labels]
+    pieces = [PIECE.findall(space + label_sentence(task, label, form)) for label in task.labels]
     scores = [sum(token_logprob(piece, all_[:n]) for n, piece in enumerate(all_)) for all_ in pieces]
     expected = dict(zip(task.labels, softmax(scores), strict=True))
     assert prediction.probabilities == pytest.approx(expected)

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.registry import open_with_options
+from mentallama.analysts.registry import open_analyst, open_with_options
 from mentallama.records import example_of
 from mentallama.tasks import load_tasks, write_query
 from mentallama.train.loop.lora import merge_lora
@@ -71,6 +71,29 @@ def test_llama_cpp_answers_chats_as_this_process_answers_queries(trained: Path, 
     with llama_cpp_server(tmp_path / "model.gguf", context=256) as url:
         served = list(open_with_options(f"remote:tiny@{url}", options).predict(EXAMPLES))
     assert [prediction.reading for prediction in served] == [prediction.reading for prediction in here]
+
+
+def test_llama_cpp_scores_answers_and_explains_them_as_this_process_does(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Both compute in float32; the answers are made to be written by a grammar."""
+    pytest.importorskip("xllamacpp")
+    pytest.importorskip("gguf")
+    from tests.factories.gguf_file import write_gguf
+
+    messages: list[str] = []
+    here = list(open_analyst(f"causal:{trained}", max_new_tokens=NEW_TOKENS).predict(EXAMPLES))
+    write_gguf(trained, tmp_path / "model.gguf")
+    with llama_cpp_server(tmp_path / "model.gguf", context=256) as url:
+        remote = open_analyst(
+            f"remote:tiny@{url}", max_new_tokens=NEW_TOKENS, max_concurrency=1, log=messages.append
+        )
+        served = list(remote.predict(EXAMPLES))
+    assert len(messages) == 1
+    assert "a grammar makes the model write each answer" in messages[0]
+    for ours, theirs in zip(here, served, strict=True):
+        assert theirs.probabilities == pytest.approx(ours.probabilities, abs=1e-5)
+        assert theirs.reading == ours.reading
 
 
 def served_ids(folder: Path) -> list[list[int]]:

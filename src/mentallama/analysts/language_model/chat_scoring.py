@@ -38,6 +38,9 @@ first, such as thinking."""
 TOP_LOGPROBS = (20, 5)
 """Numbers of alternatives to ask for, from the most that OpenAI gives to the most that some servers give."""
 
+SPELLING_ALTERNATIVES = 200
+"""Number of alternatives among which another way to split an answer is looked for."""
+
 IMPROBABLE_TEXT = "Green seven walks."
 """A text that no model is inclined to write; log-probabilities before a grammar is applied show that."""
 
@@ -111,10 +114,11 @@ def _spelling_fields(answer: str) -> Fields:
     turns = [("user", answer), ("assistant", answer), ("user", answer)]
     return {
         "messages": [{"role": role, "content": content} for role, content in turns],
-        "grammar": f"root ::= {json.dumps(answer, ensure_ascii=False)}",
+        # Some chat templates put a space before the model's turn, which is then part of its first token.
+        "grammar": f'root ::= " "? {json.dumps(answer, ensure_ascii=False)}',
         "logprobs": True,
-        "top_logprobs": max(TOP_LOGPROBS),
-        "max_tokens": len(answer.encode()) + 1,
+        "top_logprobs": SPELLING_ALTERNATIVES,
+        "max_tokens": len(answer.encode()) + 2,
         "temperature": 0,
     }
 
@@ -130,12 +134,14 @@ def _forced_fields(messages: list[Fields], ids: Sequence[int]) -> Fields:
 
 
 def spelled_ids(answer: str, completion: Completion) -> tuple[int, ...] | None:
-    """Ids of the tokens of a repeated answer, without the end of the turn.
+    """Ids of the tokens of a repeated answer, with a space before it or without, and without the end of the turn.
 
     None if the reply is another text, an id is missing, or the model may have split a word that is one token: it was
     not certain of a piece, and a longer one would have fitted.
     """
     ids, rest = list[int](), answer.encode()
+    if completion.reply_tokens and completion.reply_tokens[0].piece.startswith(b" "):
+        rest = b" " + rest
     for token in completion.reply_tokens:
         if not rest:
             break
