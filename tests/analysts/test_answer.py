@@ -38,6 +38,7 @@ def test_consoles_and_logs_show_no_text_of_a_post() -> None:
     assert str(REFUSED) == "task='SAD' question='cause' status='refused' reason='the model declines'"
     answers = Answers([YES, REFUSED, YES, REFUSED], [0, 0, 1, 1])
     assert repr(answers) == "<Answers: 4 about 2 posts; DR (depression): 2 yes; SAD (cause): 2 refused>"
+    assert repr(Answers([YES] * 1234)) == "<Answers: 1,234 about 1,234 posts; DR (depression): 1,234 yes>"
     assert repr(Answers([])) == "<Answers: 0 about 0 posts>"
     assert repr(TiredAnalyst()) == "TiredAnalyst('tired:1')"
 

@@ -234,11 +234,11 @@ class Answers(Sequence[Answer]):
             of_question = counts.setdefault(f"{answer.task} ({answer.question})", Counter())
             of_question[answer.label or answer.status] += 1
         listed = (
-            f"{question}: {', '.join(f'{count} {name}' for name, count in of_question.most_common())}"
+            f"{question}: {', '.join(f'{count:,} {name}' for name, count in of_question.most_common())}"
             for question, of_question in counts.items()
         )
         posts = counted(len(set(self.positions)), "post")
-        return f"<Answers: {'; '.join([f'{len(self)} about {posts}', *listed])}>"
+        return f"<Answers: {'; '.join([f'{len(self):,} about {posts}', *listed])}>"
 
     def _repr_html_(self) -> str:
         return answers_html(self._answers[:MAX_SHOWN], max(0, len(self) - MAX_SHOWN))
