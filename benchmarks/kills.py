@@ -3,12 +3,12 @@
     python benchmarks/kills.py [--kills 60] [--seed 7] [--keep DIR]
 
 Covers run (collect, train, predict, evaluate and report of the linear analyst), the pipeline of a small language model
-trained from scratch (teach, check, train, predict), teach with a server, predict without a recipe, and forget. After
-each kill: a command that was told to stop (SIGTERM, SIGINT) says so in one sentence, ends with the exit code that a
-shell expects, and prints no traceback. After a few kills the command is left to finish: its files have the same bytes
-as those of an undisturbed run, but for times, memory and the ledger's, and nothing half-written is left. Prints one
-line per command and every deviation; the exit code is 1 if there was one. The moments depend on the seed and on the
-speed of the machine.
+trained from scratch (teach, check, train, predict), teach with a server, predict without a recipe, of a run and of a
+table, and forget. After each kill: a command that was told to stop (SIGTERM, SIGINT) says so in one sentence, ends with
+the exit code that a shell expects, and prints no traceback. After a few kills the command is left to finish: its files
+have the same bytes as those of an undisturbed run, but for times, memory and the ledger's, and nothing half-written is
+left. Prints one line per command and every deviation; the exit code is 1 if there was one. The moments depend on the
+seed and on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -224,8 +224,17 @@ def commands(work: Path, url: str) -> Iterator[Command]:
             "--split", "train", "--split", "test",
         ],
     )  # fmt: skip
+    posts = finished / "collect/posts.jsonl.zst"
+    yield Command(
+        "table",
+        9,
+        lambda folder: [
+            "predict", "--model", f"linear:{finished / 'train'}", "--data", str(posts), "--task", "DR",
+            "--task", "CLP", "--out", str(folder / "labelled.csv"),
+        ],
+    )  # fmt: skip
     first_post = subprocess.run(
-        [sys.executable, "-c", _FIRST_AUTHOR, str(finished / "collect/posts.jsonl.zst")],
+        [sys.executable, "-c", _FIRST_AUTHOR, str(posts)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, capture_output=True, text=True, check=True,
     ).stdout.strip()  # fmt: skip
     yield Command(

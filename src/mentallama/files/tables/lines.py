@@ -85,8 +85,8 @@ class TextLines:
         except UnicodeDecodeError as fault:
             byte, location = fault.object[fault.start], self._locate_undecodable_line()
             raise DataError(
-                f"byte 0x{byte:02x}{location} is not {self._encoding}; does the file have another encoding? A "
-                "recipe names it with the key encoding",
+                f"byte 0x{byte:02x}{location} is not {self._encoding}; does the file have another encoding? "
+                "Name it with --encoding, in a recipe with the key encoding",
                 self.path,
             ) from None
         except UnicodeError:  # UTF-16 without byte order mark, or truncated inside a character
