@@ -192,3 +192,12 @@ def test_the_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(sys, "argv", ["mentallama", "tasks"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_a_library_that_is_missing_is_named() -> None:
+    sentence = console.unexpected_error_sentence(
+        ModuleNotFoundError("No module", name="packaging.specifiers")
+    )
+    assert sentence.startswith("the library packaging is not installed; `pip check`")
+    own = console.unexpected_error_sentence(ModuleNotFoundError("No module", name="mentallama.gone"))
+    assert own.startswith("unexpected ModuleNotFoundError")

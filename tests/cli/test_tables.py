@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.cli import tables
-from mentallama.cli.tables import CELL_FRAME, WideTable, print_table, split_columns
+from mentallama.cli.tables import (
+    CELL_FRAME,
+    MIN_KEY_WIDTH,
+    WideTable,
+    narrow_keys,
+    print_table,
+    split_columns,
+)
 
 TABLE = WideTable(
     "Test, instruction form",
@@ -68,3 +75,17 @@ def test_every_column_is_in_one_part_that_fits(widths: list[int], available: int
         assert part[: len(keys)] == keys
         needed = 1 + sum(widths[column] + CELL_FRAME for column in part)
         assert needed <= available or len(part) == len(keys) + 1
+
+
+@given(st.lists(st.integers(1, 60), min_size=2, max_size=6), st.integers(1, 120), st.integers(1, 2))
+def test_keys_are_narrowed_only_as_far_as_needed(widths: list[int], available: int, n_keys: int) -> None:
+    n_keys = min(n_keys, len(widths) - 1)
+    narrowed = narrow_keys(widths, n_keys, available)
+    needed = 1 + sum(width + CELL_FRAME for width in [*narrowed[:n_keys], max(widths[n_keys:])])
+    assert narrowed[n_keys:] == widths[n_keys:]
+    for before, after in zip(widths, narrowed, strict=True):
+        assert min(before, MIN_KEY_WIDTH) <= after <= before
+    if narrowed != widths:
+        assert needed == available or max(narrowed[:n_keys]) <= MIN_KEY_WIDTH
+    else:
+        assert needed <= available or max(widths[:n_keys]) <= MIN_KEY_WIDTH

@@ -14,6 +14,8 @@ from typing import Any
 
 import typer
 
+from mentallama.program import PROGRAM
+
 DEBUG_VARIABLE = "MENTALLAMA_DEBUG"
 """Environment variable; if it is set, an unexpected error shows its traceback."""
 
@@ -63,6 +65,9 @@ def unexpected_error_sentence(error: BaseException) -> str:
     """Kind and place of an error that is a fault of the program. Its own message is left out: it may quote a post."""
     if isinstance(error, MemoryError):
         return "there is not enough memory; use fewer processes (--set jobs=1) or smaller batches"
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(PROGRAM):
+        library = error.name.partition(".")[0]
+        return f"the library {library} is not installed; `pip check` lists what is missing, pip installs it"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "mentallama" in frame.filename] or frames
     place = f" in {os.path.basename(ours[-1].filename)}, line {ours[-1].lineno}" if ours else ""  # noqa: PTH119

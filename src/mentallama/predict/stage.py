@@ -190,7 +190,7 @@ def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
     if summary.failed:
         yield (
             f"note: predict: {sum(summary.failed.values())} failed ({describe_failures(summary.failed)}); all are "
-            f"listed in {listing}, mentallama predict --retry retries them"
+            f"listed in {listing}, and the same command with --retry retries them"
         )
     if summary.counts:
         counts = ", ".join(

@@ -130,7 +130,7 @@ def teach_notes(folder: Path) -> Iterator[str]:
     if reasons:
         yield (
             f"note: teach: {reasons.total()} failed ({describe_failures(reasons)}); all are listed in "
-            f"{folder / FAILED_REQUESTS_PATH}, `{command_line('teach RECIPE --retry')}` retries them"
+            f"{folder / FAILED_REQUESTS_PATH}, and `{command_line('teach RECIPE --retry')}` retries them"
         )
 
 
