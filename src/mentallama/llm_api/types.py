@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from pydantic import ConfigDict
+
 from mentallama.records import Record
 
 CompletionState = Literal["answered", "refused", "failed"]
@@ -44,6 +46,9 @@ class ReplyToken(Record):
     place and their log-probabilities, usually with the token itself. `id` is its number in the model's vocabulary,
     which llama.cpp gives.
     """
+
+    # A piece of a character is no text that JSON could hold, and an impossible token has the logarithm -inf.
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings")
 
     piece: bytes
     logprob: float

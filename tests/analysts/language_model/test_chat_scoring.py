@@ -180,6 +180,21 @@ def test_the_error_is_within_its_bound(scores: list[float], top: int, is_option:
             assert abs(found[f"label {number}"] - chances[number] / mass) <= MAX_UNLISTED + 1e-9
 
 
+@given(
+    some.binary(),
+    some.one_of(some.floats(-1e4, 0), some.just(-math.inf)),
+    some.none() | some.integers(0, 9**6),
+)
+def test_a_completion_with_any_tokens_survives_json(piece: bytes, logprob: float, number: int | None) -> None:
+    """Completions that were paid for are kept as JSON."""
+    token = ReplyToken(
+        piece=piece, logprob=logprob, id=number, alternatives=((piece, logprob), (b"\xff", -1.5))
+    )
+    completion = Completion(hash="", example_id="", model="", state="answered", reply_tokens=(token,))
+    again = Completion.model_validate_json(completion.model_dump_json(exclude_defaults=True))
+    assert again == completion
+
+
 # Spelling
 
 
