@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -10,6 +9,7 @@ from functools import lru_cache
 from mentallama.analysts.answer import answer_of, example_of_text, unanswered
 from mentallama.analysts.base import BATCH_SIZE, InferenceOptions
 from mentallama.analysts.registry import analyst_kind, open_with_options
+from mentallama.environment import usable_cpus
 from mentallama.parallel import batched, map_batches
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
 from mentallama.predict.stage import PredictJob, inference_options
@@ -33,11 +33,11 @@ AskFn = Callable[[Iterable[TextQuestions]], Iterator[StoredAnswer]]
 
 
 def ask_function(job: PredictJob, pool: AnalystPool, form: Form, names: Iterable[str], n_texts: int) -> AskFn:
-    """How texts are asked about: by the pool, or by as many processes as `n_texts` repay and this machine has CPUs.
+    """Choose how texts are asked about: by the pool, or by as many processes as `n_texts` repay and this machine has CPUs.
 
     `names` are the tasks of the questions.
     """
-    jobs = min(available_cpus(), n_texts // TEXTS_PER_PROCESS)
+    jobs = min(usable_cpus(), n_texts // TEXTS_PER_PROCESS)
     if job.ray is not None or jobs < 2 or not analyst_kind(job.spec).single_cpu:
         return lambda texts: (
             answer
@@ -49,11 +49,6 @@ def ask_function(job: PredictJob, pool: AnalystPool, form: Form, names: Iterable
     return lambda texts: (
         answer for answers in map_batches(worker, batched(texts, BATCH_SIZE), jobs) for answer in answers
     )
-
-
-def available_cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

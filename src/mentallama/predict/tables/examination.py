@@ -13,7 +13,7 @@ from mentallama.predict.tables.input_table import InputTable, find_column, requi
 
 @dataclass
 class TableFacts:
-    """What a first reading finds in a table: its rows, how many of their texts are answered already, and its columns.
+    """Findings of a first reading of a table: its rows, how many of their texts are answered already, and its columns.
 
     `unreadable` and `repeated_ids` are a number of rows and the first of them, 0 if there is none.
     """

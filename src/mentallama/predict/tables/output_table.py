@@ -52,26 +52,25 @@ class AnswerColumns:
     @property
     def kinds(self) -> dict[str, ColumnKind]:
         """The names of the columns, in order, and the kind of their values."""
-        return {
-            name: "number" if name.rpartition(".")[2].removeprefix(self.prefix) == "probability" else "text"
-            for name in self._names
-        }
+        return {name: "number" if column == "probability" else "text" for name, column in self._columns}
 
     @property
-    def _names(self) -> list[str]:
+    def _columns(self) -> Iterator[tuple[str, str]]:
+        """The name of each column, and which column of an answer it holds."""
         if not self.wide:
-            return [self.prefix + column for column in ANSWER_COLUMNS]
+            yield from ((self.prefix + column, column) for column in ANSWER_COLUMNS)
+            return
         own = [column for column in ANSWER_COLUMNS if column not in _IN_NAME | _ONCE]
-        return [self._wide_name(key, column) for key in self.questions for column in own] + [
-            self.prefix + column for column in ANSWER_COLUMNS if column in _ONCE
-        ]
+        yield from ((self._wide_name(key, column), column) for key in self.questions for column in own)
+        yield from ((self.prefix + column, column) for column in ANSWER_COLUMNS if column in _ONCE)
 
     def _wide_name(self, key: QuestionKey, column: str) -> str:
         return self.prefix + (column if len(self.questions) == 1 else ".".join((*key, column)))
 
     def refuse_clash(self, own: Sequence[str], table_name: str) -> None:
         """Raise `UsageError` if the table has a column that would be added."""
-        clash = [name for name in own if name in self.kinds]
+        added = self.kinds
+        clash = [name for name in own if name in added]
         if clash:
             names = ", ".join(map(repr, clash))
             raise UsageError(
