@@ -252,8 +252,8 @@ def test_a_table_that_predict_answered_is_exported(
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"model": None}, "not a Answer record: see model"),
-        ({"evidence": "[{"}, "not a Answer record: see evidence"),
+        ({"model": None}, "not an Answer record: see model"),
+        ({"evidence": "[{"}, "not an Answer record: see evidence"),
         ({"question": "mood"}, "that the task Irf does not have"),
         ({"label": "perhaps"}, "that the task Irf does not have"),
     ],
@@ -282,6 +282,24 @@ def test_a_table_without_answers_or_posts_is_refused(tmp_path: Path) -> None:
         "argilla", ExportSource(tmp_path / "mine.jsonl", load_tasks(), text_column="words"), tmp_path / "out"
     )
     assert len(read(tmp_path / "out/Irf/posts.json")) == 1
+
+
+@pytest.mark.parametrize("wanted", [None, "BODY"])
+def test_the_column_of_the_posts_is_found_in_any_case_as_predict_finds_it(
+    tmp_path: Path, wanted: str | None
+) -> None:
+    write_json_lines(tmp_path / "mine.jsonl", [{"Body": row.pop("body"), **row} for row in table_rows()])
+    source = ExportSource(tmp_path / "mine.jsonl", load_tasks(), text_column=wanted)
+    export("argilla", source, tmp_path / "out")
+    assert len(read(tmp_path / "out/Irf/posts.json")) == 2
+
+
+def test_two_columns_with_usual_names_are_not_guessed_between(tmp_path: Path) -> None:
+    write_json_lines(tmp_path / "mine.jsonl", [{"post": "a title", **row} for row in table_rows()])
+    with pytest.raises(
+        UsageError, match="name the column of the posts with --text; there are post, id, body"
+    ):
+        exported("argilla", tmp_path / "mine.jsonl", tmp_path / "out")
 
 
 def test_the_file_of_predictions_stands_for_its_folder(run: Path, exports: Path, tmp_path: Path) -> None:

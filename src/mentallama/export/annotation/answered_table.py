@@ -14,15 +14,13 @@ from mentallama.export.annotation.post_answers import AnsweredPost, PostAnswer
 from mentallama.export.source import ExportSource
 from mentallama.files.record_files import invalid_record
 from mentallama.files.tables import NumberedValues, UnreadableRow, read_verbatim
+from mentallama.predict.tables.input_table import TEXT_COLUMNS, find_column
 from mentallama.records import Span
 
 TABLE_NOTE = (
     "The posts are those of a table of yours, as they stand in it: personal details were not replaced. `post_id` is "
     "the row of the table in a spreadsheet."
 )
-
-TEXT_COLUMNS = ("text", "body", "post", "selftext")
-"""Names by which the column of the posts is recognised if it is not given."""
 
 
 def posts_of_table(source: ExportSource) -> Iterator[AnsweredPost]:
@@ -69,14 +67,15 @@ def _readable_rows(path: Path) -> Iterator[NumberedValues]:
 
 
 def _text_column(source: ExportSource, names: Iterable[str]) -> str:
+    """The column of the posts, found as predict finds it."""
     known = list(names)
-    found = next((name for name in known if name.lower() in TEXT_COLUMNS), None)
-    column = source.text_column or found
-    if column is None or column not in known:
+    wanted = TEXT_COLUMNS if source.text_column is None else (source.text_column,)
+    found = [column for name in wanted if (column := find_column(name, known)) is not None]
+    if len(found) != 1:
         raise UsageError(
             f"{source.path}: name the column of the posts with --text; there are {', '.join(known)}"
         )
-    return column
+    return found[0]
 
 
 def _field(name: str, value: object) -> object:
