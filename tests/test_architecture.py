@@ -72,8 +72,8 @@ HEAVY = frozenset(
 
 OPTIONAL = frozenset(
     (
-        "accelerate", "bitsandbytes", "peft", "pyarrow", "ray", "safetensors", "tokenizers", "torch", "transformers",
-        "vllm",
+        "accelerate", "bitsandbytes", "datasets", "huggingface_hub", "mlcroissant", "pandas", "peft", "phonenumbers",
+        "polars", "pyarrow", "ray", "safetensors", "tensorboard", "tokenizers", "torch", "transformers", "vllm",
     )
 )  # fmt: skip
 """Libraries that an install without extras lacks."""

@@ -30,7 +30,7 @@ class Terminal(io.StringIO):
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every look at the clock is a line, and there is no pause between two looks."""
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "_TICK_SECONDS", 0.001)
+    monkeypatch.setattr(progress, "TICK_SECONDS", 0.001)
 
 
 def wait_for_lines(count: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:

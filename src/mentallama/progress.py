@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LINE_SECONDS = 30.0
 """Seconds between two lines of progress where there is no terminal."""
 
-_TICK_SECONDS = 1.0
+TICK_SECONDS = 1.0
 """Seconds between two looks at the clock: the most that a line is late."""
 
 
@@ -139,7 +139,7 @@ def _rate(per_second: float) -> str:
 
 _line_stack: list[ProgressLines] = []
 _bar_stack: list[Progress] = []
-"""What is shown now, the outermost first; a process has one stderr, and so one such list of each kind."""
+"""Work that is shown now, the outermost first; a process has one stderr, and so one such list of each kind."""
 
 
 @contextmanager
@@ -184,7 +184,7 @@ def _ticking(lines: ProgressLines) -> Iterator[ProgressLines]:
     stop = threading.Event()
 
     def tick_until_stopped() -> None:
-        while not stop.wait(_TICK_SECONDS):
+        while not stop.wait(TICK_SECONDS):
             if _line_stack[-1:] == [lines]:
                 lines.tick()
 

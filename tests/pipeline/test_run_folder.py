@@ -157,7 +157,7 @@ def test_a_stage_that_reports_nothing_is_said_to_go_on(
 ) -> None:
     """The stage waits for its own lines, so it ends only if they come while it works."""
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
-    monkeypatch.setattr(progress, "_TICK_SECONDS", 0.001)
+    monkeypatch.setattr(progress, "TICK_SECONDS", 0.001)
 
     def run(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         seen = 0

@@ -186,7 +186,7 @@ def _release(entry: SourceSurvey) -> str:
 
 
 def next_steps(entries: Sequence[SourceSurvey], data: Path) -> Iterator[str]:
-    """What a reader with these files can do next, with commands to type."""
+    """The next steps of a reader with these files, with commands to type."""
     complete = [entry for entry in entries if entry.release or (entry.task.sources and entry.upstream)]
     recipe = Path("recipes/sample-linear.yaml")
     yield ""

@@ -25,7 +25,7 @@ class GateSetting:
 
 
 class Publication(Settings):
-    """What the metadata of a built data set says about its publication; only its publisher knows it."""
+    """The publication of a built data set, as its metadata tells it; only its publisher knows it."""
 
     creators: tuple[str, ...] = ()
     """Names of the people or organisations that built the data set."""

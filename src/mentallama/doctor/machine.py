@@ -77,7 +77,7 @@ def describe_machine(working: Path, environ: Mapping[str, str] = os.environ) -> 
 
 
 def find_accelerator() -> Accelerator:
-    """What torch would compute on; torch is imported only if it is installed."""
+    """The device that torch would compute on; torch is imported only if it is installed."""
     if find_spec("torch") is None:
         return Accelerator("none", note="torch is not installed")
     try:

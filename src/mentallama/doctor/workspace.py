@@ -1,4 +1,4 @@
-"""What a working folder holds: data by set, and the models of its runs."""
+"""The content of a working folder: data by set, and the models of its runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Workspace:
 def describe_workspace(
     data: Path, runs: Path, tasks: Mapping[str, Task], form: Form = "instruction"
 ) -> Workspace:
-    """What is in a data folder and below a folder of runs; a damaged file is a fault and hides nothing else."""
+    """Describe a data folder and what is below a folder of runs; a damaged file is a fault and hides nothing else."""
     faults: list[str] = []
     found = _find_data(data, tasks, form, faults) if data.is_dir() else None
     models = []

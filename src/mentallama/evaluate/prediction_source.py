@@ -1,4 +1,4 @@
-"""What is scored: questions about collected posts with their labels, and the predictions of an analyst or a teacher."""
+"""The rows that are scored: questions about posts with their labels, and predictions of an analyst or a teacher."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ class ExportedTasks:
         return [row.model_dump() for row in read_records(path, EvaluationRow)] if path.is_file() else []
 
     def outcome(self, name: str, answer: str, finish_reason: str | None = None) -> tuple[str, str]:
-        """What an answer counts as, and its explanation.
+        """The outcome that an answer counts as, and its explanation.
 
         The outcome is a label or, for an answer without one, "unparsed", "refused" or "truncated"; the explanation is
         then the reason for it.

@@ -35,7 +35,7 @@ _BYTECODE_FOLDER = "__pycache__"
 
 @dataclass
 class ExportSummary:
-    """What an exporter wrote, for the README.
+    """The files, sets and models of an export, for its README.
 
     Parameters
     ----------

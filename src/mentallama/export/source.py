@@ -1,4 +1,4 @@
-"""What an export reads: a run's folder, a built data set, or predictions, as rows of plain records.
+"""The source of an export: a run's folder, a built data set, or predictions, as rows of plain records.
 
 Test posts stay out of training rows: an export of data in which a training row is about a test post is refused.
 """

@@ -150,7 +150,8 @@ def invalid_record(record_type: type[BaseModel], fault: ValidationError, whole: 
         for error in fault.errors()
     }
     shown = sorted(fields)[:MAX_FIELDS_SHOWN]
-    return f"not a {record_type.__name__} record: see {', '.join(shown)}"
+    name = record_type.__name__
+    return f"not {'an' if name[0] in 'AEIOU' else 'a'} {name} record: see {', '.join(shown)}"
 
 
 def has_pyarrow() -> bool:

@@ -1,4 +1,4 @@
-"""What the answers of a run hold, counted: explanations, quotations, evidence; the texts only of synthetic posts."""
+"""Counts over the answers of a run: explanations, quotations, evidence; the texts only of synthetic posts."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def read_test_questions(
 
 
 def survey_answers(predictions: Iterable[Prediction], questions: Mapping[str, TestQuestion]) -> AnswerSurvey:
-    """Count what predictions hold."""
+    """Count the explanations, quotations and evidence of predictions."""
     survey = AnswerSurvey()
     for prediction in predictions:
         survey.rows += 1

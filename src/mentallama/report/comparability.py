@@ -1,4 +1,4 @@
-"""What a run's scores can be compared with: the same posts, all of them, with the same labels."""
+"""Whether scores can be compared: they are about the same posts, all of them, with the same labels."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ MAX_HEADER_LETTERS = 12
 """Longest name of a column of counts that stands upright, in letters."""
 
 Value = str | float | None | tuple[float, float]
-"""What a cell stands for, in files of numbers: a word, a number, the two ends of an interval, or nothing."""
+"""The value of a cell in files of numbers: a word, a number, the two ends of an interval, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class FigureBlock:
 
     @property
     def description(self) -> str:
-        """What the plot shows, in words, for those who do not see it."""
+        """The plot in words, for those who do not see it."""
         return self.plot.description
 
 

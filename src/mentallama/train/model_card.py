@@ -89,7 +89,7 @@ def write_recipe(out: Path, recipe: Recipe) -> None:
 
 
 def model_origin(recipe: Recipe, sets: Iterable[str], folder: Path | None) -> ModelOrigin:
-    """What the recipe's model is made from."""
+    """The origin of the recipe's model."""
     settings, catalogue = recipe.train, recipe.catalogue()
     assert settings is not None
     tasks = tuple(catalogue[name] for name in sets if name in catalogue)

@@ -43,7 +43,7 @@ _FRONT_MATTER = re.compile(r"\A---\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTA
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """What a model was made from.
+    """The base, sets and explanations that a model was made from.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ UNSCORED: Mapping[Template, str] = {
     "chat": " of a reply",
     "plain": " of a given text",
 }
-"""What an endpoint without any way of scoring does not give, by the template that is used."""
+"""Log-probabilities that an endpoint without any way of scoring does not give, by the template that is used."""
 
 PROBE = Example(id="probe", post_id="", task="", question="", form="instruction", text="")
 """Stands for a post in requests that are not about one."""

@@ -1,4 +1,4 @@
-"""What the shell completes: recipes, tasks, and models. Nothing heavy is imported, and no file is read whole.
+"""Shell completion of recipes, tasks and models. Nothing heavy is imported, and no file is read whole.
 
 Where nothing is offered, the shell completes names of files. A file that cannot be read offers nothing, because the
 shell would print an error into the line that is being typed.

@@ -1,4 +1,4 @@
-"""What `mentallama init` writes: the recipes, the synthetic sample, a task template, example posts, and a README."""
+"""The files that `mentallama init` writes: recipes, the synthetic sample, a task template, posts, and a README."""
 
 from __future__ import annotations
 

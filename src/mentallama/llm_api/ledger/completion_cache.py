@@ -1,4 +1,4 @@
-"""Where completions that an analyst pays for are kept, so that a killed or stopped run never pays for one twice.
+"""Keep the completions that an analyst pays for, so that a killed or stopped run never pays for one twice.
 
 The ledger keeps the text of an answer; an analyst also reads the log-probabilities of tokens. So every completion is
 kept whole, as JSON in the ledger's column for the text. Failed ones are not kept, because their questions stay open.

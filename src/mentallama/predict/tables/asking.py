@@ -33,7 +33,7 @@ AskFn = Callable[[Iterable[TextQuestions]], Iterator[StoredAnswer]]
 
 
 def ask_function(job: PredictJob, pool: AnalystPool, form: Form, names: Iterable[str], n_texts: int) -> AskFn:
-    """Choose how texts are asked about: by the pool, or by as many processes as `n_texts` repay and this machine has CPUs.
+    """Choose who is asked: the pool, or as many processes as `n_texts` repay and this machine has CPUs.
 
     `names` are the tasks of the questions.
     """

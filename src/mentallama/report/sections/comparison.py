@@ -29,7 +29,7 @@ from mentallama.report.plots import SeriesRow, series_plot
 from mentallama.report.sections.results import NOT_COMPARABLE
 
 POSTS = {False: "posts of people", True: "synthetic posts"}
-"""What sets are scored on: scores on synthetic posts never stand beside the others, nor beside the paper's."""
+"""The posts that sets are scored on: scores on synthetic ones never stand beside the others, nor the paper's."""
 
 
 def runs_section(comparison: Comparison) -> Section:

@@ -30,7 +30,7 @@ WIDTHS = (1, 2, 5, 10, 20, 50, 100)
 
 
 def explanations_section(artifacts: RunArtifacts) -> Section | None:
-    """What the run knows about its explanations; None if it has no answers to labelled test rows."""
+    """The section on explanations; None if it has no answers to labelled test rows."""
     scored = artifacts.scores
     by_set = {} if artifacts.answers is None else artifacts.answers.by_set
     has_labels = scored is not None and bool(scored.explanation_scores)

@@ -357,7 +357,7 @@ class _TrainingLoop:
 
 
 def _progress_note(epoch: int, metrics: TrainingMetrics) -> str:
-    """What is shown beside the steps of training."""
+    """The note beside the steps of training."""
     return (
         f"epoch {epoch + 1}, loss {metrics.loss:.3f}, learning rate {metrics.learning_rate:.2g}, "
         f"{metrics.tokens_per_second:,.0f} tokens/s"
