@@ -52,6 +52,7 @@ from mentallama.answers.format import label_sentence
 from mentallama.config import EndpointSettings
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import open_endpoint
+from mentallama.llm_api.ledger.completion_cache import MemoryCosts
 from mentallama.llm_api.types import Completion, Limits, ReplyToken, Request
 from mentallama.records import Example
 from mentallama.tasks import load_tasks, write_query
@@ -185,7 +186,7 @@ class Client:
         request = Request(
             hash="", body={"model": "smollm2", **fields}, example_id="", post_id="", task="", question=""
         )
-        ((_, completion),) = iter_completions([request], self._endpoint, Limits(timeout=600.0))
+        ((_, completion),) = iter_completions([request], self._endpoint, Limits(timeout=600.0), MemoryCosts())
         return completion
 
 
