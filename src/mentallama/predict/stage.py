@@ -180,13 +180,7 @@ def failure_verdict(summary: PredictSummary, settings: Predict, listing: Path) -
 def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
     """A line if answers have no label, if calls failed, if the analyst reports counts, such as truncated posts, and
     if calls have a price."""
-    without = {status: count for status, count in summary.answers.items() if status != "parsed" and count}
-    if without:
-        counts = ", ".join(f"{count} {status}" for status, count in sorted(without.items()))
-        yield (
-            f"note: predict: {sum(without.values())} of {sum(summary.answers.values())} answers have no label "
-            f"({counts})"
-        )
+    yield from unlabelled_notes(summary.answers)
     if summary.failed:
         yield (
             f"note: predict: {sum(summary.failed.values())} failed ({describe_failures(summary.failed)}); all are "
@@ -197,8 +191,22 @@ def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
             f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.counts.items())
         )
         yield f"note: predict: {counts}"
-    if summary.cost is not None:
-        yield f"predict: the calls cost {summary.cost:.6g}, in the currency of the prices"
+    yield from cost_notes(summary.cost)
+
+
+def unlabelled_notes(answers: Mapping[str, int]) -> Iterator[str]:
+    """A line if answers, counted by status, have no label."""
+    without = {status: count for status, count in sorted(answers.items()) if status != "parsed" and count}
+    if without:
+        counts = ", ".join(f"{count:,} {status}" for status, count in without.items())
+        total = sum(answers.values())
+        yield f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts})"
+
+
+def cost_notes(cost: float | None) -> Iterator[str]:
+    """A line if calls have a price."""
+    if cost is not None:
+        yield f"predict: the calls cost {cost:.6g}, in the currency of the prices"
 
 
 def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:

@@ -26,7 +26,7 @@ from mentallama.analysts.answer import example_of_text
 from mentallama.analysts.checkpoints.metadata import model_query_form
 from mentallama.analysts.registry import analyst_kind
 from mentallama.config.endpoint import parse_remote_spec
-from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError
+from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError, counted
 from mentallama.files.atomic import atomic_write
 from mentallama.files.manifest import digest_file
 from mentallama.files.tables import table_format
@@ -42,7 +42,14 @@ from mentallama.llm_api.cost_estimate import sampling_step
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.llm_api.types import failure_kind
 from mentallama.predict.analyst_pool import AnalystPool, PaidAnalyst
-from mentallama.predict.stage import PredictJob, answers_identity, open_pool, price_problem
+from mentallama.predict.stage import (
+    PredictJob,
+    answers_identity,
+    cost_notes,
+    open_pool,
+    price_problem,
+    unlabelled_notes,
+)
 from mentallama.predict.tables.answer_store import STORE_FILE, AnswerStore, StoredAnswer, text_hash
 from mentallama.predict.tables.asking import AskFn, TextQuestions, ask_function
 from mentallama.predict.tables.examination import TableFacts, examine_table
@@ -384,15 +391,13 @@ def _open_output(out: Path | None, store: AnswerStore) -> Iterator[IO[bytes]]:
 
 def _report(command: TableCommand, summary: TableSummary, seconds: float, log: LogFn) -> None:
     """Say what was done; raises `TooManyRejectsError` if too many calls failed."""
-    without = {status: count for status, count in sorted(summary.answers.items()) if status != "parsed"}
-    total = sum(summary.answers.values())
-    if without:
-        counts = ", ".join(f"{count:,} {status}" for status, count in without.items())
-        log(f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts})")
-    log(f"predict: {summary.rows:,} {'row' if summary.rows == 1 else 'rows'} answered in {seconds:.1f} s")
-    if summary.cost is not None:
-        log(f"predict: the calls cost {summary.cost:.6g}, in the currency of the prices")
+    for line in (
+        *unlabelled_notes(summary.answers),
+        f"predict: {counted(summary.rows, 'row')} answered in {seconds:.1f} s",
+        *cost_notes(summary.cost),
+    ):
+        log(line)
     share = command.job.settings.max_failed_share
-    verdict = too_many_failed("predict", summary.failed, total, share, Path(command.out))
+    verdict = too_many_failed("predict", summary.failed, summary.answers.total(), share, Path(command.out))
     if verdict is not None:
         raise TooManyRejectsError(verdict)
