@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mentallama.analysts.answer import Answer, Answers, Quotation
@@ -117,15 +117,16 @@ SPANS = st.tuples(st.integers(0, 12), st.integers(0, 12), st.none() | st.floats(
 
 
 @given(st.text(max_size=12), st.lists(SPANS, max_size=5))
+@example("so\r\ntired", [(4, 9, None)])
 def test_segments_are_the_post(post: str, places: list[tuple[int, int, float | None]]) -> None:
     spans = [
         Span(start=min(start, end, len(post)), end=min(max(start, end), len(post)), weight=weight)
         for start, end, weight in places
     ]
     segments = post_segments(post, spans)
-    assert "".join(segment.text for segment in segments) == printable(post)
     cuts = sorted({0, len(post), *(place for span in spans for place in (span.start, span.end))})
     for (start, end), segment in zip(pairwise(cuts), segments, strict=True):
+        assert segment.text == printable(post[start:end].replace("\r\n", "\n"))
         weights = [span.weight or 0.0 for span in spans if span.start <= start and end <= span.end]
         expected = "" if not weights else "for" if sum(weights) >= 0 else "against"
         assert segment.kind == expected

@@ -98,7 +98,7 @@ def first_segments(segments: Sequence[Segment], max_chars: int) -> list[Segment]
 
 
 def _segment(post: str, start: int, end: int, evidence: Sequence[WeightedSpan]) -> Segment:
-    text = printable(post[start:end])
+    text = printable(post[start:end].replace("\r\n", "\n"))
     covering = [span for span in evidence if span.start <= start and end <= span.end]
     if not covering:
         return Segment(text, "", "")

@@ -8,12 +8,14 @@ from rich.console import Console
 from rich.text import Text
 
 from mentallama.analysts.answer import Answer, Answers
+from mentallama.analysts.answer_html import MarkKind, post_segments
 from mentallama.cli.console import terminal_width
 from mentallama.errors import printable
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
 
 SUPPORTING_STYLE, OPPOSING_STYLE = "bold green underline", "magenta"
+_STYLES: Mapping[MarkKind, str] = {"": "", "for": SUPPORTING_STYLE, "against": OPPOSING_STYLE}
 
 PIPE_WIDTH = 100
 """Piped output has a fixed width, whatever the terminal of its reader."""
@@ -63,8 +65,5 @@ def _headline(answer: Answer, tasks: Mapping[str, Task]) -> Text:
 
 def highlight_evidence(answer: Answer) -> Text:
     """The post with its evidence in colour. Without colour, the quotes of the explanation show the evidence."""
-    highlighted = Text(answer.post)
-    for quotation in answer.evidence:
-        style = SUPPORTING_STYLE if quotation.is_support else OPPOSING_STYLE
-        highlighted.stylize(style, quotation.start, quotation.end)
-    return highlighted
+    segments = post_segments(answer.post, answer.evidence)
+    return Text.assemble(*((segment.text, _STYLES[segment.kind]) for segment in segments))

@@ -1,0 +1,29 @@
+"""A post with its evidence in a terminal."""
+
+from __future__ import annotations
+
+from mentallama.analysts.answer import Answer, Quotation
+from mentallama.cli.terminal import OPPOSING_STYLE, SUPPORTING_STYLE, highlight_evidence
+
+
+def quotation(post: str, text: str, weight: float) -> Quotation:
+    start = post.index(text)
+    return Quotation(start=start, end=start + len(text), text=text, weight=weight)
+
+
+def test_evidence_is_marked_where_it_stands_and_no_control_character_reaches_the_terminal() -> None:
+    post = "one\r\ntwo\a so tired\x1b[31m but fine"
+    evidence = (quotation(post, "so tired", 0.5), quotation(post, "fine", -0.1))
+    answer = Answer(
+        post=post,
+        task="DR",
+        question="depression",
+        label="yes",
+        status="parsed",
+        evidence=evidence,
+        model="m",
+    )
+    shown = highlight_evidence(answer)
+    assert shown.plain == "one\ntwo\\x07 so tired\\x1b[31m but fine"
+    marked = [(shown.plain[span.start : span.end], span.style) for span in shown.spans if span.style]
+    assert marked == [("so tired", SUPPORTING_STYLE), ("fine", OPPOSING_STYLE)]
