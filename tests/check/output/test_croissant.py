@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 import json
@@ -186,6 +187,15 @@ def test_terms_of_a_set_with_an_agreement() -> None:
         }
     ]
     assert offer["odrl:prohibition"]["odrl:action"] == {"@id": "odrl:distribute"}
+
+
+def test_a_restriction_stands_without_a_permission_too() -> None:
+    task = TASKS["CAMS"].model_copy(update={"data_use": ("not for profit, non commercial use only",)})
+    card = dataclasses.replace(card_of([("CAMS", "train", "none", 1)]), tasks={"CAMS": task})
+    (offer,) = croissant_metadata(card, Publication(), [])["usageInfo"]
+    (permission,) = offer["odrl:permission"]
+    assert permission["odrl:action"] == {"@id": "odrl:use"}
+    assert [node["odrl:rightOperand"] for node in permission["odrl:constraint"]] == [{"@id": "duo:0000018"}]
 
 
 def test_a_standard_licence_is_named_by_its_address_and_only_for_its_own_set() -> None:

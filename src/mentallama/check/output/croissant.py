@@ -184,17 +184,19 @@ def _offers(task: Task, has_real_posts: bool) -> Iterator[Json]:
     """The terms of a set's posts as an ODRL offer; nothing for synthetic posts, or if the licence says all."""
     if not has_real_posts or not (task.data_use or task.needs_agreement):
         return
-    permissions = [use for use in task.data_use if use in DUO_PERMISSIONS]
+    permitted = [_duo_term(use) for use in task.data_use if use in DUO_PERMISSIONS]
     constraints = [_constraint(use) for use in task.data_use if use not in DUO_PERMISSIONS]
+    if constraints and not permitted:
+        permitted = [{"@id": "odrl:use"}]
     offer: Json = {"@type": ["CreativeWork", "odrl:Offer"], "name": f"{task.set}: {task.licence}"}
-    if permissions:
+    if permitted:
         offer["odrl:permission"] = [
             {
                 "@type": "odrl:Permission",
-                "odrl:action": _duo_term(use),
+                "odrl:action": action,
                 **({"odrl:constraint": constraints} if constraints else {}),
             }
-            for use in permissions
+            for action in permitted
         ]
     if task.needs_agreement:
         offer["odrl:prohibition"] = {"@type": "odrl:Prohibition", "odrl:action": {"@id": "odrl:distribute"}}
