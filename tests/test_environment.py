@@ -25,4 +25,4 @@ def test_commands_keep_neither_secrets_nor_parent_folders(argv: list[str], expec
 
 
 def test_the_machine_has_cores_and_memory() -> None:
-    assert re.search(r"^\S.*, [1-9]\d* cores?, \d+ GB of memory", machine_in_words())
+    assert re.search(r"^\S.*, [1-9]\d* cores?, \d+\.\d GB of memory", machine_in_words())

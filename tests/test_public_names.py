@@ -67,6 +67,7 @@ def test_functions_are_documented(name: str) -> None:
         "cli.tables",
         "doctor.installation",
         "doctor.machine",
+        "environment",
         "errors",
         "evaluate.answers",
         "program",

@@ -61,7 +61,7 @@ def machine_in_words() -> str:
     parts = [
         _processor(),
         f"{cores} core{'s' if cores > 1 else ''}",
-        *([] if memory is None else [f"{memory / 2**30:.0f} GB of memory"]),
+        *([] if memory is None else [f"{size_text(memory)} of memory"]),
         *_accelerators(),
     ]
     return ", ".join(parts)
@@ -81,6 +81,15 @@ def memory_bytes(limit_file: Path = CGROUP_LIMIT) -> tuple[int | None, int | Non
     sizes = [page * pages if page and pages else None for pages in (total, available)]
     first, second = (min(size, limit) if size and limit else size for size in sizes)
     return first, second
+
+
+def size_text(size: int) -> str:
+    """Bytes in decimal units.
+
+    >>> size_text(85_899_345_920), size_text(512_000_000)
+    ('85.9 GB', '0.5 GB')
+    """
+    return f"{size / 1e9:,.1f} GB"
 
 
 def _sysconf(name: str) -> int | None:

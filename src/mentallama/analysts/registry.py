@@ -1,6 +1,6 @@
 """The table of analysts, and functions that open one from its spec.
 
-To add an analyst, write a class with the protocol `base.Analyst` and add an entry to `ANALYSTS`. Optional libraries are
+To add an analyst, write a subclass of `base.Analyst` and add an entry to `ANALYSTS`. Optional libraries are
 imported only when an analyst that needs them is opened.
 """
 

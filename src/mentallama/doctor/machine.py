@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from mentallama.environment import memory_bytes, usable_cpus
+from mentallama.environment import memory_bytes, size_text, usable_cpus
 from mentallama.errors import MentallamaError
 
 _PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -103,15 +103,6 @@ def accelerator_of(torch: Any, driver: Path = NVIDIA_DRIVER) -> Accelerator:
         build = "is built for CPUs" if torch.version.cuda is None else "does not work with its driver"
         return Accelerator("none", note=f"there is an NVIDIA driver, but this torch {build}")
     return Accelerator("none", note="torch finds no GPU")
-
-
-def size_text(size: int) -> str:
-    """Bytes in decimal units.
-
-    >>> size_text(85_899_345_920), size_text(512_000_000)
-    ('85.9 GB', '0.5 GB')
-    """
-    return f"{size / 1e9:,.1f} GB"
 
 
 def folder_space(purpose: str, path: Path) -> FolderSpace:

@@ -13,8 +13,9 @@ from packaging.specifiers import SpecifierSet
 
 import mentallama
 from mentallama.doctor.installation import Installation, LibraryState, describe_installation
-from mentallama.doctor.machine import Machine, describe_machine, size_text
+from mentallama.doctor.machine import Machine, describe_machine
 from mentallama.doctor.workspace import Workspace, describe_workspace
+from mentallama.environment import size_text
 from mentallama.tasks import load_tasks
 
 LITTLE_DISK = 5_000_000_000

@@ -10,6 +10,7 @@ import typer
 
 from mentallama.cli.catalogue import DEFAULT_DATA_FOLDER
 from mentallama.cli.console import echo_json, echo_wrapped
+from mentallama.environment import size_text
 from mentallama.errors import EXIT_FAILED, UsageError, printable
 from mentallama.program import command_line
 
@@ -52,8 +53,6 @@ def doctor(
 
 def report_lines(report: DoctorReport) -> Iterator[str]:
     """The report as lines of text, which are not wrapped yet."""
-    from mentallama.doctor.machine import size_text
-
     installation, machine = report.installation, report.machine
     yield f"mentallama {installation.version}, Python {installation.python}, {installation.platform}"
     yield ""
