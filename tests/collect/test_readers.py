@@ -20,10 +20,10 @@ from mentallama.collect.readers import (
 )
 from mentallama.errors import DataError
 from mentallama.files.imhi_release import ReleaseFile
-from mentallama.files.tables import NUL_STAND_IN
 from mentallama.files.yaml_file import parse_yaml
 from mentallama.tasks import Source, load_tasks, write_query
 from mentallama.text.clean_post import MAX_POST_CHARS, post_problem
+from mentallama.text.repair import NUL_STAND_IN
 
 TASKS = load_tasks()
 

@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mentallama.errors import DataError, UsageError
-from mentallama.files.tables import NUL_STAND_IN, NumberedCells, read_table, require_columns
+from mentallama.files.tables import NumberedCells, read_table, require_columns
+from mentallama.text.repair import NUL_STAND_IN
 
 
 def table(folder: Path, name: str, raw: bytes | str, encoding: str = "utf-8") -> list[NumberedCells]:

@@ -66,7 +66,11 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The post; - reads it from standard input.")],
     task: Annotated[
         str | None,
-        typer.Option(metavar="SET", help="Ask the questions of this set.", autocompletion=complete_tasks),
+        typer.Option(
+            metavar="TASK",
+            help="Ask the questions of this task, such as dreaddit, or one of them, such as MultiWD:social.",
+            autocompletion=complete_tasks,
+        ),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="Ask every question that the model can answer.")

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
-from mentallama.files.tables.rows import NUL_STAND_IN
 from mentallama.text.pii import scrub
-from mentallama.text.repair import is_blank, repair
+from mentallama.text.repair import NUL_STAND_IN, is_blank, repair
 
 MAX_POST_CHARS = 100_000
 """Reddit's own limit is 40,000; a longer text means a damaged file, not a post."""

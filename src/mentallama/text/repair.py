@@ -6,6 +6,10 @@ import html
 import re
 import unicodedata
 
+NUL_STAND_IN = "\ufdd0"
+"""Stands for NUL bytes in what is read from tables, since the csv module rejects them; a noncharacter, so never part of
+a text."""
+
 # Control characters except tab and line break, byte-order marks, zero-width space, invisible marks.
 # The zero-width joiner and non-joiner stay: Persian, Urdu and emoji need them. So does the zero-width space between
 # letters of Thai, Lao, Burmese and Khmer, where it separates words.

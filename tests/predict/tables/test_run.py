@@ -24,13 +24,14 @@ from mentallama.cli import app as cli
 from mentallama.config import Predict
 from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError
 from mentallama.files.record_files import write_records
-from mentallama.files.tables import NUL_STAND_IN, UnreadableRow, read_verbatim
+from mentallama.files.tables import UnreadableRow, read_verbatim
 from mentallama.files.tables.column_kinds import column_kinds
 from mentallama.files.tables.writers import OutputColumns, OutputFormat, table_writer
 from mentallama.predict.stage import PredictJob
 from mentallama.predict.tables.run import TableCommand, TableSummary, predict_table
 from mentallama.tasks import load_tasks
 from mentallama.text.clean_post import MAX_POST_CHARS
+from mentallama.text.repair import NUL_STAND_IN
 from mentallama.train.linear.trainer import train_linear
 from tests.factories.endpoint_server import Body, Plan, Server, serving
 from tests.factories.linear_cases import QUICK, depression_posts, make_post, wellness_posts

@@ -16,7 +16,6 @@ from mentallama.files.tables.json_records import read_json, read_json_lines
 from mentallama.files.tables.lines import TextLines
 from mentallama.files.tables.parquet import read_parquet
 from mentallama.files.tables.rows import (
-    NUL_STAND_IN,
     MissingColumnsError,
     NumberedCells,
     NumberedValues,
@@ -32,7 +31,6 @@ from mentallama.files.tables.xml_records import read_xml
 
 __all__ = [
     "AS_NAMED",
-    "NUL_STAND_IN",
     "SEP_LINE",
     "TABLE_FORMATS",
     "WHITESPACE",

@@ -10,7 +10,8 @@ from pathlib import Path
 from mentallama.errors import DataError, UsageError
 from mentallama.files.compression import DamagedStreamError, open_binary
 from mentallama.files.record_files import MAX_ROW_CHARS
-from mentallama.files.tables.rows import LONE_SURROGATE, NUL_STAND_IN, too_long
+from mentallama.files.tables.rows import LONE_SURROGATE, too_long
+from mentallama.text.repair import NUL_STAND_IN
 
 _ENCODING_BY_BOM = {
     codecs.BOM_UTF8: "utf-8-sig",

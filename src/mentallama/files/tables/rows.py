@@ -13,12 +13,10 @@ from typing import Any, Literal, NoReturn
 
 from mentallama.errors import DataError
 from mentallama.files.record_files import MAX_ROW_CHARS
+from mentallama.text.repair import NUL_STAND_IN
 
 NumberedCells = tuple[int, dict[str, str]]
 """Row number in a spreadsheet (the header is row 1), and cells by column name."""
-
-NUL_STAND_IN = "\ufdd0"
-"""Replaces NUL bytes, which the csv module rejects; a noncharacter, so never part of a text."""
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 """Half of a surrogate pair, as left in JSON where a text was truncated; not encodable as UTF-8."""

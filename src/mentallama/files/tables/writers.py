@@ -28,7 +28,8 @@ from mentallama.extras import install_hint
 from mentallama.files.compression import COMPRESSION_SUFFIXES
 from mentallama.files.record_files import PARQUET_BATCH_ROWS
 from mentallama.files.tables.column_kinds import ColumnKind, is_missing
-from mentallama.files.tables.rows import LONE_SURROGATE, NUL_STAND_IN
+from mentallama.files.tables.rows import LONE_SURROGATE
+from mentallama.text.repair import NUL_STAND_IN
 
 WriteRow = Callable[[Mapping[str, Any]], None]
 """Writes one row, given as values by column; a column that it lacks is empty."""
