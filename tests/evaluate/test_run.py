@@ -8,7 +8,7 @@ import pytest
 from mentallama.answers.format import write_answer
 from mentallama.cli.tables import score_notes, score_table
 from mentallama.errors import DataError, UsageError
-from mentallama.evaluate.paper_results import ModelScores, comparison_rows
+from mentallama.evaluate.paper_results import in_paper_order, load_paper_results
 from mentallama.evaluate.prediction_source import PredictionSource, analyst_predictions, teacher_answers
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
@@ -317,33 +317,17 @@ def test_the_table_shows_both_readers(benchmark: Path, tmp_path: Path) -> None:
     assert row["accuracy as published"] == "75.00"
 
 
-def test_table_2_has_the_papers_numbers_and_ours_below() -> None:
-    header, rows = comparison_rows([])
-    columns = "CAMS CLP DR dreaddit Irf loneliness MultiWD SAD swmh t-sid"
-    assert header == ["", *columns.split()]
-    assert rows[1] == [
-        "MentaLLaMA-chat-13B",
-        "45.52",
-        "52.61",
-        "85.68",
-        "75.79",
-        "76.49",
-        "85.10",
-        "75.11",
-        "63.62",
-        "71.70",
-        "75.31",
-    ]
-    assert rows[0][5] == "–"
-    header, rows = comparison_rows([ModelScores(name="this run", weighted_f1={"DR": 84.9, "mine": 50.0})])
-    assert header[-1] == "mine"
-    assert rows[-1] == ["this run", "–", "–", "84.90", *["–"] * 7, "50.00"]
-
-
-def test_table_2_of_the_held_out_tasks() -> None:
-    header, rows = comparison_rows([], held_out=True)
-    assert header == ["", "CAMS", "dreaddit", "Irf", "t-sid"]
-    assert rows[-1] == ["MentaLLaMA-chat-13B", "27.22", "71.98", "65.51", "70.70"]
+def test_the_papers_numbers_are_those_of_its_table_2() -> None:
+    paper = load_paper_results()
+    columns = ["CAMS", "CLP", "DR", "dreaddit", "Irf", "loneliness", "MultiWD", "SAD", "swmh", "t-sid"]
+    assert list(paper.sets) == columns
+    printed = (45.52, 52.61, 85.68, 75.79, 76.49, 85.10, 75.11, 63.62, 71.70, 75.31)
+    assert paper.highlighted().name == "MentaLLaMA-chat-13B"
+    assert paper.highlighted().weighted_f1 == dict(zip(columns, printed, strict=True))
+    held_out = {"CAMS": 27.22, "dreaddit": 71.98, "Irf": 65.51, "t-sid": 70.70}
+    assert paper.highlighted(held_out=True).weighted_f1 == held_out
+    assert all(model.weighted_f1.keys() <= set(columns) for model in (*paper.test, *paper.held_out))
+    assert in_paper_order(["mine", "SAD", "CAMS"]) == ["CAMS", "SAD", "mine"]
 
 
 # --- the real files ---------------------------------------------------------------------------

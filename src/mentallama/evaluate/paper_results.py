@@ -1,8 +1,8 @@
-"""The paper's results (Table 2: weighted F1 of every set) beside the results of a run."""
+"""The paper's results (Table 2): weighted F1 of every set."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from functools import cache
 from importlib.resources import files
 
@@ -43,19 +43,10 @@ def load_paper_results() -> PaperResults:
     return PaperResults.model_validate(yaml.safe_load(text))
 
 
-def comparison_rows(ours: Sequence[ModelScores], held_out: bool = False) -> tuple[list[str], list[list[str]]]:
-    """Table 2 as text: the header, and one row per model, the published ones first and `ours` last.
-
-    `held_out`: results of models that were not trained on the set. Sets that are not in the paper come last.
-    """
-    paper = load_paper_results()
-    models = [*(paper.held_out if held_out else paper.test), *ours]
-    sets = list(dict.fromkeys([*paper.sets, *(name for model in ours for name in model.weighted_f1)]))
-    if held_out:
-        sets = [name for name in sets if any(name in model.weighted_f1 for model in models)]
-    return ["", *sets], [
-        [model.name, *(format_percent(model.weighted_f1.get(name)) for name in sets)] for model in models
-    ]
+def in_paper_order(names: Collection[str]) -> list[str]:
+    """Names of sets in the paper's order; those that are not in the paper come last."""
+    paper = load_paper_results().sets
+    return [*(name for name in paper if name in names), *(name for name in names if name not in paper)]
 
 
 def format_percent(value: float | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.errors import UsageError
-from mentallama.evaluate.paper_results import load_paper_results
+from mentallama.evaluate.paper_results import in_paper_order
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.record_files import read_records
@@ -41,9 +41,7 @@ class Comparison:
 
     def sets(self, synthetic: bool | None = None) -> list[str]:
         """The sets that any run scored, in the paper's order; those on synthetic posts, or on posts of people."""
-        paper = load_paper_results().sets
-        scored = dict.fromkeys(name for run in self.runs for name in run.scores.sets)
-        order = [*(name for name in paper if name in scored), *(name for name in scored if name not in paper)]
+        order = in_paper_order(dict.fromkeys(name for run in self.runs for name in run.scores.sets))
         return [name for name in order if synthetic is None or any(self.scored(name, synthetic))]
 
     def scored(self, name: str, synthetic: bool) -> list[ComparedRun | None]:

@@ -261,11 +261,6 @@ def _in_words(rows: Sequence[SeriesRow], series: Sequence[str]) -> str:
     )
 
 
-def _point_in_words(row: SeriesRow, index: int) -> str:
-    point = row.points[index]
-    return f"{row.name} {format_number(point[0], 1)}" if point is not None else row.name
-
-
 def _series_data(rows: Sequence[SeriesRow], series: Sequence[str], *, sign: bool) -> TableBlock:
     lines = tuple(
         named_row(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mentallama.evaluate.paper_results import ModelScores, load_paper_results
+from mentallama.evaluate.paper_results import ModelScores, in_paper_order, load_paper_results
 from mentallama.evaluate.scores import Scores
 from mentallama.report.comparability import is_synthetic, reasons_against_paper
 from mentallama.report.page_model import (
@@ -33,8 +33,7 @@ def results_section(artifacts: RunArtifacts) -> Section:
     if artifacts.scores is None:
         return Section("results", "Results", missing_note(NO_SCORES))
     scored = artifacts.scores.sets
-    paper = load_paper_results().sets
-    order = [*(name for name in paper if name in scored), *(name for name in scored if name not in paper)]
+    order = in_paper_order(scored)
     synthetic = [name for name in order if is_synthetic(artifacts, name)]
     real = [name for name in order if name not in synthetic]
     blocks = [*_paper_comparison(artifacts, real), *_synthetic_results(artifacts, synthetic)]
