@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -16,10 +16,13 @@ from mentallama.cli.setup.completion import complete_models, complete_recipes, c
 from mentallama.config import Predict
 from mentallama.config.endpoint import RemoteOptions
 from mentallama.errors import UsageError
+from mentallama.files.tables.rows import Quoting
 
 STREAM = "-"
 STREAM_FORMATS = ("csv", "tsv", "jsonl")
 """Formats of standard input and output."""
+
+QUOTINGS: tuple[Quoting, ...] = get_args(Quoting)
 
 TABLE, POSTS, ANSWERS, REMOTE = "A table", "Posts of a run or of the release", "Answers", "Remote models"
 _REMOTE_KEYS = frozenset(RemoteOptions.model_fields) | {
@@ -159,6 +162,15 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 rich_help_panel=TABLE,
             ),
         ] = None,
+        quoting: Annotated[
+            str | None,
+            typer.Option(
+                metavar=f"[{'|'.join(QUOTINGS)}]",
+                help="Quotation marks of a delimited table: they enclose cells and are doubled within one (minimal), "
+                "or stand after a backslash within one (backslash), or are text (none); default: as it is built.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
         split: Annotated[
             list[str] | None,
             typer.Option(
@@ -213,7 +225,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         settings = {key: value for key, value in options.items() if value not in (None, [])}
         for_tables = {
             "--text": text, "--id": id_column, "--task": task, "--wide": wide, "--prefix": prefix, "--limit": limit,
-            "--format": stream_format, "--encoding": encoding,
+            "--format": stream_format, "--encoding": encoding, "--quoting": quoting,
         }  # fmt: skip
         for_posts = {"--split": split, "--sets": sets}
         if recipe is not None:
@@ -252,7 +264,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             command = TableCommand(
                 job, data, out, tuple(text or ()), id_column, tuple(task or ()), every,
                 None if form is None else parse_form(form), wide, prefix or "", limit,
-                _parse_stream_format(stream_format), encoding or "utf-8",
+                _parse_stream_format(stream_format), encoding or "utf-8", _parse_quoting(quoting),
             )  # fmt: skip
             predict_table(command, log)
             if out != STREAM:
@@ -284,6 +296,15 @@ def _parse_stream_format(name: str | None) -> str:
     if name not in {None, *STREAM_FORMATS}:
         raise UsageError(f"--format {name}: standard input and output are one of {', '.join(STREAM_FORMATS)}")
     return name or STREAM_FORMATS[0]
+
+
+def _parse_quoting(name: str | None) -> Quoting | None:
+    for quoting in QUOTINGS:
+        if quoting == name:
+            return quoting
+    if name is None:
+        return None
+    raise UsageError(f"--quoting {name}: there are {', '.join(QUOTINGS)}")
 
 
 def _refuse(options: Mapping[str, object], purpose: str) -> None:

@@ -101,8 +101,13 @@ def record_claimed_files(folder: Path, command: str, names: Collection[str]) -> 
     write_manifest(folder, command, {}, tuple(digest_file(folder / name, name) for name in names), {}, 0)
 
 
-def make_output_folder(folder: Path) -> None:
+def make_output_folder(folder: Path, mode: int = 0o777) -> None:
     """Create a folder for results, and find out before the work whether it can be written.
+
+    Parameters
+    ----------
+    mode
+        Permissions of a new folder, from which the user's mask is taken.
 
     Raises
     ------
@@ -110,7 +115,7 @@ def make_output_folder(folder: Path) -> None:
         There is a file in its place, or it cannot be created or written; the message says why.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"\0")
             probe.flush()

@@ -210,6 +210,26 @@ def test_columns_of_parquet_keep_their_types(scripted: str, tmp_path: Path) -> N
     assert out.schema.field("probability").type == arrow.float64()
 
 
+def test_long_integers_beside_fractions_are_exact_in_parquet(scripted: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    values = [2**53 + 1, 0.5, 2**53]
+    (tmp_path / "in.jsonl").write_text("".join(f'{{"text": "a", "n": {value}}}\n' for value in values))
+    predict(scripted, tmp_path / "in.jsonl", tmp_path / "out.parquet")
+    assert [row["n"] for row in rows_of(tmp_path / "out.parquet")] == list(map(str, values))
+    (tmp_path / "ids.jsonl").write_text('{"text": "a", "n": 9007199254740993}\n{"text": "a", "n": 1}\n')
+    predict(scripted, tmp_path / "ids.jsonl", tmp_path / "ids.parquet")
+    assert [row["n"] for row in rows_of(tmp_path / "ids.parquet")] == [2**53 + 1, 1]
+
+
+def test_a_text_that_looks_like_rows_comes_back_once_quoting_is_named(scripted: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text('id,text\n1,"my list:\n1, eat\n2, sleep"\n')
+    with pytest.raises(DataError, match=r"row 2: .*--quoting"):
+        predict(scripted, tmp_path / "in.csv", tmp_path / "out.csv")
+    predict(scripted, tmp_path / "in.csv", tmp_path / "out.csv", quoting="minimal")
+    (row,) = rows_of(tmp_path / "out.csv")
+    assert (row["text"], row["status"]) == ("my list:\n1, eat\n2, sleep", "parsed")
+
+
 # --- columns -------------------------------------------------------------------------------------------
 
 
@@ -279,6 +299,7 @@ def test_the_column_of_the_texts_is_found_by_its_usual_names(
             r"there is no column 'bdy' \(--text\); the columns are 'n', 'text'",
         ),
         ("n,text", {"id_column": "key"}, r"there is no column 'key' \(--id\); the columns are 'n', 'text'"),
+        ("n,text", {"text_columns": ("text", "TEXT")}, "--text names the column 'text' twice"),
     ],
 )
 def test_a_missing_column_is_named_with_those_that_are_there(
@@ -475,6 +496,45 @@ def test_a_file_of_someone_else_is_not_replaced(scripted: str, tmp_path: Path) -
     assert (tmp_path / "out.csv").read_text() == "mine\n"
 
 
+def test_a_symbolic_link_is_not_replaced(scripted: str, tmp_path: Path) -> None:
+    data = texts_table(tmp_path / "in.csv", 3)
+    (tmp_path / "out.csv").symlink_to(tmp_path / "to-come.csv")
+    with pytest.raises(UsageError, match="there is such a file already"):
+        predict(scripted, data, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").is_symlink()
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced_and_a_changed_table_is_said(tmp_path: Path) -> None:
+    data, out = texts_table(tmp_path / "in.csv", 3), tmp_path / "out.csv"
+    whole = data.read_bytes()
+
+    def meanwhile(_: Body) -> str:
+        assert (tmp_path / "out.csv.part").stat().st_mode & 0o077 == 0  # nobody else reads the answers so far
+        out.write_text("mine\n")
+        return YES
+
+    def cut(_: Body) -> str:
+        data.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]))
+        return YES
+
+    with serving(Plan(reply=meanwhile)) as server:
+        with pytest.raises(UsageError, match="there is such a file already"):
+            predict(remote(server), data, out)
+        assert out.read_text() == "mine\n"
+        server.plan.reply = cut
+        with pytest.raises(DataError, match=r"in\.csv: the table was changed while it was being answered"):
+            predict(remote(server), data, tmp_path / "other.csv")
+        assert not (tmp_path / "other.csv").exists()
+        assert predict(remote(server), data, tmp_path / "other.csv").rows == 2
+
+
+def test_a_sheet_has_no_more_columns_than_the_format_allows(scripted: str, tmp_path: Path) -> None:
+    names = ["text", *(f"c{number}" for number in range(16_374))]
+    (tmp_path / "in.csv").write_text(",".join(names) + "\n" + "a," * (len(names) - 1) + "b\n")
+    with pytest.raises(UsageError, match=r"would have 16,385 columns, and a sheet has at most 16,384"):
+        predict(scripted, tmp_path / "in.csv", tmp_path / "out.xlsx")
+
+
 def test_a_table_that_cannot_be_read_to_its_end_stops_before_any_question(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text('n,text\n1,a\n2,b\n3,"cut off')
     with serving(Plan(reply=lambda _: YES)) as server:
@@ -532,6 +592,20 @@ def test_standard_input_and_output(told: Told, scripted: str, tmp_path: Path) ->
     ), err
 
 
+def test_a_closed_standard_output_is_no_success(scripted: str, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("n,text\n1,a walk\n")
+    command = [
+        sys.executable, "-m", "mentallama", "predict", "--model", scripted, "--data", "in.csv", "--task", "DR",
+        "--out", "-",
+    ]  # fmt: skip
+    done = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "standard output is closed; name the output with --out" in done.stderr
+
+
 def test_a_file_of_posts_is_answered_as_before_unless_it_is_to_be_a_table(
     told: Told, linear: str, tmp_path: Path
 ) -> None:
@@ -556,6 +630,9 @@ def test_a_file_of_posts_is_answered_as_before_unless_it_is_to_be_a_table(
         (["--out", "out.txt"], 2, "the name of the output says its format"),
         (["--data", "none.csv"], 2, "none.csv: there is no such file"),
         (["--data", "."], 2, "--task is for a table of your own, and --data is none"),
+        (["--quoting", "odd"], 2, "--quoting odd: there are minimal, backslash, none"),
+        (["--data", "/dev/null"], 2, "/dev/null: this is no file; a table from a pipe is read with --data -"),
+        (["--data", "-", "--quoting", "none"], 1, "standard input: the file is empty"),
         (["--encoding", "klingon"], 2, "there is no encoding named 'klingon'"),
         (["--encoding", "ascii"], 1, "byte 0xc3 in line 2 is not ascii"),
     ],

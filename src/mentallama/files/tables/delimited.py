@@ -58,7 +58,7 @@ def delimited_reader(default_delimiter: str) -> Callable[[Path, str, TableLayout
             except csv.Error as fault:
                 raise DataError(
                     f"not a table: {on_one_line(str(fault))}; the file may be truncated, or its quotation marks may be "
-                    "text (then set quoting: none) or marked by backslashes (quoting: backslash)",
+                    "text (--quoting none, in a recipe quoting: none) or marked by backslashes (quoting: backslash)",
                     path,
                     lines.rows + 1,
                 ) from None
@@ -83,8 +83,9 @@ def _read_rows(path: Path, lines: TextLines, layout: TableLayout, dialect: _Dial
             _holds_row_border(cells, index, dialect.delimiter) for index in range(len(cells))
         ):
             raise DataError(
-                "a cell in quotation marks spans several rows; say whether quotation marks are text (quoting: none) "
-                "or enclose cells (quoting: minimal)",
+                "a cell in quotation marks spans several rows, or a text looks like rows; say with --quoting, in a "
+                "recipe with the key quoting, whether quotation marks are text (quoting: none) or enclose cells "
+                "(quoting: minimal)",
                 path,
                 number,
             )

@@ -34,8 +34,8 @@ from mentallama.text.repair import NUL_STAND_IN
 WriteRow = Callable[[Mapping[str, Any]], None]
 """Writes one row, given as values by column; a column that it lacks is empty."""
 
-MAX_SHEET_ROWS, MAX_SHEET_CHARS = 1_048_576, 32_767
-"""Rows of a sheet, its header included, and characters of a cell, by the limits of the format."""
+MAX_SHEET_ROWS, MAX_SHEET_COLUMNS, MAX_SHEET_CHARS = 1_048_576, 16_384, 32_767
+"""Rows of a sheet, its header included, its columns, and characters of a cell, by the limits of the format."""
 
 _EXACT_DIGITS = 10**15
 """Spreadsheets round larger numbers."""
@@ -217,6 +217,7 @@ def _parquet_writer(file: IO[bytes], columns: OutputColumns) -> Iterator[WriteRo
     types = {
         "text": pyarrow.string(),
         "integer": pyarrow.int64(),
+        "long integer": pyarrow.int64(),
         "number": pyarrow.float64(),
         "boolean": pyarrow.bool_(),
         "time": pyarrow.timestamp("us"),

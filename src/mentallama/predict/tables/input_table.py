@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,9 @@ class InputTable:
         UsageError, DataError
             As `files.tables.read_table`, but for rows that cannot be read.
         """
-        rows = read_verbatim(self.path, self.encoding, self.layout)
-        return map(self._post_row, islice(rows, self.limit))
+        with _errors_under(self.name, self.path):
+            for row in islice(read_verbatim(self.path, self.encoding, self.layout), self.limit):
+                yield self._post_row(row)
 
     def _post_row(self, row: NumberedValues | UnreadableRow) -> PostRow:
         if isinstance(row, UnreadableRow):
@@ -76,36 +78,61 @@ def open_input_table(
     path: Path,
     name: str,
     text_columns: Sequence[str],
-    format_: str | None = None,
+    layout: TableLayout = AS_NAMED,
     encoding: str = "utf-8",
     limit: int | None = None,
 ) -> InputTable:
     """Find the columns of the texts by their names, in any case; without names, by `TEXT_COLUMNS`.
 
+    Parameters
+    ----------
+    layout
+        What the file's name does not say; its `columns` are ignored.
+
     Raises
     ------
     UsageError
-        There is no such column, or none is given and not exactly one of `TEXT_COLUMNS` is there. The message names
-        the columns.
+        There is no such column, one is given twice, or none is given and not exactly one of `TEXT_COLUMNS` is there.
+        The message names the columns.
     DataError
         The file is no table, or it has no rows.
     """
-    layout = TableLayout(format=format_, columns=tuple(text_columns))
-    if not text_columns:
-        found = [
-            column
-            for column in TEXT_COLUMNS
-            for known in _first_columns(path, encoding, TableLayout(format=format_, columns=(column,)))
-            if _fold(known) == column
-        ]
-        if len(found) != 1:
-            problem = "name the column of the texts with --text"
-            columns = _first_columns(path, encoding, TableLayout(format=format_))
-            raise UsageError(f"{name}: {problem}; the columns are {shown_names(columns)}")
-        layout = TableLayout(format=format_, columns=(found[0],))
-    columns = _first_columns(path, encoding, layout)
-    resolved = tuple(find_column(column, columns) or column for column in layout.columns)
-    return InputTable(path, name, resolved, TableLayout(format=format_, columns=resolved), encoding, limit)
+    with _errors_under(name, path):
+        if not text_columns:
+            text_columns = _usual_text_columns(path, name, layout, encoding)
+        layout = replace(layout, columns=tuple(text_columns))
+        columns = _first_columns(path, encoding, layout)
+    resolved = tuple(find_column(column, columns) or column for column in text_columns)
+    if repeated := next((column for column in resolved if resolved.count(column) > 1), None):
+        raise UsageError(f"{name}: --text names the column {repeated!r} twice")
+    return InputTable(path, name, resolved, replace(layout, columns=resolved), encoding, limit)
+
+
+def _usual_text_columns(path: Path, name: str, layout: TableLayout, encoding: str) -> list[str]:
+    """The only one of `TEXT_COLUMNS` that is there."""
+    found = [
+        column
+        for column in TEXT_COLUMNS
+        for known in _first_columns(path, encoding, replace(layout, columns=(column,)))
+        if _fold(known) == column
+    ]
+    if len(found) != 1:
+        columns = _first_columns(path, encoding, layout)
+        raise UsageError(
+            f"{name}: name the column of the texts with --text; the columns are {shown_names(columns)}"
+        )
+    return found
+
+
+@contextmanager
+def _errors_under(name: str, path: Path) -> Iterator[None]:
+    """Let errors in the table name what the user named: a copy of standard input is in a temporary file."""
+    try:
+        yield
+    except DataError as error:
+        if error.file != str(path):
+            raise
+        raise DataError(error.problem, name, error.row) from None
 
 
 def find_column(name: str, columns: Collection[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -53,14 +54,14 @@ def part_folder(out: Path | None) -> Iterator[PartFolder]:
     path = out.with_name(out.name + _SUFFIX)
     if out.is_dir():
         raise UsageError(f"{out}: this is a folder; name a file with --out, such as {out / 'labelled.csv'}")
-    if out.exists() and not path.is_dir():
+    if os.path.lexists(out) and not path.is_dir():
         raise foreign_output_error(out)
     if path.is_dir() and (others := sorted(file.name for file in path.iterdir() if not _is_own(file.name))):
         raise UsageError(
             f"{path}: this folder contains other files, such as {others[0]}; choose another --out"
         )
     part = PartFolder(path, keep=path.is_dir())
-    make_output_folder(path)
+    make_output_folder(path, mode=0o700)  # explanations quote posts
     with run_lock(path):
         try:
             yield part

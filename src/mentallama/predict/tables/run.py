@@ -10,13 +10,14 @@ resumes; the folder is deleted once everything is answered and written.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -29,10 +30,11 @@ from mentallama.config.endpoint import parse_remote_spec
 from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError, counted
 from mentallama.files.atomic import atomic_write
 from mentallama.files.manifest import digest_file
-from mentallama.files.tables import table_format
+from mentallama.files.tables import Quoting, TableLayout, table_format
 from mentallama.files.tables.column_kinds import column_kinds
 from mentallama.files.tables.parquet import arrow_types
 from mentallama.files.tables.writers import (
+    MAX_SHEET_COLUMNS,
     MAX_SHEET_ROWS,
     OutputColumns,
     OutputFormat,
@@ -68,6 +70,8 @@ from mentallama.text.clean_post import clean_post
 
 STANDARD_STREAM = "-"
 
+CHANGED = "the table was changed while it was being answered; the same command goes on"
+
 
 @dataclass(frozen=True)
 class TableCommand:
@@ -85,6 +89,8 @@ class TableCommand:
         Names of tasks (`dreaddit`) and questions (`MultiWD:social`); () needs a model of one task, or `all_questions`.
     form
         Form of the query; None: that of the model's training.
+    quoting
+        What quotation marks are in a delimited table, see `TableLayout`; None: found by its structure.
     """
 
     job: PredictJob
@@ -100,6 +106,7 @@ class TableCommand:
     limit: int | None = None
     stream_format: str = "csv"
     encoding: str = "utf-8"
+    quoting: Quoting | None = None
 
     @property
     def output_path(self) -> Path | None:
@@ -159,6 +166,8 @@ def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
     analyst_kind(job.spec)
     if problem := price_problem(job.spec, job.settings):
         raise UsageError(problem)
+    if command.output_path is None and sys.__stdout__ is None:
+        raise UsageError("standard output is closed; name the output with --out")
     format_ = command.output_format
     select_questions(command.questions or tuple(job.tasks), None, job.tasks, job.spec)
     with part_folder(command.output_path) as part:
@@ -177,10 +186,14 @@ def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
 
 @dataclass(frozen=True)
 class _Work:
-    """A table that is being answered: what is in it, the answers so far, and the columns that they become."""
+    """A table that is being answered: what is in it, the answers so far, and the columns that they become.
+
+    `version` is that of the table's file before it was read.
+    """
 
     command: TableCommand
     table: InputTable
+    version: tuple[int, int]
     facts: TableFacts
     store: AnswerStore
     columns: AnswerColumns
@@ -201,13 +214,14 @@ def _answer(
 ) -> TableSummary:
     """Examine the table, ask, and write."""
     job, table = command.job, _open_table(command, folder)
+    version = _file_version(table.path)
     store.forget_failed()
     facts = examine_table(table, store, format_, command.id_column)
     with open_pool(job, folder) as pool:
         columns = AnswerColumns(
             _questions(command, pool), job.spec, command.wide, command.prefix, format_.is_nested
         )
-        work = _Work(command, table, facts, store, columns, format_)
+        work = _Work(command, table, version, facts, store, columns, format_)
         _refuse_unwritable(work)
         _announce(work, log)
         if pool.remote is not None:
@@ -230,20 +244,25 @@ def _answer(
 
 
 def _refuse_foreign_output(out: Path | None, store: AnswerStore) -> None:
-    """Refuse to replace a file unless it was written from this store and not changed since."""
-    if out is not None and out.exists() and store.output != digest_file(out, out.name):
+    """Refuse to replace a file unless it was written from this store and not changed since, or a symbolic link."""
+    if out is None or not os.path.lexists(out):
+        return
+    if out.is_symlink() or store.output != digest_file(out, out.name):
         raise foreign_output_error(out)
 
 
 def _open_table(command: TableCommand, folder: Path) -> InputTable:
-    path, name, format_ = Path(command.data), command.data, None
+    path, name, layout = Path(command.data), command.data, TableLayout(quoting=command.quoting)
     if command.data == STANDARD_STREAM:
-        path, name, format_ = folder / SPOOL_FILE, "standard input", command.stream_format
+        path, name = folder / SPOOL_FILE, "standard input"
+        layout = replace(layout, format=command.stream_format)
         if sys.stdin is None:
             raise UsageError("standard input is closed; name the table with --data")
         with path.open("wb") as spool:
             shutil.copyfileobj(sys.stdin.buffer, spool)
-    return open_input_table(path, name, command.text_columns, format_, command.encoding, command.limit)
+    elif path.exists() and not path.is_file():
+        raise UsageError(f"{path}: this is no file; a table from a pipe is read with --data -")
+    return open_input_table(path, name, command.text_columns, layout, command.encoding, command.limit)
 
 
 def _questions(command: TableCommand, pool: AnalystPool) -> tuple[QuestionKey, ...]:
@@ -259,14 +278,21 @@ def _questions(command: TableCommand, pool: AnalystPool) -> tuple[QuestionKey, .
 
 
 def _refuse_unwritable(work: _Work) -> None:
-    """Raise `UsageError` if the columns of the answers clash with the table's own, or a sheet is too short."""
+    """Raise `UsageError` if the columns of the answers clash with the table's own, or a sheet is too small."""
     work.columns.refuse_clash(list(work.facts.columns), work.table.name)
+    if work.format.name != "xlsx":
+        return
     n_rows = work.facts.rows * work.columns.rows_per_post
-    if work.format.name == "xlsx" and n_rows >= MAX_SHEET_ROWS:
-        raise UsageError(
-            f"the output would have {n_rows:,} rows, and a sheet has at most {MAX_SHEET_ROWS - 1:,} below its header; "
-            "write another format, such as .csv or .parquet"
-        )
+    n_columns = len(work.facts.columns) + len(work.columns.kinds)
+    for count, most, what in (
+        (n_rows, MAX_SHEET_ROWS - 1, "rows below its header"),
+        (n_columns, MAX_SHEET_COLUMNS, "columns"),
+    ):
+        if count > most:
+            raise UsageError(
+                f"the output would have {count:,} {what}, and a sheet has at most {most:,}; write another format, "
+                "such as .csv or .parquet"
+            )
 
 
 def _announce(work: _Work, log: LogFn) -> None:
@@ -360,6 +386,8 @@ def _write(work: _Work) -> TableSummary:
                 write({**row.values, **cells})
             summary.count([answers[question] for question in work.questions])
             advance(1)
+        if _file_version(table.path) != work.version:  # before the output gets its name
+            raise DataError(CHANGED, table.name)
     return summary
 
 
@@ -368,12 +396,14 @@ def _row_answers(row: PostRow, work: _Work) -> Mapping[QuestionKey, StoredAnswer
         return {key: unreadable_answer(key, row.problem) for key in work.questions}
     answers = work.store.answers(text_hash(row.text))
     if not answers.keys() >= set(work.questions):
-        raise DataError(
-            "the table was changed while it was being answered; the same command goes on",
-            work.table.name,
-            row.number,
-        )
+        raise DataError(CHANGED, work.table.name, row.number)
     return answers
+
+
+def _file_version(path: Path) -> tuple[int, int]:
+    """Size and time of the last change, by which a changed file is recognised: a table is read several times."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 @contextmanager
@@ -386,6 +416,7 @@ def _open_output(out: Path | None, store: AnswerStore) -> Iterator[IO[bytes]]:
     with atomic_write(out) as partial:
         with partial.open("wb") as file:
             yield file
+        _refuse_foreign_output(out, store)  # again: it may have appeared since
         store.output = digest_file(partial, out.name)
 
 
