@@ -209,6 +209,11 @@ def _difference_blocks(comparison: Comparison, names: Sequence[str], synthetic: 
         "only the run right",
     )
     yield TableBlock(f"Differences in weighted F1 from {first.name}.", header, rows, name="differences")
+    yield _difference_figure(comparison, list(dict.fromkeys(name for name, _, _ in found)))
+
+
+def _difference_figure(comparison: Comparison, names: Sequence[str]) -> FigureBlock:
+    first, *others = comparison.runs
     series = [other.name for other in others]
     plotted = [
         SeriesRow(
@@ -220,7 +225,7 @@ def _difference_blocks(comparison: Comparison, names: Sequence[str], synthetic: 
                 for other in series
             ),
         )
-        for name in dict.fromkeys(name for name, _, _ in found)
+        for name in names
     ]
     label = f"weighted F1 minus that of {first.name}, points"
     in_words = f"Differences by set. {_in_words(plotted, series)}."
@@ -228,7 +233,7 @@ def _difference_blocks(comparison: Comparison, names: Sequence[str], synthetic: 
     caption = (
         f"Differences in weighted F1 from {first.name} with 95 % interval; the dotted line is no difference."
     )
-    yield FigureBlock(caption, plot, _series_data(plotted, series, sign=True), name="differences-plot")
+    return FigureBlock(caption, plot, _series_data(plotted, series, sign=True), name="differences-plot")
 
 
 def _difference_row(
