@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.registry import open_analyst
 from mentallama.config import Predict
 from mentallama.predict.analyst_pool import AnalystPool, PoolEvent, local_pool
 from mentallama.predict.stage import PredictJob
+from mentallama.predict.tables import asking
 from mentallama.predict.tables.answer_store import text_hash
 from mentallama.predict.tables.asking import TEXTS_PER_PROCESS, AnalystProcess, ask_about, ask_function
 from mentallama.progress import log_to_stderr
@@ -24,7 +27,8 @@ KEYS = (("DR", "depression"),)
 TEXTS = ["so tired and empty", "", "music and a picnic", "a\0b"]
 
 
-def test_other_processes_give_the_same_answers(tmp_path: Path) -> None:
+def test_other_processes_give_the_same_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "usable_cpus", lambda: 2)
     train_linear(depression_posts(), tmp_path, QUICK)
     spec, texts = f"linear:{tmp_path}", [(text, KEYS) for text in TEXTS]
     here = list(ask_about(local_pool(open_analyst(spec)), texts, "instruction", spec))
