@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,8 @@ from mentallama.errors import UsageError
 if TYPE_CHECKING:
     import pandas
     import polars
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 FrameLibrary = Literal["pandas", "polars"]
 
@@ -41,6 +44,7 @@ def make_frame(columns: Sequence[Column], library: FrameLibrary, index: object =
     UsageError
         There is no such library, or it is not installed.
     """
+    columns = [replace(column, values=_encodable(list(column.values))) for column in columns]
     if library not in _MAKERS:
         raise UsageError(f"to_frame({library!r}): there are {' and '.join(map(repr, _MAKERS))}")
     try:
@@ -54,6 +58,15 @@ def make_frame(columns: Sequence[Column], library: FrameLibrary, index: object =
             "or to_dicts()"
         ) from None
     return _MAKERS[library](module, columns, index)
+
+
+def _encodable(value: Any) -> Any:
+    """The value with U+FFFD for each half of a surrogate pair, which neither library can store."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {name: _encodable(inner) for name, inner in value.items()}
+    return [_encodable(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _pandas_frame(library: Any, columns: Sequence[Column], index: Any) -> pandas.DataFrame:
@@ -87,5 +100,7 @@ def series_index(values: object) -> Any:
 
 def is_table(values: object) -> bool:
     """Whether something is a mapping or a data frame: iterating over it yields names of columns, or whole columns."""
-    frames = (getattr(sys.modules.get(name), "DataFrame", None) for name in _MAKERS)
+    frames = (
+        getattr(sys.modules.get(name), kind, None) for name in _MAKERS for kind in ("DataFrame", "LazyFrame")
+    )
     return isinstance(values, (Mapping, *(frame for frame in frames if frame is not None)))

@@ -74,6 +74,23 @@ def test_a_frame_of_polars_has_the_same_columns() -> None:
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_half_a_surrogate_pair_does_not_keep_the_others_from_a_frame(library: Any) -> None:
+    half = Quotation(start=0, end=1, text="\ud83d")
+    cut = YES.model_copy(update={"post": "\ud83d so tired", "evidence": (half,)})
+    frame = Answers([cut, YES]).to_frame(library)
+    assert list(frame["post"]) == ["\ufffd so tired", YES.post]
+    assert frame["evidence"][0][0]["text"] == "\ufffd"
+
+
+@pytest.mark.parametrize("posts", [b"tired", None, 7])
+def test_what_holds_no_texts_is_named_by_its_type(posts: Any) -> None:
+    with pytest.raises(
+        UsageError, match=rf"posts are a text or a list of texts, not of type {type(posts).__name__}"
+    ):
+        TiredAnalyst().analyze(posts, task="DR")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_frame_without_answers_has_all_columns(library: Any) -> None:
     frame = Answers([]).to_frame(library)
     assert list(frame.columns) == ["post", *ANSWER_COLUMNS]
@@ -102,8 +119,13 @@ def test_other_posts_are_numbered() -> None:
 
 @pytest.mark.parametrize(
     "table",
-    [pandas.DataFrame({"body": ["tired"]}), polars.DataFrame({"body": ["tired"]}), {"body": "tired"}],
-    ids=lambda table: type(table).__module__,
+    [
+        pandas.DataFrame({"body": ["tired"]}),
+        polars.DataFrame({"body": ["tired"]}),
+        polars.LazyFrame({"body": ["tired"]}),
+        {"body": "tired"},
+    ],
+    ids=lambda table: f"{type(table).__module__}.{type(table).__name__}",
 )
 def test_a_table_is_no_list_of_posts(table: Any) -> None:
     analyst = TiredAnalyst()

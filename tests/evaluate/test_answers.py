@@ -110,6 +110,18 @@ def test_what_cannot_be_scored_is_one_sentence_without_texts(
     assert "whole post" not in str(refused.value)
 
 
+@pytest.mark.parametrize("answers", ["yes", pandas.DataFrame({"a": ["yes"], "b": ["no"], "c": ["no"]})])
+def test_a_text_or_a_table_is_no_list_of_answers(answers: Any) -> None:
+    with pytest.raises(UsageError, match=f"answers are a list .*, not a {type(answers).__name__}"):
+        evaluate(answers, ["yes", "no", "no"], "DR")
+
+
+@pytest.mark.parametrize("wrong", [{"resamples": 0}, {"seed": -1}])
+def test_impossible_resampling_is_wrong_use(wrong: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="there are resamples from 1, and seeds from 0"):
+        evaluate(["yes"], ["yes"], "DR", **wrong)  # type: ignore[arg-type]
+
+
 def test_scores_as_a_table() -> None:
     scores = evaluate(["yes", "no", REFUSAL], ["yes", "yes", "no"], "DR")
     (row,) = scores.to_dicts()

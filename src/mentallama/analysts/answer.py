@@ -106,12 +106,14 @@ def as_texts(posts: str | Iterable[object]) -> list[str]:
     Raises
     ------
     UsageError
-        It is a table or a mapping, or a post is not a text.
+        It is a table, a mapping, or nothing to iterate over, or a post is not a text.
     """
     if is_table(posts):
         raise UsageError(
             f'posts are a list of texts, not a {type(posts).__name__}; pass a column of it, such as posts["text"]'
         )
+    if isinstance(posts, (bytes, bytearray)) or not isinstance(posts, Iterable):
+        raise UsageError(f"posts are a text or a list of texts, not of type {type(posts).__name__}")
     return [as_text(post, number) for number, post in enumerate([posts] if isinstance(posts, str) else posts)]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from mentallama.analysts.answer import Answer, Answers, as_text, is_missing
 from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.parse import read_answer
+from mentallama.data_frames import is_table
 from mentallama.errors import UsageError
 from mentallama.evaluate.benchmark import BUILTIN_RESPONSES
 from mentallama.evaluate.run import evaluate_responses, score_sets
@@ -71,7 +72,7 @@ def evaluate(
     ------
     UsageError
         The numbers of answers and labels differ, a label is not one of the task's, answers are "failed" or "skipped",
-        or none has a label.
+        or none has a label; answers are a single text or a table; `resamples` is below 1 or `seed` below 0.
 
     Examples
     --------
@@ -81,7 +82,7 @@ def evaluate(
     (33.3333, 1)
     """
     known = tasks if isinstance(tasks, Mapping) else load_tasks(tasks)
-    resampling = Resampling(resamples=resamples, seed=seed)
+    resampling = _resampling(resamples, seed)
     asked = _examples(answers, task, known)
     golds = _gold_labels(labels, [example for example, _ in asked], known)
     rows: dict[str, list[ScoredRow]] = {}
@@ -168,10 +169,20 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
     )
 
 
+def _resampling(resamples: int, seed: int) -> Resampling:
+    if resamples < 1 or seed < 0:
+        raise UsageError(f"resamples={resamples}, seed={seed}: there are resamples from 1, and seeds from 0")
+    return Resampling(resamples=resamples, seed=seed)
+
+
 def _examples(
     answers: Iterable[AnswerLike], task: str | None, tasks: Mapping[str, Task]
 ) -> list[tuple[Example, AnswerLike]]:
     """Each answer with the question that it is about, without its label."""
+    if isinstance(answers, str) or is_table(
+        answers
+    ):  # which would be its characters, or the names of its columns
+        raise UsageError(f"answers are a list of answers or texts, not a {type(answers).__name__}")
     named = None if task is None else _single_question(task, tasks)
     listed = list(answers)
     positions = answers.positions if isinstance(answers, Answers) else range(len(listed))
