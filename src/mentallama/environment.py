@@ -10,6 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
+from mentallama.errors import counted
+
 SECRET_NAME_PARTS = ("salt", "secret", "token", "password", "api_key")
 """Values under names with these parts are not shown: with the salt, a hashed author can be identified."""
 NOT_SHOWN = "not shown"
@@ -60,7 +62,7 @@ def machine_in_words() -> str:
     cores, (memory, _) = usable_cpus(), memory_bytes()
     parts = [
         _processor(),
-        f"{cores} core{'s' if cores > 1 else ''}",
+        counted(cores, "core"),
         *([] if memory is None else [f"{size_text(memory)} of memory"]),
         *_accelerators(),
     ]

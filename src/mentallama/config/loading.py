@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from mentallama.config.overrides import apply_override, set_key
 from mentallama.config.recipe import Recipe
 from mentallama.config.renamed_keys import OLD_KEYS
-from mentallama.errors import DataError, MentallamaError, UsageError
+from mentallama.errors import DataError, MentallamaError, UsageError, counted
 from mentallama.files.schema_faults import fault_sentence, fault_sentences, key_name
 from mentallama.files.yaml_file import KeyPath, read_yaml
 from mentallama.tasks import load_tasks
@@ -77,9 +77,10 @@ class RecipeSource:
 
     def error(self, faults: Sequence[str]) -> UsageError:
         """The error that lists faults of this recipe."""
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
         listed = "\n".join(f"  - {fault}" for fault in faults)
-        return UsageError(f"{'' if self.path is None else f'{self.path}: '}{count} in the recipe\n{listed}")
+        return UsageError(
+            f"{'' if self.path is None else f'{self.path}: '}{counted(len(faults), 'fault')} in the recipe\n{listed}"
+        )
 
 
 def _read_file(path: Path) -> tuple[Mapping[str, Any], Mapping[KeyPath, int]]:

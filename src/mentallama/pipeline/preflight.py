@@ -8,7 +8,7 @@ from pathlib import Path
 from mentallama.analysts.checkpoints.optional_deps import missing_libraries
 from mentallama.analysts.registry import required_libraries
 from mentallama.config import Recipe
-from mentallama.errors import MentallamaError, UsageError, on_one_line
+from mentallama.errors import MentallamaError, UsageError, counted, on_one_line
 from mentallama.files.manifest import is_up_to_date, read_manifest
 from mentallama.pipeline.cache_key import stage_cache_key
 from mentallama.pipeline.stage import Stage
@@ -32,8 +32,9 @@ def check_run(recipe: Recipe, folder: Path, selected: Sequence[Stage], stages: S
     problems = list(dict.fromkeys(_problems(recipe, folder, selected, stages)))
     if problems:
         listed = "\n".join(f"  - {on_one_line(problem)}" for problem in problems)
-        count = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
-        raise UsageError(f"the recipe {recipe.name} cannot be run: {count}\n{listed}")
+        raise UsageError(
+            f"the recipe {recipe.name} cannot be run: {counted(len(problems), 'fault')}\n{listed}"
+        )
 
 
 def _problems(

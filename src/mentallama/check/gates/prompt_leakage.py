@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from mentallama.check.gates.statements import find_statements
 from mentallama.check.response_rows import ResponseRow
+from mentallama.errors import counted
 from mentallama.prompts import prompt_instructions
 from mentallama.records import FORMS, Verdict
 from mentallama.tasks import Task
@@ -39,7 +40,7 @@ def check_prompt_leakage(row: ResponseRow, ngram: int, instructions: Sequence[st
     n_copied = _count_copied_words(row, text, tuple(instructions), ngram)
     parts = [f"{n_copied} words copied from the prompt"] if n_copied else []
     if n_mentions:
-        parts.append(f"mentions its prompt in {n_mentions} place{'s' if n_mentions > 1 else ''}")
+        parts.append(f"mentions its prompt in {counted(n_mentions, 'place')}")
     return row.verdict("prompt_leakage", "; ".join(parts) or None, n_mentions + bool(n_copied))
 
 

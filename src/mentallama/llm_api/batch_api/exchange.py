@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mentallama.errors import MentallamaError
+from mentallama.errors import MentallamaError, counted
 from mentallama.llm_api.batch_api.request_files import (
     RESULTS_FOLDER,
     RETRY_MARKER,
@@ -269,13 +269,13 @@ def _status_message(folder: Path, batch_round: BatchRound, budget: float | None)
         first, last = batch_round.files[0][0].name, batch_round.files[-1][0].name
         names = first if first == last else f"{first} to {last}"
         parts.append(
-            f"{_pluralize(batch_round.n_written, 'request')} in {_pluralize(len(batch_round.files), 'new file')} in "
+            f"{counted(batch_round.n_written, 'request')} in {counted(len(batch_round.files), 'new file')} in "
             f"{folder} ({names}): upload each as a batch, put the result files into {results_folder}, and run the same "
             "command again"
         )
     if batch_round.pending:
         parts.append(
-            f"{_pluralize(batch_round.pending, 'request')} written earlier without a result yet: put the result files "
+            f"{counted(batch_round.pending, 'request')} written earlier without a result yet: put the result files "
             f"into {results_folder} and run the same command again (a request file that you delete is written again)"
         )
     if over_budget := batch_round.unsubmitted - batch_round.n_written:
@@ -285,13 +285,9 @@ def _status_message(folder: Path, batch_round: BatchRound, budget: float | None)
             f"and {batch_round.reserved:.6g} reserved, not counting the new files; a higher budget resumes"
         )
     parts += [
-        f"{_pluralize(count, 'result')} with this error: {message}"
+        f"{counted(count, 'result')} with this error: {message}"
         for message, count in batch_round.fatal_errors.items()
     ]
     if batch_round.unmatched:
-        parts.append(f"{_pluralize(batch_round.unmatched, 'result')} of no request of this run")
+        parts.append(f"{counted(batch_round.unmatched, 'result')} of no request of this run")
     return "; ".join(parts)
-
-
-def _pluralize(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
