@@ -256,6 +256,10 @@ def test_a_table_that_predict_answered_is_exported(
         ({"evidence": "[{"}, "not an Answer record: see evidence"),
         ({"question": "mood"}, "that the task Irf does not have"),
         ({"label": "perhaps"}, "that the task Irf does not have"),
+        (
+            {"body": "A title\n\n🐕 a tea."},
+            "row 1: the evidence is not where it should be in the column 'body'",
+        ),
     ],
 )
 def test_a_table_with_other_answers_is_refused(
@@ -264,6 +268,16 @@ def test_a_table_with_other_answers_is_refused(
     write_json_lines(tmp_path / "mine.jsonl", [row | change for row in table_rows()[:1]])
     with pytest.raises(DataError, match=problem):
         exported("argilla", tmp_path / "mine.jsonl", tmp_path / "out")
+
+
+def test_half_a_surrogate_pair_in_a_post_is_exported_as_a_mark(tmp_path: Path) -> None:
+    evidence = [{"start": 0, "end": 3, "text": "\ufffd a", "weight": 1.0}]  # predict reads the mark
+    row = table_rows()[0] | {"body": "\ud83d a tea.", "evidence": evidence}
+    write_json_lines(tmp_path / "mine.jsonl", [row])
+    for tool in ("label-studio", "argilla"):
+        assert "\ufffd a tea." in (
+            exported(tool, tmp_path / "mine.jsonl", tmp_path / tool) / "Irf/posts.json"
+        ).read_text(encoding="utf-8")
 
 
 def test_a_table_without_answers_or_posts_is_refused(tmp_path: Path) -> None:

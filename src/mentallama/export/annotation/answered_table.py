@@ -14,6 +14,7 @@ from mentallama.export.annotation.post_answers import AnsweredPost, PostAnswer
 from mentallama.export.source import ExportSource
 from mentallama.files.record_files import invalid_record
 from mentallama.files.tables import NumberedValues, UnreadableRow, read_verbatim
+from mentallama.files.tables.rows import format_cell
 from mentallama.predict.tables.input_table import TEXT_COLUMNS, find_column
 from mentallama.records import Span
 
@@ -48,14 +49,23 @@ def _table_answers(source: ExportSource) -> Iterator[tuple[int, Answer]]:
                 f"{path}: the column {missing[0]!r} is missing; export a table that predict wrote with a row for each "
                 "post and question (without --wide and --prefix)"
             )
-        text = values[_text_column(source, values)]
-        if not isinstance(text, str) or not text.strip():
+        column = _text_column(source, values)
+        if not isinstance(values[column], str) or not values[column].strip():
             continue
+        text = format_cell(values[column])
         fields = {name: _field(name, values[name]) for name in ANSWER_COLUMNS}
         try:
-            yield number, Answer.model_validate({"post": text, **fields})
+            answer = Answer.model_validate({"post": text, **fields})
         except ValidationError as fault:
             raise DataError(invalid_record(Answer, fault, "the row"), path, number) from None
+        if any(text[each.start : each.end] != each.text for each in answer.evidence):
+            raise DataError(
+                f"the evidence is not where it should be in the column {column!r}: the answers are about another text; "
+                "name the column that predict read with --text (several joined ones cannot be exported)",
+                path,
+                number,
+            )
+        yield number, answer
 
 
 def _readable_rows(path: Path) -> Iterator[NumberedValues]:
@@ -85,6 +95,8 @@ def _field(name: str, value: object) -> object:
             return json.loads(value) if value else ({} if name == "probabilities" else [])
         except ValueError:
             return value  # not valid either, and named by the validation
+    if isinstance(value, str):
+        value = format_cell(value)
     return None if value == "" and name != "explanation" else value
 
 
