@@ -76,9 +76,9 @@ def python(script: str, *arguments: object, ignored: int | None = None) -> subpr
 @pytest.mark.parametrize(
     ("number", "code", "sentence"),
     [
-        (signal.SIGTERM, 143, "mentallama: ended by SIGTERM; the same command resumes after the last finished stage"),
-        (signal.SIGHUP, 129, "mentallama: ended by SIGHUP; the same command resumes after the last finished stage"),
-        (signal.SIGINT, 130, "mentallama: interrupted; the same command resumes after the last finished stage"),
+        (signal.SIGTERM, 143, "mentallama: ended by SIGTERM; the same command resumes"),
+        (signal.SIGHUP, 129, "mentallama: ended by SIGHUP; the same command resumes"),
+        (signal.SIGINT, 130, "mentallama: interrupted; the same command resumes"),
     ],
 )  # fmt: skip
 def test_a_signal_ends_a_command_with_one_sentence(number: int, code: int, sentence: str) -> None:
@@ -93,7 +93,7 @@ def test_a_signal_after_the_end_does_not_change_the_exit_code() -> None:
 
 def test_ctrl_c_while_python_defines_a_class_ends_as_anywhere() -> None:
     done = python(IN_EXEC)
-    sentence = "mentallama: interrupted; the same command resumes after the last finished stage"
+    sentence = "mentallama: interrupted; the same command resumes"
     assert (done.returncode, done.stderr.strip()) == (130, sentence)
 
 

@@ -118,6 +118,11 @@ def test_scores_of_another_model_are_refused(run: Path, tmp_path: Path) -> None:
         render_scored_card(tmp_path, TASKS)
 
 
+def test_scores_of_a_task_that_no_file_describes_are_refused(run: Path) -> None:
+    with pytest.raises(UsageError, match="there is no task named 'DR'"):
+        render_scored_card(run, {"SAD": TASKS["SAD"]})
+
+
 def test_a_run_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no trained model with a card"):
         render_scored_card(tmp_path, TASKS)

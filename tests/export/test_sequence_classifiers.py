@@ -178,6 +178,15 @@ def test_families_that_cannot_average_are_refused(family: str, tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
+@pytest.mark.parametrize("file", ["model.json", "train/model.json"])
+def test_linear_models_are_refused(file: str, tmp_path: Path) -> None:
+    path = tmp_path / "run" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(UsageError, match="transformers has no linear models; name the folder of an encoder"):
+        exported(tmp_path / "run", tmp_path / "out")
+
+
 def test_other_families_are_refused() -> None:
     config = transformers.FNetConfig(**{**SHAPE, "tpu_short_seq_length": 48})
     with pytest.raises(UsageError, match="no exact sequence classifier for a fnet encoder"):

@@ -162,6 +162,14 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 rich_help_panel=TABLE,
             ),
         ] = None,
+        sheet: Annotated[
+            str | None,
+            typer.Option(
+                metavar="NAME",
+                help="Sheet of a workbook; default: the only one with the column of the texts.",
+                rich_help_panel=TABLE,
+            ),
+        ] = None,
         quoting: Annotated[
             str | None,
             typer.Option(
@@ -225,7 +233,8 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         settings = {key: value for key, value in options.items() if value not in (None, [])}
         for_tables = {
             "--text": text, "--id": id_column, "--task": task, "--wide": wide, "--prefix": prefix, "--limit": limit,
-            "--format": stream_format, "--encoding": encoding, "--quoting": quoting,
+            "--format": stream_format, "--encoding": encoding, "--sheet": sheet,
+            "--quoting": quoting,
         }  # fmt: skip
         for_posts = {"--split": split, "--sets": sets}
         if recipe is not None:
@@ -264,13 +273,13 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
             command = TableCommand(
                 job, data, out, tuple(text or ()), id_column, tuple(task or ()), every,
                 None if form is None else parse_form(form), wide, prefix or "", limit,
-                _parse_stream_format(stream_format), encoding or "utf-8", _parse_quoting(quoting),
+                _parse_stream_format(stream_format), encoding or "utf-8", _parse_quoting(quoting), sheet,
             )  # fmt: skip
             predict_table(command, log)
             if out != STREAM:
                 typer.echo(out)
         else:
-            _refuse(for_tables, "a table of your own, and --data is none")
+            _refuse(for_tables, f"a table of your own, and {data} is a folder or a file of posts")
             posts = PredictCommand(job, Path(data), tuple(sets or ()), form, every, retry_failed)
             predict_ad_hoc(posts, Path(out), log)
             typer.echo(out)

@@ -54,7 +54,7 @@ def ending_sentence(code: object) -> str | None:
     for number in INITIAL_HANDLERS:
         if code == EXIT_SIGNAL_BASE + number:
             ended = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
-            return f"{ended}; the same command resumes after the last finished stage"
+            return f"{ended}; the same command resumes"
     return None
 
 

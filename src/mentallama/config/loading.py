@@ -92,7 +92,7 @@ def _read_file(path: Path) -> tuple[Mapping[str, Any], Mapping[KeyPath, int]]:
     except DataError as fault:
         raise UsageError(str(fault)) from None
     if not isinstance(document.content, dict):
-        raise UsageError(f"{path}: not a recipe: it holds no keys")
+        raise UsageError(f"{path}: not a recipe: it holds no keys; predict takes a table with --data")
     return document.content, document.lines
 
 

@@ -24,7 +24,10 @@ def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterato
     for number, post in enumerate(read_records(posts, Post), 1):
         task = tasks.get(post.set)
         if task is None:
-            raise DataError(f"there is no task named {post.set!r}", posts, number)
+            problem = (
+                f"there is no task named {post.set!r}; the folder of your own tasks is given with --tasks"
+            )
+            raise DataError(problem, posts, number)
         for question in task.questions:
             example = example_of(post, question, form)
             if example.label is not None and example.label not in task.labels:

@@ -24,7 +24,7 @@ from mentallama.files.markdown import markdown_table
 from mentallama.metrics.registry import METRICS
 from mentallama.records import Split
 from mentallama.run_files import POSTS_PATH, SCORES_PATH, TRAIN_FOLDER
-from mentallama.tasks import Task
+from mentallama.tasks import Task, find_task
 
 _HUB_METRICS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "weighted_f1": ("f1", {"average": "weighted"}),
@@ -43,7 +43,7 @@ def render_scored_card(run: Path, tasks: Mapping[str, Task]) -> str:
     Raises
     ------
     UsageError
-        The run has no trained model with a card, no scores, or scores of another model.
+        The run has no trained model with a card, no scores, scores of another model, or those of an unknown task.
     DataError
         A file of it is damaged.
     """
@@ -93,7 +93,8 @@ def model_index(
         {
             "name": name,
             "results": [
-                _result(tasks[set_name], of_set, synthetic) for set_name, of_set in scores.sets.items()
+                _result(find_task(set_name, tasks), of_set, synthetic)
+                for set_name, of_set in scores.sets.items()
             ],
         }
     ]

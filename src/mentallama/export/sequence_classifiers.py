@@ -10,13 +10,14 @@ from typing import Any
 
 from mentallama.analysts.checkpoints.digests import CARD_FILE
 from mentallama.analysts.checkpoints.hub_card import read_card_metadata, render_front_matter
-from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
+from mentallama.analysts.checkpoints.metadata import LINEAR_MODEL_FILE, EncoderHead, ModelMetadata
 from mentallama.analysts.checkpoints.optional_deps import require_torch
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import ExportSource
 from mentallama.files.atomic import write_text
 from mentallama.files.markdown import escape_markdown
+from mentallama.run_files import TRAIN_FOLDER
 from mentallama.safety import NOTICE
 from mentallama.tasks.terms import TERMS_FILE
 
@@ -37,6 +38,8 @@ def export_sequence_classifiers(source: ExportSource, out: Path) -> ExportSummar
     MentallamaError
         A classifier gives other probabilities than the encoder.
     """
+    if any((source.path / folder / LINEAR_MODEL_FILE).is_file() for folder in ("", TRAIN_FOLDER)):
+        raise UsageError(f"{source.path}: transformers has no linear models; name the folder of an encoder")
     require_torch()
     from mentallama.analysts.encoder.model import open_encoder
 

@@ -92,7 +92,7 @@ class ExportSource:
         """The error for a path that holds nothing of what can be exported."""
         return UsageError(
             f"{self.path}: this is not {what}; name the folder of a run, or one that a stage wrote (a data set is "
-            "built by check, so the run's recipe needs it)"
+            "built by the stages teach and check, as in recipes/sample-build.yaml)"
         )
 
     @cached_property

@@ -193,4 +193,7 @@ def _nothing_to_answer_message(source: str, counts: QuestionCounts) -> str:
         return f"{source}: none of {counts.posts} posts has a question that this model supports (they are of {sets})"
     if counts.posts:
         return f"{source}: none of {counts.posts} posts has a label; choose other splits, or ask all questions (--all)"
-    return f"{source}: there are no such posts; choose other splits or sets"
+    return (
+        f"{source}: there are no such posts; choose other splits or sets, or have collect set posts aside, such as "
+        "test_share: 0.2"
+    )

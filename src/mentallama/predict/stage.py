@@ -194,13 +194,13 @@ def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
     yield from cost_notes(summary.cost)
 
 
-def unlabelled_notes(answers: Mapping[str, int]) -> Iterator[str]:
-    """A line if answers, counted by status, have no label."""
+def unlabelled_notes(answers: Mapping[str, int], hint: str = "") -> Iterator[str]:
+    """A line if answers, counted by status, have no label; `hint` ends it."""
     without = {status: count for status, count in sorted(answers.items()) if status != "parsed" and count}
     if without:
         counts = ", ".join(f"{count:,} {status}" for status, count in without.items())
         total = sum(answers.values())
-        yield f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts})"
+        yield f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts}){hint}"
 
 
 def cost_notes(cost: float | None) -> Iterator[str]:

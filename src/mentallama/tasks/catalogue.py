@@ -105,7 +105,7 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
     by_lower = {key.lower(): task for key, task in tasks.items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    own = "; the folder of your own tasks is given with --tasks, or with tasks: in a recipe"
+    own = " (the folder of your own tasks is given with --tasks, or with tasks: in a recipe)"
     hint = own if tasks is _shipped_tasks() else ""
     raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks)}{hint}")
 

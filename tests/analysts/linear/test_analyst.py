@@ -224,6 +224,12 @@ def test_no_model_is_one_clear_sentence(tmp_path: Path) -> None:
         LinearAnalyst.load(tmp_path / "nowhere")
 
 
+def test_a_runs_folder_instead_of_its_model_is_recognised(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "train").symlink_to(folder)
+    with pytest.raises(UsageError, match=f"did you mean linear:{tmp_path / 'train'}"):
+        LinearAnalyst.load(tmp_path)
+
+
 def damaged(folder: Path, tmp_path: Path) -> Path:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

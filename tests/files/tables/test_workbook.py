@@ -65,7 +65,7 @@ def test_the_sheet_is_the_one_with_the_columns_or_the_one_that_is_named(tmp_path
     with pytest.raises(DataError, match="no column 'body'; the columns are 'made', 'by'"):
         list(read_table(path, layout=TableLayout(columns=("body",))))
     path = workbook(tmp_path, {"train": [["text"], ["a"]], "test": [["text"], ["b"]]})
-    with pytest.raises(DataError, match="name one with the key sheet"):
+    with pytest.raises(DataError, match="name one with --sheet, in a recipe with the key sheet"):
         list(read_table(path, layout=needs))
 
 

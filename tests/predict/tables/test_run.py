@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from mentallama.analysts.answer import ANSWER_COLUMNS
 from mentallama.answers.format import write_answer
@@ -618,6 +619,26 @@ def test_a_file_of_posts_is_answered_as_before_unless_it_is_to_be_a_table(
     assert (row["labels"], row["label"]) == ({"depression": "yes"}, "yes")
 
 
+def test_json_lines_from_standard_input_are_recognised(told: Told, scripted: str, tmp_path: Path) -> None:
+    options = ("--model", scripted, "--data", "-", "--task", "DR", "--out", "labelled.csv")
+    code, _, err = told(*options, stdin=b' {"text": "a walk"}\n')
+    assert (code, err) == (2, "mentallama: standard input looks like JSON Lines; add --format jsonl\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sheet_of_a_workbook_can_be_named(told: Told, scripted: str, tmp_path: Path) -> None:
+    book = Workbook()
+    for sheet, text in ((book.active, "a walk"), (book.create_sheet("May"), "a swim")):
+        sheet.append(["text"])
+        sheet.append([text])
+    book.save(tmp_path / "in.xlsx")
+    options = ("--model", scripted, "--data", "in.xlsx", "--task", "DR", "--out", "out.csv")
+    code, _, err = told(*options)
+    assert (code, "name one with --sheet" in err) == (1, True)
+    assert told(*options, "--sheet", "May")[0] == 0
+    assert [row["text"] for row in rows_of(tmp_path / "out.csv")] == ["a swim"]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
@@ -629,7 +650,7 @@ def test_a_file_of_posts_is_answered_as_before_unless_it_is_to_be_a_table(
         (["--form", "verse"], 2, "--form verse: there are instruction and completion"),
         (["--out", "out.txt"], 2, "the name of the output says its format"),
         (["--data", "none.csv"], 2, "none.csv: there is no such file"),
-        (["--data", "."], 2, "--task is for a table of your own, and --data is none"),
+        (["--data", "."], 2, "--task is for a table of your own, and . is a folder"),
         (["--quoting", "odd"], 2, "--quoting odd: there are minimal, backslash, none"),
         (["--data", "/dev/null"], 2, "/dev/null: this is no file; a table from a pipe is read with --data -"),
         (["--data", "-", "--quoting", "none"], 1, "standard input: the file is empty"),

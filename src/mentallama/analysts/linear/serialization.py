@@ -22,6 +22,7 @@ from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import atomic_write, write_json
 from mentallama.files.manifest import digest_file
 from mentallama.files.record_files import invalid_record
+from mentallama.run_files import TRAIN_FOLDER
 
 ClassWeight = Literal["none", "balanced"]
 
@@ -160,7 +161,11 @@ def load_linear_model(folder: Path) -> tuple[NgramConfig, dict[str, LinearSetMod
     """
     path = folder / LINEAR_MODEL_FILE
     if not path.is_file():
-        raise UsageError(f"{folder}: there is no linear model here (no {LINEAR_MODEL_FILE}); train one first")
+        in_run = folder / TRAIN_FOLDER
+        hint = (
+            f"did you mean linear:{in_run}?" if (in_run / LINEAR_MODEL_FILE).is_file() else "train one first"
+        )
+        raise UsageError(f"{folder}: there is no linear model here (no {LINEAR_MODEL_FILE}); {hint}")
     raw = path.read_bytes()
     try:
         metadata = LinearModelMetadata.model_validate_json(raw)

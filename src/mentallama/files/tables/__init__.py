@@ -145,6 +145,6 @@ def _find_reader(path: Path, layout: TableLayout) -> _Reader:
     if format_ not in TABLE_FORMATS or (format_ == "txt" and not (layout.delimiter or layout.format)):
         raise UsageError(
             f"{path}: {path.suffix} files are not supported; use one of {formats} (also with "
-            f"{', '.join(COMPRESSION_SUFFIXES)}), or name the format with the key format"
+            f"{', '.join(COMPRESSION_SUFFIXES)}), or, in a recipe, name the format with the key format"
         )
     return TABLE_FORMATS[format_]

@@ -92,7 +92,8 @@ def _choose_sheet(path: Path, sheets: list[Any], layout: TableLayout) -> Any:
     ]
     if len(fitting) > 1:
         raise DataError(
-            f"several of the sheets {titles} have these columns; name one with the key sheet", path
+            f"several of the sheets {titles} have these columns; name one with --sheet, in a recipe with the key sheet",
+            path,
         )
     return (fitting or visible)[0]
 

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -69,6 +69,8 @@ from mentallama.tasks import QuestionKey, select_questions
 from mentallama.text.clean_post import clean_post
 
 STANDARD_STREAM = "-"
+_BEGINNING = 64
+"""Bytes of standard input that are looked at to recognise its format."""
 
 CHANGED = "the table was changed while it was being answered; the same command goes on"
 
@@ -91,6 +93,8 @@ class TableCommand:
         Form of the query; None: that of the model's training.
     quoting
         What quotation marks are in a delimited table, see `TableLayout`; None: found by its structure.
+    sheet
+        The sheet of a workbook; None: the only one with the columns of the texts.
     """
 
     job: PredictJob
@@ -107,6 +111,7 @@ class TableCommand:
     stream_format: str = "csv"
     encoding: str = "utf-8"
     quoting: Quoting | None = None
+    sheet: str | None = None
 
     @property
     def output_path(self) -> Path | None:
@@ -120,6 +125,12 @@ class TableCommand:
             if self.output_path is None
             else OutputFormat.of(self.output_path)
         )
+
+    @property
+    def layout(self) -> TableLayout:
+        """What the name of the input does not say."""
+        format_ = self.stream_format if self.data == STANDARD_STREAM else None
+        return TableLayout(format=format_, quoting=self.quoting, sheet=self.sheet)
 
     @property
     def query_form(self) -> Form:
@@ -252,17 +263,23 @@ def _refuse_foreign_output(out: Path | None, store: AnswerStore) -> None:
 
 
 def _open_table(command: TableCommand, folder: Path) -> InputTable:
-    path, name, layout = Path(command.data), command.data, TableLayout(quoting=command.quoting)
+    path, name, layout = Path(command.data), command.data, command.layout
     if command.data == STANDARD_STREAM:
         path, name = folder / SPOOL_FILE, "standard input"
-        layout = replace(layout, format=command.stream_format)
         if sys.stdin is None:
             raise UsageError("standard input is closed; name the table with --data")
         with path.open("wb") as spool:
             shutil.copyfileobj(sys.stdin.buffer, spool)
+        if layout.format != "jsonl" and _begins_with_brace(path):
+            raise UsageError("standard input looks like JSON Lines; add --format jsonl")
     elif path.exists() and not path.is_file():
         raise UsageError(f"{path}: this is no file; a table from a pipe is read with --data -")
     return open_input_table(path, name, command.text_columns, layout, command.encoding, command.limit)
+
+
+def _begins_with_brace(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.readline(_BEGINNING).lstrip().startswith(b"{")
 
 
 def _questions(command: TableCommand, pool: AnalystPool) -> tuple[QuestionKey, ...]:
@@ -423,7 +440,7 @@ def _open_output(out: Path | None, store: AnswerStore) -> Iterator[IO[bytes]]:
 def _report(command: TableCommand, summary: TableSummary, seconds: float, log: LogFn) -> None:
     """Say what was done; raises `TooManyRejectsError` if too many calls failed."""
     for line in (
-        *unlabelled_notes(summary.answers),
+        *unlabelled_notes(summary.answers, "; the table says why"),
         f"predict: {counted(summary.rows, 'row')} answered in {seconds:.1f} s",
         *cost_notes(summary.cost),
     ):
