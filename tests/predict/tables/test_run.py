@@ -407,6 +407,16 @@ def test_calls_that_all_fail_write_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out.csv").exists()
 
 
+def test_questions_that_are_added_are_in_the_estimate(tmp_path: Path) -> None:
+    data, out, log = texts_table(tmp_path / "in.csv", 40), tmp_path / "out.csv", list[str]()
+    with serving(Plan(reply=lambda _: YES, respond=fails_for(7))) as server:
+        with pytest.raises(TooManyRejectsError):
+            predict(remote(server), data, out)
+        server.plan.respond = None
+        predict(remote(server), data, out, "DR", "dreaddit", log=log)
+    assert any("an estimated 41 requests" in line for line in log)  # one of DR again, and all of dreaddit
+
+
 def test_a_budget_stops_and_a_larger_one_goes_on_without_paying_twice(tmp_path: Path) -> None:
     data, out, log = texts_table(tmp_path / "in.csv", 60), tmp_path / "out.csv", list[str]()
     prices = {"input_price": 1000.0, "output_price": 1000.0, "max_concurrency": 2, "max_new_tokens": 64}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from mentallama.errors import DataError
@@ -9,17 +10,19 @@ from mentallama.files.tables.column_kinds import ColumnKind, kind_of
 from mentallama.files.tables.writers import OutputFormat, cell_problem
 from mentallama.predict.tables.answer_store import AnswerStore, text_hash
 from mentallama.predict.tables.input_table import InputTable, find_column, require_column
+from mentallama.tasks import QuestionKey
 
 
 @dataclass
 class TableFacts:
-    """Findings of a first reading of a table: its rows, how many of their texts are answered already, and its columns.
+    """Findings of a first reading of a table: its rows and its columns.
 
-    `unreadable` and `repeated_ids` are a number of rows and the first of them, 0 if there is none.
+    `answered` is the number of rows that have an answer to a question already. `unreadable` and `repeated_ids` are a
+    number of rows and the first of them, 0 if there is none.
     """
 
     rows: int = 0
-    answered: int = 0
+    answered: Counter[QuestionKey] = field(default_factory=Counter)
     columns: dict[str, set[ColumnKind]] = field(default_factory=dict)
     unreadable: tuple[int, int] = (0, 0)
     repeated_ids: tuple[int, int] = (0, 0)
@@ -58,8 +61,8 @@ def examine_table(
             raise DataError(problem, table.name, row.number)
         if row.problem is not None:
             facts.unreadable = facts.unreadable[0] + 1, facts.unreadable[1] or row.number
-        elif has_answers and store.answered(text_hash(row.text)):
-            facts.answered += 1
+        elif has_answers:
+            facts.answered.update(store.answered(text_hash(row.text)))
         if id_column is not None and facts.rows == 1:
             id_column = find_column(id_column, list(facts.columns)) or id_column
         identifier = None if id_column is None else row.values.get(id_column)

@@ -215,9 +215,26 @@ class _Work:
         return self.columns.questions
 
     @property
-    def n_open(self) -> int:
-        """Rows whose texts have no answer yet."""
-        return self.facts.rows - self.facts.answered
+    def n_answers(self) -> int:
+        """Answers that the output will hold."""
+        return self.facts.rows * len(self.questions)
+
+    @property
+    def n_answered(self) -> int:
+        """How many of them are stored already."""
+        return sum(self.facts.answered[question] for question in self.questions)
+
+    @property
+    def n_open_rows(self) -> int:
+        """Rows with a question that has no answer yet."""
+        return self.facts.rows - min(self.facts.answered[question] for question in self.questions)
+
+    def open_questions(self, row: PostRow) -> tuple[QuestionKey, ...]:
+        """The questions about a row that have no answer; none if it has no text."""
+        if row.problem is not None:
+            return ()
+        known = self.store.answered(text_hash(row.text))
+        return tuple(question for question in self.questions if question not in known)
 
 
 def _answer(
@@ -238,7 +255,7 @@ def _answer(
         if pool.remote is not None:
             _announce_cost(pool.remote, work, log)
         tasks = [name for name, _ in work.questions]
-        _ask(work, ask_function(job, pool, command.query_form, tasks, work.n_open), pool.remote)
+        _ask(work, ask_function(job, pool, command.query_form, tasks, work.n_open_rows), pool.remote)
         cost = None if pool.remote is None else pool.remote.spent()
     if (failed := store.failure_reasons()) and not store.has_readings:
         kinds = Counter(map(failure_kind, failed))
@@ -329,16 +346,16 @@ def _announce(work: _Work, log: LogFn) -> None:
 
 def _announce_cost(analyst: PaidAnalyst, work: _Work, log: LogFn) -> None:
     """Say before any call what the open questions will probably cost; a sample of the rows is looked at."""
-    texts = (row.text for row in work.table.rows() if row.problem is None)
-    remaining = (text for text in texts if not work.store.answered(text_hash(text)))
-    posts = [clean_post(text) for text in islice(remaining, 0, None, sampling_step(max(work.n_open, 1)))]
+    rows = (row for row in work.table.rows() if row.problem is None)
+    asked = ((row.text, work.open_questions(row)) for row in rows)
+    remaining = ((text, questions) for text, questions in asked if questions)
     sample = [
         example_of_text(post.text, key, work.command.query_form)
-        for post in posts
-        if post.problem is None
-        for key in work.questions
+        for text, questions in islice(remaining, 0, None, sampling_step(max(work.n_open_rows, 1)))
+        if (post := clean_post(text)).problem is None
+        for key in questions
     ]
-    for line in analyst.describe_cost(sample, work.n_open * len(work.questions)):
+    for line in analyst.describe_cost(sample, work.n_answers - work.n_answered):
         log(f"predict: {line}")
 
 
@@ -355,30 +372,27 @@ class _Waiting:
 
 def _ask(work: _Work, ask: AskFn, paid: PaidAnalyst | None) -> None:
     """Ask the questions that have no answer in the store, each text's once."""
-    table, store, questions = work.table, work.store, work.questions
     waiting: dict[bytes, _Waiting] = {}
-    answered = work.facts.answered
-    total, done = work.facts.rows * len(questions), answered * len(questions)
-    with progress_bar("predict: answer", total, done, unit="answers") as advance:
+    counted_before = work.n_answered
+    with progress_bar("predict: answer", work.n_answers, counted_before, unit="answers") as advance:
 
-        def open_questions() -> Iterator[TextQuestions]:
-            nonlocal answered
-            for row in table.rows():
-                key = text_hash(row.text)
-                known = set(questions) if row.problem is not None else store.answered(key)
-                remaining = tuple(question for question in questions if question not in known)
-                if key in waiting:
+        def texts() -> Iterator[TextQuestions]:
+            nonlocal counted_before
+            for row in work.table.rows():
+                key, remaining = text_hash(row.text), work.open_questions(row)
+                if row.problem is None and key in waiting:
                     waiting[key].rows += 1
-                elif remaining:
+                    continue
+                n_done = len(work.questions) - len(remaining)
+                n_before = min(n_done, counted_before) if row.problem is None else 0
+                counted_before -= n_before
+                advance(n_done - n_before)
+                if remaining:
                     waiting[key] = _Waiting(1, len(remaining))
                     yield row.text, remaining
-                elif answered and row.problem is None:
-                    answered -= 1  # counted as done from the start
-                else:
-                    advance(len(questions))
 
-        for answer in ask(open_questions()):
-            store.add(answer)
+        for answer in ask(texts()):
+            work.store.add(answer)
             post = waiting[answer.text]
             post.questions -= 1
             spent = None if paid is None else paid.spent()
