@@ -142,6 +142,9 @@ def test_runs_without_scores_or_named_twice_are_refused(tmp_path: Path) -> None:
     (run / "scores.json").write_text(json.dumps({"form": "poem"}), encoding="utf-8")
     with pytest.raises(DataError, match=r"scores\.json"):
         report_runs([run, run.parent / "empty"], tmp_path / "page")
+    with pytest.raises(UsageError, match=r"empty: this is no folder of a run"):
+        report_runs([tmp_path / "empty"], tmp_path / "page")
+    assert not (tmp_path / "page").exists()
 
 
 def test_runs_without_rows_are_shown_without_differences(tmp_path: Path) -> None:

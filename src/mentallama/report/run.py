@@ -18,6 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from mentallama.errors import UsageError
 from mentallama.files.atomic import write_bytes
 from mentallama.files.markdown import EMPTY_CELL, escape_markdown
 from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
@@ -87,18 +88,21 @@ def report_runs(folders: Sequence[Path], out: Path, tasks: Mapping[str, Task] | 
     Raises
     ------
     UsageError
-        Of several folders one has no scores or is named twice, or `out` holds a file of such a name that is somebody
-        else's.
+        A single folder is not that of a run; of several one has no scores or is named twice; or `out` holds a file of
+        such a name that is somebody else's.
     DataError
         A file of a run does not match its schema.
     """
     tasks = load_tasks() if tasks is None else tasks
-    make_output_folder(out)
     if len(folders) == 1:
-        page = build_page(read_run_artifacts(folders[0], tasks), distinct_names(folders)[0])
+        artifacts = read_run_artifacts(folders[0], tasks)
+        if not artifacts.manifests and artifacts.scores is None:
+            raise UsageError(f"{folders[0]}: this is no folder of a run: no stage has finished in it")
+        page = build_page(artifacts, distinct_names(folders)[0])
     else:
         page = build_comparison(read_comparison(folders, tasks))
     files = dict(page_files(page))
+    make_output_folder(out)
     claim_files(out, REPORT_COMMAND, tuple(files))
     for name, content in files.items():
         write_bytes(out / name, content)
