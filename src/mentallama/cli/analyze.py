@@ -79,7 +79,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="An analyst, such as linear:runs/NAME/train; default: the model of the newest run.",
+            help="The model, such as linear:runs/NAME/train; default: that of the newest run.",
             autocompletion=complete_models,
         ),
     ] = None,
