@@ -282,7 +282,7 @@ def test_the_architecture_page_lists_the_layers() -> None:
     assert listed == [set(names) for names in RANKS[-2::-1]]
 
 
-MEASURED_MODULES, MEASURED_IMPORTS, MEASURED_CLASSES, MEASURED_LIGHT = 285, 1346, 345, 257
+MEASURED_MODULES, MEASURED_IMPORTS, MEASURED_CLASSES, MEASURED_LIGHT = 347, 1806, 428, 318
 
 
 def test_the_tests_above_saw_the_whole_package(graph: Graph) -> None:
