@@ -39,19 +39,22 @@ from mentallama.answers.parse import read_answer
 from mentallama.check.human_review.disagreements import DISAGREEMENT_COLUMNS, read_decisions
 from mentallama.check.human_review.rating_sample import ASPECTS, RATING_COLUMNS, read_ratings
 from mentallama.collect.readers import read_table_posts
-from mentallama.config import EndpointSettings, read_recipe
+from mentallama.config import EndpointSettings, Predict, read_recipe
 from mentallama.evaluate.align_outputs import read_outputs
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.files.erasure_requests import ErasureList, read_erasure_list
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
 from mentallama.files.manifest import read_manifest, write_manifest
 from mentallama.files.record_files import read_records, write_records
+from mentallama.files.tables import read_verbatim
 from mentallama.llm_api.batch_api.result_files import parse_result_line
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.transport.http import parse_response
 from mentallama.llm_api.types import Completion, Request
 from mentallama.metrics.bootstrap import Resampling
+from mentallama.predict.stage import PredictJob
+from mentallama.predict.tables.run import TableCommand, predict_table
 from mentallama.records import Post, Prediction, Provenance, Reading
 from mentallama.run_files import ERASURE_LIST_PATH, MANIFEST_FILE
 from mentallama.tasks import ColumnMap, Source, load_tasks
@@ -419,6 +422,20 @@ def _read_table(path: Path, text: str = "text") -> object:
     return _read_to_the_end(read_table_posts(path, source, load_tasks()["DR"], path.name, "table"))
 
 
+def _answer_table(path: Path, text: str = "text") -> object:
+    """Answer a table and write it in every format: as many rows come out as went in."""
+    script = path.with_name("script.jsonl")
+    script.write_text('{"task": "DR", "question": "depression", "text": "Yes. Reasoning: It says so."}\n')
+    job = PredictJob(f"scripted:{script}", Predict(mode="free"), load_tasks())
+    rows: list[int] = []
+    for suffix in ("csv", "jsonl", "parquet", "xlsx"):
+        out = path.with_name(f"out.{suffix}")
+        command = TableCommand(job, str(path), str(out), (text,), questions=("DR",), prefix="p_")
+        rows.append(predict_table(command, lambda _: None).rows)
+        assert _read_to_the_end(read_verbatim(out)) == rows[0]
+    return rows
+
+
 def _xml() -> bytes:
     writings = "".join(f"<WRITING><TEXT>{text}</TEXT><label>1</label></WRITING>" for text in TEXTS)
     return f"<?xml version='1.0'?><INDIVIDUAL><ID>s1</ID>{writings}</INDIVIDUAL>".encode()
@@ -446,6 +463,10 @@ READERS: tuple[Reader, ...] = (
     Reader("XML", "subject1.xml", _xml, partial(_read_table, text="TEXT")),
     Reader("workbook", "t.xlsx", _workbook, _read_table, _zip_member),
     Reader("Parquet", "t.parquet", _parquet, _read_table),
+    Reader("CSV to be answered", "t.csv", _table, _answer_table),
+    Reader("JSON Lines to be answered", "t.jsonl", _json_lines, _answer_table, _json_line),
+    Reader("workbook to be answered", "t.xlsx", _workbook, _answer_table, _zip_member),
+    Reader("XML to be answered", "s.xml", _xml, partial(_answer_table, text="TEXT")),
     Reader("posts", "p.jsonl", _posts, _read_posts, _json_line),
     Reader("posts in zstd", "p.jsonl.zst", lambda: zstandard.compress(_posts()), _read_posts, _zstd),
     Reader("predictions", "p.jsonl", _predictions, _read_predictions, _json_line),
