@@ -38,10 +38,12 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	@echo "Installing into $(VENV); this takes a minute or two"
 	$(BIN)/pip install --quiet --disable-pip-version-check -e . -c $(CONSTRAINTS)
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml $(CONSTRAINTS)
+	@echo "Installing into $(VENV), with the tools for the tests; this takes minutes"
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -c $(CONSTRAINTS)
 	@touch $@ $(VENV)/.core
 

@@ -31,7 +31,8 @@ def test_folders_of_runs_become_a_page(tmp_path: Path) -> None:
         (["a", "a/nothing"], r"nothing: this is no folder of a run"),
         (["a", "--set", "seed=1"], r"--set is for a recipe"),
         (["recipe.yaml", "--tasks", "a"], r"--tasks is for folders of runs"),
-        (["nothing.yaml"], r"nothing\.yaml: there is no such recipe"),
+        (["nothing.yaml"], r"nothing\.yaml: there is no such recipe or folder of a run"),
+        (["a"], r"a: this is no folder of a run: no stage has finished in it"),
     ],
 )
 def test_what_does_not_go_together_is_refused(

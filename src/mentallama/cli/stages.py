@@ -151,6 +151,10 @@ def _add_report_command(app: typer.Typer, stage: Stage) -> None:
         Reads what the other stages wrote into the runs' folders; writes index.html and report.md, without posts, and
         every table and figure in files/.
         """
+        if len(sources) == 1 and not sources[0].exists():
+            raise UsageError(
+                f"{sources[0]}: there is no such recipe or folder of a run{missing_recipe_hint(sources[0])}"
+            )
         if len(sources) == 1 and not sources[0].is_dir():
             if tasks_folder is not None:
                 raise UsageError("--tasks is for folders of runs; in a recipe, use --set tasks=DIR")

@@ -97,7 +97,10 @@ def find_input_files(
         The data folder or a declared table does not exist, or no file was found.
     """
     if not data.is_dir():
-        raise UsageError(f"{data}: there is no such data folder")
+        hint = (
+            "" if data.is_absolute() else "; paths in a recipe start at the folder in which the command runs"
+        )
+        raise UsageError(f"{data}: there is no such data folder{hint}")
     release = data / "release"
     published = find_release_files(release, form, tasks) if release.is_dir() else []
     inputs = []
