@@ -128,7 +128,7 @@ class TableCommand:
 
     @property
     def layout(self) -> TableLayout:
-        """What the name of the input does not say."""
+        """The layout of the input, as far as its name does not say it."""
         format_ = self.stream_format if self.data == STANDARD_STREAM else None
         return TableLayout(format=format_, quoting=self.quoting, sheet=self.sheet)
 
