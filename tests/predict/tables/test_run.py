@@ -507,6 +507,16 @@ def test_a_file_of_someone_else_is_not_replaced(scripted: str, tmp_path: Path) -
     assert (tmp_path / "out.csv").read_text() == "mine\n"
 
 
+def test_what_a_kill_left_of_a_finished_part_folder_goes(scripted: str, tmp_path: Path) -> None:
+    data, out = texts_table(tmp_path / "in.csv", 3), tmp_path / "out.csv"
+    predict(scripted, data, out)
+    (tmp_path / "out.csv.part").mkdir()
+    (tmp_path / "out.csv.part/.lock").touch()
+    with pytest.raises(UsageError, match="there is such a file already"):
+        predict(scripted, data, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+
+
 def test_a_symbolic_link_is_not_replaced(scripted: str, tmp_path: Path) -> None:
     data = texts_table(tmp_path / "in.csv", 3)
     (tmp_path / "out.csv").symlink_to(tmp_path / "to-come.csv")

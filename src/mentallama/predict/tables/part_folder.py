@@ -38,7 +38,7 @@ class PartFolder:
 def part_folder(out: Path | None) -> Iterator[PartFolder]:
     """The folder beside `out`, such as `labelled.csv.part`, locked; a temporary one if the output is a stream (None).
 
-    It is deleted at the end unless `keep` is set, as it is from the start if it exists.
+    It is deleted at the end unless `keep` is set, as it is from the start if answers are in it.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def part_folder(out: Path | None) -> Iterator[PartFolder]:
         raise UsageError(
             f"{path}: this folder contains other files, such as {others[0]}; choose another --out"
         )
-    part = PartFolder(path, keep=path.is_dir())
+    part = PartFolder(path, keep=(path / STORE_FILE).is_file())
     make_output_folder(path, mode=0o700)  # explanations quote posts
     with run_lock(path):
         try:
