@@ -124,6 +124,12 @@ def test_a_name_that_is_none_gets_a_hint(name: str, hint: str) -> None:
     assert hint in str(fault.value)
 
 
+def test_a_text_in_the_place_of_a_name_is_not_quoted() -> None:
+    with pytest.raises(UsageError, match="there is no task of this name of 60 characters") as caught:
+        find_task("so tired " * 6 + "so tir")
+    assert "tired" not in str(caught.value)
+
+
 def test_the_catalogue_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         TASKS["new"] = TASKS["DR"]  # type: ignore[index]

@@ -20,6 +20,9 @@ from mentallama.text.suggestions import did_you_mean
 QuestionKey = tuple[str, str]
 """A set and the name of one of its questions."""
 
+_LONGEST_SHOWN = 40
+"""Characters of an unknown name that an error shows."""
+
 
 def read_task(path: Path) -> Task:
     """Read one task file.
@@ -105,9 +108,11 @@ def find_task(name: str, tasks: Mapping[str, Task] | None = None) -> Task:
     by_lower = {key.lower(): task for key, task in tasks.items()}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    own = " (the folder of your own tasks is given with --tasks, or with tasks: in a recipe)"
+    own = " (the folder of your own tasks is given with --tasks, tasks: in a recipe, or tasks= in Python)"
     hint = own if tasks is _shipped_tasks() else ""
-    raise UsageError(f"there is no task named {name!r}; {did_you_mean(name, tasks)}{hint}")
+    # arguments may have been exchanged, and a post is not quoted
+    named = f"named {name!r}" if len(name) <= _LONGEST_SHOWN else f"of this name of {len(name):,} characters"
+    raise UsageError(f"there is no task {named}; {did_you_mean(name, tasks)}{hint}")
 
 
 def select_questions(
@@ -132,7 +137,8 @@ def select_questions(
     """
     if supported is not None and (unknown := [name for name, _ in supported if name not in tasks]):
         raise UsageError(
-            f"{model} answers {unknown[0]}, which no known task describes; name the folder of its file with --tasks"
+            f"{model} answers {unknown[0]}, which no known task describes; name the folder of its file with --tasks, "
+            "in Python with tasks="
         )
     named = [key for name in names for key in _named_questions(name, tasks)]
     if not named:

@@ -191,7 +191,8 @@ class LinearAnalyst(Analyst):
     def _task(self, name: str, head: LinearHead) -> Task:
         if name not in self._catalogue:
             raise UsageError(
-                f"{self.name} answers {name}, but no task file describes {name}; pass the folder of its file"
+                f"{self.name} answers {name}, but no task file describes {name}; name the folder of "
+                "its file with --tasks, in Python with tasks="
             )
         task = self._catalogue[name]
         unknown = set(head.metadata.labels) - set(task.labels)
