@@ -16,7 +16,7 @@ from mentallama.doctor.installation import Installation, LibraryState, describe_
 from mentallama.doctor.machine import Machine, describe_machine
 from mentallama.doctor.workspace import Workspace, describe_workspace
 from mentallama.environment import size_text
-from mentallama.tasks import load_tasks
+from mentallama.tasks import Task
 
 LITTLE_DISK = 5_000_000_000
 """Free bytes below which a run on the published sets (1 GB) or the weights of a small model may not fit."""
@@ -40,11 +40,13 @@ class DoctorReport:
         return asdict(self)
 
 
-def examine(data: Path, runs: Path, environ: Mapping[str, str] = os.environ) -> DoctorReport:
+def examine(
+    data: Path, runs: Path, tasks: Mapping[str, Task], environ: Mapping[str, str] = os.environ
+) -> DoctorReport:
     """Examine this installation, the machine and the working folder. Nothing is sent, and no file is left behind."""
     installation = describe_installation(mentallama.__version__)
     machine = describe_machine(Path.cwd(), environ)
-    workspace = describe_workspace(data, runs, load_tasks())
+    workspace = describe_workspace(data, runs, tasks)
     return DoctorReport(
         installation,
         machine,

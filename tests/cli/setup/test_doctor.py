@@ -40,6 +40,17 @@ def test_a_usable_installation_exits_with_0_and_shows_no_secret(here: Path) -> N
     assert list(here.iterdir()) == []
 
 
+def test_files_of_a_task_of_ones_own_are_found(here: Path) -> None:
+    task = (ROOT / "src/mentallama/starter/tasks/sleep.yaml").read_text(encoding="utf-8")
+    for name, text in (("tasks/sleep.yaml", task), ("mine/sources/sleep/posts.csv", "body\na walk\n")):
+        (here / name).parent.mkdir(parents=True)
+        (here / name).write_text(text, encoding="utf-8")
+    command = ["doctor", "--data", "mine"]
+    assert "data           mine: no file of a set in it" in CliRunner().invoke(app, command).output
+    done = CliRunner().invoke(app, [*command, "--tasks", "tasks"])
+    assert (done.exit_code, "posts.csv 1" in done.output) == (0, True), done.output
+
+
 def test_json_holds_the_same_facts(here: Path) -> None:
     done = CliRunner().invoke(app, ["doctor", "--json"])
     facts = json.loads(done.output)

@@ -10,6 +10,7 @@ import typer
 
 from mentallama.cli.catalogue import DEFAULT_DATA_FOLDER
 from mentallama.cli.console import echo_json, echo_wrapped
+from mentallama.cli.options import TasksFolder
 from mentallama.environment import size_text
 from mentallama.errors import EXIT_FAILED, UsageError, printable
 from mentallama.program import command_line
@@ -27,6 +28,7 @@ def doctor(
     data: Annotated[
         Path, typer.Option(metavar="DIR", help="The data folder, with release/ and sources/.")
     ] = DEFAULT_DATA_FOLDER,
+    tasks_folder: TasksFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a bug report.")] = False,
 ) -> None:
     """Say whether this installation is usable: versions, extras, machine, data and models.
@@ -35,10 +37,11 @@ def doctor(
     shows names of keys, never their values. Exits with 1 if something is broken.
     """
     from mentallama.doctor.report import examine
+    from mentallama.tasks import load_tasks
 
     if not data.is_dir() and data != DEFAULT_DATA_FOLDER:
         raise UsageError(f"{data}: there is no such folder; name yours with --data")
-    report = examine(data, RUNS)
+    report = examine(data, RUNS, load_tasks(tasks_folder))
     if as_json:
         echo_json(report.as_json())
     else:
