@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -20,6 +21,7 @@ from mentallama.cli.setup.starter import (
 from mentallama.config import read_recipe
 from mentallama.errors import UsageError
 from mentallama.files.tables import read_table
+from mentallama.pipeline.run import run
 from mentallama.tasks import Task, load_tasks
 from tests.factories.project import ROOT, SOURCE
 
@@ -169,3 +171,19 @@ def test_the_wheel_holds_what_init_copies() -> None:
     wheel = settings["tool"]["hatch"]["build"]["targets"]["wheel"]
     assert wheel["packages"] == ["src/mentallama"]
     assert wheel["force-include"] == {name: f"mentallama/starter/{name}" for name in SHARED_FOLDERS}
+
+
+def test_the_recipe_in_the_readme_trains_on_a_table_of_the_readers_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study"
+    copy_starter(study)
+    monkeypatch.chdir(study)
+    (block,) = re.findall(r"```yaml\n(.*?)```", Path("README.md").read_text(encoding="utf-8"), re.DOTALL)
+    Path("sleep.yaml").write_text(block, encoding="utf-8")
+    table = Path("mine/sources/sleep/posts.csv")
+    table.parent.mkdir(parents=True)
+    rows = [f"{'awake at night' if i % 2 else 'bread and rain'} {i},{i % 2}" for i in range(60)]
+    table.write_text("\n".join(["body,trouble", *rows]) + "\n", encoding="utf-8")
+    finished = run(Path("sleep.yaml"), until="train", log=[].append)
+    assert finished.model == "linear:runs/sleep/train"
