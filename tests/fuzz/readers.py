@@ -54,7 +54,8 @@ from mentallama.llm_api.transport.http import parse_response
 from mentallama.llm_api.types import Completion, Request
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.predict.stage import PredictJob
-from mentallama.predict.tables.run import TableCommand, predict_table
+from mentallama.predict.tables.command import TableCommand
+from mentallama.predict.tables.run import predict_table
 from mentallama.records import Post, Prediction, Provenance, Reading
 from mentallama.run_files import ERASURE_LIST_PATH, MANIFEST_FILE
 from mentallama.tasks import ColumnMap, Source, load_tasks

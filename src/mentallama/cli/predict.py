@@ -264,7 +264,8 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
         selection = {**predict_overrides(overrides), **settings, "model": model, "splits": split or None}
         job = PredictJob(model, parse_options(selection), load_tasks(tasks_folder), ray)
         if is_table_command(data, for_tables):
-            from mentallama.predict.tables.run import TableCommand, predict_table
+            from mentallama.predict.tables.command import TableCommand
+            from mentallama.predict.tables.run import predict_table
 
             _refuse(
                 for_posts,

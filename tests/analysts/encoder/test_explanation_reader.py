@@ -26,7 +26,7 @@ from mentallama.pipeline.registry import STAGES
 from mentallama.records import Prediction, Reading, example_of
 from mentallama.report.page_model import TableBlock
 from mentallama.report.run_artifacts import RunArtifacts
-from mentallama.report.sections.scores import explanation_labels_section
+from mentallama.report.sections.explanations import explanations_section
 from mentallama.tasks import Task, load_tasks
 from mentallama.train.run import run as train_run
 from tests.factories.check_cases import post_of, row_for
@@ -157,7 +157,7 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     result = scores.explanation_scores["dreaddit"]
     assert (result.rows, result.n_predicted) == (12, 12)
     assert result.f1_against_gold < 100  # it takes all of them for stress, as they say
-    section = explanation_labels_section(RunArtifacts(scores=scores))
+    section = explanations_section(RunArtifacts(scores=scores))
     assert section is not None
     (table,) = (block for block in section.blocks if isinstance(block, TableBlock))
     assert [cell.text for cell in table.rows[0].cells][:3] == ["dreaddit", "12", "12"]

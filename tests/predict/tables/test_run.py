@@ -29,7 +29,8 @@ from mentallama.files.tables import UnreadableRow, read_verbatim
 from mentallama.files.tables.column_kinds import column_kinds
 from mentallama.files.tables.writers import OutputColumns, OutputFormat, table_writer
 from mentallama.predict.stage import PredictJob
-from mentallama.predict.tables.run import TableCommand, TableSummary, predict_table
+from mentallama.predict.tables.command import TableCommand
+from mentallama.predict.tables.run import TableSummary, predict_table
 from mentallama.tasks import load_tasks
 from mentallama.text.clean_post import MAX_POST_CHARS
 from mentallama.text.repair import NUL_STAND_IN
