@@ -361,9 +361,10 @@ def test_answers_are_read_as_the_page_says() -> None:
     assert len(rows) >= 12
 
 
-def test_recipes_in_the_pages_are_valid(tmp_path: Path) -> None:
+def test_recipes_in_the_pages_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = 0
     for page in PAGES:
+        monkeypatch.chdir(page.parent)  # folders beside the page, such as tasks/
         for block in blocks(page.read_text(encoding="utf-8")):
             if block.language == "yaml":
                 recipe = tmp_path / "recipe.yaml"

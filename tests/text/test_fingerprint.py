@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 import pytest
@@ -142,8 +143,12 @@ def test_a_key_of_mostly_plain_letters_needs_no_repair(text: str) -> None:
 
 
 @given(st.text())
+@example("0\U0001f7d9")
 def test_a_key_holds_letters_digits_marks_and_emoji_only(text: str) -> None:
-    assert all(c.isalnum() or unicodedata.category(c) in {"Mn", "Mc", "Me", "So"} for c in text_key(text))
+    # by block, since newer emoji have no category in an older Python
+    emoji = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
+    others = [c for c in text_key(text) if not (c.isalnum() or emoji.match(c))]
+    assert {unicodedata.category(c) for c in others} <= {"Mn", "Mc", "Me"}
 
 
 def test_hashes_are_the_same_in_every_process_and_version() -> None:
