@@ -89,9 +89,10 @@ def process_pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for worker in multiprocessing.active_children():
             worker.terminate()
+        # It waits for the pool's thread, which Python's own exit would otherwise meet as it ends.
+        pool.shutdown(cancel_futures=True)
         raise
     finally:
         pool.shutdown()
