@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
+from math import isnan
 from typing import TYPE_CHECKING, Any, Literal
 
 from mentallama.errors import UsageError
@@ -104,3 +105,12 @@ def is_table(values: object) -> bool:
         getattr(sys.modules.get(name), kind, None) for name in _MAKERS for kind in ("DataFrame", "LazyFrame")
     )
     return isinstance(values, (Mapping, *(frame for frame in frames if frame is not None)))
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is what tables hold in an empty cell: None, NaN, NA or NaT."""
+    return (
+        value is None
+        or type(value).__name__ in {"NAType", "NaTType"}
+        or (isinstance(value, float) and isnan(value))
+    )

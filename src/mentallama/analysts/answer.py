@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from math import isnan
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mentallama.analysts.answer_html import MAX_SHOWN, answers_html
-from mentallama.data_frames import Column, FrameLibrary, is_table, make_frame
+from mentallama.data_frames import Column, FrameLibrary, is_missing, is_table, make_frame
 from mentallama.errors import UsageError, counted
 from mentallama.records import Example, Form, Prediction, ReadingStatus, Record, Span, example_id, stable_id
 from mentallama.tasks import QuestionKey
@@ -115,15 +114,6 @@ def as_texts(posts: str | Iterable[object]) -> list[str]:
     if isinstance(posts, (bytes, bytearray)) or not isinstance(posts, Iterable):
         raise UsageError(f"posts are a text or a list of texts, not of type {type(posts).__name__}")
     return [as_text(post, number) for number, post in enumerate([posts] if isinstance(posts, str) else posts)]
-
-
-def is_missing(value: object) -> bool:
-    """Whether a value is what tables hold in an empty cell: None, NaN, NA or NaT."""
-    return (
-        value is None
-        or type(value).__name__ in {"NAType", "NaTType"}
-        or (isinstance(value, float) and isnan(value))
-    )
 
 
 def as_text(post: object, number: int) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-from mentallama.analysts.answer import Answer, Answers, as_text, is_missing
+from mentallama.analysts.answer import Answer, Answers, as_text
 from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.parse import read_answer
-from mentallama.data_frames import is_table
+from mentallama.data_frames import is_missing, is_table
 from mentallama.errors import UsageError
 from mentallama.evaluate.benchmark import BUILTIN_RESPONSES
 from mentallama.evaluate.run import evaluate_responses, score_sets

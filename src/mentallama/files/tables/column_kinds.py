@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
+
+from mentallama.data_frames import is_missing
 
 ColumnKind = Literal["integer", "long integer", "number", "boolean", "time", "text"]
 """A "long integer" has 64 bits, and a column of numbers, which are floats, cannot hold it exactly."""
@@ -56,8 +57,3 @@ def _kind_of_integer(value: int) -> ColumnKind:
     if -_MAX_EXACT <= value <= _MAX_EXACT:
         return "integer"
     return "long integer" if -_MAX_INTEGER <= value < _MAX_INTEGER else "text"
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value is None or NaN."""
-    return value is None or (isinstance(value, float) and math.isnan(value))

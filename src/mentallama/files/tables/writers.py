@@ -23,11 +23,12 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import zstandard
 
+from mentallama.data_frames import is_missing
 from mentallama.errors import DataError, UsageError
 from mentallama.extras import install_hint
 from mentallama.files.compression import COMPRESSION_SUFFIXES
 from mentallama.files.record_files import PARQUET_BATCH_ROWS
-from mentallama.files.tables.column_kinds import ColumnKind, is_missing
+from mentallama.files.tables.column_kinds import ColumnKind
 from mentallama.files.tables.rows import LONE_SURROGATE
 from mentallama.text.repair import NUL_STAND_IN
 
