@@ -90,6 +90,7 @@ PREDICTIONS_PATH = f"predict/{PREDICTIONS_FILE}"
 # evaluate
 SCORES_FILE = "scores.json"
 SCORED_ROWS_FILE = "rows.jsonl.zst"
+EXPLANATION_ROWS_FILE = "explanations.jsonl.zst"
 READER_DIFFERENCES_FILE = "readers_differ.json"
 
 SCORES_PATH = f"evaluate/{SCORES_FILE}"

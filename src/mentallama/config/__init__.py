@@ -3,9 +3,10 @@
 from mentallama.config.check import GATE_NAMES, Check, Publication
 from mentallama.config.collect import Collect
 from mentallama.config.endpoint import EndpointSettings, RemoteOptions, parse_remote_spec
+from mentallama.config.evaluate import Evaluate
 from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
-from mentallama.config.recipe import Evaluate, Recipe, Report
+from mentallama.config.recipe import Recipe, Report
 from mentallama.config.teach import TEACHER_KINDS, Teach, Teacher
 from mentallama.config.train import (
     TRAIN_SETTINGS,

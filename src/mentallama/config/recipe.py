@@ -9,22 +9,13 @@ from pydantic import Field
 from mentallama.config.base import Settings
 from mentallama.config.check import Check
 from mentallama.config.collect import Collect
+from mentallama.config.evaluate import Evaluate
 from mentallama.config.predict import Predict
 from mentallama.config.teach import Teach
 from mentallama.config.train import Train
 from mentallama.records import Form
 from mentallama.tasks import Task, load_tasks
 from mentallama.text.names import FileName
-
-
-class Evaluate(Settings):
-    """How predictions are scored."""
-
-    resamples: int = Field(default=1000, ge=100, le=1_000_000)
-    """Number of bootstrap resamples for the 95 % intervals."""
-    label_reader: Path | None = None
-    """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
-    from explanations alone are scored as well. It must not have seen the posts of the test rows."""
 
 
 class Report(Settings):

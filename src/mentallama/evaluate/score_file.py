@@ -9,6 +9,7 @@ from mentallama.data_frames import Column, FrameLibrary, make_frame
 from mentallama.evaluate.explanation_labels import ExplanationScores
 from mentallama.evaluate.published_reader import PublishedScore
 from mentallama.evaluate.scores import Scores
+from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.registry import METRICS
@@ -53,6 +54,10 @@ class ScoreFile(Record):
     explanation_scores: dict[str, ExplanationScores] | None = None
     """Labels that `label_reader` predicts from the explanations alone, by set."""
     label_reader: str | None = None
+    explanation_metrics: dict[str, SetExplanationScores] | None = None
+    """Scores of the explanations by set; None where no metric was computed."""
+    metric_names: dict[str, str] = {}
+    """Explanation metric -> the model that it was computed with, where it needs one."""
 
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""

@@ -6,7 +6,7 @@ an interval that resamples rows would be too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,40 @@ def bootstrap_interval(
         rng=np.random.default_rng(resampling.seed),
     )
     low, high = result.confidence_interval
+    return float(low), float(high)
+
+
+def mean_interval(
+    values: Sequence[float], posts: Sequence[str], resampling: Resampling
+) -> tuple[float, float] | None:
+    """Percentile interval of the mean of `values`, where values with the same post are drawn together.
+
+    Parameters
+    ----------
+    values, posts
+        A value per row, and the id of the post that the row is about.
+
+    Returns
+    -------
+    tuple of float, or None
+        Lower and upper end; None if there are fewer than two posts.
+    """
+    index_of = {post: index for index, post in enumerate(dict.fromkeys(posts))}
+    if len(index_of) < 2:
+        return None
+    indices = np.array([index_of[post] for post in posts])
+    sums = np.stack(
+        [np.bincount(indices, np.asarray(values, dtype=np.float64)), np.bincount(indices)], axis=1
+    )
+    rng = np.random.default_rng(resampling.seed)
+    step = max(1, MAX_DRAWN_INDICES // len(sums))
+    means = []
+    for start in range(0, resampling.resamples, step):
+        drawn = rng.integers(len(sums), size=(min(step, resampling.resamples - start), len(sums)))
+        totals = count_draws(drawn, len(sums)) @ sums
+        means.append(totals[:, 0] / totals[:, 1])
+    tail = 50 * (1 - resampling.confidence)
+    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail])
     return float(low), float(high)
 
 

@@ -1,0 +1,115 @@
+"""The base class of explanation metrics, the records that they score, and the spec of a metric."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mentallama.analysts.base import Device, Dtype
+from mentallama.progress import LogFn, log_to_stderr
+from mentallama.records import Example, Reading, Record, Span
+from mentallama.tasks import Task, load_tasks
+
+
+class ExplanationCase(Record):
+    """A labelled row, the answer to it, and everything that its explanation can be compared with.
+
+    `example.label` is the gold label, `reading` the parsed answer with its explanation. `reference` is the reference
+    explanation, without its answer sentence; None if there is none. `annotated` are the passages of the post that
+    annotators marked for the gold label, `evidence` those that the model marked.
+    """
+
+    example: Example
+    reading: Reading
+    reference: str | None = None
+    annotated: tuple[Span, ...] = ()
+    evidence: tuple[Span, ...] = ()
+
+    @property
+    def explanation(self) -> str:
+        """The explanation of the answer."""
+        return self.reading.explanation
+
+    @property
+    def absence(self) -> str | None:
+        """Why there is no explanation to score; None if there is one."""
+        if self.reading.status == "refused":
+            return "refused"
+        return None if self.explanation.strip() else "empty"
+
+
+class CaseScore(Record):
+    """One metric's values for one case, by column; without any where `reason` says why the case is unscored."""
+
+    values: dict[str, float] = {}
+    reason: str | None = None
+
+
+def unscored(reason: str) -> CaseScore:
+    """A case without a score; reasons are counted, so they hold no text of a post."""
+    return CaseScore(reason=reason)
+
+
+@dataclass(frozen=True)
+class ScoreColumn:
+    """A number that a metric gives a case, and how tables show it.
+
+    `range` are its lowest and highest value, None where there is none. `direction` says which values are better: 1
+    higher, -1 lower, 0 neither.
+    """
+
+    name: str
+    title: str
+    range: tuple[float | None, float | None] = (0.0, 100.0)
+    digits: int = 1
+    direction: int = 1
+
+
+class ExplanationMetric(ABC):
+    """Scores explanations.
+
+    `score` receives cases that have an explanation; refused and empty ones are counted by the caller and never scored.
+
+    Attributes
+    ----------
+    name
+        The spec that it was opened by, without folders above the last; shown in files and tables.
+    """
+
+    name: str = ""
+
+    @abstractmethod
+    def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
+        """The score of each case, in order."""
+
+
+@dataclass(frozen=True)
+class MetricOptions:
+    """What metrics are opened with.
+
+    `max_batch_tokens`, `dtype` and `device` are as for an analyst. `training_cases` yields reference explanations of
+    training and validation posts, each with its label as the answer, for a metric that learns from them; none is about
+    a test post.
+    """
+
+    tasks: Mapping[str, Task] = field(default_factory=load_tasks)
+    max_batch_tokens: int = 8192
+    dtype: Dtype = "auto"
+    device: Device = "auto"
+    seed: int = 0
+    training_cases: Callable[[], Iterable[ExplanationCase]] = tuple
+    log: LogFn = log_to_stderr
+
+
+class MetricSpec(NamedTuple):
+    """`NAME` or `NAME:LOCATION`, such as `overlap` or `bart_score:models/bart-large-cnn`."""
+
+    name: str
+    location: str
+
+    @classmethod
+    def parse(cls, spec: str) -> MetricSpec:
+        name, _, location = spec.partition(":")
+        return cls(name, location)

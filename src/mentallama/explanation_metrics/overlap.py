@@ -1,0 +1,46 @@
+"""Overlap with a reference explanation: ROUGE-1, -2 and -L, and chrF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mentallama.explanation_metrics.base import (
+    CaseScore,
+    ExplanationCase,
+    ExplanationMetric,
+    MetricOptions,
+    ScoreColumn,
+    unscored,
+)
+from mentallama.metrics.registry import OVERLAP_METRICS
+
+OVERLAP_COLUMNS = (
+    ScoreColumn("rouge1", "ROUGE-1"),
+    ScoreColumn("rouge2", "ROUGE-2"),
+    ScoreColumn("rougeL", "ROUGE-L"),
+    ScoreColumn("chrf", "chrF"),
+)
+
+
+class OverlapWithReference(ExplanationMetric):
+    """Overlap of words and characters with the reference explanation, 0-100."""
+
+    name = "overlap"
+
+    @classmethod
+    def load(cls, location: str, options: MetricOptions) -> OverlapWithReference:
+        del location, options
+        return cls()
+
+    def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
+        pairs = [(case.explanation, case.reference) for case in cases if case.reference]
+        columns = {
+            name: iter(metric([hypothesis for hypothesis, _ in pairs], [reference for _, reference in pairs]))
+            for name, metric in OVERLAP_METRICS.items()
+        }
+        return [
+            CaseScore(values={name: next(column) for name, column in columns.items()})
+            if case.reference
+            else unscored("no reference")
+            for case in cases
+        ]

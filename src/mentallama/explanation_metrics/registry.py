@@ -1,0 +1,95 @@
+"""The table of explanation metrics. To add one, write its module in this package and add an entry to the table.
+
+`evaluate` computes those that need no model for every run and every folder of outputs, and the others where their
+model is named; `scores.json`, the terminal's table and the report take their columns from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from mentallama.errors import UsageError
+from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
+from mentallama.explanation_metrics.overlap import OVERLAP_COLUMNS, OverlapWithReference
+from mentallama.text.suggestions import did_you_mean
+
+
+@dataclass(frozen=True)
+class MetricKind:
+    """A kind of explanation metric.
+
+    Parameters
+    ----------
+    load
+        `(location, options)` opens one; the location is what follows the colon of the spec. It imports optional
+        libraries only when it is called.
+    columns
+        The numbers it gives a case, in the order of tables.
+    help
+        A phrase on what it measures, for help pages and tables.
+    location
+        What its spec names after the colon, such as "a folder of a seq2seq model"; None: nothing.
+    by_default
+        Whether it is computed without being named.
+    """
+
+    load: Callable[[str, MetricOptions], ExplanationMetric]
+    columns: tuple[ScoreColumn, ...]
+    help: str
+    location: str | None = None
+    by_default: bool = False
+
+
+EXPLANATION_METRICS: dict[str, MetricKind] = {
+    "overlap": MetricKind(
+        OverlapWithReference.load,
+        OVERLAP_COLUMNS,
+        "overlap of words and characters with the reference explanation",
+        by_default=True,
+    ),
+}
+"""Metrics by the name that specs begin with, in the order of tables."""
+
+DEFAULT_METRICS = tuple(name for name, kind in EXPLANATION_METRICS.items() if kind.by_default)
+
+
+def metric_kind(spec: str) -> MetricKind:
+    """The entry of a metric's spec.
+
+    Raises
+    ------
+    UsageError
+        There is no such metric, or its location is missing or superfluous.
+    """
+    name, location = MetricSpec.parse(spec)
+    kind = EXPLANATION_METRICS.get(name)
+    if kind is None:
+        raise UsageError(
+            f"no explanation metric is called {name!r}; {did_you_mean(name, list(EXPLANATION_METRICS))}"
+        )
+    if location and kind.location is None:
+        raise UsageError(f"{spec!r}: {name} takes no location; write {name}")
+    if not location and kind.location is not None and not kind.by_default:
+        raise UsageError(f"{name} needs {kind.location}; write {name}:LOCATION")
+    return kind
+
+
+def open_metrics(specs: Iterable[str], options: MetricOptions) -> list[tuple[MetricKind, ExplanationMetric]]:
+    """Open metrics by their specs, each with its entry.
+
+    Raises
+    ------
+    UsageError
+        A spec is wrong, is given twice, or its model or library is missing.
+    """
+    by_name: dict[str, str] = {}
+    for spec in specs:
+        name = MetricSpec.parse(spec).name
+        if name in by_name:
+            raise UsageError(f"the explanation metric {name} is named twice: {by_name[name]} and {spec}")
+        metric_kind(spec)
+        by_name[name] = spec
+    ordered = [by_name[name] for name in EXPLANATION_METRICS if name in by_name]
+    kinds = [(metric_kind(spec), MetricSpec.parse(spec).location) for spec in ordered]
+    return [(kind, kind.load(location, options)) for kind, location in kinds]

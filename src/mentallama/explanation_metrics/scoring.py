@@ -1,0 +1,116 @@
+"""Scores of explanations, by row and by set: means with intervals that resample posts, and what was not scored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from mentallama.explanation_metrics.base import CaseScore, ExplanationCase, ExplanationMetric
+from mentallama.explanation_metrics.registry import MetricKind
+from mentallama.metrics.bootstrap import Resampling, mean_interval
+from mentallama.metrics.classification import round_score
+from mentallama.records import Record
+
+
+class ExplanationRow(Record):
+    """The scores of one explanation: a line of `explanations.jsonl.zst`.
+
+    `values` are by column, `unscored` are reasons by metric. A row without an explanation has neither, and `absence`
+    says why.
+    """
+
+    example_id: str
+    set: str
+    question: str
+    post_id: str
+    absence: str | None = None
+    values: dict[str, float] = {}
+    unscored: dict[str, str] = {}
+
+
+class ColumnScore(Record):
+    """The mean of one column over the `n` rows that have a value, with its 95 % bootstrap interval over posts.
+
+    Both are None where no row has a value; the interval also where there are fewer than two posts.
+    """
+
+    mean: float | None
+    interval: tuple[float, float] | None
+    n: int
+
+
+class SetExplanationScores(Record):
+    """Scores of one set's explanations.
+
+    `rows` counts the answers to labelled rows, `absent` those of them without an explanation by reason (refused,
+    empty), and `unscored` those that a metric could not score, by metric and reason.
+    """
+
+    rows: int
+    absent: dict[str, int] = {}
+    unscored: dict[str, dict[str, int]] = {}
+    columns: dict[str, ColumnScore] = {}
+
+
+def score_cases(
+    cases: Sequence[ExplanationCase], metrics: Sequence[tuple[MetricKind, ExplanationMetric]]
+) -> list[ExplanationRow]:
+    """Score every case that has an explanation by every metric; one row per case, in order."""
+    present = [case for case in cases if case.absence is None]
+    scores = [iter(metric.score(present)) for _, metric in metrics]
+    return [
+        _row(
+            case,
+            [] if case.absence else [(m.name, next(s)) for (_, m), s in zip(metrics, scores, strict=True)],
+        )
+        for case in cases
+    ]
+
+
+def _row(case: ExplanationCase, scores: Sequence[tuple[str, CaseScore]]) -> ExplanationRow:
+    return ExplanationRow(
+        example_id=case.example.id,
+        set=case.example.task,
+        question=case.example.question,
+        post_id=case.example.post_id,
+        absence=case.absence,
+        values={name: value for _, score in scores for name, value in score.values.items()},
+        unscored={metric: score.reason for metric, score in scores if score.reason is not None},
+    )
+
+
+def summarize_rows(
+    rows: Sequence[ExplanationRow], columns: Sequence[str], resampling: Resampling
+) -> SetExplanationScores:
+    """The scores of one set's rows; `columns` are the columns of all metrics, in the order of tables."""
+    unscored: dict[str, Counter[str]] = {}
+    for row in rows:
+        for metric, reason in row.unscored.items():
+            unscored.setdefault(metric, Counter())[reason] += 1
+    return SetExplanationScores(
+        rows=len(rows),
+        absent=dict(Counter(row.absence for row in rows if row.absence is not None)),
+        unscored={metric: dict(reasons) for metric, reasons in unscored.items()},
+        columns={name: _column_score(rows, name, resampling) for name in columns},
+    )
+
+
+def _column_score(rows: Sequence[ExplanationRow], name: str, resampling: Resampling) -> ColumnScore:
+    scored = [(row.values[name], row.post_id) for row in rows if name in row.values]
+    if not scored:
+        return ColumnScore(mean=None, interval=None, n=0)
+    values, posts = zip(*scored, strict=True)
+    interval = mean_interval(values, posts, resampling)
+    return ColumnScore(
+        mean=round_score(sum(values) / len(values)),
+        interval=None if interval is None else (round_score(interval[0]), round_score(interval[1])),
+        n=len(values),
+    )
+
+
+def rows_by_set(rows: Sequence[ExplanationRow]) -> Mapping[str, list[ExplanationRow]]:
+    """The rows of each set, sets in order of their first row."""
+    by_set: dict[str, list[ExplanationRow]] = {}
+    for row in rows:
+        by_set.setdefault(row.set, []).append(row)
+    return by_set
