@@ -17,7 +17,7 @@ from mentallama.check.gate_runner import QuoteMatches
 from mentallama.check.output.gate_report_schema import DroppedResponse, GateReport
 from mentallama.collect.readers import Reject
 from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Removal
-from mentallama.evaluate.published_reader import ReaderDifference
+from mentallama.evaluate.published.reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.erasure_requests import ErasureList

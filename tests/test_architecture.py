@@ -50,7 +50,7 @@ BETWEEN_STAGES = {
         "check.output.gate_report_schema",
         "evaluate.scores",
         "evaluate.score_file",
-        "evaluate.paper_results",
+        "evaluate.published.paper_results",
         "evaluate.prediction_source",
     },
     "predict.post_sources": {"collect.readers", "collect.clean_batch"},

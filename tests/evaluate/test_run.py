@@ -8,8 +8,8 @@ import pytest
 from mentallama.answers.format import write_answer
 from mentallama.cli.tables import score_notes, score_table
 from mentallama.errors import DataError, UsageError
-from mentallama.evaluate.paper_results import in_paper_order, load_paper_results
 from mentallama.evaluate.prediction_source import PredictionSource, analyst_predictions, teacher_answers
+from mentallama.evaluate.published.paper_results import in_paper_order, load_paper_results
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
 from mentallama.evaluate.scores import ScoredRow

@@ -6,7 +6,7 @@ import random
 import re
 from pathlib import Path
 
-from mentallama.evaluate.published_reader import PublishedScore
+from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow

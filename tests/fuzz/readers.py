@@ -40,7 +40,7 @@ from mentallama.check.human_review.disagreements import DISAGREEMENT_COLUMNS, re
 from mentallama.check.human_review.rating_sample import ASPECTS, RATING_COLUMNS, read_ratings
 from mentallama.collect.readers import read_table_posts
 from mentallama.config import EndpointSettings, Predict, read_recipe
-from mentallama.evaluate.align_outputs import read_outputs
+from mentallama.evaluate.published.align_outputs import read_outputs
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.files.erasure_requests import ErasureList, read_erasure_list
 from mentallama.files.imhi_release import ReleaseFile, read_release_file

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mentallama.cli.evaluate import add_evaluate_command
+from mentallama.cli.evaluation.evaluate import add_evaluate_command
 from mentallama.cli.options import Overrides, RecipePath, RunFolder, TasksFolder
 from mentallama.cli.predict import add_predict_command
 from mentallama.cli.setup.starter import missing_recipe_hint

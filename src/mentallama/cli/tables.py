@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mentallama.cli.console import echo_wrapped, terminal_width
 from mentallama.errors import counted, printable
-from mentallama.evaluate.paper_results import format_percent
+from mentallama.evaluate.published.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
 from mentallama.files.markdown import EMPTY_CELL

@@ -12,7 +12,7 @@ from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.parse import read_answer
 from mentallama.data_frames import is_missing, is_table
 from mentallama.errors import UsageError
-from mentallama.evaluate.benchmark import BUILTIN_RESPONSES
+from mentallama.evaluate.published.benchmark import BUILTIN_RESPONSES
 from mentallama.evaluate.run import evaluate_responses, score_sets
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow, score_row

@@ -17,7 +17,7 @@ from mentallama.answers.parse import read_answer
 from mentallama.answers.strip_label import strip_label
 from mentallama.errors import UsageError
 from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
-from mentallama.evaluate.published_reader import ScoredOutput
+from mentallama.evaluate.published.reader import ScoredOutput
 from mentallama.evaluate.scores import ScoredRow, compute_scores
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.progress import progress_bar

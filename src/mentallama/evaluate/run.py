@@ -19,7 +19,6 @@ from pathlib import Path
 
 from mentallama.analysts.base import LabelReader
 from mentallama.errors import UsageError
-from mentallama.evaluate.benchmark import BUILTIN_RESPONSES, Benchmark, open_benchmark, score_benchmark_set
 from mentallama.evaluate.explanation_labels import (
     AnsweredExample,
     ExplanationScores,
@@ -29,7 +28,13 @@ from mentallama.evaluate.explanation_labels import (
 )
 from mentallama.evaluate.join_predictions import join_predictions
 from mentallama.evaluate.prediction_source import PredictionSource
-from mentallama.evaluate.published_reader import (
+from mentallama.evaluate.published.benchmark import (
+    BUILTIN_RESPONSES,
+    Benchmark,
+    open_benchmark,
+    score_benchmark_set,
+)
+from mentallama.evaluate.published.reader import (
     PublishedScore,
     ReaderDifference,
     ScoredOutput,

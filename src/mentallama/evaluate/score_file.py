@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mentallama.data_frames import Column, FrameLibrary, make_frame
 from mentallama.evaluate.explanation_labels import ExplanationScores
-from mentallama.evaluate.published_reader import PublishedScore
+from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.scores import Scores
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mentallama.errors import UsageError
-from mentallama.evaluate.paper_results import in_paper_order
+from mentallama.evaluate.published.paper_results import in_paper_order
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.record_files import read_records

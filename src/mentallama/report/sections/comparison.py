@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from mentallama.evaluate.paper_results import load_paper_results
+from mentallama.evaluate.published.paper_results import load_paper_results
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
 from mentallama.files.markdown import EMPTY_CELL
 from mentallama.report.comparability import is_synthetic, reasons_against_paper

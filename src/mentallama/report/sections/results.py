@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mentallama.evaluate.paper_results import ModelScores, in_paper_order, load_paper_results
+from mentallama.evaluate.published.paper_results import ModelScores, in_paper_order, load_paper_results
 from mentallama.evaluate.scores import Scores
 from mentallama.report.comparability import is_synthetic, reasons_against_paper
 from mentallama.report.page_model import (

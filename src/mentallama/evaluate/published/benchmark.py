@@ -8,8 +8,8 @@ from pathlib import Path
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError, UsageError
-from mentallama.evaluate.align_outputs import AlignedOutputs, OutputRow, align_outputs
-from mentallama.evaluate.published_reader import ScoredOutput
+from mentallama.evaluate.published.align_outputs import AlignedOutputs, OutputRow, align_outputs
+from mentallama.evaluate.published.reader import ScoredOutput
 from mentallama.evaluate.score_file import MatchedFile
 from mentallama.evaluate.scores import score_row
 from mentallama.files.imhi_release import (

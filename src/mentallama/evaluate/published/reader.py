@@ -19,7 +19,7 @@ from mentallama.records import Example, Record
 
 
 class PublishedRule(Record):
-    """How the published scripts read the answers of some sets; `published_reader.yaml` explains the fields."""
+    """How the published scripts read the answers of some sets; `reader.yaml` explains the fields."""
 
     sets: tuple[str, ...]
     output_keys: dict[str, str]
@@ -76,7 +76,7 @@ class ReaderDifference(Record):
 @cache
 def load_published_rules() -> Mapping[str, PublishedRule]:
     """The rule of each set, by set name."""
-    text = (files("mentallama.evaluate") / "published_reader.yaml").read_text(encoding="utf-8")
+    text = (files("mentallama.evaluate.published") / "reader.yaml").read_text(encoding="utf-8")
     table = [PublishedRule.model_validate(rule) for rule in yaml.safe_load(text)["rules"]]
     return {name: rule for rule in table for name in rule.sets}
 

@@ -39,7 +39,7 @@ class PaperResults(Record):
 @cache
 def load_paper_results() -> PaperResults:
     """Read the paper's numbers."""
-    text = (files("mentallama.evaluate") / "paper_results.yaml").read_text(encoding="utf-8")
+    text = (files("mentallama.evaluate.published") / "paper_results.yaml").read_text(encoding="utf-8")
     return PaperResults.model_validate(yaml.safe_load(text))
 
 

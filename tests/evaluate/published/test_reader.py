@@ -7,8 +7,8 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from mentallama.answers.format import write_answer
 from mentallama.answers.parse import read_answer
-from mentallama.evaluate.benchmark import open_benchmark, score_benchmark_set
-from mentallama.evaluate.published_reader import (
+from mentallama.evaluate.published.benchmark import open_benchmark, score_benchmark_set
+from mentallama.evaluate.published.reader import (
     ScoredOutput,
     first_key_label,
     load_published_rules,

@@ -1,0 +1,1 @@
+"""Commands that measure: evaluate, and studies of scores."""
