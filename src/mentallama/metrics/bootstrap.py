@@ -6,7 +6,7 @@ an interval that resamples rows would be too narrow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ Statistic = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 MAX_DRAWN_INDICES = 4_000_000
 """Maximum number of drawn indices in memory at a time (32 MB)."""
+
+MIN_DEFINED_SHARE = 0.9
+"""Resamples in which a statistic must be defined for an interval."""
 
 
 class Resampling(Record):
@@ -94,15 +97,39 @@ def mean_interval(
     sums = np.stack(
         [np.bincount(indices, np.asarray(values, dtype=np.float64)), np.bincount(indices)], axis=1
     )
-    rng = np.random.default_rng(resampling.seed)
-    step = max(1, MAX_DRAWN_INDICES // len(sums))
     means = []
-    for start in range(0, resampling.resamples, step):
-        drawn = rng.integers(len(sums), size=(min(step, resampling.resamples - start), len(sums)))
-        totals = count_draws(drawn, len(sums)) @ sums
+    for weights in resampled_weights(np.arange(len(sums)), resampling):
+        totals = weights @ sums
         means.append(totals[:, 0] / totals[:, 1])
-    tail = 50 * (1 - resampling.confidence)
-    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail])
+    return percentile_interval(np.concatenate(means), resampling.confidence)
+
+
+def resampled_weights(posts: NDArray[np.int64], resampling: Resampling) -> Iterator[NDArray[np.float64]]:
+    """How often each row is in each resample of the posts, in blocks (resamples of the block, rows).
+
+    Parameters
+    ----------
+    posts
+        The number of the post that each row is about, 0 to posts - 1, shape (rows,); a post's rows are drawn together.
+    """
+    n_posts = int(posts.max()) + 1
+    rng = np.random.default_rng(resampling.seed)
+    step = max(1, MAX_DRAWN_INDICES // len(posts))
+    for start in range(0, resampling.resamples, step):
+        drawn = rng.integers(n_posts, size=(min(step, resampling.resamples - start), n_posts))
+        yield count_draws(drawn, n_posts)[:, posts]
+
+
+def percentile_interval(values: NDArray[np.float64], confidence: float) -> tuple[float, float] | None:
+    """Percentile interval of a statistic's values in resamples.
+
+    NaN marks a resample in which the statistic is undefined; None if these are more than one in ten.
+    """
+    defined = values[~np.isnan(values)]
+    if len(defined) < MIN_DEFINED_SHARE * len(values) or not len(defined):
+        return None
+    tail = 50 * (1 - confidence)
+    low, high = np.percentile(defined, [tail, 100 - tail])
     return float(low), float(high)
 
 
