@@ -157,6 +157,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "model.json, mentallama.json",
                 "Metadata of a linear and of a neural analyst: the questions it answers, and how it encodes a post.",
             ),
+            File("label_counts.json", "Majority analyst: training rows by set, question and label."),
             File("SET.npz", "Linear analyst: the weights for one set."),
             File(
                 "*.safetensors, config.json, tokenizer files",

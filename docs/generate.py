@@ -32,6 +32,7 @@ from mentallama.config import (
     Evaluate,
     FromScratchSettings,
     LinearSettings,
+    MajoritySettings,
     LoraSettings,
     Predict,
     Publication,
@@ -62,6 +63,7 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "check": (Check, "check."),
     "the publication of a data set, check.publication": (Publication, "publication."),
     "train, analyst: linear": (LinearSettings, "linear."),
+    "train, analyst: majority": (MajoritySettings, "majority."),
     "train, analyst: encoder": (EncoderSettings, "encoder."),
     "train, analyst: causal": (CausalSettings, "causal."),
     "a model from scratch in train.from_scratch": (FromScratchSettings, "from_scratch."),
@@ -114,7 +116,7 @@ KEY_DOCS: dict[str, str] = {
     "teacher.max_tokens": "Maximum number of tokens of an answer.",
     "teacher.temperature": "Sampling temperature; 0 for the most likely answer.",
     **dict.fromkeys(
-        ("linear.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."
+        ("linear.analyst", "majority.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."
     ),
     **{
         f"{kind}.{name}": meaning
@@ -256,7 +258,7 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
 
 _SHOWN: dict[type[BaseModel], str] = {
     **dict.fromkeys((Source, ColumnMap, LabelsFile, Teacher), ""),
-    **dict.fromkeys((LinearSettings, EncoderSettings, CausalSettings, Seq2seqSettings), "train."),
+    **dict.fromkeys((LinearSettings, MajoritySettings, EncoderSettings, CausalSettings, Seq2seqSettings), "train."),
     FromScratchSettings: "train.from_scratch.",
     LoraSettings: "train.lora.",
 }

@@ -176,7 +176,7 @@ def test_an_override_reaches_into_lists_and_empty_sections(tmp_path: Path) -> No
          "predict.splits[0]: should be 'train', 'validation' or 'test' (--set predict.splits)"),
         ("predict.splits=[]", "predict.splits: should not be empty (--set predict.splits)"),
         ("teach.teacher={spec: embedded, modle: x}", "teach.teacher.modle: no such key; "),
-        ("train.analyst=forest", "train: analyst should be linear, encoder, causal or seq2seq (--set train.analyst)"),
+        ("train.analyst=forest", "train: analyst should be linear, majority, encoder, causal or seq2seq (--set train.analyst)"),
         ("train={analyst: causal, base: b, lora: {target_modules: 5}}",
          "train.lora.target_modules: should be a list, such as [a, b], or should be 'all-linear' (--set train)"),
         ("predict.timeout=.inf", "predict.timeout: should be a number"),

@@ -134,8 +134,8 @@ def test_scores_as_a_table() -> None:
     assert "confusion" not in repr(scores["DR"])
     html = scores._repr_html_()
     assert re.findall("<t[hd]>(.*?)</t[hd]>", html) == [
-        "set", "rows", "weighted F1", "95 %", "accuracy", "macro F1", "unparsed", "refused", "truncated",
-        "DR", "3", "44.44", "0.0–100.0", "33.33", "33.33", "0", "1", "0",
+        "set", "rows", "weighted F1", "95 %", "majority", "accuracy", "macro F1", "unparsed", "refused", "truncated",
+        "DR", "3", "44.44", "0.0–100.0", "", "33.33", "33.33", "0", "1", "0",
     ]  # fmt: skip
     hidden = scores.model_copy(update={"missing_reasons": {"<b>": "<script>"}})._repr_html_()
     assert "&lt;b&gt; has no score: &lt;script&gt;" in hidden

@@ -26,8 +26,10 @@ import pyarrow.parquet as pq
 import zstandard
 from openpyxl import Workbook
 
+from mentallama.analysts.answer import example_of_text
 from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import (
+    MAJORITY_MODEL_FILE,
     METADATA_FILE,
     SEEN_FILE,
     ModelMetadata,
@@ -35,6 +37,7 @@ from mentallama.analysts.checkpoints.metadata import (
     read_seen_hashes,
 )
 from mentallama.analysts.linear.analyst import LinearAnalyst
+from mentallama.analysts.majority import LabelCounts, MajorityAnalyst, save_majority_model
 from mentallama.answers.parse import read_answer
 from mentallama.check.human_review.disagreements import DISAGREEMENT_COLUMNS, read_decisions
 from mentallama.check.human_review.rating_sample import ASPECTS, RATING_COLUMNS, read_ratings
@@ -356,6 +359,21 @@ def _linear_reader(file: str, change: Damage) -> Reader:
     )
 
 
+def _majority_model() -> bytes:
+    """The file of a majority model."""
+    with tempfile.TemporaryDirectory() as folder:
+        save_majority_model(Path(folder), LabelCounts.of_rows([("DR", "depression", label) for label in ("yes", "no")]))
+        return (Path(folder) / MAJORITY_MODEL_FILE).read_bytes()
+
+
+def _read_majority_model(path: Path) -> object:
+    """Load a model whose digests were made after the damage, so that they do not reveal it, and let it answer."""
+    write_hashes(path.parent)
+    analyst = MajorityAnalyst.load(path.parent)
+    examples = [example_of_text("made up", key, "instruction") for key in analyst.supported_questions]
+    return list(analyst.predict(examples))
+
+
 def _chat_body() -> bytes:
     message = {"role": "assistant", "content": f"Yes, the poster suffers from stress. Reasoning: {CANARY}."}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
@@ -487,6 +505,7 @@ READERS: tuple[Reader, ...] = (
     Reader("busy reply", "body", _error_body, partial(_read_body, 429), _json_value),
     _linear_reader("model.json", _json_value),
     _linear_reader("DR.npz", _zip_member),
+    Reader("majority model", MAJORITY_MODEL_FILE, _majority_model, _read_majority_model, _json_value),
     Reader("corpus", "c.txt", "\n\n".join(TEXTS).encode, _read_corpus),
     Reader("JSON Lines corpus", "c.jsonl", _json_lines, _read_corpus, _json_line),
     Reader("answers", "answer.txt", lambda: _ANSWERS, _read_answers),

@@ -29,6 +29,7 @@ from mentallama.analysts.base import (
 )
 from mentallama.analysts.checkpoints.metadata import (
     LINEAR_MODEL_FILE,
+    MAJORITY_MODEL_FILE,
     METADATA_FILE,
     model_query_form,
     read_model_metadata,
@@ -81,6 +82,12 @@ def _load_linear(location: str, options: InferenceOptions) -> Analyst:
     return LinearAnalyst.load(Path(location), options.tasks)
 
 
+def _load_majority(location: str, options: InferenceOptions) -> Analyst:
+    from mentallama.analysts.majority import MajorityAnalyst
+
+    return MajorityAnalyst.load(Path(location), options.tasks)
+
+
 def _load_encoder(location: str, options: InferenceOptions) -> Analyst:
     require_torch()
     from mentallama.analysts.encoder.analyst import EncoderAnalyst
@@ -127,9 +134,14 @@ ANALYSTS: dict[str, AnalystKind] = {
     "seq2seq": AnalystKind(_load_seq2seq, _TORCH, _REQUIRED, on_hub=True),
     "remote": AnalystKind(_load_remote, remote=True),
     "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH), ("vllm",), on_hub=True),
+    "majority": AnalystKind(_load_majority, single_cpu=True),
     "scripted": AnalystKind(_load_scripted, single_cpu=True),
 }
 """Kinds of analysts, by the prefix of their specs. `train.run.TRAINERS` lists their trainers."""
+
+
+_MODEL_FILES = {"linear": LINEAR_MODEL_FILE, "majority": MAJORITY_MODEL_FILE}
+"""Kind of analyst -> the file by which its models are recognised; the metadata of neural models names their kind."""
 
 
 def analyst_kind(spec: str) -> AnalystKind:
@@ -233,7 +245,7 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
     spec
         The model, as `KIND:LOCATION`: `linear:`, `encoder:`, `causal:` or `seq2seq:` with the folder of a trained
         model, `causal:`, `seq2seq:` or `vllm:` with an id on the Hugging Face hub, `remote:MODEL@URL` for a server
-        with OpenAI's interface, or `scripted:FILE` for fixed answers.
+        with OpenAI's interface, `majority:` for the most frequent label, or `scripted:FILE` for fixed answers.
     tasks
         A folder with task files of your own, or tasks as `load_tasks` returns them; None: those of the package.
     mode
@@ -340,13 +352,14 @@ def model_spec(folder: Path) -> str | None:
     metadata = read_model_metadata(folder)
     if metadata is not None:
         return f"{metadata.analyst}:{folder}"
-    return f"linear:{folder}" if (folder / LINEAR_MODEL_FILE).is_file() else None
+    kinds = (kind for kind, name in _MODEL_FILES.items() if (folder / name).is_file())
+    return next((f"{kind}:{folder}" for kind in kinds), None)
 
 
 def trained_models(runs: Path) -> list[Path]:
     """Folders of the models that were trained in the runs of a folder, the newest first."""
     files = [
-        path for name in (LINEAR_MODEL_FILE, METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")
+        path for name in (*_MODEL_FILES.values(), METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")
     ]
     return [path.parent for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
 

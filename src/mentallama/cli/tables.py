@@ -28,6 +28,8 @@ MIN_KEY_WIDTH = 10
 COST_COLUMNS = ("requests", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
 PUBLISHED_COLUMNS = ("F1 as published", "accuracy as published", "by default", "readers differ")
 
+MAJORITY_NOTE = f"majority: weighted F1 of the most frequent label of the training rows; {EMPTY_CELL}: there are none"
+
 
 @dataclass(frozen=True)
 class WideTable:
@@ -189,8 +191,9 @@ def score_table(scores: ScoreFile) -> WideTable:
 
 
 def score_notes(scores: ScoreFile) -> list[str]:
-    """Why sets are missing, how outputs were aligned, why there is no published score."""
-    lines = _missing_notes(scores.missing_reasons)
+    """The floor, why sets are missing, how outputs were aligned, why there is no published score."""
+    lines = [MAJORITY_NOTE] if scores.sets else []
+    lines += _missing_notes(scores.missing_reasons)
     lines += [
         f"{name}: answers {against.file} ({counted(against.rows, 'row')})"
         + ("" if against.aligned_by == "rows" else ", reordered by reference text")
@@ -226,7 +229,7 @@ def _terminal_metrics() -> list[registry.Metric]:
 
 def _score_titles() -> list[str]:
     first, *others = (metric.title for metric in _terminal_metrics())
-    return ["set", "rows", first, "95 %", *others, *NO_LABEL_STATUSES]
+    return ["set", "rows", first, "95 %", "majority", *others, *NO_LABEL_STATUSES]
 
 
 def _score_columns(scores: ScoreFile, name: str) -> list[str]:
@@ -235,7 +238,8 @@ def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     interval = EMPTY_CELL if ends is None else "–".join(f"{end:.1f}" for end in ends)
     first, *others = (f"{one.metrics[metric.name]:.{metric.digits}f}" for metric in _terminal_metrics())
     counts = (one.unparsed, one.refused, one.truncated)
-    return [str(one.n), first, interval, *others, *map(str, counts)]
+    majority = format_percent(scores.majority.get(name))
+    return [str(one.n), first, interval, majority, *others, *map(str, counts)]
 
 
 def _published_columns(scores: ScoreFile, name: str) -> list[str]:

@@ -43,6 +43,12 @@ class LinearSettings(Settings):
         return self
 
 
+class MajoritySettings(Settings):
+    """The majority analyst: always the most frequent label of the training posts, the floor for every other model."""
+
+    analyst: Literal["majority"]
+
+
 class FromScratchSettings(Settings):
     """A small Llama with random weights, and a tokenizer trained on the training texts; needs no download."""
 
@@ -205,6 +211,7 @@ def _analyst_kind(value: Any) -> str:
 
 TRAIN_SETTINGS: dict[str, type[Settings]] = {
     "linear": LinearSettings,
+    "majority": MajoritySettings,
     "encoder": EncoderSettings,
     "causal": CausalSettings,
     "seq2seq": Seq2seqSettings,
@@ -216,12 +223,13 @@ TRAIN_CACHE_EXCLUDES = frozenset(("checkpoint_minutes", "device", "max_batch_tok
 
 Train = Annotated[
     Annotated[LinearSettings, Tag("linear")]
+    | Annotated[MajoritySettings, Tag("majority")]
     | Annotated[EncoderSettings, Tag("encoder")]
     | Annotated[CausalSettings, Tag("causal")]
     | Annotated[Seq2seqSettings, Tag("seq2seq")],
     Discriminator(
         _analyst_kind,
         custom_error_type="unknown_analyst",
-        custom_error_message="analyst should be linear, encoder, causal or seq2seq",
+        custom_error_message="analyst should be linear, majority, encoder, causal or seq2seq",
     ),
 ]

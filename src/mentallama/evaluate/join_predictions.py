@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mentallama.analysts.majority import LabelCounts
 from mentallama.errors import DataError
 from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
 from mentallama.evaluate.scores import ScoredRow, score_row
@@ -21,7 +22,7 @@ class JoinedPredictions:
 
     `missing_rows`: ids of labelled test rows without a prediction, by set. `unlabelled`: number of test rows without a
     label, by set. `synthetic`: number of scored rows about synthetic posts, by set. `unused`: ids of predictions that
-    match no row. `models`: names of the models that predicted.
+    match no row. `models`: names of the models that predicted. `training_labels`: labels of the training rows.
     """
 
     rows: dict[str, list[ScoredRow]] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class JoinedPredictions:
     synthetic: Counter[str] = field(default_factory=Counter)
     unused: list[str] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
+    training_labels: LabelCounts = field(default_factory=LabelCounts)
 
 
 def join_predictions(
@@ -45,8 +47,11 @@ def join_predictions(
     unmatched = _predictions_by_example(predictions)
     joined = JoinedPredictions(models={prediction.model for _, prediction in unmatched.values()})
     synthetic_hashes = synthetic_post_hashes()
+    training_rows: list[tuple[str, str, str]] = []
     for split, example in iter_examples(posts, form, tasks):
         number, prediction = unmatched.pop(example.id, (0, None))
+        if split == "train" and example.label is not None:
+            training_rows.append((example.task, example.question, example.label))
         if split != "test":
             continue  # a prediction of another split has no score, but does not count as unused either
         if example.label is None:
@@ -59,6 +64,7 @@ def join_predictions(
             joined.rows.setdefault(example.task, []).append(row)
             joined.synthetic[example.task] += key_hash(text_key(example.text)) in synthetic_hashes
     joined.unused = list(unmatched)
+    joined.training_labels = LabelCounts.of_rows(training_rows)
     return joined
 
 

@@ -27,6 +27,7 @@ from mentallama.evaluate.explanation_labels import (
     score_explanations,
 )
 from mentallama.evaluate.join_predictions import join_predictions
+from mentallama.evaluate.majority import majority_scores, release_training_labels
 from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.published.benchmark import (
     BUILTIN_RESPONSES,
@@ -91,6 +92,7 @@ def evaluate_predictions(  # noqa: PLR0913
             source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
             resampling=resampling,
             sets=score_sets(rows, tasks, resampling),
+            majority=majority_scores(rows, joined.training_labels, tasks),
             missing=tuple(missing),
             missing_reasons=missing,
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
@@ -163,6 +165,9 @@ def evaluate_responses(  # noqa: PLR0913
             source={"kind": "responses", "responses": source},
             resampling=resampling,
             sets=score_sets(rows, tasks, resampling),
+            majority=majority_scores(
+                rows, release_training_labels(opened.root, form, tasks, tuple(rows)), tasks
+            ),
             missing=tuple(missing),
             missing_reasons=missing,
             synthetic_rows=_count_synthetic(outputs),

@@ -38,6 +38,9 @@ class ScoreFile(Record):
     """The scored input: its `kind` (predictions, responses or answers), and its name under `model` or `responses`."""
     resampling: Resampling
     sets: dict[str, Scores]
+    majority: dict[str, float] = {}
+    """Weighted F1 in percent, on the same rows, of the label that is most frequent among the training rows of each
+    question, by set; a set without training rows is left out."""
     missing: tuple[str, ...]
     """Sets of the catalogue without a score, for the reasons in `missing_reasons`."""
     missing_reasons: dict[str, str]
@@ -78,7 +81,7 @@ class ScoreFile(Record):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """One dictionary per set: its metrics in percent, the ends of the 95 % interval, and the counts."""
-        return [_table_row(name, scores) for name, scores in self.sets.items()]
+        return [_table_row(name, scores, self.majority.get(name)) for name, scores in self.sets.items()]
 
     @overload
     def to_frame(self, library: Literal["pandas"] = ...) -> pandas.DataFrame: ...
@@ -114,7 +117,11 @@ class ScoreFile(Record):
             Environment(autoescape=True)
             .from_string(_TABLE)
             .render(
-                sets=self.sets, metrics=METRICS, statuses=READING_STATUSES[1:], reasons=self.missing_reasons
+                sets=self.sets,
+                metrics=METRICS,
+                statuses=READING_STATUSES[1:],
+                reasons=self.missing_reasons,
+                majority=self.majority,
             )
         )
 
@@ -125,6 +132,7 @@ _TABLE_COLUMNS = (
     *_COUNTS[:2],
     METRICS[0].name,
     *(f"{METRICS[0].name}_{end}" for end in ("low", "high")),
+    "majority",
     *(metric.name for metric in METRICS[1:]),
     *_COUNTS[2:],
     "brier",
@@ -134,14 +142,15 @@ _TABLE_COLUMNS = (
 _TABLE = """<div style="overflow-x:auto"><table>
 <thead><tr><th>set</th><th>rows</th>
 {%- for metric in metrics if metric.in_terminal %}<th>{{ metric.title }}</th>
-{%- if loop.first %}<th>95 %</th>{% endif %}{% endfor %}
+{%- if loop.first %}<th>95 %</th><th>majority</th>{% endif %}{% endfor %}
 {%- for status in statuses %}<th>{{ status }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for name, scores in sets.items() %}<tr><th>{{ name }}</th><td>{{ scores.n }}</td>
 {%- set ends = scores.weighted_f1_interval %}
 {%- for metric in metrics if metric.in_terminal %}
 {#- #}<td>{{ "%.*f" | format(metric.digits, scores.metrics[metric.name]) }}</td>
-{%- if loop.first %}<td>{{ "%.1f–%.1f" | format(*ends) if ends }}</td>{% endif %}
+{%- if loop.first %}<td>{{ "%.1f–%.1f" | format(*ends) if ends }}</td>
+{#- #}<td>{{ "%.2f" | format(majority[name]) if name in majority }}</td>{% endif %}
 {%- endfor %}
 {%- for status in statuses %}<td>{{ scores[status] }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
@@ -150,7 +159,7 @@ _TABLE = """<div style="overflow-x:auto"><table>
 """The columns of the terminal's table; scrolled where the page is narrower."""
 
 
-def _table_row(name: str, scores: Scores) -> dict[str, Any]:
+def _table_row(name: str, scores: Scores, majority: float | None) -> dict[str, Any]:
     low, high = scores.weighted_f1_interval or (None, None)
     calibration = scores.calibration
     row = {
@@ -159,6 +168,7 @@ def _table_row(name: str, scores: Scores) -> dict[str, Any]:
         **scores.metrics,
         f"{METRICS[0].name}_low": low,
         f"{METRICS[0].name}_high": high,
+        "majority": majority,
         "brier": None if calibration is None else calibration.brier,
         "ece": None if calibration is None else calibration.ece,
     }

@@ -22,6 +22,7 @@ from mentallama.analysts.checkpoints.hub_card import (
     terms_note,
 )
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
+from mentallama.analysts.majority import LabelCounts
 from mentallama.config import EncoderSettings, Recipe, Seq2seqSettings
 from mentallama.files.atomic import write_json, write_text
 from mentallama.files.markdown import escape_markdown
@@ -46,6 +47,7 @@ _LINEAR_LIMITATIONS = (
     *LIMITATIONS[:2],
     "Evidence is what the model weighs: words and their n-grams. It does not understand a negation or an irony.",
 )
+_MAJORITY_LIMITATIONS = ("It does not read the post: its score is the floor for every other model, and no more.",)
 _TRANSFORMERS_USE = {
     "encoder": "In transformers: `mentallama export transformers FOLDER --out DIR` writes a text classifier for every "
     'question; then `pipeline("text-classification", model="DIR/SET-QUESTION", truncation=True)`.',
@@ -76,6 +78,13 @@ def write_linear_card(
     write_recipe(out, recipe)
     origin = model_origin(recipe, tuple(summary["sets"]), folder)
     _write_card(out, recipe, origin, _linear_lines(recipe, summary), _LINEAR_LIMITATIONS)
+
+
+def write_majority_card(out: Path, recipe: Recipe, counts: LabelCounts, folder: Path | None = None) -> None:
+    """Write card, terms and `recipe.yaml` beside the label counts of the majority analyst."""
+    write_recipe(out, recipe)
+    origin = model_origin(recipe, counts.counts, folder)
+    _write_card(out, recipe, origin, _majority_lines(counts), _MAJORITY_LIMITATIONS)
 
 
 def write_recipe(out: Path, recipe: Recipe) -> None:
@@ -190,6 +199,15 @@ def _linear_lines(recipe: Recipe, summary: Mapping[str, Any]) -> Iterator[str]:
     settings = recipe.train.model_dump(mode="json", exclude_none=True)
     yield from (f"- {name}: {_as_text(value)}" for name, value in settings.items())
     yield f"- seed: {recipe.seed}"
+
+
+def _majority_lines(counts: LabelCounts) -> Iterator[str]:
+    yield "The most frequent label of each question, with the shares of the labels as probabilities."
+    yield from ("", "## Data", "")
+    for name, questions in counts.counts.items():
+        for question, by_label in questions.items():
+            listed = ", ".join(f"{escape_markdown(label)} {rows:,}" for label, rows in by_label.items())
+            yield f"- {escape_markdown(name)} ({escape_markdown(question)}), training rows: {listed}."
 
 
 def _base_name(base: str | None) -> str:

@@ -55,6 +55,12 @@ def train_linear_stage(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any
     return summary.model_dump(mode="json")
 
 
+def _majority() -> Trainer:
+    from mentallama.train.majority import train_majority
+
+    return train_majority
+
+
 def _encoder() -> Trainer:
     from mentallama.train.objectives.encoder_classification import train_encoder
 
@@ -87,6 +93,7 @@ def _seq2seq() -> Trainer:
 
 TRAINERS: dict[tuple[str, str], Callable[[], Trainer]] = {
     ("linear", "sft"): lambda: train_linear_stage,
+    ("majority", "sft"): _majority,
     ("encoder", "sft"): _encoder,
     ("causal", "sft"): _causal_sft,
     ("causal", "pretrain"): _causal_pretraining,

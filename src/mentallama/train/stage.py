@@ -9,7 +9,7 @@ from typing import Any
 from mentallama.analysts.checkpoints.optional_deps import missing_libraries
 from mentallama.analysts.registry import model_problem
 from mentallama.config import CausalSettings, EncoderSettings, Recipe, Seq2seqSettings
-from mentallama.config.train import TRAIN_CACHE_EXCLUDES
+from mentallama.config.train import TRAIN_CACHE_EXCLUDES, NeuralSettings
 from mentallama.parallel import is_torchrun
 from mentallama.pipeline.stage import Stage, lacks_release_responses, spec_files
 from mentallama.run_files import (
@@ -25,7 +25,7 @@ from mentallama.run_files import (
 def train_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Besides the files of the run: the data of the objective and the files of a local base."""
     assert recipe.train is not None
-    if recipe.train.analyst == "linear":
+    if not isinstance(recipe.train, NeuralSettings):
         return {}
     base = getattr(recipe.train, "base", None) or ""
     base_files = spec_files(f"base:{base}", "base") if Path(base).is_dir() else {}

@@ -29,6 +29,7 @@ Json = dict[str, Any]
 
 PIPELINE_TAGS = {
     "linear": "text-classification",
+    "majority": "text-classification",
     "encoder": "text-classification",
     "causal": "text-generation",
     "seq2seq": "text-generation",
@@ -128,7 +129,7 @@ def card_metadata(origin: ModelOrigin) -> Json:
 
 def _library(origin: ModelOrigin) -> str:
     """The library that loads the whole model: transformers would load an encoder without its heads."""
-    if origin.kind in {"linear", "encoder"}:
+    if origin.kind in {"linear", "majority", "encoder"}:
         return "mentallama"
     return "peft" if origin.adapter else "transformers"
 

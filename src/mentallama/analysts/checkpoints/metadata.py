@@ -24,6 +24,8 @@ from mentallama.text.fingerprint import text_key
 METADATA_FILE, SEEN_FILE = "mentallama.json", "seen.json"
 LINEAR_MODEL_FILE = "model.json"
 """The metadata of a linear model, which has files of its own."""
+MAJORITY_MODEL_FILE = "label_counts.json"
+"""All that a majority model consists of."""
 
 
 class EncoderHead(Record):

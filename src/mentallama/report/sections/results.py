@@ -26,6 +26,12 @@ from mentallama.report.run_artifacts import RunArtifacts
 
 NO_SCORES = "There is no evaluate/scores.json in this run, so there are no scores."
 NOT_COMPARABLE = "not comparable because"
+RUN_HEADER = ("this run", "95 %", "majority")
+"""Titles of the columns about the run itself; the last is the floor (`evaluate.majority`)."""
+MAJORITY_NOTE = (
+    "Majority: weighted F1 on the same rows of always answering with the label that is most frequent among the "
+    "training rows of the question. It is empty where the run has no training rows of the set."
+)
 
 
 def results_section(artifacts: RunArtifacts) -> Section:
@@ -37,6 +43,7 @@ def results_section(artifacts: RunArtifacts) -> Section:
     synthetic = [name for name in order if is_synthetic(artifacts, name)]
     real = [name for name in order if name not in synthetic]
     blocks = [*_paper_comparison(artifacts, real), *_synthetic_results(artifacts, synthetic)]
+    blocks += [Paragraph(MAJORITY_NOTE)] if scored else []
     title = "Results compared with the paper" if real or not synthetic else "Results on synthetic posts"
     return Section("results", title, (*blocks, *_without_score(artifacts)))
 
@@ -77,13 +84,13 @@ def _paper_table(
     models: Sequence[ModelScores],
     name: str = "",
 ) -> TableBlock:
-    header = ("set", "rows", "published rows", "this run", "95 %", *(model.name for model in models))
+    header = ("set", "rows", "published rows", *RUN_HEADER, *(model.name for model in models))
     rows = [
         named_row(
             artifacts.set_name(set_name),
             [
                 *_row_counts(artifacts, set_name),
-                *_this_run(_scores(artifacts, set_name)),
+                *_this_run(artifacts, set_name),
                 *(number_cell(model.weighted_f1.get(set_name)) for model in models),
                 Cell("; ".join(of_set)),
             ],
@@ -102,8 +109,12 @@ def _row_counts(artifacts: RunArtifacts, name: str) -> list[Cell]:
     return [count_cell(_scores(artifacts, name).n), count_cell(artifacts.published_test_rows(name))]
 
 
-def _this_run(scores: Scores) -> list[Cell]:
-    return [number_cell(scores.weighted_f1), interval_cell(scores.weighted_f1_interval)]
+def _this_run(artifacts: RunArtifacts, name: str) -> list[Cell]:
+    """The cells below `RUN_HEADER`."""
+    scores = _scores(artifacts, name)
+    assert artifacts.scores is not None
+    floor = number_cell(artifacts.scores.majority.get(name))
+    return [number_cell(scores.weighted_f1), interval_cell(scores.weighted_f1_interval), floor]
 
 
 def _synthetic_results(artifacts: RunArtifacts, names: Sequence[str]) -> Iterator[Block]:
@@ -116,11 +127,11 @@ def _synthetic_results(artifacts: RunArtifacts, names: Sequence[str]) -> Iterato
     rows = [
         named_row(
             artifacts.set_name(name),
-            [count_cell(_scores(artifacts, name).n), *_this_run(_scores(artifacts, name))],
+            [count_cell(_scores(artifacts, name).n), *_this_run(artifacts, name)],
         )
         for name in names
     ]
-    header = ("set", "rows", "weighted F1", "95 %")
+    header = ("set", "rows", "weighted F1", *RUN_HEADER[1:])
     table = TableBlock(
         "Weighted F1 on synthetic test posts, in percent.", header, tuple(rows), name="synthetic"
     )

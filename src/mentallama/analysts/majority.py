@@ -1,0 +1,121 @@
+"""The majority analyst: always the label that is most frequent among the training rows of the question.
+
+It does not read the post. Its score is the floor: a model that is not above it has learnt nothing from the text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+from mentallama.analysts.base import Analyst
+from mentallama.analysts.checkpoints.digests import verify_hashes, write_hashes
+from mentallama.analysts.checkpoints.metadata import MAJORITY_MODEL_FILE
+from mentallama.errors import UsageError
+from mentallama.files.atomic import write_json
+from mentallama.files.manifest import digest_file
+from mentallama.files.record_files import read_record
+from mentallama.records import Example, Prediction, Reading, Record
+from mentallama.tasks import Task, find_task
+
+
+class LabelCounts(Record):
+    """Number of training rows by set, question and label; the content of a majority model's file."""
+
+    counts: dict[str, dict[str, Annotated[dict[str, PositiveInt], Field(min_length=1)]]] = {}
+
+    @classmethod
+    def of_rows(cls, rows: Iterable[tuple[str, str, str]]) -> LabelCounts:
+        """Count rows, each given as (set, question, label)."""
+        counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+        for name, question, label in rows:
+            counts[name][question][label] += 1
+        return cls(counts={name: {key: dict(found) for key, found in of_set.items()} for name, of_set in counts.items()})
+
+    def shares(self, task: Task, question: str) -> dict[str, float] | None:
+        """Share of each of the task's labels, 0-1, in the task's order; None if the question has no training rows.
+
+        Raises
+        ------
+        UsageError
+            A label was counted that the task does not have.
+        """
+        counts = self.counts.get(task.set, {}).get(question)
+        if counts is None:
+            return None
+        if unknown := sorted(set(counts) - set(task.labels)):
+            names = ", ".join(map(repr, unknown))
+            raise UsageError(f"{task.set}, {question}: the task has no label {names}; train again")
+        total = sum(counts.values())
+        return {label: counts.get(label, 0) / total for label in task.labels}
+
+
+def majority_label(shares: Mapping[str, float]) -> str:
+    """The label with the largest share; of equals the first.
+
+    >>> majority_label({"yes": 0.4, "no": 0.4, "maybe": 0.2})
+    'yes'
+    """
+    return max(shares, key=shares.__getitem__)
+
+
+class MajorityAnalyst(Analyst):
+    """Answers with the most frequent label and the shares of all labels as probabilities, without an explanation."""
+
+    def __init__(self, counts: LabelCounts, name: str, tasks: Mapping[str, Task] | None = None) -> None:
+        self.name = name
+        self._counts, self._catalogue = counts, tasks
+
+    @classmethod
+    def load(cls, folder: Path, tasks: Mapping[str, Task] | None = None) -> MajorityAnalyst:
+        """Open a trained model.
+
+        Raises
+        ------
+        UsageError
+            There is no model in the folder.
+        DataError
+            A file of it is missing or damaged.
+        """
+        path = folder / MAJORITY_MODEL_FILE
+        if not path.is_file():
+            raise UsageError(
+                f"{folder}: there is no majority model here (no {MAJORITY_MODEL_FILE}); train one first"
+            )
+        verify_hashes(folder, made_here=True)
+        counts, digest = read_record(path, LabelCounts), digest_file(path, path.name).sha256
+        return cls(counts, f"majority:{digest[:12]}", tasks)
+
+    @property
+    def supported_questions(self) -> tuple[tuple[str, str], ...]:
+        """The questions that have training rows, as (set, question)."""
+        return tuple((name, question) for name, counts in self._counts.counts.items() for question in counts)
+
+    def predict(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+        """Answer examples without reading their posts.
+
+        Raises
+        ------
+        UsageError
+            A question has no training rows, or its task file is missing or has other labels.
+        """
+        for example in examples:
+            shares = self._counts.shares(find_task(example.task, self._catalogue), example.question)
+            if shares is None:
+                known = ", ".join(f"{name} ({question})" for name, question in self.supported_questions)
+                question = f"{example.task} ({example.question})"
+                raise UsageError(f"{self.name} was not trained on {question}; it answers {known}")
+            reading = Reading(status="parsed", label=majority_label(shares))
+            yield Prediction(
+                example_id=example.id, reading=reading, probabilities=shares, model=self.name
+            )
+
+
+def save_majority_model(folder: Path, counts: LabelCounts) -> None:
+    """Write a model, then its digests; a folder that has digests is complete."""
+    write_json(folder / MAJORITY_MODEL_FILE, counts.model_dump())
+    write_hashes(folder)
