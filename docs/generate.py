@@ -32,8 +32,8 @@ from mentallama.config import (
     Evaluate,
     FromScratchSettings,
     LinearSettings,
-    MajoritySettings,
     LoraSettings,
+    MajoritySettings,
     Predict,
     Publication,
     Recipe,
@@ -116,7 +116,8 @@ KEY_DOCS: dict[str, str] = {
     "teacher.max_tokens": "Maximum number of tokens of an answer.",
     "teacher.temperature": "Sampling temperature; 0 for the most likely answer.",
     **dict.fromkeys(
-        ("linear.analyst", "majority.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"), "The kind of analyst."
+        ("linear.analyst", "majority.analyst", "encoder.analyst", "causal.analyst", "seq2seq.analyst"),
+        "The kind of analyst.",
     ),
     **{
         f"{kind}.{name}": meaning
@@ -258,7 +259,9 @@ def _key_table(model: type[BaseModel], prefix: str) -> str:
 
 _SHOWN: dict[type[BaseModel], str] = {
     **dict.fromkeys((Source, ColumnMap, LabelsFile, Teacher), ""),
-    **dict.fromkeys((LinearSettings, MajoritySettings, EncoderSettings, CausalSettings, Seq2seqSettings), "train."),
+    **dict.fromkeys(
+        (LinearSettings, MajoritySettings, EncoderSettings, CausalSettings, Seq2seqSettings), "train."
+    ),
     FromScratchSettings: "train.from_scratch.",
     LoraSettings: "train.lora.",
 }

@@ -362,7 +362,9 @@ def _linear_reader(file: str, change: Damage) -> Reader:
 def _majority_model() -> bytes:
     """The file of a majority model."""
     with tempfile.TemporaryDirectory() as folder:
-        save_majority_model(Path(folder), LabelCounts.of_rows([("DR", "depression", label) for label in ("yes", "no")]))
+        save_majority_model(
+            Path(folder), LabelCounts.of_rows([("DR", "depression", label) for label in ("yes", "no")])
+        )
         return (Path(folder) / MAJORITY_MODEL_FILE).read_bytes()
 
 

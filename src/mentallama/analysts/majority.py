@@ -34,7 +34,11 @@ class LabelCounts(Record):
         counts: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
         for name, question, label in rows:
             counts[name][question][label] += 1
-        return cls(counts={name: {key: dict(found) for key, found in of_set.items()} for name, of_set in counts.items()})
+        return cls(
+            counts={
+                name: {key: dict(found) for key, found in of_set.items()} for name, of_set in counts.items()
+            }
+        )
 
     def shares(self, task: Task, question: str) -> dict[str, float] | None:
         """Share of each of the task's labels, 0-1, in the task's order; None if the question has no training rows.
@@ -110,9 +114,7 @@ class MajorityAnalyst(Analyst):
                 question = f"{example.task} ({example.question})"
                 raise UsageError(f"{self.name} was not trained on {question}; it answers {known}")
             reading = Reading(status="parsed", label=majority_label(shares))
-            yield Prediction(
-                example_id=example.id, reading=reading, probabilities=shares, model=self.name
-            )
+            yield Prediction(example_id=example.id, reading=reading, probabilities=shares, model=self.name)
 
 
 def save_majority_model(folder: Path, counts: LabelCounts) -> None:

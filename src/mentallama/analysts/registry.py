@@ -359,7 +359,9 @@ def model_spec(folder: Path) -> str | None:
 def trained_models(runs: Path) -> list[Path]:
     """Folders of the models that were trained in the runs of a folder, the newest first."""
     files = [
-        path for name in (*_MODEL_FILES.values(), METADATA_FILE) for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")
+        path
+        for name in (*_MODEL_FILES.values(), METADATA_FILE)
+        for path in runs.glob(f"*/{TRAIN_FOLDER}/{name}")
     ]
     return [path.parent for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
 

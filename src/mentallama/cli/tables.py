@@ -28,7 +28,9 @@ MIN_KEY_WIDTH = 10
 COST_COLUMNS = ("requests", "answered", "refused", "failed", "tokens in", "tokens out", "cost")
 PUBLISHED_COLUMNS = ("F1 as published", "accuracy as published", "by default", "readers differ")
 
-MAJORITY_NOTE = f"majority: weighted F1 of the most frequent label of the training rows; {EMPTY_CELL}: there are none"
+MAJORITY_NOTE = (
+    f"majority: weighted F1 of the most frequent label of the training rows; {EMPTY_CELL}: there are none"
+)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ _LINEAR_LIMITATIONS = (
     *LIMITATIONS[:2],
     "Evidence is what the model weighs: words and their n-grams. It does not understand a negation or an irony.",
 )
-_MAJORITY_LIMITATIONS = ("It does not read the post: its score is the floor for every other model, and no more.",)
+_MAJORITY_LIMITATIONS = (
+    "It does not read the post: its score is the floor for every other model, and no more.",
+)
 _TRANSFORMERS_USE = {
     "encoder": "In transformers: `mentallama export transformers FOLDER --out DIR` writes a text classifier for every "
     'question; then `pipeline("text-classification", model="DIR/SET-QUESTION", truncation=True)`.',
