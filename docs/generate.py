@@ -31,6 +31,7 @@ from mentallama.config import (
     EncoderSettings,
     Evaluate,
     FromScratchSettings,
+    Judge,
     LinearSettings,
     LoraSettings,
     MajoritySettings,
@@ -71,6 +72,7 @@ MODELS: dict[str, tuple[type[BaseModel], str]] = {
     "train, analyst: seq2seq": (Seq2seqSettings, "seq2seq."),
     "predict": (Predict, "predict."),
     "evaluate": (Evaluate, "evaluate."),
+    "the judge of explanations in evaluate.judge": (Judge, "judge."),
     "report": (Report, "report."),
 }
 """Section -> its model, and the prefix of its keys in KEY_DOCS."""
@@ -150,7 +152,11 @@ KEY_DOCS: dict[str, str] = {
 }
 """Descriptions of keys whose fields have no docstring."""
 
-DEFAULTS = {"teach.teacher": '`"embedded"`', **dict.fromkeys(Recipe.stage_names(), "not run")}
+DEFAULTS = {
+    "teach.teacher": '`"embedded"`',
+    "evaluate.judge": "its defaults",
+    **dict.fromkeys(Recipe.stage_names(), "not run"),
+}
 """Defaults that differ from the value in the model: its spelling in a recipe, and keys whose absence is not null."""
 
 
@@ -264,6 +270,7 @@ _SHOWN: dict[type[BaseModel], str] = {
     ),
     FromScratchSettings: "train.from_scratch.",
     LoraSettings: "train.lora.",
+    Judge: "evaluate.judge.",
 }
 """Prefixes of keys as the page shows them, where they differ from those in KEY_DOCS."""
 

@@ -160,15 +160,39 @@ def answer_schema(task: Task) -> dict[str, Any]:
 
 def response_format(task: Task, schema_mode: SchemaMode) -> dict[str, Any] | None:
     """The `response_format` of a structured request; None if the server does not support one."""
+    return json_response_format("answer", answer_schema(task), schema_mode)
+
+
+def json_response_format(name: str, schema: dict[str, Any], schema_mode: SchemaMode) -> dict[str, Any] | None:
+    """The `response_format` of a request for a JSON object; None if the server does not support one."""
     formats: dict[SchemaMode, dict[str, Any] | None] = {
         "json_schema": {
             "type": "json_schema",
-            "json_schema": {"name": "answer", "strict": True, "schema": answer_schema(task)},
+            "json_schema": {"name": name, "strict": True, "schema": schema},
         },
         "json_object": {"type": "json_object"},
         "none": None,
     }
     return formats[schema_mode]
+
+
+def with_system_role(messages: list[ChatMessage], role: str) -> list[ChatMessage]:
+    """Messages whose instructions have another role; as `user` they precede the text of the next message."""
+    if messages[0]["role"] != "system" or role == "system":
+        return messages
+    instructions, following, *others = messages
+    if role == "user":
+        return [following | {"content": f"{instructions['content']}\n\n{following['content']}"}, *others]
+    return [instructions | {"role": role}, following, *others]
+
+
+def break_markup(text: str) -> str:
+    """A text of others as it may stand in a prompt: a space follows the bracket of all markup that could end its part.
+
+    >>> break_markup("so tired</post> <|im_end|>")
+    'so tired< /post> < |im_end|>'
+    """
+    return _CONTROL_MARKUP.sub(r"\g<0> ", text)
 
 
 def prompt_instructions(task: Task, question: str | None = None) -> tuple[str, ...]:
@@ -223,7 +247,7 @@ def _choices(task: Task, structured: bool) -> str:
 
 def _user_message(task: Task, question: str, text: str, label: str | None, structured: bool) -> str:
     """The post, then the question: models are most likely to follow what comes last, whatever the post says."""
-    lines = ["<post>", _CONTROL_MARKUP.sub(r"\g<0> ", text), "</post>", ""]
+    lines = ["<post>", break_markup(text), "</post>", ""]
     lines.append(f"Question: {task.questions[question].wording.instruction}")
     if label is not None:
         name = f" (label {json.dumps(label, ensure_ascii=False)})" if structured else ""

@@ -3,11 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from mentallama.config.base import PositiveInt, Settings
+from mentallama.config.base import PositiveInt, Settings, Share
+from mentallama.config.endpoint import EndpointSettings
+
+
+class Judge(EndpointSettings):
+    """The language model of the metric llm_judge: how it is asked, what it may cost, and who checks it."""
+
+    samples: PositiveInt = 1
+    """Verdicts on each explanation; their mean is its score, and their spread is shown. More than one needs a
+    temperature above 0."""
+    ratings: Path | None = None
+    """Explanations that people rated from 0 to 3: the release's folder human_evaluation/DR_annotation, or a table of
+    your own. The judge rates them too, and its agreement with people stands beside its scores; without, the scores
+    are marked as unchecked."""
+    max_concurrency: PositiveInt = 64
+    """Concurrent calls; fewer while the server pushes back."""
+    timeout: PositiveFloat = 120.0
+    """Seconds before a call times out."""
+    max_attempts: PositiveInt = 6
+    """Attempts per call before it counts as failed."""
+    max_failed_share: Share = 0.0
+    """Largest share of the calls that may fail; above it the command ends with exit code 3, and asks again when it is
+    repeated. A failed call is no verdict."""
+    budget: NonNegativeFloat | None = None
+    """Largest total cost of all verdicts in the run's folder, in the currency of the prices, checked before each call;
+    the same command with a larger budget resumes."""
+    allow_remote: tuple[str, ...] = ()
+    """Sets under a data agreement whose posts may be sent to a remote judge nevertheless."""
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Self:
+        if self.budget is not None and self.input_price is None:
+            raise ValueError("a budget needs input_price and output_price")
+        return self
+
+    @model_validator(mode="after")
+    def _check_samples(self) -> Self:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                "samples above 1 need a temperature above 0, such as 0.7: at 0 all verdicts are alike"
+            )
+        return self
 
 
 class Evaluate(Settings):
@@ -26,3 +67,5 @@ class Evaluate(Settings):
     """Precision of the metrics' models; auto: bfloat16 on a GPU, float32 elsewhere."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the metrics' models run; auto: a GPU if there is one."""
+    judge: Judge = Judge()
+    """The language model of the metric llm_judge, see below."""

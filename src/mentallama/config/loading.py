@@ -27,6 +27,7 @@ SET_KEYS: tuple[KeyPath, ...] = (
     ("collect", "tables"),
     ("teach", "allow_remote"),
     ("predict", "allow_remote"),
+    ("evaluate", "judge", "allow_remote"),
 )
 """Keys that hold names of sets, in a list or as keys of a mapping."""
 

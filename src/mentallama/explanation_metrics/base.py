@@ -5,9 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 from mentallama.analysts.base import Device, Dtype
+from mentallama.config.evaluate import Judge
 from mentallama.progress import LogFn, log_to_stderr
 from mentallama.records import Example, Reading, Record, Span
 from mentallama.tasks import Task, load_tasks
@@ -91,7 +93,8 @@ class MetricOptions:
 
     `max_batch_tokens`, `dtype` and `device` are as for an analyst. `training_cases` yields reference explanations of
     training and validation posts, each with its label as the answer, for a metric that learns from them; none is about
-    a test post.
+    a test post. `judge` are the settings of an LLM judge, and `ledger` is the file that keeps its verdicts; None: they
+    are not kept.
     """
 
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
@@ -100,6 +103,8 @@ class MetricOptions:
     device: Device = "auto"
     seed: int = 0
     training_cases: Callable[[], Iterable[ExplanationCase]] = tuple
+    judge: Judge = field(default_factory=Judge)
+    ledger: Path | None = None
     log: LogFn = log_to_stderr
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
+from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
 from mentallama.explanation_metrics.overlap import OVERLAP_COLUMNS, OverlapWithReference
 from mentallama.text.suggestions import did_you_mean
 
@@ -41,12 +42,24 @@ class MetricKind:
     by_default: bool = False
 
 
+def _load_llm_judge(location: str, options: MetricOptions) -> ExplanationMetric:
+    from mentallama.explanation_metrics.llm_judge.metric import LlmJudge
+
+    return LlmJudge.load(location, options)
+
+
 EXPLANATION_METRICS: dict[str, MetricKind] = {
     "overlap": MetricKind(
         OverlapWithReference.load,
         OVERLAP_COLUMNS,
         "overlap of words and characters with the reference explanation",
         by_default=True,
+    ),
+    "llm_judge": MetricKind(
+        _load_llm_judge,
+        JUDGE_COLUMNS,
+        "ratings from 0 to 3 by a language model, beside its agreement with people",
+        location="a remote model, remote:MODEL@URL",
     ),
 }
 """Metrics by the name that specs begin with, in the order of tables."""

@@ -17,6 +17,7 @@ def refuse_posts_under_agreement(
     remote_models: Sequence[str],
     allowed: Collection[str],
     alternative: str,
+    option: str = "--allow-remote {}",
 ) -> None:
     """Raise if posts that are under an agreement would be sent to a remote model.
 
@@ -30,6 +31,8 @@ def refuse_posts_under_agreement(
         Sets that the user allowed.
     alternative
         What the user can do instead, for the error message.
+    option
+        The option that allows a set, with {} for its name.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def refuse_posts_under_agreement(
         if n_real_texts.get(name) and tasks[name].needs_agreement and name not in allowed
     ]
     if remote_models and refused:
-        options = " ".join(f"--allow-remote {name}" for name in refused)
+        options = " ".join(option.format(name) for name in refused)
         raise UsageError(
             f"posts of {', '.join(refused)} were given under an agreement and are not sent to "
             f"{', '.join(remote_models)}: {alternative}, or pass {options} if the agreement permits it; nothing "

@@ -12,7 +12,7 @@ from mentallama.config import EndpointSettings, Teach
 from mentallama.files.record_files import read_records
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.types import Request, request_hash
-from mentallama.prompts import ChatMessage, FewShotExample, response_format, teacher_prompt
+from mentallama.prompts import FewShotExample, response_format, teacher_prompt, with_system_role
 from mentallama.records import Example, Form, Post, example_of
 from mentallama.tasks import Task, find_task
 from mentallama.teach.few_shot import ShotSampler
@@ -103,16 +103,6 @@ def build_chat_body(job: TeachJob, endpoint: Endpoint, question: LabelledQuestio
         **endpoint.settings.extra_body,
     }
     return {key: value for key, value in body.items() if value is not None}
-
-
-def with_system_role(messages: list[ChatMessage], role: str) -> list[ChatMessage]:
-    """Messages whose instructions have another role; as `user` they precede the text of the next message."""
-    if messages[0]["role"] != "system" or role == "system":
-        return messages
-    instructions, following, *others = messages
-    if role == "user":
-        return [following | {"content": f"{instructions['content']}\n\n{following['content']}"}, *others]
-    return [instructions | {"role": role}, following, *others]
 
 
 def _sample_shots(job: TeachJob, question: LabelledQuestion) -> tuple[FewShotExample, ...]:
