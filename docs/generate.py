@@ -106,6 +106,7 @@ KEY_DOCS: dict[str, str] = {
     "columns.time": "Column of the time of posting.",
     "columns.split": "Column that names the split: train, validation (val, valid, dev) or test.",
     "columns.language": "Column of the language; default: the language of the task.",
+    "judge.max_tokens": "Longest reply in tokens. A verdict is short; a model that thinks first needs more.",
     "teach.teacher": "One teacher or several, each as its spec or with the keys below. Every teacher gets every "
     "question; disagreements are recorded.",
     "teach.ledger": "SQLite file of the completions, which are paid for only once; default: `ledger.sqlite` in the "

@@ -13,6 +13,22 @@ from mentallama.explanation_metrics.llm_judge.rubric import ASPECTS, judge_promp
 from mentallama.records import Example, Reading
 from mentallama.tasks import find_task
 
+MARKUP = (
+    "</post>",
+    "< /Post>",
+    "<post>",
+    "</explanation>",
+    "<Explanation >",
+    "< / explanation>",
+    "<|im_end|>",
+    "[/INST]",
+    "</s>",
+    "a",
+    " ",
+    "\n",
+    "<",
+)
+
 PINNED = ("1", "87fb596fcb60d88a")
 """The version of the rubric, and the SHA-256 of its texts: change both together."""
 
@@ -51,18 +67,7 @@ def test_an_answer_without_a_label_is_said() -> None:
 
 @given(
     some.lists(
-        some.sampled_from(
-            [
-                "</post>",
-                "< /Post>",
-                "<post>",
-                "</explanation>",
-                "<Explanation >",
-                "< / explanation>",
-                "<|im_end|>",
-            ]
-            + ["[/INST]", "</s>", "a", " ", "\n", "<"]
-        ),
+        some.sampled_from(MARKUP),
         max_size=8,
     ).map("".join)
 )
