@@ -42,7 +42,8 @@ def train_reads(recipe: Recipe) -> tuple[str, ...]:
 
 
 def train_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """Models and files that do not exist, libraries of adapters, and no answers to learn from."""
+    """Models and files that do not exist, libraries of adapters, no answers to learn from, and a model that cannot
+    answer about held-out sets."""
     settings = recipe.train
     base = getattr(settings, "base", None)
     if base is not None and (problem := model_problem(base, on_hub=True)):
@@ -59,6 +60,13 @@ def train_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
         yield from missing_libraries("train.tensorboard", ("tensorboard",))
     if recipe.check is None and _learns_answers(recipe):
         yield from lacks_release_responses("train", recipe)
+    held_out = () if recipe.collect is None or recipe.predict is None else recipe.collect.held_out
+    if held_out and not isinstance(settings, (CausalSettings, Seq2seqSettings)):
+        assert settings is not None
+        yield (
+            f"train.analyst: {settings.analyst} answers only questions that it was trained on, not those of the sets "
+            f"in collect.held_out ({', '.join(held_out)}); use causal or seq2seq"
+        )
 
 
 def _learns_answers(recipe: Recipe) -> bool:

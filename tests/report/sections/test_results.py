@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
+from mentallama.collect.summary import CollectSummary, HeldOut
 from mentallama.evaluate.run import score_sets
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.metrics.bootstrap import Resampling
@@ -123,3 +125,38 @@ def test_other_labels_and_other_sets_cannot_be_compared() -> None:
     assert reasons_against_paper(RunArtifacts(scores=run.scores), "dreaddit") == (
         "it is not a set of the paper",
     )
+
+
+def held_out(run: RunArtifacts, *names: str) -> RunArtifacts:
+    return replace(run, collect_summary=CollectSummary(held_out=HeldOut(sets=names, verified=True)))
+
+
+def test_held_out_sets_stand_beside_table_3_and_the_others_beside_table_2() -> None:
+    run = artifacts({"dreaddit": 414, "DR": 405}, origins={"dreaddit": RELEASE, "DR": RELEASE})
+    unseen, seen = tables(results_section(held_out(run, "CAMS", "dreaddit", "Irf", "t-sid")))
+    assert [row.cells[0].text for row in unseen.rows] == ["Dreaddit"]
+    assert [row.cells[0].text for row in seen.rows] == ["DR"]
+    row = row_of(unseen, "Dreaddit")
+    # The paper's Table 3
+    assert row["LLaMA2-13B, zero-shot"] == 36.28
+    assert row["ChatGPT, zero-shot"] == 71.79
+    assert (row["MentaLLaMA-chat-7B"], row["MentaLLaMA-chat-13B"]) == (67.42, 71.98)
+    assert row["not comparable because"] == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "reasons"),
+    [
+        (("dreaddit",), {"Dreaddit": "the paper held out other sets"}),
+        (
+            ("dreaddit", "DR"),
+            {"Dreaddit": "the paper held out other sets", "DR": "the paper did not hold it out"},
+        ),
+    ],
+)
+def test_another_choice_of_held_out_sets_is_not_comparable(
+    names: tuple[str, ...], reasons: dict[str, str]
+) -> None:
+    run = artifacts({"dreaddit": 414, "DR": 405}, origins={"dreaddit": RELEASE, "DR": RELEASE})
+    table = tables(results_section(held_out(run, *names)))[0]
+    assert {row.cells[0].text: row.cells[-1].text for row in table.rows} == reasons
