@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.report.paired_differences import pair_rows, paired_difference
+from mentallama.report.paired_differences import (
+    PairedDifference,
+    RecallDifference,
+    adjust_over_sets,
+    pair_rows,
+    paired_difference,
+)
 
 LABELS = ("yes", "no")
 
@@ -84,3 +92,96 @@ def test_a_text_that_occurs_twice_is_paired_in_order() -> None:
     assert not isinstance(pairs, str)
     assert [one.predicted == other.predicted for one, other in pairs] == [True, True]
     assert pair_rows(twice, twice[:1]) == "other rows: 2 and 1, of which 1 are the same"
+
+
+def _systems(*groups: tuple[int, str, str | None, str | None]) -> list[tuple[ScoredRow, ScoredRow]]:
+    """Pairs of rows, one per post, from groups: number of rows, gold label, first and second system's label."""
+    return [
+        (row(f"p{group}-{number}", gold, one), row(f"p{group}-{number}", gold, other))
+        for group, (size, gold, one, other) in enumerate(groups)
+        for number in range(size)
+    ]
+
+
+def test_both_tests_are_those_of_the_counts() -> None:
+    # 12 rows only the second gets right, 2 only the first: 2 · (C(14,0) + C(14,1) + C(14,2)) / 2^14 = 212 / 16,384.
+    pairs = _systems((12, "no", "yes", "no"), (2, "yes", "yes", "no"), (30, "yes", "yes", "yes"))
+    found = paired_difference(pairs, LABELS, Resampling(resamples=400))
+    assert (found.only_first, found.only_second) == (2, 12)
+    assert found.mcnemar_p == pytest.approx(212 / 16384)
+    assert found.bootstrap_p is not None
+    assert 1 / 401 <= found.bootstrap_p <= 0.05
+
+
+def test_one_post_has_no_test_of_f1_and_no_verdict() -> None:
+    found = paired_difference(_systems((1, "no", "yes", "no")), LABELS, Resampling(resamples=50))
+    assert (found.interval, found.bootstrap_p, found.verdict) == (None, None, "not separable")
+    assert adjust_over_sets({"dreaddit": found})["dreaddit"].adjusted_p is None
+
+
+def test_p_values_are_corrected_for_the_number_of_sets() -> None:
+    base = paired_difference(_systems((9, "no", "no", "no")), LABELS, Resampling(resamples=50))
+    raw = {"DR": 0.01, "CLP": 0.04, "dreaddit": 0.03}
+    found = adjust_over_sets({name: replace(base, bootstrap_p=p) for name, p in raw.items()})
+    assert {name: part.adjusted_p for name, part in found.items()} == pytest.approx(
+        {"DR": 0.03, "CLP": 0.06, "dreaddit": 0.06}
+    )
+
+
+def test_higher_f1_with_lower_recall_of_the_high_risk_label_is_not_better() -> None:
+    # The second system answers "no" more often: 40 more rows right, but 10 of 50 high-risk rows lost.
+    pairs = _systems((40, "no", "yes", "no"), (10, "yes", "yes", "no"), (40, "yes", "yes", "yes"))
+    found = paired_difference(pairs, LABELS, Resampling(resamples=400), "yes")
+    assert found.direction == 1
+    assert found.recall is not None
+    assert (found.recall.rows, found.recall.difference) == (50, pytest.approx(-20.0))
+    assert found.recall.interval is not None
+    assert found.recall.interval[1] < 0
+    assert found.verdict == "higher F1, but lower recall of yes"
+    swapped = paired_difference([(b, a) for a, b in pairs], LABELS, Resampling(resamples=400), "yes")
+    assert swapped.verdict == "lower F1, but higher recall of yes"
+
+
+def test_a_loss_of_recall_within_the_interval_is_still_better() -> None:
+    pairs = _systems((40, "no", "yes", "no"), (1, "yes", "yes", "no"), (49, "yes", "yes", "yes"))
+    found = paired_difference(pairs, LABELS, Resampling(resamples=400), "yes")
+    assert found.recall is not None
+    assert found.recall.difference == pytest.approx(-2)
+    assert found.verdict == "better"
+
+
+def test_a_set_without_high_risk_rows_is_judged_by_f1() -> None:
+    pairs = _systems((40, "no", "yes", "no"), (20, "no", "no", "no"))
+    found = paired_difference(pairs, LABELS, Resampling(resamples=400), "yes")
+    assert found.recall is None
+    assert found.verdict == "better"
+
+
+DIFFERENCE = PairedDifference(90, 5.0, (1.0, 9.0), 1, 9, 0.02, 0.01)
+RECALL = RecallDifference("suicide", 30, 0.0, (-1.0, 1.0))
+INTERVALS = {1: (0.5, 9.0), 0: (-2.0, 2.0), -1: (-9.0, -0.5)}
+
+
+@pytest.mark.parametrize(
+    ("f1", "recall", "verdict"),
+    [
+        (1, 1, "better"),
+        (1, 0, "better"),
+        (1, -1, "higher F1, but lower recall of suicide"),
+        (0, 1, "not separable in F1, but higher recall of suicide"),
+        (0, 0, "not separable"),
+        (0, -1, "not separable in F1, but lower recall of suicide"),
+        (-1, 1, "lower F1, but higher recall of suicide"),
+        (-1, 0, "worse"),
+        (-1, -1, "worse"),
+    ],
+)
+def test_verdicts(f1: int, recall: int, verdict: str) -> None:
+    of_recall = replace(RECALL, interval=INTERVALS[recall])
+    assert replace(DIFFERENCE, interval=INTERVALS[f1], recall=of_recall).verdict == verdict
+
+
+def test_a_difference_that_the_correction_does_not_keep_is_none() -> None:
+    assert DIFFERENCE.verdict == "better"
+    assert replace(DIFFERENCE, adjusted_p=0.051).verdict == "not separable"
+    assert replace(DIFFERENCE, adjusted_p=0.05).verdict == "better"

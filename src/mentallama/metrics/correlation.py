@@ -140,15 +140,19 @@ def _with_intervals(
             for name, function in functions.items():
                 drawn[name].append(function(weights))
     return {
-        name: _score(function(np.ones((1, items))), drawn[name], items, resampling)
+        name: _score(function(np.ones((1, items))), drawn[name], (items, len(numbers)), resampling)
         for name, function in functions.items()
     }
 
 
-def _score(value: Floats, drawn: Sequence[Floats], items: int, resampling: Resampling) -> CorrelationScore:
+def _score(
+    value: Floats, drawn: Sequence[Floats], sizes: tuple[int, int], resampling: Resampling
+) -> CorrelationScore:
+    """The score of a value; `sizes` are the numbers of items and of posts."""
+    items, posts = sizes
     if np.isnan(value[0]):
         return CorrelationScore(value=None, items=items, reason=NO_VARIANCE)
-    interval = percentile_interval(np.concatenate(drawn), resampling.confidence) if drawn else None
+    interval = percentile_interval(np.concatenate(drawn), resampling.confidence, posts) if drawn else None
     return CorrelationScore(value=float(value[0]), interval=interval, items=items)
 
 

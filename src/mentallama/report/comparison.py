@@ -13,7 +13,12 @@ from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.record_files import read_records
 from mentallama.report.comparability import is_synthetic
-from mentallama.report.paired_differences import PairedDifference, pair_rows, paired_difference
+from mentallama.report.paired_differences import (
+    PairedDifference,
+    adjust_over_sets,
+    pair_rows,
+    paired_difference,
+)
 from mentallama.report.run_artifacts import RunArtifacts, find_scores, read_run_artifacts
 from mentallama.run_files import SCORED_ROWS_FILE
 from mentallama.tasks import Task
@@ -66,10 +71,9 @@ def read_comparison(folders: Sequence[Path], tasks: Mapping[str, Task]) -> Compa
     runs = tuple(_read_run(name, folder, tasks) for name, folder in zip(names, folders, strict=True))
     first, *others = runs
     differences = {
-        (name, other.name): difference_of(first, other, name)
+        (name, other.name): difference
         for other in others
-        for name in other.scores.sets
-        if name in first.scores.sets
+        for name, difference in differences_by_set(first, other).items()
     }
     return Comparison(runs, differences)
 
@@ -108,6 +112,15 @@ def _read_run(name: str, folder: Path, tasks: Mapping[str, Task]) -> ComparedRun
     return ComparedRun(name, artifacts.scores, artifacts, {key: tuple(part) for key, part in by_set.items()})
 
 
+def differences_by_set(first: ComparedRun, other: ComparedRun) -> dict[str, PairedDifference | str]:
+    """The differences of two runs on the sets that both scored, their p-values corrected for the number of sets."""
+    found = {
+        name: difference_of(first, other, name) for name in other.scores.sets if name in first.scores.sets
+    }
+    tested = {name: part for name, part in found.items() if isinstance(part, PairedDifference)}
+    return found | adjust_over_sets(tested)
+
+
 def difference_of(first: ComparedRun, other: ComparedRun, name: str) -> PairedDifference | str:
     """The difference of two runs on one set that both scored, or why they cannot be compared on it."""
     labels = [list(run.scores.sets[name].per_class) for run in (first, other)]
@@ -118,4 +131,8 @@ def difference_of(first: ComparedRun, other: ComparedRun, name: str) -> PairedDi
     if not (first.rows.get(name) and other.rows.get(name)):
         return "one of the runs has no file of scored rows"
     pairs = pair_rows(first.rows[name], other.rows[name])
-    return pairs if isinstance(pairs, str) else paired_difference(pairs, labels[0], first.scores.resampling)
+    if isinstance(pairs, str):
+        return pairs
+    high_risk = first.scores.sets[name].high_risk
+    label = None if high_risk is None else high_risk.label
+    return paired_difference(pairs, labels[0], first.scores.resampling, label)
