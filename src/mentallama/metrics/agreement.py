@@ -214,5 +214,7 @@ def _with_interval(
             return AgreementScore(value=None, items=items, reason=NO_VARIANCE)
         drawn = [coefficient(weights @ terms) for weights in resampled_weights(np.arange(items), resampling)]
     return AgreementScore(
-        value=value, interval=percentile_interval(np.concatenate(drawn), resampling.confidence, items), items=items
+        value=value,
+        interval=percentile_interval(np.concatenate(drawn), resampling.confidence, items),
+        items=items,
     )

@@ -133,9 +133,7 @@ def mean_intervals(
     ]
 
 
-def percentile_interval(
-    values: NDArray[np.float64], confidence: float, units: int
-) -> Interval | None:
+def percentile_interval(values: NDArray[np.float64], confidence: float, units: int) -> Interval | None:
     """Expanded percentile interval of a statistic's values in resamples of `units` posts, or items.
 
     NaN marks a resample in which the statistic is undefined.
