@@ -121,8 +121,7 @@ def mean_intervals(
     index = _post_indices(posts)
     n_posts = int(index.max(initial=-1)) + 1
     sums = np.zeros((n_posts, 2, values.shape[1]))
-    np.add.at(sums, (index, 0), np.where(known, values, 0.0))
-    np.add.at(sums, (index, 1), known)
+    np.add.at(sums, index, np.stack([np.where(known, values, 0.0), known], axis=1))
     distribution = bootstrap_distribution(sums, _ratio, resampling)
     if distribution is None:
         return [None] * values.shape[1]
