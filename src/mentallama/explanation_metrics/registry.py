@@ -12,6 +12,12 @@ from dataclasses import dataclass
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
 from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
+from mentallama.explanation_metrics.neural.opening import (
+    BART_SCORE_COLUMNS,
+    BERT_SCORE_COLUMNS,
+    load_bart_score,
+    load_bert_score,
+)
 from mentallama.explanation_metrics.overlap import OVERLAP_COLUMNS, OverlapWithReference
 from mentallama.text.suggestions import did_you_mean
 
@@ -60,6 +66,18 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         JUDGE_COLUMNS,
         "ratings from 0 to 3 by a language model, beside its agreement with people",
         location="a remote model, remote:MODEL@URL",
+    ),
+    "bart_score": MetricKind(
+        load_bart_score,
+        BART_SCORE_COLUMNS,
+        "log-probability of explanation and reference given each other, and of the explanation given the post",
+        location="the folder of an encoder-decoder",
+    ),
+    "bert_score": MetricKind(
+        load_bert_score,
+        BERT_SCORE_COLUMNS,
+        "similarity of the contextual embeddings of explanation and reference",
+        location="the folder of an encoder",
     ),
 }
 """Metrics by the name that specs begin with, in the order of tables."""

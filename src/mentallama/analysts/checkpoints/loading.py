@@ -227,6 +227,11 @@ def _load_or_explain(load: Callable[[], Any], where: str, what: str) -> Any:
         raise UsageError(f"{where}: the {what} cannot be loaded ({type(error).__name__}); {hint}") from error
 
 
+def wrong_kind_error(where: str, model_type: str, kind: str) -> UsageError:
+    """The error for a model whose architecture is not one of `kind`."""
+    return UsageError(f"{where}: a {model_type} is not {'an' if kind == 'encoder' else 'a'} {kind} model")
+
+
 def _load_base_model(
     where: str, kind: str, dtype: torch.dtype, quantized: bool, dropout: float | None
 ) -> Any:
@@ -236,7 +241,7 @@ def _load_base_model(
             if name.endswith(("dropout", "dropout_prob")) and getattr(config, name) is not None:
                 setattr(config, name, dropout)
     if bool(config.is_encoder_decoder) != (kind == "seq2seq"):
-        raise UsageError(f"{where}: a {config.model_type} is not a {kind} model")
+        raise wrong_kind_error(where, config.model_type, kind)
     extra: dict[str, Any] = {}
     if quantized:
         from transformers import BitsAndBytesConfig

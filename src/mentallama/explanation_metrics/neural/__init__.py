@@ -1,0 +1,1 @@
+"""Metrics of explanations that run a model from a folder: BARTScore, BERTScore, likelihood and contradiction."""

@@ -1,0 +1,97 @@
+"""Open the model of a metric from a folder, and tokenize texts for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_MASKED_LM_MAPPING,
+    PreTrainedConfig,
+)
+
+from mentallama.analysts.checkpoints.loading import (
+    LoadedModel,
+    choose_device,
+    choose_dtype,
+    load_pretrained,
+    wrong_kind_error,
+)
+from mentallama.analysts.registry import model_problem
+from mentallama.errors import UsageError
+from mentallama.explanation_metrics.base import MetricOptions
+from mentallama.progress import LogFn
+
+Tokens = tuple[int, ...]
+
+
+def open_checkpoint(metric: str, location: str, kind: str, options: MetricOptions) -> LoadedModel:
+    """Load a model of a kind (`seq2seq`, `encoder`, `causal` or `classifier`) from a folder; nothing is downloaded.
+
+    Raises
+    ------
+    UsageError
+        There is no such folder, or it holds no complete model of that kind.
+    DataError
+        A file of a model made here is not the one that was saved.
+    """
+    problem = model_problem(location, on_hub=False)
+    if problem is not None:
+        raise UsageError(f"{metric}: {problem}")
+    device = choose_device(options.device)
+    loaded = load_pretrained(location, kind, choose_dtype(options.dtype, device), device)
+    _refuse_other_direction(loaded.model.config, location, kind)
+    loaded.model.eval()
+    return loaded
+
+
+def _refuse_other_direction(config: PreTrainedConfig, location: str, kind: str) -> None:
+    """Refuse a decoder as an encoder and the reverse: transformers loads both, and the numbers would mean nothing."""
+    is_causal = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING
+    is_masked = type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False)
+    if (kind == "encoder" and is_causal and not is_masked) or (kind == "causal" and is_masked):
+        raise wrong_kind_error(location, config.model_type, kind)
+
+
+@dataclass
+class TextTokenizer:
+    """Tokenizes texts with the model's special tokens, truncated at their end to its context.
+
+    Attributes
+    ----------
+    counts
+        `truncated_texts`: how many texts were truncated.
+    """
+
+    tokenizer: Any
+    context: int
+    name: str
+    log: LogFn
+    counts: Counter[str]
+
+    def sources(self, texts: Sequence[str]) -> list[Tokens]:
+        """Token ids of texts that an encoder reads."""
+        return self._tokens(texts, self.tokenizer(texts, **self._truncation) if texts else None)
+
+    def targets(self, texts: Sequence[str]) -> list[Tokens]:
+        """Token ids of texts that a decoder is to produce."""
+        return self._tokens(texts, self.tokenizer(text_target=texts, **self._truncation) if texts else None)
+
+    @property
+    def _truncation(self) -> dict[str, Any]:
+        return {"truncation": True, "max_length": self.context}
+
+    def _tokens(self, texts: Sequence[str], batch: Any) -> list[Tokens]:
+        if batch is None:
+            return []
+        n_truncated = sum(bool(encoding.overflowing) for encoding in batch.encodings)
+        if n_truncated:
+            self.counts["truncated_texts"] += n_truncated
+            self.log(
+                f"{self.name} has a context of {self.context} tokens: {n_truncated} of {len(texts)} texts were "
+                "truncated at their end"
+            )
+        return [tuple(ids) for ids in batch["input_ids"]]
