@@ -20,6 +20,7 @@ from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Remo
 from mentallama.evaluate.published.reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
+from mentallama.explanation_metrics.scoring import ExplanationRow
 from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow
@@ -201,6 +202,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         (
             File(names.SCORES_FILE, "The scores.", ScoreFile),
             File(names.SCORED_ROWS_FILE, "The rows that the scores are computed from.", ScoredRow),
+            File(names.EXPLANATION_ROWS_FILE, "The scores of every explanation.", ExplanationRow),
             File(
                 names.READER_DIFFERENCES_FILE,
                 "With `--as-published`: rows that the published reader and ours read differently.",

@@ -360,7 +360,8 @@ def test_scores_replace_earlier_scores_but_no_file_of_the_users(benchmark: Path,
     out = tmp_path / "out"
     evaluate_responses(benchmark, "instruction", "reference", out, as_published=True)
     evaluate_responses(benchmark, "instruction", "empty", out)
-    assert {path.name for path in out.iterdir()} == {"manifest.json", "rows.jsonl.zst", "scores.json"}
+    names = {"manifest.json", "rows.jsonl.zst", "explanations.jsonl.zst", "scores.json"}
+    assert {path.name for path in out.iterdir()} == names
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/scores.json").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match=r"scores\.json: evaluate --benchmark did not make this file"):

@@ -11,12 +11,15 @@ from mentallama.errors import counted, printable
 from mentallama.evaluate.published.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
+from mentallama.explanation_metrics.scoring import scored_columns
 from mentallama.files.markdown import EMPTY_CELL
 from mentallama.metrics import registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mentallama.explanation_metrics.base import ScoreColumn
+    from mentallama.explanation_metrics.scoring import SetExplanationScores
     from mentallama.teach.summary import TaskCost, TeachSummary
 
 CELL_FRAME = 3
@@ -133,7 +136,9 @@ def print_scores(path: Path) -> None:
         return
     scores = read_scores(path)
     print_table(score_table(scores))
-    for line in score_notes(scores):
+    if scores.explanation_metrics:
+        print_table(explanation_table(scores))
+    for line in [*score_notes(scores), *explanation_notes(scores)]:
         echo_wrapped(printable(line))
 
 
@@ -190,6 +195,38 @@ def score_table(scores: ScoreFile) -> WideTable:
             (name, *_score_columns(scores, name), *_published_columns(scores, name)) for name in scores.sets
         ),
     )
+
+
+def explanation_table(scores: ScoreFile) -> WideTable:
+    """One row per set with the means of the explanation metrics over the explanations that they score."""
+    by_set = scores.explanation_metrics or {}
+    columns = [column for column in scored_columns(by_set.values()) if column.in_terminal]
+    return WideTable(
+        "Explanations",
+        ("set", "answers", "explained", *(column.title for column in columns)),
+        tuple(
+            (name, str(one.rows), str(one.explained), *(_mean_cell(one, column) for column in columns))
+            for name, one in by_set.items()
+        ),
+    )
+
+
+def _mean_cell(one: SetExplanationScores, column: ScoreColumn) -> str:
+    mean = one.columns[column.name].mean if column.name in one.columns else None
+    return EMPTY_CELL if mean is None else f"{mean:.{column.digits}f}"
+
+
+def explanation_notes(scores: ScoreFile) -> list[str]:
+    """How many explanations a metric could not score, by reason and set, and the metrics' models."""
+    sets: dict[tuple[str, str], list[str]] = {}
+    for name, one in (scores.explanation_metrics or {}).items():
+        for metric, reasons in one.unscored.items():
+            for reason, n in reasons.items():
+                sets.setdefault((metric, reason), []).append(f"{name} {n} of {one.explained}")
+    lines = [
+        f"{metric}, not scored, {reason}: {', '.join(named)}" for (metric, reason), named in sets.items()
+    ]
+    return [*lines, *(f"{metric}: computed with {model}" for metric, model in scores.metric_names.items())]
 
 
 def score_notes(scores: ScoreFile) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mentallama.analysts.answer import Answer, Answers, as_text
 from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.parse import read_answer
+from mentallama.config import Evaluate
 from mentallama.data_frames import is_missing, is_table
 from mentallama.errors import UsageError
 from mentallama.evaluate.published.benchmark import BUILTIN_RESPONSES
@@ -114,6 +115,7 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
     *,
     form: Form = "instruction",
     as_published: bool = False,
+    explanation_metrics: Iterable[str] = (),
     label_reader: str | PathLike[str] | None = None,
     tasks: Tasks = None,
     resamples: int = 1000,
@@ -129,11 +131,14 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
     benchmark
         The published release.
     out
-        Folder for `scores.json` and the score of every row, `rows.jsonl.zst`.
+        Folder for `scores.json`, the score of every row, `rows.jsonl.zst`, and of every explanation,
+        `explanations.jsonl.zst`.
     form
         Form of the release.
     as_published
         Score with the published rule-based reader as well.
+    explanation_metrics
+        Metrics of explanations beside those that need no model, as `NAME:LOCATION`, such as "bart_score:DIR".
     label_reader
         A folder with a trained label reader, to score the labels that it predicts from the explanations alone.
     tasks, resamples, seed
@@ -164,9 +169,16 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
         as_published=as_published,
         reader=None if label_reader is None else open_label_reader(Path(label_reader)),
         tasks=tasks if isinstance(tasks, Mapping) else load_tasks(tasks),
-        resamples=resamples,
+        settings=_settings(resamples, seed, explanation_metrics),
         seed=seed,
     )
+
+
+def _settings(resamples: int, seed: int, explanation_metrics: Iterable[str]) -> Evaluate:
+    """Settings of the stage; a number of resamples that a recipe refuses is allowed here."""
+    resampling = _resampling(resamples, seed)
+    settings = Evaluate(explanation_metrics=tuple(explanation_metrics))
+    return settings.model_copy(update={"resamples": resampling.resamples})
 
 
 def _resampling(resamples: int, seed: int) -> Resampling:

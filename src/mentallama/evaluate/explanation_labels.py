@@ -71,7 +71,7 @@ def iter_answered_outputs(
             yield AnsweredExample(row.example, read_answer(tasks[name], row.output, row.example.form))
 
 
-def score_explanations(
+def score_explanation_labels(
     answered: Iterable[AnsweredExample],
     reader: LabelReader,
     tasks: Mapping[str, Task],

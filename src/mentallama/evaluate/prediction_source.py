@@ -21,7 +21,23 @@ def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterato
     DataError
         A post's set is not in the catalogue, or its label is not one of the task's.
     """
+    for post, example in iter_questions(posts, form, tasks):
+        yield post.split, example
+
+
+def iter_questions(
+    posts: Path, form: Form, tasks: Mapping[str, Task], name: str | None = None
+) -> Iterator[tuple[Post, Example]]:
+    """Yield every question of every post with its post; of all sets, or of the one named.
+
+    Raises
+    ------
+    DataError
+        As for `iter_examples`.
+    """
     for number, post in enumerate(read_records(posts, Post), 1):
+        if name is not None and post.set != name:
+            continue
         task = tasks.get(post.set)
         if task is None:
             problem = (
@@ -32,7 +48,7 @@ def iter_examples(posts: Path, form: Form, tasks: Mapping[str, Task]) -> Iterato
             example = example_of(post, question, form)
             if example.label is not None and example.label not in task.labels:
                 raise DataError(f"{example.label!r} is not a label of {task.set}", posts, number)
-            yield post.split, example
+            yield post, example
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ reads the published test files and a folder of outputs (`SET.csv`, columns golde
 stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead or, without the stage predict, the
 answers of a teacher that was not given the labels (`teach/responses.jsonl.zst`). Writes
   rows.jsonl.zst       every row with its score
+  explanations.jsonl.zst  every explanation with its scores
   readers_differ.json  with --as-published: texts that our reader and the published one read differently
   scores.json          metrics, intervals, counts and calibration by set; written last
   manifest.json        without a recipe: which files of the folder the command wrote, and may replace
@@ -18,14 +19,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mentallama.analysts.base import LabelReader
+from mentallama.config import Evaluate
 from mentallama.errors import UsageError
+from mentallama.evaluate.explanation_cases import explanations_of_outputs, explanations_of_run
 from mentallama.evaluate.explanation_labels import (
     AnsweredExample,
     ExplanationScores,
     iter_answered_outputs,
     iter_answered_predictions,
-    score_explanations,
+    score_explanation_labels,
 )
+from mentallama.evaluate.explanation_scores import metric_options, score_explanations
 from mentallama.evaluate.join_predictions import join_predictions
 from mentallama.evaluate.majority import majority_scores, release_training_labels
 from mentallama.evaluate.prediction_source import PredictionSource
@@ -44,13 +48,20 @@ from mentallama.evaluate.published.reader import (
 )
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
+from mentallama.explanation_metrics.registry import check_metrics
 from mentallama.files.atomic import write_json
 from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.progress import heartbeat, progress_bar
 from mentallama.records import Form
-from mentallama.run_files import READER_DIFFERENCES_FILE, SCORED_ROWS_FILE, SCORES_FILE
+from mentallama.run_files import (
+    EXPLANATION_ROWS_FILE,
+    LEDGER_PATH,
+    READER_DIFFERENCES_FILE,
+    SCORED_ROWS_FILE,
+    SCORES_FILE,
+)
 from mentallama.tasks import Task, load_tasks
 from mentallama.text.fingerprint import key_hash, synthetic_post_hashes, text_key
 
@@ -65,26 +76,40 @@ def evaluate_predictions(  # noqa: PLR0913
     form: Form,
     tasks: Mapping[str, Task],
     *,
+    references: Path | None = None,
+    ledger: Path | None = None,
+    settings: Evaluate | None = None,
     seed: int = 0,
-    resamples: int = 1000,
     reader: LabelReader | None = None,
 ) -> ScoreFile:
     """Score the predictions of an analyst, or the answers of a teacher, on the labelled test rows of collected posts.
 
     A set is scored only if every labelled test row has a prediction; otherwise it is listed under `missing`, with the
-    ids of the rows without one. With a label reader, the labels that it predicts from the explanations alone are
-    scored as well.
+    ids of the rows without one. `references` are the release's responses to the posts, with which explanations are
+    compared; `ledger` keeps the verdicts of an LLM judge, None for one in `out`. With a label reader, the labels that it predicts from the explanations alone are scored as well.
 
     Raises
     ------
     DataError
         Two predictions of one example, or a label that the task does not have.
+    UsageError
+        A metric of explanations cannot be opened.
     """
+    settings = settings or Evaluate()
     joined = join_predictions(posts, predictions, form, tasks)
-    resampling = Resampling(seed=seed, resamples=resamples)
+    resampling = Resampling(seed=seed, resamples=settings.resamples)
     reasons = {name: _no_score_reason(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
-    rows = {name: part for name, part in joined.rows.items() if name not in missing}
+    rows = {name: joined.rows[name] for name in tasks if name not in missing}
+    source = explanations_of_run(posts, predictions, references, form, tasks)
+    explanations = score_explanations(
+        source,
+        rows,
+        settings.explanation_metrics,
+        metric_options(settings, source, tasks, seed, ledger or out / LEDGER_PATH),
+        resampling,
+        out / EXPLANATION_ROWS_FILE,
+    )
     return write_scores(
         out,
         ScoreFile(
@@ -103,6 +128,8 @@ def evaluate_predictions(  # noqa: PLR0913
                 iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
             ),
             label_reader=None if reader is None else reader.name,
+            explanation_metrics=explanations.by_set,
+            metric_names=explanations.models,
         ),
         rows,
     )
@@ -116,8 +143,8 @@ def evaluate_responses(  # noqa: PLR0913
     out: Path,
     *,
     as_published: bool = False,
+    settings: Evaluate | None = None,
     seed: int = 0,
-    resamples: int = 1000,
     reader: LabelReader | None = None,
     tasks: Mapping[str, Task] | None = None,
 ) -> ScoreFile:
@@ -131,6 +158,8 @@ def evaluate_responses(  # noqa: PLR0913
         A folder with `SET.csv` files, or one of `BUILTIN_RESPONSES`.
     as_published
         Score with the published reader as well, and list the rows where the two differ.
+    settings
+        Resamples of the intervals, and the metrics of explanations.
     reader
         Score the labels that it predicts from the explanations alone as well.
     tasks
@@ -139,16 +168,24 @@ def evaluate_responses(  # noqa: PLR0913
     Raises
     ------
     UsageError
-        The folder of responses does not exist or holds no file named after a set, or the benchmark has no test files.
+        The folder of responses does not exist or holds no file named after a set, the benchmark has no test files, or
+        a metric of explanations cannot be opened.
     DataError
         A file does not answer the benchmark's rows; the message names file and row.
     """
+    settings = settings or Evaluate()
+    check_metrics(settings.explanation_metrics)
     make_output_folder(out)
     tasks = load_tasks() if tasks is None else tasks
-    resampling = Resampling(seed=seed, resamples=resamples)
+    resampling = Resampling(seed=seed, resamples=settings.resamples)
     opened = open_benchmark(benchmark, form, tasks)
     given, unused = _answered_sets(responses, tasks)
-    written = (SCORED_ROWS_FILE, SCORES_FILE, *((READER_DIFFERENCES_FILE,) if as_published else ()))
+    written = (
+        SCORED_ROWS_FILE,
+        EXPLANATION_ROWS_FILE,
+        SCORES_FILE,
+        *((READER_DIFFERENCES_FILE,) if as_published else ()),
+    )
     claim_files(out, EVALUATE_COMMAND, written)
     missing = {name: reason for name in tasks if (reason := _no_response_reason(name, opened, given))}
     outputs: dict[str, list[ScoredOutput]] = {}
@@ -157,12 +194,23 @@ def evaluate_responses(  # noqa: PLR0913
         if name not in missing:
             outputs[name], matched[name] = score_benchmark_set(opened, tasks[name], responses)
     rows = {name: [output.scored_row for output in of_set] for name, of_set in outputs.items()}
-    source = responses if isinstance(responses, str) else responses.name
+    source = explanations_of_outputs(opened, outputs, tasks)
+    explanations = score_explanations(
+        source,
+        rows,
+        settings.explanation_metrics,
+        metric_options(settings, source, tasks, seed, out / LEDGER_PATH),
+        resampling,
+        out / EXPLANATION_ROWS_FILE,
+    )
     scores = write_scores(
         out,
         ScoreFile(
             form=form,
-            source={"kind": "responses", "responses": source},
+            source={
+                "kind": "responses",
+                "responses": responses if isinstance(responses, str) else responses.name,
+            },
             resampling=resampling,
             sets=score_sets(rows, tasks, resampling),
             majority=majority_scores(
@@ -178,6 +226,8 @@ def evaluate_responses(  # noqa: PLR0913
                 iter_answered_outputs(outputs, tasks), reader, tasks, resampling
             ),
             label_reader=None if reader is None else reader.name,
+            explanation_metrics=explanations.by_set,
+            metric_names=explanations.models,
         ),
         rows,
     )
@@ -202,7 +252,7 @@ def _score_explanations(
     resampling: Resampling,
 ) -> dict[str, ExplanationScores] | None:
     """Scores of the explanations; None without a label reader, in which case `answered` is not consumed."""
-    return None if reader is None else score_explanations(answered, reader, tasks, resampling)
+    return None if reader is None else score_explanation_labels(answered, reader, tasks, resampling)
 
 
 def _score_as_published(

@@ -10,9 +10,12 @@ from mentallama.analysts.registry import model_problem
 from mentallama.config import Recipe
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.run_files import (
+    EXPLANATION_ROWS_FILE,
+    LEDGER_PATH,
     POSTS_PATH,
     PREDICTIONS_PATH,
     READER_DIFFERENCES_FILE,
+    RELEASE_RESPONSES_PATH,
     SCORED_ROWS_FILE,
     SCORES_FILE,
     TEACH_RESPONSES_PATH,
@@ -20,10 +23,14 @@ from mentallama.run_files import (
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The files of the label reader."""
+    """Reference explanations where there are any, and the files of the label reader and of the metrics' models."""
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
-    return {} if reader is None else spec_files(f"encoder:{reader}", "label_reader")
+    files = {} if reader is None else spec_files(f"encoder:{reader}", "label_reader")
+    for spec in recipe.evaluate.explanation_metrics:
+        files |= spec_files(spec, spec.partition(":")[0])
+    references = folder / RELEASE_RESPONSES_PATH
+    return files | ({RELEASE_RESPONSES_PATH: references} if references.is_file() else {})
 
 
 def scores_teacher(recipe: Recipe) -> bool:
@@ -37,11 +44,15 @@ def evaluate_reads(recipe: Recipe) -> tuple[str, ...]:
 
 
 def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """A label reader that does not exist, or a teacher whose answers cannot be scored."""
+    """A label reader or a metric that does not exist, or a teacher whose answers cannot be scored."""
+    from mentallama.explanation_metrics.registry import metric_problems
+
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
     if reader is not None and (problem := model_problem(str(reader), on_hub=False)):
         yield f"evaluate.label_reader: {problem}"
+    for problem in metric_problems(recipe.evaluate.explanation_metrics):
+        yield f"evaluate.explanation_metrics: {problem}"
     if recipe.teach is None or recipe.predict is not None:
         return
     if not scores_teacher(recipe) and not (folder / PREDICTIONS_PATH).is_file():
@@ -55,6 +66,16 @@ def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
         yield "evaluate scores answers about test posts: add test to teach.splits"
 
 
+def evaluate_analyst_kinds(recipe: Recipe, folder: Path) -> list[str]:
+    """Kinds of the label reader and of the metrics' models."""
+    from mentallama.explanation_metrics.registry import analyst_kinds
+
+    del folder
+    assert recipe.evaluate is not None
+    reader = () if recipe.evaluate.label_reader is None else ("encoder",)
+    return [*reader, *analyst_kinds(recipe.evaluate.explanation_metrics)]
+
+
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Score the predictions, or the teacher's answers; returns weighted F1 by set and the sets without a score."""
     from mentallama.analysts.registry import open_label_reader
@@ -63,7 +84,7 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
-    posts, tasks = folder / POSTS_PATH, recipe.catalogue()
+    posts, tasks, references = folder / POSTS_PATH, recipe.catalogue(), folder / RELEASE_RESPONSES_PATH
     if scores_teacher(recipe):
         answers = teacher_answers(folder / TEACH_RESPONSES_PATH, posts, recipe.form, tasks)
     else:
@@ -74,8 +95,10 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         out,
         recipe.form,
         tasks,
+        references=references if references.is_file() else None,
+        ledger=folder / LEDGER_PATH,
+        settings=recipe.evaluate,
         seed=recipe.seed,
-        resamples=recipe.evaluate.resamples,
         reader=None if reader is None else open_label_reader(reader),
     )
     return {"weighted_f1": scores.weighted_f1(), "missing": list(scores.missing)}
@@ -88,8 +111,6 @@ STAGE = Stage(
     reads=evaluate_reads,
     problems=evaluate_problems,
     run=evaluate,
-    file_patterns=(SCORES_FILE, SCORED_ROWS_FILE, READER_DIFFERENCES_FILE),
-    analyst_kinds=lambda recipe, _: (
-        () if recipe.evaluate is None or recipe.evaluate.label_reader is None else ("encoder",)
-    ),
+    file_patterns=(SCORES_FILE, SCORED_ROWS_FILE, EXPLANATION_ROWS_FILE, READER_DIFFERENCES_FILE),
+    analyst_kinds=evaluate_analyst_kinds,
 )

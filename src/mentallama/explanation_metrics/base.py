@@ -59,7 +59,7 @@ class ScoreColumn:
     """A number that a metric gives a case, and how tables show it.
 
     `range` are its lowest and highest value, None where there is none. `direction` says which values are better: 1
-    higher, -1 lower, 0 neither.
+    higher, -1 lower, 0 neither. Columns with `in_terminal` False are shown in the report only.
     """
 
     name: str
@@ -67,6 +67,7 @@ class ScoreColumn:
     range: tuple[float | None, float | None] = (0.0, 100.0)
     digits: int = 1
     direction: int = 1
+    in_terminal: bool = True
 
 
 class ExplanationMetric(ABC):
@@ -87,14 +88,19 @@ class ExplanationMetric(ABC):
         """The score of each case, in order."""
 
 
+def _no_cases(name: str) -> Iterable[ExplanationCase]:
+    del name
+    return ()
+
+
 @dataclass(frozen=True)
 class MetricOptions:
     """What metrics are opened with.
 
-    `max_batch_tokens`, `dtype` and `device` are as for an analyst. `training_cases` yields reference explanations of
-    training and validation posts, each with its label as the answer, for a metric that learns from them; none is about
-    a test post. `judge` are the settings of an LLM judge, and `ledger` is the file that keeps its verdicts; None: they
-    are not kept.
+    `max_batch_tokens`, `dtype` and `device` are as for an analyst. `training_cases` takes the name of a set and yields
+    the reference explanations of its training and validation posts, each with its label as the answer, for a metric
+    that learns from them; none is about a test post. `post_texts` yields the texts of all posts of the data. `judge`
+    are the settings of an LLM judge, and `ledger` is the file that keeps its verdicts; None: they are not kept.
     """
 
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
@@ -102,7 +108,8 @@ class MetricOptions:
     dtype: Dtype = "auto"
     device: Device = "auto"
     seed: int = 0
-    training_cases: Callable[[], Iterable[ExplanationCase]] = tuple
+    training_cases: Callable[[str], Iterable[ExplanationCase]] = _no_cases
+    post_texts: Callable[[], Iterable[str]] = tuple
     judge: Judge = field(default_factory=Judge)
     ledger: Path | None = None
     log: LogFn = log_to_stderr

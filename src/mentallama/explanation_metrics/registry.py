@@ -39,6 +39,10 @@ class MetricKind:
         What its spec names after the colon, such as "a folder of a seq2seq model"; None: nothing.
     by_default
         Whether it is computed without being named.
+    problem
+        `location` -> a sentence on why nothing can be opened there, found without opening it; None if there is none.
+    analyst_kind
+        The kind of analyst whose libraries it needs where a location is named; their versions enter the cache key.
     """
 
     load: Callable[[str, MetricOptions], ExplanationMetric]
@@ -46,6 +50,8 @@ class MetricKind:
     help: str
     location: str | None = None
     by_default: bool = False
+    problem: Callable[[str], str | None] | None = None
+    analyst_kind: str | None = None
 
 
 def _load_llm_judge(location: str, options: MetricOptions) -> ExplanationMetric:
@@ -106,6 +112,56 @@ def metric_kind(spec: str) -> MetricKind:
     return kind
 
 
+def metric_problems(specs: Iterable[str]) -> list[str]:
+    """Sentences on why specs cannot be opened, found without opening them."""
+    problems, by_name = list[str](), dict[str, str]()
+    for spec in specs:
+        name, location = MetricSpec.parse(spec)
+        if name in by_name:
+            problems.append(f"the explanation metric {name} is named twice: {by_name[name]} and {spec}")
+        by_name[name] = spec
+        try:
+            kind = metric_kind(spec)
+        except UsageError as fault:
+            problems.append(str(fault))
+            continue
+        if location and kind.problem is not None and (problem := kind.problem(location)):
+            problems.append(f"{spec}: {problem}")
+    return problems
+
+
+def check_metrics(specs: Iterable[str]) -> None:
+    """Check specs before any work.
+
+    Raises
+    ------
+    UsageError
+        One of them cannot be opened; the message lists the problems of all.
+    """
+    if problems := metric_problems(specs):
+        raise UsageError("; ".join(problems))
+
+
+def with_default_metrics(specs: Iterable[str]) -> list[str]:
+    """The specs, and the names of the default metrics that they do not name."""
+    named = list(specs)
+    names = {MetricSpec.parse(spec).name for spec in named}
+    return [*named, *(name for name in DEFAULT_METRICS if name not in names)]
+
+
+def analyst_kinds(specs: Iterable[str]) -> list[str]:
+    """Kinds of analyst whose libraries the metrics of these specs need; unknown metrics need none."""
+    parsed = [MetricSpec.parse(spec) for spec in specs]
+    kinds = (EXPLANATION_METRICS.get(name) for name, location in parsed if location)
+    return [kind.analyst_kind for kind in kinds if kind is not None and kind.analyst_kind is not None]
+
+
+def columns_of(metrics: Iterable[str]) -> list[ScoreColumn]:
+    """The columns of metrics, given by their names, in the order of tables."""
+    names = set(metrics)
+    return [column for name, kind in EXPLANATION_METRICS.items() if name in names for column in kind.columns]
+
+
 def open_metrics(specs: Iterable[str], options: MetricOptions) -> list[tuple[MetricKind, ExplanationMetric]]:
     """Open metrics by their specs, each with its entry.
 
@@ -114,13 +170,11 @@ def open_metrics(specs: Iterable[str], options: MetricOptions) -> list[tuple[Met
     UsageError
         A spec is wrong, is given twice, or its model or library is missing.
     """
-    by_name: dict[str, str] = {}
-    for spec in specs:
-        name = MetricSpec.parse(spec).name
-        if name in by_name:
-            raise UsageError(f"the explanation metric {name} is named twice: {by_name[name]} and {spec}")
-        metric_kind(spec)
-        by_name[name] = spec
-    ordered = [by_name[name] for name in EXPLANATION_METRICS if name in by_name]
-    kinds = [(metric_kind(spec), MetricSpec.parse(spec).location) for spec in ordered]
-    return [(kind, kind.load(location, options)) for kind, location in kinds]
+    listed = list(specs)
+    check_metrics(listed)
+    locations = dict(map(MetricSpec.parse, listed))
+    return [
+        (kind, kind.load(locations[name], options))
+        for name, kind in EXPLANATION_METRICS.items()
+        if name in locations
+    ]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from mentallama.explanation_metrics.base import CaseScore, ExplanationCase, ExplanationMetric
-from mentallama.explanation_metrics.registry import MetricKind
+from mentallama.explanation_metrics.base import (
+    CaseScore,
+    ExplanationCase,
+    ExplanationMetric,
+    MetricSpec,
+    ScoreColumn,
+)
+from mentallama.explanation_metrics.registry import EXPLANATION_METRICS, MetricKind
 from mentallama.metrics.bootstrap import Resampling, mean_interval
 from mentallama.metrics.classification import round_score
 from mentallama.records import Record
@@ -51,17 +57,31 @@ class SetExplanationScores(Record):
     unscored: dict[str, dict[str, int]] = {}
     columns: dict[str, ColumnScore] = {}
 
+    @property
+    def explained(self) -> int:
+        """Number of answers with an explanation."""
+        return self.rows - sum(self.absent.values())
+
+
+def scored_columns(sets: Iterable[SetExplanationScores]) -> list[ScoreColumn]:
+    """The columns that any of the sets has, in the order of tables."""
+    names = {name for one in sets for name in one.columns}
+    return [
+        column for kind in EXPLANATION_METRICS.values() for column in kind.columns if column.name in names
+    ]
+
 
 def score_cases(
     cases: Sequence[ExplanationCase], metrics: Sequence[tuple[MetricKind, ExplanationMetric]]
 ) -> list[ExplanationRow]:
     """Score every case that has an explanation by every metric; one row per case, in order."""
     present = [case for case in cases if case.absence is None]
+    names = [MetricSpec.parse(metric.name).name for _, metric in metrics]
     scores = [iter(metric.score(present)) for _, metric in metrics]
     return [
         _row(
             case,
-            [] if case.absence else [(m.name, next(s)) for (_, m), s in zip(metrics, scores, strict=True)],
+            [] if case.absence else [(name, next(s)) for name, s in zip(names, scores, strict=True)],
         )
         for case in cases
     ]

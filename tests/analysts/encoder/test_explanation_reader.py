@@ -18,7 +18,7 @@ from mentallama.check.response_rows import ResponseRow
 from mentallama.cli.app import app
 from mentallama.config import Check, Evaluate
 from mentallama.errors import UsageError
-from mentallama.evaluate.explanation_labels import AnsweredExample, score_explanations
+from mentallama.evaluate.explanation_labels import AnsweredExample, score_explanation_labels
 from mentallama.evaluate.score_file import read_scores
 from mentallama.files.record_files import read_json, write_records
 from mentallama.metrics.bootstrap import Resampling
@@ -94,7 +94,7 @@ def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
         explained(4, "yes", "yes", "The poster suffers from depression."),  # nothing but its answer
         explained(5, "yes", None, ""),
     ]
-    result = score_explanations(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
+    result = score_explanation_labels(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
     assert (result.rows, result.n_predicted) == (4, 3)
     # told: yes no no –; answers: yes no yes yes: F1 yes 2/(3+1), no 2/(1+2)
     assert result.f1_against_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
@@ -106,7 +106,7 @@ def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
     row = explained(1, "yes", "yes", "The days are grey.")
     reader = GreyReader(seen=frozenset((seen_hash(row.example.text),)))
     with pytest.raises(UsageError, match="grey was trained on test posts of DR"):
-        score_explanations([row], reader, load_tasks(), Resampling())
+        score_explanation_labels([row], reader, load_tasks(), Resampling())
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,13 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         as_published: Annotated[
             bool, typer.Option(help="Also score with the published rule-based reader, side by side.")
         ] = False,
+        explanation_metric: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="NAME:LOCATION",
+                help="Also score explanations by this metric, such as bart_score:DIR. Can be repeated.",
+            ),
+        ] = None,
         label_reader: Annotated[
             Path | None,
             typer.Option(
@@ -61,7 +69,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
         """Score predictions: of a recipe's run, or a folder of any model's outputs against the benchmark.
 
         Reads posts and predictions of the run, or the release's test files and a folder of SET.csv; writes scores.json
-        and every row with its score, and prints the table.
+        and every row and explanation with its scores, and prints the tables.
         """
         from mentallama.cli.tables import print_scores
 
@@ -72,6 +80,9 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 raise UsageError("--tasks is for --benchmark; in a recipe, use --set tasks=DIR")
             if label_reader is not None:
                 overrides = [*(overrides or ()), f"evaluate.label_reader={label_reader}"]
+            if explanation_metric:
+                named = json.dumps(explanation_metric)  # JSON is YAML
+                overrides = [*(overrides or ()), f"evaluate.explanation_metrics={named}"]
             print_scores(run(recipe, overrides, out, "evaluate", False) / SCORES_PATH)
             return
         if benchmark is None or responses is None or out is None:
@@ -79,6 +90,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|reference|empty and --out DIR"
             )
         from mentallama.analysts.registry import open_label_reader
+        from mentallama.config import Evaluate
         from mentallama.evaluate.run import evaluate_responses
         from mentallama.tasks import load_tasks
 
@@ -88,6 +100,7 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             responses if responses in {"reference", "empty"} else Path(responses),
             out,
             as_published=as_published,
+            settings=Evaluate(explanation_metrics=tuple(explanation_metric or ())),
             reader=None if label_reader is None else open_label_reader(label_reader),
             tasks=load_tasks(tasks_folder),
         )

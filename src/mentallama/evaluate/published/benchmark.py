@@ -84,20 +84,25 @@ def _align_responses(
     return 0, AlignedOutputs(outputs, "rows")
 
 
-def _score_output(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, output: str) -> ScoredOutput:
-    gold = read_answer(task, row.reference, file.form)
-    if gold.label is None:
-        raise DataError(f"the reference is {gold.status}, not a label of {task.set}", file.path, row.row)
+def example_of_row(task: Task, file: ReleaseFile, row: ReleaseRow, label: str) -> Example:
+    """The question of a published row, with the label of its reference."""
     post_id = stable_id(task.set, file.split, row.text)
-    example = Example(
+    return Example(
         id=example_id(post_id, row.question, file.form),
         post_id=post_id,
         task=task.set,
         question=row.question,
         form=file.form,
         text=row.text,
-        label=gold.label,
+        label=label,
     )
+
+
+def _score_output(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, output: str) -> ScoredOutput:
+    gold = read_answer(task, row.reference, file.form)
+    if gold.label is None:
+        raise DataError(f"the reference is {gold.status}, not a label of {task.set}", file.path, row.row)
+    example = example_of_row(task, file, row, gold.label)
     scored = score_row(example, read_answer(task, output, file.form), {})
     return ScoredOutput(
         file=name, row=row.row, reference=row.reference, output=output, example=example, scored_row=scored

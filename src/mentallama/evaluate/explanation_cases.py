@@ -1,0 +1,170 @@
+"""Explanations to score, set by set: a run's answers with its posts, or outputs with the rows of the benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from mentallama.answers.parse import read_answer
+from mentallama.answers.strip_label import strip_label
+from mentallama.evaluate.prediction_source import PredictionSource, iter_questions
+from mentallama.evaluate.published.benchmark import Benchmark, example_of_row
+from mentallama.evaluate.published.reader import ScoredOutput
+from mentallama.explanation_metrics.base import ExplanationCase
+from mentallama.files.imhi_release import ReleaseFile, find_release_files, read_release_file
+from mentallama.files.record_files import read_records
+from mentallama.records import Form, Post, Reading, Response
+from mentallama.tasks import Task
+from mentallama.text.fingerprint import key_hash, text_key
+
+
+@dataclass(frozen=True)
+class ExplanationSource:
+    """What the explanations of one evaluation are scored with; one set's cases are in memory at a time.
+
+    `cases` takes the name of a set and returns its labelled test rows with the answers to them. `training_cases` and
+    `post_texts` are as in `MetricOptions`.
+    """
+
+    cases: Callable[[str], list[ExplanationCase]]
+    training_cases: Callable[[str], Iterator[ExplanationCase]]
+    post_texts: Callable[[], Iterator[str]]
+
+
+def explanations_of_run(
+    posts: Path, predictions: PredictionSource, references: Path | None, form: Form, tasks: Mapping[str, Task]
+) -> ExplanationSource:
+    """The explanations of predictions, or of a teacher's answers.
+
+    `references` are the release's responses to posts of the run, if it has any.
+    """
+
+    def cases(name: str) -> list[ExplanationCase]:
+        asked = {
+            example.id: (example, post.evidence.get(example.question, ()))
+            for post, example in iter_questions(posts, form, tasks, name)
+            if post.split == "test" and example.label is not None
+        }
+        readings = _reference_readings(references, tasks[name], form, asked)
+        answered = {
+            prediction.example_id: prediction
+            for _, prediction in predictions.read()
+            if prediction.example_id in asked
+        }
+        return [
+            ExplanationCase(
+                example=example,
+                reading=_with_reasons(tasks[name], answered[key].reading),
+                reference=_explanation(readings.get(key)),
+                annotated=annotated,
+                evidence=answered[key].evidence,
+            )
+            for key, (example, annotated) in asked.items()
+            if key in answered
+        ]
+
+    @cache
+    def test_posts() -> frozenset[int]:
+        return _post_keys(post.text for post in read_records(posts, Post) if post.split == "test")
+
+    def training_cases(name: str) -> Iterator[ExplanationCase]:
+        if references is None:
+            return
+        asked = {
+            example.id: example
+            for post, example in iter_questions(posts, form, tasks, name)
+            if post.split != "test" and example.label is not None
+        }
+        readings = _reference_readings(references, tasks[name], form, asked) if asked else {}
+        for key, reading in readings.items():
+            example = asked[key]
+            if reading.label == example.label and key_hash(text_key(example.text)) not in test_posts():
+                yield ExplanationCase(example=example, reading=reading)
+
+    return ExplanationSource(cases, training_cases, lambda: (post.text for post in read_records(posts, Post)))
+
+
+def _reference_readings(
+    references: Path | None, task: Task, form: Form, asked: Mapping[str, object]
+) -> dict[str, Reading]:
+    """The parsed references of the examples `asked`, by example id."""
+    if references is None:
+        return {}
+    return {
+        response.example_id: read_answer(task, response.text, form, response.finish_reason)
+        for response in read_records(references, Response)
+        if response.example_id in asked
+    }
+
+
+def explanations_of_outputs(
+    benchmark: Benchmark, outputs: Mapping[str, Sequence[ScoredOutput]], tasks: Mapping[str, Task]
+) -> ExplanationSource:
+    """The explanations of outputs that answer the benchmark's rows, given by set.
+
+    The references are the release's responses to these rows; those to learn from are in its training and validation
+    files. The other posts are those of the rows that are answered. The release has no spans of annotators.
+    """
+
+    def cases(name: str) -> list[ExplanationCase]:
+        return [_output_case(output, tasks[name]) for output in outputs.get(name, ())]
+
+    @cache
+    def test_posts() -> frozenset[int]:
+        return _post_keys(_test_texts(benchmark, tasks))
+
+    def training_cases(name: str) -> Iterator[ExplanationCase]:
+        task = tasks[name]
+        files = find_release_files(benchmark.root, benchmark.form, {name: task})
+        for file in files:
+            for case in _release_cases(file, task) if file.split != "test" else ():
+                if key_hash(text_key(case.example.text)) not in test_posts():
+                    yield case
+
+    return ExplanationSource(
+        cases, training_cases, lambda: (output.example.text for rows in outputs.values() for output in rows)
+    )
+
+
+def _output_case(output: ScoredOutput, task: Task) -> ExplanationCase:
+    form = output.example.form
+    return ExplanationCase(
+        example=output.example,
+        reading=_with_reasons(task, read_answer(task, output.output, form)),
+        reference=_explanation(read_answer(task, output.reference, form)),
+    )
+
+
+def _release_cases(file: ReleaseFile, task: Task) -> Iterator[ExplanationCase]:
+    """The references of a file that can be read."""
+    for row in read_release_file(file, task):
+        reading = read_answer(task, row.reference, file.form)
+        if reading.label is not None:
+            yield ExplanationCase(example=example_of_row(task, file, row, reading.label), reading=reading)
+
+
+def _test_texts(benchmark: Benchmark, tasks: Mapping[str, Task]) -> Iterator[str]:
+    for name, task in tasks.items():
+        for file in benchmark.candidate_files(name):
+            yield from (row.text for row in read_release_file(file, task))
+
+
+def _post_keys(texts: Iterator[str]) -> frozenset[int]:
+    """Hashes by which copies of the texts are recognised."""
+    return frozenset(key_hash(text_key(text)) for text in texts)
+
+
+def _with_reasons(task: Task, reading: Reading) -> Reading:
+    """The reading, whose explanation is empty if it holds nothing but the answer."""
+    if not reading.explanation or strip_label(task, reading.explanation):
+        return reading
+    return reading.model_copy(update={"explanation": ""})
+
+
+def _explanation(reference: Reading | None) -> str | None:
+    """The explanation of a reference, without its answer; None where there is none."""
+    if reference is None or reference.label is None:
+        return None
+    return reference.explanation.strip() or None

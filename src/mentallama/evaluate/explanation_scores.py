@@ -1,0 +1,81 @@
+"""Scores of explanations by every metric that is computed, by set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from mentallama.config import Evaluate
+from mentallama.evaluate.explanation_cases import ExplanationSource
+from mentallama.explanation_metrics.base import MetricOptions, MetricSpec
+from mentallama.explanation_metrics.registry import columns_of, open_metrics, with_default_metrics
+from mentallama.explanation_metrics.scoring import SetExplanationScores, score_cases, summarize_rows
+from mentallama.files.record_files import record_writer
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.progress import progress_bar
+from mentallama.records import Record
+from mentallama.tasks import Task
+
+
+class ExplanationResults(Record):
+    """Scores of explanations by set, and the models of the metrics that have one, by metric."""
+
+    by_set: dict[str, SetExplanationScores]
+    models: dict[str, str]
+
+
+def metric_options(
+    settings: Evaluate,
+    source: ExplanationSource,
+    tasks: Mapping[str, Task],
+    seed: int,
+    ledger: Path,
+) -> MetricOptions:
+    """What metrics are opened with to score the explanations of `source`; an LLM judge keeps its verdicts in `ledger`."""
+    return MetricOptions(
+        tasks=tasks,
+        max_batch_tokens=settings.max_batch_tokens,
+        dtype=settings.dtype,
+        device=settings.device,
+        seed=seed,
+        training_cases=source.training_cases,
+        post_texts=source.post_texts,
+        judge=settings.judge,
+        ledger=ledger,
+    )
+
+
+def score_explanations(
+    source: ExplanationSource,
+    sets: Iterable[str],
+    specs: Sequence[str],
+    options: MetricOptions,
+    resampling: Resampling,
+    rows_file: Path,
+) -> ExplanationResults:
+    """Score the explanations of each set by the default metrics and those of `specs`; write every row's scores.
+
+    Raises
+    ------
+    UsageError
+        A spec is wrong, or its model or library is missing.
+    """
+    metrics = open_metrics(with_default_metrics(specs), options)
+    names = [MetricSpec.parse(metric.name).name for _, metric in metrics]
+    columns = [column.name for column in columns_of(names)]
+    listed = list(sets)
+    by_set: dict[str, SetExplanationScores] = {}
+    with (
+        progress_bar("evaluate: explanations", len(listed), unit="sets") as advance,
+        record_writer(rows_file) as write,
+    ):
+        for name in listed:
+            rows = score_cases(source.cases(name), metrics)
+            for row in rows:
+                write(row)
+            by_set[name] = summarize_rows(rows, columns, resampling)
+            advance(1)
+    models = {
+        name: metric.name for name, (_, metric) in zip(names, metrics, strict=True) if metric.name != name
+    }
+    return ExplanationResults(by_set=by_set, models=models)
