@@ -31,7 +31,7 @@ def metric_options(
     seed: int,
     ledger: Path,
 ) -> MetricOptions:
-    """What metrics are opened with to score the explanations of `source`; an LLM judge keeps its verdicts in `ledger`."""
+    """Options of the metrics that score the explanations of `source`; an LLM judge keeps its verdicts in `ledger`."""
     return MetricOptions(
         tasks=tasks,
         max_batch_tokens=settings.max_batch_tokens,

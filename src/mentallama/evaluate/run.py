@@ -85,8 +85,15 @@ def evaluate_predictions(  # noqa: PLR0913
     """Score the predictions of an analyst, or the answers of a teacher, on the labelled test rows of collected posts.
 
     A set is scored only if every labelled test row has a prediction; otherwise it is listed under `missing`, with the
-    ids of the rows without one. `references` are the release's responses to the posts, with which explanations are
-    compared; `ledger` keeps the verdicts of an LLM judge, None for one in `out`. With a label reader, the labels that it predicts from the explanations alone are scored as well.
+    ids of the rows without one. With a label reader, the labels that it predicts from the explanations alone are
+    scored as well.
+
+    Parameters
+    ----------
+    references
+        The release's responses to the posts, with which explanations are compared.
+    ledger
+        Keeps the verdicts of an LLM judge; None for one in `out`.
 
     Raises
     ------
