@@ -26,6 +26,7 @@ from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow
 from mentallama.predict.run import PredictSummary
 from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, Verdict
+from mentallama.reproduce.ledger import ClaimLedger
 from mentallama.teach.responses import Disagreement, FailedRequest
 from mentallama.teach.summary import TeachSummary
 
@@ -221,6 +222,13 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "value is empty. LaTeX is for `\\input` and needs the package booktabs.",
             ),
             File(_report_files(names.REPORT_FIGURE_FORMATS), "Every figure of the page, on white."),
+        ),
+    ),
+    "reproduce": (
+        "The folder of the command, `runs/reproduce/` by default.",
+        (
+            File(names.CLAIMS_FILE, "Claims of the paper, and what was found about each.", ClaimLedger),
+            File(names.CLAIMS_PAGE_FILE, "The same as a page."),
         ),
     ),
 }

@@ -95,6 +95,10 @@ READER_DIFFERENCES_FILE = "readers_differ.json"
 
 SCORES_PATH = f"evaluate/{SCORES_FILE}"
 
+# reproduce
+CLAIMS_FILE = "claims.json"
+CLAIMS_PAGE_FILE = "claims.md"
+
 # report
 REPORT_PAGE_FILE = "index.html"
 REPORT_TEXT_FILE = "report.md"

@@ -17,6 +17,7 @@ import mentallama
 from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
+from mentallama.cli.evaluation.reproduce import add_reproduce_command
 from mentallama.cli.export import add_export_command
 from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine, TasksFolder
 from mentallama.cli.setup.doctor import doctor
@@ -90,6 +91,7 @@ def application(
 add_stage_commands(app)
 add_catalogue_commands(app)
 add_analyze_command(app)
+add_reproduce_command(app)
 add_export_command(app)
 app.command(epilog="mentallama doctor\nmentallama doctor --data sample --json")(doctor)
 

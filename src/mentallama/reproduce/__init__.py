@@ -1,0 +1,1 @@
+"""Claims of the paper, and what the files at hand say about each."""
