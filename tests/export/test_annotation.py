@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from mentallama.answers.quotations import QuoteMatch
 from mentallama.check.gate_runner import QuoteMatches
-from mentallama.check.gates.quote_grounding import QuoteMatch
 from mentallama.errors import DataError, UsageError
 from mentallama.export import export
 from mentallama.export.source import ExportSource

@@ -11,17 +11,17 @@ from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
-from mentallama.check.gate import CorpusGate, Gate, ResponseCorpus, RowGate
-from mentallama.check.gates import GATES, PARSED_GATE
-from mentallama.check.gates.quote_grounding import GATE as QUOTE_GROUNDING
-from mentallama.check.gates.quote_grounding import (
+from mentallama.answers.quotations import (
     QuoteMatch,
-    check_quote_grounding,
     find_in_other_posts,
     mark_other_post_quotes,
     match_quotes,
     missing_quotes,
 )
+from mentallama.check.gate import CorpusGate, Gate, ResponseCorpus, RowGate
+from mentallama.check.gates import GATES, PARSED_GATE
+from mentallama.check.gates.quote_grounding import GATE as QUOTE_GROUNDING
+from mentallama.check.gates.quote_grounding import check_quote_grounding
 from mentallama.check.human_review.disagreements import Decisions
 from mentallama.check.output.gate_report_schema import GateTable
 from mentallama.check.response_rows import (
@@ -161,9 +161,9 @@ def _judge(row: ResponseRow, thresholds: Sequence[tuple[RowGate, object]]) -> Ju
         return JudgedResponse(row.reading, (), {PARSED_GATE: (False, reason, None)}, (), "")
     results: dict[str, GateResult] = {PARSED_GATE: (True, None, None)}
     results |= {gate.name: _gate_result(gate.judge(row, threshold)) for gate, threshold in thresholds}
-    matches = match_quotes(row) if row.quotes else ()
+    matches = match_quotes(row.post.text, row.quotes, row.task) if row.quotes else ()
     return JudgedResponse(
-        row.reading, row.quotes, results, missing_quotes(row, matches), _quote_line(row, matches)
+        row.reading, row.quotes, results, missing_quotes(row.quotes, matches), _quote_line(row, matches)
     )
 
 
@@ -186,7 +186,8 @@ def _mark_other_post_quotes(
 ) -> list[JudgedResponse]:
     """Distinguish quotations that come from another post from those that are in no post."""
     other_post_quotes = find_in_other_posts(
-        (quote for result in judged for quote in result.missing_quotes), read_records(posts, Post)
+        (quote for result in judged for quote in result.missing_quotes),
+        (post.text for post in read_records(posts, Post)),
     )
     return [
         _with_other_post_quotes(row, result, other_post_quotes, settings.max_ungrounded_quotes)
@@ -203,7 +204,9 @@ def _with_other_post_quotes(
     if QUOTE_GROUNDING in results and threshold is not None:
         verdict = check_quote_grounding(row, threshold, other_post_quotes)
         results = results | {QUOTE_GROUNDING: _gate_result(verdict)}
-    matches = mark_other_post_quotes(row, match_quotes(row), other_post_quotes)
+    matches = mark_other_post_quotes(
+        row.quotes, match_quotes(row.post.text, row.quotes, row.task), other_post_quotes
+    )
     return judged._replace(results=results, quote_line=_quote_line(row, matches))
 
 

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mentallama.answers.quotations import GROUNDED_KINDS, match_quotes
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
-from mentallama.check.gates.quote_grounding import GROUNDED_KINDS, match_quotes
 from mentallama.check.response_rows import ResponseRow
 from mentallama.parallel import batched
 from mentallama.records import Verdict
@@ -96,7 +96,7 @@ def _row_hashes(row: ResponseRow) -> dict[str, int]:
 
 def _grounded_quotes(row: ResponseRow) -> set[str]:
     """Normalised keys of the quotations that are in the row's post."""
-    matches = zip(row.quotes, match_quotes(row), strict=True)
+    matches = zip(row.quotes, match_quotes(row.post.text, row.quotes, row.task), strict=True)
     return {text_key(text) for text, match in matches if match.kind in GROUNDED_KINDS}
 
 
