@@ -42,12 +42,12 @@ def write_set(root: Path, name: str, part: str, rows: list[tuple[str, str]]) -> 
 
 
 def inputs(root: Path) -> ReproductionInputs:
-    """The folder, with tasks whose published files are as small as these."""
-    small = {
-        name: TASKS[name].model_copy(update={"published_rows": SplitCounts(train=2, validation=1, test=2)})
-        for name in ("dreaddit", "DR")
+    """The folder, with two sets whose published files are as small as these."""
+    sizes = dict.fromkeys(("dreaddit", "DR"), SplitCounts(train=2, validation=1, test=2))
+    tasks = {
+        name: task.model_copy(update={"published_rows": sizes.get(name)}) for name, task in TASKS.items()
     }
-    return ReproductionInputs(ReleaseData(root, small))
+    return ReproductionInputs(ReleaseData(root, tasks))
 
 
 def findings(root: Path, claim_id: str) -> dict[str, ClaimFinding]:
