@@ -56,6 +56,11 @@ class Evaluate(Settings):
 
     resamples: int = Field(default=1000, ge=100, le=1_000_000)
     """Number of bootstrap resamples for the 95 % intervals."""
+    target_accuracy: Share | None = None
+    """Accuracy on validation rows that the answers above the threshold of abstention must reach, see docs/report.md.
+    The threshold needs predict.splits: [validation, test]."""
+    target_coverage: Share | None = None
+    """Share of the validation rows to answer, instead of target_accuracy; default without either: 0.8."""
     label_reader: Path | None = None
     """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
     from explanations alone are scored as well. It must not have seen the posts of the test rows."""
@@ -69,3 +74,9 @@ class Evaluate(Settings):
     """Where the metrics' models run; auto: a GPU if there is one."""
     judge: Judge = Judge()
     """The language model of the metric llm_judge, see below."""
+
+    @model_validator(mode="after")
+    def _check_target(self) -> Self:
+        if self.target_accuracy is not None and self.target_coverage is not None:
+            raise ValueError("target_accuracy and target_coverage exclude each other: give one")
+        return self

@@ -259,8 +259,9 @@ def _by_question(
 
 def _score(example: Example, answer: AnswerLike, tasks: Mapping[str, Task]) -> ScoredRow:
     if isinstance(answer, Answer):
+        high_risk = find_task(example.task, tasks).high_risk_label
         reading = Reading.model_validate(answer.model_dump(include={"status", "label", "reason"}))
-        return score_row(example, reading, answer.probabilities)
+        return score_row(example, reading, answer.probabilities, high_risk)
     task = find_task(example.task, tasks)
     if isinstance(answer, Reading):
         return score_row(example, answer, {})

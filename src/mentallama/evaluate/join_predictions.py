@@ -18,16 +18,18 @@ from mentallama.text.fingerprint import key_hash, synthetic_post_hashes, text_ke
 
 @dataclass
 class JoinedPredictions:
-    """Scored rows by set, and everything without a counterpart.
+    """Scored test rows by set, and everything without a counterpart.
 
+    `validation`: scored rows of the validation split, by set, where every labelled one has a prediction.
     `missing_rows`: ids of labelled test rows without a prediction, by set. `unlabelled`: number of test rows without a
     label, by set. `synthetic`: number of scored rows about synthetic posts, by set. `unused`: ids of predictions that
     match no row. `models`: names of the models that predicted. `training_labels`: labels of the training rows.
     """
 
     rows: dict[str, list[ScoredRow]] = field(default_factory=dict)
+    validation: dict[str, list[ScoredRow]] = field(default_factory=dict)
     missing_rows: dict[str, list[str]] = field(default_factory=dict)
-    unlabelled: dict[str, int] = field(default_factory=dict)
+    unlabelled: Counter[str] = field(default_factory=Counter)
     synthetic: Counter[str] = field(default_factory=Counter)
     unused: list[str] = field(default_factory=list)
     models: set[str] = field(default_factory=set)
@@ -48,21 +50,27 @@ def join_predictions(
     joined = JoinedPredictions(models={prediction.model for _, prediction in unmatched.values()})
     synthetic_hashes = synthetic_post_hashes()
     training_rows: list[tuple[str, str, str]] = []
+    scored = {"test": joined.rows, "validation": joined.validation}
+    missing: dict[str, dict[str, list[str]]] = {"test": joined.missing_rows, "validation": {}}
     for split, example in iter_examples(posts, form, tasks):
         number, prediction = unmatched.pop(example.id, (0, None))
         if split == "train" and example.label is not None:
             training_rows.append((example.task, example.question, example.label))
-        if split != "test":
-            continue  # a prediction of another split has no score, but does not count as unused either
+        if split == "train":
+            continue  # a prediction about a training post has no score, but does not count as unused either
         if example.label is None:
-            joined.unlabelled[example.task] = joined.unlabelled.get(example.task, 0) + 1
+            joined.unlabelled[example.task] += split == "test"
         elif prediction is None:
-            joined.missing_rows.setdefault(example.task, []).append(example.id)
+            missing[split].setdefault(example.task, []).append(example.id)
         else:
-            _check_labels(prediction, tasks[example.task], predictions.file, number)
-            row = score_row(example, prediction.reading, prediction.probabilities)
-            joined.rows.setdefault(example.task, []).append(row)
-            joined.synthetic[example.task] += key_hash(text_key(example.text)) in synthetic_hashes
+            task = tasks[example.task]
+            _check_labels(prediction, task, predictions.file, number)
+            row = score_row(example, prediction.reading, prediction.probabilities, task.high_risk_label)
+            scored[split].setdefault(example.task, []).append(row)
+            if split == "test":
+                joined.synthetic[example.task] += key_hash(text_key(example.text)) in synthetic_hashes
+    for name in missing["validation"]:
+        joined.validation.pop(name, None)
     joined.unused = list(unmatched)
     joined.training_labels = LabelCounts.of_rows(training_rows)
     return joined

@@ -48,6 +48,7 @@ from mentallama.evaluate.published.reader import (
 )
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
+from mentallama.evaluate.selective import with_abstention, with_selective_scores
 from mentallama.explanation_metrics.registry import check_metrics
 from mentallama.files.atomic import write_json
 from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
@@ -86,7 +87,7 @@ def evaluate_predictions(  # noqa: PLR0913
 
     A set is scored only if every labelled test row has a prediction; otherwise it is listed under `missing`, with the
     ids of the rows without one. With a label reader, the labels that it predicts from the explanations alone are
-    scored as well.
+    scored as well. The threshold of abstention is chosen by the predictions on validation rows.
 
     Parameters
     ----------
@@ -108,6 +109,7 @@ def evaluate_predictions(  # noqa: PLR0913
     reasons = {name: _no_score_reason(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: joined.rows[name] for name in tasks if name not in missing}
+    scores = score_sets(rows, tasks, resampling)
     source = explanations_of_run(posts, predictions, references, form, tasks)
     explanations = score_explanations(
         source,
@@ -123,12 +125,12 @@ def evaluate_predictions(  # noqa: PLR0913
             form=form,
             source={"kind": "predictions", "model": ", ".join(sorted(joined.models))},
             resampling=resampling,
-            sets=score_sets(rows, tasks, resampling),
+            sets=with_abstention(scores, rows, joined.validation, tasks, settings, resampling),
             majority=majority_scores(rows, joined.training_labels, tasks),
             missing=tuple(missing),
             missing_reasons=missing,
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
-            unlabelled=joined.unlabelled,
+            unlabelled=dict(+joined.unlabelled),
             synthetic_rows={name: joined.synthetic[name] for name in rows if joined.synthetic[name]},
             unused=tuple(joined.unused),
             explanation_scores=_score_explanations(
@@ -282,7 +284,8 @@ def score_sets(
     scores, names = {}, [name for name in tasks if rows.get(name)]
     with progress_bar("evaluate: score", len(names), unit="sets") as advance:
         for name in names:
-            scores[name] = compute_scores(rows[name], tasks[name], resampling)
+            computed = compute_scores(rows[name], tasks[name], resampling)
+            scores[name] = with_selective_scores(computed, rows[name], tasks[name], resampling)
             advance(1)
     return scores
 

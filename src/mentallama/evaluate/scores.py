@@ -20,6 +20,7 @@ from mentallama.metrics.classification import (
     round_score,
     weighted_f1,
 )
+from mentallama.metrics.selective_prediction import Abstention, ReviewRecall, RiskCoverage
 from mentallama.records import READING_STATUSES, Example, Reading, ReadingStatus, Record
 from mentallama.tasks import Task
 
@@ -31,8 +32,9 @@ class ScoredRow(Record):
     """One labelled row with its score.
 
     `predicted` is a label exactly if `status` is "parsed": an unparsed, refused or truncated answer is wrong and is
-    never a class. `probability` (0-1) is the model's probability of `predicted`; `brier` is the row's Brier score over
-    all labels (0 best, 2 worst). Both are None where there are no probabilities.
+    never a class. `probability` (0-1) is the model's probability of `predicted`, `high_risk_probability` that
+    of the set's high-risk label; `brier` is the row's Brier score over all labels (0 best, 2 worst). All are None where
+    there are no probabilities.
     """
 
     example_id: str
@@ -43,6 +45,7 @@ class ScoredRow(Record):
     status: ReadingStatus
     predicted: str | None = None
     probability: float | None = None
+    high_risk_probability: float | None = None
     brier: float | None = None
 
     @property
@@ -51,8 +54,13 @@ class ScoredRow(Record):
         return self.predicted == self.gold
 
 
-def score_row(example: Example, reading: Reading, probabilities: Mapping[str, float]) -> ScoredRow:
-    """Score one answer against the example's gold label.
+def score_row(
+    example: Example,
+    reading: Reading,
+    probabilities: Mapping[str, float],
+    high_risk_label: str | None = None,
+) -> ScoredRow:
+    """Score one answer against the example's gold label; `high_risk_label` is the task's.
 
     Raises
     ------
@@ -71,6 +79,7 @@ def score_row(example: Example, reading: Reading, probabilities: Mapping[str, fl
         status=reading.status,
         predicted=predicted,
         probability=None if predicted is None else probabilities.get(predicted),
+        high_risk_probability=None if high_risk_label is None else probabilities.get(high_risk_label),
         brier=brier_score(example.label, probabilities),
     )
 
@@ -112,6 +121,12 @@ class Scores(Record):
     truncated: int
     high_risk: HighRiskScore | None
     calibration: CalibrationScores | None
+    risk_coverage: RiskCoverage | None = None
+    """None where there are no probabilities."""
+    review: ReviewRecall | None = None
+    """Recall of the high-risk label where people review the rows that most probably have it."""
+    abstention: Abstention | None = None
+    """Scores of the answers above a threshold that is chosen on validation rows; None without a run of a recipe."""
     per_class: dict[str, ClassScore]
     confusion: dict[str, dict[str, int]]
     """Gold label -> predicted label, unparsed, refused or truncated -> rows."""

@@ -118,7 +118,7 @@ def mean_intervals(
         Lower and upper end for each column; None if fewer than two posts have a value.
     """
     known = ~np.isnan(values)
-    index = _post_indices(posts)
+    index = post_indices(posts)
     n_posts = int(index.max(initial=-1)) + 1
     sums = np.zeros((n_posts, 2, values.shape[1]))
     np.add.at(sums, index, np.stack([np.where(known, values, 0.0), known], axis=1))
@@ -225,7 +225,7 @@ def _unique_rows(counts: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]
     return counts[first], sizes
 
 
-def _post_indices(posts: Sequence[str]) -> NDArray[np.int64]:
+def post_indices(posts: Sequence[str]) -> NDArray[np.int64]:
     """Number of each row's post, counted from 0 in order of their first rows."""
     numbers: dict[str, int] = {}
     return np.fromiter((numbers.setdefault(post, len(numbers)) for post in posts), np.int64, len(posts))
