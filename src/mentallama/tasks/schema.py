@@ -35,9 +35,11 @@ class Wording(TaskFileModel):
 
 
 class Question(TaskFileModel):
-    """One question of a task: its wording, and an instruction to teachers."""
+    """One question of a task: its wording, other wordings of it, and an instruction to teachers."""
 
     wording: Wording
+    paraphrases: tuple[str, ...] = ()
+    """The same question in other words, in the instruction form, by which `robustness` asks it too."""
     teacher_instruction: str | None = None
     """Added to the task's instruction to teachers, for tasks with several questions."""
 
@@ -352,11 +354,21 @@ class Task(TaskFileModel):
         for form in FORMS:
             answers = {name: label.answer.for_form(form) for name, label in self.labels.items()}
             wordings = {name: question.wording.for_form(form) for name, question in self.questions.items()}
+            if form == "instruction":
+                wordings |= self._paraphrases()
             for kind, texts in (("labels", answers), ("questions", wordings)):
                 first, second = _equal_texts(texts) or ("", "")
                 if second:
                     raise ValueError(f"{kind}: {first!r} and {second!r} have the same words in {form} form")
         return self
+
+    def _paraphrases(self) -> dict[str, str]:
+        """Paraphrases of all questions, by names that tell them apart."""
+        return {
+            f"{name}, paraphrase {number}": text
+            for name, question in self.questions.items()
+            for number, text in enumerate(question.paraphrases, 1)
+        }
 
     @model_validator(mode="after")
     def _references_exist(self) -> Task:
