@@ -27,6 +27,8 @@ from mentallama.predict.questions import QuestionRow
 from mentallama.predict.run import PredictSummary
 from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, Verdict
 from mentallama.reproduce.ledger import ClaimLedger
+from mentallama.robustness.flips import FlipRow
+from mentallama.robustness.report import RobustnessReport
 from mentallama.teach.responses import Disagreement, FailedRequest
 from mentallama.teach.summary import TeachSummary
 
@@ -229,6 +231,23 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         (
             File(names.CLAIMS_FILE, "Claims of the paper, and what was found about each.", ClaimLedger),
             File(names.CLAIMS_PAGE_FILE, "The same as a page."),
+        ),
+    ),
+    "robustness --out": (
+        "Written by `mentallama robustness`, see [Robustness](robustness.md).",
+        (
+            File(
+                names.FLIPS_FILE,
+                "Every answer beside that to its perturbed copy, or beside that of the first model. No texts.",
+                FlipRow,
+            ),
+            File(names.ROBUSTNESS_FILE, "Flip rates, and the answers to minimal pairs.", RobustnessReport),
+            File(names.ROBUSTNESS_PAGE_FILE, "The same as a page."),
+            File(
+                names.FAILED_REQUESTS_FILE,
+                "Calls to a remote model that failed, if there are any.",
+                FailedRequest,
+            ),
         ),
     ),
 }

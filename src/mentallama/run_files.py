@@ -98,6 +98,10 @@ SCORES_PATH = f"evaluate/{SCORES_FILE}"
 # reproduce
 CLAIMS_FILE = "claims.json"
 CLAIMS_PAGE_FILE = "claims.md"
+# robustness
+FLIPS_FILE = "flips.jsonl.zst"
+ROBUSTNESS_FILE = "robustness.json"
+ROBUSTNESS_PAGE_FILE = "robustness.md"
 
 # report
 REPORT_PAGE_FILE = "index.html"

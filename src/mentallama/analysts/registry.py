@@ -62,6 +62,8 @@ class AnalystKind:
         Those of them that it cannot run without.
     on_hub
         Whether its location may be an id on the Hugging Face hub instead of a folder.
+    reads_question
+        Whether the words of a question, and of its answers, can change its answer.
     remote
         Whether posts leave this machine.
     single_cpu
@@ -72,6 +74,7 @@ class AnalystKind:
     libraries: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     on_hub: bool = False
+    reads_question: bool = False
     remote: bool = False
     single_cpu: bool = False
 
@@ -130,10 +133,10 @@ def _load_scripted(location: str, options: InferenceOptions) -> Analyst:
 ANALYSTS: dict[str, AnalystKind] = {
     "linear": AnalystKind(_load_linear, single_cpu=True),
     "encoder": AnalystKind(_load_encoder, _TORCH, _REQUIRED),
-    "causal": AnalystKind(_load_causal, _TORCH, _REQUIRED, on_hub=True),
-    "seq2seq": AnalystKind(_load_seq2seq, _TORCH, _REQUIRED, on_hub=True),
-    "remote": AnalystKind(_load_remote, remote=True),
-    "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH), ("vllm",), on_hub=True),
+    "causal": AnalystKind(_load_causal, _TORCH, _REQUIRED, on_hub=True, reads_question=True),
+    "seq2seq": AnalystKind(_load_seq2seq, _TORCH, _REQUIRED, on_hub=True, reads_question=True),
+    "remote": AnalystKind(_load_remote, reads_question=True, remote=True),
+    "vllm": AnalystKind(_load_vllm, ("vllm", *_TORCH), ("vllm",), on_hub=True, reads_question=True),
     "majority": AnalystKind(_load_majority, single_cpu=True),
     "scripted": AnalystKind(_load_scripted, single_cpu=True),
 }

@@ -18,6 +18,7 @@ from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.evaluation.reproduce import add_reproduce_command
+from mentallama.cli.evaluation.robustness import add_robustness_command
 from mentallama.cli.export import add_export_command
 from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine, TasksFolder
 from mentallama.cli.setup.doctor import doctor
@@ -25,6 +26,7 @@ from mentallama.cli.stages import add_stage_commands
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
 from mentallama.program import PROGRAM, command_line
+from mentallama.progress import log_to_stderr
 
 COMPLETION_VARIABLE = "_MENTALLAMA_COMPLETE"
 """Environment variable through which a shell asks for completions; typer's scripts set it by this name."""
@@ -92,6 +94,7 @@ add_stage_commands(app)
 add_catalogue_commands(app)
 add_analyze_command(app)
 add_reproduce_command(app)
+add_robustness_command(app, log_to_stderr)
 add_export_command(app)
 app.command(epilog="mentallama doctor\nmentallama doctor --data sample --json")(doctor)
 

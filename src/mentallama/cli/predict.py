@@ -40,6 +40,11 @@ mentallama predict recipes/sample-linear.yaml"""
 """One of each of the three ways to use the command."""
 
 
+def settings_group(key: str) -> str:
+    """The heading of the help under which the option of a key of predict stands."""
+    return REMOTE if key in _REMOTE_KEYS else ANSWERS
+
+
 def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
     """Settings of predict from `--set KEY=VALUE` without a recipe, such as `temperature=1`; not validated."""
     from mentallama.config.overrides import apply_override
@@ -60,7 +65,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
     """Add the command to the application."""
 
     @app.command(cls=GroupedCommand, epilog=EXAMPLES)
-    @with_settings_options(Predict, _NO_OPTION, lambda key: REMOTE if key in _REMOTE_KEYS else ANSWERS)
+    @with_settings_options(Predict, _NO_OPTION, settings_group)
     def predict(  # noqa: PLR0913, PLR0917 - one parameter per option
         recipe: Annotated[
             Path | None,

@@ -85,7 +85,7 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
     if problem := price_problem(command.job.spec, command.job.settings):
         raise UsageError(problem)
-    data = open_post_source(command.data, _post_filter(command, out))
+    data = open_post_source(command.data, post_filter(command, out))
     make_output_folder(out)
     with run_lock(out):
         key = _cache_key(command, data)
@@ -140,7 +140,8 @@ def _as_option(fault: str) -> str:
     return f"{'--split' if name == 'splits' else '--' + name.replace('_', '-')}: {problem}"
 
 
-def _post_filter(command: PredictCommand, out: Path) -> PostFilter:
+def post_filter(command: PredictCommand, out: Path) -> PostFilter:
+    """Which posts a command asks about, and how; raises `UsageError` if it names a set or form that does not exist."""
     tasks = command.job.tasks
     named = {"--sets": command.sets, "--allow-remote": command.job.settings.allow_remote}
     for option, names in named.items():
