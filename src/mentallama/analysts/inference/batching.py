@@ -14,7 +14,8 @@ from mentallama.errors import MentallamaError, UsageError
 from mentallama.progress import LogFn
 
 MAX_LENGTH_RATIO = 4 / 3
-"""The longest item of a batch is at most this many times as long as the shortest, to limit padding."""
+"""The longest item of a batch is at most this many times as long as the shortest, to limit padding, unless a budget
+says otherwise."""
 
 SMALL_BATCH_TOKENS = 512
 """Batches of at most this many tokens may mix any lengths: one more pass would cost more than the padding."""
@@ -39,16 +40,18 @@ Result = TypeVar("Result")
 
 @dataclass
 class TokenBudget:
-    """Limits of one batch: tokens including padding, and cells (tokens x tokens) of its attention mask."""
+    """Limits of one batch: tokens including padding, cells (tokens x tokens) of its attention mask, and how many times
+    as long as the shortest item the longest may be."""
 
     max_tokens: int
     log: LogFn
     max_mask_cells: int = 1 << 28
+    max_length_ratio: float = MAX_LENGTH_RATIO
 
     def fits(self, count: int, longest: int, shortest: int) -> bool:
         """Whether `count` items may be padded to the longest and processed together."""
         fits = count * longest <= self.max_tokens and count * longest * longest <= self.max_mask_cells
-        return fits and (shortest * MAX_LENGTH_RATIO >= longest or count * longest <= SMALL_BATCH_TOKENS)
+        return fits and (shortest * self.max_length_ratio >= longest or count * longest <= SMALL_BATCH_TOKENS)
 
     def shrink(self, failed_tokens: int) -> None:
         """Halve the limit, with a warning, after a batch of `failed_tokens` tokens ran out of memory."""

@@ -11,9 +11,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mentallama.analysts.checkpoints.loading import LoadedModel, unwrap_peft
-from mentallama.analysts.inference.batching import TokenBudget
 from mentallama.explanation_metrics.base import CaseScore, ExplanationCase, ExplanationMetric, MetricOptions
-from mentallama.explanation_metrics.neural.checkpoints import TextTokenizer, open_checkpoint
+from mentallama.explanation_metrics.neural.checkpoints import TextTokenizer, open_checkpoint, token_budget
 from mentallama.explanation_metrics.neural.seq2seq_logprobs import mean_logprobs
 
 TextPair = tuple[str, str]
@@ -36,7 +35,7 @@ class BartScore(ExplanationMetric):
     def __init__(self, loaded: LoadedModel, options: MetricOptions) -> None:
         self.name, self.counts = f"bart_score:{loaded.name.partition(':')[2]}", Counter[str]()
         self._model = unwrap_peft(loaded)
-        self._budget = TokenBudget(options.max_batch_tokens, options.log)
+        self._budget = token_budget(options, self._model.device)
         self._tokenizer = TextTokenizer(loaded.tokenizer, loaded.context, self.name, options.log, self.counts)
 
     @classmethod

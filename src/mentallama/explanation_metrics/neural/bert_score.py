@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from mentallama.analysts.base import NonFiniteOutputError
 from mentallama.analysts.checkpoints.loading import LoadedModel, inference_mode
 from mentallama.analysts.encoder.model import TokenizedText, pad_batch
-from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
+from mentallama.analysts.inference.batching import run_in_batches
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import (
     CaseScore,
@@ -30,7 +30,12 @@ from mentallama.explanation_metrics.base import (
     MetricOptions,
     unscored,
 )
-from mentallama.explanation_metrics.neural.checkpoints import TextTokenizer, Tokens, open_checkpoint
+from mentallama.explanation_metrics.neural.checkpoints import (
+    TextTokenizer,
+    Tokens,
+    open_checkpoint,
+    token_budget,
+)
 
 WINDOW_BATCHES = 8
 """Embeddings are kept of at most as many tokens as this many batches hold."""
@@ -89,8 +94,7 @@ class BertScore(ExplanationMetric):
         suffix = "" if layer is None else f":{layer}"
         self.name, self.counts = f"bert_score:{loaded.name.partition(':')[2]}{suffix}", Counter[str]()
         self.model, self._layer = loaded.model, layer
-        self._max_batch_tokens, self._log = options.max_batch_tokens, options.log
-        self._budget = TokenBudget(options.max_batch_tokens, options.log)
+        self._budget = token_budget(options, self.model.device)
         self._tokenizer = TextTokenizer(loaded.tokenizer, loaded.context, self.name, options.log, self.counts)
         tokenizer = loaded.tokenizer
         self._uncounted = {tokenizer.cls_token_id, tokenizer.sep_token_id}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -20,12 +21,22 @@ from mentallama.analysts.checkpoints.loading import (
     load_pretrained,
     wrong_kind_error,
 )
+from mentallama.analysts.inference.batching import TokenBudget
 from mentallama.analysts.registry import model_problem
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import MetricOptions
 from mentallama.progress import LogFn
 
 Tokens = tuple[int, ...]
+
+LENGTH_RATIOS = {"cpu": 1.05, "cuda": 4 / 3}
+"""How many times as long as the shortest text of a batch the longest may be, by type of device: on a CPU padding costs
+more than a smaller batch, on a GPU it is the reverse."""
+
+
+def token_budget(options: MetricOptions, device: torch.device) -> TokenBudget:
+    """The budget of a metric's batches."""
+    return TokenBudget(options.max_batch_tokens, options.log, max_length_ratio=LENGTH_RATIOS[device.type])
 
 
 def open_checkpoint(metric: str, location: str, kind: str, options: MetricOptions) -> LoadedModel:

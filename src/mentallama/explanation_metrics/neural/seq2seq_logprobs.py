@@ -123,11 +123,9 @@ def _window_means(
     states = _encode(model, list(targets), budget)
     longest = max(map(len, targets))
     items = [DecodedPair(source, target, longest) for source, row in targets.items() for target in row]
-    return {
-        (pair.source, pair.target): mean
-        for batch, means in run_in_batches(items, budget, lambda batch: _decode(model, head, batch, states))
-        for pair, mean in zip(batch, means, strict=True)
-    }
+    batches = list(run_in_batches(items, budget, lambda batch: _decode(model, head, batch, states)))
+    pairs = [(pair.source, pair.target) for batch, _ in batches for pair in batch]
+    return dict(zip(pairs, torch.cat([means for _, means in batches]).tolist(), strict=True))
 
 
 def _encode(model: Any, sources: Sequence[Tokens], budget: TokenBudget) -> dict[Tokens, torch.Tensor]:
@@ -149,22 +147,27 @@ def _encode(model: Any, sources: Sequence[Tokens], budget: TokenBudget) -> dict[
 
 def _decode(
     model: Any, head: OutputLayer, batch: Sequence[DecodedPair], states: Mapping[Tokens, torch.Tensor]
-) -> list[float]:
-    """The mean log-probability of each pair's target."""
-    labels = padded([pair.target for pair in batch], IGNORE_INDEX, model.device)
-    inputs = {
-        "encoder_outputs": BaseModelOutput(
+) -> torch.Tensor:
+    """The mean log-probability of each pair's target (pairs,). A GPU is not waited for: it works on while the next
+    batch is prepared."""
+    device = model.device
+    labels = padded([pair.target for pair in batch], IGNORE_INDEX, device)
+    hidden = head.inputs(
+        encoder_outputs=BaseModelOutput(
             last_hidden_state=pad_sequence([states[pair.source] for pair in batch], batch_first=True)
         ),
-        "attention_mask": length_mask([len(pair.source) for pair in batch], model.device),
-        "decoder_input_ids": model.prepare_decoder_input_ids_from_labels(labels),
-    }
-    is_target = labels != IGNORE_INDEX
-    hidden = head.inputs(inputs)[is_target]
-    logprobs = torch.zeros(labels.shape, device=model.device)
-    logprobs[is_target] = head.logprobs(hidden, labels[is_target])
-    means: list[float] = (logprobs.sum(1) / is_target.sum(1)).tolist()
-    return means
+        attention_mask=length_mask([len(pair.source) for pair in batch], device),
+        decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
+    )
+    lengths = [len(pair.target) for pair in batch]
+    width = labels.shape[1]
+    positions = [row * width + column for row, length in enumerate(lengths) for column in range(length)]
+    is_target = torch.tensor(positions, device=device)
+    logprobs = head.logprobs(hidden.flatten(0, 1)[is_target], labels.flatten()[is_target])
+    sums = (
+        torch.zeros(labels.numel(), device=device).index_copy_(0, is_target, logprobs).view_as(labels).sum(1)
+    )
+    return sums / torch.tensor(lengths, device=device)
 
 
 def padded(rows: Sequence[Sequence[int]], padding: int, device: torch.device) -> torch.Tensor:
@@ -190,10 +193,11 @@ class OutputLayer:
 
     def __init__(self, model: Any) -> None:
         self._model, self._layer = model, model.get_output_embeddings()
-        self._bias = getattr(model, "final_logits_bias", None)
+        bias = getattr(model, "final_logits_bias", None)
+        self._bias = bias[0] if bias is not None and bool(bias.any()) else None
         self._check()
 
-    def inputs(self, inputs: Mapping[str, Any]) -> torch.Tensor:
+    def inputs(self, **inputs: Any) -> torch.Tensor:
         """What the layer receives, of shape (rows, tokens, hidden), in a pass of the model over `inputs`."""
         with self._one_position() as received:
             self._model(**inputs, use_cache=False)
@@ -209,7 +213,7 @@ class OutputLayer:
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self._layer(hidden)
-        return logits if self._bias is None else logits + self._bias[0]
+        return logits if self._bias is None else logits + self._bias
 
     @contextmanager
     def _one_position(self) -> Iterator[list[torch.Tensor]]:
