@@ -17,16 +17,19 @@ def is_synthetic(artifacts: RunArtifacts, name: str) -> bool:
 def reasons_against_paper(artifacts: RunArtifacts, name: str) -> tuple[str, ...]:
     """Why the score of a set is not a score on the published test set; () if it is."""
     assert artifacts.scores is not None
-    published = artifacts.published_test_rows(name)
-    if published is None:
+    if artifacts.published_test_rows(name) is None:
         return ("it is not a set of the paper",)
-    rows = artifacts.scores.sets[name].n
-    reasons = [*_other_posts(artifacts, name)]
-    if rows != published:
-        reasons.append(f"{rows:,} rows instead of {published:,}")
+    reasons = [*_other_posts(artifacts, name), *filter(None, (other_number_of_rows(artifacts, name),))]
     if list(artifacts.scores.sets[name].per_class) != list(load_tasks()[name].labels):
         reasons.append("other labels than published")
     return tuple(reasons)
+
+
+def other_number_of_rows(artifacts: RunArtifacts, name: str) -> str | None:
+    """The numbers of scored and of published rows, if they are not the same."""
+    assert artifacts.scores is not None
+    published, rows = artifacts.published_test_rows(name), artifacts.scores.sets[name].n
+    return None if published in {None, rows} else f"{rows:,} rows instead of {published:,}"
 
 
 def _other_posts(artifacts: RunArtifacts, name: str) -> list[str]:

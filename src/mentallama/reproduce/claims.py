@@ -23,6 +23,7 @@ class PaperClaim(Record):
     check: str
     source: Literal["paper", "this project"] = "paper"
     values: dict[str, float] = {}
+    per: str = "set"
     unit: Literal["rows", "%", "sets", "items"] = "%"
     comparison: Literal["equal", "at least"] = "equal"
     rounded_down_to: int = 1

@@ -20,9 +20,17 @@ from mentallama.files.markdown import EMPTY_CELL, escape_markdown, markdown_tabl
 from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
 from mentallama.records import Record
 from mentallama.reproduce.claims import VERDICTS, ClaimFinding, PaperClaim, load_claims
+from mentallama.reproduce.explanation_labels import (
+    check_expert_explanation_labels,
+    check_explanation_labels,
+)
 from mentallama.reproduce.inputs import ClaimCheck, ReproductionInputs
 from mentallama.reproduce.label_agreement import check_label_drift, check_teacher_agreement
+from mentallama.reproduce.linear_yardstick import check_linear_scores
+from mentallama.reproduce.post_copies import check_copies_in_training
+from mentallama.reproduce.published_reader import check_unreadable_outputs, check_unreadable_references
 from mentallama.reproduce.set_sizes import check_set_rows, check_total_rows
+from mentallama.reproduce.trained_models import check_held_out_scores, check_test_scores
 from mentallama.run_files import CLAIMS_FILE, CLAIMS_PAGE_FILE
 from mentallama.safety import NOTICE
 
@@ -33,6 +41,14 @@ CHECKS: Mapping[str, ClaimCheck] = {
     "total_rows": check_total_rows,
     "teacher_agreement": check_teacher_agreement,
     "label_drift": check_label_drift,
+    "explanation_labels": check_explanation_labels,
+    "expert_explanation_labels": check_expert_explanation_labels,
+    "copies_in_training": check_copies_in_training,
+    "unreadable_outputs": check_unreadable_outputs,
+    "unreadable_references": check_unreadable_references,
+    "test_scores": check_test_scores,
+    "held_out_scores": check_held_out_scores,
+    "linear_scores": check_linear_scores,
 }
 """Name in `claims.yaml` -> the function that checks such a claim."""
 
@@ -97,18 +113,23 @@ def ledger_page(ledger: ClaimLedger) -> str:
     for claim in ledger.claims:
         origin = claim.where if claim.source == "paper" else f"measured by this project: {claim.where}"
         parts.append(f"## {escape_markdown(claim.claim)}\n\n{escape_markdown(origin)}.\n")
-        parts.append(markdown_table(FINDING_HEADER, map(finding_cells, ledger.findings[claim.id])))
+        cells = (finding_cells(claim, finding) for finding in ledger.findings[claim.id])
+        parts.append(markdown_table(finding_header(claim), cells))
     return "\n".join(parts)
 
 
-FINDING_HEADER = ("number of", "paper", "ours", "95 %", "verdict", "cause")
+def finding_header(claim: PaperClaim) -> tuple[str, ...]:
+    """Titles of the columns of `finding_cells`; the second says whose number it is, the third in which unit."""
+    published = "paper" if claim.source == "paper" else "full release"
+    return (claim.per, published, f"ours, {claim.unit}", "95 %", "verdict", "cause")
 
 
-def finding_cells(finding: ClaimFinding) -> tuple[str, ...]:
-    """A finding as text, below `FINDING_HEADER`."""
+def finding_cells(claim: PaperClaim, finding: ClaimFinding) -> tuple[str, ...]:
+    """A finding as text."""
     ends = finding.interval
     interval = EMPTY_CELL if ends is None else f"{ends[0]:.1f}–{ends[1]:.1f}"
-    numbers = (_number(finding.published), _number(finding.ours), interval)
+    bound = "≥ " if claim.comparison == "at least" and finding.published is not None else ""
+    numbers = (bound + _number(finding.published), _number(finding.ours), interval)
     return (finding.subject, *numbers, finding.verdict, finding.cause or EMPTY_CELL)
 
 

@@ -41,10 +41,11 @@ def missing_file(split: Split) -> str:
 
 @dataclass(frozen=True)
 class ReferenceRow:
-    """A published row: its question, the key of its post, and what its reference says; `label` None: no label."""
+    """A published row: its question, the key of its post, its reference and what that says; `label` None: no label."""
 
     question: str
     key: str
+    reference: str
     label: str | None
     explanation: str
 
@@ -136,4 +137,6 @@ def post_key(text: str) -> str:
 def _reference_rows(file: ReleaseFile, task: Task) -> Iterator[ReferenceRow]:
     for row in read_release_file(file, task):
         reading = read_answer(task, row.reference, file.form)
-        yield ReferenceRow(row.question, post_key(row.text), reading.label, reading.explanation)
+        yield ReferenceRow(
+            row.question, post_key(row.text), row.reference, reading.label, reading.explanation
+        )

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def add_reproduce_command(app: typer.Typer) -> None:
     """Add the command to the application."""
 
-    @app.command(epilog="mentallama reproduce --data data")
+    @app.command(
+        epilog="mentallama reproduce --data data\n"
+        "mentallama reproduce --data data --runs runs/mentalroberta-SAD --runs MentaLLaMA-chat-13B=scores"
+    )
     def reproduce(
         data: Annotated[
             Path,
@@ -27,6 +30,18 @@ def add_reproduce_command(app: typer.Typer) -> None:
                 metavar="DIR", help="A folder with release/ and sources/, or the published release."
             ),
         ],
+        runs: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--runs",
+                metavar="[MODEL=]DIR",
+                help="A run, or a folder of evaluate, to compare with Tables 2 and 3. MODEL is a model of these "
+                "tables; without it, the model is told by the run's train.base. Can be given several times.",
+            ),
+        ] = None,
+        train: Annotated[
+            bool, typer.Option("--train", help="Also train the linear model, which takes minutes.")
+        ] = False,
         out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the ledger.")] = Path(
             "runs/reproduce"
         ),
@@ -37,12 +52,14 @@ def add_reproduce_command(app: typer.Typer) -> None:
         number the paper's value, ours with its interval, and a verdict: reproduced, differs, or not possible, with the
         cause.
         """
-        from mentallama.reproduce.inputs import ReproductionInputs
+        from mentallama.reproduce.inputs import ReproductionInputs, open_scored_run
         from mentallama.reproduce.ledger import write_ledger
         from mentallama.reproduce.release_data import ReleaseData
         from mentallama.tasks import load_tasks
 
-        ledger = write_ledger(ReproductionInputs(ReleaseData(data, load_tasks())), out)
+        tasks = load_tasks()
+        opened = tuple(open_scored_run(run, tasks) for run in runs or ())
+        ledger = write_ledger(ReproductionInputs(ReleaseData(data, tasks), opened, train), out)
         for claim in ledger.claims:
             _print_claim(ledger, claim)
         echo_wrapped(", ".join(f"{number} {verdict}" for verdict, number in ledger.counts().items()))
@@ -52,13 +69,13 @@ def add_reproduce_command(app: typer.Typer) -> None:
 def _print_claim(ledger: ClaimLedger, claim: PaperClaim) -> None:
     """Print the numbers that could be checked as a table, and below it the causes, each with what it holds for."""
     from mentallama.cli.tables import WideTable, print_table
-    from mentallama.reproduce.ledger import FINDING_HEADER, causes_of, finding_cells
+    from mentallama.reproduce.ledger import causes_of, finding_cells, finding_header
 
     findings = ledger.findings[claim.id]
     title = f"{claim.claim} ({claim.where}{'' if claim.source == 'paper' else '; measured by this project'})"
-    cells = [finding_cells(finding)[:-1] for finding in findings if finding.ours is not None]
+    cells = [finding_cells(claim, finding)[:-1] for finding in findings if finding.ours is not None]
     if cells:
-        print_table(WideTable(title, FINDING_HEADER[:-1], tuple(cells)))
+        print_table(WideTable(title, finding_header(claim)[:-1], tuple(cells)))
     else:
         echo_wrapped(title)
     for verdict, cause, subjects in causes_of(findings):
