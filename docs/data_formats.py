@@ -26,6 +26,7 @@ from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow
 from mentallama.predict.run import PredictSummary
 from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, Verdict
+from mentallama.report.comparison.comparison_file import ComparisonFile
 from mentallama.reproduce.ledger import ClaimLedger
 from mentallama.robustness.flips import FlipRow
 from mentallama.robustness.report import RobustnessReport
@@ -224,6 +225,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "value is empty. LaTeX is for `\\input` and needs the package booktabs.",
             ),
             File(_report_files(names.REPORT_FIGURE_FORMATS), "Every figure of the page, on white."),
+            File(
+                names.COMPARISON_FILE,
+                "Only beside a page of several systems: everything on it, for programs.",
+                ComparisonFile,
+            ),
         ),
     ),
     "reproduce": (

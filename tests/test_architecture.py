@@ -49,6 +49,7 @@ BETWEEN_STAGES = {
         "collect.summary",
         "check.output.gate_report_schema",
         "evaluate.scores",
+        "evaluate.selective",
         "evaluate.score_file",
         "evaluate.published.paper_results",
         "evaluate.prediction_source",
@@ -57,7 +58,7 @@ BETWEEN_STAGES = {
     "teach.stage": {"train.linear.trainer"},
 }
 """Importing package or module -> the modules of other stages that it may import. `report` needs the schemas of the
-files it shows, and reads the answers that were scored as `evaluate` does; `predict` reads and cleans posts that no run
+files it shows, reads the answers that were scored as `evaluate` does, and scores shared rows of systems as it does; `predict` reads and cleans posts that no run
 has collected as `collect` does; the embedded teacher of `teach` is a quickly trained linear analyst."""
 
 MAX_MODULES = 12

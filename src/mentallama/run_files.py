@@ -106,6 +106,8 @@ ROBUSTNESS_PAGE_FILE = "robustness.md"
 # report
 REPORT_PAGE_FILE = "index.html"
 REPORT_TEXT_FILE = "report.md"
+COMPARISON_FILE = "comparison.json"
+"""Everything on a page of several systems, for programs."""
 REPORT_FILES_FOLDER = "files"
 """Every table of the page and every figure, in these formats by their names."""
 REPORT_TABLE_FORMATS = {"CSV": "csv", "LaTeX": "tex"}

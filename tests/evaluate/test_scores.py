@@ -174,6 +174,16 @@ def test_probabilities_count_without_a_label() -> None:
     assert (row.brier, row.probability) == (0.5, None)
 
 
+def test_a_post_has_the_same_hash_in_every_run_and_none_without_its_text() -> None:
+    def hash_of(text: str, post_id: str = "p1") -> str:
+        example = EXAMPLE.model_copy(update={"text": text, "post_id": post_id})
+        return score_row(example, Reading(status="parsed", label="yes"), {}).post_hash
+
+    assert hash_of("So tired, [handle]!") == hash_of("so tired", "p2") != hash_of("so tireless")
+    assert hash_of("…") != hash_of("!") != ""
+    assert hash_of("") == ""
+
+
 def test_an_example_without_a_gold_label_cannot_be_scored() -> None:
     with pytest.raises(ValueError, match="e1"):
         score_row(EXAMPLE.model_copy(update={"label": None}), Reading(status="parsed", label="yes"), {})

@@ -17,6 +17,7 @@ import mentallama
 from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
+from mentallama.cli.evaluation.compare import add_compare_command
 from mentallama.cli.evaluation.reproduce import add_reproduce_command
 from mentallama.cli.evaluation.robustness import add_robustness_command
 from mentallama.cli.export import add_export_command
@@ -91,6 +92,7 @@ def application(
 
 
 add_stage_commands(app)
+add_compare_command(app)
 add_catalogue_commands(app)
 add_analyze_command(app)
 add_reproduce_command(app)

@@ -23,6 +23,7 @@ from mentallama.metrics.classification import (
 from mentallama.metrics.selective_prediction import Abstention, ReviewRecall, RiskCoverage
 from mentallama.records import READING_STATUSES, Example, Reading, ReadingStatus, Record
 from mentallama.tasks import Task
+from mentallama.text.fingerprint import key_hash, text_key
 
 NO_LABEL_STATUSES = READING_STATUSES[1:]
 """The three outcomes without a label: unparsed, refused, truncated. They are the last columns of confusion counts."""
@@ -35,12 +36,16 @@ class ScoredRow(Record):
     never a class. `probability` (0-1) is the model's probability of `predicted`, `high_risk_probability` that
     of the set's high-risk label; `brier` is the row's Brier score over all labels (0 best, 2 worst). All are None where
     there are no probabilities.
+
+    `post_id` tells posts of one run apart. `post_hash` is that of the post's letters, by which the same post is found
+    in other runs and in outputs of other tools; "" where the text is not known.
     """
 
     example_id: str
     set: str
     question: str
     post_id: str
+    post_hash: str = ""
     gold: str
     status: ReadingStatus
     predicted: str | None = None
@@ -62,6 +67,8 @@ def score_row(
 ) -> ScoredRow:
     """Score one answer against the example's gold label; `high_risk_label` is the task's.
 
+    The text of the example is cleaned, as posts of a run are.
+
     Raises
     ------
     ValueError
@@ -75,6 +82,7 @@ def score_row(
         set=example.task,
         question=example.question,
         post_id=example.post_id,
+        post_hash=f"{key_hash(text_key(example.text) or example.text):016x}" if example.text else "",
         gold=example.label,
         status=reading.status,
         predicted=predicted,

@@ -154,7 +154,7 @@ def _column_type(table: TableBlock, column: int) -> str:
 
 
 def _latex_row(row: PageRow) -> str:
-    cells = [_latex_cell(cell, row.highlighted) for cell in row.cells]
+    cells = [_latex_cell(cell, row.highlighted or cell.is_best) for cell in row.cells]
     return " & ".join([rf"\quad {cells[0]}" if row.is_subrow else cells[0], *cells[1:]])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mentallama.files.markdown import EMPTY_CELL
@@ -20,7 +20,7 @@ Value = str | float | None | tuple[float, float]
 class Cell:
     """One cell of a table: `text` as it is shown, and `value`, the unrounded number behind it.
 
-    `heat` (0-1) is the depth of its shading; None for none.
+    `heat` (0-1) is the depth of its shading; None for none. `is_best` marks the best number of several.
     """
 
     text: str
@@ -28,6 +28,7 @@ class Cell:
     is_number: bool = False
     heat: float | None = None
     value: float | tuple[float, float] | None = None
+    is_best: bool = False
 
     @property
     def content(self) -> Value:
@@ -71,13 +72,13 @@ class TableBlock:
 class FigureBlock:
     """A plot with the table of its numbers; `caption` is shown below it. `name` and `file` are as in `TableBlock`.
 
-    A small figure stands beside others of its kind, which share one table.
+    Figures of size "small" and "panel" stand beside others of their kind, which share one table.
     """
 
     caption: str
     plot: Plot
     data: TableBlock | None = None
-    small: bool = False
+    size: Literal["full", "small", "panel"] = "full"
     name: str = ""
     file: str = ""
     kind: Literal["figure"] = "figure"
@@ -153,6 +154,22 @@ def number_cell(value: float | None, digits: int = 2, heat: float | None = None)
     return Cell(text, is_number=True, heat=heat, value=value)
 
 
+def signed_cell(value: float | None, digits: int = 2) -> Cell:
+    """A difference with its sign; a dash for None."""
+    text = EMPTY_CELL if value is None else format_number(value, digits, sign=True)
+    return Cell(text, is_number=True, value=value)
+
+
+def p_value_cell(value: float | None) -> Cell:
+    """A p-value with three decimals, as "<0.001" below; a dash for None.
+
+    >>> p_value_cell(0.0004).text, p_value_cell(0.25).text
+    ('<0.001', '0.250')
+    """
+    text = EMPTY_CELL if value is None else "<0.001" if value < 0.0005 else f"{value:.3f}"
+    return Cell(text, is_number=True, value=value)
+
+
 def count_cell(value: int | None, heat: float | None = None) -> Cell:
     """An integer with thousands separators; a dash for None."""
     return Cell(EMPTY_CELL if value is None else f"{value:,}", is_number=True, heat=heat, value=value)
@@ -221,3 +238,16 @@ def heat_table(  # noqa: PLR0913
     ]
     is_wide = len(columns) > 4 or max(map(len, columns), default=0) > MAX_HEADER_LETTERS
     return TableBlock(caption, (corner_label, *columns), tuple(rows), vertical_headers=is_wide, name=name)
+
+
+def with_best(cells: Sequence[Cell], direction: int = 1) -> list[Cell]:
+    """The cells with the best number marked, as far as it is shown; none if there are fewer than two numbers.
+
+    `direction` says which is better: 1 the highest, -1 the lowest, 0 neither.
+    """
+    values = [float(cell.value) for cell in cells if isinstance(cell.value, (int, float))]
+    if len(values) < 2 or not direction:
+        return list(cells)
+    best = max(values, key=lambda value: direction * value)
+    shown = {cell.text for cell in cells if cell.value == best}
+    return [replace(cell, is_best=cell.text in shown) for cell in cells]

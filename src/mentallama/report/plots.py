@@ -40,6 +40,8 @@ PLACEHOLDERS = Colours(*(f"#{number:02}{number:02}{number:02}" for number in ran
 PRINT = Colours("#1e2328", "#59616a", "#dfdcd4", "#17657f", "#a8492c", "#5b4b9a", "#4d6b1f")
 MARKERS = "osD^vP"
 """Shapes that tell several series apart without their colours."""
+MAX_PANEL_LETTERS = 20
+"""Longest name of a line in a panel, in letters."""
 
 RC_PARAMS: dict[Any, Any] = {  # matplotlib types the keys as a long Literal
     "svg.fonttype": "none",
@@ -116,11 +118,12 @@ class BarRow:
 
 
 @dataclass(frozen=True)
-class SeriesRow:
-    """One line of a plot of several runs: for each of them a value and its interval, None where it has no score."""
+class PanelRow:
+    """One line of a panel: a system, its value and interval."""
 
     name: str
-    points: tuple[tuple[float, tuple[float, float] | None] | None, ...]
+    value: float
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -172,60 +175,45 @@ def _legend_above(axes: Axes) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, frameon=False, handletextpad=0.3)
 
 
-def series_plot(
+def panel_plot(  # noqa: PLR0913
     name: str,
-    rows: Sequence[SeriesRow],
-    series: Sequence[str],
+    title: str,
+    rows: Sequence[PanelRow],
     x_label: str,
     description: str,
     *,
-    first_colour: int = 0,
+    limits: tuple[float, float] = (0, 100),
+    reference: float | None = None,
 ) -> Plot:
-    """Values of several runs with their intervals, one line per run below each other in each row.
+    """Values of several systems with their intervals, one of several panels with the same `limits`.
 
-    A dotted line marks 0 where values may be negative, as differences are. `first_colour` is the colour of the first
-    run, so that one run has one colour in two plots.
+    A dotted line marks the `reference`, such as no difference. Long names are shortened in the middle.
     """
-    step = 1 / (len(series) + 1)
 
     def draw(axes: Axes, colours: Colours) -> None:
-        for number, row in enumerate(rows):
-            for index, point in enumerate(row.points):
-                if point is not None:
-                    y = len(rows) - 1 - number + ((len(series) - 1) / 2 - index) * step
-                    _draw_point(axes, colours, y, first_colour + index, point)
-        for index, label in enumerate(series):
-            if not any(row.points[index] for row in rows):
-                continue  # a run that none of these sets is scored with
-            axes.plot([], [], **_marker(colours, first_colour + index), label=label)
-        _legend_above(axes)
-        values = [
-            end for row in rows for point in row.points if point for end in (point[0], *(point[1] or ()))
-        ]
-        if min(values) < 0 or max(values) > 100:
-            axes.axvline(0, color=colours.soft, linewidth=0.8, linestyle=(0, (3, 3)))
-        else:
-            axes.set(xlim=(0, 100))
-        axes.set(ylim=(-0.6, len(rows) - 0.4), xlabel=x_label)
-        axes.set_yticks(range(len(rows)), [row.name for row in reversed(rows)])
+        if reference is not None:
+            axes.axvline(reference, color=colours.soft, linewidth=0.9, linestyle=(0, (2, 2)))
+        for y, row in enumerate(reversed(rows)):
+            if row.interval is not None:
+                _draw_interval(axes, row.interval, y, colours.ours)
+            axes.plot(row.value, y, "o", color=colours.ours, markersize=5.5, clip_on=False)
+        axes.set(xlim=limits, ylim=(-0.6, len(rows) - 0.4), xlabel=x_label)
+        axes.set_title(title, loc="left")
+        axes.set_yticks(range(len(rows)), [shorten(row.name) for row in reversed(rows)])
         axes.grid(axis="x", color=colours.rule, linewidth=0.6)
 
-    height = 0.6 + len(rows) * max(0.3, 0.17 * len(series) + 0.12) + 0.2 * (len(series) // 2)
-    return Plot(name, description, (6.4, height), draw)
+    return Plot(name, description, (2.6, 0.6 + 0.26 * len(rows)), draw)
 
 
-def _draw_point(
-    axes: Axes, colours: Colours, y: float, index: int, point: tuple[float, tuple[float, float] | None]
-) -> None:
-    value, interval = point
-    if interval is not None:
-        _draw_interval(axes, interval, y, _series_colour(colours, index))
-    axes.plot(value, y, **_marker(colours, index), clip_on=False)
+def shorten(name: str, longest: int = MAX_PANEL_LETTERS) -> str:
+    """A name without its middle if it is too long for a panel; its end often tells it from others.
 
-
-def _marker(colours: Colours, index: int) -> dict[str, Any]:
-    colour = _series_colour(colours, index)
-    return {"marker": MARKERS[index % len(MARKERS)], "color": colour, "markersize": 5.5, "linestyle": "none"}
+    >>> shorten("imhi-zero-shot-of-a-large-model", 15)
+    'imhi-ze…e-model'
+    """
+    if len(name) <= longest:
+        return name
+    return f"{name[: longest // 2]}…{name[len(name) - (longest - 1) // 2 :]}"
 
 
 def _series_colour(colours: Colours, index: int) -> str:

@@ -2,33 +2,40 @@
 
     mentallama report recipes/imhi-linear.yaml
     mentallama report runs/A runs/B --out DIR
+    mentallama compare runs/A outputs/B --benchmark data/release --out DIR
 
 Reads `collect/`, `check/`, `train/`, `predict/` and `evaluate/` of the run, as far as they exist. Writes
   report/index.html   the page: no script, no network, plots inside
   report/report.md    the same in Markdown
   report/files/       every table as CSV and LaTeX, every figure as SVG, PDF and PNG
-and the same files into DIR for runs that are there, with a manifest, so that nothing else in DIR is replaced.
+and the same files into DIR for runs that are there, with a manifest, so that nothing else in DIR is replaced; of
+several systems also
+  comparison.json     scores, rows, differences and leaderboards of all systems
 None contains text of posts of people. The same files give the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from mentallama.errors import UsageError
-from mentallama.files.atomic import write_bytes
+from mentallama.files.atomic import json_bytes, write_bytes
 from mentallama.files.markdown import EMPTY_CELL, escape_markdown
 from mentallama.files.ownership import claim_files, make_output_folder, record_claimed_files
 from mentallama.report import sections
-from mentallama.report.comparison import Comparison, distinct_names, read_comparison
+from mentallama.report.comparison.comparison import Comparison, read_comparison
+from mentallama.report.comparison.comparison_file import comparison_file
+from mentallama.report.comparison.sections import COMPARISON_SECTIONS
+from mentallama.report.comparison.systems import distinct_names
 from mentallama.report.downloads import download_files, with_file_names
 from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
-from mentallama.report.sections.comparison import COMPARISON_SECTIONS
 from mentallama.run_files import (
+    COMPARISON_FILE,
     REPORT_FIGURE_FORMATS,
     REPORT_FILES_FOLDER,
     REPORT_PAGE_FILE,
@@ -47,8 +54,10 @@ COMPARISON_INTRO = (
     "The same questions about posts from social media, answered by several models. Differences between them are "
     "computed row by row, and only where the posts and their labels are the same."
 )
-REPORT_COMMAND = "report RUN"
+REPORT_COMMAND, COMPARE_COMMAND = "report RUN", "compare"
 """In the manifest of a page without a recipe, which no run may replace."""
+MAX_TITLE_NAMES = 3
+"""Most systems whose names are the title of a page."""
 
 
 def run(
@@ -94,32 +103,56 @@ def report_runs(folders: Sequence[Path], out: Path, tasks: Mapping[str, Task] | 
         A file of a run does not match its schema.
     """
     tasks = load_tasks() if tasks is None else tasks
-    if len(folders) == 1:
-        artifacts = read_run_artifacts(folders[0], tasks)
-        if not artifacts.manifests and artifacts.scores is None:
-            raise UsageError(f"{folders[0]}: this is no folder of a run: no stage has finished in it")
-        page = build_page(artifacts, distinct_names(folders)[0])
-    else:
-        page = build_comparison(read_comparison(folders, tasks))
-    files = dict(page_files(page))
+    if len(folders) > 1:
+        return write_comparison(read_comparison(folders, tasks), out, REPORT_COMMAND)
+    artifacts = read_run_artifacts(folders[0], tasks)
+    if not artifacts.manifests and artifacts.scores is None:
+        raise UsageError(f"{folders[0]}: this is no folder of a run: no stage has finished in it")
+    return _write_owned(page_files(build_page(artifacts, distinct_names(folders)[0])), out, REPORT_COMMAND)
+
+
+def write_comparison(comparison: Comparison, out: Path, command: str = COMPARE_COMMAND) -> Path:
+    """Write the page of several systems and `comparison.json` into `out`; returns the page.
+
+    Raises
+    ------
+    UsageError
+        `out` holds a file of such a name that the command did not make.
+    """
+    record = json_bytes(comparison_file(comparison).model_dump(mode="json"))
+    files = chain([(COMPARISON_FILE, record)], page_files(build_comparison(comparison)))
+    return _write_owned(files, out, command)
+
+
+def _write_owned(files: Iterable[tuple[str, bytes]], out: Path, command: str) -> Path:
+    """Write files into a folder in which the command replaces only what it wrote; returns the page."""
+    contents = dict(files)
     make_output_folder(out)
-    claim_files(out, REPORT_COMMAND, tuple(files))
-    for name, content in files.items():
+    claim_files(out, command, tuple(contents))
+    for name, content in contents.items():
         write_bytes(out / name, content)
-    record_claimed_files(out, REPORT_COMMAND, tuple(files))
+    record_claimed_files(out, command, tuple(contents))
     return out / REPORT_PAGE_FILE
 
 
 def build_comparison(comparison: Comparison) -> Page:
-    """The content of the page of several runs."""
-    names = [run.name for run in comparison.runs]
-    by_all = sum(all(name in run.scores.sets for run in comparison.runs) for name in comparison.sets())
+    """The content of the page of several systems."""
+    names = [system.name for system in comparison.systems]
+    by_all = sum(
+        len(groups) == 1 and len(groups[0].systems) == len(names) for groups in comparison.groups.values()
+    )
     built = (build(comparison) for build in COMPARISON_SECTIONS)
     return Page(
-        title=f"{', '.join(names[:-1])} and {names[-1]}",
+        title=f"{', '.join(names[:-1])} and {names[-1]}"
+        if len(names) <= MAX_TITLE_NAMES
+        else f"{len(names)} systems",
         notice=NOTICE,
         intro=COMPARISON_INTRO,
-        key_figures=(("runs", str(len(names))), ("sets scored by all", str(by_all))),
+        key_figures=(
+            ("systems", str(len(names))),
+            ("baseline", comparison.baseline.name),
+            ("sets on the same rows for all", f"{by_all} of {len(comparison.groups)}"),
+        ),
         sections=tuple(section for section in built if section is not None),
     )
 

@@ -130,4 +130,5 @@ def _read_if_present(path: Path, kind: type[M]) -> M | None:
         return TypeAdapter(kind).validate_python(read_json(path), strict=False)
     except ValidationError as invalid:
         fields = sorted({".".join(map(str, error["loc"])) or "the whole file" for error in invalid.errors()})
-        raise DataError(f"the report cannot read {', '.join(fields[:5])}", path) from None
+        advice = "; if another version of mentallama wrote it, evaluate again" if kind is ScoreFile else ""
+        raise DataError(f"the report cannot read {', '.join(fields[:5])}{advice}", path) from None

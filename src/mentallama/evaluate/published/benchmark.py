@@ -21,6 +21,7 @@ from mentallama.files.imhi_release import (
 )
 from mentallama.records import Example, Form, example_id, stable_id
 from mentallama.tasks import Task
+from mentallama.text.clean_post import clean_post
 
 BUILTIN_RESPONSES = ("reference", "empty")
 """Responses that need no model: the references themselves (all scores are 100) and empty text (all are 0)."""
@@ -103,7 +104,9 @@ def _score_output(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, out
     if gold.label is None:
         raise DataError(f"the reference is {gold.status}, not a label of {task.set}", file.path, row.row)
     example = example_of_row(task, file, row, gold.label)
-    scored = score_row(example, read_answer(task, output, file.form), {})
+    # Texts of the release are not cleaned, those of a run are: the same post is to have the same hash in both.
+    cleaned = example.model_copy(update={"text": clean_post(row.text).text})
+    scored = score_row(cleaned, read_answer(task, output, file.form), {})
     return ScoredOutput(
         file=name, row=row.row, reference=row.reference, output=output, example=example, scored_row=scored
     )

@@ -191,7 +191,7 @@ def _calibration(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
     )
     header = ("set", "rows parsed", "Brier score", "calibration error")
     plots = tuple(
-        FigureBlock("", reliability_plot(part.bins, name, label), small=True, name=name)
+        FigureBlock("", reliability_plot(part.bins, name, label), size="small", name=name)
         for name, part in by_set.items()
         if part.n_ece
         and (label := f"{name}: accuracy against probability; calibration error {part.ece:.3f}.")

@@ -8,13 +8,15 @@ import pytest
 
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.report.paired_differences import (
+from mentallama.report.comparison.paired_differences import (
     PairedDifference,
     RecallDifference,
+    RowPair,
     adjust_over_sets,
     pair_rows,
     paired_difference,
 )
+from mentallama.report.comparison.systems import keyed_rows
 
 LABELS = ("yes", "no")
 
@@ -31,21 +33,23 @@ def row(post: str, gold: str, predicted: str | None, question: str = "stress", f
     )
 
 
+def pairs_of(first: list[ScoredRow], second: list[ScoredRow]) -> list[RowPair]:
+    return pair_rows(keyed_rows(first), keyed_rows(second))
+
+
 FIRST = [row("a", "yes", "yes"), row("b", "yes", "no"), row("c", "no", "no"), row("d", "no", "yes")]
 SECOND = [row("d", "no", "no"), row("a", "yes", "yes"), row("b", "yes", None), row("c", "no", "no")]
 
 
 def test_rows_are_paired_by_post_and_question_whatever_their_order_and_form() -> None:
     other_form = [row(each.post_id, each.gold, each.predicted, form="c") for each in SECOND]
-    pairs = pair_rows(FIRST, other_form)
-    assert not isinstance(pairs, str)
+    pairs = pairs_of(FIRST, other_form)
     assert [(one.post_id, other.post_id) for one, other in pairs] == [(name, name) for name in "abcd"]
 
 
 def test_the_difference_is_that_of_the_two_scores() -> None:
     """First: F1 of yes is 2·1/(2+2) = 0.5 and of no 0.5, so 50. Second: yes 2·1/(2+1), no 2·2/(2+2), so 83.3."""
-    pairs = pair_rows(FIRST, SECOND)
-    assert not isinstance(pairs, str)
+    pairs = pairs_of(FIRST, SECOND)
     found = paired_difference(pairs, LABELS, Resampling(resamples=200))
     assert found.rows == 4
     assert found.difference == pytest.approx((2 / 3 + 1) / 2 * 100 - 50)
@@ -55,8 +59,7 @@ def test_the_difference_is_that_of_the_two_scores() -> None:
 
 
 def test_a_run_does_not_differ_from_itself() -> None:
-    pairs = pair_rows(FIRST, FIRST)
-    assert not isinstance(pairs, str)
+    pairs = pairs_of(FIRST, FIRST)
     found = paired_difference(pairs, LABELS, Resampling(resamples=50))
     assert (found.difference, found.interval) == (0.0, (0.0, 0.0))
     assert (found.only_first, found.only_second) == (0, 0)
@@ -65,33 +68,35 @@ def test_a_run_does_not_differ_from_itself() -> None:
 def test_opposite_runs_differ_by_everything() -> None:
     right = [row(each.post_id, each.gold, each.gold) for each in FIRST]
     wrong = [row(each.post_id, each.gold, None) for each in FIRST]
-    pairs = pair_rows(wrong, right)
-    assert not isinstance(pairs, str)
+    pairs = pairs_of(wrong, right)
     assert paired_difference(pairs, LABELS, Resampling(resamples=50)).interval == (100.0, 100.0)
 
 
 @pytest.mark.parametrize(
     ("second", "reason"),
     [
-        (FIRST[:3], "other rows: 4 and 3, of which 3 are the same"),
-        ([*FIRST, row("e", "no", "no")], "other rows: 4 and 5, of which 4 are the same"),
-        (
-            [*FIRST[:3], row("d", "no", "yes", "another question")],
-            "other rows: 4 and 4, of which 3 are the same",
-        ),
-        ([*FIRST[:3], row("d", "yes", "yes")], "other labels on 1 of 4 rows"),
+        (FIRST[:3], "other rows"),
+        ([*FIRST, row("e", "no", "no")], "other rows"),
+        ([*FIRST[:3], row("d", "no", "yes", "another question")], "other rows"),
+        ([*FIRST[:3], row("d", "yes", "yes")], "other labels"),
     ],
 )
 def test_other_rows_and_labels_are_no_pairs(second: list[ScoredRow], reason: str) -> None:
-    assert pair_rows(FIRST, second) == reason
+    with pytest.raises(ValueError, match=reason):
+        pairs_of(FIRST, second)
 
 
 def test_a_text_that_occurs_twice_is_paired_in_order() -> None:
     twice = [row("a", "yes", "yes"), row("a", "yes", "no")]
-    pairs = pair_rows(twice, twice)
-    assert not isinstance(pairs, str)
-    assert [one.predicted == other.predicted for one, other in pairs] == [True, True]
-    assert pair_rows(twice, twice[:1]) == "other rows: 2 and 1, of which 1 are the same"
+    assert [one.predicted == other.predicted for one, other in pairs_of(twice, twice)] == [True, True]
+
+
+def test_a_post_is_the_same_whatever_its_id_and_its_copies_are_drawn_together() -> None:
+    """In the first system two copies of a text are one post, in the second each has an id of its own."""
+    first = [row("a", "yes", "yes"), row("a", "yes", "no"), row("b", "no", "no")]
+    first = [each.model_copy(update={"post_hash": f"hash of {each.post_id}"}) for each in first]
+    second = [each.model_copy(update={"post_id": str(number)}) for number, each in enumerate(first)]
+    assert paired_difference(pairs_of(first, second), LABELS, Resampling(resamples=50)).interval == (0.0, 0.0)
 
 
 def _systems(*groups: tuple[int, str, str | None, str | None]) -> list[tuple[ScoredRow, ScoredRow]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,6 +13,7 @@ from mentallama.evaluate.scores import ScoredRow, confusion_by_post
 from mentallama.metrics.bootstrap import Interval, Resampling, bootstrap_distribution, bootstrap_interval
 from mentallama.metrics.classification import hits_and_totals, weighted_f1
 from mentallama.metrics.significance import ALPHA, bootstrap_p_value, holm, mcnemar_exact
+from mentallama.report.comparison.systems import RowKey
 
 RowPair = tuple[ScoredRow, ScoredRow]
 
@@ -94,23 +94,20 @@ def _side_of_zero(interval: Interval | None) -> int:
     return 0 if interval is None else (interval[0] > 0) - (interval[1] < 0)
 
 
-def pair_rows(first: Sequence[ScoredRow], second: Sequence[ScoredRow]) -> list[RowPair] | str:
-    """Pair the rows of two systems on one set by post and question, or say why they are not the same rows.
+def pair_rows(first: Mapping[RowKey, ScoredRow], second: Mapping[RowKey, ScoredRow]) -> list[RowPair]:
+    """Pair the rows of two systems that were scored on the same rows of a set.
 
-    Equal texts that a set asks about twice are paired in their order.
+    Raises
+    ------
+    ValueError
+        They were not, or their labels differ.
     """
-    waiting: defaultdict[tuple[str, str], list[ScoredRow]] = defaultdict(list)
-    for row in reversed(second):
-        waiting[row.post_id, row.question].append(row)
-    pairs = [
-        (row, waiting[row.post_id, row.question].pop())
-        for row in first
-        if waiting.get((row.post_id, row.question))
-    ]
-    if len(pairs) < max(len(first), len(second)):
-        return f"other rows: {len(first):,} and {len(second):,}, of which {len(pairs):,} are the same"
-    differing = sum(one.gold != other.gold for one, other in pairs)
-    return f"other labels on {differing:,} of {len(pairs):,} rows" if differing else pairs
+    if first.keys() != second.keys():
+        raise ValueError("other rows")
+    pairs = [(row, second[key]) for key, row in first.items()]
+    if any(one.gold != other.gold for one, other in pairs):
+        raise ValueError("other labels")
+    return pairs
 
 
 def paired_difference(
@@ -120,8 +117,9 @@ def paired_difference(
     high_risk_label: str | None = None,
 ) -> PairedDifference:
     """The difference of two systems over pairs of rows; `labels` are those of the set, in its order."""
-    first, second = zip(*pairs, strict=True)
-    # Post ids and their order are the same in both, so the counts of one post have the same index.
+    first = [one for one, _ in pairs]
+    # Ids of posts differ between systems; with those of the first, counts of one post have the same index in both.
+    second = [other.model_copy(update={"post_id": one.post_id}) for one, other in pairs]
     counts = np.stack([confusion_by_post(rows, labels) for rows in (first, second)], axis=1)
     total = counts.sum(axis=0)
     f1 = bootstrap_distribution(counts, _f1_difference, resampling)

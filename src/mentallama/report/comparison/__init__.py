@@ -1,0 +1,1 @@
+"""Several systems side by side: runs, scores that `evaluate --out` wrote, and outputs of other tools."""
