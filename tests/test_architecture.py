@@ -58,8 +58,9 @@ BETWEEN_STAGES = {
     "teach.stage": {"train.linear.trainer"},
 }
 """Importing package or module -> the modules of other stages that it may import. `report` needs the schemas of the
-files it shows, reads the answers that were scored as `evaluate` does, and scores shared rows of systems as it does; `predict` reads and cleans posts that no run
-has collected as `collect` does; the embedded teacher of `teach` is a quickly trained linear analyst."""
+files it shows, reads the answers that were scored as `evaluate` does, and scores the rows that systems share as it
+does; `predict` reads and cleans posts that no run has collected as `collect` does; the embedded teacher of `teach` is a
+quickly trained linear analyst."""
 
 MAX_MODULES = 12
 """Modules in a package, without __init__."""
