@@ -8,7 +8,7 @@ import pytest
 
 from mentallama.answers.format import write_answer
 from mentallama.reproduce.claims import ClaimFinding, PaperClaim
-from mentallama.reproduce.explanation_labels import check_explanation_labels, predict_labels
+from mentallama.reproduce.explanation_labels import check_explanation_labels, read_labels, train_reader
 from mentallama.reproduce.inputs import ReproductionInputs
 from mentallama.reproduce.linear_yardstick import check_linear_scores
 from mentallama.reproduce.post_copies import check_copies_in_training
@@ -58,7 +58,7 @@ def test_copies_of_test_posts_are_found_in_training_posts_of_another_set(tmp_pat
     assert (copied.ours, copied.verdict) == (50.0, "reproduced")
     assert copied.cause.startswith("2 of 4 posts")
     assert "sources/Irf/train_data.csv" in no_source.cause
-    assert no_test.cause == "test_data/test_instruction/SET.csv is missing"
+    assert no_test.cause == "test_data/test_instruction/SET.csv is missing or empty"
 
 
 def test_outputs_and_references_that_the_published_reader_cannot_read(tmp_path: Path) -> None:
@@ -95,6 +95,10 @@ def explained(label: str, number: int) -> str:
     )
 
 
+def explained_claim(*subjects: str) -> PaperClaim:
+    return claim("explanation_labels").model_copy(update={"values": dict.fromkeys(subjects, 93.5)})
+
+
 def rows_of(numbers: range, text: str) -> list[tuple[str, str]]:
     return [(f"{text} {number}.", explained("yes" if number % 2 else "no", number)) for number in numbers]
 
@@ -104,21 +108,19 @@ def test_labels_are_read_back_from_explanations_alone(tmp_path: Path) -> None:
     wrong = write_answer(DREADDIT, None, "yes", "The writer describes warm soup and long nap, day 5.")
     test = [*rows_of(range(40, 47), "A bus post, number"), ("A last made-up post.", wrong)]
     write_part(tmp_path, "dreaddit", "test_data/test_instruction/dreaddit.csv", test)
-    few, *others = check_explanation_labels(
-        claim("explanation_labels", dreaddit=93.5, SAD=93.5), inputs(tmp_path)
-    )
-    assert few.cause == "train_data/instruction_data/SET/train.csv is missing"
-    assert [other.cause for other in others] == ["test_data/test_instruction/SET.csv is missing"]
+    few, *others = check_explanation_labels(explained_claim("dreaddit, test", "SAD, test"), inputs(tmp_path))
+    assert few.cause == "train_data/instruction_data/SET/train.csv is missing or empty"
+    assert [other.cause for other in others] == ["test_data/test_instruction/SET.csv is missing or empty"]
 
     train = "train_data/instruction_data/dreaddit/{}.csv"
     write_part(tmp_path, "dreaddit", train.format("val"), rows_of(range(4), "A walk, number"))
-    (few,) = check_explanation_labels(claim("explanation_labels", dreaddit=93.5), inputs(tmp_path))
-    assert few.cause == "the validation file has only 4 explanations of other posts"
+    (few,) = check_explanation_labels(explained_claim("dreaddit, test"), inputs(tmp_path))
+    assert few.cause == "there are only 4 training explanations of other posts"
 
     # Posts of the test file are not learnt from.
     leaked = [(post, explained("no", 1)) for post, _ in test]
     write_part(tmp_path, "dreaddit", train.format("train"), [*rows_of(range(30), "A walk, number"), *leaked])
-    (found,) = check_explanation_labels(claim("explanation_labels", dreaddit=93.5), inputs(tmp_path))
+    (found,) = check_explanation_labels(explained_claim("dreaddit, test"), inputs(tmp_path))
     # 8 rows: 4 no, 4 yes, one yes read as no: F1 of no 8/9, of yes 6/7
     assert found.ours == pytest.approx(50 * (8 / 9 + 6 / 7), abs=0.01)
     assert found.cause == "read by a linear classifier trained on the train file"
@@ -133,7 +135,9 @@ def reference_row(number: int) -> ReferenceRow:
 
 def test_an_explanation_that_only_repeats_its_answer_has_no_label() -> None:
     asked = ReferenceRow("stress", "asked", "", "yes", "Yes, the poster suffers from stress.")
-    (row,) = predict_labels(DREADDIT, [reference_row(number) for number in range(24)], [asked])
+    reader = train_reader(DREADDIT, [reference_row(number) for number in range(24)])
+    assert not isinstance(reader, str)
+    (row,) = read_labels(reader, DREADDIT, [asked])
     assert (row.status, row.predicted, row.gold) == ("unparsed", None, "yes")
 
 

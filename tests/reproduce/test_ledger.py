@@ -73,7 +73,7 @@ def test_rows_are_counted_and_missing_files_are_named(data: Path) -> None:
     assert short.cause == "rows are missing from the file"
     missing = found["DR, validation"]
     assert (missing.ours, missing.published, missing.verdict) == (None, 1, "not possible")
-    assert missing.cause == "train_data/instruction_data/SET/val.csv is missing"
+    assert missing.cause == "train_data/instruction_data/SET/val.csv is missing or empty"
 
 
 def test_a_total_needs_every_file_whole(data: Path) -> None:

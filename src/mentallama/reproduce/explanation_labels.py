@@ -9,6 +9,7 @@ import numpy as np
 from mentallama.answers.strip_label import strip_label
 from mentallama.check.explanation_classifier import ExplanationClassifier, NoSharedFeatures
 from mentallama.check.gates.label_consistency import MAX_TRAINING_ROWS, MIN_TRAINING_ROWS
+from mentallama.errors import counted
 from mentallama.evaluate.scores import ScoredRow, compute_scores
 from mentallama.progress import heartbeat
 from mentallama.reproduce.claims import ClaimFinding, PaperClaim, judge, not_possible
@@ -20,41 +21,44 @@ LINEAR_READER = "read by a linear classifier"
 
 
 def check_explanation_labels(claim: PaperClaim, inputs: ReproductionInputs) -> Iterator[ClaimFinding]:
-    """Weighted F1 of the labels read from the explanations of the test files."""
-    return _check(claim, inputs, "test")
+    """Weighted F1 of the labels read from a file's explanations; a subject is "SET, test" or "SET, expert"."""
+    by_set: dict[str, list[Part]] = {}
+    for subject in claim.values:
+        name, _, part = subject.partition(", ")
+        by_set.setdefault(name, []).append("expert" if part == "expert" else "test")
+    for name, parts in by_set.items():
+        yield from _check_set(claim, inputs, name, parts)
 
 
-def check_expert_explanation_labels(claim: PaperClaim, inputs: ReproductionInputs) -> Iterator[ClaimFinding]:
-    """Weighted F1 of the labels read from the explanations that experts wrote."""
-    return _check(claim, inputs, "expert")
-
-
-def _check(claim: PaperClaim, inputs: ReproductionInputs, part: Part) -> Iterator[ClaimFinding]:
-    data = inputs.data
-    for name in claim.values:
-        rows, (source, training) = data.rows(name, part), _training_rows(inputs, name)
-        if rows is None:
-            yield not_possible(claim, name, _missing_part(part))
+def _check_set(
+    claim: PaperClaim, inputs: ReproductionInputs, name: str, parts: Sequence[Part]
+) -> Iterator[ClaimFinding]:
+    data, task = inputs.data, inputs.data.tasks[name]
+    present = [part for part in parts if any(row.label for row in data.rows(name, part) or ())]
+    for part in parts:
+        if part not in present:
+            yield not_possible(claim, f"{name}, {part}", _missing_part(part))
+    source, training = _training_rows(inputs, name) if present else ("", [])
+    reader = train_reader(task, training) if training else missing_file("train")
+    for part in present:
+        subject = f"{name}, {part}"
+        if isinstance(reader, str):
+            yield not_possible(claim, subject, reader)
             continue
-        if len(training) < MIN_TRAINING_ROWS:
-            few = f"the {source} file has only {len(training)} explanations of other posts"
-            yield not_possible(claim, name, few if training else missing_file("train"))
-            continue
-        with heartbeat(f"reproduce: read labels from explanations of {name}"):
-            try:
-                predicted = predict_labels(data.tasks[name], training, rows)
-            except NoSharedFeatures:
-                yield not_possible(claim, name, "the training explanations have no words in common")
-                continue
-        scores = compute_scores(predicted, data.tasks[name], inputs.resampling)
+        scores = compute_scores(
+            read_labels(reader, task, data.rows(name, part) or []), task, inputs.resampling
+        )
         yield judge(
-            claim, name, round(scores.weighted_f1, 2), interval=scores.weighted_f1_interval,
+            claim,
+            subject,
+            round(scores.weighted_f1, 2),
+            interval=scores.weighted_f1_interval,
             cause=f"{LINEAR_READER} trained on the {source} file",
-        )  # fmt: skip
+        )
 
 
 def _missing_part(part: Part) -> str:
-    expert = "human_evaluation/test_instruction_expert/SET.csv is missing"
+    expert = "human_evaluation/test_instruction_expert/SET.csv is missing or empty"
     return expert if part == "expert" else missing_file("test")
 
 
@@ -72,32 +76,39 @@ def _training_rows(inputs: ReproductionInputs, name: str) -> tuple[str, list[Ref
     return "", []
 
 
-def predict_labels(
-    task: Task, training: Sequence[ReferenceRow], rows: Sequence[ReferenceRow]
-) -> list[ScoredRow]:
+def train_reader(task: Task, rows: Sequence[ReferenceRow]) -> ExplanationClassifier | str:
+    """Train a classifier on explanations without their statements of the label, or say why that is not possible.
+
+    Of very many rows, every n-th is taken.
+    """
+    texts = [(row, strip_label(task, row.explanation)) for row in rows]
+    known = [(row, text) for row, text in texts if text and row.label is not None]
+    if len(known) < MIN_TRAINING_ROWS:
+        return f"there are only {counted(len(known), 'training explanation')} of other posts"
+    known = known[:: -(-len(known) // MAX_TRAINING_ROWS)]
+    labels = list(task.labels)
+    try:
+        with heartbeat(f"reproduce: read labels from explanations of {task.set}"):
+            return ExplanationClassifier(
+                [text for _, text in known],
+                np.array([labels.index(str(row.label)) for row, _ in known], dtype=np.int64),
+                [row.key for row, _ in known],
+                [label.because for label in task.labels.values()],
+            )
+    except NoSharedFeatures:
+        return "the training explanations have no words in common"
+
+
+def read_labels(reader: ExplanationClassifier, task: Task, rows: Sequence[ReferenceRow]) -> list[ScoredRow]:
     """The label that each row's explanation is read as, against the label of its answer.
 
-    Statements of the label are removed from all explanations. An explanation of which nothing is left has no label,
-    which counts as wrong. Rows without a label are left out; of very many training rows, every n-th is taken.
-
-    Raises
-    ------
-    NoSharedFeatures
-        There is nothing to learn from the training explanations.
+    An explanation of which nothing is left without its statements of the label has none, which counts as wrong. Rows
+    without a label are left out.
     """
     labels = list(task.labels)
-    texts = [(row, strip_label(task, row.explanation)) for row in training]
-    known = [(row, text) for row, text in texts if text and row.label is not None]
-    known = known[:: -(-len(known) // MAX_TRAINING_ROWS) or 1]
-    classifier = ExplanationClassifier(
-        [text for _, text in known],
-        np.array([labels.index(str(row.label)) for row, _ in known], dtype=np.int64),
-        [row.key for row, _ in known],
-        [label.because for label in task.labels.values()],
-    )
     asked = [(row, strip_label(task, row.explanation)) for row in rows if row.label is not None]
     with_text = [text for _, text in asked if text]
-    read = iter(classifier.predict_proba(with_text).argmax(axis=1).tolist() if with_text else ())
+    read = iter(reader.predict_proba(with_text).argmax(axis=1).tolist() if with_text else ())
     return [
         _scored_row(task, number, row, labels[next(read)] if text else None)
         for number, (row, text) in enumerate(asked)

@@ -18,9 +18,9 @@ def check_copies_in_training(claim: PaperClaim, inputs: ReproductionInputs) -> I
         sets = others.split(" or ")
         rows = data.rows(test, "test")
         without = [name for name in sets if not _training_keys(data, name)]
-        if rows is None or without:
+        if not rows or without:
             missing = [file for name in without for file in data.missing_sources(name)]
-            cause = missing_file("test") if rows is None else f"missing: {', '.join(missing)}"
+            cause = missing_file("test") if not rows else f"missing: {', '.join(missing)}"
             yield not_possible(claim, subject, cause)
             continue
         posts = list(dict.fromkeys(row.key for row in rows))

@@ -31,7 +31,7 @@ def check_unreadable_references(claim: PaperClaim, inputs: ReproductionInputs) -
     """Share of a test file's references without any key of the published reader."""
     for name in claim.values:
         rows = inputs.data.rows(name, "test")
-        if rows is None:
+        if not rows:
             yield not_possible(claim, name, missing_file("test"))
             continue
         keys = load_published_rules()[name].reference_keys

@@ -34,9 +34,9 @@ def missing_file(split: Split) -> str:
     """A sentence that names the file of a split, the same for every set.
 
     >>> missing_file("test")
-    'test_data/test_instruction/SET.csv is missing'
+    'test_data/test_instruction/SET.csv is missing or empty'
     """
-    return f"{release_path('SET', split, 'instruction').as_posix()} is missing"
+    return f"{release_path('SET', split, 'instruction').as_posix()} is missing or empty"
 
 
 @dataclass(frozen=True)
