@@ -1,4 +1,4 @@
-"""Overlap with a reference explanation: ROUGE-1, -2 and -L, and chrF."""
+"""Overlap with a reference explanation: ROUGE-1, -2 and -L, BLEU and chrF."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ OVERLAP_COLUMNS = (
     ScoreColumn("rouge1", "ROUGE-1"),
     ScoreColumn("rouge2", "ROUGE-2"),
     ScoreColumn("rougeL", "ROUGE-L"),
+    ScoreColumn("bleu", "BLEU"),
     ScoreColumn("chrf", "chrF"),
 )
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mentallama.errors import UsageError
+from mentallama.explanation_metrics.annotated_evidence import ANNOTATED_EVIDENCE_COLUMNS, AnnotatedEvidence
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
 from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
 from mentallama.explanation_metrics.neural.opening import (
@@ -18,6 +19,7 @@ from mentallama.explanation_metrics.neural.opening import (
     load_bart_score,
     load_bert_score,
 )
+from mentallama.explanation_metrics.evidence import EVIDENCE_COLUMNS, QuotedEvidence
 from mentallama.explanation_metrics.overlap import OVERLAP_COLUMNS, OverlapWithReference
 from mentallama.text.suggestions import did_you_mean
 
@@ -65,6 +67,18 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         OverlapWithReference.load,
         OVERLAP_COLUMNS,
         "overlap of words and characters with the reference explanation",
+        by_default=True,
+    ),
+    "evidence": MetricKind(
+        QuotedEvidence.load,
+        EVIDENCE_COLUMNS,
+        "whether what the explanation quotes stands in the post",
+        by_default=True,
+    ),
+    "annotated_evidence": MetricKind(
+        AnnotatedEvidence.load,
+        ANNOTATED_EVIDENCE_COLUMNS,
+        "overlap of the evidence with the passages that annotators marked",
         by_default=True,
     ),
     "llm_judge": MetricKind(

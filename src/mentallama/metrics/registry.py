@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mentallama.metrics.classification import ConfusionCounts, accuracy, macro_f1, micro_f1, weighted_f1
-from mentallama.metrics.text_overlap import OverlapMetric, chrf, rouge1, rouge2, rouge_l
+from mentallama.metrics.text_overlap import OverlapMetric, bleu, chrf, rouge1, rouge2, rouge_l
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ Micro F1 equals accuracy if every answer has a label, so the terminal leaves it 
 """
 
 OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
-    {"chrf": chrf, "rouge1": rouge1, "rouge2": rouge2, "rougeL": rouge_l}
+    {"chrf": chrf, "bleu": bleu, "rouge1": rouge1, "rouge2": rouge2, "rougeL": rouge_l}
 )
 """Metrics of an explanation against a reference text, 0-100, where higher is closer.
 

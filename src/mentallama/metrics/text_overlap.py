@@ -1,4 +1,7 @@
-"""Overlap of an explanation with a reference text: ROUGE on the tokens of text.tokenize, and chrF by sacrebleu."""
+"""Overlap of an explanation with a reference text: ROUGE and BLEU on the tokens of text.tokenize, and chrF.
+
+BLEU and chrF are those of sacrebleu.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +64,25 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     return [
         float(metric.sentence_score(hypothesis, [reference]).score)
         for hypothesis, reference in zip(hypotheses, references, strict=True)
+    ]
+
+
+def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
+    """Sentence BLEU of each pair by sacrebleu (Papineni et al. 2002), 0-100, on the tokens of text.tokenize.
+
+    With sacrebleu's exponential smoothing, and the effective order: a text shorter than four tokens is scored by the
+    n-grams that it has. Two texts without tokens score 100.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    metric = BLEU(effective_order=True, tokenize="none")
+    tokens = [
+        (" ".join(word_tokens(hypothesis)), " ".join(word_tokens(reference)))
+        for hypothesis, reference in zip(hypotheses, references, strict=True)
+    ]
+    return [
+        float(metric.sentence_score(hypothesis, [reference]).score) if hypothesis or reference else 100.0
+        for hypothesis, reference in tokens
     ]
 
 

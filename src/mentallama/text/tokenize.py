@@ -62,6 +62,15 @@ def _token_pattern() -> re.Pattern[str]:
     return re.compile(rf"[{UNSPACED}]{combining}*|(?:(?![{UNSPACED}])[^\W_]{combining}*)+")
 
 
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Start and end of each word in the text as it is; single characters of scripts without spaces.
+
+    >>> word_spans("So tired, 我")
+    [(0, 2), (3, 8), (10, 11)]
+    """
+    return [match.span() for match in _token_pattern().finditer(text)]
+
+
 def word_tokens(text: str) -> list[str]:
     """Words in lower case; single characters of scripts without spaces. Punctuation is dropped.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mentallama.answers.format import write_answer
 from mentallama.answers.parse import read_answer
 from mentallama.answers.strip_label import strip_label
-from mentallama.check.explanation_classifier import (
+from mentallama.analysts.linear.explanation_classifier import (
     N_FOLDS,
     ExplanationClassifier,
     NoSharedFeatures,

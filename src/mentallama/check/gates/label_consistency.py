@@ -19,7 +19,7 @@ from mentallama.analysts.base import LabelReader
 from mentallama.analysts.checkpoints.metadata import seen_hash
 from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.strip_label import strip_label
-from mentallama.check.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
+from mentallama.analysts.linear.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_rows import ResponseRow
