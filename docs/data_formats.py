@@ -20,7 +20,7 @@ from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Remo
 from mentallama.evaluate.published.reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
-from mentallama.explanation_metrics.scoring import ExplanationRow
+from mentallama.explanation_metrics.base import ExplanationRow
 from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow

@@ -82,7 +82,7 @@ def test_english_is_scored_as_rouge_score_does(first: list[str], second: list[st
 
 def test_measures_are_percentages_in_order() -> None:
     texts, references = ["a calm week", "grey"], ["a calm week", "noon"]
-    assert list(OVERLAP_METRICS) == ["chrf", "rouge1", "rouge2", "rougeL"]
+    assert list(OVERLAP_METRICS) == ["chrf", "bleu", "rouge1", "rouge2", "rougeL"]
     for name, function in OVERLAP_METRICS.items():
         scores = function(texts, references)
         assert scores[0] == pytest.approx(100), name
@@ -93,3 +93,35 @@ def test_chrf_worked_by_hand() -> None:
     # Characters of "ab" and "ac": 1-grams share 1 of 2 and 2, 2-grams none of 1 and 1; longer ones stand in neither and
     # do not count. Mean precision = mean recall = (0.5 + 0) / 2 = 0.25, so F = 0.25.
     assert OVERLAP_METRICS["chrf"](["ab"], ["ac"]) == pytest.approx([25.0])
+
+
+def test_bleu_worked_by_hand() -> None:
+    # "so tired of it" against "so tired of me": 3 of 4 words, 2 of 3 pairs, 1 of 2 triples, 0 of 1 quadruple, which
+    # exponential smoothing counts as 1/2; both have four words, so there is no brevity penalty.
+    expected = 100 * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25
+    assert OVERLAP_METRICS["bleu"](["So tired, of it!"], ["so tired of me"]) == pytest.approx([expected])
+    assert OVERLAP_METRICS["bleu"](["", "grey"], ["", ""]) == [100.0, 0.0]
+
+
+@given(ENGLISH, ENGLISH)
+def test_bleu_of_english_is_that_of_sacrebleu(first: list[str], second: list[str]) -> None:
+    from sacrebleu import sentence_bleu
+
+    ours, theirs = (
+        " ".join(word.strip(".,").replace("'s", "").lower() for word in words) for words in (first, second)
+    )
+    assume(ours and theirs)
+    assert OVERLAP_METRICS["bleu"]([ours], [theirs])[0] == pytest.approx(sentence_bleu(ours, [theirs]).score)
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "expected"),
+    [
+        ("我今天很累", "我今天很累", 100.0),
+        ("میں تھکا ہوں", "میں تھکا ہوں", 100.0),  # three tokens: the effective order is 3
+        ("요즘 잠이 안 와요", "요즘 잠이 안 와요", 100.0),
+        ("我很累", "他不睡", 0.0),
+    ],
+)
+def test_bleu_has_tokens_of_every_script(text: str, reference: str, expected: float) -> None:
+    assert OVERLAP_METRICS["bleu"]([text], [reference]) == pytest.approx([expected])

@@ -49,6 +49,27 @@ class CaseScore(Record):
     reason: str | None = None
 
 
+class ExplanationRow(Record):
+    """The scores of one explanation: a line of `explanations.jsonl.zst`.
+
+    `gold` is the label of the row and `predicted` that of the answer, None if it has none. `values` are by column,
+    `unscored` are reasons by metric. A row without an explanation has neither, and `absence` says why. `right_reason`
+    says whether the answer is right for a right reason (`explanation_metrics.right_reason`), None if that cannot be
+    decided.
+    """
+
+    example_id: str
+    set: str
+    question: str
+    post_id: str
+    gold: str | None = None
+    predicted: str | None = None
+    absence: str | None = None
+    values: dict[str, float] = {}
+    unscored: dict[str, str] = {}
+    right_reason: bool | None = None
+
+
 def unscored(reason: str) -> CaseScore:
     """A case without a score; reasons are counted, so they hold no text of a post."""
     return CaseScore(reason=reason)

@@ -31,7 +31,9 @@ _COLUMN_BY_KIND: dict[QuoteMatchKind, ScoreColumn] = {
     "exact": ScoreColumn("quotes_exact", "exact quotes", in_terminal=False),
     "similar": ScoreColumn("quotes_similar", "near quotes", direction=0, in_terminal=False),
     "spliced": ScoreColumn("quotes_spliced", "spliced quotes", direction=0, in_terminal=False),
-    "other_post": ScoreColumn("quotes_other_post", "quotes from other posts", direction=-1, in_terminal=False),
+    "other_post": ScoreColumn(
+        "quotes_other_post", "quotes from other posts", direction=-1, in_terminal=False
+    ),
     "not_found": ScoreColumn("quotes_not_found", "invented quotes", direction=-1),
 }
 EVIDENCE_COLUMNS = (ScoreColumn(QUOTES_IN_POST, "quotes in the post"), *_COLUMN_BY_KIND.values())

@@ -60,9 +60,9 @@ class LabelConsistency(ExplanationMetric):
     second is the accuracy of the labels that the explanations alone imply.
     """
 
-    def __init__(self, name: str, tasks: MetricOptions, implied_labels: ImpliedLabels) -> None:
+    def __init__(self, name: str, options: MetricOptions, implied_labels: ImpliedLabels) -> None:
         self.name = name
-        self._tasks = tasks.tasks
+        self._tasks = options.tasks
         self._implied_labels = implied_labels
 
     @classmethod
@@ -147,7 +147,10 @@ class FittedClassifiers:
         """Predict a label for every case whose words the classifier knows."""
         del question
         if task.set != self._set:
-            self._fitted, self._set = fit_classifier(task, list(self._options.training_cases(task.set))), task.set
+            self._fitted, self._set = (
+                fit_classifier(task, list(self._options.training_cases(task.set))),
+                task.set,
+            )
         fitted = self._fitted
         return [fitted] * len(cases) if isinstance(fitted, CaseScore) else fitted.implied_labels(cases, texts)
 
@@ -187,7 +190,7 @@ def fit_classifier(task: Task, cases: Sequence[ExplanationCase]) -> FittedClassi
     drawn = [usable[row] for row in draw_training_rows([cases[index].example.post_id for index in usable])]
     labels = [str(cases[index].reading.label) for index in drawn]
     if reason := too_few_rows(labels):
-        return unscored(f"to learn from there are {reason}")
+        return unscored(f"there are {reason}")
     label_index = {label: index for index, label in enumerate(task.labels)}
     try:
         classifier = ExplanationClassifier(

@@ -12,6 +12,13 @@ from dataclasses import dataclass
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.annotated_evidence import ANNOTATED_EVIDENCE_COLUMNS, AnnotatedEvidence
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
+from mentallama.explanation_metrics.evidence import EVIDENCE_COLUMNS, QuotedEvidence
+from mentallama.explanation_metrics.label_consistency import (
+    LABEL_CONSISTENCY,
+    LABEL_CONSISTENCY_COLUMNS,
+    LabelConsistency,
+    label_reader_problem,
+)
 from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
 from mentallama.explanation_metrics.neural.opening import (
     BART_SCORE_COLUMNS,
@@ -19,7 +26,6 @@ from mentallama.explanation_metrics.neural.opening import (
     load_bart_score,
     load_bert_score,
 )
-from mentallama.explanation_metrics.evidence import EVIDENCE_COLUMNS, QuotedEvidence
 from mentallama.explanation_metrics.overlap import OVERLAP_COLUMNS, OverlapWithReference
 from mentallama.text.suggestions import did_you_mean
 
@@ -80,6 +86,15 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         ANNOTATED_EVIDENCE_COLUMNS,
         "overlap of the evidence with the passages that annotators marked",
         by_default=True,
+    ),
+    LABEL_CONSISTENCY: MetricKind(
+        LabelConsistency.load,
+        LABEL_CONSISTENCY_COLUMNS,
+        "whether the explanation alone implies the answer's label",
+        location="the folder of a trained label reader",
+        by_default=True,
+        problem=label_reader_problem,
+        analyst_kind="encoder",
     ),
     "llm_judge": MetricKind(
         _load_llm_judge,

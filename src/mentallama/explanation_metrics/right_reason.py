@@ -1,21 +1,21 @@
 """Right label for a right reason: the share of all answers that are right, consistent and supported by the post.
 
-It is computed from the values that other metrics gave a row, so it needs no explanation of its own.
+It is computed from the values that other metrics gave a row, so it reads no explanation itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
+from mentallama.explanation_metrics.base import ExplanationRow
 from mentallama.explanation_metrics.evidence import NO_QUOTATION, QUOTES_IN_POST
 from mentallama.explanation_metrics.label_consistency import LABEL_CONSISTENCY
 from mentallama.metrics.bootstrap import Resampling, mean_interval
 from mentallama.metrics.classification import percent, round_score
 from mentallama.records import Record
 
-REQUIRED_METRICS = frozenset(("evidence", "label_consistency"))
-"""Metrics without which there is no right reason to speak of."""
+REQUIRED_COLUMNS = frozenset((QUOTES_IN_POST, LABEL_CONSISTENCY))
+"""Columns without which nothing can be said about reasons."""
 
 
 class RightReasonScore(Record):
@@ -43,59 +43,50 @@ class RightReasonScore(Record):
     """Right and consistent, but without a quotation that could support it."""
 
 
-class ReasonedAnswer(NamedTuple):
-    """An answer, and what the metrics found about its explanation.
-
-    `absence`: why there is no explanation, if there is none. `values` and `unscored` are as in `ExplanationRow`.
-    """
-
-    post_id: str
-    correct: bool
-    absence: str | None
-    values: Mapping[str, float]
-    unscored: Mapping[str, str]
-
-    @property
-    def undecided(self) -> bool:
-        """Whether it has an explanation, and a label, but no metric says whether they agree."""
-        return self.absence is None and LABEL_CONSISTENCY not in self.values
-
-    @property
-    def consistent(self) -> bool:
-        """Whether the label is right and the explanation implies it."""
-        return self.correct and self.values.get(LABEL_CONSISTENCY) == 100.0
-
-    @property
-    def supported(self) -> bool:
-        """Whether it is consistent and quotes the post and nothing else."""
-        return self.consistent and self.values.get(QUOTES_IN_POST) == 100.0
-
-    @property
-    def unquoted(self) -> bool:
-        """Whether it is consistent and quotes nothing."""
-        return self.consistent and self.unscored.get("evidence") == NO_QUOTATION
+def has_right_reason(row: ExplanationRow) -> bool | None:
+    """Whether an answer is right for a right reason; None if its consistency could not be decided."""
+    return None if _is_undecided(row) else _is_consistent(row) and row.values.get(QUOTES_IN_POST) == 100.0
 
 
-def right_reason_score(answers: Sequence[ReasonedAnswer], resampling: Resampling) -> RightReasonScore:
+def _is_undecided(row: ExplanationRow) -> bool:
+    """Whether it has a label and an explanation, but no metric says whether they agree."""
+    return row.absence is None and row.predicted is not None and LABEL_CONSISTENCY not in row.values
+
+
+def _is_right(row: ExplanationRow) -> bool:
+    return row.predicted is not None and row.predicted == row.gold
+
+
+def _is_consistent(row: ExplanationRow) -> bool:
+    """Whether the label is right and the explanation implies it."""
+    return _is_right(row) and row.values.get(LABEL_CONSISTENCY) == 100.0
+
+
+def _is_unquoted(row: ExplanationRow) -> bool:
+    """Whether it is consistent and quotes nothing."""
+    return _is_consistent(row) and row.unscored.get("evidence") == NO_QUOTATION
+
+
+def right_reason_score(rows: Sequence[ExplanationRow], resampling: Resampling) -> RightReasonScore:
     """The score of one set's answers."""
-    decided = [answer for answer in answers if not answer.undecided]
-    undecided = len(answers) - len(decided)
-    if undecided and all(answer.absence is not None for answer in decided):
+    decided = [row for row in rows if not _is_undecided(row)]
+    undecided = len(rows) - len(decided)
+    if undecided and all(row.absence is not None for row in decided):
         decided = []
-    n = len(decided)
+    supported = [has_right_reason(row) is True for row in decided]
     interval = mean_interval(
-        [100.0 * answer.supported for answer in decided], [answer.post_id for answer in decided], resampling
+        [100.0 * each for each in supported], [row.post_id for row in decided], resampling
     )
 
-    def share(count: int) -> float | None:
-        return percent(count, n)
+    def share(test: Callable[[ExplanationRow], bool]) -> float | None:
+        return percent(sum(map(test, decided)), len(decided))
 
     return RightReasonScore(
-        n=n,
+        n=len(decided),
         undecided=undecided,
-        share=share(sum(answer.supported for answer in decided)),
+        share=percent(sum(supported), len(decided)),
         interval=None if interval is None else (round_score(interval[0]), round_score(interval[1])),
-        right=share(sum(answer.correct for answer in decided)),
-        consistent=share(sum(answer.consistent for answer in decided)),
-        unquoted=share(sum(answer.unquoted for answer in decided)),
+        right=share(_is_right),
+        consistent=share(_is_consistent),
+        unquoted=share(_is_unquoted),
     )

@@ -9,29 +9,20 @@ from mentallama.explanation_metrics.base import (
     CaseScore,
     ExplanationCase,
     ExplanationMetric,
+    ExplanationRow,
     MetricSpec,
     ScoreColumn,
 )
 from mentallama.explanation_metrics.registry import EXPLANATION_METRICS, MetricKind
-from mentallama.metrics.bootstrap import Resampling, mean_interval
+from mentallama.explanation_metrics.right_reason import (
+    REQUIRED_COLUMNS,
+    RightReasonScore,
+    has_right_reason,
+    right_reason_score,
+)
+from mentallama.metrics.bootstrap import Resampling, mean_intervals
 from mentallama.metrics.classification import round_score
 from mentallama.records import Record
-
-
-class ExplanationRow(Record):
-    """The scores of one explanation: a line of `explanations.jsonl.zst`.
-
-    `values` are by column, `unscored` are reasons by metric. A row without an explanation has neither, and `absence`
-    says why.
-    """
-
-    example_id: str
-    set: str
-    question: str
-    post_id: str
-    absence: str | None = None
-    values: dict[str, float] = {}
-    unscored: dict[str, str] = {}
 
 
 class ColumnScore(Record):
@@ -49,13 +40,15 @@ class SetExplanationScores(Record):
     """Scores of one set's explanations.
 
     `rows` counts the answers to labelled rows, `absent` those of them without an explanation by reason (refused,
-    empty), and `unscored` those that a metric could not score, by metric and reason.
+    empty), and `unscored` those that a metric could not score, by metric and reason. `right_reason` is None where one
+    of its metrics was not computed.
     """
 
     rows: int
     absent: dict[str, int] = {}
     unscored: dict[str, dict[str, int]] = {}
     columns: dict[str, ColumnScore] = {}
+    right_reason: RightReasonScore | None = None
 
     @property
     def explained(self) -> int:
@@ -88,15 +81,18 @@ def score_cases(
 
 
 def _row(case: ExplanationCase, scores: Sequence[tuple[str, CaseScore]]) -> ExplanationRow:
-    return ExplanationRow(
+    row = ExplanationRow(
         example_id=case.example.id,
         set=case.example.task,
         question=case.example.question,
         post_id=case.example.post_id,
+        gold=case.example.label,
+        predicted=case.reading.label,
         absence=case.absence,
         values={name: value for _, score in scores for name, value in score.values.items()},
         unscored={metric: score.reason for metric, score in scores if score.reason is not None},
     )
+    return row.model_copy(update={"right_reason": has_right_reason(row)})
 
 
 def summarize_rows(
@@ -111,21 +107,28 @@ def summarize_rows(
         rows=len(rows),
         absent=dict(Counter(row.absence for row in rows if row.absence is not None)),
         unscored={metric: dict(reasons) for metric, reasons in unscored.items()},
-        columns={name: _column_score(rows, name, resampling) for name in columns},
+        columns=_column_scores(rows, columns, resampling),
+        right_reason=right_reason_score(rows, resampling) if set(columns) >= REQUIRED_COLUMNS else None,
     )
 
 
-def _column_score(rows: Sequence[ExplanationRow], name: str, resampling: Resampling) -> ColumnScore:
-    scored = [(row.values[name], row.post_id) for row in rows if name in row.values]
-    if not scored:
-        return ColumnScore(mean=None, interval=None, n=0)
-    values, posts = zip(*scored, strict=True)
-    interval = mean_interval(values, posts, resampling)
-    return ColumnScore(
-        mean=round_score(sum(values) / len(values)),
-        interval=None if interval is None else (round_score(interval[0]), round_score(interval[1])),
-        n=len(values),
-    )
+def _column_scores(
+    rows: Sequence[ExplanationRow], columns: Sequence[str], resampling: Resampling
+) -> dict[str, ColumnScore]:
+    import numpy as np
+
+    values = np.array([[row.values.get(name, np.nan) for name in columns] for row in rows], dtype=np.float64)
+    values = values.reshape(len(rows), len(columns))
+    intervals = mean_intervals(values, [row.post_id for row in rows], resampling)
+    scores = {}
+    for name, column, interval in zip(columns, values.T, intervals, strict=True):
+        scored = column[~np.isnan(column)]
+        scores[name] = ColumnScore(
+            mean=round_score(float(scored.mean())) if len(scored) else None,
+            interval=None if interval is None else (round_score(interval[0]), round_score(interval[1])),
+            n=len(scored),
+        )
+    return scores
 
 
 def rows_by_set(rows: Sequence[ExplanationRow]) -> Mapping[str, list[ExplanationRow]]:

@@ -11,15 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.answers.format import write_answer
-from mentallama.answers.parse import read_answer
-from mentallama.answers.strip_label import strip_label
+from mentallama.analysts.linear import explanation_classifier
 from mentallama.analysts.linear.explanation_classifier import (
     N_FOLDS,
     ExplanationClassifier,
     NoSharedFeatures,
     assign_folds,
 )
+from mentallama.answers.format import write_answer
+from mentallama.answers.parse import read_answer
+from mentallama.answers.strip_label import strip_label
 from mentallama.check.gates import label_consistency as gate
 from mentallama.check.gates.label_consistency import (
     ExplanationPrediction,
@@ -342,7 +343,7 @@ def test_explanations_that_share_no_word_are_not_judged(monkeypatch: pytest.Monk
 def test_an_answer_with_another_label_than_the_sets_is_not_trained_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gate, "MIN_TRAINING_ROWS", 60)
+    monkeypatch.setattr(explanation_classifier, "MIN_TRAINING_ROWS", 60)
     rows = made_up(60)
     post = rows[0].post.model_copy(update={"labels": {"depression": "no"}})
     other = row_for(post, "depression", rows[0].response.text)
@@ -352,7 +353,7 @@ def test_an_answer_with_another_label_than_the_sets_is_not_trained_on(
 
 def test_large_sets_are_subsampled_by_whole_posts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = made_up(200)
-    monkeypatch.setattr(gate, "MAX_TRAINING_ROWS", 50)
+    monkeypatch.setattr(explanation_classifier, "MAX_TRAINING_ROWS", 50)
     drawn = gate._training_indices(rows, ["text"] * 200)
     assert len(drawn) == 50
     assert drawn == sorted(drawn)

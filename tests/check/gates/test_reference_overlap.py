@@ -29,7 +29,7 @@ def test_rows_are_measured_against_references_of_the_same_post_and_question() ->
     )
     found = score_overlap(rows, references)
     assert found[0] == {}
-    assert found[1] == pytest.approx({"chrf": 100, "rouge1": 100, "rouge2": 100, "rougeL": 100})
+    assert found[1] == pytest.approx({"chrf": 100, "bleu": 100, "rouge1": 100, "rouge2": 100, "rougeL": 100})
 
 
 def test_the_gate_judges_by_chrf_where_there_is_a_bound_and_a_reference() -> None:

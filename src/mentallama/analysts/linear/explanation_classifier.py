@@ -7,6 +7,7 @@ good as one per question (weighted F1 92.5 and 94.2 against 92.2 and 94.9), and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,14 @@ from mentallama.text.tokenize import word_tokens
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+MIN_TRAINING_ROWS = 20
+"""Minimum number of training rows in a set for its explanations to be judged."""
+MAX_TRAINING_ROWS = 6000
+"""Maximum number of training rows per set; SAD has 5,547. Larger sets are subsampled by whole posts."""
+MIN_KNOWN_TERMS = 3
+"""Minimum number of an explanation's words or word pairs that occur in the training rows. An explanation in another
+language than the training rows has fewer, and cannot be judged."""
 
 INVERSE_REGULARIZATION = 16.0
 """C of the logistic regression. On the validation files, 4 and 64 are within 0.3 of it in weighted F1."""
@@ -58,11 +67,16 @@ class ExplanationClassifier:
         Each explanation's post: explanations of one post stay in one fold.
     label_descriptions
         The task file's description of each label, one text per label.
+    judge_training_rows
+        Whether the training rows are judged too: those whose labels look noisy are left out, and probabilities are
+        calibrated. It takes six to eleven times as long; without it, the labels predicted for other explanations are
+        hardly different.
 
     Attributes
     ----------
     out_of_fold_probabilities
-        Probabilities of the training rows, shape (texts, labels), each by a model that saw no row of its post.
+        Probabilities of the training rows, shape (texts, labels), each by a model that saw no row of its post; shape
+        (0, labels) if they are not judged.
     used_rows
         Which training rows were not left out as noisy, shape (texts,).
 
@@ -78,6 +92,8 @@ class ExplanationClassifier:
         label_indices: IntArray,
         groups: Sequence[str],
         label_descriptions: Sequence[str],
+        *,
+        judge_training_rows: bool = True,
     ) -> None:
         self._word_vectorizer, self._char_vectorizer = (
             _vectorizer("word", (1, 2)),
@@ -87,15 +103,22 @@ class ExplanationClassifier:
         vectorizers = (self._word_vectorizer, self._char_vectorizer)
         features = hstack([_fit_transform(vectorizer, all_texts) for vectorizer in vectorizers]).tocsr()
         rows, descriptions = features[: len(texts)], features[len(texts) :]
-        folds = assign_folds(label_indices, groups)
-        all_rows = np.ones(len(label_indices), dtype=bool)
-        logits = _out_of_fold_logits(rows, descriptions, label_indices, folds, all_rows)
+        self._scale = 1.0
+        self.used_rows = np.ones(len(label_indices), dtype=bool)
+        self.out_of_fold_probabilities: FloatArray = np.empty((0, len(label_descriptions)))
+        if judge_training_rows:
+            self._judge_training_rows(rows, descriptions, label_indices, assign_folds(label_indices, groups))
+        self._model = _fit(rows[self.used_rows], descriptions, label_indices[self.used_rows])
+
+    def _judge_training_rows(
+        self, rows: Any, descriptions: Any, label_indices: IntArray, folds: IntArray
+    ) -> None:
+        logits = _out_of_fold_logits(rows, descriptions, label_indices, folds, self.used_rows)
         self.used_rows = _plausible_labels(softmax(logits, axis=1), label_indices)
         if not self.used_rows.all():
             logits = _out_of_fold_logits(rows, descriptions, label_indices, folds, self.used_rows)
         self._scale = fit_logit_scale(logits[self.used_rows], label_indices[self.used_rows])
-        self.out_of_fold_probabilities: FloatArray = softmax(self._scale * logits, axis=1)
-        self._model = _fit(rows[self.used_rows], descriptions, label_indices[self.used_rows])
+        self.out_of_fold_probabilities = softmax(self._scale * logits, axis=1)
 
     def predict_proba(self, texts: Sequence[str]) -> FloatArray:
         """Label probabilities of other explanations, shape (texts, labels); `texts` must not be empty."""
@@ -114,6 +137,33 @@ class ExplanationClassifier:
         """Number of distinct words and word pairs of each text that occur in the training texts, shape (texts,)."""
         counts: IntArray = np.diff(self._word_vectorizer.transform(texts).indptr).astype(np.int64)
         return counts
+
+
+def too_few_rows(labels: Sequence[str]) -> str | None:
+    """How many rows of how many labels there are, if they are too few to learn from."""
+    n_labels = len(set(labels))
+    if len(labels) >= MIN_TRAINING_ROWS and n_labels >= 2:
+        return None
+    return (
+        f"{len(labels)} training rows of {n_labels} labels to learn from; it takes {MIN_TRAINING_ROWS} of 2"
+    )
+
+
+def draw_training_rows(posts: Sequence[str]) -> list[int]:
+    """Indices of the rows to train on, ascending: all, or whole posts up to `MAX_TRAINING_ROWS` rows.
+
+    `posts` are the ids of the posts that the rows are about.
+    """
+    if len(posts) <= MAX_TRAINING_ROWS:
+        return list(range(len(posts)))
+    rows_per_post = Counter(posts)
+    total, drawn = 0, set[str]()
+    for post in sorted(rows_per_post, key=lambda post: stable_id("drawn", post)):
+        total += rows_per_post[post]
+        if total > MAX_TRAINING_ROWS:
+            break
+        drawn.add(post)
+    return [index for index, post in enumerate(posts) if post in drawn]
 
 
 def assign_folds(label_indices: IntArray, groups: Sequence[str]) -> IntArray:

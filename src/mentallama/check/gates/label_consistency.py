@@ -17,24 +17,24 @@ import numpy as np
 
 from mentallama.analysts.base import LabelReader
 from mentallama.analysts.checkpoints.metadata import seen_hash
+from mentallama.analysts.linear.explanation_classifier import (
+    MIN_KNOWN_TERMS,
+    ExplanationClassifier,
+    FloatArray,
+    NoSharedFeatures,
+    draw_training_rows,
+    too_few_rows,
+)
 from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.strip_label import strip_label
-from mentallama.analysts.linear.explanation_classifier import ExplanationClassifier, FloatArray, NoSharedFeatures
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_rows import ResponseRow
 from mentallama.metrics.classification import weighted_f1_of_labels
-from mentallama.records import Verdict, stable_id
+from mentallama.records import Verdict
 from mentallama.tasks import Task
 
 GATE = "label_consistency"
-MIN_TRAINING_ROWS = 20
-"""Minimum number of training rows in a set for its explanations to be judged."""
-MAX_TRAINING_ROWS = 6000
-"""Maximum number of training rows per set; SAD has 5,547. Larger sets are subsampled by whole posts."""
-MIN_KNOWN_TERMS = 3
-"""Minimum number of an explanation's words or word pairs that occur in the training rows. An explanation in another
-language than the training rows has fewer, and cannot be judged."""
 NO_SHARED_FEATURES_REASON = "the explanations of the training rows share no words to learn from"
 
 
@@ -166,11 +166,8 @@ def _predict_set(rows: list[ResponseRow]) -> Iterator[ExplanationPrediction]:
     texts = [strip_label(task, row.reading.explanation) for row in rows]
     training = _training_indices(rows, texts)
     label_counts = Counter(rows[index].example.label for index in training)
-    if len(training) < MIN_TRAINING_ROWS or len(label_counts) < 2:
-        reason = (
-            f"{task.set} has {len(training)} training rows of {len(label_counts)} labels to learn from; it takes "
-            f"{MIN_TRAINING_ROWS} of 2"
-        )
+    if shortage := too_few_rows([str(rows[index].example.label) for index in training]):
+        reason = f"{task.set} has {shortage}"
         yield from (ExplanationPrediction(not_judged_reason=reason, empty=not text) for text in texts)
         return
     try:
@@ -201,19 +198,7 @@ def _training_indices(rows: list[ResponseRow], texts: list[str]) -> list[int]:
         for index, row in enumerate(rows)
         if row.post.split == "train" and texts[index] and row.example.label == row.reading.label is not None
     ]
-    if len(usable) <= MAX_TRAINING_ROWS:
-        return usable
-    shuffled_posts = sorted(
-        {rows[index].post.id for index in usable}, key=lambda post: stable_id("drawn", post)
-    )
-    rows_per_post = Counter(rows[index].post.id for index in usable)
-    total, drawn_posts = 0, set()
-    for post in shuffled_posts:
-        total += rows_per_post[post]
-        if total > MAX_TRAINING_ROWS:
-            break
-        drawn_posts.add(post)
-    return [index for index in usable if rows[index].post.id in drawn_posts]
+    return [usable[row] for row in draw_training_rows([rows[index].post.id for index in usable])]
 
 
 def _probabilities(
