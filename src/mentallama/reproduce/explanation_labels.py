@@ -6,9 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from mentallama.analysts.linear.explanation_classifier import (
+    MAX_TRAINING_ROWS,
+    MIN_TRAINING_ROWS,
+    ExplanationClassifier,
+    NoSharedFeatures,
+)
 from mentallama.answers.strip_label import strip_label
-from mentallama.check.explanation_classifier import ExplanationClassifier, NoSharedFeatures
-from mentallama.check.gates.label_consistency import MAX_TRAINING_ROWS, MIN_TRAINING_ROWS
 from mentallama.errors import counted
 from mentallama.evaluate.scores import ScoredRow, compute_scores
 from mentallama.progress import heartbeat
