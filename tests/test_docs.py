@@ -153,6 +153,7 @@ EXCUSED = {
     "imhi-": "needs the published data",
     "data/release": "needs the published data",
     "data=DIR": "needs the published data",
+    "--data DIR": "needs the published data",
     "corpus=DIR": "needs a corpus and a base model",
     "sample-tiny-llama": "trains for minutes; tests/train trains smaller models in the same way",
     "benchmarks/": "measures for minutes to hours",

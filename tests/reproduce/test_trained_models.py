@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from mentallama.collect.summary import CollectSummary, HeldOut
+from mentallama.collect.summary import CollectSummary, HeldOut, LabelDrift, Overlap
 from mentallama.errors import UsageError
+from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.files.manifest import write_manifest
@@ -97,6 +98,30 @@ def test_fewer_rows_are_a_cause_and_other_rows_make_it_impossible(tmp_path: Path
         run = open_scored_run(f"{CHAT_13B}={write_run(tmp_path / name, **changes)}", TASKS)
         finding = findings("test_scores", tmp_path, run)[f"dreaddit, {CHAT_13B}"]
         assert (finding.verdict, finding.ours, finding.cause) == ("not possible", None, reason)
+
+
+def test_reader_leaks_drift_and_seed_are_said_as_causes(tmp_path: Path) -> None:
+    reader = PublishedScore(
+        weighted_f1=70.5,
+        accuracy=70.0,
+        reason=None,
+        n_references=414,
+        n_outputs=414,
+        n_defaulted=9,
+        n_differences=9,
+    )
+    folder = write_run(tmp_path / "run", base="mental-roberta-base", as_published={"dreaddit": reader})
+    run = open_scored_run(str(folder), TASKS)
+    overlap = Overlap(
+        test_sets=("dreaddit",), train_sets=("dreaddit", "Irf"), test_posts=(414,),
+        before_guard=((5, 5),), after_guard=((0, 2),),
+    )  # fmt: skip
+    drift = (LabelDrift(set="dreaddit", question="stress", rows=400, differ=3, share=0.0075),)
+    known = replace(run, artifacts=replace(run.artifacts, overlap=overlap, drift=drift))
+    assert findings("test_scores", tmp_path, known)[f"dreaddit, {ROBERTA}"].cause == (
+        "the published reader gives 70.50; 2 test posts in training data of Irf; "
+        "labels of 3 of 400 published rows differ upstream; one training, seed 7"
+    )
 
 
 def test_held_out_sets_are_compared_with_table_3_alone(tmp_path: Path) -> None:

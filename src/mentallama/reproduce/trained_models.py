@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mentallama.errors import counted
 from mentallama.evaluate.published.paper_results import ModelScores, load_paper_results
 from mentallama.report.comparability import is_synthetic, other_number_of_rows, reasons_against_paper
 from mentallama.report.sections.results import held_out_sets
@@ -56,15 +57,34 @@ def _run_findings(
                 yield not_possible(claim, subject, "; ".join(reasons), published=published)
                 continue
             of_set = scores.sets[name]
-            seed = None if run.seed is None else f"one training, seed {run.seed}"
             yield judge(
                 claim,
                 subject,
                 round(of_set.weighted_f1, 2),
                 published=published,
                 interval=of_set.weighted_f1_interval,
-                cause="; ".join(filter(None, (fewer, seed))),
+                cause="; ".join(filter(None, (fewer, *_gap_causes(run, name)))),
             )
+
+
+def _gap_causes(run: ScoredRun, name: str) -> Iterator[str]:
+    """What can move a score away from the published one: reader, leaks, drift of labels, and seed."""
+    artifacts = run.artifacts
+    assert artifacts.scores is not None
+    as_published = (artifacts.scores.as_published or {}).get(name)
+    if as_published is not None and as_published.weighted_f1 is not None:
+        yield f"the published reader gives {as_published.weighted_f1:.2f}"
+    overlap = artifacts.overlap
+    if overlap is not None and overlap.after_guard is not None and name in overlap.test_sets:
+        counts = overlap.after_guard[overlap.test_sets.index(name)]
+        for other, posts in zip(overlap.train_sets, counts, strict=True):
+            if posts:
+                yield f"{counted(posts, 'test post')} in training data of {other}"
+    drift = [item for item in artifacts.drift or () if item.set == name]
+    if differ := sum(item.differ for item in drift):
+        yield f"labels of {differ:,} of {sum(item.rows for item in drift):,} published rows differ upstream"
+    if run.seed is not None:
+        yield f"one training, seed {run.seed}"
 
 
 def _is_unseen(run: ScoredRun, name: str) -> bool | None:
