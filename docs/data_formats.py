@@ -25,7 +25,7 @@ from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
 from mentallama.predict.questions import QuestionRow
 from mentallama.predict.run import PredictSummary
-from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, Verdict
+from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, UpstreamLabels, Verdict
 from mentallama.report.comparison.comparison_file import ComparisonFile
 from mentallama.reproduce.ledger import ClaimLedger
 from mentallama.robustness.flips import FlipRow
@@ -108,6 +108,12 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 names.OVERLAP_FILE,
                 "How many test posts of each set also occur in the training data of each set.",
                 Overlap,
+            ),
+            File(
+                names.UPSTREAM_LABELS_FILE,
+                "Upstream labels of the release's posts that also stand in upstream files; `evaluate` scores against "
+                "both.",
+                UpstreamLabels,
             ),
             File(
                 names.LABEL_DRIFT_FILE,

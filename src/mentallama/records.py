@@ -89,6 +89,17 @@ class Post(Record):
     provenance: Provenance
 
 
+class UpstreamLabels(Record):
+    """Labels of a post's questions in the set's upstream files, where they are known and agree with one another.
+
+    `Post.labels` of the same post are those of the release, which differ on some posts.
+    """
+
+    post_id: str
+    set: str
+    labels: dict[str, str]
+
+
 class Example(Record):
     """A post and one question about it.
 

@@ -21,6 +21,7 @@ REJECTS_FILE = "rejects.jsonl"
 REMOVED_FILE = "removed.jsonl"
 OVERLAP_FILE = "overlap.json"
 LABEL_DRIFT_FILE = "label_drift.json"
+UPSTREAM_LABELS_FILE = "upstream_labels.jsonl.zst"
 
 COLLECT_SUMMARY_PATH = f"collect/{SUMMARY_FILE}"
 POSTS_PATH = f"collect/{POSTS_FILE}"
@@ -29,6 +30,7 @@ REJECTS_PATH = f"collect/{REJECTS_FILE}"
 REMOVED_PATH = f"collect/{REMOVED_FILE}"
 OVERLAP_PATH = f"collect/{OVERLAP_FILE}"
 LABEL_DRIFT_PATH = f"collect/{LABEL_DRIFT_FILE}"
+UPSTREAM_LABELS_PATH = f"collect/{UPSTREAM_LABELS_FILE}"
 
 # teach
 FAILED_REQUESTS_FILE = "failed_requests.jsonl"

@@ -21,7 +21,7 @@ from mentallama.collect.summary import Removal
 from mentallama.config import Collect, Recipe, read_recipe
 from mentallama.files.record_files import read_records
 from mentallama.files.tables import read_table
-from mentallama.records import Post, Response, example_of
+from mentallama.records import Post, Response, UpstreamLabels, example_of
 from mentallama.tasks import load_tasks, write_query
 from mentallama.text.fingerprint import text_key
 from mentallama.text.pii import scrub
@@ -262,7 +262,7 @@ def test_the_same_bytes_whatever_the_number_of_processes_and_the_size_of_batches
     other = collected(sample_recipe(f"jobs={jobs}"), tmp_path / "collect")
     files = sorted(path.name for path in run.out.iterdir())
     assert files == sorted(path.name for path in other.out.iterdir())
-    assert len(files) == 7
+    assert len(files) == 8
     assert [name for name in files if (run.out / name).read_bytes() != (other.out / name).read_bytes()] == []
 
 
@@ -411,6 +411,10 @@ def test_release_and_upstream_meet(tmp_path: Path) -> None:
         {"set": "Irf", "question": first, "rows": 2, "differ": 1, "share": 0.5, "pairs": {"yes → no": 1}},
         {"set": "Irf", "question": second, "rows": 2, "differ": 0, "share": 0.0, "pairs": {}},
     ]
+    ids = {post.text: post.id for post in found.posts if post.split == "test"}
+    upstream = list(read_records(found.out / "upstream_labels.jsonl.zst", UpstreamLabels))
+    assert {each.post_id for each in upstream} == set(ids.values())
+    assert sorted(each.labels[first] for each in upstream) == ["no", "yes"]
     responses = list(read_records(found.out / "responses.jsonl.zst", Response))
     examples = {
         example_of(post, question, "instruction").id

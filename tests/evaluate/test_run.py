@@ -14,7 +14,7 @@ from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.record_files import read_json, read_records, write_records
-from mentallama.records import Post, Prediction, Provenance, Reading, Response, example_of
+from mentallama.records import Post, Prediction, Provenance, Reading, Response, UpstreamLabels, example_of
 from mentallama.tasks import find_task, load_tasks, write_query
 from tests.factories.model_outputs import write_csv, write_outputs
 
@@ -368,3 +368,22 @@ def test_scores_replace_earlier_scores_but_no_file_of_the_users(benchmark: Path,
         evaluate_responses(benchmark, "instruction", "reference", tmp_path / "mine")
     assert (tmp_path / "mine/scores.json").read_text(encoding="utf-8") == "mine"
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["scores.json"]
+
+
+def test_predictions_are_scored_against_upstream_labels_too(tmp_path: Path) -> None:
+    posts, source, out = predicted(
+        tmp_path, [prediction(IDS[0]), prediction(IDS[1], "no"), prediction(IDS[4])]
+    )
+    ids = [post.id for post in read_records(posts, Post)]
+    upstream = tmp_path / "upstream_labels.jsonl.zst"
+    labels = [UpstreamLabels(post_id=ids[1], set="DR", labels={"depression": "no"})]
+    write_records(upstream, labels)
+    scores = evaluate_predictions(posts, source, out, "instruction", load_tasks(), upstream=upstream)
+    found = scores.against_upstream["DR"]
+    assert (found.rows, found.upstream_f1) == (1, 100.0)
+    assert scores.sets["DR"].n == 3  # the score itself stays that of the release's labels
+    write_records(upstream, [labels[0].model_copy(update={"labels": {"depression": "perhaps"}})])
+    with pytest.raises(
+        DataError, match=r"upstream_labels\.jsonl\.zst, row 1: 'perhaps' is not a label of DR"
+    ):
+        evaluate_predictions(posts, source, out, "instruction", load_tasks(), upstream=upstream)

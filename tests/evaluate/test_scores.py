@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from mentallama.evaluate.scores import ScoredRow, compute_scores, confusion_by_post, score_row
+from mentallama.evaluate.scores import (
+    ScoredRow,
+    compute_scores,
+    confusion_by_post,
+    score_against_upstream,
+    score_row,
+)
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Example, Reading
 from mentallama.tasks import find_task
@@ -187,3 +193,36 @@ def test_a_post_has_the_same_hash_in_every_run_and_none_without_its_text() -> No
 def test_an_example_without_a_gold_label_cannot_be_scored() -> None:
     with pytest.raises(ValueError, match="e1"):
         score_row(EXAMPLE.model_copy(update={"label": None}), Reading(status="parsed", label="yes"), {})
+
+
+def test_the_same_answers_against_both_labels() -> None:
+    """Four rows, of which three have an upstream label and one of these another one.
+
+    Against the release: yes/yes, yes/no, no/no: F1 of yes is 2/3 with weight 2, of no 2/3: 66.67. Against upstream:
+    yes/yes, no/no, no/no: 100.
+    """
+    golds, answers = ["yes", "yes", "no", "no"], ["yes", "no", "no", "yes"]
+    rows = [
+        ScoredRow(
+            example_id=str(number),
+            set="dreaddit",
+            question="stress",
+            post_id=str(number),
+            gold=gold,
+            status="parsed",
+            predicted=answer,
+        )
+        for number, (gold, answer) in enumerate(zip(golds, answers, strict=True))
+    ]
+    upstream = {("0", "stress"): "yes", ("1", "stress"): "no", ("2", "stress"): "no", ("3", "other"): "yes"}
+    found = score_against_upstream(rows, upstream, ["yes", "no"], Resampling(resamples=100))
+    assert found is not None
+    assert (found.rows, found.posts, found.differ) == (3, 3, 1)
+    assert (found.release_f1, found.upstream_f1, found.difference) == (66.6667, 100.0, 33.3333)
+    assert found.upstream_interval == (100, 100)
+    assert found.difference_interval is not None
+    assert found.difference_interval[0] >= 0
+    assert score_against_upstream(rows, {}, ["yes", "no"], Resampling()) is None
+    one = score_against_upstream(rows[:1], upstream, ["yes", "no"], Resampling())
+    assert one is not None
+    assert (one.difference, one.difference_interval) == (0, None)

@@ -3,47 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
 
 from mentallama.collect.summary import LabelDrift
-from mentallama.records import Post
+from mentallama.records import Post, UpstreamLabels
 
 
-def label_drift(posts: Iterable[tuple[int, Post]]) -> list[LabelDrift]:
-    """Compare labels of the release with upstream labels, post by post.
+class LabelPair(NamedTuple):
+    """The two labels of one question about post number `number`: of the release, and of the upstream file."""
+
+    number: int
+    set: str
+    question: str
+    published: str
+    upstream: str
+
+
+def pair_labels(posts: Iterable[tuple[int, int, Post]]) -> list[LabelPair]:
+    """Pair the labels of the release with upstream labels, by post and question.
 
     Parameters
     ----------
     posts
-        Key hash and post, of sets that have both origins, in any order.
+        Number, key hash and post, of sets that have both origins, in any order.
 
     Returns
     -------
-    list of LabelDrift
-        One item for each set and question. Posts that have two different labels upstream are not compared.
+    list of LabelPair
+        In the order of the release's posts. Posts that have two different labels upstream are left out.
     """
     upstream: dict[tuple[str, str, int], set[str]] = {}
-    published: list[tuple[str, str, int, str]] = []
-    for key, post in posts:
+    published: list[tuple[int, int, str, str, str]] = []
+    for number, key, post in posts:
         for question, label in post.labels.items():
             if post.provenance.origin == "release":
-                published.append((post.set, question, key, label))
+                published.append((number, key, post.set, question, label))
             else:
                 upstream.setdefault((post.set, question, key), set()).add(label)
-    rows: Counter[tuple[str, str]] = Counter()
-    pairs: dict[tuple[str, str], Counter[str]] = {}
-    for set_name, question, key, reference in published:
+    pairs = []
+    for number, key, set_name, question, reference in published:
         labels = upstream.get((set_name, question, key), set())
-        if len(labels) != 1:
-            continue
-        rows[set_name, question] += 1
-        label = next(iter(labels))
-        if label != reference:
-            pairs.setdefault((set_name, question), Counter())[f"{label} → {reference}"] += 1
+        if len(labels) == 1:
+            pairs.append(LabelPair(number, set_name, question, reference, next(iter(labels))))
+    return pairs
+
+
+def label_drift(pairs: Iterable[LabelPair]) -> list[LabelDrift]:
+    """Count the pairs that differ; one item for each set and question."""
+    rows: Counter[tuple[str, str]] = Counter()
+    differing: dict[tuple[str, str], Counter[str]] = {}
+    for pair in pairs:
+        question = (pair.set, pair.question)
+        rows[question] += 1
+        if pair.upstream != pair.published:
+            differing.setdefault(question, Counter())[f"{pair.upstream} → {pair.published}"] += 1
     return [
-        _drift(set_name, question, count, pairs.get((set_name, question), Counter()))
+        _drift(set_name, question, count, differing.get((set_name, question), Counter()))
         for (set_name, question), count in rows.items()
     ]
+
+
+def upstream_labels(pairs: Sequence[LabelPair], ids: Mapping[int, str]) -> Iterator[UpstreamLabels]:
+    """Yield the upstream labels of the posts that have an id in `ids`, by their numbers."""
+    for number, of_post in groupby(pairs, key=lambda pair: pair.number):
+        if number in ids:
+            listed = list(of_post)
+            labels = {pair.question: pair.upstream for pair in listed}
+            yield UpstreamLabels(post_id=ids[number], set=listed[0].set, labels=labels)
 
 
 def _drift(set_name: str, question: str, rows: int, pairs: Counter[str]) -> LabelDrift:

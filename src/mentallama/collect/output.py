@@ -11,14 +11,20 @@ from typing import Any
 import numpy as np
 
 from mentallama.collect.clean_inputs import CLEANED_POSTS_FILE, REFERENCES_FILE
-from mentallama.collect.label_drift import label_drift
+from mentallama.collect.label_drift import label_drift, pair_labels, upstream_labels
 from mentallama.collect.leak_guard import DuplicatePost
 from mentallama.collect.splits import DROPPED, PostIndex
 from mentallama.collect.summary import Removal, RemovalCount
 from mentallama.files.atomic import write_json
-from mentallama.files.record_files import open_jsonl, record_writer
+from mentallama.files.record_files import open_jsonl, record_writer, write_records
 from mentallama.records import ORIGINS, SPLITS, Form, Post, Response, example_of, stable_id
-from mentallama.run_files import LABEL_DRIFT_FILE, POSTS_FILE, REMOVED_FILE, RESPONSES_FILE
+from mentallama.run_files import (
+    LABEL_DRIFT_FILE,
+    POSTS_FILE,
+    REMOVED_FILE,
+    RESPONSES_FILE,
+    UPSTREAM_LABELS_FILE,
+)
 from mentallama.text.near_duplicates import Array
 
 RELEASE_RESPONDER = "gpt-3.5-turbo"
@@ -71,18 +77,33 @@ class CollectOutput:
             for values, n in sorted(counts.items(), key=str)
         ]
 
-    def write_label_drift(self) -> None:
-        """Write the differences between published and upstream labels, for the sets that have both."""
+    def release_posts_to_compare(self) -> set[int]:
+        """Numbers of the release's posts in sets that have upstream labels too."""
+        release = self._posts.origins == ORIGINS.index("release")
+        return set(np.flatnonzero(self._to_compare() & release).tolist())
+
+    def _to_compare(self) -> Array:
+        """Whether a post is of a set with labels of both origins, bool (posts,)."""
         release = self._posts.origins == ORIGINS.index("release")
         both = np.intersect1d(self._posts.sets[release], self._posts.sets[~release])
-        compared = np.isin(self._posts.sets, both)
+        return np.isin(self._posts.sets, both)
+
+    def write_upstream_labels(self, kept: Array, ids: dict[int, str]) -> None:
+        """Write the upstream labels of the kept posts of the release, and how many differ from the published ones.
+
+        `ids` holds those of `release_posts_to_compare`.
+        """
+        compared = self._to_compare()
         with open_jsonl(self._work / CLEANED_POSTS_FILE, "r") as lines:
             posts = (
-                (int(self._posts.hashes[number]), Post.model_validate_json(line))
+                (number, int(self._posts.hashes[number]), Post.model_validate_json(line))
                 for number, line in enumerate(lines)
                 if compared[number]
             )
-            write_json(self._out / LABEL_DRIFT_FILE, [item.model_dump() for item in label_drift(posts)])
+            pairs = pair_labels(posts)
+        kept_ids = {number: post_id for number, post_id in ids.items() if kept[number] != DROPPED}
+        write_records(self._out / UPSTREAM_LABELS_FILE, upstream_labels(pairs, kept_ids))
+        write_json(self._out / LABEL_DRIFT_FILE, [item.model_dump() for item in label_drift(pairs)])
 
     def _with_unique_ids(
         self, kept: Array, wanted: set[int]

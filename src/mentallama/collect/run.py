@@ -9,6 +9,7 @@ Reads the data folder (`release/`, `sources/<set>/`). Writes
   removed.jsonl        posts that were removed, and the post that each duplicates
   overlap.json         test posts of each set that occur in training data of each, before and after the guard
   label_drift.json     published labels that differ from upstream labels
+  upstream_labels.jsonl.zst  upstream labels of the release's posts, where they are known
   summary.json         all counts
 """
 
@@ -62,12 +63,13 @@ def run(recipe: Recipe, out: Path, erasures: ErasureList = NO_ERASURES) -> Colle
         after = train_test_overlap(sets, kept, near, posts.set_names)
         output = CollectOutput(work, out, posts, cleaned.same)
         needed = {
+            *output.release_posts_to_compare(),
             *synthetic,
             *(n for duplicate in duplicates for n in (duplicate.index, duplicate.duplicate_of)),
         }
         ids = output.write_posts(kept, recipe.form, needed)
         removed = output.write_removed(removal_records(duplicates, synthetic, posts, splits, ids))
-        output.write_label_drift()
+        output.write_upstream_labels(kept, ids)
     write_json(out / OVERLAP_FILE, _overlap(posts, splits, before, after).model_dump(mode="json"))
     summary = _summary(recipe, inputs, cleaned, kept, n_held_out, removed, sum(map(sum, after)))
     write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))

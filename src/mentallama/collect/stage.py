@@ -27,6 +27,7 @@ from mentallama.run_files import (
     REMOVED_PATH,
     RESPONSES_FILE,
     SUMMARY_FILE,
+    UPSTREAM_LABELS_FILE,
 )
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ STAGE = Stage(
         REMOVED_FILE,
         OVERLAP_FILE,
         LABEL_DRIFT_FILE,
+        UPSTREAM_LABELS_FILE,
         SUMMARY_FILE,
     ),
 )

@@ -11,7 +11,8 @@ from mentallama.analysts.majority import LabelCounts
 from mentallama.errors import DataError
 from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
 from mentallama.evaluate.scores import ScoredRow, score_row
-from mentallama.records import Form, Prediction
+from mentallama.files.record_files import read_records
+from mentallama.records import Form, Prediction, UpstreamLabels
 from mentallama.tasks import Task
 from mentallama.text.fingerprint import key_hash, synthetic_post_hashes, text_key
 
@@ -74,6 +75,24 @@ def join_predictions(
     joined.unused = list(unmatched)
     joined.training_labels = LabelCounts.of_rows(training_rows)
     return joined
+
+
+def read_upstream_labels(file: Path, tasks: Mapping[str, Task]) -> dict[tuple[str, str], str]:
+    """The upstream labels that collect wrote, by post id and question.
+
+    Raises
+    ------
+    DataError
+        A label that its task does not have.
+    """
+    found: dict[tuple[str, str], str] = {}
+    for number, upstream in enumerate(read_records(file, UpstreamLabels), 1):
+        known = tasks[upstream.set].labels if upstream.set in tasks else ()
+        for question, label in upstream.labels.items():
+            if label not in known:
+                raise DataError(f"{label!r} is not a label of {upstream.set}", file, number)
+            found[upstream.post_id, question] = label
+    return found
 
 
 def _predictions_by_example(predictions: PredictionSource) -> dict[str, tuple[int, Prediction]]:

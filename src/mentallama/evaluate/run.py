@@ -30,7 +30,7 @@ from mentallama.evaluate.explanation_labels import (
     score_explanation_labels,
 )
 from mentallama.evaluate.explanation_scores import metric_options, score_explanations
-from mentallama.evaluate.join_predictions import join_predictions
+from mentallama.evaluate.join_predictions import join_predictions, read_upstream_labels
 from mentallama.evaluate.majority import majority_scores, release_training_labels
 from mentallama.evaluate.prediction_source import PredictionSource
 from mentallama.evaluate.published.benchmark import (
@@ -47,7 +47,13 @@ from mentallama.evaluate.published.reader import (
     score_as_published,
 )
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
-from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
+from mentallama.evaluate.scores import (
+    ScoredRow,
+    Scores,
+    UpstreamScores,
+    compute_scores,
+    score_against_upstream,
+)
 from mentallama.evaluate.selective import with_abstention, with_selective_scores
 from mentallama.explanation_metrics.registry import check_metrics
 from mentallama.files.atomic import write_json
@@ -78,6 +84,7 @@ def evaluate_predictions(  # noqa: PLR0913
     tasks: Mapping[str, Task],
     *,
     references: Path | None = None,
+    upstream: Path | None = None,
     ledger: Path | None = None,
     settings: Evaluate | None = None,
     seed: int = 0,
@@ -93,6 +100,8 @@ def evaluate_predictions(  # noqa: PLR0913
     ----------
     references
         The release's responses to the posts, with which explanations are compared.
+    upstream
+        Upstream labels of the release's posts, which the same predictions are scored against as well.
     ledger
         Keeps the verdicts of an LLM judge; None for one in `out`.
 
@@ -132,6 +141,7 @@ def evaluate_predictions(  # noqa: PLR0913
             missing_rows={name: tuple(ids) for name, ids in joined.missing_rows.items()},
             unlabelled=dict(+joined.unlabelled),
             synthetic_rows={name: joined.synthetic[name] for name in rows if joined.synthetic[name]},
+            against_upstream=_against_upstream(rows, upstream, tasks, resampling),
             unused=tuple(joined.unused),
             explanation_scores=_score_explanations(
                 iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
@@ -288,6 +298,21 @@ def score_sets(
             scores[name] = with_selective_scores(computed, rows[name], tasks[name], resampling)
             advance(1)
     return scores
+
+
+def _against_upstream(
+    rows: Mapping[str, Sequence[ScoredRow]],
+    file: Path | None,
+    tasks: Mapping[str, Task],
+    resampling: Resampling,
+) -> dict[str, UpstreamScores]:
+    """Scores against both labels, of the sets with rows that have an upstream label."""
+    upstream = {} if file is None else read_upstream_labels(file, tasks)
+    found = {
+        name: score_against_upstream(part, upstream, list(tasks[name].labels), resampling)
+        for name, part in rows.items()
+    }
+    return {name: scores for name, scores in found.items() if scores is not None}
 
 
 def write_scores(out: Path, scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]]) -> ScoreFile:

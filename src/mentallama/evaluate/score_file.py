@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from mentallama.data_frames import Column, FrameLibrary, make_frame
 from mentallama.evaluate.explanation_labels import ExplanationScores
 from mentallama.evaluate.published.reader import PublishedScore
-from mentallama.evaluate.scores import Scores
+from mentallama.evaluate.scores import Scores, UpstreamScores
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
@@ -50,6 +50,8 @@ class ScoreFile(Record):
     """Set -> test rows without a label, which cannot be scored."""
     synthetic_rows: dict[str, int] = {}
     """Set -> scored rows about synthetic posts, whose scores say nothing about posts of people."""
+    against_upstream: dict[str, UpstreamScores] = {}
+    """The same answers against the release's labels and against upstream labels, for sets whose posts have both."""
     unused: tuple[str, ...] = ()
     """Input that matches no row: file names, or ids of predictions."""
     matched_files: dict[str, MatchedFile] = {}

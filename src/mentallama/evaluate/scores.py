@@ -9,14 +9,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mentallama.metrics import registry
-from mentallama.metrics.bootstrap import Resampling, bootstrap_interval
+from mentallama.metrics.bootstrap import (
+    Interval,
+    Resampling,
+    bootstrap_distribution,
+    bootstrap_interval,
+    percentile_interval,
+)
 from mentallama.metrics.calibration import CalibrationScores, brier_score, calibration_scores
 from mentallama.metrics.classification import (
     ConfusionCounts,
     hits_and_totals,
     percent,
+    round_interval,
     round_score,
     weighted_f1,
 )
@@ -163,6 +171,66 @@ class Scores(Record):
         return self.metrics["macro_f1"]
 
 
+class UpstreamScores(Record):
+    """The same answers against the release's labels and against upstream labels, on the rows that have both.
+
+    `differ` of the `rows` have different labels. Weighted F1 is in percent; `difference` is that against upstream
+    labels minus that against the release's. Intervals are None with fewer than two posts.
+    """
+
+    rows: int
+    posts: int
+    differ: int
+    release_f1: float
+    release_interval: Interval | None
+    upstream_f1: float
+    upstream_interval: Interval | None
+    difference: float
+    difference_interval: Interval | None
+
+
+def score_against_upstream(
+    rows: Sequence[ScoredRow],
+    upstream: Mapping[tuple[str, str], str],
+    labels: Sequence[str],
+    resampling: Resampling,
+) -> UpstreamScores | None:
+    """Score one set's rows against both labels; None if no row has an upstream label.
+
+    Parameters
+    ----------
+    upstream
+        (post id, question) -> upstream label.
+    labels
+        Those of the set, in its order.
+    """
+    release = [row for row in rows if (row.post_id, row.question) in upstream]
+    if not release:
+        return None
+    other = [row.model_copy(update={"gold": upstream[row.post_id, row.question]}) for row in release]
+    counts = np.stack([confusion_by_post(part, labels) for part in (release, other)], axis=1)
+
+    def both(sums: ConfusionCounts) -> NDArray[np.float64]:
+        scores = weighted_f1(sums)
+        return np.stack([scores[:, 0], scores[:, 1], scores[:, 1] - scores[:, 0]], axis=1)
+
+    release_f1, upstream_f1, difference = both(counts.sum(axis=0, keepdims=True))[0].tolist()
+    distribution = bootstrap_distribution(counts, both, resampling)
+    values = np.full((1, 3), np.nan) if distribution is None else distribution.values
+    intervals = [percentile_interval(column, resampling.confidence, len(counts)) for column in values.T]
+    return UpstreamScores(
+        rows=len(release),
+        posts=len(counts),
+        differ=sum(one.gold != two.gold for one, two in zip(release, other, strict=True)),
+        release_f1=round_score(release_f1),
+        release_interval=round_interval(intervals[0]),
+        upstream_f1=round_score(upstream_f1),
+        upstream_interval=round_interval(intervals[1]),
+        difference=round_score(difference),
+        difference_interval=round_interval(intervals[2]),
+    )
+
+
 def compute_scores(rows: Sequence[ScoredRow], task: Task, resampling: Resampling | None = None) -> Scores:
     """All metrics of one set's rows, and by question where the set asks several.
 
@@ -193,9 +261,7 @@ def _scores_of_rows(rows: Sequence[ScoredRow], task: Task, resampling: Resamplin
         n=len(rows),
         posts=len(by_post),
         metrics={metric.name: round_score(metric.compute(counts)) for metric in registry.METRICS},
-        weighted_f1_interval=None
-        if interval is None
-        else (round_score(interval[0]), round_score(interval[1])),
+        weighted_f1_interval=round_interval(interval),
         parsed=len(rows) - unparsed - refused - truncated,
         unparsed=unparsed,
         refused=refused,

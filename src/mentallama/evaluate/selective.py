@@ -9,7 +9,7 @@ import numpy as np
 from mentallama.config.evaluate import Evaluate
 from mentallama.evaluate.scores import ScoredRow, Scores, confusion_by_post
 from mentallama.metrics.bootstrap import Interval, Resampling, bootstrap_interval, mean_interval, post_indices
-from mentallama.metrics.classification import percent, round_score, weighted_f1
+from mentallama.metrics.classification import percent, round_interval, round_score, weighted_f1
 from mentallama.metrics.selective_prediction import (
     DEFAULT_TARGET,
     Abstention,
@@ -129,13 +129,7 @@ def _answered_scores(
     of_f1 = bootstrap_interval(counts, weighted_f1, resampling)
     return {
         "accuracy": percent(sum(row.correct for row in rows), len(rows)),
-        "accuracy_interval": _rounded(of_accuracy, 100),
+        "accuracy_interval": round_interval(of_accuracy, 100),
         "weighted_f1": round_score(float(weighted_f1(counts.sum(axis=0)))),
-        "weighted_f1_interval": _rounded(of_f1, 1),
+        "weighted_f1_interval": round_interval(of_f1),
     }
-
-
-def _rounded(interval: Interval | None, factor: float) -> Interval | None:
-    return (
-        None if interval is None else (round_score(factor * interval[0]), round_score(factor * interval[1]))
-    )

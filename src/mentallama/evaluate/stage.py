@@ -19,18 +19,19 @@ from mentallama.run_files import (
     SCORED_ROWS_FILE,
     SCORES_FILE,
     TEACH_RESPONSES_PATH,
+    UPSTREAM_LABELS_PATH,
 )
 
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Reference explanations where there are any, and the files of the label reader and of the metrics' models."""
+    """Reference explanations and upstream labels where there are any, and the files of the models that score."""
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
     files = {} if reader is None else spec_files(f"encoder:{reader}", "label_reader")
     for spec in recipe.evaluate.explanation_metrics:
         files |= spec_files(spec, spec.partition(":")[0])
-    references = folder / RELEASE_RESPONSES_PATH
-    return files | ({RELEASE_RESPONSES_PATH: references} if references.is_file() else {})
+    optional = {path: folder / path for path in (RELEASE_RESPONSES_PATH, UPSTREAM_LABELS_PATH)}
+    return files | {path: file for path, file in optional.items() if file.is_file()}
 
 
 def scores_teacher(recipe: Recipe) -> bool:
@@ -84,7 +85,8 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     assert recipe.evaluate is not None
     reader = recipe.evaluate.label_reader
-    posts, tasks, references = folder / POSTS_PATH, recipe.catalogue(), folder / RELEASE_RESPONSES_PATH
+    posts, tasks = folder / POSTS_PATH, recipe.catalogue()
+    references, upstream = folder / RELEASE_RESPONSES_PATH, folder / UPSTREAM_LABELS_PATH
     if scores_teacher(recipe):
         answers = teacher_answers(folder / TEACH_RESPONSES_PATH, posts, recipe.form, tasks)
     else:
@@ -96,6 +98,7 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         recipe.form,
         tasks,
         references=references if references.is_file() else None,
+        upstream=upstream if upstream.is_file() else None,
         ledger=folder / LEDGER_PATH,
         settings=recipe.evaluate,
         seed=recipe.seed,

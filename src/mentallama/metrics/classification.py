@@ -95,6 +95,11 @@ def round_score(value: float) -> float:
     return round(value, SCORE_DECIMALS)
 
 
+def round_interval(ends: tuple[float, float] | None, factor: float = 1.0) -> tuple[float, float] | None:
+    """Both ends times `factor`, rounded for files; None for None."""
+    return None if ends is None else (round_score(factor * ends[0]), round_score(factor * ends[1]))
+
+
 def _weighted_mean_f1(counts: ConfusionCounts) -> NDArray[np.float64]:
     """Weighted F1, 0-1, of each table in a stack; shape (...)."""
     gold = counts.sum(axis=-1)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mentallama.metrics.bootstrap import Interval, Resampling, percentile_interval, resampled_weights
+from mentallama.metrics.classification import round_interval, round_score
 from mentallama.records import Record
 
 Floats = NDArray[np.float64]
@@ -217,8 +218,8 @@ def _budget_recall(budget: float, n: int, recall: float, interval: Interval | No
     return BudgetRecall(
         budget=budget,
         reviewed=reviewed,
-        recall=round(100 * recall, 4),
-        interval=None if interval is None else (round(100 * interval[0], 4), round(100 * interval[1], 4)),
+        recall=round_score(100 * recall),
+        interval=round_interval(interval, 100),
     )
 
 
