@@ -23,8 +23,12 @@ from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
 from mentallama.explanation_metrics.neural.opening import (
     BART_SCORE_COLUMNS,
     BERT_SCORE_COLUMNS,
+    CONTRADICTION_COLUMNS,
+    LIKELIHOOD_COLUMNS,
     load_bart_score,
     load_bert_score,
+    load_contradiction,
+    load_likelihood,
 )
 from mentallama.explanation_metrics.overlap import OVERLAP_COLUMNS, OverlapWithReference
 from mentallama.text.suggestions import did_you_mean
@@ -113,6 +117,18 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         BERT_SCORE_COLUMNS,
         "similarity of the contextual embeddings of explanation and reference",
         location="the folder of an encoder",
+    ),
+    "likelihood": MetricKind(
+        load_likelihood,
+        LIKELIHOOD_COLUMNS,
+        "log-probability of the explanation given post and question",
+        location="the folder of a decoder",
+    ),
+    "contradiction": MetricKind(
+        load_contradiction,
+        CONTRADICTION_COLUMNS,
+        "probability that the post contradicts the explanation, and that it entails it",
+        location="the folder of a classifier with the labels of natural language inference",
     ),
 }
 """Metrics by the name that specs begin with, in the order of tables."""

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
 
 from mentallama.analysts.base import Device, Dtype, NonFiniteOutputError
 from mentallama.analysts.checkpoints.digests import LIBRARY_SUFFIXES, verify_hashes
@@ -25,6 +32,7 @@ _AUTO_CLASSES: dict[str, Any] = {
     "causal": AutoModelForCausalLM,
     "seq2seq": AutoModelForSeq2SeqLM,
     "encoder": AutoModel,
+    "classifier": AutoModelForSequenceClassification,
 }
 _CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_target_positions")
 _HUB_ID_PARTS = 2
@@ -87,7 +95,7 @@ def load_pretrained(
         A folder, or an id on the Hugging Face hub such as `klyang/MentaLLaMA-chat-7B-hf`. For an adapter's folder, its
         base is loaded as well.
     kind
-        `causal`, `seq2seq` or `encoder`.
+        `causal`, `seq2seq`, `encoder`, or `classifier`: a sequence classifier of any architecture.
     dtype
         Dtype of the weights.
     device
@@ -136,7 +144,8 @@ def load_pretrained(
 
 def context_length(model: Any, tokenizer: Any) -> int:
     """Number of tokens that a model can process, according to its configuration and its tokenizer."""
-    positions = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    body = getattr(model, "base_model", model)
+    positions = getattr(getattr(body, "embeddings", None), "position_embeddings", None)
     padding_index = getattr(positions, "padding_idx", None)
     # RoBERTa and its relatives number positions from the one after that of padding.
     n_reserved = 0 if padding_index is None else padding_index + 1
@@ -240,7 +249,7 @@ def _load_base_model(
         for name in config.to_dict():
             if name.endswith(("dropout", "dropout_prob")) and getattr(config, name) is not None:
                 setattr(config, name, dropout)
-    if bool(config.is_encoder_decoder) != (kind == "seq2seq"):
+    if kind != "classifier" and bool(config.is_encoder_decoder) != (kind == "seq2seq"):
         raise wrong_kind_error(where, config.model_type, kind)
     extra: dict[str, Any] = {}
     if quantized:

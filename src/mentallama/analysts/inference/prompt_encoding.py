@@ -72,7 +72,10 @@ class PromptEncoder:
         UsageError
             The question alone exceeds the model's context.
         """
-        text, allowed = self._escape_special_tokens(example.text), self.context - reserved_tokens
+        text, allowed = (
+            escape_special_tokens(example.text, self._special_tokens),
+            self.context - reserved_tokens,
+        )
         n_kept = len(text)
         while True:
             prompt = self.render_prompt(task, example.question, text[:n_kept])
@@ -178,9 +181,10 @@ class PromptEncoder:
         begin = self.render_prompt(task, question, text).rindex(text) if text else 0
         return sorted({start - begin for start in starts if begin <= start < begin + len(text)})
 
-    def _escape_special_tokens(self, text: str) -> str:
-        """Break up special tokens that a post spells out, so that they are tokenized as plain text."""
-        for token in self._special_tokens:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
+
+def escape_special_tokens(text: str, special_tokens: Sequence[str]) -> str:
+    """Break up special tokens that a text spells out, so that they are tokenized as plain text."""
+    for token in special_tokens:
+        if len(token) > 1 and token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text

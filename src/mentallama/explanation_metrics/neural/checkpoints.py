@@ -22,12 +22,16 @@ from mentallama.analysts.checkpoints.loading import (
     wrong_kind_error,
 )
 from mentallama.analysts.inference.batching import TokenBudget
+from mentallama.analysts.inference.prompt_encoding import escape_special_tokens
 from mentallama.analysts.registry import model_problem
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import MetricOptions
 from mentallama.progress import LogFn
 
 Tokens = tuple[int, ...]
+
+TRUNCATED_TEXTS = "truncated_texts"
+"""Name of the count of texts that were truncated."""
 
 LENGTH_RATIOS = {"cpu": 1.05, "cuda": 4 / 3}
 """How many times as long as the shortest text of a batch the longest may be, by type of device: on a CPU padding costs
@@ -85,24 +89,35 @@ class TextTokenizer:
 
     def sources(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of texts that an encoder reads."""
-        return self._tokens(texts, self.tokenizer(texts, **self._truncation) if texts else None)
+        return self._tokens(self.tokenizer(self._escaped(texts), **self._truncation)) if texts else []
 
     def targets(self, texts: Sequence[str]) -> list[Tokens]:
         """Token ids of texts that a decoder is to produce."""
-        return self._tokens(texts, self.tokenizer(text_target=texts, **self._truncation) if texts else None)
+        return (
+            self._tokens(self.tokenizer(text_target=self._escaped(texts), **self._truncation))
+            if texts
+            else []
+        )
 
     @property
     def _truncation(self) -> dict[str, Any]:
         return {"truncation": True, "max_length": self.context}
 
-    def _tokens(self, texts: Sequence[str], batch: Any) -> list[Tokens]:
-        if batch is None:
-            return []
+    def _escaped(self, texts: Sequence[str]) -> list[str]:
+        return [escape_special_tokens(text, self.tokenizer.all_special_tokens) for text in texts]
+
+    def _tokens(self, batch: Any) -> list[Tokens]:
         n_truncated = sum(bool(encoding.overflowing) for encoding in batch.encodings)
         if n_truncated:
-            self.counts["truncated_texts"] += n_truncated
+            self.counts[TRUNCATED_TEXTS] += n_truncated
             self.log(
-                f"{self.name} has a context of {self.context} tokens: {n_truncated} of {len(texts)} texts were "
-                "truncated at their end"
+                f"{self.name} has a context of {self.context} tokens: {n_truncated} of {len(batch.encodings)} texts "
+                "were truncated at their end"
             )
         return [tuple(ids) for ids in batch["input_ids"]]
+
+
+def padded(rows: Sequence[Sequence[int]], padding: int, device: torch.device) -> torch.Tensor:
+    """Ids of shape (rows, longest row), padded on the right."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows], device=device)

@@ -32,3 +32,26 @@ def load_bert_score(location: str, options: MetricOptions) -> ExplanationMetric:
     from mentallama.explanation_metrics.neural.bert_score import BertScore
 
     return BertScore.load(location, options)
+
+
+LIKELIHOOD_COLUMNS = (ScoreColumn("likelihood", "log-likelihood per token", (None, 0.0), 3),)
+
+
+def load_likelihood(location: str, options: MetricOptions) -> ExplanationMetric:
+    require_torch()
+    from mentallama.explanation_metrics.neural.likelihood import Likelihood
+
+    return Likelihood.load(location, options)
+
+
+CONTRADICTION_COLUMNS = (
+    ScoreColumn("contradiction", "contradiction", (0.0, 1.0), 3, direction=-1),
+    ScoreColumn("entailment", "entailment", (0.0, 1.0), 3),
+)
+
+
+def load_contradiction(location: str, options: MetricOptions) -> ExplanationMetric:
+    require_torch()
+    from mentallama.explanation_metrics.neural.contradiction import Contradiction
+
+    return Contradiction.load(location, options)

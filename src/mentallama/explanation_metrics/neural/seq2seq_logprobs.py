@@ -24,7 +24,7 @@ from mentallama.analysts.base import NonFiniteOutputError
 from mentallama.analysts.checkpoints.loading import inference_mode
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
 from mentallama.errors import UsageError
-from mentallama.explanation_metrics.neural.checkpoints import Tokens
+from mentallama.explanation_metrics.neural.checkpoints import Tokens, padded
 
 WINDOW_BATCHES = 4
 """Encoder states are kept of at most as many tokens as this many batches hold."""
@@ -168,12 +168,6 @@ def _decode(
         torch.zeros(labels.numel(), device=device).index_copy_(0, is_target, logprobs).view_as(labels).sum(1)
     )
     return sums / torch.tensor(lengths, device=device)
-
-
-def padded(rows: Sequence[Sequence[int]], padding: int, device: torch.device) -> torch.Tensor:
-    """Ids of shape (rows, longest row), padded on the right."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows], device=device)
 
 
 def length_mask(lengths: Sequence[int], device: torch.device) -> torch.Tensor:
