@@ -94,6 +94,8 @@ SCORES_FILE = "scores.json"
 SCORED_ROWS_FILE = "rows.jsonl.zst"
 EXPLANATION_ROWS_FILE = "explanations.jsonl.zst"
 READER_DIFFERENCES_FILE = "readers_differ.json"
+META_EVALUATION_FILE = "meta_evaluation.json"
+"""Of the command meta-evaluate, in a folder without a recipe."""
 
 SCORES_PATH = f"evaluate/{SCORES_FILE}"
 

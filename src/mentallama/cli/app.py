@@ -18,6 +18,7 @@ from mentallama.cli.analyze import add_analyze_command
 from mentallama.cli.catalogue import add_catalogue_commands
 from mentallama.cli.console import DEBUG_VARIABLE, discard_output, prepare_streams, unexpected_error_sentence
 from mentallama.cli.evaluation.compare import add_compare_command
+from mentallama.cli.evaluation.meta_evaluate import add_meta_evaluate_command
 from mentallama.cli.evaluation.reproduce import add_reproduce_command
 from mentallama.cli.evaluation.robustness import add_robustness_command
 from mentallama.cli.export import add_export_command
@@ -97,6 +98,7 @@ add_catalogue_commands(app)
 add_analyze_command(app)
 add_reproduce_command(app)
 add_robustness_command(app, log_to_stderr)
+add_meta_evaluate_command(app)
 add_export_command(app)
 app.command(epilog="mentallama doctor\nmentallama doctor --data sample --json")(doctor)
 

@@ -13,6 +13,7 @@ from mentallama.errors import UsageError
 from mentallama.explanation_metrics.annotated_evidence import ANNOTATED_EVIDENCE_COLUMNS, AnnotatedEvidence
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
 from mentallama.explanation_metrics.evidence import EVIDENCE_COLUMNS, QuotedEvidence
+from mentallama.explanation_metrics.explanation_quality import QUALITY_COLUMNS
 from mentallama.explanation_metrics.label_consistency import (
     LABEL_CONSISTENCY,
     LABEL_CONSISTENCY_COLUMNS,
@@ -72,6 +73,12 @@ def _load_llm_judge(location: str, options: MetricOptions) -> ExplanationMetric:
     return LlmJudge.load(location, options)
 
 
+def _load_explanation_quality(location: str, options: MetricOptions) -> ExplanationMetric:
+    from mentallama.explanation_metrics.explanation_quality.metric import ExplanationQuality
+
+    return ExplanationQuality.load(location, options)
+
+
 EXPLANATION_METRICS: dict[str, MetricKind] = {
     "overlap": MetricKind(
         OverlapWithReference.load,
@@ -99,6 +106,13 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         by_default=True,
         problem=label_reader_problem,
         analyst_kind="encoder",
+    ),
+    "explanation_quality": MetricKind(
+        _load_explanation_quality,
+        QUALITY_COLUMNS,
+        "expected rating from 0 to 3, from features of the explanation weighted by human ratings",
+        location="a file of weights (default: those of the package)",
+        by_default=True,
     ),
     "llm_judge": MetricKind(
         _load_llm_judge,

@@ -87,6 +87,25 @@ def correlate_all(
     return _with_intervals(functions, np.stack([first, second], axis=1), posts, resampling)
 
 
+def correlation_difference(
+    method: str,
+    x: ArrayLike,
+    other: ArrayLike,
+    y: ArrayLike,
+    posts: Sequence[str],
+    resampling: Resampling,
+) -> CorrelationScore:
+    """How much higher `x` correlates with `y` than `other` does; its interval draws the same posts for both."""
+    first, second, common = (np.asarray(values, np.float64) for values in (x, other, y))
+    correlation = CORRELATIONS[method]
+
+    def difference(weights: Floats) -> Floats:
+        return correlation(first, common, weights) - correlation(second, common, weights)
+
+    data = np.stack([first, second, common], axis=1)
+    return _with_intervals({method: difference}, data, posts, resampling)[method]
+
+
 def leave_one_rater_out(
     methods: Sequence[str], ratings: Floats, posts: Sequence[str], resampling: Resampling
 ) -> dict[str, CorrelationScore]:

@@ -1,0 +1,90 @@
+"""The command `meta-evaluate`: metrics of explanations against the ratings of people."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mentallama.cli.options import TasksFolder
+from mentallama.errors import UsageError
+
+
+def add_meta_evaluate_command(app: typer.Typer) -> None:
+    """Add the command to the application."""
+
+    @app.command(
+        "meta-evaluate",
+        epilog="mentallama meta-evaluate data/release/human_evaluation/DR_annotation --out meta\n"
+        "mentallama meta-evaluate ratings.csv --task dreaddit --out meta",
+    )
+    def meta_evaluate(  # noqa: PLR0913, PLR0917 - one parameter per option
+        ratings: Annotated[
+            list[Path],
+            typer.Argument(
+                metavar="RATINGS...",
+                help="Tables of rated explanations, or folders of them: columns text, label, the answer under any "
+                "name, and aspects such as overall, whose cells hold the ratings of all raters: [3, 2, 3].",
+            ),
+        ],
+        out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the results.")],
+        task_name: Annotated[
+            str,
+            typer.Option("--task", metavar="SET[:QUESTION]", help="The question that the answers are about."),
+        ] = "DR",
+        explanation_metric: Annotated[
+            list[str] | None,
+            typer.Option(
+                metavar="NAME:LOCATION",
+                help="A metric beside those that need no model, such as bart_score:DIR; may be repeated.",
+            ),
+        ] = None,
+        references: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="DIR",
+                help="A release, whose explanations of the same posts are the references of metrics.",
+            ),
+        ] = None,
+        fit: Annotated[
+            Path | None,
+            typer.Option(
+                metavar="FILE",
+                help="Fit the weights of explanation_quality to the ratings, and write them here.",
+            ),
+        ] = None,
+        resamples: Annotated[
+            int, typer.Option(min=100, max=1_000_000, help="Bootstrap resamples for the 95 % intervals.")
+        ] = 1000,
+        seed: Annotated[int, typer.Option(min=0, help="Seed of resamples and folds.")] = 0,
+        tasks_folder: TasksFolder = None,
+    ) -> None:
+        """Measure metrics of explanations against ratings of people, and the raters against each other.
+
+        Reads tables of rated explanations, such as those of the release; writes meta_evaluation.json and a page, with
+        the raters' agreement, each metric's correlation with each aspect, and the ceiling that one rater reaches.
+        """
+        from mentallama.explanation_metrics.base import MetricOptions
+        from mentallama.meta_evaluation.run import meta_evaluate as run
+        from mentallama.run_files import REPORT_PAGE_FILE
+        from mentallama.tasks import load_tasks, select_questions
+
+        tasks = load_tasks(tasks_folder)
+        questions = select_questions([task_name], None, tasks, "meta-evaluate")
+        if len(questions) != 1:
+            named = ", ".join(f"{name}:{question}" for name, question in questions)
+            raise UsageError(f"--task {task_name}: it asks several questions; name one of {named}")
+        (name, question) = questions[0]
+        run(
+            ratings,
+            out,
+            tasks[name],
+            question,
+            MetricOptions(tasks=tasks, seed=seed),
+            metrics=explanation_metric or (),
+            references=references,
+            fit=fit,
+            resamples=resamples,
+        )
+        typer.echo(str(out / REPORT_PAGE_FILE))
