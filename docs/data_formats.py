@@ -23,6 +23,7 @@ from mentallama.evaluate.scores import ScoredRow
 from mentallama.explanation_metrics.base import ExplanationRow
 from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
+from mentallama.meta_evaluation.results import MetaEvaluation
 from mentallama.predict.questions import QuestionRow
 from mentallama.predict.run import PredictSummary
 from mentallama.records import Example, Post, Prediction, Response, TrainingMetrics, UpstreamLabels, Verdict
@@ -243,6 +244,16 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         (
             File(names.CLAIMS_FILE, "Claims of the paper, and what was found about each.", ClaimLedger),
             File(names.CLAIMS_PAGE_FILE, "The same as a page."),
+        ),
+    ),
+    "meta-evaluate --out": (
+        "Written by `mentallama meta-evaluate`, see [A metric of explanations](explanation-metric.md), beside the page.",
+        (
+            File(
+                names.META_EVALUATION_FILE,
+                "Agreement between raters, correlations of metrics with them, and what a fit found.",
+                MetaEvaluation,
+            ),
         ),
     ),
     "robustness --out": (

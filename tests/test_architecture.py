@@ -37,7 +37,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("explanation_metrics",),
     ("pipeline.stage", "pipeline.cache_key", "pipeline.run_lock"),
     STAGE_NAMES,
-    ("pipeline", "erasure", "export", "doctor", "reproduce", "robustness"),
+    ("pipeline", "erasure", "export", "doctor", "reproduce", "robustness", "meta_evaluation"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -83,7 +83,7 @@ class PerturbationResult(Record):
     fell: float | None
 
 
-class Comparison(Record):
+class PredictorComparison(Record):
     """One predictor of a rating beside the out-of-fold score, on the rows that have both.
 
     `difference` is the out-of-fold Pearson correlation less the predictor's, with its interval over posts.
@@ -105,7 +105,7 @@ class FitResults(Record):
 
     model: QualityModel
     out_of_fold: dict[str, dict[str, CorrelationScore]]
-    comparisons: dict[str, Comparison]
+    comparisons: dict[str, PredictorComparison]
     left_out_files: dict[str, float | None]
 
 
@@ -217,7 +217,7 @@ def compare_with_out_of_fold(
     column: ScoredColumn,
     aspect: str,
     resampling: Resampling,
-) -> Comparison:
+) -> PredictorComparison:
     """A column beside the out-of-fold scores of `rows`, on those rows that the column scored."""
     pairs = [
         (row, score) for row, score in zip(rows, out_of_fold, strict=True) if row_key(row) in column.values
@@ -227,7 +227,7 @@ def compare_with_out_of_fold(
     scores, ratings = [score for _, score in pairs], [row.mean(aspect) for row in kept]
     posts = _posts(kept)
     difference = correlation_difference("pearson", scores, values, ratings, posts, resampling)
-    return Comparison(
+    return PredictorComparison(
         items=len(kept),
         pearson=correlate("pearson", values, ratings, posts, resampling).value,
         out_of_fold=correlate("pearson", scores, ratings, posts, resampling).value,

@@ -25,13 +25,6 @@ from mentallama.explanation_metrics.explanation_quality.criteria import (
 )
 from mentallama.tasks import Task
 from mentallama.text.quote_extraction import extract_quotes
-from mentallama.text.quote_matching import (
-    match_exact,
-    match_fuzzy,
-    match_gapped,
-    match_normalized,
-    match_spliced,
-)
 from mentallama.text.tokenize import word_tokens
 
 Trigrams = frozenset[tuple[str, str, str]]
