@@ -247,7 +247,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         ),
     ),
     "meta-evaluate --out": (
-        "Written by `mentallama meta-evaluate`, see [A metric of explanations](explanation-metric.md), beside the page.",
+        "Beside the page of `mentallama meta-evaluate`, see [Explanation metric](explanation-metric.md).",
         (
             File(
                 names.META_EVALUATION_FILE,

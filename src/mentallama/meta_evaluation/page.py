@@ -228,8 +228,9 @@ def _fit_section(fit: FitResults, whole: GroupResults) -> Section:
         for name, found in fit.comparisons.items()
     ]
     by_aspect = [
-        named_row(aspect, _score_cells([scores[method] for method in METHODS]))
-        for aspect, scores in fit.out_of_fold.items()
+        named_row(f"{aspect}{suffix}", _score_cells([scores[method] for method in METHODS]))
+        for suffix, found in (("", fit.out_of_fold), (", no reference label", fit.without_label))
+        for aspect, scores in found.items()
     ]
     header = ("aspect", *(column for method in METHODS for column in (method.capitalize(), "95 %")))
     left_out = [named_row(name, [number_cell(value)]) for name, value in fit.left_out_files.items()]

@@ -66,11 +66,15 @@ class Candidate:
 
 @dataclass(frozen=True)
 class QualityFit:
-    """Fitted weights, and the out-of-fold score of each row; `left_out` are Pearson correlations by file left out."""
+    """Fitted weights, and the out-of-fold score of each row, also as if its reference label were not known.
+
+    `left_out` are Pearson correlations by file left out.
+    """
 
     model: QualityModel
     rows: tuple[RatedExplanation, ...]
     out_of_fold: tuple[float, ...]
+    without_label: tuple[float, ...]
     left_out: dict[str, float | None]
 
 
@@ -109,7 +113,7 @@ def fit_quality(
     )
     if np.ptp(table.ratings) == 0:
         raise UsageError(f"the mean ratings of {aspect} are all equal; there is nothing to fit")
-    predicted = _out_of_fold(table, posts, resampling.seed)
+    predicted, without_label = _out_of_fold(table, posts, resampling.seed)
     final = choose(table, assign_folds(posts, OUTER_FOLDS, resampling.seed))
     weights = table.weights(final).round(WEIGHT_DECIMALS)
     model = QualityModel(
@@ -125,7 +129,11 @@ def fit_quality(
         ),
     )
     return QualityFit(
-        model, rows, tuple(map(float, predicted)), _leave_one_file_out(rows, table, posts, resampling)
+        model,
+        rows,
+        tuple(map(float, predicted)),
+        tuple(map(float, without_label)),
+        _leave_one_file_out(rows, table, posts, resampling),
     )
 
 
@@ -156,16 +164,22 @@ def _describe(
     )
 
 
-def _out_of_fold(table: _Table, posts: Sequence[str], seed: int) -> Floats:
-    """Predictions for the posts of each outer fold, by settings and weights from the other folds."""
+def _out_of_fold(table: _Table, posts: Sequence[str], seed: int) -> tuple[Floats, Floats]:
+    """Predictions for the posts of each outer fold, by settings and weights from the other folds; with the agreement
+    with the reference label, and without it."""
     outer = assign_folds(posts, OUTER_FOLDS, seed)
-    predicted = np.empty(len(posts))
+    predicted, without_label = np.empty(len(posts)), np.empty(len(posts))
     for fold in range(OUTER_FOLDS):
         training = outer != fold
         inner = assign_folds([posts[row] for row in np.flatnonzero(training)], INNER_FOLDS, seed)
         chosen = choose(table.select(training), inner)
-        predicted[~training] = table.select(~training).predict(chosen, table.select(training).weights(chosen))
-    return predicted
+        weights = table.select(training).weights(chosen)
+        predicted[~training] = table.select(~training).predict(chosen, weights)
+        others = np.where(np.array(chosen.features) == "label_agreement", 0.0, weights)
+        without_label[~training] = table.select(~training).predict(
+            chosen, others * weights.sum() / others.sum()
+        )
+    return predicted, without_label
 
 
 @dataclass(frozen=True)

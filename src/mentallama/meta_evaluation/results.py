@@ -99,12 +99,14 @@ class PredictorComparison(Record):
 class FitResults(Record):
     """A fit of `explanation_quality` to the rated rows.
 
-    `out_of_fold` are correlations of predictions by weights that had not seen the post, by aspect and kind;
+    `out_of_fold` are correlations of predictions by weights that had not seen the post, by aspect and kind,
+    `without_label` the same as if no reference label were known;
     `left_out_files` Pearson correlations within each file of weights fitted to the other files.
     """
 
     model: QualityModel
     out_of_fold: dict[str, dict[str, CorrelationScore]]
+    without_label: dict[str, dict[str, CorrelationScore]]
     comparisons: dict[str, PredictorComparison]
     left_out_files: dict[str, float | None]
 

@@ -228,6 +228,7 @@ def _fit_results(
     return FitResults(
         model=fitted.model,
         out_of_fold=out_of_fold_correlations(fitted.rows, fitted.out_of_fold, resampling),
+        without_label=out_of_fold_correlations(fitted.rows, fitted.without_label, resampling),
         comparisons={
             name: compare_with_out_of_fold(
                 fitted.rows, fitted.out_of_fold, column, fitted.model.fit.aspect, resampling
