@@ -1,6 +1,6 @@
 """Write the pages in docs/ that are generated from the code, or check that they are up to date.
 
-    python docs/generate.py            # tasks, commands, recipes, data_formats, the map in architecture
+    python docs/generate.py            # tasks, commands, recipes, data_formats, parts of architecture and explanations
     python docs/generate.py --check    # writes nothing; exit code 1 and the names of outdated pages
 
 The same code gives the same bytes: nothing depends on the clock or the machine, and help pages have a fixed width.
@@ -43,6 +43,7 @@ from mentallama.config import (
     Teach,
     Teacher,
 )
+from mentallama.explanation_metrics.registry import EXPLANATION_METRICS
 from mentallama.tasks import Source, load_tasks
 from mentallama.tasks.schema import ColumnMap, LabelsFile
 from mentallama.tasks.task_page import catalogue_page
@@ -319,9 +320,30 @@ def _flat(text: str) -> str:
 
 def architecture_page() -> str:
     """The page with an updated map of the modules."""
-    head, _, rest = (DOCS / "architecture.md").read_text(encoding="utf-8").partition("<!-- map -->\n")
-    tail = rest.partition("<!-- /map -->\n")[2]
-    return f"{head}<!-- map -->\n{_module_map()}<!-- /map -->\n{tail}"
+    return _with_part("architecture.md", "map", _module_map())
+
+
+def explanations_page() -> str:
+    """The page with an updated table of the metrics."""
+    return _with_part("explanations.md", "metrics", _metric_table())
+
+
+def _with_part(page: str, mark: str, content: str) -> str:
+    """A page with new content between `<!-- mark -->` and `<!-- /mark -->`."""
+    head, _, rest = (DOCS / page).read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
+    tail = rest.partition(f"<!-- /{mark} -->\n")[2]
+    return f"{head}<!-- {mark} -->\n{content}<!-- /{mark} -->\n{tail}"
+
+
+def _metric_table() -> str:
+    lines = ["| Metric | Measures | Columns |", "| --- | --- | --- |"]
+    for name, kind in EXPLANATION_METRICS.items():
+        specs = [name] if kind.by_default else []
+        specs += [] if kind.location is None else [f"{name}:LOCATION"]
+        location = "" if kind.location is None else f"; LOCATION: {kind.location}"
+        columns = ", ".join(f"`{column.name}`" for column in kind.columns)
+        lines.append(f"| {', '.join(f'`{spec}`' for spec in specs)} | {kind.help}{location} | {columns} |")
+    return "\n".join(lines) + "\n"
 
 
 def _module_map() -> str:
@@ -352,6 +374,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "recipes.md": recipes_page,
     "data_formats.md": data_formats_page,
     "architecture.md": architecture_page,
+    "explanations.md": explanations_page,
 }
 
 if __name__ == "__main__":

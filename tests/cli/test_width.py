@@ -10,7 +10,16 @@ from typer.testing import CliRunner
 
 from mentallama.cli import console, tables
 from mentallama.cli.app import app
-from mentallama.cli.tables import WideTable, cost_table, print_table, refusal_lines, score_notes, score_table
+from mentallama.cli.tables import (
+    WideTable,
+    cost_table,
+    explanation_notes,
+    explanation_table,
+    print_table,
+    refusal_lines,
+    score_notes,
+    score_table,
+)
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.registry import METRICS
@@ -123,7 +132,16 @@ def test_scores_of_all_sets_beside_the_published_ones(
         "n_defaulted": 12_347,
         "n_differences": 10_883,
     }
-    explained = {"rows": 9, "n_predicted": 8, "f1_against_answers": 70.0, "f1_against_gold": 60.0}
+    explained = {
+        "rows": 9,
+        "absent": {"refused": 1},
+        "unscored": {"evidence": {"no quotation": 3}},
+        "columns": {"rouge1": {"mean": 12.3, "interval": (10.0, 15.0), "n": 8}},
+        "right_reason": {
+            "n": 9, "undecided": 0, "share": 22.2, "interval": (0.0, 50.0), "right": 66.7, "consistent": 55.6,
+            "unquoted": 11.1,
+        },
+    }  # fmt: skip
     file = ScoreFile.model_validate(
         {
             "form": "instruction",
@@ -135,11 +153,12 @@ def test_scores_of_all_sets_beside_the_published_ones(
                 "mine": "there is neither a file of outputs for it nor a row of the benchmark"
             },
             "as_published": dict.fromkeys(load_tasks(), published),
-            "explanation_scores": dict.fromkeys(load_tasks(), explained),
+            "explanation_metrics": dict.fromkeys(load_tasks(), explained),
         }
     )
     assert_shows(score_table(file), capsys)
-    notes = score_notes(file)
+    assert_shows(explanation_table(file), capsys)
+    notes = [*score_notes(file), *explanation_notes(file)]
     assert any(len(note) > WIDTH for note in notes)
     for note in notes:
         console.echo_wrapped(note)

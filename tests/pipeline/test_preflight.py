@@ -149,7 +149,7 @@ def test_everything_that_does_not_exist_is_listed_at_once(
             "check": {"label_reader": "reader"},
             "train": {"analyst": "causal", "base": "./base", "general_corpus": "texts"},
             "predict": {"model": "linear:nothing"},
-            "evaluate": {"label_reader": "reader"},
+            "evaluate": {"explanation_metrics": ["label_consistency:reader", "overlp"]},
         }
     )
     found = faults(made, tmp_path / "run")
@@ -161,7 +161,8 @@ def test_everything_that_does_not_exist_is_listed_at_once(
         "train.base: there is no model folder ./base",
         "train.general_corpus: there is no file or folder texts",
         "predict.model: there is no model folder nothing",
-        "evaluate.label_reader: there is no model folder reader",
+        "evaluate.explanation_metrics: label_consistency:reader: there is no model folder reader",
+        "evaluate.explanation_metrics: no explanation metric is called 'overlp'; did you mean overlap?",
     ]
 
 

@@ -567,7 +567,7 @@ def test_the_analysts_that_a_stage_trains_or_asks(tmp_path: Path) -> None:
     neural = {
         "train": {"analyst": "causal", "base": "b"},
         "check": {"label_reader": "reader"},
-        "evaluate": {"label_reader": "reader"},
+        "evaluate": {"explanation_metrics": ["label_consistency:reader"]},
     }
     other = Recipe.model_validate({**own.model_dump(), **neural})
     assert analyst_kinds(other, tmp_path) == {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mentallama.explanation_metrics.base import ScoreColumn
+    from mentallama.explanation_metrics.right_reason import RightReasonScore
     from mentallama.explanation_metrics.scoring import SetExplanationScores
     from mentallama.teach.summary import TaskCost, TeachSummary
 
@@ -198,16 +199,38 @@ def score_table(scores: ScoreFile) -> WideTable:
 
 
 def explanation_table(scores: ScoreFile) -> WideTable:
-    """One row per set with the means of the explanation metrics over the explanations that they score."""
+    """One row per set: right label for a right reason, in percent of all answers, and means of the other metrics."""
     by_set = scores.explanation_metrics or {}
     columns = [column for column in scored_columns(by_set.values()) if column.in_terminal]
     return WideTable(
         "Explanations",
-        ("set", "answers", "explained", *(column.title for column in columns)),
+        (
+            "set",
+            "answers",
+            "explained",
+            "right for a right reason",
+            "95 %",
+            *(column.title for column in columns),
+        ),
         tuple(
-            (name, str(one.rows), str(one.explained), *(_mean_cell(one, column) for column in columns))
+            (
+                name,
+                str(one.rows),
+                str(one.explained),
+                *_right_reason_cells(one.right_reason),
+                *(_mean_cell(one, column) for column in columns),
+            )
             for name, one in by_set.items()
         ),
+    )
+
+
+def _right_reason_cells(score: RightReasonScore | None) -> tuple[str, str]:
+    if score is None or score.share is None:
+        return EMPTY_CELL, EMPTY_CELL
+    interval = score.interval
+    return f"{score.share:.1f}", EMPTY_CELL if interval is None else "–".join(
+        f"{end:.1f}" for end in interval
     )
 
 
@@ -244,12 +267,6 @@ def score_notes(scores: ScoreFile) -> list[str]:
         f"{name}, as published: no score, {result.reason}"
         for name, result in (scores.as_published or {}).items()
         if result.reason
-    ]
-    lines += [
-        f"{name}, by its explanations alone: weighted F1 {format_percent(one.f1_against_gold)}; against the "
-        "answers' labels "
-        f"{format_percent(one.f1_against_answers)} ({one.n_predicted} of {one.rows} predicted)"
-        for name, one in (scores.explanation_scores or {}).items()
     ]
     return lines
 

@@ -1,4 +1,4 @@
-"""Settings of the evaluate stage: intervals, the label reader, and the metrics of explanations."""
+"""Settings of the evaluate stage: intervals, the threshold of abstention, and the metrics of explanations."""
 
 from __future__ import annotations
 
@@ -61,11 +61,9 @@ class Evaluate(Settings):
     The threshold needs predict.splits: [validation, test]."""
     target_coverage: Share | None = None
     """Share of the validation rows to answer, instead of target_accuracy; default without either: 0.8."""
-    label_reader: Path | None = None
-    """A folder with a trained label reader (train.analyst: encoder, reads: explanations). The labels that it predicts
-    from explanations alone are scored as well. It must not have seen the posts of the test rows."""
     explanation_metrics: tuple[str, ...] = ()
-    """Metrics of explanations beside those that need no model, as NAME:LOCATION, such as bart_score:DIR."""
+    """Metrics of explanations beside those that need no model, as NAME:LOCATION, such as bart_score:DIR; see
+    docs/explanations.md."""
     max_batch_tokens: PositiveInt = 8192
     """Tokens in one batch of a metric's model, padding counted. Halved, with a warning, on out-of-memory."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -57,6 +57,6 @@ OLD_KEYS: dict[str, dict[str, str]] = {
         "in_flight": "max_concurrency",
         "options": "extra_body",
     },
-    "evaluate": {"reader": "label_reader"},
+    "evaluate": {"label_reader": "explanation_metrics: [label_consistency:DIR]"},
 }
 """By stage: old name -> new name."""

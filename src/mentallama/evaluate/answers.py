@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 
 from mentallama.analysts.answer import Answer, Answers, as_text
-from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.parse import read_answer
 from mentallama.config import Evaluate
 from mentallama.data_frames import is_missing, is_table
@@ -116,7 +115,6 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
     form: Form = "instruction",
     as_published: bool = False,
     explanation_metrics: Iterable[str] = (),
-    label_reader: str | PathLike[str] | None = None,
     tasks: Tasks = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -138,9 +136,8 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
     as_published
         Score with the published rule-based reader as well.
     explanation_metrics
-        Metrics of explanations beside those that need no model, as `NAME:LOCATION`, such as "bart_score:DIR".
-    label_reader
-        A folder with a trained label reader, to score the labels that it predicts from the explanations alone.
+        Metrics of explanations beside those that need no model, as `NAME:LOCATION`, such as "bart_score:DIR" or
+        "label_consistency:DIR" with the folder of a trained label reader.
     tasks, resamples, seed
         As for `evaluate`.
 
@@ -167,7 +164,6 @@ def evaluate_folder(  # noqa: PLR0913 - one parameter per option
         str(responses) if responses in BUILTIN_RESPONSES else Path(responses),
         Path(out),
         as_published=as_published,
-        reader=None if label_reader is None else open_label_reader(Path(label_reader)),
         tasks=tasks if isinstance(tasks, Mapping) else load_tasks(tasks),
         settings=_settings(resamples, seed, explanation_metrics),
         seed=seed,

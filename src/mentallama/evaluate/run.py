@@ -1,7 +1,7 @@
 """Evaluate: score predictions or responses.
 
-    mentallama evaluate --benchmark DIR --responses DIR|reference|empty [--form F] [--as-published] [--label-reader DIR]
-        --out DIR
+    mentallama evaluate --benchmark DIR --responses DIR|reference|empty [--form F] [--as-published]
+        [--explanation-metric NAME:LOCATION] --out DIR
 
 reads the published test files and a folder of outputs (`SET.csv`, columns goldens, generated_text); in a recipe the
 stage reads `collect/posts.jsonl.zst` and `predict/predictions.jsonl.zst` instead or, without the stage predict, the
@@ -15,20 +15,12 @@ answers of a teacher that was not given the labels (`teach/responses.jsonl.zst`)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mentallama.analysts.base import LabelReader
 from mentallama.config import Evaluate
 from mentallama.errors import UsageError
 from mentallama.evaluate.explanation_cases import explanations_of_outputs, explanations_of_run
-from mentallama.evaluate.explanation_labels import (
-    AnsweredExample,
-    ExplanationScores,
-    iter_answered_outputs,
-    iter_answered_predictions,
-    score_explanation_labels,
-)
 from mentallama.evaluate.explanation_scores import metric_options, score_explanations
 from mentallama.evaluate.join_predictions import join_predictions, read_upstream_labels
 from mentallama.evaluate.majority import majority_scores, release_training_labels
@@ -88,7 +80,6 @@ def evaluate_predictions(  # noqa: PLR0913
     ledger: Path | None = None,
     settings: Evaluate | None = None,
     seed: int = 0,
-    reader: LabelReader | None = None,
 ) -> ScoreFile:
     """Score the predictions of an analyst, or the answers of a teacher, on the labelled test rows of collected posts.
 
@@ -143,10 +134,6 @@ def evaluate_predictions(  # noqa: PLR0913
             synthetic_rows={name: joined.synthetic[name] for name in rows if joined.synthetic[name]},
             against_upstream=_against_upstream(rows, upstream, tasks, resampling),
             unused=tuple(joined.unused),
-            explanation_scores=_score_explanations(
-                iter_answered_predictions(posts, predictions, form, tasks), reader, tasks, resampling
-            ),
-            label_reader=None if reader is None else reader.name,
             explanation_metrics=explanations.by_set,
             metric_names=explanations.models,
         ),
@@ -164,7 +151,6 @@ def evaluate_responses(  # noqa: PLR0913
     as_published: bool = False,
     settings: Evaluate | None = None,
     seed: int = 0,
-    reader: LabelReader | None = None,
     tasks: Mapping[str, Task] | None = None,
 ) -> ScoreFile:
     """Score outputs against the published test files.
@@ -179,8 +165,6 @@ def evaluate_responses(  # noqa: PLR0913
         Score with the published reader as well, and list the rows where the two differ.
     settings
         Resamples of the intervals, and the metrics of explanations.
-    reader
-        Score the labels that it predicts from the explanations alone as well.
     tasks
         The known tasks; None means those of the package.
 
@@ -241,10 +225,6 @@ def evaluate_responses(  # noqa: PLR0913
             unused=unused,
             matched_files=matched,
             as_published=_score_as_published(out, outputs) if as_published else None,
-            explanation_scores=_score_explanations(
-                iter_answered_outputs(outputs, tasks), reader, tasks, resampling
-            ),
-            label_reader=None if reader is None else reader.name,
             explanation_metrics=explanations.by_set,
             metric_names=explanations.models,
         ),
@@ -262,16 +242,6 @@ def _count_synthetic(outputs: Mapping[str, Sequence[ScoredOutput]]) -> dict[str,
         for name, of_set in outputs.items()
     }
     return {name: count for name, count in counts.items() if count}
-
-
-def _score_explanations(
-    answered: Iterable[AnsweredExample],
-    reader: LabelReader | None,
-    tasks: Mapping[str, Task],
-    resampling: Resampling,
-) -> dict[str, ExplanationScores] | None:
-    """Scores of the explanations; None without a label reader, in which case `answered` is not consumed."""
-    return None if reader is None else score_explanation_labels(answered, reader, tasks, resampling)
 
 
 def _score_as_published(

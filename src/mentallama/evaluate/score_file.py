@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mentallama.data_frames import Column, FrameLibrary, make_frame
-from mentallama.evaluate.explanation_labels import ExplanationScores
 from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.scores import Scores, UpstreamScores
 from mentallama.explanation_metrics.scoring import SetExplanationScores
@@ -56,9 +55,6 @@ class ScoreFile(Record):
     """Input that matches no row: file names, or ids of predictions."""
     matched_files: dict[str, MatchedFile] = {}
     as_published: dict[str, PublishedScore] | None = None
-    explanation_scores: dict[str, ExplanationScores] | None = None
-    """Labels that `label_reader` predicts from the explanations alone, by set."""
-    label_reader: str | None = None
     explanation_metrics: dict[str, SetExplanationScores] | None = None
     """Scores of the explanations by set; None where no metric was computed."""
     metric_names: dict[str, str] = {}

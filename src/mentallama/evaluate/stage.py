@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mentallama.analysts.registry import model_problem
 from mentallama.config import Recipe
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.run_files import (
@@ -26,8 +25,7 @@ from mentallama.run_files import (
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Reference explanations and upstream labels where there are any, and the files of the models that score."""
     assert recipe.evaluate is not None
-    reader = recipe.evaluate.label_reader
-    files = {} if reader is None else spec_files(f"encoder:{reader}", "label_reader")
+    files: dict[str, Path] = {}
     for spec in recipe.evaluate.explanation_metrics:
         files |= spec_files(spec, spec.partition(":")[0])
     optional = {path: folder / path for path in (RELEASE_RESPONSES_PATH, UPSTREAM_LABELS_PATH)}
@@ -45,13 +43,10 @@ def evaluate_reads(recipe: Recipe) -> tuple[str, ...]:
 
 
 def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """A label reader or a metric that does not exist, or a teacher whose answers cannot be scored."""
+    """A metric that does not exist, or a teacher whose answers cannot be scored."""
     from mentallama.explanation_metrics.registry import metric_problems
 
     assert recipe.evaluate is not None
-    reader = recipe.evaluate.label_reader
-    if reader is not None and (problem := model_problem(str(reader), on_hub=False)):
-        yield f"evaluate.label_reader: {problem}"
     for problem in metric_problems(recipe.evaluate.explanation_metrics):
         yield f"evaluate.explanation_metrics: {problem}"
     if recipe.teach is None or recipe.predict is not None:
@@ -68,23 +63,20 @@ def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
 
 
 def evaluate_analyst_kinds(recipe: Recipe, folder: Path) -> list[str]:
-    """Kinds of the label reader and of the metrics' models."""
+    """Kinds of analyst whose libraries the metrics' models need."""
     from mentallama.explanation_metrics.registry import analyst_kinds
 
     del folder
     assert recipe.evaluate is not None
-    reader = () if recipe.evaluate.label_reader is None else ("encoder",)
-    return [*reader, *analyst_kinds(recipe.evaluate.explanation_metrics)]
+    return analyst_kinds(recipe.evaluate.explanation_metrics)
 
 
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Score the predictions, or the teacher's answers; returns weighted F1 by set and the sets without a score."""
-    from mentallama.analysts.registry import open_label_reader
     from mentallama.evaluate.prediction_source import analyst_predictions, teacher_answers
     from mentallama.evaluate.run import evaluate_predictions
 
     assert recipe.evaluate is not None
-    reader = recipe.evaluate.label_reader
     posts, tasks = folder / POSTS_PATH, recipe.catalogue()
     references, upstream = folder / RELEASE_RESPONSES_PATH, folder / UPSTREAM_LABELS_PATH
     if scores_teacher(recipe):
@@ -102,7 +94,6 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         ledger=folder / LEDGER_PATH,
         settings=recipe.evaluate,
         seed=recipe.seed,
-        reader=None if reader is None else open_label_reader(reader),
     )
     return {"weighted_f1": scores.weighted_f1(), "missing": list(scores.missing)}
 

@@ -20,7 +20,7 @@ from mentallama.analysts.linear.explanation_classifier import (
     draw_training_rows,
     too_few_rows,
 )
-from mentallama.analysts.registry import model_problem, open_label_reader
+from mentallama.analysts.registry import open_label_reader
 from mentallama.answers.strip_label import strip_label
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import (
@@ -203,8 +203,3 @@ def fit_classifier(task: Task, cases: Sequence[ExplanationCase]) -> FittedClassi
     except NoSharedFeatures:
         return unscored("the training explanations share no words to learn from")
     return FittedClassifier(classifier, task, frozenset(labels))
-
-
-def label_reader_problem(location: str) -> str | None:
-    """Why there is no label reader in a folder, as far as can be told without opening it."""
-    return model_problem(location, on_hub=False)

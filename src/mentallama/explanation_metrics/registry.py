@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from mentallama.analysts.registry import model_problem
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.annotated_evidence import ANNOTATED_EVIDENCE_COLUMNS, AnnotatedEvidence
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
@@ -18,7 +19,6 @@ from mentallama.explanation_metrics.label_consistency import (
     LABEL_CONSISTENCY,
     LABEL_CONSISTENCY_COLUMNS,
     LabelConsistency,
-    label_reader_problem,
 )
 from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
 from mentallama.explanation_metrics.neural.opening import (
@@ -67,6 +67,11 @@ class MetricKind:
     analyst_kind: str | None = None
 
 
+def model_folder_problem(location: str) -> str | None:
+    """Why there is no model in a folder, as far as can be told without opening it."""
+    return model_problem(location, on_hub=False)
+
+
 def _load_llm_judge(location: str, options: MetricOptions) -> ExplanationMetric:
     from mentallama.explanation_metrics.llm_judge.metric import LlmJudge
 
@@ -104,7 +109,7 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         "whether the explanation alone implies the answer's label",
         location="the folder of a trained label reader",
         by_default=True,
-        problem=label_reader_problem,
+        problem=model_folder_problem,
         analyst_kind="encoder",
     ),
     "explanation_quality": MetricKind(
@@ -125,12 +130,16 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         BART_SCORE_COLUMNS,
         "log-probability of explanation and reference given each other, and of the explanation given the post",
         location="the folder of an encoder-decoder",
+        problem=model_folder_problem,
+        analyst_kind="seq2seq",
     ),
     "bert_score": MetricKind(
         load_bert_score,
         BERT_SCORE_COLUMNS,
         "similarity of the contextual embeddings of explanation and reference",
         location="the folder of an encoder",
+        problem=model_folder_problem,
+        analyst_kind="encoder",
     ),
     "likelihood": MetricKind(
         load_likelihood,

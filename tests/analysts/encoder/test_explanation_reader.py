@@ -18,10 +18,10 @@ from mentallama.check.response_rows import ResponseRow
 from mentallama.cli.app import app
 from mentallama.config import Check, Evaluate
 from mentallama.errors import UsageError
-from mentallama.evaluate.explanation_labels import AnsweredExample, score_explanation_labels
 from mentallama.evaluate.score_file import read_scores
+from mentallama.explanation_metrics.base import ExplanationCase, MetricOptions
+from mentallama.explanation_metrics.label_consistency import LabelConsistency, TrainedReader
 from mentallama.files.record_files import read_json, write_records
-from mentallama.metrics.bootstrap import Resampling
 from mentallama.pipeline.registry import STAGES
 from mentallama.records import Prediction, Reading, example_of
 from mentallama.report.page_model import TableBlock
@@ -76,37 +76,47 @@ def test_check_has_unseen_posts_read_without_their_answers() -> None:
     assert reader.read_texts == ["The days are grey.", "The garden is green."]
 
 
-def explained(number: int, gold: str, said: str | None, why: str) -> AnsweredExample:
-    post = post_of("DR", f"made-up post number {number}", {"depression": gold}, "test", number)
+def explained(
+    number: int, gold: str, said: str | None, why: str, question: str = "depression"
+) -> ExplanationCase:
+    name = "DR" if question == "depression" else "dreaddit"
+    post = post_of(name, f"made-up post number {number}", {question: gold}, "test", number)
     reading = (
         Reading(status="parsed", label=said, explanation=why)
         if said
-        else Reading(status="refused", reason="no")
+        else Reading(status="unparsed", reason="no", explanation=why)
     )
-    return AnsweredExample(example_of(post, "depression", "instruction"), reading)
+    return ExplanationCase(example=example_of(post, question, "instruction"), reading=reading)
 
 
-def test_evaluate_compares_with_answers_and_gold_by_hand() -> None:
+def read_by(reader: GreyReader) -> LabelConsistency:
+    return LabelConsistency("label_consistency:grey", MetricOptions(), TrainedReader(reader))
+
+
+def test_the_metric_compares_with_answers_and_gold() -> None:
     rows = [
-        explained(1, "yes", "yes", "The days are grey."),
-        explained(2, "no", "no", "The garden is green."),
-        explained(3, "no", "yes", "The garden is green."),  # right against gold, at odds with its answer
-        explained(4, "yes", "yes", "The poster suffers from depression."),  # nothing but its answer
-        explained(5, "yes", None, ""),
+        explained(1, "yes", "yes", "Yes, the poster suffers from depression. The days are grey."),
+        explained(2, "no", "yes", "The garden is green."),  # right against gold, at odds with its answer
+        explained(3, "yes", "yes", "The poster suffers from depression."),  # nothing but its answer
+        explained(4, "yes", None, "The days are grey."),
+        explained(5, "yes", "yes", "A loud week.", "stress"),
     ]
-    result = score_explanation_labels(rows, GreyReader(), load_tasks(), Resampling(resamples=100))["DR"]
-    assert (result.rows, result.n_predicted) == (4, 3)
-    # told: yes no no –; answers: yes no yes yes: F1 yes 2/(3+1), no 2/(1+2)
-    assert result.f1_against_answers == pytest.approx(100 * (3 * 0.5 + 2 / 3) / 4, abs=1e-3)
-    # gold: yes no no yes: F1 yes 2/(2+1), no 4/(2+2)
-    assert result.f1_against_gold == pytest.approx(100 * (2 * 2 / 3 + 2 * 1.0) / 4, abs=1e-3)
+    reader = GreyReader()
+    scores = read_by(reader).score(rows)
+    assert [list(score.values.values()) for score in scores] == [[100.0, 100.0], [0.0, 100.0], [], [], []]
+    assert [score.reason for score in scores[2:]] == [
+        "nothing but the answer",
+        "the answer has no label",
+        "the label reader does not know the question",
+    ]
+    assert reader.read_texts == ["The days are grey.", "The garden is green."]
 
 
 def test_a_reader_that_has_seen_a_test_post_is_refused() -> None:
     row = explained(1, "yes", "yes", "The days are grey.")
     reader = GreyReader(seen=frozenset((seen_hash(row.example.text),)))
     with pytest.raises(UsageError, match="grey was trained on test posts of DR"):
-        score_explanation_labels([row], reader, load_tasks(), Resampling())
+        read_by(reader).score([row])
 
 
 @pytest.fixture(scope="module")
@@ -137,13 +147,13 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     recipe = make_run(run_folder).model_copy(
         update={
             "check": Check(label_reader=run_folder / "train"),
-            "evaluate": Evaluate(label_reader=run_folder / "train"),
+            "evaluate": Evaluate(explanation_metrics=(f"label_consistency:{run_folder / 'train'}",)),
         }
     )
     stages = {stage.name: stage for stage in STAGES}
     for stage in ("check", "evaluate"):
         assert any(
-            name.startswith(("reader/", "label_reader/"))
+            name.startswith(("label_reader/", "label_consistency/"))
             for name in stages[stage].input_files(recipe, run_folder)
         )
     (tmp_path / "check").mkdir()
@@ -152,15 +162,16 @@ def test_the_stages_take_a_trained_reader(run_folder: Path, tmp_path: Path) -> N
     assert any("scored 12 of 60 explanations" in note for note in notes)  # the test posts of dreaddit
     stages["evaluate"].run(recipe, run_folder, tmp_path / "evaluate")
     scores = read_scores(tmp_path / "evaluate/scores.json")
-    assert scores.explanation_scores is not None
-    assert list(scores.explanation_scores) == ["dreaddit"]  # the reader knows no other
-    result = scores.explanation_scores["dreaddit"]
-    assert (result.rows, result.n_predicted) == (12, 12)
-    assert result.f1_against_gold < 100  # it takes all of them for stress, as they say
+    assert scores.explanation_metrics is not None
+    assert scores.metric_names == {"label_consistency": "label_consistency:train"}
+    result = scores.explanation_metrics["dreaddit"].columns["implied_label_accuracy"]
+    assert result.n == 12
+    assert result.mean is not None
+    assert result.mean < 100  # it takes all of them for stress, as they say
     section = explanations_section(RunArtifacts(scores=scores))
     assert section is not None
-    (table,) = (block for block in section.blocks if isinstance(block, TableBlock))
-    assert [cell.text for cell in table.rows[0].cells][:3] == ["dreaddit", "12", "12"]
+    tables = [block for block in section.blocks if isinstance(block, TableBlock)]
+    assert [table.rows[0].cells[0].text for table in tables] == ["dreaddit", "dreaddit"]
 
 
 def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) -> None:
@@ -172,9 +183,10 @@ def test_the_command_takes_a_trained_reader(run_folder: Path, tmp_path: Path) ->
     folder = write_outputs(tmp_path / "mine", goldens, goldens)
     (folder / "DR.csv").rename(folder / "dreaddit.csv")
     prediction = ["--benchmark", str(tmp_path), "--responses", str(folder), "--out", str(tmp_path / "out")]
-    done = CliRunner().invoke(app, ["evaluate", *prediction, "--label-reader", str(run_folder / "train")])
+    named = ["--explanation-metric", f"label_consistency:{run_folder / 'train'}"]
+    done = CliRunner().invoke(app, ["evaluate", *prediction, *named])
     assert done.exit_code == 0, done.output
-    assert "by its explanations alone" in done.output
-    result = read_scores(tmp_path / "out/scores.json").explanation_scores
+    assert "label_consistency: computed with label_consistency:train" in done.output
+    result = read_scores(tmp_path / "out/scores.json").explanation_metrics
     assert result is not None
-    assert result["dreaddit"].n_predicted == 2
+    assert result["dreaddit"].columns["label_consistency"].n == 2

@@ -50,13 +50,6 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 help="Also score explanations by this metric, such as bart_score:DIR. Can be repeated.",
             ),
         ] = None,
-        label_reader: Annotated[
-            Path | None,
-            typer.Option(
-                metavar="DIR",
-                help="Also score the labels that a trained label reader predicts from explanations.",
-            ),
-        ] = None,
         tasks_folder: TasksFolder = None,
         overrides: Overrides = None,
         out: Annotated[
@@ -78,8 +71,6 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
                 raise UsageError("give a recipe, or --benchmark with --responses, not both")
             if tasks_folder is not None:
                 raise UsageError("--tasks is for --benchmark; in a recipe, use --set tasks=DIR")
-            if label_reader is not None:
-                overrides = [*(overrides or ()), f"evaluate.label_reader={label_reader}"]
             if explanation_metric:
                 named = json.dumps(explanation_metric)  # JSON is YAML
                 overrides = [*(overrides or ()), f"evaluate.explanation_metrics={named}"]
@@ -89,7 +80,6 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             raise UsageError(
                 "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|reference|empty and --out DIR"
             )
-        from mentallama.analysts.registry import open_label_reader
         from mentallama.config import Evaluate
         from mentallama.evaluate.run import evaluate_responses
         from mentallama.tasks import load_tasks
@@ -101,7 +91,6 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             out,
             as_published=as_published,
             settings=Evaluate(explanation_metrics=tuple(explanation_metric or ())),
-            reader=None if label_reader is None else open_label_reader(label_reader),
             tasks=load_tasks(tasks_folder),
         )
         print_scores(out / SCORES_FILE)

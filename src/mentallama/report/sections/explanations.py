@@ -1,4 +1,4 @@
-"""Section on explanations: how many there are and how long, what they quote, which label they imply, examples."""
+"""Section on explanations: how many there are and how long, what they quote, their scores, examples."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import mean, quantiles
 
-from mentallama.evaluate.score_file import ScoreFile
+from mentallama.explanation_metrics.base import ScoreColumn
+from mentallama.explanation_metrics.scoring import SetExplanationScores, scored_columns
 from mentallama.report.answer_survey import AnswerSurvey, SetAnswers, ShownAnswer, mark_spans
 from mentallama.report.page_model import (
     Block,
+    Cell,
     FigureBlock,
     PageRow,
     Paragraph,
@@ -33,12 +35,12 @@ def explanations_section(artifacts: RunArtifacts) -> Section | None:
     """The section on explanations; None if it has no answers to labelled test rows."""
     scored = artifacts.scores
     by_set = {} if artifacts.answers is None else artifacts.answers.by_set
-    has_labels = scored is not None and bool(scored.explanation_scores)
-    if not by_set and not has_labels:
+    metrics = {} if scored is None else scored.explanation_metrics or {}
+    if not by_set and not metrics:
         return None
     blocks = [
         *(_set_blocks(artifacts, by_set) if by_set else ()),
-        *(_label_blocks(artifacts, scored) if scored is not None and has_labels else ()),
+        *(_metric_blocks(artifacts, metrics) if metrics else ()),
         *_gate_findings(artifacts),
         *(() if artifacts.answers is None else _examples(artifacts, artifacts.answers)),
     ]
@@ -133,26 +135,62 @@ def _length_figure(words: Sequence[int]) -> FigureBlock:
     return FigureBlock("Length of the explanations, all sets.", plot, data, name="lengths")
 
 
-def _label_blocks(artifacts: RunArtifacts, scores: ScoreFile) -> Iterator[Block]:
-    yield Paragraph(
-        f"A label reader ({scores.label_reader}) that has not seen these posts predicts the label from the explanation "
-        "alone, with the answer removed. Where it agrees with the answers, explanations support the labels they are "
-        "given for."
+def _metric_blocks(artifacts: RunArtifacts, by_set: Mapping[str, SetExplanationScores]) -> Iterator[Block]:
+    """The share of answers that are right for a right reason, and the means of all metrics."""
+    if any(part.right_reason is not None for part in by_set.values()):
+        yield Paragraph(
+            "Right label for a right reason: the label is right, the explanation alone implies it, and it quotes the "
+            "post and nothing else. An explanation that quotes nothing does not count, since nothing in it can be "
+            "looked up. Answers whose consistency could not be decided are left out."
+        )
+        yield _right_reason_table(artifacts, by_set)
+    columns = scored_columns(by_set.values())
+    header = ("set", "explanations", *(title for column in columns for title in (column.title, "95 %")))
+    rows = tuple(
+        named_row(
+            artifacts.set_name(name),
+            [count_cell(part.explained), *(cell for column in columns for cell in _mean_cells(part, column))],
+        )
+        for name, part in by_set.items()
     )
-    rows = [
+    caption = "Means of the explanation metrics, over the explanations that each could score."
+    yield TableBlock(caption, header, rows, name="explanation-metrics")
+
+
+def _mean_cells(part: SetExplanationScores, column: ScoreColumn) -> tuple[Cell, Cell]:
+    score = part.columns.get(column.name)
+    mean, interval = (None, None) if score is None else (score.mean, score.interval)
+    return number_cell(mean, column.digits), interval_cell(interval, column.digits)
+
+
+def _right_reason_table(artifacts: RunArtifacts, by_set: Mapping[str, SetExplanationScores]) -> TableBlock:
+    header = (
+        "set",
+        "answers",
+        "left out",
+        "right for a right reason, %",
+        "95 %",
+        "right, %",
+        "and consistent, %",
+        "of these quoting nothing, % of answers",
+    )
+    rows = tuple(
         named_row(
             artifacts.set_name(name),
             [
-                count_cell(part.rows),
-                count_cell(part.n_predicted),
-                number_cell(part.f1_against_answers),
-                number_cell(part.f1_against_gold),
+                count_cell(score.n),
+                count_cell(score.undecided),
+                number_cell(score.share, 1),
+                interval_cell(score.interval, 1),
+                number_cell(score.right, 1),
+                number_cell(score.consistent, 1),
+                number_cell(score.unquoted, 1),
             ],
         )
-        for name, part in (scores.explanation_scores or {}).items()
-    ]
-    header = ("set", "answers", "predicted", "weighted F1 against the answers", "against the labels")
-    yield TableBlock("Labels predicted from explanations.", header, tuple(rows), name="labels")
+        for name, part in by_set.items()
+        if (score := part.right_reason) is not None
+    )
+    return TableBlock("Right label for a right reason.", header, rows, name="right-reason")
 
 
 def _gate_findings(artifacts: RunArtifacts) -> Iterator[Block]:
