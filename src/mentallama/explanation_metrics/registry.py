@@ -146,12 +146,16 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         LIKELIHOOD_COLUMNS,
         "log-probability of the explanation given post and question",
         location="the folder of a decoder",
+        problem=model_folder_problem,
+        analyst_kind="causal",
     ),
     "contradiction": MetricKind(
         load_contradiction,
         CONTRADICTION_COLUMNS,
         "probability that the post contradicts the explanation, and that it entails it",
         location="the folder of a classifier with the labels of natural language inference",
+        problem=model_folder_problem,
+        analyst_kind="causal",
     ),
 }
 """Metrics by the name that specs begin with, in the order of tables."""
