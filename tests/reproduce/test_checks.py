@@ -9,6 +9,7 @@ import pytest
 from mentallama.answers.format import write_answer
 from mentallama.reproduce.claims import ClaimFinding, PaperClaim
 from mentallama.reproduce.explanation_labels import check_explanation_labels, read_labels, train_reader
+from mentallama.reproduce.human_ratings import check_rated_by_the_paper, check_rated_files
 from mentallama.reproduce.inputs import ReproductionInputs
 from mentallama.reproduce.linear_yardstick import check_linear_scores
 from mentallama.reproduce.post_copies import check_copies_in_training
@@ -151,3 +152,27 @@ def test_the_linear_model_is_trained_only_where_it_is_asked_for(tmp_path: Path) 
     assert [(one.verdict, one.published, one.cause) for one in findings] == [
         ("not possible", 84.9, "the linear model is trained only with --train")
     ]
+
+
+def test_ratings_of_the_release_are_counted_and_are_not_the_paper_s(tmp_path: Path) -> None:
+    folder = tmp_path / "release/human_evaluation/DR_annotation"
+    scores = {"overall": ["[3, 3, 2]", "[1, 0, 1]"], "fluency": ["[3, 3, 3]", "[3, 3, 3]"]}
+    columns = {
+        "text": ["A made-up post.", "Another one."],
+        "label": ["0", "0"],
+        "gpt-3.5-turbo": ["No.", "Yes."],
+    }
+    write_csv(folder / "chatgpt_data.csv", columns | scores)
+    (tmp_path / "release/test_data/test_instruction").mkdir(parents=True)
+    files = {"chatgpt_data.csv": 2.0, "gpt3_data.csv": 121.0}
+    counted, missing = check_rated_files(
+        claim("rated_files").model_copy(update={"values": files}), inputs(tmp_path)
+    )
+    assert (counted.ours, counted.verdict) == (2, "reproduced")
+    assert (missing.ours, missing.verdict) == (None, "not possible")
+    (paper,) = check_rated_by_the_paper(claim("rated_by_the_paper", explanations=200), inputs(tmp_path))
+    assert paper.verdict == "not possible"
+    # means of (8/3 + 2/3) / 2 and of 3
+    assert "2 explanations" in paper.cause
+    assert "overall 1.67 (alpha" in paper.cause
+    assert "fluency 3.00 (the ratings do not vary)" in paper.cause

@@ -21,6 +21,7 @@ from mentallama.files.ownership import claim_files, make_output_folder, record_c
 from mentallama.records import Record
 from mentallama.reproduce.claims import VERDICTS, ClaimFinding, PaperClaim, load_claims
 from mentallama.reproduce.explanation_labels import check_explanation_labels
+from mentallama.reproduce.human_ratings import check_rated_by_the_paper, check_rated_files
 from mentallama.reproduce.inputs import ClaimCheck, ReproductionInputs
 from mentallama.reproduce.label_agreement import check_label_drift, check_teacher_agreement
 from mentallama.reproduce.linear_yardstick import check_linear_scores
@@ -39,6 +40,8 @@ CHECKS: Mapping[str, ClaimCheck] = {
     "teacher_agreement": check_teacher_agreement,
     "label_drift": check_label_drift,
     "explanation_labels": check_explanation_labels,
+    "rated_by_the_paper": check_rated_by_the_paper,
+    "rated_files": check_rated_files,
     "copies_in_training": check_copies_in_training,
     "unreadable_outputs": check_unreadable_outputs,
     "unreadable_references": check_unreadable_references,
