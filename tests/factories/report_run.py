@@ -6,10 +6,12 @@ import random
 import re
 from pathlib import Path
 
+from mentallama.config.evaluate import Evaluate
 from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.scores import ScoredRow
+from mentallama.evaluate.scores import ScoredRow, score_against_upstream
+from mentallama.evaluate.selective import with_abstention
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
@@ -61,6 +63,9 @@ def synthetic_rows(task: Task, posts: int) -> list[ScoredRow]:
                         "status": "parsed" if has_label else answer,
                         "predicted": answer if has_label else None,
                         "probability": probability if has_label else None,
+                        "high_risk_probability": probability
+                        if answer == task.high_risk_label
+                        else (1 - probability) / (len(task.labels) - 1),
                         "brier": 2 * (1 - probability) ** 2,
                     }
                 )
@@ -73,6 +78,13 @@ def make_scores(out: Path) -> ScoreFile:
     tasks = load_tasks()
     rows = {name: synthetic_rows(tasks[name], posts) for name, posts in SIZES.items()}
     how = Resampling(resamples=200)
+    validation = {
+        name: synthetic_rows(tasks[name], posts)[: posts // 2]
+        for name, posts in SIZES.items()
+        if name != "DR"
+    }
+    drifted = {(row.post_id, row.question): "no" for row in rows["Irf"][::2]}
+    upstream = score_against_upstream(rows["Irf"], drifted, list(tasks["Irf"].labels), how)
     unscored = PUBLISHED.model_copy(
         update={
             "weighted_f1": None,
@@ -86,7 +98,8 @@ def make_scores(out: Path) -> ScoreFile:
             form="instruction",
             source={"kind": "predictions", "model": "linear:runs/made-up/train"},
             resampling=how,
-            sets=score_sets(rows, tasks, how),
+            sets=with_abstention(score_sets(rows, tasks, how), rows, validation, tasks, Evaluate(), how),
+            against_upstream={} if upstream is None else {"Irf": upstream},
             missing=("CLP", "swmh"),
             missing_reasons={
                 "CLP": "there are no labelled test posts for it",

@@ -58,7 +58,7 @@ def test_the_page_is_well_formed_and_described(whole: Path) -> None:
     assert all(cell.get("scope") in ("col", "row") for cell in page.having("th"))
     assert len(page.having("caption")) == len(page.having("table")) > 15
     drawn = page.having("svg")
-    assert len(drawn) == 1 + len(SIZES)
+    assert len(drawn) == 1 + 2 * len(SIZES)  # of each set, calibration and risk by coverage
     assert all(one["role"] == "img" and len(one["aria-label"] or "") > 20 for one in drawn)
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from mentallama.metrics.calibration import CalibrationBin
+from mentallama.metrics.selective_prediction import RiskCoverage
 from mentallama.run_files import REPORT_FIGURE_FORMATS
 
 if TYPE_CHECKING:
@@ -294,6 +295,22 @@ def reliability_plot(bins: Sequence[CalibrationBin], name: str, description: str
         axes.grid(color=colours.rule, linewidth=0.6)
 
     return Plot(f"reliability-{name}", description, (2.1, 2.2), draw)
+
+
+def risk_coverage_plot(curve: RiskCoverage, name: str, description: str) -> Plot:
+    """Share of wrong answers against the share of answers given."""
+    coverages = [point.coverage for point in curve.points]
+    risks = [point.risk for point in curve.points]
+    top = max(0.1, *risks) * 1.05
+
+    def draw(axes: Axes, colours: Colours) -> None:
+        axes.plot(coverages, risks, color=colours.ours, linewidth=1.2, clip_on=False)
+        axes.fill_between(coverages, risks, color=colours.ours, alpha=0.12, linewidth=0)
+        axes.set(xlim=(0, 1), ylim=(0, top), xlabel="coverage", ylabel="risk", title=name)
+        axes.xaxis.set_ticks((0, 0.5, 1), ("0", "0.5", "1"))
+        axes.grid(color=colours.rule, linewidth=0.6)
+
+    return Plot(f"risk-coverage-{name}", description, (2.1, 2.2), draw)
 
 
 def _style(colours: Colours, salt: str) -> Any:

@@ -19,6 +19,7 @@ from mentallama.report.sections.scores import (
     no_label_section,
     sets_section,
 )
+from mentallama.report.sections.selective import selective_section, upstream_section
 from mentallama.report.sections.training import training_section
 
 SectionBuilder = Callable[[RunArtifacts], Section | None]
@@ -31,6 +32,8 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     confusion_section,
     no_label_section,
     calibration_section,
+    selective_section,
+    upstream_section,
     as_published_section,
     explanations_section,
     gates_section,
