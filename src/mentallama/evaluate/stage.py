@@ -24,10 +24,14 @@ from mentallama.run_files import (
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Reference explanations and upstream labels where there are any, and the files of the models that score."""
+    from mentallama.explanation_metrics.base import MetricSpec
+    from mentallama.explanation_metrics.registry import metric_folder
+
     assert recipe.evaluate is not None
     files: dict[str, Path] = {}
     for spec in recipe.evaluate.explanation_metrics:
-        files |= spec_files(spec, spec.partition(":")[0])
+        name = MetricSpec.parse(spec).name
+        files |= spec_files(f"{name}:{metric_folder(spec)}", name)
     optional = {path: folder / path for path in (RELEASE_RESPONSES_PATH, UPSTREAM_LABELS_PATH)}
     return files | {path: file for path, file in optional.items() if file.is_file()}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mentallama.analysts.registry import model_problem
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.annotated_evidence import ANNOTATED_EVIDENCE_COLUMNS, AnnotatedEvidence
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
@@ -21,6 +20,12 @@ from mentallama.explanation_metrics.label_consistency import (
     LabelConsistency,
 )
 from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
+from mentallama.explanation_metrics.neural.locations import (
+    decoder_folder,
+    decoder_problem,
+    folder_problem,
+    split_layer,
+)
 from mentallama.explanation_metrics.neural.opening import (
     BART_SCORE_COLUMNS,
     BERT_SCORE_COLUMNS,
@@ -52,8 +57,10 @@ class MetricKind:
         What its spec names after the colon, such as "a folder of a seq2seq model"; None: nothing.
     by_default
         Whether it is computed without being named.
+    folder
+        `location` -> the folder in it, where a location may hold more than a folder.
     problem
-        `location` -> a sentence on why nothing can be opened there, found without opening it; None if there is none.
+        `folder` -> a sentence on why nothing can be opened there, found without opening it; None if there is none.
     analyst_kind
         The kind of analyst whose libraries it needs where a location is named; their versions enter the cache key.
     """
@@ -63,13 +70,9 @@ class MetricKind:
     help: str
     location: str | None = None
     by_default: bool = False
+    folder: Callable[[str], str] = str
     problem: Callable[[str], str | None] | None = None
     analyst_kind: str | None = None
-
-
-def model_folder_problem(location: str) -> str | None:
-    """Why there is no model in a folder, as far as can be told without opening it."""
-    return model_problem(location, on_hub=False)
 
 
 def _load_llm_judge(location: str, options: MetricOptions) -> ExplanationMetric:
@@ -109,7 +112,7 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         "whether the explanation alone implies the answer's label",
         location="the folder of a trained label reader",
         by_default=True,
-        problem=model_folder_problem,
+        problem=folder_problem,
         analyst_kind="encoder",
     ),
     "explanation_quality": MetricKind(
@@ -130,7 +133,7 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         BART_SCORE_COLUMNS,
         "log-probability of explanation and reference given each other, and of the explanation given the post",
         location="the folder of an encoder-decoder",
-        problem=model_folder_problem,
+        problem=folder_problem,
         analyst_kind="seq2seq",
     ),
     "bert_score": MetricKind(
@@ -138,7 +141,8 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         BERT_SCORE_COLUMNS,
         "similarity of the contextual embeddings of explanation and reference",
         location="the folder of an encoder",
-        problem=model_folder_problem,
+        folder=lambda location: split_layer(location)[0],
+        problem=folder_problem,
         analyst_kind="encoder",
     ),
     "likelihood": MetricKind(
@@ -146,7 +150,8 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         LIKELIHOOD_COLUMNS,
         "log-probability of the explanation given post and question",
         location="the folder of a decoder",
-        problem=model_folder_problem,
+        folder=decoder_folder,
+        problem=decoder_problem,
         analyst_kind="causal",
     ),
     "contradiction": MetricKind(
@@ -154,8 +159,8 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         CONTRADICTION_COLUMNS,
         "probability that the post contradicts the explanation, and that it entails it",
         location="the folder of a classifier with the labels of natural language inference",
-        problem=model_folder_problem,
-        analyst_kind="causal",
+        problem=folder_problem,
+        analyst_kind="encoder",
     ),
 }
 """Metrics by the name that specs begin with, in the order of tables."""
@@ -197,9 +202,15 @@ def metric_problems(specs: Iterable[str]) -> list[str]:
         except UsageError as fault:
             problems.append(str(fault))
             continue
-        if location and kind.problem is not None and (problem := kind.problem(location)):
+        if location and kind.problem is not None and (problem := kind.problem(kind.folder(location))):
             problems.append(f"{spec}: {problem}")
     return problems
+
+
+def metric_folder(spec: str) -> str:
+    """The folder that a spec names; empty if it names none."""
+    name, location = MetricSpec.parse(spec)
+    return EXPLANATION_METRICS[name].folder(location) if name in EXPLANATION_METRICS else location
 
 
 def check_metrics(specs: Iterable[str]) -> None:

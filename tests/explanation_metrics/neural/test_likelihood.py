@@ -115,7 +115,7 @@ def test_specs_of_folders_of_other_kinds_and_of_servers(tmp_path: Path) -> None:
     for location, message in (
         (f"{tmp_path / 't5'}", "a t5 is not a causal model"),
         (f"{tmp_path / 'bert'}", "is not a causal model|is it a causal model"),
-        (f"{tmp_path / 'missing'}", "likelihood: there is no model folder"),
+        (f"{tmp_path / 'missing'}", "^likelihood:.*missing: there is no model folder"),
         ("remote:m@http://localhost", "computed on this machine; name the folder of a decoder"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -36,6 +36,7 @@ from mentallama.explanation_metrics.neural.checkpoints import (
     open_checkpoint,
     token_budget,
 )
+from mentallama.explanation_metrics.neural.locations import split_layer
 
 WINDOW_BATCHES = 8
 """Embeddings are kept of at most as many tokens as this many batches hold."""
@@ -108,9 +109,8 @@ class BertScore(ExplanationMetric):
         UsageError
             There is no such folder, it holds no complete encoder, or there is no such layer.
         """
-        folder, colon, number = location.rpartition(":")
-        layer = int(number) if colon and number.isdecimal() else None
-        loaded = open_checkpoint("bert_score", location if layer is None else folder, "encoder", options)
+        folder, layer = split_layer(location)
+        loaded = open_checkpoint("bert_score", folder, "encoder", options)
         n_layers = loaded.model.config.num_hidden_layers
         if layer is not None and layer > n_layers:
             raise UsageError(

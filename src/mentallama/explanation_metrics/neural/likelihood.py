@@ -24,7 +24,6 @@ from mentallama.analysts.inference.batching import run_in_batches
 from mentallama.analysts.inference.prompt_encoding import PromptEncoder
 from mentallama.analysts.inference.unshared import max_tree_length, score_unshared
 from mentallama.analysts.language_model.generative import trained_template
-from mentallama.errors import UsageError
 from mentallama.explanation_metrics.base import (
     CaseScore,
     ExplanationCase,
@@ -38,6 +37,7 @@ from mentallama.explanation_metrics.neural.checkpoints import (
     open_checkpoint,
     token_budget,
 )
+from mentallama.explanation_metrics.neural.locations import decoder_folder
 from mentallama.records import FORMS
 from mentallama.tasks import find_task
 
@@ -72,15 +72,9 @@ class Likelihood(ExplanationMetric):
         Raises
         ------
         UsageError
-            There is no such folder, or it holds no complete decoder; or a remote model is named, which would have to
-            return the probabilities of a text that it did not write.
+            There is no such folder, or it holds no complete decoder.
         """
-        if location.startswith("remote:"):
-            raise UsageError(
-                f"likelihood:{location}: the likelihood is computed on this machine; name the folder of a decoder"
-            )
-        folder = location.removeprefix("causal:")
-        return cls(open_checkpoint("likelihood", folder, "causal", options), options)
+        return cls(open_checkpoint("likelihood", decoder_folder(location), "causal", options), options)
 
     def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
         n_truncated = self.counts[TRUNCATED_TEXTS]
