@@ -92,12 +92,14 @@ class Post(Record):
 class UpstreamLabels(Record):
     """Labels of a post's questions in the set's upstream files, where they are known and agree with one another.
 
-    `Post.labels` of the same post are those of the release, which differ on some posts.
+    `Post.labels` of the same post are those of the release, which differ on some posts. `evidence` are the passages of
+    the post that annotators marked for the upstream label, by question.
     """
 
     post_id: str
     set: str
     labels: dict[str, str]
+    evidence: dict[str, tuple[Span, ...]] = {}
 
 
 class Example(Record):

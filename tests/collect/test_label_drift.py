@@ -6,7 +6,7 @@ from typing import Literal
 
 from mentallama.collect.label_drift import label_drift, pair_labels, upstream_labels
 from mentallama.collect.summary import LabelDrift
-from mentallama.records import Post, Provenance, UpstreamLabels
+from mentallama.records import Post, Provenance, Span, UpstreamLabels
 
 
 def post(origin: Literal["release", "upstream", "table"], labels: dict[str, str], name: str = "Irf") -> Post:
@@ -74,3 +74,22 @@ def test_upstream_labels_of_posts_with_an_id_are_kept() -> None:
         UpstreamLabels(post_id="first", set="Irf", labels={"a": "no", "b": "no"}),
         UpstreamLabels(post_id="second", set="Irf", labels={"a": "no"}),
     ]
+
+
+def test_evidence_of_the_upstream_copy_is_located_in_the_release() -> None:
+    ours = post("release", {"a": "yes", "b": "no"}).model_copy(update={"text": "So -  the bus is LATE."})
+    theirs = post("upstream", {"a": "yes", "b": "no"}).model_copy(
+        update={"evidence": {"a": (Span(start=4, end=15),)}}  # bus is late
+    )
+    pairs = pair_labels([(0, 1, ours), (1, 1, theirs)])
+    (found,) = upstream_labels(pairs, {0: "id"})
+    assert list(found.evidence) == ["a"]
+    (span,) = found.evidence["a"]
+    assert ours.text[span.start : span.end] == "bus is LATE"
+
+
+def test_evidence_that_is_not_in_the_release_is_left_out() -> None:
+    ours = post("release", {"a": "yes"}).model_copy(update={"text": "Something else."})
+    theirs = post("upstream", {"a": "yes"}).model_copy(update={"evidence": {"a": (Span(start=4, end=15),)}})
+    (found,) = upstream_labels(pair_labels([(0, 1, ours), (1, 1, theirs)]), {0: "id"})
+    assert (found.labels, found.evidence) == ({"a": "yes"}, {})

@@ -8,17 +8,22 @@ from itertools import groupby
 from typing import NamedTuple
 
 from mentallama.collect.summary import LabelDrift
-from mentallama.records import Post, UpstreamLabels
+from mentallama.records import Post, Span, UpstreamLabels
+from mentallama.text.quote_matching import find_quote
 
 
 class LabelPair(NamedTuple):
-    """The two labels of one question about post number `number`: of the release, and of the upstream file."""
+    """The two labels of one question about post number `number`: of the release, and of the upstream file.
+
+    `evidence` are the passages of the release's post that annotators marked upstream.
+    """
 
     number: int
     set: str
     question: str
     published: str
     upstream: str
+    evidence: tuple[Span, ...] = ()
 
 
 def pair_labels(posts: Iterable[tuple[int, int, Post]]) -> list[LabelPair]:
@@ -35,19 +40,30 @@ def pair_labels(posts: Iterable[tuple[int, int, Post]]) -> list[LabelPair]:
         In the order of the release's posts. Posts that have two different labels upstream are left out.
     """
     upstream: dict[tuple[str, str, int], set[str]] = {}
-    published: list[tuple[int, int, str, str, str]] = []
+    marked: dict[tuple[str, str, int], dict[str, None]] = {}
+    published: list[tuple[int, int, str, str, str, str]] = []
     for number, key, post in posts:
         for question, label in post.labels.items():
             if post.provenance.origin == "release":
-                published.append((number, key, post.set, question, label))
-            else:
-                upstream.setdefault((post.set, question, key), set()).add(label)
+                published.append((number, key, post.set, question, label, post.text))
+                continue
+            upstream.setdefault((post.set, question, key), set()).add(label)
+            quotes = [post.text[span.start : span.end] for span in post.evidence.get(question, ())]
+            if quotes:
+                marked.setdefault((post.set, question, key), {}).update(dict.fromkeys(quotes))
     pairs = []
-    for number, key, set_name, question, reference in published:
+    for number, key, set_name, question, reference, text in published:
         labels = upstream.get((set_name, question, key), set())
         if len(labels) == 1:
-            pairs.append(LabelPair(number, set_name, question, reference, next(iter(labels))))
+            evidence = _located(text, marked.get((set_name, question, key), ()))
+            pairs.append(LabelPair(number, set_name, question, reference, next(iter(labels)), evidence))
     return pairs
+
+
+def _located(text: str, quotes: Iterable[str]) -> tuple[Span, ...]:
+    """Passages of an upstream copy in the release's text, which may differ in white space and characters."""
+    found = {span for quote in quotes if (span := find_quote(text, quote)) is not None}
+    return tuple(sorted(found, key=lambda span: (span.start, span.end)))
 
 
 def label_drift(pairs: Iterable[LabelPair]) -> list[LabelDrift]:
@@ -71,7 +87,8 @@ def upstream_labels(pairs: Sequence[LabelPair], ids: Mapping[int, str]) -> Itera
         if number in ids:
             listed = list(of_post)
             labels = {pair.question: pair.upstream for pair in listed}
-            yield UpstreamLabels(post_id=ids[number], set=listed[0].set, labels=labels)
+            evidence = {pair.question: pair.evidence for pair in listed if pair.evidence}
+            yield UpstreamLabels(post_id=ids[number], set=listed[0].set, labels=labels, evidence=evidence)
 
 
 def _drift(set_name: str, question: str, rows: int, pairs: Counter[str]) -> LabelDrift:

@@ -15,7 +15,7 @@ from mentallama.evaluate.published.reader import ScoredOutput
 from mentallama.explanation_metrics.base import ExplanationCase
 from mentallama.files.imhi_release import ReleaseFile, find_release_files, read_release_file
 from mentallama.files.record_files import read_records
-from mentallama.records import Form, Post, Reading, Response
+from mentallama.records import Example, Form, Post, Reading, Response, Span, UpstreamLabels
 from mentallama.tasks import Task
 from mentallama.text.fingerprint import key_hash, text_key
 
@@ -34,16 +34,23 @@ class ExplanationSource:
 
 
 def explanations_of_run(
-    posts: Path, predictions: PredictionSource, references: Path | None, form: Form, tasks: Mapping[str, Task]
+    posts: Path,
+    predictions: PredictionSource,
+    form: Form,
+    tasks: Mapping[str, Task],
+    references: Path | None = None,
+    upstream: Path | None = None,
 ) -> ExplanationSource:
     """The explanations of predictions, or of a teacher's answers.
 
-    `references` are the release's responses to posts of the run, if it has any.
+    `references` are the release's responses to posts of the run, and `upstream` holds the annotators' passages of the
+    release's posts, if there are any.
     """
 
     def cases(name: str) -> list[ExplanationCase]:
+        marked = {} if upstream is None else _marked_upstream(upstream, name)
         asked = {
-            example.id: (example, post.evidence.get(example.question, ()))
+            example.id: (example, post.evidence.get(example.question) or marked.get(_key(example), ()))
             for post, example in iter_questions(posts, form, tasks, name)
             if post.split == "test" and example.label is not None
         }
@@ -86,6 +93,20 @@ def explanations_of_run(
     return ExplanationSource(cases, training_cases, lambda: (post.text for post in read_records(posts, Post)))
 
 
+def _marked_upstream(upstream: Path, name: str) -> dict[tuple[str, str, str | None], tuple[Span, ...]]:
+    """Annotators' passages of a set's posts by post, question and the label that they were marked for."""
+    return {
+        (record.post_id, question, record.labels.get(question)): spans
+        for record in read_records(upstream, UpstreamLabels)
+        if record.set == name
+        for question, spans in record.evidence.items()
+    }
+
+
+def _key(example: Example) -> tuple[str, str, str | None]:
+    return example.post_id, example.question, example.label
+
+
 def _reference_readings(
     references: Path | None, task: Task, form: Form, asked: Mapping[str, object]
 ) -> dict[str, Reading]:
@@ -105,7 +126,8 @@ def explanations_of_outputs(
     """The explanations of outputs that answer the benchmark's rows, given by set.
 
     The references are the release's responses to these rows; those to learn from are in its training and validation
-    files. The other posts are those of the rows that are answered. The release has no spans of annotators.
+    files. The other posts are those of the rows that are answered. The release has no passages of annotators: they are
+    known only to runs, which read and clean the upstream files.
     """
 
     def cases(name: str) -> list[ExplanationCase]:

@@ -110,7 +110,7 @@ def evaluate_predictions(  # noqa: PLR0913
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: joined.rows[name] for name in tasks if name not in missing}
     scores = score_sets(rows, tasks, resampling)
-    source = explanations_of_run(posts, predictions, references, form, tasks)
+    source = explanations_of_run(posts, predictions, form, tasks, references, upstream)
     explanations = score_explanations(
         source,
         rows,
