@@ -183,6 +183,13 @@ class TrainingMetrics(Record):
     """Metrics on the validation rows: always `loss`; the others depend on analyst and objective."""
 
 
+class SampleSize(Record):
+    """Rows (posts x questions) of a random sample, and all rows that it was drawn from."""
+
+    rows: int
+    of: int
+
+
 class Prediction(Record):
     """An analyst's answer to one example.
 

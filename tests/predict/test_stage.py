@@ -40,6 +40,9 @@ def test_every_setting_reaches_the_analyst() -> None:
         "budget": 20.0,
         "scoring": "chat",
         "letter_orders": 2,
+        "prompt": "zero-shot",
+        "shots": 3,
+        "seed": 5,
     }
     assert set(prediction) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
     options = values(
@@ -51,5 +54,5 @@ def test_every_setting_reaches_the_analyst() -> None:
 def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:
     options, settings = values(InferenceOptions()), Predict()
     shared = set(options) & set(Predict.model_fields)
-    assert len(shared) == 21
+    assert len(shared) == 25
     assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}

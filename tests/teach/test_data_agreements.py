@@ -10,8 +10,8 @@ import pytest
 from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.errors import EXIT_USAGE, UsageError
 from mentallama.files.tables import read_table
+from mentallama.prompts.few_shot import FewShotRow, count_real_examples
 from mentallama.records import Post
-from mentallama.teach.few_shot import FewShotRow, count_real_examples
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.linear_cases import cause_posts, depression_posts, make_post
 from tests.factories.project import ROOT

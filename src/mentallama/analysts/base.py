@@ -14,6 +14,13 @@ from mentallama.data_frames import series_index
 from mentallama.errors import MentallamaError
 from mentallama.parallel import batched
 from mentallama.progress import LogFn, log_to_stderr, progress_bar
+from mentallama.prompts.few_shot import FewShotRow
+from mentallama.prompts.question_prompts import (
+    DEFAULT_SEED,
+    DEFAULT_SHOTS,
+    QuestionPrompt,
+    QuestionPrompts,
+)
 from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import QuestionKey, Task, load_tasks, select_questions
 from mentallama.text.clean_post import CleanPost, clean_post
@@ -57,6 +64,15 @@ class Analyst(ABC):
         """The questions that it answers, as (set, question); None: any."""
         return None
 
+    def prepare(self, questions: Collection[QuestionKey]) -> None:  # noqa: B027 - most analysts need nothing
+        """Called with the questions that will be asked, before any work.
+
+        Raises
+        ------
+        UsageError
+            One of them cannot be asked, whatever the post: its prompt does not fit, or has no examples.
+        """
+
     @abstractmethod
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples: one prediction per example, in their order."""
@@ -98,6 +114,7 @@ class Analyst(ABC):
         """
         names = [task] if isinstance(task, str) else list(task or ())
         questions = select_questions(names, self.supported_questions, self.tasks, self.spec)
+        self.prepare(questions)
         texts = as_texts(posts)
         cleaned = {text: clean_post(text) for text in dict.fromkeys(texts)}
         examples = {
@@ -201,10 +218,15 @@ class InferenceOptions:
     """The settings of `predict` that analysts read; `config.Predict` describes them.
 
     `log` receives messages while the work goes on, for example about a smaller batch or truncated posts. A linear
-    model uses `tasks` only, an encoder the device, dtype and batch size as well.
+    model uses `tasks` only, an encoder the device, dtype and batch size as well. `examples` are those of the files that
+    the setting names.
     """
 
     mode: InferenceMode = "answer-first"
+    prompt: QuestionPrompt = "question"
+    examples: Sequence[FewShotRow] = ()
+    shots: int = DEFAULT_SHOTS
+    seed: int | None = None
     labels_only: bool = False
     template: Template = "auto"
     scoring: Scoring = "auto"
@@ -227,3 +249,8 @@ class InferenceOptions:
     extra_body: Mapping[str, Any] = field(default_factory=dict)
     tasks: Mapping[str, Task] = field(default_factory=load_tasks)
     log: LogFn = log_to_stderr
+
+    def question_prompts(self) -> QuestionPrompts:
+        """How questions are put to a language model."""
+        seed = DEFAULT_SEED if self.seed is None else self.seed
+        return QuestionPrompts(self.prompt, self.examples, self.shots, seed)

@@ -40,6 +40,8 @@ from mentallama.errors import UsageError
 from mentallama.files.schema_faults import fault_sentences
 from mentallama.program import command_line
 from mentallama.progress import LogFn, heartbeat, log_to_stderr
+from mentallama.prompts.few_shot import read_examples
+from mentallama.prompts.question_prompts import DEFAULT_SHOTS, QuestionPrompt
 from mentallama.run_files import TRAIN_FOLDER
 from mentallama.tasks import Task, load_tasks
 
@@ -200,6 +202,13 @@ def spec_problem(spec: str) -> str | None:
     return None if kind.remote else model_problem(AnalystSpec.parse(spec).location, kind.on_hub)
 
 
+def prompt_problem(spec: str, prompt: QuestionPrompt) -> str | None:
+    """A sentence if a model is asked by instructions that it does not read; else None."""
+    if prompt == "question" or analyst_kind(spec).reads_question:
+        return None
+    return f"prompt: {prompt} is for language models, and {spec} is none"
+
+
 def model_problem(location: str, on_hub: bool) -> str | None:
     """A sentence if there is no such folder and, with `on_hub`, the location cannot be an id on the hub; else None.
 
@@ -216,6 +225,10 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
     *,
     tasks: str | PathLike[str] | Mapping[str, Task] | None = None,
     mode: InferenceMode = "answer-first",
+    prompt: QuestionPrompt = "question",
+    examples: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    shots: int = DEFAULT_SHOTS,
+    seed: int | None = None,
     labels_only: bool = False,
     template: Template = "auto",
     scoring: Scoring = "auto",
@@ -255,6 +268,17 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
         "answer-first": a language model's label is the most likely of the question's answers, and the explanation is
         generated after it. "free": the model writes its answer, which is parsed; it may be unparsed, refused or
         truncated, and has no probabilities.
+    prompt
+        "question": the published query. "zero-shot": instructions with the answers to choose from, then the post.
+        "few-shot": the same after `examples` of the question. For language models.
+    examples
+        Files or folders with expert-written examples for "few-shot", the preferred first: a table with the columns
+        set, question, text, label, explanation, or the release's folder of expert files. A post that is itself an
+        example is never shown with its answer.
+    shots
+        Examples in a prompt, balanced over labels.
+    seed
+        Seed of the choice of examples; None: 7.
     labels_only
         Language models generate no explanations, which is faster. No effect with mode "free".
     template
@@ -286,7 +310,7 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
     requests_per_minute, tokens_per_minute
         Rate limits of a remote model's provider; None: slow down when the server asks for it.
     system_role
-        Role of a teacher's instructions; the questions of an analyst have none.
+        Role of the instructions to a remote model, with prompt "zero-shot" or "few-shot".
     temperature
         Of a remote model, 0 to 2.
     extra_body
@@ -315,8 +339,10 @@ def open_analyst(  # noqa: PLR0913 - one parameter per option
     LinearAnalyst('linear:runs/sample-linear/train')
     """
     given = {name: value for name, value in locals().items() if name not in {"spec", "tasks", "log"}}
-    settings = _validated({**given, "extra_body": dict(extra_body or {})})
+    paths = (examples,) if isinstance(examples, (str, PathLike)) else tuple(examples)
+    settings = _validated({**given, "examples": paths, "extra_body": dict(extra_body or {})})
     known = tasks if isinstance(tasks, Mapping) else load_tasks(tasks)
+    settings["examples"] = tuple(read_examples(settings["examples"], known))
     return open_with_options(spec, InferenceOptions(**settings, tasks=known, log=log))
 
 
@@ -338,6 +364,8 @@ def _validated(options: dict[str, Any]) -> dict[str, Any]:
 def open_with_options(spec: str, options: InferenceOptions) -> Analyst:
     """Open an analyst with options that were validated; raises as `open_analyst` does."""
     kind, parsed = analyst_kind(spec), AnalystSpec.parse(spec)
+    if problem := prompt_problem(spec, options.prompt):
+        raise UsageError(problem)
     with heartbeat(f"load the {parsed.kind} model"):
         analyst = kind.load(parsed.location, options)
     analyst.spec, analyst.form, analyst.tasks = spec, model_query_form(spec), options.tasks

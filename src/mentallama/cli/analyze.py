@@ -101,6 +101,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     from mentallama.cli.terminal import print_answers
     from mentallama.predict.ad_hoc import parse_options
     from mentallama.predict.stage import PredictJob, inference_options
+    from mentallama.progress import log_to_stderr
     from mentallama.tasks import load_tasks
 
     if task is not None and every:
@@ -110,7 +111,8 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         model = newest_model(RUNS)
         typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
     settings = parse_options(predict_overrides(overrides))
-    options = inference_options(PredictJob(model, settings, tasks))
+    job, _ = PredictJob(model, settings, tasks).with_examples((), log_to_stderr)
+    options = inference_options(job)
     answers = open_with_options(model, options).analyze(_read_post(text), task)
     if (
         problem := next((answer.reason for answer in answers if answer.status == "skipped"), None)

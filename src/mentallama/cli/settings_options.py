@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -82,7 +83,7 @@ def _option_type(annotation: Any) -> tuple[Any, str | None]:
     if origin is Literal:
         return str | None, f"[{'|'.join(get_args(annotation))}]"
     if origin is tuple:
-        return list[str] | None, "NAME"
+        return list[str] | None, "PATH" if Path in get_args(annotation) else "NAME"
     if origin is Annotated:
         return _option_type(get_args(annotation)[0])
     if type(None) in get_args(annotation):

@@ -256,6 +256,9 @@ def score_notes(scores: ScoreFile) -> list[str]:
     """The floor, why sets are missing, how outputs were aligned, why there is no published score."""
     lines = [MAJORITY_NOTE] if scores.sets else []
     lines += _missing_notes(scores.missing_reasons)
+    if scores.samples:
+        sizes = ", ".join(f"{name} {size.rows:,} of {size.of:,}" for name, size in scores.samples.items())
+        lines.append(f"scores are on a random sample of the test rows: {sizes}")
     lines += [
         f"{name}: answers {against.file} ({counted(against.rows, 'row')})"
         + ("" if against.aligned_by == "rows" else ", reordered by reference text")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -20,6 +21,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 """A count; the libraries that it is passed to take 32 bits."""
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, (str, Path)) else value
+
+
+PathList = Annotated[tuple[Path, ...], BeforeValidator(_as_list)]
+"""One path or a list of them."""
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(json_values)]
 """Keys and values that are passed on as JSON."""

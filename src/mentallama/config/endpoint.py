@@ -36,9 +36,9 @@ class RemoteOptions(Settings):
     tokens_per_minute: PositiveInt | None = None
     """The provider's limit on tokens, in the same way."""
     system_role: Literal["system", "developer", "user"] = "system"
-    """Role of a teacher's instructions. user: they precede the text of the first user message, for models whose chat
-    template has no system role. A model that rejects the role is found out with the first requests, and user is used,
-    with a message. The queries of predict have no instructions."""
+    """Role of the instructions, to a teacher or with predict.prompt. user: they precede the text of the first user
+    message, for models whose chat template has no system role. A model that rejects the role is found out with the
+    first requests, and user is used, with a message."""
     temperature: float = Field(default=0.0, ge=0, le=2)
     """Sampling temperature of a remote model; 0 for the most likely answer."""
     extra_body: JsonObject = {}

@@ -6,8 +6,9 @@ from typing import Literal, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from mentallama.config.base import PositiveInt, Share
+from mentallama.config.base import PathList, PositiveInt, Share
 from mentallama.config.endpoint import RemoteOptions
+from mentallama.prompts.question_prompts import DEFAULT_SHOTS, QuestionPrompt
 from mentallama.records import Split
 
 
@@ -21,6 +22,20 @@ class Predict(RemoteOptions):
     """answer-first: a language model's label is the most likely of the question's written answers, and its explanation
     is generated after that answer. free: the model's own text is parsed, as in the paper; it may be unparsed, and has
     no probabilities."""
+    prompt: QuestionPrompt = "question"
+    """question: the published query, on which MentaLLaMA models are trained. zero-shot: instructions with the answers
+    to choose from, then the post. few-shot: the same after expert-written examples of the question. For language
+    models."""
+    examples: PathList = ()
+    """Expert-written examples for few-shot: a table (set, question, text, label, explanation), the release's folder of
+    expert files, or a list of such paths, the preferred first."""
+    shots: PositiveInt = DEFAULT_SHOTS
+    """Examples in a few-shot prompt, drawn by seed, balanced over labels."""
+    seed: int | None = Field(default=None, ge=0, lt=2**32)
+    """Seed of the choice of examples and of rows; default: that of the recipe, without one 7."""
+    max_rows_per_set: PositiveInt | None = None
+    """Answer only a random sample of this many rows (posts x questions) of each set and split. The scores are then said
+    to be on a sample."""
     labels_only: bool = False
     """Language models generate no explanations. No effect with mode: free, whose label is in the generated text."""
     template: Literal["auto", "chat", "plain"] = "auto"
@@ -61,4 +76,14 @@ class Predict(RemoteOptions):
     def _check_budget(self) -> Self:
         if self.budget is not None and self.input_price is None:
             raise ValueError("a budget needs input_price and output_price")
+        return self
+
+    @model_validator(mode="after")
+    def _check_examples(self) -> Self:
+        if self.prompt == "few-shot" and not self.examples:
+            raise ValueError(
+                "few-shot prompts need examples: a table or the release's folder of expert files"
+            )
+        if self.prompt != "few-shot" and self.examples:
+            raise ValueError("only few-shot prompts have examples; add prompt: few-shot")
         return self

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from mentallama.config.base import PositiveInt, Settings, Share
+from mentallama.config.base import PathList, PositiveInt, Settings, Share
 from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
 from mentallama.records import SPLITS, Split
 
@@ -61,10 +61,11 @@ class Teach(Settings):
     prompt: Literal["zero-shot", "few-shot", "label-given"] = "label-given"
     structured: bool = False
     """Request a JSON object with label, explanation and evidence quotes."""
-    examples: Path | None = None
-    """A table of expert-written examples for few-shot: set, question, text, label, explanation."""
+    examples: PathList = ()
+    """Expert-written examples, which few-shot needs and label-given may have: a table (set, question, text, label,
+    explanation), the release's folder of expert files, or a list of such paths, the preferred first."""
     shots: PositiveInt = 4
-    """Examples in a few-shot prompt, drawn by seed, balanced over labels."""
+    """Examples in a prompt, drawn by seed, balanced over labels."""
     splits: tuple[Split, ...] = Field(default=SPLITS, min_length=1)
     """Splits whose posts are explained."""
     max_concurrency: PositiveInt = 64
@@ -87,8 +88,10 @@ class Teach(Settings):
 
     @model_validator(mode="after")
     def _check_combinations(self) -> Teach:
-        if (self.prompt == "few-shot") != (self.examples is not None):
+        if self.prompt == "few-shot" and not self.examples:
             raise ValueError("few-shot prompts and an examples file go together")
+        if self.prompt == "zero-shot" and self.examples:
+            raise ValueError("zero-shot prompts have no examples; use prompt: few-shot")
         specs = [teacher.spec.rstrip("/") for teacher in self.teacher]
         if len(set(specs)) < len(specs):
             raise ValueError("the same teacher is named twice")
@@ -97,6 +100,6 @@ class Teach(Settings):
         ]
         if self.budget is not None and unpriced:
             raise ValueError(f"a budget needs input_price and output_price of {unpriced[0]}")
-        if self.prompt == "few-shot" and not all(teacher.remote for teacher in self.teacher):
+        if self.examples and not all(teacher.remote for teacher in self.teacher):
             raise ValueError("few-shot needs a remote teacher; the others ignore examples")
         return self

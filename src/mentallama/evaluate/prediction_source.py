@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError
-from mentallama.files.record_files import read_records
-from mentallama.records import Example, Form, Post, Prediction, Response, Split, example_of
+from mentallama.files.record_files import read_json, read_records
+from mentallama.records import Example, Form, Post, Prediction, Response, SampleSize, Split, example_of
 from mentallama.tasks import Task
 
 
@@ -53,15 +53,21 @@ def iter_questions(
 
 @dataclass(frozen=True)
 class PredictionSource:
-    """Predictions by the row of the file that they stand in."""
+    """Predictions by the row of the file that they stand in.
+
+    `samples`: the sets of whose test rows only a random sample was asked.
+    """
 
     file: Path
     read: Callable[[], Iterator[tuple[int, Prediction]]]
+    samples: Mapping[str, SampleSize] = field(default_factory=dict)
 
 
-def analyst_predictions(file: Path) -> PredictionSource:
-    """The predictions of the stage predict."""
-    return PredictionSource(file, lambda: enumerate(read_records(file, Prediction), 1))
+def analyst_predictions(file: Path, summary: Path | None = None) -> PredictionSource:
+    """The predictions of the stage predict; its summary tells of samples, None: there are none."""
+    sampled = {} if summary is None else read_json(summary)["sampled"].get("test", {})
+    samples = {name: SampleSize.model_validate(size) for name, size in sampled.items()}
+    return PredictionSource(file, lambda: enumerate(read_records(file, Prediction), 1), samples)
 
 
 def teacher_answers(file: Path, posts: Path, form: Form, tasks: Mapping[str, Task]) -> PredictionSource:

@@ -83,9 +83,10 @@ def evaluate_predictions(  # noqa: PLR0913
 ) -> ScoreFile:
     """Score the predictions of an analyst, or the answers of a teacher, on the labelled test rows of collected posts.
 
-    A set is scored only if every labelled test row has a prediction; otherwise it is listed under `missing`, with the
-    ids of the rows without one. With a label reader, the labels that it predicts from the explanations alone are
-    scored as well. The threshold of abstention is chosen by the predictions on validation rows.
+    A set is scored only if every labelled test row has a prediction, or every row of the sample that was asked;
+    otherwise it is listed under `missing`, with the ids of the rows without one. With a label reader, the labels that
+    it predicts from the explanations alone are scored as well. The threshold of abstention is chosen by the predictions
+    on validation rows.
 
     Parameters
     ----------
@@ -106,6 +107,13 @@ def evaluate_predictions(  # noqa: PLR0913
     settings = settings or Evaluate()
     joined = join_predictions(posts, predictions, form, tasks)
     resampling = Resampling(seed=seed, resamples=settings.resamples)
+    samples = {
+        name: size
+        for name, size in predictions.samples.items()
+        if len(joined.rows.get(name, ())) == size.rows
+    }
+    for name in samples:
+        del joined.missing_rows[name]
     reasons = {name: _no_score_reason(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: joined.rows[name] for name in tasks if name not in missing}
@@ -134,6 +142,7 @@ def evaluate_predictions(  # noqa: PLR0913
             synthetic_rows={name: joined.synthetic[name] for name in rows if joined.synthetic[name]},
             against_upstream=_against_upstream(rows, upstream, tasks, resampling),
             unused=tuple(joined.unused),
+            samples=samples,
             explanation_metrics=explanations.by_set,
             metric_names=explanations.models,
         ),

@@ -12,7 +12,7 @@ from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.registry import METRICS
-from mentallama.records import READING_STATUSES, Form, Record
+from mentallama.records import READING_STATUSES, Form, Record, SampleSize
 
 if TYPE_CHECKING:
     import pandas
@@ -53,6 +53,8 @@ class ScoreFile(Record):
     """The same answers against the release's labels and against upstream labels, for sets whose posts have both."""
     unused: tuple[str, ...] = ()
     """Input that matches no row: file names, or ids of predictions."""
+    samples: dict[str, SampleSize] = {}
+    """Sets whose scores are on a random sample of the test rows."""
     matched_files: dict[str, MatchedFile] = {}
     as_published: dict[str, PublishedScore] | None = None
     explanation_metrics: dict[str, SetExplanationScores] | None = None

@@ -12,6 +12,7 @@ from mentallama.run_files import (
     EXPLANATION_ROWS_FILE,
     LEDGER_PATH,
     POSTS_PATH,
+    PREDICT_SUMMARY_PATH,
     PREDICTIONS_PATH,
     READER_DIFFERENCES_FILE,
     RELEASE_RESPONSES_PATH,
@@ -43,7 +44,10 @@ def scores_teacher(recipe: Recipe) -> bool:
 
 def evaluate_reads(recipe: Recipe) -> tuple[str, ...]:
     """Posts, and the answers that are scored."""
-    return (POSTS_PATH, TEACH_RESPONSES_PATH if scores_teacher(recipe) else PREDICTIONS_PATH)
+    if scores_teacher(recipe):
+        return POSTS_PATH, TEACH_RESPONSES_PATH
+    sampled = recipe.predict is not None and recipe.predict.max_rows_per_set is not None
+    return POSTS_PATH, PREDICTIONS_PATH, *((PREDICT_SUMMARY_PATH,) if sampled else ())
 
 
 def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
@@ -86,7 +90,10 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     if scores_teacher(recipe):
         answers = teacher_answers(folder / TEACH_RESPONSES_PATH, posts, recipe.form, tasks)
     else:
-        answers = analyst_predictions(folder / PREDICTIONS_PATH)
+        has_samples = PREDICT_SUMMARY_PATH in evaluate_reads(recipe)
+        answers = analyst_predictions(
+            folder / PREDICTIONS_PATH, folder / PREDICT_SUMMARY_PATH if has_samples else None
+        )
     scores = evaluate_predictions(
         posts,
         answers,

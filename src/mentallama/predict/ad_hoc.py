@@ -10,7 +10,8 @@ same command resumes a folder that has none.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +33,23 @@ from mentallama.pipeline.stage import spec_files
 from mentallama.predict.analyst_pool import AnalystPool
 from mentallama.predict.imhi_output import write_responses
 from mentallama.predict.post_sources import PostFilter, PostSource, open_post_source
-from mentallama.predict.questions import QuestionRow, QuestionSource, only_supported
-from mentallama.predict.run import PredictSummary, run
+from mentallama.predict.questions import QuestionRow, QuestionSource, only_supported, sample_rows
+from mentallama.predict.run import PredictSummary, QuestionSelection, run
 from mentallama.predict.stage import (
     PredictJob,
     failure_verdict,
     find_journals,
     journal_path,
     open_pool,
-    price_problem,
     read_summary,
     refuse_data_agreements,
     remove_journals,
     retry_message,
+    settings_problems,
     summary_notes,
 )
 from mentallama.progress import LogFn, heartbeat
-from mentallama.records import FORMS
+from mentallama.records import FORMS, Post
 from mentallama.run_files import (
     ERASURE_LIST_PATH,
     FAILED_REQUESTS_FILE,
@@ -83,16 +84,18 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
         Everything is written, but more calls failed than `max_failed_share` allows.
     """
     analyst_kind(command.job.spec)  # an unknown kind is reported before anything is read
-    if problem := price_problem(command.job.spec, command.job.settings):
-        raise UsageError(problem)
+    for fault in settings_problems(command.job.spec, command.job.settings):
+        raise UsageError(fault)
     data = open_post_source(command.data, post_filter(command, out))
+    job, left_out = command.job.with_examples(_kept_apart(command, data), log)
+    command = replace(command, job=job)
     make_output_folder(out)
     with run_lock(out):
         key = _cache_key(command, data)
         if _is_up_to_date(out, key) and not _has_calls_to_retry(command, out, log):
             log("predict: up to date")
         else:
-            _predict(command, data, out, key)
+            _predict(command, data, out, key, left_out)
             log(f"predict: done in {_require_manifest(out).seconds:.1f} s")
         summary = read_summary(out / SUMMARY_FILE)
         if not summary.failed:
@@ -105,6 +108,12 @@ def predict_ad_hoc(command: PredictCommand, out: Path, log: LogFn) -> PredictSum
     if (problem := _failure_verdict(command, summary, out)) is not None:
         raise TooManyRejectsError(problem)
     return summary
+
+
+def _kept_apart(command: PredictCommand, data: PostSource) -> Iterator[Post]:
+    """The posts that no example may be about: those that are asked about, and all test posts of the data."""
+    yield from data.posts()
+    yield from open_post_source(command.data, replace(data.filter, splits=("test",), sets=())).posts()
 
 
 def _has_calls_to_retry(command: PredictCommand, out: Path, log: LogFn) -> bool:
@@ -237,16 +246,24 @@ def _require_manifest(out: Path) -> Manifest:
     return manifest
 
 
-def _predict(command: PredictCommand, data: PostSource, out: Path, key: dict[str, Any]) -> None:
+def _predict(
+    command: PredictCommand, data: PostSource, out: Path, key: dict[str, Any], left_out: dict[str, int]
+) -> None:
     start, job = time.monotonic(), command.job
     refuse_data_agreements(job, data.questions())
     with open_pool(job, out) as pool:
-        questions = data.questions(pool.supported_questions)
-        summary = run(pool, questions, out, journal_path(job, out), data.name)
+        questions, sampled = sample_rows(
+            data.questions(pool.supported_questions), job.settings.max_rows_per_set, job.seed
+        )
+        selection = QuestionSelection(sampled=sampled, left_out_examples=left_out)
+        summary = run(pool, questions, out, journal_path(job, out), data.name, selection)
         _write_questions(out / QUESTIONS_FILE, questions, pool)
         failed = frozenset(pool.failed)
     _delete_old_responses(out, job)
-    write_responses(out, out / PREDICTIONS_FILE, data.imhi_rows, job.tasks, data.filter.form, failed)
+    answered_in_part = {row.set for row in data.imhi_rows if row.example_id in failed}
+    answered_in_part |= set(sampled.get("test", ()))
+    whole = [row for row in data.imhi_rows if row.set not in answered_in_part]
+    write_responses(out, out / PREDICTIONS_FILE, whole, job.tasks, data.filter.form)
     names = (PREDICTIONS_FILE, *([FAILED_REQUESTS_FILE] if failed else []), QUESTIONS_FILE, SUMMARY_FILE)
     written = [out / name for name in names] + [
         path

@@ -17,6 +17,10 @@ PoolEvent = Prediction | Counter[str]
 """A prediction, or the analyst's counts since the last ones."""
 
 
+def _nothing_to_prepare(_: Collection[QuestionKey]) -> None:
+    """What most analysts do before any work."""
+
+
 @dataclass(frozen=True)
 class AnalystPool:
     """One or more analysts.
@@ -25,6 +29,7 @@ class AnalystPool:
     `answer` takes batches of examples; predictions may come in any order.
     `unanswered` counts, by reason, the questions that have no prediction and may get one when they are asked again.
     `failed` holds the reason of each question whose call a retry would not change, by example id.
+    `prepare` raises `UsageError` if one of some questions cannot be asked whatever the post; called before any work.
     `remote` knows what the calls of a remote model cost; None for models that cost nothing.
     """
 
@@ -33,6 +38,7 @@ class AnalystPool:
     unanswered: Counter[str] = field(default_factory=Counter)
     failed: dict[str, str] = field(default_factory=dict)
     model: str = ""
+    prepare: Callable[[Collection[QuestionKey]], None] = _nothing_to_prepare
     remote: PaidAnalyst | None = None
 
 
@@ -65,6 +71,7 @@ def local_pool(analyst: Analyst) -> AnalystPool:
         unanswered,
         getattr(analyst, "failed", {}),
         getattr(analyst, "name", ""),
+        getattr(analyst, "prepare", _nothing_to_prepare),
         analyst if isinstance(analyst, PaidAnalyst) else None,
     )
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from mentallama.records import Example, Form, Post, Record, example_of
+from mentallama.records import Example, Form, Post, Record, SampleSize, example_of
 from mentallama.tasks import QuestionKey, Task
 
 
@@ -59,13 +61,15 @@ def question_keys(tasks: Mapping[str, Task]) -> tuple[QuestionKey, ...]:
 class QuestionCounts:
     """Numbers of posts, of supported questions, and of unsupported ones by set.
 
-    `real_posts` counts the posts with a supported question that were written by real people, by set.
+    `real_posts` counts the posts with a supported question that were written by real people, by set. `keys` are the
+    supported questions that are asked at all.
     """
 
     posts: int = 0
     questions: int = 0
     unsupported: Counter[str] = field(default_factory=Counter)
     real_posts: Counter[str] = field(default_factory=Counter)
+    keys: set[QuestionKey] = field(default_factory=set)
 
 
 def count_questions(
@@ -74,7 +78,9 @@ def count_questions(
     """Count posts and questions; `supported` are the questions that the analyst supports, None means all."""
     counts = QuestionCounts()
     for post_questions in questions:
-        n_supported = len(only_supported(post_questions, supported).examples)
+        asked = only_supported(post_questions, supported).examples
+        n_supported = len(asked)
+        counts.keys.update((example.task, example.question) for example in asked)
         counts.posts += 1
         counts.questions += n_supported
         if n_supported < len(post_questions.examples):
@@ -92,6 +98,39 @@ def only_supported(post_questions: PostQuestions, supported: Collection[Question
         return post_questions
     examples = tuple(e for e in post_questions.examples if (e.task, e.question) in supported)
     return replace(post_questions, examples=examples)
+
+
+SampleSizes = dict[str, dict[str, SampleSize]]
+"""By split and set; only sets of which less than all is asked."""
+
+
+def sample_rows(
+    source: QuestionSource, max_rows: int | None, seed: int
+) -> tuple[QuestionSource, SampleSizes]:
+    """A random sample of at most `max_rows` questions about posts of each set and split; None: all.
+
+    Which rows are drawn depends on the seed and on their ids alone, so that two models are asked the same ones.
+    """
+    if max_rows is None:
+        return source, {}
+    ranked: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for post in source():
+        for example in post.examples:
+            rank = hashlib.sha256(f"{seed} {example.id}".encode()).hexdigest()
+            ranked.setdefault((post.post.split, example.task), []).append((rank, example.id))
+    drawn = {example_id for rows in ranked.values() for _, example_id in heapq.nsmallest(max_rows, rows)}
+    sizes: SampleSizes = {}
+    for (split, name), rows in ranked.items():
+        if len(rows) > max_rows:
+            sizes.setdefault(split, {})[name] = SampleSize(rows=max_rows, of=len(rows))
+
+    def sampled() -> Iterator[PostQuestions]:
+        for post in source():
+            examples = tuple(example for example in post.examples if example.id in drawn)
+            if examples:
+                yield replace(post, examples=examples)
+
+    return sampled, sizes
 
 
 def batches_by_post(groups: Iterable[Sequence[Example]], size: int) -> Iterator[list[Example]]:

@@ -29,6 +29,7 @@ from mentallama.predict.questions import (
     PostQuestions,
     QuestionCounts,
     QuestionSource,
+    SampleSizes,
     batches_by_post,
     count_questions,
     only_supported,
@@ -38,7 +39,21 @@ from mentallama.records import Example, FailedRequest, Prediction, Record
 from mentallama.run_files import FAILED_REQUESTS_FILE, PREDICTIONS_FILE, SUMMARY_FILE
 
 
-class PredictSummary(Record):
+class QuestionSelection(Record):
+    """What was left out before anything was asked.
+
+    `sampled` has the sizes of the samples by split and set, `left_out_examples` the examples of prompts that were about
+    posts of the test, by set.
+    """
+
+    sampled: SampleSizes = {}
+    left_out_examples: dict[str, int] = {}
+
+
+NOTHING_LEFT_OUT = QuestionSelection()
+
+
+class PredictSummary(QuestionSelection):
     """Counts of a run.
 
     `answers` counts predictions by status, `failed` questions without one because their call failed, by reason,
@@ -61,7 +76,12 @@ class PredictSummary(Record):
 
 
 def run(
-    pool: AnalystPool, questions: QuestionSource, out: Path, journal: Path, source: str
+    pool: AnalystPool,
+    questions: QuestionSource,
+    out: Path,
+    journal: Path,
+    source: str,
+    selection: QuestionSelection = NOTHING_LEFT_OUT,
 ) -> PredictSummary:
     """Answer all supported questions and write the predictions into `out`.
 
@@ -75,20 +95,24 @@ def run(
         File of the predictions made so far. The caller deletes it once `out` is complete.
     source
         Where the posts come from, for messages.
+    selection
+        What `questions` leaves out, for the summary.
 
     Raises
     ------
     UsageError
-        There is no question that the analyst supports.
+        There is no question that the analyst supports, or one of them cannot be asked.
     MentallamaError
         Some questions were not answered, or the call failed for all of them; all other predictions are in the journal.
     """
     counts = count_questions(questions(), pool.supported_questions)
     if not counts.questions:
         raise UsageError(_nothing_to_answer_message(source, counts))
+    pool.prepare(sorted(counts.keys))
     with Journal(journal) as open_journal:
         _answer_remaining(pool, questions, open_journal, counts.questions)
         summary = _write_predictions(pool, questions, open_journal, out, counts)
+    summary = summary.model_copy(update=dict(selection))
     write_json(out / SUMMARY_FILE, summary.model_dump(mode="json"))
     return summary
 

@@ -5,15 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mentallama import __version__
 from mentallama.analysts.base import AnalystSpec, InferenceOptions
-from mentallama.analysts.registry import analyst_kind, open_with_options, spec_problem
+from mentallama.analysts.registry import (
+    ANALYSTS,
+    analyst_kind,
+    open_with_options,
+    prompt_problem,
+    spec_problem,
+)
 from mentallama.config import Predict, Recipe
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_record, read_records
@@ -21,10 +28,20 @@ from mentallama.llm_api.endpoint import unset_key_problem
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
-from mentallama.predict.questions import PostQuestions, QuestionSource, count_questions, labelled_questions
-from mentallama.predict.run import PredictSummary, run
+from mentallama.predict.questions import QuestionSource, count_questions, labelled_questions, sample_rows
+from mentallama.predict.run import PredictSummary, QuestionSelection, run
 from mentallama.progress import LogFn, log_to_stderr
-from mentallama.records import Post
+from mentallama.prompts import PROMPTS_VERSION
+from mentallama.prompts.few_shot import (
+    FewShotRow,
+    count_real_examples,
+    example_files,
+    examples_digest,
+    missing_examples,
+    read_examples,
+)
+from mentallama.prompts.question_prompts import DEFAULT_SEED
+from mentallama.records import Post, Split
 from mentallama.run_files import (
     FAILED_REQUESTS_FILE,
     POSTS_PATH,
@@ -34,7 +51,7 @@ from mentallama.run_files import (
     SUMMARY_FILE,
     TRAIN_FOLDER,
 )
-from mentallama.tasks import Task, load_tasks
+from mentallama.tasks import QuestionKey, Task, load_tasks
 
 if TYPE_CHECKING:
     from mentallama.analysts.language_model.remote import RemoteAnalyst
@@ -55,12 +72,16 @@ CACHE_EXCLUDED_SETTINGS = (
 
 @dataclass(frozen=True)
 class PredictJob:
-    """The analyst that answers, and its settings. `ray` is the address of a cluster, None for this machine."""
+    """The analyst that answers, and its settings. `ray` is the address of a cluster, None for this machine.
+
+    `examples` are those of the settings, once they were read.
+    """
 
     spec: str
     settings: Predict
     tasks: Mapping[str, Task]
     ray: str | None = None
+    examples: tuple[FewShotRow, ...] = ()
 
     @property
     def is_remote(self) -> bool:
@@ -69,13 +90,42 @@ class PredictJob:
     @property
     def cached_settings(self) -> dict[str, Any]:
         """The settings that the predictions depend on."""
-        excluded = {*CACHE_EXCLUDED_SETTINGS, "model", "splits", "allow_remote"}
-        return self.settings.model_dump(mode="json", exclude=excluded)
+        excluded = {*CACHE_EXCLUDED_SETTINGS, "model", "splits", "allow_remote", "examples"}
+        settings = self.settings.model_dump(mode="json", exclude=excluded)
+        if self.settings.prompt != "question":
+            settings["prompts"] = PROMPTS_VERSION
+        if self.examples:
+            settings["examples"] = examples_digest(self.examples)
+        return settings
+
+    @property
+    def seed(self) -> int:
+        return DEFAULT_SEED if self.settings.seed is None else self.settings.seed
+
+    def with_examples(self, posts: Iterable[Post], log: LogFn) -> tuple[PredictJob, dict[str, int]]:
+        """The job with the examples of its settings, without those about any of the posts, and their counts by set.
+
+        Raises
+        ------
+        UsageError, DataError
+            As for `read_examples` and `without_overlap`.
+        """
+        if not self.settings.examples:
+            return self, {}
+        from mentallama.prompts.example_overlap import left_out_examples, without_overlap
+
+        rows = read_examples(self.settings.examples, self.tasks)
+        kept = without_overlap(rows, posts)
+        if len(kept) < len(rows):
+            log(f"predict: {left_out_examples(rows, kept)}")
+        left_out = Counter(row.set for row in rows) - Counter(row.set for row in kept)
+        return replace(self, examples=tuple(kept)), dict(sorted(left_out.items()))
 
 
 def predict_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The files of the model."""
-    return spec_files(analyst_spec(recipe, folder), "model")
+    """The files of the model, and the examples."""
+    assert recipe.predict is not None
+    return spec_files(analyst_spec(recipe, folder), "model") | example_files(recipe.predict.examples)
 
 
 def predict_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
@@ -88,17 +138,22 @@ def predict_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
         yield "predict has no model: add train to the recipe, or name one as predict.model"
     elif not is_own and (problem := spec_problem(spec)):
         yield f"predict.model: {problem}"
-    if problem := price_problem(spec, recipe.predict):
-        yield f"predict.{problem}"
+    yield from (f"predict.{problem}" for problem in settings_problems(spec, recipe.predict))
     if AnalystSpec.parse(spec).kind == "remote" and (unset := unset_key_problem(recipe.predict, os.environ)):
         yield f"predict.{unset}"
 
 
-def price_problem(spec: str, settings: Predict) -> str | None:
-    """A sentence if there is a price for a model that costs nothing."""
-    if settings.input_price is None or AnalystSpec.parse(spec).kind == "remote":
-        return None
-    return f"input_price: only a remote model has a price, and {spec} is none"
+def settings_problems(spec: str, settings: Predict) -> Iterator[str]:
+    """Sentences on a price for a model that costs nothing, instructions for one that reads none, and missing examples.
+
+    They begin with the setting.
+    """
+    kind = AnalystSpec.parse(spec).kind
+    if settings.input_price is not None and kind != "remote":
+        yield f"input_price: only a remote model has a price, and {spec} is none"
+    if kind in ANALYSTS and (problem := prompt_problem(spec, settings.prompt)):
+        yield problem
+    yield from missing_examples("examples", settings.examples)
 
 
 def analyst_spec(recipe: Recipe, folder: Path) -> str:
@@ -112,16 +167,29 @@ def predict(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     """Answer the labelled questions of the chosen splits; returns the counts of `PredictSummary`."""
     settings = recipe.predict
     assert settings is not None
+    if settings.seed is None:
+        settings = settings.model_copy(update={"seed": recipe.seed})
     job = PredictJob(analyst_spec(recipe, folder), settings, load_tasks(recipe.tasks), recipe.ray)
 
-    def questions() -> Iterator[PostQuestions]:
-        posts = (post for post in read_records(folder / POSTS_PATH, Post) if post.split in settings.splits)
-        return labelled_questions(posts, recipe.form)
+    def posts(*splits: Split) -> Iterator[Post]:
+        return (post for post in read_records(folder / POSTS_PATH, Post) if post.split in splits)
 
+    job, left_out = job.with_examples(posts("test", *settings.splits), log_to_stderr)
+    questions, sampled = sample_rows(
+        lambda: labelled_questions(posts(*settings.splits), recipe.form), settings.max_rows_per_set, job.seed
+    )
     refuse_data_agreements(job, questions)
     with open_pool(job, folder) as pool:
         source = f"{folder / POSTS_PATH} ({' and '.join(settings.splits)})"
-        return run(pool, questions, out, journal_path(job, folder), source).model_dump(mode="json")
+        selection = QuestionSelection(sampled=sampled, left_out_examples=left_out)
+        summary = run(pool, questions, out, journal_path(job, folder), source, selection)
+        return summary.model_dump(mode="json")
+
+
+def prompts_version(recipe: Recipe) -> dict[str, Any]:
+    """The version of the prompts, where the predictions depend on it."""
+    assert recipe.predict is not None
+    return {} if recipe.predict.prompt == "question" else {"prompts": PROMPTS_VERSION}
 
 
 def delete_journals(folder: Path) -> None:
@@ -181,6 +249,7 @@ def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
     """A line if answers have no label, if calls failed, if the analyst reports counts, such as truncated posts, and
     if calls have a price."""
     yield from unlabelled_notes(summary.answers)
+    yield from sample_notes(summary)
     if summary.failed:
         yield (
             f"note: predict: {sum(summary.failed.values())} failed ({describe_failures(summary.failed)}); all are "
@@ -192,6 +261,13 @@ def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
         )
         yield f"note: predict: {counts}"
     yield from cost_notes(summary.cost)
+
+
+def sample_notes(summary: PredictSummary) -> Iterator[str]:
+    """A line for each split of which only a sample of rows was asked."""
+    for split, sizes in summary.sampled.items():
+        rows = ", ".join(f"{name} {size.rows:,} of {size.of:,}" for name, size in sorted(sizes.items()))
+        yield f"note: predict: a random sample of the {split} rows was asked: {rows}"
 
 
 def unlabelled_notes(answers: Mapping[str, int], hint: str = "") -> Iterator[str]:
@@ -214,9 +290,21 @@ def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:
     if job.is_remote:
         from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
 
-        real_posts, allowed = count_questions(questions()).real_posts, job.settings.allow_remote
+        counts, allowed = count_questions(questions()), job.settings.allow_remote
+        shown = [row for row in job.examples if (row.set, row.question) in counts.keys]
+        real_posts = counts.real_posts + count_real_examples(shown)
         alternative = "choose other sets, or a model on this machine"
         refuse_posts_under_agreement(real_posts, job.tasks, [job.spec], allowed, alternative)
+
+
+def refuse_agreements_of_examples(job: PredictJob, questions: Collection[QuestionKey]) -> None:
+    """Raise `UsageError` if examples under a data agreement would be sent to a remote model without permission."""
+    if job.is_remote:
+        from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
+
+        counts = count_real_examples([row for row in job.examples if (row.set, row.question) in questions])
+        alternative = "use other examples, or a model on this machine"
+        refuse_posts_under_agreement(counts, job.tasks, [job.spec], job.settings.allow_remote, alternative)
 
 
 @contextmanager
@@ -258,11 +346,10 @@ def _open_remote(job: PredictJob, cache: CompletionCache) -> RemoteAnalyst:
 
 
 def inference_options(job: PredictJob) -> InferenceOptions:
-    """The settings as analysts take them: every option that is also a key of the recipe, tasks and log."""
-    names = {option.name for option in fields(InferenceOptions)} & set(Predict.model_fields)
-    return InferenceOptions(
-        **{name: getattr(job.settings, name) for name in names}, tasks=job.tasks, log=log_to_stderr
-    )
+    """The settings as analysts take them: every option that is also a key of the recipe, examples, tasks and log."""
+    names = {option.name for option in fields(InferenceOptions)} & set(Predict.model_fields) - {"examples"}
+    settings = {name: getattr(job.settings, name) for name in names}
+    return InferenceOptions(**settings, examples=job.examples, tasks=job.tasks, log=log_to_stderr)
 
 
 def journal_path(job: PredictJob, folder: Path) -> Path:
@@ -292,7 +379,9 @@ STAGE = Stage(
     run=predict,
     reads=lambda _: (POSTS_PATH,),
     problems=predict_problems,
-    cache_exclude=dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote"), True),
+    # The content of the examples is an input.
+    cache_exclude=dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote", "examples"), True),
+    cache_extra=prompts_version,
     analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
     notes=predict_notes,
     verdict=verdict,

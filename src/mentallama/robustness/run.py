@@ -41,7 +41,7 @@ from mentallama.predict.stage import (
     PredictJob,
     journal_path,
     open_pool,
-    price_problem,
+    settings_problems,
     refuse_data_agreements,
     remove_journals,
 )
@@ -142,12 +142,14 @@ def measure_robustness(command: RobustnessCommand, out: Path, log: LogFn) -> Rob
 def _prepare(command: RobustnessCommand, spec: str, out: Path) -> _Model:
     analyst_kind(spec)  # an unknown kind is reported before anything is read
     settings = command.settings.model_copy(update={"labels_only": True, "model": spec})
-    if problem := price_problem(spec, settings):
+    for problem in settings_problems(spec, settings):
         raise UsageError(problem)
     asked = PredictCommand(
         PredictJob(spec, settings, command.tasks), command.data, command.sets, command.form
     )
-    job = PredictJob(spec, settings, variant_tasks(command.tasks))
+    posts = open_post_source(command.data, post_filter(asked, out))
+    with_examples, _ = asked.job.with_examples(posts.posts(), log_to_stderr)
+    job = replace(with_examples, tasks=variant_tasks(command.tasks))
     reasons = {
         name: reason
         for name in command.selected
@@ -155,7 +157,7 @@ def _prepare(command: RobustnessCommand, spec: str, out: Path) -> _Model:
     }
     if SEED in command.selected and len(command.models) == 1:
         reasons[SEED] = ONE_MODEL
-    return _Model(job, open_post_source(command.data, post_filter(asked, out)), reasons)
+    return _Model(job, posts, reasons)
 
 
 def _cache_key(command: RobustnessCommand, models: list[_Model]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from mentallama.files.record_files import read_records
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.types import Request, request_hash
 from mentallama.prompts import FewShotExample, response_format, teacher_prompt, with_system_role
+from mentallama.prompts.few_shot import ShotSampler
 from mentallama.records import Example, Form, Post, example_of
 from mentallama.tasks import Task, find_task
-from mentallama.teach.few_shot import ShotSampler
 from mentallama.text.fingerprint import text_key
 from mentallama.text.pii import scrub
 

@@ -32,18 +32,18 @@ from mentallama.llm_api.transport.http import http_transport
 from mentallama.llm_api.transport.ray import ray_transport
 from mentallama.llm_api.types import Limits, Request, RunStats
 from mentallama.progress import LogFn, ProgressCallback, progress_bar
-from mentallama.records import Post
-from mentallama.run_files import SUMMARY_FILE
-from mentallama.teach.cost_estimate import estimate_cost
-from mentallama.teach.endpoint_options import settle_options
-from mentallama.teach.few_shot import (
+from mentallama.prompts.example_overlap import left_out_examples, without_overlap
+from mentallama.prompts.few_shot import (
     FewShotRow,
     ShotSampler,
     build_shot_sampler,
     count_real_examples,
-    read_few_shot_rows,
-    refuse_test_overlap,
+    read_examples,
 )
+from mentallama.records import Post
+from mentallama.run_files import SUMMARY_FILE
+from mentallama.teach.cost_estimate import estimate_cost
+from mentallama.teach.endpoint_options import settle_options
 from mentallama.teach.requests import TeachJob, build_requests, count_real_posts, labelled_questions
 from mentallama.teach.responses import compose_responses
 from mentallama.teach.summary import TeachSummary
@@ -97,7 +97,7 @@ def run(  # noqa: PLR0913, PLR0917 - everything that a stage cannot know by itse
     if not counts:
         splits = " and ".join(job.settings.splits)
         raise UsageError(f"{job.posts}: no post of {splits} has a label to explain")
-    few_shot_rows = [row for row in _load_few_shot_rows(job) if (row.set, row.question) in counts]
+    few_shot_rows = [row for row in _load_few_shot_rows(job, log) if (row.set, row.question) in counts]
     _refuse_posts_under_agreement(job, few_shot_rows)
     job = replace(job, shot_samplers=_shot_samplers(job, few_shot_rows, counts))
     endpoints = open_endpoints(job.settings.teacher, environ)
@@ -123,19 +123,21 @@ def _refuse_posts_under_agreement(job: TeachJob, few_shot_rows: Sequence[FewShot
     )
 
 
-def _load_few_shot_rows(job: TeachJob) -> list[FewShotRow]:
-    """Read the examples of few-shot prompts; raise if one is in a test split."""
-    if job.settings.examples is None:
+def _load_few_shot_rows(job: TeachJob, log: LogFn) -> list[FewShotRow]:
+    """Read the examples of prompts, without published ones about test posts; raise if another one is about one."""
+    if not job.settings.examples:
         return []
-    rows = read_few_shot_rows(job.settings.examples, job.tasks)
-    refuse_test_overlap(rows, read_records(job.posts, Post))
-    return rows
+    rows = read_examples(job.settings.examples, job.tasks)
+    kept = without_overlap(rows, (post for post in read_records(job.posts, Post) if post.split == "test"))
+    if len(kept) < len(rows):
+        log(f"teach: {left_out_examples(rows, kept)}")
+    return kept
 
 
 def _shot_samplers(
     job: TeachJob, rows: Sequence[FewShotRow], set_questions: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], ShotSampler]:
-    if job.settings.prompt != "few-shot":
+    if not job.settings.examples:
         return {}
     return {
         (name, question): build_shot_sampler(rows, job.tasks[name], question, job.settings.shots, job.seed)

@@ -19,6 +19,7 @@ from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.program import command_line
 from mentallama.progress import LogFn, log_to_stderr
 from mentallama.prompts import PROMPTS_VERSION
+from mentallama.prompts.few_shot import example_files, missing_examples
 from mentallama.records import FailedRequest, Post
 from mentallama.run_files import (
     BATCH_FOLDER,
@@ -45,11 +46,7 @@ def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     for number, teacher in enumerate(recipe.teach.teacher):
         if teacher.kind == "linear":
             inputs |= spec_files(teacher.spec, f"teacher {number}")
-    examples = recipe.teach.examples
-    if examples is not None:
-        files = sorted(examples.iterdir()) if examples.is_dir() else [examples]
-        inputs |= {f"examples/{file.name}": file for file in files if file.is_file()}
-    return inputs
+    return inputs | example_files(recipe.teach.examples)
 
 
 def teach_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
@@ -61,9 +58,7 @@ def teach_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
         is_called = teacher.remote and not recipe.teach.use_batch_api
         if is_called and (problem := unset_key_problem(teacher, os.environ)):
             yield f"teach.teacher: {problem}"
-    examples = recipe.teach.examples
-    if examples is not None and not examples.exists():
-        yield f"teach.examples: {examples}: there is no such file"
+    yield from missing_examples("teach.examples", recipe.teach.examples)
 
 
 def ledger_path(recipe: Recipe, folder: Path) -> Path:

@@ -21,8 +21,8 @@ from mentallama.analysts.language_model.chat_scoring import (
     begin_differently,
     first_token_probabilities,
     label_orders,
+    letter_messages,
     letter_probabilities,
-    letter_query,
     spelled_ids,
 )
 from mentallama.analysts.language_model.generative import softmax
@@ -364,7 +364,9 @@ def test_the_number_of_orders_is_a_setting(orders: int, requests: int) -> None:
 def test_letters_offer_the_answers_of_any_task(name: str) -> None:
     task = TASKS[name]
     answers = {label: label_sentence(task, label) for label in task.labels}
-    text = letter_query(WrittenQuestion("The query.", answers), list(answers))
+    question = WrittenQuestion([{"role": "user", "content": "The query."}], answers)
+    (message,) = letter_messages(question, list(answers))
+    text = message["content"]
     assert text.startswith("The query.\n")
     assert [option_of(text, answer) for answer in answers.values()] == list("ABCDEFGHIJ"[: len(answers)])
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from mentallama.analysts.inference.token_trie import TokenTree, build_token_tree
+from mentallama.analysts.inference.token_trie import TokenTree, build_token_tree, common_prefix_length
 
 LayerKeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values of each layer, of shape (rows, heads, tokens, width)."""
@@ -70,6 +70,25 @@ class ScoringGroup:
             sequence_paths = [next(paths) for _ in request.sequences]
             answer_paths = [path[len(request.prompt) :] for path in sequence_paths[: len(request.answers)]]
             yield sequence_paths, answer_paths
+
+
+def split_by_tree_size(requests: Sequence[ScoringRequest], limit: int | None) -> Iterator[slice]:
+    """Consecutive requests that make trees of at most `limit` nodes, or of one request; None: all in one tree.
+
+    What all prompts of a part have in common counts once, everything else as if nothing else were shared.
+    """
+    start, shared, total = 0, 0, 0
+    for index, request in enumerate(requests):
+        size = len(request.prompt) + sum(map(len, request.answers))
+        common = common_prefix_length(requests[start].prompt, request.prompt)
+        common = min(shared, common) if index > start else common
+        if index > start and limit is not None and total + size - (index - start) * common > limit:
+            yield slice(start, index)
+            start, shared, total = index, len(request.prompt), size
+        else:
+            shared, total = common, total + size
+    if start < len(requests):
+        yield slice(start, len(requests))
 
 
 @dataclass(frozen=True)

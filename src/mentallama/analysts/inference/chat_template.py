@@ -65,6 +65,19 @@ def render_chat(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation_
     return text
 
 
+def keeps_turns(tokenizer: Any, turns: Sequence[dict[str, str]]) -> bool:
+    """Whether the tokenizer's chat template writes all of these turns, in their order, as they stand."""
+    try:
+        text = render_chat(tokenizer, turns, add_generation_prompt=True)
+    except UsageError:
+        return False
+    for turn in turns:
+        _, found, text = text.partition(turn["content"])
+        if not found:
+            return False
+    return True
+
+
 def _template_error(problem: str) -> UsageError:
     return UsageError(
         f"the chat template of the model's tokenizer cannot be used: {problem}; use template: plain, or mend the "

@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 from mentallama.analysts.base import NonFiniteOutputError
 from mentallama.analysts.inference.answer_scoring import LayerKeyValues, additive_mask, logits_at_positions
 from mentallama.analysts.inference.batching import TokenBudget, out_of_memory_error, unless_out_of_memory
+from mentallama.analysts.inference.grouped_attention import grouped_attention
 
 STEPS_PER_SYNC = 16
 """Steps between two checks for ended rows: a check waits for the device, and dropping rows copies the cache."""
@@ -177,7 +178,8 @@ def _advance(
     ended = len(batches[0].slots) - len(alive)
     if len(batches) > 1 or ended * COMPACT_WHEN >= len(alive) or batches[0].free_columns < STEPS_PER_SYNC:
         batches = [_compact(batches)]
-    _decode_steps(model, batches[0], stop)
+    with grouped_attention():
+        _decode_steps(model, batches[0], stop)
     return batches[0]
 
 

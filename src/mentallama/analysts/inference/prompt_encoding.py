@@ -1,7 +1,8 @@
 """Turn an example into the tokens that a decoder reads, in the same way for training and for prediction.
 
-A prompt is the published query, alone or as the user's turn of the tokenizer's chat template. The answer is tokenized
-as the continuation of the prompt's last characters. For both families of tokenizers, sentencepiece and byte-level BPE,
+A prompt is the published query, alone or as the user's turn of the tokenizer's chat template; for prediction, it may be
+preceded by instructions and examples (`prompts.question_prompts`). The answer is tokenized as the continuation of the
+prompt's last characters. For both families of tokenizers, sentencepiece and byte-level BPE,
 the result is that of tokenizing prompt and answer together.
 """
 
@@ -13,16 +14,30 @@ from functools import cached_property
 from typing import Any, Literal
 
 from mentallama.analysts.base import Template
-from mentallama.analysts.inference.chat_template import plain_chat_template, render_chat
+from mentallama.analysts.inference.chat_template import keeps_turns, plain_chat_template, render_chat
 from mentallama.errors import UsageError
+from mentallama.prompts import ChatMessage, FewShotExample, with_system_role
+from mentallama.prompts.question_prompts import ANSWER_CUE, PUBLISHED_QUERY, QuestionPrompts, plain_text
 from mentallama.records import Example, Form
-from mentallama.tasks import Task, write_query
+from mentallama.tasks import Task
 
 _SUFFIX_CHARS = 12
 """Number of characters at the end of a prompt that may influence how an answer is tokenized."""
 
 _PLACEHOLDER_ANSWER = "Answer"
 """An answer passed to a chat template to find out which text the template puts around it."""
+
+
+_QUERY = ({"role": "user", "content": "?"},)
+"""A query passed to a chat template to find out which text the template puts around it."""
+
+_CONVERSATION = (
+    {"role": "system", "content": "Instructions"},
+    {"role": "user", "content": "First question"},
+    {"role": "assistant", "content": "First answer"},
+    {"role": "user", "content": "Last question"},
+)
+"""Turns passed to a chat template to find out whether it writes them all."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +61,8 @@ class PromptEncoder:
         `auto`: the chat template if the tokenizer has one.
     context
         Tokens that the model can process, prompt and answer together.
+    prompts
+        How questions are put to the model.
 
     Raises
     ------
@@ -53,12 +70,19 @@ class PromptEncoder:
         `chat` is requested and the tokenizer has no template; or, in any method, its template fails.
     """
 
-    def __init__(self, tokenizer: Any, form: Form, template: Template, context: int) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        form: Form,
+        template: Template,
+        context: int,
+        prompts: QuestionPrompts = PUBLISHED_QUERY,
+    ) -> None:
         if template == "chat" and not tokenizer.chat_template:
             raise UsageError(
                 "template: chat is requested, but the model's tokenizer has no chat template; use plain"
             )
-        self.tokenizer, self.form, self.context = tokenizer, form, context
+        self.tokenizer, self.form, self.context, self.prompts = tokenizer, form, context, prompts
         self.uses_chat_template = template != "plain" and bool(tokenizer.chat_template)
         self._special_tokens = [token for token in tokenizer.all_special_tokens if len(token) > 1]
 
@@ -76,26 +100,29 @@ class PromptEncoder:
             escape_special_tokens(example.text, self._special_tokens),
             self.context - reserved_tokens,
         )
+        shots = self._shots(task, example.question, example.text)
         n_kept = len(text)
         while True:
-            prompt = self.render_prompt(task, example.question, text[:n_kept])
+            prompt = self.render_prompt(task, example.question, text[:n_kept], shots)
             ids, starts = self._tokenize_with_offsets(prompt)
             if len(ids) <= allowed:
                 return EncodedPrompt(ids, len(text) - n_kept)
             if n_kept == 0:
-                raise UsageError(
-                    f"the model has a context of {self.context} tokens, too few for the question of {task.set} with an "
-                    f"answer of {reserved_tokens}; ask for shorter answers or use another model"
-                )
+                raise self._no_room_error(task, len(ids), reserved_tokens)
             # Cut where the excess tokens of the post begin; again if the shorter text tokenizes differently.
-            post_starts = self._post_token_starts(task, example.question, text[:n_kept], starts)
+            begin, end = self.prompts.post_span(prompt, text[:n_kept])
+            post_starts = sorted({start - begin for start in starts if begin <= start < end})
             excess = len(ids) - allowed
-            n_kept = post_starts[-excess] if excess <= len(post_starts) else 0
+            n_kept = min(post_starts[-excess], n_kept - 1) if excess <= len(post_starts) else 0
 
-    def render_prompt(self, task: Task, question: str, text: str) -> str:
+    def render_prompt(
+        self, task: Task, question: str, text: str, shots: Sequence[FewShotExample] = ()
+    ) -> str:
         """The prompt as text."""
-        query = write_query(task, question, self.form, text).rstrip()
-        return self._apply_chat_template(query) if self.uses_chat_template else query
+        messages = self.prompts.messages(task, question, self.form, text, shots)
+        if not self.uses_chat_template:
+            return plain_text(messages)
+        return self._apply_chat_template(with_system_role(messages, self._system_role))
 
     def encode_answer(self, text: str, add_stop_token: bool = True) -> list[int]:
         """Tokenize an answer as the continuation of a prompt."""
@@ -147,8 +174,8 @@ class PromptEncoder:
         """The text between prompt and answer, and the text after the answer."""
         if not self.uses_chat_template:
             return " ", ""
-        prompt = self._apply_chat_template("?")
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PLACEHOLDER_ANSWER}]
+        prompt = self._apply_chat_template(_QUERY)
+        turns = [*_QUERY, {"role": "assistant", "content": _PLACEHOLDER_ANSWER}]
         conversation = render_chat(self.tokenizer, turns, add_generation_prompt=False)
         if not conversation.startswith(prompt) or conversation.count(_PLACEHOLDER_ANSWER) != 1:
             return "", self.tokenizer.eos_token or ""
@@ -157,10 +184,51 @@ class PromptEncoder:
 
     @cached_property
     def _prompt_suffix(self) -> str:
-        return (self._apply_chat_template("?") if self.uses_chat_template else "?")[-_SUFFIX_CHARS:]
+        plain = ANSWER_CUE if self.prompts.instructs else "?"
+        return (self._apply_chat_template(_QUERY) if self.uses_chat_template else plain)[-_SUFFIX_CHARS:]
 
-    def _apply_chat_template(self, query: str) -> str:
-        return render_chat(self.tokenizer, [{"role": "user", "content": query}], add_generation_prompt=True)
+    @cached_property
+    def _system_role(self) -> str:
+        """The role of instructions: `user`, where they precede the user's message, if the template has no other.
+
+        Raises
+        ------
+        UsageError
+            The template leaves out instructions or earlier turns.
+        """
+        for role in ("system", "user"):
+            if keeps_turns(self.tokenizer, with_system_role(_CONVERSATION, role)):
+                return role
+        raise UsageError(
+            "the chat template of the model's tokenizer leaves out instructions or earlier turns; use template: plain, "
+            "or prompt: question"
+        )
+
+    def _apply_chat_template(self, messages: Sequence[ChatMessage]) -> str:
+        return render_chat(self.tokenizer, messages, add_generation_prompt=True)
+
+    def _shots(self, task: Task, question: str, text: str) -> list[FewShotExample]:
+        def escape(text: str) -> str:
+            return escape_special_tokens(text, self._special_tokens)
+
+        return [
+            shot.model_copy(update={"text": escape(shot.text), "explanation": escape(shot.explanation)})
+            for shot in self.prompts.shots_for(task, question, text)
+        ]
+
+    def _no_room_error(self, task: Task, n_tokens: int, reserved_tokens: int) -> UsageError:
+        """The error of a prompt that does not fit even without a post."""
+        if not self.prompts.instructs:
+            return UsageError(
+                f"the model has a context of {self.context} tokens, too few for the question of {task.set} with an "
+                f"answer of {reserved_tokens}; ask for shorter answers or use another model"
+            )
+        fewer = "fewer shots, " if self.prompts.mode == "few-shot" else ""
+        return UsageError(
+            f"the {self.prompts.mode} prompt of {task.set} has {n_tokens} tokens without a post; with an answer of "
+            f"{reserved_tokens} it exceeds the model's context of {self.context}; use {fewer}shorter answers or "
+            "another model"
+        )
 
     def _tokenize(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -175,11 +243,6 @@ class PromptEncoder:
         if not self.uses_chat_template and ids and ids[-1] == self.tokenizer.eos_token_id:
             ids, starts = ids[:-1], starts[:-1]
         return ids, starts
-
-    def _post_token_starts(self, task: Task, question: str, text: str, starts: Sequence[int]) -> list[int]:
-        """Character offsets within the post at which its tokens begin."""
-        begin = self.render_prompt(task, question, text).rindex(text) if text else 0
-        return sorted({start - begin for start in starts if begin <= start < begin + len(text)})
 
 
 def escape_special_tokens(text: str, special_tokens: Sequence[str]) -> str:

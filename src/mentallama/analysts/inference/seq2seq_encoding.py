@@ -13,6 +13,7 @@ from typing import Any
 from mentallama.analysts.base import Template
 from mentallama.analysts.inference.prompt_encoding import EncodedPrompt, PromptEncoder
 from mentallama.errors import UsageError
+from mentallama.prompts.question_prompts import PUBLISHED_QUERY, QuestionPrompts
 from mentallama.records import Example, Form
 from mentallama.tasks import Task
 
@@ -28,6 +29,8 @@ class Seq2seqPromptEncoder:
         A fast tokenizer of transformers; it needs no padding token.
     context
         Tokens that the model can process, on each side.
+    prompts
+        How questions are put to the model.
 
     Raises
     ------
@@ -35,12 +38,22 @@ class Seq2seqPromptEncoder:
         A chat template is requested, or the model's configuration names no decoder start token.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, form: Form, template: Template, context: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        form: Form,
+        template: Template,
+        context: int,
+        prompts: QuestionPrompts = PUBLISHED_QUERY,
+    ) -> None:
         if template == "chat":
             raise UsageError("template: chat is for decoders; a seq2seq model reads the query as plain text")
-        self.form, self.context = form, context
+        self.form, self.context, self.prompts = form, context, prompts
         self._source_suffix = _source_suffix(tokenizer)
-        self._prompt_encoder = PromptEncoder(tokenizer, form, "plain", context - len(self._source_suffix))
+        self._prompt_encoder = PromptEncoder(
+            tokenizer, form, "plain", context - len(self._source_suffix), prompts
+        )
         self._tokenizer = tokenizer
         start = _configured_token_id(model, "decoder_start_token_id")
         if start is None:

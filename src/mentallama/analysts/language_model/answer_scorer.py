@@ -17,6 +17,8 @@ from mentallama.analysts.language_model.generative import label_probabilities
 from mentallama.answers.format import REASONING_MARKER
 from mentallama.llm_api.endpoint import CHAT_PATH, COMPLETIONS_PATH
 from mentallama.llm_api.types import Completion, TokenLogprobs
+from mentallama.prompts import ChatMessage
+from mentallama.prompts.question_prompts import plain_text
 
 Fields = dict[str, Any]
 """Fields of a request's body."""
@@ -24,10 +26,15 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True)
 class WrittenQuestion:
-    """A question as a model reads it: the query with the post, and the written answer of each label."""
+    """A question as a model reads it: the messages with the post, and the written answer of each label."""
 
-    query: str
+    messages: Sequence[ChatMessage]
     answers: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """The messages as plain text."""
+        return plain_text(self.messages)
 
     @property
     def labels(self) -> list[str]:
@@ -75,7 +82,7 @@ class EchoScorer(AnswerScorer):
         self._name = name
 
     def prompts(self, question: WrittenQuestion) -> list[Fields]:
-        return [scoring_fields([f"{question.query} {answer}" for answer in question.answers.values()])]
+        return [scoring_fields([f"{question.text} {answer}" for answer in question.answers.values()])]
 
     def probabilities(
         self, question: WrittenQuestion, completions: Sequence[Completion]
@@ -84,7 +91,7 @@ class EchoScorer(AnswerScorer):
         return None if scores is None else label_probabilities(question.labels, scores, self._name)
 
     def explanation_prompt(self, question: WrittenQuestion, label: str) -> Fields:
-        return {"prompt": f"{question.query} {question.answers[label]} {REASONING_MARKER}"}
+        return {"prompt": f"{question.text} {question.answers[label]} {REASONING_MARKER}"}
 
 
 def scoring_fields(texts: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ values of the chosen answer.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -27,6 +27,7 @@ from mentallama.analysts.inference.answer_scoring import (
     ScoringGroup,
     ScoringRequest,
     score_trees,
+    split_by_tree_size,
 )
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
 from mentallama.analysts.inference.generation import GenerationSlot, StopCriteria, generate
@@ -111,6 +112,9 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
             generation = Generation(output.answer_logprobs, *self._decode(question, output.slot))
             yield self._builder.build(question.example, question.task, generation)
 
+    def _encode(self, example: Example) -> CausalQuestion:
+        return self._question(example)
+
     def _question(self, example: Example) -> CausalQuestion:
         task, encoder = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
         tokens = self._tokenized_answers(task, encoder)
@@ -128,7 +132,7 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
 
     def _new_prompt_encoder(self, form: Form) -> PromptEncoder:
         template = trained_template(self._options.template, self._metadata)
-        return PromptEncoder(self._tokenizer, form, template, self._context)
+        return PromptEncoder(self._tokenizer, form, template, self._context, self._prompts)
 
     def _score_and_generate(self, questions: Sequence[CausalQuestion]) -> list[CausalOutput]:
         """Score the answers to all questions, as trees where the model allows it, and generate explanations."""
@@ -162,12 +166,9 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
         self, questions: Sequence[CausalQuestion], indices: Sequence[int], outputs: Sequence[CausalOutput]
     ) -> Iterator[GenerationSlot]:
         """Fill in scores batch by batch; yield the slots for generation."""
-        by_post: dict[str, list[int]] = defaultdict(list)
-        for index in indices:
-            by_post[questions[index].example.text].append(index)
         groups = [
             ScoringGroup(members, [questions[index].request for index in members])
-            for members in by_post.values()
+            for members in self._shared_prefixes(questions, indices)
         ]
         for batch, results in run_in_batches(groups, self._token_budget, self._score_groups):
             for group, scored_prompts in zip(batch, results, strict=True):
@@ -175,6 +176,25 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
                     outputs[index].answer_logprobs = scored.answer_logprobs
                     if self._generates:
                         yield _generation_slot(index, questions[index], scored)
+
+    def _shared_prefixes(
+        self, questions: Sequence[CausalQuestion], indices: Sequence[int]
+    ) -> Iterator[list[int]]:
+        """Indices of questions whose prompts begin alike, in groups that are scored as one tree.
+
+        Prompts begin with the post or, with instructions, alike for all posts of a question: as many of these as fit
+        into half a batch share one tree, since attention takes time with the square of its size.
+        """
+        by_beginning: dict[Hashable, list[int]] = defaultdict(list)
+        for index in indices:
+            example = questions[index].example
+            instructed = (example.task, example.question, example.form)
+            by_beginning[instructed if self._prompts.instructs else example.text].append(index)
+        limit = self._token_budget.max_tokens // 2 if self._prompts.instructs else None
+        for members in by_beginning.values():
+            requests = [questions[index].request for index in members]
+            for part in split_by_tree_size(requests, limit):
+                yield members[part]
 
     def _score_groups(self, groups: Sequence[ScoringGroup]) -> list[list[ScoredPrompt]]:
         return score_trees(self._model, groups, keep_cache=self._generates)

@@ -26,6 +26,7 @@ from mentallama.analysts.language_model.answer_scorer import AnswerScorer, Field
 from mentallama.analysts.language_model.generative import label_probabilities
 from mentallama.answers.format import REASONING_MARKER
 from mentallama.llm_api.types import Completion, ReplyToken
+from mentallama.prompts import ChatMessage
 
 MAX_UNLISTED = 0.01
 """Largest share of the probability that tokens which the server does not list may have; it bounds the error of every
@@ -75,7 +76,7 @@ class GrammarScorer(AnswerScorer):
         spelled = [self._spell(answer) for answer in question.answers.values()]
         if None in spelled:
             return []
-        return [_forced_fields(_user(question.query), ids) for ids in spelled if ids is not None]
+        return [_forced_fields(question.messages, ids) for ids in spelled if ids is not None]
 
     def probabilities(
         self, question: WrittenQuestion, completions: Sequence[Completion]
@@ -91,7 +92,7 @@ class GrammarScorer(AnswerScorer):
     def explanation_prompt(self, question: WrittenQuestion, label: str) -> Fields:
         """The answer and the word that introduces the explanation are the beginning of the model's own turn."""
         beginning = f"{question.answers[label]} {REASONING_MARKER}"
-        return {"messages": [*_user(question.query), {"role": "assistant", "content": beginning}]}
+        return {"messages": [*question.messages, {"role": "assistant", "content": beginning}]}
 
     def supported(self) -> bool:
         """Whether the server obeys grammars of token ids, and gives log-probabilities from before they are applied."""
@@ -123,9 +124,9 @@ def _spelling_fields(answer: str) -> Fields:
     }
 
 
-def _forced_fields(messages: list[Fields], ids: Sequence[int]) -> Fields:
+def _forced_fields(messages: Sequence[ChatMessage], ids: Sequence[int]) -> Fields:
     return {
-        "messages": messages,
+        "messages": list(messages),
         "grammar": f"root ::= {' '.join(f'<[{number}]>' for number in ids)}",
         "logprobs": True,
         "top_logprobs": 1,
@@ -189,11 +190,11 @@ class ChatScorer(AnswerScorer):
 
     def prompts(self, question: WrittenQuestion) -> list[Fields]:
         if begin_differently(question.answers):
-            return [first_token_fields(question.query, self._top)]
+            return [first_token_fields(question.messages, self._top)]
         if len(question.answers) > len(ascii_uppercase):
             return []
         return [
-            first_token_fields(letter_query(question, order), self._top)
+            first_token_fields(letter_messages(question, order), self._top)
             for order in self._orders_of(question)
         ]
 
@@ -211,19 +212,19 @@ class ChatScorer(AnswerScorer):
     def explanation_prompt(self, question: WrittenQuestion, label: str) -> Fields:
         """A turn of its own: not every server continues the model's turn."""
         answered = {"role": "assistant", "content": question.answers[label]}
-        return {"messages": [*_user(question.query), answered, *_user(EXPLANATION_REQUEST)]}
+        return {"messages": [*question.messages, answered, *_user(EXPLANATION_REQUEST)]}
 
     def _orders_of(self, question: WrittenQuestion) -> list[list[str]]:
-        return label_orders(question.labels, self._orders, question.query)
+        return label_orders(question.labels, self._orders, question.text)
 
 
-def first_token_fields(content: str, top: int) -> Fields:
+def first_token_fields(messages: Sequence[ChatMessage], top: int) -> Fields:
     """A request for the log-probabilities of a reply's first token.
 
     The temperature is 1, since some servers report probabilities after it was applied.
     """
     return {
-        "messages": _user(content),
+        "messages": list(messages),
         "logprobs": True,
         "top_logprobs": top,
         "max_tokens": 1,
@@ -243,12 +244,14 @@ def begin_differently(answers: Mapping[str, str]) -> bool:
     return len({answer[:1].casefold() for answer in answers.values()}) == len(answers)
 
 
-def letter_query(question: WrittenQuestion, order: Sequence[str]) -> str:
-    """The query, followed by the answers as letters."""
+def letter_messages(question: WrittenQuestion, order: Sequence[str]) -> list[ChatMessage]:
+    """The messages; the last is followed by the answers as letters."""
     options = [
         f"{letter}. {question.answers[label]}" for letter, label in zip(ascii_uppercase, order, strict=False)
     ]
-    return "\n".join([question.query, "", CHOICE_REQUEST, *options, "", LETTER_REQUEST])
+    *earlier, last = question.messages
+    content = "\n".join([last["content"], "", CHOICE_REQUEST, *options, "", LETTER_REQUEST])
+    return [*earlier, last | {"content": content}]
 
 
 def label_orders(labels: Sequence[str], count: int, seed: str) -> list[list[str]]:
@@ -329,5 +332,5 @@ def _is_letter(token: str, letter: str) -> bool:
     return token.strip("().:*[]\"'`") == letter
 
 
-def _user(content: str) -> list[Fields]:
+def _user(content: str) -> list[ChatMessage]:
     return [{"role": "user", "content": content}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, fsum, inf, isnan
 from typing import Generic, Protocol, TypeVar
@@ -13,9 +13,9 @@ from mentallama.analysts.base import Analyst, InferenceOptions, NonFiniteOutputE
 from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.parse import read_answer
-from mentallama.progress import LogFn
+from mentallama.prompts.question_prompts import QuestionPrompts, before_next_post
 from mentallama.records import Example, Form, Prediction, Reading
-from mentallama.tasks import Task
+from mentallama.tasks import QuestionKey, Task
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,10 @@ class PredictionBuilder:
         where such an answer has no label.
     """
 
-    def __init__(self, name: str, context: int, log: LogFn) -> None:
+    def __init__(self, name: str, context: int, options: InferenceOptions) -> None:
         self.name, self.counts = name, Counter[str]()
-        self._context, self._log, self._last_truncated_post = context, log, ""
+        self._prompts = options.question_prompts()
+        self._context, self._log, self._last_truncated_post = context, options.log, ""
 
     def count_truncated_post(self, example: Example) -> None:
         """Count a post once, however many consecutive questions are asked about it."""
@@ -83,7 +84,8 @@ class PredictionBuilder:
         else:
             self.counts["truncated_answers"] += generation.truncated
             finish_reason = "length" if generation.truncated else "stop"
-            reading = read_answer(task, generation.text, example.form, finish_reason)
+            form = self._prompts.answer_form(example.form)
+            reading = read_answer(task, generation.text, form, finish_reason)
         return Prediction(
             example_id=example.id, reading=reading, probabilities=probabilities, model=self.name
         )
@@ -93,6 +95,7 @@ class AnswerEncoder(Protocol):
     """The part of a prompt encoder that writes and reads answers."""
 
     form: Form
+    prompts: QuestionPrompts
 
     def encode_answer(self, text: str, add_stop_token: bool) -> list[int]: ...
 
@@ -113,11 +116,21 @@ class GenerativeAnalyst(Analyst, Generic[EncoderT]):
 
     def __init__(self, name: str, context: int, options: InferenceOptions) -> None:
         self.name, self._context, self._options = name, context, options
-        self._builder = PredictionBuilder(name, context, options.log)
+        self._builder = PredictionBuilder(name, context, options)
         self.counts = self._builder.counts
+        self._prompts = options.question_prompts()
         self._prompt_encoders: dict[Form, EncoderT] = {}
         self._answer_tokens: dict[tuple[str, Form], AnswerTokens] = {}
         self._generates = options.mode == "free" or not options.labels_only
+
+    def prepare(self, questions: Collection[QuestionKey]) -> None:
+        """Encode each question about an empty post, so that one that does not fit is found before any work."""
+        for name, question in questions if self._prompts.instructs else ():
+            self._encode(Example(id="", post_id="", task=name, question=question, form=self.form, text=""))
+
+    @abstractmethod
+    def _encode(self, example: Example) -> object:
+        """Encode the prompt of an example; raises `UsageError` if the question alone exceeds the model's context."""
 
     @abstractmethod
     def _new_prompt_encoder(self, form: Form) -> EncoderT: ...
@@ -132,7 +145,8 @@ class GenerativeAnalyst(Analyst, Generic[EncoderT]):
             return AnswerTokens()
         key = (task.set, encoder.form)
         if key not in self._answer_tokens:
-            sentences = [label_sentence(task, label, encoder.form) for label in task.labels]
+            form = self._prompts.answer_form(encoder.form)
+            sentences = [label_sentence(task, label, form) for label in task.labels]
             with_marker = [f"{sentence} {REASONING_MARKER}" for sentence in sentences]
             self._answer_tokens[key] = AnswerTokens(
                 tuple(encoder.encode_answer(text, add_stop_token=False) for text in sentences),
@@ -149,9 +163,16 @@ def trained_template(template: Template, metadata: ModelMetadata | None) -> Temp
 def decode_generated(
     encoder: AnswerEncoder, ids: Sequence[int], stop_token_ids: frozenset[int]
 ) -> tuple[str, bool]:
-    """Generated text without its stop token, and whether it was truncated, that is, has none."""
+    """Generated text without its stop token, and whether it was truncated, that is, has none.
+
+    A text that goes on with a post of its own after instructions was complete before it.
+    """
     complete = bool(ids) and ids[-1] in stop_token_ids
-    return encoder.decode_answer(ids[:-1] if complete else ids), not complete
+    text = encoder.decode_answer(ids[:-1] if complete else ids)
+    if encoder.prompts.instructs:
+        text, went_on = before_next_post(text)
+        complete = complete or went_on
+    return text, not complete
 
 
 def argmax(scores: Sequence[float]) -> int:

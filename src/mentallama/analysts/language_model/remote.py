@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -49,8 +49,10 @@ from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.transport.rejected_options import RejectedOptionError, adapt_endpoint
 from mentallama.llm_api.types import Completion, Limits, Request, request_hash
 from mentallama.parallel import batched
+from mentallama.prompts import ChatMessage, with_system_role
+from mentallama.prompts.question_prompts import before_next_post, plain_text
 from mentallama.records import Example, Prediction, Reading
-from mentallama.tasks import Task, find_task, write_query
+from mentallama.tasks import QuestionKey, Task, find_task
 from mentallama.text.pii import scrub
 
 SCORING_CHUNK = 256
@@ -65,6 +67,9 @@ UNSCORED: Mapping[Template, str] = {
     "plain": " of a given text",
 }
 """Log-probabilities that an endpoint without any way of scoring does not give, by the template that is used."""
+
+SIMPLE_QUESTION = ({"role": "user", "content": "Is the sky blue?"},)
+"""Messages by which it is found out whether a reply has log-probabilities."""
 
 PROBE = Example(id="probe", post_id="", task="", question="", form="instruction", text="")
 """Stands for a post in requests that are not about one."""
@@ -107,6 +112,7 @@ class RemoteAnalyst(Analyst):
         self.counts, self.unanswered = Counter[str](), Counter[str]()
         self.failed: dict[str, str] = {}
         self._endpoint, self._options, self._transport = endpoint, options, transport
+        self._prompts = options.question_prompts()
         self._limits = Limits(options.max_concurrency, options.timeout, options.max_attempts, options.budget)
         self._cache = cache or MemoryCosts()
 
@@ -132,6 +138,11 @@ class RemoteAnalyst(Analyst):
         except ValidationError as error:  # its own message may show values of the settings
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport, cache)
+
+    def prepare(self, questions: Collection[QuestionKey]) -> None:
+        """Raise `UsageError` if a question has no examples that few-shot prompts need; nothing is sent."""
+        for name, question in questions:
+            self._prompts.shots_for(find_task(name, self._options.tasks), question, "")
 
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         """Answer a batch of examples; predictions come in their order.
@@ -205,7 +216,7 @@ class RemoteAnalyst(Analyst):
 
     def _open_chat(self) -> AnswerScorer | None:
         for top in TOP_LOGPROBS:
-            if lists_alternatives(self._ask(first_token_fields("Is the sky blue?", top))):
+            if lists_alternatives(self._ask(first_token_fields(SIMPLE_QUESTION, top))):
                 return ChatScorer(top, self._options.letter_orders)
         return None
 
@@ -294,9 +305,9 @@ class RemoteAnalyst(Analyst):
         return COMPLETIONS_PATH if self._options.template == "plain" else CHAT_PATH
 
     def _free_prompt(self, example: Example) -> Fields:
-        query = self._query(example)
-        as_chat = {"messages": [{"role": "user", "content": query}]}
-        return {"prompt": query} if self._free_path == COMPLETIONS_PATH else as_chat
+        messages = self._messages(example)
+        as_chat = {"messages": messages}
+        return {"prompt": plain_text(messages)} if self._free_path == COMPLETIONS_PATH else as_chat
 
     def _predict_free(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         pending: dict[str, Example] = {}
@@ -400,14 +411,13 @@ class RemoteAnalyst(Analyst):
             if completion.state == "failed":
                 self._record_failure(request.example_id, completion)
                 continue
-            self.counts["truncated_explanations"] += (
-                finish_reason_status(completion.finish_reason) == "truncated"
-            )
+            written, finish_reason = self._own_text(completion)
+            self.counts["truncated_explanations"] += finish_reason_status(finish_reason) == "truncated"
             self.counts["missing_explanations"] += refused
             answers = self._written_question(examples[request.example_id]).answers
             # Some servers repeat the beginning of the model's turn.
             beginning = f"{answers[str(prediction.reading.label)]} {REASONING_MARKER}"
-            text = "" if refused else completion.text.strip().removeprefix(beginning).strip()
+            text = "" if refused else written.strip().removeprefix(beginning).strip()
             reading = prediction.reading.model_copy(update={"explanation": text})
             yield prediction.model_copy(update={"reading": reading})
 
@@ -416,15 +426,17 @@ class RemoteAnalyst(Analyst):
     def _task(self, example: Example) -> Task:
         return find_task(example.task, self._options.tasks)
 
-    def _query(self, example: Example) -> str:
-        """The published query. The post is scrubbed again, since its file may not come from `collect`."""
-        text, _ = scrub(example.text)
-        return write_query(self._task(example), example.question, example.form, text).rstrip()
+    def _messages(self, example: Example) -> list[ChatMessage]:
+        """The prompt. The post is scrubbed again, since its file may not come from `collect`."""
+        task, (text, _) = self._task(example), scrub(example.text)
+        shots = self._prompts.shots_for(task, example.question, text)
+        return self._prompts.messages(task, example.question, example.form, text, shots)
 
     def _written_question(self, example: Example) -> WrittenQuestion:
         task = self._task(example)
-        answers = {label: label_sentence(task, label, example.form) for label in task.labels}
-        return WrittenQuestion(self._query(example), answers)
+        form = self._prompts.answer_form(example.form)
+        answers = {label: label_sentence(task, label, form) for label in task.labels}
+        return WrittenQuestion(self._messages(example), answers)
 
     def _request(self, example: Example, prompt: Mapping[str, Any], path: str) -> Request:
         """A request identified by its example and its content, so that no two examples share one."""
@@ -446,16 +458,28 @@ class RemoteAnalyst(Analyst):
             **settings.extra_body,
         }
         body = {name: value for name, value in params.items() if value is not None}
-        return {"model": self._endpoint.model, **body, **_as_accepted(prompt, settings.extra_body)}
+        accepted = _as_accepted(prompt, settings.extra_body)
+        if "messages" in accepted:  # the role may have been rejected since the prompt was written
+            accepted["messages"] = with_system_role(accepted["messages"], settings.system_role)
+        return {"model": self._endpoint.model, **body, **accepted}
 
     def _read(self, example: Example, completion: Completion) -> Reading:
         """Read a finished answer; one without any text has the reason for that as its reason."""
         if completion.state == "refused":
             return Reading(status="refused", reason=completion.reason or "the endpoint's filter declines")
-        reading = read_answer(self._task(example), completion.text, example.form, completion.finish_reason)
+        text, finish_reason = self._own_text(completion)
+        form = self._prompts.answer_form(example.form)
+        reading = read_answer(self._task(example), text, form, finish_reason)
         if completion.reason and reading.status == "unparsed":
             return reading.model_copy(update={"reason": completion.reason})
         return reading
+
+    def _own_text(self, completion: Completion) -> tuple[str, str | None]:
+        """The text of an answer and its finish reason; a text that went on with a post of its own had ended before."""
+        text, went_on = completion.text, False
+        if self._prompts.instructs:
+            text, went_on = before_next_post(text)
+        return text, "stop" if went_on else completion.finish_reason
 
     def _record_failure(self, example_id: str, completion: Completion) -> None:
         """Note a call that failed: it is no answer, and the question stays open."""

@@ -22,6 +22,7 @@ from mentallama.analysts.checkpoints.loading import (
 )
 from mentallama.analysts.inference.batching import TokenBudget, run_in_batches
 from mentallama.analysts.inference.generation import StopCriteria
+from mentallama.analysts.inference.prompt_encoding import EncodedPrompt
 from mentallama.analysts.inference.seq2seq_encoding import Seq2seqPromptEncoder
 from mentallama.analysts.inference.seq2seq_generation import encode, generate_seq2seq, score_answers
 from mentallama.analysts.language_model.generative import (
@@ -107,15 +108,21 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
 
     def _question(self, index: int, example: Example) -> Seq2seqQuestion:
         task, encoder = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
-        prompt = encoder.encode_prompt(example, task)
+        prompt = self._encode(example)
         if prompt.truncated_chars:
             self._builder.count_truncated_post(example)
         return Seq2seqQuestion(
             index, example, task, encoder, prompt.ids, self._tokenized_answers(task, encoder)
         )
 
+    def _encode(self, example: Example) -> EncodedPrompt:
+        task = find_task(example.task, self._options.tasks)
+        return self._prompt_encoder(example.form).encode_prompt(example, task)
+
     def _new_prompt_encoder(self, form: Form) -> Seq2seqPromptEncoder:
-        return Seq2seqPromptEncoder(self._model, self._tokenizer, form, self._options.template, self._context)
+        return Seq2seqPromptEncoder(
+            self._model, self._tokenizer, form, self._options.template, self._context, self._prompts
+        )
 
     def _tokenized_answers(self, task: Task, encoder: Seq2seqPromptEncoder) -> AnswerTokens:
         tokens = super()._tokenized_answers(task, encoder)

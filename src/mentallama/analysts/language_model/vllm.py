@@ -30,6 +30,7 @@ from mentallama.analysts.language_model.generative import (
 from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.errors import UsageError
 from mentallama.extras import install_hint
+from mentallama.prompts.question_prompts import before_next_post
 from mentallama.records import Example, Form, Prediction
 from mentallama.tasks import Task, find_task
 
@@ -100,7 +101,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         UsageError
             An example belongs to an unknown task, or its question alone exceeds the model's context.
         """
-        prompts = [self._encode_prompt(example) for example in examples]
+        prompts = [self._encode(example) for example in examples]
         scores = [list[float]() for _ in examples]
         if self._options.mode != "free":
             scores = self._score_answers(examples, prompts)
@@ -115,9 +116,9 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
 
     def _new_prompt_encoder(self, form: Form) -> PromptEncoder:
         template = trained_template(self._options.template, self._metadata)
-        return PromptEncoder(self._tokenizer, form, template, self._context)
+        return PromptEncoder(self._tokenizer, form, template, self._context, self._prompts)
 
-    def _encode_prompt(self, example: Example) -> list[int]:
+    def _encode(self, example: Example) -> list[int]:
         task, encoder = self._task(example), self._prompt_encoder(example.form)
         prefixes = self._tokenized_answers(task, encoder).explanation_prefixes
         # vLLM generates at least one token.
@@ -172,8 +173,12 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         for example, output in zip(examples, outputs, strict=True):
             (completion,) = output.outputs
             ids = [token for token in completion.token_ids if token not in stop_token_ids]
+            truncated = finish_reason_status(completion.finish_reason) == "truncated"
             text = self._prompt_encoder(example.form).decode_answer(ids)
-            yield text, finish_reason_status(completion.finish_reason) == "truncated"
+            if self._prompts.instructs:
+                text, went_on = before_next_post(text)
+                truncated = truncated and not went_on
+            yield text, truncated
 
     def _generate(self, prompts: Sequence[list[int]], **params: Any) -> list[Any]:
         from vllm import SamplingParams, TokensPrompt

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -39,7 +39,8 @@ from mentallama.predict.stage import (
     answers_identity,
     cost_notes,
     open_pool,
-    price_problem,
+    refuse_agreements_of_examples,
+    settings_problems,
     unlabelled_notes,
 )
 from mentallama.predict.tables.answer_store import STORE_FILE, AnswerStore, StoredAnswer, text_hash
@@ -96,8 +97,12 @@ def predict_table(command: TableCommand, log: LogFn) -> TableSummary:
     start, job = time.monotonic(), command.job
     # wrong settings, and unknown kinds, formats and tasks, are reported before anything is read
     analyst_kind(job.spec)
-    if problem := price_problem(job.spec, job.settings):
+    for problem in settings_problems(job.spec, job.settings):
         raise UsageError(problem)
+    if job.settings.max_rows_per_set is not None:
+        raise UsageError("--max-rows-per-set is for posts of a run or of the release; a table has --limit")
+    job, _ = job.with_examples((), log)
+    command = replace(command, job=job)
     if command.output_path is None and sys.__stdout__ is None:
         raise UsageError("standard output is closed; name the output with --out")
     format_ = command.output_format
@@ -130,6 +135,8 @@ def _answer(
         )
         work = TableWork(command, table, version, facts, store, columns, format_)
         refuse_unwritable(work)
+        refuse_agreements_of_examples(job, work.questions)
+        pool.prepare(work.questions)
         announce(work, log)
         if pool.remote is not None:
             announce_cost(pool.remote, work, log)

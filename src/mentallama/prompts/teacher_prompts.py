@@ -4,7 +4,8 @@ A prompt is one system message, the same for all posts of a question (so that se
 message with the post. Few-shot examples are earlier turns of the same form: small chat models copy the form of their
 own turns more faithfully than one shown inside a message, and an example's post cannot run into the next message.
 
-This module is below the stages because `teach` sends the prompts and `check` looks for explanations that copy them.
+The package is below the stages because `teach` sends the prompts, analysts use them (`question_prompts`), and `check`
+looks for explanations that copy them.
 """
 
 from __future__ import annotations
@@ -86,6 +87,9 @@ _CLOSING_REQUEST: dict[tuple[bool, bool], str] = {
     (True, False): f'Write this sentence, then "{REASONING_MARKER}" and the explanation.',
     (True, True): "Write the JSON object with this label.",
 }
+POST_START, POST_END = "<post>\n", "\n</post>"
+"""Around a post in a user's message; no post contains them."""
+
 _CONTROL_MARKUP = re.compile(
     # Markup of this prompt or of a model's chat template: a post must not be able to end its own section or turn.
     r"<(?=\s*/?\s*post\b|[|｜]|/?(?:s|bos|eos|pad|unk|think(?:ing)?|(?:start|end)_of_turn|im_(?:start|end))>|</?SYS>>)"
@@ -115,7 +119,7 @@ def teacher_prompt(  # noqa: PLR0913 - three are keyword-only and specific to a 
         that this prompt or a chat template uses.
     mode
         `zero-shot`; `few-shot` with `shots`; `label-given`, where `label` is given and only the explanation is
-        requested (Yang et al. 2024, section 3).
+        requested, after `shots` or without them (Yang et al. 2024, section 3 and Figure 2).
     structured
         Ask for a JSON object that matches `answer_schema`, instead of a sentence and its reasoning.
 
@@ -134,14 +138,25 @@ def teacher_prompt(  # noqa: PLR0913 - three are keyword-only and specific to a 
     question = task.resolve_question(question)
     if (label is not None) != (mode == "label-given"):
         raise ValueError("a label goes with label-given prompts, and only with them")
-    if bool(shots) != (mode == "few-shot"):
-        raise ValueError("shots go with few-shot prompts, and only with them")
-    messages = [_message("system", _system_message(task, question, mode, structured))]
+    if (mode == "few-shot" and not shots) or (mode == "zero-shot" and shots):
+        raise ValueError("shots go with few-shot prompts, which need them, and with label-given prompts")
+    messages = [_message("system", _system_message(task, question, mode, structured, bool(shots)))]
     for shot in shots:
-        messages.append(_message("user", _user_message(task, question, shot.text, None, structured)))
+        shown = shot.label if mode == "label-given" else None
+        messages.append(_message("user", _user_message(task, question, shot.text, shown, structured)))
         messages.append(_message("assistant", _example_answer(task, question, shot, structured)))
     messages.append(_message("user", _user_message(task, question, text, label, structured)))
     return messages
+
+
+def with_system_role(messages: Sequence[ChatMessage], role: str) -> list[ChatMessage]:
+    """Messages whose instructions have another role; as `user` they precede the text of the next message."""
+    if messages[0]["role"] != "system" or role == "system":
+        return list(messages)
+    instructions, following, *others = messages
+    if role == "user":
+        return [following | {"content": f"{instructions['content']}\n\n{following['content']}"}, *others]
+    return [instructions | {"role": role}, following, *others]
 
 
 def answer_schema(task: Task) -> dict[str, Any]:
@@ -174,16 +189,6 @@ def json_response_format(name: str, schema: dict[str, Any], schema_mode: SchemaM
         "none": None,
     }
     return formats[schema_mode]
-
-
-def with_system_role(messages: list[ChatMessage], role: str) -> list[ChatMessage]:
-    """Messages whose instructions have another role; as `user` they precede the text of the next message."""
-    if messages[0]["role"] != "system" or role == "system":
-        return messages
-    instructions, following, *others = messages
-    if role == "user":
-        return [following | {"content": f"{instructions['content']}\n\n{following['content']}"}, *others]
-    return [instructions | {"role": role}, following, *others]
 
 
 def break_markup(text: str) -> str:
@@ -219,7 +224,7 @@ def _message(role: str, content: str) -> ChatMessage:
 
 
 @cache
-def _system_message(task: Task, question: str, mode: PromptMode, structured: bool) -> str:
+def _system_message(task: Task, question: str, mode: PromptMode, structured: bool, has_shots: bool) -> str:
     given = mode == "label-given"
     parts = [
         _ROLE,
@@ -228,7 +233,7 @@ def _system_message(task: Task, question: str, mode: PromptMode, structured: boo
         _LABEL_GIVEN if given else _choices(task, structured),
     ]
     parts += [_JSON_FORMAT if structured else _TEXT_FORMAT, _RULES]
-    return "\n\n".join([*parts, _FEW_SHOT_NOTE] if mode == "few-shot" else parts)
+    return "\n\n".join([*parts, _FEW_SHOT_NOTE] if has_shots else parts)
 
 
 def _task_instruction(task: Task, question: str) -> str:
@@ -247,7 +252,7 @@ def _choices(task: Task, structured: bool) -> str:
 
 def _user_message(task: Task, question: str, text: str, label: str | None, structured: bool) -> str:
     """The post, then the question: models are most likely to follow what comes last, whatever the post says."""
-    lines = ["<post>", break_markup(text), "</post>", ""]
+    lines = [f"{POST_START}{break_markup(text)}{POST_END}", ""]
     lines.append(f"Question: {task.questions[question].wording.instruction}")
     if label is not None:
         name = f" (label {json.dumps(label, ensure_ascii=False)})" if structured else ""

@@ -1,4 +1,4 @@
-"""Expert-written examples for few-shot prompts: reading, a check against test posts, and sampling by seed.
+"""Expert-written examples for prompts: reading them, and sampling by seed.
 
 A file of examples is a table with the columns set, question, text, label, explanation, or has the published layout: one
 file per set, named after it, with the columns `query` and `gpt-3.5-turbo`.
@@ -6,38 +6,36 @@ file per set, named after it, with the columns `query` and `gpt-3.5-turbo`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 from pathlib import Path
-from tempfile import TemporaryDirectory
-
-import numpy as np
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError, UsageError
 from mentallama.files.imhi_release import ReleaseFile, read_release_file
 from mentallama.files.tables import TableLayout, is_table, read_table
-from mentallama.parallel import batched
-from mentallama.prompts import FewShotExample
-from mentallama.records import Post, Record
+from mentallama.prompts.teacher_prompts import FewShotExample
+from mentallama.records import Record
 from mentallama.tasks import Task, find_task
-from mentallama.text.fingerprint import identifying_hash, key_hash, synthetic_post_hashes, text_key
-from mentallama.text.near_duplicates import NearDuplicateIndex, minhash_bands
+from mentallama.text.fingerprint import identifying_hash, synthetic_post_hashes, text_key
 from mentallama.text.pii import scrub
 from mentallama.text.suggestions import did_you_mean
 
 FEW_SHOT_COLUMNS = ("set", "question", "text", "label", "explanation")
-POST_BATCH = 1000
-"""Test posts whose keys and MinHash bands are computed at a time."""
-
 ShotSampler = Callable[[str], tuple[FewShotExample, ...]]
 """Maps the key (`text_key`) of a post to the examples in its prompt."""
 
 
 class FewShotRow(Record):
-    """An example and its position in a file. Text and explanation are scrubbed, as posts are."""
+    """An example and its position in a file. Text and explanation are scrubbed, as posts are.
+
+    `published` marks rows of a file in the published layout, which users do not edit. `source` numbers the path that
+    the file was found at, of several that were given.
+    """
 
     set: str
     question: str
@@ -46,9 +44,47 @@ class FewShotRow(Record):
     explanation: str
     file: str
     row: int
+    published: bool = False
+    source: int = 0
 
     def shot(self) -> FewShotExample:
         return FewShotExample(text=self.text, label=self.label, explanation=self.explanation)
+
+
+def read_examples(paths: Sequence[Path], tasks: Mapping[str, Task]) -> list[FewShotRow]:
+    """Read the examples at several paths; those of earlier paths are preferred when a prompt is made.
+
+    Raises
+    ------
+    UsageError, DataError
+        As for `read_few_shot_rows`.
+    """
+    return [
+        row.model_copy(update={"source": number})
+        for number, path in enumerate(paths)
+        for row in read_few_shot_rows(path, tasks)
+    ]
+
+
+def example_files(paths: Iterable[Path]) -> dict[str, Path]:
+    """The files at those paths, by the names that a manifest shows."""
+    found: dict[str, Path] = {}
+    for number, path in enumerate(paths):
+        prefix = "examples" if number == 0 else f"examples {number}"
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found |= {f"{prefix}/{file.name}": file for file in files if file.is_file()}
+    return found
+
+
+def missing_examples(key: str, paths: Iterable[Path]) -> Iterator[str]:
+    """Sentences on the paths of a setting that do not exist."""
+    return (f"{key}: {path}: there is no such file" for path in paths if not path.exists())
+
+
+def examples_digest(rows: Sequence[FewShotRow]) -> str:
+    """SHA-256 of what prompts take from the examples, in 64 hexadecimal digits; it does not depend on paths."""
+    content = [[row.set, row.question, row.text, row.label, row.explanation, row.source] for row in rows]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def read_few_shot_rows(path: Path, tasks: Mapping[str, Task]) -> list[FewShotRow]:
@@ -70,45 +106,6 @@ def read_few_shot_rows(path: Path, tasks: Mapping[str, Task]) -> list[FewShotRow
     return [row.model_copy(update=_scrubbed(row)) for row in rows]
 
 
-def refuse_test_overlap(rows: Sequence[FewShotRow], posts: Iterable[Post]) -> None:
-    """Raise if an example is a duplicate or near-duplicate of a post in a test split.
-
-    Near-duplicates are defined as in `collect`: examples and test posts are clustered together.
-
-    Raises
-    ------
-    DataError
-        Names the first such example, the set whose test split contains it, and the rows of all others.
-    """
-    with TemporaryDirectory() as folder:
-        index, sets = NearDuplicateIndex(Path(folder)), list[str]()
-        _add_to_index(index, [row.text for row in rows])
-        for batch in batched((post for post in posts if post.split == "test"), POST_BATCH):
-            _add_to_index(index, [post.text for post in batch])
-            sets += [post.set for post in batch]
-        clusters = index.clusters()[1].tolist()
-        index.close()
-    # reversed: of several sets, the first counts
-    test_clusters = dict(zip(reversed(clusters[len(rows) :]), reversed(sets), strict=True))
-    overlapping = [
-        (row, test_clusters[cluster])
-        for row, cluster in zip(rows, clusters, strict=False)
-        if cluster in test_clusters
-    ]
-    if overlapping:
-        (first, name), *others = overlapping
-        message = f"the example's text is in the test split of {name}; remove the row{_rows_by_file(others)}"
-        raise DataError(message, first.file, first.row)
-
-
-def _rows_by_file(overlapping: Iterable[tuple[FewShotRow, str]]) -> str:
-    rows: dict[str, list[str]] = {}
-    for row, _ in overlapping:
-        rows.setdefault(Path(row.file).name, []).append(str(row.row))
-    listed = "; ".join(f"{file} {', '.join(numbers)}" for file, numbers in rows.items())
-    return f", and these rows too: {listed}" if listed else ""
-
-
 def build_shot_sampler(
     rows: Sequence[FewShotRow], task: Task, question: str, shots: int, seed: int
 ) -> ShotSampler:
@@ -117,7 +114,8 @@ def build_shot_sampler(
     The sample depends on the seed alone: all posts of a question get the same examples in the same order, so that a
     server can cache the common prefix. Only a post that is itself an example, exactly, gets another in its place (or
     one fewer if there is none). Every label comes before a second example of any label, and so on; with fewer shots
-    than labels, the seed determines which labels are left out.
+    than labels, the seed determines which labels are left out. Examples of a later source serve for a label only once
+    those of earlier sources are used up.
 
     Raises
     ------
@@ -131,6 +129,7 @@ def build_shot_sampler(
     rng.shuffle(by_label)
     for label_rows in by_label:
         rng.shuffle(label_rows)
+        label_rows.sort(key=lambda row: row.source)
     positions = {id(row): position for position, row in enumerate(rng.sample(examples, len(examples)))}
     candidates = [
         [(text_key(row.text), row.shot(), positions[id(row)]) for row in label_rows]
@@ -167,11 +166,6 @@ def _require_enough_shots(examples: Sequence[FewShotRow], task: Task, question: 
         raise UsageError(
             f"the examples file has {len(examples)} for {where}, but {shots} shots are requested; add some"
         )
-
-
-def _add_to_index(index: NearDuplicateIndex, texts: list[str]) -> None:
-    keys = [text_key(text) for text in texts]
-    index.add(keys, np.array([key_hash(key) for key in keys], dtype=np.uint64), minhash_bands(texts, keys))
 
 
 def _table_files(path: Path) -> list[Path]:
@@ -221,6 +215,7 @@ def _read_release_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewS
                 explanation=reading.explanation,
                 file=str(file),
                 row=row.row,
+                published=True,
             )
         )
 

@@ -1,4 +1,4 @@
-"""Few-shot examples: both layouts, refusal of test posts, balanced and reproducible samples."""
+"""Few-shot examples: both layouts, balanced and reproducible samples."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sample.make import EXAMPLES, SAMPLE, SYNTHETIC_HASHES, corpus, expert_answe
 
 from mentallama.errors import DataError, UsageError
 from mentallama.files.tables import read_table
-from mentallama.records import Post, Provenance, Split
-from mentallama.tasks import load_tasks
-from mentallama.teach.few_shot import (
+from mentallama.prompts.example_overlap import without_overlap
+from mentallama.prompts.few_shot import (
     FEW_SHOT_COLUMNS,
     FewShotRow,
     build_shot_sampler,
     read_few_shot_rows,
-    refuse_test_overlap,
 )
+from mentallama.records import Post, Provenance, Split
+from mentallama.tasks import load_tasks
 from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_key
 from mentallama.text.near_duplicates import NEAR_DUPLICATE_RATIO
 from mentallama.text.pii import scrub
@@ -193,55 +193,6 @@ def test_faults_of_the_published_layout(
     assert str(found.value).startswith(f"{path}{fault}")
 
 
-# --- apart from test posts -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "copy",
-    [LONG, LONG.upper() + " !!", LONG.replace("driver", "drivers"), LONG.replace("late", "very late")],
-    ids=["same", "case", "near", "word"],
-)
-def test_an_example_that_is_a_test_post_is_refused(copy: str) -> None:
-    rows = [
-        row("yes", "something else altogether, about a cat that does not come home at night"),
-        row("no", copy),
-    ]
-    rows[1] = rows[1].model_copy(update={"row": 7})
-    with pytest.raises(DataError) as found:
-        refuse_test_overlap(rows, [post("unlike the others"), post(LONG, "Irf"), post(LONG, "SAD")])
-    assert str(found.value) == "e.csv, row 7: the example's text is in the test split of Irf; remove the row"
-
-
-def test_all_rows_to_remove_are_listed_at_once() -> None:
-    rows = [row("yes", LONG, number=number) for number in (2, 5)] + [row("no", "so tired", number=9)]
-    rows.append(rows[0].model_copy(update={"file": "folder/f.csv", "row": 3, "text": "so tired"}))
-    with pytest.raises(DataError) as found:
-        refuse_test_overlap(rows, [post(LONG), post("so tired", "DR")])
-    assert str(found.value) == (
-        "e.csv, row 2: the example's text is in the test split of SAD; remove the row, "
-        "and these rows too: e.csv 5, 9; f.csv 3"
-    )
-
-
-def test_other_splits_and_other_texts_are_accepted() -> None:
-    rows = [row("no", LONG), row("yes", "so tired")]
-    others = [post(LONG, split="train"), post(LONG, split="validation"), post("so tired today"), post("")]
-    refuse_test_overlap(rows, others)
-    refuse_test_overlap(rows, [])
-    refuse_test_overlap([], [post(LONG)])
-    refuse_test_overlap([row("yes", "🌧")], [post("🌕")])  # without letters: alike in nothing
-
-
-def test_copies_among_the_examples_are_accepted() -> None:
-    refuse_test_overlap([row("no", LONG), row("yes", LONG)], [post("unlike")])
-
-
-def test_test_posts_beyond_the_first_batch_are_compared() -> None:
-    posts = (post(f"post number {number} of many") for number in range(2500))
-    with pytest.raises(DataError, match="test split of dreaddit"):
-        refuse_test_overlap([row("no", LONG)], [*posts, post(LONG, "dreaddit")])
-
-
 # --- drawing -------------------------------------------------------------------------------------
 
 
@@ -352,7 +303,8 @@ def test_the_samples_examples_are_no_posts_of_the_sample() -> None:
         text for text in texts for key in posts if fuzz.ratio(text, key, score_cutoff=NEAR_DUPLICATE_RATIO)
     ]
     assert near == []
-    refuse_test_overlap(ROWS, (post(each["text"], each["set"], each["split"]) for each in corpus()))
+    test_posts = (post(each["text"], each["set"]) for each in corpus() if each["split"] == "test")
+    assert without_overlap(ROWS, test_posts) == ROWS
 
 
 def test_the_samples_examples_are_known_to_be_synthetic() -> None:
