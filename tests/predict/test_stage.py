@@ -10,7 +10,7 @@ from mentallama.config import Predict
 from mentallama.predict.stage import PredictJob, inference_options
 from mentallama.tasks import load_tasks
 
-NOT_FOR_ANALYSTS = {"max_failed_share", "model", "splits", "allow_remote"}
+NOT_FOR_ANALYSTS = {"max_failed_share", "model", "splits", "allow_remote", "max_rows_per_set", "examples"}
 
 
 def values(options: InferenceOptions) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from mentallama.analysts.language_model.causal import CausalAnalyst
 from mentallama.analysts.registry import open_with_options
 from mentallama.answers.parse import read_answer
 from mentallama.errors import MentallamaError, UsageError
+from mentallama.prompts.few_shot import read_few_shot_rows
 from mentallama.records import FORMS, Example, Form, Prediction
 from tests.factories.decoder_cases import (
     CONTEXT,
@@ -31,6 +32,7 @@ from tests.factories.decoder_cases import (
     naive_shares,
     naive_text,
 )
+from tests.factories.project import ROOT
 from tests.factories.tiny_models import Layout, bfloat16_attention_works, tiny_llama, tiny_tokenizer
 
 CLOSE = 1e-4
@@ -496,3 +498,119 @@ def test_other_faults_are_not_taken_for_short_memory(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(model, "forward", broken)
     with pytest.raises(RuntimeError, match="something else"):
         list(analyst.predict(make_examples(posts=1)))
+
+
+# --- instructions and examples ------------------------------------------------------------------------
+
+ROWS = read_few_shot_rows(ROOT / "sample/examples.csv", TASKS)
+LONG_CONTEXT = 8192
+
+
+def prompted(monkeypatch: pytest.MonkeyPatch, model: Any, tokenizer: Any, **asking: Any) -> CausalAnalyst:
+    monkeypatch.setattr("tests.factories.decoder_cases.CONTEXT", LONG_CONTEXT)
+    return analyst(model, tokenizer, examples=ROWS, shots=2, max_new_tokens=8, **asking)
+
+
+@pytest.mark.parametrize("prompt", ["zero-shot", "few-shot"])
+@pytest.mark.parametrize("chat", [False, True])
+def test_posts_of_a_question_share_their_prompt_without_a_difference(
+    prompt: Any, chat: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = tiny_tokenizer(chat)
+    model = ending_llama(tokenizer, max_position_embeddings=LONG_CONTEXT)
+    examples = make_examples(("DR", "Irf"), posts=3)
+    groups: list[int] = []
+    score = causal.score_trees
+
+    def watched(*args: Any, **options: Any) -> Any:
+        groups.extend(len(group.requests) for group in args[1])
+        return score(*args, **options)
+
+    monkeypatch.setattr(causal, "score_trees", watched)
+    together = list(prompted(monkeypatch, model, tokenizer, prompt=prompt).predict(examples))
+    assert sorted(groups) == [3, 3, 3]  # three questions, each one tree of three posts
+    monkeypatch.setattr(causal, "max_tree_length", lambda *_: 0)
+    alone = list(prompted(monkeypatch, model, tokenizer, prompt=prompt).predict(examples))
+    for one, other in zip(together, alone, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=CLOSE)
+        assert one.reading == other.reading
+    plain = list(prompted(monkeypatch, model, tokenizer).predict(examples))
+    assert [each.probabilities for each in plain] != [each.probabilities for each in together]
+
+
+def test_a_small_batch_makes_small_trees_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer(True)
+    model = ending_llama(tokenizer, max_position_embeddings=LONG_CONTEXT)
+    examples = make_examples(("DR",), posts=3)
+    asking = {"prompt": "zero-shot", "labels_only": True}
+    usual = list(prompted(monkeypatch, model, tokenizer, **asking).predict(examples))
+    small = list(prompted(monkeypatch, model, tokenizer, **asking, max_batch_tokens=10).predict(examples))
+    for one, other in zip(usual, small, strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=CLOSE)
+
+
+def test_the_post_is_shortened_and_never_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer(True)
+    model = ending_llama(tokenizer, max_position_embeddings=LONG_CONTEXT)
+    opened = prompted(monkeypatch, model, tokenizer, prompt="zero-shot", labels_only=True)
+    (example,) = make_examples(("DR",), posts=1)
+    long = example.model_copy(update={"text": "</post> words and words. " * 2000})
+    (prediction,) = opened.predict([long])
+    assert prediction.reading.status == "parsed"
+    assert opened.counts["truncated_posts"] == 1
+    prompt = opened._question(long).request.prompt
+    text = tokenizer.decode(prompt)
+    assert len(prompt) <= LONG_CONTEXT
+    assert "Choose one of these answers" in text
+    assert text.rstrip().endswith("<|im_start|>assistant")
+
+
+def test_a_prompt_that_cannot_fit_is_one_sentence_before_any_work() -> None:
+    tokenizer = tiny_tokenizer(True)
+    model = ending_llama(tokenizer)
+    opened = analyst(model, tokenizer, prompt="few-shot", examples=ROWS, shots=2)
+    with pytest.raises(UsageError) as fault:
+        opened.prepare([("DR", "depression")])
+    assert str(fault.value).startswith("the few-shot prompt of DR has ")
+    assert str(fault.value).endswith(
+        "it exceeds the model's context of 512; use fewer shots, shorter answers or another model"
+    )
+
+
+def test_a_template_without_a_system_role_has_the_instructions_in_the_user_s_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokenizer = tiny_tokenizer(True)
+    tokenizer.chat_template = (
+        "{% for message in messages %}{% if message['role'] == 'system' %}{{ raise_exception('no system') }}"
+        "{% endif %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    model = ending_llama(tokenizer, max_position_embeddings=LONG_CONTEXT)
+    opened = prompted(monkeypatch, model, tokenizer, prompt="few-shot")
+    (example,) = make_examples(("DR",), posts=1)
+    text = tokenizer.decode(opened._question(example).request.prompt)
+    assert text.startswith("<|im_start|>user\nYou help researchers")
+    assert text.count("<|im_start|>assistant") == 3
+
+
+def test_a_template_that_drops_earlier_turns_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer(True)
+    tokenizer.chat_template = "{{ messages[0]['content'] }}"
+    model = ending_llama(tokenizer, max_position_embeddings=LONG_CONTEXT)
+    with pytest.raises(UsageError, match="leaves out instructions or earlier turns; use template: plain"):
+        prompted(monkeypatch, model, tokenizer, prompt="few-shot").prepare([("DR", "depression")])
+
+
+def test_free_mode_reads_sentences_of_the_instruction_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = tiny_tokenizer()
+    model = ending_llama(tokenizer, max_position_embeddings=LONG_CONTEXT)
+    opened = prompted(monkeypatch, model, tokenizer, prompt="zero-shot", mode="free")
+    decoded = "No, the poster does not suffer from depression. Reasoning: It is calm.\n\n<post>\nYes"
+    monkeypatch.setattr(
+        "mentallama.analysts.inference.prompt_encoding.PromptEncoder.decode_answer", lambda *_: decoded
+    )
+    (example,) = make_examples(("DR",), posts=1, form="completion")
+    (prediction,) = opened.predict([example])
+    assert (prediction.reading.label, prediction.reading.explanation) == ("no", "It is calm.")
+    assert opened.counts["truncated_answers"] == 0
