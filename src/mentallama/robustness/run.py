@@ -17,7 +17,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,11 @@ from mentallama.predict.stage import (
     PredictJob,
     journal_path,
     open_pool,
-    settings_problems,
     refuse_data_agreements,
     remove_journals,
+    settings_problems,
 )
-from mentallama.progress import LogFn, heartbeat
+from mentallama.progress import LogFn, heartbeat, log_to_stderr
 from mentallama.records import FailedRequest
 from mentallama.robustness.minimal_pairs import load_minimal_pairs
 from mentallama.robustness.outcome import RobustnessOutcome

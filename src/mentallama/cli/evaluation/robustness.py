@@ -25,7 +25,9 @@ EXAMPLES = """\
 mentallama robustness --model linear:runs/imhi-linear/train --data runs/imhi-linear --out robustness
 mentallama robustness --model causal:runs/a/train --model causal:runs/b/train --data posts.jsonl.zst --out seeds"""
 
-_NO_OPTION = frozenset({"model", "splits", "extra_body", "system_role", "labels_only"})
+_NO_OPTION = frozenset(
+    {"model", "splits", "extra_body", "system_role", "labels_only", "seed", "max_rows_per_set"}
+)
 """Keys of predict with an option of their own, or none: no explanation is asked for, since none is compared."""
 
 
