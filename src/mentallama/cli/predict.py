@@ -30,7 +30,7 @@ _REMOTE_KEYS = frozenset(RemoteOptions.model_fields) | {
     "budget",
 }  # fmt: skip
 _NO_OPTION = frozenset({"model", "splits", "extra_body", "system_role"})
-"""Keys with an option of their own, or none: JSON is given with --set, and queries have no system role."""
+"""Keys with an option of their own, or none: JSON is given with --set, and so is the role of instructions."""
 
 
 EXAMPLES = """\
