@@ -113,7 +113,7 @@ def evaluate_predictions(  # noqa: PLR0913
         if len(joined.rows.get(name, ())) == size.rows
     }
     for name in samples:
-        del joined.missing_rows[name]
+        joined.missing_rows.pop(name, None)
     reasons = {name: _no_score_reason(name, joined.missing_rows, joined.rows) for name in tasks}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: joined.rows[name] for name in tasks if name not in missing}
