@@ -119,7 +119,7 @@ def ledger_page(ledger: ClaimLedger) -> str:
 
 def finding_header(claim: PaperClaim) -> tuple[str, ...]:
     """Titles of the columns of `finding_cells`; the second says whose number it is, the third in which unit."""
-    published = "paper" if claim.source == "paper" else "full release"
+    published = "paper" if claim.source == "paper" else "release"
     return (claim.per, published, f"ours, {claim.unit}", "95 %", "verdict", "cause")
 
 
