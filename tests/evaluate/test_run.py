@@ -13,6 +13,7 @@ from mentallama.evaluate.published.paper_results import in_paper_order, load_pap
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import read_scores
 from mentallama.evaluate.scores import ScoredRow
+from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.records import Post, Prediction, Provenance, Reading, Response, UpstreamLabels, example_of
 from mentallama.tasks import find_task, load_tasks, write_query
@@ -252,6 +253,19 @@ def test_a_set_with_missing_predictions_has_no_score(tmp_path: Path) -> None:
     assert scores.missing_rows == {"DR": (IDS[1], IDS[4])}
     assert scores.missing_reasons["SAD"] == "there are no labelled test posts for it"
     assert read_json(tmp_path / "out/scores.json")["missing_rows"] == {"DR": [IDS[1], IDS[4]]}
+
+
+def test_a_sample_is_scored_if_all_its_rows_have_a_prediction(tmp_path: Path) -> None:
+    for size, scored in ((1, True), (2, False)):
+        posts, _, out = predicted(tmp_path, [prediction(IDS[0])])
+        write_json(tmp_path / "summary.json", {"sampled": {"test": {"DR": {"rows": size, "of": 3}}}})
+        source = analyst_predictions(tmp_path / "predictions.jsonl.zst", tmp_path / "summary.json")
+        scores = evaluate_predictions(posts, source, out, "instruction", load_tasks())
+        assert ("DR" in scores.sets) == scored
+        assert {name: (one.rows, one.of) for name, one in scores.samples.items()} == (
+            {"DR": (1, 3)} if scored else {}
+        )
+        assert ("DR" in scores.missing_rows) != scored
 
 
 def test_predictions_of_the_other_form_are_unused(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from mentallama.predict.questions import (
     every_question,
     labelled_questions,
     question_keys,
+    sample_rows,
 )
 from mentallama.predict.run import PredictSummary, run
 from mentallama.records import Example, Form, Post, Prediction, Reading, example_of
@@ -311,3 +312,35 @@ def test_a_crew_may_answer_in_any_order(out: Path) -> None:
     questions = [PostQuestions(post, (example_of(post, "depression", "instruction"),)) for post in MANY[:9]]
     run(AnalystPool(None, backwards), lambda: iter(questions), out, out.parent / "part.jsonl", "these")
     assert written(out) == [each.examples[0].id for each in questions]
+
+
+# --- samples ------------------------------------------------------------------------------------------
+
+
+def many_posts() -> list[Post]:
+    labels = dict.fromkeys(load_tasks()["MultiWD"].questions, "no")
+    wellness = [make_post("MultiWD", "test", f"post {number}", labels) for number in range(20)]
+    return [
+        *wellness,
+        *(make_post("DR", "test", f"DR {number}", {"depression": "no"}) for number in range(3)),
+    ]
+
+
+def sampled_ids(max_rows: int | None, seed: int = 7) -> list[str]:
+    posts = many_posts()
+    questions, _ = sample_rows(lambda: labelled_questions(posts, "instruction"), max_rows, seed)
+    return [example.id for post in questions() for example in post.examples]
+
+
+def test_a_sample_has_as_many_rows_of_each_set_as_wanted_in_their_order() -> None:
+    everything = sampled_ids(None)
+    sampled = sampled_ids(10)
+    assert (len(everything), len(sampled)) == (123, 13)
+    assert sampled == [example_id for example_id in everything if example_id in set(sampled)]
+    assert set(everything[-3:]) <= set(sampled)
+    assert set(sampled) < set(sampled_ids(20))  # a larger sample holds the smaller one
+    assert set(sampled) != set(sampled_ids(10, seed=8))
+    _, sizes = sample_rows(lambda: labelled_questions(many_posts(), "instruction"), 10, 7)
+    assert {
+        split: {name: (size.rows, size.of) for name, size in sets.items()} for split, sets in sizes.items()
+    } == {"test": {"MultiWD": (10, 120)}}

@@ -292,3 +292,18 @@ def test_modes_differ() -> None:
     for task, question in ASKED:
         contents = [shown(sample_prompt(task, question, mode)) for mode in get_args(PromptMode)]
         assert all(one != two for one, two in pairwise([*contents, contents[0]]))
+
+
+@every_question
+@pytest.mark.parametrize("structured", [False, True])
+def test_the_label_may_be_given_beside_examples(task: Task, question: str, structured: bool) -> None:
+    first, *_, last = task.labels
+    shots = [SHOT.model_copy(update={"label": first})]
+    messages = teacher_prompt(
+        task, question, "x", "label-given", label=last, shots=shots, structured=structured
+    )
+    alone = teacher_prompt(task, question, "x", "label-given", label=last, structured=structured)
+    assert messages[0]["content"].startswith(alone[0]["content"])  # and a note on the examples
+    assert messages[-1] == alone[-1]
+    assert f"\nAnswer: {label_sentence(task, first)}" in messages[1]["content"]
+    assert read_answer(task, messages[2]["content"]).label == first

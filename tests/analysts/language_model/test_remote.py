@@ -22,11 +22,13 @@ from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import label_sentence, write_answer
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.types import Completion, Limits, TokenLogprobs
+from mentallama.prompts.few_shot import read_few_shot_rows
 from mentallama.records import Example, Post, example_of
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.endpoint_server import TOKEN as TOKENS
 from tests.factories.endpoint_server import Body, Plan, serving
 from tests.factories.linear_cases import make_post
+from tests.factories.project import ROOT
 
 TASKS = load_tasks()
 POSTS: dict[str, Post] = {
@@ -54,6 +56,44 @@ def opened(url: str, quick: bool = True, **settings: Any) -> tuple[RemoteAnalyst
 def yes_for_rain(body: Body) -> str:
     asked = body["messages"][-1]["content"] if "messages" in body else body["prompt"]
     return write_answer("DR", None, "yes" if "rain" in asked else "no", "It says so.")
+
+
+# --- instructions and examples ------------------------------------------------------------------------
+
+ROWS = read_few_shot_rows(ROOT / "sample/examples.csv", TASKS)
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
+def test_instructions_and_examples_come_before_the_post(role: Any) -> None:
+    with serving(Plan(reply=yes_for_rain)) as server:
+        analyst, _ = opened(
+            server.url, mode="free", prompt="few-shot", examples=ROWS, shots=2, system_role=role
+        )
+        predictions = list(analyst.predict([example("DR", post) for post in POSTS]))
+    assert [each.reading.label for each in predictions] == ["yes", "no", "no"]
+    messages = [body["messages"] for body in server.bodies]
+    assert [[each["role"] for each in one] for one in messages] == [
+        [*(["system"] if role == "system" else []), *["user", "assistant"] * 2, "user"]
+    ] * 3
+    assert len({str(one[:-1]) for one in messages}) == 1  # what a server can cache
+    assert all("Choose one of these answers" in one[0]["content"] for one in messages)
+
+
+def test_instructions_as_plain_text_end_with_a_cue_and_what_follows_the_answer_is_cut() -> None:
+    reply = "No, the poster does not suffer from depression. Reasoning: It is calm.\n\n<post>\nYes"
+    with serving(Plan(reply=lambda _: reply, chance=lambda *_: -1.0)) as server:
+        analyst, _ = opened(server.url, mode="free", prompt="zero-shot", template="plain")
+        (prediction,) = analyst.predict([example("DR")])
+        assert server.bodies[0]["prompt"].endswith("\n\nAnswer:")
+    assert (prediction.reading.label, prediction.reading.explanation) == ("no", "It is calm.")
+
+
+def test_missing_examples_are_found_before_anything_is_sent() -> None:
+    with serving(Plan(reply=yes_for_rain)) as server:
+        analyst, _ = opened(server.url, mode="free", prompt="few-shot", examples=ROWS[:1])
+        with pytest.raises(UsageError, match="the examples file has none for CAMS"):
+            analyst.prepare([("CAMS", "cause")])
+        assert server.bodies == []
 
 
 # --- free mode ----------------------------------------------------------------------------------------
