@@ -109,6 +109,23 @@ def test_logits_exist_for_some_positions_at_a_time_only(monkeypatch: pytest.Monk
     assert max(positions) == 5
 
 
+@pytest.mark.parametrize("side", ["get_encoder", "get_decoder"])
+def test_a_batch_that_does_not_fit_into_memory_is_halved(side: str) -> None:
+    messages: list[str] = []
+    metric, model, _ = bart_score("bart", log=messages.append)
+    cases = explanation_cases()
+    expected = [score.values for score in metric.score(cases)]
+
+    def run_out(_module: Any, _inputs: Any, inputs: dict[str, Any]) -> None:
+        if len(inputs["input_ids"]) > 1:
+            raise torch.OutOfMemoryError("no memory")
+
+    getattr(model, side)().register_forward_pre_hook(run_out, with_kwargs=True)
+    for score, values in zip(metric.score(cases), expected, strict=True):
+        assert score.values == pytest.approx(values, abs=1e-5)
+    assert messages[0].startswith("out of memory: batches are limited to")
+
+
 def test_the_order_of_cases_changes_nothing() -> None:
     metric, _, _ = bart_score("bart", max_batch_tokens=120)
     cases = explanation_cases()
