@@ -20,11 +20,7 @@ def rouge(hypothesis: str, reference: str) -> dict[str, float]:
     Where neither text has an n-gram of a length, the score is 1 if their tokens are equal, else 0.
     """
     first, second = word_tokens(hypothesis), word_tokens(reference)
-    return {
-        "rouge1": _ngram_f1(first, second, 1),
-        "rouge2": _ngram_f1(first, second, 2),
-        "rougeL": _f1(_lcs_length(first, second), len(first), len(second)) if first or second else 1.0,
-    }
+    return {name: compute(first, second) for name, compute in _ROUGE.items()}
 
 
 def _ngram_f1(first: list[str], second: list[str], n: int) -> float:
@@ -32,6 +28,17 @@ def _ngram_f1(first: list[str], second: list[str], n: int) -> float:
     if not first_ngrams and not second_ngrams:
         return float(first == second)
     return _f1((first_ngrams & second_ngrams).total(), first_ngrams.total(), second_ngrams.total())
+
+
+def _lcs_f1(first: list[str], second: list[str]) -> float:
+    return _f1(_lcs_length(first, second), len(first), len(second)) if first or second else 1.0
+
+
+_ROUGE: dict[str, Callable[[list[str], list[str]], float]] = {
+    "rouge1": lambda first, second: _ngram_f1(first, second, 1),
+    "rouge2": lambda first, second: _ngram_f1(first, second, 2),
+    "rougeL": _lcs_f1,
+}
 
 
 def _ngrams(tokens: list[str], n: int) -> Counter[tuple[str, ...]]:
@@ -102,5 +109,8 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]
 
 
 def _rouge_scores(name: str, hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
-    pairs = zip(hypotheses, references, strict=True)
-    return [100 * rouge(hypothesis, reference)[name] for hypothesis, reference in pairs]
+    compute = _ROUGE[name]
+    return [
+        100 * compute(word_tokens(hypothesis), word_tokens(reference))
+        for hypothesis, reference in zip(hypotheses, references, strict=True)
+    ]
