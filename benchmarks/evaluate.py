@@ -11,6 +11,8 @@ number of each set. Each part prints one JSON object.
   (the standard deviation is printed); the tokenizer is a byte-level BPE trained on the pairs.
 - bert-score: BERTScore beside the bert-score package, on one encoder, whose folder is opened once before the clock
   starts; the package opens it in every call, and its time without that is given as well.
+- statistics: the whole of `evaluate` on synthetic predictions over the ten sets, in proportion to their test rows, with
+  probabilities and explanations and 2,000 resamples: seconds, and peak memory of a process of its own. Needs no DATA.
 - memory: peak memory of BARTScore above that of the model, for two token budgets, and for half of the pairs.
 
 What is compared alternates round by round in one process, so that other load on the machine affects all; ratios are
@@ -22,13 +24,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
+import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -43,12 +49,30 @@ from mentallama.explanation_metrics.base import MetricOptions
 from mentallama.explanation_metrics.neural.bart_score import BartScore
 from mentallama.explanation_metrics.neural.bert_score import BertScore
 from mentallama.files.imhi_release import ReleaseFile, read_release_file, release_path
+from mentallama.files.record_files import record_writer
+from mentallama.records import Post, Prediction, Provenance, Reading, example_of
 from mentallama.tasks import load_tasks
 
 DATA = Path(os.environ.get("MENTALLAMA_DATA", Path(__file__).parents[2] / "shared" / "imhi"))
 VOCABULARY, CONTEXT = 50265, 1024
 INIT_STD = 0.06
 PLAIN_BATCH_SIZE = 4
+WORDS = (
+    "the",
+    "bus",
+    "rain",
+    "garden",
+    "work",
+    "late",
+    "calm",
+    "tired",
+    "walk",
+    "often",
+    "never",
+    "again",
+    "home",
+    "call",
+)
 BUDGETS = (2048, 8192)
 
 TextPair = tuple[str, str]
@@ -314,10 +338,96 @@ def _status_kib(field: str) -> int:
     return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1])
 
 
+EVALUATION = """
+import json, resource, sys, time
+from pathlib import Path
+from mentallama.config.evaluate import Evaluate
+from mentallama.evaluate.prediction_source import analyst_predictions
+from mentallama.evaluate.run import evaluate_predictions
+from mentallama.tasks import load_tasks
+
+folder, resamples = Path(sys.argv[1]), int(sys.argv[2])
+start = time.perf_counter()
+scores = evaluate_predictions(
+    folder / "posts.jsonl.zst",
+    analyst_predictions(folder / "predictions.jsonl.zst"),
+    folder / "out",
+    "instruction",
+    load_tasks(),
+    settings=Evaluate(resamples=resamples),
+)
+print(json.dumps({
+    "rows": sum(part.n for part in scores.sets.values()),
+    "sets": len(scores.sets),
+    "explanation_columns": max(len(part.columns) for part in (scores.explanation_metrics or {}).values()),
+    "seconds": round(time.perf_counter() - start, 1),
+    "cpu_seconds": round(time.process_time(), 1),
+    "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+}))
+"""
+"""Run in a process of its own, whose peak memory is that of `evaluate` alone."""
+
+
+def measure_statistics(args: argparse.Namespace) -> Json:
+    """Time and peak memory of `evaluate` on `args.predictions` synthetic predictions."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "out").mkdir()
+        write_synthetic_predictions(folder, args.predictions)
+        command = [sys.executable, "-c", EVALUATION, str(folder), str(args.resamples)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return {"part": "statistics", "resamples": args.resamples, **json.loads(done.stdout)}
+
+
+def write_synthetic_predictions(folder: Path, count: int) -> None:
+    """Write posts and about `count` predictions, right in seven of ten rows."""
+    draw = random.Random(0)
+    tasks = load_tasks()
+    rows = {name: task.published_rows.test for name, task in tasks.items() if task.published_rows}
+    with (
+        record_writer(folder / "posts.jsonl.zst") as write_post,
+        record_writer(folder / "predictions.jsonl.zst") as write_prediction,
+    ):
+        for name, n_rows in rows.items():
+            task = tasks[name]
+            for number in range(round(count * n_rows / sum(rows.values()) / len(task.questions))):
+                labels = list(task.labels)
+                post = Post(
+                    id=f"{name}{number}",
+                    set=name,
+                    split="test",
+                    text=f"Made-up post {number}: " + " ".join(draw.choices(WORDS, k=60)),
+                    labels={question: draw.choice(labels) for question in task.questions},
+                    provenance=Provenance(file="made-up.csv", row=number, origin="table"),
+                )
+                write_post(post)
+                for question in task.questions:
+                    write_prediction(_synthetic_prediction(post, question, labels, draw))
+
+
+def _synthetic_prediction(post: Post, question: str, labels: list[str], draw: random.Random) -> Prediction:
+    gold = post.labels[question]
+    label = gold if draw.random() < 0.7 else draw.choice(labels)
+    probability = draw.uniform(1 / len(labels), 1)
+    others = (1 - probability) / (len(labels) - 1)
+    quoted = post.text[20:45]
+    return Prediction(
+        example_id=example_of(post, question, "instruction").id,
+        reading=Reading(
+            status="parsed",
+            label=label,
+            explanation=f'The post says "{quoted}". ' + " ".join(draw.choices(WORDS, k=40)) + ".",
+        ),
+        probabilities={each: probability if each == label else others for each in labels},
+        model="synthetic",
+    )
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Json]] = {
     "bart-score": measure_bart_score,
     "bert-score": measure_bert_score,
     "memory": measure_memory,
+    "statistics": measure_statistics,
 }
 
 
@@ -332,6 +442,8 @@ def main() -> None:
         "--pairs", type=Path, help="JSON Lines with explanation and reference, instead of the release"
     )
     parser.add_argument("--count", type=int, default=512, help="number of pairs")
+    parser.add_argument("--predictions", type=int, default=100_000, help="of the part statistics")
+    parser.add_argument("--resamples", type=int, default=2000, help="of the part statistics")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--dtypes", nargs="+", choices=("float32", "bfloat16"), default=("float32", "bfloat16")

@@ -197,8 +197,7 @@ def review_recall(
     ranked = has_label[order].astype(np.float64)
     whole = _recall_at_budgets(np.ones((1, n)), ranked, starts)[0]
     drawn = [
-        _recall_at_budgets(weights[:, order], ranked, starts)
-        for weights in resampled_weights(posts, resampling)
+        _recall_at_budgets(weights, ranked, starts) for weights in resampled_weights(posts[order], resampling)
     ]
     values = np.concatenate(drawn)
     units = int(posts.max()) + 1
@@ -230,20 +229,20 @@ def _recall_at_budgets(weights: Floats, ranked: Floats, starts: NDArray[np.int64
     the first rows of blocks of equal probability. Of a block that the budget reaches in part, the same part of its
     high-risk rows is found, which is the expected value.
     """
-    sizes = np.add.reduceat(weights, starts, axis=1)
-    hits = np.add.reduceat(weights * ranked, starts, axis=1)
-    before = np.cumsum(sizes, axis=1) - sizes
-    total = hits.sum(axis=1)
-    recalls = []
-    for budget in REVIEW_BUDGETS:
-        room = _rows_of_budget(budget, weights.sum(axis=1))[:, None] - before
-        part = np.divide(np.clip(room, 0, sizes), sizes, out=np.zeros_like(sizes), where=sizes > 0)
-        found = (part * hits).sum(axis=1)
-        recalls.append(np.divide(found, total, out=np.full(len(total), np.nan), where=total > 0))
-    return np.stack(recalls, axis=1)
+    distinct = len(starts) == weights.shape[1]
+    sizes = weights if distinct else np.add.reduceat(weights, starts, axis=1)
+    hits = weights * ranked if distinct else np.add.reduceat(weights * ranked, starts, axis=1)
+    reached, found = np.cumsum(sizes, axis=1), np.cumsum(hits, axis=1)
+    budgets = _rows_of_budget(np.array(REVIEW_BUDGETS), reached[:, -1:])
+    recalls = np.full(budgets.shape, np.nan)
+    for resample in np.flatnonzero(found[:, -1] > 0):
+        recalls[resample] = np.interp(
+            budgets[resample], np.append(0.0, reached[resample]), np.append(0.0, found[resample])
+        )
+    return recalls / np.maximum(found[:, -1:], 1.0)
 
 
-def _rows_of_budget(budget: float, rows: NDArray[np.float64] | NDArray[np.int64]) -> Floats:
+def _rows_of_budget(budget: float | Floats, rows: NDArray[np.float64] | NDArray[np.int64]) -> Floats:
     """Whole rows within a budget; 10 % of 30 rows are 3, whatever 0.1 * 30 is in binary."""
     whole: Floats = np.floor(budget * rows + 1e-9)
     return whole
