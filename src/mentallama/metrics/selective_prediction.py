@@ -234,12 +234,13 @@ def _recall_at_budgets(weights: Floats, ranked: Floats, starts: NDArray[np.int64
     hits = weights * ranked if distinct else np.add.reduceat(weights * ranked, starts, axis=1)
     reached, found = np.cumsum(sizes, axis=1), np.cumsum(hits, axis=1)
     budgets = _rows_of_budget(np.array(REVIEW_BUDGETS), reached[:, -1:])
-    recalls = np.full(budgets.shape, np.nan)
+    recalls: Floats = np.full(budgets.shape, np.nan)
     for resample in np.flatnonzero(found[:, -1] > 0):
         recalls[resample] = np.interp(
             budgets[resample], np.append(0.0, reached[resample]), np.append(0.0, found[resample])
         )
-    return recalls / np.maximum(found[:, -1:], 1.0)
+    recalls /= np.maximum(found[:, -1:], 1.0)
+    return recalls
 
 
 def _rows_of_budget(budget: float | Floats, rows: NDArray[np.float64] | NDArray[np.int64]) -> Floats:
