@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from mentallama.reproduce.post_copies import check_copies_in_training
 from mentallama.reproduce.published_reader import check_unreadable_outputs, check_unreadable_references
 from mentallama.reproduce.release_data import ReferenceRow, ReleaseData
 from mentallama.tasks import load_tasks, write_query
+from tests.factories.linear_cases import FILLER
 from tests.factories.model_outputs import write_csv
 
 TASKS = load_tasks()
@@ -176,3 +179,33 @@ def test_ratings_of_the_release_are_counted_and_are_not_the_paper_s(tmp_path: Pa
     assert "2 explanations" in paper.cause
     assert "overall 1.67 (alpha" in paper.cause
     assert "fluency 3.00 (the ratings do not vary)" in paper.cause
+
+
+def test_the_linear_model_is_trained_on_the_files_at_hand(tmp_path: Path) -> None:
+    parts = {
+        "train_data/instruction_data/dreaddit/train.csv": range(40),
+        "train_data/instruction_data/dreaddit/val.csv": range(40, 52),
+        "test_data/test_instruction/dreaddit.csv": range(52, 64),
+    }
+    draw = random.Random(1)
+    words = {
+        "yes": ["racing", "deadline", "panic", "noise", "hurry"],
+        "no": ["garden", "soup", "nap", "quiet", "tea"],
+    }
+    for file, numbers in parts.items():
+        labels = ["yes" if number % 2 else "no" for number in numbers]
+        texts = [" ".join(draw.choices(words[label], k=8) + draw.choices(FILLER, k=8)) for label in labels]
+        references = [write_answer(DREADDIT, None, label, "Made up.") for label in labels]
+        write_part(tmp_path, "dreaddit", file, list(zip(texts, references, strict=True)))
+    asked = replace(inputs(tmp_path), train=True)
+    learnt, absent = check_linear_scores(claim("linear_scores", dreaddit=100.0, DR=84.9), asked)
+    assert learnt.ours is not None
+    assert 0 <= learnt.ours <= 100
+    assert learnt.cause == "12 rows, seed 7"
+    assert (absent.verdict, absent.cause) == ("not possible", "there are no labelled test posts for it")
+    (tmp_path / "release/train_data/instruction_data/dreaddit/train.csv").unlink()
+    (nothing,) = check_linear_scores(
+        claim("linear_scores", dreaddit=100.0), replace(inputs(tmp_path), train=True)
+    )
+    assert nothing.verdict == "not possible"
+    assert "there is nothing to train on" in nothing.cause

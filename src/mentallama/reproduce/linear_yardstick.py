@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mentallama.config import Recipe
+from mentallama.errors import UsageError
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.pipeline.runner import run_recipe
 from mentallama.progress import log_to_stderr
@@ -24,7 +25,12 @@ def check_linear_scores(claim: PaperClaim, inputs: ReproductionInputs) -> Iterat
         for name in claim.values:
             yield not_possible(claim, name, "the linear model is trained only with --train")
         return
-    scores = train_linear_yardstick(inputs.data.folder, tuple(claim.values))
+    try:
+        scores = train_linear_yardstick(inputs.data.folder, tuple(claim.values))
+    except UsageError as fault:  # there is nothing to train on
+        for name in claim.values:
+            yield not_possible(claim, name, str(fault))
+        return
     for name in claim.values:
         if name not in scores.sets:
             yield not_possible(claim, name, scores.missing_reasons.get(name, "there are no posts of it"))
