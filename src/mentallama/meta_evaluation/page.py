@@ -17,6 +17,7 @@ from mentallama.metrics.agreement import AgreementScore
 from mentallama.metrics.correlation import CorrelationScore
 from mentallama.report.page_model import (
     Block,
+    BlockGroup,
     Cell,
     Page,
     Paragraph,
@@ -108,7 +109,7 @@ def _ratings_section(results: MetaEvaluation) -> Section:
 
 
 def _agreement_section(results: MetaEvaluation) -> Section:
-    blocks: list[Block] = []
+    tables: list[TableBlock] = []
     for name, group in results.groups.items():
         aspects = group.agreement
         coefficients = list(next(iter(aspects.values())).coefficients)
@@ -125,20 +126,23 @@ def _agreement_section(results: MetaEvaluation) -> Section:
             for method in METHODS
         ]
         header = ("coefficient", *(column for aspect in aspects for column in (aspect, "95 %")))
-        blocks.append(
+        tables.append(
             TableBlock(
                 f"Agreement between raters: {name}", header, (*table, *ceilings), name=f"agreement {name}"
             )
         )
-    blocks.append(
+    by_file = [BlockGroup(tuple(tables[1:]), collapsed_title="Agreement by file")] if tables[1:] else []
+    blocks: list[Block] = [
+        tables[0],
         Paragraph(
             "Where most ratings are equal, kappa and alpha are low even if raters hardly ever differ; AC1 and AC2 are "
             "not. The ceiling is the mean correlation of one rater with the mean of the others. A metric is compared "
             "with the mean of all, which varies less by chance than one rater does, and so it can exceed the ceiling; "
             "it can hardly exceed the square root of ICC(2,k), the reliability of that mean. A coefficient without a "
             "value is not defined: the ratings do not vary."
-        )
-    )
+        ),
+        *by_file,
+    ]
     return Section("agreement", "Agreement between raters", tuple(blocks))
 
 
@@ -192,7 +196,7 @@ def _correlation_section(results: MetaEvaluation) -> Section:
 def _aspects_section(results: MetaEvaluation) -> Section:
     whole = results.groups[ALL_FILES]
     aspects = tuple(whole.agreement)
-    blocks = [
+    pearson, *others = (
         TableBlock(
             f"{method.capitalize()} correlation with every aspect",
             ("metric", *(column for aspect in aspects for column in (aspect, "95 %"))),
@@ -205,8 +209,9 @@ def _aspects_section(results: MetaEvaluation) -> Section:
             name=f"aspects {method}",
         )
         for method in METHODS
-    ]
-    return Section("aspects", "Every aspect", tuple(blocks))
+    )
+    ranks = BlockGroup(tuple(others), collapsed_title="Rank correlations")
+    return Section("aspects", "Every aspect", (pearson, ranks))
 
 
 def _fit_section(fit: FitResults, whole: GroupResults) -> Section:
