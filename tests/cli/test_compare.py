@@ -59,7 +59,7 @@ def test_outputs_are_scored_on_the_way_and_compared_on_the_same_rows(folder: Pat
     assert "│ Dreaddit │ 4    │ 33.33 │   83.33 │" in printed
     assert (folder / "page/scores/careful/scores.json").is_file()
     file = json.loads((folder / "page/comparison.json").read_text(encoding="utf-8"))
-    assert [(part["system"], part["only_baseline"], part["only_system"]) for part in file["differences"]] == [
+    assert [(part["second"], part["only_first"], part["only_second"]) for part in file["differences"]] == [
         ("careful", 1, 2)
     ]
     compare(folder / "outputs/yes", folder / "outputs/careful", *options)  # again, over its own files

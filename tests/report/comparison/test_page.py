@@ -160,9 +160,9 @@ def test_the_file_for_programs_says_what_the_page_says(out: Path) -> None:
         ("dreaddit", 7, False, ("c",)),
     ]
     assert [list(board.weighted_f1) for board in file.leaderboards] == [["a", "b"]]
-    assert [(part.set, part.system, part.rows) for part in file.differences] == [
-        ("DR", "b", 12),
-        ("dreaddit", "b", 12),
+    assert [(part.set, part.first, part.second, part.rows) for part in file.differences] == [
+        ("DR", "a", "b", 12),
+        ("dreaddit", "a", "b", 12),
     ]
 
 

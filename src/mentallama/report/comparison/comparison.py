@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from statistics import mean
 
@@ -34,15 +35,15 @@ class Leaderboard:
 class Comparison:
     """Systems, and the one that the others are compared with.
 
-    `groups` are by set, in the paper's order. `differences` are those of the other systems from the baseline, by set
-    and name, where both were scored on the same rows. `shared_only`: systems are scored on the rows that all of them
-    share, and `left_out` says which sets have none.
+    `groups` are by set, in the paper's order. `pairwise` has the differences of the second system of a pair from its
+    first, by set, for every two systems; the baseline is always the first of a pair. `shared_only`: systems are scored
+    on the rows that all of them share, and `left_out` says which sets have none.
     """
 
     systems: tuple[ScoredSystem, ...]
     baseline: ScoredSystem
     groups: Mapping[str, tuple[RowGroup, ...]]
-    differences: Mapping[tuple[str, str], PairedDifference]
+    pairwise: Mapping[tuple[str, str], Mapping[str, PairedDifference]]
     leaderboards: tuple[Leaderboard, ...]
     shared_only: bool = False
     left_out: tuple[str, ...] = ()
@@ -52,6 +53,17 @@ class Comparison:
         return [
             group for groups in self.groups.values() for group in groups if group.is_synthetic is synthetic
         ]
+
+    @property
+    def differences(self) -> dict[tuple[str, str], PairedDifference]:
+        """Those of the other systems from the baseline, in order of the sets."""
+        others = [system.name for system in self.systems if system is not self.baseline]
+        return {
+            (name, other): difference
+            for name in self.groups
+            for other in others
+            if (difference := self.pairwise[self.baseline.name, other].get(name)) is not None
+        }
 
     def set_name(self, name: str) -> str:
         """The name of a set as tables and plots spell it."""
@@ -99,7 +111,10 @@ def read_comparison(
         systems=systems,
         baseline=first,
         groups=groups,
-        differences=_differences(first, systems, groups),
+        pairwise={
+            (one.name, other.name): differences_by_set(one, other, groups)
+            for one, other in combinations((first, *(each for each in systems if each is not first)), 2)
+        },
         leaderboards=tuple(leaderboards(systems, groups)),
         shared_only=shared_only,
         left_out=left_out,
@@ -114,31 +129,12 @@ def check_names(names: Sequence[str], baseline: str | None) -> None:
         raise UsageError(f"no system is called {baseline!r}; {did_you_mean(baseline, list(names))}")
 
 
-def _differences(
-    baseline: ScoredSystem, systems: Sequence[ScoredSystem], groups: Mapping[str, Sequence[RowGroup]]
-) -> dict[tuple[str, str], PairedDifference]:
-    """The differences of every other system, p-values corrected for the number of its sets; in order of the sets."""
-    found = {
-        (name, system.name): difference
-        for system in systems
-        for name, difference in differences_by_set(baseline, system, groups).items()
-    }
-    return {
-        (name, system.name): found[name, system.name]
-        for name in groups
-        for system in systems
-        if (name, system.name) in found
-    }
-
-
 def differences_by_set(
     first: ScoredSystem, second: ScoredSystem, groups: Mapping[str, Sequence[RowGroup]]
 ) -> dict[str, PairedDifference]:
     """The differences of two systems on the sets whose rows they share, p-values corrected for their number."""
     shared = [
-        name
-        for name, of_set in groups.items()
-        if first is not second and any(first in group and second in group for group in of_set)
+        name for name, of_set in groups.items() if any(first in group and second in group for group in of_set)
     ]
     return adjust_over_sets({name: _difference(first, second, name) for name in shared})
 

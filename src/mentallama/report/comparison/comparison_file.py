@@ -26,22 +26,23 @@ class NotCompared(Record):
     reason: str
 
 
-class DifferenceFromBaseline(Record):
-    """Weighted F1 of a system minus that of the baseline on the same rows, in points, with its 95 % interval.
+class DifferenceOfSystems(Record):
+    """Weighted F1 of `second` minus that of `first` on the same rows, in points, with its 95 % interval.
 
-    `only_baseline` and `only_system` count the rows that only one of the two got right; `mcnemar_p` tests them.
-    `bootstrap_p` tests the difference and `adjusted_p` is corrected for the number of the system's sets (Holm).
+    `only_first` and `only_second` count the rows that only one of the two got right; `mcnemar_p` tests them.
+    `bootstrap_p` tests the difference, and `adjusted_p` is corrected for the number of sets of the two (Holm).
     `high_risk_recall` is the difference in recall of the high-risk label; None without such a label. `verdict` says in
-    words what follows: a system is never better if it finds fewer of the high-risk label beyond the interval.
+    words what follows for `second`: it is never better if it finds fewer of the high-risk label beyond the interval.
     """
 
     set: str
-    system: str
+    first: str
+    second: str
     rows: int
     difference: float
     interval: tuple[float, float] | None
-    only_baseline: int
-    only_system: int
+    only_first: int
+    only_second: int
     mcnemar_p: float
     bootstrap_p: float | None
     adjusted_p: float | None
@@ -59,7 +60,8 @@ class MeanScores(Record):
 
 
 class ComparisonFile(Record):
-    """The content of `comparison.json`; `scores` has the content of every system's `scores.json`.
+    """The content of `comparison.json`; `scores` has the content of every system's `scores.json`,
+    `differences` every two systems; the baseline is the first of its pairs.
 
     `shared_rows`: the scores are those on the rows that all systems with a set share, and `left_out` says which sets
     have none.
@@ -71,7 +73,7 @@ class ComparisonFile(Record):
     rows: tuple[ComparedRows, ...]
     not_compared: tuple[NotCompared, ...]
     leaderboards: tuple[MeanScores, ...]
-    differences: tuple[DifferenceFromBaseline, ...]
+    differences: tuple[DifferenceOfSystems, ...]
     scores: dict[str, ScoreFile]
 
 
@@ -100,14 +102,15 @@ def comparison_file(comparison: Comparison) -> ComparisonFile:
             for board in comparison.leaderboards
         ),
         differences=tuple(
-            DifferenceFromBaseline(
+            DifferenceOfSystems(
                 set=name,
-                system=system,
+                first=first,
+                second=second,
                 rows=part.rows,
                 difference=part.difference,
                 interval=part.interval,
-                only_baseline=part.only_first,
-                only_system=part.only_second,
+                only_first=part.only_first,
+                only_second=part.only_second,
                 mcnemar_p=part.mcnemar_p,
                 bootstrap_p=part.bootstrap_p,
                 adjusted_p=part.adjusted_p,
@@ -115,7 +118,8 @@ def comparison_file(comparison: Comparison) -> ComparisonFile:
                 high_risk_recall_interval=None if part.recall is None else part.recall.interval,
                 verdict=part.verdict,
             )
-            for (name, system), part in comparison.differences.items()
+            for (first, second), by_set in comparison.pairwise.items()
+            for name, part in by_set.items()
         ),
         scores={system.name: system.scores for system in comparison.systems},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mentallama.files.markdown import EMPTY_CELL
 from mentallama.report.comparison.comparison import Comparison
 from mentallama.report.comparison.paired_differences import PairedDifference
 from mentallama.report.comparison.row_groups import RowGroup
@@ -54,7 +55,32 @@ def differences_section(comparison: Comparison) -> Section:
             "no difference."
         ),
     ]
+    if len(comparison.systems) > 2:
+        blocks.append(_pairwise_table(comparison))
     return Section("differences", title, tuple(blocks))
+
+
+def _pairwise_table(comparison: Comparison) -> TableBlock:
+    """On how many sets the system of a line is better and worse than that of a column."""
+    names = [system.name for system in comparison.systems]
+    rows = tuple(named_row(name, [Cell(_wins(comparison, name, other)) for other in names]) for name in names)
+    caption = (
+        "Every two systems: the number of sets on which the system of the line is better and worse than that of the "
+        "column, of the sets whose rows both share. Sets where they are not separable, or where one finds fewer of the "
+        "high-risk label, are neither; p-values are corrected for the number of sets (Holm)."
+    )
+    return TableBlock(caption, ("system", *names), rows, name="pairwise")
+
+
+def _wins(comparison: Comparison, name: str, other: str) -> str:
+    """Counts such as "+3 −1 of 7"; a dash for a system and itself, or without a set that both share."""
+    if (other, name) in comparison.pairwise:
+        verdicts = [part.verdict for part in comparison.pairwise[other, name].values()]
+        wins, losses = verdicts.count("better"), verdicts.count("worse")
+    else:
+        verdicts = [part.verdict for part in comparison.pairwise.get((name, other), {}).values()]
+        wins, losses = verdicts.count("worse"), verdicts.count("better")
+    return f"+{wins} −{losses} of {len(verdicts)}" if verdicts else EMPTY_CELL
 
 
 def _difference_table(comparison: Comparison) -> TableBlock:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
 from mentallama.evaluate.selective import with_selective_scores
+from mentallama.explanation_metrics.scoring import ExplanationRow, SetExplanationScores, summarize_rows
+from mentallama.files.record_files import read_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.report.comparison.systems import RowKey, ScoredSystem
+from mentallama.run_files import EXPLANATION_ROWS_FILE
 from mentallama.tasks import Task
 
 
@@ -124,8 +128,53 @@ def _scored_again(
     }
     # The floor is that of all rows, and the label that it answers with is not known here.
     floors = {name: floor for name, floor in old.majority.items() if name not in reduced}
-    scores = old.model_copy(update={"sets": sets, "majority": floors})
+    scores = old.model_copy(
+        update={
+            "sets": sets,
+            "majority": floors,
+            "explanation_metrics": _explanations_again(system, kept, reduced, dropped),
+        }
+    )
     return replace(system, scores=scores, rows=kept, artifacts=replace(system.artifacts, scores=scores))
+
+
+def _explanations_again(
+    system: ScoredSystem,
+    rows: Mapping[str, Mapping[RowKey, ScoredRow]],
+    reduced: set[str],
+    dropped: set[str],
+) -> dict[str, SetExplanationScores] | None:
+    """The scores of explanations of the rows; a set whose rows have no file of explanations loses its scores."""
+    old = system.scores.explanation_metrics
+    file = system.folder / EXPLANATION_ROWS_FILE
+    if old is None:
+        return None
+    kept: dict[str, list[ExplanationRow]] = {
+        name: [] for name in old if name in reduced - dropped and file.is_file()
+    }
+    wanted = {name: _numbered_ids(system.rows[name], rows[name]) for name in kept}
+    seen: Counter[str] = Counter()
+    for row in read_records(file, ExplanationRow) if kept else ():
+        if row.set in wanted and (row.example_id, seen[row.example_id]) in wanted[row.set]:
+            kept[row.set].append(row)
+        seen[row.example_id] += 1
+    again = {
+        name: summarize_rows(of_set, list(old[name].columns), system.scores.resampling)
+        for name, of_set in kept.items()
+    }
+    same = {name: part for name, part in old.items() if name not in reduced | dropped}
+    return {name: part for name in old if (part := again.get(name) or same.get(name)) is not None}
+
+
+def _numbered_ids(rows: Mapping[RowKey, ScoredRow], wanted: Collection[RowKey]) -> frozenset[tuple[str, int]]:
+    """The ids of the wanted rows, each with the number of earlier rows of the set with the same id."""
+    seen: Counter[str] = Counter()
+    ids = []
+    for key, row in rows.items():
+        if key in wanted:
+            ids.append((row.example_id, seen[row.example_id]))
+        seen[row.example_id] += 1
+    return frozenset(ids)
 
 
 def _scores(rows: Sequence[ScoredRow], task: Task, resampling: Resampling) -> Scores:
