@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.explanation_metrics.base import ScoreColumn
 from mentallama.explanation_metrics.registry import EXPLANATION_METRICS
+from mentallama.explanation_metrics.right_reason import RightReasonScore
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.report.page_model import Cell, count_cell, interval_cell, number_cell
 
@@ -80,3 +81,50 @@ def absence_cells(scores: SetExplanationScores) -> list[Cell]:
 
 ABSENCE_HEADER = ("answers", *ABSENCES, "not scored")
 """The titles of `absence_cells`."""
+
+
+RIGHT_REASON = "right label for a right reason"
+RIGHT_REASON_NOTE = (
+    "An answer has the right label for a right reason if its label is that of the data set, its explanation alone "
+    "implies this label, and what it quotes stands in the post; an explanation that quotes nothing does not count. "
+    "Refused and unexplained answers count as not right. Undecided are answers whose explanation no label could be "
+    "read from; they are left out."
+)
+RIGHT_REASON_HEADER = (
+    "answers",
+    "undecided",
+    "right label, %",
+    "and consistent, %",
+    f"{RIGHT_REASON}, %",
+    "95 %",
+    "consistent but without a quotation, %",
+)
+"""The titles of `right_reason_cells`."""
+
+
+def right_reason_cells(score: RightReasonScore) -> list[Cell]:
+    """From all answers to those with the right label for a right reason."""
+    return [
+        count_cell(score.n),
+        count_cell(score.undecided),
+        *(number_cell(share, 1) for share in (score.right, score.consistent, score.share)),
+        interval_cell(score.interval),
+        number_cell(score.unquoted, 1),
+    ]
+
+
+def right_reasons(file: ScoreFile) -> dict[str, RightReasonScore]:
+    """By set; without sets where it was not computed, or nothing could be decided."""
+    parts = {name: part.right_reason for name, part in (file.explanation_metrics or {}).items()}
+    return {name: score for name, score in parts.items() if score is not None and score.share is not None}
+
+
+def overall_right_reason(file: ScoreFile) -> str | None:
+    """The share of all answers, and between which shares the sets are; None without any."""
+    by_set = right_reasons(file)
+    shares = [score.share for score in by_set.values() if score.share is not None]
+    total = sum(score.n for score in by_set.values())
+    if not total:
+        return None
+    overall = sum((score.share or 0.0) * score.n for score in by_set.values()) / total
+    return f"{overall:.1f} % ({min(shares):.1f}–{max(shares):.1f} by set)"

@@ -32,6 +32,7 @@ from mentallama.report.comparison.comparison_file import comparison_file
 from mentallama.report.comparison.sections import COMPARISON_SECTIONS
 from mentallama.report.comparison.systems import distinct_names
 from mentallama.report.downloads import download_files, with_file_names
+from mentallama.report.explanation_tables import RIGHT_REASON, overall_right_reason
 from mentallama.report.page_model import Page
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
 from mentallama.run_files import (
@@ -185,13 +186,18 @@ def build_page(artifacts: RunArtifacts, title: str) -> Page:
 
 
 def key_figures(artifacts: RunArtifacts) -> list[tuple[str, str]]:
-    """The few numbers at the top of the page; none is a mean over sets, which would hide the weak ones."""
+    """The few numbers at the top of the page; none is a mean over sets, which would hide the weak ones.
+
+    That of right reasons is over all answers, beside those of the weakest and the strongest set.
+    """
     if artifacts.scores is None:
         return []
     sets = artifacts.scores.sets.values()
     rows, parsed = sum(scores.n for scores in sets), sum(scores.parsed for scores in sets)
     source = artifacts.scores.source
+    right_reason = overall_right_reason(artifacts.scores)
     return [
+        *([] if right_reason is None else [(RIGHT_REASON, right_reason)]),
         ("sets scored", f"{len(sets)} of {len(sets) + len(artifacts.scores.missing)}"),
         ("test rows", f"{rows:,}"),
         ("answers parsed", f"{100 * parsed / rows:.1f} %" if rows else EMPTY_CELL),

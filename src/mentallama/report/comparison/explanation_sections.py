@@ -8,13 +8,18 @@ from statistics import mean
 from mentallama.errors import counted
 from mentallama.report.comparison.comparison import Comparison, Leaderboard
 from mentallama.report.comparison.row_groups import RowGroup
-from mentallama.report.comparison.score_sections import SystemNumber, system_table
+from mentallama.report.comparison.score_sections import SystemNumber, line_name, score_panel, system_table
 from mentallama.report.comparison.systems import ScoredSystem
 from mentallama.report.explanation_tables import (
     ABSENCE_HEADER,
+    RIGHT_REASON,
+    RIGHT_REASON_HEADER,
+    RIGHT_REASON_NOTE,
     MetricFamily,
     absence_cells,
     metric_families,
+    right_reason_cells,
+    right_reasons,
 )
 from mentallama.report.page_model import (
     Block,
@@ -28,6 +33,7 @@ from mentallama.report.page_model import (
     number_cell,
     with_best,
 )
+from mentallama.report.plots import PanelRow
 
 
 def explanation_scores_section(comparison: Comparison) -> Section | None:
@@ -41,12 +47,52 @@ def explanation_scores_section(comparison: Comparison) -> Section | None:
             "Means over the answers that have an explanation; refused and empty ones are counted and never scored. "
             "A metric is compared only where it was computed with the same model."
         ),
+        *_right_reason_blocks(comparison, lines),
         *(_mean_table(comparison, board, families) for board in comparison.leaderboards),
     ]
     for family in families:
         blocks += _family_blocks(comparison, lines, family)
     blocks.append(_absence_group(comparison, lines))
     return Section("explanations", "Scores of explanations", tuple(blocks))
+
+
+def _right_reason_blocks(comparison: Comparison, lines: Sequence[RowGroup]) -> Iterator[Block]:
+    """The share of right labels for right reasons by set and system, with its parts and a panel for each set."""
+    scores = {system.name: right_reasons(system.scores) for system in comparison.systems}
+
+    def share(system: ScoredSystem, set_name: str) -> float | None:
+        score = scores[system.name].get(set_name)
+        return None if score is None else score.share
+
+    caption = f"{RIGHT_REASON.capitalize()}: share of all answers, in percent."
+    table = system_table(comparison, lines, SystemNumber(caption, share, "right-reason", 1))
+    if table is None:
+        return
+    yield Paragraph(RIGHT_REASON_NOTE)
+    yield table
+    panels = []
+    for group in lines:
+        rows = [
+            PanelRow(system.name, score.share, score.interval)
+            for system in group.systems
+            if (score := scores[system.name].get(group.set)) is not None and score.share is not None
+        ]
+        if len(rows) > 1:
+            title = line_name(comparison, group)
+            panels.append(score_panel("right-reason", title, rows, "right for a right reason, percent"))
+    if panels:
+        yield BlockGroup(tuple(panels))
+    parts = tuple(
+        named_row(comparison.set_name(group.set), [Cell(system.name), *right_reason_cells(score)])
+        for group in lines
+        for system in group.systems
+        if (score := scores[system.name].get(group.set)) is not None
+    )
+    header = ("set", "system", *RIGHT_REASON_HEADER)
+    full = TableBlock("From right labels to right reasons.", header, parts, name="right-reason-all")
+    yield BlockGroup(
+        (full,), collapsed_title=f"From right labels to right reasons, {counted(len(parts), 'line')}"
+    )
 
 
 def _mean_table(comparison: Comparison, board: Leaderboard, families: Sequence[MetricFamily]) -> TableBlock:

@@ -9,7 +9,8 @@ from itertools import combinations
 
 from mentallama.evaluate.scores import ScoredRow, Scores, compute_scores
 from mentallama.evaluate.selective import with_selective_scores
-from mentallama.explanation_metrics.scoring import ExplanationRow, SetExplanationScores, summarize_rows
+from mentallama.explanation_metrics.base import ExplanationRow
+from mentallama.explanation_metrics.scoring import SetExplanationScores, summarize_rows
 from mentallama.files.record_files import read_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.report.comparison.systems import RowKey, ScoredSystem
