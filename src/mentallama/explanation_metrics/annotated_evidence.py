@@ -50,8 +50,8 @@ class AnnotatedEvidence(ExplanationMetric):
 
 
 def _score(case: ExplanationCase, task: Task) -> CaseScore:
-    tokens = word_spans(case.example.text)
     annotated = _offsets(case.annotated)
+    tokens = word_spans(case.example.text) if annotated else []
     if not touched_tokens(tokens, annotated):
         return unscored("no evidence of annotators")
     overlap = token_overlap(tokens, _offsets(_evidence(case, task)), annotated)

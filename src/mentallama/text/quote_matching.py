@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import pairwise, takewhile
 
@@ -36,6 +37,10 @@ MIN_STEM_LETTERS = 4
 _WORD_PART = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 _WORD = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+(?:['’][^\W{UNSPACED}]+)*")
 """A word with its apostrophes, or one letter of a script without spaces; `_WORD_PART` is without apostrophes."""
+_SEPARATOR = re.compile(r"[\W_]+")
+_PLAIN = re.compile("[\x00-\x7f\xa0‘’“”–—…]*")
+"""Text in which letters and digits are ASCII, and which has no other character that casefolds or decomposes to them."""
+_PLAIN_LETTER = re.compile("[A-Za-z0-9]")
 _ELLIPSIS = re.compile(r"\s*(?:\.{2,}|…+|\[[^\]\n]{0,40}\]|\(\.\.\.\))\s*")
 _NEGATION = re.compile(
     r"\b(?:not?|never|cannot|nobody|nothing|nowhere|none|without|nunca|jamás|nadie|nada|sin|ne|pas|jamais|rien|sans|"
@@ -74,6 +79,9 @@ def find_quote(text: str, quote: str, fuzzy: bool = True) -> Span | None:
 @lru_cache(maxsize=64)
 def _normalized_with_offsets(text: str) -> tuple[str, tuple[int, ...]]:
     """Letters and digits without case and accents, and the offset in `text` of each."""
+    if _PLAIN.fullmatch(text):  # the same result, without a look at single characters
+        letters = [(match[0], match.start()) for match in _PLAIN_LETTER.finditer(text)]
+        return "".join(letter for letter, _ in letters).lower(), tuple(offset for _, offset in letters)
     characters, offsets = [], []
     for offset, character in enumerate(text):
         for part in unicodedata.normalize("NFKD", character).casefold():
@@ -94,20 +102,45 @@ def _expand_to_words(text: str, start: int, end: int) -> Span:
 
 def match_exact(text: str, quote: str) -> Spans:
     """Match exactly, at word boundaries where the script has spaces."""
-    match = re.search(_with_word_borders(re.escape(quote), quote), text)
-    return (Span(start=match.start(), end=match.end()),) if match else ()
+    start = text.find(quote)
+    while start >= 0:
+        if _has_word_borders(text, start, start + len(quote), quote):
+            return (Span(start=start, end=start + len(quote)),)
+        start = text.find(quote, start + 1)
+    return ()
 
 
 def match_normalized(text: str, quote: str) -> Spans:
     """Match ignoring case, spacing and punctuation, and in quotations of four or more letters also accents and word
     boundaries."""
     words = _WORD_PART.findall(quote)
+    span = _match_words(text, quote, words) if words else None
+    if span is None and sum(map(len, words)) >= MIN_STEM_LETTERS:
+        span = find_quote(text, quote, fuzzy=False)
+    return (span,) if span else ()
+
+
+def _match_words(text: str, quote: str, words: Sequence[str]) -> Span | None:
+    """Match the words of a quotation whatever their case and what stands between them."""
+    if quote.isascii() and "_" not in quote and _PLAIN.fullmatch(text):
+        return _match_plain_words(text, quote, words)
     separator = r"[\W_]*" if UNBORDERED_LETTER.search(quote) else r"[\W_]+"
     match = re.search(_with_word_borders(separator.join(map(re.escape, words)), quote), text, re.IGNORECASE)
-    if match and words:
-        return (Span(start=match.start(), end=match.end()),)
-    span = find_quote(text, quote, fuzzy=False) if sum(map(len, words)) >= MIN_STEM_LETTERS else None
-    return (span,) if span else ()
+    return Span(start=match.start(), end=match.end()) if match else None
+
+
+def _match_plain_words(text: str, quote: str, words: Sequence[str]) -> Span | None:
+    """The match of `_match_words` in plain text, without a pattern: to compile one takes longer than all the rest."""
+    normalized, offsets = _normalized_with_offsets(text)
+    letters = "".join(words).lower()
+    position = normalized.find(letters)
+    while position >= 0:
+        start, end = offsets[position], offsets[position + len(letters) - 1] + 1
+        same_words = _SEPARATOR.split(text[start:end].lower()) == [word.lower() for word in words]
+        if same_words and _has_word_borders(text, start, end, quote):
+            return Span(start=start, end=end)
+        position = normalized.find(letters, position + 1)
+    return None
 
 
 def match_gapped(text: str, quote: str) -> Spans:
@@ -205,9 +238,27 @@ def _count_negations(text: str) -> int:
 
 def _with_word_borders(pattern: str, quote: str) -> str:
     """The pattern with word boundaries at its ends, except where the script has none."""
-    head = r"(?<!\w)" if quote[:1].isalnum() and not UNBORDERED_LETTER.match(quote) else ""
-    tail = r"(?!\w)" if quote[-1:].isalnum() and not UNBORDERED_LETTER.match(quote[-1:]) else ""
+    head = r"(?<!\w)" if _is_bordered(quote[:1]) else ""
+    tail = r"(?!\w)" if _is_bordered(quote[-1:]) else ""
     return f"{head}(?:{pattern}){tail}"
+
+
+def _has_word_borders(text: str, start: int, end: int, quote: str) -> bool:
+    """Whether a passage that matches the quotation has the borders of `_with_word_borders`."""
+    before, after = text[start - 1 : start] if start else "", text[end : end + 1]
+    return not (_is_bordered(quote[:1]) and _is_word_character(before)) and not (
+        _is_bordered(quote[-1:]) and _is_word_character(after)
+    )
+
+
+def _is_bordered(character: str) -> bool:
+    """Whether a word that begins or ends with this character has a border there."""
+    return character.isalnum() and UNBORDERED_LETTER.match(character) is None
+
+
+def _is_word_character(character: str) -> bool:
+    r"""Whether `\w` matches it."""
+    return character.isalnum() or character == "_"
 
 
 def _space_joined_words(words: list[str]) -> str:
