@@ -96,6 +96,8 @@ EXPLANATION_ROWS_FILE = "explanations.jsonl.zst"
 READER_DIFFERENCES_FILE = "readers_differ.json"
 META_EVALUATION_FILE = "meta_evaluation.json"
 """Of the command meta-evaluate, in a folder without a recipe."""
+JUDGE_LEDGER_PATH = "judge.ledger.sqlite"
+"""The verdicts of an LLM judge, in the run's folder, or beside scores without a recipe."""
 
 SCORES_PATH = f"evaluate/{SCORES_FILE}"
 

@@ -240,7 +240,7 @@ def _mean_cell(one: SetExplanationScores, column: ScoreColumn) -> str:
 
 
 def explanation_notes(scores: ScoreFile) -> list[str]:
-    """How many explanations a metric could not score, by reason and set, and the metrics' models."""
+    """How many explanations a metric could not score, by reason and set, the metrics' models, and what a judge did."""
     sets: dict[tuple[str, str], list[str]] = {}
     for name, one in (scores.explanation_metrics or {}).items():
         for metric, reasons in one.unscored.items():
@@ -249,7 +249,8 @@ def explanation_notes(scores: ScoreFile) -> list[str]:
     lines = [
         f"{metric}, not scored, {reason}: {', '.join(named)}" for (metric, reason), named in sets.items()
     ]
-    return [*lines, *(f"{metric}: computed with {model}" for metric, model in scores.metric_names.items())]
+    lines += [f"{metric}: computed with {model}" for metric, model in scores.metric_names.items()]
+    return [*lines, *(() if scores.judge is None else scores.judge.notes())]
 
 
 def score_notes(scores: ScoreFile) -> list[str]:

@@ -21,6 +21,8 @@ class Judge(EndpointSettings):
     """Explanations that people rated from 0 to 3: the release's folder human_evaluation/DR_annotation, or a table of
     your own. The judge rates them too, and its agreement with people stands beside its scores; without, the scores
     are marked as unchecked."""
+    ratings_task: str = "DR"
+    """The question that the rated explanations answer, as a set or SET:QUESTION."""
     max_concurrency: PositiveInt = 64
     """Concurrent calls; fewer while the server pushes back."""
     timeout: PositiveFloat = 120.0

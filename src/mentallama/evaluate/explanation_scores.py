@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 from mentallama.config import Evaluate
 from mentallama.evaluate.explanation_cases import ExplanationSource
+from mentallama.evaluate.llm_judge import find_judge, judge_summary, read_rated
 from mentallama.explanation_metrics.base import MetricOptions, MetricSpec
+from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.registry import columns_of, open_metrics, with_default_metrics
 from mentallama.explanation_metrics.scoring import SetExplanationScores, score_cases, summarize_rows
 from mentallama.files.record_files import record_writer
@@ -18,10 +21,11 @@ from mentallama.tasks import Task
 
 
 class ExplanationResults(Record):
-    """Scores of explanations by set, and the models of the metrics that have one, by metric."""
+    """Scores of explanations by set, the models of the metrics that have one, by metric, and what an LLM judge did."""
 
     by_set: dict[str, SetExplanationScores]
     models: dict[str, str]
+    judge: JudgeSummary | None = None
 
 
 def metric_options(
@@ -58,12 +62,19 @@ def score_explanations(
     Raises
     ------
     UsageError
-        A spec is wrong, or its model or library is missing.
+        A spec is wrong, its model or library is missing, or an LLM judge may not see the posts.
+    MentallamaError
+        A metric failed as a whole.
     """
     metrics = open_metrics(with_default_metrics(specs), options)
+    judge = find_judge(metric for _, metric in metrics)
+    rated = () if judge is None else read_rated(options.judge, options.tasks)
     names = [MetricSpec.parse(metric.name).name for _, metric in metrics]
     columns = [column.name for column in columns_of(names)]
     listed = list(sets)
+    for _, metric in metrics:
+        also = [row.case for row in rated] if metric is judge else ()
+        metric.prepare(chain(chain.from_iterable(map(source.cases, listed)), also))
     by_set: dict[str, SetExplanationScores] = {}
     with (
         progress_bar("evaluate: explanations", len(listed), unit="sets") as advance,
@@ -75,7 +86,10 @@ def score_explanations(
                 write(row)
             by_set[name] = summarize_rows(rows, columns, resampling)
             advance(1)
+    summary = None if judge is None else judge_summary(judge, rated, options.judge, resampling)
+    for _, metric in metrics:
+        metric.finish()
     models = {
         name: metric.name for name, (_, metric) in zip(names, metrics, strict=True) if metric.name != name
     }
-    return ExplanationResults(by_set=by_set, models=models)
+    return ExplanationResults(by_set=by_set, models=models, judge=summary)

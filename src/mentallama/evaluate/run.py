@@ -56,7 +56,7 @@ from mentallama.progress import heartbeat, progress_bar
 from mentallama.records import Form
 from mentallama.run_files import (
     EXPLANATION_ROWS_FILE,
-    LEDGER_PATH,
+    JUDGE_LEDGER_PATH,
     READER_DIFFERENCES_FILE,
     SCORED_ROWS_FILE,
     SCORES_FILE,
@@ -123,7 +123,7 @@ def evaluate_predictions(  # noqa: PLR0913
         source,
         rows,
         settings.explanation_metrics,
-        metric_options(settings, source, tasks, seed, ledger or out / LEDGER_PATH),
+        metric_options(settings, source, tasks, seed, ledger or out / JUDGE_LEDGER_PATH),
         resampling,
         out / EXPLANATION_ROWS_FILE,
     )
@@ -145,6 +145,7 @@ def evaluate_predictions(  # noqa: PLR0913
             samples=samples,
             explanation_metrics=explanations.by_set,
             metric_names=explanations.models,
+            judge=explanations.judge,
         ),
         rows,
     )
@@ -211,7 +212,7 @@ def evaluate_responses(  # noqa: PLR0913
         source,
         rows,
         settings.explanation_metrics,
-        metric_options(settings, source, tasks, seed, out / LEDGER_PATH),
+        metric_options(settings, source, tasks, seed, out / JUDGE_LEDGER_PATH),
         resampling,
         out / EXPLANATION_ROWS_FILE,
     )
@@ -236,6 +237,7 @@ def evaluate_responses(  # noqa: PLR0913
             as_published=_score_as_published(out, outputs) if as_published else None,
             explanation_metrics=explanations.by_set,
             metric_names=explanations.models,
+            judge=explanations.judge,
         ),
         rows,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from mentallama.data_frames import Column, FrameLibrary, make_frame
 from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.scores import Scores, UpstreamScores
+from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
@@ -61,6 +62,8 @@ class ScoreFile(Record):
     """Scores of the explanations by set; None where no metric was computed."""
     metric_names: dict[str, str] = {}
     """Explanation metric -> the model that it was computed with, where it needs one."""
+    judge: JudgeSummary | None = None
+    """What an LLM judge did, and how far it agrees with people; None where none was asked."""
 
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""

@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.config import Recipe
+from mentallama.errors import counted
+from mentallama.evaluate.llm_judge import JUDGE_CACHE_EXCLUDED, judge_problems, judge_verdict, ratings_files
+from mentallama.evaluate.score_file import read_scores
+from mentallama.files.manifest import mark_outdated
 from mentallama.pipeline.stage import Stage, spec_files
+from mentallama.progress import LogFn
 from mentallama.run_files import (
     EXPLANATION_ROWS_FILE,
-    LEDGER_PATH,
+    JUDGE_LEDGER_PATH,
     POSTS_PATH,
     PREDICT_SUMMARY_PATH,
     PREDICTIONS_PATH,
@@ -18,6 +23,7 @@ from mentallama.run_files import (
     RELEASE_RESPONSES_PATH,
     SCORED_ROWS_FILE,
     SCORES_FILE,
+    SCORES_PATH,
     TEACH_RESPONSES_PATH,
     UPSTREAM_LABELS_PATH,
 )
@@ -33,6 +39,7 @@ def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     for spec in recipe.evaluate.explanation_metrics:
         name = MetricSpec.parse(spec).name
         files |= spec_files(f"{name}:{metric_folder(spec)}", name)
+    files |= ratings_files(recipe.evaluate)
     optional = {path: folder / path for path in (RELEASE_RESPONSES_PATH, UPSTREAM_LABELS_PATH)}
     return files | {path: file for path, file in optional.items() if file.is_file()}
 
@@ -57,6 +64,7 @@ def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     assert recipe.evaluate is not None
     for problem in metric_problems(recipe.evaluate.explanation_metrics):
         yield f"evaluate.explanation_metrics: {problem}"
+    yield from judge_problems(recipe.evaluate)
     if recipe.teach is None or recipe.predict is not None:
         return
     if not scores_teacher(recipe) and not (folder / PREDICTIONS_PATH).is_file():
@@ -77,6 +85,22 @@ def evaluate_analyst_kinds(recipe: Recipe, folder: Path) -> list[str]:
     del folder
     assert recipe.evaluate is not None
     return analyst_kinds(recipe.evaluate.explanation_metrics)
+
+
+def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
+    """The sentence for exit code 3, if more calls of an LLM judge failed than the recipe allows."""
+    assert recipe.evaluate is not None
+    path = folder / SCORES_PATH
+    return judge_verdict(read_scores(path), recipe.evaluate.judge, path.parent) if path.is_file() else None
+
+
+def retry_failed(_: Recipe, folder: Path, log: LogFn) -> None:
+    """Mark the stage as not done if calls of an LLM judge failed, so that they are made again."""
+    path = folder / SCORES_PATH
+    judge = read_scores(path).judge if path.is_file() else None
+    if judge is not None and judge.failed:
+        mark_outdated(path.parent)
+        log(f"evaluate: {counted(sum(judge.failed.values()), 'failed call')} of the judge will be retried")
 
 
 def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -102,7 +126,7 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         tasks,
         references=references if references.is_file() else None,
         upstream=upstream if upstream.is_file() else None,
-        ledger=folder / LEDGER_PATH,
+        ledger=folder / JUDGE_LEDGER_PATH,
         settings=recipe.evaluate,
         seed=recipe.seed,
     )
@@ -117,5 +141,8 @@ STAGE = Stage(
     problems=evaluate_problems,
     run=evaluate,
     file_patterns=(SCORES_FILE, SCORED_ROWS_FILE, EXPLANATION_ROWS_FILE, READER_DIFFERENCES_FILE),
+    cache_exclude={"judge": dict.fromkeys(JUDGE_CACHE_EXCLUDED, True)},
     analyst_kinds=evaluate_analyst_kinds,
+    verdict=verdict,
+    retry_failed=retry_failed,
 )

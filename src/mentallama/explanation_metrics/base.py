@@ -104,9 +104,17 @@ class ExplanationMetric(ABC):
 
     name: str = ""
 
+    def prepare(self, cases: Iterable[ExplanationCase]) -> None:
+        """Look at all cases before the first is scored, such as to refuse them or to say what they will cost."""
+        del cases
+
     @abstractmethod
     def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
         """The score of each case, in order."""
+
+    def finish(self) -> None:
+        """Raise `MentallamaError` if the metric failed as a whole; called once all cases are scored."""
+        return
 
 
 def _no_cases(name: str) -> Iterable[ExplanationCase]:

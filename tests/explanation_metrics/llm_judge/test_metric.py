@@ -107,14 +107,26 @@ def test_the_mean_is_of_the_verdicts_that_could_be_read() -> None:
     assert judge.summary.unparsable == 1
 
 
-def test_nothing_but_nonsense_is_an_error() -> None:
+def test_nothing_but_nonsense_is_an_error_in_the_end() -> None:
     with serving(Plan()) as server:
         judge, _ = opened(server)
+        judge.score([case(1), case(2)])
         with pytest.raises(
             MentallamaError, match=r"none of 2 verdicts could be read \(2 without ratings"
         ) as error:
-            judge.score([case(1), case(2)])
-    assert "canal" not in str(error.value)
+            judge.finish()
+        assert "canal" not in str(error.value)
+        server.plan.reply = lambda _: verdict(2)
+        judge.score([case(3)])
+        judge.finish()
+
+
+def test_after_many_calls_without_a_verdict_no_more_are_made() -> None:
+    with serving(Plan()) as server:
+        judge, _ = opened(server)
+        judge.score([case(number) for number in range(30)])
+        with pytest.raises(MentallamaError, match="none of 60 verdicts"):
+            judge.score([case(number) for number in range(30, 60)])
 
 
 def test_refusals_are_counted() -> None:
@@ -144,8 +156,9 @@ def test_a_failed_call_is_no_verdict_and_is_asked_again(tmp_path: Path) -> None:
 def test_calls_that_all_fail_are_an_error() -> None:
     with serving(Plan(faults={"500": 1.0})) as server:
         judge, _ = opened(server)
+        judge.score([case(1)])
         with pytest.raises(MentallamaError, match=r"no verdict was given \(1 HTTP 500 server_error\)"):
-            judge.score([case(1)])
+            judge.finish()
 
 
 def test_nothing_is_paid_twice_and_the_budget_holds(tmp_path: Path) -> None:

@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mentallama.cli.options import Overrides, ReleaseForm, RunRecipe, TasksFolder, parse_form
 from mentallama.cli.setup.completion import complete_recipes
-from mentallama.errors import UsageError
+from mentallama.errors import TooManyRejectsError, UsageError
 from mentallama.run_files import SCORES_FILE, SCORES_PATH
+
+if TYPE_CHECKING:
+    from mentallama.config import Evaluate
+
+
+def parse_settings(overrides: Sequence[str] | None, metrics: Sequence[str] | None) -> Evaluate:
+    """Settings of evaluate without a recipe: `--set` such as `judge.samples=3`, and the metrics of explanations.
+
+    Raises
+    ------
+    UsageError
+        A key does not exist or has a value that it does not take.
+    """
+    from pydantic import ValidationError
+
+    from mentallama.config import Evaluate
+    from mentallama.config.overrides import apply_override
+    from mentallama.files.schema_faults import fault_sentences
+
+    content: dict[str, Any] = {"evaluate": {"explanation_metrics": list(metrics)} if metrics else {}}
+    for override in overrides or ():
+        apply_override(content, f"evaluate.{override.removeprefix('evaluate.')}")
+    try:
+        return Evaluate.model_validate(content["evaluate"])
+    except ValidationError as invalid:
+        raise UsageError(
+            "; ".join(fault_sentences(invalid, content["evaluate"], Evaluate, lambda _: None))
+        ) from None
 
 
 def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
@@ -80,17 +109,20 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             raise UsageError(
                 "evaluate needs a recipe, or all of --benchmark DIR, --responses DIR|reference|empty and --out DIR"
             )
-        from mentallama.config import Evaluate
+        from mentallama.evaluate.llm_judge import judge_verdict
         from mentallama.evaluate.run import evaluate_responses
         from mentallama.tasks import load_tasks
 
-        evaluate_responses(
+        settings = parse_settings(overrides, explanation_metric)
+        scores = evaluate_responses(
             benchmark,
             parse_form(form),
             responses if responses in {"reference", "empty"} else Path(responses),
             out,
             as_published=as_published,
-            settings=Evaluate(explanation_metrics=tuple(explanation_metric or ())),
+            settings=settings,
             tasks=load_tasks(tasks_folder),
         )
         print_scores(out / SCORES_FILE)
+        if (problem := judge_verdict(scores, settings.judge, out)) is not None:
+            raise TooManyRejectsError(problem)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from statistics import fmean, pstdev
@@ -23,6 +23,7 @@ from mentallama.explanation_metrics.base import (
 )
 from mentallama.explanation_metrics.llm_judge.requests import Key, judge_requests
 from mentallama.explanation_metrics.llm_judge.rubric import ASPECTS, HIGHEST, SPREAD_COLUMN, load_rubric
+from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.llm_judge.verdict import Ratings, read_verdict
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.cost_estimate import budget_warning, estimate_requests, sampling_step
@@ -35,38 +36,17 @@ from mentallama.llm_api.transport.http import Transport, http_transport
 from mentallama.llm_api.transport.rejected_options import RejectedOptionError, adapt_endpoint
 from mentallama.llm_api.types import Completion, Limits, Request, failure_kind
 from mentallama.progress import progress_bar
-from mentallama.records import Record
 from mentallama.text.fingerprint import key_hash, synthetic_post_hashes, text_key
 
 VERDICT_TOKENS = 40
 """Tokens of a verdict, for the estimate of the cost."""
 
+GIVE_UP_AFTER = 50
+"""Calls without a single verdict after which no more are made."""
+
 CALL_FAILED = "call failed"
 UNPARSABLE, REFUSED = "no verdict could be read", "refused by the judge"
 """Why an explanation has no score."""
-
-
-class JudgeSummary(Record):
-    """How a judge rated: its model, the version of its rubric, its samples, and what became of every call.
-
-    `verdicts`, `unparsable` and `refused` count calls that were answered, `failed` those that were not, by reason.
-    `cost` is that of all calls that the ledger knows, in the currency of the prices; None without prices.
-    """
-
-    model: str
-    rubric: str
-    samples: int
-    temperature: float
-    verdicts: int = 0
-    unparsable: int = 0
-    refused: int = 0
-    failed: dict[str, int] = {}
-    cost: float | None = None
-
-    @property
-    def calls(self) -> int:
-        """Number of calls whose outcome is known."""
-        return self.verdicts + self.unparsable + self.refused + sum(self.failed.values())
 
 
 class LlmJudge(ExplanationMetric):
@@ -99,6 +79,7 @@ class LlmJudge(ExplanationMetric):
             temperature=settings.temperature,
         )
         self._endpoint, self._options, self._transport = endpoint, options, transport
+        self._is_prepared = False
         self._limits = Limits(
             settings.max_concurrency, settings.timeout, settings.max_attempts, settings.budget
         )
@@ -116,6 +97,14 @@ class LlmJudge(ExplanationMetric):
             raise UsageError("llm_judge asks a remote model: write llm_judge:remote:MODEL@URL")
         return cls(open_endpoint(location, options.judge, environ), options)
 
+    def prepare(self, cases: Iterable[ExplanationCase]) -> None:
+        """Refuse posts under an agreement, and say what the verdicts will probably cost; nothing is sent."""
+        present = [case for case in cases if case.absence is None]
+        self._refuse_data_agreements(present)
+        with self._open_cache() as cache:
+            self._log_cost(present, cache)
+        self._is_prepared = True
+
     def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
         """The mean rating of each explanation by aspect, and the spread of `overall`.
 
@@ -127,13 +116,11 @@ class LlmJudge(ExplanationMetric):
         UsageError
             Posts are under an agreement, or the key, the model or a field of the request is wrong.
         MentallamaError
-            The endpoint cannot be reached, the budget is exhausted, or not a single verdict could be read.
+            The endpoint cannot be reached, the budget is exhausted, or many verdicts and none that could be read.
         """
-        if not cases:
-            return []
-        self._refuse_data_agreements(cases)
+        if not self._is_prepared:
+            self.prepare(cases)
         with self._open_cache() as cache:
-            self._log_cost(cases, cache)
             completions = self._ask(cases, cache)
             spent = None if self._options.judge.input_price is None else cache.total_spent()
         samples = range(self._options.judge.samples)
@@ -170,7 +157,7 @@ class LlmJudge(ExplanationMetric):
         estimate = estimate_requests(
             self._endpoint,
             ((request, VERDICT_TOKENS) for _, request in sampled),
-            total / len(sampled),
+            total / max(1, len(sampled)),
             cache.known_hashes,
         )
         self._options.log(f"llm_judge: {estimate.describe()}")
@@ -236,17 +223,23 @@ class LlmJudge(ExplanationMetric):
                 "cost": spent,
             }
         )
-        if outcomes["verdict"]:
+        if self.summary.calls >= GIVE_UP_AFTER:
+            self.finish()
+
+    def finish(self) -> None:
+        """Raise `MentallamaError` if there were calls and none gave a verdict."""
+        summary = self.summary
+        if summary.verdicts or not summary.calls:
             return
-        if failed:
+        if summary.failed:
             raise MentallamaError(
-                f"{self.name}: no verdict was given ({describe_failures(failed)}); check the model, the URL and the "
-                "options of the request; the same command asks again"
+                f"{self.name}: no verdict was given ({describe_failures(summary.failed)}); check the model, the URL "
+                "and the options of the request; the same command asks again"
             )
         raise MentallamaError(
-            f"{self.name}: none of {counted(len(completions), 'verdict')} could be read ({outcomes[UNPARSABLE]} "
-            f"without ratings from 0 to {HIGHEST} of every aspect, {outcomes[REFUSED]} refused); choose a model that "
-            "follows instructions, or set evaluate.judge.schema_mode or a larger evaluate.judge.max_tokens"
+            f"{self.name}: none of {counted(summary.calls, 'verdict')} could be read ({summary.unparsable} without "
+            f"ratings from 0 to {HIGHEST} of every aspect, {summary.refused} refused); choose a model that follows "
+            "instructions, or set evaluate.judge.schema_mode or a larger evaluate.judge.max_tokens"
         )
 
 

@@ -1,0 +1,106 @@
+"""The LLM judge within evaluate: what to check before it is asked, its agreement with people, and its failed calls."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mentallama.config import Evaluate, Judge
+from mentallama.evaluate.score_file import ScoreFile
+from mentallama.explanation_metrics.base import ExplanationMetric, MetricSpec
+from mentallama.explanation_metrics.human_ratings import RatedExplanation, read_ratings
+from mentallama.explanation_metrics.llm_judge.rubric import ASPECTS
+from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary, judge_agreement
+from mentallama.files.tables import is_table
+from mentallama.llm_api.endpoint import unset_key_problem
+from mentallama.llm_api.limits.failure_watch import too_many_failed
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.run_files import EXPLANATION_ROWS_FILE
+from mentallama.tasks import Task, select_questions
+
+if TYPE_CHECKING:
+    from mentallama.explanation_metrics.llm_judge.metric import LlmJudge
+
+JUDGE_METRIC = "llm_judge"
+
+JUDGE_CACHE_EXCLUDED = (
+    "key_env_var", "input_price", "output_price", "requests_per_minute", "tokens_per_minute", "max_concurrency",
+    "timeout", "max_attempts", "max_failed_share", "budget", "allow_remote",
+)  # fmt: skip
+"""Settings that do not change the verdicts, so that an evaluation may be resumed with other values."""
+
+
+def judge_problems(settings: Evaluate) -> Iterator[str]:
+    """Sentences on what a judge would fail for; none without a judge."""
+    if not any(MetricSpec.parse(spec).name == JUDGE_METRIC for spec in settings.explanation_metrics):
+        return
+    ratings = settings.judge.ratings
+    if ratings is not None and not ratings.exists():
+        yield f"evaluate.judge.ratings: there is no file or folder {ratings}"
+    if unset := unset_key_problem(settings.judge, os.environ):
+        yield f"evaluate.judge.{unset}"
+
+
+def ratings_files(settings: Evaluate) -> dict[str, Path]:
+    """The files of the ratings, by the names that the manifest shows."""
+    path = settings.judge.ratings
+    if path is None:
+        return {}
+    files = sorted(file for file in path.iterdir() if is_table(file)) if path.is_dir() else [path]
+    return {f"ratings/{file.name}": file for file in files if file.is_file()}
+
+
+def find_judge(metrics: Iterable[ExplanationMetric]) -> LlmJudge | None:
+    """The judge among opened metrics; None if there is none."""
+    for metric in metrics:
+        if MetricSpec.parse(metric.name).name == JUDGE_METRIC:
+            from mentallama.explanation_metrics.llm_judge.metric import LlmJudge
+
+            assert isinstance(metric, LlmJudge)
+            return metric
+    return None
+
+
+def read_rated(settings: Judge, tasks: Mapping[str, Task]) -> Sequence[RatedExplanation]:
+    """The explanations that people rated and that have one to judge; () without ratings.
+
+    Raises
+    ------
+    UsageError, DataError
+        There are no such ratings, their task does not exist, or a row is not as it should be.
+    """
+    if settings.ratings is None:
+        return ()
+    (name, question), *_ = select_questions(
+        [settings.ratings_task], None, tasks, "evaluate.judge.ratings_task"
+    )
+    rated = read_ratings([settings.ratings], tasks[name], question)
+    return tuple(row for row in rated.rows if row.case.absence is None)
+
+
+def judge_summary(
+    judge: LlmJudge, rated: Sequence[RatedExplanation], settings: Judge, resampling: Resampling
+) -> JudgeSummary:
+    """What the judge did, once it has rated the explanations that people rated."""
+    if settings.ratings is None:
+        return judge.summary
+    scores = judge.score([row.case for row in rated])
+    people = {
+        aspect: [row.mean(aspect) for row in rated]
+        for aspect in ASPECTS
+        if rated and aspect in rated[0].ratings
+    }
+    posts = [row.case.example.post_id for row in rated]
+    agreement = judge_agreement(settings.ratings.name, people, scores, posts, resampling)
+    return judge.summary.with_agreement(agreement)
+
+
+def judge_verdict(scores: ScoreFile, settings: Judge, folder: Path) -> str | None:
+    """The sentence for exit code 3, if more of the judge's calls failed than is allowed; `folder` holds the scores."""
+    if scores.judge is None:
+        return None
+    failed, calls = scores.judge.failed, scores.judge.calls
+    listing = folder / EXPLANATION_ROWS_FILE
+    return too_many_failed("evaluate.judge", failed, calls, settings.max_failed_share, listing)
