@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,7 @@ from mentallama.explanation_metrics.registry import open_metrics
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Example, Reading
 from tests.factories.endpoint_server import Body, Plan, Server, serving
+from tests.factories.project import ROOT
 
 PRICES: dict[str, Any] = {"input_price": 2, "output_price": 10}
 
@@ -178,6 +183,46 @@ def test_nothing_is_paid_twice_and_the_budget_holds(tmp_path: Path) -> None:
         assert opened(server, tmp_path)[0].score(cases) == scores
         assert server.hashes.total() == 20
     assert judge.summary.cost == pytest.approx(paid)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from mentallama.config.evaluate import Judge
+from mentallama.explanation_metrics.base import ExplanationCase, MetricOptions
+from mentallama.explanation_metrics.llm_judge.metric import LlmJudge
+
+judge = Judge(allow_remote=("SAD",), max_concurrency=2, input_price=2, output_price=10)
+options = MetricOptions(judge=judge, ledger=Path(sys.argv[2]) / "judge.sqlite")
+cases = [ExplanationCase.model_validate_json(line) for line in sys.stdin]
+LlmJudge.load(f"remote:test-model@{sys.argv[1]}", options).score(cases)
+"""
+
+
+def test_a_killed_evaluation_pays_again_for_the_calls_in_flight_only(tmp_path: Path) -> None:
+    cases = [case(number) for number in range(20)]
+    with serving(Plan(reply=lambda _: verdict(2), delay=0.05)) as server:
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, server.url, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        )
+        assert process.stdin is not None
+        process.stdin.write("\n".join(each.model_dump_json() for each in cases))
+        process.stdin.close()
+        while server.outcomes["ok"] < 5:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        assert server.outcomes["ok"] < 20
+        scores = opened(server, tmp_path, **PRICES)[0].score(cases)
+        calls = server.hashes.total()
+        assert 20 <= calls <= 24  # two in flight, and two whose answers were not kept yet
+        assert opened(server, tmp_path, **PRICES)[0].score(cases) == scores
+        assert server.hashes.total() == calls
 
 
 def test_equal_cases_share_a_call() -> None:
