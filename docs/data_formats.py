@@ -77,6 +77,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "With `train.tensorboard: true`: event files of each training, for `tensorboard --logdir`.",
             ),
             File(
+                names.JUDGE_LEDGER_PATH,
+                "SQLite: the verdicts of an LLM judge, and their costs; also beside the results of `evaluate "
+                "--benchmark` and `meta-evaluate`.",
+            ),
+            File(
                 "predicted-KEY.ledger.sqlite",
                 "With prices: SQLite, the completions that `predict` paid for, and their costs; deleted with the "
                 "journal.",

@@ -9,8 +9,8 @@ import pytest
 
 from mentallama.errors import UsageError
 from mentallama.explanation_metrics.explanation_quality.model import default_quality_model
+from mentallama.explanation_metrics.human_ratings import RatedExplanation, read_ratings
 from mentallama.meta_evaluation.quality_fit import Candidate, assign_folds, candidates, fit_quality
-from mentallama.meta_evaluation.ratings import RatedExplanation, read_ratings
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.tasks import load_tasks
 from tests.factories.rated_explanations import rated_rows, write_rows

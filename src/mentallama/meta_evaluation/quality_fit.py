@@ -28,7 +28,7 @@ from mentallama.explanation_metrics.explanation_quality.model import (
     FitDescription,
     QualityModel,
 )
-from mentallama.meta_evaluation.ratings import OVERALL, RatedExplanation
+from mentallama.explanation_metrics.human_ratings import OVERALL, RatedExplanation
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.metrics.correlation import CorrelationScore, correlate
 from mentallama.tasks import Task

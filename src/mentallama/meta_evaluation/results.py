@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mentallama.explanation_metrics.explanation_quality.model import QualityModel
-from mentallama.meta_evaluation.ratings import RatedExplanation, RatedExplanations
+from mentallama.explanation_metrics.human_ratings import RatedExplanation, RatedExplanations
 from mentallama.metrics.agreement import (
     AgreementScore,
     AlphaLevel,

@@ -23,6 +23,7 @@ from mentallama.explanation_metrics.base import ExplanationCase, MetricOptions
 from mentallama.explanation_metrics.explanation_quality import QUALITY_COLUMN
 from mentallama.explanation_metrics.explanation_quality.features import FEATURES, explanation_features
 from mentallama.explanation_metrics.explanation_quality.metric import ExplanationQuality
+from mentallama.explanation_metrics.human_ratings import OVERALL, RatedExplanations, read_ratings
 from mentallama.explanation_metrics.registry import DEFAULT_METRICS, open_metrics
 from mentallama.files.atomic import write_bytes, write_json
 from mentallama.files.imhi_release import find_expert_files, find_release_files, read_release_file
@@ -30,7 +31,6 @@ from mentallama.files.ownership import claim_files, make_output_folder, record_c
 from mentallama.meta_evaluation.page import build_page
 from mentallama.meta_evaluation.perturbations import PERTURBATIONS
 from mentallama.meta_evaluation.quality_fit import QualityFit, fit_quality
-from mentallama.meta_evaluation.ratings import OVERALL, RatedExplanations, read_ratings
 from mentallama.meta_evaluation.results import (
     ALL_FILES,
     FitResults,
@@ -154,6 +154,7 @@ def score_columns(
     wanted = [*(name for name in DEFAULT_METRICS if name not in named), *specs]
     for kind, metric in open_metrics(wanted, options):
         scores = dict(zip(keys, metric.score(cases), strict=True))
+        metric.finish()
         fitted_to = metric.model.fit.fitted_to if isinstance(metric, ExplanationQuality) else ()
         for column in kind.columns:
             columns[column.name] = ScoredColumn(

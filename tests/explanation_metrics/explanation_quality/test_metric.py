@@ -11,9 +11,9 @@ from mentallama.explanation_metrics.base import ExplanationCase, MetricOptions
 from mentallama.explanation_metrics.explanation_quality.features import FEATURES
 from mentallama.explanation_metrics.explanation_quality.metric import ExplanationQuality
 from mentallama.explanation_metrics.explanation_quality.model import default_quality_model
+from mentallama.explanation_metrics.human_ratings import read_ratings
 from mentallama.explanation_metrics.registry import open_metrics
 from mentallama.meta_evaluation.perturbations import PERTURBATIONS
-from mentallama.meta_evaluation.ratings import read_ratings
 from mentallama.tasks import load_tasks
 from tests.factories.rated_explanations import rated_row, write_rows
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mentallama.cli.evaluation.evaluate import parse_settings
 from mentallama.cli.options import TasksFolder
 from mentallama.errors import UsageError
 
@@ -59,6 +60,12 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
         ] = 1000,
         seed: Annotated[int, typer.Option(min=0, help="Seed of resamples and folds.")] = 0,
         tasks_folder: TasksFolder = None,
+        overrides: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--set", metavar="KEY=VALUE", help="Set a key of evaluate.judge, such as judge.samples=3."
+            ),
+        ] = None,
     ) -> None:
         """Measure metrics of explanations against ratings of people, and the raters against each other.
 
@@ -67,7 +74,7 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
         """
         from mentallama.explanation_metrics.base import MetricOptions
         from mentallama.meta_evaluation.run import meta_evaluate as run
-        from mentallama.run_files import REPORT_PAGE_FILE
+        from mentallama.run_files import JUDGE_LEDGER_PATH, REPORT_PAGE_FILE
         from mentallama.tasks import load_tasks, select_questions
 
         tasks = load_tasks(tasks_folder)
@@ -81,7 +88,12 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
             out,
             tasks[name],
             question,
-            MetricOptions(tasks=tasks, seed=seed),
+            MetricOptions(
+                tasks=tasks,
+                seed=seed,
+                judge=parse_settings(overrides, explanation_metric).judge,
+                ledger=out / JUDGE_LEDGER_PATH,
+            ),
             metrics=explanation_metric or (),
             references=references,
             fit=fit,

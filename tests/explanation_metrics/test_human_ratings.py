@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.errors import DataError, UsageError
-from mentallama.meta_evaluation.ratings import RatedExplanations, read_ratings
+from mentallama.explanation_metrics.human_ratings import RatedExplanations, read_ratings
 from mentallama.tasks import load_tasks
 from mentallama.text.fingerprint import text_key
 from tests.factories.rated_explanations import post_text, rated_row, rated_rows, write_rows
