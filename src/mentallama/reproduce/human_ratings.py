@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from mentallama.meta_evaluation.ratings import RatedExplanations, read_ratings
+from mentallama.explanation_metrics.human_ratings import RatedExplanations, read_ratings
 from mentallama.metrics.agreement import krippendorff_alpha
 from mentallama.reproduce.claims import ClaimFinding, PaperClaim, judge, not_possible
 from mentallama.reproduce.inputs import ReproductionInputs
