@@ -20,7 +20,7 @@ AGREEMENT_UNKNOWN = (
 )
 
 
-class AspectAgreement(Record):
+class JudgeAspectAgreement(Record):
     """A judge's mean rating of one aspect against the mean rating of people, over the same explanations."""
 
     pearson: CorrelationScore
@@ -39,7 +39,7 @@ class JudgeAgreement(Record):
     """The name of the file or folder."""
     explanations: int
     scored: int
-    aspects: dict[str, AspectAgreement]
+    aspects: dict[str, JudgeAspectAgreement]
 
 
 class JudgeSummary(Record):
@@ -125,10 +125,10 @@ def judge_agreement(
 
 def _aspect_agreement(
     judge: Sequence[float], people: Sequence[float], posts: Sequence[str], resampling: Resampling
-) -> AspectAgreement:
+) -> JudgeAspectAgreement:
     correlations = correlate_all(["pearson", "spearman"], judge, people, posts, resampling)
     alpha = krippendorff_alpha(np.array([judge, people], dtype=np.float64).T, "interval", resampling)
-    return AspectAgreement(alpha=alpha, **correlations)
+    return JudgeAspectAgreement(alpha=alpha, **correlations)
 
 
 def _describe(agreement: JudgeAgreement) -> str:
