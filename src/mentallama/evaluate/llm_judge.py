@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 JUDGE_METRIC = "llm_judge"
 
-JUDGE_CACHE_EXCLUDED = (
-    "key_env_var", "input_price", "output_price", "requests_per_minute", "tokens_per_minute", "max_concurrency",
-    "timeout", "max_attempts", "max_failed_share", "budget", "allow_remote",
-)  # fmt: skip
-"""Settings that do not change the verdicts, so that an evaluation may be resumed with other values."""
-
 
 def judge_problems(settings: Evaluate) -> Iterator[str]:
     """Sentences on what a judge would fail for; none without a judge."""

@@ -8,8 +8,6 @@ from typing import Any
 
 from mentallama.config import Recipe
 from mentallama.errors import counted
-from mentallama.evaluate.llm_judge import JUDGE_CACHE_EXCLUDED, judge_problems, judge_verdict, ratings_files
-from mentallama.evaluate.score_file import read_scores
 from mentallama.files.manifest import mark_outdated
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.progress import LogFn
@@ -28,9 +26,16 @@ from mentallama.run_files import (
     UPSTREAM_LABELS_PATH,
 )
 
+JUDGE_CACHE_EXCLUDED = (
+    "key_env_var", "input_price", "output_price", "requests_per_minute", "tokens_per_minute", "max_concurrency",
+    "timeout", "max_attempts", "max_failed_share", "budget", "allow_remote",
+)  # fmt: skip
+"""Settings that do not change the verdicts, so that an evaluation may be resumed with other values."""
+
 
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
     """Reference explanations and upstream labels where there are any, and the files of the models that score."""
+    from mentallama.evaluate.llm_judge import ratings_files
     from mentallama.explanation_metrics.base import MetricSpec
     from mentallama.explanation_metrics.registry import metric_folder
 
@@ -59,6 +64,7 @@ def evaluate_reads(recipe: Recipe) -> tuple[str, ...]:
 
 def evaluate_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     """A metric that does not exist, or a teacher whose answers cannot be scored."""
+    from mentallama.evaluate.llm_judge import judge_problems
     from mentallama.explanation_metrics.registry import metric_problems
 
     assert recipe.evaluate is not None
@@ -89,6 +95,9 @@ def evaluate_analyst_kinds(recipe: Recipe, folder: Path) -> list[str]:
 
 def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
     """The sentence for exit code 3, if more calls of an LLM judge failed than the recipe allows."""
+    from mentallama.evaluate.llm_judge import judge_verdict
+    from mentallama.evaluate.score_file import read_scores
+
     assert recipe.evaluate is not None
     path = folder / SCORES_PATH
     return judge_verdict(read_scores(path), recipe.evaluate.judge, path.parent) if path.is_file() else None
@@ -96,6 +105,8 @@ def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
 
 def retry_failed(_: Recipe, folder: Path, log: LogFn) -> None:
     """Mark the stage as not done if calls of an LLM judge failed, so that they are made again."""
+    from mentallama.evaluate.score_file import read_scores
+
     path = folder / SCORES_PATH
     judge = read_scores(path).judge if path.is_file() else None
     if judge is not None and judge.failed:
