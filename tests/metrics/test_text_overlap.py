@@ -1,4 +1,4 @@
-"""ROUGE worked by hand and against rouge-score; chrF worked by hand."""
+"""ROUGE worked by hand and against rouge-score; chrF and BLEU worked by hand and against sacrebleu."""
 
 from __future__ import annotations
 
@@ -7,8 +7,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mentallama.metrics.registry import OVERLAP_METRICS
-from mentallama.metrics.text_overlap import rouge
 from mentallama.text.tokenize import word_tokens
+
+
+def rouge(hypothesis: str, reference: str) -> dict[str, float]:
+    """The three measures of one pair, 0-1."""
+    return {
+        name: OVERLAP_METRICS[name]([hypothesis], [reference])[0] / 100
+        for name in ("rouge1", "rouge2", "rougeL")
+    }
 
 
 def test_rouge_worked_by_hand() -> None:
@@ -101,6 +108,82 @@ def test_bleu_worked_by_hand() -> None:
     expected = 100 * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** 0.25
     assert OVERLAP_METRICS["bleu"](["So tired, of it!"], ["so tired of me"]) == pytest.approx([expected])
     assert OVERLAP_METRICS["bleu"](["", "grey"], ["", ""]) == [100.0, 0.0]
+
+
+MIXED_TEXTS = st.lists(
+    st.sampled_from(
+        [
+            "the post",
+            "says",
+            "it's",
+            " ",
+            "\n",
+            "\u3000",
+            "累",
+            "睡不着",
+            "تھکا",
+            "ہوں ",
+            "요즘",
+            "’",
+            "😔",
+            "aaaa",
+            "\ud800",
+        ]
+    ),
+    max_size=20,
+).map("".join)
+PAIRS = st.lists(st.tuples(MIXED_TEXTS, MIXED_TEXTS), min_size=1, max_size=5)
+
+
+@given(PAIRS)
+def test_chrf_is_that_of_sacrebleu(pairs: list[tuple[str, str]]) -> None:
+    from sacrebleu import sentence_chrf
+
+    found = OVERLAP_METRICS["chrf"]([text for text, _ in pairs], [reference for _, reference in pairs])
+    assert found == pytest.approx([sentence_chrf(text, [reference]).score for text, reference in pairs])
+
+
+@given(PAIRS)
+def test_bleu_is_that_of_sacrebleu_on_our_tokens(pairs: list[tuple[str, str]]) -> None:
+    from sacrebleu.metrics.bleu import BLEU
+
+    tokens = [tuple(" ".join(word_tokens(text)) for text in pair) for pair in pairs]
+    oracle = BLEU(effective_order=True, tokenize="none")
+    expected = [
+        oracle.sentence_score(text, [reference]).score if text or reference else 100.0
+        for text, reference in tokens
+    ]
+    found = OVERLAP_METRICS["bleu"]([text for text, _ in pairs], [reference for _, reference in pairs])
+    assert found == pytest.approx(expected)
+
+
+def test_texts_of_many_different_characters_are_scored_one_by_one_or_without_packing() -> None:
+    from sacrebleu import sentence_chrf
+
+    def characters(first: int, count: int) -> str:
+        return "".join(chr(first + number) for number in range(count))
+
+    # 800 and 1,200 ideographs take 10 and 11 bits each; six of 11 bits do not fit into a key with anything.
+    texts = [characters(0x4E00, 800), characters(0x5200, 1200), "abc", characters(0x4E00, 40_000 // 8) * 8]
+    references = [characters(0x4E80, 700), characters(0x5280, 900), "abd", characters(0x4E10, 5000)]
+    found = OVERLAP_METRICS["chrf"](texts, references)
+    expected = [sentence_chrf(text, [ref]).score for text, ref in zip(texts, references, strict=True)]
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", OVERLAP_METRICS)
+def test_a_pair_has_the_same_score_alone_and_among_others(name: str) -> None:
+    texts = [" ".join(["calm", "grey", "week", "累"][: n % 5] * (n % 7)) for n in range(600)]
+    together = OVERLAP_METRICS[name](texts, texts[::-1])
+    alone = [
+        OVERLAP_METRICS[name]([text], [other])[0] for text, other in zip(texts, texts[::-1], strict=True)
+    ]
+    assert together == pytest.approx(alone)
+
+
+@pytest.mark.parametrize("name", OVERLAP_METRICS)
+def test_no_pairs_have_no_scores(name: str) -> None:
+    assert OVERLAP_METRICS[name]([], []) == []
 
 
 @given(ENGLISH, ENGLISH)

@@ -13,6 +13,8 @@ from mentallama.explanation_metrics.base import (
     unscored,
 )
 from mentallama.metrics.registry import OVERLAP_METRICS
+from mentallama.metrics.text_overlap import PAIRS_AT_ONCE
+from mentallama.parallel import batched
 
 OVERLAP_COLUMNS = (
     ScoreColumn("rouge1", "ROUGE-1"),
@@ -35,13 +37,14 @@ class OverlapWithReference(ExplanationMetric):
 
     def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
         pairs = [(case.explanation, case.reference) for case in cases if case.reference]
-        columns = {
-            name: iter(metric([hypothesis for hypothesis, _ in pairs], [reference for _, reference in pairs]))
-            for name, metric in OVERLAP_METRICS.items()
-        }
-        return [
-            CaseScore(values={name: next(column) for name, column in columns.items()})
-            if case.reference
-            else unscored("no reference")
-            for case in cases
-        ]
+        scores = (score for batch in batched(pairs, PAIRS_AT_ONCE) for score in _score_pairs(batch))
+        return [next(scores) if case.reference else unscored("no reference") for case in cases]
+
+
+def _score_pairs(pairs: Sequence[tuple[str, str]]) -> list[CaseScore]:
+    """The scores of pairs of explanation and reference."""
+    explanations, references = zip(*pairs, strict=True)
+    columns = [metric(explanations, references) for metric in OVERLAP_METRICS.values()]
+    return [
+        CaseScore(values=dict(zip(OVERLAP_METRICS, row, strict=True))) for row in zip(*columns, strict=True)
+    ]
