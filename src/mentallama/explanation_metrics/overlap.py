@@ -12,9 +12,7 @@ from mentallama.explanation_metrics.base import (
     ScoreColumn,
     unscored,
 )
-from mentallama.metrics.registry import OVERLAP_METRICS
-from mentallama.metrics.text_overlap import PAIRS_AT_ONCE
-from mentallama.parallel import batched
+from mentallama.metrics.registry import overlap_scores
 
 OVERLAP_COLUMNS = (
     ScoreColumn("rouge1", "ROUGE-1"),
@@ -36,15 +34,7 @@ class OverlapWithReference(ExplanationMetric):
         return cls()
 
     def score(self, cases: Sequence[ExplanationCase]) -> list[CaseScore]:
-        pairs = [(case.explanation, case.reference) for case in cases if case.reference]
-        scores = (score for batch in batched(pairs, PAIRS_AT_ONCE) for score in _score_pairs(batch))
-        return [next(scores) if case.reference else unscored("no reference") for case in cases]
-
-
-def _score_pairs(pairs: Sequence[tuple[str, str]]) -> list[CaseScore]:
-    """The scores of pairs of explanation and reference."""
-    explanations, references = zip(*pairs, strict=True)
-    columns = [metric(explanations, references) for metric in OVERLAP_METRICS.values()]
-    return [
-        CaseScore(values=dict(zip(OVERLAP_METRICS, row, strict=True))) for row in zip(*columns, strict=True)
-    ]
+        scores = overlap_scores((case.explanation, case.reference) for case in cases if case.reference)
+        return [
+            CaseScore(values=next(scores)) if case.reference else unscored("no reference") for case in cases
+        ]

@@ -6,12 +6,13 @@ their columns from the same table. The gate `reference_overlap` of `check` compu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from mentallama.metrics.classification import ConfusionCounts, accuracy, macro_f1, micro_f1, weighted_f1
-from mentallama.metrics.text_overlap import OverlapMetric, bleu, chrf, rouge1, rouge2, rouge_l
+from mentallama.metrics.text_overlap import PAIRS_AT_ONCE, OverlapMetric, bleu, chrf, rouge1, rouge2, rouge_l
+from mentallama.parallel import batched
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,16 @@ OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
 
 A learned metric such as BERTScore would be one more line.
 """
+
+
+def overlap_scores(
+    pairs: Iterable[tuple[str, str]], metrics: Mapping[str, OverlapMetric] = OVERLAP_METRICS
+) -> Iterator[dict[str, float]]:
+    """The scores of each pair of explanation and reference by all metrics, in order.
+
+    Some pairs at a time, so that memory is bounded and metrics share what they need to know of a text.
+    """
+    for batch in batched(pairs, PAIRS_AT_ONCE):
+        explanations, references = zip(*batch, strict=True)
+        columns = [metric(explanations, references) for metric in metrics.values()]
+        yield from (dict(zip(metrics, row, strict=True)) for row in zip(*columns, strict=True))

@@ -136,7 +136,7 @@ def chrf(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     The F-score (beta 2) of precision and recall of character n-grams without white space, each averaged over the
     orders 1 to 6 of which both texts have n-grams.
     """
-    counts = count_ngrams(*(list(map(_characters, texts)) for texts in (hypotheses, references)), CHRF_ORDER)
+    counts = count_ngrams(list(map(_characters, hypotheses)), list(map(_characters, references)), CHRF_ORDER)
     defined = (counts.first > 0) & (counts.second > 0)
     orders = np.maximum(defined.sum(axis=1), 1)
     precision = np.where(defined, counts.common / np.maximum(counts.first, 1), 0.0).sum(axis=1) / orders
@@ -163,7 +163,7 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     With sacrebleu's exponential smoothing, and the effective order: a text shorter than four tokens is scored by the
     n-grams that it has. Two texts without tokens score 100.
     """
-    counts = _count_word_ngrams(hypotheses, references, BLEU_ORDER)
+    counts = _count_word_ngrams(tuple(hypotheses), tuple(references))
     log_precisions, smoothing = np.zeros(len(hypotheses)), np.ones(len(hypotheses))
     for total, common in zip(counts.first.T, counts.common.T, strict=True):
         smoothing = np.where((total > 0) & (common == 0), 2 * smoothing, smoothing)
@@ -176,14 +176,15 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]:
     return [float(score) for score in np.where(length + reference_length > 0, scores, 100.0)]
 
 
-def _count_word_ngrams(hypotheses: Sequence[str], references: Sequence[str], orders: int) -> NgramCounts:
-    """The n-grams of the tokens of each pair."""
+@lru_cache(maxsize=1)
+def _count_word_ngrams(hypotheses: tuple[str, ...], references: tuple[str, ...]) -> NgramCounts:
+    """The n-grams of the tokens of each pair, up to those of BLEU; kept for the next measure of the same pairs."""
     numbers: dict[str, int] = {}
 
     def token_ids(text: str) -> _Ints:
         return np.array([numbers.setdefault(token, len(numbers)) for token in _tokens(text)], dtype=np.int64)
 
-    return count_ngrams(list(map(token_ids, hypotheses)), list(map(token_ids, references)), orders)
+    return count_ngrams(list(map(token_ids, hypotheses)), list(map(token_ids, references)), BLEU_ORDER)
 
 
 @lru_cache(maxsize=2 * PAIRS_AT_ONCE)
@@ -210,7 +211,7 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> list[float]
 
 
 def _rouge_n(hypotheses: Sequence[str], references: Sequence[str], n: int) -> list[float]:
-    counts = _count_word_ngrams(hypotheses, references, n)
+    counts = _count_word_ngrams(tuple(hypotheses), tuple(references))
     numbers = zip(hypotheses, references, *(part[:, n - 1].tolist() for part in counts), strict=True)
     return [
         100 * (_f1(common, first, second) if first or second else float(_tokens(one) == _tokens(other)))

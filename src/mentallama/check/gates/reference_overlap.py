@@ -13,7 +13,7 @@ from statistics import fmean
 from mentallama.check.gate import CorpusVerdicts, ResponseCorpus
 from mentallama.check.output.gate_report_schema import GateReportRow
 from mentallama.check.response_rows import ResponseRow
-from mentallama.metrics.registry import OVERLAP_METRICS
+from mentallama.metrics.registry import OVERLAP_METRICS, overlap_scores
 from mentallama.metrics.text_overlap import OverlapMetric
 from mentallama.records import Verdict
 from mentallama.text.fingerprint import text_key
@@ -59,12 +59,10 @@ def score_overlap(
         for index, row in enumerate(rows)
         if (key := reference_key(row)) in references
     ]
-    explanations = [rows[index].reading.explanation for index, _ in with_reference]
-    reference_texts = [reference for _, reference in with_reference]
+    pairs = ((rows[index].reading.explanation, reference) for index, reference in with_reference)
     scores: list[OverlapScores] = [{} for _ in rows]
-    for name, metric in metrics.items():
-        for (index, _), score in zip(with_reference, metric(explanations, reference_texts), strict=True):
-            scores[index][name] = score
+    for (index, _), row_scores in zip(with_reference, overlap_scores(pairs, metrics), strict=True):
+        scores[index] = row_scores
     return scores
 
 
