@@ -8,22 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mentallama.config import Evaluate, Judge
-from mentallama.evaluate.score_file import ScoreFile
-from mentallama.explanation_metrics.base import ExplanationMetric, MetricSpec
+from mentallama.explanation_metrics.base import CaseScore, ExplanationMetric, MetricSpec
 from mentallama.explanation_metrics.human_ratings import RatedExplanation, read_ratings
-from mentallama.explanation_metrics.llm_judge.rubric import ASPECTS
-from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary, judge_agreement
+from mentallama.explanation_metrics.llm_judge.rubric import ASPECTS, JUDGE_METRIC
+from mentallama.explanation_metrics.llm_judge.summary import JudgeAgreement, JudgeSummary, judge_agreement
 from mentallama.files.tables import is_table
 from mentallama.llm_api.endpoint import unset_key_problem
 from mentallama.llm_api.limits.failure_watch import too_many_failed
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.run_files import EXPLANATION_ROWS_FILE
 from mentallama.tasks import Task, select_questions
 
 if TYPE_CHECKING:
     from mentallama.explanation_metrics.llm_judge.metric import LlmJudge
-
-JUDGE_METRIC = "llm_judge"
 
 
 def judge_problems(settings: Evaluate) -> Iterator[str]:
@@ -81,20 +77,28 @@ def judge_summary(
     if settings.ratings is None:
         return judge.summary
     scores = judge.score([row.case for row in rated])
+    return judge.summary.with_agreement(
+        agreement_with_people(settings.ratings.name, rated, scores, resampling)
+    )
+
+
+def agreement_with_people(
+    ratings: str, rated: Sequence[RatedExplanation], scores: Sequence[CaseScore], resampling: Resampling
+) -> JudgeAgreement:
+    """A judge's scores of explanations against the mean ratings of people; `ratings` names those."""
     people = {
         aspect: [row.mean(aspect) for row in rated]
         for aspect in ASPECTS
         if rated and aspect in rated[0].ratings
     }
     posts = [row.case.example.post_id for row in rated]
-    agreement = judge_agreement(settings.ratings.name, people, scores, posts, resampling)
-    return judge.summary.with_agreement(agreement)
+    return judge_agreement(ratings, people, scores, posts, resampling)
 
 
-def judge_verdict(scores: ScoreFile, settings: Judge, folder: Path) -> str | None:
-    """The sentence for exit code 3, if more of the judge's calls failed than is allowed; `folder` holds the scores."""
-    if scores.judge is None:
+def judge_verdict(summary: JudgeSummary | None, settings: Judge, listing: Path) -> str | None:
+    """The sentence for exit code 3, if more of the judge's calls failed than is allowed; `listing` shows which."""
+    if summary is None:
         return None
-    failed, calls = scores.judge.failed, scores.judge.calls
-    listing = folder / EXPLANATION_ROWS_FILE
-    return too_many_failed("evaluate.judge", failed, calls, settings.max_failed_share, listing)
+    return too_many_failed(
+        "evaluate.judge", summary.failed, summary.calls, settings.max_failed_share, listing
+    )

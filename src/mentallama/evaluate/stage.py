@@ -100,7 +100,11 @@ def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
 
     assert recipe.evaluate is not None
     path = folder / SCORES_PATH
-    return judge_verdict(read_scores(path), recipe.evaluate.judge, path.parent) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return judge_verdict(
+        read_scores(path).judge, recipe.evaluate.judge, path.with_name(EXPLANATION_ROWS_FILE)
+    )
 
 
 def retry_failed(_: Recipe, folder: Path, log: LogFn) -> None:

@@ -19,7 +19,7 @@ from mentallama.explanation_metrics.label_consistency import (
     LABEL_CONSISTENCY_COLUMNS,
     LabelConsistency,
 )
-from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
+from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS, JUDGE_METRIC
 from mentallama.explanation_metrics.neural.locations import (
     decoder_folder,
     decoder_problem,
@@ -122,7 +122,7 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         location="a file of weights (default: those of the package)",
         by_default=True,
     ),
-    "llm_judge": MetricKind(
+    JUDGE_METRIC: MetricKind(
         _load_llm_judge,
         JUDGE_COLUMNS,
         "ratings from 0 to 3 by a language model, beside its agreement with people",

@@ -190,6 +190,8 @@ def _correlation_section(results: MetaEvaluation) -> Section:
         blocks.append(
             TableBlock("Pearson correlation with overall, by file", header, tuple(by_file), name="files")
         )
+    if results.judge is not None:
+        blocks += [Paragraph(f"{note}.") for note in results.judge.notes()]
     return Section("correlation", "Metrics and people", tuple(blocks))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mentallama.explanation_metrics.explanation_quality.model import QualityModel
 from mentallama.explanation_metrics.human_ratings import RatedExplanation, RatedExplanations
+from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.metrics.agreement import (
     AgreementScore,
     AlphaLevel,
@@ -123,6 +124,8 @@ class MetaEvaluation(Record):
     perturbations: dict[str, dict[str, PerturbationResult]] = {}
     """Of the metric explanation_quality: by "with reference label" and "without", and by perturbation."""
     fit: FitResults | None = None
+    judge: JudgeSummary | None = None
+    """What an LLM judge did, and how far it agrees with the raters of all files; None where none was asked."""
 
 
 class ScoredColumn(Record):

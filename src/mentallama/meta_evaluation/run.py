@@ -3,7 +3,7 @@
     mentallama meta-evaluate RATINGS... --out DIR [--task SET] [--references DIR] [--explanation-metric NAME:LOCATION]
         [--fit FILE]
 
-reads explanations that people rated (`ratings.py` describes the tables) and, with --references, the reference
+reads explanations that people rated (`human_ratings.py` describes the tables) and, with --references, the reference
 explanations of a release for the same posts. Writes
   meta_evaluation.json  agreement, ceilings and correlations by file, and what a fit found; written last
   index.html, report.md the same as a page; its tables also in files/
@@ -19,11 +19,13 @@ from pathlib import Path
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import UsageError
+from mentallama.evaluate.llm_judge import agreement_with_people, find_judge
 from mentallama.explanation_metrics.base import ExplanationCase, MetricOptions
 from mentallama.explanation_metrics.explanation_quality import QUALITY_COLUMN
 from mentallama.explanation_metrics.explanation_quality.features import FEATURES, explanation_features
 from mentallama.explanation_metrics.explanation_quality.metric import ExplanationQuality
 from mentallama.explanation_metrics.human_ratings import OVERALL, RatedExplanations, read_ratings
+from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.registry import DEFAULT_METRICS, open_metrics
 from mentallama.files.atomic import write_bytes, write_json
 from mentallama.files.imhi_release import find_expert_files, find_release_files, read_release_file
@@ -88,7 +90,7 @@ def meta_evaluate(  # noqa: PLR0913
     resampling = Resampling(seed=options.seed, resamples=resamples)
     known = {} if references is None else read_references(references, task, question, options.tasks)
     rated = read_ratings(ratings, task, question, known)
-    columns = score_columns(rated, task, metrics, options)
+    columns, judge = score_columns(rated, task, metrics, options, resampling)
     fitted = None if fit is None else fit_quality(rated.rows, task, resampling)
     model = _open_quality(options).model if fitted is None else fitted.model
     groups = {
@@ -104,6 +106,7 @@ def meta_evaluate(  # noqa: PLR0913
         groups={name: evaluate_group(group, columns, resampling) for name, group in groups.items()},
         perturbations=perturb(rated, task, ExplanationQuality(model, options.tasks), options.seed),
         fit=None if fitted is None else _fit_results(fitted, columns, resampling),
+        judge=judge,
     )
     _write(results, out)
     if fit is not None and fitted is not None:
@@ -143,18 +146,28 @@ def read_references(root: Path, task: Task, question: str, tasks: Mapping[str, T
 
 
 def score_columns(
-    rated: RatedExplanations, task: Task, specs: Iterable[str], options: MetricOptions
-) -> dict[str, ScoredColumn]:
-    """Score the rows that have an explanation by all metrics, then by the features of `explanation_quality`."""
+    rated: RatedExplanations, task: Task, specs: Iterable[str], options: MetricOptions, resampling: Resampling
+) -> tuple[dict[str, ScoredColumn], JudgeSummary | None]:
+    """Score the rows that have an explanation by all metrics, then by the features of `explanation_quality`.
+
+    Returns the columns, and what an LLM judge did if one was asked.
+    """
     rows = [row for row in rated.rows if row.case.absence is None]
     cases = [row.case for row in rows]
     keys = [row_key(row) for row in rows]
     columns: dict[str, ScoredColumn] = {}
     named = {spec.partition(":")[0] for spec in specs}
     wanted = [*(name for name in DEFAULT_METRICS if name not in named), *specs]
-    for kind, metric in open_metrics(wanted, options):
+    opened = open_metrics(wanted, options)
+    judge, summary = find_judge(metric for _, metric in opened), None
+    for _, metric in opened:
+        metric.prepare(cases)
+    for kind, metric in opened:
         scores = dict(zip(keys, metric.score(cases), strict=True))
         metric.finish()
+        if judge is not None and metric is judge:
+            found = agreement_with_people(", ".join(rated.files), rows, list(scores.values()), resampling)
+            summary = judge.summary.with_agreement(found)
         fitted_to = metric.model.fit.fitted_to if isinstance(metric, ExplanationQuality) else ()
         for column in kind.columns:
             columns[column.name] = ScoredColumn(
@@ -174,7 +187,7 @@ def score_columns(
         columns[f"{FEATURE_PREFIX}{name}"] = ScoredColumn(
             title=f"Feature: {name.replace('_', ' ')}", values=values, unscored=missing
         )
-    return columns
+    return columns, summary
 
 
 def _open_quality(options: MetricOptions) -> ExplanationQuality:

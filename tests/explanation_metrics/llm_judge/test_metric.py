@@ -285,3 +285,10 @@ def test_wrong_specs_are_named(spec: str, message: str) -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Judge(**settings)
+
+
+def test_a_key_that_was_named_and_is_not_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MADE_UP_KEY", raising=False)
+    options = MetricOptions(judge=Judge(key_env_var="MADE_UP_KEY"))
+    with pytest.raises(UsageError, match=r"evaluate\.judge\.key_env_var: .* MADE_UP_KEY is not set"):
+        open_metrics(["llm_judge:remote:m@http://127.0.0.1:9/v1"], options)

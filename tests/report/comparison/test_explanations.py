@@ -11,10 +11,14 @@ import pytest
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.explanation_metrics.base import ExplanationRow
+from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_COLUMNS
+from mentallama.explanation_metrics.llm_judge.summary import AGREEMENT_UNKNOWN, JudgeAgreement, JudgeSummary
 from mentallama.explanation_metrics.scoring import summarize_rows
 from mentallama.files.record_files import write_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.report.comparison.comparison import read_comparison
+from mentallama.report.comparison.explanation_sections import explanation_scores_section
+from mentallama.report.page_model import Paragraph
 from mentallama.report.run import report_runs
 from mentallama.tasks import load_tasks
 from tests.factories.report_run import synthetic_rows
@@ -25,9 +29,16 @@ COLUMNS = ["rouge1", "rouge2", "rougeL", "chrf", "quotes_in_post", "label_consis
 HOW = Resampling(resamples=20)
 
 
-def make_system(folder: Path, value: float, n: int = 8, models: Mapping[str, str] | None = None) -> Path:
+def make_system(
+    folder: Path,
+    value: float,
+    n: int = 8,
+    models: Mapping[str, str] | None = None,
+    judge: JudgeSummary | None = None,
+) -> Path:
     """Scores of the first `n` rows of two sets; every explanation of DR has `value`, of dreaddit its number."""
     rows = {name: of_set[:n] for name, of_set in ROWS.items()}
+    columns = COLUMNS if judge is None else [*COLUMNS, *(column.name for column in JUDGE_COLUMNS)]
     explanations = {
         name: [
             ExplanationRow(
@@ -37,7 +48,7 @@ def make_system(folder: Path, value: float, n: int = 8, models: Mapping[str, str
                 post_id=row.post_id,
                 gold=row.gold,
                 predicted=row.predicted,
-                values=dict.fromkeys(COLUMNS, value if name == "DR" else float(number)),
+                values=dict.fromkeys(columns, value if name == "DR" else float(number)),
             )
             for number, row in enumerate(of_set)
         ]
@@ -53,9 +64,10 @@ def make_system(folder: Path, value: float, n: int = 8, models: Mapping[str, str
             missing=(),
             missing_reasons={},
             explanation_metrics={
-                name: summarize_rows(of_set, COLUMNS, HOW) for name, of_set in explanations.items()
+                name: summarize_rows(of_set, columns, HOW) for name, of_set in explanations.items()
             },
             metric_names=dict(models or {}),
+            judge=judge,
         ),
         rows,
     )
@@ -125,3 +137,21 @@ def test_explanations_are_scored_again_on_shared_rows(tmp_path: Path) -> None:
     first, second = read_comparison(folders, TASKS, shared_only=True).systems
     assert first.scores.explanation_metrics == {}
     assert list(second.scores.explanation_metrics or {}) == ["DR", "dreaddit"]
+
+
+def test_a_judges_scores_stand_beside_what_is_known_of_its_agreement_with_people(tmp_path: Path) -> None:
+    unchecked = JudgeSummary(model="m", rubric="1", samples=1, temperature=0.0)
+    checked = unchecked.with_agreement(JudgeAgreement(ratings="r.csv", explanations=9, scored=8, aspects={}))
+    names = {"llm_judge": "llm_judge:m"}
+    folders = [
+        make_system(tmp_path / "a", 1.0, models=names, judge=unchecked),
+        make_system(tmp_path / "b", 2.0, models=names, judge=checked),
+        make_system(tmp_path / "c", 3.0, models=names, judge=unchecked),
+        make_system(tmp_path / "d", 3.0),
+    ]
+    section = explanation_scores_section(read_comparison(folders, TASKS))
+    assert section is not None
+    notes = [block.text for block in section.blocks if isinstance(block, Paragraph)]
+    assert f"llm_judge:m, asked about a, c: {AGREEMENT_UNKNOWN}." in notes
+    assert f"llm_judge:m, asked about b: {checked.agreement_note}." in notes
+    assert not any("asked about d" in note for note in notes)

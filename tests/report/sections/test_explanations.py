@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from mentallama.evaluate.score_file import ScoreFile
+from mentallama.explanation_metrics.llm_judge.summary import AGREEMENT_UNKNOWN, JudgeSummary
+from mentallama.explanation_metrics.scoring import ColumnScore, SetExplanationScores
 from mentallama.files.record_files import write_records
+from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Post, Prediction, Provenance, Reading, Span, example_id
 from mentallama.report.answer_survey import mark_spans, read_test_questions, survey_answers
-from mentallama.report.page_model import FigureBlock, PostExample, Section, TableBlock
+from mentallama.report.page_model import FigureBlock, Paragraph, PostExample, Section, TableBlock
 from mentallama.report.run_artifacts import RunArtifacts, read_run_artifacts
 from mentallama.report.sections.explanations import explanations_section
 from mentallama.tasks import load_tasks
@@ -143,3 +147,28 @@ def test_marked_pieces_make_up_the_text(spans: list[Span], expected: tuple[tuple
 
 def test_a_run_without_answers_has_no_such_section() -> None:
     assert explanations_section(RunArtifacts()) is None
+
+
+def test_a_judges_scores_stand_beside_what_is_known_of_its_agreement_with_people() -> None:
+    judge = JudgeSummary(model="m", rubric="1", samples=1, temperature=0.0, verdicts=2, failed={"timeout": 1})
+    scores = ScoreFile(
+        form="instruction",
+        source={},
+        resampling=Resampling(resamples=10),
+        sets={},
+        missing=(),
+        missing_reasons={},
+        explanation_metrics={
+            "DR": SetExplanationScores(
+                rows=3, columns={"judge_overall": ColumnScore(mean=2.0, interval=None, n=2)}
+            )
+        },
+        judge=judge,
+    )
+    found = explanations_section(RunArtifacts(scores=scores, tasks=load_tasks()))
+    assert found is not None
+    table, agreement, calls = found.blocks
+    assert isinstance(table, TableBlock)
+    assert "judge: overall" in table.header
+    assert agreement == Paragraph(f"llm_judge (m): {AGREEMENT_UNKNOWN}.")
+    assert calls == Paragraph("llm_judge: of 3 calls, 1 failed.")

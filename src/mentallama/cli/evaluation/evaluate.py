@@ -12,7 +12,7 @@ import typer
 from mentallama.cli.options import Overrides, ReleaseForm, RunRecipe, TasksFolder, parse_form
 from mentallama.cli.setup.completion import complete_recipes
 from mentallama.errors import TooManyRejectsError, UsageError
-from mentallama.run_files import SCORES_FILE, SCORES_PATH
+from mentallama.run_files import EXPLANATION_ROWS_FILE, SCORES_FILE, SCORES_PATH
 
 if TYPE_CHECKING:
     from mentallama.config import Evaluate
@@ -124,5 +124,5 @@ def add_evaluate_command(app: typer.Typer, run: RunRecipe) -> None:
             tasks=load_tasks(tasks_folder),
         )
         print_scores(out / SCORES_FILE)
-        if (problem := judge_verdict(scores, settings.judge, out)) is not None:
+        if (problem := judge_verdict(scores.judge, settings.judge, out / EXPLANATION_ROWS_FILE)) is not None:
             raise TooManyRejectsError(problem)

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mentallama.cli.evaluation.evaluate import parse_settings
 from mentallama.cli.options import TasksFolder
-from mentallama.errors import UsageError
+from mentallama.errors import TooManyRejectsError, UsageError
+
+if TYPE_CHECKING:
+    from mentallama.config import Judge
+
+
+def parse_judge(overrides: Sequence[str] | None, metrics: Sequence[str] | None) -> Judge:
+    """Settings of an LLM judge, from `--set`.
+
+    Raises
+    ------
+    UsageError
+        A key is none of the judge's, has no effect here, or has a value that it does not take.
+    """
+    for override in overrides or ():
+        key = override.partition("=")[0].strip().removeprefix("evaluate.")
+        if not key.startswith("judge."):
+            raise UsageError(f"--set {key}: meta-evaluate has the keys of evaluate.judge only")
+        if key.startswith("judge.ratings"):
+            raise UsageError(f"--set {key}: the judge rates the explanations in RATINGS; leave it out")
+    return parse_settings(overrides, metrics).judge
 
 
 def add_meta_evaluate_command(app: typer.Typer) -> None:
@@ -72,9 +93,10 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
         Reads tables of rated explanations, such as those of the release; writes meta_evaluation.json and a page, with
         the raters' agreement, each metric's correlation with each aspect, and the ceiling that one rater reaches.
         """
+        from mentallama.evaluate.llm_judge import judge_verdict
         from mentallama.explanation_metrics.base import MetricOptions
         from mentallama.meta_evaluation.run import meta_evaluate as run
-        from mentallama.run_files import JUDGE_LEDGER_PATH, REPORT_PAGE_FILE
+        from mentallama.run_files import JUDGE_LEDGER_PATH, META_EVALUATION_FILE, REPORT_PAGE_FILE
         from mentallama.tasks import load_tasks, select_questions
 
         tasks = load_tasks(tasks_folder)
@@ -83,7 +105,8 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
             named = ", ".join(f"{name}:{question}" for name, question in questions)
             raise UsageError(f"--task {task_name}: it asks several questions; name one of {named}")
         (name, question) = questions[0]
-        run(
+        judge = parse_judge(overrides, explanation_metric)
+        results = run(
             ratings,
             out,
             tasks[name],
@@ -91,7 +114,7 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
             MetricOptions(
                 tasks=tasks,
                 seed=seed,
-                judge=parse_settings(overrides, explanation_metric).judge,
+                judge=judge,
                 ledger=out / JUDGE_LEDGER_PATH,
             ),
             metrics=explanation_metric or (),
@@ -100,3 +123,5 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
             resamples=resamples,
         )
         typer.echo(str(out / REPORT_PAGE_FILE))
+        if (problem := judge_verdict(results.judge, judge, out / META_EVALUATION_FILE)) is not None:
+            raise TooManyRejectsError(problem)

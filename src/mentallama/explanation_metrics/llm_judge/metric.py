@@ -28,7 +28,7 @@ from mentallama.explanation_metrics.llm_judge.verdict import Ratings, read_verdi
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.cost_estimate import budget_warning, estimate_requests, sampling_step
 from mentallama.llm_api.data_agreements import refuse_posts_under_agreement
-from mentallama.llm_api.endpoint import Endpoint, open_endpoint
+from mentallama.llm_api.endpoint import Endpoint, open_endpoint, unset_key_problem
 from mentallama.llm_api.ledger.completion_cache import CompletionCache, LedgerCache, MemoryCosts
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.limits.failure_watch import describe_failures
@@ -91,10 +91,12 @@ class LlmJudge(ExplanationMetric):
         Raises
         ------
         UsageError
-            The location is no remote model, or contains a secret.
+            The location is no remote model, or contains a secret; the variable named for the key is not set.
         """
         if not location.startswith("remote:"):
             raise UsageError("llm_judge asks a remote model: write llm_judge:remote:MODEL@URL")
+        if unset := unset_key_problem(options.judge, environ):
+            raise UsageError(f"evaluate.judge.{unset}")
         return cls(open_endpoint(location, options.judge, environ), options)
 
     def prepare(self, cases: Iterable[ExplanationCase]) -> None:

@@ -16,6 +16,9 @@ from mentallama.records import Record
 from mentallama.tasks import Task
 from mentallama.text.pii import scrub
 
+JUDGE_METRIC = "llm_judge"
+"""Name of the metric."""
+
 ASPECTS = ("consistency", "reliability", "professionality", "overall")
 """What is rated, as in the human evaluation of the paper (Yang et al. 2024); `rubric.yaml` describes each."""
 

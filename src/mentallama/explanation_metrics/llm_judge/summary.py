@@ -74,7 +74,7 @@ class JudgeSummary(Record):
 
     def notes(self) -> Iterator[str]:
         """Sentences that stand beside the scores."""
-        yield f"llm_judge: {self.agreement_note}"
+        yield f"llm_judge ({self.model}): {self.agreement_note}"
         lost = {
             "could not be read": self.unparsable,
             "were refused": self.refused,

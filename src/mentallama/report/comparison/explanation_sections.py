@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 
 from mentallama.errors import counted
+from mentallama.explanation_metrics.llm_judge.rubric import JUDGE_METRIC
 from mentallama.report.comparison.comparison import Comparison, Leaderboard
 from mentallama.report.comparison.row_groups import RowGroup
 from mentallama.report.comparison.score_sections import SystemNumber, line_name, score_panel, system_table
@@ -140,6 +141,7 @@ def _family_blocks(
     if table is None:
         return
     yield table
+    yield from _judge_notes(comparison, family)
     rows = tuple(
         named_row(comparison.set_name(group.set), [Cell(system.name), *family.cells(part)])
         for group in lines
@@ -152,6 +154,17 @@ def _family_blocks(
         (full,),
         collapsed_title=f"{family.title}: {names} with their intervals, {counted(len(rows), 'line')}",
     )
+
+
+def _judge_notes(comparison: Comparison, family: MetricFamily) -> Iterator[Paragraph]:
+    """How far an LLM judge agrees with people, each sentence with the systems that it holds for."""
+    systems: dict[str, list[str]] = {}
+    for system in comparison.systems if family.metric == JUDGE_METRIC else ():
+        judge = system.scores.judge
+        if judge is not None and system.scores.metric_names.get(JUDGE_METRIC) == family.model:
+            systems.setdefault(judge.agreement_note, []).append(system.name)
+    for note, names in systems.items():
+        yield Paragraph(f"{family.model}, asked about {', '.join(names)}: {note}.")
 
 
 def _absence_group(comparison: Comparison, lines: Sequence[RowGroup]) -> BlockGroup:

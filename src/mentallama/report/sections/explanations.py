@@ -41,6 +41,11 @@ def explanations_section(artifacts: RunArtifacts) -> Section | None:
     blocks = [
         *(_set_blocks(artifacts, by_set) if by_set else ()),
         *(_metric_blocks(artifacts, metrics) if metrics else ()),
+        *(
+            ()
+            if scored is None or scored.judge is None
+            else (Paragraph(f"{note}.") for note in scored.judge.notes())
+        ),
         *_gate_findings(artifacts),
         *(() if artifacts.answers is None else _examples(artifacts, artifacts.answers)),
     ]
