@@ -43,6 +43,8 @@ DENSE_LETTER = re.compile(f"[{DENSE}]")
 UNSPACED_LETTER = re.compile(f"[{UNSPACED}]")
 UNBORDERED_LETTER = re.compile(f"[{UNBORDERED}]")
 _ASCII_TOKEN = re.compile(r"[a-z0-9]+")
+_TYPOGRAPHY = re.compile("[‘’“”–—…\u00a0]")
+"""Marks that separate words; without them most English texts are ASCII."""
 
 
 @cache
@@ -79,6 +81,8 @@ def word_tokens(text: str) -> list[str]:
     >>> word_tokens("我睡不着 today")
     ['我', '睡', '不', '着', 'today']
     """
+    if not text.isascii():
+        text = _TYPOGRAPHY.sub(" ", text)
     if text.isascii():
         return _ASCII_TOKEN.findall(text.lower())  # the same result, ten times as fast
     return _token_pattern().findall(unicodedata.normalize("NFKC", text).lower())

@@ -21,6 +21,8 @@ _KEY_LETTERS = 3
 """Letters under which prefixes are filed; no prefix is shorter."""
 _SUFFIXES = ("ingly", "edly", "ness", "ings", "ing", "ies", "ed", "es", "ly", "s")
 _MAX_STEM = 6
+_CACHED_WORDS = 50_000
+_NO_GROUPS = frozenset[str]()
 
 
 class Family(Record):
@@ -54,6 +56,7 @@ class TermIndex:
         for group, terms in groups.items():
             for term in terms:
                 self._add(group, term)
+        self._groups_of = lru_cache(maxsize=_CACHED_WORDS)(self._find_groups)
 
     def _add(self, group: str, term: str) -> None:
         words = word_tokens(term)
@@ -66,14 +69,15 @@ class TermIndex:
 
     def groups_in(self, tokens: Sequence[str]) -> set[str]:
         """The groups of which a text, given as its word tokens, has a term."""
-        found: set[str] = set()
-        for token in set(tokens):
-            found |= self._words.get(token, frozenset())
-            for prefix, group in self._prefixes.get(token[:_KEY_LETTERS], ()):
-                if token.startswith(prefix):
-                    found.add(group)
+        found = set[str]().union(*map(self._groups_of, set(tokens)))
         joined = f" {' '.join(tokens)}"
         return found.union(group for phrase, group in self._phrases if phrase in joined)
+
+    def _find_groups(self, token: str) -> frozenset[str]:
+        """The groups of which a single word is a term."""
+        prefixes = self._prefixes.get(token[:_KEY_LETTERS], ())
+        by_prefix = {group for prefix, group in prefixes if token.startswith(prefix)}
+        return frozenset(by_prefix.union(self._words.get(token, ()))) or _NO_GROUPS
 
 
 class Criteria:
@@ -113,7 +117,7 @@ def _content_terms(text: str) -> list[str]:
     return [f"{word}*" for word in word_tokens(text) if word not in stop_words() and len(word) > _KEY_LETTERS]
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=_CACHED_WORDS)
 def stem(word: str) -> str:
     """A word without a common ending, and no longer than six letters: enough to compare a report with its post.
 

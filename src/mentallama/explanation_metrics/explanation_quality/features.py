@@ -258,8 +258,7 @@ def _tokens(text: str) -> list[str]:
 
 
 def _content_stems(tokens: Sequence[str]) -> frozenset[str]:
-    stops = stop_words()
-    return frozenset(stem(token) for token in tokens if len(token) > 2 and token not in stops)
+    return frozenset(stem(token) for token in set(tokens) - stop_words() if len(token) > 2)
 
 
 def _trigrams(tokens: Sequence[str]) -> Trigrams:
