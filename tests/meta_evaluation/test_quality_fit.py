@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,19 @@ def test_too_few_posts_and_equal_ratings_are_refused(rated, tmp_path: Path) -> N
     rows = read_ratings([write_rows(tmp_path / "a.csv", equal)], DR, "depression").rows
     with pytest.raises(UsageError, match="all equal"):
         fit_quality(rows, DR, FEW)
+
+
+def test_a_file_whose_rows_are_rated_alike_is_learned_from_without_a_warning(tmp_path: Path) -> None:
+    rows = rated_rows(40)
+    files = [
+        write_rows(tmp_path / "alike.csv", [row | {"overall": "[2, 2, 2]"} for row in rows[:15]]),
+        write_rows(tmp_path / "varied.csv", rows[15:]),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        left_out = fit_quality(read_ratings(files, DR, "depression").rows, DR, FEW).left_out
+    assert left_out["alike.csv"] is None
+    assert left_out["varied.csv"] is not None
 
 
 def test_the_packages_weights_say_what_they_were_fitted_to() -> None:

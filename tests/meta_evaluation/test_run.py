@@ -135,6 +135,18 @@ def test_files_of_others_are_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "out/meta_evaluation.json").exists()
 
 
+def test_weights_replace_weights_only(folder: Path, tmp_path: Path) -> None:
+    ratings = write_rows(tmp_path / "a.csv", rated_rows(40))
+    content = ratings.read_bytes()
+    with pytest.raises(UsageError, match="no file of weights"):
+        run(ratings, tmp_path / "out", fit=ratings)
+    assert ratings.read_bytes() == content
+    weights = tmp_path / "weights.json"
+    weights.write_text((folder / "weights.json").read_text().replace('"version": 1', '"version": 0'))
+    run(ratings, tmp_path / "out", fit=weights)
+    assert json.loads(weights.read_text())["version"] == 1
+
+
 def test_the_command(tmp_path: Path) -> None:
     ratings = write_rows(tmp_path / "a.csv", rated_rows(6))
     arguments = ["meta-evaluate", str(ratings), "--out", str(tmp_path / "out"), "--resamples", "100"]

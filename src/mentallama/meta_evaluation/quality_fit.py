@@ -228,7 +228,8 @@ def choose(table: _Table, folds: NDArray[np.int64]) -> Candidate:
             training = table.select(folds != fold)
             held_out = table.select(folds == fold)
             predicted[folds == fold] = held_out.predict(candidate, training.weights(candidate))
-        return float(np.corrcoef(predicted, table.ratings)[0, 1]) if np.ptp(predicted) > 0 else -1.0
+        varies = np.ptp(predicted) > 0 and np.ptp(table.ratings) > 0
+        return float(np.corrcoef(predicted, table.ratings)[0, 1]) if varies else -1.0
 
     return max(candidates(), key=correlation)
 

@@ -24,6 +24,7 @@ from mentallama.explanation_metrics.base import ExplanationCase, MetricOptions
 from mentallama.explanation_metrics.explanation_quality import QUALITY_COLUMN
 from mentallama.explanation_metrics.explanation_quality.features import FEATURES, explanation_features
 from mentallama.explanation_metrics.explanation_quality.metric import ExplanationQuality
+from mentallama.explanation_metrics.explanation_quality.model import holds_weights
 from mentallama.explanation_metrics.human_ratings import OVERALL, RatedExplanations, read_ratings
 from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.registry import DEFAULT_METRICS, open_metrics
@@ -80,13 +81,16 @@ def meta_evaluate(  # noqa: PLR0913
         A release, whose explanations of the same posts are references.
     fit
         Where to write weights of `explanation_quality` that are fitted to these ratings; None: nothing is fitted.
+        Earlier weights are replaced.
 
     Raises
     ------
     UsageError, DataError
-        As `read_ratings`, `open_metrics` and `fit_quality`.
+        As `read_ratings`, `open_metrics` and `fit_quality`, or `fit` is there and is no file of weights.
     """
     make_output_folder(out)
+    if fit is not None:
+        _require_replaceable(fit)
     resampling = Resampling(seed=options.seed, resamples=resamples)
     known = {} if references is None else read_references(references, task, question, options.tasks)
     rated = read_ratings(ratings, task, question, known)
@@ -112,6 +116,11 @@ def meta_evaluate(  # noqa: PLR0913
     if fit is not None and fitted is not None:
         write_json(fit, fitted.model.model_dump(mode="json"))
     return results
+
+
+def _require_replaceable(fit: Path) -> None:
+    if fit.exists() and not holds_weights(fit):
+        raise UsageError(f"{fit}: --fit would replace this, which is no file of weights; name another file")
 
 
 def _write(results: MetaEvaluation, out: Path) -> None:

@@ -83,6 +83,14 @@ def test_other_languages_are_unscored(cases: list[ExplanationCase]) -> None:
         default_quality_model().model_copy(update={"weights": {"charm": 1.0}}).model_dump_json(),
         default_quality_model().model_copy(update={"weights": {"length": -1.0}}).model_dump_json(),
         default_quality_model().model_copy(update={"weights": {}}).model_dump_json(),
+        default_quality_model().model_copy(update={"weights": {"length": 0.0}}).model_dump_json(),
+        *(
+            default_quality_model()
+            .model_copy(update={"weights": {"evidence": 1.0, "length": 7.75}})
+            .model_dump_json()
+            .replace("7.75", number)
+            for number in ("NaN", "Infinity")
+        ),
     ],
 )
 def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, content: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -65,6 +66,14 @@ class QualityModel(Record):
         return min(MAX_SCORE, max(0.0, total / share)) if share else 0.0
 
 
+def holds_weights(path: Path) -> bool:
+    """Whether a file is one of weights, of this version or another."""
+    try:
+        return path.is_file() and bool(QualityModel.model_validate_json(path.read_bytes()))
+    except ValidationError:
+        return False
+
+
 def read_quality_model(path: Path) -> QualityModel:
     """Read a file of weights.
 
@@ -83,12 +92,13 @@ def read_quality_model(path: Path) -> QualityModel:
         model = QualityModel.model_validate_json(path.read_bytes())
     except ValidationError:
         raise DataError("this is no file of weights of explanation_quality", path) from None
-    unknown = sorted(set(model.weights) - set(FEATURES))
-    if model.version != FORMAT_VERSION or unknown or not model.weights or min(model.weights.values()) < 0:
+    if model.version != FORMAT_VERSION or not model.weights.keys() <= FEATURES.keys():
         raise DataError(
             f"these weights are for other features than those of version {FORMAT_VERSION}; fit them again",
             path,
         )
+    if not (0 < sum(model.weights.values()) < inf and all(weight >= 0 for weight in model.weights.values())):
+        raise DataError("its weights are not all numbers from 0, with one above 0; fit them again", path)
     return model
 
 
