@@ -11,9 +11,14 @@ import pytest
 
 from mentallama.answers.format import write_answer
 from mentallama.cli import app as cli
-from mentallama.evaluate.score_file import read_scores
+from mentallama.config import Recipe
+from mentallama.evaluate.run import write_scores
+from mentallama.evaluate.score_file import ScoreFile, read_scores
+from mentallama.evaluate.stage import STAGE
 from mentallama.explanation_metrics.llm_judge.rubric import ASPECTS
-from mentallama.explanation_metrics.llm_judge.summary import AGREEMENT_UNKNOWN
+from mentallama.explanation_metrics.llm_judge.summary import AGREEMENT_UNKNOWN, JudgeSummary
+from mentallama.files.manifest import read_manifest, write_manifest
+from mentallama.metrics.bootstrap import Resampling
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.endpoint_server import Body, Plan, Server, serving
 from tests.factories.model_outputs import write_csv
@@ -196,3 +201,37 @@ def test_wrong_settings_are_one_sentence(
         code, _, err = evaluate(server, "--set", f"judge.ratings={ratings}", "--set", option)
         assert (code, server.hashes.total()) == (2, 0)
     assert message in err
+
+
+def test_a_recipe_has_failed_calls_made_again_only_if_too_many_failed(tmp_path: Path) -> None:
+    summary = JudgeSummary(
+        model="m", rubric="1", samples=1, temperature=0.0, verdicts=3, failed={"timeout": 1}
+    )
+    scores = ScoreFile(
+        form="instruction",
+        source={},
+        resampling=Resampling(resamples=10),
+        sets={},
+        missing=(),
+        missing_reasons={},
+        judge=summary,
+    )
+    write_scores(tmp_path / "evaluate", scores, {})
+    write_manifest(tmp_path / "evaluate", "evaluate", {"rows": 4}, (), {}, 1.0)
+    assert STAGE.verdict is not None
+    assert STAGE.retry_failed is not None
+    sentence = STAGE.verdict(recipe(0.2), tmp_path, print)
+    assert sentence is not None
+    assert "1 of 4 requests failed (1 timeout), more than evaluate.judge.max_failed_share (0.2)" in sentence
+    assert STAGE.verdict(recipe(0.25), tmp_path, print) is None
+    messages: list[str] = []
+    STAGE.retry_failed(recipe(0.2), tmp_path, messages.append)
+    manifest = read_manifest(tmp_path / "evaluate")
+    assert manifest is not None
+    assert manifest.cache_key == {}
+    assert messages == ["evaluate: 1 failed call of the judge will be retried"]
+
+
+def recipe(share: float) -> Recipe:
+    evaluate = {"judge": {"max_failed_share": share}}
+    return Recipe.model_validate({"name": "mine", "data": ".", "predict": {}, "evaluate": evaluate})
