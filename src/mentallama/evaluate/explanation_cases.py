@@ -14,7 +14,7 @@ from mentallama.evaluate.published.benchmark import Benchmark, example_of_row
 from mentallama.evaluate.published.reader import ScoredOutput
 from mentallama.explanation_metrics.base import ExplanationCase
 from mentallama.files.imhi_release import ReleaseFile, find_release_files, read_release_file
-from mentallama.files.record_files import read_records
+from mentallama.files.record_files import is_about, read_numbered_records, read_records
 from mentallama.records import Example, Form, Post, Reading, Response, Span, UpstreamLabels
 from mentallama.tasks import Task
 from mentallama.text.fingerprint import key_hash, text_key
@@ -57,7 +57,7 @@ def explanations_of_run(
         readings = _reference_readings(references, tasks[name], form, asked)
         answered = {
             prediction.example_id: prediction
-            for _, prediction in predictions.read()
+            for _, prediction in predictions.read(asked)
             if prediction.example_id in asked
         }
         return [
@@ -115,7 +115,7 @@ def _reference_readings(
         return {}
     return {
         response.example_id: read_answer(task, response.text, form, response.finish_reason)
-        for response in read_records(references, Response)
+        for _, response in read_numbered_records(references, Response, is_about(asked))
         if response.example_id in asked
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError
-from mentallama.files.record_files import read_json, read_records
+from mentallama.files.record_files import has_string, is_about, read_json, read_numbered_records
 from mentallama.records import Example, Form, Post, Prediction, Response, SampleSize, Split, example_of
 from mentallama.tasks import Task
 
@@ -35,7 +36,8 @@ def iter_questions(
     DataError
         As for `iter_examples`.
     """
-    for number, post in enumerate(read_records(posts, Post), 1):
+    may_matter = None if name is None else has_string(name)
+    for number, post in read_numbered_records(posts, Post, may_matter):
         if name is not None and post.set != name:
             continue
         task = tasks.get(post.set)
@@ -51,6 +53,13 @@ def iter_questions(
             yield post, example
 
 
+class ReadPredictions(Protocol):
+    """Reads predictions, each with the row of the file that it stands in."""
+
+    def __call__(self, asked: Container[str] | None = None) -> Iterator[tuple[int, Prediction]]:
+        """The predictions for the examples `asked`, and maybe others; all of them where it is None."""
+
+
 @dataclass(frozen=True)
 class PredictionSource:
     """Predictions by the row of the file that they stand in.
@@ -59,7 +68,7 @@ class PredictionSource:
     """
 
     file: Path
-    read: Callable[[], Iterator[tuple[int, Prediction]]]
+    read: ReadPredictions
     samples: Mapping[str, SampleSize] = field(default_factory=dict)
 
 
@@ -67,7 +76,11 @@ def analyst_predictions(file: Path, summary: Path | None = None) -> PredictionSo
     """The predictions of the stage predict; its summary tells of samples, None: there are none."""
     sampled = {} if summary is None else read_json(summary)["sampled"].get("test", {})
     samples = {name: SampleSize.model_validate(size) for name, size in sampled.items()}
-    return PredictionSource(file, lambda: enumerate(read_records(file, Prediction), 1), samples)
+
+    def read(asked: Container[str] | None = None) -> Iterator[tuple[int, Prediction]]:
+        return read_numbered_records(file, Prediction, None if asked is None else is_about(asked))
+
+    return PredictionSource(file, read, samples)
 
 
 def teacher_answers(file: Path, posts: Path, form: Form, tasks: Mapping[str, Task]) -> PredictionSource:
@@ -76,9 +89,10 @@ def teacher_answers(file: Path, posts: Path, form: Form, tasks: Mapping[str, Tas
     Responses about posts that are not among `posts` (any more) are left out.
     """
 
-    def read() -> Iterator[tuple[int, Prediction]]:
+    def read(asked: Container[str] | None = None) -> Iterator[tuple[int, Prediction]]:
         set_by_example = {example.id: example.task for _, example in iter_examples(posts, form, tasks)}
-        for number, response in enumerate(read_records(file, Response), 1):
+        may_matter = None if asked is None else is_about(asked)
+        for number, response in read_numbered_records(file, Response, may_matter):
             if response.example_id in set_by_example:
                 task = tasks[set_by_example[response.example_id]]
                 reading = read_answer(task, response.text, form, response.finish_reason)

@@ -10,7 +10,7 @@ import importlib.util
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -92,6 +92,9 @@ def record_writer(path: Path) -> Iterator[Callable[[BaseModel | str], None]]:
                 yield lambda record: _write_line(lines, record)
 
 
+_EXAMPLE_ID = re.compile(r'"example_id"\s*:\s*"([^"\\]*)"')
+
+
 def write_records(path: Path, records: Iterable[BaseModel]) -> int:
     """Write records atomically, one by one; returns their number."""
     count = 0
@@ -120,10 +123,30 @@ def read_records(path: Path, record_type: type[R]) -> Iterator[R]:
     DataError
         A line is not a record of this type; the message names the line and the fields.
     """
+    for _, record in read_numbered_records(path, record_type):
+        yield record
+
+
+def read_numbered_records(
+    path: Path, record_type: type[R], may_matter: Callable[[str], bool] | None = None
+) -> Iterator[tuple[int, R]]:
+    """Read records one by one, each with its row from 1.
+
+    Parameters
+    ----------
+    may_matter
+        Whether a line can hold a record that the caller looks for; others are skipped unread, since to parse a line
+        takes ten times as long as to search it. Rows of Parquet are all read.
+
+    Raises
+    ------
+    UsageError, DataError
+        As for `read_records`.
+    """
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file")
     if path.suffix == ".parquet":
-        yield from _read_parquet(path, record_type)
+        yield from enumerate(_read_parquet(path, record_type), 1)
         return
     number = 0
     try:
@@ -131,9 +154,39 @@ def read_records(path: Path, record_type: type[R]) -> Iterator[R]:
             for number, line in enumerate(iter(partial(lines.readline, MAX_ROW_CHARS + 1), ""), 1):
                 if len(line) > MAX_ROW_CHARS:
                     raise DataError(f"the line is longer than {MAX_ROW_CHARS:,} characters", path, number)
-                yield _parse_record(record_type, line, path, number)
+                if may_matter is None or may_matter(line):
+                    yield number, _parse_record(record_type, line, path, number)
     except DAMAGED_FILE_ERRORS as fault:
         raise DataError("the file is damaged or truncated after this row", path, number) from fault
+
+
+def has_string(value: str) -> Callable[[str], bool]:
+    r"""A test of lines for `read_numbered_records`: can a line of JSON hold this string as a value?
+
+    A line with an escape may spell any string in another way, so it always can.
+
+    >>> may_matter = has_string("DR")
+    >>> may_matter('{"set": "DR"}'), may_matter('{"set": "CAMS"}'), may_matter(r'{"set": "\u0044R"}')
+    (True, False, True)
+    """
+    quoted = json.dumps(value, ensure_ascii=False)
+    return lambda line: quoted in line or "\\u" in line or "\\/" in line
+
+
+def is_about(examples: Container[str]) -> Callable[[str], bool]:
+    """A test of lines for `read_numbered_records`: can a line be a prediction or response for one of the examples?
+
+    >>> may_matter = is_about({"3f"})
+    >>> may_matter('{"example_id": "3f"}'), may_matter('{"example_id": "4a"}'), may_matter("{}")
+    (True, False, True)
+    """
+
+    def may_matter(line: str) -> bool:
+        # Quotation marks inside of a string are escaped, so this is a field and never a part of a text.
+        found = _EXAMPLE_ID.search(line)
+        return found is None or found[1] in examples
+
+    return may_matter
 
 
 def _parse_record(record_type: type[R], line: str, path: Path, number: int) -> R:
