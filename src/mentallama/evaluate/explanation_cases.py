@@ -22,7 +22,7 @@ from mentallama.text.fingerprint import key_hash, text_key
 
 @dataclass(frozen=True)
 class ExplanationSource:
-    """What the explanations of one evaluation are scored with; one set's cases are in memory at a time.
+    """The cases of one evaluation, and the texts that metrics learn from; one set's cases are in memory at a time.
 
     `cases` takes the name of a set and returns its labelled test rows with the answers to them. `training_cases` and
     `post_texts` are as in `MetricOptions`.

@@ -73,7 +73,7 @@ def read_rated(settings: Judge, tasks: Mapping[str, Task]) -> Sequence[RatedExpl
 def judge_summary(
     judge: LlmJudge, rated: Sequence[RatedExplanation], settings: Judge, resampling: Resampling
 ) -> JudgeSummary:
-    """What the judge did, once it has rated the explanations that people rated."""
+    """The judge's calls and ratings, with its agreement with people, whose rated explanations it rates as well."""
     if settings.ratings is None:
         return judge.summary
     scores = judge.score([row.case for row in rated])

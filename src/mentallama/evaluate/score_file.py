@@ -63,7 +63,7 @@ class ScoreFile(Record):
     metric_names: dict[str, str] = {}
     """Explanation metric -> the model that it was computed with, where it needs one."""
     judge: JudgeSummary | None = None
-    """What an LLM judge did, and how far it agrees with people; None where none was asked."""
+    """The calls of an LLM judge, and how far it agrees with people; None where none was asked."""
 
     def weighted_f1(self) -> dict[str, float]:
         """Weighted F1 by set, in percent."""

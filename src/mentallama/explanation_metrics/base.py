@@ -124,7 +124,7 @@ def _no_cases(name: str) -> Iterable[ExplanationCase]:
 
 @dataclass(frozen=True)
 class MetricOptions:
-    """What metrics are opened with.
+    """Settings and data that metrics are opened with.
 
     `max_batch_tokens`, `dtype` and `device` are as for an analyst. `training_cases` takes the name of a set and yields
     the reference explanations of its training and validation posts, each with its label as the answer, for a metric

@@ -125,7 +125,7 @@ class MetaEvaluation(Record):
     """Of the metric explanation_quality: by "with reference label" and "without", and by perturbation."""
     fit: FitResults | None = None
     judge: JudgeSummary | None = None
-    """What an LLM judge did, and how far it agrees with the raters of all files; None where none was asked."""
+    """The calls of an LLM judge, and how far it agrees with the raters of all files; None where none was asked."""
 
 
 class ScoredColumn(Record):

@@ -18,7 +18,7 @@ PoolEvent = Prediction | Counter[str]
 
 
 def _nothing_to_prepare(_: Collection[QuestionKey]) -> None:
-    """What most analysts do before any work."""
+    """No preparation, which is all that most analysts need."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ from mentallama.run_files import FAILED_REQUESTS_FILE, PREDICTIONS_FILE, SUMMARY
 
 
 class QuestionSelection(Record):
-    """What was left out before anything was asked.
+    """The questions and examples that were left out before anything was asked.
 
     `sampled` has the sizes of the samples by split and set, `left_out_examples` the examples of prompts that were about
     posts of the test, by set.

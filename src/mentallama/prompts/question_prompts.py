@@ -110,7 +110,7 @@ def plain_text(messages: Sequence[ChatMessage]) -> str:
 
 
 def before_next_post(text: str) -> tuple[str, bool]:
-    """What a model wrote before it went on with a post of its own, and whether it did.
+    """The text that a model wrote before it went on with a post of its own, and whether it did.
 
     Plain text has no end of a turn: after an answer, a model continues the pattern of the prompt.
     """

@@ -31,7 +31,7 @@ class MetricFamily:
 
     @property
     def caption(self) -> str:
-        """What it measures."""
+        """The title, and the meaning of the numbers."""
         return f"{self.title}: {EXPLANATION_METRICS[self.metric].help}."
 
     @property

@@ -1,4 +1,4 @@
-"""What the reader of the published scripts cannot read: outputs become the negative class, references are dropped."""
+"""Texts that the published scripts cannot read: outputs become the negative class, references are dropped."""
 
 from __future__ import annotations
 

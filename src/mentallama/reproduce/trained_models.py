@@ -68,7 +68,7 @@ def _run_findings(
 
 
 def _gap_causes(run: ScoredRun, name: str) -> Iterator[str]:
-    """What can move a score away from the published one: reader, leaks, drift of labels, and seed."""
+    """Possible causes of a difference from the published score: reader, leaks, drift of labels, and seed."""
     artifacts = run.artifacts
     assert artifacts.scores is not None
     as_published = (artifacts.scores.as_published or {}).get(name)

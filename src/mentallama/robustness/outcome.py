@@ -45,7 +45,7 @@ class AnswersInOrder:
 
 @dataclass
 class RobustnessOutcome:
-    """What the answers of all models add up to.
+    """The answers of all models, compared and counted.
 
     `comparisons` are by model, perturbation and set, `pairs` by model, set and question; `baseline` holds the first
     model's answers by post, set and question. `questions` counts what each model was asked.

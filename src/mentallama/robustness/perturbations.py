@@ -26,7 +26,7 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class ChangeOptions:
-    """What perturbations depend on besides the example: the seed, the rate of typing errors, and the known tasks."""
+    """Settings of perturbations: the seed, the rate of typing errors, and the known tasks."""
 
     tasks: Mapping[str, Task]
     seed: int = 7

@@ -1,4 +1,4 @@
-"""What a model is asked: every post as it is, its perturbed copies, and the minimal pairs about its questions."""
+"""The questions to a model: every post as it is, its perturbed copies, and the minimal pairs."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ MAX_SCORE = float(RATING_SCORES[-1])
 
 
 class FitDescription(Record):
-    """What weights were fitted to, and how well they predict ratings that they had not seen.
+    """The ratings that weights were fitted to, and how well weights predict ratings that they had not seen.
 
     `data_sha256` is over posts, answers, labels and ratings; `fitted_to` are hashes of post and answer. `features`,
     `prior` and `shrinkage` were chosen by cross-validation. `pearson` is the out-of-fold correlation with the mean

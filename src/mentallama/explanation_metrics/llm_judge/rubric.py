@@ -20,7 +20,7 @@ JUDGE_METRIC = "llm_judge"
 """Name of the metric."""
 
 ASPECTS = ("consistency", "reliability", "professionality", "overall")
-"""What is rated, as in the human evaluation of the paper (Yang et al. 2024); `rubric.yaml` describes each."""
+"""The rated aspects, as in the human evaluation of the paper (Yang et al. 2024); `rubric.yaml` describes each."""
 
 HIGHEST = 3
 """The highest rating; the lowest is 0."""

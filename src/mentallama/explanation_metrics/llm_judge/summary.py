@@ -1,4 +1,4 @@
-"""What a judge did, and how far it agrees with people: its scores are shown with this, never without."""
+"""A judge's calls, and its agreement with people: its scores are shown with this, never without."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ class OutputLayer:
         self._check()
 
     def inputs(self, **inputs: Any) -> torch.Tensor:
-        """What the layer receives, of shape (rows, tokens, hidden), in a pass of the model over `inputs`."""
+        """The layer's input, of shape (rows, tokens, hidden), in a pass of the model over `inputs`."""
         with self._one_position() as received:
             self._model(**inputs, use_cache=False)
         return received[0]

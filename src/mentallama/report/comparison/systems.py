@@ -72,7 +72,7 @@ def _last_parts(path: Path, depth: int) -> str:
 
 
 def system_kind(folder: Path, tasks: Mapping[str, Task]) -> SystemKind:
-    """What a folder of a system holds.
+    """Whether a folder of a system holds scores, or outputs that have to be scored.
 
     Raises
     ------
