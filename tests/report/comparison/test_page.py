@@ -18,6 +18,7 @@ from mentallama.metrics.bootstrap import Resampling
 from mentallama.report.comparison.comparison import read_comparison
 from mentallama.report.comparison.comparison_file import ComparisonFile
 from mentallama.report.comparison.systems import distinct_names, system_kind
+from mentallama.report.page_model import number_cell, with_best
 from mentallama.report.run import report_runs, write_comparison
 from mentallama.tasks import load_tasks
 from tests.factories.report_run import synthetic_rows
@@ -85,6 +86,25 @@ def test_the_best_score_of_a_line_is_marked(out: Path) -> None:
     assert f"| DR | 12 | **{first:.2f}** | 0.00 | – |" in text
     equal = table(out, "scores")["b"].iloc[1]
     assert f"| Dreaddit | 12 | **{equal:.2f}** | **{equal:.2f}** | – |" in text
+
+
+def test_where_all_scores_of_a_line_are_alike_none_is_the_best() -> None:
+    def best(*values: float | None, direction: int = 1) -> list[bool]:
+        return [cell.is_best for cell in with_best([number_cell(value) for value in values], direction)]
+
+    assert best(0.0, 0.0, 0.0) == [False, False, False]
+    assert best(61.611, None, 61.612) == [False, False, False]
+    assert best(2.0, 2.0, 1.0) == [True, True, False]
+    assert best(2.0, 2.0, 1.0, direction=-1) == [False, False, True]
+
+
+def test_the_floor_is_told_from_a_system_named_majority(tmp_path: Path) -> None:
+    """The column of the most frequent label has a title of its own, so no title is there twice."""
+    systems = [make_scored_run(tmp_path / name, SAMPLE) for name in ("majority", "linear")]
+    report_runs(systems, tmp_path / "page")
+    header = (tmp_path / "page/files/scores.csv").read_text().splitlines()[0].split(",")
+    assert header[:5] == ["set", "rows", "majority", "linear", "most frequent label"]
+    assert len(set(header)) == len(header)
 
 
 def test_systems_with_other_rows_are_listed_with_what_they_share(out: Path) -> None:

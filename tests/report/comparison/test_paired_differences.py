@@ -142,9 +142,9 @@ def test_higher_f1_with_lower_recall_of_the_high_risk_label_is_not_better() -> N
     assert (found.recall.rows, found.recall.difference) == (50, pytest.approx(-20.0))
     assert found.recall.interval is not None
     assert found.recall.interval[1] < 0
-    assert found.verdict == "higher F1, but lower recall of yes"
+    assert found.verdict == "higher F1, but lower recall of “yes”"
     swapped = paired_difference([(b, a) for a, b in pairs], LABELS, Resampling(resamples=400), "yes")
-    assert swapped.verdict == "lower F1, but higher recall of yes"
+    assert swapped.verdict == "lower F1, but higher recall of “yes”"
 
 
 def test_a_loss_of_recall_within_the_interval_is_still_better() -> None:
@@ -172,11 +172,11 @@ INTERVALS = {1: (0.5, 9.0), 0: (-2.0, 2.0), -1: (-9.0, -0.5)}
     [
         (1, 1, "better"),
         (1, 0, "better"),
-        (1, -1, "higher F1, but lower recall of suicide"),
-        (0, 1, "not separable in F1, but higher recall of suicide"),
+        (1, -1, "higher F1, but lower recall of “suicide”"),
+        (0, 1, "not separable in F1, but higher recall of “suicide”"),
         (0, 0, "not separable"),
-        (0, -1, "not separable in F1, but lower recall of suicide"),
-        (-1, 1, "lower F1, but higher recall of suicide"),
+        (0, -1, "not separable in F1, but lower recall of “suicide”"),
+        (-1, 1, "lower F1, but higher recall of “suicide”"),
         (-1, 0, "worse"),
         (-1, -1, "worse"),
     ],

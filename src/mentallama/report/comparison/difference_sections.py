@@ -42,8 +42,8 @@ def differences_section(comparison: Comparison) -> Section:
         f"Differences are those of a system minus {comparison.baseline.name}, on the same rows with the same labels; "
         f"intervals come from {resampling.resamples:,} resamples of posts, drawn for both systems together. The "
         "p-value of the difference in weighted F1 is from the same resamples, corrected for the number of sets (Holm); "
-        "McNemar's is that of the rows that only one of the two got right. A system is never called better if its "
-        "recall of the high-risk label is lower beyond the interval."
+        "McNemar's, not corrected, is that of the rows that only one of the two got right. A system is never called "
+        "better if its recall of the high-risk label is lower beyond the interval."
     )
     blocks: list[Block] = [Paragraph(lead), _difference_table(comparison)]
     lines = [group for synthetic in (False, True) for group in comparison.lines(synthetic=synthetic)]

@@ -78,11 +78,11 @@ class PairedDifference:
 VERDICTS: Mapping[tuple[int, int], str] = {
     (1, 1): "better",
     (1, 0): "better",
-    (1, -1): "higher F1, but lower recall of {label}",
-    (0, 1): "not separable in F1, but higher recall of {label}",
+    (1, -1): "higher F1, but lower recall of “{label}”",
+    (0, 1): "not separable in F1, but higher recall of “{label}”",
     (0, 0): "not separable",
-    (0, -1): "not separable in F1, but lower recall of {label}",
-    (-1, 1): "lower F1, but higher recall of {label}",
+    (0, -1): "not separable in F1, but lower recall of “{label}”",
+    (-1, 1): "lower F1, but higher recall of “{label}”",
     (-1, 0): "worse",
     (-1, -1): "worse",
 }

@@ -35,6 +35,10 @@ POSTS = {False: "posts of people", True: "synthetic posts"}
 """The posts that sets are scored on: scores on synthetic ones never stand beside the others, nor the paper's."""
 
 
+FLOOR = "most frequent label"
+"""Title of the scores of the most frequent training label; not its short name, which a system may have as well."""
+
+
 @dataclass(frozen=True)
 class SystemNumber:
     """A number that systems have on a set, and how tables show it.
@@ -171,7 +175,7 @@ def _score_table(comparison: Comparison, lines: Sequence[RowGroup], synthetic: b
         )
         for row, group in zip(table.rows, lines, strict=True)
     )
-    return TableBlock(table.caption, (*table.header, "majority", *paper), rows)
+    return TableBlock(table.caption, (*table.header, FLOOR, *paper), rows)
 
 
 def floor_of(group: RowGroup) -> float | None:
@@ -208,7 +212,8 @@ def _panels(comparison: Comparison, lines: Sequence[RowGroup]) -> Iterator[Block
     if panels:
         yield BlockGroup(tuple(panels))
         yield Paragraph(
-            "Weighted F1 with 95 % interval, a panel for each set. The table above has the numbers."
+            "Weighted F1 with 95 % interval, a panel for each set; the dotted line is the most frequent training "
+            "label. The table above has the numbers."
         )
 
 
