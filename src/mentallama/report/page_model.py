@@ -241,15 +241,13 @@ def heat_table(  # noqa: PLR0913
 
 
 def with_best(cells: Sequence[Cell], direction: int = 1) -> list[Cell]:
-    """The cells with the best number marked, as far as it is shown; none if all are alike or there are fewer than two.
+    """The cells with the best number marked, as far as it is shown; none if all are zero or there are fewer than two.
 
     `direction` says which is better: 1 the highest, -1 the lowest, 0 neither.
     """
     values = [float(cell.value) for cell in cells if isinstance(cell.value, (int, float))]
-    if len(values) < 2 or not direction:
+    if len(values) < 2 or not direction or not any(values):
         return list(cells)
     best = max(values, key=lambda value: direction * value)
     shown = {cell.text for cell in cells if cell.value == best}
-    if shown == {cell.text for cell in cells if isinstance(cell.value, (int, float))}:
-        return list(cells)
     return [replace(cell, is_best=cell.text in shown) for cell in cells]

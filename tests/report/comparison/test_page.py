@@ -88,12 +88,12 @@ def test_the_best_score_of_a_line_is_marked(out: Path) -> None:
     assert f"| Dreaddit | 12 | **{equal:.2f}** | **{equal:.2f}** | – |" in text
 
 
-def test_where_all_scores_of_a_line_are_alike_none_is_the_best() -> None:
+def test_where_all_scores_of_a_line_are_zero_none_is_the_best() -> None:
     def best(*values: float | None, direction: int = 1) -> list[bool]:
         return [cell.is_best for cell in with_best([number_cell(value) for value in values], direction)]
 
     assert best(0.0, 0.0, 0.0) == [False, False, False]
-    assert best(61.611, None, 61.612) == [False, False, False]
+    assert best(61.611, None, 61.612) == [True, False, True]
     assert best(2.0, 2.0, 1.0) == [True, True, False]
     assert best(2.0, 2.0, 1.0, direction=-1) == [False, False, True]
 
