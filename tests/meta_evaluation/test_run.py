@@ -155,3 +155,23 @@ def test_the_command(tmp_path: Path) -> None:
     several = CliRunner().invoke(app, [*arguments, "--task", "Irf"])
     assert isinstance(several.exception, UsageError)
     assert "name one of Irf:thwarted belongingness" in str(several.exception)
+
+
+def test_the_command_prints_each_metric_beside_the_ceiling(folder: Path, tmp_path: Path) -> None:
+    arguments = [
+        "meta-evaluate",
+        str(folder / "ratings"),
+        "--out",
+        str(tmp_path / "out"),
+        "--resamples",
+        "100",
+    ]
+    printed = CliRunner().invoke(app, arguments, catch_exceptions=False).stdout
+    lines = [line.split("│") for line in printed.splitlines() if line.startswith("│")]
+    results = MetaEvaluation.model_validate_json((tmp_path / "out/meta_evaluation.json").read_bytes())
+    group = results.groups["all"]
+    rouge = group.metrics["rouge1"]
+    assert len(lines) == len(group.metrics) + 1
+    assert lines[-1][1].strip() == "ceiling: one rater with the others"
+    assert float(lines[-1][3]) == round(group.agreement["overall"].ceiling["pearson"].value, 2)
+    assert [cells[2].strip() for cells in lines if cells[1].strip() == rouge.title] == [str(rouge.scored)]

@@ -151,6 +151,6 @@ def test_wrong_runs_are_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are no scores in this folder"):
         open_scored_run(str(tmp_path), TASKS)
     with pytest.raises(
-        UsageError, match=r"'MentaLLaMA-chat-14B' is no model .*did you mean MentaLLaMA-chat-13B\?"
+        UsageError, match=r"'MentaLLaMA-chat-14B' is no model .*did you mean \"MentaLLaMA-chat-13B\"\?"
     ):
         open_scored_run(f"MentaLLaMA-chat-14B={tmp_path}", TASKS)

@@ -36,6 +36,11 @@ MAJORITY_NOTE = (
     f"majority: weighted F1 of the most frequent label of the training rows; {EMPTY_CELL}: there are none"
 )
 
+RIGHT_REASON_NOTE = (
+    "right for a right reason: percent of all answers whose label is right, and whose explanation implies this label "
+    "by itself, quotes the post, and quotes nothing else; explained: answers that give a reason"
+)
+
 
 @dataclass(frozen=True)
 class WideTable:
@@ -240,13 +245,14 @@ def _mean_cell(one: SetExplanationScores, column: ScoreColumn) -> str:
 
 
 def explanation_notes(scores: ScoreFile) -> list[str]:
-    """How many explanations a metric could not score, by reason and set, the metrics' models, and what a judge did."""
+    """What the headline counts, what metrics could not score, the metrics' models, and what a judge did."""
     sets: dict[tuple[str, str], list[str]] = {}
     for name, one in (scores.explanation_metrics or {}).items():
         for metric, reasons in one.unscored.items():
             for reason, n in reasons.items():
                 sets.setdefault((metric, reason), []).append(f"{name} {n} of {one.explained}")
-    lines = [
+    lines = [RIGHT_REASON_NOTE] if scores.explanation_metrics else []
+    lines += [
         f"{metric}, not scored, {reason}: {', '.join(named)}" for (metric, reason), named in sets.items()
     ]
     lines += [f"{metric}: computed with {model}" for metric, model in scores.metric_names.items()]

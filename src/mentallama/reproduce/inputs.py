@@ -82,7 +82,8 @@ def _split_argument(argument: str) -> tuple[str | None, Path]:
     if not separator or Path(argument).is_dir():
         return None, Path(argument)
     if name not in paper_models():
-        raise UsageError(f"{name!r} is no model of the paper's tables; {did_you_mean(name, paper_models())}")
+        quoted = [f'"{model}"' for model in paper_models()]  # some names have a comma
+        raise UsageError(f"{name!r} is no model of the paper's tables; {did_you_mean(name, quoted)}")
     return name, Path(folder)
 
 

@@ -19,7 +19,8 @@ NEGATION_HEADER = ("set", "question", "pairs", "stated: right", "negated: change
 READING_GUIDE = (
     "A flip is a label that differs between a post and its perturbed copy, whose right answer is the same; fewer are "
     "better. Rows that a perturbation leaves as they are, or without a label on one side, count in no rate. Intervals "
-    "resample posts; where all or none flip, they are exact binomial ones."
+    "resample posts; where all or none flip, they are exact binomial ones. Toward and from high risk count the flips "
+    "to and from the set's high-risk label; lost and gained the labels that only the post, or only its copy, has."
 )
 NEGATION_GUIDE = (
     "Minimal pairs are made up: a symptom is stated in one text and negated in the other, so the label should change. "

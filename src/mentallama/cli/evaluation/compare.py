@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from mentallama.tasks import Task
 if TYPE_CHECKING:
     from mentallama.cli.tables import WideTable
     from mentallama.report.comparison.comparison import Comparison
+    from mentallama.report.comparison.systems import ScoredSystem
 
 SCORES_FOLDER = "scores"
 """Subfolder of the page with the scores of outputs, by system."""
@@ -62,7 +63,8 @@ def add_compare_command(app: typer.Typer) -> None:
 
         Reads runs, scores and folders of outputs, which are scored into a subfolder; writes index.html and report.md,
         without posts, every table and figure in files/, and comparison.json, and prints the scores. Systems are
-        compared only on the same rows.
+        compared only on the same rows. Outputs are scored by the metrics of explanations that need no model; for others
+        give the folder that evaluate --explanation-metric wrote.
         """
         from mentallama.cli.tables import print_table
         from mentallama.report.comparison.comparison import read_comparison
@@ -81,6 +83,7 @@ def add_compare_command(app: typer.Typer) -> None:
         )
         page = write_comparison(comparison, out)
         print_table(score_table(comparison))
+        print_table(right_reason_table(comparison))
         typer.echo(str(page))
 
 
@@ -118,6 +121,27 @@ def _scored_folders(  # noqa: PLR0913, PLR0917
 
 def score_table(comparison: Comparison) -> WideTable:
     """Weighted F1: a line for every set and selection of rows, a column for every system."""
+    return _system_table(
+        comparison,
+        "Weighted F1; systems in one line were scored on the same rows",
+        lambda system, name: system.scores.sets[name].weighted_f1,
+    )
+
+
+def right_reason_table(comparison: Comparison) -> WideTable:
+    """The share of all answers with the right label for a right reason, in the lines of the labels."""
+
+    def share(system: ScoredSystem, name: str) -> float | None:
+        explained = (system.scores.explanation_metrics or {}).get(name)
+        return None if explained is None or explained.right_reason is None else explained.right_reason.share
+
+    return _system_table(comparison, "Right label for a right reason, percent of all answers", share)
+
+
+def _system_table(
+    comparison: Comparison, title: str, value: Callable[[ScoredSystem, str], float | None]
+) -> WideTable:
+    """`value` is of a system and the name of a set that it was scored on."""
     from mentallama.cli.tables import WideTable
     from mentallama.evaluate.published.paper_results import format_percent
 
@@ -126,7 +150,7 @@ def score_table(comparison: Comparison) -> WideTable:
             comparison.set_name(group.set),
             f"{group.n:,}",
             *(
-                format_percent(system.scores.sets[group.set].weighted_f1 if system in group else None)
+                format_percent(value(system, group.set) if system in group else None)
                 for system in comparison.systems
             ),
         )
@@ -134,4 +158,4 @@ def score_table(comparison: Comparison) -> WideTable:
         for group in groups
     )
     header = ("set", "rows", *(system.name for system in comparison.systems))
-    return WideTable("Weighted F1; systems in one line were scored on the same rows", header, rows, n_keys=2)
+    return WideTable(title, header, rows, n_keys=2)

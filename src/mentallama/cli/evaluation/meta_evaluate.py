@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +11,13 @@ import typer
 from mentallama.cli.evaluation.evaluate import parse_settings
 from mentallama.cli.options import TasksFolder
 from mentallama.errors import TooManyRejectsError, UsageError
+from mentallama.files.markdown import EMPTY_CELL
 
 if TYPE_CHECKING:
+    from mentallama.cli.tables import WideTable
     from mentallama.config import Judge
+    from mentallama.meta_evaluation.results import MetaEvaluation
+    from mentallama.metrics.correlation import CorrelationScore
 
 
 def parse_judge(overrides: Sequence[str] | None, metrics: Sequence[str] | None) -> Judge:
@@ -91,8 +95,10 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
         """Measure metrics of explanations against ratings of people, and the raters against each other.
 
         Reads tables of rated explanations, such as those of the release; writes meta_evaluation.json and a page, with
-        the raters' agreement, each metric's correlation with each aspect, and the ceiling that one rater reaches.
+        the raters' agreement, each metric's correlation with each aspect, and the ceiling that one rater reaches;
+        prints the correlations with overall.
         """
+        from mentallama.cli.tables import print_table
         from mentallama.evaluate.llm_judge import judge_verdict
         from mentallama.explanation_metrics.base import MetricOptions
         from mentallama.meta_evaluation.run import meta_evaluate as run
@@ -122,6 +128,47 @@ def add_meta_evaluate_command(app: typer.Typer) -> None:
             fit=fit,
             resamples=resamples,
         )
+        print_table(correlation_table(results))
         typer.echo(str(out / REPORT_PAGE_FILE))
         if (problem := judge_verdict(results.judge, judge, out / META_EVALUATION_FILE)) is not None:
             raise TooManyRejectsError(problem)
+
+
+def correlation_table(results: MetaEvaluation) -> WideTable:
+    """Correlations with the mean overall rating: a line for every metric, and the ceiling behind a line."""
+    from mentallama.cli.tables import WideTable
+    from mentallama.explanation_metrics.human_ratings import OVERALL
+    from mentallama.meta_evaluation.results import ALL_FILES, METHODS
+
+    whole = results.groups[ALL_FILES]
+    return WideTable(
+        "Correlation of metrics and features with the raters' mean of overall",
+        ("metric", "rows", METHODS[0], "95 %", *METHODS[1:]),
+        tuple(
+            (
+                f"{metric.title}, fitted to these ratings" if metric.in_sample else metric.title,
+                f"{metric.scored:,}",
+                *_correlation_cells(metric.aspects[OVERALL]),
+            )
+            for metric in whole.metrics.values()
+        ),
+        total=(
+            "ceiling: one rater with the others",
+            f"{whole.rows:,}",
+            *_correlation_cells(whole.agreement[OVERALL].ceiling),
+        ),
+    )
+
+
+def _correlation_cells(scores: Mapping[str, CorrelationScore]) -> tuple[str, ...]:
+    """The first correlation with its interval, then the others without."""
+    first, *others = scores.values()
+    return (
+        _value_cell(first.value),
+        EMPTY_CELL if first.interval is None else " to ".join(f"{end:.2f}" for end in first.interval),
+        *(_value_cell(other.value) for other in others),
+    )
+
+
+def _value_cell(value: float | None) -> str:
+    return EMPTY_CELL if value is None else f"{value:.2f}"

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mentallama.reproduce.claims import PaperClaim
     from mentallama.reproduce.ledger import ClaimLedger
 
+VERDICT_GUIDE = (
+    "reproduced: ours equals the published number, has it in the 95 % interval, or reaches its lower bound"
+)
+
 
 def add_reproduce_command(app: typer.Typer) -> None:
     """Add the command to the application."""
@@ -63,6 +67,7 @@ def add_reproduce_command(app: typer.Typer) -> None:
         for claim in ledger.claims:
             _print_claim(ledger, claim)
         echo_wrapped(", ".join(f"{number} {verdict}" for verdict, number in ledger.counts().items()))
+        echo_wrapped(VERDICT_GUIDE)
         typer.echo(out / CLAIMS_PAGE_FILE)
 
 

@@ -34,7 +34,6 @@ from mentallama.report.sections.results import NOT_COMPARABLE
 POSTS = {False: "posts of people", True: "synthetic posts"}
 """The posts that sets are scored on: scores on synthetic ones never stand beside the others, nor the paper's."""
 
-
 FLOOR = "most frequent label"
 """Title of the scores of the most frequent training label; not its short name, which a system may have as well."""
 
@@ -158,7 +157,8 @@ def _score_table(comparison: Comparison, lines: Sequence[RowGroup], synthetic: b
     """Weighted F1; on posts of people with the paper's best model of this kind, and why it cannot be compared."""
     caption = (
         f"Weighted F1 on {POSTS[synthetic]}, in percent. Systems in one line were scored on the same rows; the highest "
-        "value is bold."
+        f"value is bold. {FLOOR.capitalize()}: the score of always giving the most frequent label of the "
+        "training rows; empty where no system has training rows of the set, or the systems' floors differ."
     )
     weighted_f1 = SystemNumber(caption, lambda system, name: system.scores.sets[name].weighted_f1)
     table = system_table(comparison, lines, weighted_f1)
