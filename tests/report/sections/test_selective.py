@@ -48,15 +48,18 @@ def test_the_tables_show_the_scores(scores: ScoreFile) -> None:
 
 def test_a_set_without_validation_predictions_says_so(scores: ScoreFile) -> None:
     section = _section(scores)
-    shown = _row(section, "abstention", "DR")
-    assert (shown["threshold"], shown["high-risk rows"]) == ("–", "–")
-    assert "predict.splits" in shown["why there is no threshold"]
+    notes = [block.text for block in section.blocks if isinstance(block, Paragraph) and block.missing]
+    note, other = (text for text in notes if text.startswith("No threshold"))
+    assert note.startswith("No threshold of abstention was chosen for DR: ")
+    assert other.startswith(
+        "No threshold of abstention was chosen for Dreaddit, loneliness: no threshold reaches"
+    )
+    assert "predict.splits" in note
     found = scores.sets["SAD"].abstention
     assert found is not None
     shown = _row(section, "abstention", "SAD")
     assert shown["target on validation rows"] == "coverage 80 %"
     assert shown["weighted F1"] == f"{found.weighted_f1:.2f}"
-    assert shown["why there is no threshold"] == ""
 
 
 def test_a_run_without_any_validation_predictions_says_it_once(scores: ScoreFile) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.metrics.selective_prediction import (
@@ -151,11 +151,27 @@ def _point_table(curves: Mapping[str, RiskCoverage]) -> BlockGroup:
 
 def _abstention_blocks(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
     found = {name: part.abstention for name, part in scores.sets.items() if part.abstention is not None}
-    if not found:
+    chosen = {name: part for name, part in found.items() if part.threshold is not None}
+    without: dict[str, list[str]] = {}
+    for name, part in found.items():
+        if name not in chosen:
+            without.setdefault(part.reason or "", []).append(artifacts.set_name(name))
+    notes = [
+        Paragraph(f"{_listed(names, len(found))}: {reason}.", missing=True)
+        for reason, names in without.items()
+    ]
+    return [*_abstention_table(artifacts, chosen), *notes]
+
+
+def _listed(names: Sequence[str], total: int) -> str:
+    """That there is no threshold, and for which sets where others have one."""
+    sets = "" if len(names) == total else f" for {', '.join(names)}"
+    return f"No threshold of abstention was chosen{sets}"
+
+
+def _abstention_table(artifacts: RunArtifacts, chosen: Mapping[str, Abstention]) -> list[Block]:
+    if not chosen:
         return []
-    reasons = dict.fromkeys(part.reason for part in found.values())
-    if len(reasons) == 1 and (reason := next(iter(reasons))) is not None:
-        return list(missing_note(f"No threshold of abstention was chosen: {reason}."))
     lead = (
         "The threshold is chosen on validation rows and applied to the test rows unchanged; below it no answer is "
         "given. Accuracy and weighted F1 are those of the answers that are given."
@@ -173,14 +189,12 @@ def _abstention_blocks(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block
         "weighted F1, 95 %",
         "high-risk rows",
         "of them not answered",
-        "why there is no threshold",
     )
-    rows = tuple(_abstention_row(artifacts.set_name(name), part) for name, part in found.items())
+    rows = tuple(_abstention_row(artifacts.set_name(name), part) for name, part in chosen.items())
     return [Paragraph(lead), TableBlock("Abstention on test rows.", header, rows, name="abstention")]
 
 
 def _abstention_row(name: str, part: Abstention) -> PageRow:
-    known = part.threshold is not None
     return named_row(
         name,
         [
@@ -193,9 +207,8 @@ def _abstention_row(name: str, part: Abstention) -> PageRow:
             interval_cell(part.accuracy_interval),
             number_cell(part.weighted_f1),
             interval_cell(part.weighted_f1_interval),
-            count_cell(part.high_risk_rows if known else None),
-            count_cell(part.high_risk_abstained if known else None),
-            Cell(part.reason or ""),
+            count_cell(part.high_risk_rows),
+            count_cell(part.high_risk_abstained),
         ],
     )
 
