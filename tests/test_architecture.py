@@ -68,7 +68,7 @@ MAX_MODULES = 12
 HEAVY = frozenset(
     (
         "aiohttp", "ftfy", "jinja2", "matplotlib", "numpy", "openpyxl", "py3langid", "pyarrow", "rapidfuzz", "ray",
-        "rensa", "rich", "sacrebleu", "scipy", "sklearn", "torch", "transformers",
+        "rensa", "rich", "scipy", "sklearn", "torch", "transformers",
     )
 )  # fmt: skip
 """Libraries that a command must not load before it needs them: modules that all commands import defer them."""

@@ -27,7 +27,6 @@ _LIBRARIES = (
     "rapidfuzz",
     "rensa",
     "pydantic",
-    "sacrebleu",
     "py3langid",
 )
 """Libraries of every installation whose versions can change records, verdicts or scores."""
