@@ -115,3 +115,24 @@ def test_the_dispositions_are_restored() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
     assert ended.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_inside_a_callback_that_ignores_exceptions_still_ends_the_process() -> None:
+    script = """
+import signal, time, weakref
+from mentallama.cli.signals import signals_as_exit
+
+class Thing:
+    pass
+
+with signals_as_exit():
+    thing = Thing()
+    callback = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    del thing
+    while True:
+        time.sleep(0.01)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGTERM, "")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Timer
 from types import FrameType
 
 INITIAL_HANDLERS = {
@@ -19,6 +21,10 @@ EXIT_SIGNAL_BASE = 128
 """A shell reports a command that a signal ended with this number plus the signal's."""
 
 
+RESEND_SECONDS = 0.05
+"""Time after which a signal is sent again that reached Python where it ignores exceptions."""
+
+
 class Terminated(SystemExit):
     """Raised in the main thread on a signal, so that locks are released and no worker process is left.
 
@@ -28,6 +34,7 @@ class Terminated(SystemExit):
 
     def __init__(self, number: int) -> None:
         super().__init__(EXIT_SIGNAL_BASE + number)
+        self.number = number
 
 
 @contextmanager
@@ -42,9 +49,11 @@ def signals_as_exit(afterwards: signal.Handlers | None = None) -> Iterator[None]
     }
     for number in handled:
         signal.signal(number, _raise_terminated)
+    before_hook, sys.unraisablehook = sys.unraisablehook, _send_again
     try:
         yield
     finally:
+        sys.unraisablehook = before_hook
         for number, before in handled.items():
             signal.signal(number, before if afterwards is None else afterwards)
 
@@ -61,3 +70,18 @@ def ending_sentence(code: object) -> str | None:
 def _raise_terminated(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_DFL)
     raise Terminated(number)
+
+
+def _send_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Send a signal again that came inside a destructor or a callback, where Python ignores what is raised.
+
+    It comes from a thread, a little later, because the main thread is still inside the callback.
+    """
+    if not isinstance(unraisable.exc_value, Terminated):
+        sys.__unraisablehook__(unraisable)
+        return
+    number = unraisable.exc_value.number
+    signal.signal(number, _raise_terminated)
+    again = Timer(RESEND_SECONDS, signal.raise_signal, (number,))
+    again.daemon = True
+    again.start()

@@ -57,6 +57,6 @@ OLD_KEYS: dict[str, dict[str, str]] = {
         "in_flight": "max_concurrency",
         "options": "extra_body",
     },
-    "evaluate": {"label_reader": "explanation_metrics: [label_consistency:DIR]"},
+    "evaluate": {"label_reader": "explanation_metrics"},
 }
 """By stage: old name -> new name."""
