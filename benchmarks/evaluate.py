@@ -373,13 +373,14 @@ def measure_statistics(args: argparse.Namespace) -> Json:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "out").mkdir()
-        write_synthetic_predictions(folder, args.predictions)
+        write_synthetic_predictions(folder, args.predictions, explained=not args.labels_only)
         command = [sys.executable, "-c", EVALUATION, str(folder), str(args.resamples)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return {"part": "statistics", "resamples": args.resamples, **json.loads(done.stdout)}
+    shown = {"explained": not args.labels_only, "resamples": args.resamples}
+    return {"part": "statistics", **shown, **json.loads(done.stdout)}
 
 
-def write_synthetic_predictions(folder: Path, count: int) -> None:
+def write_synthetic_predictions(folder: Path, count: int, explained: bool) -> None:
     """Write posts and about `count` predictions, right in seven of ten rows."""
     draw = random.Random(0)
     tasks = load_tasks()
@@ -402,21 +403,23 @@ def write_synthetic_predictions(folder: Path, count: int) -> None:
                 )
                 write_post(post)
                 for question in task.questions:
-                    write_prediction(_synthetic_prediction(post, question, labels, draw))
+                    write_prediction(_synthetic_prediction(post, question, labels, draw, explained))
 
 
-def _synthetic_prediction(post: Post, question: str, labels: list[str], draw: random.Random) -> Prediction:
+def _synthetic_prediction(
+    post: Post, question: str, labels: list[str], draw: random.Random, explained: bool
+) -> Prediction:
     gold = post.labels[question]
     label = gold if draw.random() < 0.7 else draw.choice(labels)
     probability = draw.uniform(1 / len(labels), 1)
     others = (1 - probability) / (len(labels) - 1)
-    quoted = post.text[20:45]
+    explanation = f'The post says "{post.text[20:45]}". ' + " ".join(draw.choices(WORDS, k=40)) + "."
     return Prediction(
         example_id=example_of(post, question, "instruction").id,
         reading=Reading(
             status="parsed",
             label=label,
-            explanation=f'The post says "{quoted}". ' + " ".join(draw.choices(WORDS, k=40)) + ".",
+            explanation=explanation if explained else "",
         ),
         probabilities={each: probability if each == label else others for each in labels},
         model="synthetic",
@@ -444,6 +447,9 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=512, help="number of pairs")
     parser.add_argument("--predictions", type=int, default=100_000, help="of the part statistics")
     parser.add_argument("--resamples", type=int, default=2000, help="of the part statistics")
+    parser.add_argument(
+        "--labels-only", action="store_true", help="statistics: predictions without explanations"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
         "--dtypes", nargs="+", choices=("float32", "bfloat16"), default=("float32", "bfloat16")
