@@ -32,6 +32,26 @@ _REMOTE_KEYS = frozenset(RemoteOptions.model_fields) | {
 _NO_OPTION = frozenset({"model", "splits", "extra_body", "system_role"})
 """Keys with an option of their own, or none: JSON is given with --set, and so is the role of instructions."""
 
+PostSplits = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SPLIT",
+        help="train, validation or test; may be repeated; default: test.",
+        rich_help_panel=POSTS,
+    ),
+]
+PostSets = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SET", help="Only posts of this set.", rich_help_panel=POSTS),
+]
+QueryForm = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FORM",
+        help="instruction or completion; default: the form the model was trained on.",
+        rich_help_panel=ANSWERS,
+    ),
+]
 
 EXAMPLES = """\
 mentallama predict --model linear:runs/sample-linear/train --data posts.csv --text body --task DR --out labelled.csv
@@ -184,18 +204,8 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 rich_help_panel=TABLE,
             ),
         ] = None,
-        split: Annotated[
-            list[str] | None,
-            typer.Option(
-                metavar="SPLIT",
-                help="train, validation or test; may be repeated; default: test.",
-                rich_help_panel=POSTS,
-            ),
-        ] = None,
-        sets: Annotated[
-            list[str] | None,
-            typer.Option(metavar="SET", help="Only posts of this set.", rich_help_panel=POSTS),
-        ] = None,
+        split: PostSplits = None,
+        sets: PostSets = None,
         every: Annotated[
             bool,
             typer.Option(
@@ -205,14 +215,7 @@ def add_predict_command(app: typer.Typer, run: RunRecipe, log: Callable[[str], N
                 rich_help_panel=ANSWERS,
             ),
         ] = False,
-        form: Annotated[
-            str | None,
-            typer.Option(
-                metavar="FORM",
-                help="instruction or completion; default: the form the model was trained on.",
-                rich_help_panel=ANSWERS,
-            ),
-        ] = None,
+        form: QueryForm = None,
         retry_failed: Annotated[bool, typer.Option("--retry", help="Retry calls that failed.")] = False,
         ray: Annotated[
             str | None,

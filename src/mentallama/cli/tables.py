@@ -245,7 +245,7 @@ def _mean_cell(one: SetExplanationScores, column: ScoreColumn) -> str:
 
 
 def explanation_notes(scores: ScoreFile) -> list[str]:
-    """What the headline counts, what metrics could not score, the metrics' models, and what a judge did."""
+    """Notes under the table: what the headline counts, what metrics could not score, their models, a judge's work."""
     sets: dict[tuple[str, str], list[str]] = {}
     for name, one in (scores.explanation_metrics or {}).items():
         for metric, reasons in one.unscored.items():

@@ -22,7 +22,8 @@ from mentallama.metrics.selective_prediction import (
 from mentallama.tasks import Task
 
 NO_VALIDATION = (
-    "there are no predictions on all labelled validation rows; predict.splits: [validation, test] makes them"
+    "there are no predictions on all labelled validation rows; predict.splits: [validation, test] makes them, "
+    "without predict.max_rows_per_set"
 )
 
 

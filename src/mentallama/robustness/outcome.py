@@ -47,12 +47,13 @@ class AnswersInOrder:
 class RobustnessOutcome:
     """The answers of all models, compared and counted.
 
-    `comparisons` are by model, perturbation and set, `pairs` by model, set and question; `baseline` holds the first
-    model's answers by post, set and question. `questions` counts what each model was asked.
+    `comparisons` are by model, perturbation and set, `pairs` by model, set and question; `baseline` holds the
+    answers of `first_model` by post, set and question. `questions` counts what each model was asked.
     """
 
     comparisons: dict[tuple[str, str, str], PairedAnswers] = field(default_factory=dict)
     pairs: dict[tuple[str, str, str], NegatedPairs] = field(default_factory=dict)
+    first_model: str | None = None
     baseline: dict[tuple[str, str, str], Reading] = field(default_factory=dict)
     questions: dict[str, int] = field(default_factory=dict)
     failed: list[FailedRequest] = field(default_factory=list)
@@ -60,13 +61,13 @@ class RobustnessOutcome:
     def add(self, model: str, plan: RobustnessPlan, predictions: Path, write: WriteRow) -> None:
         """Compare the predictions that a model made for a plan; every comparison of answers is written as a row."""
         answers = AnswersInOrder(predictions)
-        is_first = not self.baseline
+        self.first_model = self.first_model or model
         for _, planned in plan.posts():
             for question in planned:
                 before = answers.of(question.original)
                 self._add_copies(model, question, before, answers, write)
                 if before is not None and SEED in plan.perturbations:
-                    self._add_seed(model, question.original, before, is_first, write)
+                    self._add_seed(model, question.original, before, write)
         for pair in plan.pairs:
             self._add_pair(model, plan, pair, answers)
 
@@ -87,11 +88,9 @@ class RobustnessOutcome:
                 comparison.add(row)
                 write(row)
 
-    def _add_seed(
-        self, model: str, example: Example, answer: Reading, is_first: bool, write: WriteRow
-    ) -> None:
+    def _add_seed(self, model: str, example: Example, answer: Reading, write: WriteRow) -> None:
         key = example.post_id, example.task, example.question
-        if is_first:
+        if model == self.first_model:
             self.baseline[key] = answer
         elif key in self.baseline:
             row = flip_row(example, model, SEED, self.baseline[key], answer)

@@ -10,7 +10,14 @@ import typer
 
 from mentallama.cli.console import echo_wrapped
 from mentallama.cli.options import TasksFolder
-from mentallama.cli.predict import ANSWERS, POSTS, predict_overrides, settings_group
+from mentallama.cli.predict import (
+    POSTS,
+    PostSets,
+    PostSplits,
+    QueryForm,
+    predict_overrides,
+    settings_group,
+)
 from mentallama.cli.settings_options import GroupedCommand, with_settings_options
 from mentallama.cli.setup.completion import complete_models
 from mentallama.config import Predict
@@ -53,18 +60,8 @@ def add_robustness_command(app: typer.Typer, log: Callable[[str], None]) -> None
             ),
         ] = None,
         out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the results.")] = None,
-        split: Annotated[
-            list[str] | None,
-            typer.Option(
-                metavar="SPLIT",
-                help="train, validation or test; may be repeated; default: test.",
-                rich_help_panel=POSTS,
-            ),
-        ] = None,
-        sets: Annotated[
-            list[str] | None,
-            typer.Option(metavar="SET", help="Only posts of this set.", rich_help_panel=POSTS),
-        ] = None,
+        split: PostSplits = None,
+        sets: PostSets = None,
         limit: Annotated[
             int | None,
             typer.Option(
@@ -96,14 +93,7 @@ def add_robustness_command(app: typer.Typer, log: Callable[[str], None]) -> None
                 metavar="NUMBER", min=0, help="Seed of typing errors and intervals.", rich_help_panel=CHANGES
             ),
         ] = 7,
-        form: Annotated[
-            str | None,
-            typer.Option(
-                metavar="FORM",
-                help="instruction or completion; default: the form the model was trained on.",
-                rich_help_panel=ANSWERS,
-            ),
-        ] = None,
+        form: QueryForm = None,
         tasks_folder: TasksFolder = None,
         overrides: Annotated[
             list[str] | None,

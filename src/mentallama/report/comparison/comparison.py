@@ -56,7 +56,7 @@ class Comparison:
 
     @property
     def differences(self) -> dict[tuple[str, str], PairedDifference]:
-        """Those of the other systems from the baseline, in order of the sets."""
+        """The differences of the other systems from the baseline, in order of the sets."""
         others = [system.name for system in self.systems if system is not self.baseline]
         return {
             (name, other): difference
