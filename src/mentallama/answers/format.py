@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mentallama.records import Form
 from mentallama.tasks import Task, find_task
+from mentallama.tasks.answer_values import canonical_value
 
 REASONING_MARKER = "Reasoning:"
 """Separates the label sentence from the explanation in both published forms."""
@@ -21,7 +22,7 @@ def write_answer(
     question
         May be None if the task has only one.
     label
-        A canonical label of the task.
+        A canonical label of the task; for the kinds multi, spans and scale the text of `tasks.answer_values`.
     explanation
         The reason for the label.
     form
@@ -54,6 +55,8 @@ def label_sentence(task: Task, label: str, form: Form = "instruction") -> str:
     ValueError
         There is no such label.
     """
+    if task.answer is not None:
+        return f"{task.answer.for_form(form).rstrip('.').format(answer=canonical_value(task, label))}."
     if label not in task.labels:
         raise ValueError(f"{label!r} is not a label of {task.set}; there are {', '.join(task.labels)}")
     return task.labels[label].answer.for_form(form).rstrip(".") + "."

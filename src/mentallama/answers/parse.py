@@ -29,6 +29,7 @@ from mentallama.answers.markup import AnswerParts, after_thought, split_answer
 from mentallama.answers.refusals import is_refusal, labels_beside_refusal
 from mentallama.records import FORMS, Form, Reading
 from mentallama.tasks import Task, find_task
+from mentallama.tasks.answer_values import canonical_value, value_pattern
 
 _MAX_PROSE = 1 << 13
 """Characters of prose in which a label is looked for, at the beginning and at the end of a longer answer."""
@@ -91,17 +92,29 @@ def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
     rest = after_thought(text)
     if rest is not None and _published_pattern(task, form).match(rest):
         return _read_exact(task, rest, form)
-    label = next(name for name in task.labels if label_sentence(task, name, form) == match[1])
+    if task.is_composite:
+        try:
+            label = canonical_value(task, match[2])
+        except ValueError as fault:
+            return Reading(status="unparsed", reason=str(fault))
+    else:
+        label = next(name for name in task.labels if label_sentence(task, name, form) == match[1])
     return Reading(status="parsed", label=label, explanation=text[match.end() :].strip())
 
 
 @cache
 def _published_pattern(task: Task, form: Form) -> re.Pattern[str]:
-    sentences = "|".join(re.escape(label_sentence(task, name, form)) for name in task.labels)
-    return re.compile(rf"\s*({sentences})\s*{REASONING_MARKER}")
+    if task.answer is not None:
+        before, after = task.answer.for_form(form).rstrip(".").format(answer="\0").split("\0")
+        sentences = rf"{re.escape(before)}({value_pattern(task)}){re.escape(after)}\."
+    else:
+        sentences = "|".join(re.escape(label_sentence(task, name, form)) for name in task.labels)
+    return re.compile(rf"\s*({sentences})\s*{REASONING_MARKER}", re.DOTALL)
 
 
 def _read_free(task: Task, text: str, form: Form) -> Reading:
+    if task.is_composite:
+        return Reading(status="unparsed", reason="is not in the form of the question")
     parts = split_answer(text)
     if parts.unfinished:
         return Reading(status="truncated", reason="the text ends while the model is still thinking")

@@ -4,120 +4,26 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import PurePath
-from string import Formatter
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from mentallama.files.tables import WHITESPACE, Quoting, TableLayout
-from mentallama.records import FORMS, Form, Split
+from mentallama.records import FORMS, Split
+from mentallama.tasks.answer_kinds import (
+    ABSENT,
+    PRESENT,
+    AnswerKind,
+    Part,
+    answer_template_problem,
+    name_problems,
+)
+from mentallama.tasks.wording import ExplanationTemplate, Label, Question, TaskFileModel, Wording
 from mentallama.text.names import FileName
-
-
-class TaskFileModel(BaseModel):
-    """Base of the models of a task file: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Wording(TaskFileModel):
-    """One text in both published forms."""
-
-    instruction: str
-    completion: str
-
-    def for_form(self, form: Form) -> str:
-        return self.instruction if form == "instruction" else self.completion
-
-
-class Question(TaskFileModel):
-    """One question of a task: its wording, other wordings of it, and an instruction to teachers."""
-
-    wording: Wording
-    paraphrases: tuple[str, ...] = ()
-    """The same question in other words, in the instruction form, by which `robustness` asks it too."""
-    teacher_instruction: str | None = None
-    """Added to the task's instruction to teachers, for tasks with several questions."""
-
-
-def _check_names_something(alias: str) -> str:
-    """Refuse an alias without a letter or digit, such as "", " ", "*" or "...": it would match any text."""
-    if not any(map(str.isalnum, alias)):
-        raise ValueError(f"the alias {alias!r} would match any text; an alias needs a letter or a digit")
-    return alias
-
-
-Alias = Annotated[str, AfterValidator(_check_names_something)]
-
-
-class Label(TaskFileModel):
-    """One label: the sentence that states it in each form, and other phrases by which models state it.
-
-    An alias matches whole words, in any case, with or without a plural `s`; `*` matches up to three words. In a yes/no
-    task the aliases of "yes" state the finding ("signs of depression"); negated, the same words are read as "no".
-    """
-
-    answer: Wording
-    aliases: tuple[Alias, ...] = ()
-    negated_aliases: tuple[Alias, ...] = ()
-    """Phrases whose negation states this label, such as "any mental disorder" for "no mental disorders"."""
-    because: str
-    """Why a quotation supports the label, such as "wording that goes with signs of depression"; replaces `{because}`
-    in templates."""
-
-
-class ExplanationTemplate(TaskFileModel):
-    """Sentences of an explanation that is generated from evidence.
-
-    `{quotes}` is replaced by quotations from the post, `{because}` by the label's `because`. `evidence` is for
-    quotations that support the label, `counter_evidence` for those against it, `inconclusive` for posts with little of
-    either, `unsupported` for posts that do not speak for the label at all.
-    """
-
-    evidence: str
-    counter_evidence: str
-    no_counter_evidence: str
-    inconclusive: str
-    unsupported: str | None = None
-    """If None, `inconclusive` is used."""
-    given_label_supported: str | None = None
-    """Used instead of `evidence` if the label was given to the teacher; may also contain `{question}`."""
-    given_label_unsupported: str | None = None
-    """The same for a label that the post hardly supports. If None, `counter_evidence` and `inconclusive` are used."""
-    quote_marks: tuple[str, str] = ("“", "”")
-    quote_separator: str = ", "
-
-    @model_validator(mode="after")
-    def _placeholders_exist(self) -> ExplanationTemplate:
-        for name in type(self).model_fields:
-            text, known = getattr(self, name), _PLACEHOLDERS.get(name)
-            if isinstance(text, str) and known is not None and (unknown := _unknown_placeholder(text, known)):
-                allowed = " and ".join(f"{{{each}}}" for each in known) or "no braces"
-                raise ValueError(f"{name}: {unknown}; it may contain {allowed}")
-        return self
-
-
-_PLACEHOLDERS = {
-    "evidence": ("quotes", "because"),
-    "counter_evidence": ("quotes", "because"),
-    "inconclusive": (),
-    "given_label_supported": ("quotes", "because", "question"),
-    "given_label_unsupported": ("quotes", "because", "question"),
-}
-"""Names allowed in braces, by sentence; sentences that are not listed are used as they are."""
-
-
-def _unknown_placeholder(text: str, known: Collection[str]) -> str | None:
-    try:
-        names = [name for _, name, _, _ in Formatter().parse(text) if name is not None]
-    except ValueError:
-        return "a brace is not closed; write {{ or }} for the character itself"
-    unknown = [name for name in names if name not in known]
-    return f"{{{unknown[0]}}} stands for nothing" if unknown else None
 
 
 class ColumnMap(TaskFileModel):
@@ -336,8 +242,15 @@ class Task(TaskFileModel):
     needs_agreement: bool
     """Whether posts may be sent to a remote endpoint only if the user allows it."""
     language: str
+    kind: AnswerKind = "choice"
+    """Kind of answer to all its questions (see `answer_kinds`)."""
     questions: dict[str, Question] = Field(min_length=1)
-    labels: dict[str, Label] = Field(min_length=2)
+    labels: dict[str, Label] = Field(min_length=1)
+    """Labels to choose from; for ordinal and scale the levels, from lowest to highest; for spans the types."""
+    items: dict[str, str] = {}
+    """Items of a scale: name -> what the level is given for, such as "trouble sleeping"."""
+    answer: Wording | None = None
+    """The sentence that states an answer of the kinds multi, spans and scale; `{answer}` stands for the answer."""
     high_risk_label: str | None = None
     """The label whose misses are most costly; None if no label stands out."""
     teacher_instruction: str
@@ -347,6 +260,30 @@ class Task(TaskFileModel):
     published_rows: SplitCounts | None = None
     """Rows of the published benchmark; None for a set that is not part of it."""
     sources: tuple[Source, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Task:
+        names = {"labels": self.labels} | ({"items": self.items} if self.items else {})
+        if problem := next(iter(self._kind_problems()), None):
+            raise ValueError(problem)
+        if self.is_composite and (problem := name_problems(names)):
+            raise ValueError(problem)
+        return self
+
+    def _kind_problems(self) -> Iterator[str]:
+        if len(self.labels) < 2 and self.kind not in {"multi", "spans"}:
+            yield f"labels: a task of kind {self.kind} has at least 2"
+        if bool(self.items) != (self.kind == "scale"):
+            yield "items: a scale has items, and no other kind has"
+        if self.is_composite != (self.answer is not None):
+            yield "answer: the kinds multi, spans and scale have a sentence with {answer}, and no other kind has"
+        if self.answer is not None and (problem := answer_template_problem(self.answer)):
+            yield f"answer: {problem}"
+        if any(label.score is not None for label in self.labels.values()) and not self.has_levels:
+            yield f"labels: only levels have a score, and a task of kind {self.kind} has none"
+        scores = list(self.level_scores.values())
+        if self.has_levels and scores != sorted(set(scores)):
+            yield "labels: levels are listed from the lowest score to the highest"
 
     @model_validator(mode="after")
     def _answers_differ(self) -> Task:
@@ -394,8 +331,36 @@ class Task(TaskFileModel):
 
     @cached_property
     def is_yes_no(self) -> bool:
-        """Whether the labels are "yes" and "no"."""
-        return set(self.labels) == {"yes", "no"}
+        """Whether the answers are "yes" and "no"."""
+        return self.kind == "choice" and set(self.labels) == {"yes", "no"}
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether an answer consists of several decisions, so that its label is the text of `answer_values`."""
+        return self.kind in {"multi", "spans", "scale"}
+
+    @property
+    def has_levels(self) -> bool:
+        """Whether the labels are ordered levels."""
+        return self.kind in {"ordinal", "scale"}
+
+    @cached_property
+    def level_scores(self) -> dict[str, int]:
+        """Number of each level; empty if the labels are no levels."""
+        labels = self.labels.items() if self.has_levels else ()
+        return {
+            name: index if label.score is None else label.score for index, (name, label) in enumerate(labels)
+        }
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The decisions of which an answer consists."""
+        levels = tuple(self.labels)
+        if self.kind == "scale":
+            return tuple(Part(item, levels, ordered=True) for item in self.items)
+        if self.is_composite:
+            return tuple(Part(label, (ABSENT, PRESENT)) for label in self.labels)
+        return (Part("", levels, ordered=self.kind == "ordinal"),)
 
     def resolve_question(self, question: str | None = None) -> str:
         """Return the given question, or the task's only one if None.
