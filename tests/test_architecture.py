@@ -34,6 +34,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("config",),
     ("llm_api",),
     ("analysts",),
+    ("attribution",),
     ("explanation_metrics",),
     ("pipeline.stage", "pipeline.cache_key", "pipeline.run_lock"),
     STAGE_NAMES,

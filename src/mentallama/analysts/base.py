@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -50,11 +52,14 @@ class Analyst(ABC):
         Form of query that its model was trained on.
     tasks
         Tasks by set name.
+    attribution_methods
+        The methods of `mentallama.attribution` that explain it with little effort ("fast") and best ("full").
     """
 
     spec: str = ""
     form: Form = "instruction"
     tasks: Mapping[str, Task] = MappingProxyType({})
+    attribution_methods: Mapping[str, str] = MappingProxyType({"fast": "occlusion", "full": "occlusion"})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
@@ -72,6 +77,18 @@ class Analyst(ABC):
         UsageError
             One of them cannot be asked, whatever the post: its prompt does not fit, or has no examples.
         """
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether predictions come with probabilities; a single one may lack them nevertheless."""
+        return True
+
+    def scoring_view(self) -> Analyst:
+        """The same model for labels and probabilities only: it generates no explanations, and has counts of its own."""
+        view = copy(self)
+        if hasattr(self, "counts"):
+            view.counts = Counter[str]()  # type: ignore[attr-defined]
+        return view
 
     @abstractmethod
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:

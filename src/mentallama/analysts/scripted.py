@@ -54,6 +54,11 @@ class ScriptedAnalyst(Analyst):
         """
         return cls(read_records(file, ScriptedAnswer), tasks)
 
+    @property
+    def gives_probabilities(self) -> bool:
+        """False: a fixed answer has none."""
+        return False
+
     def predict(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Parse the answer to each example, as the output of any other model is parsed.
 

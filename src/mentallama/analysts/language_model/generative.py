@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from math import exp, fsum, inf, isnan
 from typing import Generic, Protocol, TypeVar
 
@@ -122,6 +123,19 @@ class GenerativeAnalyst(Analyst, Generic[EncoderT]):
         self._prompt_encoders: dict[Form, EncoderT] = {}
         self._answer_tokens: dict[tuple[str, Form], AnswerTokens] = {}
         self._generates = options.mode == "free" or not options.labels_only
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """False in free mode, where the label is in the generated text."""
+        return self._options.mode != "free"
+
+    def scoring_view(self) -> GenerativeAnalyst[EncoderT]:
+        """The same model without explanations, unless the label is in them."""
+        view = copy(self)
+        view._options = replace(self._options, labels_only=True, log=lambda _: None)
+        view._builder = PredictionBuilder(self.name, self._context, view._options)
+        view.counts, view._generates = view._builder.counts, self._options.mode == "free"
+        return view
 
     def prepare(self, questions: Collection[QuestionKey]) -> None:
         """Encode each question about an empty post, so that one that does not fit is found before any work."""

@@ -12,6 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
@@ -138,6 +139,19 @@ class RemoteAnalyst(Analyst):
         except ValidationError as error:  # its own message may show values of the settings
             raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
         return cls(open_endpoint(f"remote:{location}", settings, environ), options, transport, cache)
+
+    @property
+    def gives_probabilities(self) -> bool:
+        """Whether the endpoint scores answers, which it is asked at first; raises as `predict` does."""
+        return self._scorer is not None
+
+    def scoring_view(self) -> RemoteAnalyst:
+        """The same endpoint, budget and cache, without explanations; it has found out how answers are scored."""
+        _ = self._scorer
+        view = copy(self)
+        view._options = replace(self._options, labels_only=True)
+        view.counts, view.unanswered, view.failed = Counter[str](), Counter[str](), {}
+        return view
 
     def prepare(self, questions: Collection[QuestionKey]) -> None:
         """Raise `UsageError` if a question has no examples that few-shot prompts need; nothing is sent."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -56,13 +57,16 @@ class LabelAttribution:
     """Contribution of each word of a post to one label, whether or not it is the most likely.
 
     `contributions` has shape (words,), in log-odds; None if the label did not occur in training. `tfidf_shares` has the
-    same shape: each word's share of the post's tf-idf.
+    same shape: each word's share of the post's tf-idf. `completeness_gap` is how far the contributions are from adding
+    up to the log-odds of the label, log p / (1 - p), less those of its prior: 0 between two labels, up to rounding.
+    None as `contributions` is.
     """
 
     label: str
     words: WordSequence
     contributions: FloatArray | None
     tfidf_shares: FloatArray
+    completeness_gap: float | None = None
 
 
 def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> Decision:
@@ -84,6 +88,18 @@ def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> D
     excess = (intercept - prior_margin) / vector.values.sum()
     contributions = vector.attribute_to_words(weights[:, label] * scale + excess)
     return Decision(logits, label, contributions, prior_margin, float(logits[label] * scale))
+
+
+def _completeness_gap(decision: Decision, head: LinearHead) -> float:
+    found, prior = (
+        _log_odds(distribution, decision.label)
+        for distribution in (decision.probabilities, np.array(head.metadata.label_prior))
+    )
+    return abs(float(decision.contributions.sum()) - (found - prior))
+
+
+def _log_odds(distribution: FloatArray, label: int) -> float:
+    return float(np.log(distribution[label]) - np.log(np.delete(distribution, label).sum()))
 
 
 def _support(decision: Decision, head: LinearHead) -> Support:
@@ -108,6 +124,8 @@ class LinearAnalyst(Analyst):
     tasks
         Tasks by set name; None: those of the package.
     """
+
+    attribution_methods = MappingProxyType({"fast": "exact", "full": "exact"})
 
     def __init__(
         self,
@@ -178,6 +196,7 @@ class LinearAnalyst(Analyst):
             words=vector.words,
             contributions=decision.contributions if known else None,
             tfidf_shares=vector.attribute_to_words(np.ones(len(vector.columns))),
+            completeness_gap=_completeness_gap(decision, head) if known else None,
         )
 
     def _head(self, example: Example) -> LinearHead:

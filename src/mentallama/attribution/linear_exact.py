@@ -1,0 +1,56 @@
+"""The exact contributions of a linear analyst's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mentallama.analysts.base import Analyst
+from mentallama.attribution.base import Attribution
+from mentallama.errors import UsageError
+from mentallama.records import Example
+
+if TYPE_CHECKING:
+    from mentallama.analysts.linear.analyst import LinearAnalyst
+
+
+class ExactAttribution:
+    """Divides the decision of a linear analyst among the words of a post.
+
+    The baseline is what the model expects of a post that it has not read: the prior of its labels. Between two labels
+    the weights add up to the difference of the log-odds. Among more labels a linear model decides by each label's logit
+    against the mean of the others, and the contributions add up to that; `completeness_gap` says how far it is from the
+    log-odds.
+    """
+
+    def __init__(self, analyst: LinearAnalyst) -> None:
+        self._analyst = analyst
+
+    def attribute(self, examples: Sequence[Example], labels: Sequence[str]) -> list[Attribution]:
+        """Attribute labels to words.
+
+        Raises
+        ------
+        UsageError
+            The analyst was not trained on a question, or on a label.
+        """
+        return [self._attribute(example, label) for example, label in zip(examples, labels, strict=True)]
+
+    def _attribute(self, example: Example, label: str) -> Attribution:
+        found = self._analyst.explain(example, label)
+        if found.contributions is None:
+            raise UsageError(
+                f"{self._analyst.name} has not learnt the label {label!r}, so it has no reason for it"
+            )
+        units = tuple(zip(found.words.starts.tolist(), found.words.ends.tolist(), strict=True))
+        return Attribution(label, units, tuple(found.contributions.tolist()), "exact", found.completeness_gap)
+
+
+def load_exact(analyst: Analyst) -> ExactAttribution:
+    """Raises `UsageError` unless the analyst is linear."""
+    from mentallama.analysts.linear.analyst import LinearAnalyst
+
+    if not isinstance(analyst, LinearAnalyst):
+        name = analyst.spec or type(analyst).__name__
+        raise UsageError(f"the method exact explains linear analysts, and {name} is none; use occlusion")
+    return ExactAttribution(analyst)
