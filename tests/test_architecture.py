@@ -31,6 +31,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "run_files",
     ),
     ("text", "files", "tasks", "answers", "metrics", "prompts"),
+    ("symptoms",),
     ("config",),
     ("llm_api",),
     ("analysts",),
