@@ -102,5 +102,5 @@ def test_faults_of_a_folder(tmp_path: Path) -> None:
 
 
 def test_an_unknown_pack() -> None:
-    with pytest.raises(UsageError, match="there is no criterion pack named 'PHQ9'; did you mean PHQ-9?"):
+    with pytest.raises(UsageError, match=r"named 'PHQ9'; did you mean PHQ-9\?"):
         find_pack("PHQ9")
