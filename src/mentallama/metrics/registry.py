@@ -1,7 +1,8 @@
 """Tables of the metrics. To add one, write its function in this package and add a line to one of the tables.
 
-`evaluate` computes every metric in `METRICS` and writes it to `scores.json`; the terminal table and the report read
-their columns from the same table. The gate `reference_overlap` of `check` computes the metrics in `OVERLAP_METRICS`.
+`evaluate` computes every metric in `METRICS` and, of tasks of other kinds than choice, in `KIND_METRICS`, and writes it
+to `scores.json`; the terminal table and the report read their columns from the same tables. The gate
+`reference_overlap` of `check` computes the metrics in `OVERLAP_METRICS`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from mentallama.metrics.classification import ConfusionCounts, accuracy, macro_f1, micro_f1, weighted_f1
+from mentallama.metrics.kinds.answer_levels import ScoredAnswers
+from mentallama.metrics.kinds.multilabel import example_f1, hamming_loss
+from mentallama.metrics.kinds.ordinal import (
+    linear_correlation,
+    mean_absolute_error,
+    quadratic_weighted_kappa,
+    rank_correlation,
+    worst_case_absolute_error,
+)
+from mentallama.metrics.kinds.scale import band_accuracy, complete_sums, mean_item_error, mean_item_kappa
+from mentallama.metrics.kinds.typed_spans import exact_span_f1, partial_span_f1
 from mentallama.metrics.text_overlap import PAIRS_AT_ONCE, OverlapMetric, bleu, chrf, rouge1, rouge2, rouge_l
 from mentallama.parallel import batched
+from mentallama.tasks.answer_kinds import AnswerKind
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,142 @@ METRICS: tuple[Metric, ...] = (
 
 Micro F1 equals accuracy if every answer has a label, so the terminal leaves it out.
 """
+
+
+@dataclass(frozen=True)
+class KindMetric:
+    """A number computed from the answers of a set whose task is of another kind than choice.
+
+    Fields are those of `Metric`. `compute` returns None where the answers do not determine a value, and `undefined`
+    says then why. Titles without a unit are of numbers in percent.
+    """
+
+    name: str
+    title: str
+    compute: Callable[[ScoredAnswers], float | None]
+    digits: int = 2
+    in_terminal: bool = True
+    undefined: str = "no answer has anything to count"
+
+
+def _worst_case(answers: ScoredAnswers) -> float | None:
+    levels = answers.levels
+    gold, predicted = levels.score_pairs(0)
+    unanswered = levels.scores(levels.gold[~levels.answered, 0])
+    return worst_case_absolute_error(gold, predicted, unanswered, levels.level_scores)
+
+
+_NO_VARIANCE = "there are fewer than two pairs of levels, or they do not vary"
+
+_WEIGHTED_F1 = KindMetric("weighted_f1", "weighted F1", lambda answers: float(answers.classes.weighted_f1()))
+_MACRO_F1 = KindMetric("macro_f1", "macro F1", lambda answers: answers.classes.macro_f1(), in_terminal=False)
+_MICRO_F1 = KindMetric("micro_f1", "micro F1", lambda answers: answers.classes.micro_f1())
+_EXACT_ANSWERS = KindMetric("accuracy", "exact answers", lambda answers: 100 * answers.exact / answers.rows)
+_COMMON = (_WEIGHTED_F1, _EXACT_ANSWERS, _MACRO_F1, _MICRO_F1)
+"""Metrics that answers of several parts have under the names of `METRICS`, so that tables of all kinds share them."""
+
+_KAPPA = KindMetric(
+    "quadratic_kappa",
+    "quadratic kappa",
+    lambda answers: quadratic_weighted_kappa(*answers.levels.score_pairs(0)),
+    digits=3,
+    undefined=_NO_VARIANCE,
+)
+_ERROR = KindMetric(
+    "mean_absolute_error",
+    "mean error, levels",
+    lambda answers: mean_absolute_error(*answers.levels.score_pairs(0)),
+    undefined="no answer has a level",
+)
+_SPEARMAN = KindMetric(
+    "spearman",
+    "Spearman",
+    lambda answers: rank_correlation(*answers.levels.score_pairs(0)),
+    digits=3,
+    undefined=_NO_VARIANCE,
+)
+_EXACT_SPANS = KindMetric("exact_span_f1", "exact span F1", lambda answers: exact_span_f1(answers.spans))
+_PARTIAL_SPANS = KindMetric(
+    "partial_span_f1", "partial span F1", lambda answers: partial_span_f1(answers.spans)
+)
+
+KIND_METRICS: Mapping[AnswerKind, tuple[KindMetric, ...]] = MappingProxyType(
+    {
+        "choice": (),
+        "ordinal": (
+            _KAPPA,
+            _ERROR,
+            _SPEARMAN,
+            KindMetric(
+                "worst_case_absolute_error",
+                "mean error, worst case",
+                _worst_case,
+                in_terminal=False,
+            ),
+        ),
+        "multi": (
+            *_COMMON,
+            KindMetric("example_f1", "example F1", lambda answers: example_f1(answers.levels)),
+            KindMetric("hamming_loss", "Hamming loss", lambda answers: hamming_loss(answers.levels)),
+        ),
+        "spans": (*_COMMON, _EXACT_SPANS, _PARTIAL_SPANS),
+        "scale": (
+            *_COMMON,
+            KindMetric(
+                "item_quadratic_kappa",
+                "quadratic kappa of items",
+                lambda answers: mean_item_kappa(answers.levels),
+                digits=3,
+                undefined=_NO_VARIANCE,
+            ),
+            KindMetric(
+                "item_absolute_error",
+                "mean error of items, levels",
+                lambda answers: mean_item_error(answers.levels),
+                undefined="no answer fills an item that the gold answer fills",
+            ),
+            KindMetric(
+                "sum_absolute_error",
+                "mean error of sums",
+                lambda answers: mean_absolute_error(*complete_sums(answers.levels)),
+                undefined="no answer is complete where the gold answer is",
+            ),
+            KindMetric(
+                "sum_correlation",
+                "Pearson of sums",
+                lambda answers: linear_correlation(*complete_sums(answers.levels)),
+                digits=3,
+                undefined="there are fewer than two pairs of sums, or they do not vary",
+            ),
+            KindMetric(
+                "band_accuracy",
+                "right band",
+                lambda answers: band_accuracy(answers.levels, answers.lowest_sums),
+                undefined="the task has no bands, or no gold answer is complete",
+            ),
+        ),
+    }
+)
+"""Metrics of a kind of answer, in the order of columns. Those of choice and ordinal stand behind `METRICS`; answers of
+several parts have no confusion counts of whole answers, so that the metrics of the same names stand here."""
+
+PART_METRICS: Mapping[AnswerKind, tuple[KindMetric, ...]] = MappingProxyType(
+    {
+        "choice": (),
+        "ordinal": (),
+        "multi": (),
+        "spans": (_EXACT_SPANS, _PARTIAL_SPANS),
+        "scale": (_KAPPA, _ERROR, _SPEARMAN),
+    }
+)
+"""Metrics of each part of an answer, beside precision, recall and F1 of its classes."""
+
+
+def metrics_of(kind: AnswerKind) -> tuple[Metric | KindMetric, ...]:
+    """The metrics of sets of a kind, in the order of columns; the first one has a confidence interval."""
+    label_metrics = METRICS if kind in {"choice", "ordinal"} else ()
+    return *label_metrics, *KIND_METRICS[kind]
+
 
 OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(
     {"chrf": chrf, "bleu": bleu, "rouge1": rouge1, "rouge2": rouge2, "rougeL": rouge_l}

@@ -249,6 +249,8 @@ class Task(TaskFileModel):
     """Labels to choose from; for ordinal and scale the levels, from lowest to highest; for spans the types."""
     items: dict[str, str] = {}
     """Items of a scale: name -> what the level is given for, such as "trouble sleeping"."""
+    bands: dict[str, int] = {}
+    """Bands of a scale's sum: name -> lowest sum, from the lowest band, which begins at the lowest sum there is."""
     answer: Wording | None = None
     """The sentence that states an answer of the kinds multi, spans and scale; `{answer}` stands for the answer."""
     high_risk_label: str | None = None
@@ -275,6 +277,8 @@ class Task(TaskFileModel):
             yield f"labels: a task of kind {self.kind} has at least 2"
         if bool(self.items) != (self.kind == "scale"):
             yield "items: a scale has items, and no other kind has"
+        if problem := self._band_problem():
+            yield f"bands: {problem}"
         if self.is_composite != (self.answer is not None):
             yield "answer: the kinds multi, spans and scale have a sentence with {answer}, and no other kind has"
         if self.answer is not None and (problem := answer_template_problem(self.answer)):
@@ -284,6 +288,18 @@ class Task(TaskFileModel):
         scores = list(self.level_scores.values())
         if self.has_levels and scores != sorted(set(scores)):
             yield "labels: levels are listed from the lowest score to the highest"
+
+    def _band_problem(self) -> str | None:
+        """A sentence if the bands do not divide the sums of a scale; else None."""
+        lowest = list(self.bands.values())
+        if not lowest:
+            return None
+        if self.kind != "scale":
+            return "only a scale has a sum that could lie in a band"
+        first, last = (len(self.items) * edge(self.level_scores.values()) for edge in (min, max))
+        if lowest != sorted(set(lowest)) or lowest[0] != first or lowest[-1] > last:
+            return f"each begins above the one before, the first at the lowest sum, {first}, the last at {last} at most"
+        return None
 
     @model_validator(mode="after")
     def _answers_differ(self) -> Task:
