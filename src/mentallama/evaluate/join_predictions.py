@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mentallama.analysts.answer_parts import labels_by_head
 from mentallama.analysts.majority import LabelCounts
 from mentallama.errors import DataError
 from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
@@ -56,7 +57,8 @@ def join_predictions(
     for split, example in iter_examples(posts, form, tasks):
         number, prediction = unmatched.pop(example.id, (0, None))
         if split == "train" and example.label is not None:
-            training_rows.append((example.task, example.question, example.label))
+            levels = labels_by_head(tasks[example.task], {example.question: example.label})
+            training_rows += [(example.task, head, level) for head, level in levels.items()]
         if split == "train":
             continue  # a prediction about a training post has no score, but does not count as unused either
         if example.label is None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from mentallama.analysts.majority import LabelCounts, majority_label
+from mentallama.analysts.answer_parts import labels_by_head
+from mentallama.analysts.majority import LabelCounts
 from mentallama.answers.parse import read_answer
 from mentallama.evaluate.scores import ScoredRow
 from mentallama.files.imhi_release import find_release_files, read_release_file
@@ -28,9 +29,9 @@ def majority_scores(
     scores = {}
     for name, of_set in rows.items():
         task = tasks[name]
-        shares = {row.question: training.shares(task, row.question) for row in of_set}
-        labels = {question: majority_label(share) for question, share in shares.items() if share is not None}
-        if of_set and labels.keys() == shares.keys():
+        answers = {row.question: training.answer(task, row.question) for row in of_set}
+        labels = {question: answer.value for question, answer in answers.items() if answer is not None}
+        if of_set and labels.keys() == answers.keys():
             predicted = [labels[row.question] for row in of_set]
             scores[name] = round_score(100 * weighted_f1_of_labels([row.gold for row in of_set], predicted))
     return scores
@@ -53,6 +54,7 @@ def release_training_labels(
                 for row in read_release_file(file, tasks[file.set]):
                     reading = read_answer(tasks[file.set], row.reference, form)
                     if reading.label is not None:
-                        yield file.set, row.question, reading.label
+                        levels = labels_by_head(tasks[file.set], {row.question: reading.label})
+                        yield from ((file.set, head, level) for head, level in levels.items())
 
     return LabelCounts.of_rows(labels())

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import LINEAR_MODEL_FILE
-from mentallama.analysts.linear.analyst import LinearAnalyst, decide
+from mentallama.analysts.linear.analyst import LinearAnalyst
+from mentallama.analysts.linear.decision import decide
 from mentallama.analysts.linear.features import Featurizer
 from mentallama.analysts.linear.serialization import LinearHead, load_linear_model
 from mentallama.analysts.registry import open_analyst

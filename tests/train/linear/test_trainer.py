@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mentallama.analysts.linear.analyst import LinearAnalyst, decide
+from mentallama.analysts.linear.analyst import LinearAnalyst
+from mentallama.analysts.linear.decision import decide
 from mentallama.analysts.linear.serialization import load_linear_model
 from mentallama.config import LinearSettings
 from mentallama.errors import UsageError

@@ -6,50 +6,36 @@ baseline that a larger model has to beat.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
-from mentallama.analysts.base import Analyst
-from mentallama.analysts.linear.features import Featurizer, FloatArray, NgramConfig, TfidfVector, WordSequence
-from mentallama.analysts.linear.rationale import (
-    NEAR_PRIOR,
-    Support,
-    choose_spans,
-    outweighing_spans,
-    write_rationale,
+from mentallama.analysts.answer_parts import (
+    ComposedAnswer,
+    compose_answer,
+    question_of_head,
 )
+from mentallama.analysts.base import Analyst
+from mentallama.analysts.linear.composite import (
+    NamedPart,
+    composite_evidence,
+    composite_rationale,
+    named_parts,
+)
+from mentallama.analysts.linear.decision import completeness_gap, decide, support_of
+from mentallama.analysts.linear.features import Featurizer, FloatArray, NgramConfig, TfidfVector, WordSequence
+from mentallama.analysts.linear.rationale import choose_spans, outweighing_spans, write_rationale
 from mentallama.analysts.linear.serialization import LinearHead, LinearSetModel, load_linear_model
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading
-from mentallama.tasks import Task, load_tasks
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The answer of a linear model to one question about one post.
-
-    `logits` has shape (labels,), is calibrated and sums to 0; `label` is the index of the highest, or of a given label.
-    `margin` is the label's logit minus the mean logit of the others, which for two labels is the log-odds. It is the
-    sum of `prior_margin`, the margin of the label's prior, and of `contributions`, one per word: the post's weight of
-    evidence (Good, 1950). So the words of a post speak for a label exactly if they make it likelier than it usually is.
-    """
-
-    logits: FloatArray
-    label: int
-    contributions: FloatArray
-    prior_margin: float
-    margin: float
-
-    @property
-    def probabilities(self) -> FloatArray:
-        """Softmax of the calibrated logits, shape (labels,)."""
-        weights: FloatArray = np.exp(self.logits - self.logits.max())
-        probabilities: FloatArray = weights / weights.sum()
-        return probabilities
+from mentallama.tasks import QuestionKey, Task, load_tasks
+from mentallama.tasks.answer_kinds import ABSENT, PRESENT
+from mentallama.tasks.answer_values import value_levels
 
 
 @dataclass(frozen=True)
@@ -67,47 +53,6 @@ class LabelAttribution:
     contributions: FloatArray | None
     tfidf_shares: FloatArray
     completeness_gap: float | None = None
-
-
-def decide(vector: TfidfVector, head: LinearHead, label: int | None = None) -> Decision:
-    """Apply the head of one question to a vector. `label` is the index of the label to explain; None: the most
-    likely."""
-    weights = head.weights.take(vector.columns, axis=0).astype(np.float64)
-    intercepts = head.intercepts.astype(np.float64)
-    logits = vector.values @ weights + intercepts
-    label = int(logits.argmax()) if label is None else label
-    # Logits sum to 0, so the mean of the others is -logit / (labels - 1).
-    scale = len(logits) / (len(logits) - 1)
-    log_prior = np.log(head.metadata.label_prior)
-    prior_margin = float(log_prior[label] - log_prior.mean()) * scale
-    intercept = float(intercepts[label]) * scale
-    if not len(vector.columns):  # no known word: the intercept is all that is left
-        return Decision(logits, label, np.zeros(len(vector.words.forms)), intercept, intercept)
-    # A regression on posts of unit length moves an arbitrary part of the evidence into its intercept: words that are
-    # common with one label weigh as much as the intercept takes back. Each word gets its share of the difference.
-    excess = (intercept - prior_margin) / vector.values.sum()
-    contributions = vector.attribute_to_words(weights[:, label] * scale + excess)
-    return Decision(logits, label, contributions, prior_margin, float(logits[label] * scale))
-
-
-def _completeness_gap(decision: Decision, head: LinearHead) -> float:
-    found, prior = (
-        _log_odds(distribution, decision.label)
-        for distribution in (decision.probabilities, np.array(head.metadata.label_prior))
-    )
-    return abs(float(decision.contributions.sum()) - (found - prior))
-
-
-def _log_odds(distribution: FloatArray, label: int) -> float:
-    return float(np.log(distribution[label]) - np.log(np.delete(distribution, label).sum()))
-
-
-def _support(decision: Decision, head: LinearHead) -> Support:
-    """How far the post speaks for the decision's label."""
-    if decision.margin <= decision.prior_margin:
-        return "none"
-    gain = decision.probabilities[decision.label] - head.metadata.label_prior[decision.label]
-    return "clear" if abs(gain) > NEAR_PRIOR else "weak"
 
 
 class LinearAnalyst(Analyst):
@@ -135,11 +80,11 @@ class LinearAnalyst(Analyst):
         tasks: Mapping[str, Task] | None = None,
     ) -> None:
         self.name = name
-        self._set_models = dict(set_models)
         self._catalogue = load_tasks() if tasks is None else tasks
         self._featurizers: dict[str, Featurizer] = {
             name: model.featurizer(ngrams) for name, model in set_models.items()
         }
+        self._heads = _heads_by_question(set_models)
 
     @classmethod
     def load(cls, folder: Path, tasks: Mapping[str, Task] | None = None) -> LinearAnalyst:
@@ -158,7 +103,7 @@ class LinearAnalyst(Analyst):
     @property
     def supported_questions(self) -> tuple[tuple[str, str], ...]:
         """The questions this model answers, as (set, question)."""
-        return tuple((name, question) for name, model in self._set_models.items() for question in model.heads)
+        return tuple(self._heads)
 
     def predict(self, examples: Iterable[Example]) -> Iterator[Prediction]:
         """Answer examples one by one.
@@ -170,13 +115,15 @@ class LinearAnalyst(Analyst):
         """
         key, vector = None, None
         for example in examples:
-            head = self._head(example)
-            task = self._task(example.task, head)
+            task, heads = self._task_and_heads(example)
             # Consecutive questions about the same post share its features.
             if vector is None or key != (example.task, example.text):
                 key = (example.task, example.text)
                 vector = self._featurizers[example.task].transform(example.text)
-            yield self._predict(example, vector, head, task)
+            if task.is_composite:
+                yield self._predict_parts(example, vector, heads, task)
+            else:
+                yield self._predict(example, vector, heads[""], task)
 
     def explain(self, example: Example, label: str | None = None) -> LabelAttribution:
         """Divide the margin of a label among the words of a post; without a label, that of the most likely one.
@@ -186,46 +133,60 @@ class LinearAnalyst(Analyst):
         UsageError
             As for `predict`.
         """
-        head = self._head(example)
-        self._task(example.task, head)
-        vector, labels = self._featurizers[example.task].transform(example.text), head.metadata.labels
-        known = label is None or label in labels
-        decision = decide(vector, head, labels.index(label) if label in labels else None)
+        task, heads = self._task_and_heads(example)
+        vector = self._featurizers[example.task].transform(example.text)
+        if label is None:
+            label = _answer_parts(task, heads, vector, example.text).answer.value
+        explained = [
+            (decide(vector, heads[part], heads[part].metadata.labels.index(level)), heads[part])
+            for part, level in _named_levels(task, label).items()
+            if part in heads and level in heads[part].metadata.labels
+        ]
         return LabelAttribution(
-            label=labels[decision.label] if label is None else label,
+            label=label,
             words=vector.words,
-            contributions=decision.contributions if known else None,
+            contributions=np.sum([decision.contributions for decision, _ in explained], axis=0)
+            if explained
+            else None,
             tfidf_shares=vector.attribute_to_words(np.ones(len(vector.columns))),
-            completeness_gap=_completeness_gap(decision, head) if known else None,
+            completeness_gap=sum(itertools.starmap(completeness_gap, explained)) if explained else None,
         )
 
-    def _head(self, example: Example) -> LinearHead:
-        model = self._set_models.get(example.task)
-        if model is None or example.question not in model.heads:
+    def _task_and_heads(self, example: Example) -> tuple[Task, dict[str, LinearHead]]:
+        """The task of an example, and the heads of its question by part."""
+        heads = self._heads.get((example.task, example.question))
+        if heads is None:
             known = ", ".join(f"{name} ({question})" for name, question in self.supported_questions)
             question = f"{example.task} ({example.question})"
             raise UsageError(f"{self.name} was not trained on {question}; it answers {known}")
-        return model.heads[example.question]
+        return self._task(example.task, heads), heads
 
-    def _task(self, name: str, head: LinearHead) -> Task:
+    def _task(self, name: str, heads: Mapping[str, LinearHead]) -> Task:
         if name not in self._catalogue:
             raise UsageError(
                 f"{self.name} answers {name}, but no task file describes {name}; name the folder of "
                 "its file with --tasks, in Python with tasks="
             )
         task = self._catalogue[name]
-        unknown = set(head.metadata.labels) - set(task.labels)
-        if unknown:
-            names = ", ".join(map(repr, sorted(unknown)))
+        parts = {part.name: part for part in task.parts}
+        if unknown := heads.keys() - parts.keys():
             raise UsageError(
-                f"{self.name} gives labels that task {name} does not have ({names}); train again"
+                f"{self.name} was trained when answers to {name} had other parts "
+                f"({', '.join(sorted(map(repr, unknown)))}); train again"
             )
+        for part, head in heads.items():
+            unknown = set(head.metadata.labels) - set(parts[part].levels)
+            if unknown:
+                names = ", ".join(map(repr, sorted(unknown)))
+                raise UsageError(
+                    f"{self.name} gives labels that task {name} does not have ({names}); train again"
+                )
         return task
 
     def _predict(self, example: Example, vector: TfidfVector, head: LinearHead, task: Task) -> Prediction:
         decision = decide(vector, head)
         label, probabilities = head.metadata.labels[decision.label], decision.probabilities
-        support = _support(decision, head)
+        support = support_of(decision, head)
         spans = outweighing_spans(choose_spans(vector.words, decision.contributions), support)
         because = task.labels[label].because
         known = dict(zip(head.metadata.labels, probabilities.tolist(), strict=True))
@@ -240,3 +201,62 @@ class LinearAnalyst(Analyst):
             evidence=spans,
             model=self.name,
         )
+
+    def _predict_parts(
+        self, example: Example, vector: TfidfVector, heads: Mapping[str, LinearHead], task: Task
+    ) -> Prediction:
+        answer, named = _answer_parts(task, heads, vector, example.text)
+        return Prediction(
+            example_id=example.id,
+            reading=Reading(
+                status="parsed",
+                label=answer.value,
+                explanation=composite_rationale(task, example.text, named),
+            ),
+            probabilities=answer.probabilities,
+            evidence=composite_evidence(named),
+            model=self.name,
+        )
+
+
+def _heads_by_question(set_models: Mapping[str, LinearSetModel]) -> dict[QuestionKey, dict[str, LinearHead]]:
+    """The heads of each question, by part."""
+    heads: dict[QuestionKey, dict[str, LinearHead]] = {}
+    for set_name, model in set_models.items():
+        for name, head in model.heads.items():
+            question = question_of_head(name, head.metadata.part)
+            heads.setdefault((set_name, question), {})[head.metadata.part] = head
+    return heads
+
+
+class _PartsAnswer(NamedTuple):
+    answer: ComposedAnswer
+    named: Sequence[NamedPart]
+
+
+def _answer_parts(
+    task: Task, heads: Mapping[str, LinearHead], vector: TfidfVector, text: str
+) -> _PartsAnswer:
+    """The answer made of the decisions on all parts, and the parts that it names."""
+    decisions = {part: decide(vector, head) for part, head in heads.items()}
+    levels = {part: heads[part].metadata.labels[found.label] for part, found in decisions.items()}
+    named = named_parts(
+        task, vector.words, {part: (levels[part], found) for part, found in decisions.items()}
+    )
+    quotations = [(found.part.name, text[span.start : span.end]) for found in named for span in found.spans]
+    probabilities = {
+        part: dict(zip(heads[part].metadata.labels, decision.probabilities.tolist(), strict=True))
+        for part, decision in decisions.items()
+    }
+    return _PartsAnswer(compose_answer(task, probabilities, quotations), named)
+
+
+def _named_levels(task: Task, label: str) -> dict[str, str]:
+    """The levels of the parts that a label names: those that are present or filled, or, of `none`, all."""
+    if task.kind == "spans" and label in task.labels:
+        return {label: PRESENT}
+    try:
+        levels = value_levels(task, label)
+    except ValueError:
+        return {}
+    return {part: level for part, level in levels.items() if level != ABSENT} or levels

@@ -188,8 +188,8 @@ def write_rationale(
     support
         How far the whole post speaks for the label.
     """
-    quotes_for = _quotes(template, text, [span for span in spans if (span.weight or 0) > 0])
-    quotes_against = _quotes(template, text, [span for span in spans if (span.weight or 0) < 0])
+    quotes_for = quote_spans(template, text, [span for span in spans if (span.weight or 0) > 0])
+    quotes_against = quote_spans(template, text, [span for span in spans if (span.weight or 0) < 0])
     sentences = []
     if quotes_for:
         sentences.append(template.evidence.format(quotes=quotes_for, because=because))
@@ -204,8 +204,8 @@ def write_rationale(
     return " ".join(sentences)
 
 
-def _quotes(template: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
-    """The quoted spans, each wording once."""
+def quote_spans(template: ExplanationTemplate, text: str, spans: Sequence[Span]) -> str:
+    """The quoted spans, each wording once; "" without any."""
     opening, closing = template.quote_marks
     wordings: dict[str, str] = {}
     for span in spans:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mentallama.analysts.checkpoints.digests import verify_hashes, write_hashes
 from mentallama.analysts.checkpoints.metadata import LINEAR_MODEL_FILE
 from mentallama.analysts.linear.features import Featurizer, HashArray, NgramConfig
+from mentallama.analysts.linear.level_scale import LevelScale
 from mentallama.errors import DataError, UsageError
 from mentallama.files.atomic import atomic_write, write_json
 from mentallama.files.manifest import digest_file
@@ -28,10 +30,16 @@ ClassWeight = Literal["none", "balanced"]
 
 
 class LinearHeadMetadata(BaseModel):
-    """The labels of one question, and how its weights were fitted."""
+    """The labels of one head, and how its weights were fitted.
+
+    `part` is the part of the question that it decides about, "" for an answer that is a single decision; `ordered`:
+    its labels are levels, from lowest to highest. Both are left out of the file where they are "" and False.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    part: str = Field(default="", exclude_if=lambda part: not part)
+    ordered: bool = Field(default=False, exclude_if=lambda ordered: not ordered)
     labels: tuple[str, ...]
     label_prior: tuple[float, ...]
     """Label distribution that the fit assumes (see `train.linear.fit`), from which evidence is counted; never 0."""
@@ -45,13 +53,14 @@ class LinearHeadMetadata(BaseModel):
 
 
 class LinearSetMetadata(BaseModel):
-    """One set's part of a model: its questions, and the digest of its weights file, which enters the model's name."""
+    """One set's part of a model: its heads, and the digest of its weights file, which enters the model's name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     digest: str
     features: int
     questions: dict[str, LinearHeadMetadata]
+    """The heads, by name (`answer_parts.head_name`)."""
 
 
 class LinearModelMetadata(BaseModel):
@@ -67,7 +76,7 @@ class LinearModelMetadata(BaseModel):
 
 @dataclass(frozen=True)
 class LinearHead:
-    """Weights of one question.
+    """Weights of one question, or of one part of it.
 
     `weights` has shape (features, labels) and sums to 0 over the labels of each feature; so do
     `intercepts`. They are divided by the temperature, so logits are calibrated.
@@ -77,10 +86,18 @@ class LinearHead:
     weights: NDArray[np.float32]
     intercepts: NDArray[np.float32]
 
+    @cached_property
+    def level_scale(self) -> LevelScale:
+        """The scale of the levels of an ordered head."""
+        prior = np.array(self.metadata.label_prior)
+        return LevelScale.of_weights(
+            self.weights.astype(np.float64), self.intercepts.astype(np.float64), prior
+        )
+
 
 @dataclass(frozen=True)
 class LinearSetModel:
-    """Vocabulary of a set, and the weights of its questions."""
+    """Vocabulary of a set, and the weights of its heads, by name."""
 
     keys: HashArray
     idf: NDArray[np.float32]

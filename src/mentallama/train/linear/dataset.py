@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from mentallama.analysts.linear.features import (
 )
 from mentallama.config import LinearSettings
 from mentallama.records import Post
+from mentallama.tasks.answer_kinds import Part
 
 FIT_SPLITS = ("train", "validation")
 
@@ -41,9 +42,10 @@ def ngram_config(settings: LinearSettings) -> NgramConfig:
 class SetPosts:
     """The labelled training and validation posts of one set; all sequences have the same order.
 
+    Labels are by question or, where an answer has several parts, by head (`analysts.answer_parts`).
     `same_origin_as_validation` marks the posts that come from the same kind of file (release, upstream, table) as the
     validation posts, so that their labels mean the same. `evidence_passages` holds, for each question, the text that
-    annotators marked, by the index of the post.
+    annotators marked, by the index of the post. `parts` are the parts that heads decide about, by head.
     """
 
     name: str
@@ -52,9 +54,12 @@ class SetPosts:
     is_validation: NDArray[np.bool_]
     same_origin_as_validation: NDArray[np.bool_]
     evidence_passages: Mapping[str, Mapping[int, str]]
+    parts: Mapping[str, Part] = field(default_factory=dict)
 
     @classmethod
-    def from_posts(cls, name: str, posts: Iterable[Post]) -> SetPosts:
+    def from_posts(
+        cls, name: str, posts: Iterable[Post], parts: Mapping[str, Part] | None = None
+    ) -> SetPosts:
         """Select the labelled posts of the splits train and validation."""
         labelled = [post for post in posts if post.split in FIT_SPLITS and post.labels]
         origins = {post.provenance.origin for post in labelled if post.split == "validation"}
@@ -71,12 +76,18 @@ class SetPosts:
                 [post.provenance.origin in origins for post in labelled], np.bool_
             ),
             evidence_passages=passages,
+            parts=parts or {},
         )
 
     def indices(self, question: str, *, validation: bool) -> PostIndices:
         """Indices of the training or the validation posts that have a label for the question."""
         labelled = np.array([question in labels for labels in self.labels], np.bool_)
         return np.flatnonzero(labelled & (self.is_validation == validation))
+
+    def levels_of(self, head: str) -> tuple[str, ...]:
+        """The levels of an ordered head, from lowest to highest; () if its labels have no order."""
+        part = self.parts.get(head)
+        return part.levels if part is not None and part.ordered else ()
 
     def labels_of(self, question: str, indices: PostIndices) -> list[str]:
         """The labels of some posts for a question, in the order of the indices."""

@@ -1,4 +1,6 @@
-"""Fit the linear model of one set: vocabulary, tf-idf, and a one-vs-rest logistic regression per question.
+"""Fit the linear model of one set: vocabulary, tf-idf, and a head per question or part of its answers.
+
+A head is a one-vs-rest logistic regression, or a regression on ordered levels (`ordinal`).
 
 C, class weights, evidence weight, topics and intercept shifts are chosen once for all questions of the set, by
 cross-validation over training and validation posts. Only posts labelled like the validation posts are scored: if the
@@ -32,6 +34,7 @@ from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
 from mentallama.metrics.classification import weighted_f1_of_labels
 from mentallama.metrics.temperature import LogitCalibration, calibrate_out_of_fold, fit_calibration
+from mentallama.tasks.answer_kinds import Part
 from mentallama.train.linear.dataset import (
     PostIndices,
     SetPosts,
@@ -41,6 +44,7 @@ from mentallama.train.linear.dataset import (
     fit_tfidf,
     ngram_config,
 )
+from mentallama.train.linear.ordinal import fit_levels
 
 MIN_POSTS_TO_SHIFT = 50
 """Validation posts that every question needs before the second alternative of intercept shifts is tried: with fewer,
@@ -50,18 +54,15 @@ CV_FOLDS = 3
 """Folds over training and validation posts; every post is scored by a fit that has not seen it."""
 
 
-def fit_set(
-    posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings
-) -> LinearSetModel:
+def fit_set(posts: SetPosts, heads: Mapping[str, Part], settings: LinearSettings) -> LinearSetModel:
     """Fit one set.
 
     Parameters
     ----------
     posts
         Training and validation posts.
-    questions
-        The questions to fit, each with all its labels in the task's order. Each needs validation
-        posts, and training posts of two labels.
+    heads
+        The heads to fit, by name. Each needs validation posts, and training posts of two levels.
 
     Raises
     ------
@@ -70,12 +71,10 @@ def fit_set(
     """
     # With several threads the order of summation in a dot product varies, and so would the weights.
     with threadpool_limits(1):
-        return _fit_set(posts, questions, settings)
+        return _fit_set(posts, heads, settings)
 
 
-def _fit_set(
-    posts: SetPosts, questions: Mapping[str, Sequence[str]], settings: LinearSettings
-) -> LinearSetModel:
+def _fit_set(posts: SetPosts, heads: Mapping[str, Part], settings: LinearSettings) -> LinearSetModel:
     ngrams = ngram_config(settings)
     counted = count_features(posts.texts, ngrams)
     passage_counts = {
@@ -87,19 +86,19 @@ def _fit_set(
         raise UsageError(f"{posts.name}: no {settings.min_df} training posts share a word; more are needed")
     plain, idf = fit_tfidf(counted, passage_counts, keys)
     data_by_topics = {topics: plain.with_topics(topics) for topics in settings.topics}
-    chosen = search_hyperparameters(data_by_topics, posts, list(questions), settings)
-    heads = {
-        question: fit_head(
+    chosen = search_hyperparameters(data_by_topics, posts, list(heads), settings)
+    fitted = {
+        name: fit_head(
             data_by_topics[chosen.hyperparameters.topics],
             posts,
-            question,
-            labels,
+            name,
+            part.levels,
             chosen.hyperparameters,
-            chosen.results[question],
+            chosen.results[name],
         )
-        for question, labels in questions.items()
+        for name, part in heads.items()
     }
-    return LinearSetModel(keys, idf, heads)
+    return LinearSetModel(keys, idf, fitted)
 
 
 @dataclass(frozen=True)
@@ -208,9 +207,8 @@ def cross_validate(
 def fit_weights(
     data: TfidfData, posts: SetPosts, question: str, rows: PostIndices, candidate: LinearHyperparameters
 ) -> tuple[list[str], FloatArray, FloatArray]:
-    """Fit each label against the rest; returns labels, weights (features, labels) and intercepts (labels,).
-
-    Both sum to 0 over the labels.
+    """Fit each label against the rest, or ordered levels together; returns labels, weights (features, labels) and
+    intercepts (labels,). Both sum to 0 over the labels.
     """
     matrix, targets, sample_weights = data.posts[rows], posts.labels_of(question, rows), np.ones(len(rows))
     if candidate.evidence_weight and question in data.evidence_passages:
@@ -222,12 +220,33 @@ def fit_weights(
     classes, labels = sorted(set(targets)), np.array(targets)
     if len(classes) == 1:  # the other folds have a single label: nothing to fit
         return classes, np.zeros((matrix.shape[1], 1)), np.zeros(1)
+    if levels := posts.levels_of(question):
+        return _fit_ordered(matrix, labels, levels, sample_weights, candidate)
     fits = [
         _fit_binary(matrix, labels == label, sample_weights, candidate)
         for label in (classes if len(classes) > 2 else classes[1:])
     ]
     weights, intercepts = np.stack([w for w, _ in fits], axis=1), np.array([b for _, b in fits])
     return classes, centred(weights), centred(intercepts)
+
+
+def _fit_ordered(
+    matrix: Any,
+    labels: NDArray[np.str_],
+    levels: Sequence[str],
+    sample_weights: FloatArray,
+    candidate: LinearHyperparameters,
+) -> tuple[list[str], FloatArray, FloatArray]:
+    """Regression on levels: the labels that occur, in alphabetical order, with their weights and intercepts."""
+    numbers = np.array([number for number, level in enumerate(levels) if level in labels], np.float64)
+    known = [levels[int(number)] for number in numbers]
+    targets = np.array([known.index(label) for label in labels])
+    if candidate.class_weight == "balanced":
+        totals = np.bincount(targets, sample_weights)
+        sample_weights = sample_weights * (sample_weights.sum() / (len(known) * totals))[targets]
+    weights, intercepts = fit_levels(matrix, targets, numbers, sample_weights, candidate.C)
+    order = np.argsort(known)
+    return sorted(known), weights[:, order], intercepts[order]
 
 
 def _fit_binary(
@@ -264,6 +283,8 @@ def fit_head(
     weights, calibration = data.fold_topics(weights), result.calibration
     validation = posts.labels_of(question, posts.indices(question, validation=True))
     metadata = LinearHeadMetadata(
+        part=posts.parts[question].name if question in posts.parts else "",
+        ordered=bool(posts.levels_of(question)),
         labels=tuple(fitted),
         label_prior=_label_prior(fitted, targets, validation, chosen),
         C=chosen.C,

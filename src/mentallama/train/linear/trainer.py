@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from mentallama.analysts.answer_parts import heads_of, post_with_levels
 from mentallama.analysts.linear.serialization import LinearHeadMetadata, LinearSetModel, save_linear_model
 from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
 from mentallama.parallel import process_pool
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
+from mentallama.tasks.answer_kinds import Part
 from mentallama.train.linear.dataset import SetPosts, ngram_config
 from mentallama.train.linear.fit import fit_set
 
 
 class QuestionSummary(Record):
-    """One question: numbers of posts, and the hyperparameters that cross-validation chose."""
+    """One head: numbers of posts, and the hyperparameters that cross-validation chose."""
 
     train: int
     validation: int
@@ -28,7 +30,7 @@ class QuestionSummary(Record):
 
 
 class SetSummary(Record):
-    """One set: its questions, the size of its vocabulary, and the seconds that fitting took."""
+    """One set: the heads of its questions, the size of its vocabulary, and the seconds that fitting took."""
 
     questions: dict[str, QuestionSummary]
     features: int
@@ -47,7 +49,7 @@ class _SetFitJob:
     """All that a process needs to fit one set."""
 
     posts: SetPosts
-    questions: Mapping[str, Sequence[str]]
+    heads: Mapping[str, Part]
     settings: LinearSettings
 
 
@@ -107,29 +109,31 @@ def _fit_jobs(
     jobs: dict[str, _SetFitJob] = {}
     skipped: dict[str, str] = {}
     for name in sorted(by_set, key=str.lower):
-        task, posts_of_set = find_task(name, tasks), SetPosts.from_posts(name, by_set[name])
-        reasons = {question: _skip_reason(posts_of_set, task, question) for question in task.questions}
-        skipped |= {f"{name}, {question}": reason for question, reason in reasons.items() if reason}
-        questions = {question: tuple(task.labels) for question, reason in reasons.items() if not reason}
-        if questions:
-            jobs[name] = _SetFitJob(posts_of_set, questions, settings)
+        task = find_task(name, tasks)
+        parts = heads_of(task)
+        posts_of_set = SetPosts.from_posts(name, (post_with_levels(task, p) for p in by_set[name]), parts)
+        reasons = {head: _skip_reason(posts_of_set, task, head, part) for head, part in parts.items()}
+        skipped |= {f"{name}, {head}": reason for head, reason in reasons.items() if reason}
+        heads = {head: part for head, part in parts.items() if not reasons[head]}
+        if heads:
+            jobs[name] = _SetFitJob(posts_of_set, heads, settings)
     return jobs, skipped
 
 
-def _skip_reason(posts: SetPosts, task: Task, question: str) -> str | None:
-    """Why a question is not trained, or None if it is."""
-    train = posts.indices(question, validation=False)
-    validation = posts.indices(question, validation=True)
-    counts = Counter(posts.labels_of(question, train))
-    unknown = (set(counts) | set(posts.labels_of(question, validation))) - set(task.labels)
+def _skip_reason(posts: SetPosts, task: Task, head: str, part: Part) -> str | None:
+    """Why a head is not trained, or None if it is."""
+    train = posts.indices(head, validation=False)
+    validation = posts.indices(head, validation=True)
+    counts = Counter(posts.labels_of(head, train))
+    unknown = (set(counts) | set(posts.labels_of(head, validation))) - set(part.levels)
     if unknown:
         names = ", ".join(map(repr, sorted(unknown)))
-        raise UsageError(f"{task.set}, {question}: the task has no label {names}")
+        raise UsageError(f"{task.set}, {head}: the task has no label {names}")
     if len(counts) < 2:
         return f"{len(train)} labelled training posts with {len(counts)} different labels; at least two are needed"
     if not len(validation):
         raise UsageError(
-            f"{task.set}, {question}: there are {len(train)} training posts but no validation posts; "
+            f"{task.set}, {head}: there are {len(train)} training posts but no validation posts; "
             "have collect draw a validation split"
         )
     return None
@@ -148,13 +152,13 @@ def _fit_all(jobs: Mapping[str, _SetFitJob], workers: int) -> Iterator[tuple[str
 
 def _relative_cost(job: _SetFitJob) -> int:
     """Characters times weight vectors, to which the time of a fit is proportional."""
-    vectors = sum(len(labels) if len(labels) > 2 else 1 for labels in job.questions.values())
+    vectors = sum(len(part.levels) if len(part.levels) > 2 else 1 for part in job.heads.values())
     return sum(map(len, job.posts.texts)) * vectors
 
 
 def _timed_fit(name: str, job: _SetFitJob) -> tuple[str, LinearSetModel, float]:
     started = time.perf_counter()
-    model = fit_set(job.posts, job.questions, job.settings)
+    model = fit_set(job.posts, job.heads, job.settings)
     return name, model, time.perf_counter() - started
 
 

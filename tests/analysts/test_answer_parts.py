@@ -1,0 +1,79 @@
+"""From answers to the levels of their parts, and back from probabilities."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mentallama.analysts.answer_parts import (
+    compose_answer,
+    head_name,
+    heads_of,
+    labels_by_head,
+    post_with_levels,
+    question_of_head,
+)
+from mentallama.errors import UsageError
+from mentallama.tasks.answer_kinds import AnswerKind
+from tests.factories.answer_kinds import task_of_kind
+from tests.factories.kind_posts import posts_of_kind
+from tests.factories.linear_cases import make_post, marked
+
+KINDS = get_args(AnswerKind)
+
+
+@given(question=st.text(), part=st.text(st.characters(exclude_characters=':;"\\')))
+def test_the_question_of_a_head_is_read_from_its_name(question: str, part: str) -> None:
+    assert question_of_head(head_name(question, part), part) == question
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_certain_levels_give_the_answer_that_they_were_taken_from(kind: str) -> None:
+    task = task_of_kind(kind)
+    parts = heads_of(task)
+    for post in posts_of_kind(task):
+        levels = labels_by_head(task, post.labels)
+        certain = {parts[head].name: {level: 1.0} for head, level in levels.items()}
+        answer = compose_answer(task, certain)
+        if kind != "spans":  # of which levels hold the types only
+            assert answer.value == post.labels["about"]
+        assert set(answer.probabilities.values()) <= {0.0, 1.0}
+
+
+def test_probabilities_of_each_kind() -> None:
+    present = {"sleep": {"absent": 0.3, "present": 0.7}, "appetite": {"absent": 1.0}}
+    multi = compose_answer(task_of_kind("multi"), present)
+    assert multi == ("sleep", {"sleep": 0.7, "appetite": 0.0, "low mood": 0.0})
+    spans = compose_answer(task_of_kind("spans"), {"sleep": present["sleep"]}, [("sleep", "up at 4")])
+    assert spans == ('sleep: "up at 4"', {"sleep": 0.7, "low mood": 0.0})
+    item = {"not at all": 0.1, "several days": 0.4, "nearly every day": 0.5}
+    scale = compose_answer(task_of_kind("scale"), {"energy": item})
+    assert scale.value == "energy: nearly every day"
+    assert scale.probabilities == {f"energy: {level}": share for level, share in item.items()}
+    ordinal = compose_answer(task_of_kind("ordinal"), {"": {"severe": 0.6, "mild": 0.4}})
+    assert ordinal == ("severe", {"minimal": 0.0, "mild": 0.4, "moderate": 0.0, "severe": 0.6})
+
+
+def test_items_that_are_not_filled_have_no_level() -> None:
+    task = task_of_kind("scale")
+    assert labels_by_head(task, {"about": "energy: several days"}) == {"about: energy": "several days"}
+    assert labels_by_head(task, {"about": "none"}) == {}
+    assert compose_answer(task, {}) == ("none", {})
+
+
+def test_evidence_stays_where_an_answer_is_a_single_decision() -> None:
+    post = marked(make_post("synthetic-multi", "train", "up at 4", {"about": "sleep"}), "up")
+    assert post_with_levels(task_of_kind("choice"), post) == post
+    levels = post_with_levels(task_of_kind("multi"), post)
+    assert (levels.labels["about: sleep"], levels.evidence) == ("present", {})
+
+
+def test_a_label_that_is_no_answer_is_named_by_its_question_without_being_quoted() -> None:
+    with pytest.raises(
+        UsageError, match="synthetic-multi, about: a label is no answer of kind multi"
+    ) as error:
+        labels_by_head(task_of_kind("multi"), {"about": "someone's words"})
+    assert "someone" not in str(error.value)
