@@ -1,8 +1,8 @@
 """Write the sample's files from its corpus: `python sample/make.py`
 
-Reads `corpus/*.yaml`, `tables.yaml` and `examples.csv`. Writes `sources/SET/FILE` in the layouts and encodings of the
-upstream files, `release/` in the published layout, and the hashes by which `collect` recognises the posts. The output
-is the same byte for byte every time. All of it is synthetic.
+Reads `corpus/*.yaml`, `tables.yaml`, `examples.csv` and `kinds/posts.yaml`. Writes `sources/SET/FILE` in the layouts
+and encodings of the upstream files, `release/` in the published layout, the tables of `kinds/`, and the hashes by which
+`collect` recognises the posts. The output is the same byte for byte every time. All of it is synthetic.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from mentallama.text.repair import repair
 SAMPLE = Path(__file__).parent
 SYNTHETIC_HASHES = SAMPLE.parent / "src/mentallama/text/synthetic_posts.txt"
 EXAMPLES = SAMPLE / "examples.csv"
+KINDS = SAMPLE / "kinds"
 EXPERT = "release/human_evaluation/test_instruction_expert"
 
 Post = dict[str, Any]
@@ -84,6 +85,54 @@ def build() -> Iterator[tuple[str, bytes]]:
             rows = [_cells(post, number, source) for number, post in enumerate(posts, 1)]
             yield f"sources/{name}/{source.file}", _table(source, [_in_order(name, row) for row in rows])
         yield f"{EXPERT}/{name}.csv", _separated(_expert_rows(task, by_set[name], answers)).encode()
+    yield from _kinds_files()
+
+
+def kinds_corpus() -> list[Post]:
+    """The posts of the tasks of other kinds than choice, with severity, quotations and levels of the scale."""
+    posts: list[Post] = yaml.safe_load((KINDS / "posts.yaml").read_text(encoding="utf-8"))["posts"]
+    return posts
+
+
+def _kinds_files() -> Iterator[tuple[str, bytes]]:
+    """One table a task, each in another of the layouts in which answers of its kind come."""
+    posts, tasks = kinds_corpus(), load_tasks(KINDS / "tasks")
+    symptoms, items = tasks["symptoms"].labels, tasks["strain-scale"].items
+    scores = tasks["distress-severity"].level_scores
+
+    def rows(labels: Callable[[Post], Cells]) -> list[Cells]:
+        return [
+            {"id": post["id"], "user": post["author"], "post": post["text"]}
+            | labels(post)
+            | {"fold": post["split"]}
+            for post in posts
+        ]
+
+    def named(post: Post) -> set[str]:
+        return {name for name, _ in post["quotations"]}
+
+    tables: dict[str, list[Cells]] = {
+        "distress-severity/posts.csv": rows(lambda post: {"severity": scores[post["severity"]]}),
+        "symptoms/posts.csv": rows(lambda post: {name: int(name in named(post)) for name in symptoms}),
+        "strain-scale/posts.tsv": rows(
+            lambda post: {
+                name: "" if level is None else level for name, level in zip(items, post["scale"], strict=True)
+            }
+        ),
+    }
+    for name, table in tables.items():
+        yield f"kinds/sources/{name}", _separated(table, "\t" if name.endswith(".tsv") else ",").encode()
+    spans = [row | {"spans": _spans(post)} for row, post in zip(rows(lambda _: {}), posts, strict=True)]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in spans)
+    yield "kinds/sources/symptom-quotes/posts.jsonl", lines.encode()
+
+
+def _spans(post: Post) -> list[Cells]:
+    """Quotations by their offsets, as annotation tools export them."""
+    return [
+        {"start": (start := post["text"].index(text)), "end": start + len(text), "label": name}
+        for name, text in post["quotations"]
+    ]
 
 
 def write_sample(folder: Path) -> None:
@@ -315,7 +364,8 @@ def synthetic_hashes() -> list[str]:
 
     Very short posts are left out, since a real person may have written the same text.
     """
-    texts = [post["text"] for post in corpus()] + [cells["text"] for _, cells in read_table(EXAMPLES)]
+    texts = [post["text"] for post in (*corpus(), *kinds_corpus())]
+    texts += [cells["text"] for _, cells in read_table(EXAMPLES)]
     keys = {text_key(scrub(repair(text))[0]) for text in texts}
     return sorted(f"{key_hash(key):016x}" for key in keys if is_identifying(key))
 

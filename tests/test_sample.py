@@ -153,11 +153,11 @@ def test_make_writes_the_committed_files_byte_for_byte(tmp_path: Path) -> None:
     made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     committed = {
         path.relative_to(SAMPLE): path.read_bytes()
-        for part in ("sources", "release")
+        for part in ("sources", "release", "kinds/sources")
         for path in (SAMPLE / part).rglob("*")
         if path.is_file()
     }
-    assert len(made) == len(FILES) + len(TASKS) == 28
+    assert len(made) == len(FILES) + len(TASKS) + 4 == 32
     assert set(made) == set(committed)
     assert [str(path) for path in made if made[path] != committed[path]] == [], "run: python sample/make.py"
 

@@ -12,6 +12,7 @@ import numpy as np
 from mentallama.collect.readers import RawPost, Reject
 from mentallama.files.erasure_requests import NO_ERASURES, ErasureList
 from mentallama.records import Origin, Post, Provenance, Span, Split, stable_id
+from mentallama.tasks.answer_values import TypedQuotation, quotations_text
 from mentallama.text.clean_post import EMPTY_TEXT, post_problem
 from mentallama.text.fingerprint import key_hash, text_key
 from mentallama.text.near_duplicates import Array, minhash_bands
@@ -77,6 +78,10 @@ def clean_batch(
             batch.rejects.append(Reject(file=raw.file, row=raw.row, reason=reason))
         else:
             text, scrubbed = mask(repaired)
+            answers = _located_answers(raw, text, mask)
+            if isinstance(answers, Reject):
+                batch.rejects.append(answers)
+                continue
             batch.counts.update({f"scrubbed {kind}": number for kind, number in scrubbed.items()})
             key = text_key(text)
             original = _scrubbed_original(raw.text, repaired, scrubbed, mask)
@@ -85,6 +90,9 @@ def clean_batch(
             synthetic = key_hash(key) in synthetic_hashes
             evidence = {question: mask(repair(cell))[0] for question, cell in raw.evidence.items()}
             post = _post(replace(raw, evidence=evidence), text, original, batch.counts, salt, synthetic)
+            post = post.model_copy(
+                update={"labels": raw.labels | answers.labels, "evidence": post.evidence | answers.spans}
+            )
             if erasures.covers(post):
                 batch.counts["posts erased"] += 1
                 continue
@@ -100,6 +108,32 @@ def clean_batch(
     batch.authors = np.array(authors, dtype=np.uint64)
     batch.bands = minhash_bands(texts, batch.keys)
     return batch
+
+
+@dataclass(frozen=True)
+class _LocatedAnswers:
+    """Answers of the kind spans in the words of the cleaned post, and where they stand, by question."""
+
+    labels: dict[str, str] = field(default_factory=dict)
+    spans: dict[str, tuple[Span, ...]] = field(default_factory=dict)
+
+
+def _located_answers(raw: RawPost, text: str, mask: MaskFn) -> _LocatedAnswers | Reject:
+    """Locate the quotations of a post's answers in its cleaned text; a post that lacks one of them is a reject."""
+    located = _LocatedAnswers()
+    for question, quotations in raw.quotations.items():
+        places = [find_quote(text, mask(repair(quoted))[0]) for _, quoted in quotations]
+        spans = [span for span in places if span]
+        if len(spans) < len(places):
+            reason = f"{len(places) - len(spans)} of {len(places)} quotations do not stand in the post"
+            return Reject(file=raw.file, row=raw.row, reason=reason)
+        located.labels[question] = quotations_text(
+            TypedQuotation(type_, text[span.start : span.end])
+            for (type_, _), span in zip(quotations, spans, strict=True)
+        )
+        if spans:
+            located.spans[question] = tuple(sorted(set(spans), key=lambda span: (span.start, span.end)))
+    return located
 
 
 def _group_hash(raw: RawPost, salt: str) -> int:

@@ -152,12 +152,19 @@ def _catalogue_faults(recipe: Recipe, source: RecipeSource) -> list[str]:
     if recipe.collect is None:
         return []
     known = load_tasks(recipe.tasks)
-    faults = [
+    faults: list[tuple[KeyPath, str]] = [
         (("collect", "tables", name, number), f"{name} has no label or question called {unknown!r}")
         for name, tables in recipe.collect.tables.items()
         for number, table in enumerate(tables)
         for unknown in known[name].unknown_names(table)
-    ] + [
+    ]
+    faults += [
+        (("collect", "tables", name, number), f"there is no column for {part!r} of {name}")
+        for name, tables in recipe.collect.tables.items()
+        for number, table in enumerate(tables)
+        for part in known[name].parts_without_column(table)
+    ]
+    faults += [
         (("collect", "held_out"), f"{name} is not among the sets of this recipe")
         for name in recipe.collect.held_out
         if recipe.sets and name not in recipe.sets

@@ -127,11 +127,16 @@ def quotations_value(task: Task, quotations: Iterable[tuple[str, str]]) -> str:
     ValueError
         A type is no label of the task, or the kind is not spans.
     """
-    unique = list(dict.fromkeys(TypedQuotation(*quotation) for quotation in quotations))
-    if task.kind != "spans" or any(quotation.type not in task.labels for quotation in unique):
+    typed = [TypedQuotation(*quotation) for quotation in quotations]
+    if task.kind != "spans" or any(quotation.type not in task.labels for quotation in typed):
         raise ValueError(f"{task.set} has no such type of quotation")
     order = {name: index for index, name in enumerate(task.labels)}
-    unique.sort(key=lambda quotation: order[quotation.type])
+    return quotations_text(sorted(typed, key=lambda quotation: order[quotation.type]))
+
+
+def quotations_text(quotations: Iterable[TypedQuotation]) -> str:
+    """The text of quotations whose types stand in the order of their task; each is kept once."""
+    unique = dict.fromkeys(quotations)
     return _SEPARATOR.join(f"{kind}: {json.dumps(text, ensure_ascii=False)}" for kind, text in unique) or NONE
 
 

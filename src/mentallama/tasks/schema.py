@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import cached_property
 from pathlib import PurePath
@@ -16,6 +17,7 @@ from mentallama.files.tables import WHITESPACE, Quoting, TableLayout
 from mentallama.records import FORMS, Split
 from mentallama.tasks.answer_kinds import (
     ABSENT,
+    NONE,
     PRESENT,
     AnswerKind,
     Part,
@@ -34,8 +36,9 @@ class ColumnMap(TaskFileModel):
 
     text: str | tuple[str, ...]
     """Column of the post's text, or several, such as `[title, selftext]`, whose texts are joined by an empty line."""
-    labels: dict[str, str] = {}
-    """Question -> column. Empty for a file without labels."""
+    labels: dict[str, str | dict[str, str]] = {}
+    """Question -> column; or, for the kinds multi, scale and spans, label or item -> column. Empty for a file without
+    labels."""
     evidence: dict[str, str] = {}
     """Question -> column with the annotators' evidence spans."""
     author: str | None = None
@@ -49,6 +52,15 @@ class ColumnMap(TaskFileModel):
     def text_columns(self) -> tuple[str, ...]:
         """The columns of the text, in order."""
         return (self.text,) if isinstance(self.text, str) else self.text
+
+    @cached_property
+    def label_columns(self) -> tuple[str, ...]:
+        """The columns of the labels, in order."""
+        return tuple(
+            column
+            for columns in self.labels.values()
+            for column in ([columns] if isinstance(columns, str) else columns.values())
+        )
 
 
 class TableFile(TaskFileModel):
@@ -133,8 +145,9 @@ def normalize_code(cell: str) -> str:
 class Source(TableFile):
     """One upstream file of a set, or one table declared in a recipe.
 
-    `codes` maps values of the label column to canonical labels; canonical labels need no code. `separator` splits an
-    evidence cell into several spans.
+    `codes` maps values of the label columns to canonical labels; canonical labels and the scores of levels need no
+    code. An answer of several parts without any is `none`. `separator` splits a cell into several spans of evidence or,
+    for the kinds multi and spans, into several labels or quotations.
     """
 
     columns: ColumnMap
@@ -156,6 +169,9 @@ class Source(TableFile):
                 )
         return self
 
+    def layout(self, columns: Iterable[str]) -> TableLayout:
+        return replace(super().layout(columns), lists=self.columns.label_columns)
+
     @cached_property
     def labels_by_code(self) -> dict[str, str]:
         """Code, as `normalize_code` spells it -> label."""
@@ -174,7 +190,7 @@ class Source(TableFile):
         names = dict.fromkeys(
             [
                 *columns.text_columns,
-                *columns.labels.values(),
+                *columns.label_columns,
                 *columns.evidence.values(),
                 *self.skip,
                 *filter(None, optional),
@@ -188,7 +204,7 @@ class Source(TableFile):
         """The columns that come from the labels file."""
         if self.labels_file is None:
             return ()
-        return self.labels_file.columns or tuple(dict.fromkeys(self.columns.labels.values()))
+        return self.labels_file.columns or tuple(dict.fromkeys(self.columns.label_columns))
 
 
 def _equal_texts(texts: Mapping[str, str]) -> tuple[str, str] | None:
@@ -330,12 +346,35 @@ class Task(TaskFileModel):
         for source in self.sources:
             if unknown := self.unknown_names(source):
                 raise ValueError(f"{source.file}: no such label or question: {unknown}")
+            if missing := self.parts_without_column(source):
+                raise ValueError(f"{source.file}: no column for {', '.join(missing)}")
         return self
 
     def unknown_names(self, source: Source) -> list[str]:
-        """Labels and questions of a file's field map that do not exist in the task, sorted."""
-        unknown = set(source.codes.values()) - set(self.labels)
-        return sorted(unknown | {*source.columns.labels, *source.columns.evidence} - set(self.questions))
+        """Labels, questions and parts of a file's field map that do not exist in the task, sorted."""
+        words = {NONE} if self.is_composite else set()
+        words |= {ABSENT, PRESENT} if self.kind == "multi" else set()
+        parts = {
+            name
+            for columns in source.columns.labels.values()
+            if not isinstance(columns, str)
+            for name in columns
+        }
+        unknown = set(source.codes.values()) - set(self.labels) - words
+        unknown |= {*source.columns.labels, *source.columns.evidence} - set(self.questions)
+        return sorted(unknown | parts - {part.name for part in self.parts})
+
+    def parts_without_column(self, source: Source) -> list[str]:
+        """Labels and types for which a file that has a column for each has none; without it they would seem absent."""
+        if self.kind not in {"multi", "spans"}:
+            return []
+        return [
+            part.name
+            for columns in source.columns.labels.values()
+            if not isinstance(columns, str)
+            for part in self.parts
+            if part.name not in columns
+        ]
 
     def __hash__(self) -> int:
         return hash(self.set)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -93,21 +93,23 @@ def read_json(path: Path, encoding: str, layout: TableLayout) -> Iterator[Row]:
     with TextLines(path, encoding) as lines:
         elements = _elements(path, lines)
         start = list(islice(elements, 2))
-        within = _records_within(start[0][1], layout.columns, path) if len(start) == 1 else []
+        within = _records_within(start[0][1], layout, path) if len(start) == 1 else []
         for number, value in enumerate(within, 1) if within else chain(start, elements):
             yield value if isinstance(value, UnreadableRow) else _to_row(value, number, columns)
     columns.require(path)
 
 
-def _records_within(value: Any, columns: Sequence[str], path: Path) -> list[Any]:
+def _records_within(value: Any, layout: TableLayout, path: Path) -> list[Any]:
     """The records that an object holds if it lacks the needed columns itself; [] if it holds none with them."""
-    if not isinstance(value, dict) or has_columns(flatten(value), columns):
+
+    def fits(record: Any) -> bool:
+        return isinstance(record, dict) and has_columns(flatten(record, layout.lists), layout.columns)
+
+    if not isinstance(value, dict) or fits(value):
         return []
     lists = [each for each in value.values() if isinstance(each, list)]
     fitting = [
-        records
-        for records in (*lists, list(value.values()), _transpose(value))
-        if any(isinstance(record, dict) and has_columns(flatten(record), columns) for record in records)
+        records for records in (*lists, list(value.values()), _transpose(value)) if any(map(fits, records))
     ]
     if len(fitting) > 1:
         raise DataError("the file holds several lists of records; write a file for each", path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import unicodedata
@@ -67,6 +68,9 @@ class TableLayout:
         Sheet of a workbook.
     names
         Names of the columns of a file without a header.
+    lists
+        Columns whose cell may be a list in JSON or Parquet; it is then one cell, as JSON. Lists of other columns give a
+        column for each element.
     verbatim
         Rows as they are stored, to be written again: columns keep their names, values their types, and a blank row is
         an `UnreadableRow` instead of being left out. `columns` then only helps to find the delimiter or the sheet.
@@ -78,6 +82,7 @@ class TableLayout:
     quoting: Quoting | None = None
     sheet: str | None = None
     names: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
     verbatim: bool = False
 
 
@@ -102,17 +107,24 @@ def format_cell(value: Any) -> str:
     return format_cell(value.decode()) if isinstance(value, bytes) else str(value)
 
 
-def flatten(record: Mapping[Any, Any]) -> dict[str, str]:
+def flatten(record: Mapping[Any, Any], lists: Collection[str] = ()) -> dict[str, str]:
     """Format the values of a nested record; the keys that lead to a value are joined by dots.
+
+    A list that stands under a name of `lists` is one cell, as JSON.
 
     >>> flatten({"id": 1, "data": {"title": "So tired", "tags": ["a"]}})
     {'id': '1', 'data.title': 'So tired', 'data.tags.0': 'a'}
+    >>> flatten({"id": 1, "data": {"tags": ["a"]}}, lists=["data.tags"])
+    {'id': '1', 'data.tags': '["a"]'}
     """
     cells: dict[str, str] = {}
     for key, value in record.items():
-        if isinstance(value, (dict, list)):
+        if isinstance(value, list) and key in lists:
+            cells[str(key)] = format_cell(json.dumps(value, ensure_ascii=False, default=format_cell))
+        elif isinstance(value, (dict, list)):
             items = value if isinstance(value, dict) else dict(enumerate(value))
-            cells |= {f"{key}.{inner}": cell for inner, cell in flatten(items).items()}
+            below = [name.removeprefix(f"{key}.") for name in lists if name.startswith(f"{key}.")]
+            cells |= {f"{key}.{inner}": cell for inner, cell in flatten(items, below).items()}
         else:
             cells[str(key)] = format_cell(value)
     return cells
@@ -207,13 +219,14 @@ class SparseColumns:
         self._blank = dict.fromkeys(() if layout.verbatim else layout.columns, "")
         self._needed = frozenset(self._blank)
         self._unseen = set(self._needed)
+        self._lists = frozenset(layout.lists)
         self._first: list[str] = []
 
     def cells_of(self, record: Mapping[Any, Any]) -> dict[str, Any]:
         """The cells of a row; raises `ValueError` as `format_cell`."""
         if self._verbatim:
             return {str(name): value for name, value in record.items()}
-        cells = flatten(record)
+        cells = flatten(record, self._lists)
         for column in self._needed - cells.keys():
             similar = [name for name in cells if _fold(name) == _fold(column)]
             if len(similar) == 1:
