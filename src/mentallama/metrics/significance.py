@@ -47,6 +47,35 @@ def bootstrap_p_value(differences: BootstrapDistribution) -> float:
     return (1 + int(extreme.sum())) / (1 + len(values))
 
 
+def sign_flip_p_value(differences: Sequence[float], seed: int = 0, resamples: int = 9999) -> float:
+    """Two-sided permutation test that paired differences are 0 on average; p-value, 0-1.
+
+    If the two systems were alike, each difference would as likely have the other sign (Fisher's randomisation test).
+    All signs are tried where there are at most `resamples` ways, otherwise random ones; then p is at least
+    1 / (resamples + 1).
+
+    Parameters
+    ----------
+    differences
+        Of one system from another, one per post.
+    """
+    from scipy.stats import permutation_test
+
+    values = np.asarray(differences, dtype=np.float64)
+    if not values.any():
+        return 1.0
+    found = permutation_test(
+        (values,),
+        lambda sample, axis: sample.mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        batch=max(1, 1_000_000 // len(values)),
+        random_state=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted by Holm's step-down method (Holm 1979), in the order given.
 

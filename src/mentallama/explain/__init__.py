@@ -1,0 +1,1 @@
+"""Explain: evidence for the answers of a model, and tests of whether the model rests on it."""
