@@ -16,7 +16,7 @@ from mentallama.attribution.base import CharRange
 from mentallama.attribution.log_odds import label_log_odds, with_text
 from mentallama.attribution.units import only, without
 from mentallama.explain.word_ranking import FloatArray, WordIndices, random_words_in_runs, top_words
-from mentallama.records import Example
+from mentallama.records import Example, Record
 
 SHARES = (0.01, 0.05, 0.10, 0.20, 0.50)
 """Shares of the words that are left out or kept: the bins of ERASER."""
@@ -41,9 +41,9 @@ class WordChoices:
         return [with_text(self.example, text) for text in texts]
 
 
-@dataclass(frozen=True)
-class DeletionCurve:
-    """Probabilities of the explained label: of the whole post, without the words of each share, and with them alone."""
+class DeletionCurve(Record):
+    """Probabilities of a label: of the whole post, without the words of each share of `SHARES`, and with these words
+    alone."""
 
     whole: float
     removed: tuple[float, ...]
@@ -51,13 +51,13 @@ class DeletionCurve:
 
     @property
     def comprehensiveness(self) -> float:
-        """What the probability loses without the words, mean over `SHARES` (the area over the perturbation curve);
+        """What the probability loses without the words, mean over the shares (the area over the perturbation curve);
         -1 to 1, higher is better."""
         return self.whole - float(np.mean(self.removed))
 
     @property
     def sufficiency(self) -> float:
-        """What the probability loses if only the words are left, mean over `SHARES`; -1 to 1, lower is better."""
+        """What the probability loses with the words alone, mean over the shares; -1 to 1, lower is better."""
         return self.whole - float(np.mean(self.kept))
 
 
@@ -93,6 +93,6 @@ def deletion_curves(analyst: Analyst, choices: Sequence[WordChoices]) -> list[De
     scores = label_log_odds(analyst, [variant for variant, _ in asked], [label for _, label in asked])
     probabilities = (1 / (1 + np.exp(-scores))).reshape(len(choices), 1 + 2 * len(SHARES))
     return [
-        DeletionCurve(row[0], tuple(row[1 : 1 + len(SHARES)]), tuple(row[1 + len(SHARES) :]))
-        for row in probabilities.tolist()
+        DeletionCurve(whole=whole, removed=tuple(rest[: len(SHARES)]), kept=tuple(rest[len(SHARES) :]))
+        for whole, *rest in probabilities.tolist()
     ]
