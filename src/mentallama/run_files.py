@@ -89,6 +89,14 @@ PREDICT_SUMMARY_PATH = f"predict/{SUMMARY_FILE}"
 PREDICT_FAILED_PATH = f"predict/{FAILED_REQUESTS_FILE}"
 PREDICTIONS_PATH = f"predict/{PREDICTIONS_FILE}"
 
+# explain
+EVIDENCE_FILE = "evidence.jsonl.zst"
+FAITHFULNESS_FILE = "faithfulness.json"
+
+EVIDENCE_PATH = f"explain/{EVIDENCE_FILE}"
+FAITHFULNESS_PATH = f"explain/{FAITHFULNESS_FILE}"
+EXPLAIN_METRICS_PATH = f"explain/{METRICS_FILE}"
+
 # evaluate
 SCORES_FILE = "scores.json"
 SCORED_ROWS_FILE = "rows.jsonl.zst"

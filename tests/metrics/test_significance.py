@@ -8,7 +8,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
 from mentallama.metrics.bootstrap import BootstrapDistribution, Resampling, bootstrap_distribution
-from mentallama.metrics.significance import bootstrap_p_value, holm, mcnemar_exact
+from mentallama.metrics.significance import bootstrap_p_value, holm, mcnemar_exact, sign_flip_p_value
 
 COUNTS = st.integers(0, 60)
 
@@ -61,3 +61,24 @@ def test_a_real_difference_is_found() -> None:
     distribution = bootstrap_distribution(gains, lambda sums: sums[..., 0] / 100, Resampling(resamples=499))
     assert distribution is not None
     assert bootstrap_p_value(distribution) == 1 / 500
+
+
+@pytest.mark.parametrize(
+    ("differences", "expected"),
+    [
+        ([1.0] * 5, 2 / 2**5),
+        ([-1.0] * 5, 2 / 2**5),
+        ([1.0, 2.0, -1.0], 6 / 8),  # of eight sums, those of 2 or more and of -2 or less
+        ([3.0], 1.0),
+        ([0.0, 0.0], 1.0),
+    ],
+)
+def test_sign_flips_by_hand(differences: list[float], expected: float) -> None:
+    assert sign_flip_p_value(differences) == pytest.approx(expected)
+
+
+def test_many_sign_flips_are_drawn_and_p_is_never_0() -> None:
+    p_value = sign_flip_p_value([1.0] * 40, seed=3, resamples=499)
+    assert p_value == pytest.approx(2 / 500)  # both tails count the observed sample
+    drawn = np.random.default_rng(1).normal(0.35, 1, 200)
+    assert sign_flip_p_value(drawn.tolist(), seed=5) == sign_flip_p_value(drawn.tolist(), seed=5) < 0.001

@@ -47,6 +47,20 @@ ATTRIBUTION_METHODS: dict[str, AttributionKind] = {
 """Methods by name."""
 
 
+def method_problem(name: str, analyst_kind: str) -> str | None:
+    """A sentence if there is no such method, its library is missing, or it does not explain this kind of analyst."""
+    kind = ATTRIBUTION_METHODS.get(name)
+    if kind is None:
+        return f"there is no attribution method {name!r}; {did_you_mean(name, ATTRIBUTION_METHODS)}"
+    missing = [library for library in kind.libraries if find_spec(library) is None]
+    if missing:
+        libraries = ", ".join(missing)
+        return f"the attribution method {name} needs {libraries}; install it with {install_hint('explain')}"
+    if kind.analysts is not None and analyst_kind not in kind.analysts:
+        return f"the attribution method {name} explains {' and '.join(kind.analysts)} analysts, not {analyst_kind}"
+    return None
+
+
 def open_attribution(name: str, analyst: Analyst) -> AttributionMethod:
     """Open a method for an analyst.
 

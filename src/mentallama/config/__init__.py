@@ -4,6 +4,7 @@ from mentallama.config.check import GATE_NAMES, Check, Publication
 from mentallama.config.collect import Collect
 from mentallama.config.endpoint import EndpointSettings, RemoteOptions, parse_remote_spec
 from mentallama.config.evaluate import Evaluate, Judge
+from mentallama.config.explain import Explain
 from mentallama.config.loading import read_recipe
 from mentallama.config.predict import Predict
 from mentallama.config.recipe import Recipe, Report
@@ -31,6 +32,7 @@ __all__ = [
     "EncoderSettings",
     "EndpointSettings",
     "Evaluate",
+    "Explain",
     "FromScratchSettings",
     "Judge",
     "LinearSettings",

@@ -10,6 +10,7 @@ from mentallama.config.base import Settings
 from mentallama.config.check import Check
 from mentallama.config.collect import Collect
 from mentallama.config.evaluate import Evaluate
+from mentallama.config.explain import Explain
 from mentallama.config.predict import Predict
 from mentallama.config.teach import Teach
 from mentallama.config.train import Train
@@ -49,6 +50,7 @@ class Recipe(SharedSettings):
     check: Check | None = None
     train: Train | None = None
     predict: Predict | None = None
+    explain: Explain | None = None
     evaluate: Evaluate | None = None
     report: Report | None = None
 

@@ -48,7 +48,7 @@ _PATTERNS_BY_FOLDER: dict[str, tuple[str, ...]] = {
     REVIEW_FOLDER: (DISAGREEMENTS_FILE, RATING_SAMPLE_FILE),
 }
 """Names of the files that a run writes into its other folders; people put files of their own beside them."""
-_JOURNAL = re.compile(r"predicted-[0-9a-f]{16}\.part\.jsonl")
+_JOURNAL = re.compile(r"(?:predicted|explained)-[0-9a-f]{16}\.part\.jsonl")
 _LEFTOVER_GLOBS = (".*.partial", ".*.replaced")
 """Folders of stages that were killed: they may be damaged and are deleted, as are half-written files."""
 _KEPT_NAMES = frozenset((MANIFEST_FILE, ERASURE_LIST_PATH, FORMER_ERASURE_LIST_PATH, LOCK_PATH))

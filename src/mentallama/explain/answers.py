@@ -99,9 +99,7 @@ def _read_labels(predictions: Path) -> tuple[dict[str, str], Counter[str]]:
     return labels, skipped
 
 
-def _labelled(
-    posts: Iterable[Post], labels: Mapping[str, str], form: Form
-) -> Iterator[tuple[Post, Example]]:
+def _labelled(posts: Iterable[Post], labels: Mapping[str, str], form: Form) -> Iterator[tuple[Post, Example]]:
     for post in posts:
         for question in post.labels:
             example = example_of(post, question, form)

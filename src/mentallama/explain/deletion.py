@@ -61,9 +61,7 @@ class DeletionCurve(Record):
         return self.whole - float(np.mean(self.kept))
 
 
-def top_choices(
-    example: Example, label: str, words: Sequence[CharRange], weights: FloatArray
-) -> WordChoices:
+def top_choices(example: Example, label: str, words: Sequence[CharRange], weights: FloatArray) -> WordChoices:
     """The words with the largest weights."""
     return WordChoices(example, label, words, tuple(top_words(weights, share) for share in SHARES))
 
@@ -87,7 +85,9 @@ def deletion_curves(analyst: Analyst, choices: Sequence[WordChoices]) -> list[De
     UsageError, MentallamaError
         As for `label_log_odds`.
     """
-    asked = [(variant, choice.label) for choice in choices for variant in (choice.example, *choice.variants())]
+    asked = [
+        (variant, choice.label) for choice in choices for variant in (choice.example, *choice.variants())
+    ]
     if not asked:
         return []
     scores = label_log_odds(analyst, [variant for variant, _ in asked], [label for _, label in asked])

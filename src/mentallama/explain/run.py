@@ -10,7 +10,7 @@ that the methods took. Everything enters a journal as soon as it is computed, so
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import numpy as np
 from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import Attribution, AttributionMethod
 from mentallama.attribution.evidence import evidence_spans
-from mentallama.errors import UsageError, counted
+from mentallama.errors import UsageError
 from mentallama.explain.answers import AnswerSelection, ExplainedAnswer
 from mentallama.explain.deletion import (
     SHARES,
@@ -193,7 +193,7 @@ def _write_results(
     resampling: Resampling,
 ) -> FaithfulnessFile:
     rows: dict[str, dict[str, list[EvidenceRow]]] = defaultdict(lambda: defaultdict(list))
-    seconds = Counter[str]()
+    seconds = dict.fromkeys(methods, 0.0)
     with record_writer(out / EVIDENCE_FILE) as write:
         for answer in answers:
             for name in methods:

@@ -63,3 +63,99 @@ def explain_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     for name in recipe.explain.methods:
         if problem := method_problem(name, kind):
             yield f"explain.methods: {problem}"
+
+
+def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    """Explain the predictions of the run; returns counts for the manifest."""
+    from mentallama.attribution.registry import default_method, open_attribution
+    from mentallama.explain.answers import select_answers
+    from mentallama.explain.run import run
+    from mentallama.metrics.bootstrap import Resampling
+
+    assert recipe.explain is not None
+    assert recipe.predict is not None
+    settings, splits = recipe.explain, recipe.predict.splits
+    posts = _posts_of(folder, splits)
+    upstream = folder / UPSTREAM_LABELS_PATH
+    answers = select_answers(
+        posts,
+        folder / PREDICTIONS_PATH,
+        upstream if upstream.is_file() else None,
+        recipe.form,
+        settings.max_posts_per_set,
+        recipe.seed,
+    )
+    job = _predict_job(recipe, folder)
+    job, _ = job.with_examples(_posts_of(folder, ("test", *splits))(), log_to_stderr)
+    refuse_data_agreements(job, lambda: labelled_questions(posts(), recipe.form))
+    identity = _identity(job, recipe, folder)
+    with open_job_analyst(job, folder / LEDGER_NAME.format(identity)) as analyst:
+        analyst.prepare(sorted({(answer.example.task, answer.example.question) for answer in answers}))
+        names = dict.fromkeys((*(settings.methods or (default_method(analyst, "full"),)), BASELINE))
+        methods = {name: open_attribution(name, analyst) for name in names}
+        resampling = Resampling(resamples=settings.resamples, seed=recipe.seed)
+        report = run(analyst, answers, methods, out, folder / JOURNAL_NAME.format(identity), resampling)
+    return {
+        "answers": sum(found.rows for found in report.sets.values()),
+        "methods": list(report.methods),
+        "skipped": report.skipped,
+    }
+
+
+def _posts_of(folder: Path, splits: tuple[Split, ...]) -> Callable[[], Iterable[Post]]:
+    return lambda: (post for post in read_records(folder / POSTS_PATH, Post) if post.split in splits)
+
+
+def _predict_job(recipe: Recipe, folder: Path) -> PredictJob:
+    """The analyst as it is opened by predict."""
+    assert recipe.predict is not None
+    settings = recipe.predict
+    if settings.seed is None:
+        settings = settings.model_copy(update={"seed": recipe.seed})
+    return PredictJob(analyst_spec(recipe, folder), settings, load_tasks(recipe.tasks))
+
+
+def _identity(job: PredictJob, recipe: Recipe, folder: Path) -> str:
+    """16 hexadecimal digits that stand for the analyst, its answers and the settings of the evidence."""
+    predictions = digest_file(folder / PREDICTIONS_PATH, "").sha256
+    # Whatever posts and methods are chosen, what the journal holds about others stays true.
+    identity = json.dumps([answers_identity(job), predictions, recipe.seed])
+    return hashlib.sha256(identity.encode()).hexdigest()[:16]
+
+
+def predict_settings(recipe: Recipe) -> dict[str, Any]:
+    """How the analyst is asked, which the evidence depends on."""
+    assert recipe.predict is not None
+    excluded = dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote", "examples", "max_rows_per_set"), True)
+    return {"predict": recipe.predict.model_dump(mode="json", exclude=excluded)}
+
+
+def explain_notes(folder: Path) -> Iterator[str]:
+    """A line for answers that could not be explained."""
+    skipped = read_record(folder / FAITHFULNESS_PATH, FaithfulnessFile).skipped
+    if skipped:
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
+        yield f"note: explain: {sum(skipped.values()):,} answers were not explained ({counts})"
+
+
+def delete_journals(folder: Path) -> None:
+    """Delete the journals once the evidence is complete."""
+    key = "[0-9a-f]" * 16
+    for pattern in (JOURNAL_NAME.format(key), f"{LEDGER_NAME.format(key)}*"):  # SQLite adds -wal and -shm
+        for path in folder.glob(pattern):
+            path.unlink()
+
+
+STAGE = Stage(
+    name="explain",
+    help="Compute evidence for the answers, and test whether the model rests on it.",
+    inputs=explain_inputs,
+    reads=lambda _: (POSTS_PATH, PREDICTIONS_PATH),
+    problems=explain_problems,
+    run=explain,
+    cache_extra=predict_settings,
+    analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
+    notes=explain_notes,
+    on_done=delete_journals,
+    file_patterns=(EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE),
+)

@@ -78,7 +78,9 @@ def _contrasts(
 ) -> dict[str, Contrast]:
     """Test the differences of several methods, shape (answers, 2) each, with p-values adjusted over the methods."""
     columns = [
-        _paired_estimates({name: values[:, column] for name, values in differences.items()}, posts, resampling)
+        _paired_estimates(
+            {name: values[:, column] for name, values in differences.items()}, posts, resampling
+        )
         for column in range(2)
     ]
     return {
@@ -90,7 +92,9 @@ def _contrasts(
 def _paired_estimates(
     differences: Mapping[str, FloatArray], posts: Sequence[str], resampling: Resampling
 ) -> dict[str, PairedEstimate]:
-    p_values = holm([sign_flip_p_value(_by_post(values, posts), resampling.seed) for values in differences.values()])
+    p_values = holm(
+        [sign_flip_p_value(_by_post(values, posts), resampling.seed) for values in differences.values()]
+    )
     return {
         name: PairedEstimate(**dict(_estimate(values, posts, resampling)), p_value=p_value)
         for (name, values), p_value in zip(differences.items(), p_values, strict=True)
@@ -99,7 +103,8 @@ def _paired_estimates(
 
 def _by_post(values: FloatArray, posts: Sequence[str]) -> list[float]:
     """Sum of each post's values: several questions about one post are not independent."""
-    return np.bincount(post_indices(posts), weights=values).tolist()
+    sums: list[float] = np.bincount(post_indices(posts), weights=values).tolist()
+    return sums
 
 
 def _estimate(values: FloatArray, posts: Sequence[str], resampling: Resampling) -> Estimate:

@@ -62,7 +62,7 @@ def sign_flip_p_value(differences: Sequence[float], seed: int = 0, resamples: in
     from scipy.stats import permutation_test
 
     values = np.asarray(differences, dtype=np.float64)
-    if not values.any():
+    if len(values) < 2 or not values.any():
         return 1.0
     found = permutation_test(
         (values,),

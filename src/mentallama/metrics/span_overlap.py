@@ -1,4 +1,4 @@
-"""Agreement of a system's evidence with the annotators', counted in tokens of the post (ERASER: DeYoung et al. 2020)."""
+"""Agreement of evidence with that of annotators, counted in tokens of the post (ERASER: DeYoung et al. 2020)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,10 @@ def touched_tokens(tokens: Sequence[Offsets], passages: Sequence[Offsets]) -> fr
 
 
 def partial_match_f1(
-    tokens: Sequence[Offsets], predicted: Sequence[Offsets], annotated: Sequence[Offsets], min_iou: float = 0.5
+    tokens: Sequence[Offsets],
+    predicted: Sequence[Offsets],
+    annotated: Sequence[Offsets],
+    min_iou: float = 0.5,
 ) -> float:
     """F1 of whole passages, 0-1: two passages match if their tokens have at least this intersection over union.
 
@@ -96,9 +99,7 @@ def partial_match_f1(
     return 2 * precision * recall / (precision + recall)
 
 
-def ranking_auprc(
-    tokens: Sequence[Offsets], weights: Sequence[float], annotated: Sequence[Offsets]
-) -> float:
+def ranking_auprc(tokens: Sequence[Offsets], weights: Sequence[float], annotated: Sequence[Offsets]) -> float:
     """Area under the precision-recall curve of annotated tokens ranked by weight, 0-1, as average precision.
 
     A random ranking has the share of annotated tokens, on average.

@@ -13,6 +13,7 @@ from mentallama.check import stage as check
 from mentallama.collect import stage as collect
 from mentallama.config import Recipe
 from mentallama.evaluate import stage as evaluate
+from mentallama.explain import stage as explain
 from mentallama.pipeline.stage import Stage
 from mentallama.predict import stage as predict
 from mentallama.report import stage as report
@@ -25,6 +26,7 @@ STAGES: tuple[Stage, ...] = (
     check.STAGE,
     train.STAGE,
     predict.STAGE,
+    explain.STAGE,
     evaluate.STAGE,
     report.STAGE,
 )

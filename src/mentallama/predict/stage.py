@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mentallama import __version__
-from mentallama.analysts.base import AnalystSpec, InferenceOptions
+from mentallama.analysts.base import Analyst, AnalystSpec, InferenceOptions
 from mentallama.analysts.registry import (
     ANALYSTS,
     analyst_kind,
@@ -310,11 +310,9 @@ def refuse_agreements_of_examples(job: PredictJob, questions: Collection[Questio
 @contextmanager
 def open_pool(job: PredictJob, folder: Path) -> Iterator[AnalystPool]:
     """Open the analyst, on this machine or on the cluster; `folder` is that of the journal."""
-    if job.is_remote:
-        with _completion_cache(job, folder) as cache:
-            yield local_pool(_open_remote(job, cache))
-    elif job.ray is None:
-        yield local_pool(open_with_options(job.spec, inference_options(job)))
+    if job.is_remote or job.ray is None:
+        with open_job_analyst(job, folder / LEDGER_NAME.format(answers_identity(job))) as analyst:
+            yield local_pool(analyst)
     else:
         from mentallama.predict.ray_pool import ray_pool
 
@@ -323,7 +321,17 @@ def open_pool(job: PredictJob, folder: Path) -> Iterator[AnalystPool]:
 
 
 @contextmanager
-def _completion_cache(job: PredictJob, folder: Path) -> Iterator[CompletionCache]:
+def open_job_analyst(job: PredictJob, ledger: Path) -> Iterator[Analyst]:
+    """Open the analyst on this machine; a remote one keeps paid completions in `ledger` until the work is done."""
+    if job.is_remote:
+        with _completion_cache(job, ledger) as cache:
+            yield _open_remote(job, cache)
+    else:
+        yield open_with_options(job.spec, inference_options(job))
+
+
+@contextmanager
+def _completion_cache(job: PredictJob, ledger: Path) -> Iterator[CompletionCache]:
     """Where completions are kept: in a ledger if calls have a price."""
     from mentallama.llm_api.ledger.completion_cache import LedgerCache, MemoryCosts
     from mentallama.llm_api.ledger.ledger import Ledger
@@ -331,8 +339,8 @@ def _completion_cache(job: PredictJob, folder: Path) -> Iterator[CompletionCache
     if job.settings.input_price is None:
         yield MemoryCosts()
         return
-    with Ledger(folder / LEDGER_NAME.format(answers_identity(job))) as ledger:
-        yield LedgerCache(ledger)
+    with Ledger(ledger) as open_ledger:
+        yield LedgerCache(open_ledger)
 
 
 def _open_remote(job: PredictJob, cache: CompletionCache) -> RemoteAnalyst:

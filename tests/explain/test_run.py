@@ -1,0 +1,125 @@
+"""Evidence is computed, tested and kept in a journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from mentallama.attribution.base import AttributionMethod
+from mentallama.attribution.registry import open_attribution
+from mentallama.attribution.units import word_units
+from mentallama.errors import MentallamaError, UsageError
+from mentallama.explain.answers import AnswerSelection, ExplainedAnswer
+from mentallama.explain.results import EvidenceRow, FaithfulnessFile, MethodTiming
+from mentallama.explain.run import ANSWERS_AT_A_TIME, run
+from mentallama.files.record_files import read_record, read_records
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.records import Example, Prediction, Span
+from mentallama.run_files import EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE
+from tests.factories.toy_analyst import WordSumAnalyst, make_example
+
+WEIGHTS = {"i": 0.5, "feel": 1.0, "alone": 2.0, "my": -1.0}
+OPENINGS = ("today", "again", "at home", "since May", "at work")
+RESAMPLING = Resampling(resamples=100, seed=7)
+
+
+def answer(number: int) -> ExplainedAnswer:
+    opening = OPENINGS[number % len(OPENINGS)]
+    example = make_example(f"{opening} {number} I am so tired, my day was long, I feel alone")
+    start = example.text.index("alone")
+    return ExplainedAnswer(
+        example, "yes", tuple(word_units(example.text)), (Span(start=start, end=start + 5),)
+    )
+
+
+def answers(count: int) -> AnswerSelection:
+    return AnswerSelection({"dreaddit": tuple(map(answer, range(count)))}, {"dreaddit": 99}, {"x": 1})
+
+
+def methods(analyst: WordSumAnalyst) -> dict[str, AttributionMethod]:
+    return {name: open_attribution(name, analyst) for name in ("occlusion", "random")}
+
+
+def explain(folder: Path, analyst: WordSumAnalyst, count: int = 20) -> FaithfulnessFile:
+    out = folder / "explain"
+    return run(analyst, answers(count), methods(analyst), out, folder / "journal.jsonl", RESAMPLING)
+
+
+class FailingAnalyst(WordSumAnalyst):
+    """Fails after a number of calls."""
+
+    allowed_calls = 0
+
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        if len(self.calls) == self.allowed_calls:
+            raise MentallamaError("the server is gone")
+        return super().predict(examples)
+
+
+def test_evidence_is_tested_and_written(tmp_path: Path) -> None:
+    found = explain(tmp_path, WordSumAnalyst(WEIGHTS))
+    part = found.sets["dreaddit"]
+    assert (part.rows, part.of, found.skipped, found.methods) == (20, 99, {"x": 1}, ("occlusion", "random"))
+    occlusion, random = part.methods["occlusion"], part.methods["random"]
+    assert occlusion.comprehensiveness.value > random.comprehensiveness.value
+    assert occlusion.against_random is not None
+    assert occlusion.against_random.comprehensiveness.p_value < 0.01
+    assert occlusion.plausibility is not None
+    assert occlusion.plausibility.rows == 20
+    assert read_record(tmp_path / "explain" / FAITHFULNESS_FILE, FaithfulnessFile) == found
+    rows = list(read_records(tmp_path / "explain" / EVIDENCE_FILE, EvidenceRow))
+    assert [row.method for row in rows[:4]] == ["occlusion", "random"] * 2
+    timings = list(read_records(tmp_path / "explain" / METRICS_FILE, MethodTiming))
+    assert [(timing.method, timing.rows) for timing in timings] == [("occlusion", 20), ("random", 20)]
+    assert all(timing.seconds > 0 for timing in timings)
+
+
+def test_no_word_of_a_post_is_written(tmp_path: Path) -> None:
+    explain(tmp_path, WordSumAnalyst(WEIGHTS))
+    for row in read_records(tmp_path / "explain" / EVIDENCE_FILE, EvidenceRow):
+        content = json.loads(row.model_dump_json())
+        # the factory's ids are the texts; those of a run are hashes
+        assert not any("tired" in str(value) for name, value in content.items() if name != "post_id")
+
+
+@pytest.mark.parametrize("calls", [2, 3])
+def test_what_was_computed_before_a_failure_is_not_computed_again(tmp_path: Path, calls: int) -> None:
+    # A batch takes two calls: occlusion, and the variants of both methods.
+    failing = FailingAnalyst(WEIGHTS)
+    failing.allowed_calls = calls
+    with pytest.raises(MentallamaError, match="gone"):
+        explain(tmp_path / "killed", failing)
+    assert not (tmp_path / "killed/explain").exists()
+    resumed = WordSumAnalyst(WEIGHTS)
+    explain(tmp_path / "killed", resumed)
+    texts = {text for call in resumed.calls for text in call}
+    assert not any(answer(number).example.text in texts for number in range(ANSWERS_AT_A_TIME))
+    explain(tmp_path / "whole", WordSumAnalyst(WEIGHTS))
+    for name in (EVIDENCE_FILE, FAITHFULNESS_FILE):
+        assert (tmp_path / "killed/explain" / name).read_bytes() == (
+            tmp_path / "whole/explain" / name
+        ).read_bytes()
+
+
+def test_another_method_uses_the_evidence_that_is_there(tmp_path: Path) -> None:
+    analyst = WordSumAnalyst(WEIGHTS)
+    random_only = {"random": open_attribution("random", analyst)}
+    run(analyst, answers(5), random_only, tmp_path / "first", tmp_path / "journal.jsonl", RESAMPLING)
+    before = len(analyst.calls)
+    run(analyst, answers(5), methods(analyst), tmp_path / "second", tmp_path / "journal.jsonl", RESAMPLING)
+    one, two = (
+        [row for row in read_records(tmp_path / name / EVIDENCE_FILE, EvidenceRow) if row.method == "random"]
+        for name in ("first", "second")
+    )
+    assert one == two
+    assert len(analyst.calls) == before + 2
+
+
+def test_without_answers_there_is_nothing_to_explain(tmp_path: Path) -> None:
+    nothing = AnswerSelection({}, {}, {"label without a probability": 3})
+    analyst = WordSumAnalyst(WEIGHTS)
+    with pytest.raises(UsageError, match=r"3 label without a probability.*answer-first"):
+        run(analyst, nothing, methods(analyst), tmp_path / "out", tmp_path / "journal.jsonl", RESAMPLING)
