@@ -20,6 +20,7 @@ from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Remo
 from mentallama.evaluate.published.reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
+from mentallama.explain.results import EvidenceRow, FaithfulnessFile, MethodTiming
 from mentallama.explanation_metrics.base import ExplanationRow
 from mentallama.files.erasure_requests import ErasureList
 from mentallama.files.manifest import Manifest
@@ -210,6 +211,24 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 f"{names.RESPONSES_FOLDER}/SET.csv",
                 "Only without a recipe, for the published release: `goldens` and `generated_text` by row, for "
                 "`mentallama evaluate --benchmark`.",
+            ),
+        ),
+    ),
+    "explain": (
+        "No file holds a word of a post. See [Explain](explain.md).",
+        (
+            File(
+                names.EVIDENCE_FILE,
+                "The evidence of each method for each answer, and what its tests found.",
+                EvidenceRow,
+            ),
+            File(
+                names.FAITHFULNESS_FILE, "Faithfulness and plausibility by set and method.", FaithfulnessFile
+            ),
+            File(
+                names.METRICS_FILE,
+                "The time that each method took. No result depends on it.",
+                MethodTiming,
             ),
         ),
     ),

@@ -48,7 +48,6 @@ modules of its own or of a lower layer."""
 
 BETWEEN_STAGES = {
     "report": {
-        "explain.results",
         "collect.summary",
         "check.output.gate_report_schema",
         "evaluate.scores",
@@ -59,12 +58,14 @@ BETWEEN_STAGES = {
     },
     "predict.post_sources": {"collect.readers", "collect.clean_batch"},
     "teach.stage": {"train.linear.trainer"},
+    "evaluate.explanation_cases": {"explain.results"},
     "explain.stage": {"predict.questions", "predict.stage"},
 }
 """Importing package or module -> the modules of other stages that it may import. `report` needs the schemas of the
 files it shows, reads the answers that were scored as `evaluate` does, and scores the rows that systems share as it
 does; `predict` reads and cleans posts that no run has collected as `collect` does; the embedded teacher of `teach` is a
-quickly trained linear analyst; `explain` asks the analyst of `predict`, opened as there, about its questions."""
+quickly trained linear analyst; `explain` asks the analyst of `predict`, opened as there, about its
+questions, and `evaluate` compares written reasons with this evidence."""
 
 MAX_MODULES = 12
 """Modules in a package, without __init__."""

@@ -17,6 +17,8 @@ from mentallama.evaluate.explanation_cases import (
 from mentallama.evaluate.prediction_source import analyst_predictions
 from mentallama.evaluate.published.benchmark import open_benchmark, score_benchmark_set
 from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
+from mentallama.explain.deletion import DeletionCurve
+from mentallama.explain.results import EvidenceRow
 from mentallama.explanation_metrics.base import ExplanationRow
 from mentallama.files.record_files import read_records, write_records
 from mentallama.records import (
@@ -90,13 +92,33 @@ def source_of_run(folder: Path) -> ExplanationSource:
         ),  # the label differs
     ]
     write_records(folder / "upstream.jsonl.zst", upstream)
+    curve = DeletionCurve(whole=0.5, removed=(0.5,), kept=(0.5,))
+    evidence = [
+        EvidenceRow(
+            example_id=IDS[number],
+            post_id=f"p{number}",
+            set="DR",
+            question="depression",
+            label="no",
+            method=method,
+            spans=(Span(start=0, end=end, weight=1.0),),
+            units=((0, end), (end, 9)),
+            weights=(1.0, -0.5),
+            top=curve,
+            matched=curve,
+        )
+        for number in (0, 1)
+        for method, end in (("exact", 2), ("random", 5))
+    ]
+    write_records(folder / "evidence.jsonl.zst", evidence)
     return explanations_of_run(
         folder / "posts.jsonl.zst",
         analyst_predictions(folder / "predictions.jsonl.zst"),
         "instruction",
         TASKS,
-        folder / "responses.jsonl.zst",
-        folder / "upstream.jsonl.zst",
+        references=folder / "responses.jsonl.zst",
+        upstream=folder / "upstream.jsonl.zst",
+        evidence=folder / "evidence.jsonl.zst",
     )
 
 
@@ -108,6 +130,10 @@ def test_answers_of_a_run_have_their_reference_and_marked_passages(tmp_path: Pat
     assert first.evidence == (Span(start=0, end=3),)
     assert first.absence == "empty"  # nothing but the answer
     assert second.absence is None
+    # evidence of the first method, for the label of the answer
+    assert (first.attributed, first.contributions) == ((), ())
+    assert second.attributed == (Span(start=0, end=2, weight=1.0),)
+    assert second.contributions == (Span(start=0, end=2, weight=1.0), Span(start=2, end=9, weight=-0.5))
 
 
 def test_metrics_learn_from_no_copy_of_a_test_post_and_from_no_other_label(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def settings_group(key: str) -> str:
 
 def predict_overrides(overrides: Sequence[str] | None) -> dict[str, Any]:
     """Settings of predict from `--set KEY=VALUE` without a recipe, such as `temperature=1`; not validated."""
-    from mentallama.config.overrides import apply_override
+    from mentallama.config.loading.overrides import apply_override
 
     content: dict[str, Any] = {"predict": {}}
     for override in overrides or ():

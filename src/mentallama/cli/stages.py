@@ -19,7 +19,7 @@ from mentallama.pipeline.stage import Stage
 from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
 
 EXAMPLE_RECIPE = "recipes/sample-linear.yaml"
-EXAMPLE_RECIPES = {"check": "recipes/sample-build.yaml"}
+EXAMPLE_RECIPES = {"check": "recipes/sample-build.yaml", "explain": "recipes/sample-explain.yaml"}
 """Recipes in the examples of the commands' help, for stages that `EXAMPLE_RECIPE` does not have."""
 
 

@@ -12,10 +12,11 @@ from mentallama.answers.strip_label import strip_label
 from mentallama.evaluate.prediction_source import PredictionSource, iter_questions
 from mentallama.evaluate.published.benchmark import Benchmark, example_of_row
 from mentallama.evaluate.published.reader import ScoredOutput
+from mentallama.explain.results import EvidenceRow
 from mentallama.explanation_metrics.base import ExplanationCase
 from mentallama.files.imhi_release import ReleaseFile, find_release_files, read_release_file
 from mentallama.files.record_files import is_about, read_numbered_records, read_records
-from mentallama.records import Example, Form, Post, Reading, Response, Span, UpstreamLabels
+from mentallama.records import Example, Form, Post, Prediction, Reading, Response, Span, UpstreamLabels
 from mentallama.tasks import Task
 from mentallama.text.fingerprint import key_hash, text_key
 
@@ -33,18 +34,20 @@ class ExplanationSource:
     post_texts: Callable[[], Iterator[str]]
 
 
-def explanations_of_run(
+def explanations_of_run(  # noqa: PLR0913
     posts: Path,
     predictions: PredictionSource,
     form: Form,
     tasks: Mapping[str, Task],
+    *,
     references: Path | None = None,
     upstream: Path | None = None,
+    evidence: Path | None = None,
 ) -> ExplanationSource:
     """The explanations of predictions, or of a teacher's answers.
 
-    `references` are the release's responses to posts of the run, and `upstream` holds the annotators' passages of the
-    release's posts, if there are any.
+    `references` are the release's responses to posts of the run, `upstream` holds the annotators' passages of the
+    release's posts, and `evidence` that of the stage `explain`, if there are any.
     """
 
     def cases(name: str) -> list[ExplanationCase]:
@@ -60,6 +63,7 @@ def explanations_of_run(
             for _, prediction in predictions.read(asked)
             if prediction.example_id in asked
         }
+        attributed = {} if evidence is None else _preferred_evidence(evidence, answered)
         return [
             ExplanationCase(
                 example=example,
@@ -67,6 +71,8 @@ def explanations_of_run(
                 reference=_explanation(readings.get(key)),
                 annotated=annotated,
                 evidence=answered[key].evidence,
+                attributed=attributed[key].spans if key in attributed else (),
+                contributions=attributed[key].contributions if key in attributed else (),
             )
             for key, (example, annotated) in asked.items()
             if key in answered
@@ -91,6 +97,15 @@ def explanations_of_run(
                 yield ExplanationCase(example=example, reading=reading)
 
     return ExplanationSource(cases, training_cases, lambda: (post.text for post in read_records(posts, Post)))
+
+
+def _preferred_evidence(evidence: Path, answered: Mapping[str, Prediction]) -> dict[str, EvidenceRow]:
+    """The evidence of the preferred method by example id; it is the first about an answer."""
+    rows: dict[str, EvidenceRow] = {}
+    for _, row in read_numbered_records(evidence, EvidenceRow, is_about(answered)):
+        if row.example_id in answered and row.label == answered[row.example_id].reading.label:
+            rows.setdefault(row.example_id, row)
+    return rows
 
 
 def _marked_upstream(upstream: Path, name: str) -> dict[tuple[str, str, str | None], tuple[Span, ...]]:

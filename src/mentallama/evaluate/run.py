@@ -77,6 +77,7 @@ def evaluate_predictions(  # noqa: PLR0913
     *,
     references: Path | None = None,
     upstream: Path | None = None,
+    evidence: Path | None = None,
     ledger: Path | None = None,
     settings: Evaluate | None = None,
     seed: int = 0,
@@ -94,6 +95,8 @@ def evaluate_predictions(  # noqa: PLR0913
         The release's responses to the posts, with which explanations are compared.
     upstream
         Upstream labels of the release's posts, which the same predictions are scored against as well.
+    evidence
+        What the stage explain found that the answers rest on, with which explanations are compared.
     ledger
         Keeps the verdicts of an LLM judge; None for one in `out`.
 
@@ -118,7 +121,9 @@ def evaluate_predictions(  # noqa: PLR0913
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: joined.rows[name] for name in tasks if name not in missing}
     scores = score_sets(rows, tasks, resampling)
-    source = explanations_of_run(posts, predictions, form, tasks, references, upstream)
+    source = explanations_of_run(
+        posts, predictions, form, tasks, references=references, upstream=upstream, evidence=evidence
+    )
     explanations = score_explanations(
         source,
         rows,

@@ -12,6 +12,7 @@ from mentallama.files.manifest import mark_outdated
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.progress import LogFn
 from mentallama.run_files import (
+    EVIDENCE_PATH,
     EXPLANATION_ROWS_FILE,
     JUDGE_LEDGER_PATH,
     POSTS_PATH,
@@ -33,8 +34,11 @@ JUDGE_CACHE_EXCLUDED = (
 """Settings that do not change the verdicts, so that an evaluation may be resumed with other values."""
 
 
+_OPTIONAL = (RELEASE_RESPONSES_PATH, UPSTREAM_LABELS_PATH, EVIDENCE_PATH)
+
+
 def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Reference explanations and upstream labels where there are any, and the files of the models that score."""
+    """The files of the models that score; references, upstream labels and evidence where there are any."""
     from mentallama.evaluate.llm_judge import ratings_files
     from mentallama.explanation_metrics.base import MetricSpec
     from mentallama.explanation_metrics.registry import metric_folder
@@ -45,7 +49,7 @@ def evaluate_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
         name = MetricSpec.parse(spec).name
         files |= spec_files(f"{name}:{metric_folder(spec)}", name)
     files |= ratings_files(recipe.evaluate)
-    optional = {path: folder / path for path in (RELEASE_RESPONSES_PATH, UPSTREAM_LABELS_PATH)}
+    optional = {path: folder / path for path in _OPTIONAL}
     return files | {path: file for path, file in optional.items() if file.is_file()}
 
 
@@ -125,7 +129,9 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     assert recipe.evaluate is not None
     posts, tasks = folder / POSTS_PATH, recipe.catalogue()
-    references, upstream = folder / RELEASE_RESPONSES_PATH, folder / UPSTREAM_LABELS_PATH
+    references, upstream, evidence = (
+        path if path.is_file() else None for path in map(folder.joinpath, _OPTIONAL)
+    )
     if scores_teacher(recipe):
         answers = teacher_answers(folder / TEACH_RESPONSES_PATH, posts, recipe.form, tasks)
     else:
@@ -139,8 +145,9 @@ def evaluate(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         out,
         recipe.form,
         tasks,
-        references=references if references.is_file() else None,
-        upstream=upstream if upstream.is_file() else None,
+        references=references,
+        upstream=upstream,
+        evidence=evidence,
         ledger=folder / JUDGE_LEDGER_PATH,
         settings=recipe.evaluate,
         seed=recipe.seed,

@@ -41,6 +41,14 @@ class EvidenceRow(Record):
     matched: DeletionCurve
     plausibility: Plausibility | None = None
 
+    @property
+    def contributions(self) -> tuple[Span, ...]:
+        """The units as spans."""
+        return tuple(
+            Span(start=start, end=end, weight=weight)
+            for (start, end), weight in zip(self.units, self.weights, strict=True)
+        )
+
 
 class Estimate(Record):
     """A mean over answers, with its 95 % interval over posts; without one if there are fewer than two posts."""

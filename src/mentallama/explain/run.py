@@ -1,6 +1,6 @@
 """Explain: evidence for a model's answers, and tests of whether the model rests on it.
 
-    mentallama explain recipes/sample-linear.yaml
+    mentallama explain recipes/sample-explain.yaml
 
 Reads posts, the predictions about them and their model. Writes `evidence.jsonl.zst`, the evidence of each method for
 each answer; `faithfulness.json`, how faithful and how plausible it is by set and method; and `metrics.jsonl`, the time
@@ -18,7 +18,6 @@ import numpy as np
 
 from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import Attribution, AttributionMethod
-from mentallama.attribution.evidence import evidence_spans
 from mentallama.errors import UsageError
 from mentallama.explain.answers import AnswerSelection, ExplainedAnswer
 from mentallama.explain.deletion import (
@@ -156,7 +155,6 @@ def _evidence_row(
     answer: ExplainedAnswer, attribution: Attribution, top: DeletionCurve, matched: DeletionCurve
 ) -> EvidenceRow:
     example = answer.example
-    spans = evidence_spans(example.text, attribution)
     return EvidenceRow(
         example_id=example.id,
         post_id=example.post_id,
@@ -164,14 +162,13 @@ def _evidence_row(
         question=example.question,
         label=answer.label,
         method=attribution.method,
-        spans=spans,
         units=attribution.units,
         weights=tuple(round(weight, DIGITS) for weight in attribution.weights),
         completeness_gap=attribution.completeness_gap,
         top=_rounded(top),
         matched=_rounded(matched),
         plausibility=plausibility(
-            answer.words, word_weights(attribution, answer.words), spans, answer.annotated
+            answer.words, word_weights(attribution, answer.words), (), answer.annotated
         ),
     )
 

@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mentallama.analysts.base import AnalystSpec
-from mentallama.attribution.registry import method_problem
 from mentallama.config import Recipe
-from mentallama.explain.results import FaithfulnessFile
-from mentallama.explain.summary import BASELINE
 from mentallama.files.manifest import digest_file
 from mentallama.files.record_files import read_record, read_records
 from mentallama.pipeline.stage import Stage
@@ -55,6 +52,8 @@ def explain_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
 
 def explain_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     """No predictions to explain, and methods that do not exist or cannot explain the model."""
+    from mentallama.attribution.registry import method_problem
+
     assert recipe.explain is not None
     if recipe.predict is None:
         yield "explain has no predictions to explain: add predict to the recipe"
@@ -70,6 +69,7 @@ def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     from mentallama.attribution.registry import default_method, open_attribution
     from mentallama.explain.answers import select_answers
     from mentallama.explain.run import run
+    from mentallama.explain.summary import BASELINE
     from mentallama.metrics.bootstrap import Resampling
 
     assert recipe.explain is not None
@@ -132,6 +132,8 @@ def predict_settings(recipe: Recipe) -> dict[str, Any]:
 
 def explain_notes(folder: Path) -> Iterator[str]:
     """A line for answers that could not be explained."""
+    from mentallama.explain.results import FaithfulnessFile
+
     skipped = read_record(folder / FAITHFULNESS_PATH, FaithfulnessFile).skipped
     if skipped:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
@@ -148,7 +150,8 @@ def delete_journals(folder: Path) -> None:
 
 STAGE = Stage(
     name="explain",
-    help="Compute evidence for the answers, and test whether the model rests on it.",
+    help="Compute evidence for the answers, and test whether the model rests on it. Reads posts, predictions and the "
+    "model; writes evidence by method and its faithfulness, without posts.",
     inputs=explain_inputs,
     reads=lambda _: (POSTS_PATH, PREDICTIONS_PATH),
     problems=explain_problems,

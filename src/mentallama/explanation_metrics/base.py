@@ -20,7 +20,9 @@ class ExplanationCase(Record):
 
     `example.label` is the gold label, `reading` the parsed answer with its explanation. `reference` is the reference
     explanation, without its answer sentence; None if there is none. `annotated` are the passages of the post that
-    annotators marked for the gold label, `evidence` those that the model marked.
+    annotators marked for the gold label, `evidence` those that the model marked in its answer. `attributed` is the
+    evidence of the stage `explain`, and `contributions` are all parts of the post with their weights, from there; both
+    are empty where the answer was not explained.
     """
 
     example: Example
@@ -28,6 +30,8 @@ class ExplanationCase(Record):
     reference: str | None = None
     annotated: tuple[Span, ...] = ()
     evidence: tuple[Span, ...] = ()
+    attributed: tuple[Span, ...] = ()
+    contributions: tuple[Span, ...] = ()
 
     @property
     def explanation(self) -> str:

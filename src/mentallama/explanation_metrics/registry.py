@@ -13,6 +13,10 @@ from mentallama.errors import UsageError
 from mentallama.explanation_metrics.annotated_evidence import ANNOTATED_EVIDENCE_COLUMNS, AnnotatedEvidence
 from mentallama.explanation_metrics.base import ExplanationMetric, MetricOptions, MetricSpec, ScoreColumn
 from mentallama.explanation_metrics.evidence import EVIDENCE_COLUMNS, QuotedEvidence
+from mentallama.explanation_metrics.evidence_agreement import (
+    EVIDENCE_AGREEMENT_COLUMNS,
+    EvidenceAgreement,
+)
 from mentallama.explanation_metrics.explanation_quality import QUALITY_COLUMNS
 from mentallama.explanation_metrics.label_consistency import (
     LABEL_CONSISTENCY,
@@ -105,6 +109,11 @@ EXPLANATION_METRICS: dict[str, MetricKind] = {
         ANNOTATED_EVIDENCE_COLUMNS,
         "overlap of the evidence with the passages that annotators marked",
         by_default=True,
+    ),
+    "evidence_agreement": MetricKind(
+        EvidenceAgreement.load,
+        EVIDENCE_AGREEMENT_COLUMNS,
+        "whether the explanation names what the answer rests on, by the model's own evidence",
     ),
     LABEL_CONSISTENCY: MetricKind(
         LabelConsistency.load,

@@ -29,7 +29,7 @@ def parse_settings(overrides: Sequence[str] | None, metrics: Sequence[str] | Non
     from pydantic import ValidationError
 
     from mentallama.config import Evaluate
-    from mentallama.config.overrides import apply_override
+    from mentallama.config.loading.overrides import apply_override
     from mentallama.files.schema_faults import fault_sentences
 
     content: dict[str, Any] = {"evaluate": {"explanation_metrics": list(metrics)} if metrics else {}}

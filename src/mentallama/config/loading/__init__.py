@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mentallama.config.overrides import apply_override, set_key
+from mentallama.config.loading.overrides import apply_override, set_key
+from mentallama.config.loading.renamed_keys import OLD_KEYS
 from mentallama.config.recipe import Recipe
-from mentallama.config.renamed_keys import OLD_KEYS
 from mentallama.errors import DataError, MentallamaError, UsageError, counted
 from mentallama.files.schema_faults import fault_sentence, fault_sentences, key_name
 from mentallama.files.yaml_file import KeyPath, read_yaml
