@@ -91,6 +91,7 @@ KEY_DOCS: dict[str, str] = {
     "check": "Settings of the stage, see below and [Check](check.md).",
     "train": "Settings of the stage, see below.",
     "predict": "Settings of the stage, see below.",
+    "explain": "Settings of the stage, see below and [Explain](explain.md).",
     "evaluate": "Settings of the stage, see below.",
     "report": "Settings of the stage, see below.",
     "collect.validation_share": "Share of posts drawn for validation if the files of a set define no validation split.",

@@ -56,7 +56,7 @@ def score(
             50,
             None,
         ),  # repeated without quotation marks
-        ("“the garden grows” shows it.", 0, 100),  # evidence against
+        ("Against it stands “the garden grows”.", 0, 0),  # evidence against it is evidence
         ("“I can’t sleep” and “Nobody calls me” show it.", 50, 50),  # no evidence at all
         ("The poster is alone.", 0, None),
         ("“my dog ran away” shows it.", 0, None),  # invented quotations are counted elsewhere
@@ -78,10 +78,13 @@ def test_only_the_strongest_passages_have_to_be_named() -> None:
 
 def test_the_weights_of_all_words_decide_what_does_not_matter() -> None:
     explanation = "“I can’t sleep” shows it."
-    supporting = (span("I can’t sleep", 0.2),)
     assert score(explanation, attributed=EVIDENCE).values["quotes_beside_evidence"] == 100
-    found = score(explanation, (), attributed=EVIDENCE, contributions=supporting)
+    # Of 16 words 4 are quoted ("can’t" is two): average ones would weigh (0.8 + 1.3) / 4, then (0.3 + 1.3) / 4.
+    contributions = (span("I can’t sleep", 0.8), span(POST[POST.index("the house") :], -1.3))
+    found = score(explanation, (), attributed=EVIDENCE, contributions=contributions)
     assert found.values == {"evidence_named": 0, "quotes_beside_evidence": 0}
+    weaker = (contributions[0].model_copy(update={"weight": 0.3}), contributions[1])
+    assert score(explanation, (), EVIDENCE, weaker).values["quotes_beside_evidence"] == 100
 
 
 @pytest.mark.parametrize("evidence", [(), (span("so quiet", -1.0),)])
