@@ -5,13 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    field_validator,
+    model_validator,
+)
 
 from mentallama.config.base import PathList, PositiveInt, Settings, Share
 from mentallama.config.endpoint import EndpointSettings, parse_remote_spec
 from mentallama.records import SPLITS, Split
 
-TEACHER_KINDS = ("embedded", "linear", "remote")
+TEACHER_KINDS = ("embedded", "linear", "remote", "scripted")
+LOCATED_KINDS = ("linear", "scripted")
+"""Kinds whose spec has a path after the colon."""
 
 
 def _as_teacher_list(value: Any) -> Any:
@@ -26,8 +36,8 @@ class Teacher(EndpointSettings):
     """One teacher. A spec alone is enough if the defaults fit; the other keys apply to remote teachers only."""
 
     spec: str
-    """embedded, linear:DIR, or remote:MODEL@URL with the URL of an OpenAI-compatible API, for example
-    remote:my-model@http://127.0.0.1:8000/v1."""
+    """embedded, linear:DIR, remote:MODEL@URL with the URL of an OpenAI-compatible API, for example
+    remote:my-model@http://127.0.0.1:8000/v1, or scripted:FILE with replies in a file instead of a server."""
 
     @property
     def kind(self) -> str:
@@ -43,14 +53,48 @@ class Teacher(EndpointSettings):
     def remote(self) -> bool:
         return self.kind == "remote"
 
+    @property
+    def takes_requests(self) -> bool:
+        """Whether it is asked by requests, which the ledger keeps."""
+        return self.kind in {"remote", "scripted"}
+
     @model_validator(mode="after")
     def _check_spec(self) -> Teacher:
         if self.remote:
             parse_remote_spec(self.spec)
-        elif self.kind not in TEACHER_KINDS or (self.kind == "linear") != bool(self.location):
+        elif self.kind not in TEACHER_KINDS or (self.kind in LOCATED_KINDS) != bool(self.location):
             shown = self.kind if "@" in self.spec else self.spec  # an @ may be part of a URL with a password
             raise ValueError(f"{shown!r} is not a teacher; choose embedded, linear:DIR or remote:MODEL@URL")
         return self
+
+
+def _as_teacher(value: Any) -> Any:
+    return {"spec": value} if isinstance(value, str) else value
+
+
+class ScaleSettings(Settings):
+    """How a scale is filled item by item (`method: item-by-item`)."""
+
+    pack: str | None = None
+    """Criterion pack that is filled before a question of another kind is answered, such as PHQ-9, and by whose rule
+    the filled items are summed. A task of kind scale is filled by its own items; with a pack of the same items and
+    levels they are summed too."""
+    packs: Path | None = None
+    """A folder with additional criterion packs."""
+    checker: Annotated[Teacher, BeforeValidator(_as_teacher)] | None = None
+    """Model that checks the filled items and sends single ones back; default: the teacher itself."""
+    max_revisions: NonNegativeInt = 2
+    """How often one item may be sent back, by the checker or because its quotations are not in the post. An item that
+    is still in dispute is not filled."""
+    max_total_revisions: NonNegativeInt = 10
+    """The same for all items of a post together."""
+
+    @field_validator("checker")
+    @classmethod
+    def _takes_requests(cls, checker: Teacher | None) -> Teacher | None:
+        if checker is not None and not checker.takes_requests:
+            raise ValueError(f"{checker.spec} checks nothing; name a language model as remote:MODEL@URL")
+        return checker
 
 
 class Teach(Settings):
@@ -58,6 +102,11 @@ class Teach(Settings):
 
     teacher: Annotated[tuple[Teacher, ...], BeforeValidator(_as_teacher_list)] = (Teacher(spec="embedded"),)
     """One teacher or several; each is asked every question, and disagreements are recorded."""
+    method: Literal["single-request", "item-by-item"] = "single-request"
+    """single-request: one request for each question. item-by-item: a scale is filled with a request for each item,
+    checked, and then the question is answered from it (`scale`)."""
+    scale: ScaleSettings = ScaleSettings()
+    """How a scale is filled with method: item-by-item."""
     prompt: Literal["zero-shot", "few-shot", "label-given"] = "label-given"
     structured: bool = False
     """Request a JSON object with label, explanation and evidence quotes."""
@@ -96,10 +145,30 @@ class Teach(Settings):
         if len(set(specs)) < len(specs):
             raise ValueError("the same teacher is named twice")
         unpriced = [
-            teacher.spec for teacher in self.teacher if teacher.remote and teacher.input_price is None
+            each.spec for each in self.endpoints if each.takes_requests and each.input_price is None
         ]
         if self.budget is not None and unpriced:
             raise ValueError(f"a budget needs input_price and output_price of {unpriced[0]}")
-        if self.examples and not all(teacher.remote for teacher in self.teacher):
+        if self.examples and not all(teacher.takes_requests for teacher in self.teacher):
             raise ValueError("few-shot needs a remote teacher; the others ignore examples")
         return self
+
+    @model_validator(mode="after")
+    def _check_method(self) -> Teach:
+        if self.method == "single-request":
+            if "scale" in self.model_fields_set:
+                raise ValueError("scale: a scale is filled with method: item-by-item")
+            return self
+        if self.prompt != "zero-shot":
+            raise ValueError("method: item-by-item fills a scale from the post alone; use prompt: zero-shot")
+        if self.use_batch_api:
+            raise ValueError("method: item-by-item asks step by step, which batch files do not allow")
+        without = [teacher.spec for teacher in self.teacher if not teacher.takes_requests]
+        if without:
+            raise ValueError(f"method: item-by-item asks a language model; {without[0]} is none")
+        return self
+
+    @property
+    def endpoints(self) -> tuple[Teacher, ...]:
+        """All models that may be asked: the teachers, and the checker if there is one besides."""
+        return (*self.teacher, *([] if self.scale.checker is None else [self.scale.checker]))
