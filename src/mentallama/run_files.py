@@ -35,6 +35,8 @@ UPSTREAM_LABELS_PATH = f"collect/{UPSTREAM_LABELS_FILE}"
 # teach
 FAILED_REQUESTS_FILE = "failed_requests.jsonl"
 TEACHER_DISAGREEMENTS_FILE = "disagreements.jsonl"
+SCALE_TRACES_FILE = "scale_traces.jsonl.zst"
+"""How scales were filled, with `teach.method: item-by-item`."""
 
 LEDGER_PATH = "ledger.sqlite"
 BATCH_FOLDER = "batch"

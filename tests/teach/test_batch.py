@@ -18,7 +18,7 @@ from mentallama.files.record_files import write_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import Post
 from mentallama.run_files import RESPONSES_FILE
-from mentallama.teach.run import DispatchMode
+from mentallama.teach.remote_teachers import DispatchMode
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.ledgers import all_completions
 from tests.factories.linear_cases import depression_posts

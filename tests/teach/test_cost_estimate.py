@@ -15,8 +15,8 @@ from mentallama.llm_api.endpoint import open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.llm_api.types import Completion, RunStats
 from mentallama.teach.cost_estimate import TYPICAL_EVIDENCE_TOKENS, estimate_cost
+from mentallama.teach.remote_teachers import progress_note
 from mentallama.teach.requests import build_requests, labelled_questions
-from mentallama.teach.run import progress_note
 from tests.factories.endpoint_server import Plan, Server, serving
 from tests.factories.ledgers import all_completions
 from tests.factories.linear_cases import depression_posts

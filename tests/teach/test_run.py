@@ -17,7 +17,7 @@ from mentallama.llm_api.types import RunStats
 from mentallama.records import FailedRequest, Post, example_of
 from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
 from mentallama.tasks import find_task
-from mentallama.teach import run as teaching
+from mentallama.teach import remote_teachers
 from mentallama.teach.requests import labelled_questions
 from mentallama.teach.responses import Disagreement
 from tests.factories.endpoint_server import Plan, Server, serving
@@ -255,7 +255,7 @@ def test_a_completion_missing_from_the_ledger_is_reported(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = make_job(tmp_path, few(3), teacher=remote(server))
-    monkeypatch.setattr(teaching, "dispatch_sync", lambda *_: RunStats())  # asks nobody
+    monkeypatch.setattr(remote_teachers, "dispatch_sync", lambda *_: RunStats())  # asks nobody
     with pytest.raises(MentallamaError, match="no longer in the ledger"):
         run_teach(job, tmp_path)
     assert not (tmp_path / "teach" / RESPONSES_FILE).exists()

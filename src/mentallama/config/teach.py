@@ -144,9 +144,7 @@ class Teach(Settings):
         specs = [teacher.spec.rstrip("/") for teacher in self.teacher]
         if len(set(specs)) < len(specs):
             raise ValueError("the same teacher is named twice")
-        unpriced = [
-            each.spec for each in self.endpoints if each.takes_requests and each.input_price is None
-        ]
+        unpriced = [each.spec for each in self.endpoints if each.takes_requests and each.input_price is None]
         if self.budget is not None and unpriced:
             raise ValueError(f"a budget needs input_price and output_price of {unpriced[0]}")
         if self.examples and not all(teacher.takes_requests for teacher in self.teacher):

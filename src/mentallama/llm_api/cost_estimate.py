@@ -26,7 +26,8 @@ MAX_SAMPLED_QUESTIONS = 2000
 class CostEstimate:
     """Requests still to be sent to one model: their number, tokens, and cost if prices are known.
 
-    `cached` counts requests that the ledger has completed. `max_cost` is the cost if every answer had maximal length.
+    `cached` counts requests that the ledger has completed. `max_cost` is the cost if every answer had maximal length;
+    None if there is no such bound, or no price.
     """
 
     model: str
@@ -41,7 +42,8 @@ class CostEstimate:
         cached = f", {self.cached:,} more are in the ledger" if self.cached else ""
         if not self.requests:
             return f"{self.model}: nothing to send{cached}"
-        cost = "" if self.cost is None else f", cost about {self.cost:.4g} and at most {self.max_cost:.4g}"
+        cost = "" if self.cost is None else f", cost about {self.cost:.4g}"
+        cost += "" if self.max_cost is None else f" and at most {self.max_cost:.4g}"
         return (
             f"{self.model}: an estimated {counted(self.requests, 'request')}{cached}; about {self.tokens_in:,} tokens "
             f"in and {self.tokens_out:,} out (at {BYTES_PER_TOKEN} bytes per token){cost}"

@@ -28,12 +28,12 @@ from mentallama.tasks import Task
 class Scale:
     """A scale as prompts show it.
 
-    `about` says what its levels measure, such as "how often, over the last two weeks". `items` holds the meaning of
-    each item, `levels` the number of each level, from lowest to highest.
+    `description` says in sentences what it measures, and over which time. `items` holds the meaning of each item,
+    `levels` the number of each level, from lowest to highest.
     """
 
     name: str
-    about: str
+    description: str
     items: Mapping[str, str]
     levels: Mapping[str, int]
 
@@ -158,7 +158,7 @@ def decision_prompt(
     mode: PromptMode = "zero-shot"
     system, user = teacher_prompt(task, question, text, mode, structured=structured)
     lines = _filled_lines(scale, filled) or ["- no item could be filled"]
-    shown = "\n".join([f"The scale {scale.name} ({scale.about}):", *lines])
+    shown = "\n".join([f"The scale {scale.name}. {scale.description}", *lines])
     return [
         system | {"content": f"{system['content']}\n\n{_FILLED_SCALE}"},
         user | {"content": f"{shown}\n\n{user['content']}"},
@@ -179,7 +179,8 @@ SCALE_INSTRUCTIONS = (
 
 def _describe(scale: Scale) -> str:
     levels = [f"- {_quoted(level)}" for level in scale.levels]
-    return "\n".join([f"The scale is {scale.name}: {scale.about}. Its levels, from lowest to highest:", *levels])
+    name = f"The scale is {scale.name}. {scale.description} Its levels, from lowest to highest:"
+    return "\n".join([name, *levels])
 
 
 def _filled_lines(scale: Scale, filled: Mapping[str, ItemAnswer]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any
 
 from mentallama.llm_api.endpoint import Endpoint
@@ -18,7 +18,6 @@ from mentallama.llm_api.transport.rejected_options import (
 )
 from mentallama.llm_api.types import Request, RunStats
 from mentallama.progress import LogFn
-from mentallama.teach.requests import TeachJob, build_requests, labelled_questions
 
 N_FIRST_REQUESTS = 8
 """Requests sent first. If fewer fail, it may be an outage that has passed, so the system role is kept."""
@@ -26,18 +25,21 @@ N_FIRST_REQUESTS = 8
 Dispatch = Callable[[Endpoint, Iterable[Request]], RunStats]
 """Sends requests to an endpoint and commits their completions."""
 
+FirstRequests = Callable[[Endpoint], list[Request]]
+"""The first requests to an endpoint, at most `N_FIRST_REQUESTS`, whether or not they are completed."""
+
 
 def settle_options(
-    job: TeachJob, endpoint: Endpoint, ledger: Ledger, dispatch: Dispatch, log: LogFn
+    first_requests: FirstRequests, endpoint: Endpoint, ledger: Ledger, dispatch: Dispatch, log: LogFn
 ) -> Endpoint:
     """Send the first requests and return the endpoint with the settings that its model takes.
 
     What the server names is changed. If it names nothing and all first requests fail, one is sent without the system
     role. A run that is resumed takes the settings of the completions in the ledger.
     """
-    endpoint = _settings_in_ledger(job, endpoint, ledger)
+    endpoint = _settings_in_ledger(first_requests, endpoint, ledger)
     while True:
-        requests = _first_requests(job, endpoint)
+        requests = first_requests(endpoint)
         try:
             stats = dispatch(endpoint, requests)
         except RejectedOptionError as rejected:
@@ -45,23 +47,23 @@ def settle_options(
             log(f"teach: {rejected}; the run goes on with this setting")
             continue
         except RequestsFailError:
-            adapted = _without_system_role(job, endpoint, dispatch, log)
+            adapted = _without_system_role(first_requests, endpoint, dispatch, log)
             if adapted is None:
                 raise
             return adapted
         if stats.failed.total() < N_FIRST_REQUESTS:
             return endpoint
-        return _without_system_role(job, endpoint, dispatch, log) or endpoint
+        return _without_system_role(first_requests, endpoint, dispatch, log) or endpoint
 
 
 def _without_system_role(
-    job: TeachJob, endpoint: Endpoint, dispatch: Dispatch, log: LogFn
+    first_requests: FirstRequests, endpoint: Endpoint, dispatch: Dispatch, log: LogFn
 ) -> Endpoint | None:
     """The endpoint without the system role, if a request is answered that way only."""
-    if not any(has_system_message(request.body) for request in _first_requests(job, endpoint)):
+    if not any(has_system_message(request.body) for request in first_requests(endpoint)):
         return None
     adapted = adapt_endpoint(endpoint, USER_ROLE)
-    stats = dispatch(adapted, _first_requests(job, adapted)[:1])
+    stats = dispatch(adapted, first_requests(adapted)[:1])
     if not (stats.answered or stats.refused):
         return None
     log(
@@ -71,7 +73,7 @@ def _without_system_role(
     return adapted
 
 
-def _settings_in_ledger(job: TeachJob, endpoint: Endpoint, ledger: Ledger) -> Endpoint:
+def _settings_in_ledger(first_requests: FirstRequests, endpoint: Endpoint, ledger: Ledger) -> Endpoint:
     """The endpoint with the settings that an earlier run found out; unchanged if the ledger has none."""
     changes: Sequence[dict[str, Any]] = (
         USER_ROLE,
@@ -83,12 +85,8 @@ def _settings_in_ledger(job: TeachJob, endpoint: Endpoint, ledger: Ledger) -> En
             adapted = endpoint
             for change in chosen:
                 adapted = adapt_endpoint(adapted, change)
-            hashes = [request.hash for request in _first_requests(job, adapted)]
+            hashes = [request.hash for request in first_requests(adapted)]
             known = ledger.get_completions(hashes).values()
             if any(completion.state != "failed" for completion in known):
                 return adapted
     return endpoint
-
-
-def _first_requests(job: TeachJob, endpoint: Endpoint) -> list[Request]:
-    return list(islice(build_requests(job, endpoint, labelled_questions(job)), N_FIRST_REQUESTS))

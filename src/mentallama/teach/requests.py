@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mentallama.config import EndpointSettings, Teach
+from mentallama.config import Teach
 from mentallama.files.record_files import read_records
+from mentallama.llm_api.chat_body import chat_body
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.types import Request, request_hash
-from mentallama.prompts import FewShotExample, response_format, teacher_prompt, with_system_role
+from mentallama.prompts import FewShotExample, response_format, teacher_prompt
 from mentallama.prompts.few_shot import ShotSampler
 from mentallama.records import Example, Form, Post, example_of
 from mentallama.tasks import Task, find_task
@@ -69,7 +70,11 @@ def build_requests(
 
 def build_request(job: TeachJob, endpoint: Endpoint, question: LabelledQuestion) -> Request:
     """Build the request of one question. Its hash depends on URL and body alone, not on how answers are parsed."""
-    body = build_chat_body(job, endpoint, question)
+    return make_request(endpoint, question, build_chat_body(job, endpoint, question))
+
+
+def make_request(endpoint: Endpoint, question: LabelledQuestion, body: dict[str, Any]) -> Request:
+    """The request with this body, as one about the question and its post."""
     return Request(
         hash=request_hash(endpoint.base_url, body),
         body=body,
@@ -94,21 +99,12 @@ def build_chat_body(job: TeachJob, endpoint: Endpoint, question: LabelledQuestio
         shots=_sample_shots(job, question),
         structured=settings.structured,
     )
-    body = {
-        "model": endpoint.model,
-        "messages": with_system_role(messages, endpoint.settings.system_role),
-        "max_tokens": endpoint.settings.max_tokens,
-        "temperature": endpoint.settings.temperature,
-        **_response_format_field(settings, endpoint.settings, question.task),
-        **endpoint.settings.extra_body,
-    }
-    return {key: value for key, value in body.items() if value is not None}
+    mode = endpoint.settings.schema_mode
+    return chat_body(
+        endpoint, messages, response_format(question.task, mode) if settings.structured else None
+    )
 
 
 def _sample_shots(job: TeachJob, question: LabelledQuestion) -> tuple[FewShotExample, ...]:
     sample = job.shot_samplers.get((question.task.set, question.example.question))
     return () if sample is None else sample(text_key(question.example.text))
-
-
-def _response_format_field(teach: Teach, endpoint: EndpointSettings, task: Task) -> dict[str, Any]:
-    return {"response_format": response_format(task, endpoint.schema_mode)} if teach.structured else {}

@@ -6,7 +6,7 @@ questions is in memory at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,10 +18,15 @@ from mentallama.llm_api.types import Completion
 from mentallama.parallel import batched
 from mentallama.progress import progress_bar
 from mentallama.records import FailedRequest, Reading, Record, Response
-from mentallama.run_files import FAILED_REQUESTS_FILE, RESPONSES_FILE, TEACHER_DISAGREEMENTS_FILE
+from mentallama.run_files import (
+    FAILED_REQUESTS_FILE,
+    RESPONSES_FILE,
+    SCALE_TRACES_FILE,
+    TEACHER_DISAGREEMENTS_FILE,
+)
+from mentallama.teach.answer_source import AnswerSource, TeacherAnswer
 from mentallama.teach.requests import LabelledQuestion, TeachJob, labelled_questions
 from mentallama.teach.summary import TeachCounter
-from mentallama.teach.teachers import CompletionSource
 
 QUESTION_BATCH = 256
 """Questions whose completions are looked up together."""
@@ -37,49 +42,50 @@ class Disagreement(Record):
 
 
 def compose_responses(
-    job: TeachJob, sources: Sequence[CompletionSource], out: Path, n_questions: int
+    job: TeachJob, sources: Sequence[AnswerSource], out: Path, n_questions: int
 ) -> TeachCounter:
-    """Write responses, failed requests and disagreements into `out`; return the counts."""
+    """Write responses, failed requests, disagreements and, if scales were filled, traces; return the counts."""
     counter = TeachCounter()
     models = [source.model for source in sources]
+    names = [RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE]
     with ExitStack() as files:
-        writers = [
-            files.enter_context(record_writer(out / name))
-            for name in (RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE)
-        ]
+        if job.settings.method == "item-by-item":
+            names.append(SCALE_TRACES_FILE)
+        writers = {name: files.enter_context(record_writer(out / name)) for name in names}
         advance = files.enter_context(progress_bar("teach: write", n_questions, unit="questions"))
         for batch in batched(labelled_questions(job), QUESTION_BATCH):
-            by_source = [source.completions_for(batch) for source in sources]
-            for question, *completions in zip(batch, *by_source, strict=True):
-                _write_question(question, dict(zip(models, completions, strict=True)), writers, counter)
+            by_source = [source.answers_to(batch) for source in sources]
+            for question, *answers in zip(batch, *by_source, strict=True):
+                _write_question(question, dict(zip(models, answers, strict=True)), writers, counter)
             advance(len(batch))
     return counter
 
 
 def _write_question(
     question: LabelledQuestion,
-    completions: dict[str, Completion],
-    writers: Sequence[WriteRecord],
+    answers: dict[str, TeacherAnswer],
+    writers: Mapping[str, WriteRecord],
     counter: TeachCounter,
 ) -> None:
-    """Write and count the completions of one question, by model."""
-    write_response, write_failed, write_disagreement = writers
+    """Write and count the answers to one question, by model."""
     example_id, labels = question.example.id, {}
     counter.questions += 1
-    for model, completion in completions.items():
-        if completion.state == "failed":
-            reason = completion.reason or "no reason"
-            write_failed(FailedRequest(example_id=example_id, model=model, reason=reason))
-            counter.add(model, question, completion, "failed")
+    for model, answer in answers.items():
+        if answer.completion.state == "failed":
+            reason = answer.completion.reason or "no reason"
+            writers[FAILED_REQUESTS_FILE](FailedRequest(example_id=example_id, model=model, reason=reason))
+            counter.add(model, question, answer, "failed")
             continue
-        response = make_response(question, model, completion)
+        response = make_response(question, model, answer.completion)
         reading = _parse_response(question, response)
-        write_response(response)
-        counter.add(model, question, completion, reading.status)
+        writers[RESPONSES_FILE](response)
+        if answer.trace is not None:
+            writers[SCALE_TRACES_FILE](answer.trace)
+        counter.add(model, question, answer, reading.status)
         if reading.label is not None:
             labels[model] = reading.label
     if len(set(labels.values())) > 1:
-        write_disagreement(Disagreement(example_id=example_id, labels=labels))
+        writers[TEACHER_DISAGREEMENTS_FILE](Disagreement(example_id=example_id, labels=labels))
         counter.disagreements += 1
 
 

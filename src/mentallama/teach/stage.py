@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mentallama.analysts.registry import spec_problem
 from mentallama.config import LinearSettings, Recipe, Teacher
+from mentallama.config.teach import LOCATED_KINDS, ScaleSettings
 from mentallama.errors import MentallamaError
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_json, read_records
@@ -28,6 +29,7 @@ from mentallama.run_files import (
     LEDGER_PATH,
     POSTS_PATH,
     RESPONSES_FILE,
+    SCALE_TRACES_FILE,
     SUMMARY_FILE,
     TEACH_SUMMARY_PATH,
     TEACHER_DISAGREEMENTS_FILE,
@@ -40,25 +42,46 @@ if TYPE_CHECKING:
 
 
 def teach_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """Files of linear teachers, and the examples."""
-    assert recipe.teach is not None
+    """Files of linear and scripted teachers, and the examples."""
+    settings = recipe.teach
+    assert settings is not None
     inputs: dict[str, Path] = {}
-    for number, teacher in enumerate(recipe.teach.teacher):
-        if teacher.kind == "linear":
-            inputs |= spec_files(teacher.spec, f"teacher {number}")
-    return inputs | example_files(recipe.teach.examples)
+    for number, teacher in enumerate(settings.endpoints):
+        if teacher.kind in LOCATED_KINDS:
+            name = "checker" if number == len(settings.teacher) else f"teacher {number}"
+            inputs |= spec_files(teacher.spec, name)
+    return inputs | example_files(settings.examples)
 
 
 def teach_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
-    """Teachers and examples that do not exist, and keys of endpoints that are not set."""
-    assert recipe.teach is not None
-    for teacher in recipe.teach.teacher:
-        if teacher.kind == "linear" and (problem := spec_problem(teacher.spec)):
-            yield f"teach.teacher: {problem}"
-        is_called = teacher.remote and not recipe.teach.use_batch_api
-        if is_called and (problem := unset_key_problem(teacher, os.environ)):
-            yield f"teach.teacher: {problem}"
-    yield from missing_examples("teach.examples", recipe.teach.examples)
+    """Teachers, packs and examples that do not exist, and keys of endpoints that are not set."""
+    settings = recipe.teach
+    assert settings is not None
+    for number, teacher in enumerate(settings.endpoints):
+        key = "teach.scale.checker" if number == len(settings.teacher) else "teach.teacher"
+        if problem := _teacher_problem(teacher, settings.use_batch_api):
+            yield f"{key}: {problem}"
+    if settings.method == "item-by-item":
+        yield from _scale_problems(recipe, settings.scale)
+    yield from missing_examples("teach.examples", settings.examples)
+
+
+def _teacher_problem(teacher: Teacher, use_batch_api: bool) -> str | None:
+    if teacher.kind == "linear":
+        return spec_problem(teacher.spec)
+    if teacher.kind == "scripted" and not Path(teacher.location).is_file():
+        return f"there is no file {teacher.location}"
+    return unset_key_problem(teacher, os.environ) if teacher.remote and not use_batch_api else None
+
+
+def _scale_problems(recipe: Recipe, settings: ScaleSettings) -> Iterator[str]:
+    """A pack that cannot be filled. Which sets have posts, and so need a scale, is known only after collect."""
+    from mentallama.teach.scales.definition import chosen_pack
+
+    try:
+        chosen_pack(settings)
+    except MentallamaError as error:
+        yield str(error)
 
 
 def ledger_path(recipe: Recipe, folder: Path) -> Path:
@@ -67,8 +90,9 @@ def ledger_path(recipe: Recipe, folder: Path) -> Path:
 
 
 def teach(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
+    from mentallama.teach.remote_teachers import DispatchMode
     from mentallama.teach.requests import TeachJob
-    from mentallama.teach.run import DispatchMode, run
+    from mentallama.teach.run import run
 
     settings = recipe.teach
     assert settings is not None
@@ -163,6 +187,25 @@ def retry_failed(recipe: Recipe, folder: Path, log: LogFn) -> None:
             log(f"teach: {ledger.delete_failed()} failed requests will be retried")
 
 
+_BILLING: set[str] = {
+    "key_env_var",
+    "input_price",
+    "output_price",
+    "requests_per_minute",
+    "tokens_per_minute",
+}
+"""Settings of an endpoint on which no answer depends."""
+
+
+def cache_extra(recipe: Recipe) -> dict[str, Any]:
+    """The version of the prompts, and the content of a criterion pack."""
+    from mentallama.teach.scales.definition import chosen_pack
+
+    assert recipe.teach is not None
+    pack = chosen_pack(recipe.teach.scale)
+    return {"prompts": PROMPTS_VERSION} | ({} if pack is None else {"pack": pack.model_dump(mode="json")})
+
+
 STAGE = Stage(
     name="teach",
     help="Have a teacher explain every labelled post. Reads the collected posts; writes responses.jsonl.zst, and a "
@@ -172,15 +215,8 @@ STAGE = Stage(
     reads=lambda _: (POSTS_PATH,),
     problems=teach_problems,
     cache_exclude={
-        "teacher": {
-            "__all__": {
-                "key_env_var",
-                "input_price",
-                "output_price",
-                "requests_per_minute",
-                "tokens_per_minute",
-            }
-        },
+        "teacher": {"__all__": _BILLING},
+        "scale": {"checker": _BILLING, "packs": True},
         **dict.fromkeys(
             (
                 "max_concurrency",
@@ -196,8 +232,14 @@ STAGE = Stage(
         ),
         "examples": True,  # their content is an input
     },
-    file_patterns=(RESPONSES_FILE, FAILED_REQUESTS_FILE, TEACHER_DISAGREEMENTS_FILE, SUMMARY_FILE),
-    cache_extra=lambda _: {"prompts": PROMPTS_VERSION},
+    file_patterns=(
+        RESPONSES_FILE,
+        FAILED_REQUESTS_FILE,
+        TEACHER_DISAGREEMENTS_FILE,
+        SCALE_TRACES_FILE,
+        SUMMARY_FILE,
+    ),
+    cache_extra=cache_extra,
     notes=teach_notes,
     verdict=verdict,
     retry_failed=retry_failed,

@@ -10,7 +10,9 @@ from mentallama.llm_api.types import Completion, failure_kind
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import ReadingStatus, Record
 from mentallama.tasks import Task
+from mentallama.teach.answer_source import TeacherAnswer
 from mentallama.teach.requests import LabelledQuestion, TeachJob
+from mentallama.teach.scales.traces import ScaleItem
 
 TeachOutcome = ReadingStatus | str
 """Status of a parsed answer, or `failed` without one."""
@@ -19,7 +21,8 @@ TeachOutcome = ReadingStatus | str
 class TaskCost(Record):
     """Requests, tokens and cost of one teacher for one task. A request that several posts share is counted once.
 
-    `refused` counts every answer that reads as a refusal, `failed` questions without an answer; `cost` is None without
+    Requests of a scale that is filled item by item count for its teacher, those to the checker included. `refused`
+    counts every answer that reads as a refusal, `failed` questions without an answer; `cost` is None without
     prices.
     """
 
@@ -59,6 +62,13 @@ class TeachSummary(Record):
     refusals: tuple[LabelRefusals, ...]
     costs: tuple[TaskCost, ...]
     disagreements: int
+    scale_items: dict[str, int] = {}
+    """Items of filled scales, by level or by the reason why they are not filled."""
+
+
+def _item_outcome(item: ScaleItem) -> str:
+    """The level of an item, or the reason why it has none, without what differs between posts."""
+    return f"level {item.level}" if item.level is not None else f"not filled: {failure_kind(item.reason)}"
 
 
 @dataclass
@@ -75,22 +85,30 @@ class TeachCounter:
     """Reasons by model."""
     usage: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     cost: dict[tuple[str, str], float] = field(default_factory=dict)
+    scale_items: Counter[str] = field(default_factory=Counter)
     _seen_hashes: set[int] = field(default_factory=set)
 
     def add(
-        self, model: str, question: LabelledQuestion, completion: Completion, outcome: TeachOutcome
+        self, model: str, question: LabelledQuestion, answer: TeacherAnswer, outcome: TeachOutcome
     ) -> None:
-        """Count one completion of one teacher."""
+        """Count one answer of one teacher, and the requests behind it."""
         key, label = (model, question.task.set), question.example.label or ""
         self.outcomes[key][outcome] += 1
         self.labels[*key, label][outcome] += 1
         if outcome == "failed":
-            self.failed[model][failure_kind(completion.reason)] += 1
-        if completion.hash and self._is_new(completion.hash):
-            tokens_in, tokens_out = (completion.usage.get(name, 0) for name in ("input", "output"))
-            self.usage[key].update(requests=1, input=tokens_in, output=tokens_out)
-            if completion.cost is not None:
-                self.cost[key] = self.cost.get(key, 0.0) + completion.cost
+            self.failed[model][failure_kind(answer.completion.reason)] += 1
+        if answer.trace is not None:
+            self.scale_items.update(_item_outcome(item) for item in answer.trace.items)
+        for completion in answer.requests:
+            self._add_request(key, completion)
+
+    def _add_request(self, key: tuple[str, str], completion: Completion) -> None:
+        if not self._is_new(completion.hash):
+            return
+        tokens_in, tokens_out = (completion.usage.get(name, 0) for name in ("input", "output"))
+        self.usage[key].update(requests=1, input=tokens_in, output=tokens_out)
+        if completion.cost is not None:
+            self.cost[key] = self.cost.get(key, 0.0) + completion.cost
 
     def _is_new(self, digest: str) -> bool:
         short = int(digest[:16], 16)
@@ -113,6 +131,7 @@ class TeachCounter:
             refusals=tuple(self._refusals(job.tasks)),
             costs=tuple(self._cost(*key) for key in self.outcomes),
             disagreements=self.disagreements,
+            scale_items=dict(sorted(self.scale_items.items())),
         )
 
     def _cost(self, model: str, task: str) -> TaskCost:

@@ -1,17 +1,18 @@
-"""Teachers of a recipe, each as a source of completions for batches of questions."""
+"""Teachers of a recipe, each as a source of answers to batches of questions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from pathlib import Path
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.config import Teacher
-from mentallama.errors import MentallamaError
 from mentallama.llm_api.endpoint import Endpoint, open_endpoint
 from mentallama.llm_api.ledger.ledger import Ledger
+from mentallama.llm_api.transport.scripted import open_scripted_endpoint
 from mentallama.llm_api.types import Completion
+from mentallama.teach.answer_source import AnswerSource, TeacherAnswer, missing_completion
 from mentallama.teach.requests import LabelledQuestion, TeachJob, build_request
 from mentallama.teach.template_teacher import TemplateTeacher
 
@@ -19,17 +20,6 @@ AnalystLoader = Callable[[Teacher], LinearAnalyst]
 """Loads the analyst of a teacher `embedded` or `linear:DIR`."""
 
 UNTRAINED_REASON = "the linear analyst was not trained on this question"
-
-
-class CompletionSource(Protocol):
-    """A teacher whose completions are available; `model` is its name in responses."""
-
-    @property
-    def model(self) -> str: ...
-
-    def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
-        """One completion per question, in the same order."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -41,15 +31,12 @@ class LedgerSource:
     endpoint: Endpoint
     ledger: Ledger
 
-    def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
+    def answers_to(self, batch: Sequence[LabelledQuestion]) -> list[TeacherAnswer]:
         hashes = [build_request(self.job, self.endpoint, question).hash for question in batch]
         completions = self.ledger.get_completions(hashes)
         if not completions.keys() >= set(hashes):
-            raise MentallamaError(
-                f"{self.ledger.path}: an answer of {self.model} is no longer in the ledger; "
-                "run the same command again to request it"
-            )
-        return [completions[key] for key in hashes]
+            raise missing_completion(self.ledger, self.model)
+        return [TeacherAnswer(completions[key], (completions[key],)) for key in hashes]
 
 
 @dataclass(frozen=True)
@@ -62,8 +49,8 @@ class TemplateSource:
     def model(self) -> str:
         return self.teacher.model
 
-    def completions_for(self, batch: Sequence[LabelledQuestion]) -> list[Completion]:
-        return [self._completion(question) for question in batch]
+    def answers_to(self, batch: Sequence[LabelledQuestion]) -> list[TeacherAnswer]:
+        return [TeacherAnswer(self._completion(question)) for question in batch]
 
     def _completion(self, question: LabelledQuestion) -> Completion:
         example = question.example
@@ -82,18 +69,22 @@ class TemplateSource:
 
 
 def open_endpoints(teachers: Sequence[Teacher], environ: Mapping[str, str]) -> dict[str, Endpoint]:
-    """Open the endpoints of the remote teachers, by spec; nothing is sent."""
+    """Open the endpoints of those that take requests, by spec; nothing is sent."""
     return {
-        teacher.spec: open_endpoint(teacher.spec, teacher, environ) for teacher in teachers if teacher.remote
+        teacher.spec: open_scripted_endpoint(Path(teacher.location), teacher)
+        if teacher.kind == "scripted"
+        else open_endpoint(teacher.spec, teacher, environ)
+        for teacher in teachers
+        if teacher.takes_requests
     }
 
 
-def completion_sources(
+def answer_sources(
     job: TeachJob, endpoints: Mapping[str, Endpoint], ledger: Ledger | None, load_analyst: AnalystLoader
-) -> list[CompletionSource]:
+) -> list[AnswerSource]:
     """One source per teacher, in the recipe's order."""
     names = dict(zip(endpoints, unique_names(list(endpoints.values())), strict=True))
-    sources: list[CompletionSource] = []
+    sources: list[AnswerSource] = []
     for teacher in job.settings.teacher:
         endpoint = endpoints.get(teacher.spec)
         if endpoint is None:
@@ -105,8 +96,8 @@ def completion_sources(
 
 
 def with_settled_options(
-    sources: Sequence[CompletionSource], endpoints: Iterable[Endpoint], settled: Iterable[Endpoint]
-) -> list[CompletionSource]:
+    sources: Sequence[AnswerSource], endpoints: Iterable[Endpoint], settled: Iterable[Endpoint]
+) -> list[AnswerSource]:
     """The sources, with remote teachers that look completions up by the settings they were requested with."""
     by_address = {(old.model, old.base_url): new for old, new in zip(endpoints, settled, strict=True)}
     return [

@@ -26,7 +26,7 @@ from mentallama.llm_api.transport import ray as module
 from mentallama.llm_api.transport.http import RetryableFailure, encode_body
 from mentallama.llm_api.transport.ray import ray_transport
 from mentallama.llm_api.types import Limits, Request, RunStats, request_hash
-from mentallama.teach.run import DispatchMode
+from mentallama.teach.remote_teachers import DispatchMode
 from tests.factories.endpoint_server import Plan, serving
 from tests.factories.ledgers import all_completions, assert_intact
 from tests.factories.linear_cases import depression_posts

@@ -7,9 +7,10 @@ from typing import Any
 
 from mentallama.explanation_metrics.base import ExplanationCase
 from mentallama.explanation_metrics.llm_judge.rubric import judge_prompt, verdict_schema
+from mentallama.llm_api.chat_body import chat_body
 from mentallama.llm_api.endpoint import Endpoint
 from mentallama.llm_api.types import Request, request_hash
-from mentallama.prompts import json_response_format, with_system_role
+from mentallama.prompts import json_response_format
 from mentallama.tasks import Task
 
 Key = tuple[int, int]
@@ -27,16 +28,8 @@ def judge_requests(
 
 
 def _request_body(endpoint: Endpoint, case: ExplanationCase, task: Task) -> dict[str, Any]:
-    settings = endpoint.settings
-    fields = {
-        "model": endpoint.model,
-        "messages": with_system_role(judge_prompt(case, task), settings.system_role),
-        "max_tokens": settings.max_tokens,
-        "temperature": settings.temperature,
-        "response_format": json_response_format("verdict", verdict_schema(), settings.schema_mode),
-        **settings.extra_body,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
+    response_format = json_response_format("verdict", verdict_schema(), endpoint.settings.schema_mode)
+    return chat_body(endpoint, judge_prompt(case, task), response_format)
 
 
 def _build_request(endpoint: Endpoint, case: ExplanationCase, body: dict[str, Any], sample: int) -> Request:

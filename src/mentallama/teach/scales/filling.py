@@ -43,9 +43,11 @@ DISPUTED = "sent back too often"
 
 
 class AskFunction(Protocol):
-    """Addresses messages to the model of a role, which is to reply with a JSON object of the schema."""
+    """Addresses messages to the model of a role, which is to reply with a JSON object if there is a schema."""
 
-    def __call__(self, role: str, messages: Sequence[ChatMessage], schema: dict[str, Any]) -> Ask: ...
+    def __call__(
+        self, role: str, messages: Sequence[ChatMessage], schema: dict[str, Any] | None = None
+    ) -> Ask: ...
 
 
 class FillingStopped(Exception):

@@ -44,8 +44,22 @@ class ScaleItem(Record):
     reason: str | None = None
 
 
+class ScaleSum(Record):
+    """A sum of filled items by the rule of the criterion pack. `value` is None, with a reason, if items are missing."""
+
+    name: str
+    value: float | None
+    minimum: int
+    maximum: int
+    band: str | None = None
+    reason: str | None = None
+
+
 class ScaleTrace(Record):
-    """How a teacher filled a scale for one question about a post, and answered the question."""
+    """How a teacher filled a scale for one question about a post, and answered the question.
+
+    What was filled from a post is a description of its words, not of a person; see the notice in the model card.
+    """
 
     example_id: str
     post_id: str
@@ -53,5 +67,8 @@ class ScaleTrace(Record):
     """Name of the teacher in the responses."""
     scale: str
     items: tuple[ScaleItem, ...]
+    sums: tuple[ScaleSum, ...] = ()
+    flags: dict[str, bool | None] = {}
+    """Items that the pack reports by themselves; None if the item is not filled."""
     steps: tuple[ScaleStep, ...]
     """In the order in which they were asked for; several items are asked at the same time."""
