@@ -33,6 +33,7 @@ from mentallama.reproduce.ledger import ClaimLedger
 from mentallama.robustness.flips import FlipRow
 from mentallama.robustness.report import RobustnessReport
 from mentallama.teach.responses import Disagreement, FailedRequest
+from mentallama.teach.scales.traces import ScaleTrace
 from mentallama.teach.summary import TeachSummary
 
 
@@ -141,6 +142,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File(names.FAILED_REQUESTS_FILE, "Requests that failed after all retries.", FailedRequest),
             File(
                 names.TEACHER_DISAGREEMENTS_FILE, "Questions that teachers answer differently.", Disagreement
+            ),
+            File(
+                names.SCALE_TRACES_FILE,
+                "With `method: item-by-item`: how each scale was filled, with every step.",
+                ScaleTrace,
             ),
             File(names.SUMMARY_FILE, "Outcomes, refusals, tokens and costs.", TeachSummary),
         ),

@@ -38,6 +38,7 @@ TEACHER, CHECKER = "teacher", "checker"
 
 NOT_TOLD = "the post tells no level"
 REFUSED = "the model refuses to fill it"
+NOT_CHECKED = "the check was refused or could not be read"
 DISPUTED = "sent back too often"
 """Why an item is not filled; the last one is followed by the reason for which it was sent back."""
 
@@ -115,6 +116,12 @@ class ScaleFilling:
             answered = {name: answer for name, answer in self.filled.items() if name in names}
             names = (yield from self._check(answered)) if answered else []
 
+    def abandon(self) -> None:
+        """Leave all items unfilled that have an answer: not all of them were checked."""
+        for state in self.items.values():
+            state.reason = state.reason or NOT_CHECKED
+            state.answer = None
+
     # The model that fills
 
     def _fill(self, names: Sequence[str]) -> Dialogue[None]:
@@ -153,21 +160,21 @@ class ScaleFilling:
     # The model that checks
 
     def _check(self, answered: Mapping[str, ItemAnswer]) -> Dialogue[list[str]]:
-        """Have filled items checked; returns those that are asked for again."""
+        """Have filled items checked; returns those that are asked for again. Objections to others do not count."""
         if self._check_reply:
             self._check_messages += check_again(self.scale, self._check_reply, answered)
         else:
             self._check_messages += check_prompt(self.scale, self.text, answered)
-        objections = yield from self._read_check(answered)
+        objections = yield from self._read_check()
         return [name for name in answered if name in objections and self._send_back(name, objections[name])]
 
-    def _read_check(self, asked: Mapping[str, ItemAnswer]) -> Dialogue[Mapping[str, str]]:
+    def _read_check(self) -> Dialogue[Mapping[str, str]]:
         """The checker's objections by item. A check that cannot be read is repeated, as often as an item may be."""
         for n_repeated in range(self.limits.per_item + 1):
             completions = yield [self.ask(CHECKER, self._check_messages, check_schema(self.scale))]
             _stop_if_failed(completions)
             (completion,) = completions
-            reply = read_check_reply(self.task, asked, completion)
+            reply = read_check_reply(self.task, self.scale, completion)
             self.steps.append(_check_step(completion, reply))
             if reply.status == "read":
                 self._check_reply = completion.text

@@ -28,9 +28,6 @@ from mentallama.teach.scales.filling import (
 from mentallama.teach.scales.traces import ScaleItem, ScaleStep, ScaleSum, ScaleTrace
 from mentallama.text.pii import scrub
 
-NOT_REACHED = "the scale was not filled to the end"
-"""Why an item is not filled if a check was refused or could not be read."""
-
 
 @dataclass(frozen=True)
 class ScaleAnswer:
@@ -68,6 +65,7 @@ class ScaleQuestion:
         except FillingStopped as stopped:
             if stopped.state == "failed":
                 return ScaleAnswer(_completion(self.question, model, "failed", reason=stopped.reason))
+            filling.abandon()
             state: CompletionState = "refused" if stopped.state == "refused" else "answered"
             completion = _completion(self.question, model, state, reason=stopped.reason)
         return ScaleAnswer(completion, _trace(self.question, self.scale, filling, model))
@@ -143,7 +141,7 @@ def _trace_item(
 ) -> ScaleItem:
     answer = state.answer
     if answer is None:
-        return ScaleItem(item=item, revisions=state.revisions, reason=state.reason or NOT_REACHED)
+        return ScaleItem(item=item, revisions=state.revisions, reason=state.reason)
     matches = match_quotes(question.example.text, answer.quotations, question.task)
     return ScaleItem(
         item=item,

@@ -73,8 +73,8 @@ def read_item_reply(task: Task, scale: Scale, text: str, completion: Completion)
     return ItemReply("fault" if fault else "read", answer, fault)
 
 
-def read_check_reply(task: Task, asked: Collection[str], completion: Completion) -> CheckReply:
-    """Read a checker's reply about the items in `asked`."""
+def read_check_reply(task: Task, scale: Scale, completion: Completion) -> CheckReply:
+    """Read a checker's reply about items of a scale."""
     reply = _read_json(task, completion, "objections")
     if reply.status != "read":
         return CheckReply(reply.status, fault=reply.fault)
@@ -85,8 +85,8 @@ def read_check_reply(task: Task, asked: Collection[str], completion: Completion)
         item, reason = _one_line(fields.get("item")), _one_line(fields.get("reason"))
         if not item or not reason:
             return CheckReply("fault", fault=NO_OBJECTIONS)
-        if item not in asked:
-            return CheckReply("fault", fault=f"{item!r} is not one of the items to check.")
+        if item not in scale.items:
+            return CheckReply("fault", fault=f"{item!r} is not an item of the scale.")
         objections.setdefault(item, reason)
     return CheckReply("read", objections)
 
