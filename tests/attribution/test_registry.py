@@ -30,7 +30,7 @@ def test_every_method_refuses_an_analyst_without_probabilities(name: str) -> Non
         open_attribution(name, SilentAnalyst({}))
 
 
-@pytest.mark.parametrize("name", [name for name, kind in ATTRIBUTION_METHODS.items() if kind.analysts])
+@pytest.mark.parametrize("name", [name for name, kind in ATTRIBUTION_METHODS.items() if kind.analyst])
 def test_methods_of_one_kind_of_analyst_refuse_others(name: str) -> None:
     with pytest.raises(UsageError, match=rf"the method {name} explains .* analysts, and toy:words is none"):
         open_attribution(name, TOY)

@@ -12,7 +12,7 @@ from mentallama.records import Example, Prediction, Reading, stable_id
 class WordSumAnalyst(Analyst):
     """Says yes with log-odds that are `bias` plus the weight of every word; `calls` are the texts of each call."""
 
-    spec = "toy:words"
+    spec, kind = "toy:words", "toy"
 
     def __init__(self, weights: Mapping[str, float], bias: float = 0.0) -> None:
         self.weights, self.bias = weights, bias

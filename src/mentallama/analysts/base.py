@@ -9,7 +9,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from mentallama.analysts.answer import Answer, Answers, answer_of, as_texts, example_of_text, unanswered
 from mentallama.data_frames import series_index
@@ -52,14 +52,14 @@ class Analyst(ABC):
         Form of query that its model was trained on.
     tasks
         Tasks by set name.
-    attribution_methods
-        The methods of `mentallama.attribution` that explain it with little effort ("fast") and best ("full").
+    kind
+        The kind of its specs, such as "linear".
     """
 
     spec: str = ""
     form: Form = "instruction"
     tasks: Mapping[str, Task] = MappingProxyType({})
-    attribution_methods: Mapping[str, str] = MappingProxyType({"fast": "occlusion", "full": "occlusion"})
+    kind: ClassVar[str] = ""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"

@@ -75,6 +75,8 @@ def _shares(counts: Mapping[str, int], part: Part, set_name: str, question: str)
 class MajorityAnalyst(Analyst):
     """Answers with the most frequent label and the shares of all labels as probabilities, without an explanation."""
 
+    kind = "majority"
+
     def __init__(self, counts: LabelCounts, name: str, tasks: Mapping[str, Task] | None = None) -> None:
         self.name = name
         self._counts, self._catalogue = counts, tasks

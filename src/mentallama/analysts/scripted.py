@@ -37,6 +37,8 @@ class ScriptedAnswer(Record):
 class ScriptedAnalyst(Analyst):
     """Returns answers from a file; an answer to the example takes precedence over one to its question."""
 
+    kind = "scripted"
+
     def __init__(self, lines: Iterable[ScriptedAnswer], tasks: Mapping[str, Task] | None = None) -> None:
         self._tasks = tasks
         self._texts = {line.example_id or (line.task, line.question): line.text for line in lines}

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from mentallama.analysts.base import Analyst
+from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.attribution.base import Attribution
 from mentallama.errors import UsageError
 from mentallama.records import Example
-
-if TYPE_CHECKING:
-    from mentallama.analysts.linear.analyst import LinearAnalyst
 
 
 class ExactAttribution:
@@ -44,13 +40,3 @@ class ExactAttribution:
             )
         units = tuple(zip(found.words.starts.tolist(), found.words.ends.tolist(), strict=True))
         return Attribution(label, units, tuple(found.contributions.tolist()), "exact", found.completeness_gap)
-
-
-def load_exact(analyst: Analyst) -> ExactAttribution:
-    """Raises `UsageError` unless the analyst is linear."""
-    from mentallama.analysts.linear.analyst import LinearAnalyst
-
-    if not isinstance(analyst, LinearAnalyst):
-        name = analyst.spec or type(analyst).__name__
-        raise UsageError(f"the method exact explains linear analysts, and {name} is none; use occlusion")
-    return ExactAttribution(analyst)

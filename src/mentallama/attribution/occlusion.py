@@ -56,8 +56,3 @@ class Occlusion:
 def _drops(scores: FloatArray) -> tuple[float, ...]:
     """What the log-odds of the whole text, which come first, exceed those of each variant by."""
     return tuple((scores[0] - scores[1:]).tolist())
-
-
-def load_occlusion(analyst: Analyst) -> Occlusion:
-    """Occlusion of clauses."""
-    return Occlusion(analyst)

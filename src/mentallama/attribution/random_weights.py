@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import Attribution
 from mentallama.attribution.units import word_units
 from mentallama.records import Example, stable_id
@@ -30,8 +29,3 @@ class RandomAttribution:
         draw = random.Random(stable_id(str(self._seed), example.question, example.text, label))
         units = tuple(word_units(example.text))
         return Attribution(label, units, tuple(draw.uniform(-1, 1) for _ in units), "random")
-
-
-def load_random(analyst: Analyst) -> RandomAttribution:
-    """Random weights, which need no analyst."""
-    return RandomAttribution()

@@ -1,20 +1,25 @@
-"""The table of attribution methods. To add one, write its module in this package and add an entry to the table."""
+"""The table of attribution methods. To add one, write its module in this package and add an entry to the table.
+
+Optional libraries are imported only when a method that needs them is opened.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal, cast
 
 from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import AttributionMethod, Effort
-from mentallama.attribution.linear_exact import load_exact
 from mentallama.attribution.log_odds import no_probabilities
-from mentallama.attribution.occlusion import load_occlusion
-from mentallama.attribution.random_weights import load_random
 from mentallama.errors import UsageError
 from mentallama.extras import install_hint
 from mentallama.text.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from mentallama.analysts.encoder.analyst import EncoderAnalyst
+    from mentallama.analysts.linear.analyst import LinearAnalyst
 
 
 @dataclass(frozen=True)
@@ -24,27 +29,95 @@ class AttributionKind:
     Parameters
     ----------
     load
-        `(analyst)` opens the method for it; raises `UsageError` if the method cannot explain such an analyst.
+        `(analyst)` opens the method for it.
     help
         A phrase on what the method does, for help pages and tables.
-    analysts
-        Kinds of analyst that it explains, by the prefix of their specs; None: all that give probabilities.
+    analyst
+        The kind of analyst that it explains; None: all that give probabilities.
     libraries
         Libraries of the extra `explain` that it needs, by import name.
     """
 
     load: Callable[[Analyst], AttributionMethod]
     help: str
-    analysts: tuple[str, ...] | None = None
+    analyst: Literal["linear", "encoder"] | None = None
     libraries: tuple[str, ...] = ()
 
 
+def _load_exact(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.linear_exact import ExactAttribution
+
+    return ExactAttribution(cast("LinearAnalyst", analyst))
+
+
+def _load_integrated_gradients(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.encoder_gradients import IntegratedGradients
+
+    return IntegratedGradients(cast("EncoderAnalyst", analyst))
+
+
+def _load_gradient_times_input(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.encoder_gradients import GradientTimesInput
+
+    return GradientTimesInput(cast("EncoderAnalyst", analyst))
+
+
+def _load_attention(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.encoder_attention import AttentionWeights
+
+    return AttentionWeights(cast("EncoderAnalyst", analyst))
+
+
+def _load_shap(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.shap_lime import ShapAttribution
+
+    is_encoder = analyst.kind == "encoder"
+    return ShapAttribution(analyst, cast("EncoderAnalyst", analyst).mask_token if is_encoder else None)
+
+
+def _load_lime(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.shap_lime import LimeAttribution
+
+    return LimeAttribution(analyst)
+
+
+def _load_occlusion(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.occlusion import Occlusion
+
+    return Occlusion(analyst)
+
+
+def _load_random(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.random_weights import RandomAttribution
+
+    return RandomAttribution()
+
+
 ATTRIBUTION_METHODS: dict[str, AttributionKind] = {
-    "exact": AttributionKind(load_exact, "contributions of words that add up to the decision", ("linear",)),
-    "occlusion": AttributionKind(load_occlusion, "what the log-odds lose when a clause is left out"),
-    "random": AttributionKind(load_random, "random weights of words, for comparison"),
+    "exact": AttributionKind(_load_exact, "contributions of words that add up to the decision", "linear"),
+    "integrated-gradients": AttributionKind(
+        _load_integrated_gradients, "gradients between a masked post and the post", "encoder"
+    ),
+    "gradient-x-input": AttributionKind(
+        _load_gradient_times_input, "gradients at the post, times its embeddings", "encoder"
+    ),
+    "attention": AttributionKind(
+        _load_attention, "attention of the last layer, for comparison: shares, no log-odds", "encoder"
+    ),
+    "occlusion": AttributionKind(_load_occlusion, "what the log-odds lose when a clause is left out"),
+    "shap": AttributionKind(_load_shap, "Owen values of words by shap, for comparison", None, ("shap",)),
+    "lime": AttributionKind(
+        _load_lime, "a local linear model of words by lime, for comparison", None, ("lime",)
+    ),
+    "random": AttributionKind(_load_random, "random weights of words, for comparison"),
 }
 """Methods by name."""
+
+_DEFAULT_METHODS: dict[str, dict[Effort, str]] = {
+    "linear": {"fast": "exact", "full": "exact"},
+    "encoder": {"fast": "integrated-gradients", "full": "integrated-gradients"},
+}
+"""Methods by kind of analyst, where that is not occlusion."""
 
 
 def method_problem(name: str, analyst_kind: str) -> str | None:
@@ -77,14 +150,17 @@ def open_attribution(name: str, analyst: Analyst) -> AttributionMethod:
         )
     missing = [library for library in kind.libraries if find_spec(library) is None]
     if missing:
-        raise UsageError(
-            f"the attribution method {name} needs {', '.join(missing)}; install it with {install_hint('explain')}"
-        )
+        raise UsageError(f"the method {name} needs {', '.join(missing)}: {install_hint('explain')}")
     if not analyst.gives_probabilities:
         raise no_probabilities(analyst)
+    if kind.analyst not in {None, analyst.kind}:
+        raise UsageError(
+            f"the method {name} explains {kind.analyst} analysts, and {analyst.spec or analyst.kind} is none; use "
+            "occlusion"
+        )
     return kind.load(analyst)
 
 
 def default_method(analyst: Analyst, effort: Effort) -> str:
     """The method that explains an analyst if none is named."""
-    return analyst.attribution_methods[effort]
+    return _DEFAULT_METHODS.get(analyst.kind, {}).get(effort, "occlusion")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from mentallama.analysts.base import Analyst, InferenceOptions
-from mentallama.analysts.checkpoints.metadata import ModelMetadata
+from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.encoder.model import (
     EncoderClassifier,
     Logits,
@@ -29,18 +29,22 @@ class EncoderAnalyst(Analyst):
 
     Attributes
     ----------
+    classifier, token_budget
+        The model, and the limits of its batches.
     counts
         `truncated_posts`: posts longer than the model's context, of which only the beginning was read.
     """
+
+    kind = "encoder"
 
     def __init__(
         self, classifier: EncoderClassifier, metadata: ModelMetadata, name: str, options: InferenceOptions
     ) -> None:
         self.name, self.counts = name, Counter[str]()
-        self._classifier, self._options = classifier, options
+        self.classifier, self._options = classifier, options
         self._head_indices = {(head.set, head.question): index for index, head in enumerate(metadata.heads)}
         self._metadata, self._head_slices = metadata, head_slices(metadata.heads)
-        self._token_budget = TokenBudget(options.max_batch_tokens, options.log)
+        self.token_budget = TokenBudget(options.max_batch_tokens, options.log)
 
     @classmethod
     def load(cls, location: str, options: InferenceOptions) -> EncoderAnalyst:
@@ -78,11 +82,22 @@ class EncoderAnalyst(Analyst):
         """
         heads = [self._head_index(example) for example in examples]
         rows = {text: row for row, text in enumerate(dict.fromkeys(example.text for example in examples))}
-        token_ids, n_truncated = self._classifier.tokenize(list(rows))
+        token_ids, n_truncated = self.classifier.tokenize(list(rows))
         self.counts["truncated_posts"] += n_truncated
-        logits = self._classifier.finite_logits(token_ids, self._token_budget, self.name)
+        logits = self.classifier.finite_logits(token_ids, self.token_budget, self.name)
         for example, head in zip(examples, heads, strict=True):
             yield self._predict(example, head, logits[rows[example.text]])
+
+    @property
+    def mask_token(self) -> str | None:
+        """The token that hides a word, if the tokenizer has one."""
+        token: str | None = self.classifier.tokenizer.mask_token
+        return token
+
+    def head_of(self, example: Example) -> tuple[EncoderHead, slice]:
+        """The head of an example's question, and its columns of the logits; raises `UsageError` as `predict` does."""
+        index = self._head_index(example)
+        return self._metadata.heads[index], self._head_slices[index]
 
     def _head_index(self, example: Example) -> int:
         key = (example.task, example.question)

@@ -75,6 +75,8 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
         Options of inference.
     """
 
+    kind = "causal"
+
     def __init__(self, loaded: LoadedModel, options: InferenceOptions) -> None:
         super().__init__(loaded.name, loaded.context, options)
         self._tokenizer, self._metadata = loaded.tokenizer, loaded.metadata

@@ -101,6 +101,8 @@ class RemoteAnalyst(Analyst):
         Reasons of calls that failed and would fail again, by example id. They have no prediction either.
     """
 
+    kind = "remote"
+
     def __init__(
         self,
         endpoint: Endpoint,

@@ -70,6 +70,8 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         Options of inference.
     """
 
+    kind = "seq2seq"
+
     def __init__(self, loaded: LoadedModel, options: InferenceOptions) -> None:
         super().__init__(loaded.name, loaded.context, options)
         self._tokenizer, self._model = loaded.tokenizer, unwrap_peft(loaded)

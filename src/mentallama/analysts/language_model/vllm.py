@@ -53,6 +53,8 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         Metadata of the model, if this project trained it.
     """
 
+    kind = "vllm"
+
     def __init__(
         self, engine: Any, name: str, options: InferenceOptions, metadata: ModelMetadata | None = None
     ) -> None:

@@ -1,0 +1,238 @@
+"""Gradients of an encoder: integrated gradients, and gradient times input.
+
+Both weigh the tokens of a post by the gradient of the label's log-odds, at the head's temperature, with respect to
+their embeddings. The weight of a word is the sum over its tokens and the marks that follow it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mentallama.analysts.checkpoints.metadata import EncoderHead
+from mentallama.analysts.encoder.analyst import EncoderAnalyst
+from mentallama.analysts.encoder.model import MultiTaskEncoder, TokenizedText, pad_batch
+from mentallama.analysts.inference.batching import run_in_batches
+from mentallama.attribution.base import Attribution, CharRange
+from mentallama.attribution.units import word_units
+from mentallama.errors import UsageError
+from mentallama.records import Example
+
+STEPS = 8
+"""Points of the path from the baseline to the post. By Gauss-Legendre quadrature, the completeness gap of eight is as
+small as that of several dozen evenly spaced ones."""
+
+
+@dataclass(frozen=True)
+class EncodedPost:
+    """A post and the label to explain, as an encoder reads it.
+
+    `words` are the words of the text; `token_words` the index of each token's word, -1 for special tokens and where the
+    text has no word; `columns` are those of the question's head in the logits.
+    """
+
+    ids: list[int]
+    token_words: list[int]
+    words: tuple[CharRange, ...]
+    head: EncoderHead
+    columns: slice
+    label: str
+
+    def log_odds(self, logits: torch.Tensor) -> torch.Tensor:
+        """Log-odds of the label, from the logits of all heads."""
+        scores = logits[self.columns].float() / self.head.temperature
+        own = self.head.labels.index(self.label)
+        others = torch.cat([scores[:own], scores[own + 1 :]])
+        return scores[own] - torch.logsumexp(others, 0)
+
+    def by_word(self, token_weights: NDArray[np.float64]) -> tuple[float, ...]:
+        """Sums of the weights of each word's tokens; words beyond the encoder's context weigh 0."""
+        weights = np.zeros(len(self.words))
+        for word, weight in zip(self.token_words, token_weights, strict=True):
+            if word >= 0:
+                weights[word] += weight
+        return tuple(weights.tolist())
+
+
+def encode_posts(
+    analyst: EncoderAnalyst, examples: Sequence[Example], labels: Sequence[str]
+) -> list[EncodedPost]:
+    """Tokenize posts, and find the word that each token belongs to.
+
+    Raises
+    ------
+    UsageError
+        The analyst was not trained on a question, or does not know a label.
+    """
+    if not examples:
+        return []
+    heads = [analyst.head_of(example) for example in examples]
+    for label, (head, _) in zip(labels, heads, strict=True):
+        if label not in head.labels:
+            raise UsageError(
+                f"{analyst.name} gives no label {label!r}; its labels are {', '.join(head.labels)}"
+            )
+    classifier = analyst.classifier
+    batch = classifier.tokenizer(
+        [example.text for example in examples],
+        truncation=True,
+        max_length=classifier.max_length,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+    )
+    posts = []
+    for row, (example, label, (head, columns)) in enumerate(zip(examples, labels, heads, strict=True)):
+        words = tuple(word_units(example.text))
+        offsets, special = batch["offset_mapping"][row], batch["special_tokens_mask"][row]
+        token_words = _token_words(words, offsets, special)
+        posts.append(EncodedPost(list(batch["input_ids"][row]), token_words, words, head, columns, label))
+    return posts
+
+
+def _token_words(
+    words: Sequence[CharRange], offsets: Sequence[tuple[int, int]], special: Sequence[int]
+) -> list[int]:
+    """The word of each token: the last that begins before the token ends, so that marks belong to the word before."""
+    starts = [start for start, _ in words]
+    return [
+        -1 if is_special or not words else max(0, bisect_left(starts, end) - 1)
+        for (_, end), is_special in zip(offsets, special, strict=True)
+    ]
+
+
+class IntegratedGradients:
+    """Integrated gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks").
+
+    The gradient is averaged over the straight path from a baseline, in which every token of the post is the mask token
+    (without one, padding), to the post. The weights add up to the difference of the log-odds, up to the completeness
+    gap that the quadrature and words beyond the context leave.
+    """
+
+    def __init__(self, analyst: EncoderAnalyst, steps: int = STEPS) -> None:
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        self._path = tuple(zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
+        self._analyst = analyst
+
+    def attribute(self, examples: Sequence[Example], labels: Sequence[str]) -> list[Attribution]:
+        """Attribute labels to words; raises as `encode_posts` does."""
+        posts = encode_posts(self._analyst, examples, labels)
+        baselines = [self._baseline(post) for post in posts]
+        token_weights = gradient_products(self._analyst, posts, baselines, self._path)
+        rises = self._rises(posts, baselines)
+        return [
+            _attribution(post, weights, "integrated-gradients", abs(float(weights.sum()) - rise))
+            for post, weights, rise in zip(posts, token_weights, rises, strict=True)
+        ]
+
+    def _baseline(self, post: EncodedPost) -> list[int]:
+        classifier = self._analyst.classifier
+        mask_id = classifier.tokenizer.mask_token_id
+        blank = classifier.pad_token_id if mask_id is None else int(mask_id)
+        return [id_ if word < 0 else blank for id_, word in zip(post.ids, post.token_words, strict=True)]
+
+    def _rises(self, posts: Sequence[EncodedPost], baselines: Sequence[Sequence[int]]) -> list[float]:
+        """Log-odds of each post less those of its baseline."""
+        rows = [*(post.ids for post in posts), *baselines]
+        logits = torch.from_numpy(
+            self._analyst.classifier.finite_logits(rows, self._analyst.token_budget, self._analyst.name)
+        )
+        return [
+            float(post.log_odds(logits[row]) - post.log_odds(logits[len(posts) + row]))
+            for row, post in enumerate(posts)
+        ]
+
+
+class GradientTimesInput:
+    """The gradient at the post times the embeddings (Shrikumar et al. 2016); its weights do not add up to anything."""
+
+    def __init__(self, analyst: EncoderAnalyst) -> None:
+        self._analyst = analyst
+
+    def attribute(self, examples: Sequence[Example], labels: Sequence[str]) -> list[Attribution]:
+        """Attribute labels to words; raises as `encode_posts` does."""
+        posts = encode_posts(self._analyst, examples, labels)
+        token_weights = gradient_products(self._analyst, posts, None, ((1.0, 1.0),))
+        return [
+            _attribution(post, weights, "gradient-x-input")
+            for post, weights in zip(posts, token_weights, strict=True)
+        ]
+
+
+def _attribution(
+    post: EncodedPost, token_weights: NDArray[np.float64], method: str, gap: float | None = None
+) -> Attribution:
+    return Attribution(post.label, post.words, post.by_word(token_weights), method, gap)
+
+
+def gradient_products(
+    analyst: EncoderAnalyst,
+    posts: Sequence[EncodedPost],
+    baselines: Sequence[Sequence[int]] | None,
+    path: Sequence[tuple[float, float]],
+) -> list[NDArray[np.float64]]:
+    """Products of gradients and differences of embeddings, averaged over a path; all points of all posts in batches.
+
+    Parameters
+    ----------
+    baselines
+        Token ids of each post's baseline, of the same length; None: embeddings that are 0.
+    path
+        Points between baseline (0) and post (1), each with its weight in the average.
+
+    Returns
+    -------
+    One array of shape (tokens,) per post.
+    """
+    classifier = analyst.classifier
+    device = classifier.model.heads.weight.device
+    points = [
+        TokenizedText(row * len(path) + point, post.ids)
+        for row, post in enumerate(posts)
+        for point in range(len(path))
+    ]
+
+    def run(batch: Sequence[TokenizedText]) -> NDArray[np.float64]:
+        rows = [text.index // len(path) for text in batch]
+        ids, mask = pad_batch([text.ids for text in batch], classifier.pad_token_id, device)
+        embed = classifier.model.encoder.get_input_embeddings()
+        with torch.no_grad():
+            to = embed(ids)
+            if baselines is None:
+                start = torch.zeros_like(to)
+            else:
+                start = embed(pad_batch([baselines[row] for row in rows], classifier.pad_token_id, device)[0])
+        shares = torch.tensor([path[text.index % len(path)][0] for text in batch], device=device)
+        between = (start + shares[:, None, None].to(to.dtype) * (to - start)).requires_grad_()
+        with _embeddings(classifier.model, between):
+            logits = classifier.model(ids, mask)
+        scores = torch.stack([posts[row].log_odds(logits[index]) for index, row in enumerate(rows)])
+        (gradient,) = torch.autograd.grad(scores.sum(), between)
+        products: NDArray[np.float64] = (gradient * (to - start)).float().sum(-1).double().cpu().numpy()
+        return products
+
+    found = [np.zeros(len(post.ids)) for post in posts]
+    with torch.enable_grad():
+        for batch, products in run_in_batches(points, analyst.token_budget, run):
+            for text, product in zip(batch, products, strict=True):
+                row, point = divmod(text.index, len(path))
+                found[row] += path[point][1] * product[: len(text.ids)]
+    return found
+
+
+@contextmanager
+def _embeddings(model: MultiTaskEncoder, values: torch.Tensor) -> Iterator[None]:
+    """Have the encoder read these word embeddings instead of those of its token ids.
+
+    The ids are still given, as some encoders count positions by them.
+    """
+    handle = model.encoder.get_input_embeddings().register_forward_hook(lambda *_: values)
+    try:
+        yield
+    finally:
+        handle.remove()
