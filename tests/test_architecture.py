@@ -80,8 +80,9 @@ HEAVY = frozenset(
 
 OPTIONAL = frozenset(
     (
-        "accelerate", "bitsandbytes", "datasets", "huggingface_hub", "lime", "mlcroissant", "pandas", "peft", "phonenumbers",
-        "polars", "pyarrow", "ray", "safetensors", "shap", "tensorboard", "tokenizers", "torch", "transformers", "vllm",
+        "accelerate", "bitsandbytes", "datasets", "huggingface_hub", "lime", "mlcroissant", "pandas", "peft",
+        "phonenumbers", "polars", "pyarrow", "ray", "safetensors", "shap", "tensorboard", "tokenizers", "torch",
+        "transformers", "vllm",
     )
 )  # fmt: skip
 """Libraries that an install without extras lacks."""
