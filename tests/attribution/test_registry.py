@@ -32,7 +32,7 @@ def test_every_method_refuses_an_analyst_without_probabilities(name: str) -> Non
 
 @pytest.mark.parametrize("name", [name for name, kind in ATTRIBUTION_METHODS.items() if kind.analyst])
 def test_methods_of_one_kind_of_analyst_refuse_others(name: str) -> None:
-    with pytest.raises(UsageError, match=rf"the method {name} explains .* analysts, and toy:words is none"):
+    with pytest.raises(UsageError, match=rf"method {name} explains .* analysts, not toy; use occlusion"):
         open_attribution(name, TOY)
 
 

@@ -129,8 +129,8 @@ def method_problem(name: str, analyst_kind: str) -> str | None:
     if missing:
         libraries = ", ".join(missing)
         return f"the attribution method {name} needs {libraries}; install it with {install_hint('explain')}"
-    if kind.analysts is not None and analyst_kind not in kind.analysts:
-        return f"the attribution method {name} explains {' and '.join(kind.analysts)} analysts, not {analyst_kind}"
+    if kind.analyst not in {None, analyst_kind}:
+        return f"the attribution method {name} explains {kind.analyst} analysts, not {analyst_kind}; use occlusion"
     return None
 
 
@@ -143,22 +143,11 @@ def open_attribution(name: str, analyst: Analyst) -> AttributionMethod:
         There is no such method, its library is not installed, or it cannot explain such an analyst, for example because
         the analyst gives no probabilities.
     """
-    kind = ATTRIBUTION_METHODS.get(name)
-    if kind is None:
-        raise UsageError(
-            f"there is no attribution method {name!r}; {did_you_mean(name, ATTRIBUTION_METHODS)}"
-        )
-    missing = [library for library in kind.libraries if find_spec(library) is None]
-    if missing:
-        raise UsageError(f"the method {name} needs {', '.join(missing)}: {install_hint('explain')}")
     if not analyst.gives_probabilities:
         raise no_probabilities(analyst)
-    if kind.analyst not in {None, analyst.kind}:
-        raise UsageError(
-            f"the method {name} explains {kind.analyst} analysts, and {analyst.spec or analyst.kind} is none; use "
-            "occlusion"
-        )
-    return kind.load(analyst)
+    if problem := method_problem(name, analyst.kind):
+        raise UsageError(problem)
+    return ATTRIBUTION_METHODS[name].load(analyst)
 
 
 def default_method(analyst: Analyst, effort: Effort) -> str:
