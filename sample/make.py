@@ -1,8 +1,9 @@
 """Write the sample's files from its corpus: `python sample/make.py`
 
 Reads `corpus/*.yaml`, `tables.yaml`, `examples.csv` and `kinds/posts.yaml`. Writes `sources/SET/FILE` in the layouts
-and encodings of the upstream files, `release/` in the published layout, the tables of `kinds/`, and the hashes by which
-`collect` recognises the posts. The output is the same byte for byte every time. All of it is synthetic.
+and encodings of the upstream files, `release/` in the published layout, the tables of `kinds/` with the replies of a
+scripted model that fills its scale, and the hashes by which `collect` recognises the posts. The output is the same byte
+for byte every time. All of it is synthetic.
 """
 
 from __future__ import annotations
@@ -125,6 +126,44 @@ def _kinds_files() -> Iterator[tuple[str, bytes]]:
     spans = [row | {"spans": _spans(post)} for row, post in zip(rows(lambda _: {}), posts, strict=True)]
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in spans)
     yield "kinds/sources/symptom-quotes/posts.jsonl", lines.encode()
+    replies = "".join(
+        json.dumps(line, ensure_ascii=False) + "\n" for line in scale_replies(tasks["strain-scale"])
+    )
+    yield "kinds/scale_replies.jsonl", replies.encode()
+
+
+ITEM_OF_SYMPTOM = {"sleep problems": "sleep", "tiredness": "energy", "worry": "worry"}
+DOUBTED = "syn-kinds-001"
+"""A post of which the checker sends an item back."""
+DOUBT = "Three nights in a row are not most nights."
+
+
+def scale_replies(task: Task) -> Iterator[Cells]:
+    """Replies of a model that fills the scale where the annotators quote something for an item, and of its checker."""
+    levels = list(task.labels)
+    for post in kinds_corpus():
+        quoted: dict[str, list[str]] = {}
+        for symptom, quotation in post["quotations"]:
+            if symptom in ITEM_OF_SYMPTOM:
+                quoted.setdefault(ITEM_OF_SYMPTOM[symptom], []).append(quotation)
+        for item, quotations in quoted.items():
+            level = levels[post["scale"][list(task.items).index(item)] or 0]
+            asked = [f'Item "{item}":', post["text"]]
+            if post["id"] == DOUBTED and item == "sleep":
+                yield {"contains": [*asked, DOUBT], "reply": _filled_item("some days", quotations)}
+            yield {"contains": asked, "reply": _filled_item(level, quotations)}
+        if post["id"] == DOUBTED:
+            objections = {"objections": [{"item": "sleep", "reason": DOUBT}]}
+            yield {"contains": ["were filled anew", post["text"]], "reply": '{"objections": []}'}
+            yield {"contains": ["The filled items:", post["text"]], "reply": json.dumps(objections)}
+    yield {"contains": ["The filled items:"], "reply": '{"objections": []}'}
+    yield {"contains": ['Item "'], "reply": '{"level": null, "statement": "", "evidence": []}'}
+
+
+def _filled_item(level: str, quotations: list[str]) -> str:
+    said = " and ".join(f"“{quotation}”" for quotation in quotations)
+    reply = {"level": level, "statement": f"The writer says {said}.", "evidence": quotations}
+    return json.dumps(reply, ensure_ascii=False)
 
 
 def _spans(post: Post) -> list[Cells]:

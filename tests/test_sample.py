@@ -157,7 +157,9 @@ def test_make_writes_the_committed_files_byte_for_byte(tmp_path: Path) -> None:
         for path in (SAMPLE / part).rglob("*")
         if path.is_file()
     }
-    assert len(made) == len(FILES) + len(TASKS) + 4 == 32
+    replies = SAMPLE / "kinds/scale_replies.jsonl"
+    committed[replies.relative_to(SAMPLE)] = replies.read_bytes()
+    assert len(made) == len(FILES) + len(TASKS) + 4 + 1 == 33
     assert set(made) == set(committed)
     assert [str(path) for path in made if made[path] != committed[path]] == [], "run: python sample/make.py"
 

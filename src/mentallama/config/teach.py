@@ -164,6 +164,10 @@ class Teach(Settings):
         without = [teacher.spec for teacher in self.teacher if not teacher.takes_requests]
         if without:
             raise ValueError(f"method: item-by-item asks a language model; {without[0]} is none")
+        if len({each.spec.rstrip("/") for each in self.endpoints}) < len(self.endpoints):
+            raise ValueError(
+                "scale.checker: the checker is a teacher too; leave it out if it checks its own items"
+            )
         return self
 
     @property
