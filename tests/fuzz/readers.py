@@ -41,6 +41,7 @@ from mentallama.analysts.majority import LabelCounts, MajorityAnalyst, save_majo
 from mentallama.answers.parse import read_answer
 from mentallama.check.human_review.disagreements import DISAGREEMENT_COLUMNS, read_decisions
 from mentallama.check.human_review.rating_sample import ASPECTS, RATING_COLUMNS, read_ratings
+from mentallama.collect.clean_batch import clean_batch
 from mentallama.collect.readers import read_table_posts
 from mentallama.config import EndpointSettings, Predict, read_recipe
 from mentallama.evaluate.published.align_outputs import read_outputs
@@ -64,6 +65,7 @@ from mentallama.run_files import ERASURE_LIST_PATH, MANIFEST_FILE
 from mentallama.tasks import ColumnMap, Source, load_tasks
 from mentallama.tasks.catalogue import read_task
 from mentallama.train.data.corpus import read_corpus
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.project import RECIPES, SOURCE
 from tests.fuzz.mutations import damage
 
@@ -407,6 +409,9 @@ _ANSWERS = b"\n\n".join(
         b"<think>Hmm, maybe not.</think> **Answer:** no. The tone is calm.",
         b'{"label": "yes", "explanation": "A long week.", "evidence": ["rent"]}',
         b"I cannot diagnose anyone, but the stress here comes from work. \\boxed{yes}",
+        b'The post shows: sleep: "awake at 4"; low mood: "grey". Reasoning: It says so.',
+        b'{"items": {"sleep": 2, "energy": "several days"}, "explanation": "A long week."}',
+        b"Labels:\n- **sleep**: yes\n- appetite - no\n\n1. low mood (2)",
     )
 )
 
@@ -415,9 +420,25 @@ def _read_answers(path: Path) -> object:
     text = path.read_bytes().decode("utf-8", "replace")
     return [
         read_answer(task, text, form)
-        for task in load_tasks().values()
+        for task in (*load_tasks().values(), *map(task_of_kind, ("ordinal", "multi", "spans", "scale")))
         for form in ("instruction", "completion")
     ]
+
+
+def _annotated() -> bytes:
+    spans = [{"start": 0, "end": 5, "label": "sleep"}, {"type": "low mood", "text": "long week"}]
+    rows = [{"text": text, "labels": ["sleep"], "spans": spans, "sleep": 1, "energy": 2} for text in TEXTS]
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def _read_annotated(path: Path) -> object:
+    """Answers of each kind, with the quotations located in their posts."""
+    columns = {"multi": "labels", "spans": "spans", "scale": {"sleep": "sleep", "energy": "energy"}}
+    rows = []
+    for kind, labels in columns.items():
+        source = Source(file=path.name, columns=ColumnMap(text="text", labels={"about": labels}))
+        rows += list(read_table_posts(path, source, task_of_kind(kind), path.name, "table"))
+    return clean_batch(rows, "salt", frozenset()).rejects
 
 
 def _read_release(path: Path) -> object:
@@ -510,5 +531,6 @@ READERS: tuple[Reader, ...] = (
     Reader("majority model", MAJORITY_MODEL_FILE, _majority_model, _read_majority_model, _json_value),
     Reader("corpus", "c.txt", "\n\n".join(TEXTS).encode, _read_corpus),
     Reader("JSON Lines corpus", "c.jsonl", _json_lines, _read_corpus, _json_line),
+    Reader("JSON Lines of labels and quotations", "t.jsonl", _annotated, _read_annotated, _json_line),
     Reader("answers", "answer.txt", lambda: _ANSWERS, _read_answers),
 )

@@ -19,7 +19,7 @@ from mentallama.tasks import Task
 Fields = dict[str, object]
 """Fields of an object by lower-case name; the values of a name that occurs twice are a list."""
 
-_LABEL_KEYS = (
+LABEL_KEYS = (
     "label",
     "final answer",
     "final",
@@ -36,8 +36,8 @@ _LABEL_KEYS = (
     "labels",
     "categories",
 )
-_NESTED_KEYS = (*_LABEL_KEYS, "name", "value", "text")
-_EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
+_NESTED_KEYS = (*LABEL_KEYS, "name", "value", "text")
+EXPLANATION_KEYS = ("explanation", "reasoning", "reason", "rationale", "justification", "evidence")
 _FINDING_KEY_WORDS = frozenset(
     re.findall(
         r"\w+",
@@ -96,13 +96,14 @@ def split_json(text: str) -> JsonParts:
 
 def read_json_objects(task: Task, objects: Iterable[Fields], rules: Rules) -> JsonAnswer:
     """The labels that all objects together state, and the first explanation."""
-    reader = _JsonReader(task, rules)
-    labels: set[LabelName] = set()
-    explanations: list[str] = []
-    for fields in objects:
-        labels |= reader.labels(fields)
-        explanations += reader.explanations(fields)
-    return JsonAnswer(frozenset(labels), next(iter(explanations), ""))
+    objects, reader = list(objects), _JsonReader(task, rules)
+    labels = {label for fields in objects for label in reader.labels(fields)}
+    return JsonAnswer(frozenset(labels), json_explanation(objects))
+
+
+def json_explanation(objects: Iterable[Fields]) -> str:
+    """The first explanation that objects hold; "" if they hold none."""
+    return next((text for fields in objects for text in _explanations(fields)), "")
 
 
 def json_texts(objects: Iterable[Fields]) -> Iterator[str]:
@@ -155,11 +156,21 @@ def _closing_brace(text: str, start: int) -> int | None:
     return None
 
 
+def _explanations(fields: Mapping[str, object]) -> Iterator[str]:
+    # Structured answers have lists of quotations under such keys; only a string is an explanation.
+    keys = (*EXPLANATION_KEYS, *map(str.lower, all_rules().words("explanation_headings")))
+    texts = [fields[key] for key in keys if key in fields]
+    yield from (text.strip() for text in texts if isinstance(text, str))
+    for value in fields.values():
+        if isinstance(value, dict):
+            yield from _explanations(value)
+
+
 class _JsonReader:
     def __init__(self, task: Task, rules: Rules) -> None:
         self.task, self.rules = task, rules
 
-    def labels(self, fields: Mapping[str, object], keys: tuple[str, ...] = _LABEL_KEYS) -> set[LabelName]:
+    def labels(self, fields: Mapping[str, object], keys: tuple[str, ...] = LABEL_KEYS) -> set[LabelName]:
         """Labels under the most explicit key, else those of fields that are named for a label or the question."""
         by_key = {" ".join(re.findall(r"[^\W_]+", key)): value for key, value in fields.items()}
         ranked = [by_key[key] for key in keys if key in by_key]
@@ -178,15 +189,6 @@ class _JsonReader:
         if isinstance(value, str) and value.lstrip().startswith("{"):
             value = first_json_object(value)
         return self.labels(value) if isinstance(value, dict) else set()
-
-    def explanations(self, fields: Mapping[str, object]) -> Iterator[str]:
-        # Structured answers have lists of quotations under such keys; only a string is an explanation.
-        keys = (*_EXPLANATION_KEYS, *map(str.lower, all_rules().words("explanation_headings")))
-        texts = [fields[key] for key in keys if key in fields]
-        yield from (text.strip() for text in texts if isinstance(text, str))
-        for value in fields.values():
-            if isinstance(value, dict):
-                yield from self.explanations(value)
 
     def _finding_labels(self, by_key: Mapping[str, object]) -> set[LabelName]:
         """Labels of "is_depressed: false": fields that are named for the finding and hold yes or no."""
@@ -224,8 +226,8 @@ class _JsonReader:
 def _names_label(task: Task, key: str) -> bool:
     """Whether a key such as "stress cause" or "final label" names the label."""
     words = key.split()
-    explains = set(_EXPLANATION_KEYS).intersection(words)
-    nouns = {*_LABEL_KEYS, *all_rules().words("answer_headings"), *([] if task.is_yes_no else task.questions)}
+    explains = set(EXPLANATION_KEYS).intersection(words)
+    nouns = {*LABEL_KEYS, *all_rules().words("answer_headings"), *([] if task.is_yes_no else task.questions)}
     names = {name.lower() for name in (*task.questions, task.set)}
     return not explains and bool(words) and (words[-1] in nouns or key in names)
 

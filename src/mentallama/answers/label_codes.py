@@ -12,7 +12,7 @@ _TRUE, _FALSE = frozenset(("true", "yes", "y", "1")), frozenset(("false", "no", 
 
 
 def coded_labels(task: Task, text: str) -> frozenset[str]:
-    """The label of a text that is a code of the task's source files or, in a yes/no task, a truth value."""
+    """The label of a text that is a code: a level's score, a code of the source files or, for yes/no, a truth value."""
     if re.fullmatch(r"\d{1,6}(?:\.0{1,6})?", text):
         code = _label_codes(task).get(str(int(float(text))))
         return frozenset() if code is None else frozenset([code])
@@ -28,7 +28,12 @@ def truth_value(value: object) -> bool | None:
 
 @cache
 def _label_codes(task: Task) -> Mapping[str, str | None]:
-    """Label by numeric code, as in the task's source files; None for a code that two files use differently."""
+    """Label by numeric code: the scores of levels, else as in the task's source files.
+
+    None for a code that two files use differently.
+    """
+    if task.has_levels:
+        return {str(score): level for level, score in task.level_scores.items()}
     codes: dict[str, str | None] = {}
     for source in task.sources:
         for code, label in source.codes.items():

@@ -77,7 +77,7 @@ def marked_labels(task: Task, text: str, rules: Rules, headings: Rules) -> Marke
     plain: set[LabelName] = set()
     weak: set[LabelName] = set()
     named_none = False
-    for match, value in _marked_values(_answer_mark(task, headings.languages), text):
+    for match, value in _marked_values(answer_mark(task, headings.languages), text):
         labels = exact_labels(task, value) or sentence_labels(task, value, rules)
         if labels and value.endswith(";"):  # "work; school"
             labels |= exact_labels(task, _until(text, match.end() + len(value), ".!?;\n"))
@@ -104,8 +104,8 @@ def exact_labels(task: Task, text: str) -> frozenset[LabelName]:
     """The label whose name, alias or answer sentence is the whole text, apart from markup and punctuation."""
     if len(text) > _MAX_EXACT + 2 * max(map(len, _exact_names(task))):
         return frozenset()
-    label = _exact_names(task).get(_bare(text))
-    return _yes_no_codes(task, text) if label is None else frozenset([label])
+    label = _exact_names(task).get(bare_text(text))
+    return _coded_labels(task, text) if label is None else frozenset([label])
 
 
 def conclusion_labels(task: Task, text: str, rules: Rules) -> frozenset[LabelName]:
@@ -138,7 +138,7 @@ def asks_for_the_post(task: Task, text: str, rules: Rules) -> bool:
 
 
 @cache
-def _answer_mark(task: Task, languages: tuple[str, ...]) -> re.Pattern[str]:
+def answer_mark(task: Task, languages: tuple[str, ...]) -> re.Pattern[str]:
     """Pattern of a mark such as "**Final answer:**", or with the name of a question."""
     rules = rules_for(languages)
     headings = [word for word in rules.words("answer_headings") if not word.startswith("^")]
@@ -157,9 +157,9 @@ def _answer_mark(task: Task, languages: tuple[str, ...]) -> re.Pattern[str]:
     )
 
 
-def _yes_no_codes(task: Task, value: str) -> frozenset[LabelName]:
-    """The label of "1", "True" or "Y"; other tasks may have numbered the options in another order."""
-    return coded_labels(task, _bare(value)) if task.is_yes_no else frozenset()
+def _coded_labels(task: Task, value: str) -> frozenset[LabelName]:
+    """The label of "1", "True" or "Y", or of a level's score; other tasks may have numbered the options differently."""
+    return coded_labels(task, bare_text(value)) if task.is_yes_no or task.has_levels else frozenset()
 
 
 def _is_strict_mark(match: re.Match[str]) -> bool:
@@ -429,11 +429,12 @@ def _exact_names(task: Task) -> dict[str, LabelName | None]:
     for label, entry in task.labels.items():
         aliases = () if task.is_yes_no else entry.aliases
         for text in (label, *(entry.answer.for_form(form) for form in FORMS), *aliases):
-            names[_bare(text)] = label if names.get(_bare(text), label) == label else None
+            names[bare_text(text)] = label if names.get(bare_text(text), label) == label else None
     return names
 
 
-def _bare(text: str) -> str:
+def bare_text(text: str) -> str:
+    """A text in lower case, without markup and the punctuation around it, as names are compared."""
     return " ".join(_strip_markup(fold(text)).lower().split()).strip(" .,;:!?\"'()[]{}<>|-。、।۔")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
-from mentallama.answers.language_rules import all_rules
+from mentallama.answers.language_rules import all_rules, fold_letters, rules_for, words_source
 
 TagKind = Literal["thought", "answer", "explanation", "control"]
 
@@ -70,6 +70,9 @@ _MAX_BOX = 200
 """Characters that a box may hold: a label or an answer sentence."""
 _LAST_LINE_MARK = re.compile(r"[ \t]*#{4,}[ \t]*([^\s#][^\n]{0,80})")
 
+_MAX_PROSE = 1 << 13
+"""Characters of prose in which a label is looked for, at the beginning and at the end of a longer answer."""
+
 
 class Tag(NamedTuple):
     """A tag in a text; `closes` is True for a closing tag, `value` is the label that an attribute holds."""
@@ -126,6 +129,25 @@ def after_thought(text: str) -> str | None:
                 return text[tag.end :]
             opened = not tag.closes
     return None
+
+
+def searched(text: str) -> str:
+    """The beginning and the end of a long text."""
+    return text if len(text) <= 2 * _MAX_PROSE else f"{text[:_MAX_PROSE]}\n{text[-_MAX_PROSE:]}"
+
+
+@cache
+def _explanation_heading(languages: tuple[str, ...]) -> re.Pattern[str]:
+    words = words_source(rules_for(languages).words("explanation_headings"))
+    return re.compile(rf"{words}\]?[*_]{{0,3}}\s{{0,9}}[:：][*_]{{0,3}}\s*", re.IGNORECASE)
+
+
+def split_explanation(body: str, languages: tuple[str, ...]) -> tuple[str, str]:
+    """Split into the text before the explanation and the explanation; without a heading, each is the whole text."""
+    match = _explanation_heading(languages).search(fold_letters(body))
+    if match is None:
+        return body, body
+    return body[: match.start()].rstrip("*_#>[ \t").strip(), body[match.end() :].strip()
 
 
 def _plain(text: str) -> str:

@@ -11,6 +11,7 @@ import re
 from functools import cache
 
 from mentallama.answers.answer_language import AnswerLanguage, answer_language
+from mentallama.answers.composite import read_composite
 from mentallama.answers.finish_reasons import finish_reason_status
 from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.answers.json_answers import json_texts, read_json_objects, split_json
@@ -24,15 +25,12 @@ from mentallama.answers.label_mentions import (
     marked_labels,
     sentences,
 )
-from mentallama.answers.language_rules import fold, fold_letters, rules_for, words_source
-from mentallama.answers.markup import AnswerParts, after_thought, split_answer
+from mentallama.answers.language_rules import fold
+from mentallama.answers.markup import AnswerParts, after_thought, searched, split_answer, split_explanation
 from mentallama.answers.refusals import is_refusal, labels_beside_refusal
 from mentallama.records import FORMS, Form, Reading
 from mentallama.tasks import Task, find_task
 from mentallama.tasks.answer_values import canonical_value, value_pattern
-
-_MAX_PROSE = 1 << 13
-"""Characters of prose in which a label is looked for, at the beginning and at the end of a longer answer."""
 
 _MAX_MARKS = 8
 """Different final-answer marks that are read at the beginning and at the end of an answer with more of them."""
@@ -95,8 +93,8 @@ def _read_exact(task: Task, text: str, form: Form) -> Reading | None:
     if task.is_composite:
         try:
             label = canonical_value(task, match[2])
-        except ValueError as fault:
-            return Reading(status="unparsed", reason=str(fault))
+        except ValueError:  # an item that is filled twice, with one level or with two
+            return None
     else:
         label = next(name for name in task.labels if label_sentence(task, name, form) == match[1])
     return Reading(status="parsed", label=label, explanation=text[match.end() :].strip())
@@ -113,8 +111,6 @@ def _published_pattern(task: Task, form: Form) -> re.Pattern[str]:
 
 
 def _read_free(task: Task, text: str, form: Form) -> Reading:
-    if task.is_composite:
-        return Reading(status="unparsed", reason="is not in the form of the question")
     parts = split_answer(text)
     if parts.unfinished:
         return Reading(status="truncated", reason="the text ends while the model is still thinking")
@@ -122,9 +118,14 @@ def _read_free(task: Task, text: str, form: Form) -> Reading:
         return _read_marked(task, parts, form)
     if not parts.body:
         return Reading(status="unparsed", reason="the text is empty")
-    reading = _read_exact(task, parts.body, form) or _read_json(task, parts.body)
-    reading = reading or _read_prose(task, parts.body)
+    reading = _read_exact(task, parts.body, form) or _read_body(task, parts.body)
     return reading.model_copy(update={"explanation": parts.beside}) if parts.beside else reading
+
+
+def _read_body(task: Task, body: str) -> Reading:
+    if task.is_composite:
+        return read_composite(task, body)
+    return _read_json(task, body) or _read_prose(task, body)
 
 
 def _read_marked(task: Task, parts: AnswerParts, form: Form) -> Reading:
@@ -140,6 +141,8 @@ def _read_marked(task: Task, parts: AnswerParts, form: Form) -> Reading:
         for reading, mark in zip(readings, marks, strict=True)
         if reading.label is not None and reading.explanation not in {"", mark}
     ]
+    if len(labels) > 1 and task.is_composite:  # its texts may hold quotations of the post
+        return Reading(status="unparsed", reason="gives more than one answer")
     return _reading_of_labels(labels, explanations[0] if explanations else parts.beside)
 
 
@@ -163,10 +166,10 @@ def _read_json(task: Task, body: str) -> Reading | None:
 
 
 def _read_prose(task: Task, body: str) -> Reading:
-    plain = fold(_searched(body))
+    plain = fold(searched(body))
     language = answer_language(task, plain)
-    head, explanation = _split_explanation(body, language.headings.languages)
-    plain_head = plain if head == body else fold(_searched(head))
+    head, explanation = split_explanation(body, language.headings.languages)
+    plain_head = plain if head == body else fold(searched(head))
     marked = marked_labels(task, plain, language.rules, language.headings)
     explicit = (
         marked.labels
@@ -202,29 +205,10 @@ def _prose_labels(task: Task, plain: str, plain_head: str, language: AnswerLangu
     return excerpt_labels(task, plain_head, language.rules) or conclusion_labels(task, plain, language.rules)
 
 
-def _searched(text: str) -> str:
-    """The beginning and the end of a long text."""
-    return text if len(text) <= 2 * _MAX_PROSE else f"{text[:_MAX_PROSE]}\n{text[-_MAX_PROSE:]}"
-
-
 def _reading_of_labels(labels: frozenset[LabelName], explanation: str) -> Reading:
     if len(labels) == 1:
         return Reading(status="parsed", label=next(iter(labels)), explanation=explanation)
     return Reading(status="unparsed", reason=f"names more than one label: {', '.join(sorted(labels))}")
-
-
-@cache
-def _explanation_heading(languages: tuple[str, ...]) -> re.Pattern[str]:
-    words = words_source(rules_for(languages).words("explanation_headings"))
-    return re.compile(rf"{words}\]?[*_]{{0,3}}\s{{0,9}}[:：][*_]{{0,3}}\s*", re.IGNORECASE)
-
-
-def _split_explanation(body: str, languages: tuple[str, ...]) -> tuple[str, str]:
-    """Split into the text before the explanation and the explanation; without a heading, each is the whole text."""
-    match = _explanation_heading(languages).search(fold_letters(body))
-    if match is None:
-        return body, body
-    return body[: match.start()].rstrip("*_#>[ \t").strip(), body[match.end() :].strip()
 
 
 def _truncation_reason(task: Task, plain: str, language: AnswerLanguage) -> str | None:
