@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import get_args
 
 import pytest
@@ -13,6 +14,8 @@ from mentallama.analysts.answer_parts import (
     head_name,
     heads_of,
     labels_by_head,
+    log_odds_of_parts,
+    named_levels,
     post_with_levels,
     question_of_head,
 )
@@ -77,3 +80,28 @@ def test_a_label_that_is_no_answer_is_named_by_its_question_without_being_quoted
     ) as error:
         labels_by_head(task_of_kind("multi"), {"about": "someone's words"})
     assert "someone" not in str(error.value)
+
+
+def test_the_log_odds_of_an_answer_are_the_sum_over_the_parts_that_it_names() -> None:
+    present = {"sleep": 0.75, "appetite": 0.5, "low mood": 0.2}
+    multi = task_of_kind("multi")
+    assert log_odds_of_parts(multi, present, "sleep; low mood", 1e-9) == pytest.approx(
+        math.log(3) - math.log(4)
+    )
+    assert log_odds_of_parts(multi, present, "none", 1e-9) == pytest.approx(math.log(4) - math.log(3))
+    assert log_odds_of_parts(task_of_kind("spans"), present, "sleep", 1e-9) == pytest.approx(math.log(3))
+    levels = {"energy: not at all": 0.1, "energy: several days": 0.8, "energy: nearly every day": 0.1}
+    scale = task_of_kind("scale")
+    assert log_odds_of_parts(scale, levels, "energy: several days", 1e-9) == pytest.approx(math.log(4))
+    assert log_odds_of_parts(scale, levels, "sleep: several days", 1e-9) is None
+    assert log_odds_of_parts(multi, present, "someone's words", 1e-9) is None
+
+
+def test_an_explanation_is_about_the_parts_that_a_label_names() -> None:
+    assert named_levels(task_of_kind("choice"), "no") == {"": "no"}
+    assert named_levels(task_of_kind("multi"), "sleep") == {"sleep": "present"}
+    assert named_levels(task_of_kind("spans"), 'sleep: "up at 4"') == {"sleep": "present"}
+    assert named_levels(task_of_kind("spans"), "sleep") == {"sleep": "present"}
+    assert named_levels(task_of_kind("spans"), "none") == {"sleep": "absent", "low mood": "absent"}
+    assert named_levels(task_of_kind("scale"), "energy: not at all") == {"energy": "not at all"}
+    assert named_levels(task_of_kind("multi"), "nonsense") == {}

@@ -7,12 +7,13 @@ most likely level of each. Heads are called by `head_name`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import fsum, log
 from typing import NamedTuple
 
 from mentallama.errors import UsageError
 from mentallama.records import Post
 from mentallama.tasks import Task
-from mentallama.tasks.answer_kinds import PRESENT, Part
+from mentallama.tasks.answer_kinds import ABSENT, PRESENT, Part
 from mentallama.tasks.answer_values import levels_value, quotations_value, value_levels
 
 LevelProbabilities = Mapping[str, Mapping[str, float]]
@@ -128,3 +129,55 @@ def _probabilities(task: Task, levels: LevelProbabilities) -> dict[str, float]:
             for level in part.levels
         }
     return {part.name: levels.get(part.name, {}).get(PRESENT, 0.0) for part in task.parts}
+
+
+def named_levels(task: Task, label: str) -> dict[str, str]:
+    """The levels of the parts that a label names, which are what an explanation of it is about.
+
+    They are those that are present or filled and, of `none`, all that are absent. A type of quotation names itself. Empty
+    for a label that is no answer of the task.
+    """
+    if task.kind == "spans" and label in task.labels:
+        return {label: PRESENT}
+    try:
+        levels = value_levels(task, label)
+    except ValueError:
+        return {}
+    return {part: level for part, level in levels.items() if level != ABSENT} or levels
+
+
+def log_odds_of_parts(
+    task: Task, probabilities: Mapping[str, float], label: str, floor: float
+) -> float | None:
+    """Sum of the log-odds of the parts that a label of a composite task names.
+
+    Parameters
+    ----------
+    probabilities
+        As in `Prediction.probabilities`.
+    floor
+        The least that a probability counts, so that log-odds are finite.
+
+    Returns
+    -------
+    None if the probabilities are about none of the parts.
+    """
+    named = named_levels(task, label).items()
+    shares = [_level_and_others(task, probabilities, part, level) for part, level in named]
+    known = [(share, others) for share, others in shares if share + others > 0]
+    if not known:
+        return None
+    return fsum(log(max(share, floor)) - log(max(others, floor)) for share, others in known)
+
+
+def _level_and_others(
+    task: Task, probabilities: Mapping[str, float], part: str, level: str
+) -> tuple[float, float]:
+    """The probability of a level of a part, and that of its other levels; both are 0 if nothing is known of it."""
+    if task.kind == "scale":
+        of_part = {name: probabilities.get(f"{part}: {name}", 0.0) for name in task.labels}
+    elif part in probabilities:
+        of_part = {PRESENT: probabilities[part], ABSENT: 1 - probabilities[part]}
+    else:
+        return 0.0, 0.0
+    return of_part[level], fsum(share for name, share in of_part.items() if name != level)

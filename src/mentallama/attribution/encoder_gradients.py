@@ -21,7 +21,6 @@ from mentallama.analysts.encoder.model import MultiTaskEncoder, TokenizedText, p
 from mentallama.analysts.inference.batching import run_in_batches
 from mentallama.attribution.base import Attribution, CharRange
 from mentallama.attribution.units import word_units
-from mentallama.errors import UsageError
 from mentallama.records import Example
 
 STEPS = 8
@@ -34,22 +33,18 @@ class EncodedPost:
     """A post and the label to explain, as an encoder reads it.
 
     `words` are the words of the text; `token_words` the index of each token's word, -1 for special tokens and where the
-    text has no word; `columns` are those of the question's head in the logits.
+    text has no word; `heads` decide about the label, each with its columns in the logits and the level of its part.
     """
 
     ids: list[int]
     token_words: list[int]
     words: tuple[CharRange, ...]
-    head: EncoderHead
-    columns: slice
+    heads: Sequence[tuple[EncoderHead, slice, str]]
     label: str
 
     def log_odds(self, logits: torch.Tensor) -> torch.Tensor:
-        """Log-odds of the label, from the logits of all heads."""
-        scores = logits[self.columns].float() / self.head.temperature
-        own = self.head.labels.index(self.label)
-        others = torch.cat([scores[:own], scores[own + 1 :]])
-        return scores[own] - torch.logsumexp(others, 0)
+        """Log-odds of the label, from the logits of all heads; of an answer of several parts, their sum."""
+        return torch.stack([_log_odds(logits, *head) for head in self.heads]).sum()
 
     def by_word(self, token_weights: NDArray[np.float64]) -> tuple[float, ...]:
         """Sums of the weights of each word's tokens; words beyond the encoder's context weigh 0."""
@@ -58,6 +53,13 @@ class EncodedPost:
             if word >= 0:
                 weights[word] += weight
         return tuple(weights.tolist())
+
+
+def _log_odds(logits: torch.Tensor, head: EncoderHead, columns: slice, level: str) -> torch.Tensor:
+    scores = logits[columns].float() / head.temperature
+    own = head.labels.index(level)
+    others = torch.cat([scores[:own], scores[own + 1 :]])
+    return scores[own] - torch.logsumexp(others, 0)
 
 
 def encode_posts(
@@ -72,12 +74,7 @@ def encode_posts(
     """
     if not examples:
         return []
-    heads = [analyst.head_of(example) for example in examples]
-    for label, (head, _) in zip(labels, heads, strict=True):
-        if label not in head.labels:
-            raise UsageError(
-                f"{analyst.name} gives no label {label!r}; its labels are {', '.join(head.labels)}"
-            )
+    heads = [analyst.heads_of_label(example, label) for example, label in zip(examples, labels, strict=True)]
     classifier = analyst.classifier
     batch = classifier.tokenizer(
         [example.text for example in examples],
@@ -87,11 +84,11 @@ def encode_posts(
         return_special_tokens_mask=True,
     )
     posts = []
-    for row, (example, label, (head, columns)) in enumerate(zip(examples, labels, heads, strict=True)):
+    for row, (example, label, of_label) in enumerate(zip(examples, labels, heads, strict=True)):
         words = tuple(word_units(example.text))
         offsets, special = batch["offset_mapping"][row], batch["special_tokens_mask"][row]
         token_words = _token_words(words, offsets, special)
-        posts.append(EncodedPost(list(batch["input_ids"][row]), token_words, words, head, columns, label))
+        posts.append(EncodedPost(list(batch["input_ids"][row]), token_words, words, of_label, label))
     return posts
 
 

@@ -8,9 +8,11 @@ from math import fsum, log
 import numpy as np
 from numpy.typing import NDArray
 
+from mentallama.analysts.answer_parts import log_odds_of_parts
 from mentallama.analysts.base import Analyst
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, stable_id
+from mentallama.tasks import Task
 
 FloatArray = NDArray[np.float64]
 
@@ -35,7 +37,7 @@ def log_odds(probabilities: Mapping[str, float], label: str) -> float:
 
 
 def label_log_odds(analyst: Analyst, examples: Sequence[Example], labels: Sequence[str]) -> FloatArray:
-    """Log-odds of one label per example.
+    """Log-odds of one label per example; of an answer of several parts, the sum over those that it names.
 
     All distinct questions and texts are asked in one call of `predict`, so that the analyst can share work between
     them. Explanations are not generated.
@@ -66,19 +68,28 @@ def label_log_odds(analyst: Analyst, examples: Sequence[Example], labels: Sequen
     predictions = analyst.scoring_view().predict(list(distinct.values()))
     found = dict(zip(distinct, predictions, strict=True))
     return np.array(
-        [_log_odds(analyst, found[key], label) for key, label in zip(keys, labels, strict=True)], np.float64
+        [
+            _log_odds(analyst, analyst.tasks.get(key[0]), found[key], label)
+            for key, label in zip(keys, labels, strict=True)
+        ],
+        np.float64,
     )
 
 
-def _log_odds(analyst: Analyst, prediction: Prediction, label: str) -> float:
-    if not prediction.probabilities:
+def _log_odds(analyst: Analyst, task: Task | None, prediction: Prediction, label: str) -> float:
+    probabilities = prediction.probabilities
+    if not probabilities:
         raise no_probabilities(analyst)
-    if label not in prediction.probabilities:
-        known = ", ".join(prediction.probabilities)
+    if task is not None and task.is_composite:
+        found = log_odds_of_parts(task, probabilities, label, MIN_PROBABILITY)
+    else:
+        found = log_odds(probabilities, label) if label in probabilities else None
+    if found is None:
+        known = ", ".join(probabilities)
         raise UsageError(
             f"{analyst.spec or prediction.model} gives no label {label!r}; its labels are {known}"
         )
-    return log_odds(prediction.probabilities, label)
+    return found
 
 
 def no_probabilities(analyst: Analyst) -> UsageError:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from mentallama.analysts.answer_parts import head_name
 from mentallama.analysts.base import AnalystSpec
 from mentallama.errors import DataError
 from mentallama.files.atomic import write_json
@@ -28,13 +29,31 @@ MAJORITY_MODEL_FILE = "label_counts.json"
 """All that a majority model consists of."""
 
 
+def _is_default(value: str | bool) -> bool:
+    return not value
+
+
 class EncoderHead(Record):
-    """The head of one question: its labels in the order of its outputs, and the temperature of its softmax."""
+    """The head of one question or part: its labels in the order of its outputs, and the temperature of its softmax.
+
+    The fields that only heads of parts have are left out of the file where they are "" and False.
+    """
 
     set: str
     question: str
+    part: str = Field(default="", exclude_if=_is_default)
+    """The part of the question that it decides about; "" for an answer that is a single decision."""
+    ordered: bool = Field(default=False, exclude_if=_is_default)
+    """Whether its labels are levels, from lowest to highest."""
+    of_tokens: bool = Field(default=False, exclude_if=_is_default)
+    """Whether it decides about every token, so that passages can be quoted, and about the text by its best token."""
     labels: tuple[str, ...]
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the head among those of its set."""
+        return head_name(self.question, self.part)
 
 
 class ModelMetadata(Record):

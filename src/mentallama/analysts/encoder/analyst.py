@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mentallama.analysts.answer_parts import LevelProbabilities, compose_answer, named_levels
 from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.encoder.model import (
@@ -18,10 +22,11 @@ from mentallama.analysts.encoder.model import (
     head_slices,
     open_encoder,
 )
+from mentallama.analysts.encoder.quotations import quoted_passages
 from mentallama.analysts.inference.batching import TokenBudget
 from mentallama.errors import UsageError
-from mentallama.records import Example, Prediction, Reading
-from mentallama.tasks import find_task
+from mentallama.records import Example, Prediction, Reading, Span
+from mentallama.tasks import QuestionKey, Task, find_task
 
 
 class EncoderAnalyst(Analyst):
@@ -42,8 +47,11 @@ class EncoderAnalyst(Analyst):
     ) -> None:
         self.name, self.counts = name, Counter[str]()
         self.classifier, self._options = classifier, options
-        self._head_indices = {(head.set, head.question): index for index, head in enumerate(metadata.heads)}
+        self._head_indices: dict[QuestionKey, list[int]] = {}
+        for index, head in enumerate(metadata.heads):
+            self._head_indices.setdefault((head.set, head.question), []).append(index)
         self._metadata, self._head_slices = metadata, head_slices(metadata.heads)
+        self._token_heads = [index for index, head in enumerate(metadata.heads) if head.of_tokens]
         self.token_budget = TokenBudget(options.max_batch_tokens, options.log)
 
     @classmethod
@@ -80,13 +88,18 @@ class EncoderAnalyst(Analyst):
         MentallamaError
             Memory does not suffice for a single post.
         """
-        heads = [self._head_index(example) for example in examples]
+        asked = [self._task_and_heads(example) for example in examples]
         rows = {text: row for row, text in enumerate(dict.fromkeys(example.text for example in examples))}
         token_ids, n_truncated = self.classifier.tokenize(list(rows))
         self.counts["truncated_posts"] += n_truncated
-        logits = self.classifier.finite_logits(token_ids, self.token_budget, self.name)
-        for example, head in zip(examples, heads, strict=True):
-            yield self._predict(example, head, logits[rows[example.text]])
+        outputs = self.classifier.finite_outputs(token_ids, self.token_budget, self.name)
+        for example, (task, heads) in zip(examples, asked, strict=True):
+            row = rows[example.text]
+            levels = self._levels(heads, outputs.logits[row])
+            found: dict[str, tuple[Span, ...]] = {}
+            if task.kind == "spans":
+                found = self._quoted(example.text, heads, outputs.token_margins[row])
+            yield self._prediction(example, task, levels, found)
 
     @property
     def mask_token(self) -> str | None:
@@ -94,26 +107,75 @@ class EncoderAnalyst(Analyst):
         token: str | None = self.classifier.tokenizer.mask_token
         return token
 
-    def head_of(self, example: Example) -> tuple[EncoderHead, slice]:
-        """The head of an example's question, and its columns of the logits; raises `UsageError` as `predict` does."""
-        index = self._head_index(example)
-        return self._metadata.heads[index], self._head_slices[index]
+    def heads_of_label(self, example: Example, label: str) -> list[tuple[EncoderHead, slice, str]]:
+        """The heads that decide about a label of an example's question: each with its columns of the logits, and the
+        level that the label names (`answer_parts.named_levels`).
 
-    def _head_index(self, example: Example) -> int:
+        Raises
+        ------
+        UsageError
+            As `predict`; or the heads give no such label.
+        """
+        task, heads = self._task_and_heads(example)
+        of_part = {self._metadata.heads[index].part: index for index in heads}
+        named = [
+            (self._metadata.heads[of_part[part]], self._head_slices[of_part[part]], level)
+            for part, level in named_levels(task, label).items()
+            if part in of_part
+        ]
+        if not named:
+            raise UsageError(f"{self.name} gives no label {label!r}; its labels are {', '.join(task.labels)}")
+        return named
+
+    def _task_and_heads(self, example: Example) -> tuple[Task, list[int]]:
+        """The task of an example, and the indices of its question's heads."""
         key = (example.task, example.question)
         if key not in self._head_indices:
             known = ", ".join(f"{name} ({question})" for name, question in self.supported_questions)
             raise UsageError(f"{self.name} was not trained on {key[0]} ({key[1]}); it answers {known}")
-        index = self._head_indices[key]
-        check_labels(self._metadata.heads[index], find_task(example.task, self._options.tasks), self.name)
-        return index
+        task = find_task(example.task, self._options.tasks)
+        for index in self._head_indices[key]:
+            check_labels(self._metadata.heads[index], task, self.name)
+        return task, self._head_indices[key]
 
-    def _predict(self, example: Example, head_index: int, logits: Logits) -> Prediction:
-        head = self._metadata.heads[head_index]
-        probabilities = calibrated_probabilities(logits[None, self._head_slices[head_index]], head)[0]
+    def _levels(self, heads: Sequence[int], logits: Logits) -> dict[str, dict[str, float]]:
+        """Probabilities of the levels of each part."""
+        levels = {}
+        for index in heads:
+            head = self._metadata.heads[index]
+            probabilities = calibrated_probabilities(logits[None, self._head_slices[index]], head)[0]
+            levels[head.part] = dict(zip(head.labels, probabilities.tolist(), strict=True))
+        return levels
+
+    def _quoted(
+        self, text: str, heads: Sequence[int], margins: NDArray[np.float32]
+    ) -> dict[str, tuple[Span, ...]]:
+        """The passages that are quoted for each type."""
+        (offsets,) = self.classifier.token_offsets([text])
+        return {
+            self._metadata.heads[index].part: quoted_passages(
+                text,
+                offsets,
+                margins[:, self._token_heads.index(index)] / self._metadata.heads[index].temperature,
+            )
+            for index in heads
+        }
+
+    def _prediction(
+        self,
+        example: Example,
+        task: Task,
+        levels: LevelProbabilities,
+        passages: Mapping[str, Sequence[Span]],
+    ) -> Prediction:
+        quotations = [
+            (part, example.text[span.start : span.end]) for part, spans in passages.items() for span in spans
+        ]
+        answer = compose_answer(task, levels, quotations)
         return Prediction(
             example_id=example.id,
-            reading=Reading(status="parsed", label=head.labels[int(probabilities.argmax())]),
-            probabilities=dict(zip(head.labels, probabilities.tolist(), strict=True)),
+            reading=Reading(status="parsed", label=answer.value),
+            probabilities=answer.probabilities,
+            evidence=tuple(span for spans in passages.values() for span in spans),
             model=self.name,
         )

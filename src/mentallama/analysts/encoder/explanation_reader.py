@@ -55,14 +55,14 @@ class ExplanationReader:
         return cls(classifier, metadata, name, read_seen_hashes(folder))
 
     def supports(self, task: Task, question: str) -> bool:
-        """Whether it was trained on explanations of a question.
+        """Whether it was trained on explanations of a question; it reads no answers of several parts.
 
         Raises
         ------
         UsageError
             It was, but the task's labels have changed since.
         """
-        entry = self._find_head(task.set, question)
+        entry = None if task.is_composite else self._find_head(task.set, question)
         if entry is not None:
             check_labels(entry[1], task, self.name)
         return entry is not None

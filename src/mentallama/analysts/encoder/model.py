@@ -1,4 +1,9 @@
-"""The encoder that all questions share, with one head per question (multi-task learning, Caruana 1997).
+"""The encoder that all questions share, with one head per question or part (multi-task learning, Caruana 1997).
+
+Heads are rows of one matrix. The rows of an ordered head share one direction, in proportion to the numbers of its
+levels: an adjacent-categories logit model (Agresti 2010, section 4.1), whose log-odds of a level against the next lower
+one differ by a constant between levels. A head of tokens is applied to every token; the logits of a text are those of
+the token that is most likely part of a quotation.
 
 On disk, the encoder and its tokenizer are in the layout of transformers. Beside them, `heads.safetensors` holds
 `weight`, shape (labels of all heads, hidden), and `bias`; `mentallama.json` says which rows belong to which head.
@@ -48,6 +53,34 @@ POOLINGS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 """From hidden states (texts, tokens, hidden) and mask (texts, tokens) to one state per text (texts, hidden)."""
 
 
+@dataclass(frozen=True)
+class HeadLayout:
+    """Columns of the heads that are computed in another way: those of ordered levels, and those of tokens."""
+
+    ordered: tuple[slice, ...] = ()
+    tokens: tuple[slice, ...] = ()
+
+    @classmethod
+    def of_heads(cls, heads: Sequence[EncoderHead]) -> HeadLayout:
+        columns = list(zip(heads, head_slices(heads), strict=True))
+        return cls(
+            ordered=tuple(of_head for head, of_head in columns if head.ordered),
+            tokens=tuple(of_head for head, of_head in columns if head.of_tokens),
+        )
+
+
+def along_levels(rows: torch.Tensor) -> torch.Tensor:
+    """The nearest rows, shape (levels, ...), that are multiples of one row in proportion to their numbers.
+
+    >>> along_levels(torch.tensor([[0.0, 3.0], [0.0, 0.0], [4.0, 3.0]])).tolist()
+    [[-2.0, 0.0], [0.0, 0.0], [2.0, 0.0]]
+    """
+    numbers = torch.arange(len(rows), device=rows.device, dtype=rows.dtype)
+    numbers = numbers - numbers.mean()
+    direction: torch.Tensor = torch.tensordot(numbers, rows, 1) / (numbers @ numbers)
+    return numbers.reshape(-1, *[1] * direction.dim()) * direction
+
+
 class MultiTaskEncoder(torch.nn.Module):
     """An encoder and the heads of all questions, stacked into one matrix.
 
@@ -61,11 +94,20 @@ class MultiTaskEncoder(torch.nn.Module):
         A name in `POOLINGS`.
     dropout
         Dropout probability in front of the heads.
+    layout
+        Which heads are of ordered levels or of tokens.
     """
 
-    def __init__(self, encoder: Any, n_labels: int, pooling: str, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        encoder: Any,
+        n_labels: int,
+        pooling: str,
+        dropout: float = 0.0,
+        layout: HeadLayout | None = None,
+    ) -> None:
         super().__init__()
-        self.encoder, self.pooling = encoder, pooling
+        self.encoder, self.pooling, self.layout = encoder, pooling, layout or HeadLayout()
         self.dropout = torch.nn.Dropout(dropout)
         self.heads = torch.nn.Linear(encoder.config.hidden_size, n_labels)
         torch.nn.init.normal_(self.heads.weight, std=0.02)
@@ -73,14 +115,69 @@ class MultiTaskEncoder(torch.nn.Module):
         # FSDP shards these layer by layer.
         self._no_split_modules = getattr(encoder, "_no_split_modules", None)
 
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Logits of all heads, shape (texts, labels), for ids and mask of shape (texts, tokens)."""
+    def forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, with_margins: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        """Logits of all heads, shape (texts, labels), for ids and mask of shape (texts, tokens).
+
+        With margins, those of tokens as well: present minus absent, shape (texts, tokens, token heads). It needs heads
+        of tokens.
+        """
         hidden = self.encoder(input_ids=ids, attention_mask=mask).last_hidden_state
         # Pooling and heads stay in the dtype of the heads: they are cheap, and the decision depends on them.
         with torch.autocast(ids.device.type, enabled=False):
-            pooled = POOLINGS[self.pooling](hidden.to(self.heads.weight.dtype), mask)
-            logits: torch.Tensor = self.heads(self.dropout(pooled))
+            hidden = hidden.to(self.heads.weight.dtype)
+            logits: torch.Tensor = self.heads(self.dropout(POOLINGS[self.pooling](hidden, mask)))
+            logits = self._along_levels(logits)
+            if not self.layout.tokens:
+                return logits
+            margins = self._token_margins(hidden)
+            logits = self._from_best_tokens(logits, margins, mask)
+        return (logits, margins) if with_margins else logits
+
+    def _along_levels(self, logits: torch.Tensor) -> torch.Tensor:
+        """The logits with those of ordered heads along their levels."""
+        logits = logits.clone() if self.layout.ordered else logits
+        for columns in self.layout.ordered:
+            bias = self.heads.bias[columns]
+            logits[:, columns] = along_levels((logits[:, columns] - bias).T).T + bias
         return logits
+
+    def _token_margins(self, hidden: torch.Tensor) -> torch.Tensor:
+        absent = [columns.start for columns in self.layout.tokens]
+        present = [columns.start + 1 for columns in self.layout.tokens]
+        weight = self.heads.weight[present] - self.heads.weight[absent]
+        bias = self.heads.bias[present] - self.heads.bias[absent]
+        return torch.nn.functional.linear(self.dropout(hidden), weight, bias)
+
+    def _from_best_tokens(
+        self, logits: torch.Tensor, margins: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """The logits with those of heads of tokens from the token of the text that is most likely quoted."""
+        logits = logits.clone()
+        best = margins.masked_fill(~mask.bool().unsqueeze(-1), -torch.inf).amax(1)
+        for index, columns in enumerate(self.layout.tokens):
+            logits[:, columns] = torch.stack([-best[:, index] / 2, best[:, index] / 2], dim=1)
+        return logits
+
+
+def logits_and_margins(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `MultiTaskEncoder.forward` returns with margins; a model without heads of tokens has none to compute."""
+    if model.layout.tokens:
+        logits, margins = model(ids, mask, with_margins=True)
+        return logits, margins
+    logits = model(ids, mask)
+    return logits, logits.new_zeros((*ids.shape, 0))
+
+
+@dataclass(frozen=True)
+class EncoderOutputs:
+    """Logits of all heads for some texts, and for each text the margins of its tokens, shape (tokens, token heads)."""
+
+    logits: Logits
+    token_margins: list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -99,28 +196,50 @@ class EncoderClassifier:
         n_truncated = sum(bool(encoding.overflowing) for encoding in batch.encodings)
         return [list(ids) for ids in batch["input_ids"]], n_truncated
 
+    def token_offsets(self, texts: Sequence[str]) -> list[list[tuple[int, int]]]:
+        """Start and end of the characters of each token of each text; (0, 0) for tokens that stand for none."""
+        if not texts:
+            return []
+        batch = self.tokenizer(
+            list(texts), truncation=True, max_length=self.max_length, return_offsets_mapping=True
+        )
+        return [[(int(start), int(end)) for start, end in of_text] for of_text in batch["offset_mapping"]]
+
     def logits(self, rows: Sequence[Sequence[int]], budget: TokenBudget) -> Logits:
-        """Logits of all heads, without gradients or dropout; rows of similar length are batched together."""
+        """Logits of all heads, as `outputs`."""
+        return self.outputs(rows, budget).logits
+
+    def outputs(self, rows: Sequence[Sequence[int]], budget: TokenBudget) -> EncoderOutputs:
+        """Run the model without gradients or dropout; rows of similar length are batched together."""
         logits = np.zeros((len(rows), self.model.heads.out_features))
+        margins = [np.zeros((0, 0), np.float32)] * len(rows)
         self.model.eval()
         texts = [TokenizedText(index, ids) for index, ids in enumerate(rows)]
         with torch.inference_mode():
-            for batch, batch_logits in run_in_batches(texts, budget, self._batch_logits):
+            for batch, (batch_logits, batch_margins) in run_in_batches(texts, budget, self._batch_outputs):
                 logits[[text.index for text in batch]] = batch_logits
-        return logits
+                for text, of_text in zip(batch, batch_margins, strict=True):
+                    margins[text.index] = of_text[: text.n_tokens]
+        return EncoderOutputs(logits, margins)
+
+    def finite_outputs(self, rows: Sequence[Sequence[int]], budget: TokenBudget, name: str) -> EncoderOutputs:
+        """As `outputs`, for the model called `name`; raises `NonFiniteOutputError` if a logit is NaN or infinite."""
+        outputs = self.outputs(rows, budget)
+        if not np.isfinite(outputs.logits).all():
+            raise NonFiniteOutputError(name)
+        return outputs
 
     def finite_logits(self, rows: Sequence[Sequence[int]], budget: TokenBudget, name: str) -> Logits:
         """As `logits`, for the model called `name`; raises `NonFiniteOutputError` if one is NaN or infinite."""
-        logits = self.logits(rows, budget)
-        if not np.isfinite(logits).all():
-            raise NonFiniteOutputError(name)
-        return logits
+        return self.finite_outputs(rows, budget, name).logits
 
-    def _batch_logits(self, batch: Sequence[TokenizedText]) -> NDArray[np.float32]:
+    def _batch_outputs(
+        self, batch: Sequence[TokenizedText]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         device = self.model.heads.weight.device
-        logits = self.model(*pad_batch([text.ids for text in batch], self.pad_token_id, device))
-        result: NDArray[np.float32] = logits.float().cpu().numpy()
-        return result
+        padded = pad_batch([text.ids for text in batch], self.pad_token_id, device)
+        logits, margins = logits_and_margins(self.model, *padded)
+        return logits.float().cpu().numpy(), margins.float().cpu().numpy()
 
     @property
     def pad_token_id(self) -> int:
@@ -168,10 +287,16 @@ def calibrated_probabilities(logits: Logits, head: EncoderHead) -> NDArray[np.fl
 
 
 def check_labels(head: EncoderHead, task: Task, name: str) -> None:
-    """Raise `UsageError` if a task's labels are not those of the head."""
-    if set(head.labels) != set(task.labels):
+    """Raise `UsageError` if the levels of the head's part are not those of the task."""
+    parts = {part.name: part for part in task.parts}
+    part = parts.get(head.part)
+    if part is None or set(head.labels) != set(part.levels):
         raise UsageError(
             f"{name} was trained with other labels of {task.set} than the task has now; train again"
+        )
+    if head.ordered and head.labels != part.levels:
+        raise UsageError(
+            f"{name} was trained with the levels of {task.set} in another order than the task has now; train again"
         )
 
 
@@ -197,7 +322,12 @@ def open_encoder(location: str, device: Device, dtype: Dtype) -> tuple[EncoderCl
         raise UsageError(
             f"{location}: this encoder has no heads yet and answers nothing; train it, with train.base set to it"
         )
-    model = MultiTaskEncoder(loaded.model, sum(len(head.labels) for head in metadata.heads), metadata.pooling)
+    model = MultiTaskEncoder(
+        loaded.model,
+        sum(len(head.labels) for head in metadata.heads),
+        metadata.pooling,
+        layout=HeadLayout.of_heads(metadata.heads),
+    )
     try:
         model.heads.load_state_dict(load_file(folder / HEADS_FILE))
     except (SafetensorError, RuntimeError):

@@ -17,6 +17,7 @@ import numpy as np
 from mentallama.analysts.answer_parts import (
     ComposedAnswer,
     compose_answer,
+    named_levels,
     question_of_head,
 )
 from mentallama.analysts.base import Analyst
@@ -33,8 +34,6 @@ from mentallama.analysts.linear.serialization import LinearHead, LinearSetModel,
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading
 from mentallama.tasks import QuestionKey, Task, load_tasks
-from mentallama.tasks.answer_kinds import ABSENT, PRESENT
-from mentallama.tasks.answer_values import value_levels
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ class LinearAnalyst(Analyst):
             label = _answer_parts(task, heads, vector, example.text).answer.value
         explained = [
             (decide(vector, heads[part], heads[part].metadata.labels.index(level)), heads[part])
-            for part, level in _named_levels(task, label).items()
+            for part, level in named_levels(task, label).items()
             if part in heads and level in heads[part].metadata.labels
         ]
         return LabelAttribution(
@@ -248,14 +247,3 @@ def _answer_parts(
         for part, decision in decisions.items()
     }
     return _PartsAnswer(compose_answer(task, probabilities, quotations), named)
-
-
-def _named_levels(task: Task, label: str) -> dict[str, str]:
-    """The levels of the parts that a label names: those that are present or filled, or, of `none`, all."""
-    if task.kind == "spans" and label in task.labels:
-        return {label: PRESENT}
-    try:
-        levels = value_levels(task, label)
-    except ValueError:
-        return {}
-    return {part: level for part, level in levels.items() if level != ABSENT} or levels

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from mentallama.analysts.answer_parts import heads_of, labels_by_head, question_of_head
 from mentallama.analysts.checkpoints.metadata import EncoderHead, seen_hash
 from mentallama.answers.parse import read_answer
 from mentallama.answers.strip_label import strip_label
@@ -20,18 +21,23 @@ from mentallama.files.record_files import read_records
 from mentallama.records import Example, Post
 from mentallama.run_files import POSTS_PATH
 from mentallama.tasks import Task
+from mentallama.tasks.answer_kinds import Part
 from mentallama.train.data.instructions import instruction_file, load_instructions
 from mentallama.train.data.leakage import hashes_of_test_posts, refuse_test_posts
+from mentallama.train.data.quotations import CharRanges, quotation_ranges
 
 
 @dataclass(frozen=True)
 class LabelledText:
-    """A text and its labels by question; `post_hash` is the hash of the post that it is, or is about."""
+    """A text and its labels by head (`analysts.answer_parts`); `post_hash` is the hash of the post that it is, or is
+    about. `quotations` are the places of annotated passages, by head, for heads that quote.
+    """
 
     set: str
     text: str
     labels: Mapping[str, str]
     post_hash: str
+    quotations: Mapping[str, CharRanges] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,21 @@ def load_labelled_posts(recipe: Recipe, folder: Path) -> LabelledData:
     posts = list(read_records(folder / POSTS_PATH, Post))
     for post in posts:
         if post.set in tasks and post.labels:
-            by_split[post.split].append(LabelledText(post.set, post.text, post.labels, seen_hash(post.text)))
+            by_split[post.split].append(_labelled_post(post, tasks[post.set]))
     train, validation = by_split["train"], by_split["validation"]
     texts = (text.text for text in chain(train, validation))
     refuse_test_posts(texts, hashes_of_test_posts(posts))
     return _with_heads(train, validation, tasks, POSTS_PATH)
+
+
+def _labelled_post(post: Post, task: Task) -> LabelledText:
+    return LabelledText(
+        post.set,
+        post.text,
+        labels_by_head(task, post.labels),
+        seen_hash(post.text),
+        quotation_ranges(task, post.text, post.labels),
+    )
 
 
 def load_labelled_explanations(recipe: Recipe, folder: Path) -> LabelledData:
@@ -102,6 +118,9 @@ def _explanation_texts(
 ) -> Iterator[LabelledText]:
     for row in rows:
         task = tasks[row.task]
+        if task.is_composite:
+            skipped["answers of several parts cannot be read from an explanation"] += 1
+            continue
         reading = read_answer(task, row.response or "", row.form)
         text = strip_label(task, reading.explanation)
         if not text:
@@ -113,52 +132,68 @@ def _explanation_texts(
 def _with_heads(
     train: list[LabelledText], validation: list[LabelledText], tasks: Mapping[str, Task], source_file: str
 ) -> LabelledData:
-    """Create a head for each question that can be trained, and drop the labels of all others."""
+    """Create a head for each question or part that can be trained, and drop the labels of all others."""
     train_counts, validation_counts = _label_counts(train), _label_counts(validation)
     heads, skipped = [], dict[str, str | int]()
-    for name, question in ((name, question) for name, task in tasks.items() for question in task.questions):
-        in_train, in_validation = train_counts[name, question], validation_counts[name, question]
-        unknown = sorted((set(in_train) | set(in_validation)) - set(tasks[name].labels))
+    for name, head, part in _all_heads(tasks):
+        in_train, in_validation = train_counts[name, head], validation_counts[name, head]
+        unknown = sorted((set(in_train) | set(in_validation)) - set(part.levels))
         if unknown:
-            raise UsageError(f"{name}, {question}: the task has no label {', '.join(map(repr, unknown))}")
+            raise UsageError(f"{name}, {head}: the task has no label {', '.join(map(repr, unknown))}")
         if len(in_train) < 2:
-            skipped[f"{name}, {question}"] = (
+            skipped[f"{name}, {head}"] = (
                 f"{in_train.total()} training rows with {len(in_train)} different labels; at least two are needed"
             )
         elif not in_validation:
             raise UsageError(
-                f"{name}, {question}: there are {in_train.total()} training rows but no validation rows; have collect "
+                f"{name}, {head}: there are {in_train.total()} training rows but no validation rows; have collect "
                 "draw some with validation_share"
             )
         else:
-            heads.append(EncoderHead(set=name, question=question, labels=tuple(tasks[name].labels)))
+            heads.append(_encoder_head(tasks[name], head, part))
     if not heads:
         reasons = "; ".join(f"{question}: {reason}" for question, reason in skipped.items())
         raise UsageError(f"there is nothing to train on ({reasons})")
-    questions = {(head.set, head.question) for head in heads}
+    names = {(head.set, head.name) for head in heads}
     return LabelledData(
-        _keep_questions(train, questions),
-        _keep_questions(validation, questions),
+        _keep_heads(train, names),
+        _keep_heads(validation, names),
         tuple(heads),
         source_file,
         skipped,
     )
 
 
+def _all_heads(tasks: Mapping[str, Task]) -> Iterator[tuple[str, str, Part]]:
+    """Set, name and part of every head that the tasks could have."""
+    return ((name, head, part) for name, task in tasks.items() for head, part in heads_of(task).items())
+
+
+def _encoder_head(task: Task, name: str, part: Part) -> EncoderHead:
+    return EncoderHead(
+        set=task.set,
+        question=question_of_head(name, part.name),
+        part=part.name,
+        ordered=part.ordered,
+        of_tokens=task.kind == "spans",
+        labels=part.levels,
+    )
+
+
 def _label_counts(texts: Iterable[LabelledText]) -> dict[tuple[str, str], Counter[str]]:
-    """Counts of the labels, by set and question."""
+    """Counts of the labels, by set and head."""
     counts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for text in texts:
-        for question, label in text.labels.items():
-            counts[text.set, question][label] += 1
+        for head, label in text.labels.items():
+            counts[text.set, head][label] += 1
     return counts
 
 
-def _keep_questions(texts: Iterable[LabelledText], questions: set[tuple[str, str]]) -> list[LabelledText]:
-    """Texts with their labels for some questions only; texts without any are dropped."""
+def _keep_heads(texts: Iterable[LabelledText], heads: set[tuple[str, str]]) -> list[LabelledText]:
+    """Texts with their labels for some heads only; texts without any are dropped."""
     selected = []
     for text in texts:
-        labels = {name: label for name, label in text.labels.items() if (text.set, name) in questions}
+        labels = {name: label for name, label in text.labels.items() if (text.set, name) in heads}
         if labels:
             selected.append(replace(text, labels=labels))
     return selected
