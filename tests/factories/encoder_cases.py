@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ MORE = ("day", "the", "and", "again", ":", ".", "because", "heavy", "calm", "pos
 DIMENSIONS = ("social", "vocational")
 
 
-def tokenizer(pad: bool = True) -> Any:
+def tokenizer(pad: bool = True, added_words: Iterable[str] = ()) -> Any:
     """A tokenizer of whole lower-case words that adds [CLS] and [SEP]."""
-    vocabulary = {word: index for index, word in enumerate((*SPECIAL, *WORDS, *MORE, *map(str, range(10))))}
+    known = dict.fromkeys((*SPECIAL, *WORDS, *MORE, *map(str, range(10)), *added_words))
+    vocabulary = {word: index for index, word in enumerate(known)}
     words = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     words.normalizer = normalizers.Lowercase()
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -34,7 +36,7 @@ def tokenizer(pad: bool = True) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=words, **names)
 
 
-def saved_bert(folder: Path, pad: bool = True, **config: Any) -> Path:
+def saved_bert(folder: Path, pad: bool = True, added_words: Iterable[str] = (), **config: Any) -> Path:
     """Save a BERT of two layers with random weights, including the pooler that published ones have."""
     shape = {
         "hidden_size": 32,
@@ -44,7 +46,7 @@ def saved_bert(folder: Path, pad: bool = True, **config: Any) -> Path:
         "max_position_embeddings": 64,
         **config,
     }
-    words = tokenizer(pad)
+    words = tokenizer(pad, added_words)
     torch.manual_seed(0)
     BertModel(BertConfig(vocab_size=len(words), **shape)).save_pretrained(folder)
     words.save_pretrained(folder)

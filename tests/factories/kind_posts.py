@@ -21,6 +21,12 @@ GRADED = ("fine", "slightly worried", "quite worried", "utterly desperate")
 """A phrase for each level, from lowest to highest."""
 
 
+def words_of_posts() -> list[str]:
+    """Every word that the posts are made of, sorted."""
+    phrases = [*GRADED, *(phrase for of_label in PHRASES.values() for phrase in of_label)]
+    return sorted({*FILLER, *" ".join(phrases).split()})
+
+
 def posts_of_kind(task: Task, seed: int = 1) -> list[Post]:
     """Posts of a task of `answer_kinds.task_of_kind`: 60 for training, 20 for validation, 20 for tests."""
     draw = random.Random(seed)

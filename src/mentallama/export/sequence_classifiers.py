@@ -64,7 +64,7 @@ def _write_card(model: Path, metadata: ModelMetadata, head: EncoderHead, folder:
     shown = of_encoder | {"datasets": datasets} | {"pipeline_tag": "text-classification"}
     shown = {key: value for key, value in shown.items() if value} | {"library_name": "transformers"}
     body = (
-        f"# {escape_markdown(head.set)}: {escape_markdown(head.question)}\n\n> {NOTICE}\n\n"
+        f"# {escape_markdown(head.set)}: {escape_markdown(head.name)}\n\n> {NOTICE}\n\n"
         f"{_USAGE.format(folder=folder.name)}\nLabels: {', '.join(map(escape_markdown, head.labels))}. "
         f"{_READS[metadata.reads]} {_PRECISION}\n"
     )
@@ -99,7 +99,7 @@ def classifier_names(metadata: ModelMetadata) -> list[str]:
     UsageError
         Two questions of a set differ only in characters that file names lack.
     """
-    questions = [re.sub(r"[^\w.]+", "-", head.question).strip("-.") for head in metadata.heads]
+    questions = [re.sub(r"[^\w.]+", "-", head.name).strip("-.") for head in metadata.heads]
     names = [f"{head.set}-{question}" for head, question in zip(metadata.heads, questions, strict=True)]
     if len({name.casefold() for name in names}) < len(names):
         raise UsageError("two questions of a set have the same letters; rename one in the task file")
@@ -112,6 +112,11 @@ def _sequence_classifiers(folder: Path, classifier: Any, metadata: ModelMetadata
     from mentallama.export.stock_heads import sequence_classifier
 
     for head, columns in zip(metadata.heads, head_slices(metadata.heads), strict=True):
+        if head.of_tokens:
+            raise UsageError(
+                f"{folder}: {head.set} asks for quotations, which a sequence classifier does not give; train an "
+                "encoder of the other sets"
+            )
         try:
             model = sequence_classifier(classifier.model, columns, head)
         except UsageError as fault:
@@ -119,7 +124,7 @@ def _sequence_classifiers(folder: Path, classifier: Any, metadata: ModelMetadata
         difference = _largest_difference(model, classifier, columns, head)
         if not difference <= PROBABILITY_TOLERANCE:
             raise MentallamaError(
-                f"{folder}: the sequence classifier of {head.set} ({head.question}) differs from the encoder by "
+                f"{folder}: the sequence classifier of {head.set} ({head.name}) differs from the encoder by "
                 f"{difference:.1g} in a probability, so it was not written; please report this with the versions of "
                 "torch and transformers"
             )

@@ -141,3 +141,12 @@ def test_a_model_of_another_kind_is_refused(trained: dict[str, Trained]) -> None
     example = example_of(make_post(changed.set, "test", "fine", {}), "about", "instruction")
     with pytest.raises(UsageError, match="answers to synthetic-multi had other parts"):
         list(analyst.predict([example]))
+
+
+def test_levels_in_another_order_are_refused(trained: dict[str, Trained]) -> None:
+    labels = trained["ordinal"].task.model_dump()["labels"]
+    turned = task_of_kind("ordinal", labels=dict(reversed(labels.items())))
+    analyst = LinearAnalyst.load(trained["ordinal"].folder, {turned.set: turned})
+    example = example_of(make_post(turned.set, "test", "fine", {}), "about", "instruction")
+    with pytest.raises(UsageError, match="levels of synthetic-ordinal had another order"):
+        list(analyst.predict([example]))

@@ -173,13 +173,20 @@ class LinearAnalyst(Analyst):
                 f"({', '.join(sorted(map(repr, unknown)))}); train again"
             )
         for part, head in heads.items():
-            unknown = set(head.metadata.labels) - set(parts[part].levels)
-            if unknown:
-                names = ", ".join(map(repr, sorted(unknown)))
-                raise UsageError(
-                    f"{self.name} gives labels that task {name} does not have ({names}); train again"
-                )
+            self._check_levels(name, head, parts[part].levels)
         return task
+
+    def _check_levels(self, task: str, head: LinearHead, levels: Sequence[str]) -> None:
+        labels = head.metadata.labels
+        if unknown := set(labels) - set(levels):
+            names = ", ".join(map(repr, sorted(unknown)))
+            raise UsageError(
+                f"{self.name} gives labels that task {task} does not have ({names}); train again"
+            )
+        if head.metadata.ordered and labels != tuple(level for level in levels if level in labels):
+            raise UsageError(
+                f"{self.name} was trained when the levels of {task} had another order; train again"
+            )
 
     def _predict(self, example: Example, vector: TfidfVector, head: LinearHead, task: Task) -> Prediction:
         decision = decide(vector, head)
