@@ -134,8 +134,8 @@ def _probabilities(task: Task, levels: LevelProbabilities) -> dict[str, float]:
 def named_levels(task: Task, label: str) -> dict[str, str]:
     """The levels of the parts that a label names, which are what an explanation of it is about.
 
-    They are those that are present or filled and, of `none`, all that are absent. A type of quotation names itself. Empty
-    for a label that is no answer of the task.
+    They are those that are present or filled and, of `none`, all that are absent. A type of quotation names itself.
+    Empty for a label that is no answer of the task.
     """
     if task.kind == "spans" and label in task.labels:
         return {label: PRESENT}

@@ -20,6 +20,8 @@ from mentallama.analysts.encoder.model import (
     head_slices,
     logits_and_margins,
 )
+from mentallama.attribution.encoder_gradients import IntegratedGradients
+from mentallama.attribution.log_odds import label_log_odds
 from mentallama.config import Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import write_records
@@ -148,6 +150,21 @@ def test_a_head_of_levels_has_ordered_cumulative_probabilities(trained: Trained)
     at_least = np.cumsum([list(answer.probabilities.values())[::-1] for answer in answers], axis=1)[:, ::-1]
     # Every "at least this level" rises from text to text.
     assert (np.diff(at_least[:, 1:], axis=0) > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "label"),
+    [("ordinal", "mild"), ("multi", "sleep; low mood"), ("spans", "sleep"), ("scale", "energy: not at all")],
+)
+def test_integrated_gradients_explain_the_parts_that_a_label_names(
+    trained: Trained, kind: str, label: str
+) -> None:
+    asked = example(kind, "so hopeless and cannot sleep today")
+    (found,) = IntegratedGradients(trained.analyst, steps=64).attribute([asked], [label])
+    trained.analyst.tasks = TASKS
+    (log_odds,) = label_log_odds(trained.analyst, [asked], [label])
+    assert found.completeness_gap is not None
+    assert found.completeness_gap < 0.1 * max(1, abs(log_odds), abs(sum(found.weights)))
 
 
 def test_a_model_for_other_parts_or_another_order_is_refused(trained: Trained) -> None:

@@ -197,7 +197,7 @@ def test_a_padding_token_without_an_embedding_is_not_used(tmp_path: Path) -> Non
 def test_nan_is_an_error_and_never_a_prediction(trained: Path) -> None:
     analyst = EncoderAnalyst.load(str(trained), InferenceOptions())
     with torch.no_grad():
-        analyst._classifier.model.heads.bias[1] = float("nan")
+        analyst.classifier.model.heads.bias[1] = float("nan")
     with pytest.raises(MentallamaError, match=r"encoder:\w+: it computed NaN or infinite scores"):
         list(analyst.predict(examples_of_split()))
 
