@@ -30,7 +30,8 @@ from mentallama.symptoms.languages import (
     with_own_symptoms,
 )
 from mentallama.symptoms.packs import CriterionPack, OwnSymptom
-from mentallama.symptoms.phrases import PhraseIndex, PhraseMatch
+from mentallama.symptoms.phrase_index import PhraseIndex, PhraseMatch
+from mentallama.symptoms.phrases import phrase_tokens
 from mentallama.symptoms.status import Interval, MentionStatus, StatusRules
 
 
@@ -99,10 +100,11 @@ class _LanguageMatcher:
         self._status = StatusRules(language)
 
     def find(self, folded: str) -> list[tuple[PhraseMatch[str], MentionStatus]]:
-        matches = _without_nested(self._phrases.find(folded))
+        tokens = phrase_tokens(folded)
+        matches = _without_nested(self._phrases.find(tokens))
         if not matches:
             return []
-        excluded = list(self._excluded.find(folded))
+        excluded = list(self._excluded.find(tokens))
         matches = [match for match in matches if not any(_excludes(phrase, match) for phrase in excluded)]
         statuses = self._status.decide(folded, [Interval(match.start, match.end) for match in matches])
         return [

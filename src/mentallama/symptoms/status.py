@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from mentallama.symptoms.languages import CueEffect, CueGroup, SymptomLanguage
-from mentallama.symptoms.phrases import PhraseIndex
+from mentallama.symptoms.phrase_index import PhraseIndex
+from mentallama.symptoms.phrases import phrase_tokens
 
 MentionStatus = Literal["present", "negated", "uncertain", "past", "someone_else"]
 STATUSES: tuple[MentionStatus, ...] = ("present", "negated", "uncertain", "past", "someone_else")
@@ -97,7 +98,7 @@ class StatusRules:
                 self._cues.get(match.key) if isinstance(match.key, int) else None,
                 match.key if isinstance(match.key, str) and match.key else None,
             )
-            for match in self._index.find(text)
+            for match in self._index.find(phrase_tokens(text))
         ]
         commas = [
             _Mark(match.start() + sentence.start, match.end() + sentence.start, terminator=CLAUSE_MARK)
