@@ -43,7 +43,9 @@ def score_matcher(
         ({mention["symptom"] for mention in row["mentions"]}, {mention.symptom for mention in table.mentions})
         for row, table in zip(rows, tables, strict=True)
     ]
-    items = [tuple({pair for name in names for pair in criteria(name)} for names in both) for both in symptoms]
+    items = [
+        tuple({pair for name in names for pair in criteria(name)} for names in both) for both in symptoms
+    ]
     statuses = [
         any(found.status == mention["status"] for found in matching)
         for row, table in zip(rows, tables, strict=True)

@@ -4,8 +4,8 @@
     table = ml.find_symptoms("I'm not sad, I just can't sleep")
     [(mention.symptom, mention.status, mention.quotation) for mention in table.mentions]
 
-Phrases and cues are data (`language_data/`); no model is needed. A mention is a passage that speaks for a symptom. It is
-no finding about a person: what somebody has not written about is not absent, and nothing is counted up to a diagnosis.
+Phrases and cues are data (`language_data/`); no model is needed. A mention is a passage that speaks for a symptom. It
+is no finding about a person: what somebody has not written about is not absent, and nothing is counted up to a diagnosis.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from mentallama.answers.language_rules import fold_letters
+from mentallama.errors import UsageError
 from mentallama.files.yaml_file import read_yaml
 from mentallama.records import Record
 from mentallama.safety import NOTICE
@@ -31,8 +32,9 @@ from mentallama.symptoms.languages import (
 )
 from mentallama.symptoms.packs import CriterionPack, OwnSymptom
 from mentallama.symptoms.phrase_index import PhraseIndex, PhraseMatch
-from mentallama.symptoms.phrases import phrase_tokens
+from mentallama.symptoms.phrases import PhraseError, phrase_tokens
 from mentallama.symptoms.status import Interval, MentionStatus, StatusRules
+from mentallama.text.suggestions import did_you_mean
 
 
 class Symptom(BaseModel):
@@ -118,7 +120,11 @@ def _without_nested(matches: Iterable[PhraseMatch[str]]) -> list[PhraseMatch[str
     kept: list[PhraseMatch[str]] = []
     for match in sorted(set(matches), key=lambda m: (m.start - m.end, m.start, m.key)):
         nested = (
-            (other.start <= match.start and match.end <= other.end and (other.start, other.end) != (match.start, match.end))
+            (
+                other.start <= match.start
+                and match.end <= other.end
+                and (other.start, other.end) != (match.start, match.end)
+            )
             or (other.key == match.key and match.start < other.end and other.start < match.end)
             for other in kept
         )
@@ -139,10 +145,21 @@ class SymptomMatcher:
     ----------
     packs
         Packs whose items are named; None: those of the package.
+
+    Raises
+    ------
+    UsageError
+        An item names a symptom that neither the lexicon nor a pack has; or, at the first text of a language, a phrase
+        of a pack cannot be read.
     """
 
     def __init__(self, packs: Mapping[str, CriterionPack] | None = None) -> None:
         self._packs = load_packs() if packs is None else packs
+        for pack in self._packs.values():
+            for item, entry in pack.items.items():
+                if unknown := [name for name in entry.symptoms if name not in self.symptoms]:
+                    hint = did_you_mean(unknown[0], self.symptoms)
+                    raise UsageError(f"{pack.name}, {item}: there is no symptom {unknown[0]!r}; {hint}")
 
     @cached_property
     def symptoms(self) -> Mapping[str, str]:
@@ -162,8 +179,15 @@ class SymptomMatcher:
         if code not in self._languages:
             language = with_own_symptoms(load_language(code), self._own_symptoms)
             events = frozenset(name for name, symptom in load_lexicon().items() if symptom.event)
-            self._languages[code] = _LanguageMatcher(language, events)
+            try:
+                self._languages[code] = _LanguageMatcher(language, events)
+            except PhraseError as fault:
+                raise UsageError(f"a phrase of a criterion pack cannot be read: {fault}") from None
         return self._languages[code]
+
+    def items_of(self, symptom: str) -> dict[str, tuple[str, ...]]:
+        """The items that a symptom speaks for, by name of the pack."""
+        return self._criteria[symptom]
 
     @cached_property
     def _criteria(self) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -198,7 +222,8 @@ class SymptomMatcher:
 
 
 @cache
-def _default_matcher() -> SymptomMatcher:
+def default_matcher() -> SymptomMatcher:
+    """The matcher with the packs of the package, made once."""
     return SymptomMatcher()
 
 
@@ -213,4 +238,4 @@ def find_symptoms(text: str, language: str | None = None) -> SymptomTable:
     >>> table.mentions[1].criteria["PHQ-9"]
     ('sleep',)
     """
-    return _default_matcher().find(text, language)
+    return default_matcher().find(text, language)

@@ -7,12 +7,11 @@ Scott 1959). Most walks end at their first token, so that the cost of a text har
 
 from __future__ import annotations
 
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
-from mentallama.symptoms.phrases import NUMBER, Choice, Gap, Part, Sequence, Token, Word, parse_phrase
+from mentallama.symptoms.phrases import NUMBER, Choice, Part, Sequence, Token, Word, parse_phrase
 
 Key = TypeVar("Key")
 
@@ -167,7 +166,10 @@ class PhraseIndex(Generic[Key]):
     def _next(self, state: int, token_class: int) -> int:
         symbols = self._class_symbols[token_class]
         targets = [
-            edge.target for each in self._states[state] for edge in self._edges[each] if edge.symbol in symbols
+            edge.target
+            for each in self._states[state]
+            for edge in self._edges[each]
+            if edge.symbol in symbols
         ]
         following = self._number_of(self._closure(targets)) if targets else _DEAD
         self._transitions[state][token_class] = following
@@ -224,5 +226,3 @@ class PhraseIndex(Generic[Key]):
 
 def _is_core(part: Part) -> bool:
     return isinstance(part, Sequence) and part.core
-
-

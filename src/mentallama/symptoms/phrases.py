@@ -63,10 +63,7 @@ def phrase_tokens(folded: str) -> list[Token]:
     >>> [token.form for token in phrase_tokens("Mom's self-doubt, can't at 3am")]
     ['mom', 's', 'self', 'doubt', ',', 'cant', 'at', '3am']
     """
-    return [
-        Token(*match.span(), match.group().lower().replace("'", ""))
-        for match in _TOKEN.finditer(folded)
-    ]
+    return [Token(*match.span(), match.group().lower().replace("'", "")) for match in _TOKEN.finditer(folded)]
 
 
 @dataclass(frozen=True)
@@ -213,5 +210,7 @@ def _sized_gaps(parts: Iterable[Part]) -> tuple[Part, ...]:
 def _is_unspaced(part: Part) -> bool:
     if isinstance(part, Word):
         return re.match(f"[{UNBORDERED}]", part.form) is not None
-    inner = part.parts if isinstance(part, Sequence) else part.alternatives if isinstance(part, Choice) else ()
+    inner = (
+        part.parts if isinstance(part, Sequence) else part.alternatives if isinstance(part, Choice) else ()
+    )
     return any(map(_is_unspaced, inner))

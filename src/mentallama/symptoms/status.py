@@ -149,4 +149,8 @@ def _sentence_around(folded: str, mention: Interval) -> Interval:
 
 def _is_inside(mark: _Mark, other: _Mark) -> bool:
     """Whether a mark is a proper part of another."""
-    return other.start <= mark.start and mark.end <= other.end and other.end - other.start > mark.end - mark.start
+    return (
+        other.start <= mark.start
+        and mark.end <= other.end
+        and other.end - other.start > mark.end - mark.start
+    )
