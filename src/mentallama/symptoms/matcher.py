@@ -5,7 +5,7 @@
     [(mention.symptom, mention.status, mention.quotation) for mention in table.mentions]
 
 Phrases and cues are data (`language_data/`); no model is needed. A mention is a passage that speaks for a symptom. It
-is no finding about a person: what somebody has not written about is not absent, and nothing is counted up to a diagnosis.
+is no finding about a person: nothing is counted up to a diagnosis, and what a post does not mention is not absent.
 """
 
 from __future__ import annotations
