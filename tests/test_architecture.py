@@ -50,6 +50,7 @@ BETWEEN_STAGES = {
     "report": {
         "collect.summary",
         "check.output.gate_report_schema",
+        "evaluate.kinds.part_counts",
         "evaluate.scores",
         "evaluate.selective",
         "evaluate.score_file",

@@ -12,7 +12,6 @@ from mentallama.evaluate.scores import (
     ScoredRow,
     compute_scores,
     confusion_by_post,
-    score_against_upstream,
     score_row,
 )
 from mentallama.metrics.bootstrap import Resampling
@@ -21,6 +20,7 @@ from mentallama.tasks import find_task
 
 NO_LABEL = ("unparsed", "refused", "truncated")
 FEW = Resampling(resamples=20)
+TASK = find_task("DR")
 
 
 def row(
@@ -160,7 +160,7 @@ EXAMPLE = Example(
 
 
 def test_a_gold_label_is_correct() -> None:
-    row = score_row(EXAMPLE, Reading(status="parsed", label="yes"), {"yes": 0.8, "no": 0.2})
+    row = score_row(EXAMPLE, Reading(status="parsed", label="yes"), {"yes": 0.8, "no": 0.2}, TASK)
     assert (row.correct, row.predicted, row.probability) == (True, "yes", 0.8)
     # (0.8 - 1)² + (0.2 - 0)² = 0.04 + 0.04
     assert row.brier == pytest.approx(0.08)
@@ -168,7 +168,7 @@ def test_a_gold_label_is_correct() -> None:
 
 @pytest.mark.parametrize("status", ["unparsed", "refused", "truncated"])
 def test_an_answer_without_a_label_is_wrong(status: str) -> None:
-    row = score_row(EXAMPLE, Reading.model_validate({"status": status, "reason": "why"}), {})
+    row = score_row(EXAMPLE, Reading.model_validate({"status": status, "reason": "why"}), {}, TASK)
     assert (row.correct, row.predicted, row.status) == (False, None, status)
     assert row.probability is None
     assert row.brier is None
@@ -176,14 +176,14 @@ def test_an_answer_without_a_label_is_wrong(status: str) -> None:
 
 def test_probabilities_count_without_a_label() -> None:
     # (0.5 - 1)² + (0.5 - 0)² = 0.5; there is no label whose probability could be named
-    row = score_row(EXAMPLE, Reading(status="truncated", reason="length"), {"yes": 0.5, "no": 0.5})
+    row = score_row(EXAMPLE, Reading(status="truncated", reason="length"), {"yes": 0.5, "no": 0.5}, TASK)
     assert (row.brier, row.probability) == (0.5, None)
 
 
 def test_a_post_has_the_same_hash_in_every_run_and_none_without_its_text() -> None:
     def hash_of(text: str, post_id: str = "p1") -> str:
         example = EXAMPLE.model_copy(update={"text": text, "post_id": post_id})
-        return score_row(example, Reading(status="parsed", label="yes"), {}).post_hash
+        return score_row(example, Reading(status="parsed", label="yes"), {}, TASK).post_hash
 
     assert hash_of("So tired, [handle]!") == hash_of("so tired", "p2") != hash_of("so tireless")
     assert hash_of("…") != hash_of("!") != ""
@@ -192,37 +192,4 @@ def test_a_post_has_the_same_hash_in_every_run_and_none_without_its_text() -> No
 
 def test_an_example_without_a_gold_label_cannot_be_scored() -> None:
     with pytest.raises(ValueError, match="e1"):
-        score_row(EXAMPLE.model_copy(update={"label": None}), Reading(status="parsed", label="yes"), {})
-
-
-def test_the_same_answers_against_both_labels() -> None:
-    """Four rows, of which three have an upstream label and one of these another one.
-
-    Against the release: yes/yes, yes/no, no/no: F1 of yes is 2/3 with weight 2, of no 2/3: 66.67. Against upstream:
-    yes/yes, no/no, no/no: 100.
-    """
-    golds, answers = ["yes", "yes", "no", "no"], ["yes", "no", "no", "yes"]
-    rows = [
-        ScoredRow(
-            example_id=str(number),
-            set="dreaddit",
-            question="stress",
-            post_id=str(number),
-            gold=gold,
-            status="parsed",
-            predicted=answer,
-        )
-        for number, (gold, answer) in enumerate(zip(golds, answers, strict=True))
-    ]
-    upstream = {("0", "stress"): "yes", ("1", "stress"): "no", ("2", "stress"): "no", ("3", "other"): "yes"}
-    found = score_against_upstream(rows, upstream, ["yes", "no"], Resampling(resamples=100))
-    assert found is not None
-    assert (found.rows, found.posts, found.differ) == (3, 3, 1)
-    assert (found.release_f1, found.upstream_f1, found.difference) == (66.6667, 100.0, 33.3333)
-    assert found.upstream_interval == (100, 100)
-    assert found.difference_interval is not None
-    assert found.difference_interval[0] >= 0
-    assert score_against_upstream(rows, {}, ["yes", "no"], Resampling()) is None
-    one = score_against_upstream(rows[:1], upstream, ["yes", "no"], Resampling())
-    assert one is not None
-    assert (one.difference, one.difference_interval) == (0, None)
+        score_row(EXAMPLE.model_copy(update={"label": None}), Reading(status="parsed", label="yes"), {}, TASK)

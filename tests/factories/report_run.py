@@ -8,9 +8,10 @@ from pathlib import Path
 
 from mentallama.config.evaluate import Evaluate
 from mentallama.evaluate.published.reader import PublishedScore
+from mentallama.evaluate.published.upstream_scores import score_against_upstream
 from mentallama.evaluate.run import score_sets, write_scores
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.scores import ScoredRow, score_against_upstream
+from mentallama.evaluate.scores import ScoredRow
 from mentallama.evaluate.selective import with_abstention
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import write_records
@@ -84,7 +85,7 @@ def make_scores(out: Path) -> ScoreFile:
         if name != "DR"
     }
     drifted = {(row.post_id, row.question): "no" for row in rows["Irf"][::2]}
-    upstream = score_against_upstream(rows["Irf"], drifted, list(tasks["Irf"].labels), how)
+    upstream = score_against_upstream(rows["Irf"], drifted, tasks["Irf"], how)
     unscored = PUBLISHED.model_copy(
         update={
             "weighted_f1": None,

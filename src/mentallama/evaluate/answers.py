@@ -7,34 +7,41 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
-from mentallama.analysts.answer import Answer, Answers, as_text
+from mentallama.analysts.answer import Answer, Answers, as_text, as_texts
 from mentallama.answers.parse import read_answer
 from mentallama.config import Evaluate
 from mentallama.data_frames import is_missing, is_table
 from mentallama.errors import UsageError
+from mentallama.evaluate.kinds.given_answers import canonical_answer, given_form
 from mentallama.evaluate.published.benchmark import BUILTIN_RESPONSES
 from mentallama.evaluate.run import evaluate_responses, score_sets
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.scores import ScoredRow, score_row
+from mentallama.evaluate.scores import NOTHING_TO_FIND, ScoredRow, nothing_to_find, score_row
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import READING_STATUSES, Example, Form, Reading
 from mentallama.tasks import QuestionKey, Task, find_task, load_tasks, select_questions
+from mentallama.text.clean_post import clean_post
 
-Labels = Iterable[str | None]
-"""Right labels as the task spells them. None and NaN: a post without a label, which is not scored."""
+GivenAnswer = str | Sequence[str] | Mapping[str, str] | Sequence[tuple[str, str]]
+"""A label as the task spells it; of several labels a list, of a scale a dictionary from items to levels, of quotations
+a list of pairs (type, quotation); or the text that stands for these."""
 
-AnswerLike = Answer | Reading | str | None
+Labels = Iterable[GivenAnswer | None]
+"""Right labels. None and NaN: a post without a label, which is not scored."""
+
+AnswerLike = Answer | Reading | GivenAnswer | None
 """An answer of `analyze`, a reading of `read_answer`, or a label or text that a model wrote; None: it wrote nothing."""
 
 Tasks = str | PathLike[str] | Mapping[str, Task] | None
 """A folder of task files, or tasks as `load_tasks` returns them; None: those of the package."""
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913 - one parameter per option
     answers: Iterable[AnswerLike],
     labels: Labels | Mapping[str, Labels],
     task: str | None = None,
     *,
+    posts: Iterable[str] | None = None,
     tasks: Tasks = None,
     resamples: int = 1000,
     seed: int = 0,
@@ -47,13 +54,15 @@ def evaluate(
     ----------
     answers
         Answers of `Analyst.analyze`; or, with `task`, labels or texts that any model wrote, which are read by
-        `read_answer`, or its readings.
+        `read_answer`, or its readings. What several labels, a scale or quotations are given as: see `GivenAnswer`.
     labels
         The right label of each answer, in the same order: a list or a Series. If several questions were asked, also
         a dictionary from their names (`"dreaddit"`, `"MultiWD:social"`) to one label per post.
     task
         The task of answers that do not say it, such as "dreaddit", or one question of a task with several, such as
         "MultiWD:social".
+    posts
+        The post of each answer: only for answers that quote it, and are not those of `Analyst.analyze`, which hold it.
     tasks
         A folder with task files of your own, or tasks as `load_tasks` returns them; None: those of the package.
     resamples
@@ -72,7 +81,8 @@ def evaluate(
     ------
     UsageError
         The numbers of answers and labels differ, a label is not one of the task's, answers are "failed" or "skipped",
-        or none has a label; answers are a single text or a table; `resamples` is below 1 or `seed` below 0.
+        or none has a label; answers are a single text or a table, or quote posts that are not given; `resamples` is
+        below 1 or `seed` below 0.
 
     Examples
     --------
@@ -83,7 +93,7 @@ def evaluate(
     """
     known = tasks if isinstance(tasks, Mapping) else load_tasks(tasks)
     resampling = _resampling(resamples, seed)
-    asked = _examples(answers, task, known)
+    asked = _with_texts(_examples(answers, task, known), posts, known)
     golds = _gold_labels(labels, [example for example, _ in asked], known)
     rows: dict[str, list[ScoredRow]] = {}
     unlabelled: Counter[str] = Counter()
@@ -95,6 +105,9 @@ def evaluate(
             rows.setdefault(example.task, []).append(row)
     if not rows:
         raise UsageError("there is nothing to score: no answer has a label")
+    for name, of_set in rows.items():
+        if nothing_to_find(of_set, find_task(name, known)):
+            raise UsageError(f"there is nothing to score of {name}: {NOTHING_TO_FIND}")
     models = sorted({answer.model for _, answer in asked if isinstance(answer, Answer)})
     return ScoreFile(
         form="instruction",
@@ -219,6 +232,32 @@ def _example(answer: AnswerLike, number: int, post_id: str, named: QuestionKey |
     return Example(id=str(number), post_id=post_id, task=own[0], question=own[1], form="instruction", text="")
 
 
+def _with_texts(
+    asked: Sequence[tuple[Example, AnswerLike]], posts: Iterable[str] | None, tasks: Mapping[str, Task]
+) -> list[tuple[Example, AnswerLike]]:
+    """The examples, with the cleaned texts of their posts where answers quote them."""
+    texts: Sequence[str | None] = [None] * len(asked) if posts is None else as_texts(posts)
+    if len(texts) != len(asked):
+        raise UsageError(f"there are {len(asked)} answers and {len(texts)} posts")
+    return [
+        (
+            _with_text(example, answer, text) if find_task(example.task, tasks).kind == "spans" else example,
+            answer,
+        )
+        for (example, answer), text in zip(asked, texts, strict=True)
+    ]
+
+
+def _with_text(example: Example, answer: AnswerLike, text: str | None) -> Example:
+    if text is None and isinstance(answer, Answer):
+        text = answer.post
+    if text is None:
+        raise UsageError(
+            f"answers of {example.task} quote their posts, so these are needed as well: posts=..."
+        )
+    return example.model_copy(update={"text": clean_post(text).text})
+
+
 def _gold_labels(
     labels: Labels | Mapping[str, Labels], examples: Sequence[Example], tasks: Mapping[str, Task]
 ) -> list[str | None]:
@@ -227,16 +266,24 @@ def _gold_labels(
     if len(listed) != len(examples):
         raise UsageError(f"there are {len(examples)} answers and {len(listed)} labels")
     golds = [None if is_missing(label) else label for label in listed]
-    for number, (gold, example) in enumerate(zip(golds, examples, strict=True)):
-        known = find_task(example.task, tasks).labels
-        if gold is not None and gold not in known:  # it is not shown: it may be a post, from a wrong column
-            raise UsageError(f"label {number} is not a label of {example.task}; there are {', '.join(known)}")
-    return golds
+    return [
+        None if gold is None else _gold_label(number, gold, find_task(example.task, tasks))
+        for number, (gold, example) in enumerate(zip(golds, examples, strict=True))
+    ]
+
+
+def _gold_label(number: int, gold: GivenAnswer, task: Task) -> str:
+    try:
+        return canonical_answer(task, gold)
+    except ValueError:
+        known = f"there are {', '.join(task.labels)}" if not task.is_composite else given_form(task)
+        # the label is not shown: it may be a post, from a wrong column
+        raise UsageError(f"label {number} is not a label of {task.set}; {known}") from None
 
 
 def _by_question(
     labels: Mapping[str, Labels], examples: Sequence[Example], tasks: Mapping[str, Task]
-) -> list[str | None]:
+) -> list[GivenAnswer | None]:
     columns = {_single_question(name, tasks): list(column) for name, column in labels.items()}
     counts = Counter((example.task, example.question) for example in examples)
     for (task, question), column in columns.items():
@@ -247,20 +294,33 @@ def _by_question(
     for task, question in counts:
         if (task, question) not in columns:
             raise UsageError(f"there are no labels for {task} ({question})")
-    remaining: dict[QuestionKey, Iterator[str | None]] = {
+    remaining: dict[QuestionKey, Iterator[GivenAnswer | None]] = {
         key: iter(column) for key, column in columns.items()
     }
     return [next(remaining[example.task, example.question]) for example in examples]
 
 
 def _score(example: Example, answer: AnswerLike, tasks: Mapping[str, Task]) -> ScoredRow:
-    if isinstance(answer, Answer):
-        high_risk = find_task(example.task, tasks).high_risk_label
-        reading = Reading.model_validate(answer.model_dump(include={"status", "label", "reason"}))
-        return score_row(example, reading, answer.probabilities, high_risk)
     task = find_task(example.task, tasks)
-    if isinstance(answer, Reading):
-        return score_row(example, answer, {})
-    text = as_text(answer, int(example.id))
-    reading = Reading(status="parsed", label=text) if text in task.labels else read_answer(task, text)
-    return score_row(example, reading, {})
+    if isinstance(answer, Answer):
+        reading = Reading.model_validate(answer.model_dump(include={"status", "label", "reason"}))
+        return _scored_row(example, reading, answer.probabilities, task)
+    reading = answer if isinstance(answer, Reading) else _reading(answer, int(example.id), task)
+    return _scored_row(example, reading, {}, task)
+
+
+def _reading(answer: GivenAnswer | None, number: int, task: Task) -> Reading:
+    """A label or text that a model wrote, read."""
+    try:
+        return Reading(status="parsed", label=canonical_answer(task, answer))
+    except ValueError:
+        return read_answer(task, as_text(answer, number))
+
+
+def _scored_row(
+    example: Example, reading: Reading, probabilities: Mapping[str, float], task: Task
+) -> ScoredRow:
+    try:
+        return score_row(example, reading, probabilities, task)
+    except ValueError as fault:
+        raise UsageError(f"answer {example.id}: {fault}") from None

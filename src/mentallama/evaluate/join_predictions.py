@@ -10,6 +10,8 @@ from pathlib import Path
 from mentallama.analysts.answer_parts import labels_by_head
 from mentallama.analysts.majority import LabelCounts
 from mentallama.errors import DataError
+from mentallama.evaluate.kinds.given_answers import is_answer, shown_label
+from mentallama.evaluate.kinds.part_probabilities import probability_names
 from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
 from mentallama.evaluate.scores import ScoredRow, score_row
 from mentallama.files.record_files import read_records
@@ -68,7 +70,7 @@ def join_predictions(
         else:
             task = tasks[example.task]
             _check_labels(prediction, task, predictions.file, number)
-            row = score_row(example, prediction.reading, prediction.probabilities, task.high_risk_label)
+            row = score_row(example, prediction.reading, prediction.probabilities, task)
             scored[split].setdefault(example.task, []).append(row)
             if split == "test":
                 joined.synthetic[example.task] += key_hash(text_key(example.text)) in synthetic_hashes
@@ -89,10 +91,11 @@ def read_upstream_labels(file: Path, tasks: Mapping[str, Task]) -> dict[tuple[st
     """
     found: dict[tuple[str, str], str] = {}
     for number, upstream in enumerate(read_records(file, UpstreamLabels), 1):
-        known = tasks[upstream.set].labels if upstream.set in tasks else ()
+        task = tasks.get(upstream.set)
         for question, label in upstream.labels.items():
-            if label not in known:
-                raise DataError(f"{label!r} is not a label of {upstream.set}", file, number)
+            if task is None or not is_answer(task, label):
+                shown = repr(label) if task is None else shown_label(task, label)
+                raise DataError(f"{shown} is not a label of {upstream.set}", file, number)
             found[upstream.post_id, question] = label
     return found
 
@@ -112,7 +115,9 @@ def _predictions_by_example(predictions: PredictionSource) -> dict[str, tuple[in
 
 
 def _check_labels(prediction: Prediction, task: Task, file: Path, number: int) -> None:
-    labels = {*prediction.probabilities, *([prediction.reading.label] if prediction.reading.label else [])}
-    unknown = sorted(labels - set(task.labels))
+    label = prediction.reading.label
+    if label is not None and not is_answer(task, label):
+        raise DataError(f"{task.set} has no label {shown_label(task, label)}", file, number)
+    unknown = sorted(set(prediction.probabilities) - set(probability_names(task)))
     if unknown:
         raise DataError(f"{task.set} has no label {', '.join(map(repr, unknown))}", file, number)

@@ -1,7 +1,8 @@
 """The floor that tables show beside every score: the weighted F1 of the most frequent training label.
 
 The label of each question is chosen among its training rows only. Without any, there is no floor: one chosen among test
-labels would be a score on the data that it was chosen by.
+labels would be a score on the data that it was chosen by. An answer of several parts has the most frequent level of
+each; for one made of quotations there is no floor, because no quotation stands in every post.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 from mentallama.analysts.answer_parts import labels_by_head
 from mentallama.analysts.majority import LabelCounts
 from mentallama.answers.parse import read_answer
-from mentallama.evaluate.scores import ScoredRow
+from mentallama.evaluate.scores import ScoredRow, counts_by_post, weighted_f1_of
 from mentallama.files.imhi_release import find_release_files, read_release_file
-from mentallama.metrics.classification import round_score, weighted_f1_of_labels
+from mentallama.metrics.classification import round_score
 from mentallama.records import Form
 from mentallama.tasks import Task
 
@@ -31,9 +32,10 @@ def majority_scores(
         task = tasks[name]
         answers = {row.question: training.answer(task, row.question) for row in of_set}
         labels = {question: answer.value for question, answer in answers.items() if answer is not None}
-        if of_set and labels.keys() == answers.keys():
-            predicted = [labels[row.question] for row in of_set]
-            scores[name] = round_score(100 * weighted_f1_of_labels([row.gold for row in of_set], predicted))
+        if of_set and labels.keys() == answers.keys() and task.kind != "spans":
+            constant = [row.model_copy(update={"predicted": labels[row.question]}) for row in of_set]
+            counts = counts_by_post(constant, task).sum(axis=0)
+            scores[name] = round_score(float(weighted_f1_of(task)(counts)))
     return scores
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError
+from mentallama.evaluate.kinds.given_answers import is_answer, shown_label
 from mentallama.files.record_files import has_string, is_about, read_json, read_numbered_records
 from mentallama.records import Example, Form, Post, Prediction, Response, SampleSize, Split, example_of
 from mentallama.tasks import Task
@@ -48,8 +49,10 @@ def iter_questions(
             raise DataError(problem, posts, number)
         for question in task.questions:
             example = example_of(post, question, form)
-            if example.label is not None and example.label not in task.labels:
-                raise DataError(f"{example.label!r} is not a label of {task.set}", posts, number)
+            if example.label is not None and not is_answer(task, example.label):
+                raise DataError(
+                    f"{shown_label(task, example.label)} is not a label of {task.set}", posts, number
+                )
             yield post, example
 
 

@@ -38,13 +38,14 @@ from mentallama.evaluate.published.reader import (
     load_published_rules,
     score_as_published,
 )
+from mentallama.evaluate.published.upstream_scores import UpstreamScores, score_against_upstream
 from mentallama.evaluate.score_file import MatchedFile, ScoreFile
 from mentallama.evaluate.scores import (
+    NOTHING_TO_FIND,
     ScoredRow,
     Scores,
-    UpstreamScores,
     compute_scores,
-    score_against_upstream,
+    nothing_to_find,
 )
 from mentallama.evaluate.selective import with_abstention, with_selective_scores
 from mentallama.explanation_metrics.registry import check_metrics
@@ -117,7 +118,7 @@ def evaluate_predictions(  # noqa: PLR0913
     }
     for name in samples:
         joined.missing_rows.pop(name, None)
-    reasons = {name: _no_score_reason(name, joined.missing_rows, joined.rows) for name in tasks}
+    reasons = {name: _no_score_reason(task, joined.missing_rows, joined.rows) for name, task in tasks.items()}
     missing = {name: reason for name, reason in reasons.items() if reason}
     rows = {name: joined.rows[name] for name in tasks if name not in missing}
     scores = score_sets(rows, tasks, resampling)
@@ -212,6 +213,9 @@ def evaluate_responses(  # noqa: PLR0913
         if name not in missing:
             outputs[name], matched[name] = score_benchmark_set(opened, tasks[name], responses)
     rows = {name: [output.scored_row for output in of_set] for name, of_set in outputs.items()}
+    for name in [name for name, of_set in rows.items() if nothing_to_find(of_set, tasks[name])]:
+        missing[name] = NOTHING_TO_FIND
+        del rows[name], outputs[name], matched[name]
     source = explanations_of_outputs(opened, outputs, tasks)
     explanations = score_explanations(
         source,
@@ -295,8 +299,7 @@ def _against_upstream(
     """Scores against both labels, of the sets with rows that have an upstream label."""
     upstream = {} if file is None else read_upstream_labels(file, tasks)
     found = {
-        name: score_against_upstream(part, upstream, list(tasks[name].labels), resampling)
-        for name, part in rows.items()
+        name: score_against_upstream(part, upstream, tasks[name], resampling) for name, part in rows.items()
     }
     return {name: scores for name, scores in found.items() if scores is not None}
 
@@ -329,8 +332,10 @@ def _no_response_reason(name: str, benchmark: Benchmark, given: set[str]) -> str
 
 
 def _no_score_reason(
-    name: str, missing_rows: Mapping[str, list[str]], rows: Mapping[str, object]
+    task: Task, missing_rows: Mapping[str, list[str]], rows: Mapping[str, Sequence[ScoredRow]]
 ) -> str | None:
-    if missing_rows.get(name):
-        return f"{len(missing_rows[name])} labelled test rows have no prediction"
-    return None if rows.get(name) else "there are no labelled test posts for it"
+    if missing_rows.get(task.set):
+        return f"{len(missing_rows[task.set])} labelled test rows have no prediction"
+    if not rows.get(task.set):
+        return "there are no labelled test posts for it"
+    return NOTHING_TO_FIND if nothing_to_find(rows[task.set], task) else None

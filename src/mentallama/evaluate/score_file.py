@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mentallama.data_frames import Column, FrameLibrary, make_frame
 from mentallama.evaluate.published.reader import PublishedScore
-from mentallama.evaluate.scores import Scores, UpstreamScores
+from mentallama.evaluate.published.upstream_scores import UpstreamScores
+from mentallama.evaluate.scores import Scores
 from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record

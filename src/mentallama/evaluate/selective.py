@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mentallama.config.evaluate import Evaluate
-from mentallama.evaluate.scores import ScoredRow, Scores, confusion_by_post
+from mentallama.evaluate.kinds.part_counts import high_risk_parts
+from mentallama.evaluate.scores import ScoredRow, Scores, counts_by_post, nothing_to_find, weighted_f1_of
 from mentallama.metrics.bootstrap import Interval, Resampling, bootstrap_interval, mean_interval, post_indices
-from mentallama.metrics.classification import percent, round_interval, round_score, weighted_f1
+from mentallama.metrics.classification import percent, round_interval, round_score
 from mentallama.metrics.selective_prediction import (
     DEFAULT_TARGET,
     Abstention,
@@ -39,7 +40,7 @@ def with_selective_scores(
     if label is not None:
         review = review_recall(
             as_floats([row.high_risk_probability for row in rows]),
-            np.array([row.gold == label for row in rows], dtype=bool),
+            np.array([_has_high_risk(row, task) for row in rows], dtype=bool),
             post_indices([row.post_id for row in rows]),
             label,
             resampling,
@@ -97,7 +98,7 @@ def abstention_scores(
         return empty.model_copy(update={"reason": reason})
     tried = answered_rows(validation, threshold)
     answered = answered_rows(rows, threshold)
-    high_risk = [row for row in rows if row.gold == task.high_risk_label]
+    high_risk = [row for row in rows if _has_high_risk(row, task)]
     return empty.model_copy(
         update={
             "threshold": threshold,
@@ -113,6 +114,11 @@ def abstention_scores(
     )
 
 
+def _has_high_risk(row: ScoredRow, task: Task) -> bool:
+    """Whether the gold answer has the task's high-risk label."""
+    return bool(high_risk_parts(task, row.gold))
+
+
 def answered_rows(rows: Sequence[ScoredRow], threshold: float) -> list[ScoredRow]:
     """The rows whose answer is at least as probable as the threshold."""
     return [row for row in rows if row.probability is not None and row.probability >= threshold]
@@ -126,11 +132,11 @@ def _answered_scores(
         return {}
     correct = [float(row.correct) for row in rows]
     of_accuracy = mean_interval(correct, [row.post_id for row in rows], resampling)
-    counts = confusion_by_post(rows, list(task.labels))
-    of_f1 = bootstrap_interval(counts, weighted_f1, resampling)
+    counts, f1 = counts_by_post(rows, task), weighted_f1_of(task)
+    of_f1 = bootstrap_interval(counts, f1, resampling)
     return {
         "accuracy": percent(sum(row.correct for row in rows), len(rows)),
         "accuracy_interval": round_interval(of_accuracy, 100),
-        "weighted_f1": round_score(float(weighted_f1(counts.sum(axis=0)))),
+        "weighted_f1": None if nothing_to_find(rows, task) else round_score(float(f1(counts.sum(axis=0)))),
         "weighted_f1_interval": round_interval(of_f1),
     }

@@ -30,7 +30,7 @@ def answered(name: str, reference: str, output: str, row: int = 2) -> ScoredOutp
         text="",
         label=read_answer(task, reference).label,
     )
-    scored = score_row(example, read_answer(task, output), {})
+    scored = score_row(example, read_answer(task, output), {}, task)
     return ScoredOutput(
         file=f"{name}.csv", row=row, reference=reference, output=output, example=example, scored_row=scored
     )

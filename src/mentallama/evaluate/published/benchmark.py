@@ -106,7 +106,7 @@ def _score_output(task: Task, file: ReleaseFile, name: str, row: ReleaseRow, out
     example = example_of_row(task, file, row, gold.label)
     # Texts of the release are not cleaned, those of a run are: the same post is to have the same hash in both.
     cleaned = example.model_copy(update={"text": clean_post(row.text).text})
-    scored = score_row(cleaned, read_answer(task, output, file.form), {})
+    scored = score_row(cleaned, read_answer(task, output, file.form), {}, task)
     return ScoredOutput(
         file=name, row=row.row, reference=row.reference, output=output, example=example, scored_row=scored
     )

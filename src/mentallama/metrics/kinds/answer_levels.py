@@ -94,11 +94,11 @@ class ClassTotals:
     def weighted_f1(self) -> NDArray[np.float64]:
         """Mean of F1 weighted by gold counts, in percent, shape (...); NaN where no class occurs in gold answers."""
         support = self.gold.sum(axis=-1)
-        summed = 100 * (self.f1() * self.gold).sum(axis=-1)
+        summed = (self.f1() * self.gold).sum(axis=-1)
         mean: NDArray[np.float64] = np.divide(
             summed, support, out=np.full(support.shape, np.nan), where=support > 0
         )
-        return mean
+        return 100 * mean
 
     def macro_f1(self) -> float | None:
         """Mean of F1 over the classes that occur, in percent; None if none does."""

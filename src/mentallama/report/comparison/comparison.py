@@ -146,6 +146,7 @@ def _difference(first: ScoredSystem, second: ScoredSystem, set_name: str) -> Pai
         list(scores.per_class),
         first.scores.resampling,
         None if scores.high_risk is None else scores.high_risk.label,
+        first.artifacts.tasks.get(set_name),
     )
 
 

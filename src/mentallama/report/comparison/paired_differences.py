@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.evaluate.scores import ScoredRow, confusion_by_post
-from mentallama.metrics.bootstrap import Interval, Resampling, bootstrap_distribution, bootstrap_interval
-from mentallama.metrics.classification import hits_and_totals, weighted_f1
+from mentallama.evaluate.kinds.part_counts import high_risk_parts
+from mentallama.evaluate.scores import ScoredRow, confusion_by_post, counts_by_post
+from mentallama.metrics.bootstrap import (
+    Interval,
+    Resampling,
+    bootstrap_distribution,
+    bootstrap_interval,
+    post_indices,
+)
+from mentallama.metrics.kinds.answer_levels import ClassTotals
 from mentallama.metrics.significance import ALPHA, bootstrap_p_value, holm, mcnemar_exact
 from mentallama.report.comparison.systems import RowKey
+from mentallama.tasks import Task
 
 RowPair = tuple[ScoredRow, ScoredRow]
 
@@ -115,26 +123,71 @@ def paired_difference(
     labels: Sequence[str],
     resampling: Resampling,
     high_risk_label: str | None = None,
+    task: Task | None = None,
 ) -> PairedDifference:
-    """The difference of two systems over pairs of rows; `labels` are those of the set, in its order."""
+    """The difference of two systems over pairs of rows.
+
+    Parameters
+    ----------
+    labels
+        Those of the set, in its order.
+    task
+        The set's task; needed for answers of several parts.
+    """
     first = [one for one, _ in pairs]
     # Ids of posts differ between systems; with those of the first, counts of one post have the same index in both.
     second = [other.model_copy(update={"post_id": one.post_id}) for one, other in pairs]
-    counts = np.stack([confusion_by_post(rows, labels) for rows in (first, second)], axis=1)
-    total = counts.sum(axis=0)
-    f1 = bootstrap_distribution(counts, _f1_difference, resampling)
+    composite = task if task is not None and task.is_composite else None
+    totals = ClassTotals.of_confusion if composite is None else ClassTotals.of_counts
+    counts = _stacked(first, second, lambda rows: _counts(rows, labels, composite))
+
+    def f1_difference(sums: NDArray[np.int64]) -> NDArray[np.float64]:
+        scores = totals(sums).weighted_f1()
+        gained: NDArray[np.float64] = scores[..., 1] - scores[..., 0]
+        return gained
+
+    f1 = bootstrap_distribution(counts, f1_difference, resampling)
     only_first = sum(one.correct and not other.correct for one, other in pairs)
     only_second = sum(other.correct and not one.correct for one, other in pairs)
+    recall = None
+    if high_risk_label is not None and composite is not None:
+        found = _stacked(first, second, lambda rows: _high_risk_counts(rows, composite))
+        recall = _recall(found, totals, 0, high_risk_label, resampling)
+    elif high_risk_label is not None:
+        recall = _recall(counts, totals, labels.index(high_risk_label), high_risk_label, resampling)
     return PairedDifference(
         rows=len(pairs),
-        difference=float(_f1_difference(total)),
+        difference=float(f1_difference(counts.sum(axis=0))),
         interval=None if f1 is None else f1.interval(resampling.confidence),
         only_first=only_first,
         only_second=only_second,
         mcnemar_p=mcnemar_exact(only_first, only_second),
         bootstrap_p=None if f1 is None else bootstrap_p_value(f1),
-        recall=None if high_risk_label is None else _recall(counts, labels, high_risk_label, resampling),
+        recall=recall,
     )
+
+
+def _stacked(
+    first: Sequence[ScoredRow],
+    second: Sequence[ScoredRow],
+    count: Callable[[Sequence[ScoredRow]], NDArray[np.int64]],
+) -> NDArray[np.int64]:
+    """Counts of both systems by post, shape (posts, 2, classes, columns)."""
+    return np.stack([count(first), count(second)], axis=1)
+
+
+def _counts(rows: Sequence[ScoredRow], labels: Sequence[str], task: Task | None) -> NDArray[np.int64]:
+    return confusion_by_post(rows, labels) if task is None else counts_by_post(rows, task)
+
+
+def _high_risk_counts(rows: Sequence[ScoredRow], task: Task) -> NDArray[np.int64]:
+    """Hits, gold and predicted of the high-risk label by post, shape (posts, 1, 3)."""
+    posts = post_indices([row.post_id for row in rows])
+    counts = np.zeros((int(posts.max(initial=-1)) + 1, 1, 3), dtype=np.int64)
+    for post, row in zip(posts, rows, strict=True):
+        gold, predicted = (high_risk_parts(task, answer) for answer in (row.gold, row.predicted))
+        counts[post, 0] += (len(gold & predicted), len(gold), len(predicted))
+    return counts
 
 
 def adjust_over_sets(differences: Mapping[Key, PairedDifference]) -> dict[Key, PairedDifference]:
@@ -145,24 +198,23 @@ def adjust_over_sets(differences: Mapping[Key, PairedDifference]) -> dict[Key, P
 
 
 def _recall(
-    counts: NDArray[np.int64], labels: Sequence[str], label: str, resampling: Resampling
+    counts: NDArray[np.int64],
+    totals: Callable[[NDArray[np.int64]], ClassTotals],
+    index: int,
+    label: str,
+    resampling: Resampling,
 ) -> RecallDifference | None:
-    index = labels.index(label)
-    rows = int(counts[:, 0, index].sum())
+    """Difference in recall of the class at `index`; None if no row has it."""
+    rows = int(totals(counts).gold[:, 0, index].sum())
     if not rows:
         return None
 
     def difference(sums: NDArray[np.int64]) -> NDArray[np.float64]:
-        hits, gold, _ = (column[..., index] for column in hits_and_totals(sums))
+        classes = totals(sums)
+        hits, gold = classes.hits[..., index], classes.gold[..., index]
         recall = np.divide(hits, gold, out=np.full(gold.shape, np.nan), where=gold > 0)
         gained: NDArray[np.float64] = 100 * (recall[..., 1] - recall[..., 0])
         return gained
 
     interval = bootstrap_interval(counts, difference, resampling)
     return RecallDifference(label, rows, float(difference(counts.sum(axis=0))), interval)
-
-
-def _f1_difference(sums: NDArray[np.int64]) -> NDArray[np.float64]:
-    scores = weighted_f1(sums)
-    gained: NDArray[np.float64] = scores[..., 1] - scores[..., 0]
-    return gained

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from mentallama.errors import DataError, UsageError
+from mentallama.evaluate.kinds.part_counts import part_confusions
 from mentallama.evaluate.score_file import ScoreFile
-from mentallama.evaluate.scores import ScoredRow
+from mentallama.evaluate.scores import NO_LABEL_STATUSES, ScoredRow, Scores
 from mentallama.files.record_files import read_records
 from mentallama.report.comparability import is_synthetic
 from mentallama.report.run_artifacts import RunArtifacts, find_scores, read_run_artifacts
@@ -114,7 +115,7 @@ def read_system(name: str, folder: Path, tasks: Mapping[str, Task]) -> ScoredSys
     for row in read_records(rows, ScoredRow) if rows.is_file() else ():
         by_set.setdefault(row.set, []).append(row)
     if by_set:
-        _check_rows(artifacts.scores, by_set, rows)
+        _check_rows(artifacts.scores, by_set, rows, tasks)
     keyed = {key: keyed_rows(part) for key, part in by_set.items() if key in artifacts.scores.sets}
     return ScoredSystem(name, path.parent, artifacts.scores, artifacts, keyed)
 
@@ -130,18 +131,33 @@ def keyed_rows(rows: Iterable[ScoredRow]) -> dict[RowKey, ScoredRow]:
     return keyed
 
 
-def _check_rows(scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]], file: Path) -> None:
-    """Refuse rows that are not those of the scores: of another evaluation, doubled, or left out."""
-    for name, of_set in scores.sets.items():
-        given = rows.get(name, ())
-        counted = Counter((row.gold, row.predicted or row.status) for row in given)
-        expected = {
+def _are_rows_of(scores: Scores, rows: Sequence[ScoredRow], task: Task | None) -> bool:
+    """Whether confusion counts of the rows, of answers of several parts by part, are those of the scores."""
+    if scores.kind in {"choice", "ordinal"}:
+        counted = Counter((row.gold, row.predicted or row.status) for row in rows)
+        return counted == {
             (gold, column): count
-            for gold, line in of_set.confusion.items()
+            for gold, line in scores.confusion.items()
             for column, count in line.items()
             if count
         }
-        if counted != expected:
+    if task is None or task.kind != scores.kind:
+        return False
+    golds, outcomes = [row.gold for row in rows], [row.predicted or row.status for row in rows]
+    try:
+        found = part_confusions(task, golds, outcomes, NO_LABEL_STATUSES)
+    except ValueError:
+        return False
+    return found == {name: part.confusion for name, part in scores.parts.items()}
+
+
+def _check_rows(
+    scores: ScoreFile, rows: Mapping[str, Sequence[ScoredRow]], file: Path, tasks: Mapping[str, Task]
+) -> None:
+    """Refuse rows that are not those of the scores: of another evaluation, doubled, or left out."""
+    for name, of_set in scores.sets.items():
+        given = rows.get(name, ())
+        if not _are_rows_of(of_set, given, tasks.get(name)):
             ids = len(given) - len({row.example_id for row in given})
             repeated = f", {ids:,} of them with the id of another row" if ids else ""
             raise DataError(
