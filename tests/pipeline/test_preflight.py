@@ -57,7 +57,10 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return remove
 
 
-SUBSETS = [set(names) for names in chain.from_iterable(combinations(NAMES, size) for size in range(1, 8))]
+SUBSETS = [
+    set(names)
+    for names in chain.from_iterable(combinations(NAMES, size) for size in range(1, len(NAMES) + 1))
+]
 
 NEEDS: dict[str, Callable[[set[str]], bool]] = {
     "collect": lambda _: True,
@@ -65,6 +68,7 @@ NEEDS: dict[str, Callable[[set[str]], bool]] = {
     "check": lambda run: {"collect", "teach"} <= run,  # the sample has no release
     "train": lambda run: "collect" in run,
     "predict": lambda run: {"collect", "train"} <= run,
+    "explain": lambda run: {"collect", "predict"} <= run,
     "evaluate": lambda run: {"collect", "predict"} <= run,  # the teacher is given the labels
     "report": lambda _: True,
 }

@@ -58,10 +58,17 @@ def explain_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     if recipe.predict is None:
         yield "explain has no predictions to explain: add predict to the recipe"
         return
-    kind = AnalystSpec.parse(analyst_spec(recipe, folder)).kind
+    (kind,) = explain_analyst_kinds(recipe, folder)
     for name in recipe.explain.methods:
         if problem := method_problem(name, kind):
             yield f"explain.methods: {problem}"
+
+
+def explain_analyst_kinds(recipe: Recipe, folder: Path) -> tuple[str, ...]:
+    """The kind of the analyst; none if the recipe does not say which."""
+    if recipe.predict is None:
+        return ()
+    return (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,)
 
 
 def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -157,7 +164,7 @@ STAGE = Stage(
     problems=explain_problems,
     run=explain,
     cache_extra=predict_settings,
-    analyst_kinds=lambda recipe, folder: (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,),
+    analyst_kinds=explain_analyst_kinds,
     notes=explain_notes,
     on_done=delete_journals,
     file_patterns=(EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE),
