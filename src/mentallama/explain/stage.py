@@ -132,7 +132,8 @@ def _identity(job: PredictJob, recipe: Recipe, folder: Path) -> str:
 
 def predict_settings(recipe: Recipe) -> dict[str, Any]:
     """How the analyst is asked, which the evidence depends on."""
-    assert recipe.predict is not None
+    if recipe.predict is None:
+        return {}
     excluded = dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote", "examples", "max_rows_per_set"), True)
     return {"predict": recipe.predict.model_dump(mode="json", exclude=excluded)}
 
