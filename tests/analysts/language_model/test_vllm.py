@@ -23,6 +23,8 @@ from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_
 from mentallama.analysts.registry import open_analyst, open_with_options
 from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, example_of
+from mentallama.tasks import load_tasks
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.linear_cases import make_post
 from tests.factories.tiny_models import made_up_posts, tiny_llama, tiny_tokenizer
 
@@ -140,6 +142,24 @@ def test_it_says_what_causal_says(
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert bool(one.probabilities) == (settings != {"mode": "free"})
     assert analyst.counts == oracle.counts
+
+
+@pytest.mark.parametrize("settings", [{}, {"labels_only": True}], ids=repr)
+@pytest.mark.usefixtures("vllm")
+def test_answers_of_several_parts_are_generated_as_causal_does(
+    settings: dict[str, Any], folders: dict[bool, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = load_tasks() | {task.set: task for task in map(task_of_kind, ("multi", "spans"))}
+    asking = InferenceOptions(max_new_tokens=12, dtype="float32", tasks=tasks, **settings)
+    posts = [make_post(f"synthetic-{kind}", "test", made_up_posts()[3], {}) for kind in ("multi", "spans")]
+    asked = [*examples()[:1], *(example_of(post, "about", "instruction") for post in posts)]
+    analyst = open_with_options(f"vllm:{folders[False]}", asking)
+    found = [list(analyst.predict(asked)), list(analyst.predict(asked[1:]))]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    oracle = list(open_with_options(f"causal:{folders[False]}", asking).predict(asked))
+    assert [each.reading for each in found[0]] == [each.reading for each in oracle]
+    assert [each.reading for each in found[1]] == [each.reading for each in oracle[1:]]
+    assert [bool(each.probabilities) for each in found[0]] == [True, False, False]
 
 
 @pytest.mark.usefixtures("vllm")

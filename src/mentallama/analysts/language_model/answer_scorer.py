@@ -26,7 +26,10 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True)
 class WrittenQuestion:
-    """A question as a model reads it: the messages with the post, and the written answer of each label."""
+    """A question as a model reads it: the messages with the post, and the written answer of each label.
+
+    There are no answers where they have several parts.
+    """
 
     messages: Sequence[ChatMessage]
     answers: Mapping[str, str]

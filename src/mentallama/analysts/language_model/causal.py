@@ -120,17 +120,16 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
     def _question(self, example: Example) -> CausalQuestion:
         task, encoder = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
         tokens = self._tokenized_answers(task, encoder)
-        after_prompt = tokens.explanation_prefixes if self._generates else tokens.answers
+        after_prompt = tokens.explanation_prefixes if self._generates_for(task) else tokens.answers
         longest = max(map(len, after_prompt), default=0)
-        prompt = encoder.encode_prompt(example, task, longest + self._reserved_tokens)
+        prompt = encoder.encode_prompt(example, task, longest + self._reserved_tokens(task))
         if prompt.truncated_chars:
             self._builder.count_truncated_post(example)
         request = ScoringRequest(prompt.ids, tokens.answers)
         return CausalQuestion(example, task, encoder, request, tokens.explanation_prefixes)
 
-    @property
-    def _reserved_tokens(self) -> int:
-        return self._options.max_new_tokens if self._generates else 0
+    def _reserved_tokens(self, task: Task) -> int:
+        return self._options.max_new_tokens if self._generates_for(task) else 0
 
     def _new_prompt_encoder(self, form: Form) -> PromptEncoder:
         template = trained_template(self._options.template, self._metadata)
@@ -154,7 +153,10 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
     def _fits_tree(self, question: CausalQuestion) -> bool:
         after_prompt = question.explanation_prefixes or question.request.answers
         longest = max(map(len, after_prompt), default=0)
-        return len(question.request.prompt) + longest + self._reserved_tokens <= self._max_tree_length
+        return (
+            len(question.request.prompt) + longest + self._reserved_tokens(question.task)
+            <= self._max_tree_length
+        )
 
     def _stop_criteria(self, questions: Sequence[CausalQuestion]) -> StopCriteria:
         encoder_ids = chain.from_iterable(question.prompt_encoder.stop_token_ids for question in questions)
@@ -172,11 +174,16 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
             ScoringGroup(members, [questions[index].request for index in members])
             for members in self._shared_prefixes(questions, indices)
         ]
-        for batch, results in run_in_batches(groups, self._token_budget, self._score_groups):
+        keep_cache = any(self._generates_for(questions[index].task) for index in indices)
+
+        def score(batch: Sequence[ScoringGroup]) -> list[list[ScoredPrompt]]:
+            return score_trees(self._model, batch, keep_cache)
+
+        for batch, results in run_in_batches(groups, self._token_budget, score):
             for group, scored_prompts in zip(batch, results, strict=True):
                 for index, scored in zip(group.indices, scored_prompts, strict=True):
                     outputs[index].answer_logprobs = scored.answer_logprobs
-                    if self._generates:
+                    if self._generates_for(questions[index].task):
                         yield _generation_slot(index, questions[index], scored)
 
     def _shared_prefixes(
@@ -198,9 +205,6 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
             for part in split_by_tree_size(requests, limit):
                 yield members[part]
 
-    def _score_groups(self, groups: Sequence[ScoringGroup]) -> list[list[ScoredPrompt]]:
-        return score_trees(self._model, groups, keep_cache=self._generates)
-
     def _score_unshared(
         self, questions: Sequence[CausalQuestion], indices: Sequence[int], outputs: Sequence[CausalOutput]
     ) -> list[GenerationSlot]:
@@ -211,7 +215,7 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
         return [
             _generation_slot(index, questions[index], ScoredPrompt(scores[index], []))
             for index in indices
-            if self._generates
+            if self._generates_for(questions[index].task)
         ]
 
     def _decode(self, question: CausalQuestion, slot: GenerationSlot | None) -> tuple[str, bool]:

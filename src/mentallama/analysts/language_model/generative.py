@@ -23,7 +23,8 @@ from mentallama.tasks import QuestionKey, Task
 class Generation:
     """Output of a model for one question.
 
-    `answer_logprobs` are log-likelihoods of the written answers, in the order of the task's labels; empty in free mode.
+    `answer_logprobs` are log-likelihoods of the written answers, in the order of the task's labels; empty if the answer
+    was generated.
     `text` is what was generated after the most likely answer (or after the prompt); `truncated` if it was stopped by
     `max_new_tokens` rather than a stop token.
     """
@@ -37,8 +38,8 @@ class Generation:
 class AnswerTokens:
     """Token ids of a task's written answers, in the order of its labels.
 
-    `explanation_prefixes` are the same answers followed by the word that introduces the explanation. Both are empty in
-    free mode.
+    `explanation_prefixes` are the same answers followed by the word that introduces the explanation. Both are empty
+    where the answer is generated: in free mode, and for answers of several parts, of which there are too many to score.
     """
 
     answers: tuple[list[int], ...] = ()
@@ -52,8 +53,8 @@ class PredictionBuilder:
     ----------
     counts
         `truncated_posts`: posts that lost their end because they exceed the model's context. `truncated_explanations`:
-        explanations stopped by `max_new_tokens`; their label is valid. `truncated_answers`: the same in free mode,
-        where such an answer has no label.
+        explanations stopped by `max_new_tokens`; their label is valid. `truncated_answers`: the same where the answer
+        is generated as well, so that there is no label.
     """
 
     def __init__(self, name: str, context: int, options: InferenceOptions) -> None:
@@ -74,7 +75,7 @@ class PredictionBuilder:
         self._last_truncated_post = example.post_id
 
     def build(self, example: Example, task: Task, generation: Generation) -> Prediction:
-        """The most likely label with its explanation; in free mode, the label parsed from the text."""
+        """The most likely label with its explanation; if the answer was generated, the label parsed from the text."""
         scores, probabilities = generation.answer_logprobs, dict[str, float]()
         if scores:
             probabilities = label_probabilities(task.labels, scores, self.name)
@@ -137,6 +138,10 @@ class GenerativeAnalyst(Analyst, Generic[EncoderT]):
         view.counts, view._generates = view._builder.counts, self._options.mode == "free"
         return view
 
+    def _generates_for(self, task: Task) -> bool:
+        """Whether text is generated: an answer of several parts always is, as it is not scored."""
+        return self._generates or task.is_composite
+
     def prepare(self, questions: Collection[QuestionKey]) -> None:
         """Encode each question about an empty post, so that one that does not fit is found before any work."""
         for name, question in questions if self._prompts.instructs else ():
@@ -155,7 +160,7 @@ class GenerativeAnalyst(Analyst, Generic[EncoderT]):
         return self._prompt_encoders[form]
 
     def _tokenized_answers(self, task: Task, encoder: EncoderT) -> AnswerTokens:
-        if self._options.mode == "free":
+        if self._options.mode == "free" or task.is_composite:
             return AnswerTokens()
         key = (task.set, encoder.form)
         if key not in self._answer_tokens:

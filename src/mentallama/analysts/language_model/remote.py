@@ -190,7 +190,11 @@ class RemoteAnalyst(Analyst):
             yield from self._predict_free(examples)
             return
         for chunk in batched(examples, SCORING_CHUNK):
-            yield from self._predict_answer_first(chunk, scorer)
+            # Answers of several parts are too many to score.
+            composite = [example for example in chunk if self._task(example).is_composite]
+            scored = [example for example in chunk if not self._task(example).is_composite]
+            yield from self._predict_answer_first(scored, scorer)
+            yield from self._predict_free(composite)
 
     # The way of scoring
 
@@ -301,7 +305,7 @@ class RemoteAnalyst(Analyst):
     def _expected_requests(self, example: Example) -> Iterator[tuple[Request, int]]:
         """The requests about an example, each with the tokens that its answer probably has."""
         scorer, question = self._scorer, self._written_question(example)
-        prompts = [] if scorer is None else scorer.prompts(question)
+        prompts = scorer.prompts(question) if scorer is not None and question.answers else []
         if scorer is None or not prompts:
             yield self._request(example, self._free_prompt(example), self._free_path), TYPICAL_ANSWER_TOKENS
             return
@@ -451,7 +455,8 @@ class RemoteAnalyst(Analyst):
     def _written_question(self, example: Example) -> WrittenQuestion:
         task = self._task(example)
         form = self._prompts.answer_form(example.form)
-        answers = {label: label_sentence(task, label, form) for label in task.labels}
+        labels = () if task.is_composite else task.labels
+        answers = {label: label_sentence(task, label, form) for label in labels}
         return WrittenQuestion(self._messages(example), answers)
 
     def _request(self, example: Example, prompt: Mapping[str, Any], path: str) -> Request:

@@ -103,10 +103,16 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         questions = [self._question(index, example) for index, example in enumerate(examples)]
         generations: dict[int, Generation] = {}
         with inference_mode(self._model, self.name):
-            for batch, results in run_in_batches(questions, self._token_budget, self._score_and_generate):
-                generations.update(zip((question.index for question in batch), results, strict=True))
+            for group in self._alike(questions):
+                for batch, results in run_in_batches(group, self._token_budget, self._score_and_generate):
+                    generations.update(zip((question.index for question in batch), results, strict=True))
         for question in questions:
             yield self._builder.build(question.example, question.task, generations[question.index])
+
+    def _alike(self, questions: Sequence[Seq2seqQuestion]) -> tuple[list[Seq2seqQuestion], ...]:
+        """Questions whose answers are scored, and those whose answers are generated: no batch has both."""
+        composite = [question for question in questions if question.task.is_composite]
+        return [question for question in questions if not question.task.is_composite], composite
 
     def _question(self, index: int, example: Example) -> Seq2seqQuestion:
         task, encoder = find_task(example.task, self._options.tasks), self._prompt_encoder(example.form)
@@ -137,13 +143,13 @@ class Seq2seqAnalyst(GenerativeAnalyst[Seq2seqPromptEncoder]):
         return tokens
 
     def _score_and_generate(self, batch: Sequence[Seq2seqQuestion]) -> list[Generation]:
-        """Encode a batch of questions, score their answers, and generate the explanations."""
+        """Encode a batch of questions that are alike, score their answers, and generate the rest."""
         encoder = batch[0].prompt_encoder
         encoded, prefix = encode(self._model, [question.prompt for question in batch]), encoder.decoder_prefix
         scores = [list[float]() for _ in batch]
         if batch[0].tokens.answers:
             scores = score_answers(encoded, prefix, [question.tokens.answers for question in batch])
-        if not self._generates:
+        if not self._generates_for(batch[0].task):
             return [Generation(logprobs) for logprobs in scores]
         starts = [
             [*prefix, *(question.tokens.explanation_prefixes[argmax(logprobs)] if logprobs else [])]

@@ -108,8 +108,15 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         if self._options.mode != "free":
             scores = self._score_answers(examples, prompts)
         texts: list[tuple[str, bool]] = [("", False)] * len(examples)
-        if self._generates:
-            texts = list(self._generate_texts(examples, self._starts(examples, prompts, scores)))
+        generated = [
+            index for index, example in enumerate(examples) if self._generates_for(self._task(example))
+        ]
+        starts = self._starts(examples, prompts, scores)
+        found = self._generate_texts(
+            [examples[index] for index in generated], [starts[index] for index in generated]
+        )
+        for index, text in zip(generated, found, strict=True):
+            texts[index] = text
         for example, logprobs, text in zip(examples, scores, texts, strict=True):
             yield self._builder.build(example, self._task(example), Generation(logprobs, *text))
 
@@ -124,7 +131,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         task, encoder = self._task(example), self._prompt_encoder(example.form)
         prefixes = self._tokenized_answers(task, encoder).explanation_prefixes
         # vLLM generates at least one token.
-        reserved = (self._options.max_new_tokens if self._generates else 1) + max(
+        reserved = (self._options.max_new_tokens if self._generates_for(task) else 1) + max(
             map(len, prefixes), default=0
         )
         prompt = encoder.encode_prompt(example, task, reserved)
@@ -155,7 +162,7 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
         prompts: Sequence[list[int]],
         scores: Sequence[Sequence[float]],
     ) -> list[list[int]]:
-        """The tokens to continue: the prompt with its most likely answer, or the prompt alone in free mode."""
+        """The tokens to continue: the prompt with its most likely answer, or the prompt alone without scores."""
         starts = []
         for example, prompt, logprobs in zip(examples, prompts, scores, strict=True):
             tokens = self._tokenized_answers(self._task(example), self._prompt_encoder(example.form))
@@ -185,6 +192,8 @@ class VllmAnalyst(GenerativeAnalyst[PromptEncoder]):
     def _generate(self, prompts: Sequence[list[int]], **params: Any) -> list[Any]:
         from vllm import SamplingParams, TokensPrompt
 
+        if not prompts:
+            return []
         sampling = SamplingParams(temperature=0.0, detokenize=False, **params)
         token_prompts = [TokensPrompt(prompt_token_ids=prompt) for prompt in prompts]
         return list(self._engine.generate(token_prompts, sampling, use_tqdm=False))
