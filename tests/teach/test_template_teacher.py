@@ -51,10 +51,11 @@ def test_a_strong_passage_is_quoted_with_supporting_and_opposing_evidence() -> N
     text = "The dog is fine. I have not slept in days. Everything feels heavy, and I laughed once."
     found = leaning(text, "yes", {"slept": 1.0, "heavy": 0.5, "laughed": -0.5})
     quotes, explanation = explain(find_task("DR"), "depression", text, found)
-    assert quotes == ["I have not slept in days", "heavy"]
+    assert quotes == ["I have not slept in days", "Everything feels heavy"]
     assert explanation == (
-        "The post says “I have not slept in days”, “heavy”, wording that goes with signs of depression in such posts. "
-        "What speaks against this reading: “laughed”."
+        "The post says “I have not slept in days”, “Everything feels heavy”, wording that goes with signs of "
+        "depression in such posts. "
+        "What speaks against this reading: “I laughed once”."
     )
 
 

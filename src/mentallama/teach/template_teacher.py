@@ -10,9 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from mentallama.analysts.evidence_phrases import choose_spans
 from mentallama.analysts.linear.analyst import LabelAttribution, LinearAnalyst
 from mentallama.analysts.linear.features import FloatArray
-from mentallama.analysts.linear.rationale import WordRange, choose_passage, choose_spans
+from mentallama.analysts.linear.rationale import WordRange, choose_passage
 from mentallama.answers.format import write_answer
 from mentallama.prompts import PromptMode
 from mentallama.records import Example, Span

@@ -49,17 +49,19 @@ def test_offsets_are_code_points_in_order(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "clauses"),
     [
-        ("one two, three", [0, 0, 0]),
+        ("one two, three", [0, 0, 1]),
+        ("3,000 at 5:30", [0] * 5),
+        ("one - two", [0, 1]),
         ("one. two three", [0, 1, 1]),
         ("one\ntwo", [0, 1]),
         ("one ... two", [0, 1]),
         ("one [link] two", [0, 1, 2]),
         ("one-two/three", [0, 0, 0]),
         ("(one) two", [0, 1]),
-        ("我，很。累", [0, 0, 1]),
+        ("我，很。累", [0, 1, 2]),
     ],
 )
-def test_clauses_end_where_more_than_a_comma_stands(text: str, clauses: list[int]) -> None:
+def test_clauses_end_at_punctuation(text: str, clauses: list[int]) -> None:
     result = split_words(text).clauses
     assert np.unique(result, return_inverse=True)[1].tolist() == clauses
 

@@ -21,6 +21,7 @@ from mentallama.analysts.answer_parts import (
     question_of_head,
 )
 from mentallama.analysts.base import Analyst
+from mentallama.analysts.evidence_phrases import choose_spans
 from mentallama.analysts.linear.composite import (
     NamedPart,
     composite_evidence,
@@ -29,7 +30,7 @@ from mentallama.analysts.linear.composite import (
 )
 from mentallama.analysts.linear.decision import completeness_gap, decide, support_of
 from mentallama.analysts.linear.features import Featurizer, FloatArray, NgramConfig, TfidfVector, WordSequence
-from mentallama.analysts.linear.rationale import choose_spans, outweighing_spans, write_rationale
+from mentallama.analysts.linear.rationale import outweighing_spans, write_rationale
 from mentallama.analysts.linear.serialization import LinearHead, LinearSetModel, load_linear_model
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from mentallama.analysts.evidence_phrases import choose_spans
 from mentallama.analysts.linear.decision import Decision
 from mentallama.analysts.linear.features import WordSequence
-from mentallama.analysts.linear.rationale import choose_spans, quote_spans
+from mentallama.analysts.linear.rationale import quote_spans
 from mentallama.records import Span
 from mentallama.tasks import Task
 from mentallama.tasks.answer_kinds import PRESENT, Part

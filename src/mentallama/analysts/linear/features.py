@@ -32,8 +32,11 @@ WORD_CACHE_SIZE = 1 << 16
 MAX_WORD_CHARS = 40
 """Characters used of a word; anything longer is a pasted code rather than a word."""
 
-_WITHIN_CLAUSE = re.compile(r"[\t,/&、，،-]*")
-"""Characters that may separate the words of one clause, besides spaces."""
+_WITHIN_CLAUSE = re.compile(r"(?<=\d)[.,:](?=\d)|[\t/&-]*")
+"""Characters between two words that no space separates, in one clause: those of a compound, or of a number."""
+
+_BEFORE_SPACE = re.compile(r"[\t/&]*")
+"""Characters behind a word, or between spaces, that end no clause."""
 
 _HASH_MULTIPLIER = np.uint32(2654435769)
 """2**32 over the golden ratio, odd: distinguishes the pair (a, b) from (b, a) (Knuth, TAOCP 3, 6.4)."""
@@ -54,8 +57,8 @@ class NgramConfig(BaseModel):
 class WordSequence:
     """The words of a post in order; every array has one entry per word.
 
-    `starts` and `ends` are code-point offsets. Words with the same number in `clauses` are separated only by spaces,
-    commas and hyphens. `is_placeholder` marks placeholders such as "[link]", which nobody wrote.
+    `starts` and `ends` are code-point offsets. Words with the same number in `clauses` are separated only by
+    spaces and hyphens. `is_placeholder` marks placeholders such as "[link]", which nobody wrote.
     """
 
     forms: list[str]
@@ -120,12 +123,18 @@ def split_words(text: str) -> WordSequence:
 def _split_chunk(chunk: str) -> _WordChunk:
     forms, table, end, is_placeholder = [], [], 0, False
     for word in _word_pattern().finditer(chunk):
-        begins_clause = is_placeholder or not _WITHIN_CLAUSE.fullmatch(chunk, end, word.start())
+        begins_clause = is_placeholder or not _is_compound(chunk, end, word.start())
         is_placeholder, end = word[0].startswith("["), word.end()
         forms.append(word[0])
         table.append((word.start(), end, begins_clause or is_placeholder, is_placeholder))
-    ends_clause = is_placeholder or not _WITHIN_CLAUSE.fullmatch(chunk, end)
+    ends_clause = is_placeholder or not _BEFORE_SPACE.fullmatch(chunk, end)
     return _WordChunk(tuple(forms), np.array(table, np.int64).reshape(-1, 4), ends_clause)
+
+
+def _is_compound(chunk: str, end: int, start: int) -> bool:
+    """Whether a word that begins at `start` belongs to the clause of the word, if any, that ends at `end`."""
+    found = _WITHIN_CLAUSE.match(chunk, end)
+    return found is not None and found.end() == start
 
 
 _split_chunk_cached = lru_cache(WORD_CACHE_SIZE)(_split_chunk)

@@ -1,6 +1,6 @@
-"""Evidence spans of a linear decision, and the explanation written from them.
+"""The explanation that is written from the evidence of a linear decision, and passages for it.
 
-The input is one contribution per word, in log-odds; with the prior they add up to the decision. So the quotes are
+The evidence is one contribution per word, in log-odds; with the prior they add up to the decision. So the quotes are
 what the decision rests on, not a post-hoc approximation.
 """
 
@@ -11,68 +11,23 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mentallama.analysts.linear.features import FloatArray, WordSequence
 from mentallama.records import Span
 from mentallama.tasks import ExplanationTemplate
 
-MAX_QUOTE_WORDS = 6
-"""Words in one quotation; longer ones cannot be taken in at a glance."""
-
 MAX_PASSAGE_WORDS = 14
 """Words in a passage that is quoted on its own; most clauses are shorter."""
-
-MAX_SUPPORTING_QUOTES, MAX_OPPOSING_QUOTES = 4, 2
-"""Quotations for and against; explanations in the published release have two to four."""
-
-MIN_LOG_ODDS = 0.02
-"""Log-odds below which a span changes a probability by less than half a percent."""
-
-MIN_RELATIVE_WEIGHT = 0.25
-"""Fraction of the strongest span's weight below which a span is not quoted."""
 
 NEAR_PRIOR = 0.05
 """A probability this close to the label's prior is hardly more informative than the prior."""
 
-Support = Literal["clear", "weak", "none"]
-"""How far a post speaks for the label that it was given: "none" if the label is no likelier than it usually is, "weak"
-if it is hardly likelier (`NEAR_PRIOR`)."""
-
 WordRange = tuple[int, int]
 """First word and number of words."""
 
-
-def choose_spans(words: WordSequence, contributions: FloatArray) -> tuple[Span, ...]:
-    """Pick the spans that support and oppose a decision most clearly.
-
-    Parameters
-    ----------
-    words
-        The words of the post.
-    contributions
-        Each word's contribution to the decision, in log-odds; positive supports it.
-
-    Returns
-    -------
-    Spans on word boundaries that do not overlap: at most `MAX_SUPPORTING_QUOTES` of positive weight, then at most
-    `MAX_OPPOSING_QUOTES` of negative weight, each group from strongest to weakest. A span's weight is the
-    sum of its words' contributions.
-    """
-    if not words.forms:
-        return ()
-    sums, quotable = _score_ranges(words, contributions)
-    floor = max(MIN_LOG_ODDS, MIN_RELATIVE_WEIGHT * float(np.abs(sums[quotable]).max(initial=0)))
-    # A span grows by a word only if that adds more than half the average contribution of a word: short spans are
-    # clearer.
-    price = np.abs(contributions).mean() / 2 * np.arange(MAX_QUOTE_WORDS)[:, None]
-    chosen = _pick_best(np.where(quotable & (sums >= floor), sums - price, -np.inf), MAX_SUPPORTING_QUOTES)
-    against = np.where(quotable & (sums <= -floor), -sums - price, -np.inf)
-    for word_range in chosen:
-        _mask_overlapping(against, word_range)
-    chosen += _pick_best(against, MAX_OPPOSING_QUOTES)
-    spans = [_span(words, sums, word_range) for word_range in chosen]
-    return tuple(sorted(spans, key=_strongest_first))
+Support = Literal["clear", "weak", "none"]
+"""How far a post speaks for the label that it was given: "none" if the label is no likelier than it usually is, "weak"
+if it is hardly likelier (`NEAR_PRIOR`)."""
 
 
 def choose_passage(
@@ -110,54 +65,6 @@ def _clauses(words: WordSequence) -> list[tuple[int, int]]:
     return [
         (start, end) for start, end in pairwise(borders) if start < end and not words.is_placeholder[start]
     ]
-
-
-def _span(words: WordSequence, sums: FloatArray, word_range: WordRange) -> Span:
-    first, length = word_range
-    last = first + length - 1
-    weight = float(sums[length - 1, first])
-    return Span(start=int(words.starts[first]), end=int(words.ends[last]), weight=weight)
-
-
-def _strongest_first(span: Span) -> tuple[bool, float]:
-    weight = span.weight or 0.0
-    return weight < 0, -abs(weight)
-
-
-def _score_ranges(words: WordSequence, contributions: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Score all ranges of at most `MAX_QUOTE_WORDS` words.
-
-    Returns
-    -------
-    Two arrays, shape (MAX_QUOTE_WORDS, words); [n, i] is about the n + 1 words from word i on. The first is the sum of
-    their contributions, the second whether they can be quoted: all are in one clause, and none is a placeholder.
-    """
-    count = len(words.forms)
-    first = np.arange(count)
-    stop = first + np.arange(1, MAX_QUOTE_WORDS + 1)[:, None]
-    inside = np.minimum(stop, count)
-    before = np.concatenate([[0.0], np.cumsum(contributions)])
-    quotable = (stop <= count) & (words.clauses[inside - 1] == words.clauses) & ~words.is_placeholder
-    return before[inside] - before[:count], quotable
-
-
-def _pick_best(scores: FloatArray, most: int) -> list[WordRange]:
-    """Pick the best ranges greedily, without overlaps; modifies `scores`."""
-    chosen: list[WordRange] = []
-    while len(chosen) < most:
-        row, first = divmod(int(scores.argmax()), scores.shape[1])
-        if not scores[row, first] > 0:
-            break
-        chosen.append((first, row + 1))
-        _mask_overlapping(scores, chosen[-1])
-    return chosen
-
-
-def _mask_overlapping(scores: FloatArray, word_range: WordRange) -> None:
-    """Exclude every range that shares a word with this one."""
-    first, n_words = word_range
-    for length in range(1, len(scores) + 1):
-        scores[length - 1, max(0, first - length + 1) : first + n_words] = -np.inf
 
 
 def outweighing_spans(spans: tuple[Span, ...], support: Support) -> tuple[Span, ...]:
