@@ -94,9 +94,14 @@ PREDICTIONS_PATH = f"predict/{PREDICTIONS_FILE}"
 # explain
 EVIDENCE_FILE = "evidence.jsonl.zst"
 FAITHFULNESS_FILE = "faithfulness.json"
+REASONS_FILE = "reasons.jsonl.zst"
+"""Reasons that a language model wrote from the evidence alone, with `explain.text: bound`."""
+REASONS_LEDGER_PATH = "reasons.ledger.sqlite"
+"""The replies of the model that writes them, in the run's folder."""
 
 EVIDENCE_PATH = f"explain/{EVIDENCE_FILE}"
 FAITHFULNESS_PATH = f"explain/{FAITHFULNESS_FILE}"
+REASONS_PATH = f"explain/{REASONS_FILE}"
 EXPLAIN_METRICS_PATH = f"explain/{METRICS_FILE}"
 
 # evaluate

@@ -10,6 +10,15 @@ from typing import Any
 
 from mentallama.analysts.base import AnalystSpec
 from mentallama.config import Recipe
+from mentallama.explain.reasons.stage_parts import (
+    CACHE_EXCLUDED_SETTINGS as REASON_SETTINGS_EXCLUDED,
+)
+from mentallama.explain.reasons.stage_parts import (
+    reason_notes,
+    write_bound_reasons,
+    writer_inputs,
+    writer_problems,
+)
 from mentallama.files.manifest import digest_file
 from mentallama.files.record_files import read_record, read_records
 from mentallama.pipeline.stage import Stage
@@ -32,6 +41,7 @@ from mentallama.run_files import (
     METRICS_FILE,
     POSTS_PATH,
     PREDICTIONS_PATH,
+    REASONS_FILE,
     UPSTREAM_LABELS_PATH,
 )
 from mentallama.tasks import load_tasks
@@ -44,10 +54,11 @@ LEDGER_NAME = "explained-{}.ledger.sqlite"
 
 
 def explain_inputs(recipe: Recipe, folder: Path) -> dict[str, Path]:
-    """The files of the model, and upstream labels where there are any."""
+    """The files of the models, and upstream labels where there are any."""
     upstream = folder / UPSTREAM_LABELS_PATH
     found = {UPSTREAM_LABELS_PATH: upstream} if upstream.is_file() else {}
-    return predict_inputs(recipe, folder) | found
+    assert recipe.explain is not None
+    return predict_inputs(recipe, folder) | found | writer_inputs(recipe.explain.bound)
 
 
 def explain_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
@@ -62,13 +73,7 @@ def explain_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     for name in recipe.explain.methods:
         if problem := method_problem(name, kind):
             yield f"explain.methods: {problem}"
-
-
-def explain_analyst_kinds(recipe: Recipe, folder: Path) -> tuple[str, ...]:
-    """The kind of the analyst; none if the recipe does not say which."""
-    if recipe.predict is None:
-        return ()
-    return (AnalystSpec.parse(analyst_spec(recipe, folder)).kind,)
+    yield from writer_problems(recipe.explain.bound)
 
 
 def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
@@ -102,11 +107,15 @@ def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
         methods = {name: open_attribution(name, analyst) for name in names}
         resampling = Resampling(resamples=settings.resamples, seed=recipe.seed)
         report = run(analyst, answers, methods, out, folder / JOURNAL_NAME.format(identity), resampling)
-    return {
+    counts: dict[str, Any] = {
         "answers": sum(found.rows for found in report.sets.values()),
         "methods": list(report.methods),
         "skipped": report.skipped,
     }
+    if settings.bound is not None:
+        method = report.methods[0]
+        counts["reasons"] = write_bound_reasons(settings.bound, job.tasks, answers, method, folder, out)
+    return counts
 
 
 def _posts_of(folder: Path, splits: tuple[Split, ...]) -> Callable[[], Iterable[Post]]:
@@ -138,14 +147,25 @@ def predict_settings(recipe: Recipe) -> dict[str, Any]:
     return {"predict": recipe.predict.model_dump(mode="json", exclude=excluded)}
 
 
+def explain_analyst_kinds(recipe: Recipe, folder: Path) -> tuple[str, ...]:
+    """The kind of the analyst, if the recipe says which, and of a model on this machine that writes reasons."""
+    assert recipe.explain is not None
+    if recipe.predict is None:
+        return ()
+    bound = recipe.explain.bound
+    writers = ("causal",) if bound is not None and bound.kind == "causal" else ()
+    return (AnalystSpec.parse(analyst_spec(recipe, folder)).kind, *writers)
+
+
 def explain_notes(folder: Path) -> Iterator[str]:
-    """A line for answers that could not be explained."""
+    """A line for answers that could not be explained, and one for those without a bound reason."""
     from mentallama.explain.results import FaithfulnessFile
 
     skipped = read_record(folder / FAITHFULNESS_PATH, FaithfulnessFile).skipped
     if skipped:
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
         yield f"note: explain: {sum(skipped.values()):,} answers were not explained ({counts})"
+    yield from reason_notes(folder)
 
 
 def delete_journals(folder: Path) -> None:
@@ -166,7 +186,8 @@ STAGE = Stage(
     run=explain,
     cache_extra=predict_settings,
     analyst_kinds=explain_analyst_kinds,
+    cache_exclude={"bound": REASON_SETTINGS_EXCLUDED},
     notes=explain_notes,
     on_done=delete_journals,
-    file_patterns=(EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE),
+    file_patterns=(EVIDENCE_FILE, FAITHFULNESS_FILE, REASONS_FILE, METRICS_FILE),
 )

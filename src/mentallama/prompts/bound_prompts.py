@@ -1,4 +1,4 @@
-"""Prompts for a reason that is bound to evidence: the model sees the passages of a post that it may use, and no more."""
+"""Prompts for a reason that is bound to evidence: the model sees the passages that it may use, not the post."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from mentallama.explain.reasons.verification import BoundAnswer, verify_reason
 from mentallama.llm_api.dialogues import Ask, Dialogue
+from mentallama.llm_api.types import failure_kind
 from mentallama.prompts import ChatMessage
 from mentallama.prompts.bound_prompts import bound_again, bound_prompt
 from mentallama.records import Form, Record, Span
@@ -67,7 +68,7 @@ def reason_dialogue(
     for attempt in range(1, max_attempts + 1):
         (completion,) = yield [ask(messages)]
         if completion.state == "failed":
-            kinds = (*faults, completion.reason or "no reason")
+            kinds = (*faults, failure_kind(completion.reason))
             return WrittenReason(status="failed", attempts=attempt, faults=kinds)
         found = verify_reason(answer, completion.text, form, completion.finish_reason)
         if completion.state == "refused" or "refused" in found.kinds:

@@ -1,11 +1,10 @@
-"""Write bound reasons: one for each answer, from the evidence of one method, by a model on this machine or behind an API.
+"""Write bound reasons: one for each answer, from the evidence of one method.
 
-The ledger holds every reply, so a killed run pays for nothing twice.
+The model is on this machine or behind an API. The ledger holds every reply, so a killed run pays for nothing twice.
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -62,13 +61,7 @@ def evidenced(answer: ExplainedAnswer, row: EvidenceRow, top_k: int) -> Evidence
 
 
 def write_reasons(
-    answers: Sequence[EvidencedAnswer],
-    tasks: Mapping[str, Task],
-    settings: BoundText,
-    out: Path,
-    ledger_path: Path,
-    log: LogFn,
-    environ: Mapping[str, str] = os.environ,
+    writer: ReasonWriter, answers: Sequence[EvidencedAnswer], out: Path, log: LogFn
 ) -> Counter[str]:
     """Have a reason written for each answer, and write them into the file `out`; returns counts by status.
 
@@ -77,31 +70,37 @@ def write_reasons(
     UsageError
         The model does not exist or cannot be asked, or its key or a field of the request is wrong.
     MentallamaError
-        The endpoint is down, the budget is used up, or too many requests failed: the same command asks again.
+        The endpoint is down, the budget is used up, or too many requests failed: the same call asks again.
     """
-    with Ledger(ledger_path) as ledger:
-        writer = _ReasonWriter(_open_endpoint(settings, environ), tasks, settings, ledger)
-        writer.log_estimate(answers, log)
-        writer = writer.ask_all(answers, log)
-        counts: Counter[str] = Counter()
-        failed: Counter[str] = Counter()
-        with record_writer(out) as write:
-            for answer in answers:
-                reason = writer.reason(answer)
-                write(reason)
-                counts[reason.status] += 1
-                failed.update(reason.faults[-1:] if reason.status == "failed" else ())
-        if counts["failed"] > settings.max_failed_share * len(answers):
-            ledger.delete_failed()
-            raise MentallamaError(
-                f"explain: {counts['failed']} of {len(answers)} reasons have a failed request "
-                f"({describe_failures(failed)}), more than explain.bound.max_failed_share ({settings.max_failed_share:g}) "
-                "allows; the same command sends them again"
-            )
+    writer.log_estimate(answers, log)
+    writer = writer.ask_all(answers, log)
+    counts: Counter[str] = Counter()
+    failed: Counter[str] = Counter()
+    with record_writer(out) as write:
+        for answer in answers:
+            reason = writer.reason(answer)
+            write(reason)
+            counts[reason.status] += 1
+            failed.update(reason.faults[-1:] if reason.status == "failed" else ())
+    allowed = writer.settings.max_failed_share
+    if failed.total() > allowed * len(answers):
+        writer.ledger.delete_failed()
+        raise MentallamaError(
+            f"explain: {failed.total()} of {len(answers)} reasons have a failed request "
+            f"({describe_failures(failed)}), more than explain.bound.max_failed_share ({allowed:g}) allows; the same "
+            "command sends them again"
+        )
     return counts
 
 
-def _open_endpoint(settings: BoundText, environ: Mapping[str, str]) -> Endpoint:
+def open_writer(settings: BoundText, environ: Mapping[str, str]) -> Endpoint:
+    """The model of the settings as an endpoint; nothing is loaded or sent.
+
+    Raises
+    ------
+    UsageError
+        There is no such script, or the URL or the key is wrong.
+    """
     if settings.kind == "remote":
         return open_endpoint(settings.spec, settings, environ)
     if settings.kind == "scripted":
@@ -110,8 +109,8 @@ def _open_endpoint(settings: BoundText, environ: Mapping[str, str]) -> Endpoint:
 
 
 @dataclass(frozen=True)
-class _ReasonWriter:
-    """The model that writes; its replies are in the ledger."""
+class ReasonWriter:
+    """The model that writes (`open_writer`); its replies are in the ledger."""
 
     endpoint: Endpoint
     tasks: Mapping[str, Task]
@@ -148,7 +147,7 @@ class _ReasonWriter:
         if warning := budget_warning([estimate], self.settings.budget, self.ledger.total_spent()):
             log(f"explain: {warning}")
 
-    def ask_all(self, answers: Sequence[EvidencedAnswer], log: LogFn) -> _ReasonWriter:
+    def ask_all(self, answers: Sequence[EvidencedAnswer], log: LogFn) -> ReasonWriter:
         """Ask until every dialogue has ended; returns the writer with the settings that its model was found to need."""
         try:
             self._ask(answers)

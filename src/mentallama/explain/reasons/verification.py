@@ -19,6 +19,9 @@ MIN_FOREIGN_WORDS = 4
 """Shortest run of words of the post, outside the passages, that a reason may not repeat; shorter ones are chance. Twice
 as many characters in scripts without spaces, whose words have two on average."""
 
+_BREAK = "“”"
+"""Stands for a quotation between a reason's own words."""
+
 Words = tuple[str, ...]
 
 
@@ -63,7 +66,7 @@ def _faults(answer: BoundAnswer, reading: Reading, quotes: Sequence[str]) -> Ite
         yield "another label", "The first sentence is not the given answer."
     if not reading.explanation:
         yield "no reason", "The reason is missing."
-    own_words = replace_quotes(reading.explanation, quotes)
+    own_words = replace_quotes(reading.explanation, quotes, _BREAK)
     if others := _other_labels(answer, own_words):
         yield "another label", f"The reason speaks of another answer: {', '.join(others)}."
     foreign = [quote for quote in quotes if not any(_stands_in(part, quote) for part in answer.passages)]
@@ -72,7 +75,7 @@ def _faults(answer: BoundAnswer, reading: Reading, quotes: Sequence[str]) -> Ite
         yield "foreign quotation", f"These quotations are none of the passages: {listed}."
     if not quotes:
         yield "no quotation", "The reason quotes no passage."
-    if run := foreign_words(answer, reading.explanation):
+    if run := next(filter(None, (foreign_words(answer, part) for part in own_words.split(_BREAK))), ()):
         yield "other words of the post", f"These words are not in the passages: {' '.join(run)}."
 
 
@@ -91,12 +94,12 @@ def _other_labels(answer: BoundAnswer, own_words: str) -> list[str]:
     return sorted(stated - {answer.label})
 
 
-def foreign_words(answer: BoundAnswer, reason: str) -> Words:
-    """The first long run of words of the reason that the post has, and no passage; () if there is none."""
+def foreign_words(answer: BoundAnswer, own_words: str) -> Words:
+    """The first long run of a reason's own words that the post has, and no passage; () if there is none."""
     length = (2 if UNSPACED_LETTER.search(answer.post) else 1) * MIN_FOREIGN_WORDS
     allowed = {run for passage in answer.passages for run in _runs(passage, length)}
     in_post = set(_runs(answer.post, length))
-    return next((run for run in _runs(reason, length) if run in in_post and run not in allowed), ())
+    return next((run for run in _runs(own_words, length) if run in in_post and run not in allowed), ())
 
 
 def _runs(text: str, length: int) -> Iterator[Words]:
