@@ -20,6 +20,7 @@ from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap, Remo
 from mentallama.evaluate.published.reader import ReaderDifference
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import ScoredRow
+from mentallama.explain.reasons.dialogue import BoundReason
 from mentallama.explain.results import EvidenceRow, FaithfulnessFile, MethodTiming
 from mentallama.explanation_metrics.base import ExplanationRow
 from mentallama.files.erasure_requests import ErasureList
@@ -77,6 +78,10 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             File(
                 f"{names.TENSORBOARD_FOLDER}/FINGERPRINT/",
                 "With `train.tensorboard: true`: event files of each training, for `tensorboard --logdir`.",
+            ),
+            File(
+                names.REASONS_LEDGER_PATH,
+                "SQLite: the replies of the model that writes reasons for `explain`, and their costs.",
             ),
             File(
                 names.JUDGE_LEDGER_PATH,
@@ -221,7 +226,7 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
         ),
     ),
     "explain": (
-        "No file holds a word of a post. See [Explain](explain.md).",
+        "No file but the reasons holds a word of a post. See [Explain](explain.md).",
         (
             File(
                 names.EVIDENCE_FILE,
@@ -230,6 +235,11 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
             ),
             File(
                 names.FAITHFULNESS_FILE, "Faithfulness and plausibility by set and method.", FaithfulnessFile
+            ),
+            File(
+                names.REASONS_FILE,
+                "With `text: bound`: reasons that a language model wrote from the evidence alone, verified.",
+                BoundReason,
             ),
             File(
                 names.METRICS_FILE,

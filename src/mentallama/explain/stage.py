@@ -69,7 +69,7 @@ def explain_problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     if recipe.predict is None:
         yield "explain has no predictions to explain: add predict to the recipe"
         return
-    (kind,) = explain_analyst_kinds(recipe, folder)
+    kind, *_ = explain_analyst_kinds(recipe, folder)
     for name in recipe.explain.methods:
         if problem := method_problem(name, kind):
             yield f"explain.methods: {problem}"

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from mentallama.config.explain import BoundText, Explain
 from mentallama.errors import MentallamaError
-from mentallama.explain.answers import ExplainedAnswer
 from mentallama.explain.deletion import DeletionCurve
 from mentallama.explain.reasons.dialogue import BoundReason
 from mentallama.explain.reasons.run import (
@@ -25,29 +24,15 @@ from mentallama.explain.reasons.run import (
 from mentallama.explain.results import EvidenceRow
 from mentallama.files.record_files import read_records
 from mentallama.llm_api.ledger.ledger import Ledger
-from mentallama.records import Span, example_of
+from mentallama.records import Span
 from mentallama.tasks import load_tasks
+from tests.factories.bound_reasons import TEXT, evidence
 from tests.factories.endpoint_server import Body, Plan, Server, serving
-from tests.factories.linear_cases import make_post
 
-TEXT = "I cannot get out of bed, and I cry all day long. My sister cooks for me and nobody else calls."
 YES = "Yes, the poster suffers from depression. Reasoning: "
 GOOD = f"{YES}The writer says “I cannot get out of bed” and “I cry all day long”."
 FOREIGN = f"{YES}The writer says “I cry all day long” and “nobody else calls”."
 WRONG = "No, the poster does not suffer from depression. Reasoning: The writer says “I cry all day long”."
-
-
-def evidence(
-    number: int = 0, passages: Sequence[str] = ("I cry all day long", "I cannot get out of bed")
-) -> EvidencedAnswer:
-    post = make_post("DR", "test", f"{TEXT} Day {number}.", {"depression": "yes"})
-    spans = tuple(
-        Span(start=(start := post.text.index(passage)), end=start + len(passage), weight=2.0 - rank)
-        for rank, passage in enumerate(passages)
-    )
-    return EvidencedAnswer(
-        ExplainedAnswer(example_of(post, "depression", "instruction"), "yes", ()), "exact", spans
-    )
 
 
 @contextmanager
