@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 from mentallama.analysts.base import Analyst
 from mentallama.analysts.registry import open_analyst
 from mentallama.attribution.base import Attribution, AttributionMethod
+from mentallama.attribution.evidence import word_contributions
 from mentallama.attribution.registry import default_method, open_attribution
 from mentallama.attribution.units import word_units
 from mentallama.explain.deletion import deletion_curves, top_choices
-from mentallama.explain.word_ranking import word_weights
 from mentallama.files.record_files import read_records
 from mentallama.metrics.bootstrap import Resampling, mean_interval
 from mentallama.metrics.significance import sign_flip_p_value
@@ -64,7 +64,8 @@ def score(
     choices = []
     for example, label, attribution in zip(examples, labels, found, strict=True):
         words = word_units(example.text)
-        choices.append(top_choices(example, label, words, word_weights(attribution, words)))
+        weights = word_contributions([start for start, _ in words], attribution)
+        choices.append(top_choices(example, label, words, weights))
     curves = [
         curve
         for start in range(0, len(choices), BATCH)
@@ -140,8 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--data", type=Path, required=True, help="folder with posts.jsonl.zst, as collect writes"
     )
     parser.add_argument("--split", choices=("test", "validation"), default="test")
-    parser.add_argument("--posts", type=int, default=100, help="posts of each set")
-    parser.add_argument("--shap-posts", type=int, default=24, help="posts that shap explains; 0: none")
+    parser.add_argument("--posts", type=int, default=75, help="posts of each set")
+    parser.add_argument("--shap-posts", type=int, default=16, help="posts that shap explains; 0: none")
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     options = parser.parse_args(argv)
 

@@ -1,4 +1,4 @@
-"""Words ranked by attributions, and random words in passages of the same lengths."""
+"""Words ranked by weights, and random words in passages of the same lengths."""
 
 from __future__ import annotations
 
@@ -7,32 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.attribution.base import Attribution
-from mentallama.explain.word_ranking import random_words_in_runs, run_lengths, top_words, word_weights
-
-WORDS = [(0, 2), (3, 8), (9, 11), (12, 17)]
-
-
-def attribution(*weighted: tuple[int, int, float]) -> Attribution:
-    units = tuple((start, end) for start, end, _ in weighted)
-    return Attribution("yes", units, tuple(weight for *_, weight in weighted), "test")
-
-
-@pytest.mark.parametrize(
-    ("weighted", "expected"),
-    [
-        ([(0, 2, 1.0), (12, 17, -2.0)], [1, 0, 0, -2]),
-        ([(0, 12, 3.0), (12, 17, 2.0)], [1, 1, 1, 2]),  # a clause and the space after it
-        ([(4, 10, 1.0)], [0, 0.5, 0.5, 0]),  # a part of a word is the word
-        ([(2, 3, 5.0)], [0, 0, 0, 0]),  # a space is no word
-        ([(3, 5, 1.0), (5, 8, 2.0)], [0, 3, 0, 0]),  # two pieces of one word
-        ([], [0, 0, 0, 0]),
-    ],
-)
-def test_a_unit_divides_its_weight_among_its_words(
-    weighted: list[tuple[int, int, float]], expected: list[float]
-) -> None:
-    assert word_weights(attribution(*weighted), WORDS).tolist() == expected
+from mentallama.explain.word_ranking import random_words_in_runs, run_lengths, top_words
 
 
 @pytest.mark.parametrize(

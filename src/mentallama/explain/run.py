@@ -18,6 +18,7 @@ import numpy as np
 
 from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import Attribution, AttributionMethod
+from mentallama.attribution.evidence import evidence_spans, word_contributions
 from mentallama.errors import UsageError
 from mentallama.explain.answers import AnswerSelection, ExplainedAnswer
 from mentallama.explain.deletion import (
@@ -30,7 +31,7 @@ from mentallama.explain.deletion import (
 from mentallama.explain.plausibility import plausibility
 from mentallama.explain.results import EvidenceRow, FaithfulnessFile, MethodTiming
 from mentallama.explain.summary import summarize_set
-from mentallama.explain.word_ranking import word_weights
+from mentallama.explain.word_ranking import FloatArray
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import record_writer, write_records
 from mentallama.files.record_journal import RecordJournal
@@ -138,7 +139,7 @@ def _explain_batch(
             attributed += [(answer, part, seconds) for answer, part in zip(remaining, found, strict=True)]
     choices = []
     for answer, attribution, _ in attributed:
-        weights = word_weights(attribution, answer.words)
+        weights = _word_weights(answer, attribution)
         top = top_choices(answer.example, answer.label, answer.words, weights)
         rng = np.random.default_rng(int(stable_id(str(seed), answer.example.id, attribution.method), 16))
         choices += [top, matched_choices(top, rng)]
@@ -155,6 +156,7 @@ def _evidence_row(
     answer: ExplainedAnswer, attribution: Attribution, top: DeletionCurve, matched: DeletionCurve
 ) -> EvidenceRow:
     example = answer.example
+    spans = evidence_spans(example.text, attribution)
     return EvidenceRow(
         example_id=example.id,
         post_id=example.post_id,
@@ -162,15 +164,19 @@ def _evidence_row(
         question=example.question,
         label=answer.label,
         method=attribution.method,
+        spans=spans,
         units=attribution.units,
         weights=tuple(round(weight, DIGITS) for weight in attribution.weights),
         completeness_gap=attribution.completeness_gap,
         top=_rounded(top),
         matched=_rounded(matched),
-        plausibility=plausibility(
-            answer.words, word_weights(attribution, answer.words), (), answer.annotated
-        ),
+        plausibility=plausibility(answer.words, _word_weights(answer, attribution), spans, answer.annotated),
     )
+
+
+def _word_weights(answer: ExplainedAnswer, attribution: Attribution) -> FloatArray:
+    """The weight of each word; a clause ranks by its mean, so that a long one does not come first for its length."""
+    return word_contributions([start for start, _ in answer.words], attribution)
 
 
 def _rounded(curve: DeletionCurve) -> DeletionCurve:

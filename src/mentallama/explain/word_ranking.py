@@ -1,4 +1,4 @@
-"""Words of a post ranked by an attribution, and random words in passages of the same lengths."""
+"""Words of a post ranked by their weights, and random words in passages of the same lengths."""
 
 from __future__ import annotations
 
@@ -9,39 +9,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.attribution.base import Attribution, CharRange
-
 FloatArray = NDArray[np.float64]
 WordIndices = tuple[int, ...]
 """Positions of words in their post, ascending."""
-
-
-def word_weights(attribution: Attribution, words: Sequence[CharRange]) -> FloatArray:
-    """The weight of each word: a unit's weight is divided evenly among the words that it touches.
-
-    So a clause ranks by its mean, and a long one does not come first for its length. A word outside of all units
-    weighs 0.
-
-    Parameters
-    ----------
-    attribution
-        Weights of units, whose order and borders may be any.
-    words
-        Ranges of characters of the post's words, ascending.
-
-    Returns
-    -------
-    Array of shape (words,), in log-odds.
-    """
-    weights = np.zeros(len(words))
-    starts = np.array([start for start, _ in words], dtype=np.int64)
-    ends = np.array([end for _, end in words], dtype=np.int64)
-    for (start, end), weight in zip(attribution.units, attribution.weights, strict=True):
-        # Words are ascending and disjoint: those that a unit touches are a slice.
-        touched = slice(int(np.searchsorted(ends, start, "right")), int(np.searchsorted(starts, end, "left")))
-        if touched.stop > touched.start:
-            weights[touched] += weight / (touched.stop - touched.start)
-    return weights
 
 
 def top_words(weights: FloatArray, share: float) -> WordIndices:
