@@ -125,7 +125,7 @@ def _explanations(recipe: Recipe) -> Literal["none", "templates", "model"]:
     learns = getattr(settings, "objective", None) in {"sft", "dpo"} or isinstance(settings, Seq2seqSettings)
     if not (learns or (isinstance(settings, EncoderSettings) and settings.reads == "explanations")):
         return "none"
-    by_models = recipe.teach is None or any(teacher.remote for teacher in recipe.teach.teacher)
+    by_models = recipe.teach is None or any(teacher.takes_requests for teacher in recipe.teach.teacher)
     return "model" if by_models else "templates"
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from mentallama.check.gates.prompt_leakage import check_prompt_leakage
 from mentallama.prompts import prompt_instructions
+from mentallama.prompts.scale_prompts import SCALE_INSTRUCTIONS
 from mentallama.tasks import load_tasks
 from tests.factories.gate_rows import row
 
@@ -56,3 +57,9 @@ def test_every_shipped_instruction_is_a_leak_and_no_answer_is() -> None:
                     row(label.answer.instruction, task=task.set, label="-"), 8, told
                 ).ok
     assert checked > 50
+
+
+def test_instructions_about_scales_are_a_leak() -> None:
+    told = [text for text in SCALE_INSTRUCTIONS if len(text.split()) >= 8]
+    assert len(told) >= 8
+    assert [text for text in told if check_prompt_leakage(row(f"So it is. {text}"), 8).ok] == []

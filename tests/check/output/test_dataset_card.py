@@ -18,6 +18,7 @@ from mentallama.check.output.dataset import AcceptedResponse, dataset_writer
 from mentallama.check.output.dataset_card import (
     TEMPLATE_TEACHER,
     DatasetCardData,
+    collect_card_data,
     front_matter,
     render_dataset_card,
     render_terms,
@@ -33,11 +34,13 @@ from mentallama.check.output.gate_report_schema import (
     UnusableAnswers,
 )
 from mentallama.check.response_rows import ResponseRow
+from mentallama.config import read_recipe
 from mentallama.files.atomic import write_text
 from mentallama.records import FORMS, Split
 from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks
 from tests.factories.check_cases import post_of, row_for
+from tests.factories.project import ROOT
 
 TASKS = load_tasks()
 LEAKS = {
@@ -362,3 +365,20 @@ def test_the_gate_report_marks_high_risk_labels_and_puts_them_first() -> None:
     assert "| undecided |" in page
     assert "## Predicted labels" in page
     assert "- consistency: no training rows." in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "checker"),
+    [
+        ((), "the same model"),
+        (('teach.scale={"checker": "remote:small@http://127.0.0.1:8000/v1"}',), "small"),
+    ],
+)
+def test_a_card_says_how_scales_were_filled(changes: tuple[str, ...], checker: str, tmp_path: Path) -> None:
+    recipe = read_recipe(ROOT / "recipes/sample-scale-teacher.yaml", changes)
+    card = collect_card_data(recipe, tmp_path, gates_of(()), False, ())
+    assert card.teachers == [
+        "The replies were scripted: they come from a file.",
+        f"Scales were filled item by item, and the items were checked by {checker}.",
+    ]
+    assert card.has_model_explanations

@@ -9,6 +9,7 @@ from mentallama.check.gates.statements import find_statements
 from mentallama.check.response_rows import ResponseRow
 from mentallama.errors import counted
 from mentallama.prompts import prompt_instructions
+from mentallama.prompts.scale_prompts import SCALE_INSTRUCTIONS
 from mentallama.records import FORMS, Verdict
 from mentallama.tasks import Task
 from mentallama.text.tokenize import word_tokens
@@ -25,7 +26,8 @@ def check_prompt_leakage(row: ResponseRow, ngram: int, instructions: Sequence[st
         Number of consecutive words copied from the instructions that counts as leakage. Words of the post, the
         questions, the answers and the labels, which an explanation may legitimately repeat, do not count.
     instructions
-        The prompt's own wording; by default that of the teacher prompts for this task and question.
+        The prompt's own wording; by default that of the teacher prompts for this task and question, and of those for
+        scales.
 
     Returns
     -------
@@ -34,7 +36,7 @@ def check_prompt_leakage(row: ResponseRow, ngram: int, instructions: Sequence[st
         the number of findings.
     """
     if instructions is None:
-        instructions = prompt_instructions(row.task, row.example.question)
+        instructions = (*prompt_instructions(row.task, row.example.question), *SCALE_INSTRUCTIONS)
     text = row.unquoted_explanation()
     n_mentions = sum(1 for _ in find_statements("leak", text, row.post.text))
     n_copied = _count_copied_words(row, text, tuple(instructions), ngram)

@@ -12,7 +12,7 @@ import yaml
 from mentallama.check.output.dataset import dataset_path
 from mentallama.check.output.gate_report import gate_table
 from mentallama.check.output.gate_report_schema import GateReport
-from mentallama.config import Recipe, Teacher, parse_remote_spec
+from mentallama.config import Recipe, Teach, Teacher, parse_remote_spec
 from mentallama.files.markdown import (
     escape_markdown,
     format_cell,
@@ -103,9 +103,7 @@ def collect_card_data(
         tasks=recipe.catalogue(),
         parquet=parquet,
         languages=languages,
-        teachers=[RELEASE_TEACHER]
-        if teach is None
-        else [_describe_teacher(teacher) for teacher in teach.teacher],
+        teachers=[RELEASE_TEACHER] if teach is None else _describe_teachers(teach),
         prompt=_describe_prompt(recipe, teach_summary),
         collect_summary=_read_optional_json(folder / COLLECT_SUMMARY_PATH) or {},
         label_drift=_read_optional_json(folder / LABEL_DRIFT_PATH) or (),
@@ -116,20 +114,37 @@ def _read_optional_json(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
+def _describe_teachers(teach: Teach) -> list[str]:
+    """A sentence about each teacher, and one about its checker."""
+    sentences = [_describe_teacher(teacher) for teacher in teach.teacher]
+    if teach.method == "item-by-item":
+        checker = teach.scale.checker
+        checked = "the same model" if checker is None else _model_name(checker)
+        sentences.append(f"Scales were filled item by item, and the items were checked by {checked}.")
+    return sentences
+
+
+def _model_name(teacher: Teacher) -> str:
+    if teacher.kind == "scripted":
+        return "a file of replies"
+    return escape_markdown(parse_remote_spec(teacher.spec)[0])
+
+
 def _describe_teacher(teacher: Teacher) -> str:
     """One sentence about a teacher, without the URL of its endpoint."""
+    if teacher.kind == "scripted":
+        return "The replies were scripted: they come from a file."
     if not teacher.remote:
         return TEMPLATE_TEACHER
-    model, _ = parse_remote_spec(teacher.spec)
     limits = f"at temperature {teacher.temperature:g} for at most {teacher.max_tokens} tokens"
-    return f"{escape_markdown(model)} was asked {limits}."
+    return f"{_model_name(teacher)} was asked {limits}."
 
 
 def _describe_prompt(recipe: Recipe, teach_summary: Mapping[str, Any] | None) -> str | None:
     if (
         recipe.teach is None
         or teach_summary is None
-        or not any(teacher.remote for teacher in recipe.teach.teacher)
+        or not any(teacher.takes_requests for teacher in recipe.teach.teacher)
     ):
         return None
     form = "a JSON object" if teach_summary["structured"] else "an answer sentence and its reasoning"
