@@ -39,7 +39,16 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("explanation_metrics",),
     ("pipeline.stage", "pipeline.cache_key", "pipeline.run_lock"),
     STAGE_NAMES,
-    ("pipeline", "erasure", "export", "doctor", "reproduce", "robustness", "meta_evaluation"),
+    (
+        "pipeline",
+        "erasure",
+        "export",
+        "doctor",
+        "reproduce",
+        "robustness",
+        "meta_evaluation",
+        "symptom_extraction",
+    ),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mentallama.evaluate.answers import evaluate, evaluate_folder
     from mentallama.pipeline.run import Run, run
     from mentallama.records import Reading
+    from mentallama.symptoms import SymptomMention, SymptomTable, find_symptoms, load_packs, score_scale
     from mentallama.tasks import Task, load_tasks
 
 __all__ = [
@@ -35,16 +36,21 @@ __all__ = [
     "Quotation",
     "Reading",
     "Run",
+    "SymptomMention",
+    "SymptomTable",
     "Task",
     "TooManyRejectsError",
     "UsageError",
     "__version__",
     "evaluate",
     "evaluate_folder",
+    "find_symptoms",
+    "load_packs",
     "load_tasks",
     "open_analyst",
     "read_answer",
     "run",
+    "score_scale",
     "write_answer",
 ]
 
@@ -57,14 +63,19 @@ _MODULES = {
     "Quotation": "mentallama.analysts.answer",
     "Reading": "mentallama.records",
     "Run": "mentallama.pipeline.run",
+    "SymptomMention": "mentallama.symptoms",
+    "SymptomTable": "mentallama.symptoms",
     "Task": "mentallama.tasks",
     "TooManyRejectsError": "mentallama.errors",
     "UsageError": "mentallama.errors",
     "evaluate_folder": "mentallama.evaluate.answers",
+    "find_symptoms": "mentallama.symptoms",
+    "load_packs": "mentallama.symptoms",
     "load_tasks": "mentallama.tasks",
     "open_analyst": "mentallama.analysts.registry",
     "read_answer": "mentallama.answers.parse",
     "run": "mentallama.pipeline.run",
+    "score_scale": "mentallama.symptoms",
     "write_answer": "mentallama.answers.format",
 }
 

@@ -113,7 +113,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     settings = parse_options(predict_overrides(overrides))
     job, _ = PredictJob(model, settings, tasks).with_examples((), log_to_stderr)
     options = inference_options(job)
-    answers = open_with_options(model, options).analyze(_read_post(text), task)
+    answers = open_with_options(model, options).analyze(read_post(text), task)
     if (
         problem := next((answer.reason for answer in answers if answer.status == "skipped"), None)
     ) is not None:
@@ -129,7 +129,7 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         print_answers(answers, tasks)
 
 
-def _read_post(text: str) -> str:
+def read_post(text: str) -> str:
     """The post of an argument or, for `-`, of standard input. Bytes that are not UTF-8 are replaced."""
     if text != "-":
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -25,6 +25,7 @@ from mentallama.cli.export import add_export_command
 from mentallama.cli.options import CONTEXT_SETTINGS, CommandLine, TasksFolder
 from mentallama.cli.setup.doctor import doctor
 from mentallama.cli.stages import add_stage_commands
+from mentallama.cli.symptoms import add_symptoms_command
 from mentallama.errors import EXIT_FAILED, MentallamaError, printable
 from mentallama.files.atomic import system_error_sentence
 from mentallama.program import PROGRAM, command_line
@@ -96,6 +97,7 @@ add_stage_commands(app)
 add_compare_command(app)
 add_catalogue_commands(app)
 add_analyze_command(app)
+add_symptoms_command(app)
 add_reproduce_command(app)
 add_robustness_command(app, log_to_stderr)
 add_meta_evaluate_command(app)

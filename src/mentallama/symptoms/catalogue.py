@@ -48,6 +48,11 @@ def _shipped_packs() -> Mapping[str, CriterionPack]:
 def load_packs(folder: str | PathLike[str] | None = None) -> Mapping[str, CriterionPack]:
     """Load all packs by name, read-only: those of the package, overridden and extended by those in `folder`.
 
+    Parameters
+    ----------
+    folder
+        A folder of packs (`.yaml`); None: only those of the package.
+
     Raises
     ------
     UsageError

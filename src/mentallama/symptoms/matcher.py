@@ -161,6 +161,11 @@ class SymptomMatcher:
                     hint = did_you_mean(unknown[0], self.symptoms)
                     raise UsageError(f"{pack.name}, {item}: there is no symptom {unknown[0]!r}; {hint}")
 
+    @property
+    def packs(self) -> tuple[str, ...]:
+        """Names of the packs whose items are named."""
+        return tuple(pack.name for pack in self._packs.values())
+
     @cached_property
     def symptoms(self) -> Mapping[str, str]:
         """Meaning of each symptom that can be found."""
@@ -198,7 +203,7 @@ class SymptomMatcher:
         return found
 
     def find(self, text: str, language: str | None = None) -> SymptomTable:
-        """Find the symptoms that a text mentions.
+        """Find the symptoms that a text mentions, of those that a pack names.
 
         Parameters
         ----------
@@ -217,6 +222,7 @@ class SymptomMatcher:
                 criteria=self._criteria[match.key],
             )
             for match, status in found
+            if self._criteria[match.key]
         )
         return SymptomTable(language=code, mentions=mentions)
 
@@ -230,6 +236,18 @@ def default_matcher() -> SymptomMatcher:
 def find_symptoms(text: str, language: str | None = None) -> SymptomTable:
     """Find the symptoms that a text mentions, with the phrases and packs of the package.
 
+    Parameters
+    ----------
+    text
+        A post.
+    language
+        ISO 639-1 code of the text; None, or a language without rules: it is guessed.
+
+    Raises
+    ------
+    TypeError
+        `text` is no string.
+
     Examples
     --------
     >>> table = find_symptoms("I'm not sad, I just can't sleep")
@@ -238,4 +256,6 @@ def find_symptoms(text: str, language: str | None = None) -> SymptomTable:
     >>> table.mentions[1].criteria["PHQ-9"]
     ('sleep',)
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a post is a string, not {type(text).__name__}")
     return default_matcher().find(text, language)

@@ -46,6 +46,8 @@ def score_scale(pack: CriterionPack, filled: Mapping[str, int]) -> ScaleResult:
 
     Parameters
     ----------
+    pack
+        The scale, such as `load_packs()["PHQ-9"]`.
     filled
         The number of the level that was given, by item; items that were not filled are left out. Reversed items are
         given as filled: they are reversed here.
