@@ -193,7 +193,9 @@ class SampleSize(Record):
 class Prediction(Record):
     """An analyst's answer to one example.
 
-    `probabilities` covers all labels of the question and sums to 1; empty if the analyst provides none.
+    `probabilities` covers all labels of the question and sums to 1; empty if the analyst provides none. Of answers of
+    several parts (`tasks.answer_kinds`), it holds for each label (multi) or type (spans) the probability that it is
+    present, which do not sum to 1; for a scale, that of each level of each filled item, as `ITEM: LEVEL`.
     """
 
     example_id: str

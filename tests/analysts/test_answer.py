@@ -10,9 +10,12 @@ import pandas
 import polars
 import pytest
 
-from mentallama.analysts.answer import ANSWER_COLUMNS, Answer, Answers, Quotation
+from mentallama.analysts.answer import ANSWER_COLUMNS, Answer, Answers, Quotation, answer_of
 from mentallama.errors import UsageError
+from mentallama.records import Prediction, Reading
+from mentallama.text.clean_post import clean_post
 from tests.analysts.test_analyze import TiredAnalyst
+from tests.factories.answer_kinds import task_of_kind
 
 POST = "so tired of this"
 
@@ -41,6 +44,25 @@ def test_consoles_and_logs_show_no_text_of_a_post() -> None:
     assert repr(Answers([YES] * 1234)) == "<Answers: 1,234 about 1,234 posts; DR (depression): 1,234 yes>"
     assert repr(Answers([])) == "<Answers: 0 about 0 posts>"
     assert repr(TiredAnalyst()) == "TiredAnalyst('tired:1')"
+
+
+def test_quotations_in_a_label_are_shown_by_their_types() -> None:
+    label = 'sleep: "up at 4"; sleep: "awake; so \\"tired\\""; low mood: "gone"'
+    answer = Answer(post=POST, task="T", question="q", label=label, status="parsed", model="m")
+    assert repr(answer) == "Answer(task='T', question='q', label='sleep; low mood')"
+    assert repr(Answers([answer])) == "<Answers: 1 about 1 post; T (q): 1 sleep; low mood>"
+
+
+@pytest.mark.parametrize("kind", ["ordinal", "multi"])
+def test_only_a_single_decision_has_the_probability_of_its_label(kind: str) -> None:
+    label = "mild" if kind == "ordinal" else "sleep"
+    prediction = Prediction(
+        example_id="e", reading=Reading(status="parsed", label=label), probabilities={label: 0.7}, model="m"
+    )
+    task = task_of_kind(kind)
+    answer = answer_of(clean_post(POST), (task.set, "about"), prediction, "m", task)
+    assert answer.probability == (0.7 if kind == "ordinal" else None)
+    assert answer.probabilities == {label: 0.7}
 
 
 def test_a_slice_is_answers_too() -> None:

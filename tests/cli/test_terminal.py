@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mentallama.analysts.answer import Answer, Quotation
-from mentallama.cli.terminal import OPPOSING_STYLE, SUPPORTING_STYLE, highlight_evidence
+from mentallama.cli.terminal import (
+    OPPOSING_STYLE,
+    SUPPORTING_STYLE,
+    highlight_evidence,
+    part_probabilities,
+)
+from tests.factories.answer_kinds import task_of_kind
 
 
 def quotation(post: str, text: str, weight: float) -> Quotation:
@@ -27,3 +35,26 @@ def test_evidence_is_marked_where_it_stands_and_no_control_character_reaches_the
     assert shown.plain == "one\ntwo\\x07 so tired\\x1b[31m but fine"
     marked = [(shown.plain[span.start : span.end], span.style) for span in shown.spans if span.style]
     assert marked == [("so tired", SUPPORTING_STYLE), ("fine", OPPOSING_STYLE)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "shown"),
+    [
+        ("choice", "yes", ""),
+        ("multi", "sleep", "sleep 90%, low mood 25%"),
+        ("spans", 'sleep: "up at 4"', "sleep 90%, low mood 25%"),
+        ("scale", "energy: not at all", "energy: not at all 50%"),
+    ],
+)
+def test_the_parts_of_an_answer_have_their_probabilities(kind: str, label: str, shown: str) -> None:
+    probabilities = {"yes": 0.6, "sleep": 0.9, "low mood": 0.25, "energy: not at all": 0.5}
+    answer = Answer(
+        post="up at 4",
+        task="t",
+        question="about",
+        label=label,
+        probabilities=probabilities,
+        status="parsed",
+        model="m",
+    )
+    assert part_probabilities(answer, task_of_kind(kind)) == shown

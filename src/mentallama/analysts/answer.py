@@ -10,7 +10,8 @@ from mentallama.analysts.answer_html import MAX_SHOWN, answers_html
 from mentallama.data_frames import Column, FrameLibrary, is_missing, is_table, make_frame
 from mentallama.errors import UsageError, counted
 from mentallama.records import Example, Form, Prediction, ReadingStatus, Record, Span, example_id, stable_id
-from mentallama.tasks import QuestionKey
+from mentallama.tasks import QuestionKey, Task
+from mentallama.tasks.answer_values import without_quotations
 from mentallama.text.clean_post import CleanPost
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ class Answer(Record):
     label
         None exactly if `status` is not "parsed".
     probability
-        That of the label, 0 to 1; None if the model gives none.
+        That of the label, 0 to 1; None if the model gives none, or if the answer has several parts.
     probabilities
-        Those of all labels of the question, which sum to 1; empty if the model gives none.
+        Those of all labels of the question, which sum to 1; empty if the model gives none. Of answers of several parts,
+        those that each label or type is present, or those of the levels of each item, as `ITEM: LEVEL`.
     status
         "parsed"; "unparsed", "refused" or "truncated" for a text without a label; "failed" if the model gave no answer,
         so that asking again may help; "skipped" if the post cannot be asked about, such as an empty one.
@@ -85,6 +87,8 @@ class Answer(Record):
         """The fields that quote nothing of the post."""
         shown = ("label", "probability") if self.status == "parsed" else ("status", "reason")
         fields = {name: getattr(self, name) for name in ("task", "question", *shown)}
+        if self.label is not None and "label" in fields:
+            fields["label"] = without_quotations(self.label)
         return [
             (name, round(value, 4) if isinstance(value, float) else value)
             for name, value in fields.items()
@@ -145,15 +149,20 @@ def example_of_text(text: str, key: QuestionKey, form: Form) -> Example:
     )
 
 
-def answer_of(post: CleanPost, key: QuestionKey, prediction: Prediction, model: str) -> Answer:
-    """The answer that a prediction is, with its evidence in the words of the post as it was given."""
-    reading = prediction.reading
+def answer_of(
+    post: CleanPost, key: QuestionKey, prediction: Prediction, model: str, task: Task | None = None
+) -> Answer:
+    """The answer that a prediction is, with its evidence in the words of the post as it was given.
+
+    Without its task, it is taken for a single decision.
+    """
+    reading, composite = prediction.reading, task is not None and task.is_composite
     return Answer(
         post=post.original,
         task=key[0],
         question=key[1],
         label=reading.label,
-        probability=prediction.probabilities.get(reading.label) if reading.label else None,
+        probability=prediction.probabilities.get(reading.label) if reading.label and not composite else None,
         probabilities=prediction.probabilities,
         status=reading.status,
         reason=reading.reason,
@@ -224,7 +233,7 @@ class Answers(Sequence[Answer]):
         counts: dict[str, Counter[str]] = {}
         for answer in self._answers:
             of_question = counts.setdefault(f"{answer.task} ({answer.question})", Counter())
-            of_question[answer.label or answer.status] += 1
+            of_question[without_quotations(answer.label) if answer.label else answer.status] += 1
         listed = (
             f"{question}: {', '.join(f'{count:,} {name}' for name, count in of_question.most_common())}"
             for question, of_question in counts.items()

@@ -176,7 +176,7 @@ class Analyst(ABC):
         if example.id not in found:
             reason = getattr(self, "failed", {}).get(example.id, "the server gave no answer; ask again")
             return unanswered(post, key, "failed", reason, self.spec)
-        return answer_of(post, key, found[example.id], self.spec)
+        return answer_of(post, key, found[example.id], self.spec, self.tasks.get(key[0]))
 
 
 class NonFiniteOutputError(MentallamaError):

@@ -13,6 +13,7 @@ from mentallama.cli.console import terminal_width
 from mentallama.errors import printable
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
+from mentallama.tasks.answer_values import value_levels
 
 SUPPORTING_STYLE, OPPOSING_STYLE = "bold green underline", "magenta"
 _STYLES: Mapping[MarkKind, str] = {"": "", "for": SUPPORTING_STYLE, "against": OPPOSING_STYLE}
@@ -28,6 +29,8 @@ def print_answers(answers: Answers, tasks: Mapping[str, Task]) -> None:
     console = Console(width=terminal_width() or PIPE_WIDTH, highlight=False)
     for answer in answers:
         _print_wrapped(console, _headline(answer, tasks))
+        if parts := part_probabilities(answer, tasks[answer.task]):
+            _print_wrapped(console, Text(printable(parts), style="dim"), INDENT)
         _print_wrapped(console, highlight_evidence(answer), INDENT)
         _print_wrapped(console, Text(printable(explanation_or_reason(answer))), INDENT)
         console.print()
@@ -61,6 +64,19 @@ def _headline(answer: Answer, tasks: Mapping[str, Task]) -> Text:
     if answer.probability is not None:
         line.append(f" ({answer.probability:.0%})")
     return line
+
+
+def part_probabilities(answer: Answer, task: Task) -> str:
+    """The probability of each part of an answer of several parts: that it is present, or has the level of the answer.
+
+    Empty for other answers, and without probabilities.
+    """
+    if not task.is_composite or answer.label is None:
+        return ""
+    levels = {} if task.kind != "scale" else value_levels(task, answer.label)
+    names = [f"{item}: {level}" for item, level in levels.items()] or list(task.labels)
+    shown = [f"{name} {answer.probabilities[name]:.0%}" for name in names if name in answer.probabilities]
+    return ", ".join(shown)
 
 
 def highlight_evidence(answer: Answer) -> Text:

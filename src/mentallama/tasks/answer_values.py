@@ -154,3 +154,15 @@ def canonical_value(task: Task, value: str) -> str:
     if task.kind == "scale" and canonical.count(_SEPARATOR) != value.count(_SEPARATOR):
         raise ValueError(f"an answer of {task.set} fills an item twice")
     return canonical
+
+
+def without_quotations(value: str) -> str:
+    """A value without the passages of a post that it quotes, for lines that show no text of posts: their types.
+
+    >>> without_quotations('sleep: "up at 4"; sleep: "awake"; worry: "rent"')
+    'sleep; worry'
+    >>> without_quotations("sleep: several days")
+    'sleep: several days'
+    """
+    types = re.findall(rf'([^";:]+): {_STRING}(?:{_SEPARATOR}|$)', value, re.DOTALL)
+    return _SEPARATOR.join(dict.fromkeys(types)) or value

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from types import MappingProxyType
 
 from mentallama.analysts.answer import answer_of, example_of_text, unanswered
 from mentallama.analysts.base import BATCH_SIZE, InferenceOptions
@@ -16,7 +17,7 @@ from mentallama.predict.stage import PredictJob, inference_options
 from mentallama.predict.tables.answer_store import StoredAnswer
 from mentallama.progress import log_to_stderr
 from mentallama.records import Example, Form, Prediction
-from mentallama.tasks import QuestionKey
+from mentallama.tasks import QuestionKey, Task
 from mentallama.text.clean_post import CleanPost, clean_post
 
 TEXTS_PER_STREAM = 4096
@@ -42,7 +43,7 @@ def ask_function(job: PredictJob, pool: AnalystPool, form: Form, names: Iterable
         return lambda texts: (
             answer
             for chunk in batched(texts, TEXTS_PER_STREAM)
-            for answer in ask_about(pool, chunk, form, job.spec)
+            for answer in ask_about(pool, chunk, form, job.spec, job.tasks)
         )
     tasks = {name: job.tasks[name] for name in dict.fromkeys(names)}
     worker = AnalystProcess(job.spec, form, replace(inference_options(job), tasks=tasks, log=log_to_stderr))
@@ -60,7 +61,7 @@ class AnalystProcess:
     options: InferenceOptions = field(compare=False)
 
     def __call__(self, texts: Sequence[TextQuestions]) -> list[StoredAnswer]:
-        return list(ask_about(_open_once(self), texts, self.form, self.spec))
+        return list(ask_about(_open_once(self), texts, self.form, self.spec, self.options.tasks))
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +70,11 @@ def _open_once(process: AnalystProcess) -> AnalystPool:
 
 
 def ask_about(
-    pool: AnalystPool, texts: Sequence[TextQuestions], form: Form, model: str
+    pool: AnalystPool,
+    texts: Sequence[TextQuestions],
+    form: Form,
+    model: str,
+    tasks: Mapping[str, Task] = MappingProxyType({}),
 ) -> Iterator[StoredAnswer]:
     """The answers about some texts, as they come in; texts that are equal once they are cleaned are asked about once.
 
@@ -89,7 +94,7 @@ def ask_about(
     for event in pool.answer(batched(examples.values(), BATCH_SIZE)):
         if isinstance(event, Prediction):
             for post, key in waiting.pop(event.example_id):
-                yield StoredAnswer.of(answer_of(post, key, event, model))
+                yield StoredAnswer.of(answer_of(post, key, event, model, tasks.get(key[0])))
     usual = next((reason for reason, _ in pool.unanswered.most_common(1)), "the server gave no answer")
     for example_id, questions in waiting.items():
         for post, key in questions:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mentallama.analysts.answer import ANSWER_COLUMNS
 from mentallama.errors import UsageError
 from mentallama.files.tables.column_kinds import ColumnKind
 from mentallama.predict.tables.answer_store import StoredAnswer
-from mentallama.tasks import QuestionKey
+from mentallama.tasks import QuestionKey, Task
+from mentallama.tasks.answer_values import value_levels
 
 _JSON_COLUMNS = frozenset({"probabilities", "evidence"})
 _IN_NAME = frozenset({"task", "question"})
@@ -37,6 +38,9 @@ class AnswerColumns:
         Stands before each name.
     nested
         Whether probabilities and evidence are objects and lists rather than JSON in a text.
+    tasks
+        Tasks by set name. If the answers to a question have several parts, a column for each part holds its level,
+        such as `label.sleep`: in a wide table, and in a long one in which all answers have the same parts.
     """
 
     questions: tuple[QuestionKey, ...]
@@ -44,6 +48,7 @@ class AnswerColumns:
     wide: bool = False
     prefix: str = ""
     nested: bool = False
+    tasks: Mapping[str, Task] = field(default_factory=dict)
 
     @property
     def rows_per_post(self) -> int:
@@ -58,11 +63,20 @@ class AnswerColumns:
     def _columns(self) -> Iterator[tuple[str, str]]:
         """The name of each column, and which column of an answer it holds."""
         if not self.wide:
-            yield from ((self.prefix + column, column) for column in ANSWER_COLUMNS)
+            columns = [*ANSWER_COLUMNS, *self._part_columns(self.questions[0])]
+            yield from ((self.prefix + column, column) for column in columns)
             return
-        own = [column for column in ANSWER_COLUMNS if column not in _IN_NAME | _ONCE]
-        yield from ((self._wide_name(key, column), column) for key in self.questions for column in own)
+        for key in self.questions:
+            own = [column for column in ANSWER_COLUMNS if column not in _IN_NAME | _ONCE]
+            yield from ((self._wide_name(key, column), column) for column in [*own, *self._part_columns(key)])
         yield from ((self.prefix + column, column) for column in ANSWER_COLUMNS if column in _ONCE)
+
+    def _part_columns(self, key: QuestionKey) -> list[str]:
+        """Columns with the levels of the parts of the answers to a question."""
+        task = self.tasks.get(key[0])
+        if task is None or not task.is_composite or not (self.wide or len(set(dict(self.questions))) == 1):
+            return []
+        return [f"label.{part.name}" for part in task.parts]
 
     def _wide_name(self, key: QuestionKey, column: str) -> str:
         return self.prefix + (column if len(self.questions) == 1 else ".".join((*key, column)))
@@ -96,6 +110,10 @@ class AnswerColumns:
         values = {column: getattr(answer, column, self.model) for column in ANSWER_COLUMNS}
         if self.nested:
             values |= {column: json.loads(values[column]) for column in _JSON_COLUMNS}
+        key = (answer.task, answer.question)
+        if columns := self._part_columns(key):
+            levels = value_levels(self.tasks[answer.task], answer.label) if answer.label is not None else {}
+            values |= {column: levels.get(column.removeprefix("label.")) for column in columns}
         return values
 
 

@@ -131,7 +131,7 @@ def _answer(
     facts = examine_table(table, store, format_, command.id_column)
     with open_pool(job, folder) as pool:
         columns = AnswerColumns(
-            _questions(command, pool), job.spec, command.wide, command.prefix, format_.is_nested
+            _questions(command, pool), job.spec, command.wide, command.prefix, format_.is_nested, job.tasks
         )
         work = TableWork(command, table, version, facts, store, columns, format_)
         refuse_unwritable(work)
