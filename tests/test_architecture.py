@@ -60,6 +60,7 @@ BETWEEN_STAGES = {
         "collect.summary",
         "check.output.gate_report_schema",
         "evaluate.kinds.part_counts",
+        "evaluate.kinds.part_table",
         "evaluate.scores",
         "evaluate.selective",
         "evaluate.score_file",

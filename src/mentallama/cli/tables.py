@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mentallama.cli.console import echo_wrapped, terminal_width
 from mentallama.errors import counted, printable
+from mentallama.evaluate.kinds.part_table import KIND_NOTES, KIND_TITLES, PART_NAMES, part_columns
 from mentallama.evaluate.published.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
@@ -18,9 +19,11 @@ from mentallama.metrics import registry
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from mentallama.evaluate.scores import Scores
     from mentallama.explanation_metrics.base import ScoreColumn
     from mentallama.explanation_metrics.right_reason import RightReasonScore
     from mentallama.explanation_metrics.scoring import SetExplanationScores
+    from mentallama.tasks.answer_kinds import AnswerKind
     from mentallama.teach.summary import TaskCost, TeachSummary
 
 CELL_FRAME = 3
@@ -141,7 +144,8 @@ def print_scores(path: Path) -> None:
     if not path.is_file():
         return
     scores = read_scores(path)
-    print_table(score_table(scores))
+    for table in score_tables(scores):
+        print_table(table)
     if scores.explanation_metrics:
         print_table(explanation_table(scores))
     for line in [*score_notes(scores), *explanation_notes(scores)]:
@@ -192,15 +196,44 @@ def refusal_lines(summary: TeachSummary) -> list[str]:
     return [*lines, "* the set's high-risk label"] if any(row.high_risk for row in refused) else lines
 
 
-def score_table(scores: ScoreFile) -> WideTable:
+def score_tables(scores: ScoreFile) -> list[WideTable]:
+    """A table for each kind of answer, whose metrics are its columns, and one of the parts of answers of each set."""
+    tables = [score_table(scores, kind) for kind in registry.KIND_METRICS if kind in _kinds(scores)] or [
+        score_table(scores)
+    ]
+    return [*tables, *(part_table(name, one) for name, one in scores.sets.items() if one.parts)]
+
+
+def score_table(scores: ScoreFile, kind: AnswerKind = "choice") -> WideTable:
     """One row per set with scores; with `as_published`, the published scores beside ours."""
+    answers = "" if kind == "choice" else f", answers: {KIND_TITLES[kind]}"
+    published = scores.as_published is not None and kind == "choice"
     return WideTable(
-        f"Test, {scores.form} form",
-        (*_score_titles(), *(PUBLISHED_COLUMNS if scores.as_published is not None else ())),
+        f"Test, {scores.form} form{answers}",
+        (*_score_titles(kind), *(PUBLISHED_COLUMNS if published else ())),
         tuple(
-            (name, *_score_columns(scores, name), *_published_columns(scores, name)) for name in scores.sets
+            (name, *_score_columns(scores, name), *(_published_columns(scores, name) if published else ()))
+            for name, one in scores.sets.items()
+            if one.kind == kind
         ),
     )
+
+
+def part_table(name: str, scores: Scores) -> WideTable:
+    """One row for each label, type of quotation or item of the answers of a set."""
+    columns = part_columns(scores.kind)
+    return WideTable(
+        f"{name}, by {PART_NAMES[scores.kind]}",
+        (PART_NAMES[scores.kind], *(column.title for column in columns)),
+        tuple(
+            (part, *(_number(column.value(scores, part), column.digits) for column in columns))
+            for part in scores.parts
+        ),
+    )
+
+
+def _number(value: float | None, digits: int) -> str:
+    return EMPTY_CELL if value is None else f"{value:.{digits}f}"
 
 
 def explanation_table(scores: ScoreFile) -> WideTable:
@@ -262,6 +295,8 @@ def explanation_notes(scores: ScoreFile) -> list[str]:
 def score_notes(scores: ScoreFile) -> list[str]:
     """The floor, why sets are missing, how outputs were aligned, why there is no published score."""
     lines = [MAJORITY_NOTE] if scores.sets else []
+    lines += [note for kind, note in KIND_NOTES.items() if note and kind in _kinds(scores)]
+    lines += _undefined_notes(scores)
     lines += _missing_notes(scores.missing_reasons)
     if scores.samples:
         sizes = ", ".join(f"{name} {size.rows:,} of {size.of:,}" for name, size in scores.samples.items())
@@ -281,6 +316,20 @@ def score_notes(scores: ScoreFile) -> list[str]:
     return lines
 
 
+def _kinds(scores: ScoreFile) -> set[AnswerKind]:
+    return {one.kind for one in scores.sets.values()}
+
+
+def _undefined_notes(scores: ScoreFile) -> list[str]:
+    """Why metrics that the terminal shows have no value."""
+    return [
+        f"{name}: no {metric.title}: {one.undefined[metric.name]}"
+        for name, one in scores.sets.items()
+        for metric in _terminal_metrics(one.kind)
+        if metric.name in one.undefined
+    ]
+
+
 def _missing_notes(reasons: Mapping[str, str]) -> list[str]:
     """One line for each reason, with the sets that it holds for."""
     sets: dict[str, list[str]] = {}
@@ -289,12 +338,12 @@ def _missing_notes(reasons: Mapping[str, str]) -> list[str]:
     return [f"no score for {', '.join(names)}: {reason}" for reason, names in sets.items()]
 
 
-def _terminal_metrics() -> list[registry.Metric]:
-    return [metric for metric in registry.METRICS if metric.in_terminal]
+def _terminal_metrics(kind: AnswerKind) -> list[registry.Metric | registry.KindMetric]:
+    return [metric for metric in registry.metrics_of(kind) if metric.in_terminal]
 
 
-def _score_titles() -> list[str]:
-    first, *others = (metric.title for metric in _terminal_metrics())
+def _score_titles(kind: AnswerKind) -> list[str]:
+    first, *others = (metric.title for metric in _terminal_metrics(kind))
     return ["set", "rows", first, "95 %", "majority", *others, *NO_LABEL_STATUSES]
 
 
@@ -302,7 +351,9 @@ def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     one = scores.sets[name]
     ends = one.weighted_f1_interval
     interval = EMPTY_CELL if ends is None else "–".join(f"{end:.1f}" for end in ends)
-    first, *others = (f"{one.metrics[metric.name]:.{metric.digits}f}" for metric in _terminal_metrics())
+    first, *others = (
+        _number(one.metrics.get(metric.name), metric.digits) for metric in _terminal_metrics(one.kind)
+    )
     counts = (one.unparsed, one.refused, one.truncated)
     majority = format_percent(scores.majority.get(name))
     return [str(one.n), first, interval, majority, *others, *map(str, counts)]

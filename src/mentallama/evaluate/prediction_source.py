@@ -10,6 +10,7 @@ from typing import Protocol
 from mentallama.answers.parse import read_answer
 from mentallama.errors import DataError
 from mentallama.evaluate.kinds.given_answers import is_answer, shown_label
+from mentallama.evaluate.kinds.token_positions import gold_positions
 from mentallama.files.record_files import has_string, is_about, read_json, read_numbered_records
 from mentallama.records import Example, Form, Post, Prediction, Response, SampleSize, Split, example_of
 from mentallama.tasks import Task
@@ -49,11 +50,21 @@ def iter_questions(
             raise DataError(problem, posts, number)
         for question in task.questions:
             example = example_of(post, question, form)
-            if example.label is not None and not is_answer(task, example.label):
-                raise DataError(
-                    f"{shown_label(task, example.label)} is not a label of {task.set}", posts, number
-                )
+            if example.label is not None and (fault := _label_problem(task, example.label, post.text)):
+                raise DataError(fault, posts, number)
             yield post, example
+
+
+def _label_problem(task: Task, label: str, text: str) -> str | None:
+    """Why a gold answer is none of the task, or not about the text; None if it is."""
+    if not is_answer(task, label):
+        return f"{shown_label(task, label)} is not a label of {task.set}"
+    try:
+        if task.kind == "spans":
+            gold_positions(task, text, label)
+    except ValueError as fault:
+        return str(fault)
+    return None
 
 
 class ReadPredictions(Protocol):

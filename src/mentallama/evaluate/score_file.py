@@ -13,7 +13,7 @@ from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.registry import METRICS
+from mentallama.metrics.registry import KIND_METRICS, METRICS, metrics_of
 from mentallama.records import READING_STATUSES, Form, Record, SampleSize
 
 if TYPE_CHECKING:
@@ -84,8 +84,20 @@ class ScoreFile(Record):
         return self.sets[name]
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary per set: its metrics in percent, the ends of the 95 % interval, and the counts."""
-        return [_table_row(name, scores, self.majority.get(name)) for name, scores in self.sets.items()]
+        """One dictionary per set: its metrics, the ends of the 95 % interval of weighted F1, and the counts.
+
+        Metrics are in percent, but for those of ordered levels. One that a set does not have is None.
+        """
+        columns = self._table_columns()
+        return [
+            _table_row(name, scores, self.majority.get(name), columns) for name, scores in self.sets.items()
+        ]
+
+    def _table_columns(self) -> tuple[str, ...]:
+        """The columns of all sets, and behind them those of the kinds of answer that there are."""
+        kinds = {scores.kind for scores in self.sets.values()}
+        names = [metric.name for kind in KIND_METRICS if kind in kinds for metric in KIND_METRICS[kind]]
+        return tuple(dict.fromkeys([*_TABLE_COLUMNS, *names]))
 
     @overload
     def to_frame(self, library: Literal["pandas"] = ...) -> pandas.DataFrame: ...
@@ -104,7 +116,7 @@ class ScoreFile(Record):
             Column(
                 name, [row[name] for row in rows], str if name == "set" else int if name in _COUNTS else float
             )
-            for name in _TABLE_COLUMNS
+            for name in self._table_columns()
         ]
         frame: pandas.DataFrame | polars.DataFrame = make_frame(columns, library)
         return frame
@@ -121,8 +133,13 @@ class ScoreFile(Record):
             Environment(autoescape=True)
             .from_string(_TABLE)
             .render(
-                sets=self.sets,
-                metrics=METRICS,
+                kinds=[
+                    (
+                        [metric for metric in metrics_of(kind) if metric.in_terminal],
+                        {name: scores for name, scores in self.sets.items() if scores.kind == kind},
+                    )
+                    for kind in KIND_METRICS
+                ],
                 statuses=READING_STATUSES[1:],
                 reasons=self.missing_reasons,
                 majority=self.majority,
@@ -143,27 +160,27 @@ _TABLE_COLUMNS = (
     "ece",
 )
 
-_TABLE = """<div style="overflow-x:auto"><table>
+_TABLE = """{% for metrics, sets in kinds if sets %}<div style="overflow-x:auto"><table>
 <thead><tr><th>set</th><th>rows</th>
-{%- for metric in metrics if metric.in_terminal %}<th>{{ metric.title }}</th>
+{%- for metric in metrics %}<th>{{ metric.title }}</th>
 {%- if loop.first %}<th>95 %</th><th>majority</th>{% endif %}{% endfor %}
 {%- for status in statuses %}<th>{{ status }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for name, scores in sets.items() %}<tr><th>{{ name }}</th><td>{{ scores.n }}</td>
 {%- set ends = scores.weighted_f1_interval %}
-{%- for metric in metrics if metric.in_terminal %}
-{#- #}<td>{{ "%.*f" | format(metric.digits, scores.metrics[metric.name]) }}</td>
+{%- for metric in metrics %}
+{#- #}<td>{{ "%.*f" | format(metric.digits, scores.metrics[metric.name]) if metric.name in scores.metrics }}</td>
 {%- if loop.first %}<td>{{ "%.1f–%.1f" | format(*ends) if ends }}</td>
 {#- #}<td>{{ "%.2f" | format(majority[name]) if name in majority }}</td>{% endif %}
 {%- endfor %}
 {%- for status in statuses %}<td>{{ scores[status] }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
-{% for name, reason in reasons.items() %}<div>{{ name }} has no score: {{ reason }}</div>
+{% endfor %}{% for name, reason in reasons.items() %}<div>{{ name }} has no score: {{ reason }}</div>
 {% endfor %}"""
-"""The columns of the terminal's table; scrolled where the page is narrower."""
+"""The terminal's tables, one for each kind of answer; scrolled where the page is narrower."""
 
 
-def _table_row(name: str, scores: Scores, majority: float | None) -> dict[str, Any]:
+def _table_row(name: str, scores: Scores, majority: float | None, columns: tuple[str, ...]) -> dict[str, Any]:
     low, high = scores.weighted_f1_interval or (None, None)
     calibration = scores.calibration
     row = {
@@ -176,7 +193,7 @@ def _table_row(name: str, scores: Scores, majority: float | None) -> dict[str, A
         "brier": None if calibration is None else calibration.brier,
         "ece": None if calibration is None else calibration.ece,
     }
-    return {column: row[column] for column in _TABLE_COLUMNS}
+    return {column: row.get(column) for column in columns}
 
 
 def read_scores(path: Path) -> ScoreFile:

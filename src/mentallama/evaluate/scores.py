@@ -323,6 +323,9 @@ def _add_value(
     values: dict[str, float],
     undefined: dict[str, str],
 ) -> None:
+    """Compute a metric, and add it to one of the two; to neither if it does not apply to the task."""
+    if not metric.applies(answers):
+        return
     value = metric.compute(answers)
     if value is None:
         undefined[metric.name] = metric.undefined

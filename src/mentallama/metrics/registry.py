@@ -61,7 +61,8 @@ class KindMetric:
     """A number computed from the answers of a set whose task is of another kind than choice.
 
     Fields are those of `Metric`. `compute` returns None where the answers do not determine a value, and `undefined`
-    says then why. Titles without a unit are of numbers in percent.
+    says then why. `direction` says which values are better: 1 higher, -1 lower. A metric that does not `apply` to a
+    task is left out of its scores.
     """
 
     name: str
@@ -70,6 +71,8 @@ class KindMetric:
     digits: int = 2
     in_terminal: bool = True
     undefined: str = "no answer has anything to count"
+    direction: int = 1
+    applies: Callable[[ScoredAnswers], bool] = lambda _: True
 
 
 def _worst_case(answers: ScoredAnswers) -> float | None:
@@ -97,8 +100,9 @@ _KAPPA = KindMetric(
 )
 _ERROR = KindMetric(
     "mean_absolute_error",
-    "mean error, levels",
+    "mean error",
     lambda answers: mean_absolute_error(*answers.levels.score_pairs(0)),
+    direction=-1,
     undefined="no answer has a level",
 )
 _SPEARMAN = KindMetric(
@@ -122,41 +126,49 @@ KIND_METRICS: Mapping[AnswerKind, tuple[KindMetric, ...]] = MappingProxyType(
             _SPEARMAN,
             KindMetric(
                 "worst_case_absolute_error",
-                "mean error, worst case",
+                "worst-case error",
                 _worst_case,
+                direction=-1,
                 in_terminal=False,
             ),
         ),
         "multi": (
             *_COMMON,
             KindMetric("example_f1", "example F1", lambda answers: example_f1(answers.levels)),
-            KindMetric("hamming_loss", "Hamming loss", lambda answers: hamming_loss(answers.levels)),
+            KindMetric(
+                "hamming_loss",
+                "Hamming loss",
+                lambda answers: hamming_loss(answers.levels),
+                direction=-1,
+            ),
         ),
         "spans": (*_COMMON, _EXACT_SPANS, _PARTIAL_SPANS),
         "scale": (
             *_COMMON,
             KindMetric(
                 "item_quadratic_kappa",
-                "quadratic kappa of items",
+                "item kappa",
                 lambda answers: mean_item_kappa(answers.levels),
                 digits=3,
                 undefined=_NO_VARIANCE,
             ),
             KindMetric(
                 "item_absolute_error",
-                "mean error of items, levels",
+                "item error",
                 lambda answers: mean_item_error(answers.levels),
+                direction=-1,
                 undefined="no answer fills an item that the gold answer fills",
             ),
             KindMetric(
                 "sum_absolute_error",
-                "mean error of sums",
+                "sum error",
                 lambda answers: mean_absolute_error(*complete_sums(answers.levels)),
+                direction=-1,
                 undefined="no answer is complete where the gold answer is",
             ),
             KindMetric(
                 "sum_correlation",
-                "Pearson of sums",
+                "sum Pearson",
                 lambda answers: linear_correlation(*complete_sums(answers.levels)),
                 digits=3,
                 undefined="there are fewer than two pairs of sums, or they do not vary",
@@ -165,7 +177,8 @@ KIND_METRICS: Mapping[AnswerKind, tuple[KindMetric, ...]] = MappingProxyType(
                 "band_accuracy",
                 "right band",
                 lambda answers: band_accuracy(answers.levels, answers.lowest_sums),
-                undefined="the task has no bands, or no gold answer is complete",
+                undefined="no gold answer is complete",
+                applies=lambda answers: bool(answers.lowest_sums),
             ),
         ),
     }
@@ -189,6 +202,12 @@ def metrics_of(kind: AnswerKind) -> tuple[Metric | KindMetric, ...]:
     """The metrics of sets of a kind, in the order of columns; the first one has a confidence interval."""
     label_metrics = METRICS if kind in {"choice", "ordinal"} else ()
     return *label_metrics, *KIND_METRICS[kind]
+
+
+def own_metrics(kind: AnswerKind) -> tuple[KindMetric, ...]:
+    """The metrics of a kind that sets of other kinds do not have under the same name."""
+    common = {metric.name for metric in METRICS}
+    return tuple(metric for metric in KIND_METRICS[kind] if metric.name not in common)
 
 
 OVERLAP_METRICS: Mapping[str, OverlapMetric] = MappingProxyType(

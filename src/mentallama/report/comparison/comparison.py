@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from statistics import mean
+from typing import get_args
 
 from mentallama.errors import UsageError
 from mentallama.evaluate.published.paper_results import in_paper_order
@@ -19,6 +20,7 @@ from mentallama.report.comparison.paired_differences import (
 from mentallama.report.comparison.row_groups import RowGroup, on_shared_rows, row_groups
 from mentallama.report.comparison.systems import ScoredSystem, distinct_names, read_system
 from mentallama.tasks import Task
+from mentallama.tasks.answer_kinds import AnswerKind
 from mentallama.text.suggestions import did_you_mean
 
 
@@ -150,21 +152,28 @@ def _difference(first: ScoredSystem, second: ScoredSystem, set_name: str) -> Pai
     )
 
 
+_KIND_ORDER: tuple[AnswerKind, ...] = get_args(AnswerKind)
+
+
 def leaderboards(
     systems: Sequence[ScoredSystem], groups: Mapping[str, Sequence[RowGroup]]
 ) -> Iterator[Leaderboard]:
     """For the rows of every system, the systems that were scored on all of them, if these are at least two.
 
-    Of leaderboards with the same systems only the one with the most sets is kept.
+    Of leaderboards with the same systems only the one with the most sets is kept. Sets whose F1 counts other things, as
+    rows by label or tokens in quotations, have leaderboards of their own.
     """
-    for synthetic in (False, True):
+    counted = sorted(
+        {group.f1_counts for of_set in groups.values() for group in of_set}, key=_KIND_ORDER.index
+    )
+    for synthetic, f1_counts in product((False, True), counted):
         by_members: dict[frozenset[str], list[RowGroup]] = {}
         for system in systems:
             covered = [
                 group
                 for of_set in groups.values()
                 for group in of_set
-                if system in group and group.is_synthetic is synthetic
+                if system in group and group.is_synthetic is synthetic and group.f1_counts == f1_counts
             ]
             members = frozenset(
                 other.name for other in systems if covered and all(other in group for group in covered)

@@ -16,6 +16,7 @@ from mentallama.metrics.bootstrap import Resampling
 from mentallama.report.comparison.systems import RowKey, ScoredSystem
 from mentallama.run_files import EXPLANATION_ROWS_FILE
 from mentallama.tasks import Task
+from mentallama.tasks.answer_kinds import AnswerKind
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class RowGroup:
     def names(self) -> tuple[str, ...]:
         """The names of the systems."""
         return tuple(system.name for system in self.systems)
+
+    @property
+    def kind(self) -> AnswerKind:
+        """Kind of answer of the set."""
+        return self.systems[0].scores.sets[self.set].kind
+
+    @property
+    def f1_counts(self) -> AnswerKind:
+        """What F1 counts, named by a kind of answer: rows by label are the same for choice and ordinal."""
+        return "choice" if self.kind == "ordinal" else self.kind
 
     def __contains__(self, system: ScoredSystem) -> bool:
         return any(one is system for one in self.systems)
@@ -53,9 +64,15 @@ def _identity(system: ScoredSystem, set_name: str) -> object:
     rows = system.rows.get(set_name)
     if not rows:
         return id(system)
-    labels = tuple(system.scores.sets[set_name].per_class)
+    labels = _labels(system, set_name)
     golds = frozenset((key, row.gold) for key, row in rows.items())
     return labels, system.is_synthetic(set_name), golds
+
+
+def _labels(system: ScoredSystem, set_name: str) -> tuple[str, ...]:
+    """The kind of answer that a set was scored as, and its classes."""
+    scores = system.scores.sets[set_name]
+    return scores.kind, *scores.per_class
 
 
 def reasons_apart(groups: Sequence[RowGroup]) -> Iterator[tuple[RowGroup, RowGroup, str]]:
@@ -71,7 +88,7 @@ def _reason_apart(first: RowGroup, second: RowGroup) -> str:
         return "synthetic posts in one of them only"
     if not one or not other:
         return "one of them has no file of scored rows"
-    labels = [list(system.scores.sets[first.set].per_class) for system in pair]
+    labels = [_labels(system, first.set) for system in pair]
     if labels[0] != labels[1]:
         return "other labels"
     common = one.keys() & other.keys()

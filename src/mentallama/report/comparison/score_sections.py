@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mentallama.errors import counted
+from mentallama.evaluate.kinds.part_table import KIND_TITLES
 from mentallama.evaluate.published.paper_results import load_paper_results
 from mentallama.evaluate.scores import NO_LABEL_STATUSES, Scores
+from mentallama.metrics.registry import KIND_METRICS, KindMetric, own_metrics
 from mentallama.report.comparability import reasons_against_paper
 from mentallama.report.comparison.comparison import Comparison, Leaderboard, mean_over_sets
 from mentallama.report.comparison.row_groups import RowGroup, reasons_apart
@@ -30,6 +32,7 @@ from mentallama.report.page_model import (
 )
 from mentallama.report.plots import PanelRow, panel_plot
 from mentallama.report.sections.results import NOT_COMPARABLE
+from mentallama.tasks.answer_kinds import AnswerKind
 
 POSTS = {False: "posts of people", True: "synthetic posts"}
 """The posts that sets are scored on: scores on synthetic ones never stand beside the others, nor the paper's."""
@@ -252,6 +255,22 @@ def _other_metrics(comparison: Comparison, lines: Sequence[RowGroup]) -> Iterato
         SystemNumber("Recall of the high-risk label, in percent.", high_risk, "high-risk"),
     )
     yield from (table for one in numbers if (table := system_table(comparison, lines, one)) is not None)
+    for kind in KIND_METRICS:
+        of_kind = [group for group in lines if group.kind == kind]
+        for metric in own_metrics(kind):
+            table = system_table(comparison, of_kind, _kind_number(kind, metric))
+            yield from [] if table is None else [table]
+
+
+def _kind_number(kind: AnswerKind, metric: KindMetric) -> SystemNumber:
+    caption = f"{metric.title[0].upper()}{metric.title[1:]}, of sets whose answer is {KIND_TITLES[kind]}."
+    return SystemNumber(
+        caption,
+        lambda system, name: system.scores.sets[name].metrics.get(metric.name),
+        metric.name.replace("_", "-"),
+        metric.digits,
+        metric.direction,
+    )
 
 
 def _all_scores(comparison: Comparison, lines: Sequence[RowGroup], synthetic: bool) -> BlockGroup:

@@ -9,6 +9,7 @@ from mentallama.report.run_artifacts import RunArtifacts
 from mentallama.report.sections.data import drift_section, leak_section, overlap_section, posts_section
 from mentallama.report.sections.explanations import explanations_section
 from mentallama.report.sections.gates import gates_section
+from mentallama.report.sections.parts import parts_section
 from mentallama.report.sections.provenance import provenance_section
 from mentallama.report.sections.results import results_section
 from mentallama.report.sections.scores import (
@@ -28,6 +29,7 @@ SectionBuilder = Callable[[RunArtifacts], Section | None]
 SECTIONS: tuple[SectionBuilder, ...] = (
     results_section,
     sets_section,
+    parts_section,
     high_risk_section,
     confusion_section,
     no_label_section,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from mentallama.evaluate.kinds.part_table import KIND_NOTES, KIND_TITLES
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import NO_LABEL_STATUSES, Scores
 from mentallama.metrics import registry
@@ -26,6 +27,8 @@ from mentallama.report.page_model import (
 )
 from mentallama.report.plots import reliability_plot
 from mentallama.report.run_artifacts import RunArtifacts
+from mentallama.report.sections.parts import part_confusions
+from mentallama.tasks.answer_kinds import AnswerKind
 
 
 def sets_section(artifacts: RunArtifacts) -> Section | None:
@@ -72,30 +75,66 @@ def _section(
 
 
 def _set_table(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
-    first, *others = (metric.title for metric in registry.METRICS)
-    header = ("set", "rows", "published rows", "posts", first, "95 %", *others)
+    kinds = [kind for kind in registry.KIND_METRICS if any(one.kind == kind for one in scores.sets.values())]
+    blocks: list[Block] = []
+    for kind in kinds:
+        blocks.append(_kind_table(artifacts, scores, kind, is_only=kinds == ["choice"]))
+        blocks += [Paragraph(KIND_NOTES[kind])] if KIND_NOTES[kind] else []
+    note = (
+        "A score on fewer rows than published is not a score on the published test set. "
+        "Intervals resample posts, not rows. Unparsed, refused and truncated answers count as wrong."
+    )
+    return [*blocks, *_undefined_metrics(artifacts, scores), Paragraph(note)]
+
+
+def _kind_table(artifacts: RunArtifacts, scores: ScoreFile, kind: AnswerKind, *, is_only: bool) -> TableBlock:
+    """The sets of one kind of answer; their metrics are the columns."""
+    first, *others = (metric.title for metric in registry.metrics_of(kind))
+    published = ("published rows",) if kind == "choice" else ()  # the published sets ask for one label
+    header = ("set", "rows", *published, "posts", first, "95 %", *others)
     rows: list[PageRow] = []
     for name, set_scores in scores.sets.items():
+        if set_scores.kind != kind:
+            continue
         expected = artifacts.published_test_rows(name)
         rows.append(named_row(artifacts.set_name(name), _score_cells(set_scores, expected)))
         rows += [
             named_row(question, _score_cells(part), is_subrow=True)
             for question, part in set_scores.by_question.items()
         ]
-    note = (
-        "A score on fewer rows than published is not a score on the published test set. "
-        "Intervals resample posts, not rows. Unparsed, refused and truncated answers count as wrong."
-    )
-    return [
-        TableBlock("Test rows by set and question; shares in percent.", header, tuple(rows)),
-        Paragraph(note),
-    ]
+    answers = "" if is_only else f"; an answer is {KIND_TITLES[kind]}"
+    caption = f"Test rows by set and question{answers}; {_UNITS[kind]}."
+    return TableBlock(caption, header, tuple(rows), name="" if kind == "choice" else kind)
+
+
+_UNITS: Mapping[AnswerKind, str] = {
+    "choice": "shares in percent",
+    "ordinal": "shares in percent, kappa and Spearman’s correlation up to 1",
+    "multi": "in percent",
+    "spans": "in percent",
+    "scale": "shares in percent, kappa and correlation up to 1",
+}
 
 
 def _score_cells(set_scores: Scores, expected: int | None = None) -> list[Cell]:
-    first, *others = (number_cell(set_scores.metrics[m.name], m.digits) for m in registry.METRICS)
-    counts = [count_cell(set_scores.n), count_cell(expected), count_cell(set_scores.posts)]
+    first, *others = (
+        number_cell(set_scores.metrics.get(metric.name), metric.digits)
+        for metric in registry.metrics_of(set_scores.kind)
+    )
+    published = [count_cell(expected)] if set_scores.kind == "choice" else []
+    counts = [count_cell(set_scores.n), *published, count_cell(set_scores.posts)]
     return [*counts, first, interval_cell(set_scores.weighted_f1_interval), *others]
+
+
+def _undefined_metrics(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
+    """Why metrics of whole sets have no value."""
+    titles = {metric.name: metric.title for of_kind in registry.KIND_METRICS.values() for metric in of_kind}
+    sentences = [
+        f"{artifacts.set_name(name)} has no {titles.get(metric, metric)}: {reason}."
+        for name, one in scores.sets.items()
+        for metric, reason in one.undefined.items()
+    ]
+    return [Paragraph(" ".join(sentences), missing=True)] if sentences else []
 
 
 def _high_risk(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
@@ -119,10 +158,16 @@ def _confusion_tables(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]
         "Rows are the labels of the data set, columns are the answers, shaded by their share of the row. "
         "Recall, precision and F1 are in percent."
     )
-    tables = tuple(
-        _confusion_table(artifacts.set_name(name), set_scores) for name, set_scores in scores.sets.items()
-    )
-    return [Paragraph(lead), BlockGroup(tables)]
+    whole = [(artifacts.set_name(name), one) for name, one in scores.sets.items() if not one.parts]
+    blocks: list[Block] = []
+    if whole:
+        levels = " Levels stand in their order." if any(one.kind == "ordinal" for _, one in whole) else ""
+        tables = tuple(_confusion_table(name, set_scores) for name, set_scores in whole)
+        blocks += [Paragraph(lead + levels), BlockGroup(tables)]
+    return [
+        *blocks,
+        *part_confusions(artifacts, scores),
+    ]
 
 
 def _confusion_table(name: str, set_scores: Scores) -> TableBlock:

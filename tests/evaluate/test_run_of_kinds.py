@@ -1,0 +1,202 @@
+"""From posts and predictions of every kind of answer to scores, tables and pages."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mentallama.cli.tables import score_notes, score_tables
+from mentallama.errors import DataError
+from mentallama.evaluate.prediction_source import analyst_predictions
+from mentallama.evaluate.run import evaluate_predictions
+from mentallama.evaluate.score_file import ScoreFile, read_scores
+from mentallama.evaluate.scores import NOTHING_TO_FIND
+from mentallama.files.record_files import read_records, write_records
+from mentallama.records import Post, Prediction, Record, example_of
+from mentallama.report.run import report_runs
+from mentallama.report.run import run as report
+from mentallama.run_files import (
+    COMPARISON_FILE,
+    POSTS_PATH,
+    PREDICTIONS_PATH,
+    SCORED_ROWS_FILE,
+    SCORES_PATH,
+)
+from tests.factories.kind_posts import PHRASES
+from tests.factories.kind_run import KINDS, kind_tasks, make_kind_run
+
+TASKS = kind_tasks()
+
+
+def score(run: Path) -> ScoreFile:
+    return evaluate_predictions(
+        run / POSTS_PATH, analyst_predictions(run / PREDICTIONS_PATH), run / "evaluate", "instruction", TASKS
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two scored runs over the same posts; the second is right more often."""
+    folder = tmp_path_factory.mktemp("kinds")
+    for name, right in (("first", 0.4), ("second", 0.9)):
+        make_kind_run(folder / name, right=right)
+        score(folder / name)
+    return folder / "first", folder / "second"
+
+
+def test_every_kind_has_its_metrics(runs: tuple[Path, Path]) -> None:
+    first, second = (read_scores(run / SCORES_PATH) for run in runs)
+    assert [one.kind for one in first.sets.values()] == list(KINDS)
+    assert first.missing == ()
+    for name, scores in first.sets.items():
+        assert second.sets[name].weighted_f1 > scores.weighted_f1
+        assert scores.weighted_f1_interval is not None
+        assert scores.undefined == {}
+    assert set(first.majority) == {name for name, one in first.sets.items() if one.kind != "spans"}
+
+
+def test_the_files_of_scores_hold_no_quotation(runs: tuple[Path, Path]) -> None:
+    """Predictions and gold answers quote posts; neither scored rows nor scores do."""
+    phrases = [phrase for of_label in PHRASES.values() for phrase in of_label]
+    quoted = "".join(
+        prediction.model_dump_json() for prediction in _records(runs[0] / PREDICTIONS_PATH, Prediction)
+    )
+    assert any(phrase in quoted for phrase in phrases)
+    for name in (SCORED_ROWS_FILE, "explanations.jsonl.zst"):
+        text = "".join(row.model_dump_json() for row in _records(runs[0] / "evaluate" / name, Anything))
+        assert len(text) > 1000
+        assert [phrase for phrase in phrases if phrase in text] == []
+    scores = (runs[0] / SCORES_PATH).read_text(encoding="utf-8")
+    assert [phrase for phrase in phrases if phrase in scores] == []
+
+
+class Anything(Record, extra="allow"):
+    """A record with any fields."""
+
+
+def _records(path: Path, kind: type[Record]) -> list[Record]:
+    return list(read_records(path, kind))
+
+
+def test_the_terminal_has_a_table_for_each_kind_and_one_for_the_parts(runs: tuple[Path, Path]) -> None:
+    scores = read_scores(runs[0] / SCORES_PATH)
+    tables = {table.title: table for table in score_tables(scores)}
+    assert list(tables) == [
+        "Test, instruction form, answers: an ordered level",
+        "Test, instruction form, answers: any number of labels",
+        "Test, instruction form, answers: typed quotations",
+        "Test, instruction form, answers: the items of a scale",
+        "synthetic-multi, by label",
+        "synthetic-spans, by type",
+        "synthetic-scale, by item",
+    ]
+    ordinal = tables["Test, instruction form, answers: an ordered level"]
+    assert ordinal.header[5:10] == ("accuracy", "macro F1", "quadratic kappa", "mean error", "Spearman")
+    scale = tables["synthetic-scale, by item"]
+    assert [row[0] for row in scale.rows] == ["sleep", "energy"]
+    assert scale.header[1:4] == ("rows", "not filled", "filled without a gold level")
+    assert any("Hamming loss" in note for note in score_notes(scores))
+
+
+def test_a_frame_has_the_columns_of_the_kinds(runs: tuple[Path, Path]) -> None:
+    scores = read_scores(runs[0] / SCORES_PATH)
+    frame = scores.to_frame().set_index("set")
+    assert frame.loc["synthetic-multi", "hamming_loss"] == scores["synthetic-multi"].metrics["hamming_loss"]
+    assert frame["quadratic_kappa"].isna().tolist() == [False, True, True, True]
+    html = scores._repr_html_()
+    assert html.count("<table>") == 4
+    assert "partial span F1" in html
+
+
+def test_the_page_of_a_run(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    page = report(runs[0], tmp_path / "report", "Kinds", tasks=TASKS).read_text(encoding="utf-8")
+    for text in (
+        "Scores by label, type and item",
+        "an answer is typed quotations",
+        "Levels stand in their order",
+        "synthetic-scale, by item: 2 tables",
+        "filled without a gold level",
+    ):
+        assert text in page
+    # the confusion matrix of the ordinal set has the levels from lowest to highest
+    levels = re.findall(r"<th[^>]*scope=\"row\"[^>]*>(minimal|mild|moderate|severe)</th>", page)
+    assert levels[:4] == ["minimal", "mild", "moderate", "severe"]
+
+
+def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    page = report_runs(list(runs), tmp_path, TASKS).read_text(encoding="utf-8")
+    assert "Hamming loss, of sets whose answer is any number of labels." in page
+    # F1 counts other things in each kind, so that no mean is taken over them
+    assert len(set(re.findall(r"Leaderboard: unweighted means over 1 set \(([\w-]+)\)", page))) == len(KINDS)
+    phrases = [phrase for of_label in PHRASES.values() for phrase in of_label]
+    assert [phrase for phrase in phrases if phrase in (tmp_path / COMPARISON_FILE).read_text("utf-8")] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "sentence"),
+    [
+        ("ordinal", "terrible", "'terrible' is not a label of synthetic-ordinal"),
+        ("multi", "low mood; sleep", "'low mood; sleep' is not a label of synthetic-multi"),
+        ("scale", "sleep: always", "'sleep: always' is not a label of synthetic-scale"),
+        ("spans", 'pain: "a secret"', "the label is not a label of synthetic-spans"),
+        (
+            "spans",
+            'sleep: "a secret"',
+            "a quotation of the gold answer, for sleep, does not stand in the post",
+        ),
+    ],
+)
+def test_gold_answers_that_are_none_of_the_task(tmp_path: Path, kind: str, label: str, sentence: str) -> None:
+    make_kind_run(tmp_path)
+    posts = [
+        post.model_copy(update={"labels": {"about": label}}) if post.set == f"synthetic-{kind}" else post
+        for post in read_records(tmp_path / POSTS_PATH, Post)
+    ]
+    write_records(tmp_path / POSTS_PATH, posts)
+    with pytest.raises(DataError, match=re.escape(sentence)) as caught:
+        score(tmp_path)
+    assert caught.value.file == str(tmp_path / POSTS_PATH)
+    assert caught.value.row is not None
+    assert "secret" not in str(caught.value)
+
+
+def test_a_prediction_that_is_no_answer_of_the_task(tmp_path: Path) -> None:
+    make_kind_run(tmp_path)
+    predictions = list(read_records(tmp_path / PREDICTIONS_PATH, Prediction))
+    index = next(
+        index
+        for index, one in enumerate(predictions)
+        if one.reading.label and one.reading.label.startswith("sleep: ") and '"' in one.reading.label
+    )
+    bad = predictions[index].reading.model_copy(update={"label": 'hunger: "a secret"'})
+    predictions[index] = predictions[index].model_copy(update={"reading": bad})
+    write_records(tmp_path / PREDICTIONS_PATH, predictions)
+    with pytest.raises(DataError, match="synthetic-spans has no label") as caught:
+        score(tmp_path)
+    assert caught.value.row == index + 1
+    assert "secret" not in str(caught.value)
+
+
+def test_a_set_whose_gold_answers_are_all_empty_has_no_score(tmp_path: Path) -> None:
+    make_kind_run(tmp_path)
+    posts = [
+        post.model_copy(update={"labels": {"about": "none"}}) if post.set == "synthetic-multi" else post
+        for post in read_records(tmp_path / POSTS_PATH, Post)
+    ]
+    write_records(tmp_path / POSTS_PATH, posts)
+    scores = score(tmp_path)
+    assert scores.missing_reasons == {"synthetic-multi": NOTHING_TO_FIND}
+    assert "synthetic-multi" not in scores.sets
+
+
+def test_examples_of_the_factory_are_those_of_the_posts(tmp_path: Path) -> None:
+    """The predictions answer the test posts, one question each."""
+    make_kind_run(tmp_path)
+    tested = {
+        example_of(post, "about", "instruction").id
+        for post in read_records(tmp_path / POSTS_PATH, Post)
+        if post.split == "test"
+    }
+    assert tested == {one.example_id for one in read_records(tmp_path / PREDICTIONS_PATH, Prediction)}
