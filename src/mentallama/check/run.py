@@ -190,6 +190,7 @@ def _gate_report(
         disabled=tuple(settings.disabled_gates()),
         teachers=counts.teachers(),
         accepted_by_label=counts.accepted_by_label(),
+        accepted_by_part=counts.accepted_by_part(),
         failed_by_label=counts.failed_by_label(gate_run.gates),
         unusable_answers=counts.unusable_answers(),
         tables=tuple(gate_run.tables),

@@ -17,6 +17,13 @@ from functools import cache
 from typing import Any, Literal
 
 from mentallama.answers.format import REASONING_MARKER, label_sentence, write_answer
+from mentallama.prompts.answer_forms import (
+    answer_choices,
+    answer_form_wording,
+    answer_format,
+    answer_object,
+    answer_schema,
+)
 from mentallama.records import Record
 from mentallama.tasks import Task
 from mentallama.text.quote_extraction import extract_quotes
@@ -53,17 +60,6 @@ _FEW_SHOT_NOTE = "The posts before the last are already answered, the way an ans
 _LABEL_GIVEN = (
     "That is what the question means. Its answer is settled already and stands below the post; your part is to explain "
     "this answer from the post's words."
-)
-_CHOOSE_LABEL = "Choose one of these answers:"
-_TEXT_FORMAT = (
-    "Write the sentence of the answer first, letter by letter, whatever the language of the post. After it write "
-    f'"{REASONING_MARKER}" and the explanation, as running text without headings, lists or bold type.'
-)
-_JSON_FORMAT = (
-    "Reply with one JSON object and nothing before or after it. It has three keys, in this order: "
-    '"label" holds the name of the answer, letter by letter; "explanation" holds the explanation, in which you write '
-    'quotation marks as “ and ”; "evidence" holds a list of the quotations the answer rests on, each copied letter '
-    "by letter from the post, the weightiest first."
 )
 _QUOTE_RULE = (
     "- Quote the words that count in double quotation marks, exactly as they stand in the post, and say what they "
@@ -159,20 +155,6 @@ def with_system_role(messages: Sequence[ChatMessage], role: str) -> list[ChatMes
     return [instructions | {"role": role}, following, *others]
 
 
-def answer_schema(task: Task) -> dict[str, Any]:
-    """JSON schema of a structured answer, valid in the strict modes of providers."""
-    return {
-        "type": "object",
-        "properties": {
-            "label": {"type": "string", "enum": list(task.labels)},
-            "explanation": {"type": "string"},
-            "evidence": {"type": "array", "items": {"type": "string"}},
-        },
-        "required": ["label", "explanation", "evidence"],
-        "additionalProperties": False,
-    }
-
-
 def response_format(task: Task, schema_mode: SchemaMode) -> dict[str, Any] | None:
     """The `response_format` of a structured request; None if the server does not support one."""
     return json_response_format("answer", answer_schema(task), schema_mode)
@@ -211,9 +193,7 @@ def prompt_instructions(task: Task, question: str | None = None) -> tuple[str, .
         UNTRUSTED_POST,
         _FEW_SHOT_NOTE,
         _LABEL_GIVEN,
-        _CHOOSE_LABEL,
-        _TEXT_FORMAT,
-        _JSON_FORMAT,
+        *answer_form_wording(task),
         *_RULES.split("\n"),
     )
     return (about, *fixed, *_CLOSING_REQUEST.values())
@@ -230,9 +210,9 @@ def _system_message(task: Task, question: str, mode: PromptMode, structured: boo
         _ROLE,
         UNTRUSTED_POST,
         _task_instruction(task, question),
-        _LABEL_GIVEN if given else _choices(task, structured),
+        _LABEL_GIVEN if given else answer_choices(task, structured),
     ]
-    parts += [_JSON_FORMAT if structured else _TEXT_FORMAT, _RULES]
+    parts += [answer_format(task, structured), _RULES]
     return "\n\n".join([*parts, _FEW_SHOT_NOTE] if has_shots else parts)
 
 
@@ -240,22 +220,16 @@ def _task_instruction(task: Task, question: str) -> str:
     return " ".join(filter(None, (task.teacher_instruction, task.questions[question].teacher_instruction)))
 
 
-def _choices(task: Task, structured: bool) -> str:
-    """List the answers to choose from: label sentences, in structured mode preceded by label names."""
-    sentences = {label: label_sentence(task, label) for label in task.labels}
-    lines = [
-        f"- {json.dumps(k, ensure_ascii=False)}: {v}" if structured else f"- {v}"
-        for k, v in sentences.items()
-    ]
-    return "\n".join([_CHOOSE_LABEL, *lines])
-
-
 def _user_message(task: Task, question: str, text: str, label: str | None, structured: bool) -> str:
     """The post, then the question: models are most likely to follow what comes last, whatever the post says."""
     lines = [f"{POST_START}{break_markup(text)}{POST_END}", ""]
     lines.append(f"Question: {task.questions[question].wording.instruction}")
     if label is not None:
-        name = f" (label {json.dumps(label, ensure_ascii=False)})" if structured else ""
+        name = (
+            f" (label {json.dumps(label, ensure_ascii=False)})"
+            if structured and not task.is_composite
+            else ""
+        )
         lines.append(f"Answer: {label_sentence(task, label)}{name}")
     return "\n".join([*lines, _CLOSING_REQUEST[label is not None, structured]])
 
@@ -265,9 +239,6 @@ def _example_answer(task: Task, question: str, shot: FewShotExample, structured:
     written = write_answer(task, question, shot.label, shot.explanation)  # raises if there is no such label
     if not structured:
         return written
-    fields = {
-        "label": shot.label,
-        "explanation": re.sub(r'"([^"\n]*)"', r"“\1”", shot.explanation.strip()),
-        "evidence": extract_quotes("", shot.explanation),
-    }
+    explanation = re.sub(r'"([^"\n]*)"', r"“\1”", shot.explanation.strip())
+    fields = answer_object(task, shot.label, explanation, extract_quotes("", shot.explanation))
     return json.dumps(fields, ensure_ascii=False)

@@ -166,3 +166,20 @@ def without_quotations(value: str) -> str:
     """
     types = re.findall(rf'([^";:]+): {_STRING}(?:{_SEPARATOR}|$)', value, re.DOTALL)
     return _SEPARATOR.join(dict.fromkeys(types)) or value
+
+
+def answer_group(task: Task, label: str) -> str:
+    """The label of a single decision; of an answer of several parts, how many it names.
+
+    Groups are few and hold no words of a post, so that answers can be counted and drawn by them.
+
+    Raises
+    ------
+    ValueError
+        The label is no answer of the task.
+    """
+    if not task.is_composite:
+        return label
+    named = sum(level != ABSENT for level in value_levels(task, label).values())
+    noun = {"multi": "label", "spans": "type", "scale": "item"}[task.kind]
+    return f"{named} {noun}{'' if named == 1 else 's'}"

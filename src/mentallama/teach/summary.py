@@ -10,6 +10,7 @@ from mentallama.llm_api.types import Completion, failure_kind
 from mentallama.prompts import PROMPTS_VERSION
 from mentallama.records import ReadingStatus, Record
 from mentallama.tasks import Task
+from mentallama.tasks.answer_values import answer_group
 from mentallama.teach.answer_source import TeacherAnswer
 from mentallama.teach.requests import LabelledQuestion, TeachJob
 from mentallama.teach.scales.traces import ScaleItem
@@ -92,7 +93,8 @@ class TeachCounter:
         self, model: str, question: LabelledQuestion, answer: TeacherAnswer, outcome: TeachOutcome
     ) -> None:
         """Count one answer of one teacher, and the requests behind it."""
-        key, label = (model, question.task.set), question.example.label or ""
+        key, given = (model, question.task.set), question.example.label
+        label = "" if given is None else answer_group(question.task, given)
         self.outcomes[key][outcome] += 1
         self.labels[*key, label][outcome] += 1
         if outcome == "failed":

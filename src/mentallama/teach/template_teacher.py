@@ -7,17 +7,20 @@ the words hardly support is reported as such.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mentallama.analysts.evidence_phrases import choose_spans
 from mentallama.analysts.linear.analyst import LabelAttribution, LinearAnalyst
 from mentallama.analysts.linear.features import FloatArray
 from mentallama.analysts.linear.rationale import WordRange, choose_passage
 from mentallama.answers.format import write_answer
-from mentallama.prompts import PromptMode
+from mentallama.prompts import PromptMode, answer_object
 from mentallama.records import Example, Span
 from mentallama.tasks import ExplanationTemplate, Task
+from mentallama.tasks.answer_kinds import ABSENT
+from mentallama.tasks.answer_values import levels_value, value_levels, value_quotations
 
 WEAK_LOG_ODDS = 0.2
 """Log-odds below which the strongest passage moves an even probability by less than 5 %."""
@@ -42,11 +45,62 @@ class TemplateTeacher:
     def respond(self, example: Example, task: Task) -> str:
         """Explain the label in the data (`label-given`), or the predicted one (`zero-shot`), in the example's form."""
         attribution = self.analyst.explain(example, example.label if self.mode == "label-given" else None)
-        quotes, explanation = explain(task, example.question, example.text, attribution)
+        label = attribution.label
+        if task.is_composite:
+            quotes, explanation = explain_parts(
+                task, label, example.text, partial(self.analyst.explain, example)
+            )
+        else:
+            quotes, explanation = explain(task, example.question, example.text, attribution)
         if self.structured:
-            fields = {"label": attribution.label, "explanation": explanation, "evidence": quotes}
-            return json.dumps(fields, ensure_ascii=False)
-        return write_answer(task, example.question, attribution.label, explanation, example.form)
+            return json.dumps(answer_object(task, label, explanation, quotes), ensure_ascii=False)
+        return write_answer(task, example.question, label, explanation, example.form)
+
+
+def explain_parts(
+    task: Task, label: str, text: str, attribute: Callable[[str], LabelAttribution]
+) -> tuple[list[str], str]:
+    """Return quotations for an answer of several parts, and a sentence on each part that has some.
+
+    An answer of the kind spans is explained by its own quotations, another by the passage that weighs most for each
+    label that is present or item that is filled. Where the words hardly support any, the most distinctive passage is
+    quoted as such. `attribute` divides an answer among the words.
+    """
+    template, sentences, quoted = task.explanation_template, [], list[str]()
+    for name, because, quotes in _quoted_parts(task, label, text, attribute):
+        sentence = template.evidence.format(quotes=_join_quotes(template, quotes), because=because)
+        sentences.append(f"{name}: {sentence}" if task.kind == "scale" else sentence)
+        quoted += [quote for quote in quotes if quote not in quoted]
+    if sentences:
+        return quoted, " ".join(sentences)
+    whole = attribute(label)
+    passage = choose_passage(whole.words, whole.tfidf_shares)
+    if passage is None:
+        return [], template.inconclusive
+    quotes = _distinct_texts(text, [_span(whole, passage)])
+    against = template.counter_evidence.format(quotes=_join_quotes(template, quotes), because="")
+    return quotes, f"{against} {template.inconclusive}"
+
+
+def _quoted_parts(
+    task: Task, label: str, text: str, attribute: Callable[[str], LabelAttribution]
+) -> Iterator[tuple[str, str, list[str]]]:
+    """Name, `because` and quotations of each part of an answer that has quotations."""
+    if task.kind == "spans":
+        by_type: dict[str, list[str]] = {}
+        for type_, quotation in value_quotations(task, label):
+            by_type.setdefault(type_, []).append(quotation)
+        for type_, quotations in by_type.items():
+            yield type_, task.labels[type_].because, quotations
+        return
+    for name, level in value_levels(task, label).items():
+        if level == ABSENT:
+            continue
+        attribution = attribute(levels_value(task, {name: level}))
+        passage = choose_passage(attribution.words, _word_weights(attribution))
+        if passage is not None and _passage_weight(attribution, passage) >= WEAK_LOG_ODDS:
+            because = task.labels[name if task.kind == "multi" else level].because
+            yield name, because, _distinct_texts(text, [_span(attribution, passage)])
 
 
 def explain(task: Task, question: str, text: str, attribution: LabelAttribution) -> tuple[list[str], str]:

@@ -3,6 +3,7 @@
 A classifier is trained on the explanations of training posts and the set's labels, then predicts a label from each
 explanation with the answer removed. A training row is scored by a model that saw no row of its post. If there are too
 few rows to train on, nothing is judged: the verdict passes without a score, and its reason begins with "not judged".
+Answers of several parts are not judged either: a sentence on one of several labels does not say the others.
 
 A trained label reader, where the recipe names one, replaces the classifier for posts that it was not trained on.
 """
@@ -97,6 +98,8 @@ def predict_with_label_reader(
     """Predictions by row index, for the questions that the reader supports and the posts that it was not trained on."""
     by_question: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
+        if row.task.is_composite:
+            continue
         if reader.supports(row.task, row.example.question) and seen_hash(row.post.text) not in reader.seen:
             by_question[row.task.set, row.example.question].append(index)
     predictions: dict[int, ExplanationPrediction] = {}
@@ -164,6 +167,10 @@ def _answer_label(row: ResponseRow) -> str:
 def _predict_set(rows: list[ResponseRow]) -> Iterator[ExplanationPrediction]:
     task = rows[0].task
     texts = [strip_label(task, row.reading.explanation) for row in rows]
+    if task.is_composite:
+        reason = f"answers of kind {task.kind} have no single label to predict"
+        yield from (ExplanationPrediction(not_judged_reason=reason, empty=not text) for text in texts)
+        return
     training = _training_indices(rows, texts)
     label_counts = Counter(rows[index].example.label for index in training)
     if shortage := too_few_rows([str(rows[index].example.label) for index in training]):

@@ -28,4 +28,6 @@ def check_label_match(row: ResponseRow, decisions: Decisions) -> Verdict:
     if decision == "teacher":
         return row.verdict(GATE)
     labels = f"the teacher says {row.reading.label!r}, the set {row.example.label!r}"
+    if row.task.kind == "spans":  # a reason holds no words of the post
+        labels = "the teacher quotes other passages than the set"
     return row.verdict(GATE, f"{labels}; {DECISIONS[decision] if decision else 'nobody has decided yet'}")

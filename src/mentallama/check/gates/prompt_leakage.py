@@ -74,7 +74,9 @@ def _public_ngrams(task: Task, n: int) -> frozenset[Ngram]:
     """N-grams of the task's questions and answers, which are no secret of the prompt."""
     questions = [question.wording.for_form(form) for question in task.questions.values() for form in FORMS]
     answers = [label.answer.for_form(form) for label in task.labels.values() for form in FORMS]
-    return _ngram_set((*questions, *answers), n)
+    if task.answer is not None:
+        answers += [task.answer.for_form(form) for form in FORMS]
+    return _ngram_set((*questions, *answers, *task.items.values()), n)
 
 
 def _word_ngrams(words: list[str], n: int) -> Iterable[Ngram]:

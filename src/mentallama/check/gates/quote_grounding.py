@@ -8,6 +8,8 @@ from collections.abc import Container
 from mentallama.answers.quotations import UNGROUNDED_KINDS, mark_other_post_quotes, match_quotes
 from mentallama.check.response_rows import ResponseRow
 from mentallama.records import Verdict
+from mentallama.tasks.answer_values import value_quotations
+from mentallama.text.quote_matching import find_quote
 
 GATE = "quote_grounding"
 
@@ -27,8 +29,14 @@ def check_quote_grounding(
     Returns
     -------
     Verdict
-        The score is the share of absent quotations; None if the explanation quotes nothing, which passes.
+        The score is the share of absent quotations; None if the explanation quotes nothing, which passes. An answer of
+        the kind spans fails if one of its own quotations is absent.
     """
+    if row.task.kind == "spans" and row.reading.label is not None:
+        answer = [quotation.text for quotation in value_quotations(row.task, row.reading.label)]
+        if missing := sum(find_quote(row.post.text, text) is None for text in answer):
+            reason = f"{missing} of {len(answer)} quotations of the answer not in the post"
+            return row.verdict(GATE, reason, missing / len(answer))
     matches = match_quotes(row.post.text, row.quotes, row.task)
     kinds = Counter(quote.kind for quote in mark_other_post_quotes(row.quotes, matches, other_post_quotes))
     n_counted = kinds.total() - kinds["term"]

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from mentallama.answers.composite import answers_agree
 from mentallama.check.human_review.review_sheet import digest_human_input, has_human_input, read_keyed_rows
 from mentallama.check.response_rows import ResponseRow
 from mentallama.files.spreadsheet import SheetRow, write_sheet
@@ -129,7 +130,8 @@ def decisions_digest(path: Path) -> str:
 
 def disagrees(row: ResponseRow) -> bool:
     """Whether the answer gives another label than the data set; False if either gives none."""
-    return row.reading.label is not None and row.example.label not in (None, row.reading.label)
+    ours, theirs = row.example.label, row.reading.label
+    return None not in (ours, theirs) and not answers_agree(row.task, row.post.text, str(ours), str(theirs))
 
 
 def decision_key(row: ResponseRow) -> DecisionKey:

@@ -23,6 +23,7 @@ from mentallama.check.response_rows import ResponseRow
 from mentallama.files.spreadsheet import SheetRow, escape_formula, unescape_formula, write_sheet
 from mentallama.metrics.sequential_test import sequential_test
 from mentallama.records import POOR_RATING_BELOW, RATING_SCORES, stable_id
+from mentallama.tasks.answer_values import answer_group
 
 ASPECTS = ("consistency", "reliability", "professionality", "overall")
 """As in the paper's human evaluation."""
@@ -64,7 +65,8 @@ def draw_rating_sample(
     """
     strata: dict[tuple[str, str, str], list[tuple[bool, str, ResponseRow]]] = defaultdict(list)
     for row in rows:
-        stratum = strata[row.task.set, row.example.question, row.reading.label or ""]
+        group = answer_group(row.task, row.reading.label) if row.reading.label is not None else ""
+        stratum = strata[row.task.set, row.example.question, group]
         shuffle_key = stable_id("sample", str(seed), row.example.id, row.response.model)
         stratum.append((rating_key(row) not in already_rated, shuffle_key, row))
         if len(stratum) >= 2 * size:

@@ -25,6 +25,7 @@ from mentallama.records import FORMS, SPLITS, Form, Split
 from mentallama.run_files import COLLECT_SUMMARY_PATH, LABEL_DRIFT_PATH, TEACH_SUMMARY_PATH
 from mentallama.safety import NOTICE
 from mentallama.tasks import Task
+from mentallama.tasks.answer_kinds import ABSENT
 from mentallama.tasks.terms import SYNTHETIC_SPDX, free_licence_of_posts, hub_licence
 
 SIZE_CATEGORIES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -244,14 +245,31 @@ def _rows(card: DatasetCardData) -> str:
     lines: list[list[object]] = [
         [name, label, *(counts.get((name, split, label), 0) for split in splits)]
         for name in card.sets
-        for label in card.tasks[name].labels
-        if (name, label) in labels
+        for label in _labels_in_order(
+            card.tasks[name], [label for set_name, label in labels if set_name == name]
+        )
     ]
     if not lines:
         return "No row was accepted.\n"
     lines.append(["all", "", *(card.count_rows(split=split) for split in splits)])
-    return "Accepted rows; a row is one question about one post.\n\n" + markdown_table(
-        ("set", "label", *splits), lines
+    rows = markdown_table(("set", "label", *splits), lines)
+    return f"Accepted rows; a row is one question about one post.\n\n{rows}{_part_table(card, splits)}"
+
+
+def _labels_in_order(task: Task, labels: Sequence[str]) -> list[str]:
+    return sorted(labels) if task.is_composite else [label for label in task.labels if label in labels]
+
+
+def _part_table(card: DatasetCardData, splits: Sequence[Split]) -> str:
+    """Accepted rows by the labels, types and items of answers that have several."""
+    found = card.gates.accepted_by_part
+    counts = {(row.set, row.part, row.level, row.split): row.rows for row in found}
+    named = dict.fromkeys((row.set, row.part, row.level) for row in found if row.level != ABSENT)
+    lines = [[*name, *(counts.get((*name, split), 0) for split in splits)] for name in named]
+    if not lines:
+        return ""
+    return "\nLabels, types and items of answers that have several:\n\n" + markdown_table(
+        ("set", "label or item", "level", *splits), lines
     )
 
 

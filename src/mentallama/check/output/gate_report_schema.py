@@ -63,11 +63,21 @@ class UnusableAnswers(Record):
 
 
 class AcceptedCount(Record):
-    """Accepted rows of one set, split and label."""
+    """Accepted rows of one set, split and label; of answers of several parts by how many labels or items they name."""
 
     set: str
     split: Split
     label: str
+    rows: int
+
+
+class AcceptedPartCount(Record):
+    """Accepted rows of one set and split whose answer has a level in one of its parts."""
+
+    set: str
+    split: Split
+    part: str
+    level: str
     rows: int
 
 
@@ -100,6 +110,7 @@ class GateReport(Record):
     """Gates that the recipe disables."""
     teachers: tuple[TeacherCounts, ...] = ()
     accepted_by_label: tuple[AcceptedCount, ...] = ()
+    accepted_by_part: tuple[AcceptedPartCount, ...] = ()
     failed_by_label: tuple[LabelGateCounts, ...] = ()
     unusable_answers: tuple[UnusableAnswers, ...] = ()
     tables: tuple[GateTable, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from mentallama.check.output.gate_report_schema import (
     AcceptedCount,
+    AcceptedPartCount,
     LabelGateCounts,
     TeacherCounts,
     UnusableAnswers,
@@ -16,9 +17,10 @@ from mentallama.check.response_rows import NOT_JUDGED_PREFIX
 from mentallama.check.selection import Selection
 from mentallama.records import SPLITS, ReadingStatus, Split
 from mentallama.tasks import Task
+from mentallama.tasks.answer_values import answer_group, value_levels
 
 SetLabel = tuple[str, str]
-"""Set, and the label from the data set; "" if the post has none."""
+"""Set, and the label from the data set, or the group of an answer of several parts; "" if the post has none."""
 
 
 @dataclass
@@ -33,12 +35,13 @@ class SelectionCounts:
     _sole_drops: Counter[str] = field(default_factory=Counter)
     _statuses: Counter[tuple[SetLabel, ReadingStatus]] = field(default_factory=Counter)
     _accepted: Counter[tuple[str, Split, str]] = field(default_factory=Counter)
+    _accepted_parts: Counter[tuple[str, Split, str, str]] = field(default_factory=Counter)
     _by_teacher: dict[str, Counter[str]] = field(default_factory=dict)
 
     def add(self, selection: Selection) -> None:
         """Count one response."""
         row, verdicts = selection.row, selection.verdicts
-        key = (row.task.set, row.example.label or "")
+        key = (row.task.set, "" if row.example.label is None else answer_group(row.task, row.example.label))
         self._responses[key] += 1
         self._statuses[key, row.reading.status] += 1
         for verdict in verdicts:
@@ -58,7 +61,13 @@ class SelectionCounts:
             }
         )
         if selection.accepted_label is not None:
-            self._accepted[row.task.set, row.post.split, selection.accepted_label] += 1
+            group = answer_group(row.task, selection.accepted_label)
+            self._accepted[row.task.set, row.post.split, group] += 1
+            if row.task.is_composite:
+                levels = value_levels(row.task, selection.accepted_label)
+                self._accepted_parts.update(
+                    (row.task.set, row.post.split, *level) for level in levels.items()
+                )
 
     @property
     def responses(self) -> int:
@@ -123,8 +132,25 @@ class SelectionCounts:
             AcceptedCount(set=name, split=split, label=label, rows=self._accepted[name, split, label])
             for name, task in self.tasks.items()
             for split in SPLITS
-            for label in task.labels
+            for label in self._groups(task)
             if self._accepted[name, split, label]
+        )
+
+    def accepted_by_part(self) -> tuple[AcceptedPartCount, ...]:
+        """Accepted rows by set, split, part and level, for answers of several parts, in the order of the catalogue."""
+        return tuple(
+            AcceptedPartCount(
+                set=name,
+                split=split,
+                part=part.name,
+                level=level,
+                rows=self._accepted_parts[name, split, part.name, level],
+            )
+            for name, task in self.tasks.items()
+            for split in SPLITS
+            for part in (task.parts if task.is_composite else ())
+            for level in part.levels
+            if self._accepted_parts[name, split, part.name, level]
         )
 
     def teachers(self) -> tuple[TeacherCounts, ...]:
@@ -132,8 +158,16 @@ class SelectionCounts:
         return tuple(TeacherCounts(model=model, **counts) for model, counts in self._by_teacher.items())
 
     def _set_labels(self) -> list[SetLabel]:
-        order = ((name, label) for name, task in self.tasks.items() for label in (*task.labels, ""))
+        order = ((name, label) for name, task in self.tasks.items() for label in (*self._groups(task), ""))
         return [key for key in order if self._responses[key]]
+
+    def _groups(self, task: Task) -> list[str]:
+        """The groups of a task's answers (`answer_group`) that were counted or, of a single decision, all labels."""
+        if not task.is_composite:
+            return list(task.labels)
+        found = {label for name, label in self._responses if name == task.set and label}
+        found |= {label for name, _, label in self._accepted if name == task.set}
+        return sorted(found, key=lambda group: int(group.split()[0]))
 
     def _is_high_risk(self, key: SetLabel) -> bool:
         return self.tasks[key[0]].high_risk_label == key[1]
