@@ -20,9 +20,10 @@ from mentallama.pipeline.runner import run_recipe
 from mentallama.records import Post, Response, example_of
 from mentallama.tasks import find_task
 from mentallama.teach.requests import TeachJob, labelled_questions
-from mentallama.teach.template_teacher import TemplateTeacher, explain
+from mentallama.teach.template_teacher import TemplateTeacher, explain, explain_parts
 from mentallama.text.quote_extraction import extract_quotes
 from mentallama.train.linear.trainer import train_linear
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.linear_cases import cause_posts, depression_posts, wellness_posts
 from tests.factories.project import ROOT
 
@@ -109,6 +110,41 @@ def test_a_post_without_words_has_nothing_to_quote(text: str) -> None:
         [],
         task.explanation_template.inconclusive,
     )
+
+
+def test_each_part_of_an_answer_is_explained_by_the_passage_that_weighs_most_for_it() -> None:
+    text = "I lie awake. Everything is grey."
+    weights = {"sleep": {"awake": 1.0}, "low mood": {"grey": 0.1}, "energy: several days": {"grey": 2.0}}
+
+    def attribute(value: str) -> LabelAttribution:
+        return leaning(text, value, weights.get(value, {}), {"grey": 1.0})
+
+    multi, scale = task_of_kind("multi"), task_of_kind("scale")
+    # what weighs too little is not quoted
+    assert explain_parts(multi, "sleep; low mood", text, attribute) == (
+        ["I lie awake"], "The post says “I lie awake”, wording of sleep.",
+    )  # fmt: skip
+    assert explain_parts(scale, "energy: several days", text, attribute) == (
+        ["Everything is grey"], "energy: The post says “Everything is grey”, wording of several days.",
+    )  # fmt: skip
+    # nothing supports a label: the most distinctive passage is quoted as such
+    assert explain_parts(multi, "none", text, attribute) == (
+        ["Everything is grey"], "Against it: “Everything is grey”. The wording says little.",
+    )  # fmt: skip
+
+
+def test_quotations_explain_themselves() -> None:
+    quotes, explanation = explain_parts(
+        task_of_kind("spans"), 'sleep: "awake"; sleep: "no rest"; low mood: "grey"', "", unasked
+    )
+    assert quotes == ["awake", "no rest", "grey"]
+    assert explanation == (
+        "The post says “awake”, “no rest”, wording of sleep. The post says “grey”, wording of low mood."
+    )
+
+
+def unasked(value: str) -> LabelAttribution:
+    raise AssertionError(value)
 
 
 @given(st.text(alphabet="ab .,!“”\n[link]我", max_size=200), st.integers(0, 9))

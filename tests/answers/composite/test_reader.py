@@ -123,6 +123,11 @@ def test_typed_quotations_in_any_form(text: str) -> None:
     assert (reading.label, reading.reason) == ('sleep: "lie awake at 4"; low mood: "all is grey"', None)
 
 
+def test_none_is_a_quotation_where_only_quotations_stand() -> None:
+    assert read_answer(SPANS, '{"sleep": "none", "low mood": ["none"]}').label == 'low mood: "none"'
+    assert read_answer(SPANS, 'sleep: none; low mood: "none"').label == 'low mood: "none"'
+
+
 def test_several_quotations_of_one_type() -> None:
     assert read_answer(SPANS, 'sleep: "up at 4", "up at 5" and "no rest"\nlow mood: none').label == (
         'sleep: "up at 4"; sleep: "up at 5"; sleep: "no rest"'

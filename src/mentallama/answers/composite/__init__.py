@@ -3,7 +3,6 @@
 A reading is never a guess: every member of a list or object has to be a label, item or level of the task.
 """
 
-from mentallama.answers.composite.agreement import answers_agree
 from mentallama.answers.composite.reader import read_composite
 
-__all__ = ["answers_agree", "read_composite"]
+__all__ = ["read_composite"]

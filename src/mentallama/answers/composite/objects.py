@@ -95,7 +95,8 @@ class _ObjectReader:
             return [member for value in inner for member in self.value(value, depth + 1)]
         if any(key not in parts and not _is_beside(key) for key in fields):
             raise self._unknown()
-        return [member for key, part in parts.items() for member in self._said(part, fields[key])]
+        said = {key: None if _is_none(self.task, fields[key]) else fields[key] for key in parts}
+        return [member for key, part in parts.items() for member in self._said(part, said[key])]
 
     def _record(self, fields: Mapping[str, object]) -> list[Member] | None:
         """The member of an object with a name and what is said about it, such as `{"item": …, "level": …}`."""
@@ -145,12 +146,17 @@ class _ObjectReader:
                 quote = next((plain[key] for key in _QUOTE_KEYS if key in plain), None)
             if not isinstance(quote, str):
                 raise self._unknown()
-            if quote.strip() and not says_none(quote):
+            if quote.strip():
                 members.append(Member(part, quote.strip().strip('“”"')))
         return members or [Member(part, None)]
 
     def _unknown(self) -> MemberError:
         return MemberError(UNKNOWN_NAME[self.task.kind])
+
+
+def _is_none(task: Task, value: object) -> bool:
+    """Whether a type has the word none in the place of its quotations; within a list it is a quotation."""
+    return task.kind == "spans" and isinstance(value, str) and says_none(value)
 
 
 def _plain(key: object) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from mentallama.answers.composite import answers_agree
+from mentallama.answers.composite.agreement import answers_agree
 from mentallama.check.human_review.review_sheet import digest_human_input, has_human_input, read_keyed_rows
 from mentallama.check.response_rows import ResponseRow
 from mentallama.files.spreadsheet import SheetRow, write_sheet
