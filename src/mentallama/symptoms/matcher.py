@@ -10,7 +10,7 @@ is no finding about a person: nothing is counted up to a diagnosis, and what a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -108,10 +108,15 @@ class _LanguageMatcher:
             return []
         excluded = list(self._excluded.find(tokens))
         matches = [match for match in matches if not any(_excludes(phrase, match) for phrase in excluded)]
-        statuses = self._status.decide(folded, [Interval(match.start, match.end) for match in matches])
+        places = [(Interval(match.start, match.end), match.key) for match in matches]
+        return list(zip(matches, self.statuses(folded, places), strict=True))
+
+    def statuses(self, folded: str, places: Sequence[tuple[Interval, str]]) -> list[MentionStatus]:
+        """The status of the symptoms in some passages, in ascending order; an event is not past."""
+        statuses = self._status.decide(folded, [interval for interval, _ in places])
         return [
-            (match, "present" if status == "past" and match.key in self._events else status)
-            for match, status in zip(matches, statuses, strict=True)
+            "present" if status == "past" and symptom in self._events else status
+            for status, (_, symptom) in zip(statuses, places, strict=True)
         ]
 
 
@@ -225,6 +230,18 @@ class SymptomMatcher:
             if self._criteria[match.key]
         )
         return SymptomTable(language=code, mentions=mentions)
+
+    def statuses(
+        self, text: str, places: Sequence[tuple[Interval, str]], language: str
+    ) -> list[MentionStatus]:
+        """The statuses that the cues of a language give to passages and the symptoms that they speak for.
+
+        Parameters
+        ----------
+        places
+            In ascending order, however they were found.
+        """
+        return self._matcher(language).statuses(fold_letters(text), places)
 
 
 @cache

@@ -83,7 +83,9 @@ class StatusRules:
                 marks, before = self._marks(folded, sentence, mentions), None
             effects = frozenset(self._effects(folded, mention, marks))
             if before is not None and _LISTED.fullmatch(folded, before[0], mention.start):
-                effects |= before[1]
+                # A mention that begins with its own subject, as in "not sad, my heart aches", is no part of the list.
+                is_clause = any(mark.terminator and mark.start == mention.start for mark in marks)
+                effects |= frozenset() if is_clause else before[1]
             before = (mention.end, effects)
             statuses.append(next((status for needed, status in _RULES if needed <= effects), "present"))
         return statuses
