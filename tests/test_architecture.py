@@ -66,6 +66,7 @@ BETWEEN_STAGES = {
         "evaluate.score_file",
         "evaluate.published.paper_results",
         "evaluate.prediction_source",
+        "explain.results",
     },
     "predict.post_sources": {"collect.readers", "collect.clean_batch"},
     "teach.stage": {"train.linear.trainer"},

@@ -129,7 +129,7 @@ class PanelRow:
 
 @dataclass(frozen=True)
 class Curve:
-    """Values of one quantity by optimiser step."""
+    """Values of one quantity by another, such as a loss by optimiser step."""
 
     name: str
     points: tuple[tuple[float, float], ...]
@@ -311,6 +311,30 @@ def risk_coverage_plot(curve: RiskCoverage, name: str, description: str) -> Plot
         axes.grid(color=colours.rule, linewidth=0.6)
 
     return Plot(f"risk-coverage-{name}", description, (2.1, 2.2), draw)
+
+
+def deletion_plot(curves: Sequence[Curve], name: str, description: str) -> Plot:
+    """Mean probability of a label against the share of words that are left out, in percent; a curve for each method."""
+
+    def draw(axes: Axes, colours: Colours) -> None:
+        for index, curve in enumerate(curves):
+            shares, probabilities = zip(*curve.points, strict=True)
+            axes.plot(
+                shares,
+                probabilities,
+                color=_series_colour(colours, index),
+                linewidth=1.2,
+                marker=MARKERS[index % len(MARKERS)],
+                markersize=3.5,
+                label=curve.name,
+                clip_on=False,
+            )
+        axes.set(ylim=(0, 1), xlabel="words left out, %", ylabel="probability", title=name)
+        axes.set_xlim(left=0)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), frameon=False, handletextpad=0.3)
+        axes.grid(color=colours.rule, linewidth=0.6)
+
+    return Plot(f"deletion-{name}", description, (2.6, 2.2), draw)
 
 
 def _style(colours: Colours, salt: str) -> Any:

@@ -14,12 +14,15 @@ from mentallama.collect.summary import CollectSummary, LabelDrift, Overlap
 from mentallama.errors import DataError
 from mentallama.evaluate.prediction_source import analyst_predictions, teacher_answers
 from mentallama.evaluate.score_file import ScoreFile
+from mentallama.explain.results import FaithfulnessFile, MethodTiming
 from mentallama.files.manifest import Manifest, read_manifest
 from mentallama.files.record_files import read_json, read_records
 from mentallama.records import Form, Post, Prediction, Record, TrainingMetrics
 from mentallama.report.answer_survey import AnswerSurvey, read_test_questions, survey_answers
 from mentallama.run_files import (
     COLLECT_SUMMARY_PATH,
+    EXPLAIN_METRICS_PATH,
+    FAITHFULNESS_PATH,
     GATE_REPORT_PATH,
     LABEL_DRIFT_PATH,
     OVERLAP_PATH,
@@ -36,7 +39,7 @@ from mentallama.tasks import Task
 M = TypeVar("M")
 R = TypeVar("R", bound=Record)
 
-REPORTED_STAGES = ("collect", "teach", "check", "train", "predict", "evaluate")
+REPORTED_STAGES = ("collect", "teach", "check", "train", "predict", "explain", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class RunArtifacts:
     test_origins: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Set -> kinds of files that its test posts are from; empty where the run has no posts."""
     gates: GateReport | None = None
+    faithfulness: FaithfulnessFile | None = None
+    seconds_of_methods: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that a method of attribution took for an answer."""
     manifests: Mapping[str, Manifest] = field(default_factory=dict)
     """Of the finished stages, by their names."""
     tasks: Mapping[str, Task] = field(default_factory=dict)
@@ -94,6 +100,11 @@ def read_run_artifacts(
         answers=None if predictions is None else survey_answers(predictions, questions),
         test_origins=origins,
         gates=_read_if_present(run / GATE_REPORT_PATH, GateReport),
+        faithfulness=_read_if_present(run / FAITHFULNESS_PATH, FaithfulnessFile),
+        seconds_of_methods={
+            timing.method: timing.seconds / timing.rows
+            for timing in _records(run / EXPLAIN_METRICS_PATH, MethodTiming)
+        },
         manifests={stage: manifest for stage, manifest in manifests.items() if manifest is not None},
         tasks=tasks or {},
         settings=settings or {},

@@ -8,6 +8,7 @@ from mentallama.report.page_model import Section
 from mentallama.report.run_artifacts import RunArtifacts
 from mentallama.report.sections.data import drift_section, leak_section, overlap_section, posts_section
 from mentallama.report.sections.explanations import explanations_section
+from mentallama.report.sections.faithfulness import faithfulness_section
 from mentallama.report.sections.gates import gates_section
 from mentallama.report.sections.parts import parts_section
 from mentallama.report.sections.provenance import provenance_section
@@ -38,6 +39,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     upstream_section,
     as_published_section,
     explanations_section,
+    faithfulness_section,
     gates_section,
     posts_section,
     leak_section,
