@@ -29,7 +29,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
 from mentallama.analysts.base import Analyst
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import LinearSettings
 from mentallama.files.atomic import write_json
 from mentallama.files.record_files import read_records

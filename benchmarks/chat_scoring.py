@@ -47,8 +47,8 @@ from mentallama.analysts.language_model.chat_scoring import (
     letter_probabilities,
     letter_query,
 )
-from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import label_sentence
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import EndpointSettings
 from mentallama.llm_api.blocking import iter_completions
 from mentallama.llm_api.endpoint import open_endpoint

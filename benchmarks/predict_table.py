@@ -31,7 +31,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the numerical libraries 
 from analyze import posts_per_second, synthetic_posts
 
 from mentallama.analysts.answer import example_of_text
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import LinearSettings
 from mentallama.files.atomic import write_json
 from mentallama.records import Post

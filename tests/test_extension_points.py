@@ -18,8 +18,9 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from mentallama.analysts.base import Analyst
-from mentallama.analysts.registry import ANALYSTS, AnalystKind, open_analyst
+from mentallama.analysts.registry import ANALYSTS, AnalystKind
 from mentallama.answers.format import write_answer
+from mentallama.attribution.opening import open_analyst
 from mentallama.check.gate import CorpusGate, CorpusVerdicts, ResponseCorpus, RowGate
 from mentallama.check.gates import GATES
 from mentallama.check.gates.reference_overlap import collect_references, overlap_report, score_overlap

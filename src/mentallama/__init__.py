@@ -17,9 +17,9 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from mentallama.analysts.answer import Answer, Answers, Quotation
     from mentallama.analysts.base import Analyst
-    from mentallama.analysts.registry import open_analyst
     from mentallama.answers.format import write_answer
     from mentallama.answers.parse import read_answer
+    from mentallama.attribution.opening import open_analyst
     from mentallama.errors import DataError, MentallamaError, TooManyRejectsError, UsageError
     from mentallama.evaluate.answers import evaluate, evaluate_folder
     from mentallama.pipeline.run import Run, run
@@ -72,7 +72,7 @@ _MODULES = {
     "find_symptoms": "mentallama.symptoms",
     "load_packs": "mentallama.symptoms",
     "load_tasks": "mentallama.tasks",
-    "open_analyst": "mentallama.analysts.registry",
+    "open_analyst": "mentallama.attribution.opening",
     "read_answer": "mentallama.answers.parse",
     "run": "mentallama.pipeline.run",
     "score_scale": "mentallama.symptoms",

@@ -8,7 +8,8 @@ import pytest
 
 from mentallama.analysts.answer_parts import labels_by_head
 from mentallama.analysts.majority import LabelCounts, MajorityAnalyst, save_majority_model
-from mentallama.analysts.registry import model_spec, open_analyst
+from mentallama.analysts.registry import model_spec
+from mentallama.attribution.opening import open_analyst
 from mentallama.errors import DataError, UsageError
 from mentallama.records import example_of
 from mentallama.tasks import load_tasks

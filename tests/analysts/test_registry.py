@@ -21,10 +21,10 @@ from mentallama.analysts.registry import (
     analyst_libraries,
     model_spec,
     newest_model,
-    open_analyst,
     open_with_options,
     trained_models,
 )
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import Predict
 from mentallama.errors import UsageError
 from mentallama.files import manifest

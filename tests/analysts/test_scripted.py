@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, example_of
 from tests.factories.linear_cases import make_post

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import Recipe, read_recipe
 from mentallama.errors import UsageError
 from mentallama.evaluate.answers import evaluate

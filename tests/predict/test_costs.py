@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from mentallama.analysts.language_model.remote import RemoteAnalyst
-from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import write_answer
+from mentallama.attribution.opening import open_analyst
 from mentallama.cli import app as cli
 from mentallama.errors import MentallamaError
 from mentallama.files.record_files import read_json, read_records, write_records

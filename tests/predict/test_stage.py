@@ -43,6 +43,7 @@ def test_every_setting_reaches_the_analyst() -> None:
         "prompt": "zero-shot",
         "shots": 3,
         "seed": 5,
+        "evidence": "full",
     }
     assert set(prediction) == set(Predict.model_fields) - NOT_FOR_ANALYSTS
     options = values(
@@ -54,5 +55,5 @@ def test_every_setting_reaches_the_analyst() -> None:
 def test_without_a_recipe_an_analyst_has_the_defaults_of_the_recipe() -> None:
     options, settings = values(InferenceOptions()), Predict()
     shared = set(options) & set(Predict.model_fields)
-    assert len(shared) == 25
+    assert len(shared) == 26
     assert {name: options[name] for name in shared} == {name: getattr(settings, name) for name in shared}

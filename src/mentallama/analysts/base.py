@@ -36,6 +36,20 @@ Scoring = Literal["auto", "echo", "grammar", "chat", "none"]
 Device = Literal["auto", "cpu", "cuda"]
 Dtype = Literal["auto", "float32", "bfloat16"]
 SystemRole = Literal["system", "developer", "user"]
+EvidenceLevel = Literal["none", "fast", "full"]
+
+EVIDENCE_BATCH = 16
+"""Answers whose evidence is computed together: every one may take dozens of further questions."""
+
+
+class EvidenceSource(Protocol):
+    """Changes the evidence of predictions; `mentallama.attribution` has those that there are."""
+
+    def add(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Prediction]:
+        """Predictions with their evidence, from those of the same examples."""
+
+    def variants(self, examples: Sequence[Example]) -> list[Example]:
+        """Further questions that the evidence of some examples takes."""
 
 
 class Analyst(ABC):
@@ -54,12 +68,15 @@ class Analyst(ABC):
         Tasks by set name.
     kind
         The kind of its specs, such as "linear".
+    evidence
+        Adds evidence to its predictions in `answer`; None: they stay as `predict` gives them.
     """
 
     spec: str = ""
     form: Form = "instruction"
     tasks: Mapping[str, Task] = MappingProxyType({})
     kind: ClassVar[str] = ""
+    evidence: EvidenceSource | None = None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.spec!r})"
@@ -158,12 +175,28 @@ class Analyst(ABC):
         for batch in batched(examples, BATCH_SIZE):
             yield from self.predict(batch)
 
+    def answer(self, examples: Iterable[Example]) -> Iterator[Prediction]:
+        """As `predict_stream`, with the evidence that was asked for when the analyst was opened."""
+        if self.evidence is None:
+            yield from self.predict_stream(examples)
+            return
+        waiting: dict[str, Example] = {}
+
+        def remembered() -> Iterator[Example]:
+            for example in examples:
+                waiting[example.id] = example
+                yield example
+
+        for predictions in batched(self.predict_stream(remembered()), EVIDENCE_BATCH):
+            asked = [waiting.pop(prediction.example_id) for prediction in predictions]
+            yield from self.evidence.add(asked, predictions)
+
     def _predict_all(self, examples: Iterable[Example]) -> dict[str, Prediction]:
         """Predictions by example id, which texts that are equal after cleaning share."""
         unique = {example.id: example for example in examples}
         found: dict[str, Prediction] = {}
         with progress_bar("analyze", len(unique)) as advance:
-            for prediction in self.predict_stream(unique.values()):
+            for prediction in self.answer(unique.values()):
                 found[prediction.example_id] = prediction
                 advance(1)
         return found
@@ -245,6 +278,7 @@ class InferenceOptions:
     shots: int = DEFAULT_SHOTS
     seed: int | None = None
     labels_only: bool = False
+    evidence: EvidenceLevel | None = None
     template: Template = "auto"
     scoring: Scoring = "auto"
     letter_orders: int = 4

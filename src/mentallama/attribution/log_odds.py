@@ -92,10 +92,14 @@ def _log_odds(analyst: Analyst, task: Task | None, prediction: Prediction, label
     return found
 
 
-def no_probabilities(analyst: Analyst) -> UsageError:
+class NoProbabilitiesError(UsageError):
+    """A prediction that is needed for an attribution has no probabilities."""
+
+
+def no_probabilities(analyst: Analyst) -> NoProbabilitiesError:
     """The error of a method that needs probabilities that an analyst does not give."""
     name = analyst.spec or type(analyst).__name__
-    return UsageError(
+    return NoProbabilitiesError(
         f"{name} gives no probabilities, without which its labels cannot be explained; use mode: answer-first, or a "
         "server that gives log-probabilities"
     )

@@ -1,4 +1,4 @@
-"""The table of attribution methods. To add one, write its module in this package and add an entry to the table.
+"""The table of attribution methods. To add one, write its module in `methods/` and add an entry to the table.
 
 Optional libraries are imported only when a method that needs them is opened.
 """
@@ -45,50 +45,50 @@ class AttributionKind:
 
 
 def _load_exact(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.linear_exact import ExactAttribution
+    from mentallama.attribution.methods.linear_exact import ExactAttribution
 
     return ExactAttribution(cast("LinearAnalyst", analyst))
 
 
 def _load_integrated_gradients(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.encoder_gradients import IntegratedGradients
+    from mentallama.attribution.methods.encoder_gradients import IntegratedGradients
 
     return IntegratedGradients(cast("EncoderAnalyst", analyst))
 
 
 def _load_gradient_times_input(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.encoder_gradients import GradientTimesInput
+    from mentallama.attribution.methods.encoder_gradients import GradientTimesInput
 
     return GradientTimesInput(cast("EncoderAnalyst", analyst))
 
 
 def _load_attention(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.encoder_attention import AttentionWeights
+    from mentallama.attribution.methods.encoder_attention import AttentionWeights
 
     return AttentionWeights(cast("EncoderAnalyst", analyst))
 
 
 def _load_shap(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.shap_lime import ShapAttribution
+    from mentallama.attribution.methods.shap_lime import ShapAttribution
 
     is_encoder = analyst.kind == "encoder"
     return ShapAttribution(analyst, cast("EncoderAnalyst", analyst).mask_token if is_encoder else None)
 
 
 def _load_lime(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.shap_lime import LimeAttribution
+    from mentallama.attribution.methods.shap_lime import LimeAttribution
 
     return LimeAttribution(analyst)
 
 
 def _load_occlusion(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.occlusion import Occlusion
+    from mentallama.attribution.methods.occlusion import Occlusion
 
     return Occlusion(analyst)
 
 
 def _load_random(analyst: Analyst) -> AttributionMethod:
-    from mentallama.attribution.random_weights import RandomAttribution
+    from mentallama.attribution.methods.random_weights import RandomAttribution
 
     return RandomAttribution()
 

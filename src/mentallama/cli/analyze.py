@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -83,6 +83,13 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
             autocompletion=complete_models,
         ),
     ] = None,
+    evidence: Annotated[
+        Literal["none", "fast", "full"] | None,
+        typer.Option(
+            help="Mark what the answer rests on: not at all, by a fast method, or by the most faithful one. "
+            "Default: fast where it costs nothing, which is for linear models; otherwise none.",
+        ),
+    ] = None,
     tasks_folder: TasksFolder = None,
     overrides: Annotated[
         list[str] | None,
@@ -96,7 +103,8 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
 
     Reads the post and the model; prints the answers and writes nothing. A remote model is sent the post.
     """
-    from mentallama.analysts.registry import newest_model, open_with_options
+    from mentallama.analysts.registry import newest_model
+    from mentallama.attribution.opening import open_with_evidence
     from mentallama.cli.predict import predict_overrides
     from mentallama.cli.terminal import print_answers
     from mentallama.predict.ad_hoc import parse_options
@@ -110,10 +118,11 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     if model is None:
         model = newest_model(RUNS)
         typer.echo(f"model: {model}, the newest in {RUNS}/; name another with --model", err=True)
-    settings = parse_options(predict_overrides(overrides))
+    chosen = {} if evidence is None else {"evidence": evidence}
+    settings = parse_options({**predict_overrides(overrides), **chosen})
     job, _ = PredictJob(model, settings, tasks).with_examples((), log_to_stderr)
     options = inference_options(job)
-    answers = open_with_options(model, options).analyze(read_post(text), task)
+    answers = open_with_evidence(model, options).analyze(read_post(text), task)
     if (
         problem := next((answer.reason for answer in answers if answer.status == "skipped"), None)
     ) is not None:

@@ -38,6 +38,11 @@ class Predict(RemoteOptions):
     to be on a sample."""
     labels_only: bool = False
     """Language models generate no explanations. No effect with mode: free, whose label is in the generated text."""
+    evidence: Literal["none", "fast", "full"] | None = None
+    """Quotations of the post that an answer rests on, with their contributions to the log-odds of its label. none: no
+    evidence. fast: by a method that costs little beside the answer itself. full: by the most faithful method there is
+    for the model, see docs/predict.md. Default: fast where it costs nothing, which is for linear models, otherwise
+    none. Needs probabilities, so mode: answer-first."""
     template: Literal["auto", "chat", "plain"] = "auto"
     """auto: the model's chat template if it has one, otherwise the published query as plain text."""
     scoring: Literal["auto", "echo", "grammar", "chat", "none"] = "auto"

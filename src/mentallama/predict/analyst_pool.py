@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
+from itertools import chain, starmap
 from typing import Protocol, runtime_checkable
 
-from mentallama.analysts.base import Analyst
+from mentallama.analysts.base import EVIDENCE_BATCH, Analyst
+from mentallama.parallel import batched
 from mentallama.records import Example, Prediction
 from mentallama.tasks import QuestionKey
 
@@ -59,7 +60,7 @@ class StreamingAnalyst(Protocol):
 
     unanswered: Counter[str]
 
-    def predict_stream(self, examples: Iterable[Example]) -> Iterator[Prediction]: ...
+    def answer(self, examples: Iterable[Example]) -> Iterator[Prediction]: ...
 
 
 def local_pool(analyst: Analyst) -> AnalystPool:
@@ -78,7 +79,7 @@ def local_pool(analyst: Analyst) -> AnalystPool:
 
 def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[PoolEvent]:
     if isinstance(analyst, StreamingAnalyst):
-        yield from _with_new_counts(analyst, analyst.predict_stream(chain.from_iterable(batches)))
+        yield from _with_new_counts(analyst, analyst.answer(chain.from_iterable(batches)))
         return
     for batch in batches:
         yield from answer_batch(analyst, batch)
@@ -86,7 +87,10 @@ def _answer(analyst: Analyst, batches: Iterator[list[Example]]) -> Iterator[Pool
 
 def answer_batch(analyst: Analyst, batch: Sequence[Example]) -> Iterator[PoolEvent]:
     """Answer one batch: a prediction for each example, then the counts if there are new ones."""
-    predictions = analyst.predict(batch)
+    predictions: Iterable[Prediction] = analyst.predict(batch)
+    if (evidence := getattr(analyst, "evidence", None)) is not None:
+        parts = zip(batched(batch, EVIDENCE_BATCH), batched(predictions, EVIDENCE_BATCH), strict=True)
+        predictions = chain.from_iterable(starmap(evidence.add, parts))
     yield from _with_new_counts(
         analyst, (_check_example_id(*pair) for pair in zip(batch, predictions, strict=True))
     )

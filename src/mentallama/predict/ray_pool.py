@@ -19,7 +19,8 @@ from uuid import uuid4
 
 from mentallama import __version__
 from mentallama.analysts.base import Analyst, InferenceOptions
-from mentallama.analysts.registry import analyst_kind, open_with_options
+from mentallama.analysts.registry import analyst_kind
+from mentallama.attribution.opening import open_with_evidence
 from mentallama.errors import MentallamaError
 from mentallama.llm_api.transport.ray import (
     WORKER_START_SECONDS,
@@ -54,7 +55,7 @@ class AnalystWorker:
 
     def __init__(self, spec: str, options: InferenceOptions) -> None:
         self._name, self._log_lines = uuid4().hex, list[str]()
-        self._open = partial(open_with_options, spec, replace(options, log=self._log_lines.append))
+        self._open = partial(open_with_evidence, spec, replace(options, log=self._log_lines.append))
         self._analyst: Analyst | None = None
 
     def version(self) -> str:

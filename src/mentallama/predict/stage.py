@@ -17,10 +17,10 @@ from mentallama.analysts.base import Analyst, AnalystSpec, InferenceOptions
 from mentallama.analysts.registry import (
     ANALYSTS,
     analyst_kind,
-    open_with_options,
     prompt_problem,
     spec_problem,
 )
+from mentallama.attribution.opening import evidence_source, open_with_evidence
 from mentallama.config import Predict, Recipe
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_record, read_records
@@ -327,7 +327,7 @@ def open_job_analyst(job: PredictJob, ledger: Path) -> Iterator[Analyst]:
         with _completion_cache(job, ledger) as cache:
             yield _open_remote(job, cache)
     else:
-        yield open_with_options(job.spec, inference_options(job))
+        yield open_with_evidence(job.spec, inference_options(job))
 
 
 @contextmanager
@@ -350,7 +350,10 @@ def _open_remote(job: PredictJob, cache: CompletionCache) -> RemoteAnalyst:
 
     transport = http_transport if job.ray is None else ray_transport(job.ray, log_to_stderr)
     location, options = AnalystSpec.parse(job.spec).location, inference_options(job)
-    return RemoteAnalyst.load(location, options, transport=transport, cache=cache)
+    analyst = RemoteAnalyst.load(location, options, transport=transport, cache=cache)
+    analyst.spec, analyst.tasks = job.spec, options.tasks
+    analyst.evidence = evidence_source(analyst, options.evidence)
+    return analyst
 
 
 def inference_options(job: PredictJob) -> InferenceOptions:

@@ -141,7 +141,7 @@ def measure_robustness(command: RobustnessCommand, out: Path, log: LogFn) -> Rob
 
 def _prepare(command: RobustnessCommand, spec: str, out: Path) -> _Model:
     analyst_kind(spec)  # an unknown kind is reported before anything is read
-    settings = command.settings.model_copy(update={"labels_only": True, "model": spec})
+    settings = command.settings.model_copy(update={"labels_only": True, "evidence": "none", "model": spec})
     for problem in settings_problems(spec, settings):
         raise UsageError(problem)
     asked = PredictCommand(

@@ -18,8 +18,8 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.language_model.answer_scorer import answer_logprobs
 from mentallama.analysts.language_model.generative import softmax
 from mentallama.analysts.language_model.remote import RemoteAnalyst
-from mentallama.analysts.registry import open_analyst
 from mentallama.answers.format import label_sentence, write_answer
+from mentallama.attribution.opening import open_analyst
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.llm_api.types import Completion, Limits, TokenLogprobs
 from mentallama.prompts.few_shot import read_few_shot_rows

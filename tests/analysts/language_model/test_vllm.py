@@ -20,7 +20,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.digests import write_hashes
 from mentallama.analysts.checkpoints.metadata import ModelMetadata, write_model_metadata
-from mentallama.analysts.registry import open_analyst, open_with_options
+from mentallama.analysts.registry import open_with_options
+from mentallama.attribution.opening import open_analyst
 from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, example_of
 from mentallama.tasks import load_tasks

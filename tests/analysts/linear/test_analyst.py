@@ -20,7 +20,7 @@ from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.analysts.linear.decision import decide
 from mentallama.analysts.linear.features import Featurizer
 from mentallama.analysts.linear.serialization import LinearHead, load_linear_model
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import LinearSettings
 from mentallama.errors import DataError, UsageError
 from mentallama.records import Example, Prediction, example_of

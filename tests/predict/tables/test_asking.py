@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import Predict
 from mentallama.predict.analyst_pool import AnalystPool, PoolEvent, local_pool
 from mentallama.predict.stage import PredictJob

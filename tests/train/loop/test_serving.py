@@ -12,7 +12,8 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig
 
 from mentallama.analysts.base import InferenceOptions
-from mentallama.analysts.registry import open_analyst, open_with_options
+from mentallama.analysts.registry import open_with_options
+from mentallama.attribution.opening import open_analyst
 from mentallama.records import example_of
 from mentallama.tasks import load_tasks, write_query
 from mentallama.train.loop.lora import merge_lora

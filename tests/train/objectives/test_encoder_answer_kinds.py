@@ -20,8 +20,8 @@ from mentallama.analysts.encoder.model import (
     head_slices,
     logits_and_margins,
 )
-from mentallama.attribution.encoder_gradients import IntegratedGradients
 from mentallama.attribution.log_odds import label_log_odds
+from mentallama.attribution.methods.encoder_gradients import IntegratedGradients
 from mentallama.config import Recipe
 from mentallama.errors import UsageError
 from mentallama.files.record_files import write_records

@@ -33,7 +33,7 @@ from mentallama.analysts.encoder.model import (
     pad_batch,
 )
 from mentallama.analysts.inference.batching import TokenBudget
-from mentallama.analysts.registry import open_analyst
+from mentallama.attribution.opening import open_analyst
 from mentallama.config import EncoderSettings
 from mentallama.errors import DataError, MentallamaError, UsageError
 from mentallama.files.record_files import read_json, write_records

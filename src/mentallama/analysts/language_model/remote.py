@@ -294,8 +294,11 @@ class RemoteAnalyst(Analyst):
         return None if self._endpoint.settings.input_price is None else self._cache.total_spent()
 
     def describe_cost(self, examples: Sequence[Example], n_examples: int) -> Iterator[str]:
-        """Sentences on what `n_examples` will probably cost, of which some are given."""
+        """Sentences on what `n_examples` will probably cost, evidence included, of which some are given."""
         sampled = [each for example in examples for each in self._expected_requests(example)]
+        if self.evidence is not None:
+            view, variants = self.scoring_view(), self.evidence.variants(examples)
+            sampled += [each for variant in variants for each in view._expected_requests(variant)]
         scale = n_examples / len(examples) if examples else 0.0
         estimate = estimate_requests(self._endpoint, sampled, scale, self._cache.known_hashes)
         yield estimate.describe()

@@ -33,9 +33,10 @@ mentallama robustness --model linear:runs/imhi-linear/train --data runs/imhi-lin
 mentallama robustness --model causal:runs/a/train --model causal:runs/b/train --data posts.jsonl.zst --out seeds"""
 
 _NO_OPTION = frozenset(
-    {"model", "splits", "extra_body", "system_role", "labels_only", "seed", "max_rows_per_set"}
+    {"model", "splits", "extra_body", "system_role", "labels_only", "evidence", "seed", "max_rows_per_set"}
 )
-"""Keys of predict with an option of their own, or none: no explanation is asked for, since none is compared."""
+"""Keys of predict with an option of their own, or none: no explanation and no evidence is asked for,
+since none is compared."""
 
 
 def add_robustness_command(app: typer.Typer, log: Callable[[str], None]) -> None:

@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from mentallama.analysts.answer import answer_of, example_of_text, unanswered
 from mentallama.analysts.base import BATCH_SIZE, InferenceOptions
-from mentallama.analysts.registry import analyst_kind, open_with_options
+from mentallama.analysts.registry import analyst_kind
+from mentallama.attribution.opening import open_with_evidence
 from mentallama.environment import usable_cpus
 from mentallama.parallel import batched, map_batches
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
@@ -66,7 +67,7 @@ class AnalystProcess:
 
 @lru_cache(maxsize=1)
 def _open_once(process: AnalystProcess) -> AnalystPool:
-    return local_pool(open_with_options(process.spec, process.options))
+    return local_pool(open_with_evidence(process.spec, process.options))
 
 
 def ask_about(

@@ -17,9 +17,9 @@ from mentallama.analysts.base import InferenceOptions
 from mentallama.analysts.checkpoints.metadata import EncoderHead, ModelMetadata
 from mentallama.analysts.encoder.analyst import EncoderAnalyst
 from mentallama.analysts.encoder.model import EncoderClassifier, MultiTaskEncoder
-from mentallama.attribution.encoder_attention import AttentionWeights
-from mentallama.attribution.encoder_gradients import GradientTimesInput, IntegratedGradients
 from mentallama.attribution.log_odds import label_log_odds
+from mentallama.attribution.methods.encoder_attention import AttentionWeights
+from mentallama.attribution.methods.encoder_gradients import GradientTimesInput, IntegratedGradients
 from mentallama.errors import UsageError
 from mentallama.tasks import load_tasks
 from tests.factories.encoder_cases import saved_bert, tokenizer

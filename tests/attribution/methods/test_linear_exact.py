@@ -10,8 +10,8 @@ import pytest
 from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.analysts.linear.features import NgramConfig, hash_word
 from mentallama.analysts.linear.serialization import LinearHead, LinearHeadMetadata, LinearSetModel
-from mentallama.attribution.linear_exact import ExactAttribution
 from mentallama.attribution.log_odds import label_log_odds
+from mentallama.attribution.methods.linear_exact import ExactAttribution
 from mentallama.errors import UsageError
 from tests.factories.toy_analyst import make_example
 

@@ -14,7 +14,7 @@ from mentallama.analysts.encoder.analyst import EncoderAnalyst
 from mentallama.analysts.encoder.model import TokenizedText, pad_batch
 from mentallama.analysts.inference.batching import run_in_batches
 from mentallama.attribution.base import Attribution
-from mentallama.attribution.encoder_gradients import encode_posts
+from mentallama.attribution.methods.encoder_gradients import encode_posts
 from mentallama.records import Example
 
 

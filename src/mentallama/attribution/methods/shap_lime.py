@@ -15,7 +15,7 @@ import numpy as np
 from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import Attribution
 from mentallama.attribution.log_odds import FloatArray, label_log_odds, with_text
-from mentallama.attribution.occlusion import Occlusion
+from mentallama.attribution.methods.occlusion import Occlusion
 from mentallama.attribution.units import word_units
 from mentallama.records import Example
 

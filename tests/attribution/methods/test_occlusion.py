@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mentallama.attribution.occlusion import Occlusion
+from mentallama.attribution.methods.occlusion import Occlusion
 from mentallama.attribution.units import word_units
 from tests.factories.toy_analyst import WordSumAnalyst, make_example
 

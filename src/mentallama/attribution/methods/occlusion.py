@@ -28,6 +28,11 @@ class Occlusion:
     def __init__(self, analyst: Analyst, units: Callable[[str], Sequence[CharRange]] = clause_units) -> None:
         self._analyst, self._units = analyst, units
 
+    def variants(self, example: Example) -> list[Example]:
+        """The questions about the post without each unit."""
+        text = example.text
+        return [with_text(example, without(text, [left_out])) for left_out in self._units(text)]
+
     def attribute(self, examples: Sequence[Example], labels: Sequence[str]) -> list[Attribution]:
         """Attribute labels to units.
 
@@ -38,9 +43,9 @@ class Occlusion:
         """
         units = [tuple(self._units(example.text)) for example in examples]
         variants = [
-            (example if left_out is None else with_text(example, without(example.text, [left_out])), label)
-            for example, label, of_example in zip(examples, labels, units, strict=True)
-            for left_out in (None, *of_example)
+            (variant, label)
+            for example, label in zip(examples, labels, strict=True)
+            for variant in (example, *self.variants(example))
         ]
         scores = label_log_odds(
             self._analyst, [variant for variant, _ in variants], [label for _, label in variants]
