@@ -161,8 +161,15 @@ def print_teach_summary(path: Path) -> None:
 
     summary = read_record(path, TeachSummary)
     print_table(cost_table(summary))
-    for line in refusal_lines(summary):
+    for line in (*refusal_lines(summary), *scale_lines(summary)):
         echo_wrapped(printable(line))
+
+
+def scale_lines(summary: TeachSummary) -> list[str]:
+    """What became of the items of scales that were filled item by item, the most frequent first."""
+    counts = sorted(summary.scale_items.items(), key=lambda entry: -entry[1])
+    listed = ", ".join(f"{count:,} {outcome}" for outcome, count in counts)
+    return [f"Items of scales: {listed}"] if counts else []
 
 
 def cost_table(summary: TeachSummary) -> WideTable:

@@ -41,7 +41,8 @@ def test_the_scale_of_the_sample_is_filled_offline(
         # four items a post, a check for each that has a filled one, one revision and the check after it
         assert len(all_completions(ledger)) == 4 * 46 + n_filled + 1 + 1
     assert read_json(run / "teach/summary.json")["outcomes"] == {"scripted:scale_replies": {"parsed": 46}}
-    capsys.readouterr()
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Items of scales: 134 not filled: the post tells no level, 37 level most days, 13 level some days" in shown
     assert mentallama(monkeypatch, *teach) == 0
     assert "teach: up to date" in capsys.readouterr().err
     missing = ("--set", "teach.teacher=scripted:gone.jsonl", "--set", "teach.scale.pack=PHQ9")
