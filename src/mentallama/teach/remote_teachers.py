@@ -54,7 +54,7 @@ class RequestSender:
             settings.timeout,
             settings.max_attempts,
             settings.budget,
-            self.n_questions,
+            self.n_questions if settings.method == "single-request" else None,
         )
 
     def dispatch(

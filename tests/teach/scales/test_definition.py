@@ -44,7 +44,10 @@ def test_a_pack_sums_a_task_of_the_same_items_and_levels(tmp_path: Path) -> None
     task = task_of_kind("scale")
     assert question_scales({task.set: task}, settings)[task.set, "about"].pack is not None
     other = task_of_kind("scale", items={"sleep": "trouble sleeping", "appetite": "no appetite"})
-    assert question_scales({other.set: other}, settings)[other.set, "about"].pack is None
+    with pytest.raises(UsageError, match="a scale of its own, with other items or levels than rest"):
+        question_scales({other.set: other}, settings)
+    both = question_scales({other.set: other, "DR": find_task("DR")}, settings)
+    assert [found.pack is None for found in both.values()] == [True, False]
 
 
 def test_a_question_of_another_kind_takes_the_pack() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,20 @@ from mentallama.cli import app as cli
 from mentallama.files.record_files import read_json, read_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.teach.scales.traces import ScaleTrace
+from tests.factories.endpoint_server import Body, Plan, serving
 from tests.factories.ledgers import all_completions
 from tests.factories.project import ROOT
+from tests.factories.scale_cases import filled, objecting, step_of
+from tests.factories.teach_cases import POST
+
+
+def quoting_reply(body: Body) -> str:
+    """Fill every item with the first words of the post; object to nothing."""
+    if step_of(body) == "check":
+        return objecting()
+    post = POST.search(body["messages"][1]["content"])
+    assert post is not None
+    return filled("some days", " ".join(post[1].split()[:4]))
 
 
 def mentallama(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -42,7 +57,10 @@ def test_the_scale_of_the_sample_is_filled_offline(
         assert len(all_completions(ledger)) == 4 * 46 + n_filled + 1 + 1
     assert read_json(run / "teach/summary.json")["outcomes"] == {"scripted:scale_replies": {"parsed": 46}}
     shown = " ".join(capsys.readouterr().out.split())
-    assert "Items of scales: 134 not filled: the post tells no level, 37 level most days, 13 level some days" in shown
+    assert (
+        "Items of scales: 134 not filled: the post tells no level, 37 level most days, 13 level some days"
+        in shown
+    )
     assert mentallama(monkeypatch, *teach) == 0
     assert "teach: up to date" in capsys.readouterr().err
     missing = ("--set", "teach.teacher=scripted:gone.jsonl", "--set", "teach.scale.pack=PHQ9")
@@ -55,3 +73,33 @@ def test_the_scale_of_the_sample_is_filled_offline(
     assert left == traces[1:]
     with Ledger(run / "ledger.sqlite") as ledger:
         assert len(all_completions(ledger)) == 4 * 46 + n_filled + 2 - 7
+
+
+def test_a_killed_run_asks_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "sample/kinds", tmp_path / "sample/kinds")
+    monkeypatch.chdir(tmp_path)
+    recipe = ("teach", str(ROOT / "recipes/sample-scale-teacher.yaml"), "--out", "run", "--set", "jobs=1")
+    with serving(Plan(reply=quoting_reply, delay=0.02)) as server:
+        changes = (
+            f"teach.teacher=remote:test-model@{server.url}",
+            "teach.splits=[test]",
+            "teach.max_concurrency=2",
+        )
+        arguments = [*recipe, *(part for change in changes for part in ("--set", change))]
+        with subprocess.Popen(
+            [sys.executable, "-m", "mentallama", *arguments],
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            while len(server.hashes) < 15:
+                assert process.poll() is None
+                time.sleep(0.005)
+            process.kill()
+        assert not (tmp_path / "run/teach").exists()
+        assert mentallama(monkeypatch, *arguments) == 0
+        n_posts = len(list(read_records(tmp_path / "run/teach/scale_traces.jsonl.zst", ScaleTrace)))
+        assert n_posts >= 6
+        # four items and a check for each post; only what was in flight is asked again
+        assert len(server.hashes) == 5 * n_posts
+        assert server.hashes.total() <= 5 * n_posts + 2

@@ -28,20 +28,24 @@ def question_scales(
     Raises
     ------
     UsageError
-        There is no such pack, a pack has no levels or no wording, or a question has no scale and no pack is named.
+        There is no such pack, a pack has no levels or no wording, a question has no scale and no pack is named, or the
+        pack is named for nothing.
     """
-    pack = None if settings.pack is None else find_pack(settings.pack, load_packs(settings.packs))
-    if pack is not None and pack.kind != "scale":
-        raise UsageError(
-            f"teach.scale.pack: {pack.name} is a list of criteria, without levels to fill; name a scale"
-        )
-    return {
+    pack = chosen_pack(settings)
+    scales = {
         (task.set, question): _own_scale(task, question, pack)
         if task.kind == "scale"
         else _pack_scale(task, pack)
         for task in tasks.values()
         for question in task.questions
     }
+    if pack is not None and all(found.pack is None for found in scales.values()):
+        names = ", ".join(tasks)
+        raise UsageError(
+            f"teach.scale.pack: {names} has a scale of its own, with other items or levels than {pack.name}; leave the "
+            "pack out, or name one of the same items and levels"
+        )
+    return scales
 
 
 def chosen_pack(settings: ScaleSettings) -> CriterionPack | None:
