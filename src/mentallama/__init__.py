@@ -24,8 +24,16 @@ if TYPE_CHECKING:
     from mentallama.evaluate.answers import evaluate, evaluate_folder
     from mentallama.pipeline.run import Run, run
     from mentallama.records import Reading
-    from mentallama.symptoms import SymptomMention, SymptomTable, find_symptoms, load_packs, score_scale
+    from mentallama.symptoms import (
+        SymptomMention,
+        SymptomTable,
+        find_symptoms,
+        load_packs,
+        score_answer,
+        score_scale,
+    )
     from mentallama.tasks import Task, load_tasks
+    from mentallama.tasks.answer_values import answer_value
 
 __all__ = [
     "Analyst",
@@ -42,6 +50,7 @@ __all__ = [
     "TooManyRejectsError",
     "UsageError",
     "__version__",
+    "answer_value",
     "evaluate",
     "evaluate_folder",
     "find_symptoms",
@@ -50,6 +59,7 @@ __all__ = [
     "open_analyst",
     "read_answer",
     "run",
+    "score_answer",
     "score_scale",
     "write_answer",
 ]
@@ -68,6 +78,7 @@ _MODULES = {
     "Task": "mentallama.tasks",
     "TooManyRejectsError": "mentallama.errors",
     "UsageError": "mentallama.errors",
+    "answer_value": "mentallama.tasks.answer_values",
     "evaluate_folder": "mentallama.evaluate.answers",
     "find_symptoms": "mentallama.symptoms",
     "load_packs": "mentallama.symptoms",
@@ -75,6 +86,7 @@ _MODULES = {
     "open_analyst": "mentallama.attribution.opening",
     "read_answer": "mentallama.answers.parse",
     "run": "mentallama.pipeline.run",
+    "score_answer": "mentallama.symptoms",
     "score_scale": "mentallama.symptoms",
     "write_answer": "mentallama.answers.format",
 }

@@ -65,6 +65,29 @@ def test_only_a_single_decision_has_the_probability_of_its_label(kind: str) -> N
     assert answer.probabilities == {label: 0.7}
 
 
+def test_a_label_of_several_parts_is_read_as_a_value_and_a_scale_is_summed() -> None:
+    values = {
+        "ordinal": ("mild", "mild"),
+        "multi": ("sleep; low mood", ("sleep", "low mood")),
+        "spans": ('sleep: "up at 4"', (("sleep", "up at 4"),)),
+        "scale": ("energy: several days", {"energy": "several days"}),
+    }
+    for kind, (label, value) in values.items():
+        task = task_of_kind(kind)
+        reading = Reading(status="parsed", label=label)
+        prediction = Prediction(example_id="e", reading=reading, model="m")
+        answer = answer_of(clean_post(POST), (task.set, "about"), prediction, "m", task)
+        assert (answer.kind, answer.value, answer.total) == (kind, value, None)
+    filled = Reading(status="parsed", label="sleep: several days; energy: several days")
+    task = task_of_kind("scale", bands={"low": 0, "high": 2})
+    prediction = Prediction(example_id="e", reading=filled, model="m")
+    answers = Answers([answer_of(clean_post(POST), (task.set, "about"), prediction, "m", task)])
+    assert (answers[0].total, answers[0].band) == (2, "high")
+    frame = answers.to_frame()
+    assert (frame["total"].tolist(), frame["band"].tolist()) == ([2], ["high"])
+    assert Answer(post="", task="t", question="q", status="skipped", reason="empty", model="m").value is None
+
+
 def test_a_slice_is_answers_too() -> None:
     part = Answers([YES, REFUSED, YES], [0, 0, 1])[1:]
     assert list(part) == [REFUSED, YES]

@@ -10,6 +10,7 @@ from mentallama.cli.terminal import (
     SUPPORTING_STYLE,
     highlight_evidence,
     part_probabilities,
+    scale_total,
 )
 from tests.factories.answer_kinds import task_of_kind
 
@@ -58,3 +59,18 @@ def test_the_parts_of_an_answer_have_their_probabilities(kind: str, label: str, 
         model="m",
     )
     assert part_probabilities(answer, task_of_kind(kind)) == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "shown"),
+    [
+        ("multi", "sleep", ""),
+        ("scale", None, ""),
+        ("scale", "sleep: several days; energy: nearly every day", "sum 3 of 4, high"),
+        ("scale", "energy: not at all", "no sum; not filled: sleep"),
+    ],
+)
+def test_the_sum_of_a_scale_is_shown(kind: str, label: str | None, shown: str) -> None:
+    task = task_of_kind(kind, **({"bands": {"low": 0, "high": 3}} if kind == "scale" else {}))
+    answer = Answer(post="up at 4", task="t", question="about", label=label, status="parsed", model="m")
+    assert scale_total(answer, task) == shown

@@ -11,6 +11,8 @@ from mentallama.answers.parse import read_answer
 from mentallama.records import FORMS, Form
 from mentallama.tasks.answer_kinds import ABSENT, PRESENT
 from mentallama.tasks.answer_values import (
+    answer_group,
+    answer_value,
     canonical_value,
     levels_value,
     quotations_value,
@@ -135,3 +137,34 @@ def test_levels_have_their_position_as_score_or_their_own() -> None:
         task_of_kind("ordinal", labels=dict(reversed(labels.items())))
     with pytest.raises(ValueError, match="only levels have a score"):
         task_of_kind("choice", labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "label", "value", "group"),
+    [
+        ("choice", "yes", "yes", "yes"),
+        ("ordinal", "mild", "mild", "mild"),
+        ("multi", "none", (), "0 labels"),
+        ("multi", "low mood; sleep", ("sleep", "low mood"), "2 labels"),
+        ("scale", "none", {}, "0 items"),
+        ("scale", "energy: not at all", {"energy": "not at all"}, "1 item"),
+        ("spans", "none", (), "0 types"),
+        ("spans", 'sleep: "up; a: \\"4\\""; sleep: "x"', (("sleep", 'up; a: "4"'), ("sleep", "x")), "1 type"),
+    ],
+)
+def test_what_an_answer_says(kind: str, label: str, value: object, group: str) -> None:
+    task = task_of_kind(kind)
+    assert answer_value(task, label) == value
+    assert answer_group(task, label) == group
+
+
+@given(quotations)
+def test_quotations_are_read_without_their_task(given_quotations: list[tuple[str, str]]) -> None:
+    value = quotations_value(SPANS, given_quotations)
+    assert answer_value(SPANS, value) == value_quotations(SPANS, value)
+
+
+def test_a_value_of_another_task_is_refused() -> None:
+    for read in (answer_value, answer_group):
+        with pytest.raises(ValueError, match="not an answer of synthetic-multi"):
+            read(MULTI, "joy")

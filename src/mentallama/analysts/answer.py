@@ -10,8 +10,10 @@ from mentallama.analysts.answer_html import MAX_SHOWN, answers_html
 from mentallama.data_frames import Column, FrameLibrary, is_missing, is_table, make_frame
 from mentallama.errors import UsageError, counted
 from mentallama.records import Example, Form, Prediction, ReadingStatus, Record, Span, example_id, stable_id
+from mentallama.symptoms import score_answer
 from mentallama.tasks import QuestionKey, Task
-from mentallama.tasks.answer_values import without_quotations
+from mentallama.tasks.answer_kinds import AnswerKind
+from mentallama.tasks.answer_values import AnswerValue, parse_value, without_quotations
 from mentallama.text.clean_post import CleanPost
 
 if TYPE_CHECKING:
@@ -69,6 +71,10 @@ class Answer(Record):
         Quotations of the post that speak for the label or against it; their offsets count the characters of `post`.
     model
         The name by which the model was opened.
+    kind
+        Kind of the answer: "choice", "ordinal", "multi", "spans" or "scale".
+    total, band
+        Sum of a scale and its band; None for other kinds, and without a sum where an item is not filled.
     """
 
     post: str
@@ -82,6 +88,14 @@ class Answer(Record):
     explanation: str = ""
     evidence: tuple[Quotation, ...] = ()
     model: str
+    kind: AnswerKind = "choice"
+    total: float | None = None
+    band: str | None = None
+
+    @property
+    def value(self) -> AnswerValue | None:
+        """What the label says: see `mentallama.answer_value`; None without a label."""
+        return None if self.label is None else parse_value(self.kind, self.label)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """The fields that quote nothing of the post."""
@@ -99,8 +113,10 @@ class Answer(Record):
         return answers_html([self])
 
 
-ANSWER_COLUMNS = tuple(name for name in Answer.model_fields if name != "post")
+ANSWER_COLUMNS = tuple(name for name in Answer.model_fields if name not in {"post", "kind", "total", "band"})
 """The columns that an answer adds to the row of its post."""
+SCALE_COLUMNS = ("total", "band")
+"""Further columns of answers of the kind scale."""
 
 
 def as_texts(posts: str | Iterable[object]) -> list[str]:
@@ -157,6 +173,7 @@ def answer_of(
     Without its task, it is taken for a single decision.
     """
     reading, composite = prediction.reading, task is not None and task.is_composite
+    score = score_answer(task, reading.label) if task and reading.label and task.kind == "scale" else None
     return Answer(
         post=post.original,
         task=key[0],
@@ -169,6 +186,9 @@ def answer_of(
         explanation=reading.explanation,
         evidence=tuple(_quotation(post, span) for span in prediction.evidence),
         model=model,
+        kind="choice" if task is None else task.kind,
+        total=None if score is None else score.value,
+        band=None if score is None else score.band,
     )
 
 
@@ -255,6 +275,8 @@ class Answers(Sequence[Answer]):
     def to_frame(self, library: FrameLibrary = "pandas") -> pandas.DataFrame | polars.DataFrame:
         """The answers as a data frame: a row per answer, and the columns `post` and `ANSWER_COLUMNS`.
 
+        With answers of the kind scale, there are also the columns `total` and `band`.
+
         Parameters
         ----------
         library
@@ -275,14 +297,17 @@ class Answers(Sequence[Answer]):
         rows = self.to_dicts()
         columns = [
             Column(name, [row[name] for row in rows], _COLUMN_TYPES.get(name, str))
-            for name in ("post", *ANSWER_COLUMNS)
+            for name in ("post", *ANSWER_COLUMNS, *self._scale_columns())
         ]
         frame: pandas.DataFrame | polars.DataFrame = make_frame(columns, library, self._row_labels())
         return frame
+
+    def _scale_columns(self) -> tuple[str, ...]:
+        return SCALE_COLUMNS if any(answer.kind == "scale" for answer in self._answers) else ()
 
     def _row_labels(self) -> object:
         return self.positions if self._post_index is None else self._post_index.take(list(self.positions))
 
 
-_COLUMN_TYPES = {"probability": float, "probabilities": object, "evidence": object}
+_COLUMN_TYPES = {"probability": float, "total": float, "probabilities": object, "evidence": object}
 """Columns that hold no text."""

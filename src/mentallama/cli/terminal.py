@@ -12,6 +12,7 @@ from mentallama.analysts.answer_html import MarkKind, post_segments
 from mentallama.cli.console import terminal_width
 from mentallama.errors import printable
 from mentallama.safety import NOTICE
+from mentallama.symptoms import score_answer
 from mentallama.tasks import Task
 from mentallama.tasks.answer_values import value_levels
 
@@ -31,6 +32,8 @@ def print_answers(answers: Answers, tasks: Mapping[str, Task]) -> None:
         _print_wrapped(console, _headline(answer, tasks))
         if parts := part_probabilities(answer, tasks[answer.task]):
             _print_wrapped(console, Text(printable(parts), style="dim"), INDENT)
+        if total := scale_total(answer, tasks[answer.task]):
+            _print_wrapped(console, Text(printable(total)), INDENT)
         _print_wrapped(console, highlight_evidence(answer), INDENT)
         _print_wrapped(console, Text(printable(explanation_or_reason(answer))), INDENT)
         console.print()
@@ -64,6 +67,17 @@ def _headline(answer: Answer, tasks: Mapping[str, Task]) -> Text:
     if answer.probability is not None:
         line.append(f" ({answer.probability:.0%})")
     return line
+
+
+def scale_total(answer: Answer, task: Task) -> str:
+    """Sum and band of an answer of the kind scale, or why there is no sum; empty for other answers."""
+    if task.kind != "scale" or answer.label is None:
+        return ""
+    score = score_answer(task, answer.label)
+    if score.value is None:
+        return f"no sum; {score.reason}"
+    band = f", {score.band}" if score.band else ""
+    return f"sum {score.value:g} of {score.maximum}{band}"
 
 
 def part_probabilities(answer: Answer, task: Task) -> str:

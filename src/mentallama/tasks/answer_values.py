@@ -19,7 +19,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from mentallama.tasks.answer_kinds import ABSENT, NONE, PRESENT
+from mentallama.tasks.answer_kinds import ABSENT, NONE, PRESENT, AnswerKind
+from mentallama.tasks.catalogue import find_task
 from mentallama.tasks.schema import Task
 
 _SEPARATOR = "; "
@@ -138,6 +139,55 @@ def quotations_text(quotations: Iterable[TypedQuotation]) -> str:
     """The text of quotations whose types stand in the order of their task; each is kept once."""
     unique = dict.fromkeys(quotations)
     return _SEPARATOR.join(f"{kind}: {json.dumps(text, ensure_ascii=False)}" for kind, text in unique) or NONE
+
+
+AnswerValue = str | tuple[str, ...] | dict[str, str] | tuple[TypedQuotation, ...]
+"""What an answer says: see `answer_value`."""
+
+
+def answer_value(task: Task | str, label: str) -> AnswerValue:
+    """What the text of an answer says, by the kind of its task.
+
+    Parameters
+    ----------
+    task
+        A task, or the name of a task that ships with the package.
+    label
+        The text of an answer, as `read_answer` gives it.
+
+    Returns
+    -------
+    str, tuple or dict
+        choice, ordinal: the label. multi: the labels, as a tuple. scale: the level of each item that is filled, as a
+        dictionary. spans: the quotations, as a tuple of (type, text).
+
+    Raises
+    ------
+    UsageError
+        There is no task of that name.
+    ValueError
+        The label is no answer of the task.
+
+    Examples
+    --------
+    >>> answer_value("dreaddit", "yes")
+    'yes'
+    """
+    task = find_task(task) if isinstance(task, str) else task
+    return parse_value(task.kind, canonical_value(task, label))
+
+
+def parse_value(kind: AnswerKind, label: str) -> AnswerValue:
+    """What a canonical text says, without its task: no name contains what separates the members of an answer."""
+    if kind in {"choice", "ordinal"}:
+        return label
+    if kind == "spans":
+        members = re.finditer(rf'([^";:]+): ({_STRING})(?:{_SEPARATOR}|$)', label, re.DOTALL)
+        return tuple(TypedQuotation(member[1], json.loads(member[2], strict=False)) for member in members)
+    names = [] if label == NONE else label.split(_SEPARATOR)
+    if kind == "multi":
+        return tuple(names)
+    return {item: level for item, _, level in (name.partition(": ") for name in names)}
 
 
 def canonical_value(task: Task, value: str) -> str:

@@ -57,6 +57,22 @@ def test_answers_of_several_parts_have_a_column_for_each(
         }
 
 
+@pytest.mark.parametrize(
+    ("label", "total", "band"),
+    [
+        ("sleep: several days; energy: nearly every day", 3, "high"),
+        ("energy: nearly every day", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_scale_has_a_sum_and_a_band(label: str | None, total: int | None, band: str | None) -> None:
+    task = task_of_kind("scale", bands={"low": 0, "high": 3})
+    key = (task.set, "about")
+    columns = AnswerColumns((key,), "linear:x", wide=True, tasks={task.set: task})
+    (row,) = columns.rows({key: stored(task.set, label)})
+    assert (row["total"], row["band"], columns.kinds["total"]) == (total, band, "number")
+
+
 def test_tasks_with_different_parts_share_a_long_table_without_columns_of_parts() -> None:
     tasks = {task.set: task for task in map(task_of_kind, ("multi", "scale"))}
     keys = tuple((name, "about") for name in tasks)

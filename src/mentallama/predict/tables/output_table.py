@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mentallama.analysts.answer import ANSWER_COLUMNS
+from mentallama.analysts.answer import ANSWER_COLUMNS, SCALE_COLUMNS
 from mentallama.errors import UsageError
 from mentallama.files.tables.column_kinds import ColumnKind
 from mentallama.predict.tables.answer_store import StoredAnswer
+from mentallama.symptoms import score_answer
 from mentallama.tasks import QuestionKey, Task
 from mentallama.tasks.answer_values import value_levels
 
@@ -40,7 +41,8 @@ class AnswerColumns:
         Whether probabilities and evidence are objects and lists rather than JSON in a text.
     tasks
         Tasks by set name. If the answers to a question have several parts, a column for each part holds its level,
-        such as `label.sleep`: in a wide table, and in a long one in which all answers have the same parts.
+        such as `label.sleep`, and those of a scale also have the columns `total` and `band`: in a wide table, and in a
+        long one in which all answers have the same parts.
     """
 
     questions: tuple[QuestionKey, ...]
@@ -57,7 +59,9 @@ class AnswerColumns:
     @property
     def kinds(self) -> dict[str, ColumnKind]:
         """The names of the columns, in order, and the kind of their values."""
-        return {name: "number" if column == "probability" else "text" for name, column in self._columns}
+        return {
+            name: "number" if column in {"probability", "total"} else "text" for name, column in self._columns
+        }
 
     @property
     def _columns(self) -> Iterator[tuple[str, str]]:
@@ -76,7 +80,8 @@ class AnswerColumns:
         task = self.tasks.get(key[0])
         if task is None or not task.is_composite or not (self.wide or len(set(dict(self.questions))) == 1):
             return []
-        return [f"label.{part.name}" for part in task.parts]
+        totals = SCALE_COLUMNS if task.kind == "scale" else ()
+        return [*(f"label.{part.name}" for part in task.parts), *totals]
 
     def _wide_name(self, key: QuestionKey, column: str) -> str:
         return self.prefix + (column if len(self.questions) == 1 else ".".join((*key, column)))
@@ -112,8 +117,12 @@ class AnswerColumns:
             values |= {column: json.loads(values[column]) for column in _JSON_COLUMNS}
         key = (answer.task, answer.question)
         if columns := self._part_columns(key):
-            levels = value_levels(self.tasks[answer.task], answer.label) if answer.label is not None else {}
+            task, label = self.tasks[answer.task], answer.label
+            levels = {} if label is None else value_levels(task, label)
             values |= {column: levels.get(column.removeprefix("label.")) for column in columns}
+            if task.kind == "scale" and label is not None:
+                score = score_answer(task, label)
+                values |= {"total": score.value, "band": score.band}
         return values
 
 
