@@ -190,7 +190,8 @@ def _word(word: str) -> Part:
     forms = [token.form for token in phrase_tokens(word.rstrip("*"))]
     if not forms:
         raise PhraseError(f"{word!r} has no letter")
-    tokens = Sequence((*map(Word, forms[:-1]), Word(forms[-1], is_prefix)))
+    last = Word(forms[-1], is_prefix)
+    tokens = Sequence((*map(Word, forms[:-1]), last)) if len(forms) > 1 else last
     return Choice((tokens, Word("".join(forms)))) if _WORD.fullmatch(word) else tokens
 
 
