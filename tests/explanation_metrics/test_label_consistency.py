@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import pytest
 
 from mentallama.explanation_metrics.base import CaseScore, ExplanationCase, MetricOptions
-from mentallama.explanation_metrics.label_consistency import LabelConsistency
+from mentallama.explanation_metrics.label_consistency import SEVERAL_PARTS, LabelConsistency
 from mentallama.records import Example, Reading
 from mentallama.tasks import find_task
+from tests.factories.answer_kinds import task_of_kind
 
 TEXTS = {
     "yes": "the post tells of grey days, sleepless nights and a heavy heart that will not lift",
@@ -109,3 +110,13 @@ def sad(each: ExplanationCase) -> Example:
 
 def reading(label: str, each: ExplanationCase) -> Reading:
     return Reading(status="parsed", label=label, explanation=each.explanation)
+
+
+def test_an_answer_of_several_parts_is_not_judged() -> None:
+    task = task_of_kind("multi")
+    row = case(100, "sleep; low mood", "Grey days and sleepless nights.")
+    row = row.model_copy(
+        update={"example": row.example.model_copy(update={"task": task.set, "question": "about"})}
+    )
+    metric = LabelConsistency.load("", MetricOptions(tasks={task.set: task}))
+    assert metric.score([row]) == [CaseScore(reason=SEVERAL_PARTS)]

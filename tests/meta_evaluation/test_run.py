@@ -16,6 +16,7 @@ from mentallama.explanation_metrics.base import MetricOptions
 from mentallama.meta_evaluation.results import MetaEvaluation
 from mentallama.meta_evaluation.run import meta_evaluate
 from mentallama.tasks import load_tasks
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.rated_explanations import post_text, rated_rows, write_rows
 
 TASKS = load_tasks()
@@ -175,3 +176,14 @@ def test_the_command_prints_each_metric_beside_the_ceiling(folder: Path, tmp_pat
     assert lines[-1][1].strip() == "ceiling: one rater with the others"
     assert float(lines[-1][3]) == round(group.agreement["overall"].ceiling["pearson"].value, 2)
     assert [cells[2].strip() for cells in lines if cells[1].strip() == rouge.title] == [str(rouge.scored)]
+
+
+def test_answers_of_several_parts_are_refused_before_anything_is_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    task = task_of_kind("multi")
+    with pytest.raises(UsageError, match="synthetic-multi: its answers have several parts"):
+        meta_evaluate(
+            [folder / "ratings"], tmp_path / "new", task, "about", MetricOptions(tasks={task.set: task})
+        )
+    assert not (tmp_path / "new").exists()

@@ -11,12 +11,16 @@ import pytest
 
 from mentallama.answers.format import write_answer
 from mentallama.cli import app as cli
+from mentallama.config import Predict
+from mentallama.errors import UsageError
 from mentallama.files.record_files import read_json, read_records, write_records
 from mentallama.records import FailedRequest
 from mentallama.robustness.flips import FlipRow
 from mentallama.robustness.report import RobustnessReport
+from mentallama.robustness.run import RobustnessCommand, measure_robustness
 from mentallama.safety import NOTICE
 from mentallama.tasks import load_tasks
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.endpoint_server import Body, Plan, Server, serving
 from tests.factories.linear_cases import make_post
 
@@ -273,3 +277,14 @@ def test_the_limit_takes_the_first_posts(robustness: Robustness, tmp_path: Path)
     with serving(Plan(reply=says_yes("canal"))) as server:
         assert robustness(server, "--limit", "2", "--perturbation", "upper")[0] == 0
     assert rates(report_in(tmp_path)) == {"upper": (1, 2)}
+
+
+def test_answers_of_several_parts_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    task = task_of_kind("multi")
+    file = tmp_path / "parts.jsonl.zst"
+    write_records(file, [make_post(task.set, "test", "Walked along the canal", {"about": "sleep"})])
+    settings = Predict(model="remote:m@http://127.0.0.1:9")
+    command = RobustnessCommand((settings.model or "",), settings, file, {task.set: task})
+    with pytest.raises(UsageError, match="synthetic-multi: its answers have several parts"):
+        measure_robustness(command, tmp_path / "out", print)
+    assert not (tmp_path / "out").exists()

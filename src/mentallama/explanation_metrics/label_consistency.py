@@ -35,6 +35,7 @@ from mentallama.tasks import Task
 
 LABEL_CONSISTENCY = "label_consistency"
 """100 where the label predicted from the explanation is the answer's, else 0."""
+SEVERAL_PARTS = "the answer has several parts, and an explanation implies one label"
 LABEL_CONSISTENCY_COLUMNS = (
     ScoreColumn(LABEL_CONSISTENCY, "consistent with the answer"),
     ScoreColumn("implied_label_accuracy", "implied label is right"),
@@ -80,6 +81,10 @@ class LabelConsistency(ExplanationMetric):
                 by_question[case.example.task, case.example.question].append(index)
         for (name, question), indices in by_question.items():
             task = self._tasks[name]
+            if task.is_composite:
+                for index in indices:
+                    scores[index] = unscored(SEVERAL_PARTS)
+                continue
             texts = {index: strip_label(task, cases[index].explanation) for index in indices}
             readable = [index for index in indices if texts[index]]
             implied = self._implied_labels(

@@ -86,8 +86,14 @@ def meta_evaluate(  # noqa: PLR0913
     Raises
     ------
     UsageError, DataError
-        As `read_ratings`, `open_metrics` and `fit_quality`, or `fit` is there and is no file of weights.
+        As `read_ratings`, `open_metrics` and `fit_quality`; `fit` is there and is no file of weights; or an answer of
+        the task is no single label.
     """
+    if task.is_composite:
+        raise UsageError(
+            f"{task.set}: its answers have several parts (kind: {task.kind}), and ratings are of explanations of one "
+            "label; name another task with --task"
+        )
     make_output_folder(out)
     if fit is not None:
         _require_replaceable(fit)

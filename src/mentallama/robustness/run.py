@@ -16,7 +16,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,7 @@ def _prepare(command: RobustnessCommand, spec: str, out: Path) -> _Model:
         PredictJob(spec, settings, command.tasks), command.data, command.sets, command.form
     )
     posts = open_post_source(command.data, post_filter(asked, out))
+    _refuse_answers_of_parts({post.set for post in posts.posts()}, command.tasks)
     with_examples, _ = asked.job.with_examples(posts.posts(), log_to_stderr)
     job = replace(with_examples, tasks=variant_tasks(command.tasks))
     reasons = {
@@ -158,6 +159,16 @@ def _prepare(command: RobustnessCommand, spec: str, out: Path) -> _Model:
     if SEED in command.selected and len(command.models) == 1:
         reasons[SEED] = ONE_MODEL
     return _Model(job, posts, reasons)
+
+
+def _refuse_answers_of_parts(sets: Iterable[str], tasks: Mapping[str, Task]) -> None:
+    """Refuse sets of which one answer has several labels: whether two such answers differ is no matter of yes or no."""
+    for name in sorted(sets):
+        if name in tasks and tasks[name].is_composite:
+            raise UsageError(
+                f"{name}: its answers have several parts (kind: {tasks[name].kind}), and robustness compares single "
+                "labels; name other sets with --sets"
+            )
 
 
 def _cache_key(command: RobustnessCommand, models: list[_Model]) -> dict[str, Any]:
