@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from mentallama.cli.console import echo_wrapped, terminal_width
 from mentallama.errors import counted, printable
-from mentallama.evaluate.kinds.part_table import KIND_NOTES, KIND_TITLES, PART_NAMES, part_columns
+from mentallama.evaluate.kinds.part_table import (
+    KIND_NOTES,
+    KIND_TITLES,
+    PART_NAMES,
+    PARTS_MAJORITY,
+    applied_metrics,
+    part_columns,
+)
 from mentallama.evaluate.published.paper_results import format_percent
 from mentallama.evaluate.score_file import ScoreFile, read_scores
 from mentallama.evaluate.scores import NO_LABEL_STATUSES
@@ -217,7 +224,7 @@ def score_table(scores: ScoreFile, kind: AnswerKind = "choice") -> WideTable:
     published = scores.as_published is not None and kind == "choice"
     return WideTable(
         f"Test, {scores.form} form{answers}",
-        (*_score_titles(kind), *(PUBLISHED_COLUMNS if published else ())),
+        (*_score_titles(scores, kind), *(PUBLISHED_COLUMNS if published else ())),
         tuple(
             (name, *_score_columns(scores, name), *(_published_columns(scores, name) if published else ()))
             for name, one in scores.sets.items()
@@ -302,6 +309,8 @@ def explanation_notes(scores: ScoreFile) -> list[str]:
 def score_notes(scores: ScoreFile) -> list[str]:
     """The floor, why sets are missing, how outputs were aligned, why there is no published score."""
     lines = [MAJORITY_NOTE] if scores.sets else []
+    if any(one.parts for one in scores.sets.values()):
+        lines = [f"{MAJORITY_NOTE}; {PARTS_MAJORITY}"]
     lines += [note for kind, note in KIND_NOTES.items() if note and kind in _kinds(scores)]
     lines += _undefined_notes(scores)
     lines += _missing_notes(scores.missing_reasons)
@@ -332,7 +341,7 @@ def _undefined_notes(scores: ScoreFile) -> list[str]:
     return [
         f"{name}: no {metric.title}: {one.undefined[metric.name]}"
         for name, one in scores.sets.items()
-        for metric in _terminal_metrics(one.kind)
+        for metric in _terminal_metrics(scores, one.kind)
         if metric.name in one.undefined
     ]
 
@@ -345,12 +354,12 @@ def _missing_notes(reasons: Mapping[str, str]) -> list[str]:
     return [f"no score for {', '.join(names)}: {reason}" for reason, names in sets.items()]
 
 
-def _terminal_metrics(kind: AnswerKind) -> list[registry.Metric | registry.KindMetric]:
-    return [metric for metric in registry.metrics_of(kind) if metric.in_terminal]
+def _terminal_metrics(scores: ScoreFile, kind: AnswerKind) -> list[registry.Metric | registry.KindMetric]:
+    return [metric for metric in applied_metrics(kind, scores.sets.values()) if metric.in_terminal]
 
 
-def _score_titles(kind: AnswerKind) -> list[str]:
-    first, *others = (metric.title for metric in _terminal_metrics(kind))
+def _score_titles(scores: ScoreFile, kind: AnswerKind) -> list[str]:
+    first, *others = (metric.title for metric in _terminal_metrics(scores, kind))
     return ["set", "rows", first, "95 %", "majority", *others, *NO_LABEL_STATUSES]
 
 
@@ -359,7 +368,7 @@ def _score_columns(scores: ScoreFile, name: str) -> list[str]:
     ends = one.weighted_f1_interval
     interval = EMPTY_CELL if ends is None else "–".join(f"{end:.1f}" for end in ends)
     first, *others = (
-        _number(one.metrics.get(metric.name), metric.digits) for metric in _terminal_metrics(one.kind)
+        _number(one.metrics.get(metric.name), metric.digits) for metric in _terminal_metrics(scores, one.kind)
     )
     counts = (one.unparsed, one.refused, one.truncated)
     majority = format_percent(scores.majority.get(name))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from mentallama.data_frames import Column, FrameLibrary, make_frame
+from mentallama.evaluate.kinds.part_table import applied_metrics
 from mentallama.evaluate.published.reader import PublishedScore
 from mentallama.evaluate.published.upstream_scores import UpstreamScores
 from mentallama.evaluate.scores import Scores
@@ -13,7 +14,7 @@ from mentallama.explanation_metrics.llm_judge.summary import JudgeSummary
 from mentallama.explanation_metrics.scoring import SetExplanationScores
 from mentallama.files.record_files import read_record
 from mentallama.metrics.bootstrap import Resampling
-from mentallama.metrics.registry import KIND_METRICS, METRICS, metrics_of
+from mentallama.metrics.registry import KIND_METRICS, METRICS
 from mentallama.records import READING_STATUSES, Form, Record, SampleSize
 
 if TYPE_CHECKING:
@@ -135,7 +136,11 @@ class ScoreFile(Record):
             .render(
                 kinds=[
                     (
-                        [metric for metric in metrics_of(kind) if metric.in_terminal],
+                        [
+                            metric
+                            for metric in applied_metrics(kind, self.sets.values())
+                            if metric.in_terminal
+                        ],
                         {name: scores for name, scores in self.sets.items() if scores.kind == kind},
                     )
                     for kind in KIND_METRICS

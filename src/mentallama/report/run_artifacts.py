@@ -19,6 +19,7 @@ from mentallama.files.manifest import Manifest, read_manifest
 from mentallama.files.record_files import read_json, read_records
 from mentallama.records import Form, Post, Prediction, Record, TrainingMetrics
 from mentallama.report.answer_survey import AnswerSurvey, read_test_questions, survey_answers
+from mentallama.report.label_distribution import LabelDistribution, count_labels
 from mentallama.run_files import (
     COLLECT_SUMMARY_PATH,
     EXPLAIN_METRICS_PATH,
@@ -55,6 +56,8 @@ class RunArtifacts:
     answers: AnswerSurvey | None = None
     test_origins: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Set -> kinds of files that its test posts are from; empty where the run has no posts."""
+    labels: Mapping[str, LabelDistribution] = field(default_factory=dict)
+    """Set -> how often its posts have each label; empty where the run has no posts."""
     gates: GateReport | None = None
     faithfulness: FaithfulnessFile | None = None
     seconds_of_methods: Mapping[str, float] = field(default_factory=dict)
@@ -87,7 +90,9 @@ def read_run_artifacts(
     """
     scores = _read_if_present(find_scores(run) or run / SCORES_PATH, ScoreFile)
     form: Form = (settings or {}).get("form", "instruction") if scores is None else scores.form
-    questions, origins = read_test_questions(_records(run / POSTS_PATH, Post), form)
+    labels: dict[str, LabelDistribution] = {}
+    posts = count_labels(_records(run / POSTS_PATH, Post), tasks or {}, labels)
+    questions, origins = read_test_questions(posts, form)
     predictions = _predictions(run, form, tasks or {}, scores)
     manifests = {stage: read_manifest(run / stage) for stage in REPORTED_STAGES}
     return RunArtifacts(
@@ -99,6 +104,7 @@ def read_run_artifacts(
         training_metrics=tuple(_records(run / TRAIN_METRICS_PATH, TrainingMetrics)),
         answers=None if predictions is None else survey_answers(predictions, questions),
         test_origins=origins,
+        labels=labels,
         gates=_read_if_present(run / GATE_REPORT_PATH, GateReport),
         faithfulness=_read_if_present(run / FAITHFULNESS_PATH, FaithfulnessFile),
         seconds_of_methods={

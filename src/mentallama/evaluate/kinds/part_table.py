@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from mentallama.evaluate.kinds.part_counts import NOT_FILLED_LEVEL
 from mentallama.evaluate.scores import Scores
-from mentallama.metrics.registry import PART_METRICS, KindMetric
+from mentallama.metrics.registry import PART_METRICS, KindMetric, Metric, metrics_of
 from mentallama.tasks.answer_kinds import AnswerKind
 
 
@@ -19,6 +19,17 @@ class PartColumn:
     title: str
     value: Callable[[Scores, str], float | None]
     digits: int = 2
+
+
+def applied_metrics(kind: AnswerKind, scores: Iterable[Scores]) -> list[Metric | KindMetric]:
+    """The metrics of a kind that apply to any of its sets: of scales without bands, those of bands do not."""
+    of_kind = [one for one in scores if one.kind == kind]
+    return [
+        metric
+        for metric in metrics_of(kind)
+        if isinstance(metric, Metric)
+        or any(metric.name in one.metrics or metric.name in one.undefined for one in of_kind)
+    ]
 
 
 def part_columns(kind: AnswerKind) -> tuple[PartColumn, ...]:
@@ -108,3 +119,12 @@ KIND_NOTES: Mapping[AnswerKind, str] = MappingProxyType(
     }
 )
 """What the columns of a kind count, for the lines below its tables."""
+
+PARTS_MAJORITY = "an answer of several parts has the most frequent level of each"
+"""What the most frequent label is, for the notes on the floor."""
+
+PARTS_PROBABILITY = (
+    "The probability of an answer of several parts is the product of those of its parts, as if they were independent; "
+    "an answer made of quotations has none. Its Brier score is the mean over parts."
+)
+"""What calibration is of, for the notes on it."""

@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 from mentallama.report.page_model import Section
 from mentallama.report.run_artifacts import RunArtifacts
-from mentallama.report.sections.data import drift_section, leak_section, overlap_section, posts_section
+from mentallama.report.sections.data import (
+    drift_section,
+    labels_section,
+    leak_section,
+    overlap_section,
+    posts_section,
+)
 from mentallama.report.sections.explanations import explanations_section
 from mentallama.report.sections.faithfulness import faithfulness_section
 from mentallama.report.sections.gates import gates_section
@@ -42,6 +48,7 @@ SECTIONS: tuple[SectionBuilder, ...] = (
     faithfulness_section,
     gates_section,
     posts_section,
+    labels_section,
     leak_section,
     overlap_section,
     drift_section,

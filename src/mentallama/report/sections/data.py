@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mentallama.collect.summary import REMOVAL_REASONS, CollectSummary, HeldOut, Overlap, RemovalCount
+from mentallama.errors import counted
 from mentallama.files.markdown import EMPTY_CELL
 from mentallama.records import SPLITS
+from mentallama.report.label_distribution import LabelDistribution, stated_names
 from mentallama.report.page_model import (
     Block,
+    BlockGroup,
     Cell,
     PageRow,
     Paragraph,
@@ -41,6 +44,55 @@ def posts_section(artifacts: RunArtifacts) -> Section:
 def leak_section(artifacts: RunArtifacts) -> Section:
     """Posts that the leak guard removed, and whether held-out sets can be called unseen."""
     return Section("leaks", "Leak guard", tuple(_leak_guard(artifacts)))
+
+
+def labels_section(artifacts: RunArtifacts) -> Section | None:
+    """How often the posts of each set have each label."""
+    tables = tuple(
+        _label_table(artifacts, name, artifacts.labels[name])
+        for name in artifacts.tasks
+        if name in artifacts.labels
+    )
+    if not tables:
+        return None
+    lead = (
+        "Posts by label and split; shares are of the posts with an answer to the question. Where an answer names any "
+        "number of labels, or quotes passages, shares do not add up to 100. An item of a scale may be not filled."
+    )
+    title = f"Labels of {counted(len(tables), 'set')}"
+    return Section("labels", "Labels", (Paragraph(lead), BlockGroup(tables, collapsed_title=title)))
+
+
+def _label_table(artifacts: RunArtifacts, name: str, labels: LabelDistribution) -> TableBlock:
+    task = artifacts.tasks[name]
+    lines = [
+        (question, stated, labels.posts.get((question, stated), Counter()))
+        for question in labels.labelled
+        for stated in stated_names(task)
+    ]
+    several = len(labels.labelled) > 1
+    rows = tuple(
+        named_row(
+            f"{question}: {stated}" if several else stated,
+            [
+                cell
+                for split in SPLITS
+                for cell in _label_cells(counts[split], labels.labelled[question][split])
+            ],
+        )
+        for question, stated, counts in lines
+    )
+    header = ("label", *(column for split in SPLITS for column in (split, "%")))
+    sizes = ", ".join(
+        f"{sum(labels.labelled[question][split] for question in labels.labelled):,} {split}"
+        for split in SPLITS
+    )
+    caption = f"{artifacts.set_name(name)}; answers: {sizes}."
+    return TableBlock(caption, header, rows, name=f"labels-{name}")
+
+
+def _label_cells(posts: int, labelled: int) -> list[Cell]:
+    return [count_cell(posts), number_cell(100 * posts / labelled if labelled else None, 1)]
 
 
 def overlap_section(artifacts: RunArtifacts) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from mentallama.evaluate.kinds.part_table import PARTS_MAJORITY
 from mentallama.evaluate.published.paper_results import ModelScores, in_paper_order, load_paper_results
 from mentallama.evaluate.scores import Scores
 from mentallama.report.comparability import is_synthetic, reasons_against_paper
@@ -43,7 +44,11 @@ def results_section(artifacts: RunArtifacts) -> Section:
     synthetic = [name for name in order if is_synthetic(artifacts, name)]
     real = [name for name in order if name not in synthetic]
     blocks = [*_paper_comparison(artifacts, real), *_synthetic_results(artifacts, synthetic)]
-    blocks += [Paragraph(MAJORITY_NOTE)] if scored else []
+    if scored:
+        parts = any(scores.parts for scores in scored.values())
+        blocks.append(
+            Paragraph(f"{MAJORITY_NOTE} {PARTS_MAJORITY.capitalize()}." if parts else MAJORITY_NOTE)
+        )
     title = "Results compared with the paper" if real or not synthetic else "Results on synthetic posts"
     return Section("results", title, (*blocks, *_without_score(artifacts)))
 

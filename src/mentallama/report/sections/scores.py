@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from mentallama.evaluate.kinds.part_table import KIND_NOTES, KIND_TITLES
+from mentallama.evaluate.kinds.part_table import KIND_NOTES, KIND_TITLES, PARTS_PROBABILITY, applied_metrics
 from mentallama.evaluate.score_file import ScoreFile
 from mentallama.evaluate.scores import NO_LABEL_STATUSES, Scores
 from mentallama.metrics import registry
@@ -89,7 +89,8 @@ def _set_table(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
 
 def _kind_table(artifacts: RunArtifacts, scores: ScoreFile, kind: AnswerKind, *, is_only: bool) -> TableBlock:
     """The sets of one kind of answer; their metrics are the columns."""
-    first, *others = (metric.title for metric in registry.metrics_of(kind))
+    metrics = applied_metrics(kind, scores.sets.values())
+    first, *others = (metric.title for metric in metrics)
     published = ("published rows",) if kind == "choice" else ()  # the published sets ask for one label
     header = ("set", "rows", *published, "posts", first, "95 %", *others)
     rows: list[PageRow] = []
@@ -97,9 +98,9 @@ def _kind_table(artifacts: RunArtifacts, scores: ScoreFile, kind: AnswerKind, *,
         if set_scores.kind != kind:
             continue
         expected = artifacts.published_test_rows(name)
-        rows.append(named_row(artifacts.set_name(name), _score_cells(set_scores, expected)))
+        rows.append(named_row(artifacts.set_name(name), _score_cells(set_scores, metrics, expected)))
         rows += [
-            named_row(question, _score_cells(part), is_subrow=True)
+            named_row(question, _score_cells(part, metrics), is_subrow=True)
             for question, part in set_scores.by_question.items()
         ]
     answers = "" if is_only else f"; an answer is {KIND_TITLES[kind]}"
@@ -116,11 +117,12 @@ _UNITS: Mapping[AnswerKind, str] = {
 }
 
 
-def _score_cells(set_scores: Scores, expected: int | None = None) -> list[Cell]:
-    first, *others = (
-        number_cell(set_scores.metrics.get(metric.name), metric.digits)
-        for metric in registry.metrics_of(set_scores.kind)
-    )
+def _score_cells(
+    set_scores: Scores,
+    metrics: Sequence[registry.Metric | registry.KindMetric],
+    expected: int | None = None,
+) -> list[Cell]:
+    first, *others = (number_cell(set_scores.metrics.get(metric.name), metric.digits) for metric in metrics)
     published = [count_cell(expected)] if set_scores.kind == "choice" else []
     counts = [count_cell(set_scores.n), *published, count_cell(set_scores.posts)]
     return [*counts, first, interval_cell(set_scores.weighted_f1_interval), *others]
@@ -234,6 +236,8 @@ def _calibration(artifacts: RunArtifacts, scores: ScoreFile) -> list[Block]:
         "Brier score: 0 is best, 2 is worst. Expected calibration error: mean gap between the probability of "
         "an answer and the accuracy of such answers, over ten bins; 0 is best."
     )
+    if any(set_scores.parts and set_scores.calibration for set_scores in scores.sets.values()):
+        lead = f"{lead} {PARTS_PROBABILITY}"
     header = ("set", "rows parsed", "Brier score", "calibration error")
     plots = tuple(
         FigureBlock("", reliability_plot(part.bins, name, label), size="small", name=name)
