@@ -33,6 +33,7 @@ from mentallama.predict.stage import (
     refuse_data_agreements,
 )
 from mentallama.progress import log_to_stderr
+from mentallama.prompts.bound_prompts import BOUND_PROMPTS_VERSION
 from mentallama.records import Post, Split
 from mentallama.run_files import (
     EVIDENCE_FILE,
@@ -139,12 +140,14 @@ def _identity(job: PredictJob, recipe: Recipe, folder: Path) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 
-def predict_settings(recipe: Recipe) -> dict[str, Any]:
-    """How the analyst is asked, which the evidence depends on."""
+def cache_extra(recipe: Recipe) -> dict[str, Any]:
+    """How the analyst is asked, which the evidence depends on, and the version of the prompts of reasons."""
+    assert recipe.explain is not None
     if recipe.predict is None:
         return {}
     excluded = dict.fromkeys((*CACHE_EXCLUDED_SETTINGS, "allow_remote", "examples", "max_rows_per_set"), True)
-    return {"predict": recipe.predict.model_dump(mode="json", exclude=excluded)}
+    prompts = {} if recipe.explain.bound is None else {"bound_prompts": BOUND_PROMPTS_VERSION}
+    return {"predict": recipe.predict.model_dump(mode="json", exclude=excluded)} | prompts
 
 
 def explain_analyst_kinds(recipe: Recipe, folder: Path) -> tuple[str, ...]:
@@ -184,7 +187,7 @@ STAGE = Stage(
     reads=lambda _: (POSTS_PATH, PREDICTIONS_PATH),
     problems=explain_problems,
     run=explain,
-    cache_extra=predict_settings,
+    cache_extra=cache_extra,
     analyst_kinds=explain_analyst_kinds,
     cache_exclude={"bound": REASON_SETTINGS_EXCLUDED},
     notes=explain_notes,

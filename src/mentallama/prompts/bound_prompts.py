@@ -8,6 +8,9 @@ from mentallama.answers.format import REASONING_MARKER, label_sentence
 from mentallama.prompts.teacher_prompts import ChatMessage, break_markup
 from mentallama.tasks import Task
 
+BOUND_PROMPTS_VERSION = "1"
+"""Increment it whenever a prompt changes, even by one letter."""
+
 _ROLE = (
     "You help researchers who study how people write about mental health on social media. A model read a post and "
     "answered a question about it; the passages of the post on which its answer rests are known. You write down how "
@@ -45,6 +48,6 @@ def bound_prompt(task: Task, question: str, label: str, passages: Sequence[str])
 
 def bound_again(reply: str, faults: Sequence[str]) -> list[ChatMessage]:
     """The turns that follow a reason with faults."""
-    listed = "\n".join(f"- {fault}" for fault in faults)
+    listed = "\n".join(f"- {break_markup(fault)}" for fault in faults)
     request = f"This does not follow the rules:\n{listed}\nWrite the answer and the reason again."
     return [{"role": "assistant", "content": reply}, {"role": "user", "content": request}]

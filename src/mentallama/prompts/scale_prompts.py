@@ -23,6 +23,9 @@ from mentallama.prompts.teacher_prompts import (
 )
 from mentallama.tasks import Task
 
+SCALE_PROMPTS_VERSION = "1"
+"""Increment it whenever a prompt changes, even by one letter, because the answers are then different data."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -148,7 +151,7 @@ def check_again(scale: Scale, reply: str, revised: Mapping[str, ItemAnswer]) -> 
 
 def check_unreadable(reply: str, reason: str) -> list[ChatMessage]:
     """The turns that follow a check which could not be read."""
-    return [_message("assistant", reply), _message("user", f"{reason} {_CHECK_FORMAT}")]
+    return [_message("assistant", reply), _message("user", f"{break_markup(reason)} {_CHECK_FORMAT}")]
 
 
 def decision_prompt(

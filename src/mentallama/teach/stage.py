@@ -199,11 +199,19 @@ _BILLING: set[str] = {
 
 def cache_extra(recipe: Recipe) -> dict[str, Any]:
     """The version of the prompts, and the content of a criterion pack."""
+    from mentallama.prompts.scale_prompts import SCALE_PROMPTS_VERSION
     from mentallama.teach.scales.definition import chosen_pack
 
-    assert recipe.teach is not None
-    pack = chosen_pack(recipe.teach.scale)
-    return {"prompts": PROMPTS_VERSION} | ({} if pack is None else {"pack": pack.model_dump(mode="json")})
+    settings = recipe.teach
+    assert settings is not None
+    if settings.method == "single-request":
+        return {"prompts": PROMPTS_VERSION}
+    pack = chosen_pack(settings.scale)
+    return {
+        "prompts": PROMPTS_VERSION,
+        "scale_prompts": SCALE_PROMPTS_VERSION,
+        "pack": None if pack is None else pack.model_dump(mode="json"),
+    }
 
 
 STAGE = Stage(
