@@ -16,14 +16,12 @@ from mentallama.analysts.answer_parts import (
     labels_by_head,
     log_odds_of_parts,
     named_levels,
-    post_with_levels,
     question_of_head,
 )
 from mentallama.errors import UsageError
 from mentallama.tasks.answer_kinds import AnswerKind
 from tests.factories.answer_kinds import task_of_kind
 from tests.factories.kind_posts import posts_of_kind
-from tests.factories.linear_cases import make_post, marked
 
 KINDS = get_args(AnswerKind)
 
@@ -65,13 +63,6 @@ def test_items_that_are_not_filled_have_no_level() -> None:
     assert labels_by_head(task, {"about": "energy: several days"}) == {"about: energy": "several days"}
     assert labels_by_head(task, {"about": "none"}) == {}
     assert compose_answer(task, {}) == ("none", {})
-
-
-def test_evidence_stays_where_an_answer_is_a_single_decision() -> None:
-    post = marked(make_post("synthetic-multi", "train", "up at 4", {"about": "sleep"}), "up")
-    assert post_with_levels(task_of_kind("choice"), post) == post
-    levels = post_with_levels(task_of_kind("multi"), post)
-    assert (levels.labels["about: sleep"], levels.evidence) == ("present", {})
 
 
 def test_a_label_that_is_no_answer_is_named_by_its_question_without_being_quoted() -> None:

@@ -11,7 +11,6 @@ from math import fsum, log
 from typing import NamedTuple
 
 from mentallama.errors import UsageError
-from mentallama.records import Post
 from mentallama.tasks import Task
 from mentallama.tasks.answer_kinds import ABSENT, PRESENT, Part
 from mentallama.tasks.answer_values import levels_value, quotations_value, value_levels
@@ -68,16 +67,6 @@ def labels_by_head(task: Task, labels: Mapping[str, str]) -> dict[str, str]:
             ) from None
         levels |= {head_name(question, part): level for part, level in by_part.items()}
     return levels
-
-
-def post_with_levels(task: Task, post: Post) -> Post:
-    """A post whose labels are those of the heads.
-
-    Evidence is kept where a question is a single decision; elsewhere nobody says which part it is for.
-    """
-    if not task.is_composite:
-        return post
-    return post.model_copy(update={"labels": labels_by_head(task, post.labels), "evidence": {}})
 
 
 def most_likely(levels: Mapping[str, float]) -> str:

@@ -81,6 +81,17 @@ def test_quotations_are_passages_of_the_post(trained: dict[str, Trained]) -> Non
     assert "cannot sleep" in answer.reading.label
 
 
+def test_phrases_are_quoted_above_the_weight_that_suits_the_validation_posts(
+    trained: dict[str, Trained],
+) -> None:
+    _, sets, _ = load_linear_model(trained["spans"].folder)
+    weights = {name: head.metadata.min_quote_weight for name, head in sets["synthetic-spans"].heads.items()}
+    assert all(weight > 0 for weight in weights.values())
+    for post in posts_of_kind(trained["spans"].task):
+        answer = trained["spans"].ask(post.text)
+        assert all((span.weight or 0) > min(weights.values()) for span in answer.evidence)
+
+
 def test_an_item_above_its_lowest_level_has_a_sentence_with_its_name(trained: dict[str, Trained]) -> None:
     answer = trained["scale"].ask("awake all night and awake all night then we went")
     assert "sleep: nearly every day" in str(answer.reading.label)

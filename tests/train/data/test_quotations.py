@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mentallama.train.data.quotations import best_threshold, overlapping, quotation_ranges
+from mentallama.records import Span
+from mentallama.train.data.quotations import (
+    best_threshold,
+    overlapping,
+    post_with_levels,
+    quotation_ranges,
+)
 from tests.factories.answer_kinds import task_of_kind
+from tests.factories.linear_cases import make_post, marked
 
 
 def test_a_quotation_is_found_wherever_it_stands() -> None:
@@ -37,3 +44,17 @@ def test_no_other_threshold_has_a_higher_f1(scored: list[tuple[int, bool]]) -> N
 
     threshold = best_threshold(scores, positive)
     assert f1(threshold) == pytest.approx(max(f1(score - 0.5) for score in {*scores, 5.0}))
+
+
+def test_evidence_stays_where_an_answer_is_a_single_decision() -> None:
+    post = marked(make_post("synthetic-multi", "train", "up at 4", {"about": "sleep"}), "up")
+    assert post_with_levels(task_of_kind("choice"), post) == post
+    levels = post_with_levels(task_of_kind("multi"), post)
+    assert (levels.labels["about: sleep"], levels.evidence) == ("present", {})
+
+
+def test_quotations_are_the_evidence_of_their_types() -> None:
+    post = make_post("synthetic-spans", "train", "up at 4, up at 4", {"about": 'sleep: "up at 4"'})
+    found = post_with_levels(task_of_kind("spans"), post)
+    assert found.labels == {"about: sleep": "present", "about: low mood": "absent"}
+    assert found.evidence == {"about: sleep": (Span(start=0, end=7), Span(start=9, end=16))}

@@ -245,10 +245,7 @@ def _answer_parts(
 ) -> _PartsAnswer:
     """The answer made of the decisions on all parts, and the parts that it names."""
     decisions = {part: decide(vector, head) for part, head in heads.items()}
-    levels = {part: heads[part].metadata.labels[found.label] for part, found in decisions.items()}
-    named = named_parts(
-        task, vector.words, {part: (levels[part], found) for part, found in decisions.items()}
-    )
+    named = named_parts(task, vector.words, heads, decisions)
     quotations = [(found.part.name, text[span.start : span.end]) for found in named for span in found.spans]
     probabilities = {
         part: dict(zip(heads[part].metadata.labels, decision.probabilities.tolist(), strict=True))

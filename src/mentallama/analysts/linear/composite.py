@@ -9,6 +9,7 @@ from mentallama.analysts.evidence_phrases import choose_spans
 from mentallama.analysts.linear.decision import Decision
 from mentallama.analysts.linear.features import WordSequence
 from mentallama.analysts.linear.rationale import quote_spans
+from mentallama.analysts.linear.serialization import LinearHead
 from mentallama.records import Span
 from mentallama.tasks import Task
 from mentallama.tasks.answer_kinds import PRESENT, Part
@@ -26,20 +27,27 @@ class NamedPart(NamedTuple):
     spans: tuple[Span, ...]
 
 
+def supporting_spans(words: WordSequence, decision: Decision, min_weight: float = 0.0) -> tuple[Span, ...]:
+    """The phrases that support a decision by more than `min_weight`, in log-odds, from strongest to weakest."""
+    spans = choose_spans(words, decision.contributions)
+    return tuple(span for span in spans if (span.weight or 0.0) > min_weight)
+
+
 def named_parts(
-    task: Task, words: WordSequence, decisions: Mapping[str, tuple[str, Decision]]
+    task: Task, words: WordSequence, heads: Mapping[str, LinearHead], decisions: Mapping[str, Decision]
 ) -> list[NamedPart]:
     """The parts whose level says something: a label or type that is present, an item above its lowest level.
 
-    `decisions` holds the level and the decision of each part. The parts are sorted, the most probable first.
+    `heads` and `decisions` are by part. The parts are sorted, the most probable first.
     """
     named = []
     for part in task.parts:
-        level, decision = decisions.get(part.name, (part.levels[0], None))
-        if decision is not None and (level == PRESENT or (part.ordered and level != part.levels[0])):
-            spans = tuple(
-                span for span in choose_spans(words, decision.contributions) if (span.weight or 0) > 0
-            )
+        if part.name not in decisions:
+            continue
+        metadata, decision = heads[part.name].metadata, decisions[part.name]
+        level = metadata.labels[decision.label]
+        if level == PRESENT or (part.ordered and level != part.levels[0]):
+            spans = supporting_spans(words, decision, metadata.min_quote_weight)
             named.append(NamedPart(part, level, float(decision.probabilities[decision.label]), spans))
     return sorted(named, key=lambda found: -found.probability)
 

@@ -33,13 +33,15 @@ class LinearHeadMetadata(BaseModel):
     """The labels of one head, and how its weights were fitted.
 
     `part` is the part of the question that it decides about, "" for an answer that is a single decision; `ordered`:
-    its labels are levels, from lowest to highest. Both are left out of the file where they are "" and False.
+    its labels are levels, from lowest to highest; `min_quote_weight`: the log-odds above which a type of quotation
+    quotes a phrase. They are left out of the file where they are "", False and 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     part: str = Field(default="", exclude_if=lambda part: not part)
     ordered: bool = Field(default=False, exclude_if=lambda ordered: not ordered)
+    min_quote_weight: float = Field(default=0.0, exclude_if=lambda weight: not weight)
     labels: tuple[str, ...]
     label_prior: tuple[float, ...]
     """Label distribution that the fit assumes (see `train.linear.fit`), from which evidence is counted; never 0."""

@@ -1,4 +1,4 @@
-"""Annotated quotations as places in their texts, and the threshold above which words are best quoted."""
+"""Posts with the labels and the passages of each head, and the threshold above which tokens are best quoted."""
 
 from __future__ import annotations
 
@@ -8,12 +8,30 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mentallama.analysts.answer_parts import head_name
+from mentallama.analysts.answer_parts import head_name, labels_by_head
+from mentallama.records import Post, Span
 from mentallama.tasks import Task
 from mentallama.tasks.answer_values import value_quotations
 
 CharRanges = Sequence[tuple[int, int]]
 """Starts (inclusive) and ends (exclusive) of passages, in code points."""
+
+
+def post_with_levels(task: Task, post: Post) -> Post:
+    """A post whose labels are those of the heads.
+
+    Evidence is kept where a question is a single decision; the quotations of an answer are the evidence of their types.
+    Of other answers of several parts, nobody says which part the evidence is for.
+    """
+    if not task.is_composite:
+        return post
+    ranges = quotation_ranges(task, post.text, post.labels)
+    evidence = {
+        head: tuple(Span(start=start, end=end) for start, end in of_head)
+        for head, of_head in ranges.items()
+        if of_head
+    }
+    return post.model_copy(update={"labels": labels_by_head(task, post.labels), "evidence": evidence})
 
 
 def quotation_ranges(task: Task, text: str, labels: Mapping[str, str]) -> dict[str, list[tuple[int, int]]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from mentallama.analysts.linear.features import (
     split_words,
 )
 from mentallama.config import LinearSettings
-from mentallama.records import Post
+from mentallama.records import Post, Span
 from mentallama.tasks.answer_kinds import Part
 
 FIT_SPLITS = ("train", "validation")
@@ -45,7 +45,8 @@ class SetPosts:
     Labels are by question or, where an answer has several parts, by head (`analysts.answer_parts`).
     `same_origin_as_validation` marks the posts that come from the same kind of file (release, upstream, table) as the
     validation posts, so that their labels mean the same. `evidence_passages` holds, for each question, the text that
-    annotators marked, by the index of the post. `parts` are the parts that heads decide about, by head.
+    annotators marked, by the index of the post, and `evidence_spans` where it stands. `parts` are the parts that heads
+    decide about, by head.
     """
 
     name: str
@@ -55,6 +56,7 @@ class SetPosts:
     same_origin_as_validation: NDArray[np.bool_]
     evidence_passages: Mapping[str, Mapping[int, str]]
     parts: Mapping[str, Part] = field(default_factory=dict)
+    evidence_spans: Mapping[str, Mapping[int, Sequence[Span]]] = field(default_factory=dict)
 
     @classmethod
     def from_posts(
@@ -64,8 +66,10 @@ class SetPosts:
         labelled = [post for post in posts if post.split in FIT_SPLITS and post.labels]
         origins = {post.provenance.origin for post in labelled if post.split == "validation"}
         passages: dict[str, dict[int, str]] = defaultdict(dict)
+        evidence_spans: dict[str, dict[int, Sequence[Span]]] = defaultdict(dict)
         for index, post in enumerate(labelled):
             for question, spans in post.evidence.items():
+                evidence_spans[question][index] = spans
                 passages[question][index] = "\n".join(post.text[span.start : span.end] for span in spans)
         return cls(
             name,
@@ -77,7 +81,16 @@ class SetPosts:
             ),
             evidence_passages=passages,
             parts=parts or {},
+            evidence_spans=evidence_spans,
         )
+
+    def without_validation(self) -> SetPosts:
+        """The same posts, of which those for validation have no labels."""
+        labels = [
+            {} if held_out else of_post
+            for held_out, of_post in zip(self.is_validation, self.labels, strict=True)
+        ]
+        return replace(self, labels=labels)
 
     def indices(self, question: str, *, validation: bool) -> PostIndices:
         """Indices of the training or the validation posts that have a label for the question."""

@@ -22,7 +22,7 @@ from scipy.sparse import vstack
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mentallama.analysts.linear.features import FloatArray
+from mentallama.analysts.linear.features import Featurizer, FloatArray
 from mentallama.analysts.linear.serialization import (
     ClassWeight,
     LinearHead,
@@ -45,6 +45,7 @@ from mentallama.train.linear.dataset import (
     ngram_config,
 )
 from mentallama.train.linear.ordinal import fit_levels
+from mentallama.train.linear.quoting import with_min_quote_weight
 
 MIN_POSTS_TO_SHIFT = 50
 """Validation posts that every question needs before the second alternative of intercept shifts is tried: with fewer,
@@ -87,17 +88,15 @@ def _fit_set(posts: SetPosts, heads: Mapping[str, Part], settings: LinearSetting
     plain, idf = fit_tfidf(counted, passage_counts, keys)
     data_by_topics = {topics: plain.with_topics(topics) for topics in settings.topics}
     chosen = search_hyperparameters(data_by_topics, posts, list(heads), settings)
-    fitted = {
-        name: fit_head(
-            data_by_topics[chosen.hyperparameters.topics],
-            posts,
-            name,
-            part.levels,
-            chosen.hyperparameters,
-            chosen.results[name],
-        )
-        for name, part in heads.items()
-    }
+    data, best = data_by_topics[chosen.hyperparameters.topics], chosen.hyperparameters
+    fitted = {}
+    for name, part in heads.items():
+        result = chosen.results[name]
+        fitted[name] = fit_head(data, posts, name, part.levels, best, result)
+        if part.name and name in posts.evidence_spans:
+            unseen = fit_head(data, posts.without_validation(), name, part.levels, best, result)
+            featurizer = Featurizer(keys, idf.astype(np.float64), ngrams)
+            fitted[name] = with_min_quote_weight(fitted[name], unseen, posts, name, featurizer)
     return LinearSetModel(keys, idf, fitted)
 
 

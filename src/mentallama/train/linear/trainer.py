@@ -9,7 +9,7 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from mentallama.analysts.answer_parts import heads_of, post_with_levels
+from mentallama.analysts.answer_parts import heads_of
 from mentallama.analysts.linear.serialization import LinearHeadMetadata, LinearSetModel, save_linear_model
 from mentallama.config import LinearSettings
 from mentallama.errors import UsageError
@@ -17,6 +17,7 @@ from mentallama.parallel import process_pool
 from mentallama.records import Post, Record
 from mentallama.tasks import Task, find_task
 from mentallama.tasks.answer_kinds import Part
+from mentallama.train.data.quotations import post_with_levels
 from mentallama.train.linear.dataset import SetPosts, ngram_config
 from mentallama.train.linear.fit import fit_set
 
