@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pytest
 
-from mentallama.analysts.answer import Answer
+from mentallama.analysts.answer import Answer, Answers, Quotation
 from mentallama.cli import app as cli
-from mentallama.cli.terminal import explanation_or_reason
+from mentallama.cli.terminal import explanation_or_reason, print_answers
 from mentallama.tasks import load_tasks, write_query
 from tests.factories.project import ROOT
 
@@ -116,6 +116,29 @@ def test_a_task_of_the_users_own(run: Run) -> None:
     unknown = run("analyze", *MODEL[:2], "--task", TASK, "nothing helps")
     assert unknown.code == 2
     assert f"no task named '{TASK}'" in unknown.err
+
+
+def test_criteria_that_the_evidence_mentions(capsys: pytest.CaptureFixture[str]) -> None:
+    post = "I can't sleep and the bus was late"
+    answer = Answer(
+        post=post, task="dreaddit", question="stress", label="yes", status="parsed", model="m",
+        evidence=(Quotation(start=8, end=17, text="sleep and", weight=1.0),),
+    )  # fmt: skip
+    print_answers(Answers([answer]), load_tasks(), "PHQ-9")
+    print_answers(Answers([answer]), load_tasks(), "GAD-7")
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "PHQ-9: sleep: “can't sleep and”" in lines
+    assert "GAD-7: not mentioned by the evidence" in lines
+
+
+def test_criteria_in_json_and_of_an_unknown_pack(run: Run) -> None:
+    shown = run("analyze", *MODEL, "--criteria", "phq-9", "--json", "I can't sleep")
+    assert [answer["criteria"] for answer in json.loads(shown.out)["answers"]] == [
+        []
+    ]  # scripted: no evidence
+    unknown = run("analyze", *MODEL, "--criteria", "PHQ9", "I can't sleep")
+    assert unknown.code == 2
+    assert "did you mean PHQ-9?" in unknown.err
 
 
 def test_an_answer_without_a_label_says_why(run: Run) -> None:

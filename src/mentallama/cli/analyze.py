@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -90,6 +91,13 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
             "Default: fast where it costs nothing, which is for linear models; otherwise none.",
         ),
     ] = None,
+    criteria: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PACK",
+            help="Name the criteria that the evidence mentions, such as the items of PHQ-9.",
+        ),
+    ] = None,
     tasks_folder: TasksFolder = None,
     overrides: Annotated[
         list[str] | None,
@@ -106,14 +114,16 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
     from mentallama.analysts.registry import newest_model
     from mentallama.attribution.opening import open_with_evidence
     from mentallama.cli.predict import predict_overrides
-    from mentallama.cli.terminal import print_answers
+    from mentallama.cli.terminal import named_evidence, print_answers
     from mentallama.predict.ad_hoc import parse_options
     from mentallama.predict.stage import PredictJob, inference_options
     from mentallama.progress import log_to_stderr
+    from mentallama.symptoms import find_pack
     from mentallama.tasks import load_tasks
 
     if task is not None and every:
         raise UsageError("give --task SET or --all, not both")
+    pack = None if criteria is None else find_pack(criteria).name
     tasks = load_tasks(tasks_folder)
     if model is None:
         model = newest_model(RUNS)
@@ -133,9 +143,12 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         )
     if as_json:
         fields = [answer.model_dump(mode="json", exclude={"post", "model"}) for answer in answers]
+        if pack is not None:
+            for answer, shown in zip(answers, fields, strict=True):
+                shown["criteria"] = [asdict(named) for named in named_evidence(answer, pack)]
         echo_json({"text": answers[0].post, "model": model, "answers": fields, "notice": NOTICE})
     else:
-        print_answers(answers, tasks)
+        print_answers(answers, tasks, pack)
 
 
 def read_post(text: str) -> str:

@@ -11,8 +11,10 @@ from mentallama.analysts.answer import Answer, Answers
 from mentallama.analysts.answer_html import MarkKind, post_segments
 from mentallama.cli.console import terminal_width
 from mentallama.errors import printable
+from mentallama.records import Span
 from mentallama.safety import NOTICE
-from mentallama.symptoms import score_answer
+from mentallama.symptoms import find_symptoms, score_answer
+from mentallama.symptoms.named_evidence import NamedEvidence, name_evidence
 from mentallama.tasks import Task
 from mentallama.tasks.answer_values import value_levels
 
@@ -25,8 +27,11 @@ PIPE_WIDTH = 100
 INDENT = "  "
 
 
-def print_answers(answers: Answers, tasks: Mapping[str, Task]) -> None:
-    """Print label, probability, the post with its evidence highlighted, the explanation, and the notice."""
+def print_answers(answers: Answers, tasks: Mapping[str, Task], pack: str | None = None) -> None:
+    """Print label, probability, the post with its evidence highlighted, the explanation, and the notice.
+
+    `pack`: print the criteria of this pack that the evidence mentions, too.
+    """
     console = Console(width=terminal_width() or PIPE_WIDTH, highlight=False)
     for answer in answers:
         _print_wrapped(console, _headline(answer, tasks))
@@ -36,6 +41,9 @@ def print_answers(answers: Answers, tasks: Mapping[str, Task]) -> None:
             _print_wrapped(console, Text(printable(total)), INDENT)
         _print_wrapped(console, highlight_evidence(answer), INDENT)
         _print_wrapped(console, Text(printable(explanation_or_reason(answer))), INDENT)
+        if pack is not None:
+            names = "; ".join(map(str, named_evidence(answer, pack))) or "not mentioned by the evidence"
+            _print_wrapped(console, Text(printable(f"{pack}: {names}")), INDENT)
         console.print()
     if console.is_terminal:
         legend = Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it")
@@ -51,6 +59,12 @@ def explanation_or_reason(answer: Answer) -> str:
     if answer.status == "parsed":
         return "There is no explanation: this model gives labels only."
     return f"The answer is {answer.status}: {answer.reason}."
+
+
+def named_evidence(answer: Answer, pack: str) -> tuple[NamedEvidence, ...]:
+    """The criteria of a pack that the evidence of an answer mentions."""
+    spans = [Span(start=quote.start, end=quote.end, weight=quote.weight) for quote in answer.evidence]
+    return name_evidence(answer.post, spans, find_symptoms(answer.post), pack)
 
 
 def _print_wrapped(console: Console, text: Text, indent: str = "") -> None:
