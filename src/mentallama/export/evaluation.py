@@ -102,6 +102,8 @@ def write_evaluation_data(
 ) -> dict[str, tuple[Split, ...]]:
     """Write the rows by set and split, and the tasks by which answers are read; returns the splits of each set.
 
+    Sets whose answers have several parts are left out, and the summary says so: the harnesses score single labels.
+
     Parameters
     ----------
     splits
@@ -110,12 +112,16 @@ def write_evaluation_data(
     Raises
     ------
     UsageError
-        There is no labelled test row, or a row of another split is about a test post of its set.
+        There is no labelled test row, a row of another split is about a test post of its set, or all sets are left out.
     """
+    composite: dict[str, str] = {}
     rows: dict[tuple[str, Split], list[EvaluationRow]] = {}
     texts: dict[tuple[str, Split], list[str]] = {}
     for split, text, row in evaluation_rows(source):
-        if split in splits:
+        task = source.task(row.set)
+        if task.is_composite:
+            composite[task.set] = f"{task.set} ({task.kind})"
+        elif split in splits:
             rows.setdefault((row.set, split), []).append(row)
             texts.setdefault((row.set, split), []).append(text)
     written = {
@@ -123,6 +129,13 @@ def write_evaluation_data(
         for name, split in rows
         if split == "test"
     }
+    left_out = (
+        f"answers of several parts, which this format has no metrics for: {', '.join(composite.values())}"
+    )
+    if composite and not rows:
+        raise UsageError(f"{source.path}: there are only {left_out}; `mentallama evaluate` scores them")
+    if composite:
+        summary.notes.append(f"Left out are {left_out}. `mentallama evaluate` scores them.")
     if not written:
         raise UsageError(f"{source.path}: there are no labelled test posts, which an evaluation needs")
     for name, of_set in written.items():

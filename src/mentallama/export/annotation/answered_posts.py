@@ -11,7 +11,7 @@ from pathlib import Path
 from mentallama.check.gate_runner import QuoteMatches
 from mentallama.errors import DataError, UsageError
 from mentallama.export.annotation.answered_table import TABLE_NOTE, posts_of_table
-from mentallama.export.annotation.post_answers import AnsweredPost, PostAnswer
+from mentallama.export.annotation.post_answers import AnsweredPost, PostAnswer, is_answer
 from mentallama.export.folder import ExportSummary
 from mentallama.export.source import DatasetRow, ExportSource
 from mentallama.files.record_files import read_records
@@ -55,7 +55,7 @@ def _require_known(post: AnsweredPost, source: ExportSource) -> None:
     """Raise `DataError` for an answer to no question of the task, or with none of its labels."""
     for answer in post.answers:
         known = answer.question in post.task.questions and (
-            answer.label is None or answer.label in post.task.labels
+            answer.label is None or is_answer(post.task, answer.label)
         )
         if not known:
             raise DataError(

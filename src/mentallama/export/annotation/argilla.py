@@ -6,15 +6,25 @@ suggests one model's answers: label, explanation and evidence.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mentallama.export.annotation.answered_posts import read_answered_posts
-from mentallama.export.annotation.post_answers import INTRODUCTION, AnsweredPost, PostAnswer, posts_file
+from mentallama.export.annotation.post_answers import (
+    INTRODUCTION,
+    AnsweredPost,
+    LabelField,
+    PostAnswer,
+    chosen_options,
+    label_fields,
+    posts_file,
+    quoted_passages,
+)
 from mentallama.export.folder import ExportSummary, write_json_array
 from mentallama.export.source import ExportSource
 from mentallama.files.atomic import write_json
+from mentallama.records import Span
 from mentallama.tasks import Task
 from mentallama.text.names import identifiers
 
@@ -71,18 +81,21 @@ def argilla_settings(questions: QuestionNames) -> dict[str, Any]:
     asked = []
     for question, wording in task.questions.items():
         title = wording.wording.instruction
-        labels = [{"text": label, "value": label} for label in task.labels]
-        spans = {
-            "field": _POST,
-            "allow_overlapping": False,
-            "options": [{"text": "evidence", "value": "evidence"}],
-        }
         asked += [
-            _property(questions.label(question), title, "label_selection", True, {"options": labels}),
+            _label_property(field, f"{questions.label(question)}{field.suffix}", field.title or title)
+            for field in label_fields(task)
+        ]
+        asked += [
             _property(
                 questions.explanation(question), f"{title} The reason", "text", False, {"use_markdown": False}
             ),
-            _property(questions.evidence(question), f"{title} Evidence in the post", "span", False, spans),
+            _property(
+                questions.evidence(question),
+                f"{title} Evidence in the post",
+                "span",
+                False,
+                _spans_of(["evidence"]),
+            ),
         ]
     return {
         "guidelines": INTRODUCTION,
@@ -94,6 +107,24 @@ def argilla_settings(questions: QuestionNames) -> dict[str, Any]:
         "distribution": {"strategy": "overlap", "min_submitted": 1},
         "mapping": None,
     }
+
+
+def _label_property(field: LabelField, name: str, title: str) -> dict[str, Any]:
+    """The question of a decision: a label, any number of labels, or passages of each type."""
+    if field.choice == "passages":
+        return _property(name, title, "span", False, _spans_of(field.options))
+    kind = "label_selection" if field.choice == "one" else "multi_label_selection"
+    # an item of a scale may stay open, and any number of labels may be none
+    required = field.choice == "one" and not field.part
+    return _property(name, title, kind, required, {"options": _options(field.options)})
+
+
+def _options(values: Iterable[str]) -> list[dict[str, str]]:
+    return [{"text": value, "value": value} for value in values]
+
+
+def _spans_of(types: Iterable[str]) -> dict[str, Any]:
+    return {"field": _POST, "allow_overlapping": False, "options": _options(types)}
 
 
 def _property(
@@ -114,7 +145,7 @@ def argilla_records(post: AnsweredPost, questions: QuestionNames) -> list[dict[s
             "id": f"{post.post_id}-{number}" if number else post.post_id,
             "fields": {_POST: post.text},
             "metadata": {"post_id": post.post_id, "split": post.split or "none", "model": model},
-            "suggestions": _suggestions(answers, questions),
+            "suggestions": _suggestions(answers, questions, post),
             "responses": {},
             "vectors": {},
         }
@@ -122,13 +153,23 @@ def argilla_records(post: AnsweredPost, questions: QuestionNames) -> list[dict[s
     ]
 
 
-def _suggestions(answers: Sequence[PostAnswer], questions: QuestionNames) -> dict[str, Any]:
+def _suggestions(
+    answers: Sequence[PostAnswer], questions: QuestionNames, post: AnsweredPost
+) -> dict[str, Any]:
     suggestions = {}
     for answer in answers:
         values: dict[str, tuple[Any, float | None]] = {
-            questions.label(answer.question): (answer.label, answer.probability),
+            f"{questions.label(answer.question)}{field.suffix}": (
+                _label_value(field, answer, post),
+                answer.probability,
+            )
+            for field in label_fields(post.task)
+        } | {
             questions.explanation(answer.question): (answer.explanation, None),
-            questions.evidence(answer.question): (_spans(answer), None),
+            questions.evidence(answer.question): (
+                _spans(("evidence", span) for span in answer.evidence),
+                None,
+            ),
         }
         for name, (value, score) in values.items():
             if value:
@@ -136,10 +177,20 @@ def _suggestions(answers: Sequence[PostAnswer], questions: QuestionNames) -> dic
     return suggestions
 
 
-def _spans(answer: PostAnswer) -> list[dict[str, Any]]:
-    """The evidence without overlaps, which Argilla refuses within a question: the first of two overlapping spans."""
+def _label_value(field: LabelField, answer: PostAnswer, post: AnsweredPost) -> Any:
+    """What an answer suggests in a field; None or empty if it suggests nothing."""
+    if answer.label is None:
+        return None
+    if field.choice == "passages":
+        return _spans(quoted_passages(post.task, post.text, answer.label))
+    options = chosen_options(post.task, field, answer.label)
+    return list(options) if field.choice == "several" else next(iter(options), None)
+
+
+def _spans(typed: Iterable[tuple[str, Span]]) -> list[dict[str, Any]]:
+    """Spans without overlaps, which Argilla refuses within a question: the first of two overlapping spans."""
     spans: list[dict[str, Any]] = []
-    for span in sorted(answer.evidence, key=lambda each: (each.start, -each.end)):
+    for label, span in sorted(typed, key=lambda each: (each[1].start, -each[1].end)):
         if span.start < span.end and (not spans or span.start >= spans[-1]["end"]):
-            spans.append({"start": span.start, "end": span.end, "label": "evidence"})
+            spans.append({"start": span.start, "end": span.end, "label": label})
     return spans

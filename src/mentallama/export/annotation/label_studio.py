@@ -12,10 +12,20 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from mentallama.export.annotation.answered_posts import read_answered_posts
-from mentallama.export.annotation.post_answers import INTRODUCTION, AnsweredPost, PostAnswer, posts_file
+from mentallama.export.annotation.post_answers import (
+    INTRODUCTION,
+    AnsweredPost,
+    LabelField,
+    PostAnswer,
+    chosen_options,
+    label_fields,
+    posts_file,
+    quoted_passages,
+)
 from mentallama.export.folder import ExportSummary, write_json_array
 from mentallama.export.source import ExportSource
 from mentallama.files.atomic import write_text
+from mentallama.records import Span
 from mentallama.tasks import Task
 from mentallama.text.names import identifiers
 
@@ -79,17 +89,26 @@ def labelling_config(controls: Controls) -> str:
     SubElement(view, "Text", name=_POST, value="$text")
     for question, wording in controls.task.questions.items():
         SubElement(view, "Header", value=wording.wording.instruction)
-        choices = SubElement(
-            view, "Choices", name=controls.label(question), toName=_POST, choice="single-radio"
-        )
-        for label in controls.task.labels:
-            SubElement(choices, "Choice", value=label)
+        for field in label_fields(controls.task):
+            _add_label_field(view, field, f"{controls.label(question)}{field.suffix}")
         SubElement(
             view, "TextArea", name=controls.explanation(question), toName=_POST,
             placeholder="The reason, in a sentence or two", editable="true", maxSubmissions="1", rows="3",
         )  # fmt: skip
     indent(view)
     return tostring(view, encoding="unicode") + "\n"
+
+
+def _add_label_field(view: Element, field: LabelField, name: str) -> None:
+    if field.title:
+        SubElement(view, "Header", value=field.title, size="5")
+    if field.choice == "passages":
+        control, option = SubElement(view, "Labels", name=name, toName=_POST), "Label"
+    else:
+        choice = "single-radio" if field.choice == "one" else "multiple"
+        control, option = SubElement(view, "Choices", name=name, toName=_POST, choice=choice), "Choice"
+    for value in field.options:
+        SubElement(control, option, value=value)
 
 
 def labelling_task(post: AnsweredPost, controls: Controls) -> dict[str, Any]:
@@ -108,7 +127,7 @@ def _prediction(
     """The score, by which Label Studio can order tasks, is the smallest probability of a label."""
     probabilities = [answer.probability for answer in answers if answer.probability is not None]
     score = {"score": min(probabilities)} if probabilities else {}
-    results = [result for answer in answers for result in _results(answer, post.text, controls)]
+    results = [result for answer in answers for result in _results(answer, post, controls)]
     return {
         "model_version": model,
         **score,
@@ -116,14 +135,29 @@ def _prediction(
     }
 
 
-def _results(answer: PostAnswer, text: str, controls: Controls) -> Iterator[dict[str, Any]]:
-    if answer.label is not None:
-        yield _result(controls.label(answer.question), "choices", {"choices": [answer.label]})
+def _results(answer: PostAnswer, post: AnsweredPost, controls: Controls) -> Iterator[dict[str, Any]]:
+    for field in label_fields(post.task) if answer.label is not None else ():
+        yield from _label_results(field, f"{controls.label(answer.question)}{field.suffix}", answer, post)
     if answer.explanation:
         yield _result(controls.explanation(answer.question), "textarea", {"text": [answer.explanation]})
     for span in answer.evidence:
-        region = {"start": span.start, "end": span.end, "text": text[span.start : span.end]}
-        yield _result(_EVIDENCE, "labels", {**region, "labels": [answer.question]})
+        yield _result(_EVIDENCE, "labels", _region(span, post.text, answer.question))
+
+
+def _label_results(
+    field: LabelField, name: str, answer: PostAnswer, post: AnsweredPost
+) -> Iterator[dict[str, Any]]:
+    label = answer.label or ""
+    if field.choice == "passages":
+        for kind, span in quoted_passages(post.task, post.text, label):
+            yield _result(name, "labels", _region(span, post.text, kind))
+    elif options := chosen_options(post.task, field, label):
+        yield _result(name, "choices", {"choices": list(options)})
+
+
+def _region(span: Span, text: str, label: str) -> dict[str, Any]:
+    passage = text[span.start : span.end]
+    return {"start": span.start, "end": span.end, "text": passage, "labels": [label]}
 
 
 def _result(control: str, kind: str, value: Mapping[str, Any]) -> dict[str, Any]:
