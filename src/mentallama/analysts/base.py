@@ -45,6 +45,9 @@ EVIDENCE_BATCH = 16
 class EvidenceSource(Protocol):
     """Changes the evidence of predictions; `mentallama.attribution` has those that there are."""
 
+    def check(self) -> None:
+        """Raise `UsageError` if there can be no evidence; called before anything is asked."""
+
     def add(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Prediction]:
         """Predictions with their evidence, from those of the same examples."""
 
@@ -180,6 +183,7 @@ class Analyst(ABC):
         if self.evidence is None:
             yield from self.predict_stream(examples)
             return
+        self.evidence.check()
         waiting: dict[str, Example] = {}
 
         def remembered() -> Iterator[Example]:

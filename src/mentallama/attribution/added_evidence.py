@@ -15,7 +15,10 @@ from mentallama.records import Example, Prediction, Span
 
 
 class NoEvidence:
-    """Takes the evidence off predictions that have it anyway, those of linear models."""
+    """Takes the evidence off predictions that have it anyway, such as those of linear models."""
+
+    def check(self) -> None:
+        """Nothing is needed."""
 
     def add(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Prediction]:  # noqa: ARG002
         """Predictions without evidence."""
@@ -48,13 +51,15 @@ class AddedEvidence:
     def _method(self) -> AttributionMethod:
         return open_attribution(self._name, self._analyst)
 
+    def check(self) -> None:
+        """Raise `UsageError` if the analyst gives no probabilities, which a remote model is asked for."""
+        _ = self._method
+
     def add(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> list[Prediction]:
         """Predictions with evidence, those of the whole batch together.
 
         Raises
         ------
-        UsageError
-            A remote model gives no probabilities at all.
         MentallamaError
             A call to a server failed, or memory does not suffice.
         """
