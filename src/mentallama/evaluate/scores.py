@@ -62,9 +62,10 @@ class ScoredRow(Record):
     of the set's high-risk label; `brier` is the row's Brier score over all labels (0 best, 2 worst). All are None where
     there are no probabilities.
 
-    Answers of several parts are their canonical text (`tasks.answer_values`), and those made of quotations are the
-    positions of their tokens (`evaluate.kinds.token_positions`), so that no text of a post stands here. Their
-    probabilities are those of `evaluate.kinds.part_probabilities`.
+    Answers of several parts are their canonical text (`tasks.answer_values`). Those made of quotations are positions,
+    so that no text of a post stands here: `sleep: 3-5; low mood: ?4` is a passage of tokens 3 and 4 of the post,
+    counted from 0, and one of 4 tokens that does not stand in it. The probability of several parts is the product of
+    theirs, and None for quotations; their Brier score is the mean over parts.
 
     `post_id` tells posts of one run apart. `post_hash` is that of the post's letters, by which the same post is found
     in other runs and in outputs of other tools; "" where the text is not known.

@@ -56,10 +56,10 @@ class CaseScore(Record):
 class ExplanationRow(Record):
     """The scores of one explanation: a line of `explanations.jsonl.zst`.
 
-    `gold` is the label of the row and `predicted` that of the answer, None if it has none. `values` are by column,
-    `unscored` are reasons by metric. A row without an explanation has neither, and `absence` says why. `right_reason`
-    says whether the answer is right for a right reason (`explanation_metrics.right_reason`), None if that cannot be
-    decided.
+    `gold` is the label of the row and `predicted` that of the answer, None if it has none; where answers are made of
+    quotations, both are positions, as in the scored rows. `values` are by column, `unscored` are reasons by metric. A
+    row without an explanation has neither, and `absence` says why. `right_reason` says whether the answer is right for
+    a right reason (`explanation_metrics.right_reason`), None if that cannot be decided.
     """
 
     example_id: str
