@@ -28,6 +28,7 @@ from mentallama.text.fingerprint import MIN_IDENTIFYING_LETTERS, key_hash, text_
 from mentallama.text.near_duplicates import NEAR_DUPLICATE_RATIO
 from mentallama.text.pii import scrub
 from mentallama.text.quote_extraction import extract_quotes
+from tests.factories.answer_kinds import task_of_kind
 
 TASKS = load_tasks()
 ROWS = read_few_shot_rows(EXAMPLES, TASKS)
@@ -322,3 +323,38 @@ def test_the_published_examples_are_read(data: Path) -> None:
     rows = read_few_shot_rows(data / "release/human_evaluation/test_instruction_expert", TASKS)
     assert len(rows) >= 100
     assert all(row.label in TASKS[row.set].labels for row in rows)
+
+
+# --- answers of several parts --------------------------------------------------------------------
+
+
+def test_labels_of_several_parts_are_read_in_their_canonical_form(tmp_path: Path) -> None:
+    tasks = {task.set: task for task in map(task_of_kind, ("multi", "scale", "spans"))}
+    path = table(
+        tmp_path,
+        ["synthetic-multi", "", "So tired.", "Low mood; sleep", "It says so."],
+        ["synthetic-scale", "about", "So tired.", "energy: 2", "It says so."],
+        ["synthetic-spans", "about", "So tired.", 'low mood: "tired"', "It says so."],
+    )
+    labels = [row.label for row in read_few_shot_rows(path, tasks)]
+    assert labels == ["sleep; low mood", "energy: nearly every day", 'low mood: "tired"']
+    bad = table(tmp_path, ["synthetic-multi", "", "So tired.", "sleep; joy", "It says so."], name="bad.csv")
+    with pytest.raises(
+        DataError, match=r"bad.csv, row 2: the label is no answer of synthetic-multi: names some"
+    ):
+        read_few_shot_rows(bad, tasks)
+
+
+def test_examples_of_several_parts_differ_in_how_many_labels_they_name() -> None:
+    task = task_of_kind("multi")
+    labels = ["none", "none", "sleep", "low mood", "sleep; low mood"]
+    rows = [row(label, f"post {n}", task.set, "about") for n, label in enumerate(labels)]
+    for seed in range(5):
+        shots = build_shot_sampler(rows, task, "about", 3, seed)("")
+        assert sorted(label.count(";") + (label != "none") for label in (shot.label for shot in shots)) == [
+            0,
+            1,
+            2,
+        ]
+    with pytest.raises(UsageError, match="has 5 for synthetic-multi, but 6 shots are requested"):
+        build_shot_sampler(rows, task, "about", 6, 7)

@@ -94,6 +94,8 @@ def show_task(
 
 def task_lines(task: Task) -> Iterator[str]:
     """A task for a terminal, where the tables of its Markdown page are too wide."""
+    from mentallama.tasks.answer_kinds import KIND_MEANINGS
+
     counts = task.published_rows.model_dump() if task.published_rows else {}
     facts = {
         "platform": f"{task.platform}; annotation: {task.annotation}; language: {task.language}",
@@ -104,12 +106,29 @@ def task_lines(task: Task) -> Iterator[str]:
         "high-risk": task.high_risk_label or "no label",
         "teachers": task.teacher_instruction,
     }
+    if task.kind != "choice":
+        facts["kind"] = f"{task.kind}, {KIND_MEANINGS[task.kind]}"
     yield f"{task.set}: {task.title}"
     yield from (_fact(name, text) for name, text in facts.items())
     texts = [(name, question.wording, "asked") for name, question in task.questions.items()]
-    texts += [(name, label.answer, "label") for name, label in task.labels.items()]
+    texts += [(name, label.answer, "label") for name, label in task.labels.items() if not task.is_composite]
     for name, wording, kind in texts:
         yield _fact(kind, f"{name}: {wording.instruction} (completion form: {wording.completion})")
+
+    yield from (_fact(name, text) for name, text in _parts_of_answer(task))
+
+
+def _parts_of_answer(task: Task) -> Iterator[tuple[str, str]]:
+    """What an answer is made of, where it is not one of the labels shown."""
+    if task.answer is not None:
+        yield "answer", f"{task.answer.instruction} (completion form: {task.answer.completion})"
+    if task.kind in {"multi", "spans"}:
+        yield "types" if task.kind == "spans" else "labels", ", ".join(task.labels)
+    if task.has_levels:
+        yield "levels", ", ".join(f"{level} ({score})" for level, score in task.level_scores.items())
+    yield from (("item", f"{item}: {text}") for item, text in task.items.items())
+    if task.bands:
+        yield "bands", ", ".join(f"{band} from {lowest}" for band, lowest in task.bands.items())
 
 
 def _fact(name: str, text: str) -> str:
@@ -122,7 +141,8 @@ def _print_tasks(folder: Path | None) -> None:
     known = load_tasks(folder)
     width = max(len(name) for name in known)
     for name, task in known.items():
-        line = f"{name:<{width}}  {task.title} ({task.platform}): {', '.join(task.labels)}"
+        items = f"{', '.join(task.items)}: " if task.items else ""
+        line = f"{name:<{width}}  {task.title} ({task.platform}): {items}{', '.join(task.labels)}"
         echo_wrapped(printable(line), width + 2)
 
 

@@ -21,6 +21,7 @@ from mentallama.files.tables import TableLayout, is_table, read_table
 from mentallama.prompts.teacher_prompts import FewShotExample
 from mentallama.records import Record
 from mentallama.tasks import Task, find_task
+from mentallama.tasks.answer_values import answer_group
 from mentallama.text.fingerprint import identifying_hash, synthetic_post_hashes, text_key
 from mentallama.text.pii import scrub
 from mentallama.text.suggestions import did_you_mean
@@ -112,7 +113,8 @@ def build_shot_sampler(
     """Build the sampler of one question's examples: once per question, then called once per post.
 
     The sample depends on the seed alone: all posts of a question get the same examples in the same order, so that a
-    server can cache the common prefix. Only a post that is itself an example, exactly, gets another in its place (or
+    server can cache the common prefix. Answers of several parts are drawn by how many labels or items they name. Only a
+    post that is itself an example, exactly, gets another in its place (or
     one fewer if there is none). Every label comes before a second example of any label, and so on; with fewer shots
     than labels, the seed determines which labels are left out. Examples of a later source serve for a label only once
     those of earlier sources are used up.
@@ -125,7 +127,8 @@ def build_shot_sampler(
     examples = [row for row in rows if (row.set, row.question) == (task.set, question)]
     _require_enough_shots(examples, task, question, shots)
     rng = random.Random(f"{seed} {task.set} {question}")
-    by_label = [[row for row in examples if row.label == label] for label in task.labels]
+    groups = _label_groups(examples, task)
+    by_label = [[row for row in examples if answer_group(task, row.label) == group] for group in groups]
     rng.shuffle(by_label)
     for label_rows in by_label:
         rng.shuffle(label_rows)
@@ -138,6 +141,13 @@ def build_shot_sampler(
     keys = {key for label_candidates in candidates for key, _, _ in label_candidates}
     default = _pick_balanced(candidates, shots, "")
     return lambda key: _pick_balanced(candidates, shots, key) if key in keys else default
+
+
+def _label_groups(examples: Sequence[FewShotRow], task: Task) -> list[str]:
+    """The labels; of answers of several parts, the groups that the examples are in."""
+    if not task.is_composite:
+        return list(task.labels)
+    return sorted({answer_group(task, row.label) for row in examples})
 
 
 def _pick_balanced(
@@ -157,7 +167,8 @@ def _pick_balanced(
 
 def _require_enough_shots(examples: Sequence[FewShotRow], task: Task, question: str, shots: int) -> None:
     where = task.set if len(task.questions) == 1 else f"{task.set}, {question}"
-    missing = [label for label in task.labels if label not in {row.label for row in examples}]
+    found = {row.label for row in examples}
+    missing = [] if task.is_composite else [label for label in task.labels if label not in found]
     if missing:
         raise UsageError(
             f"the examples file has none for {where} with the label {', '.join(missing)}; add some"
@@ -192,7 +203,7 @@ def _read_table_layout(file: Path, tasks: Mapping[str, Task]) -> Iterator[FewSho
             set=task.set,
             question=question or task.resolve_question(),
             text=text,
-            label=_match_name(label, task.labels, f"label of {task.set}", file, number),
+            label=_match_label(label, task, file, number),
             explanation=explanation,
             file=str(file),
             row=number,
@@ -242,6 +253,16 @@ def _match_name(name: str, known: Collection[str], kind: str, file: Path, row: i
     # A long value may be a post in the wrong column, and is not shown.
     shown = repr(name) if len(name) <= 30 and len(name.split()) <= 3 else "the value"
     raise DataError(f"{shown} is not a {kind}; {did_you_mean(name, known)}", file, row)
+
+
+def _match_label(label: str, task: Task, file: Path, row: int) -> str:
+    """The canonical text of a label; a single one regardless of case, one of several parts as `read_answer` reads it."""
+    if not task.is_composite:
+        return _match_name(label, task.labels, f"label of {task.set}", file, row)
+    reading = read_answer(task, label)
+    if reading.label is None:
+        raise DataError(f"the label is no answer of {task.set}: {reading.reason}", file, row)
+    return reading.label
 
 
 def _scrubbed(row: FewShotRow) -> dict[str, str]:

@@ -22,6 +22,15 @@ from mentallama.tasks.wording import Wording
 
 AnswerKind = Literal["choice", "ordinal", "multi", "spans", "scale"]
 
+KIND_MEANINGS: dict[AnswerKind, str] = {
+    "choice": "one label",
+    "ordinal": "one of several ordered levels",
+    "multi": "any number of labels, also none",
+    "spans": "quotations of the post, each with a type",
+    "scale": "a level for each item of a scale",
+}
+"""The kinds in words, for pages about a task."""
+
 ABSENT, PRESENT = "absent", "present"
 """Levels of the parts of the kinds multi and spans."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from mentallama.files.markdown import escape_markdown, markdown_table
+from mentallama.tasks.answer_kinds import KIND_MEANINGS
 from mentallama.tasks.schema import Task
 
 
@@ -22,6 +23,7 @@ def task_page(task: Task) -> str:
         f"{'yes' if task.needs_agreement else 'no'}",
         f"- Published rows: {_published_rows(task)}",
         f"- High-risk label: {escape_markdown(task.high_risk_label or 'none')}",
+        *([] if task.kind == "choice" else [f"- Kind of answer: {task.kind}, {KIND_MEANINGS[task.kind]}"]),
         "",
         markdown_table(
             ("Question", "Instruction form", "Completion form"),
@@ -30,13 +32,7 @@ def task_page(task: Task) -> str:
                 for name, question in task.questions.items()
             ),
         ).removesuffix("\n"),
-        markdown_table(
-            ("Label", "Answer, instruction form", "Answer, completion form"),
-            (
-                (name, label.answer.instruction, label.answer.completion)
-                for name, label in task.labels.items()
-            ),
-        ).removesuffix("\n"),
+        *_answer_tables(task),
         f"Instruction to the teacher: {escape_markdown(task.teacher_instruction)}",
         *(
             f"On {escape_markdown(name)}: {escape_markdown(question.teacher_instruction)}"
@@ -45,6 +41,39 @@ def task_page(task: Task) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _answer_tables(task: Task) -> Iterator[str]:
+    """The labels with their answers or scores; for answers of several parts also items, bands and the sentence."""
+    if task.answer is not None:
+        yield _table(
+            ("Answer, instruction form", "Answer, completion form"),
+            [(task.answer.instruction, task.answer.completion)],
+        )
+    if task.items:
+        yield _table(("Item", "What the level is given for"), task.items.items())
+    if task.kind == "scale":
+        yield _table(("Level", "Score"), task.level_scores.items())
+        if task.bands:
+            yield _table(("Band", "From the sum"), task.bands.items())
+    elif task.is_composite:
+        yield _table(
+            ("Type" if task.kind == "spans" else "Label", "Wording"),
+            ((n, v.because) for n, v in task.labels.items()),
+        )
+    else:
+        scores = {name: (score,) for name, score in task.level_scores.items()}
+        yield _table(
+            ("Label", *(["Score"] if scores else []), "Answer, instruction form", "Answer, completion form"),
+            (
+                (name, *scores.get(name, ()), label.answer.instruction, label.answer.completion)
+                for name, label in task.labels.items()
+            ),
+        )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    return markdown_table(header, rows).removesuffix("\n")
 
 
 def _published_rows(task: Task) -> str:
