@@ -256,7 +256,7 @@ def _match_name(name: str, known: Collection[str], kind: str, file: Path, row: i
 
 
 def _match_label(label: str, task: Task, file: Path, row: int) -> str:
-    """The canonical text of a label; a single one regardless of case, one of several parts as `read_answer` reads it."""
+    """The canonical text of a label: one of several parts as `read_answer` reads it, another regardless of case."""
     if not task.is_composite:
         return _match_name(label, task.labels, f"label of {task.set}", file, row)
     reading = read_answer(task, label)
