@@ -223,6 +223,21 @@ def test_a_refused_check_is_a_refusal(tmp_path: Path) -> None:
     assert [each.refused for each in summary.refusals] == [1]
 
 
+@pytest.mark.parametrize(
+    ("reply", "outcome", "n_items"),
+    [("I can't help with that.", "refused", 2), ("Bad nights.", "unparsed", 2 + 4)],
+)
+def test_a_model_that_fills_nothing_has_not_found_that_the_post_tells_nothing(
+    reply: str, outcome: str, n_items: int, tmp_path: Path
+) -> None:
+    with model(ScaleModel({"interest": [reply], "mood": [reply]})) as server:
+        posts = [make_post("DR", "train", TEXT, {"depression": "yes"})]
+        job = scale_job(tmp_path, posts, teacher=spec(server), scale={"pack": "PHQ-2"})
+        summary, _, _ = run_teach(job, tmp_path)
+    assert steps(server) == {"item": n_items}
+    assert summary.outcomes == {"test-model": {outcome: 1}}
+
+
 def test_a_failed_request_leaves_no_answer_and_is_sent_again_on_demand(tmp_path: Path) -> None:
     posts = [scale_post(), scale_post(f"{TEXT} Bye.")]
     failing = [True]

@@ -52,7 +52,7 @@ class AskFunction(Protocol):
 
 
 class FillingStopped(Exception):
-    """The scale cannot be filled: a request failed, or a check was refused or could not be read."""
+    """The scale cannot be filled: a request failed, or a check or all items were refused or could not be read."""
 
     def __init__(self, state: Literal["failed", "refused", "unparsed"], reason: str) -> None:
         super().__init__(reason)
@@ -108,13 +108,22 @@ class ScaleFilling:
         Raises
         ------
         FillingStopped
-            A request has no reply with which the filling could go on.
+            A request has no reply with which the filling could go on, or no reply about any item could be used.
         """
         names = list(self.items)
         while names:
             yield from self._fill(names)
             answered = {name: answer for name, answer in self.filled.items() if name in names}
             names = (yield from self._check(answered)) if answered else []
+        self._stop_if_unusable()
+
+    def _stop_if_unusable(self) -> None:
+        """Raise if no reply about any item could be used: that is no answer that the post tells nothing."""
+        reasons = {state.reason for state in self.items.values()}
+        if reasons == {REFUSED}:
+            raise FillingStopped("refused", "the model refuses to fill any item")
+        if not reasons & {None, NOT_TOLD}:
+            raise FillingStopped("unparsed", "no item could be filled")
 
     def abandon(self) -> None:
         """Leave all items unfilled that have an answer: not all of them were checked."""
