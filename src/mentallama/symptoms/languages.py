@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mentallama.answers.language_rules import fold_letters, language_rules
 from mentallama.symptoms.packs import OwnSymptom, Phrases, SymptomName
@@ -21,6 +21,9 @@ from mentallama.text.tokenize import HAN, HANGUL, KANA
 CueEffect = Literal["negated", "uncertain", "past", "someone_else", "ceased"]
 """A status, or `ceased`: together with a negation it says that something is over ("not … anymore")."""
 Direction = Literal["forward", "backward", "both"]
+
+CLAUSE_MARK = "comma"
+"""Name in `CueGroup.ends` for a mark between clauses; other names are lists of `SymptomLanguage.terminators`."""
 
 
 class LanguageModel(BaseModel):
@@ -48,7 +51,7 @@ class CueGroup(LanguageModel):
     reach: int | None = Field(default=None, ge=1)
     """Words between cue and mention at most; characters in Chinese."""
     ends: tuple[str, ...] = ()
-    """Names of lists of `terminators`."""
+    """Names of lists of `terminators`; `comma` stands for the marks between clauses."""
     phrases: Phrases
 
 
@@ -67,6 +70,13 @@ class SymptomLanguage(LanguageModel):
     no_cues: Phrases = ()
     """Phrases that contain a cue and are none, such as "not only"."""
     cues: tuple[CueGroup, ...] = ()
+
+    @model_validator(mode="after")
+    def _terminators_exist(self) -> SymptomLanguage:
+        known = {CLAUSE_MARK, *self.terminators}
+        if unknown := {name for group in self.cues for name in group.ends} - known:
+            raise ValueError(f"cues: there are no terminators {min(unknown)!r}; known are {sorted(known)}")
+        return self
 
 
 @cache

@@ -10,7 +10,7 @@ is no finding about a person: nothing is counted up to a diagnosis, and what a p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -103,11 +103,16 @@ class _LanguageMatcher:
 
     def find(self, folded: str) -> list[tuple[PhraseMatch[str], MentionStatus]]:
         tokens = phrase_tokens(folded)
-        matches = _without_nested(self._phrases.find(tokens))
-        if not matches:
+        found = list(self._phrases.find(tokens))
+        if not found:
             return []
-        excluded = list(self._excluded.find(tokens))
-        matches = [match for match in matches if not any(_excludes(phrase, match) for phrase in excluded)]
+        excluded = frozenset(self._excluded.find(tokens))
+        matches = [
+            match
+            for group in _overlapping({*found, *excluded})
+            for match in _without_nested(each for each in group if each not in excluded)
+            if not any(_excludes(phrase, match) for phrase in group if phrase in excluded)
+        ]
         places = [(Interval(match.start, match.end), match.key) for match in matches]
         return list(zip(matches, self.statuses(folded, places), strict=True))
 
@@ -120,10 +125,24 @@ class _LanguageMatcher:
         ]
 
 
+def _overlapping(matches: Iterable[PhraseMatch[str]]) -> Iterator[list[PhraseMatch[str]]]:
+    """Matches in ascending order, in groups of those that are joined by overlaps."""
+    group: list[PhraseMatch[str]] = []
+    end = 0
+    for match in sorted(matches, key=lambda m: (m.start, m.end, m.key)):
+        if group and match.start >= end:
+            yield group
+            group = []
+        group.append(match)
+        end = max(end, match.end)
+    if group:
+        yield group
+
+
 def _without_nested(matches: Iterable[PhraseMatch[str]]) -> list[PhraseMatch[str]]:
     """Matches in ascending order without those inside longer ones, and of overlapping ones of a symptom the longest."""
     kept: list[PhraseMatch[str]] = []
-    for match in sorted(set(matches), key=lambda m: (m.start - m.end, m.start, m.key)):
+    for match in sorted(matches, key=lambda m: (m.start - m.end, m.start, m.key)):
         nested = (
             (
                 other.start <= match.start

@@ -9,11 +9,12 @@ has a direction, and a scope that ends with the sentence or with a terminator. T
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from mentallama.symptoms.languages import CueEffect, CueGroup, SymptomLanguage
+from mentallama.symptoms.languages import CLAUSE_MARK, CueEffect, CueGroup, SymptomLanguage
 from mentallama.symptoms.phrase_index import PhraseIndex
 from mentallama.symptoms.phrases import phrase_tokens
 
@@ -33,9 +34,11 @@ _SENTENCE_END = re.compile(r"[.!?;\n。！？；]+")
 _LISTED = re.compile(r"\s*(?:,|/|、|，)?\s*(?:and|or|nor|und|oder|noch|y|o|ni|和|或)?\s*", re.IGNORECASE)
 """Between two mentions of a list: a cue of the first holds for the second."""
 
-CLAUSE_MARK = "comma"
-"""Name in `CueGroup.ends` for a mark between clauses; other names are lists of `SymptomLanguage.terminators`."""
+_NO_CUE = ""
+"""Key of phrases that contain a cue and are none."""
 _CLAUSE_MARK = re.compile(r"[,:()，、：—–]")
+MAX_SCOPE = 400
+"""Characters between a cue and a mention at most. Few sentences are longer, but some posts have no full stop at all."""
 _WORD, _CHARACTER = re.compile(r"[\w']+"), re.compile(r"\w")
 
 
@@ -62,25 +65,22 @@ class StatusRules:
     def __init__(self, language: SymptomLanguage) -> None:
         self._unit = _CHARACTER if language.unspaced else _WORD
         self._cues = dict(enumerate(language.cues))
-        terminators = {name: name for name in language.terminators}
+        cues = {number: group.phrases for number, group in self._cues.items()}
         self._index: PhraseIndex[int | str] = PhraseIndex(
-            {
-                **{number: group.phrases for number, group in self._cues.items()},
-                **{name: language.terminators[name] for name in terminators},
-                "": language.no_cues,
-            },
-            language.words,
+            {**cues, **language.terminators, _NO_CUE: language.no_cues}, language.words
         )
 
     def decide(self, folded: str, mentions: Sequence[Interval]) -> list[MentionStatus]:
         """The status of each mention in a folded text; mentions are in ascending order."""
         statuses: list[MentionStatus] = []
+        starts = [mention.start for mention in mentions]
         sentence, marks = Interval(0, 0), list[_Mark]()
         before: tuple[int, frozenset[CueEffect]] | None = None
         for mention in mentions:
-            if mention.start >= sentence.end or not statuses:
+            if mention.end > sentence.end or not statuses:
                 sentence = _sentence_around(folded, mention)
-                marks, before = self._marks(folded, sentence, mentions), None
+                inside = slice(*(bisect_left(starts, border) for border in sentence))
+                marks, before = self._marks(folded, sentence, mentions[inside]), None
             effects = frozenset(self._effects(folded, mention, marks))
             if before is not None and _LISTED.fullmatch(folded, before[0], mention.start):
                 # A mention that begins with its own subject, as in "not sad, my heart aches", is no part of the list.
@@ -98,7 +98,7 @@ class StatusRules:
                 match.start + sentence.start,
                 match.end + sentence.start,
                 self._cues.get(match.key) if isinstance(match.key, int) else None,
-                match.key if isinstance(match.key, str) and match.key else None,
+                match.key if isinstance(match.key, str) and match.key != _NO_CUE else None,
             )
             for match in self._index.find(phrase_tokens(text))
         ]
@@ -143,10 +143,14 @@ class StatusRules:
 
 
 def _sentence_around(folded: str, mention: Interval) -> Interval:
-    """The sentence that a mention begins in; it holds the whole mention."""
-    start = max((match.end() for match in _SENTENCE_END.finditer(folded, 0, mention.start)), default=0)
-    end = _SENTENCE_END.search(folded, mention.end)
-    return Interval(start, len(folded) if end is None else end.start())
+    """The sentence that a mention begins in, as far as scopes reach; it holds the whole mention."""
+    first = max(0, mention.start - MAX_SCOPE)
+    start = max(
+        (match.end() for match in _SENTENCE_END.finditer(folded, first, mention.start)), default=first
+    )
+    last = min(len(folded), mention.end + MAX_SCOPE)
+    end = _SENTENCE_END.search(folded, mention.end, last)
+    return Interval(start, last if end is None else end.start())
 
 
 def _is_inside(mark: _Mark, other: _Mark) -> bool:
