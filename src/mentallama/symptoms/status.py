@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from mentallama.symptoms.languages import CLAUSE_MARK, CueEffect, CueGroup, SymptomLanguage
+from mentallama.symptoms.packs import Phrases
 from mentallama.symptoms.phrase_index import PhraseIndex
 from mentallama.symptoms.phrases import phrase_tokens
 
@@ -65,10 +66,9 @@ class StatusRules:
     def __init__(self, language: SymptomLanguage) -> None:
         self._unit = _CHARACTER if language.unspaced else _WORD
         self._cues = dict(enumerate(language.cues))
-        cues = {number: group.phrases for number, group in self._cues.items()}
-        self._index: PhraseIndex[int | str] = PhraseIndex(
-            {**cues, **language.terminators, _NO_CUE: language.no_cues}, language.words
-        )
+        phrases: dict[int | str, Phrases] = {number: group.phrases for number, group in self._cues.items()}
+        phrases |= {**language.terminators, _NO_CUE: language.no_cues}
+        self._index = PhraseIndex(phrases, language.words)
 
     def decide(self, folded: str, mentions: Sequence[Interval]) -> list[MentionStatus]:
         """The status of each mention in a folded text; mentions are in ascending order."""
