@@ -67,7 +67,8 @@ class StatusRules:
         self._unit = _CHARACTER if language.unspaced else _WORD
         self._cues = dict(enumerate(language.cues))
         phrases: dict[int | str, Phrases] = {number: group.phrases for number, group in self._cues.items()}
-        phrases |= {**language.terminators, _NO_CUE: language.no_cues}
+        phrases.update(language.terminators.items())
+        phrases[_NO_CUE] = language.no_cues
         self._index = PhraseIndex(phrases, language.words)
 
     def decide(self, folded: str, mentions: Sequence[Interval]) -> list[MentionStatus]:
