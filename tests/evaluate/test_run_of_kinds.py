@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mentallama.answers.format import write_answer
 from mentallama.cli.tables import score_notes, score_tables
 from mentallama.errors import DataError
 from mentallama.evaluate.prediction_source import analyst_predictions
-from mentallama.evaluate.run import evaluate_predictions
+from mentallama.evaluate.run import evaluate_predictions, evaluate_responses
 from mentallama.evaluate.score_file import ScoreFile, read_scores
-from mentallama.evaluate.scores import NOTHING_TO_FIND
+from mentallama.evaluate.scores import (
+    NOTHING_TO_FIND,
+    ScoredRow,
+    compute_scores,
+    nothing_to_find,
+    score_row,
+)
 from mentallama.files.record_files import read_records, write_records
-from mentallama.records import Post, Prediction, Record, example_of
-from mentallama.report.run import report_runs
-from mentallama.report.run import run as report
+from mentallama.metrics.bootstrap import Resampling
+from mentallama.records import Post, Prediction, Reading, Record, example_of
+from mentallama.report.comparison.comparison import read_comparison
+from mentallama.report.comparison.comparison_file import comparison_file
+from mentallama.report.comparison.systems import read_system
+from mentallama.report.run import build_comparison, build_page, render_template
+from mentallama.report.run_artifacts import read_run_artifacts
 from mentallama.run_files import (
-    COMPARISON_FILE,
     POSTS_PATH,
     PREDICTIONS_PATH,
     SCORED_ROWS_FILE,
     SCORES_PATH,
 )
-from tests.factories.kind_posts import PHRASES
+from mentallama.tasks import write_query
+from tests.factories.kind_posts import PHRASES, posts_of_kind
 from tests.factories.kind_run import KINDS, kind_tasks, make_kind_run
+from tests.factories.model_outputs import write_csv
 
 TASKS = kind_tasks()
 
@@ -110,8 +126,8 @@ def test_a_frame_has_the_columns_of_the_kinds(runs: tuple[Path, Path]) -> None:
     assert "partial span F1" in html
 
 
-def test_the_page_of_a_run(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    page = report(runs[0], tmp_path / "report", "Kinds", tasks=TASKS).read_text(encoding="utf-8")
+def test_the_page_of_a_run(runs: tuple[Path, Path]) -> None:
+    page = render_template("page.html.j2", build_page(read_run_artifacts(runs[0], TASKS), "Kinds"))
     for text in (
         "Scores by label, type and item",
         "an answer is typed quotations",
@@ -125,13 +141,17 @@ def test_the_page_of_a_run(runs: tuple[Path, Path], tmp_path: Path) -> None:
     assert levels[:4] == ["minimal", "mild", "moderate", "severe"]
 
 
-def test_two_runs_side_by_side(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    page = report_runs(list(runs), tmp_path, TASKS).read_text(encoding="utf-8")
+def test_two_runs_side_by_side(runs: tuple[Path, Path]) -> None:
+    comparison = read_comparison(runs, TASKS)
+    page = render_template("page.md.j2", build_comparison(comparison))
     assert "Hamming loss, of sets whose answer is any number of labels." in page
     # F1 counts other things in each kind, so that no mean is taken over them
-    assert len(set(re.findall(r"Leaderboard: unweighted means over 1 set \(([\w-]+)\)", page))) == len(KINDS)
+    leaderboards = {name for one in comparison.leaderboards for name in one.sets if len(one.sets) == 1}
+    assert leaderboards == set(TASKS)
+    assert {part.direction for part in comparison.differences.values()} >= {1}
+    written = comparison_file(comparison).model_dump_json()
     phrases = [phrase for of_label in PHRASES.values() for phrase in of_label]
-    assert [phrase for phrase in phrases if phrase in (tmp_path / COMPARISON_FILE).read_text("utf-8")] == []
+    assert [phrase for phrase in phrases if phrase in written] == []
 
 
 @pytest.mark.parametrize(
@@ -191,6 +211,37 @@ def test_a_set_whose_gold_answers_are_all_empty_has_no_score(tmp_path: Path) -> 
     assert "synthetic-multi" not in scores.sets
 
 
+def test_outputs_of_other_tools_answer_a_benchmark_of_every_kind(tmp_path: Path) -> None:
+    """Two rows of each kind: one is answered rightly in other words of the reason, one is refused."""
+    golds = {
+        "ordinal": ("mild", "severe"),
+        "multi": ("sleep; low mood", "none"),
+        "spans": ('sleep: "awake all night"', 'low mood: "feel empty"'),
+        "scale": ("sleep: not at all", "sleep: several days; energy: not at all"),
+    }
+    posts = ["I lie awake all night.", "I feel empty today."]
+    for kind in KINDS:
+        task = TASKS[f"synthetic-{kind}"]
+        queries = [write_query(task, "about", "instruction", post) for post in posts]
+        references = [write_answer(task, None, gold, "The reference.") for gold in golds[kind]]
+        file = tmp_path / f"release/test_data/test_instruction/{task.set}.csv"
+        write_csv(file, {"query": queries, "gpt-3.5-turbo": references})
+        outputs = [write_answer(task, None, golds[kind][0], "Another reason."), "I cannot help with that."]
+        write_csv(tmp_path / f"outputs/{task.set}.csv", {"goldens": references, "generated_text": outputs})
+    scores = evaluate_responses(
+        tmp_path / "release", "instruction", tmp_path / "outputs", tmp_path / "scores", tasks=TASKS
+    )
+    assert scores.missing == ()
+    for name, one in scores.sets.items():
+        assert (one.n, one.parsed, one.accuracy) == (2, 1, 50.0), name
+    assert scores["synthetic-multi"].metrics["hamming_loss"] == 50.0
+    assert (
+        scores["synthetic-scale"].metrics["band_accuracy"] == 0
+    )  # the complete answer is the one that is missing
+    rows = list(read_records(tmp_path / "scores" / SCORED_ROWS_FILE, ScoredRow))
+    assert [row.gold for row in rows if row.set == "synthetic-spans"] == ["sleep: 2-5", "low mood: 1-3"]
+
+
 def test_examples_of_the_factory_are_those_of_the_posts(tmp_path: Path) -> None:
     """The predictions answer the test posts, one question each."""
     make_kind_run(tmp_path)
@@ -200,3 +251,56 @@ def test_examples_of_the_factory_are_those_of_the_posts(tmp_path: Path) -> None:
         if post.split == "test"
     }
     assert tested == {one.example_id for one in read_records(tmp_path / PREDICTIONS_PATH, Prediction)}
+
+
+@pytest.mark.parametrize("kind", ["multi", "spans", "scale"])
+def test_rows_that_the_scores_were_not_computed_from_are_refused(
+    runs: tuple[Path, Path], tmp_path: Path, kind: str
+) -> None:
+    """A row of each part counts: one answer changed, or an answer that the task does not have."""
+    evaluated = tmp_path / "evaluate"
+    shutil.copytree(runs[0] / "evaluate", evaluated)
+    rows = list(read_records(evaluated / SCORED_ROWS_FILE, ScoredRow))
+    index = next(
+        n for n, row in enumerate(rows) if row.set == f"synthetic-{kind}" and row.predicted != "none"
+    )
+    for answer in ("none", "an answer of another task"):
+        changed = [
+            row.model_copy(update={"predicted": answer}) if n == index else row for n, row in enumerate(rows)
+        ]
+        write_records(evaluated / SCORED_ROWS_FILE, changed)
+        with pytest.raises(DataError, match=f"rows of synthetic-{kind}"):
+            read_system("copy", tmp_path, TASKS)
+    write_records(evaluated / SCORED_ROWS_FILE, rows)
+    assert read_system("copy", tmp_path, TASKS).scores == read_scores(runs[0] / SCORES_PATH)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(KINDS), st.integers(0, 10_000))
+def test_scores_of_any_answers_are_in_their_ranges(kind: str, seed: int) -> None:
+    """Gold answers of posts, predictions drawn from those of others, some missing."""
+    task, draw = TASKS[f"synthetic-{kind}"], random.Random(seed)
+    posts = posts_of_kind(task, seed)[:12]
+    answers = [post.labels["about"] for post in posts]
+    rows = []
+    for post in posts:
+        reading = Reading(status="parsed", label=draw.choice(answers))
+        if draw.random() < 0.2:
+            reading = Reading(status="refused", reason="made up")
+        rows.append(score_row(example_of(post, "about", "instruction"), reading, {}, task))
+    if nothing_to_find(rows, task):
+        return
+    scores = compute_scores(rows, task, Resampling(resamples=5))
+    highest = {"quadratic_kappa": 1, "item_quadratic_kappa": 1, "spearman": 1, "sum_correlation": 1}
+    highest |= {"mean_absolute_error": 3, "worst_case_absolute_error": 3, "item_absolute_error": 2}
+    highest |= {"sum_absolute_error": 4}
+    for name, value in scores.metrics.items():
+        lowest = -1 if highest.get(name) == 1 else 0
+        assert lowest <= value <= highest.get(name, 100), name
+    assert scores.metrics.get("exact_span_f1", 0) <= scores.metrics.get("partial_span_f1", 0)
+    for part in scores.parts.values():
+        assert sum(sum(line.values()) for line in part.confusion.values()) == len(rows)
+    exact = sum(row.correct for row in rows)
+    assert scores.accuracy == pytest.approx(100 * exact / len(rows), abs=1e-4)
+    if exact == len(rows):
+        assert scores.weighted_f1 == 100

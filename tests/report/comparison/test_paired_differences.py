@@ -17,6 +17,7 @@ from mentallama.report.comparison.paired_differences import (
     paired_difference,
 )
 from mentallama.report.comparison.systems import keyed_rows
+from tests.factories.answer_kinds import task_of_kind
 
 LABELS = ("yes", "no")
 
@@ -190,3 +191,21 @@ def test_a_difference_that_the_correction_does_not_keep_is_none() -> None:
     assert DIFFERENCE.verdict == "better"
     assert replace(DIFFERENCE, adjusted_p=0.051).verdict == "not separable"
     assert replace(DIFFERENCE, adjusted_p=0.05).verdict == "better"
+
+
+def test_answers_of_several_labels() -> None:
+    """First: sleep hit 1 of 2, said 1, so 2/3; appetite hit 0 of 1, said 1, so 0. Second: both right, so 1 and 1.
+
+    Weighted by the gold labels: (2·2/3 + 0) / 3 against 100. Recall of sleep: 1 of 2 against 2 of 2.
+    """
+    task = task_of_kind("multi", high_risk_label="sleep")
+    golds, said = ["sleep", "sleep; appetite", "none"], ["sleep", "none", "appetite"]
+    first = [row(str(n), gold, answer) for n, (gold, answer) in enumerate(zip(golds, said, strict=True))]
+    second = [row(str(n), gold, gold) for n, gold in enumerate(golds)]
+    found = paired_difference(
+        pairs_of(first, second), list(task.labels), Resampling(resamples=50), task.high_risk_label, task
+    )
+    assert found.difference == pytest.approx(100 - 100 * (2 * 2 / 3) / 3)
+    assert (found.only_first, found.only_second) == (0, 2)
+    assert found.recall is not None
+    assert (found.recall.label, found.recall.rows, found.recall.difference) == ("sleep", 2, 50.0)
