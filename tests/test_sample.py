@@ -14,6 +14,7 @@ from sample.make import (
     Post,
     corpus,
     expert_answers,
+    kinds_corpus,
     posts_in,
     sources,
     text_in_file,
@@ -24,7 +25,7 @@ from mentallama.answers.parse import read_answer
 from mentallama.files.imhi_release import find_expert_files, read_release_file
 from mentallama.files.tables import read_table, require_columns
 from mentallama.records import SPLITS
-from mentallama.tasks import Source, load_tasks
+from mentallama.tasks import Source, load_tasks, read_task
 
 TASKS = load_tasks()
 POSTS = corpus()
@@ -231,3 +232,24 @@ def test_the_sample_says_that_it_is_synthetic() -> None:
     assert "made up" in (SAMPLE / "SYNTHETIC.txt").read_text(encoding="utf-8")
     for path in (SAMPLE / "corpus").glob("*.yaml"):
         assert path.read_text(encoding="utf-8").startswith("# Synthetic:")
+
+
+# --- the other kinds of answer -------------------------------------------------------------------
+
+
+def test_there_is_a_task_of_each_other_kind_and_its_posts_are_annotated() -> None:
+    tasks = [read_task(path) for path in sorted((SAMPLE / "kinds/tasks").glob("*.yaml"))]
+    assert sorted(task.kind for task in tasks) == ["multi", "ordinal", "scale", "spans"]
+    posts = kinds_corpus()
+    assert len({post["id"] for post in posts}) == len(posts) >= 40
+    splits: dict[str, set[str]] = {}
+    for post in posts:
+        assert post["id"].startswith("syn-")
+        assert all(text in post["text"] for _, text in post["quotations"]), post["id"]
+        splits.setdefault(post["author"], set()).add(post["split"])
+    assert all(author.startswith("syn_") and len(found) == 1 for author, found in splits.items())
+    for split in SPLITS:
+        of_split = [post for post in posts if post["split"] == split]
+        levels = {post["severity"] for post in of_split}
+        named = {name for post in of_split for name, _ in post["quotations"]}
+        assert (len(levels), len(named)) == (4, 4)
