@@ -13,6 +13,7 @@ import torch
 from mentallama.analysts.base import Analyst, InferenceOptions
 from mentallama.analysts.checkpoints.loading import LoadedModel
 from mentallama.analysts.language_model.causal import CausalAnalyst
+from mentallama.analysts.language_model.generative import Generation, PredictionBuilder
 from mentallama.analysts.language_model.remote import RemoteAnalyst
 from mentallama.analysts.language_model.seq2seq import Seq2seqAnalyst
 from mentallama.analysts.scripted import ScriptedAnalyst
@@ -93,6 +94,21 @@ def test_levels_are_scored_and_answers_of_several_parts_are_generated(
 def test_a_seq2seq_batch_may_have_nothing_to_score() -> None:
     predictions = list(local_analyst("seq2seq").predict([ask("multi"), ask("scale")]))
     assert [each.probabilities for each in predictions] == [{}, {}]
+
+
+@pytest.mark.parametrize("kind", COMPOSITE)
+def test_if_only_the_label_is_needed_an_answer_may_break_off_in_its_reason(kind: str) -> None:
+    task = KINDS[kind]
+    text = write_answer(task, None, ANSWERS[kind], "The post")
+    unfinished = Generation([], text, truncated=True)
+    before_reason = Generation([], text.partition(" Reasoning:")[0], truncated=True)
+    wanted = {True: [ANSWERS[kind], None], False: [None, None]}
+    for labels_only, labels in wanted.items():
+        builder = PredictionBuilder("m", 512, options(labels_only=labels_only))
+        readings = [builder.build(ask(kind), task, each).reading for each in (unfinished, before_reason)]
+        assert [reading.label for reading in readings] == labels
+        assert readings[1].status == "truncated"
+        assert builder.counts["truncated_answers"] == labels.count(None)
 
 
 def reply_to(body: Body) -> str:

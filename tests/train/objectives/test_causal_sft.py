@@ -22,8 +22,9 @@ from mentallama.train.objectives.causal_sft import (
     collate_causal,
     tokenize_causal,
 )
-from mentallama.train.objectives.sft import IGNORE_INDEX, mean_weighted_f1
+from mentallama.train.objectives.sft import IGNORE_INDEX, label_inference_options, mean_weighted_f1
 from mentallama.train.run import run
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.causal_cases import NO, YES, make_run, posts, same, save_llama, weights
 from tests.factories.training import killed_at_step
 
@@ -203,3 +204,11 @@ def test_unparsed_answers_count_as_wrong_by_hand() -> None:
     examples = [example("a"), example("b"), example("c").model_copy(update={"label": "no"})]
     # yes: precision 1, recall 1/2, F1 2/3, weight 2/3; no: F1 1, weight 1/3
     assert mean_weighted_f1(examples, ["yes", "unparsed", "no"]) == pytest.approx(100 * (4 / 9 + 1 / 3))
+
+
+def test_labels_are_generated_for_the_tasks_of_the_recipe() -> None:
+    own, multi = task_of_kind("choice"), task_of_kind("multi")
+    short = label_inference_options("plain", {own.set: own})
+    assert (short.tasks, short.max_new_tokens, short.mode) == ({own.set: own}, 32, "free")
+    # An answer of several parts may be longer than a sentence.
+    assert label_inference_options("plain", {multi.set: multi}).max_new_tokens > 32

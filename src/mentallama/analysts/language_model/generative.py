@@ -61,6 +61,7 @@ class PredictionBuilder:
         self.name, self.counts = name, Counter[str]()
         self._prompts = options.question_prompts()
         self._context, self._log, self._last_truncated_post = context, options.log, ""
+        self._labels_only = options.labels_only
 
     def count_truncated_post(self, example: Example) -> None:
         """Count a post once, however many consecutive questions are asked about it."""
@@ -84,8 +85,11 @@ class PredictionBuilder:
                 status="parsed", label=list(task.labels)[argmax(scores)], explanation=generation.text
             )
         else:
-            self.counts["truncated_answers"] += generation.truncated
-            finish_reason = "length" if generation.truncated else "stop"
+            # Where only the label is needed, an answer is complete once its reason begins.
+            states_label = self._labels_only and REASONING_MARKER in generation.text
+            truncated = generation.truncated and not states_label
+            self.counts["truncated_answers"] += truncated
+            finish_reason = "length" if truncated else "stop"
             form = self._prompts.answer_form(example.form)
             reading = read_answer(task, generation.text, form, finish_reason)
         return Prediction(

@@ -90,7 +90,7 @@ def train_causal_sft(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     def analyst_of(model: Any) -> Analyst:
         loaded = LoadedModel(model, prepared.tokenizer, prepared.max_context_tokens, "trained", None)
-        return CausalAnalyst(loaded, label_inference_options(prompter.template))
+        return CausalAnalyst(loaded, label_inference_options(prompter.template, tasks))
 
     objective = sft_objective(data, loss_of, settings, devices)
     if settings.batching == "packed":

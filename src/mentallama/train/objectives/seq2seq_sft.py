@@ -90,7 +90,7 @@ def train_seq2seq(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
 
     def analyst_of(model: Any) -> Analyst:
         trained = LoadedModel(model, prepared.tokenizer, prepared.max_context_tokens, "trained", None)
-        return Seq2seqAnalyst(trained, label_inference_options("plain"))
+        return Seq2seqAnalyst(trained, label_inference_options("plain", tasks))
 
     objective = sft_objective(data, loss_of, settings, devices)
     if settings.metric_for_best == "weighted_f1":

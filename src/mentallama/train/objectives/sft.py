@@ -7,7 +7,7 @@ card and `summary.json`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from mentallama.analysts.checkpoints.metadata import ModelMetadata
 from mentallama.config import NeuralSettings, Recipe
 from mentallama.errors import UsageError
 from mentallama.records import Example
+from mentallama.tasks import Task
 from mentallama.train.data.instructions import InstructionData
 from mentallama.train.loop.batching import PackingBin
 from mentallama.train.loop.checkpointing import TrainingState
@@ -38,7 +39,8 @@ IGNORE_INDEX = -100
 """Target that `cross_entropy` skips; torch's own default."""
 
 MAX_LABEL_TOKENS = 32
-"""Tokens generated when only the label is needed; the longest answer sentence has about twenty."""
+"""Tokens generated when only the label is needed; the longest answer sentence has about twenty. Answers of several
+parts get as many as in prediction."""
 
 
 class TokenizedExample(Protocol):
@@ -169,11 +171,14 @@ def with_weighted_f1(
     return replace(objective, evaluate=evaluate)
 
 
-def label_inference_options(template: Template) -> InferenceOptions:
-    """Options to generate labels during training: free text, no longer than an answer sentence needs."""
-    return InferenceOptions(
-        mode="free", template=template, max_new_tokens=MAX_LABEL_TOKENS, log=lambda _: None
+def label_inference_options(template: Template, tasks: Mapping[str, Task]) -> InferenceOptions:
+    """Options to generate labels during training: free text, no longer than the answers need, read up to the reason."""
+    options = InferenceOptions(
+        mode="free", labels_only=True, template=template, tasks=tasks, log=lambda _: None
     )
+    if any(task.is_composite for task in tasks.values()):
+        return options
+    return replace(options, max_new_tokens=MAX_LABEL_TOKENS)
 
 
 def mean_weighted_f1(examples: Sequence[Example], predicted: Sequence[str]) -> float:
