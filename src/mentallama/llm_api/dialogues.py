@@ -82,7 +82,7 @@ def run_dialogues(
     Parameters
     ----------
     dialogues
-        Starts all dialogues anew; called for every step, and read as its requests are sent.
+        Starts all dialogues anew, in the same order; called for every step, and read as its requests are sent.
     roles
         The roles, in the order in which a dialogue first asks them.
     lookup
@@ -91,9 +91,16 @@ def run_dialogues(
         Called once for a role, before its first request is sent; may change what `dialogues` yields.
     """
 
+    ended: set[int] = set()
+
     def open_requests(role: str) -> Iterator[Request]:
-        for dialogue in dialogues():
-            yield from (ask.request for ask in replay(dialogue, lookup).open if ask.role == role)
+        for number, dialogue in enumerate(dialogues()):
+            if number in ended:
+                continue
+            replayed = replay(dialogue, lookup)
+            if not replayed.open:
+                ended.add(number)
+            yield from (ask.request for ask in replayed.open if ask.role == role)
 
     prepared: set[str] = set()
     n_sent = 1
@@ -103,6 +110,7 @@ def run_dialogues(
             if role not in prepared and next(open_requests(role), None) is not None:
                 prepare(role)
                 prepared.add(role)
+                ended.clear()  # with other settings, requests are others
             requests = open_requests(role)
             first = next(requests, None)
             if first is not None:

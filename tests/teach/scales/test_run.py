@@ -16,6 +16,7 @@ from mentallama.files.record_files import read_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import FailedRequest
 from mentallama.run_files import FAILED_REQUESTS_FILE
+from mentallama.safety import NOTICE
 from mentallama.tasks import find_task
 from tests.factories.answer_kinds import task_of_kind
 from tests.factories.endpoint_server import Body, Plan, Server, serving
@@ -300,7 +301,9 @@ def test_a_filled_pack_is_summed_by_its_rule(tmp_path: Path) -> None:
     with model(ScaleModel(items)) as server:
         posts = [make_post("DR", "train", TEXT, {"depression": "yes"})]
         run_teach(scale_job(tmp_path, posts, teacher=spec(server), scale={"pack": "PHQ-2"}), tmp_path)
-    (total,) = traces(tmp_path)[0].sums
+    (trace,) = traces(tmp_path)
+    (total,) = trace.sums
+    assert trace.notice == NOTICE
     assert (total.value, total.band) == (3, "at or above the cut-off")
 
 

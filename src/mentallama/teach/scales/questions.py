@@ -132,6 +132,7 @@ def _trace(question: LabelledQuestion, scale: QuestionScale, filling: ScaleFilli
         items=tuple(_trace_item(question, item, state, levels) for item, state in filling.items.items()),
         sums=() if result is None else _sums(result),
         flags={} if result is None else dict(result.flags),
+        notice=None if result is None else result.notice,
         steps=tuple(filling.steps),
     )
 

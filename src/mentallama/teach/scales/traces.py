@@ -56,10 +56,7 @@ class ScaleSum(Record):
 
 
 class ScaleTrace(Record):
-    """How a teacher filled a scale for one question about a post, and answered the question.
-
-    What was filled from a post is a description of its words, not of a person; see the notice in the model card.
-    """
+    """How a teacher filled a scale for one question about a post, and answered the question."""
 
     example_id: str
     post_id: str
@@ -70,5 +67,7 @@ class ScaleTrace(Record):
     sums: tuple[ScaleSum, ...] = ()
     flags: dict[str, bool | None] = {}
     """Items that the pack reports by themselves; None if the item is not filled."""
+    notice: str | None = None
+    """The non-clinical notice, beside sums and flags."""
     steps: tuple[ScaleStep, ...]
     """In the order in which they were asked for; several items are asked at the same time."""
