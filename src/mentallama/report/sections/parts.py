@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mentallama.errors import counted
 from mentallama.evaluate.kinds.part_counts import NOT_FILLED_LEVEL
@@ -55,7 +56,10 @@ def part_confusions(artifacts: RunArtifacts, scores: ScoreFile) -> Iterator[Bloc
     for name, one in scores.sets.items():
         if one.parts:
             part_name = PART_NAMES[one.kind]
-            tables = tuple(_part_confusion(part, score, part_name) for part, score in one.parts.items())
+            tables = tuple(
+                replace(_part_confusion(part, score, part_name), name=f"part-{name}-{part}")
+                for part, score in one.parts.items()
+            )
             title = f"{artifacts.set_name(name)}, by {part_name}: {counted(len(tables), 'table')}"
             yield BlockGroup(tables, collapsed_title=title)
 
@@ -70,4 +74,4 @@ def _part_confusion(name: str, part: PartScore, part_name: str) -> TableBlock:
     counts = [[lines[level][column] for column in columns] for level in gold]
     totals = [sum(line) for line in counts]
     caption = f"{part_name.capitalize()}: {name}, {sum(totals):,} rows"
-    return heat_table(caption, "level", gold, columns, counts, row_totals=totals, name=f"part-{name}")
+    return heat_table(caption, "level", gold, columns, counts, row_totals=totals)
