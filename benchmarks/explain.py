@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mentallama import open_analyst
 from mentallama.analysts.base import Analyst
-from mentallama.analysts.registry import open_analyst
 from mentallama.attribution.base import Attribution, AttributionMethod
 from mentallama.attribution.evidence import word_contributions
 from mentallama.attribution.registry import default_method, open_attribution

@@ -124,11 +124,10 @@ def _posts_of(folder: Path, splits: tuple[Split, ...]) -> Callable[[], Iterable[
 
 
 def _predict_job(recipe: Recipe, folder: Path) -> PredictJob:
-    """The analyst as it is opened by predict."""
+    """The analyst as it is opened by predict, but without evidence of its own."""
     assert recipe.predict is not None
-    settings = recipe.predict
-    if settings.seed is None:
-        settings = settings.model_copy(update={"seed": recipe.seed})
+    seed = recipe.seed if recipe.predict.seed is None else recipe.predict.seed
+    settings = recipe.predict.model_copy(update={"seed": seed, "evidence": "none"})
     return PredictJob(analyst_spec(recipe, folder), settings, load_tasks(recipe.tasks))
 
 
