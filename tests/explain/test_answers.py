@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mentallama.explain.answers import AnswerSelection, select_answers
 from mentallama.files.record_files import write_records
 from mentallama.records import (
@@ -15,6 +17,8 @@ from mentallama.records import (
     UpstreamLabels,
     example_id,
 )
+from mentallama.tasks import load_tasks
+from tests.factories.answer_kinds import task_of_kind
 
 MADE_UP = Provenance(file="posts.csv", row=1, origin="table", synthetic=True)
 
@@ -61,7 +65,13 @@ def select(
         file = tmp_path / "upstream.jsonl"
         write_records(file, upstream)
     return select_answers(
-        lambda: iter(posts), tmp_path / "predictions.jsonl", file, "instruction", max_posts, seed
+        lambda: iter(posts),
+        tmp_path / "predictions.jsonl",
+        load_tasks(),
+        "instruction",
+        upstream=file,
+        max_posts=max_posts,
+        seed=seed,
     )
 
 
@@ -72,7 +82,7 @@ def test_answers_without_a_label_or_probability_are_counted(tmp_path: Path) -> N
         prediction(2, None),
         prediction(3, probabilities=False),
         prediction(4),
-        prediction(6),
+        prediction(6),  # about no post of these splits
     ]
     found = select(tmp_path, posts, predictions)
     assert [(answer.example.post_id, answer.label) for answer in found] == [("p1", "yes")]
@@ -119,3 +129,26 @@ def test_a_sample_depends_on_the_seed_and_the_ids_alone(tmp_path: Path) -> None:
 def test_a_small_set_is_explained_whole(tmp_path: Path) -> None:
     found = select(tmp_path, [post(1), post(2)], [prediction(1), prediction(2)], max_posts=10)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "explained"),
+    [({"sleep": 0.8, "appetite": 0.1, "low mood": 0.2}, 1), ({}, 0)],
+)
+def test_answers_of_several_parts_are_explained_by_their_parts(
+    tmp_path: Path, probabilities: dict[str, float], explained: int
+) -> None:
+    task = task_of_kind("multi")
+    own = post(1, labels={"about": "sleep; low mood"}, set=task.set)
+    given = Prediction(
+        example_id=example_id("p1", "about", "instruction"),
+        reading=Reading(status="parsed", label="sleep; low mood"),
+        probabilities=probabilities,
+        model="toy",
+    )
+    write_records(tmp_path / "predictions.jsonl", [given])
+    found = select_answers(
+        lambda: iter([own]), tmp_path / "predictions.jsonl", {task.set: task}, "instruction"
+    )
+    assert len(found) == explained
+    assert found.skipped == ({} if explained else {"label without a probability": 1})

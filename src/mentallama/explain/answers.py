@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mentallama.analysts.answer_parts import log_odds_of_parts
 from mentallama.attribution.base import CharRange
+from mentallama.attribution.log_odds import MIN_PROBABILITY
 from mentallama.attribution.units import word_units
 from mentallama.files.record_files import read_records
 from mentallama.records import Example, Form, Post, Prediction, Span, UpstreamLabels, example_of
+from mentallama.tasks import Task
 
 MarkedPassages = Mapping[tuple[str, str, str], tuple[Span, ...]]
 """Passages that annotators marked, by post id, question and the label that they were marked for."""
@@ -43,13 +46,15 @@ class AnswerSelection:
         return (answer for answers in self.by_set.values() for answer in answers)
 
 
-def select_answers(
+def select_answers(  # noqa: PLR0913
     posts: Callable[[], Iterable[Post]],
     predictions: Path,
-    upstream: Path | None,
+    tasks: Mapping[str, Task],
     form: Form,
-    max_posts: int | None,
-    seed: int,
+    *,
+    upstream: Path | None = None,
+    max_posts: int | None = None,
+    seed: int = 0,
 ) -> AnswerSelection:
     """Read the answers to explain, in the order of the posts.
 
@@ -59,15 +64,18 @@ def select_answers(
     Parameters
     ----------
     posts
-        Returns the posts that were asked about; called twice.
+        Returns the posts that were asked about; called several times.
     predictions
         File of the answers.
+    tasks
+        Tasks by set name.
     upstream
         File of upstream labels, with passages that annotators marked; None if there is none.
     max_posts
         Explain answers about a random sample of this many posts of each set; None: about all.
     """
-    labels, skipped = _read_labels(predictions)
+    asked = {example.id: example.task for post in posts() for example in _examples(post, form)}
+    labels, skipped = _read_labels(predictions, asked, tasks)
     drawn = _draw_posts(posts(), labels, form, max_posts, seed)
     marked = {} if upstream is None else _read_marked(upstream)
     of, by_set = Counter[str](), dict[str, list[ExplainedAnswer]]()
@@ -85,26 +93,40 @@ def select_answers(
     return AnswerSelection({name: tuple(answers) for name, answers in by_set.items()}, of, skipped)
 
 
-def _read_labels(predictions: Path) -> tuple[dict[str, str], Counter[str]]:
-    """Labels that can be explained by example id, and counts of answers without one by reason."""
+def _read_labels(
+    predictions: Path, asked: Mapping[str, str], tasks: Mapping[str, Task]
+) -> tuple[dict[str, str], Counter[str]]:
+    """Labels that can be explained by example id, and counts of answers without one by reason.
+
+    `asked` is the set of each example.
+    """
     labels, skipped = dict[str, str](), Counter[str]()
     for prediction in read_records(predictions, Prediction):
         label = prediction.reading.label
+        if prediction.example_id not in asked:
+            continue
         if label is None:
             skipped["answer without a label"] += 1
-        elif label not in prediction.probabilities:
+        elif not _has_probability(tasks[asked[prediction.example_id]], prediction, label):
             skipped["label without a probability"] += 1
         else:
             labels[prediction.example_id] = label
     return labels, skipped
 
 
+def _has_probability(task: Task, prediction: Prediction, label: str) -> bool:
+    if task.is_composite:
+        return log_odds_of_parts(task, prediction.probabilities, label, MIN_PROBABILITY) is not None
+    return label in prediction.probabilities
+
+
+def _examples(post: Post, form: Form) -> Iterator[Example]:
+    return (example_of(post, question, form) for question in post.labels)
+
+
 def _labelled(posts: Iterable[Post], labels: Mapping[str, str], form: Form) -> Iterator[tuple[Post, Example]]:
     for post in posts:
-        for question in post.labels:
-            example = example_of(post, question, form)
-            if example.id in labels:
-                yield post, example
+        yield from ((post, example) for example in _examples(post, form) if example.id in labels)
 
 
 def _draw_posts(

@@ -93,10 +93,11 @@ def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     answers = select_answers(
         posts,
         folder / PREDICTIONS_PATH,
-        upstream if upstream.is_file() else None,
+        load_tasks(recipe.tasks),
         recipe.form,
-        settings.max_posts_per_set,
-        recipe.seed,
+        upstream=upstream if upstream.is_file() else None,
+        max_posts=settings.max_posts_per_set,
+        seed=recipe.seed,
     )
     job = _predict_job(recipe, folder)
     job, _ = job.with_examples(_posts_of(folder, ("test", *splits))(), log_to_stderr)
