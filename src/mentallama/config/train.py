@@ -26,6 +26,9 @@ class LinearSettings(Settings):
     topics: tuple[NonNegativeInt, ...] = Field(default=(0, 50), min_length=1)
     """Numbers of latent topics to try (truncated SVD of a set's tf-idf matrix). Topics are fitted beside the n-grams
     and folded back into their weights, so that evidence stays exact. 0 turns them off."""
+    symptom_features: tuple[bool, ...] = Field(default=(False,), min_length=1)
+    """Whether mentions of symptoms, by status, are features beside the n-grams; alternatives to try. Each belongs to
+    the words of its mention, so that evidence stays exact. An analyst that tried them takes about twice the time."""
     intercept_shifts: tuple[bool, ...] = Field(default=(False, True), min_length=1)
     """Whether calibration may shift each label's intercept besides fitting the temperature; alternatives to try. It
     helps where a label is more common among validation posts than among training posts (upstream labels against the

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from mentallama.analysts.linear.mention_features import mention_keys
 from mentallama.text.tokenize import UNSPACED, combining_marks
 
 FloatArray = NDArray[np.float64]
@@ -43,14 +44,15 @@ _HASH_MULTIPLIER = np.uint32(2654435769)
 
 
 class NgramConfig(BaseModel):
-    """Which n-grams are features, besides words: pairs of words, and character n-grams of `min_chars` to
-    `max_chars`."""
+    """What is a feature besides words: pairs of words, and character n-grams of `min_chars` to `max_chars`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     word_bigrams: bool = True
     min_chars: int = Field(default=2, ge=1)
     max_chars: int = Field(default=5, ge=1, le=10)
+    symptoms: bool = False
+    """Whether mentions of symptoms are features, too (`mention_features.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,11 @@ class Featurizer:
         hashed = [self._word_columns_cached(form) for form in words.forms]
         parts = [columns for _, columns in hashed]
         word_index = np.repeat(np.arange(len(hashed)), np.fromiter(map(len, parts), np.int64, len(hashed)))
+        if self.ngrams.symptoms:
+            mentioned, keys = mention_keys(text, words.starts, words.ends)
+            mention_columns, known = self._lookup(keys)
+            parts.append(mention_columns[known])
+            word_index = np.concatenate([word_index, mentioned[known]])
         bigram_index = np.empty(0, np.int64)
         if self.ngrams.word_bigrams and len(hashed) > 1:
             word_hashes = np.array([word_hash for word_hash, _ in hashed], np.uint32)

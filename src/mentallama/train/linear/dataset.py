@@ -23,6 +23,7 @@ from mentallama.analysts.linear.features import (
     hash_word,
     split_words,
 )
+from mentallama.analysts.linear.mention_features import mention_keys
 from mentallama.config import LinearSettings
 from mentallama.records import Post, Span
 from mentallama.tasks.answer_kinds import Part
@@ -35,7 +36,12 @@ PostIndices = NDArray[np.int64]
 def ngram_config(settings: LinearSettings) -> NgramConfig:
     """The n-grams that the settings ask for."""
     shortest, longest = settings.char_ngram_range
-    return NgramConfig(word_bigrams=settings.max_word_ngram > 1, min_chars=shortest, max_chars=longest)
+    return NgramConfig(
+        word_bigrams=settings.max_word_ngram > 1,
+        min_chars=shortest,
+        max_chars=longest,
+        symptoms=any(settings.symptom_features),
+    )
 
 
 @dataclass(frozen=True)
@@ -114,15 +120,18 @@ FeatureCounts = tuple[HashArray, NDArray[np.int64]]
 def count_features(texts: Sequence[str], ngrams: NgramConfig) -> list[FeatureCounts]:
     """Count the features of each text."""
     cached_word_keys = lru_cache(WORD_CACHE_SIZE)(partial(hash_word, ngrams=ngrams))
-    return [_count_text(text, cached_word_keys, ngrams.word_bigrams) for text in texts]
+    return [_count_text(text, cached_word_keys, ngrams) for text in texts]
 
 
 def _count_text(
-    text: str, cached_word_keys: Callable[[str], tuple[int, HashArray]], bigrams: bool
+    text: str, cached_word_keys: Callable[[str], tuple[int, HashArray]], ngrams: NgramConfig
 ) -> FeatureCounts:
-    words = [cached_word_keys(form) for form in split_words(text).forms]
-    keys = [ngrams for _, ngrams in words]
-    if bigrams:
+    sequence = split_words(text)
+    words = [cached_word_keys(form) for form in sequence.forms]
+    keys = [inside for _, inside in words]
+    if ngrams.symptoms:
+        keys.append(mention_keys(text, sequence.starts, sequence.ends)[1])
+    if ngrams.word_bigrams:
         keys.append(hash_bigrams(np.array([word for word, _ in words], np.uint32)))
     return np.unique(np.concatenate([*keys, np.empty(0, np.uint32)]), return_counts=True)
 

@@ -22,7 +22,7 @@ from scipy.sparse import vstack
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from mentallama.analysts.linear.features import Featurizer, FloatArray
+from mentallama.analysts.linear.features import Featurizer, FloatArray, HashArray, NgramConfig
 from mentallama.analysts.linear.serialization import (
     ClassWeight,
     LinearHead,
@@ -77,6 +77,37 @@ def fit_set(posts: SetPosts, heads: Mapping[str, Part], settings: LinearSettings
 
 def _fit_set(posts: SetPosts, heads: Mapping[str, Part], settings: LinearSettings) -> LinearSetModel:
     ngrams = ngram_config(settings)
+    searched = [
+        _search_features(posts, list(heads), settings, ngrams.model_copy(update={"symptoms": symptoms}))
+        for symptoms in settings.symptom_features
+    ]
+    features = max(searched, key=lambda each: mean_weighted_f1(each.chosen))  # the first wins a tie
+    best, keys, idf = features.chosen.hyperparameters, features.keys, features.idf
+    fitted = {}
+    for name, part in heads.items():
+        result = features.chosen.results[name]
+        fitted[name] = fit_head(features.data, posts, name, part.levels, best, result)
+        if part.name and name in posts.evidence_spans:
+            unseen = fit_head(features.data, posts.without_validation(), name, part.levels, best, result)
+            featurizer = Featurizer(keys, idf.astype(np.float64), ngrams)
+            fitted[name] = with_min_quote_weight(fitted[name], unseen, posts, name, featurizer)
+    return LinearSetModel(keys, idf, fitted)
+
+
+@dataclass(frozen=True)
+class _SearchedFeatures:
+    """One alternative of features: vocabulary, idf, the candidate that was chosen, and its matrices."""
+
+    keys: HashArray
+    idf: NDArray[np.float32]
+    chosen: LinearCandidate
+    data: TfidfData
+
+
+def _search_features(
+    posts: SetPosts, heads: Sequence[str], settings: LinearSettings, ngrams: NgramConfig
+) -> _SearchedFeatures:
+    """Choose the hyperparameters with these features. Features that the vocabulary lacks are none of the analyst's."""
     counted = count_features(posts.texts, ngrams)
     passage_counts = {
         question: dict(zip(passages, count_features(list(passages.values()), ngrams), strict=True))
@@ -87,17 +118,8 @@ def _fit_set(posts: SetPosts, heads: Mapping[str, Part], settings: LinearSetting
         raise UsageError(f"{posts.name}: no {settings.min_df} training posts share a word; more are needed")
     plain, idf = fit_tfidf(counted, passage_counts, keys)
     data_by_topics = {topics: plain.with_topics(topics) for topics in settings.topics}
-    chosen = search_hyperparameters(data_by_topics, posts, list(heads), settings)
-    data, best = data_by_topics[chosen.hyperparameters.topics], chosen.hyperparameters
-    fitted = {}
-    for name, part in heads.items():
-        result = chosen.results[name]
-        fitted[name] = fit_head(data, posts, name, part.levels, best, result)
-        if part.name and name in posts.evidence_spans:
-            unseen = fit_head(data, posts.without_validation(), name, part.levels, best, result)
-            featurizer = Featurizer(keys, idf.astype(np.float64), ngrams)
-            fitted[name] = with_min_quote_weight(fitted[name], unseen, posts, name, featurizer)
-    return LinearSetModel(keys, idf, fitted)
+    chosen = search_hyperparameters(data_by_topics, posts, heads, settings)
+    return _SearchedFeatures(keys, idf, chosen, data_by_topics[chosen.hyperparameters.topics])
 
 
 @dataclass(frozen=True)
