@@ -25,6 +25,8 @@ from mentallama.cli.app import app
 from mentallama.config import read_recipe
 from mentallama.pipeline.registry import recipe_stages
 from mentallama.pipeline.run import run as run_recipe
+from mentallama.symptoms import SymptomMatcher
+from mentallama.symptoms.catalogue import read_pack
 from tests.factories.project import ROOT, SOURCE
 
 DOCS = ROOT / "docs"
@@ -362,18 +364,29 @@ def test_answers_are_read_as_the_page_says() -> None:
     assert len(rows) >= 12
 
 
-def test_recipes_in_the_pages_are_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = 0
+def test_yaml_in_the_pages_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes and parts of them, and files of criterion packs."""
+    recipes = packs = 0
     for page in PAGES:
         monkeypatch.chdir(page.parent)  # folders beside the page, such as tasks/
         for block in blocks(page.read_text(encoding="utf-8")):
-            if block.language == "yaml":
-                recipe = tmp_path / "recipe.yaml"
+            if block.language != "yaml":
+                continue
+            where, file = f"{page.name}, line {block.line}", tmp_path / "block.yaml"
+            if re.search(r"^items:", block.text, re.MULTILINE):
+                file.write_text(block.text, encoding="utf-8")
+                pack = read_pack(file)
+                phrases = [phrase for own in pack.symptoms.values() for phrase in own.phrases["en"]]
+                example = " ".join(phrases).translate(str.maketrans("", "", "*<>"))
+                assert SymptomMatcher({pack.name: pack}).find(example, "en").mentions, where
+                packs += 1
+            else:
                 complete = block.text if "name:" in block.text else f"name: part\ndata: data\n{block.text}"
-                recipe.write_text(complete, encoding="utf-8")
-                assert recipe_stages(read_recipe(recipe)), f"{page.name}, line {block.line}"
-                checked += 1
-    assert checked >= 2
+                file.write_text(complete, encoding="utf-8")
+                assert recipe_stages(read_recipe(file)), where
+                recipes += 1
+    assert recipes >= 2
+    assert packs >= 1
 
 
 def generate(*arguments: str, docs: Path = DOCS) -> subprocess.CompletedProcess[str]:

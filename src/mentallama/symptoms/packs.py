@@ -1,7 +1,7 @@
 """Criterion packs: the items of a questionnaire or the criteria of a manual, and how filled items are summed.
 
 A pack is one YAML file in `data/` or in a folder of the user's. Each item lists the symptoms of the lexicon
-(`lexicon.py`) that speak for it, so that a symptom's phrases are spelled once, whatever number of packs refers to it.
+(`lexicon.yaml`) that speak for it, so that a symptom's phrases are spelled once, whatever number of packs refers to it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class OwnSymptom(PackModel):
 
     meaning: str
     phrases: dict[str, Phrases] = Field(min_length=1)
-    """By code of a language; `lexicon.py` describes how phrases are written."""
+    """By code of a language; `phrases.py` describes how phrases are written."""
     excluded: dict[str, Phrases] = {}
     """Phrases that contain a phrase of the symptom and do not mean it."""
 
