@@ -192,17 +192,13 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
         """Indices of questions whose prompts begin alike, in groups that are scored as one tree.
 
         Prompts begin with the post or, with instructions, alike for all posts of a question: as many of these as fit
-        into half a batch share one tree, since attention takes time with the square of its size.
+        into half a batch share one tree, since attention takes time with the square of its size. A post without one
+        of its clauses, which shows what the clause contributes, begins as the post does up to there.
         """
-        by_beginning: dict[Hashable, list[int]] = defaultdict(list)
-        for index in indices:
-            example = questions[index].example
-            instructed = (example.task, example.question, example.form)
-            by_beginning[instructed if self._prompts.instructs else example.text].append(index)
-        limit = self._token_budget.max_tokens // 2 if self._prompts.instructs else None
-        for members in by_beginning.values():
+        grouped = _by_instructions if self._prompts.instructs else _by_beginning
+        for members in grouped(questions, indices):
             requests = [questions[index].request for index in members]
-            for part in split_by_tree_size(requests, limit):
+            for part in split_by_tree_size(requests, self._token_budget.max_tokens // 2):
                 yield members[part]
 
     def _score_unshared(
@@ -224,6 +220,29 @@ class CausalAnalyst(GenerativeAnalyst[PromptEncoder]):
             return "", False
         stop_token_ids = self._stop_criteria([question]).stop_token_ids
         return decode_generated(question.prompt_encoder, slot.generated, stop_token_ids)
+
+
+def _by_instructions(questions: Sequence[CausalQuestion], indices: Sequence[int]) -> list[list[int]]:
+    """Groups of questions with the same instructions."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for index in indices:
+        example = questions[index].example
+        groups[example.task, example.question, example.form].append(index)
+    return list(groups.values())
+
+
+def _by_beginning(questions: Sequence[CausalQuestion], indices: Sequence[int]) -> list[list[int]]:
+    """Groups of questions of which each shares at least half of its prompt with the one before."""
+    groups: list[list[int]] = []
+    before: list[int] = []
+    for index in sorted(indices, key=lambda index: questions[index].request.prompt):
+        prompt = questions[index].request.prompt
+        if groups and 2 * common_prefix_length(before, prompt) >= len(prompt):
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+        before = prompt
+    return groups
 
 
 def _generation_slot(index: int, question: CausalQuestion, scored: ScoredPrompt) -> GenerationSlot:
