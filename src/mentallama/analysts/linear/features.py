@@ -51,7 +51,7 @@ class NgramConfig(BaseModel):
     word_bigrams: bool = True
     min_chars: int = Field(default=2, ge=1)
     max_chars: int = Field(default=5, ge=1, le=10)
-    symptoms: bool = False
+    symptoms: bool = Field(default=False, exclude_if=lambda symptoms: not symptoms)
     """Whether mentions of symptoms are features, too (`mention_features.py`)."""
 
 
