@@ -126,9 +126,11 @@ def test_criteria_that_the_evidence_mentions(capsys: pytest.CaptureFixture[str])
     )  # fmt: skip
     print_answers(Answers([answer]), load_tasks(), "PHQ-9")
     print_answers(Answers([answer]), load_tasks(), "GAD-7")
+    print_answers(Answers([answer.model_copy(update={"evidence": ()})]), load_tasks(), "PHQ-2")
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
     assert "PHQ-9: sleep: “can't sleep and”" in lines
     assert "GAD-7: not mentioned by the evidence" in lines
+    assert "PHQ-2: the answer has no evidence to name; --evidence fast or full asks for it" in lines
 
 
 def test_criteria_in_json_and_of_an_unknown_pack(run: Run) -> None:

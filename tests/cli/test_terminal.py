@@ -8,6 +8,7 @@ from mentallama.analysts.answer import Answer, Quotation
 from mentallama.cli.terminal import (
     OPPOSING_STYLE,
     SUPPORTING_STYLE,
+    evidence_sentences,
     highlight_evidence,
     part_probabilities,
     scale_total,
@@ -36,6 +37,25 @@ def test_evidence_is_marked_where_it_stands_and_no_control_character_reaches_the
     assert shown.plain == "one\ntwo\\x07 so tired\\x1b[31m but fine"
     marked = [(shown.plain[span.start : span.end], span.style) for span in shown.spans if span.style]
     assert marked == [("so tired", SUPPORTING_STYLE), ("fine", OPPOSING_STYLE)]
+
+
+@pytest.mark.parametrize(
+    ("explanation", "shown"),
+    [
+        ("", "The answer rests on “hail”, “storm”. Against it speaks “fog”."),
+        ("Bad weather.", "The answer rests on “hail”, “storm”. Against it speaks “fog”."),
+        ("The post says “hail”.", ""),
+    ],
+)
+def test_evidence_that_the_explanation_does_not_quote_is_named(explanation: str, shown: str) -> None:
+    post = "fog, storm, hail"
+    answer = Answer(
+        post=post, task="DR", question="depression", label="yes", status="parsed", model="m",
+        explanation=explanation,
+        evidence=(quotation(post, "fog", -0.1), quotation(post, "storm", 0.2), quotation(post, "hail", 0.9)),
+    )  # fmt: skip
+    assert evidence_sentences(answer) == shown
+    assert evidence_sentences(answer.model_copy(update={"evidence": ()})) == ""
 
 
 @pytest.mark.parametrize(

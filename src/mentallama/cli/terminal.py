@@ -40,12 +40,12 @@ def print_answers(answers: Answers, tasks: Mapping[str, Task], pack: str | None 
         if total := scale_total(answer, tasks[answer.task]):
             _print_wrapped(console, Text(printable(total)), INDENT)
         _print_wrapped(console, highlight_evidence(answer), INDENT)
-        _print_wrapped(console, Text(printable(explanation_or_reason(answer))), INDENT)
+        reason = f"{explanation_or_reason(answer)} {evidence_sentences(answer)}".rstrip()
+        _print_wrapped(console, Text(printable(reason)), INDENT)
         if pack is not None:
-            names = "; ".join(map(str, named_evidence(answer, pack))) or "not mentioned by the evidence"
-            _print_wrapped(console, Text(printable(f"{pack}: {names}")), INDENT)
+            _print_wrapped(console, Text(printable(f"{pack}: {_criteria(answer, pack)}")), INDENT)
         console.print()
-    if console.is_terminal:
+    if console.is_terminal and any(answer.evidence for answer in answers):
         legend = Text.assemble(("for", SUPPORTING_STYLE), " the answer, ", ("against", OPPOSING_STYLE), " it")
         console.print(legend, style="dim")
     models = ", ".join(dict.fromkeys(answer.model for answer in answers))
@@ -61,10 +61,34 @@ def explanation_or_reason(answer: Answer) -> str:
     return f"The answer is {answer.status}: {answer.reason}."
 
 
+def evidence_sentences(answer: Answer) -> str:
+    """The evidence in quotation marks, the heaviest first; empty if the explanation quotes of it."""
+    if any(quote.text in answer.explanation for quote in answer.evidence):
+        return ""
+    supporting, opposing = _quotations(answer, 1), _quotations(answer, -1)
+    sentences = (
+        supporting and f"The answer rests on {supporting}.",
+        opposing and f"Against it speaks {opposing}.",
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _quotations(answer: Answer, sign: int) -> str:
+    """The quotations whose weights have a sign, the heaviest first."""
+    chosen = [quote for quote in answer.evidence if quote.weight * sign > 0]
+    return ", ".join(f"“{quote.text}”" for quote in sorted(chosen, key=lambda quote: -abs(quote.weight)))
+
+
 def named_evidence(answer: Answer, pack: str) -> tuple[NamedEvidence, ...]:
     """The criteria of a pack that the evidence of an answer mentions."""
     spans = [Span(start=quote.start, end=quote.end, weight=quote.weight) for quote in answer.evidence]
     return name_evidence(answer.post, spans, find_symptoms(answer.post), pack)
+
+
+def _criteria(answer: Answer, pack: str) -> str:
+    if not answer.evidence:
+        return "the answer has no evidence to name; --evidence fast or full asks for it"
+    return "; ".join(map(str, named_evidence(answer, pack))) or "not mentioned by the evidence"
 
 
 def _print_wrapped(console: Console, text: Text, indent: str = "") -> None:
@@ -108,6 +132,6 @@ def part_probabilities(answer: Answer, task: Task) -> str:
 
 
 def highlight_evidence(answer: Answer) -> Text:
-    """The post with its evidence in colour. Without colour, the quotes of the explanation show the evidence."""
+    """The post with its evidence in colour. Without colour, the explanation or `evidence_sentences` quote it."""
     segments = post_segments(answer.post, answer.evidence)
     return Text.assemble(*((segment.text, _STYLES[segment.kind]) for segment in segments))
