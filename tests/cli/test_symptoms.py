@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.cli import app as cli
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -43,14 +43,23 @@ def test_one_post(run: Run) -> None:
     assert "can't sleep" in out
     assert "negated" in out
     assert "GAD-7" not in out
-    assert NOTICE in out
+    assert SYMPTOM_NOTICE in out
+
+
+def test_criteria_have_a_column_if_they_were_named_or_have_an_entry(run: Run) -> None:
+    _, out, _ = run("I can't sleep")
+    assert "language en" in out
+    assert "PHQ-9" in out
+    assert "GAD-7" not in out
+    _, out, _ = run("--pack", "GAD-7", "--pack", "PHQ-9", "I can't sleep")
+    assert "GAD-7" in out
 
 
 def test_a_post_without_a_mention(run: Run) -> None:
     code, out, _ = run("lunch was nice")
     assert code == 0
     assert "that is no sign that there is none" in out
-    assert NOTICE in out
+    assert SYMPTOM_NOTICE in out
 
 
 def test_json_of_standard_input(run: Run) -> None:
@@ -61,7 +70,7 @@ def test_json_of_standard_input(run: Run) -> None:
     assert [(m["symptom"], m["quotation"]) for m in table["mentions"]] == [
         ("insomnia", "kann nicht schlafen")
     ]
-    assert table["notice"] == NOTICE
+    assert table["notice"] == SYMPTOM_NOTICE
 
 
 def test_a_table(run: Run) -> None:
@@ -69,7 +78,7 @@ def test_a_table(run: Run) -> None:
     code, out, _ = run("--data", "posts.csv", "--out", "out.csv")
     assert code == 0
     assert out.startswith("2 posts, 1 with 1 mention: out.csv")
-    assert NOTICE in out
+    assert SYMPTOM_NOTICE in out
     assert "can't sleep" in Path("out.csv").read_text()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mentallama.errors import UsageError
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 from mentallama.symptoms import load_packs
 from mentallama.symptoms.languages import load_language, shipped_languages
 from mentallama.symptoms.matcher import SymptomMatcher, default_matcher, find_symptoms, load_lexicon
@@ -89,7 +89,7 @@ def test_a_mention_names_the_items_it_speaks_for() -> None:
         "energy": 2,
     }
     assert table.of_pack("PHQ-2") == {}
-    assert table.notice == NOTICE
+    assert table.notice == SYMPTOM_NOTICE
 
 
 @pytest.mark.parametrize(

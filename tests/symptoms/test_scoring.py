@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.errors import UsageError
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 from mentallama.symptoms import CriterionPack, find_pack, load_packs, score_scale
 
 
@@ -114,7 +114,7 @@ def test_an_item_that_was_not_filled_leaves_the_sum_open() -> None:
     assert (score.value, score.band, score.missing) == (None, None, ("sleep", "self-harm"))
     assert score.reason == "not filled: sleep, self-harm"
     assert result.flags == {"self-harm": None}
-    assert result.notice == NOTICE
+    assert result.notice == SYMPTOM_NOTICE
 
 
 @pytest.mark.parametrize(("level", "raised"), [(0, False), (1, True), (3, True)])

@@ -21,7 +21,7 @@ from mentallama.llm_api.types import Completion, Limits, Request, failure_kind, 
 from mentallama.prompts import json_response_format
 from mentallama.prompts.symptom_prompts import symptom_prompt, symptom_schema
 from mentallama.records import Record, stable_id
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 from mentallama.symptoms import SymptomMatcher, SymptomMention
 from mentallama.symptoms.status import STATUSES, Interval, MentionStatus
 from mentallama.text.quote_matching import find_quote
@@ -60,7 +60,7 @@ class SymptomExtraction(Record):
     """Entries of the reply that are no mention, by fault."""
     missed: tuple[SymptomMention, ...] = ()
     """Mentions that the matcher finds and the model does not."""
-    notice: str = NOTICE
+    notice: str = SYMPTOM_NOTICE
 
 
 def extract_symptoms(

@@ -21,7 +21,7 @@ from mentallama.answers.language_rules import fold_letters
 from mentallama.errors import UsageError
 from mentallama.files.yaml_file import read_yaml
 from mentallama.records import Record
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 from mentallama.symptoms.catalogue import load_packs
 from mentallama.symptoms.languages import (
     SymptomLanguage,
@@ -65,7 +65,7 @@ class SymptomTable(Record):
 
     language: str
     mentions: tuple[SymptomMention, ...] = ()
-    notice: str = NOTICE
+    notice: str = SYMPTOM_NOTICE
 
     def of_pack(self, pack: str) -> dict[str, tuple[SymptomMention, ...]]:
         """The mentions that speak for each item of a pack; only items with any."""

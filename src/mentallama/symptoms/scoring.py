@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mentallama.errors import UsageError
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 from mentallama.symptoms.packs import CriterionPack, ScoreRule
 from mentallama.text.suggestions import did_you_mean
 
@@ -38,7 +38,7 @@ class ScaleResult:
     pack: str
     scores: Mapping[str, ScaleScore]
     flags: Mapping[str, bool | None]
-    notice: str = NOTICE
+    notice: str = SYMPTOM_NOTICE
 
 
 def score_scale(pack: CriterionPack, filled: Mapping[str, int]) -> ScaleResult:

@@ -10,7 +10,7 @@ import typer
 from mentallama.cli.analyze import AnalyzeCommand, read_post
 from mentallama.cli.console import echo_json, echo_wrapped
 from mentallama.errors import TooManyRejectsError, UsageError, counted
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 
 if TYPE_CHECKING:
     from mentallama.symptom_extraction.mention_table import MentionCounts
@@ -85,7 +85,7 @@ def symptoms(  # noqa: PLR0913, PLR0917 - one parameter per option
         if as_json:
             echo_json(found.model_dump(mode="json"))
         else:
-            _print_mentions(found, matcher.packs)
+            _print_mentions(found, matcher.packs, named=bool(pack))
 
 
 def _open_matcher(names: list[str] | None, folder: Path | None, language: str | None) -> SymptomMatcher:
@@ -99,9 +99,12 @@ def _open_matcher(names: list[str] | None, folder: Path | None, language: str | 
     return SymptomMatcher({pack.name: pack for pack in chosen})
 
 
-def _print_mentions(found: SymptomTable, packs: tuple[str, ...]) -> None:
+def _print_mentions(found: SymptomTable, packs: tuple[str, ...], named: bool) -> None:
+    """Print the mentions with a column for each pack; for one that was not named only if it has an entry."""
     from mentallama.cli.tables import WideTable, print_table
 
+    if not named:
+        packs = tuple(pack for pack in packs if any(pack in mention.criteria for mention in found.mentions))
     rows = tuple(
         (
             mention.quotation,
@@ -111,17 +114,21 @@ def _print_mentions(found: SymptomTable, packs: tuple[str, ...]) -> None:
         )
         for mention in found.mentions
     )
+    title = f"symptoms, by the phrases of language {found.language}"
     if rows:
-        print_table(WideTable("symptoms", ("quotation", "status", "symptom", *packs), rows, n_keys=3))
+        print_table(WideTable(title, ("quotation", "status", "symptom", *packs), rows, n_keys=3))
     else:
-        echo_wrapped("no symptom is mentioned in words that are known; that is no sign that there is none")
-    echo_wrapped(NOTICE)
+        echo_wrapped(
+            f"no symptom is mentioned in words that are known (language {found.language}); that is no sign that "
+            "there is none"
+        )
+    echo_wrapped(SYMPTOM_NOTICE)
 
 
 def _report(counts: MentionCounts, out: Path) -> None:
     mentions = counted(counts.mentions.total(), "mention")
     echo_wrapped(f"{counted(counts.posts, 'post')}, {counts.with_mentions:,} with {mentions}: {out}")
-    echo_wrapped(NOTICE)
+    echo_wrapped(SYMPTOM_NOTICE)
     if counts.unreadable:
         raise TooManyRejectsError(
             f"{counted(counts.unreadable, 'row')} without a readable text; column problem of {out} says why"
