@@ -69,7 +69,7 @@ class TeachSummary(Record):
 
 def _item_outcome(item: ScaleItem) -> str:
     """The level of an item, or the reason why it has none, without what differs between posts."""
-    return f"level {item.level}" if item.level is not None else f"not filled: {failure_kind(item.reason)}"
+    return f"filled: {item.level}" if item.level is not None else f"not filled: {failure_kind(item.reason)}"
 
 
 @dataclass

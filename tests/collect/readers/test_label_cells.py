@@ -106,7 +106,10 @@ def test_no_label_is_said_and_not_left_empty(tmp_path: Path) -> None:
     assert label(one_cell(tmp_path, "multi", "none")) == "none"
     assert label(one_cell(tmp_path, "multi", "-", codes={"-": "none"})) == "none"
     assert label(one_cell(tmp_path, "multi", "", codes={"": "none"})) == "none"
-    assert reason(one_cell(tmp_path, "multi", "")).startswith("an empty cell in column 'a' is not a label")
+    assert reason(one_cell(tmp_path, "multi", "")) == (
+        "an empty cell in column 'a' is not a label; the labels are sleep, appetite, low mood; several "
+        "labels are separated by ';', and none stands for no label"
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_scale_of_the_sample_is_filled_offline(
     assert read_json(run / "teach/summary.json")["outcomes"] == {"scripted:scale_replies": {"parsed": 46}}
     shown = " ".join(capsys.readouterr().out.split())
     assert (
-        "Items of scales: 134 not filled: the post tells no level, 37 level most days, 13 level some days"
+        "Items of scales: 134 not filled: the post tells no level; 37 filled: most days; 13 filled: some days"
         in shown
     )
     assert mentallama(monkeypatch, *teach) == 0

@@ -16,7 +16,7 @@ from mentallama.files.record_files import read_records
 from mentallama.llm_api.ledger.ledger import Ledger
 from mentallama.records import FailedRequest
 from mentallama.run_files import FAILED_REQUESTS_FILE
-from mentallama.safety import NOTICE
+from mentallama.safety import SYMPTOM_NOTICE
 from mentallama.tasks import find_task
 from tests.factories.answer_kinds import task_of_kind
 from tests.factories.endpoint_server import Body, Plan, Server, serving
@@ -70,7 +70,7 @@ def test_a_scale_without_objections_takes_a_request_an_item_and_a_check(tmp_path
         "energy: The writer says “Most days I drag myself to work”."
     )
     assert summary.outcomes == {"test-model": {"parsed": 1}}
-    assert summary.scale_items == {"level nearly every day": 1, "level several days": 1}
+    assert summary.scale_items == {"filled: nearly every day": 1, "filled: several days": 1}
     assert [cost.requests for cost in summary.costs] == [3]
     assert log[0].startswith("teach: test-model: an estimated 3 requests; about ")
     (trace,) = traces(tmp_path)
@@ -303,7 +303,7 @@ def test_a_filled_pack_is_summed_by_its_rule(tmp_path: Path) -> None:
         run_teach(scale_job(tmp_path, posts, teacher=spec(server), scale={"pack": "PHQ-2"}), tmp_path)
     (trace,) = traces(tmp_path)
     (total,) = trace.sums
-    assert trace.notice == NOTICE
+    assert trace.notice == SYMPTOM_NOTICE
     assert (total.value, total.band) == (3, "at or above the cut-off")
 
 

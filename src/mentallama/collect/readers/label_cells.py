@@ -72,7 +72,13 @@ class LabelCells:
 
     def _label_list(self, cell: str, column: str) -> str:
         names = _decode(cell, column) if cell.startswith("[") else self._members(cell)
-        labels = [self._name(str(name).strip(), column) for name in names]
+        try:
+            labels = [self._name(str(name).strip(), column) for name in names]
+        except ValueError as error:
+            separator = self.source.separator or ";"
+            raise ValueError(
+                f"{error}; several labels are separated by {separator!r}, and none stands for no label"
+            ) from None
         return levels_value(self.task, dict.fromkeys(labels, PRESENT))
 
     def _members(self, cell: str) -> list[str]:
