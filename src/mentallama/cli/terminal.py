@@ -74,9 +74,10 @@ def evidence_sentences(answer: Answer) -> str:
 
 
 def _quotations(answer: Answer, sign: int) -> str:
-    """The quotations whose weights have a sign, the heaviest first."""
-    chosen = [quote for quote in answer.evidence if quote.weight * sign > 0]
-    return ", ".join(f"“{quote.text}”" for quote in sorted(chosen, key=lambda quote: -abs(quote.weight)))
+    """The quotations whose weights have a sign, the heaviest first. Those without a weight support the answer."""
+    weights = [(1.0 if quote.weight is None else quote.weight, quote.text) for quote in answer.evidence]
+    chosen = sorted((pair for pair in weights if pair[0] * sign > 0), key=lambda pair: -abs(pair[0]))
+    return ", ".join(f"“{text}”" for _, text in chosen)
 
 
 def named_evidence(answer: Answer, pack: str) -> tuple[NamedEvidence, ...]:
