@@ -14,7 +14,7 @@ from mentallama.attribution.units import word_units
 from mentallama.errors import MentallamaError, UsageError
 from mentallama.explain.answers import AnswerSelection, ExplainedAnswer
 from mentallama.explain.results import EvidenceRow, FaithfulnessFile, MethodTiming
-from mentallama.explain.run import ANSWERS_AT_A_TIME, run
+from mentallama.explain.run import ANSWERS_AT_A_TIME, VARIANT_WITHOUT_PROBABILITIES, run
 from mentallama.files.record_files import read_record, read_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Example, Prediction, Span
@@ -57,6 +57,19 @@ class FailingAnalyst(WordSumAnalyst):
         if len(self.calls) == self.allowed_calls:
             raise MentallamaError("the server is gone")
         return super().predict(examples)
+
+
+class DecliningAnalyst(WordSumAnalyst):
+    """Gives no probabilities for the variants of some posts: those of which a word is missing."""
+
+    def __init__(self, declined: str, without: str) -> None:
+        super().__init__(WEIGHTS)
+        self.declined, self.without = declined, without
+
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        for example, prediction in zip(examples, super().predict(examples), strict=True):
+            declines = self.declined in example.text and self.without not in example.text
+            yield prediction.model_copy(update={"probabilities": {}}) if declines else prediction
 
 
 def test_evidence_is_tested_and_written(tmp_path: Path) -> None:
@@ -116,6 +129,27 @@ def test_another_method_uses_the_evidence_that_is_there(tmp_path: Path) -> None:
     )
     assert one == two
     assert len(analyst.calls) == before + 2
+
+
+def test_an_answer_of_which_a_variant_has_no_probabilities_is_counted_and_the_others_are_explained(
+    tmp_path: Path,
+) -> None:
+    analyst = DecliningAnalyst("since May", "alone")
+    found = explain(tmp_path, analyst)
+    part = found.sets["dreaddit"]
+    assert (part.rows, part.of) == (16, 99)
+    assert found.skipped == {"x": 1, VARIANT_WITHOUT_PROBABILITIES: 4}
+    rows = list(read_records(tmp_path / "explain" / EVIDENCE_FILE, EvidenceRow))
+    assert len(rows) == 2 * 16
+    assert not any("since May" in row.post_id for row in rows)
+    timings = list(read_records(tmp_path / "explain" / METRICS_FILE, MethodTiming))
+    assert {timing.rows for timing in timings} == {16}
+
+
+def test_if_no_answer_can_be_explained_that_is_no_result(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"20 {VARIANT_WITHOUT_PROBABILITIES}"):
+        explain(tmp_path, DecliningAnalyst("I feel", "alone"))
+    assert not (tmp_path / "explain" / FAITHFULNESS_FILE).exists()
 
 
 def test_without_answers_there_is_nothing_to_explain(tmp_path: Path) -> None:

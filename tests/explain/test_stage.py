@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from mentallama.config import Recipe, read_recipe
 from mentallama.erasure.run_contents import read_run_contents
 from mentallama.errors import UsageError
 from mentallama.explain.results import EvidenceRow, FaithfulnessFile
-from mentallama.explain.stage import JOURNAL_NAME
-from mentallama.files.record_files import read_record, read_records
+from mentallama.explain.stage import JOURNAL_NAME, explain
+from mentallama.files.record_files import read_record, read_records, write_records
 from mentallama.pipeline.runner import run_recipe
-from mentallama.records import Post
-from mentallama.run_files import EVIDENCE_PATH, FAITHFULNESS_PATH, POSTS_PATH
+from mentallama.records import Post, UpstreamLabels
+from mentallama.run_files import EVIDENCE_PATH, FAITHFULNESS_PATH, POSTS_PATH, UPSTREAM_LABELS_PATH
 from tests.factories.project import ROOT
 
 FAST = (
@@ -77,3 +78,19 @@ def test_a_journal_belongs_to_the_run(folder: Path) -> None:
     assert journal in read_run_contents(folder).files
     (folder / JOURNAL_NAME.format("mine")).touch()
     assert folder / JOURNAL_NAME.format("mine") in read_run_contents(folder).foreign_files
+
+
+def test_a_journal_is_continued_only_with_the_same_posts_and_marks(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(folder, run, ignore=shutil.ignore_patterns(JOURNAL_NAME.format("*")))
+    posts = list(read_records(run / POSTS_PATH, Post))
+
+    def n_journals() -> int:
+        explain(recipe(), run, tmp_path / "out")
+        return len(list(run.glob(JOURNAL_NAME.format("*"))))
+
+    assert [n_journals(), n_journals()] == [1, 1]
+    write_records(run / POSTS_PATH, [post.model_copy(update={"evidence": {}}) for post in posts[:-1]])
+    assert n_journals() == 2
+    write_records(run / UPSTREAM_LABELS_PATH, [UpstreamLabels(post_id=posts[0].id, set="DR", labels={})])
+    assert n_journals() == 3

@@ -10,7 +10,7 @@ that the methods took. Everything enters a journal as soon as it is computed, so
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 from mentallama.analysts.base import Analyst
 from mentallama.attribution.base import Attribution, AttributionMethod
 from mentallama.attribution.evidence import evidence_spans, word_contributions
+from mentallama.attribution.log_odds import NoProbabilitiesError
 from mentallama.errors import UsageError
 from mentallama.explain.answers import AnswerSelection, ExplainedAnswer
 from mentallama.explain.deletion import (
@@ -43,6 +44,9 @@ from mentallama.run_files import EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE
 
 ANSWERS_AT_A_TIME = 16
 """Answers whose variants the analyst reads in one call: 21 texts each for every method. A kill loses one such batch."""
+
+VARIANT_WITHOUT_PROBABILITIES = "post of which a variant has no probabilities"
+"""Why an answer is left out while others are explained: a remote model may refuse to answer about parts of a post."""
 
 DIGITS = 6
 """Decimals of weights and probabilities on disk."""
@@ -93,14 +97,18 @@ def run(
         A call of the analyst failed; all evidence so far is in the journal.
     """
     if not len(answers):
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(answers.skipped.items()))
-        raise UsageError(
-            f"explain: there is no answer to explain ({reasons or 'no predictions'}); answers need a label and its "
-            "probability, which mode: answer-first gives"
-        )
+        raise _nothing_to_explain(answers.skipped)
     with RecordJournal(journal, TimedEvidence, lambda line: line.key) as open_journal:
         _explain_remaining(analyst, answers, methods, open_journal, resampling.seed)
         return _write_results(analyst, answers, tuple(methods), open_journal, out, resampling)
+
+
+def _nothing_to_explain(skipped: Mapping[str, int]) -> UsageError:
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(skipped.items()))
+    return UsageError(
+        f"explain: there is no answer to explain ({reasons or 'no predictions'}); answers need a label and its "
+        "probability, which mode: answer-first gives"
+    )
 
 
 def _explain_remaining(
@@ -114,9 +122,29 @@ def _explain_remaining(
     total = len(answers) * len(methods)
     with progress_bar("explain", total, len(journal), "explanations") as advance:
         for batch in batched(answers, ANSWERS_AT_A_TIME):
-            for line in _explain_batch(analyst, batch, methods, journal, seed):
+            for line in _explain_where_possible(analyst, batch, methods, journal, seed):
                 journal.add(line)
                 advance(1)
+
+
+def _explain_where_possible(
+    analyst: Analyst,
+    batch: Sequence[ExplainedAnswer],
+    methods: Mapping[str, AttributionMethod],
+    journal: RecordJournal[TimedEvidence],
+    seed: int,
+) -> list[TimedEvidence]:
+    """The missing evidence for a batch, without that for answers of which a variant has no probabilities."""
+    try:
+        return _explain_batch(analyst, batch, methods, journal, seed)
+    except NoProbabilitiesError:
+        if len(batch) == 1:
+            return []
+        return [
+            line
+            for answer in batch
+            for line in _explain_where_possible(analyst, [answer], methods, journal, seed)
+        ]
 
 
 def _explain_batch(
@@ -195,10 +223,21 @@ def _write_results(
     out: Path,
     resampling: Resampling,
 ) -> FaithfulnessFile:
+    # The methods are compared on the same answers.
+    explained = [
+        answer
+        for answer in answers
+        if all(evidence_key(answer.example.id, name) in journal for name in methods)
+    ]
+    skipped = Counter(answers.skipped)
+    skipped[VARIANT_WITHOUT_PROBABILITIES] += len(answers) - len(explained)
+    skipped = +skipped
+    if not explained:
+        raise _nothing_to_explain(skipped)
     rows: dict[str, dict[str, list[EvidenceRow]]] = defaultdict(lambda: defaultdict(list))
     seconds = dict.fromkeys(methods, 0.0)
     with record_writer(out / EVIDENCE_FILE) as write:
-        for answer in answers:
+        for answer in explained:
             for name in methods:
                 line = journal.read(evidence_key(answer.example.id, name))
                 write(line.row)
@@ -210,9 +249,9 @@ def _write_results(
         methods=tuple(methods),
         shares=SHARES,
         sets={name: summarize_set(found, answers.of[name], resampling) for name, found in rows.items()},
-        skipped=dict(answers.skipped),
+        skipped=dict(skipped),
     )
     write_json(out / FAITHFULNESS_FILE, report.model_dump(mode="json"))
-    timings = (MethodTiming(method=name, rows=len(answers), seconds=seconds[name]) for name in methods)
+    timings = (MethodTiming(method=name, rows=len(explained), seconds=seconds[name]) for name in methods)
     write_records(out / METRICS_FILE, timings)
     return report

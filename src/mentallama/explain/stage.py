@@ -48,7 +48,7 @@ from mentallama.run_files import (
 from mentallama.tasks import load_tasks
 
 JOURNAL_NAME = "explained-{}.part.jsonl"
-"""In the run's folder; the name depends on the analyst, its answers and the settings."""
+"""In the run's folder; the name depends on the analyst and on all that the evidence is computed from."""
 
 LEDGER_NAME = "explained-{}.ledger.sqlite"
 """Beside the journal: paid completions of a remote model. It is deleted with the journal."""
@@ -102,13 +102,15 @@ def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     job = _predict_job(recipe, folder)
     job, _ = job.with_examples(_posts_of(folder, ("test", *splits))(), log_to_stderr)
     refuse_data_agreements(job, lambda: labelled_questions(posts(), recipe.form))
-    identity = _identity(job, recipe, folder)
-    with open_job_analyst(job, folder / LEDGER_NAME.format(identity)) as analyst:
+    # Completions stay valid whatever else changes; evidence belongs to its inputs.
+    ledger = folder / LEDGER_NAME.format(answers_identity(job))
+    journal = folder / JOURNAL_NAME.format(_identity(job, recipe, folder))
+    with open_job_analyst(job, ledger) as analyst:
         analyst.prepare(sorted({(answer.example.task, answer.example.question) for answer in answers}))
         names = dict.fromkeys((*(settings.methods or (default_method(analyst, "full"),)), BASELINE))
         methods = {name: open_attribution(name, analyst) for name in names}
         resampling = Resampling(resamples=settings.resamples, seed=recipe.seed)
-        report = run(analyst, answers, methods, out, folder / JOURNAL_NAME.format(identity), resampling)
+        report = run(analyst, answers, methods, out, journal, resampling)
     counts: dict[str, Any] = {
         "answers": sum(found.rows for found in report.sets.values()),
         "methods": list(report.methods),
@@ -133,10 +135,11 @@ def _predict_job(recipe: Recipe, folder: Path) -> PredictJob:
 
 
 def _identity(job: PredictJob, recipe: Recipe, folder: Path) -> str:
-    """16 hexadecimal digits that stand for the analyst, its answers and the settings of the evidence."""
-    predictions = digest_file(folder / PREDICTIONS_PATH, "").sha256
+    """16 hexadecimal digits that stand for the analyst, posts, answers, marked passages and the seed."""
+    inputs = [folder / name for name in (POSTS_PATH, PREDICTIONS_PATH, UPSTREAM_LABELS_PATH)]
+    digests = [digest_file(path, "").sha256 if path.is_file() else None for path in inputs]
     # Whatever posts and methods are chosen, what the journal holds about others stays true.
-    identity = json.dumps([answers_identity(job), predictions, recipe.seed])
+    identity = json.dumps([answers_identity(job), digests, recipe.seed])
     return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
 

@@ -103,7 +103,7 @@ class _LanguageMatcher:
 
     def find(self, folded: str) -> list[tuple[PhraseMatch[str], MentionStatus]]:
         tokens = phrase_tokens(folded)
-        found = list(self._phrases.find(tokens))
+        found = self._phrases.find(tokens)
         if not found:
             return []
         excluded = frozenset(self._excluded.find(tokens))

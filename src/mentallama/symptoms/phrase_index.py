@@ -7,7 +7,8 @@ Scott 1959). Most walks end at their first token, so that the cost of a text har
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -68,7 +69,7 @@ class _Alphabet:
 
 
 class PhraseIndex(Generic[Key]):
-    """Phrases by key, ready to be found.
+    """Phrases by key, ready to be found, also by several threads.
 
     Parameters
     ----------
@@ -96,6 +97,7 @@ class PhraseIndex(Generic[Key]):
                 self._accepted[last] = _Accepted(number, first, any(_is_core(part) for part in parsed.parts))
                 starts.append(first)
         self._start = self._closure(starts)
+        self._lock = threading.Lock()  # texts change what is remembered
         self._forget()
 
     def _forget(self) -> None:
@@ -176,14 +178,19 @@ class PhraseIndex(Generic[Key]):
         self._n_transitions += 1
         return following
 
-    def find(self, tokens: list[Token]) -> Iterator[PhraseMatch[Key]]:
+    def find(self, tokens: list[Token]) -> list[PhraseMatch[Key]]:
         """The phrases in a text, of one that begins at a token the longest; those of different phrases may overlap."""
+        with self._lock:
+            return self._find(tokens)
+
+    def _find(self, tokens: list[Token]) -> list[PhraseMatch[Key]]:
         if self._n_transitions > MAX_TRANSITIONS:
             self._forget()
         classes = [
             known if (known := self._classes.get(token.form)) is not None else self._remember(token.form)
             for token in tokens
         ]
+        matches = []
         for first in range(len(tokens)):
             state, found = 0, dict[_Accepted, int]()
             for position in range(first, len(tokens)):
@@ -192,8 +199,8 @@ class PhraseIndex(Generic[Key]):
                 if state == _DEAD:
                     break
                 found.update(dict.fromkeys(self._completed[state], position + 1))
-            for accepted, end in found.items():
-                yield self._match(accepted, tokens[first:end])
+            matches += [self._match(accepted, tokens[first:end]) for accepted, end in found.items()]
+        return matches
 
     def _remember(self, form: str) -> int:
         number = self._class_of(form)

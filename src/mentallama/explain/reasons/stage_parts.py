@@ -70,13 +70,17 @@ def write_bound_reasons(
     folder: Path,
     out: Path,
 ) -> dict[str, int]:
-    """Have a reason written for each answer from the evidence of a method in `out`; returns counts by status."""
+    """Have a reason written for each explained answer from a method's evidence in `out`; returns counts by status."""
     from mentallama.explain.reasons.run import ReasonWriter, evidenced, open_writer, write_reasons
     from mentallama.explain.results import EvidenceRow
     from mentallama.llm_api.ledger.ledger import Ledger
 
-    rows = (row for row in read_records(out / EVIDENCE_FILE, EvidenceRow) if row.method == method)
-    found = [evidenced(answer, row, settings.top_k) for answer, row in zip(answers, rows, strict=True)]
+    by_example = {answer.example.id: answer for answer in answers}
+    found = [
+        evidenced(by_example[row.example_id], row, settings.top_k)
+        for row in read_records(out / EVIDENCE_FILE, EvidenceRow)
+        if row.method == method
+    ]
     if settings.kind == "remote":
         post_ids = {each.answer.example.post_id for each in found}
         _refuse_agreements(settings, tasks, folder / POSTS_PATH, post_ids)
