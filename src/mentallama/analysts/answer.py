@@ -94,7 +94,7 @@ class Answer(Record):
 
     @property
     def value(self) -> AnswerValue | None:
-        """What the label says: see `mentallama.answer_value`; None without a label."""
+        """Value of the label: see `mentallama.answer_value`; None without a label."""
         return None if self.label is None else parse_value(self.kind, self.label)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:

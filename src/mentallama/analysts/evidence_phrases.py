@@ -28,7 +28,7 @@ MAX_JOINED_WORDS = 2
 """Words behind a conjunction that belong to what stands before it, as in "numb and empty now"."""
 
 UNSPACED_WORD = 2 / 3
-"""What a character of a script without spaces counts as, in words."""
+"""Number of words that a character of a script without spaces counts as."""
 
 MAX_SUPPORTING_QUOTES, MAX_OPPOSING_QUOTES = 4, 2
 """Quotations for and against; explanations in the published release have two to four."""
@@ -151,7 +151,7 @@ def _overlapping(phrases: IndexArray, index: int) -> NDArray[np.bool_]:
 
 
 def _phrases(words: WordSequence) -> IndexArray:
-    """What can be quoted of a post: first word of each phrase, and the word after its last; shape (phrases, 2)."""
+    """Phrases of a post that can be quoted: first word of each phrase, and the word after its last; shape (phrases, 2)."""
     if not words.forms:
         return np.empty((0, 2), np.int64)
     roles, is_unspaced = _traits(words.forms)

@@ -17,7 +17,7 @@ Effort = Literal["fast", "full"]
 
 @dataclass(frozen=True)
 class Attribution:
-    """What each unit of a post contributes to a label.
+    """Contributions of the units of a post to a label.
 
     Attributes
     ----------

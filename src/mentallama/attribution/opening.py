@@ -184,7 +184,7 @@ def open_with_evidence(spec: str, options: InferenceOptions) -> Analyst:
 
 
 def evidence_source(analyst: Analyst, level: EvidenceLevel | None) -> EvidenceSource | None:
-    """What changes the evidence of an analyst's predictions; None if they are as they should be.
+    """The step that changes the evidence of an analyst's predictions; None if they are as they should be.
 
     Raises
     ------

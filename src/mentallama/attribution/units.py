@@ -11,10 +11,10 @@ from mentallama.analysts.linear.features import split_words
 from mentallama.attribution.base import CharRange
 
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？｡।۔؟]+[”’」』）)]*|\n+")
-"""What ends a sentence: marks before a space, marks of scripts that write none, and line breaks."""
+"""Ends of a sentence: marks before a space, marks of scripts that write none, and line breaks."""
 
 _CLAUSE_END = re.compile(rf"{_SENTENCE_END.pattern}|[,;:](?=\s)|\s[-–—]+(?=\s)|—|[，、；：،؛]")
-"""What ends a clause: the end of its sentence, commas, semicolons, colons and dashes."""
+"""Ends of a clause: the end of its sentence, commas, semicolons, colons and dashes."""
 
 
 def word_units(text: str) -> list[CharRange]:

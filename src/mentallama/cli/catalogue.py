@@ -119,7 +119,7 @@ def task_lines(task: Task) -> Iterator[str]:
 
 
 def _parts_of_answer(task: Task) -> Iterator[tuple[str, str]]:
-    """What an answer is made of, where it is not one of the labels shown."""
+    """The parts of an answer, where it is not one of the labels shown."""
     if task.answer is not None:
         yield "answer", f"{task.answer.instruction} (completion form: {task.answer.completion})"
     if task.kind in {"multi", "spans"}:

@@ -173,7 +173,7 @@ def print_teach_summary(path: Path) -> None:
 
 
 def scale_lines(summary: TeachSummary) -> list[str]:
-    """What became of the items of scales that were filled item by item, the most frequent first."""
+    """Outcomes of the items of scales that were filled item by item, the most frequent first."""
     counts = sorted(summary.scale_items.items(), key=lambda entry: -entry[1])
     listed = "; ".join(f"{count:,} {outcome}" for outcome, count in counts)
     return [f"Items of scales: {listed}"] if counts else []

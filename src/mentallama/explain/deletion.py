@@ -51,13 +51,13 @@ class DeletionCurve(Record):
 
     @property
     def comprehensiveness(self) -> float:
-        """What the probability loses without the words, mean over the shares (the area over the perturbation curve);
+        """Loss of probability without the words, mean over the shares (the area over the perturbation curve);
         -1 to 1, higher is better."""
         return self.whole - float(np.mean(self.removed))
 
     @property
     def sufficiency(self) -> float:
-        """What the probability loses with the words alone, mean over the shares; -1 to 1, lower is better."""
+        """Loss of probability with the words alone, mean over the shares; -1 to 1, lower is better."""
         return self.whole - float(np.mean(self.kept))
 
 

@@ -54,7 +54,7 @@ def count_labels(
 
 
 def _stated(task: Task, label: str) -> list[str]:
-    """What an answer states."""
+    """The labels, items or types that an answer states."""
     if not task.is_composite:
         return [label]
     try:

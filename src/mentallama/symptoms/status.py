@@ -119,7 +119,7 @@ class StatusRules:
         ]
 
     def _effects(self, folded: str, mention: Interval, marks: Sequence[_Mark]) -> Iterator[CueEffect]:
-        """What the cues say whose scope holds the mention. A cue within the mention is part of it."""
+        """Effects of the cues whose scope holds the mention. A cue within the mention is part of it."""
         for mark in marks:
             if mark.cue is None:
                 continue

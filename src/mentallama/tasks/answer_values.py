@@ -142,11 +142,11 @@ def quotations_text(quotations: Iterable[TypedQuotation]) -> str:
 
 
 AnswerValue = str | tuple[str, ...] | dict[str, str] | tuple[TypedQuotation, ...]
-"""What an answer says: see `answer_value`."""
+"""An answer as a Python value: see `answer_value`."""
 
 
 def answer_value(task: Task | str, label: str) -> AnswerValue:
-    """What the text of an answer says, by the kind of its task.
+    """The value of an answer's text, by the kind of its task.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ def answer_value(task: Task | str, label: str) -> AnswerValue:
 
 
 def parse_value(kind: AnswerKind, label: str) -> AnswerValue:
-    """What a canonical text says, without its task: no name contains what separates the members of an answer."""
+    """The value of a canonical text, without its task: no name contains what separates the members of an answer."""
     if kind in {"choice", "ordinal"}:
         return label
     if kind == "spans":

@@ -164,7 +164,7 @@ class MultiTaskEncoder(torch.nn.Module):
 def logits_and_margins(
     model: Any, ids: torch.Tensor, mask: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What `MultiTaskEncoder.forward` returns with margins; a model without heads of tokens has none to compute."""
+    """Logits and margins, as `MultiTaskEncoder.forward` returns them; without heads of tokens the margins are empty."""
     if model.layout.tokens:
         logits, margins = model(ids, mask, with_margins=True)
         return logits, margins

@@ -44,7 +44,7 @@ _HASH_MULTIPLIER = np.uint32(2654435769)
 
 
 class NgramConfig(BaseModel):
-    """What is a feature besides words: pairs of words, and character n-grams of `min_chars` to `max_chars`."""
+    """Features besides words: pairs of words, and character n-grams of `min_chars` to `max_chars`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -114,7 +114,7 @@ class _ObjectReader:
         return self._said(part, fields[said_key])
 
     def _said(self, part: str, value: object) -> list[Member]:
-        """What is said about a part: a level, a mark of presence, or quotations."""
+        """The value given for a part: a level, a mark of presence, or quotations."""
         if self.task.kind == "spans":
             return self._quoted(part, value)
         if isinstance(value, Mapping):

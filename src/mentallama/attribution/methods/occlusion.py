@@ -59,5 +59,5 @@ class Occlusion:
 
 
 def _drops(scores: FloatArray) -> tuple[float, ...]:
-    """What the log-odds of the whole text, which come first, exceed those of each variant by."""
+    """How far the log-odds of the whole text, which come first, exceed those of each variant."""
     return tuple((scores[0] - scores[1:]).tolist())

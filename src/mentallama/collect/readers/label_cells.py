@@ -112,7 +112,7 @@ class LabelCells:
         return "" if not cell or self._coded(cell) == NONE else self._name(cell, column)
 
     def _coded(self, cell: str) -> str | None:
-        """What `codes` says that a cell stands for."""
+        """The label that a cell stands for by `codes`."""
         return self.source.codes.get(cell) or self.source.labels_by_code.get(normalize_code(cell))
 
     def _name(self, cell: str, column: str) -> str:

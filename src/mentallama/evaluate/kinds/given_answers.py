@@ -15,7 +15,7 @@ GIVEN_FORMS = {
     "scale": "a dictionary from items to levels, or their text, such as {scale}",
     "spans": "a list of pairs of type and quotation, or their text, such as {spans}",
 }
-"""What an answer of each kind may be given as."""
+"""Forms in which an answer of each kind may be given."""
 
 
 def canonical_answer(task: Task, given: object) -> str:
@@ -65,7 +65,7 @@ def shown_label(task: Task, value: str) -> str:
 
 
 def given_form(task: Task) -> str:
-    """What an answer of the task may be given as, in words."""
+    """Forms in which an answer of the task may be given, in words."""
     first, last = next(iter(task.labels)), list(task.labels)[-1]
     return GIVEN_FORMS[task.kind].format(
         multi=f"{first!r}" if first == last else f"'{first}; {last}'",

@@ -122,7 +122,7 @@ def span_counts(task: Task, golds: Sequence[str], predicted: Predicted) -> tuple
 def scored_answers(
     task: Task, golds: Sequence[str], predicted: Predicted, classes: ClassTotals
 ) -> ScoredAnswers:
-    """What the metrics of the task's kind are computed from; `classes` are the totals of the rows."""
+    """The input of the metrics of the task's kind; `classes` are the totals of the rows."""
     return ScoredAnswers(
         rows=len(golds),
         exact=sum(gold == answer for gold, answer in zip(golds, predicted, strict=True)),

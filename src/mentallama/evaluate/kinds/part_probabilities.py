@@ -15,7 +15,7 @@ from mentallama.tasks.answer_values import value_levels
 
 
 def probability_names(task: Task) -> tuple[str, ...]:
-    """What an answer of the task may have probabilities of."""
+    """Names of the probabilities that an answer of the task may have."""
     if task.kind == "scale":
         return tuple(f"{part.name}: {level}" for part in task.parts for level in part.levels)
     return tuple(task.labels)

@@ -80,7 +80,7 @@ _COUNTS: Mapping[AnswerKind, tuple[PartColumn, ...]] = MappingProxyType(
 PART_NAMES: Mapping[AnswerKind, str] = MappingProxyType(
     {"choice": "", "ordinal": "", "multi": "label", "spans": "type", "scale": "item"}
 )
-"""What a part of an answer is called."""
+"""Name of a part of an answer."""
 
 KIND_TITLES: Mapping[AnswerKind, str] = MappingProxyType(
     {
@@ -91,7 +91,7 @@ KIND_TITLES: Mapping[AnswerKind, str] = MappingProxyType(
         "scale": "the items of a scale",
     }
 )
-"""What an answer of each kind is, in the titles of tables."""
+"""Description of an answer of each kind, in the titles of tables."""
 
 KIND_NOTES: Mapping[AnswerKind, str] = MappingProxyType(
     {
@@ -118,13 +118,13 @@ KIND_NOTES: Mapping[AnswerKind, str] = MappingProxyType(
         ),
     }
 )
-"""What the columns of a kind count, for the lines below its tables."""
+"""Explanation of the columns of a kind, for the lines below its tables."""
 
 PARTS_MAJORITY = "an answer of several parts has the most frequent level of each"
-"""What the most frequent label is, for the notes on the floor."""
+"""Description of the most frequent answer, for the notes on the floor."""
 
 PARTS_PROBABILITY = (
     "The probability of an answer of several parts is the product of those of its parts, as if they were independent; "
     "an answer made of quotations has none. Its Brier score is the mean over parts."
 )
-"""What calibration is of, for the notes on it."""
+"""Subject of calibration, for the notes on it."""

@@ -37,7 +37,7 @@ class BoundAnswer:
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found in a reply. The reason is accepted if there are no `faults`.
+    """Findings about a reply. The reason is accepted if there are no `faults`.
 
     Each fault is a sentence that may be shown to the model. `kinds` names them for counts, without any text of the
     post. `used` are the passages that the reason quotes, at least in part.

@@ -178,7 +178,7 @@ def _suggestions(
 
 
 def _label_value(field: LabelField, answer: PostAnswer, post: AnsweredPost) -> Any:
-    """What an answer suggests in a field; None or empty if it suggests nothing."""
+    """The value that an answer suggests in a field; None or empty if it suggests nothing."""
     if answer.label is None:
         return None
     if field.choice == "passages":

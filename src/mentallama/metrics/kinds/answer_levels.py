@@ -130,7 +130,7 @@ def class_counts(answers: AnswerLevels, n_levels: int, first: int) -> Indices:
 
 @dataclass(frozen=True)
 class ScoredAnswers:
-    """What the metrics of a set's rows are computed from.
+    """The input of the metrics of a set's rows.
 
     `exact` of the `rows` have an answer that is right in all its parts. `classes` are summed over the rows, and
     `classes_per_part` of them belong to each part. `lowest_sums` are those of a scale's bands, `spans` the matches of

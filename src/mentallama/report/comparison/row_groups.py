@@ -40,7 +40,7 @@ class RowGroup:
 
     @property
     def f1_counts(self) -> AnswerKind:
-        """What F1 counts, named by a kind of answer: rows by label are the same for choice and ordinal."""
+        """A kind of answer that stands for all whose F1 counts the same: rows by label are the same for choice and ordinal."""
         return "choice" if self.kind == "ordinal" else self.kind
 
     def __contains__(self, system: ScoredSystem) -> bool:

@@ -25,11 +25,11 @@ class ScaleStep(Record):
     """Of an item: filled, left open (the post tells no level), rejected by the program, or refused. Of a check:
     accepted, objections, rejected because it cannot be read, or refused. Of a decision: answered or refused."""
     objections: dict[str, str] = {}
-    """What the program or the checker finds wrong, by item; with a check itself, under `check`."""
+    """Objections of the program or the checker, by item; with a check itself, under `check`."""
 
 
 class ScaleItem(Record):
-    """What became of an item: its level with the evidence for it, or the reason why it is not filled."""
+    """Outcome of an item: its level with the evidence for it, or the reason why it is not filled."""
 
     item: str
     level: str | None = None
