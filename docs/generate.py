@@ -45,8 +45,7 @@ from mentallama.config import (
     Teacher,
 )
 from mentallama.explanation_metrics.registry import EXPLANATION_METRICS
-from mentallama.tasks import Source, load_tasks
-from mentallama.tasks.schema import ColumnMap, LabelsFile
+from mentallama.tasks import ColumnMap, LabelsFile, Source, load_tasks
 from mentallama.tasks.task_page import catalogue_page
 
 DOCS = Path(__file__).parent

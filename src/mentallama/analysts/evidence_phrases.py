@@ -151,7 +151,7 @@ def _overlapping(phrases: IndexArray, index: int) -> NDArray[np.bool_]:
 
 
 def _phrases(words: WordSequence) -> IndexArray:
-    """Phrases of a post that can be quoted: first word of each phrase, and the word after its last; shape (phrases, 2)."""
+    """Phrases of a post that can be quoted: first word of each, and the word after its last; shape (phrases, 2)."""
     if not words.forms:
         return np.empty((0, 2), np.int64)
     roles, is_unspaced = _traits(words.forms)

@@ -50,7 +50,7 @@ class CheckedMention(SymptomMention):
 
 
 class SymptomExtraction(Record):
-    """Findings of a model in one post. There are mentions only if its reply was parsed; `reason` says why it was not."""
+    """Mentions that a model found in a post, if its reply was parsed; `reason` says why it was not."""
 
     post_id: str
     status: ExtractionStatus

@@ -6,7 +6,8 @@ any language, is a new file and needs no code.
 
 from mentallama.tasks.catalogue import QuestionKey, find_task, load_tasks, read_task, select_questions
 from mentallama.tasks.query_format import read_query, write_query
-from mentallama.tasks.schema import ColumnMap, LabelsFile, Source, Task, normalize_code
+from mentallama.tasks.schema import Task
+from mentallama.tasks.sources import ColumnMap, LabelsFile, Source, normalize_code
 from mentallama.tasks.wording import ExplanationTemplate, Label, Question
 
 __all__ = [

@@ -40,7 +40,7 @@ class RowGroup:
 
     @property
     def f1_counts(self) -> AnswerKind:
-        """A kind of answer that stands for all whose F1 counts the same: rows by label are the same for choice and ordinal."""
+        """The kind of answer whose counts F1 is computed from: rows by label are the same for choice and ordinal."""
         return "choice" if self.kind == "ordinal" else self.kind
 
     def __contains__(self, system: ScoredSystem) -> bool:
