@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mentallama.cli.evaluation.evaluate import add_evaluate_command
+from mentallama.cli.evaluation.explain import add_explain_command
 from mentallama.cli.options import Overrides, RecipePath, RunFolder, TasksFolder
 from mentallama.cli.predict import add_predict_command
 from mentallama.cli.setup.starter import missing_recipe_hint
@@ -19,7 +20,7 @@ from mentallama.pipeline.stage import Stage
 from mentallama.run_files import REPORT_PAGE_PATH, SCORES_PATH, TEACH_SUMMARY_PATH
 
 EXAMPLE_RECIPE = "recipes/sample-linear.yaml"
-EXAMPLE_RECIPES = {"check": "recipes/sample-build.yaml", "explain": "recipes/sample-explain.yaml"}
+EXAMPLE_RECIPES = {"check": "recipes/sample-build.yaml"}
 """Recipes in the examples of the commands' help, for stages that `EXAMPLE_RECIPE` does not have."""
 
 
@@ -178,6 +179,7 @@ def _log(line: str) -> None:
 _COMMANDS: dict[str, Callable[[typer.Typer, Stage], None]] = {
     "teach": _add_teach_command,
     "predict": lambda app, _: add_predict_command(app, run_from_command, _log),
+    "explain": lambda app, stage: add_explain_command(app, run_from_command, stage.help),
     "evaluate": lambda app, _: add_evaluate_command(app, run_from_command),
     "report": _add_report_command,
 }
