@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from mentallama.files.record_files import read_record, read_records
 from mentallama.metrics.bootstrap import Resampling
 from mentallama.records import Example, Prediction, Span
 from mentallama.run_files import EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE
+from mentallama.tasks import Task
+from tests.factories.answer_kinds import task_of_kind
 from tests.factories.toy_analyst import WordSumAnalyst, make_example
 
 WEIGHTS = {"i": 0.5, "feel": 1.0, "alone": 2.0, "my": -1.0}
@@ -96,6 +98,32 @@ def test_no_word_of_a_post_is_written(tmp_path: Path) -> None:
         content = json.loads(row.model_dump_json())
         # the factory's ids are the texts; those of a run are hashes
         assert not any("tired" in str(value) for name, value in content.items() if name != "post_id")
+
+
+class QuotingAnalyst(WordSumAnalyst):
+    """Finds one of two types of passage likely."""
+
+    tasks: Mapping[str, Task] = {"synthetic-spans": task_of_kind("spans")}
+
+    def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
+        for prediction in super().predict(examples):
+            probabilities = {"sleep": prediction.probabilities["yes"], "low mood": 0.1}
+            yield prediction.model_copy(update={"probabilities": probabilities})
+
+
+def test_quotations_of_an_answer_are_not_written(tmp_path: Path) -> None:
+    text = "I am so tired, my day was long, I feel alone"
+    example = Example(
+        id="e1", post_id="p1", task="synthetic-spans", question="about", form="instruction", text=text
+    )
+    quoting = ExplainedAnswer(example, 'sleep: "so tired"; sleep: "long"', tuple(word_units(text)))
+    selection = AnswerSelection({"synthetic-spans": (quoting,)}, {"synthetic-spans": 1}, {})
+    analyst, journal = QuotingAnalyst(WEIGHTS), tmp_path / "journal.jsonl"
+    run(analyst, selection, methods(analyst), tmp_path / "explain", journal, RESAMPLING)
+    rows = list(read_records(tmp_path / "explain" / EVIDENCE_FILE, EvidenceRow))
+    assert {row.label for row in rows} == {"sleep"}
+    written = [journal.read_text(encoding="utf-8"), *(row.model_dump_json() for row in rows)]
+    assert not any(word in line for line in written for word in ("tired", "long"))
 
 
 @pytest.mark.parametrize("calls", [2, 3])

@@ -13,6 +13,7 @@ from mentallama.analysts.base import Analyst
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, stable_id
 from mentallama.tasks import Task
+from mentallama.tasks.answer_values import without_quotations
 
 FloatArray = NDArray[np.float64]
 
@@ -87,7 +88,7 @@ def _log_odds(analyst: Analyst, task: Task | None, prediction: Prediction, label
     if found is None:
         known = ", ".join(probabilities)
         raise UsageError(
-            f"{analyst.spec or prediction.model} gives no label {label!r}; its labels are {known}"
+            f"{analyst.spec or prediction.model} gives no label {without_quotations(label)!r}; its labels are {known}"
         )
     return found
 

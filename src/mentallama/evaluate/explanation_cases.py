@@ -18,6 +18,7 @@ from mentallama.files.imhi_release import ReleaseFile, find_release_files, read_
 from mentallama.files.record_files import is_about, read_numbered_records, read_records
 from mentallama.records import Example, Form, Post, Prediction, Reading, Response, Span, UpstreamLabels
 from mentallama.tasks import Task
+from mentallama.tasks.answer_values import without_quotations
 from mentallama.text.fingerprint import key_hash, text_key
 
 
@@ -103,7 +104,8 @@ def _preferred_evidence(evidence: Path, answered: Mapping[str, Prediction]) -> d
     """The evidence of the preferred method by example id; it is the first about an answer."""
     rows: dict[str, EvidenceRow] = {}
     for _, row in read_numbered_records(evidence, EvidenceRow, is_about(answered)):
-        if row.example_id in answered and row.label == answered[row.example_id].reading.label:
+        label = answered[row.example_id].reading.label if row.example_id in answered else None
+        if label is not None and row.label == without_quotations(label):
             rows.setdefault(row.example_id, row)
     return rows
 

@@ -21,7 +21,7 @@ class Plausibility(Record):
 class EvidenceRow(Record):
     """The evidence of one method for one answer, without any text: a line of `evidence.jsonl.zst`.
 
-    `label` is the answer's. `spans` are what would be quoted.
+    `label` is the answer's, of quotations their types. `spans` are what would be quoted.
     `units` and `weights` are all parts of the post and their contributions to the label's log-odds.
     `top` is about the words with the largest weights, `matched` about random words in passages of the same lengths.
     `plausibility` is None unless annotators marked passages for this label.

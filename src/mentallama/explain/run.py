@@ -41,6 +41,7 @@ from mentallama.parallel import batched
 from mentallama.progress import progress_bar
 from mentallama.records import Record, stable_id
 from mentallama.run_files import EVIDENCE_FILE, FAITHFULNESS_FILE, METRICS_FILE
+from mentallama.tasks.answer_values import without_quotations
 
 ANSWERS_AT_A_TIME = 16
 """Answers whose variants the analyst reads in one call: 21 texts each for every method. A kill loses one such batch."""
@@ -190,7 +191,7 @@ def _evidence_row(
         post_id=example.post_id,
         set=example.task,
         question=example.question,
-        label=answer.label,
+        label=without_quotations(answer.label),
         method=attribution.method,
         spans=spans,
         units=attribution.units,

@@ -27,6 +27,7 @@ from mentallama.analysts.inference.batching import TokenBudget
 from mentallama.errors import UsageError
 from mentallama.records import Example, Prediction, Reading, Span
 from mentallama.tasks import QuestionKey, Task, find_task
+from mentallama.tasks.answer_values import without_quotations
 
 
 class EncoderAnalyst(Analyst):
@@ -124,7 +125,8 @@ class EncoderAnalyst(Analyst):
             if part in of_part
         ]
         if not named:
-            raise UsageError(f"{self.name} gives no label {label!r}; its labels are {', '.join(task.labels)}")
+            named_label, known = without_quotations(label), ", ".join(task.labels)
+            raise UsageError(f"{self.name} gives no label {named_label!r}; its labels are {known}")
         return named
 
     def _task_and_heads(self, example: Example) -> tuple[Task, list[int]]:

@@ -8,6 +8,7 @@ from mentallama.analysts.linear.analyst import LinearAnalyst
 from mentallama.attribution.base import Attribution
 from mentallama.errors import UsageError
 from mentallama.records import Example
+from mentallama.tasks.answer_values import without_quotations
 
 
 class ExactAttribution:
@@ -35,8 +36,9 @@ class ExactAttribution:
     def _attribute(self, example: Example, label: str) -> Attribution:
         found = self._analyst.explain(example, label)
         if found.contributions is None:
+            shown = without_quotations(label)
             raise UsageError(
-                f"{self._analyst.name} has not learnt the label {label!r}, so it has no reason for it"
+                f"{self._analyst.name} has not learnt the label {shown!r}, so it has no reason for it"
             )
         units = tuple(zip(found.words.starts.tolist(), found.words.ends.tolist(), strict=True))
         return Attribution(label, units, tuple(found.contributions.tolist()), "exact", found.completeness_gap)
