@@ -21,7 +21,7 @@ from mentallama.metrics.kinds.ordinal import (
     rank_correlation,
     worst_case_absolute_error,
 )
-from mentallama.metrics.kinds.scale import band_accuracy, complete_sums, mean_item_error, mean_item_kappa
+from mentallama.metrics.kinds.scale import band_accuracy, mean_item_error, mean_item_kappa
 from mentallama.metrics.kinds.typed_spans import exact_span_f1, partial_span_f1
 from mentallama.metrics.text_overlap import PAIRS_AT_ONCE, OverlapMetric, bleu, chrf, rouge1, rouge2, rouge_l
 from mentallama.parallel import batched
@@ -162,23 +162,23 @@ KIND_METRICS: Mapping[AnswerKind, tuple[KindMetric, ...]] = MappingProxyType(
             KindMetric(
                 "sum_absolute_error",
                 "sum error",
-                lambda answers: mean_absolute_error(*complete_sums(answers.levels)),
+                lambda answers: mean_absolute_error(*answers.sums.pairs()),
                 direction=-1,
                 undefined="no answer is complete where the gold answer is",
             ),
             KindMetric(
                 "sum_correlation",
                 "sum Pearson",
-                lambda answers: linear_correlation(*complete_sums(answers.levels)),
+                lambda answers: linear_correlation(*answers.sums.pairs()),
                 digits=3,
                 undefined="there are fewer than two pairs of sums, or they do not vary",
             ),
             KindMetric(
                 "band_accuracy",
                 "right band",
-                lambda answers: band_accuracy(answers.levels, answers.lowest_sums),
+                lambda answers: band_accuracy(answers.sums),
                 undefined="no gold answer is complete",
-                applies=lambda answers: bool(answers.lowest_sums),
+                applies=lambda answers: bool(answers.sums.gold_bands),
             ),
         ),
     }

@@ -16,13 +16,13 @@ from mentallama.metrics.kinds.answer_levels import (
     NOT_FILLED,
     AnswerLevels,
     ClassTotals,
+    ScaleSums,
     ScoredAnswers,
     class_counts,
 )
 from mentallama.metrics.kinds.multilabel import example_f1, hamming_loss
 from mentallama.metrics.kinds.scale import (
     band_accuracy,
-    complete_sums,
     mean_item_error,
     mean_item_kappa,
 )
@@ -110,12 +110,6 @@ def test_a_scale_by_hand() -> None:
     # squares of distances: mean 1/3 in both; every gold by every predicted number:
     #   first: said 0: 0+1+4, said 2, twice: 4+1+0 each -> 15/9; second: said 1, twice: 1+0+1 each, said 0: 4+1+0 -> 1
     assert mean_item_kappa(one) == pytest.approx(((1 - 1 / 3 / (15 / 9)) + (1 - 1 / 3 / 1)) / 2)
-    # complete on both sides: the first two rows, with sums 2 and 2 against 1 and 3
-    gold, predicted = complete_sums(one)
-    assert (gold.tolist(), predicted.tolist()) == ([2.0, 2.0], [1.0, 3.0])
-    # bands from 0 and from 2: gold sums 2 2 0 4; the first is said to be below 2, the last two have no sum
-    assert band_accuracy(one, (0, 2)) == 25.0
-    assert band_accuracy(one, ()) is None
     # (item, level) decisions: an item that the gold answer leaves open and the prediction fills is one too many
     counts = totals(one, n_levels=3, first=0)
     assert counts.hits.tolist() == [1, 0, 1, 1, 1, 0]
@@ -123,11 +117,22 @@ def test_a_scale_by_hand() -> None:
     assert counts.predicted.tolist() == [1, 0, 2, 1, 2, 1]
 
 
+def test_sums_and_bands_by_hand() -> None:
+    # the third gold answer and the last two predictions have no sum; the first lies in another band
+    nan = float("nan")
+    gold, predicted = np.array([2, 2, nan, 0, 4]), np.array([1, 3, 4, nan, nan])
+    sums = ScaleSums(
+        gold, predicted, ("high", "high", None, "low", "high"), ("low", "high", "high", None, None)
+    )
+    assert [numbers.tolist() for numbers in sums.pairs()] == [[2.0, 2.0], [1.0, 3.0]]
+    assert band_accuracy(sums) == 25.0
+    assert band_accuracy(ScaleSums(gold, predicted)) is None
+    assert band_accuracy(ScaleSums(gold[2:3], predicted[2:3], (None,), ("high",))) is None
+
+
 def test_one_part_of_several() -> None:
     one = answers([[0, 2], [1, 1]], [[0, 1], None], n_levels=3)
-    whole = ScoredAnswers(
-        rows=2, exact=0, classes=totals(one, 3, 0), classes_per_part=3, levels=one, lowest_sums=(0, 2)
-    )
+    whole = ScoredAnswers(rows=2, exact=0, classes=totals(one, 3, 0), classes_per_part=3, levels=one)
     second = whole.of_part(1)
     assert second.levels.gold.tolist() == [[2], [1]]
     assert second.classes.gold.tolist() == [0, 1, 1]

@@ -20,14 +20,17 @@ import numpy as np
 
 from mentallama.evaluate.kinds.token_positions import QuotedTokens, parse_positions
 from mentallama.metrics.kinds.answer_levels import (
+    NO_SUMS,
     NOT_FILLED,
     AnswerLevels,
     ClassTotals,
     Indices,
+    ScaleSums,
     ScoredAnswers,
     class_counts,
 )
 from mentallama.metrics.kinds.typed_spans import SpanCounts, match_spans, match_tokens
+from mentallama.symptoms.task_scales import score_answer
 from mentallama.tasks import Task
 from mentallama.tasks.answer_kinds import ABSENT, PRESENT
 from mentallama.tasks.answer_values import value_levels
@@ -119,6 +122,25 @@ def span_counts(task: Task, golds: Sequence[str], predicted: Predicted) -> tuple
     return tuple(SpanCounts(*counts) for counts in sums.tolist())
 
 
+def scale_sums(task: Task, golds: Sequence[str], predicted: Predicted) -> ScaleSums:
+    """Sum and band of every answer of the kind scale; nothing for other kinds."""
+    if task.kind != "scale":
+        return NO_SUMS
+    scores = {value: score_answer(task, value) for value in {*golds, *predicted} if value is not None}
+    sums = {value: score.value for value, score in scores.items() if score.value is not None}
+    gold, answered = (
+        np.array([np.nan if value is None else sums.get(value, np.nan) for value in values])
+        for values in (golds, predicted)
+    )
+    if not task.bands:
+        return ScaleSums(gold, answered)
+    bands = {value: score.band for value, score in scores.items()}
+    gold_bands, answered_bands = (
+        tuple(None if value is None else bands[value] for value in values) for values in (golds, predicted)
+    )
+    return ScaleSums(gold, answered, gold_bands, answered_bands)
+
+
 def scored_answers(
     task: Task, golds: Sequence[str], predicted: Predicted, classes: ClassTotals
 ) -> ScoredAnswers:
@@ -129,7 +151,7 @@ def scored_answers(
         classes=classes,
         classes_per_part=len(class_names(task)) // len(task.parts),
         levels=answer_levels(task, golds, predicted),
-        lowest_sums=tuple(task.bands.values()),
+        sums=scale_sums(task, golds, predicted),
         spans=span_counts(task, golds, predicted),
     )
 

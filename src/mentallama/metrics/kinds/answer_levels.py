@@ -129,12 +129,34 @@ def class_counts(answers: AnswerLevels, n_levels: int, first: int) -> Indices:
 
 
 @dataclass(frozen=True)
+class ScaleSums:
+    """Sum and band of the answer of each row; NaN and None where an answer has no sum. No bands where there are none.
+
+    `gold` and `predicted` have shape (rows,).
+    """
+
+    gold: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    gold_bands: tuple[str | None, ...] = ()
+    predicted_bands: tuple[str | None, ...] = ()
+
+    def pairs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Gold and predicted sums of the rows that have both."""
+        both = ~(np.isnan(self.gold) | np.isnan(self.predicted))
+        return self.gold[both], self.predicted[both]
+
+
+NO_SUMS = ScaleSums(np.empty(0), np.empty(0))
+"""Sums of answers of other kinds than scale."""
+
+
+@dataclass(frozen=True)
 class ScoredAnswers:
     """The input of the metrics of a set's rows.
 
     `exact` of the `rows` have an answer that is right in all its parts. `classes` are summed over the rows, and
-    `classes_per_part` of them belong to each part. `lowest_sums` are those of a scale's bands, `spans` the matches of
-    each type of quotation, summed over the rows.
+    `classes_per_part` of them belong to each part. `sums` are those of a scale, `spans` the matches of each type of
+    quotation, summed over the rows.
     """
 
     rows: int
@@ -142,7 +164,7 @@ class ScoredAnswers:
     classes: ClassTotals
     classes_per_part: int
     levels: AnswerLevels
-    lowest_sums: tuple[int, ...] = ()
+    sums: ScaleSums = NO_SUMS
     spans: tuple[SpanCounts, ...] = ()
 
     def of_part(self, part: int) -> ScoredAnswers:
@@ -155,6 +177,6 @@ class ScoredAnswers:
             exact=int(levels.right.sum()),
             classes=self.classes.of_classes(classes),
             levels=levels,
-            lowest_sums=(),
+            sums=NO_SUMS,
             spans=self.spans[one],
         )

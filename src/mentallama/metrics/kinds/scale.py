@@ -1,17 +1,16 @@
 """Metrics of filled scales: the items, their sum, and the band that the sum lies in.
 
-A sum exists only where every item is filled, in the gold answer and in the prediction: an item that is left open is
-counted and never taken as the lowest level.
+Sums and bands are given (`ScaleSums`): they follow the rule of the scale. A sum exists only where every item is filled:
+one that is left open is counted and never taken as the lowest level.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mentallama.metrics.kinds.answer_levels import AnswerLevels
+from mentallama.metrics.kinds.answer_levels import AnswerLevels, ScaleSums
 from mentallama.metrics.kinds.ordinal import Floats, mean_absolute_error, quadratic_weighted_kappa
 
 
@@ -32,32 +31,11 @@ def mean_item_error(answers: AnswerLevels) -> float | None:
     return mean_over_items(answers, mean_absolute_error)
 
 
-def complete_sums(answers: AnswerLevels) -> tuple[Floats, Floats]:
-    """Sums of the numbers of the levels, gold and predicted, of the rows where both fill every item."""
-    complete = answers.comparable.all(axis=1)
-    gold, predicted = (
-        answers.scores(levels[complete]).sum(axis=1) for levels in (answers.gold, answers.predicted)
-    )
-    return gold, predicted
-
-
-def band_indices(sums: Floats, lowest_sums: Sequence[int]) -> NDArray[np.int64]:
-    """Index of the band of each sum, given the lowest sum of each band in ascending order; -1 below the first.
-
-    >>> band_indices(np.array([4.0, 5.0, 27.0]), [0, 5, 10, 15, 20]).tolist()
-    [0, 1, 4]
-    """
-    return np.searchsorted(np.asarray(lowest_sums), sums, side="right") - 1
-
-
-def band_accuracy(answers: AnswerLevels, lowest_sums: Sequence[int]) -> float | None:
+def band_accuracy(sums: ScaleSums) -> float | None:
     """Share of rows whose predicted sum lies in the band of the gold sum, in percent.
 
-    Of all rows whose gold answer is complete: a prediction without a sum has no band and is wrong. None if there are no
-    bands, or no gold answer is complete.
+    Of all rows whose gold answer has a sum: a prediction without one has no band and is wrong. None if there are no
+    bands, or no gold answer has a sum.
     """
-    n_gold = int((answers.gold >= 0).all(axis=1).sum())
-    if not n_gold or not lowest_sums:
-        return None
-    gold, predicted = (band_indices(sums, lowest_sums) for sums in complete_sums(answers))
-    return 100 * int((gold == predicted).sum()) / n_gold
+    bands = [pair for pair in zip(sums.gold_bands, sums.predicted_bands, strict=True) if pair[0] is not None]
+    return 100 * sum(gold == predicted for gold, predicted in bands) / len(bands) if bands else None
