@@ -32,6 +32,7 @@ from mentallama.pipeline.run_lock import run_lock
 from mentallama.pipeline.stage import spec_files
 from mentallama.predict.analyst_pool import AnalystPool
 from mentallama.predict.imhi_output import write_responses
+from mentallama.predict.notes import summary_notes
 from mentallama.predict.post_sources import PostFilter, PostSource, open_post_source
 from mentallama.predict.questions import QuestionRow, QuestionSource, only_supported, sample_rows
 from mentallama.predict.run import PredictSummary, QuestionSelection, run
@@ -46,7 +47,6 @@ from mentallama.predict.stage import (
     remove_journals,
     retry_message,
     settings_problems,
-    summary_notes,
 )
 from mentallama.progress import LogFn, heartbeat
 from mentallama.records import FORMS, Post

@@ -25,9 +25,10 @@ from mentallama.config import Predict, Recipe
 from mentallama.files.manifest import mark_outdated
 from mentallama.files.record_files import read_record, read_records
 from mentallama.llm_api.endpoint import unset_key_problem
-from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
+from mentallama.llm_api.limits.failure_watch import too_many_failed
 from mentallama.pipeline.stage import Stage, spec_files
 from mentallama.predict.analyst_pool import AnalystPool, local_pool
+from mentallama.predict.notes import summary_notes
 from mentallama.predict.questions import QuestionSource, count_questions, labelled_questions, sample_rows
 from mentallama.predict.run import PredictSummary, QuestionSelection, run
 from mentallama.progress import LogFn, log_to_stderr
@@ -243,46 +244,6 @@ def verdict(recipe: Recipe, folder: Path, _: LogFn) -> str | None:
 
 def failure_verdict(summary: PredictSummary, settings: Predict, listing: Path) -> str | None:
     return too_many_failed("predict", summary.failed, summary.questions, settings.max_failed_share, listing)
-
-
-def summary_notes(summary: PredictSummary, listing: Path) -> Iterator[str]:
-    """A line if answers have no label, if calls failed, if the analyst reports counts, such as truncated posts, and
-    if calls have a price."""
-    yield from unlabelled_notes(summary.answers)
-    yield from sample_notes(summary)
-    if summary.failed:
-        yield (
-            f"note: predict: {sum(summary.failed.values())} failed ({describe_failures(summary.failed)}); all are "
-            f"listed in {listing}, and the same command with --retry retries them"
-        )
-    if summary.counts:
-        counts = ", ".join(
-            f"{count} {name.replace('_', ' ')}" for name, count in sorted(summary.counts.items())
-        )
-        yield f"note: predict: {counts}"
-    yield from cost_notes(summary.cost)
-
-
-def sample_notes(summary: PredictSummary) -> Iterator[str]:
-    """A line for each split of which only a sample of rows was asked."""
-    for split, sizes in summary.sampled.items():
-        rows = ", ".join(f"{name} {size.rows:,} of {size.of:,}" for name, size in sorted(sizes.items()))
-        yield f"note: predict: a random sample of the {split} rows was asked: {rows}"
-
-
-def unlabelled_notes(answers: Mapping[str, int], hint: str = "") -> Iterator[str]:
-    """A line if answers, counted by status, have no label; `hint` ends it."""
-    without = {status: count for status, count in sorted(answers.items()) if status != "parsed" and count}
-    if without:
-        counts = ", ".join(f"{count:,} {status}" for status, count in without.items())
-        total = sum(answers.values())
-        yield f"note: predict: {sum(without.values()):,} of {total:,} answers have no label ({counts}){hint}"
-
-
-def cost_notes(cost: float | None) -> Iterator[str]:
-    """A line if calls have a price."""
-    if cost is not None:
-        yield f"predict: the calls cost {cost:.6g}, in the currency of the prices"
 
 
 def refuse_data_agreements(job: PredictJob, questions: QuestionSource) -> None:

@@ -35,13 +35,12 @@ from mentallama.files.tables.writers import (
 from mentallama.llm_api.limits.failure_watch import describe_failures, too_many_failed
 from mentallama.llm_api.types import failure_kind
 from mentallama.predict.analyst_pool import AnalystPool, PaidAnalyst
+from mentallama.predict.notes import cost_notes, unlabelled_notes
 from mentallama.predict.stage import (
     answers_identity,
-    cost_notes,
     open_pool,
     refuse_agreements_of_examples,
     settings_problems,
-    unlabelled_notes,
 )
 from mentallama.predict.tables.answer_store import STORE_FILE, AnswerStore, StoredAnswer, text_hash
 from mentallama.predict.tables.asking import AskFn, TextQuestions, ask_function
