@@ -96,7 +96,7 @@ def _load_random(analyst: Analyst) -> AttributionMethod:
 ATTRIBUTION_METHODS: dict[str, AttributionKind] = {
     "exact": AttributionKind(_load_exact, "contributions of words that add up to the decision", "linear"),
     "integrated-gradients": AttributionKind(
-        _load_integrated_gradients, "gradients between a masked post and the post", "encoder"
+        _load_integrated_gradients, "gradients between padding and the post", "encoder"
     ),
     "gradient-x-input": AttributionKind(
         _load_gradient_times_input, "gradients at the post, times its embeddings", "encoder"

@@ -125,6 +125,26 @@ def test_the_gap_is_what_the_weights_lack(tmp_path: Path) -> None:
     assert found.completeness_gap == pytest.approx(abs(sum(found.weights) - rise), abs=1e-5)
 
 
+def test_the_baseline_keeps_the_positions_of_the_post() -> None:
+    """RoBERTa counts positions by ids, and gives padding none."""
+    from transformers import RobertaConfig, RobertaModel
+
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = RobertaConfig(
+        vocab_size=len(tokenizer()),
+        max_position_embeddings=64,
+        pad_token_id=tokenizer().pad_token_id,
+        initializer_range=0.5,
+        **sizes,
+    )
+    (found,) = IntegratedGradients(make_analyst(RobertaModel(config)), 40).attribute(
+        [make_example(TEXT)], ["yes"]
+    )
+    assert abs(sum(found.weights)) > 0.1
+    assert found.completeness_gap == pytest.approx(0, abs=1e-3)
+
+
 def test_more_steps_leave_a_smaller_gap(tmp_path: Path) -> None:
     analyst = bert_analyst(tmp_path)
     examples = [make_example(text) for text in (TEXT, "A walk, and tea in the garden again")]

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -107,9 +108,10 @@ class IntegratedGradients:
     """Integrated gradients (Sundararajan et al. 2017, "Axiomatic Attribution for Deep Networks").
 
     The gradient is averaged over the straight path from a baseline, in which every token of the post is padding, to the
-    post. The weights add up to the difference of the log-odds, up to the completeness gap that the quadrature and words
-    beyond the context leave. On validation posts of DR and dreaddit and a fine-tuned MiniLM, padding was far more
-    faithful a baseline than the mask token: a comprehensiveness of 0.22 against 0.09 in four steps.
+    post; its tokens keep their positions. The weights add up to the difference of the log-odds, up to the completeness
+    gap that the quadrature leaves; words beyond the context are not read and weigh 0. On validation posts of DR and
+    dreaddit and a fine-tuned MiniLM, padding was far more faithful a baseline than the mask token: a comprehensiveness
+    of 0.22 against 0.09 in four steps.
     """
 
     def __init__(self, analyst: EncoderAnalyst, steps: int = STEPS) -> None:
@@ -134,13 +136,13 @@ class IntegratedGradients:
 
     def _rises(self, posts: Sequence[EncodedPost], baselines: Sequence[Sequence[int]]) -> list[float]:
         """Log-odds of each post less those of its baseline."""
-        rows = [*(post.ids for post in posts), *baselines]
+        rows = [post.ids for post in posts]
         logits = torch.from_numpy(
             self._analyst.classifier.finite_logits(rows, self._analyst.token_budget, self._analyst.name)
         )
+        starts = baseline_log_odds(self._analyst, posts, baselines)
         return [
-            float(post.log_odds(logits[row]) - post.log_odds(logits[len(posts) + row]))
-            for row, post in enumerate(posts)
+            float(post.log_odds(own)) - start for post, own, start in zip(posts, logits, starts, strict=True)
         ]
 
 
@@ -185,8 +187,6 @@ def gradient_products(
     -------
     One array of shape (tokens,) per post.
     """
-    classifier = analyst.classifier
-    device = classifier.model.heads.weight.device
     points = [
         TokenizedText(row * len(path) + point, post.ids)
         for row, post in enumerate(posts)
@@ -195,21 +195,12 @@ def gradient_products(
 
     def run(batch: Sequence[TokenizedText]) -> NDArray[np.float64]:
         rows = [text.index // len(path) for text in batch]
-        ids, mask = pad_batch([text.ids for text in batch], classifier.pad_token_id, device)
-        embed = classifier.model.encoder.get_input_embeddings()
-        with torch.no_grad():
-            to = embed(ids)
-            if baselines is None:
-                start = torch.zeros_like(to)
-            else:
-                start = embed(pad_batch([baselines[row] for row in rows], classifier.pad_token_id, device)[0])
-        shares = torch.tensor([path[text.index % len(path)][0] for text in batch], device=device)
-        between = (start + shares[:, None, None].to(to.dtype) * (to - start)).requires_grad_()
-        with _embeddings(classifier.model, between):
-            logits = classifier.model(ids, mask)
-        scores = torch.stack([posts[row].log_odds(logits[index]) for index, row in enumerate(rows)])
-        (gradient,) = torch.autograd.grad(scores.sum(), between)
-        products: NDArray[np.float64] = (gradient * (to - start)).float().sum(-1).double().cpu().numpy()
+        shares = [path[text.index % len(path)][0] for text in batch]
+        at = _points_on_path(analyst, posts, baselines, rows, shares)
+        at.embeddings.requires_grad_()
+        scores = _path_log_odds(analyst, posts, rows, at)
+        (gradient,) = torch.autograd.grad(scores.sum(), at.embeddings)
+        products: NDArray[np.float64] = (gradient * at.difference).float().sum(-1).double().cpu().numpy()
         return products
 
     found = [np.zeros(len(post.ids)) for post in posts]
@@ -219,6 +210,71 @@ def gradient_products(
                 row, point = divmod(text.index, len(path))
                 found[row] += path[point][1] * product[: len(text.ids)]
     return found
+
+
+def baseline_log_odds(
+    analyst: EncoderAnalyst, posts: Sequence[EncodedPost], baselines: Sequence[Sequence[int]]
+) -> list[float]:
+    """Log-odds at the start of each post's path.
+
+    They are not those of the baseline's ids by themselves: RoBERTa and its relatives give padding no position.
+    """
+    texts = [TokenizedText(row, post.ids) for row, post in enumerate(posts)]
+
+    def run(batch: Sequence[TokenizedText]) -> NDArray[np.float64]:
+        rows = [text.index for text in batch]
+        at = _points_on_path(analyst, posts, baselines, rows, [0.0] * len(rows))
+        scores: NDArray[np.float64] = _path_log_odds(analyst, posts, rows, at).double().cpu().numpy()
+        return scores
+
+    found = [0.0] * len(posts)
+    with torch.no_grad():
+        for batch, scores in run_in_batches(texts, analyst.token_budget, run):
+            for text, score in zip(batch, scores.tolist(), strict=True):
+                found[text.index] = score
+    return found
+
+
+class _PathPoints(NamedTuple):
+    """A batch of points: ids and mask of their posts, shape (points, tokens), the word embeddings at each point, and
+    the difference between those of the post and of its baseline, shape (points, tokens, dimensions)."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    embeddings: torch.Tensor
+    difference: torch.Tensor
+
+
+def _points_on_path(
+    analyst: EncoderAnalyst,
+    posts: Sequence[EncodedPost],
+    baselines: Sequence[Sequence[int]] | None,
+    rows: Sequence[int],
+    shares: Sequence[float],
+) -> _PathPoints:
+    """Points between the baselines (0) and the posts (1) of some rows."""
+    classifier = analyst.classifier
+    device, pad = classifier.model.heads.weight.device, classifier.pad_token_id
+    ids, mask = pad_batch([posts[row].ids for row in rows], pad, device)
+    embed = classifier.model.encoder.get_input_embeddings()
+    with torch.no_grad():
+        to = embed(ids)
+        if baselines is None:
+            start = torch.zeros_like(to)
+        else:
+            start = embed(pad_batch([baselines[row] for row in rows], pad, device)[0])
+        at = torch.tensor(shares, device=device)[:, None, None].to(to.dtype)
+        return _PathPoints(ids, mask, start + at * (to - start), to - start)
+
+
+def _path_log_odds(
+    analyst: EncoderAnalyst, posts: Sequence[EncodedPost], rows: Sequence[int], at: _PathPoints
+) -> torch.Tensor:
+    """Log-odds of each point's label, shape (points,)."""
+    model = analyst.classifier.model
+    with _embeddings(model, at.embeddings):
+        logits = model(at.ids, at.mask)
+    return torch.stack([posts[row].log_odds(logits[index]) for index, row in enumerate(rows)])
 
 
 @contextmanager
