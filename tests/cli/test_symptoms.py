@@ -89,6 +89,15 @@ def test_rows_without_a_text_are_exit_code_3(run: Run) -> None:
     assert err == "mentallama: 1 row without a readable text; column problem of out.jsonl says why\n"
 
 
+@pytest.mark.parametrize(("option", "rows"), [("--text", "body\nI am tired\n"), ("--id", "body\nlunch\n")])
+def test_a_column_that_no_row_has_is_an_error_and_leaves_no_output(run: Run, option: str, rows: str) -> None:
+    Path("posts.csv").write_text(rows)
+    code, _, err = run("--data", "posts.csv", option, "post", "--out", "out.csv")
+    assert code == 2
+    assert f"there is no column 'post' ({option}); the columns are 'body'" in err
+    assert not Path("out.csv").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ def write_mention_table(
     Raises
     ------
     UsageError
-        The output is there already, its format is not known, or the table lacks the column of ids.
+        The output is there already, its format is not known, or the table lacks a column of texts or of ids.
     DataError
         The table cannot be read.
     """
@@ -67,9 +67,7 @@ def write_mention_table(
         raise UsageError(
             f"{out}: there is such a file already, and symptoms replaces none; choose another --out"
         )
-    if id_column is not None:
-        require_column(table.name, "--id", id_column, _columns_of(table))
-    counts = MentionCounts()
+    counts, seen = MentionCounts(), dict[str, None]()
     columns = OutputColumns(_column_kinds(id_column, matcher.packs))
     with (
         atomic_write(out) as partial,
@@ -77,14 +75,18 @@ def write_mention_table(
         table_writer(file, format_, columns) as write,
     ):
         for row in table.rows():
+            seen.update(dict.fromkeys(row.values))
             for cells in _mention_rows(row, matcher, id_column, language, counts):
                 write(cells)
+        _require_columns(table, id_column, seen)  # before the output appears
     return counts
 
 
-def _columns_of(table: InputTable) -> Sequence[str]:
-    """The columns of the first row; of an unreadable table reading says what is wrong."""
-    return next((list(row.values) for row in table.rows()), [])
+def _require_columns(table: InputTable, id_column: str | None, seen: Collection[str]) -> None:
+    """Raise `UsageError` if no row has a column that was named; of a table without readable rows each row says why."""
+    for option, column in [*(("--text", name) for name in table.text_columns), ("--id", id_column)]:
+        if seen and column is not None:
+            require_column(table.name, option, column, seen)
 
 
 def _column_kinds(id_column: str | None, packs: Sequence[str]) -> dict[str, ColumnKind]:
