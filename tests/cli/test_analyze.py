@@ -143,6 +143,11 @@ def test_criteria_in_json_and_of_an_unknown_pack(run: Run) -> None:
     assert "did you mean PHQ-9?" in unknown.err
 
 
+def test_a_level_of_evidence_that_does_not_exist(run: Run) -> None:
+    refused = run("analyze", *MODEL, "--evidence", "some", MARKER)
+    assert refused == (2, "", "mentallama: --evidence: should be 'none', 'fast' or 'full'\n")
+
+
 def test_an_answer_without_a_label_says_why(run: Run) -> None:
     shown = run("analyze", *MODEL[:2], "--task", "DR", "nothing helps")
     assert shown.code == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -85,8 +85,9 @@ def analyze(  # noqa: PLR0913, PLR0917 - one parameter per option
         ),
     ] = None,
     evidence: Annotated[
-        Literal["none", "fast", "full"] | None,
+        str | None,
         typer.Option(
+            metavar="[none|fast|full]",
             help="Mark what the answer rests on: not at all, by a fast method, or by the most faithful one. "
             "Default: fast where it costs nothing, which is for linear models; otherwise none.",
         ),

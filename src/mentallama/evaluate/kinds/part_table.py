@@ -98,8 +98,8 @@ KIND_NOTES: Mapping[AnswerKind, str] = MappingProxyType(
         "choice": "",
         "ordinal": (
             "Kappa, mean error and Spearman's correlation are of the answers that have a level. Kappa has quadratic "
-            "weights; errors are in numbers of levels. In the worst-case error, each answer without a level is as far "
-            "off as it can be."
+            "weights; errors are in numbers of levels. In the worst-case error, where it is shown, each answer "
+            "without a level is as far off as it can be."
         ),
         "multi": (
             "F1 is of the labels that are present. Exact answers name the same labels. Hamming loss is the share of "
