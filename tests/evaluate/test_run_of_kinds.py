@@ -133,6 +133,7 @@ def test_the_page_of_a_run(runs: tuple[Path, Path]) -> None:
         "an answer is typed quotations",
         "Levels stand in their order",
         "synthetic-scale, by item: 2 tables",
+        "synthetic-scale, by item; kappa and Spearman’s correlation up to 1, errors in numbers of levels.",
         "filled without a gold level",
     ):
         assert text in page

@@ -34,6 +34,9 @@ def parts_section(artifacts: RunArtifacts) -> Section | None:
     return Section("parts", "Scores by label, type and item", (Paragraph(lead), *tables))
 
 
+_ITEM_UNITS = "kappa and Spearman’s correlation up to 1, errors in numbers of levels"
+
+
 def _part_tables(artifacts: RunArtifacts, scores: ScoreFile) -> Iterator[TableBlock]:
     for name, one in scores.sets.items():
         if one.parts:
@@ -42,7 +45,8 @@ def _part_tables(artifacts: RunArtifacts, scores: ScoreFile) -> Iterator[TableBl
                 named_row(part, [_part_cell(column, one, part) for column in columns]) for part in one.parts
             )
             header = (part_name, *(column.title for column in columns))
-            caption = f"{artifacts.set_name(name)}, by {part_name}; shares in percent."
+            units = _ITEM_UNITS if one.kind == "scale" else "shares in percent"
+            caption = f"{artifacts.set_name(name)}, by {part_name}; {units}."
             yield TableBlock(caption, header, rows, name=f"parts-{name}")
 
 
