@@ -224,7 +224,9 @@ def test_a_quotation_that_is_not_in_the_post_is_a_reject_without_its_words(tmp_p
         ('[{"type": "sleep"}]', "a quotation in column 'a' has neither a text nor offsets within the post"),
         ('[[0, 999, "sleep"]]', "has neither a text nor offsets within the post"),
         ('[{"type": "sleep", "text": "grey", "start": 0, "end": 4}]', "are those of other words"),
-        ('["awake"]', "is not a list of objects with type and text"),
+        ('["awake"]', "a quotation in column 'a' is not an object with type and text"),
+        ('[{"type": "sleep", "text": "grey"}, 3]', "a quotation in column 'a' is not an object with type and text"),
+        ('[{"text": "grey"}]', "a quotation in column 'a' has no type"),
         ("[", "begins like JSON and is not JSON"),
     ],
 )  # fmt: skip

@@ -144,10 +144,12 @@ class LabelCells:
         if isinstance(item, list) and len(item) == _DOCCANO_SPAN:
             item = dict(zip(("start", "end", "type"), item, strict=True))
         if not isinstance(item, dict):
-            raise self._fault("", column, "a list of objects with type and text")
+            raise ValueError(f"a quotation in column {column!r} is not an object with type and text")
         kind, quote = _first(item, _TYPE_KEYS), _first(item, _TEXT_KEYS)
         if isinstance(kind, list) and len(kind) == 1:
             kind = kind[0]
+        if kind is None:
+            raise ValueError(f"a quotation in column {column!r} has no type")
         name = self._name(_cell_text(kind), column)
         passage = _passage(item, text)
         if passage is not None and quote is not None and passage.strip() != str(quote).strip():
