@@ -36,7 +36,14 @@ from mentallama.metrics.significance import sign_flip_p_value
 from mentallama.records import Example, Post, example_of
 
 SETS = ("dreaddit", "DR")
-METHODS = ("integrated-gradients", "occlusion", "gradient-x-input", "attention", "random")
+METHODS = (
+    "integrated-gradients",
+    "hierarchical-occlusion",
+    "occlusion",
+    "gradient-x-input",
+    "attention",
+    "random",
+)
 BASELINES = ("random", "gradient-x-input")
 BATCH = 32
 SEED = 7

@@ -19,7 +19,7 @@ def test_weights_are_differences_of_the_models_own_log_odds() -> None:
     asked = analyst(model, tokenizer, max_new_tokens=4)
     (base,) = make_examples(("SAD",), posts=1)
     example = base.model_copy(update={"text": "The rent is due, I cannot sleep. So tired"})
-    assert default_method(asked, "full") == default_method(asked, "fast") == "occlusion"
+    assert default_method(asked, "fast") == "occlusion"
     (found,) = open_attribution("occlusion", asked).attribute([example], ["work"])
     texts = [
         example.text,

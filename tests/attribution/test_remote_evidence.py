@@ -36,7 +36,7 @@ def prompts(server: Server) -> list[str]:
 
 def test_clauses_are_left_out_one_by_one() -> None:
     with serving(Plan(chance=sleepless)) as server:
-        (answer,) = opened(server, evidence="full").analyze(TEXT, task="DR")
+        (answer,) = opened(server, evidence="fast").analyze(TEXT, task="DR")
         asked = prompts(server)
     assert answer.label == "yes"
     assert sorted(asked) == sorted([TEXT, TEXT, "the garden is fine", "I cannot sleep,"])
@@ -62,21 +62,21 @@ def test_evidence_is_paid_from_the_same_budget() -> None:
     with serving(Plan(chance=sleepless)) as server:
         alone = opened(server, **PRICES)
         alone.analyze(TEXT, task="DR")
-        explained = opened(server, evidence="full", **PRICES)
+        explained = opened(server, evidence="fast", **PRICES)
         explained.analyze(TEXT, task="DR")
         spent = alone.spent(), explained.spent()
         assert spent[0] is not None
         assert spent[1] is not None
         assert spent[1] > 2 * spent[0]
         with pytest.raises(MentallamaError, match=r"the budget of .* does not cover the next request"):
-            opened(server, evidence="full", budget=1.5 * spent[0], **PRICES).analyze(TEXT, task="DR")
+            opened(server, evidence="fast", budget=1.5 * spent[0], **PRICES).analyze(TEXT, task="DR")
 
 
 def test_the_estimated_cost_counts_the_variants() -> None:
     example = example_of_text(TEXT, ("DR", "depression"), "instruction")
     with serving(Plan(chance=sleepless)) as server:
         (alone,) = opened(server, **PRICES).describe_cost([example], 10)
-        (explained,) = opened(server, evidence="full", **PRICES).describe_cost([example], 10)
+        (explained,) = opened(server, evidence="fast", **PRICES).describe_cost([example], 10)
     # Two clauses: the post, and the post without each of them.
     assert " 10 requests" in alone
     assert " 30 requests" in explained

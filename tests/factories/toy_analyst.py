@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import exp
 
 from mentallama.analysts.base import Analyst
@@ -18,11 +18,15 @@ class WordSumAnalyst(Analyst):
         self.weights, self.bias = weights, bias
         self.calls: list[list[str]] = []
 
+    def score(self, text: str) -> float:
+        """Log-odds of yes."""
+        words = (word.strip(".,!?;") for word in text.lower().split())
+        return self.bias + sum(self.weights.get(word, 0.0) for word in words)
+
     def predict(self, examples: Sequence[Example]) -> Iterator[Prediction]:
         self.calls.append([example.text for example in examples])
         for example in examples:
-            words = (word.strip(".,!?;") for word in example.text.lower().split())
-            score = self.bias + sum(self.weights.get(word, 0.0) for word in words)
+            score = self.score(example.text)
             probability = 1 / (1 + exp(-score))
             reading = Reading(status="parsed", label="yes" if score > 0 else "no")
             yield Prediction(
@@ -31,6 +35,17 @@ class WordSumAnalyst(Analyst):
                 probabilities={"yes": probability, "no": 1 - probability},
                 model="toy",
             )
+
+
+class FunctionAnalyst(WordSumAnalyst):
+    """Says yes with log-odds that are a function of the text."""
+
+    def __init__(self, function: Callable[[str], float]) -> None:
+        super().__init__({})
+        self._function = function
+
+    def score(self, text: str) -> float:
+        return self._function(text)
 
 
 class SilentAnalyst(WordSumAnalyst):

@@ -87,6 +87,13 @@ def _load_occlusion(analyst: Analyst) -> AttributionMethod:
     return Occlusion(analyst)
 
 
+def _load_hierarchical_occlusion(analyst: Analyst) -> AttributionMethod:
+    from mentallama.attribution.methods.occlusion import Occlusion
+    from mentallama.attribution.units import sentence_units
+
+    return Occlusion(analyst, larger_units=sentence_units)
+
+
 def _load_random(analyst: Analyst) -> AttributionMethod:
     from mentallama.attribution.methods.random_weights import RandomAttribution
 
@@ -105,6 +112,9 @@ ATTRIBUTION_METHODS: dict[str, AttributionKind] = {
         _load_attention, "attention of the last layer, for comparison: shares, no log-odds", "encoder"
     ),
     "occlusion": AttributionKind(_load_occlusion, "what the log-odds lose when a clause is left out"),
+    "hierarchical-occlusion": AttributionKind(
+        _load_hierarchical_occlusion, "what the log-odds lose when a clause or a sentence is left out"
+    ),
     "shap": AttributionKind(_load_shap, "Owen values of words by shap, for comparison", None, ("shap",)),
     "lime": AttributionKind(
         _load_lime, "a local linear model of words by lime, for comparison", None, ("lime",)
@@ -117,7 +127,10 @@ _DEFAULT_METHODS: dict[str, dict[Effort, str]] = {
     "linear": {"fast": "exact", "full": "exact"},
     "encoder": {"fast": "integrated-gradients", "full": "integrated-gradients"},
 }
-"""Methods by kind of analyst, where that is not occlusion."""
+"""Methods by kind of analyst."""
+
+_DEFAULT_OCCLUSION: dict[Effort, str] = {"fast": "occlusion", "full": "hierarchical-occlusion"}
+"""Methods for all other analysts, which need nothing but probabilities."""
 
 
 def method_problem(name: str, analyst_kind: str) -> str | None:
@@ -152,4 +165,4 @@ def open_attribution(name: str, analyst: Analyst) -> AttributionMethod:
 
 def default_method(analyst: Analyst, effort: Effort) -> str:
     """The method that explains an analyst if none is named."""
-    return _DEFAULT_METHODS.get(analyst.kind, {}).get(effort, "occlusion")
+    return _DEFAULT_METHODS.get(analyst.kind, _DEFAULT_OCCLUSION)[effort]
