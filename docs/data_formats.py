@@ -97,6 +97,10 @@ SECTIONS: dict[str, tuple[str, tuple[File, ...]]] = {
                 "predicted-KEY.part.jsonl",
                 "Journal of `predict`: the predictions of an unfinished run; deleted when it is done.",
             ),
+            File(
+                "explained-KEY.ledger.sqlite, explained-KEY.part.jsonl",
+                "The same of `explain`: completions that it paid for, and evidence, without any text of a post.",
+            ),
             File(".STAGE.partial/", "Output of a stage that is running or was interrupted."),
         ),
     ),
