@@ -161,6 +161,10 @@ def test_the_items_of_a_scale_stand_in_columns_and_an_empty_one_is_not_filled(tm
     )
 
 
+def test_an_item_that_is_null_in_json_is_not_filled(tmp_path: Path) -> None:
+    assert label(one_cell(tmp_path, "scale", '{"sleep": 2, "energy": null}')) == "sleep: nearly every day"
+
+
 @pytest.mark.parametrize("cell", ["sleep", "sleep: 2; sleep: 1", "hope: 1", "sleep:", '{"sleep": [2]}'])
 def test_an_item_that_is_not_one_or_has_no_level_is_a_reject(tmp_path: Path, cell: str) -> None:
     assert "in column 'a' is not a l" in reason(one_cell(tmp_path, "scale", cell))
@@ -186,6 +190,17 @@ def test_quotations_are_located_and_take_the_words_of_the_post(tmp_path: Path, c
     assert [TEXT[span.start : span.end].rstrip(".") for span in post.evidence["about"]] == [
         "I lie awake at 4", "Everything is grey",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell", ["none", "[]"])
+def test_a_post_without_quotations(tmp_path: Path, cell: str) -> None:
+    post = cleaned(one_cell(tmp_path, "spans", cell))
+    assert (post.labels, post.evidence) == ({"about": "none"}, {})
+
+
+def test_an_empty_quotation_in_the_column_of_a_type_is_a_reject(tmp_path: Path) -> None:
+    rejected = columns(tmp_path, "spans", {"sleep": '["I lie awake", ""]', "low mood": ""})
+    assert "in column 'sleep?' is not a list of quotations" in reason(rejected)
 
 
 def test_a_column_a_type_holds_quotations(tmp_path: Path) -> None:
