@@ -8,6 +8,7 @@ from mentallama.explanation_metrics.base import CaseScore, ExplanationCase, Metr
 from mentallama.explanation_metrics.evidence_agreement import NO_EVIDENCE, EvidenceAgreement
 from mentallama.explanation_metrics.registry import open_metrics
 from mentallama.records import Example, Reading, Span
+from mentallama.text.tokenize import word_spans
 
 POST = "I can’t sleep, the house is so quiet. Nobody calls me, and the garden grows."
 
@@ -79,12 +80,25 @@ def test_only_the_strongest_passages_have_to_be_named() -> None:
 def test_the_weights_of_all_words_decide_what_does_not_matter() -> None:
     explanation = "“I can’t sleep” shows it."
     assert score(explanation, attributed=EVIDENCE).values["quotes_beside_evidence"] == 100
-    # Of 16 words 4 are quoted ("can’t" is two): average ones would weigh (0.8 + 1.3) / 4, then (0.3 + 1.3) / 4.
+    # Of 16 words 4 are quoted ("can’t" is two). Nine of the 13 passages of 4 words are of the other 12, and weigh
+    # 1.3 / 3: the median.
     contributions = (span("I can’t sleep", 0.8), span(POST[POST.index("the house") :], -1.3))
     found = score(explanation, (), attributed=EVIDENCE, contributions=contributions)
     assert found.values == {"evidence_named": 0, "quotes_beside_evidence": 0}
     weaker = (contributions[0].model_copy(update={"weight": 0.3}), contributions[1])
     assert score(explanation, (), EVIDENCE, weaker).values["quotes_beside_evidence"] == 100
+
+
+def test_words_that_cancel_one_another_set_no_high_mark() -> None:
+    # Passages of 4 words add up to 0 where the words weigh +1 and -1 in turn; the quoted ones add up to 0.8.
+    quoted = 4
+    weights = [0.2] * quoted + [(-1.0) ** number for number in range(12)]
+    contributions = tuple(
+        Span(start=start, end=end, weight=weight)
+        for (start, end), weight in zip(word_spans(POST), weights, strict=True)
+    )
+    found = score("“I can’t sleep” shows it.", (), EVIDENCE, contributions)
+    assert found.values["quotes_beside_evidence"] == 0
 
 
 @pytest.mark.parametrize("evidence", [(), (span("so quiet", -1.0),)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from statistics import median
 
 from mentallama.answers.quotations import match_quotes
 from mentallama.explanation_metrics.base import (
@@ -37,8 +39,9 @@ class EvidenceAgreement(ExplanationMetric):
     `evidence_named` is the share of the `TOP_SPANS` strongest passages in favour of the answer that the reason names: a
     quotation covers at least half of the words, or the reason repeats them, up to small changes.
     `quotes_beside_evidence` is the share of the reason's quotations of the post that do not matter by the model's own
-    evidence: for or against the answer, they contribute less than as many average words of the post. Answers without
-    evidence in their favour are unscored, and the second number is missing where nothing of the post is quoted.
+    evidence: for or against the answer, they contribute less than half of the passages of as many words of the post do.
+    Answers without evidence in their favour are unscored, and the second number is missing where nothing of the post is
+    quoted.
 
     The evidence is that of the stage `explain` where there is any, otherwise that of the prediction. It shows what the
     label rests on; a reason can fail this test and still be a good reason.
@@ -70,8 +73,7 @@ def _score(case: ExplanationCase, task: Task) -> CaseScore:
     values = {"evidence_named": 100 * sum(named) / len(top)}
     if quoted:
         weights = _word_weights(words, case.contributions or evidence)
-        average = sum(map(abs, weights)) / len(weights)
-        beside = [_is_beside(_words_in(words, spans), weights, average) for spans in quoted]
+        beside = [_is_beside(_words_in(words, spans), weights) for spans in quoted]
         values["quotes_beside_evidence"] = 100 * sum(beside) / len(quoted)
     return CaseScore(values=values)
 
@@ -93,8 +95,11 @@ def _is_named(
     return find_quote(case.explanation, case.example.text[span.start : span.end]) is not None
 
 
-def _is_beside(words: frozenset[int], weights: Sequence[float], average: float) -> bool:
-    return abs(sum(weights[word] for word in words)) < average * len(words)
+def _is_beside(words: frozenset[int], weights: Sequence[float]) -> bool:
+    """Whether words contribute less than the median passage of as many words."""
+    sums = [0.0, *accumulate(weights)]
+    passages = [abs(stop - start) for start, stop in zip(sums, sums[len(words) :], strict=False)]
+    return abs(sum(weights[word] for word in words)) < median(passages)
 
 
 def _word_weights(words: Sequence[tuple[int, int]], contributions: Sequence[Span]) -> list[float]:
