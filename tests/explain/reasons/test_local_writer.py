@@ -58,3 +58,13 @@ def test_replies_are_kept_and_not_written_again(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(LocalWriter, "load", lambda _: pytest.fail("the model is not needed"))
         write_reasons(writer, [evidence()], tmp_path / "b.jsonl", lambda _: None)
     assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_another_model_at_the_same_place_writes_anew(tmp_path: Path) -> None:
+    bound = BoundText(spec=f"causal:{tmp_path / 'model'}", max_tokens=4, max_attempts=1)
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        for seed in (0, 1):
+            tiny_llama(tmp_path / "model", tiny_tokenizer(chat=True), seed=seed, max_position_embeddings=4096)
+            writer = ReasonWriter(open_writer(bound, {}), load_tasks(), bound, ledger)
+            write_reasons(writer, [evidence()], tmp_path / f"{seed}.jsonl", lambda _: None)
+        assert len(all_completions(ledger)) == 2

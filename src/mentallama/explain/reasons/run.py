@@ -5,6 +5,8 @@ The model is on this machine or behind an API. The ledger holds every reply, so 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +30,7 @@ from mentallama.llm_api.transport.http import http_transport
 from mentallama.llm_api.transport.rejected_options import RejectedOptionError, adapt_endpoint
 from mentallama.llm_api.transport.scripted import open_scripted_endpoint, scripted_transport
 from mentallama.llm_api.types import Limits, Request, RunStats, request_hash
+from mentallama.pipeline.stage import spec_files
 from mentallama.progress import LogFn, ProgressCallback, progress_bar
 from mentallama.prompts import ChatMessage
 from mentallama.records import Span
@@ -105,7 +108,17 @@ def open_writer(settings: BoundText, environ: Mapping[str, str]) -> Endpoint:
         return open_endpoint(settings.spec, settings, environ)
     if settings.kind == "scripted":
         return open_scripted_endpoint(Path(settings.location), settings)
-    return Endpoint(settings.spec, settings.spec, settings)
+    return Endpoint(settings.spec, _local_url(settings.spec), settings)
+
+
+def _local_url(spec: str) -> str:
+    """Stands for a model on this machine in the hashes of requests: another model at the same place writes anew.
+
+    Its files are told apart by path, size and modification time, as by `predict`.
+    """
+    stats = [(name, path.stat()) for name, path in spec_files(spec, "").items()]
+    state = json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats])
+    return f"{spec}#{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True)
