@@ -120,6 +120,21 @@ def _probabilities(task: Task, levels: LevelProbabilities) -> dict[str, float]:
     return {part.name: levels.get(part.name, {}).get(PRESENT, 0.0) for part in task.parts}
 
 
+def level_probabilities(task: Task, part: str, probabilities: Mapping[str, float]) -> dict[str, float]:
+    """Probability of each level of a part of a composite task; empty if nothing is known of it.
+
+    Parameters
+    ----------
+    probabilities
+        As in `Prediction.probabilities`.
+    """
+    if task.kind == "scale":
+        names = {level: f"{part}: {level}" for level in task.labels}
+        return {level: probabilities[name] for level, name in names.items() if name in probabilities}
+    present = probabilities.get(part)
+    return {} if present is None else {ABSENT: 1 - present, PRESENT: present}
+
+
 def named_levels(task: Task, label: str) -> dict[str, str]:
     """The levels of the parts that a label names, which are what an explanation of it is about.
 
@@ -163,10 +178,5 @@ def _level_and_others(
     task: Task, probabilities: Mapping[str, float], part: str, level: str
 ) -> tuple[float, float]:
     """The probability of a level of a part, and that of its other levels; both are 0 if nothing is known of it."""
-    if task.kind == "scale":
-        of_part = {name: probabilities.get(f"{part}: {name}", 0.0) for name in task.labels}
-    elif part in probabilities:
-        of_part = {PRESENT: probabilities[part], ABSENT: 1 - probabilities[part]}
-    else:
-        return 0.0, 0.0
-    return of_part[level], fsum(share for name, share in of_part.items() if name != level)
+    of_part = level_probabilities(task, part, probabilities)
+    return of_part.get(level, 0.0), fsum(share for name, share in of_part.items() if name != level)

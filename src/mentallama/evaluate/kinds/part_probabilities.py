@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import prod
 
+from mentallama.analysts.answer_parts import level_probabilities
 from mentallama.metrics.calibration import brier_score
 from mentallama.tasks import Task
-from mentallama.tasks.answer_kinds import ABSENT, PRESENT, Part
 from mentallama.tasks.answer_values import value_levels
 
 
@@ -31,7 +31,7 @@ def answer_probability(task: Task, value: str, probabilities: Mapping[str, float
         return probabilities.get(value)
     levels = value_levels(task, value)
     parts = [part for part in task.parts if part.name in levels]
-    of_parts = [_level_probabilities(task, part, probabilities).get(levels[part.name]) for part in parts]
+    of_parts = [level_probabilities(task, part.name, probabilities).get(levels[part.name]) for part in parts]
     known = [probability for probability in of_parts if probability is not None]
     return prod(known) if parts and len(known) == len(parts) and task.kind != "spans" else None
 
@@ -42,7 +42,7 @@ def mean_brier_score(task: Task, gold: str, probabilities: Mapping[str, float]) 
         return brier_score(gold, probabilities)
     levels = value_levels(task, gold)
     scores = [
-        brier_score(levels[part.name], _level_probabilities(task, part, probabilities))
+        brier_score(levels[part.name], level_probabilities(task, part.name, probabilities))
         for part in task.parts
         if part.name in levels
     ]
@@ -58,12 +58,3 @@ def high_risk_probability(task: Task, probabilities: Mapping[str, float]) -> flo
         return probabilities.get(task.high_risk_label)
     names = [f"{part.name}: {task.high_risk_label}" for part in task.parts]
     return max((probabilities[name] for name in names if name in probabilities), default=None)
-
-
-def _level_probabilities(task: Task, part: Part, probabilities: Mapping[str, float]) -> dict[str, float]:
-    """Probability of each level of a part; empty if it has none."""
-    if task.kind == "scale":
-        names = {level: f"{part.name}: {level}" for level in part.levels}
-        return {level: probabilities[name] for level, name in names.items() if name in probabilities}
-    present = probabilities.get(part.name)
-    return {} if present is None else {ABSENT: 1 - present, PRESENT: present}
