@@ -62,7 +62,7 @@ def test_the_sentences_cover_statuses_languages_and_the_lexicon() -> None:
         ("my sister has insomnia but I'm exhausted", [("insomnia", "someone_else"), ("fatigue", "present")]),
         ("I used to have nightmares, now I'm so anxious", [("nightmares", "past"), ("anxiety", "present")]),
         ("we moved last year and I'm so sad", [("depressed-mood", "present")]),
-        ("last year I was sad and tired", [("depressed-mood", "past"), ("fatigue", "past")]),
+        ("last year I was sad and exhausted", [("depressed-mood", "past"), ("fatigue", "past")]),
         ("no longer depressed", [("depressed-mood", "past")]),
         ("maybe I'm depressed", [("depressed-mood", "uncertain")]),
         ("I don't think I'm depressed", [("depressed-mood", "negated")]),
