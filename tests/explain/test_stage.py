@@ -55,7 +55,7 @@ def test_finished_evidence_is_not_computed_again_and_its_journal_is_gone(folder:
 
 
 def test_other_methods_are_other_results(folder: Path) -> None:
-    run_recipe(recipe("explain.methods=[occlusion]"), folder, lambda _: None, until="explain")
+    run_recipe(recipe("explain.methods=[random, occlusion]"), folder, lambda _: None, until="explain")
     assert read_record(folder / FAITHFULNESS_PATH, FaithfulnessFile).methods == ("occlusion", "random")
 
 

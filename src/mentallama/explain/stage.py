@@ -107,7 +107,9 @@ def explain(recipe: Recipe, folder: Path, out: Path) -> dict[str, Any]:
     journal = folder / JOURNAL_NAME.format(_identity(job, recipe, folder))
     with open_job_analyst(job, ledger) as analyst:
         analyst.prepare(sorted({(answer.example.task, answer.example.question) for answer in answers}))
-        names = dict.fromkeys((*(settings.methods or (default_method(analyst, "full"),)), BASELINE))
+        chosen = settings.methods or (default_method(analyst, "full"),)
+        # the first method is the preferred one, which the baseline never is
+        names = [*(name for name in chosen if name != BASELINE), BASELINE]
         methods = {name: open_attribution(name, analyst) for name in names}
         resampling = Resampling(resamples=settings.resamples, seed=recipe.seed)
         report = run(analyst, answers, methods, out, journal, resampling)

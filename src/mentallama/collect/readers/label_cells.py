@@ -45,6 +45,10 @@ class LabelCells:
             given = {name: (level, columns) for name, level in self._named_cells(cell, columns)}
         else:
             given = {name: (cells[column], column) for name, column in columns.items()}
+            if self.task.kind == "scale" and not any(cell.strip() for cell, _ in given.values()):
+                raise ValueError(
+                    "no item of the scale is filled; a row without an answer is no labelled post"
+                )
         levels = {name: self._level(cell, column) for name, (cell, column) in given.items()}
         return levels_value(self.task, {name: level for name, level in levels.items() if level})
 
