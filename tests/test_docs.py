@@ -327,7 +327,7 @@ def test_python_blocks_share_their_names_and_a_failure_says_its_line(tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", ["analysts.base", "analysts.registry", "pipeline.run"])
+@pytest.mark.parametrize("module", ["analysts.base", "attribution.opening", "pipeline.run"])
 def test_examples_of_docstrings_run_where_the_sample_is(module: str, sample_run: Path) -> None:
     """Those that need no model run in tests/test_public_names.py."""
     with chdir(sample_run):

@@ -562,14 +562,16 @@ def analyst_kinds(made: Recipe, folder: Path) -> dict[str, list[str]]:
 def test_the_analysts_that_a_stage_trains_or_asks(tmp_path: Path) -> None:
     own = recipe()
     assert analyst_kinds(own, tmp_path) == {
-        "train": ["linear"], "predict": ["linear"], "check": [], "evaluate": []
+        "train": ["linear"], "predict": ["linear"], "check": [], "explain": [], "evaluate": []
     }  # fmt: skip
     neural = {
         "train": {"analyst": "causal", "base": "b"},
+        "explain": {"text": "bound", "bound": "causal:writer"},
         "check": {"label_reader": "reader"},
         "evaluate": {"explanation_metrics": ["label_consistency:reader"]},
     }
     other = Recipe.model_validate({**own.model_dump(), **neural})
     assert analyst_kinds(other, tmp_path) == {
-        "train": ["causal"], "predict": ["causal"], "check": ["encoder"], "evaluate": ["encoder"]
+        "train": ["causal"], "predict": ["causal"], "check": ["encoder"], "explain": ["causal", "causal"],
+        "evaluate": ["encoder"],
     }  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mentallama.analysts.linear.analyst import LinearAnalyst
+from mentallama.analysts.linear.features import NgramConfig
 from mentallama.errors import EXIT_USAGE, UsageError
 from mentallama.files.tables import read_table
 from mentallama.prompts.few_shot import FewShotRow, count_real_examples
@@ -78,8 +79,7 @@ def test_a_real_post_outside_the_splits_is_not_refused(teacher: Teacher, tmp_pat
 
 
 def test_an_embedded_teacher_may_read_every_set(tmp_path: Path) -> None:
-    empty = LinearAnalyst.__new__(LinearAnalyst)
-    empty.name, empty._set_models = "linear:none", {}
+    empty = LinearAnalyst(NgramConfig(), {}, "linear:none")
     job = make_job(tmp_path, real_ones("DR", "CLP"), teacher="embedded")
     summary, _, _ = run_teach(job, tmp_path, load_analyst=lambda _: empty)
     assert summary.failed == {"embedded:none": {"the linear analyst was not trained on this question": 8}}

@@ -157,8 +157,7 @@ def cache_extra(recipe: Recipe) -> dict[str, Any]:
 
 def explain_analyst_kinds(recipe: Recipe, folder: Path) -> tuple[str, ...]:
     """The kind of the analyst, if the recipe says which, and of a model on this machine that writes reasons."""
-    assert recipe.explain is not None
-    if recipe.predict is None:
+    if recipe.explain is None or recipe.predict is None:
         return ()
     bound = recipe.explain.bound
     writers = ("causal",) if bound is not None and bound.kind == "causal" else ()
