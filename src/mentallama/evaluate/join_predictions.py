@@ -11,7 +11,7 @@ from mentallama.analysts.answer_parts import labels_by_head
 from mentallama.analysts.majority import LabelCounts
 from mentallama.errors import DataError
 from mentallama.evaluate.kinds.given_answers import is_answer, shown_label
-from mentallama.evaluate.kinds.part_probabilities import probability_names
+from mentallama.evaluate.kinds.part_counts import class_names
 from mentallama.evaluate.prediction_source import PredictionSource, iter_examples
 from mentallama.evaluate.scores import ScoredRow, score_row
 from mentallama.files.record_files import read_records
@@ -118,6 +118,6 @@ def _check_labels(prediction: Prediction, task: Task, file: Path, number: int) -
     label = prediction.reading.label
     if label is not None and not is_answer(task, label):
         raise DataError(f"{task.set} has no label {shown_label(task, label)}", file, number)
-    unknown = sorted(set(prediction.probabilities) - set(probability_names(task)))
+    unknown = sorted(set(prediction.probabilities) - set(class_names(task)))
     if unknown:
         raise DataError(f"{task.set} has no label {', '.join(map(repr, unknown))}", file, number)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from typing import Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from mentallama.errors import on_one_line
-from mentallama.files.yaml_file import KeyPath
+from mentallama.errors import DataError, on_one_line
+from mentallama.files.yaml_file import KeyPath, read_yaml
 from mentallama.text.suggestions import did_you_mean
 
 _SENTENCES = {
@@ -149,3 +150,26 @@ def _has_kind(schema: type[BaseModel], kind: str | int) -> bool:
         one.annotation for one in schema.model_fields.values() if get_origin(one.annotation) is Literal
     )
     return any(kind in get_args(literal) for literal in literals)
+
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+def read_yaml_model(path: Path, model: type[ModelT], name: str) -> ModelT:
+    """Read a YAML file that describes one model, which is called `name` in errors, such as "task".
+
+    Raises
+    ------
+    DataError
+        The file is not YAML, or does not fit the model; the message lists every error with its line.
+    """
+    document = read_yaml(path)
+
+    def locate(key: KeyPath) -> str | None:
+        return f"line {document.lines[key]}" if key in document.lines else None
+
+    try:
+        return model.model_validate(document.content)
+    except ValidationError as invalid:
+        faults = fault_sentences(invalid, document.content, model, locate)
+        raise DataError(f"not a {name}: {'; '.join(faults)}", path) from None

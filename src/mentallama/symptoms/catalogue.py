@@ -9,11 +9,8 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import ValidationError
-
 from mentallama.errors import DataError, UsageError
-from mentallama.files.schema_faults import fault_sentences
-from mentallama.files.yaml_file import KeyPath, read_yaml
+from mentallama.files.schema_faults import read_yaml_model
 from mentallama.symptoms.packs import CriterionPack
 from mentallama.text.suggestions import did_you_mean
 
@@ -26,16 +23,7 @@ def read_pack(path: Path) -> CriterionPack:
     DataError
         The file is not YAML, or not a pack; the message lists every error.
     """
-    document = read_yaml(path)
-
-    def locate(key: KeyPath) -> str | None:
-        return f"line {document.lines[key]}" if key in document.lines else None
-
-    try:
-        return CriterionPack.model_validate(document.content)
-    except ValidationError as invalid:
-        faults = fault_sentences(invalid, document.content, CriterionPack, locate)
-        raise DataError(f"not a criterion pack: {'; '.join(faults)}", path) from None
+    return read_yaml_model(path, CriterionPack, "criterion pack")
 
 
 @cache

@@ -9,11 +9,8 @@ from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import ValidationError
-
 from mentallama.errors import DataError, UsageError
-from mentallama.files.schema_faults import fault_sentences
-from mentallama.files.yaml_file import KeyPath, read_yaml
+from mentallama.files.schema_faults import read_yaml_model
 from mentallama.tasks.schema import Task
 from mentallama.text.suggestions import did_you_mean
 
@@ -32,16 +29,7 @@ def read_task(path: Path) -> Task:
     DataError
         The file is not YAML, or not a task; the message lists every error.
     """
-    document = read_yaml(path)
-
-    def locate(key: KeyPath) -> str | None:
-        return f"line {document.lines[key]}" if key in document.lines else None
-
-    try:
-        return Task.model_validate(document.content)
-    except ValidationError as invalid:
-        faults = fault_sentences(invalid, document.content, Task, locate)
-        raise DataError(f"not a task: {'; '.join(faults)}", path) from None
+    return read_yaml_model(path, Task, "task")
 
 
 @cache

@@ -86,7 +86,7 @@ def high_risk_parts(task: Task, value: str | None) -> frozenset[str]:
 
 
 def class_names(task: Task) -> tuple[str, ...]:
-    """Names of the classes of F1, in the order of their counts."""
+    """Names of the classes of F1, in the order of their counts, and of the probabilities of an answer."""
     if task.kind == "scale":
         return tuple(f"{part.name}: {level}" for part in task.parts for level in part.levels)
     return tuple(task.labels)

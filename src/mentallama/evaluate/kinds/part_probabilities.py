@@ -14,13 +14,6 @@ from mentallama.tasks import Task
 from mentallama.tasks.answer_values import value_levels
 
 
-def probability_names(task: Task) -> tuple[str, ...]:
-    """Names of the probabilities that an answer of the task may have."""
-    if task.kind == "scale":
-        return tuple(f"{part.name}: {level}" for part in task.parts for level in part.levels)
-    return tuple(task.labels)
-
-
 def answer_probability(task: Task, value: str, probabilities: Mapping[str, float]) -> float | None:
     """Probability that a predicted answer is right in all its parts, which are taken as independent of each other.
 
